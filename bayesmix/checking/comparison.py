@@ -139,8 +139,7 @@ def _typical_rows(result: FitResult, source: Source, rows: Integers) -> Integers
 
 
 def _by_size(draws: Draws) -> Array:
-    weights: Array = -np.sort(-np.exp(draws.weights.log_weights), axis=1)
-    return weights
+    return -np.sort(-np.exp(draws.weights.log_weights), axis=1)
 
 
 def entropies(draws: Draws) -> Array:

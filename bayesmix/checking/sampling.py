@@ -26,14 +26,19 @@ from bayesmix.em.display import console_for
 from bayesmix.em.result import FitResult
 from bayesmix.errors import (
     BayesmixWarning,
-    DegenerateFitError,
     InvalidInputError,
     missing_extra,
     warn,
 )
 from bayesmix.numerics.arrays import Array, Booleans, frozen
-from bayesmix.posterior.arviz_groups import ToArviz, inference_data_of_nuts
-from bayesmix.posterior.chains import DrawsInChains, Plan, blocked_gibbs, each_repetition
+from bayesmix.posterior.arviz_groups import ToArviz, inference_data
+from bayesmix.posterior.chains import (
+    DrawsInChains,
+    Plan,
+    blocked_gibbs,
+    duplicates_named,
+    each_repetition,
+)
 from bayesmix.posterior.posterior_draws import Draws, log_likelihoods, log_prior
 from bayesmix.posterior.subject import rows_of_fit, variational_fit
 
@@ -166,12 +171,8 @@ def beginnings(found: Twin, source: Source, seed: int) -> Callable[[int], dict[s
 
     def begin(number: int) -> dict[str, Array]:
         generator = stream(seed, Purpose.DRAW, OF_BEGINNINGS, number)
-        try:
+        with duplicates_named():
             draw = sampler.drawn(sampler.beginning(found.n_components, generator), generator)
-        except DegenerateFitError as problem:
-            raise InvalidInputError(
-                f"the posterior cannot be sampled because X has too many duplicates: {problem}"
-            ) from problem
         return {name: values[0] for name, values in found.point(draw).items()}
 
     return begin
@@ -351,8 +352,7 @@ def _unconstrained(model: Any) -> Callable[[dict[str, Array]], Array]:
     names = [variable.name for variable in model.free_RVs]
 
     def flattened(point: dict[str, Array]) -> Array:
-        vector: Array = np.ascontiguousarray(function(*(point[name] for name in names)))
-        return vector
+        return np.ascontiguousarray(function(*(point[name] for name in names)))
 
     return flattened
 
@@ -405,7 +405,7 @@ class NutsDraws(DrawsInChains, ToArviz):
 
     def to_arviz(self) -> Any:
         """Return the draws with observed data and prior as ArviZ groups; needs ArviZ."""
-        return inference_data_of_nuts(self)
+        return inference_data(self, "diverging", f"NUTS ({self.sampler})", "chains")
 
     def __repr__(self) -> str:
         n_divergent = int(np.count_nonzero(self.diverging))
@@ -520,18 +520,15 @@ def sampled(
     }
     draws = frozen(found.draws(values, n_chains * n_draws))
     with single_threaded_blas():
-        likelihood = np.concatenate(
-            [log_likelihoods(result, batch, source) for batch in draws.batches()]
-        ).reshape(n_chains, n_draws)
-        density = np.concatenate(
-            [log_prior(result.bayesian, batch) for batch in draws.batches()]
-        ).reshape(n_chains, n_draws)
+        likelihood = draws.over_batches(lambda batch: log_likelihoods(result, batch, source))
+        density = draws.over_batches(lambda batch: log_prior(result.bayesian, batch))
+    shape = n_chains, n_draws
     return NutsDraws(
         result=result,
         source=source,
         draws=draws,
-        log_likelihood=frozen(likelihood),
-        log_joint=frozen(likelihood + density),
+        log_likelihood=frozen(likelihood.reshape(shape)),
+        log_joint=frozen((likelihood + density).reshape(shape)),
         diverging=frozen(run.diverging),
         warmup=plan.n_warm,
         sampler=name,

@@ -56,8 +56,7 @@ class Choices:
 
 def log_choices(values: Array, most: Array) -> Array:
     """Return log binomial coefficients."""
-    logs: Array = gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
-    return logs
+    return gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
 
 
 @dataclass(frozen=True)

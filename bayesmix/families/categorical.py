@@ -136,8 +136,7 @@ class LevelProbabilities(PosteriorColumns):
     def log_shares(self) -> Array:
         """E[log p] (K, F)."""
         totals = self.reading.spread(self.reading.sums(self.concentration))
-        logs: Array = digamma(self.concentration) - digamma(totals)
-        return logs
+        return digamma(self.concentration) - digamma(totals)
 
     @cached_property
     def linear(self) -> LinearInTotals:
@@ -178,8 +177,7 @@ class LevelProbabilities(PosteriorColumns):
 def _log_normalisers(concentration: Array, reading: Levels) -> Array:
     """Return log B(α) (K, D)."""
     totals = reading.sums(concentration)
-    logs: Array = reading.sums(gammaln(concentration)) - gammaln(totals)
-    return logs
+    return reading.sums(gammaln(concentration)) - gammaln(totals)
 
 
 @dataclass(frozen=True)
@@ -209,8 +207,7 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
     def concentration(self) -> Array:
         """Concentrations α (F,)."""
         assert self.reading is not None
-        alpha: Array = (self.least or 0.0) + self.mass / self.reading.spread(self.reading.sizes)
-        return alpha
+        return (self.least or 0.0) + self.mass / self.reading.spread(self.reading.sizes)
 
     def over(self, default: Any, frame: Frame) -> CategoricalPrior:
         if not isinstance(default, CategoricalPrior):

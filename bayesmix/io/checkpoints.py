@@ -349,13 +349,9 @@ class Passes:
                 self.n_bytes += len(content)
             except FileAccessError as problem:
                 self.fresh = fresh  # the disk may have room the next time
-                self._tell(str(problem))
+                self.leave_out(str(problem))
             except UnsupportedError as problem:
-                self._tell(str(problem))
-
-    def leave_out(self, what: str) -> None:
-        """Say, once, what is made again."""
-        self._tell(what)
+                self.leave_out(str(problem))
 
     def _key(self, source: Source, mixture: Mixture, form: str) -> str | None:
         writer = Writer()
@@ -364,7 +360,7 @@ class Passes:
             asked["mixture"] = writer.value(mixture)
             return hashlib.sha256(pack(asked, writer.arrays, PASSES)).hexdigest()
         except UnsupportedError as problem:  # a family of one's own
-            self._tell(str(problem))
+            self.leave_out(str(problem))
             return None
 
     def _digest(self, source: Source) -> str:
@@ -377,11 +373,12 @@ class Passes:
             self.digests[id(source)] = ref(source), said
         return said
 
-    def _tell(self, reason: str) -> None:
+    def leave_out(self, what: str) -> None:
+        """Say, once, what is made again."""
         if not self.told:
             self.told = True
             warn(
-                f"the fit goes on, but its checkpoint does not hold all of it: {reason}",
+                f"the fit goes on, but its checkpoint does not hold all of it: {what}",
                 BayesmixWarning,
             )
 

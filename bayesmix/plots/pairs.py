@@ -188,13 +188,10 @@ def _name_levels(ax: Axes, kind: Kind, axis: str) -> None:
     if kind.levels is None:
         return
     codes = list(range(len(kind.levels)))[:: -(-len(kind.levels) // MOST_NAMED)]
-    names = [_short(kind.levels[code]) for code in codes]
+    names = [kind.levels[code] for code in codes]
+    names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
     options: dict[str, Any] = {} if axis == "y" else {"rotation": 45, "ha": "right"}
     getattr(ax, f"set_{axis}ticks")(codes, names, **options)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 # Columns that are drawn where none are named, and at most.
@@ -352,8 +349,7 @@ def _panel(ax: Axes, view: View, sample: Sample | None, lower: bool) -> None:
         draw_regions(ax, view, limits)
         if sample is not None:
             _unsure(ax, sample)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
+    ax.set(xlim=limits[0], ylim=limits[1])
     style.quiet(ax)
 
 

@@ -41,6 +41,7 @@ from bayesmix.posterior.posterior_draws import (
     log_q,
     log_q_symmetrised,
 )
+from bayesmix.posterior.subject import check_shape
 
 # Every fourth conditional is widened, to cover assignments that no Gibbs run reached: on 48 tiny
 # problems of known evidence the largest error fell from 5.5 to 2.7 standard errors.
@@ -289,25 +290,21 @@ def log_ratios(
 ) -> Array:
     """Return log p(X, π, θ) (S,) less the log density of a mixture proposal."""
     total = sum(n for _, n in parts)
-    ratios = []
-    for batch in draws.batches():
+
+    def of_batch(batch: Draws) -> Array:
         joint = log_likelihoods(result, batch, source) + log_prior(result.bayesian, batch)
         terms = [density(one, batch) + math.log(n / total) for one, n in parts]
-        ratios.append(joint - np.logaddexp.reduce(terms, axis=0))
-    return np.concatenate(ratios)
+        ratios: Array = joint - np.logaddexp.reduce(terms, axis=0)
+        return ratios
+
+    return draws.over_batches(of_batch)
 
 
 def checked(result: FitResult, source: Source, n_draws: Any, seed: Any) -> int:
     """Return the seed after checking the arguments."""
     if isinstance(n_draws, bool) or not isinstance(n_draws, Integral) or int(n_draws) < 1:
         raise InvalidInputError(f"n_draws must be a positive integer, got {n_draws!r}")
-    expected = (result.n_rows, result.n_features)
-    same_weight = math.isclose(source.total_weight, result.total_weight, rel_tol=1e-9)
-    if source.shape != expected or not same_weight:
-        raise InvalidInputError(
-            f"source must hold the data of the fit, {expected} with a total weight of "
-            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
-        )
+    check_shape("source", source, result)
     return root_seed(seed)
 
 

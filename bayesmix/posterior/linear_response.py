@@ -67,8 +67,7 @@ class AllCoordinates:
         """Return z (m, ...) of centred log weights (m, K)."""
         if not self.root.size:
             return logs[:, :0]
-        solved: Array = solve_triangular(self.root, logs.T, lower=True).T
-        return solved
+        return solve_triangular(self.root, logs.T, lower=True).T
 
     def slopes(self, values: Array, k: int) -> tuple[Integers, Array]:
         """Return indices and the derivatives d l_nk / d E[z] (n, p) there."""
@@ -300,8 +299,7 @@ def linear_response(
 
 def _covariance(spread: Spread, response: Array) -> Array:
     follow = response - np.eye(len(response))
-    covariance: Array = spread.own + spread.across @ follow @ spread.across.T
-    return covariance
+    return spread.own + spread.across @ follow @ spread.across.T
 
 
 def _deviations(spreads: dict[str, Spread], response: Array | None) -> OfParameters:

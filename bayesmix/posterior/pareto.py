@@ -96,5 +96,4 @@ def _quantiles(probabilities: Array, k: Array, scale: Array) -> Array:
     """Return quantiles of the generalised Pareto distribution."""
     exponential = -np.log1p(-probabilities)
     safe = np.where(k == 0.0, 1.0, k)
-    quantiles: Array = scale * np.where(k == 0.0, exponential, np.expm1(k * exponential) / safe)
-    return quantiles
+    return scale * np.where(k == 0.0, exponential, np.expm1(k * exponential) / safe)

@@ -69,14 +69,8 @@ LOOK: Any = {
 
 def figures(subject: Subject) -> Markup:
     """The criterion over K, all criteria together, and the density of the best fit."""
-    return joined(
-        [
-            criterion_figure(subject),
-            structures_figure(subject),
-            criteria_figure(subject),
-            density_figure(subject),
-        ]
-    )
+    shown = (criterion_figure, structures_figure, criteria_figure, density_figure)
+    return joined(figure(subject) for figure in shown)
 
 
 def criterion_figure(subject: Subject) -> Markup:
@@ -165,17 +159,16 @@ def _about_density(subject: Subject, columns: Any) -> str:
 
 def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
     """A figure with its text for those who cannot see it, and its caption."""
+    narrow, wide = (
+        "data:image/svg+xml;base64," + base64.b64encode(svg(draw, size)).decode("ascii")
+        for size in (NARROW, WIDE)
+    )
     picture = tag(
         "picture",
-        tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=as_address(svg(draw, NARROW))),
-        tag("img", src=as_address(svg(draw, WIDE)), alt=alt),
+        tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=narrow),
+        tag("img", src=wide, alt=alt),
     )
     return tag("figure", joined([picture, tag("figcaption", caption)]))
-
-
-def as_address(image: bytes) -> str:
-    """An image as an address that holds it."""
-    return "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")
 
 
 def svg(draw: Callable[[Any], Any], size: tuple[float, float]) -> bytes:

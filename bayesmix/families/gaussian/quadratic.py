@@ -214,8 +214,7 @@ class Quadratics:
         """
         density = self.expected_log_density(np.asfortranarray(self.means))
         apart = density - np.diagonal(density)[:, None]
-        near: Array = 0.5 * (apart + apart.T + log_weights)
-        return near
+        return 0.5 * (apart + apart.T + log_weights)
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[Quadratics, Array]:
         """Return the forms of candidates about the means of their anchors."""

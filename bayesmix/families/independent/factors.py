@@ -395,8 +395,7 @@ class GammaFactors(PosteriorColumns):
     @property
     def log_rates(self) -> Array:
         """E[log λ] (K, D)."""
-        logs: Array = digamma(self.shape) - np.log(self.rate)
-        return logs
+        return digamma(self.shape) - np.log(self.rate)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> RateDraws:
         return self.drawn(log_gammas(self.shape, n_draws, generator) - np.log(self.rate))

@@ -183,8 +183,7 @@ class Levels:
 
     def sums(self, values: Array) -> Array:
         """Return sums over the levels of each column (..., D)."""
-        summed: Array = np.add.reduceat(values, self.starts, axis=-1)
-        return summed
+        return np.add.reduceat(values, self.starts, axis=-1)
 
     def spread(self, values: Array) -> Array:
         """Repeat values of columns (..., D) for each level (..., F)."""

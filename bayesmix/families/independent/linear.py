@@ -288,8 +288,7 @@ class LinearInTotals:
         return sums(self.reading, values, responsibilities)
 
     def expected_log_density(self, values: Array) -> Array:
-        out: Array = (self.coefficients @ self.features(values)).T
-        return out
+        return (self.coefficients @ self.features(values)).T
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[LinearInTotals, Array]:
         """Return the forms of candidates about the origin."""

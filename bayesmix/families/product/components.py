@@ -119,8 +119,7 @@ class LinearProduct:
     def near(self, log_weights: Array) -> Array:
         """Return log overlaps, which add over parts, with half the log weights."""
         nothing = np.zeros_like(log_weights)
-        total: Array = sum((part.near(nothing) for part in self.parts), 0.5 * log_weights)
-        return total
+        return sum((part.near(nothing) for part in self.parts), 0.5 * log_weights)
 
     def expected_log_likelihood(self, statistics: ProductStatistics) -> float:
         """Return Σ_i Σ_k Σ_n r_nk E[log p(x_ni | θ_ki)], the sum over parts."""
@@ -144,8 +143,7 @@ def log_density(layout: Layout, parts: Sequence[Densities], values: Array) -> Ar
     """Return Σ_i log p(x_i | θ_k) (n, K)."""
     pairs = zip(parts, layout.split(values), strict=True)
     densities = (part.expected_log_density(part_values) for part, part_values in pairs)
-    total: Array = sum(densities, np.zeros((len(values), parts[0].n_components), order="F"))
-    return total
+    return sum(densities, np.zeros((len(values), parts[0].n_components), order="F"))
 
 
 def statistics(
@@ -397,10 +395,9 @@ class ProductCoordinates:
         """Return the block-diagonal second derivatives of the parts."""
         blocks = [part.coupling() for part in self.parts]
         sizes = [part.size for part in self.parts]
-        coupled: Array = block_diag(
+        return block_diag(
             *(np.zeros((n, n)) + block for n, block in zip(sizes, blocks, strict=True))
         )
-        return coupled
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
         """Return parameters in data units, named like "species: probabilities"."""

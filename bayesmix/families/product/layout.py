@@ -193,8 +193,7 @@ class SomeColumns:
 
     @property
     def total_weight(self) -> float:
-        weight: float = self.source.total_weight
-        return weight
+        return self.source.total_weight
 
     @once
     def summary(self) -> Summary:
@@ -207,37 +206,30 @@ class SomeColumns:
 
     @property
     def numbers(self) -> Integers | None:
-        numbers: Integers | None = self.source.numbers
-        return numbers
+        return self.source.numbers
 
     @property
     def n_jobs(self) -> int | None:
-        n_jobs: int | None = self.source.n_jobs
-        return n_jobs
+        return self.source.n_jobs
 
     def idle(self, width: int) -> int:
-        n_threads: int = self.source.idle(width)
-        return n_threads
+        return self.source.idle(width)
 
     @property
     def faults(self) -> Faults:
         """Faults of all columns, as observations are checked as a whole."""
-        faults: Faults = self.source.faults
-        return faults
+        return self.source.faults
 
     def row_text(self, row: int) -> str:
-        text: str = self.source.row_text(row)
-        return text
+        return self.source.row_text(row)
 
     def reduce(
         self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
     ) -> Value:
-        value: Value = self.source.reduce(OfColumns(step, self.picked), width, earlier)
-        return value
+        return self.source.reduce(OfColumns(step, self.picked), width, earlier)
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
-        value: Value = self.source.map(OfColumns(step, self.picked), width, earlier)
-        return value
+        return self.source.map(OfColumns(step, self.picked), width, earlier)
 
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
@@ -268,8 +260,7 @@ class SomeColumns:
 
     @property
     def weights(self) -> Array | None:
-        weights: Array | None = self.source.weights
-        return weights
+        return self.source.weights
 
     @property
     def rows(self) -> Rows:

@@ -324,10 +324,7 @@ class StudentPosterior:
         """Average the log densities over ν."""
         pairs = zip(self.freedom.values, self.freedom.probabilities.T, strict=True)
         present = [(j, nu, shares) for j, (nu, shares) in enumerate(pairs) if shares.any()]
-        total: Array = sum(
-            (shares * self._at(j, log_rates(nu)) for j, nu, shares in present), np.zeros(())
-        )
-        return total
+        return sum((shares * self._at(j, log_rates(nu)) for j, nu, shares in present), np.zeros(()))
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
         q = self.normals
@@ -431,8 +428,7 @@ class NormalWishartFreedom:
         """Return ν0 plus counts of each block, which do not depend on u."""
         n_features = statistics.weighted.means.shape[1]
         rows = self.normals.structure.blocks.counts(statistics.counts, n_features)
-        freedom: Array = self.normals.degrees_of_freedom + rows
-        return freedom
+        return self.normals.degrees_of_freedom + rows
 
     def kl(self, q: StudentPosterior) -> float:
         """Return the KL divergences of q(μ, Λ), q(S) and q(ν)."""
