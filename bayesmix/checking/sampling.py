@@ -24,12 +24,7 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.display import console_for
 from bayesmix.em.result import FitResult
-from bayesmix.errors import (
-    BayesmixWarning,
-    InvalidInputError,
-    missing_extra,
-    warn,
-)
+from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
 from bayesmix.numerics.arrays import Array, Booleans, frozen
 from bayesmix.posterior.arviz_groups import ToArviz, inference_data
 from bayesmix.posterior.chains import (

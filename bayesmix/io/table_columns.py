@@ -224,11 +224,7 @@ PIECE = 2**18
 
 
 def source_of(
-    path: str,
-    frame: pd.DataFrame,
-    columns: list[Any] | None,
-    weight: Any,
-    gaps: bool = False,
+    path: str, frame: pd.DataFrame, columns: list[Any] | None, weight: Any, gaps: bool = False
 ) -> ArraySource:
     """Checked values of the wanted columns, with their names; ``gaps``: some may be missing."""
     names = [str(name) for name in frame.columns]

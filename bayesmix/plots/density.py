@@ -188,12 +188,7 @@ HIGHEST = 4.0
 
 
 def draw_curve(
-    ax: Axes,
-    view: View,
-    sample: Sample | None,
-    kde: bool,
-    legend: bool,
-    band: Band | None = None,
+    ax: Axes, view: View, sample: Sample | None, kde: bool, legend: bool, band: Band | None = None
 ) -> None:
     """Draw the density of a view of one column."""
     values = None if sample is None else sample.values[:, 0]

@@ -207,12 +207,7 @@ MOST_UNSURE = 400
 
 
 def plot_pairs(
-    model: Any,
-    X: Any = None,
-    axes: Any = None,
-    *,
-    columns: Any = None,
-    sample_weight: Any = None,
+    model: Any, X: Any = None, axes: Any = None, *, columns: Any = None, sample_weight: Any = None
 ) -> Any:
     """Every column alone, and every pair of columns, with the components in both.
 

@@ -40,12 +40,7 @@ def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str
     return xarray.DataTree.from_dict(datasets)
 
 
-def variational_tree(
-    result: FitResult,
-    source: Source | None,
-    n_draws: int,
-    seed: int,
-) -> Any:
+def variational_tree(result: FitResult, source: Source | None, n_draws: int, seed: int) -> Any:
     """Return draws from q with trace, prior and log likelihood; see ``to_arviz``."""
     if source is not None and source.shape[0] * n_draws > MOST_VALUES:
         raise InvalidInputError(

@@ -326,10 +326,7 @@ def _simultaneous(
 
 
 def checked_values(
-    name: str,
-    X: Any,
-    labels: Sequence[str | int],
-    levels: Sequence[tuple[Level, ...] | None] = (),
+    name: str, X: Any, labels: Sequence[str | int], levels: Sequence[tuple[Level, ...] | None] = ()
 ) -> Array:
     """Return finite values (n, C) of the named features from an array, frame or source.
 

@@ -468,11 +468,7 @@ class BlockedGibbs:
         return Draws(weights, conditional.components.subset(order).draws(1, generator))
 
     def sweep(
-        self,
-        draw: Draws,
-        generator: np.random.Generator,
-        key: tuple[int, ...],
-        share: float = 1.0,
+        self, draw: Draws, generator: np.random.Generator, key: tuple[int, ...], share: float = 1.0
     ) -> tuple[Assigned, Mixture[Posterior]]:
         """Draw assignments at one draw and return p(π, θ | X, Z, S) for a share of the samples."""
         assigned = self.assigned(draw, key)

@@ -179,12 +179,7 @@ class LinearResponse:
         moved = np.concatenate([np.arange(n_weights), n_weights + coordinates.moved])
         values, axes = np.linalg.eigh(self._response[np.ix_(moved, moved)])
         logs = drawn.weights.log_weights - self.result.mixture.weights.expected_log()
-        standardised = np.hstack(
-            [
-                whole.of_logs(logs),
-                coordinates.standardised(drawn.components),
-            ]
-        )
+        standardised = np.hstack([whole.of_logs(logs), coordinates.standardised(drawn.components)])
         apart = ((standardised @ axes) * np.sqrt(values)) @ axes.T
         logs = self.result.mixture.weights.expected_log() + apart[:, :n_weights] @ whole.root.T
         logs -= np.logaddexp.reduce(logs, axis=1, keepdims=True)

@@ -18,13 +18,7 @@ from scipy.special import gammaln
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
-from bayesmix.core.components import (
-    Components,
-    DrawnComponents,
-    Named,
-    PointComponents,
-    Posterior,
-)
+from bayesmix.core.components import Components, DrawnComponents, Named, PointComponents, Posterior
 from bayesmix.core.engines import Bayesian
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Mixture

@@ -29,16 +29,7 @@ from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.style import pyplot
 from bayesmix.report import assumptions, reproduce, tables
 from bayesmix.report import markup as rows_in_page
-from bayesmix.report.markup import (
-    Markup,
-    joined,
-    number,
-    paragraphs,
-    section,
-    table,
-    tag,
-    typeset,
-)
+from bayesmix.report.markup import Markup, joined, number, paragraphs, section, table, tag, typeset
 from bayesmix.report.reproduce import in_lines
 from bayesmix.report.subject import (
     Search,

@@ -393,9 +393,7 @@ class Lowest:
         log_density = np.concatenate([self.log_density, other.log_density])
         order = np.argsort(log_density, kind="stable")[: self.n]
         return Lowest(
-            log_density[order],
-            np.concatenate([self.values, other.values])[order],
-            self.n,
+            log_density[order], np.concatenate([self.values, other.values])[order], self.n
         )
 
 

@@ -418,11 +418,7 @@ class ProductGuard:
         return self
 
     def examine(
-        self,
-        mixture: Mixture,
-        resolution: Array | None,
-        events: tuple[Event, ...],
-        thorough: bool,
+        self, mixture: Mixture, resolution: Array | None, events: tuple[Event, ...], thorough: bool
     ) -> Repair | None:
         """Return the repair of the first part with collapsed components."""
         components: Any = mixture.components

@@ -8,14 +8,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from bayesmix.core.priors import (
-    ComponentsTwin,
-    NamedTensors,
-    Prior,
-    PriorChoice,
-    Pymc,
-    Tensor,
-)
+from bayesmix.core.priors import ComponentsTwin, NamedTensors, Prior, PriorChoice, Pymc, Tensor
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
