@@ -427,37 +427,10 @@ def nuts(
 ) -> NutsDraws:
     """Draw from the posterior of a variational fit's model with NUTS.
 
-    The model is that of ``pymc_model``. Chains start approximately at draws from q.
-
-    Parameters
-    ----------
-    model : fitted variational mixture or search
-    X : array, frame or source (n, D)
-        The data that the model was fitted to.
-    n_draws, chains : int, default=1000 and 4
-    warmup : int, default=1000
-        Warm-up draws per chain.
-    sample_weight : array (n,), optional
-        As in the fit.
-    random_state : None, int, RandomState or Generator, default=0
-    n_jobs : int, optional
-        Number of parallel chains (results do not depend on it); None: all cores.
-    progress : bool, optional
-        Whether to show the sampler's progress bar; None: only in a terminal or notebook.
-    sampler : {None, "nutpie", "pymc"}, optional
-        None: nutpie if installed.
-
-    Returns
-    -------
-    NutsDraws
-        Ctrl-C stops early and returns equally long chains with the draws so far, with a warning.
-
-    Raises
-    ------
-    InvalidInputError
-        If the fit has no posterior, or X is not the data of the fit.
-    MissingExtraError
-        If PyMC or the requested sampler is not installed.
+    The model is that of ``pymc_model``. Chains start approximately at draws from q. ``sampler``:
+    None is nutpie if installed, else PyMC. Ctrl-C stops early and returns equally long chains with
+    the draws so far, with a warning. Raises ``InvalidInputError`` if the fit has no posterior or X
+    is not the data of the fit, ``MissingExtraError`` if the sampler is not installed.
     """
     plan = Plan(
         validation.integer("chains", chains, 1),

@@ -388,21 +388,9 @@ def _remark(axes: Any, names: list[str], shown: list[int], sample: Sample | None
 def plot_part(
     density: MixtureDensity, ax: Axes | None = None, *, columns: Any = None, legend: bool = True
 ) -> Axes:
-    """The density with its components over one or two of its columns.
+    """The density of a ``MixtureDensity`` with its components over one or two of its columns.
 
-    Parameters
-    ----------
-    density : MixtureDensity
-        What ``marginal`` or ``conditional`` returned.
-    ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
-    columns : name, number, or one or two of them, optional
-        Needed where the density has more columns than can be drawn: two, of counts one.
-    legend : bool, default=True
-
-    Returns
-    -------
-    Axes
+    ``columns`` are needed where the density has more than can be drawn: two, of counts one.
     """
     most = most_columns(density.family)
     drawn = density if columns is None else density.marginal(columns)

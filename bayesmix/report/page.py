@@ -430,37 +430,9 @@ def write_fit_report(
 ) -> Path:
     """Write the report of a fitted mixture: how well it fits these rows, components, clusters.
 
-    Parameters
-    ----------
-    model : fitted estimator
-    path : str or Path
-        The file to write, in a folder that is there.
-    X : array, frame or source (n, D)
-        The rows to judge it by, and to show.
-    title : str
-        Stands above the answer, and names the page.
-    command : sequence of str, optional
-        The command line that was run, in words.
-    random_state : None, int, RandomState or Generator
-        Of the data sets that the fit is compared with.
-    n_jobs : int, optional
-        Worker processes. None: all cores. Changes no number.
-    interactive : bool
-        As ``write_report`` takes it.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Examples
-    --------
-    >>> import tempfile, bayesmix as bm
-    >>> from bayesmix.report.page import write_fit_report
-    >>> X = bm.datasets.load_faithful()
-    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
-    >>> write_fit_report(gm, tempfile.mkdtemp() + "/report.html", X).name
-    'report.html'
+    ``path`` lies in a folder that is there; ``command`` is the command line that was run, in
+    words; ``random_state`` seeds the data sets that the fit is compared with; ``interactive`` is
+    as in ``write_report``.
     """
     place = report_place(path)
     subject = Subject(cast("Search", Fitted(model)), X)  # nothing is said of candidates
