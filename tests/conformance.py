@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         OrderedWeightsPriorOf,
         PriorChoiceOf,
         PriorOf,
+        SeparablePriorOf,
         VaryingWeightsOf,
         WeightsAtAPoint,
         WeightsOf,
@@ -242,7 +243,7 @@ if TYPE_CHECKING:
         _filling: Filling = point
         _filling = posterior
         _draws: DrawnComponents = draws
-        _prior: PriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
+        _prior: SeparablePriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
         _choice: PriorChoiceOf[BetaPrior] = prior
 
     def _poisson(
@@ -260,7 +261,7 @@ if TYPE_CHECKING:
         _posterior: PosteriorOf[PoissonDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: PriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
+        _prior: SeparablePriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
         _choice: PriorChoiceOf[GammaPrior] = prior
 
     def _exponential(
@@ -277,7 +278,7 @@ if TYPE_CHECKING:
         _posterior: PosteriorOf[exponential.ExponentialDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: PriorOf[
+        _prior: SeparablePriorOf[
             Sums,
             exponential.Exponentials,
             exponential.ExponentialRates,
@@ -299,7 +300,7 @@ if TYPE_CHECKING:
         _posterior: PosteriorOf[binomial.BinomialDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: PriorOf[
+        _prior: SeparablePriorOf[
             Sums, binomial.Binomials, binomial.BinomialProbabilities, binomial.BinomialDraws
         ] = prior
         _choice: PriorChoiceOf[binomial.BinomialPrior] = choice
@@ -319,7 +320,7 @@ if TYPE_CHECKING:
         _draws: DrawnComponents = draws
         _coordinates: Coordinates = coordinates
         _twin: ComponentsTwin = twin
-        _prior: PriorOf[
+        _prior: SeparablePriorOf[
             Sums,
             categorical.Categoricals,
             categorical.LevelProbabilities,
@@ -372,7 +373,7 @@ if TYPE_CHECKING:
         _far: FarDensities = components
         _draws: DrawnComponents = draws
         _coordinates: CoordinatesOf[ProductDraws] = coordinates
-        _prior: PriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
+        _prior: SeparablePriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
         _choice: PriorChoiceOf[PartPriors] = choice
         _guard: Guard = guard
         _whole: Whole = whole
@@ -417,7 +418,7 @@ if TYPE_CHECKING:
         _draws: DrawnComponents = draws
         _coordinates: CoordinatesOf[GaussianDraws] = coordinates
         _twin: ComponentsTwinOf[GaussianDraws] = twin
-        _prior: PriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
+        _prior: SeparablePriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
         _choice: PriorChoiceOf[NormalWishart] = choice
         _guard: GuardOf[GaussianMixtures] = guard
 

@@ -82,8 +82,8 @@ class Mixture(Generic[C, W]):
         """Return the marginal mixture of some columns."""
         if self.noise is not None:
             raise UnsupportedError(
-                "noise beside a mixture has no density of some columns alone: leave out rows with "
-                "missing values, or fit without noise"
+                "a mixture with noise has no marginal density: drop samples with missing values, "
+                "or set noise=None"
             )
         frame, places = self.frame.of_columns(columns)
         return Mixture(self.weights, cast("Incomplete", self.components).seen_in(places), frame)

@@ -75,8 +75,8 @@ class Frame:
             return Frame(centre, scale), columns
         if not np.array_equal(self.basis, self.basis.astype(bool)):
             raise UnsupportedError(
-                "all rows of the fit lie on a plane between the columns, where rows with missing "
-                "values have no place: leave out columns that follow from others"
+                "some columns are linear combinations of others, which missing values do not "
+                "allow: leave out such columns"
             )
         varies = self.basis[columns].any(axis=1)
         places = self.basis[columns[varies]].argmax(axis=1)

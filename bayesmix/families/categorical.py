@@ -222,6 +222,11 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         assert self.reading is not None
         return LevelProbabilities(self.concentration + statistics.totals, self.reading)
 
+    def feature_evidence(self, statistics: Sums) -> Array:
+        q = self.given(statistics)
+        prior = _log_normalisers(self.concentration[None], q.reading)
+        return _log_normalisers(q.concentration, q.reading) - prior
+
     def kl(self, q: LevelProbabilities) -> float:
         """Return Σ KL(Dirichlet || Dirichlet)."""
         own = self.concentration

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from os import PathLike
 from typing import Any
 
@@ -24,6 +24,7 @@ from bayesmix.io.container import opened, pack, unpack
 from bayesmix.io.records import Reader, Writer
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import clusters_of_components
+from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.version import __version__
 
 NAME = "MixtureSearch"
@@ -56,6 +57,19 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
             }
             for row in rows
         ],
+        "features": _features(search, writer),
+    }
+
+
+def _features(search: Any, writer: Writer) -> dict[str, Any] | None:
+    """The features that were selected, and the fit of the others."""
+    if search._selected is None:
+        return None
+    others = search._others
+    return {
+        "selected": writer.value(asdict(search._selected)),
+        "others": None if others is None else mixture_records.described(others, writer),
+        "names": writer.value(search._feature_names_given()),
     }
 
 
@@ -113,6 +127,10 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     if set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it holds no search")
     search._restore(rows, kept, described["folds"])
+    if features := described.get("features"):
+        others = features["others"] and mixture_records.restored(features["others"], reader)
+        selection = FeatureSelection(**reader.value(features["selected"]))
+        search._restore_features(selection, others, reader.value(features["names"]))
     return search
 
 

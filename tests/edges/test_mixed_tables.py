@@ -387,7 +387,7 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
     assert "note: left out: 2 rows without any value (row 4, 8)" in done.stderr
     assert "gaps.csv: 198 rows" in done.stdout
     saved = "found/model.bayesmix", "gaps.csv"
-    assert "rows that have all values" in reported(shell, *saved)
+    assert "observations without missing values" in reported(shell, *saved)
     done = shell("merge", *saved, "--out", "merged")
     assert "2 components form 2 clusters" in done.stdout
     labels = Path("merged/labels.csv").read_text("utf-8").splitlines()[1:]

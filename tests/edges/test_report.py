@@ -392,7 +392,7 @@ def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn)
     [
         ("em", "272 rows, taken to be independent"),
         ("em", "None: a likelihood is maximised"),
-        ("em", "Assumes a regular model"),
+        ("em", "assumes a regular model"),
         ("weights", "Between AIC and BIC."),
         ("variational", "Dirichlet(1, ..., 1)"),
         ("variational", "β0 = "),

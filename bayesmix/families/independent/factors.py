@@ -312,6 +312,11 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         )
         return float(divergence.sum())
 
+    def feature_evidence(self, statistics: Sums) -> Array:
+        q = self.given(statistics)
+        evidence: Array = betaln(q.successes, q.failures) - betaln(self.successes, self.failures)
+        return evidence
+
     def mode_given(self, statistics: Sums) -> SuccessColumns:
         """Return the posterior mode; parameters below 1 are an error."""
         if min(self.successes, self.failures) < 1.0:
@@ -434,6 +439,12 @@ class RatePrior(ConjugatePrior[GammaFactors]):
             + q.shape * (self.rate / q.rate - 1.0)
         )
         return float(divergence.sum())
+
+    def feature_evidence(self, statistics: Sums) -> Array:
+        q = self.given(statistics)
+        prior = self.shape * np.log(self.rate) - gammaln(self.shape)
+        evidence: Array = prior - q.shape * np.log(q.rate) + gammaln(q.shape)
+        return evidence
 
     def mode_given(self, statistics: Sums) -> RateColumns:
         """Return the posterior mode; shapes below 1 are an error."""

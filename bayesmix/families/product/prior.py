@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -58,6 +58,15 @@ class PartPriors:
         before = (None,) * n_parts if previous is None else previous.parts
         known = of_parts(resolution, n_parts)
         return zip(self.parts, statistics.parts, before, known, strict=True)
+
+    def separate(self) -> PartPriors:
+        return replace(self, parts=tuple(cast("Any", part).separate() for part in self.parts))
+
+    def feature_evidence(self, statistics: ProductStatistics) -> Array:
+        """Return the log evidence (K, D) of each feature, from its part."""
+        pairs = zip(self.parts, statistics.parts, strict=True)
+        each = [cast("Any", part).feature_evidence(own) for part, own in pairs]
+        return statistics.layout.together(each)
 
     def kl(self, q: Products) -> float:
         """Return Σ_i KL(q(θ_i) || p(θ_i))."""
