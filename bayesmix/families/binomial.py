@@ -125,7 +125,6 @@ class BinomialDraws(SuccessDraws):
         return self.reading.most
 
     def parameters(self, frame: Frame) -> Named:
-        """Return probabilities (S, K, D) and means, with their axes."""
         axes, shares = ("component", "feature"), np.exp(self.log_successes)
         return {"probabilities": (axes, shares), "means": (axes, self.most * shares)}
 
@@ -215,7 +214,6 @@ class Binomial(ColumnsFamily[Binomials]):
 
     @property
     def mean_where_empty(self) -> Array:
-        """Half of the trials."""
         return 0.5 * self.reading.most
 
     def marginal(self, columns: Integers) -> Binomial:
@@ -239,7 +237,6 @@ class Binomial(ColumnsFamily[Binomials]):
             )
 
     def at_means(self, means: Array) -> Binomials:
-        """Return the fractions of successes."""
         return Binomials(np.clip(means / self.reading.most, 0.0, 1.0), self.reading)
 
     def feasible(self, statistics: Sums) -> bool:

@@ -54,7 +54,6 @@ class Categoricals(PointColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """Log p(x | θ_k), linear in indicators of levels."""
         return _linear(self.log_probabilities, self.probabilities, self.reading)
 
     def expected_log_density(self, values: Array) -> Array:
@@ -140,7 +139,6 @@ class LevelProbabilities(PosteriorColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """E[log p(x | θ_k)], linear in indicators of levels."""
         return _linear(self.log_shares, self.shares, self.reading)
 
     @property
@@ -170,7 +168,6 @@ class LevelProbabilities(PosteriorColumns):
         return Categoricals(self.shares, self.reading)
 
     def predictive(self) -> Columns:
-        """Return p(x | k, data), categorical at the mean."""
         return self.plug_in()
 
 
@@ -228,7 +225,6 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         return _log_normalisers(q.concentration, q.reading) - prior
 
     def kl(self, q: LevelProbabilities) -> float:
-        """Return Σ KL(Dirichlet || Dirichlet)."""
         own = self.concentration
         divergence = ((q.concentration - own) * q.log_shares).sum()
         mine = _log_normalisers(np.broadcast_to(own, q.concentration.shape), q.reading).sum()
@@ -336,7 +332,6 @@ class Categorical(ColumnsFamily[Categoricals]):
             )
 
     def at_means(self, means: Array) -> Categoricals:
-        """Return the fractions of levels."""
         return Categoricals(np.clip(means, 0.0, 1.0), self.reading)
 
     def feasible(self, statistics: Sums) -> bool:

@@ -159,7 +159,6 @@ class Gammas(Columns):
         return self.marginal(columns)
 
     def seen(self, values: Array) -> Seen:
-        """Drop the factors of missing cells."""
         joint = SeenColumns(self).expected_log_density(values)
         return joint, partial(sums_with_gaps, values)
 

@@ -350,7 +350,6 @@ class FactorAnalysers:
         return constant
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log N(x | μ_k, Σ_k) (n, K)."""
         return self.offset - 0.5 * self._squared(values.T, self.means)
 
     def _squared(self, columns: Array, means: Array) -> Array:

@@ -130,7 +130,6 @@ class Gaussian(FamilyDefaults):
         return bool(spread.min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
-        """Return the default prior with learned scale, in the frame."""
         from bayesmix.families.gaussian.prior import reference_prior
 
         return reference_prior(self.structure, summary, frame)

@@ -37,7 +37,6 @@ class Students:
 
     @cached_property
     def precision_root(self) -> Array:
-        """Root U of shape⁻¹ = U Uᵀ."""
         return self.algebra.root(self.blocks)
 
     def expected_log_density(self, values: Array) -> Array:

@@ -280,7 +280,6 @@ class BetaFactors(OfTrials, PosteriorColumns):
         return np.zeros(len(pairs)), pairs
 
     def coordinates(self) -> ColumnCoordinates:
-        """Return standardised log odds."""
         return of_betas(
             self.successes,
             self.failures,
@@ -301,7 +300,6 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         """Return densities with these probabilities (K, D)."""
 
     def kl(self, q: BetaFactors) -> float:
-        """Return Σ KL(Beta || Beta)."""
         a, b = q.successes, q.failures
         total = digamma(a + b)
         divergence = (
@@ -430,7 +428,6 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         """Return densities in PyMC with these rates (K, D)."""
 
     def kl(self, q: GammaFactors) -> float:
-        """Return Σ KL(Gamma || Gamma)."""
         divergence = (
             (q.shape - self.shape) * digamma(q.shape)
             - gammaln(q.shape)

@@ -93,7 +93,6 @@ class LevelCoordinates:
         return np.hstack([moved, np.full((len(values), 1), self._left(k))])
 
     def coupling(self) -> float:
-        """Return 0: components are not coupled."""
         return 0.0
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:

@@ -244,12 +244,10 @@ class LinearInTotals:
 
     @property
     def linear(self) -> LinearInTotals:
-        """Return self, as linear forms serve as components."""
         return self
 
     @property
     def dense(self) -> bool:
-        """Return False: columns are independent."""
         return False
 
     def seen(self, values: Array) -> Seen:

@@ -45,7 +45,6 @@ class LinearProduct:
 
     @property
     def linear(self) -> LinearProduct:
-        """Return self, as linear forms serve as components."""
         return self
 
     @once
@@ -88,11 +87,9 @@ class LinearProduct:
 
     @property
     def dense(self) -> bool:
-        """Return False: not all columns are dependent."""
         return False
 
     def seen(self, values: Array) -> Seen:
-        """Add the log densities of observed cells over the parts."""
         pairs = zip(
             cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
         )
@@ -229,7 +226,6 @@ class Products:
         return out
 
     def marginal(self, columns: Integers) -> Products:
-        """Return the densities of some columns, from the parts that have any."""
         return self._restricted(
             columns, lambda part, numbers, _: self.parts[part].marginal(numbers)
         )
@@ -392,7 +388,6 @@ class ProductCoordinates:
         return np.hstack([part.slopes(part_values, k) for part, part_values in pairs])
 
     def coupling(self) -> Array:
-        """Return the block-diagonal second derivatives of the parts."""
         blocks = [part.coupling() for part in self.parts]
         sizes = [part.size for part in self.parts]
         return block_diag(

@@ -190,7 +190,6 @@ class Product:
                 raise InvalidInputError(told) from None
 
     def frame(self, summary: Summary) -> Frame:
-        """Return the frames of the parts, concatenated."""
         layout = self.layout
         pairs = zip(self.families, layout.summaries(summary), strict=True)
         return layout.joined([family.frame(part_summary) for family, part_summary in pairs])
@@ -288,7 +287,6 @@ class Product:
         return sum(family.n_parameters(n_components, width) for family, width in pairs)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """Return the smallest of the limits of the parts."""
         pairs = zip(self.families, self.layout.columns, strict=True)
         limits = [family.max_components(n_distinct, len(columns)) for family, columns in pairs]
         return min((limit for limit in limits if limit is not None), default=None)

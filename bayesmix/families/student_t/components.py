@@ -242,7 +242,6 @@ class StudentComponents:
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN for ν up to 2."""
         return self.students.covariances
 
     @property
@@ -252,7 +251,6 @@ class StudentComponents:
 
     @property
     def precision_root(self) -> Array:
-        """Root U of scale⁻¹ = U Uᵀ, in blocks."""
         return self.students.precision_root
 
     def expected_log_density(self, values: Array) -> Array:

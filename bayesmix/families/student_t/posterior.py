@@ -107,7 +107,6 @@ class MixedStudents:
 
     @property
     def means(self) -> Array:
-        """E[x | k] (K, D), where it exists."""
         return self.students.means
 
     @property
@@ -155,7 +154,6 @@ class MixedStudents:
         return replace(self, students=self.students.unframed(frame))
 
     def marginal(self, columns: Integers) -> MixedStudents:
-        """Return the marginal densities, with the same widths."""
         return replace(self, students=self.students.marginal(columns))
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> MixedStudents:
@@ -360,7 +358,6 @@ class StudentPosterior:
         return replace(self, normals=self.normals.unframed(frame))
 
     def plug_in(self) -> StudentComponents:
-        """Return the point E[μ], E[Λ]⁻¹ and E[ν]."""
         q = self.normals
         return StudentComponents(q.structure, q.means, q.blocks, self.freedom.means)
 
@@ -379,7 +376,6 @@ class StudentPosterior:
         raise UnsupportedError(NO_CONDITIONAL)
 
     def coordinates(self) -> NoReturn:
-        """Raise an error."""
         raise UnsupportedError(
             "linear response of Student-t components is not made: draw from q (sample_posterior), "
             "or use Gaussian()"
