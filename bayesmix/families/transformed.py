@@ -21,6 +21,7 @@ from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
 from bayesmix.core.rows import Event, Frame, Spread, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.defaults import refuse_constant
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussian
@@ -29,7 +30,6 @@ from bayesmix.families.gaussian.students import Students
 from bayesmix.families.independent.columns import (
     SMALLEST,
     frame_of_positive,
-    refuse_constant,
     refuse_not_positive,
     refuse_where,
 )
@@ -440,7 +440,7 @@ class Transformed(Over):
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Return the frame; constant columns are an error, as their density is unbounded."""
-        refuse_constant(source, self.function.normal)
+        refuse_constant(source, mixture=f" for {self.function.normal} mixture")
         return frame, ()
 
     def _inner(self, summary: Summary, frame: Frame) -> tuple[Summary, TransformedFrame]:
