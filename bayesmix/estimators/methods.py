@@ -172,13 +172,17 @@ class PosteriorMethods:
         return posterior_sample(self._fitted(), draws, seed_of(self, random_state))
 
     def credible_interval(
-        self, level: float = 0.9, n_draws: int = 4000, random_state: Any = None
+        self,
+        level: float = 0.9,
+        n_draws: int = 4000,
+        random_state: Any = None,
+        method: Any = "variational",
+        data: Any = None,
     ) -> Any:
-        """Credible intervals of the weights and parameters of a variational fit.
+        """Return credible intervals of the weights and parameters.
 
-        Posterior means and equal-tailed intervals over draws from q, in data units, with the
-        components numbered as in the fit. The intervals are too narrow where components overlap;
-        ``bayesmix.linear_response`` and ``bayesmix.gibbs`` correct for that.
+        Means and equal-tailed intervals over draws, in data units, for the components of the fit;
+        Gibbs draws are relabelled to it (Stephens 2000).
 
         Returns
         -------
@@ -197,10 +201,11 @@ class PosteriorMethods:
         1          weights[1]  0.36   0.31   0.40
         2  means[0, eruptions]  4.29   4.24   4.34
         """
-        from bayesmix.posterior.bands import checked_level, credible_intervals
+        from bayesmix.posterior.bands import checked_level, drawn_mixtures
+        from bayesmix.posterior.labels import credible_intervals
 
-        number, draws = checked_level(level), validation.integer("n_draws", n_draws, 1)
-        return credible_intervals(self._fitted(), number, draws, seed_of(self, random_state))
+        share, seed = checked_level(level), seed_of(self, random_state)
+        return credible_intervals(drawn_mixtures(self, method, data, n_draws, seed), share)
 
     def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
         """Return posterior draws, trace and prior for ArviZ; with data also log likelihoods.
