@@ -229,7 +229,8 @@ class Expectation:
         units: Array = np.asarray(self.statistics.units())
         if self.allocation is None:
             return units
-        return np.append(units, np.full(len(self.allocation.pack()), 1.0 / self.counts.sum()))
+        units = np.broadcast_to(units, self.statistics.pack().shape)
+        return np.append(units, self.allocation.units())
 
     def unpacked(self, vector: Array) -> Expectation:
         """Return the expectation whose statistics pack to ``vector``."""

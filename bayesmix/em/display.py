@@ -140,6 +140,8 @@ def sentence(result: FitResult) -> str:
     size += f" of {asked}" if asked != n_components else ""
     noise = result.mixture.noise
     size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
+    if result.side.design is not None:
+        size += f", weights by {', '.join(result.side.design.names)}"
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
         return f"{family}, {size}, given"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import Any, Self, cast
@@ -75,6 +76,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         *,
         labels: Any = None,
         groups: Any = None,
+        covariates: Any = None,
     ) -> Self:
         """Fit the mixture.
 
@@ -93,6 +95,11 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             labels.
         groups : array (n,), optional
             Samples of a group share their component, as repeated measurements of a unit do.
+        covariates : array or frame (n, P), optional
+            Variables on which the mixing weights depend by a multinomial logistic regression
+            (latent class regression), without a constant; ``gate_coefficients`` has the standard
+            errors. Predictions then need ``covariates`` too. Maximum likelihood, or a maximum a
+            posteriori fit with a weak prior of the slopes.
 
         Returns
         -------
@@ -115,15 +122,21 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         array([[ 2., 54.],
                [ 4., 80.]])
         """
-        self._fit(partial(self._training_rows, X, sample_weight, labels, groups))
+        self._fit(partial(self._training_rows, X, sample_weight, labels, groups, covariates))
         return self
 
     def _training_rows(
-        self, X: Any, sample_weight: Any, labels: Any, groups: Any, n_jobs: int | None
+        self,
+        X: Any,
+        sample_weight: Any,
+        labels: Any,
+        groups: Any,
+        covariates: Any,
+        n_jobs: int | None,
     ) -> Source:
         """Return the checked data with constraints on their components."""
         source = incoming.training_rows(self, X, sample_weight, n_jobs)
-        return constraints.constrained(source, labels, groups)
+        return constraints.constrained(source, labels, groups, covariates)
 
     def partial_fit(
         self,
@@ -343,7 +356,9 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             pruned and last.n_components < model.n_components
         )
         same = (last.n_features, last.family.name) == (source.shape[1], model.family.name)
-        return last.mixture if same and same_size else None
+        averaged = replace(last.mixture, weights=last.density.weights)
+        mixture = last.mixture if last.side.covariates is None else averaged
+        return mixture if same and same_size else None
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
         """Return the mixture to start at: the last one if it fits as it is, or given parameters.
@@ -382,6 +397,10 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         else:
             self.lower_bound_ = result.objective / result.total_weight
             self.lower_bounds_ = list(result.trace / result.total_weight)
+        if result.side.design is not None:
+            gate: Any = result.mixture.weights
+            coefficients = gate.coefficients @ result.side.design.back.T
+            self.gate_intercept_, self.gate_coef_ = coefficients[:, 0], coefficients[:, 1:]
         self._describe(result)
 
     def _warn(self, result: FitResult) -> None:
@@ -403,39 +422,46 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     # Densities and assignments
 
-    def score_samples(self, X: Any) -> Array:
-        """Return the log density (n,) of each sample in nats.
+    def score_samples(self, X: Any, covariates: Any = None) -> Array:
+        """Return the log density (n,) of each sample in nats, given its covariates if any.
 
         Variational fits use the posterior predictive density (Bishop 2006, eq. 10.81).
         """
-        return self._map(X, FitResult.log_density)
+        return self._map(X, FitResult.log_density, covariates=covariates)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+    def score(
+        self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
+    ) -> float:
         """Return the mean log density in nats, weighted if there are sample weights."""
         source = self._seen(X, sample_weight)
+        source = constraints.at_covariates(source, self.result_, covariates)
         step = partial(predictions.total_log_density, self.result_)
         with single_threaded_blas():
             total, weight = source.reduce(step, self.result_.n_components)
         return float(total / weight)
 
-    def predict_proba(self, X: Any) -> Array:
+    def predict_proba(self, X: Any, covariates: Any = None) -> Array:
         """Return probabilities of the components (n, K); with noise (n, K + 1), noise last."""
-        return self._map(X, FitResult.probabilities, self._fitted().n_components)
+        n_components = self._fitted().n_components
+        return self._map(X, FitResult.probabilities, n_components, covariates)
 
-    def predict(self, X: Any) -> Integers:
+    def predict(self, X: Any, covariates: Any = None) -> Integers:
         """Return the most probable component (n,), -1 for noise."""
-        return self._map(X, FitResult.labels)
+        return self._map(X, FitResult.labels, covariates=covariates)
 
-    def responsibilities(self, X: Any) -> Array:
+    def responsibilities(self, X: Any, covariates: Any = None) -> Array:
         """Return q(Z) (n, K), as the last E-step computes it (Bishop 2006, eq. 10.49)."""
-        return self._map(X, FitResult.responsibilities, self._fitted().n_components)
+        n_components = self._fitted().n_components
+        return self._map(X, FitResult.responsibilities, n_components, covariates)
 
     def _map(
-        self, X: Any, method: Callable[[FitResult, Array], PerRow], n_columns: int = 1
+        self, X: Any, method: Callable[..., PerRow], n_columns: int = 1, covariates: Any = None
     ) -> PerRow:
         """Return predictions for X by a method of ``FitResult``, in the array library of X."""
+        if self._fitted().side.design is not None or covariates is not None:
+            source = constraints.at_covariates(self._seen(X), self.result_, covariates)
+            return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
         if is_collection(X):
-            self._fitted()
             return cast("PerRow", predictions.lazily(self, X, method))
         if is_elsewhere(X):
             return cast("PerRow", predictions.on_device(self._fitted(), self._seen(X), method, X))

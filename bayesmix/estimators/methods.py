@@ -126,12 +126,12 @@ class PosteriorMethods:
             rows = few_enough(incoming.new_rows(self, X), 2 * self._fitted().n_components)
             return assignment_band(drawn, rows, number)
 
-    def assignment_entropy(self, X: Any) -> Array:
+    def assignment_entropy(self, X: Any, covariates: Any = None) -> Array:
         """Return the entropy -Σ p log p (n,) of ``predict_proba``, in nats.
 
         From 0 (one component is certain) to log K (all are equally probable).
         """
-        entropy: Array = self._map(X, entropies)
+        entropy: Array = self._map(X, entropies, covariates=covariates)
         return entropy
 
     def density_region(
@@ -221,6 +221,37 @@ class PosteriorMethods:
         seed = seed_of(self, random_state)
         return variational_tree(result, source, draws, seed)
 
+    def gate_coefficients(self, X: Any, level: float = 0.95, sample_weight: Any = None) -> Any:
+        """Coefficients of the weights' covariates, with standard errors and Wald intervals.
+
+        They are log odds of each component against component 0, per unit of the covariate.
+        Standard errors come from the observed information of all parameters (Louis 1982), which
+        takes a few hundred passes over ``X``, the data of the fit.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``estimate``, ``standard_error``, ``lower`` and ``upper``; a row for every
+            component but the first and every term. NaN where the information is singular.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd, bayesmix as bm
+        >>> rng = np.random.default_rng(0)
+        >>> age = rng.uniform(20, 80, 500)
+        >>> second = rng.random(500) < 1 / (1 + np.exp(5 - 0.1 * age))
+        >>> X = rng.normal(size=(500, 2)) + 3.0 * second[:, None]
+        >>> gm = bm.GaussianMixture(2, random_state=0).fit(X, covariates=pd.DataFrame({"age": age}))
+        >>> table = gm.gate_coefficients(X)
+        >>> table.columns.tolist()
+        ['estimate', 'standard_error', 'lower', 'upper']
+        >>> bool(table.loc[(1, "age"), "lower"] < 0.1 < table.loc[(1, "age"), "upper"])
+        True
+        """
+        from bayesmix.posterior.gate_errors import gate_coefficients
+
+        return gate_coefficients(self, X, level, sample_weight)
+
     def marginal(self, columns: Any) -> MixtureDensity:
         """Return the marginal density of some columns, by name or index."""
         return density(self).marginal(columns)
@@ -272,6 +303,7 @@ class PosteriorMethods:
         np.float64(5.3)
         """
         result = self._fitted()
+        result.refuse_covariates("impute")
         refuse_gaps(Model(result.n_components, result.family, result.inference))
         X = eager(X)
         names = getattr(self, "feature_names_in_", None)
@@ -372,6 +404,7 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
             )
         sums = result.plug_in_sums
     else:
+        result.refuse_covariates(f"{criterion.__name__}(X)")
         source = estimator._seen(X, sample_weight)
         with single_threaded_blas():
             sums = assess(result.family, result.plug_in, source, result.log_volume)

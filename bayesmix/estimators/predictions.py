@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import entr
 
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.device import device_shares
 from bayesmix.em.model import check_values
@@ -40,10 +40,11 @@ class Prediction(Generic[PerRow]):
     """A method of ``FitResult`` applied to a chunk, in memory or on a device."""
 
     result: FitResult
-    method: Callable[[FitResult, Array], PerRow]
+    method: Callable[..., PerRow]
 
     def __call__(self, rows: Rows) -> PerRow:
-        return self.method(self.result, rows.values)
+        side = rows.side.of_weights
+        return self.method(self.result, rows.values, *([side] if side else []))
 
     def on_device(self, values: Any, weights: Array | None) -> Any | None:
         """Return the prediction computed on the device; None if only NumPy can."""
@@ -62,9 +63,7 @@ class Prediction(Generic[PerRow]):
         return xp.argmax(shares, axis=1) if self.method is FitResult.labels else shares
 
 
-def in_memory(
-    result: FitResult, source: Source, method: Callable[[FitResult, Array], PerRow]
-) -> PerRow:
+def in_memory(result: FitResult, source: Source, method: Callable[..., PerRow]) -> PerRow:
     """Return predictions for a source."""
     with single_threaded_blas():
         computed: PerRow = source.map(Prediction(result, method), result.n_components)
@@ -81,13 +80,16 @@ def total_log_density(result: FitResult, rows: Rows) -> Array:
     """Return Σ w log density over samples of positive weight, and Σ w."""
     weights = rows.weights_or_ones
     counted = weights > 0
-    total = (result.log_density(rows.values)[counted] * weights[counted]).sum()
+    log_density = result.log_density(rows.values, rows.side.of_weights)
+    total = (log_density[counted] * weights[counted]).sum()
     return np.array([total, weights.sum()])
 
 
-def entropies(result: FitResult, values: Array) -> Array:
+def entropies(
+    result: FitResult, values: Array, side: SideInformation = NO_SIDE_INFORMATION
+) -> Array:
     """Return entropies (n,) of the component probabilities, in nats."""
-    entropy: Array = entr(result.probabilities(values)).sum(axis=1)
+    entropy: Array = entr(result.probabilities(values, side)).sum(axis=1)
     return entropy
 
 

@@ -19,10 +19,12 @@ from typing import Any
 import numpy as np
 
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
+from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
 from bayesmix.core import components, engines, families, portable, priors, sources
 from bayesmix.core.coding import Coding
+from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import Noise, NoiseDensity, UniformNoise
 from bayesmix.core.rows import Event, Frame, SideInformation
@@ -70,6 +72,9 @@ RECORDS: dict[str, Any] = {
         UniformNoise,
         WithNoise,
         SideInformation,
+        Standardised,
+        Gate,
+        GatePrior,
     )
 }
 RECORDS["Sums"] = DensitySums
@@ -102,6 +107,10 @@ DOMAINS = {
     **dict.fromkeys((f"UniformNoise.{name}" for name in ("origin", "lower", "upper", "axes")), ANY),
     "FitResult.counts": NOT_NEGATIVE,
     "FitResult.hard_counts": NOT_NEGATIVE,
+    "Gate.coefficients": ANY,
+    "Gate.shares": NOT_NEGATIVE,
+    "Standardised.centre": ANY,
+    "Standardised.scale": POSITIVE,
     **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates")},
     **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
 }
@@ -120,11 +129,7 @@ PROTOCOLS: dict[str, Any] = {
     for module in (components, engines, families, portable, priors, sources)
     for name, value in vars(module).items()
 }
-PROTOCOLS |= {
-    "Mixture": Mixture,
-    "Stream": Stream,
-    "NoiseDensity": NoiseDensity,
-}
+PROTOCOLS |= {"Mixture": Mixture, "Stream": Stream, "NoiseDensity": NoiseDensity}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 

@@ -438,10 +438,10 @@ def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20
     table = search.feature_evidence_.assign(relevant=search.get_support())
     table = table.sort_values("evidence", ascending=False, kind="stable")[:most]
     places = np.arange(len(table))
-    for relevant, look in ((True, {"color": style.colour(0)}), (False, {"color": style.FILL})):
-        mine = (table["relevant"] == relevant).to_numpy()
-        label = "relevant" if relevant else "irrelevant"
-        ax.barh(places[mine], table["evidence"][mine], label=label, **look)
+    relevant = table["relevant"].to_numpy()
+    for label, mine in (("relevant", relevant), ("irrelevant", ~relevant)):
+        colour = style.FILL if label == "irrelevant" else style.colour(0)
+        ax.barh(places[mine], table["evidence"][mine], label=label, color=colour)
     ax.set_xscale("asinh", linear_width=CLOSE)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     ax.axvline(0.0, color=style.INK, lw=0.8)

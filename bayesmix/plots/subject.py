@@ -83,8 +83,7 @@ class View:
 
     @property
     def weights(self) -> Array:
-        weights: Array = (1.0 - self.noise) * self.density.weights.mean()
-        return weights
+        return (1.0 - self.noise) * self.density.weights.mean()
 
     @property
     def n_components(self) -> int:
@@ -93,8 +92,7 @@ class View:
     def terms(self, values: Array) -> Array:
         """π_k p(x | k) (n, K) of points (n, d), in data units; beside noise their share of all."""
         joint = self.density.log_joint(self.density.frame.apply(values))
-        terms: Array = (1.0 - self.noise) * np.exp(joint - self.log_volume)
-        return terms
+        return (1.0 - self.noise) * np.exp(joint - self.log_volume)
 
     @cached_property
     def deviations(self) -> Array:
@@ -338,14 +336,14 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
             raise InvalidInputError("sample_weight needs the rows that it belongs to: give X")
         return None
     X = gathered(X)
-    if model.result_.family.coding is None:
+    if model.result_.family.coding is None and model.result_.side.design is None:
         values, weights = raw_rows(X)
         named = hasattr(model, "feature_names_in_")
         probabilities = model.predict_proba(X if named else values)
     else:
         rows = model._seen(X).in_memory().rows
         values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights
-        probabilities = model.predict_proba(X)
+        probabilities = model.result_.probabilities(values)
     if sample_weight is not None:
         weights = np.asarray(sample_weight, dtype=np.float64)
         if weights.shape != (len(values),) or not (weights >= 0).all() or not weights.any():
