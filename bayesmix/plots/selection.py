@@ -439,9 +439,9 @@ def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20
     table = table.sort_values("evidence", ascending=False, kind="stable")[:most]
     places = np.arange(len(table))
     relevant = table["relevant"].to_numpy()
-    for label, mine in (("relevant", relevant), ("irrelevant", ~relevant)):
-        colour = style.FILL if label == "irrelevant" else style.colour(0)
-        ax.barh(places[mine], table["evidence"][mine], label=label, color=colour)
+    for kind, mine in (("relevant", relevant), ("irrelevant", ~relevant)):
+        colour = style.FILL if kind == "irrelevant" else style.colour(0)
+        ax.barh(places[mine], table["evidence"][mine], label=kind, color=colour)
     ax.set_xscale("asinh", linear_width=CLOSE)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     ax.axvline(0.0, color=style.INK, lw=0.8)
