@@ -21,21 +21,18 @@ from bayesmix.core.sources import FittedMixture
 from bayesmix.core.writing import file_to_write, try_to_write, write
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import label
-from bayesmix.plots import plot_density, plot_profile, plot_selection, plot_structures
+from bayesmix.plots import (
+    plot_density,
+    plot_feature_evidence,
+    plot_profile,
+    plot_selection,
+    plot_structures,
+)
 from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.style import pyplot
 from bayesmix.report import assumptions, reproduce, tables
 from bayesmix.report import markup as rows_in_page
-from bayesmix.report.markup import (
-    Markup,
-    joined,
-    number,
-    paragraphs,
-    section,
-    table,
-    tag,
-    typeset,
-)
+from bayesmix.report.markup import Markup, joined, number, paragraphs, section, table, tag, typeset
 from bayesmix.report.reproduce import in_lines
 from bayesmix.report.subject import (
     Search,
@@ -66,14 +63,14 @@ LOOK: Any = {
 
 def figures(subject: Subject) -> Markup:
     """Return the figures: criterion over K, all criteria, and density of the best fit."""
-    return joined(
-        [
-            criterion_figure(subject),
-            structures_figure(subject),
-            criteria_figure(subject),
-            density_figure(subject),
-        ]
+    shown = (
+        criterion_figure,
+        structures_figure,
+        criteria_figure,
+        features_figure,
+        density_figure,
     )
+    return joined(figure(subject) for figure in shown)
 
 
 def criterion_figure(subject: Subject) -> Markup:
@@ -117,6 +114,14 @@ def criteria_figure(subject: Subject) -> Markup:
     return drawn(
         lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption, caption
     )
+
+
+def features_figure(subject: Subject) -> Markup:
+    """Return the figure of the evidence of each feature, if features were selected."""
+    if not getattr(subject.search, "variable_selection", False):
+        return Markup()
+    caption = "Evidence that each feature distinguishes the clusters."
+    return drawn(lambda ax: plot_feature_evidence(subject.search, ax=ax), caption, caption)
 
 
 def density_figure(subject: Subject) -> Markup:
@@ -167,17 +172,16 @@ def _about_density(subject: Subject, columns: Any) -> str:
 
 def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
     """Return a figure with alternative text and caption."""
+    narrow, wide = (
+        "data:image/svg+xml;base64," + base64.b64encode(svg(draw, size)).decode("ascii")
+        for size in (NARROW, WIDE)
+    )
     picture = tag(
         "picture",
-        tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=as_address(svg(draw, NARROW))),
-        tag("img", src=as_address(svg(draw, WIDE)), alt=alt),
+        tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=narrow),
+        tag("img", src=wide, alt=alt),
     )
     return tag("figure", joined([picture, tag("figcaption", caption)]))
-
-
-def as_address(image: bytes) -> str:
-    """Return an image as a data URL."""
-    return "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")
 
 
 def svg(draw: Callable[[Any], Any], size: tuple[float, float]) -> bytes:
@@ -448,37 +452,9 @@ def write_fit_report(
 ) -> Path:
     """Write the report of a fitted mixture: goodness of fit, components, clusters.
 
-    Parameters
-    ----------
-    model : fitted estimator
-    path : str or Path
-        File to write, in an existing folder.
-    X : array, frame or source (n, D)
-        Data to test the fit, and to show.
-    title : str
-        Title above the answer, and of the page.
-    command : sequence of str, optional
-        Command line that was run.
-    random_state : None, int, RandomState or Generator
-        Seed of the data sets simulated for the test.
-    n_jobs : int, optional
-        Number of worker processes (results do not depend on it); None: all cores.
-    interactive : bool
-        As in ``write_report``.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Examples
-    --------
-    >>> import tempfile, bayesmix as bm
-    >>> from bayesmix.report.page import write_fit_report
-    >>> X = bm.datasets.load_faithful()
-    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
-    >>> write_fit_report(gm, tempfile.mkdtemp() + "/report.html", X).name
-    'report.html'
+    ``path`` is in an existing folder; ``command`` is the command line that was run;
+    ``random_state`` seeds the simulated data sets of the test; ``interactive`` is as in
+    ``write_report``.
     """
     place = report_place(path)
     subject = Subject(cast("Search", Fitted(model)), X)  # candidates are not mentioned
