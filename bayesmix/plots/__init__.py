@@ -1,10 +1,6 @@
 """L6: figures of a fit, its course and a search; matplotlib is imported when one is drawn."""
 
-from bayesmix.plots.assess import (
-    plot_goodness_of_fit,
-    plot_likelihood_ratio,
-    plot_sensitivity,
-)
+from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio, plot_sensitivity
 from bayesmix.plots.assignment import plot_assignment, plot_profile
 from bayesmix.plots.averages import plot_averaged, plot_conditional_mean, plot_uncertainty
 from bayesmix.plots.density import plot_density

@@ -15,12 +15,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.density import DRAWS, SEED, curve_grid, drawable_level, rug
-from bayesmix.plots.plane import (
-    draw_ellipses,
-    finish,
-    limits_of,
-    rows_in_view,
-)
+from bayesmix.plots.plane import draw_ellipses, finish, limits_of, rows_in_view
 from bayesmix.plots.subject import (
     Sample,
     View,

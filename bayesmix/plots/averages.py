@@ -232,12 +232,7 @@ def plot_averaged(
 
 
 def _curves(
-    ax: Axes,
-    average: Any,
-    views: Any,
-    sample: Any,
-    limits: tuple[float, float],
-    band: Band | None,
+    ax: Axes, average: Any, views: Any, sample: Any, limits: tuple[float, float], band: Band | None
 ) -> None:
     """The average in ink over its band, the candidates' curves and a histogram."""
     low, high = limits

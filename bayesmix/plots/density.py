@@ -188,12 +188,7 @@ HIGHEST = 4.0
 
 
 def draw_curve(
-    ax: Axes,
-    view: View,
-    sample: Sample | None,
-    kde: bool,
-    legend: bool,
-    band: Band | None = None,
+    ax: Axes, view: View, sample: Sample | None, kde: bool, legend: bool, band: Band | None = None
 ) -> None:
     """Draw the density of a view of one column."""
     values = None if sample is None else sample.values[:, 0]
@@ -257,8 +252,7 @@ def curve_grid(view: View, low: float, high: float) -> Array:
     steps = np.linspace(-4.0, 4.0, 81)
     close = view.means + view.deviations * steps
     every = np.concatenate([np.linspace(low, high, 401), close.ravel()])
-    grid: Array = np.unique(every[(every >= low) & (every <= high)])
-    return grid
+    return np.unique(every[(every >= low) & (every <= high)])
 
 
 def draw_components(ax: Axes, view: View, grid: Array, terms: Array) -> list[Any]:
@@ -326,8 +320,7 @@ def kernel_density(values: Array, weights: Array | None, grid: Array) -> Array |
     # variance is that of n rows, where SciPy would take it for fewer.
     unbiased = (1.0 - ((mass / mass.sum()) ** 2).sum()) / (1.0 - 1.0 / n)
     bandwidth = n**-0.2 * np.sqrt(unbiased)
-    estimate: Array = gaussian_kde(values, float(bandwidth), weights=mass)(grid)
-    return estimate
+    return gaussian_kde(values, float(bandwidth), weights=mass)(grid)
 
 
 def rug(ax: Axes, values: Array) -> None:

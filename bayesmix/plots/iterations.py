@@ -25,12 +25,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError, warn
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
-from bayesmix.plots.density import (
-    counts_between,
-    curve_grid,
-    draw_components,
-    draw_probabilities,
-)
+from bayesmix.plots.density import counts_between, curve_grid, draw_components, draw_probabilities
 from bayesmix.plots.plane import draw_ellipses, draw_points
 from bayesmix.plots.subject import REACH, Sample, View, fitted, raw_rows, sample_of, view_of
 from bayesmix.search.starts import given_start, named_start

@@ -188,13 +188,10 @@ def _name_levels(ax: Axes, kind: Kind, axis: str) -> None:
     if kind.levels is None:
         return
     codes = list(range(len(kind.levels)))[:: -(-len(kind.levels) // MOST_NAMED)]
-    names = [_short(kind.levels[code]) for code in codes]
+    names = [kind.levels[code] for code in codes]
+    names = [name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…" for name in names]
     options: dict[str, Any] = {} if axis == "y" else {"rotation": 45, "ha": "right"}
     getattr(ax, f"set_{axis}ticks")(codes, names, **options)
-
-
-def _short(name: str) -> str:
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 # Columns that are drawn where none are named, and at most.
@@ -210,12 +207,7 @@ MOST_UNSURE = 400
 
 
 def plot_pairs(
-    model: Any,
-    X: Any = None,
-    axes: Any = None,
-    *,
-    columns: Any = None,
-    sample_weight: Any = None,
+    model: Any, X: Any = None, axes: Any = None, *, columns: Any = None, sample_weight: Any = None
 ) -> Any:
     """Every column alone, and every pair of columns, with the components in both.
 
@@ -352,8 +344,7 @@ def _panel(ax: Axes, view: View, sample: Sample | None, lower: bool) -> None:
         draw_regions(ax, view, limits)
         if sample is not None:
             _unsure(ax, sample)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
+    ax.set(xlim=limits[0], ylim=limits[1])
     style.quiet(ax)
 
 
@@ -397,21 +388,9 @@ def _remark(axes: Any, names: list[str], shown: list[int], sample: Sample | None
 def plot_part(
     density: MixtureDensity, ax: Axes | None = None, *, columns: Any = None, legend: bool = True
 ) -> Axes:
-    """The density with its components over one or two of its columns.
+    """The density of a ``MixtureDensity`` with its components over one or two of its columns.
 
-    Parameters
-    ----------
-    density : MixtureDensity
-        What ``marginal`` or ``conditional`` returned.
-    ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
-    columns : name, number, or one or two of them, optional
-        Needed where the density has more columns than can be drawn: two, of counts one.
-    legend : bool, default=True
-
-    Returns
-    -------
-    Axes
+    ``columns`` are needed where the density has more than can be drawn: two, of counts one.
     """
     most = most_columns(density.family)
     drawn = density if columns is None else density.marginal(columns)

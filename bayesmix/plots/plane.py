@@ -99,8 +99,7 @@ def holding(density: Array, cell: float, shares: tuple[float, ...]) -> Array:
     descending = np.sort(density)[::-1]
     held = np.cumsum(descending) * cell
     places = np.minimum(np.searchsorted(held, shares), len(held) - 1)
-    levels: Array = descending[places]
-    return levels
+    return descending[places]
 
 
 # Standard deviations: width and style of the line.

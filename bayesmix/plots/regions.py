@@ -95,12 +95,7 @@ def _view_of(region: DensityRegion) -> View:
 
 
 def _draw_line(
-    ax: Axes,
-    view: View,
-    region: DensityRegion,
-    values: Array | None,
-    inside: Any,
-    legend: bool,
+    ax: Axes, view: View, region: DensityRegion, values: Array | None, inside: Any, legend: bool
 ) -> None:
     low, high = view.extent(0, None if values is None else values[:, 0])
     intervals = region.intervals()
@@ -141,12 +136,7 @@ def _mark_outside(ax: Axes, places: Array) -> None:
 
 
 def _draw_plane(
-    ax: Axes,
-    view: View,
-    region: DensityRegion,
-    values: Array | None,
-    inside: Any,
-    legend: bool,
+    ax: Axes, view: View, region: DensityRegion, values: Array | None, inside: Any, legend: bool
 ) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch

@@ -83,8 +83,7 @@ class View:
 
     @property
     def weights(self) -> Array:
-        weights: Array = (1.0 - self.noise) * self.density.weights.mean()
-        return weights
+        return (1.0 - self.noise) * self.density.weights.mean()
 
     @property
     def n_components(self) -> int:
@@ -93,8 +92,7 @@ class View:
     def terms(self, values: Array) -> Array:
         """π_k p(x | k) (n, K) of points (n, d), in data units; beside noise their share of all."""
         joint = self.density.log_joint(self.density.frame.apply(values))
-        terms: Array = (1.0 - self.noise) * np.exp(joint - self.log_volume)
-        return terms
+        return (1.0 - self.noise) * np.exp(joint - self.log_volume)
 
     @cached_property
     def deviations(self) -> Array:

@@ -29,16 +29,7 @@ from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.style import pyplot
 from bayesmix.report import assumptions, reproduce, tables
 from bayesmix.report import markup as rows_in_page
-from bayesmix.report.markup import (
-    Markup,
-    joined,
-    number,
-    paragraphs,
-    section,
-    table,
-    tag,
-    typeset,
-)
+from bayesmix.report.markup import Markup, joined, number, paragraphs, section, table, tag, typeset
 from bayesmix.report.reproduce import in_lines
 from bayesmix.report.subject import (
     Search,
@@ -69,14 +60,8 @@ LOOK: Any = {
 
 def figures(subject: Subject) -> Markup:
     """The criterion over K, all criteria together, and the density of the best fit."""
-    return joined(
-        [
-            criterion_figure(subject),
-            structures_figure(subject),
-            criteria_figure(subject),
-            density_figure(subject),
-        ]
-    )
+    shown = (criterion_figure, structures_figure, criteria_figure, density_figure)
+    return joined(figure(subject) for figure in shown)
 
 
 def criterion_figure(subject: Subject) -> Markup:
@@ -165,17 +150,16 @@ def _about_density(subject: Subject, columns: Any) -> str:
 
 def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
     """A figure with its text for those who cannot see it, and its caption."""
+    narrow, wide = (
+        "data:image/svg+xml;base64," + base64.b64encode(svg(draw, size)).decode("ascii")
+        for size in (NARROW, WIDE)
+    )
     picture = tag(
         "picture",
-        tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=as_address(svg(draw, NARROW))),
-        tag("img", src=as_address(svg(draw, WIDE)), alt=alt),
+        tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=narrow),
+        tag("img", src=wide, alt=alt),
     )
     return tag("figure", joined([picture, tag("figcaption", caption)]))
-
-
-def as_address(image: bytes) -> str:
-    """An image as an address that holds it."""
-    return "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")
 
 
 def svg(draw: Callable[[Any], Any], size: tuple[float, float]) -> bytes:
@@ -446,37 +430,9 @@ def write_fit_report(
 ) -> Path:
     """Write the report of a fitted mixture: how well it fits these rows, components, clusters.
 
-    Parameters
-    ----------
-    model : fitted estimator
-    path : str or Path
-        The file to write, in a folder that is there.
-    X : array, frame or source (n, D)
-        The rows to judge it by, and to show.
-    title : str
-        Stands above the answer, and names the page.
-    command : sequence of str, optional
-        The command line that was run, in words.
-    random_state : None, int, RandomState or Generator
-        Of the data sets that the fit is compared with.
-    n_jobs : int, optional
-        Worker processes. None: all cores. Changes no number.
-    interactive : bool
-        As ``write_report`` takes it.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Examples
-    --------
-    >>> import tempfile, bayesmix as bm
-    >>> from bayesmix.report.page import write_fit_report
-    >>> X = bm.datasets.load_faithful()
-    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
-    >>> write_fit_report(gm, tempfile.mkdtemp() + "/report.html", X).name
-    'report.html'
+    ``path`` lies in a folder that is there; ``command`` is the command line that was run, in
+    words; ``random_state`` seeds the data sets that the fit is compared with; ``interactive`` is
+    as in ``write_report``.
     """
     place = report_place(path)
     subject = Subject(cast("Search", Fitted(model)), X)  # nothing is said of candidates

@@ -156,7 +156,8 @@ class Subject:
         """The answer: "Three Gaussian components with tied covariance"."""
         result = self.result
         n, name = result.n_components, result.family.name.capitalize()
-        text = f"{in_words(n).capitalize()} {name} component{'' if n == 1 else 's'}"
+        number = WORDS[n].capitalize() if n < len(WORDS) else f"{n:,}"
+        text = f"{number} {name} component{'' if n == 1 else 's'}"
         covariance = getattr(result.family, "covariance", None)
         if covariance is not None:
             text += f" with {covariance} covariance"
@@ -193,15 +194,10 @@ def counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def in_words(n: int) -> str:
-    """Small numbers as words."""
-    return WORDS[n] if n < len(WORDS) else f"{n:,}"
-
-
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = MOST_NAMES, between: str = ", ") -> str:
     """Names with commas, the first dozen of them."""
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - most
+    return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def criterion_name(criterion: str) -> str:

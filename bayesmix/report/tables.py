@@ -16,7 +16,7 @@ from bayesmix.report.markup import (
     typeset,
     with_error,
 )
-from bayesmix.report.subject import Subject, capital, counted, criterion_name, finite
+from bayesmix.report.subject import Subject, capital, counted, criterion_name, finite, listed
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.tasks import DEGENERATE
 
@@ -26,6 +26,7 @@ FIRST_CANDIDATES = 8
 MOST_COMPONENTS = 100
 MOST_COLUMNS = 100
 SHORT = {
+    "covariance_type": "covariance",
     "log_likelihood": "log L",
     "sabic": "SABIC",
     "icl_soft": "soft ICL",
@@ -97,7 +98,7 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
     heads = [
         "components",
         *(["found"] if pruned else []),
-        *(_plain_name(name) for name in subject.parameters),
+        *(SHORT.get(name, name) for name in subject.parameters),
         SHORT.get(subject.criterion, record(subject.criterion).label),
         "behind",
         *(SHORT.get(name, record(name).label) for name in beside),
@@ -151,10 +152,6 @@ def _behind(subject: Subject, place: Any) -> str:
     return number(float(row["behind"])) if finite(row["behind"]) else NO_VALUE
 
 
-def _plain_name(parameter: str) -> str:
-    return "covariance" if parameter == "covariance_type" else parameter
-
-
 def warnings(subject: Subject) -> Markup:
     """What the reader can do something about."""
     items = [*_of_the_search(subject), *_of_the_fits(subject)]
@@ -192,10 +189,5 @@ def _of_the_fits(subject: Subject) -> list[Markup]:
             if text:
                 heard.setdefault(text, []).append(subject.label(place))
     return [
-        tag("li", tag("b", "; ".join(labels[:3]) + _more(len(labels) - 3) + ": "), text)
-        for text, labels in heard.items()
+        tag("li", tag("b", listed(labels, 3, "; ") + ": "), text) for text, labels in heard.items()
     ]
-
-
-def _more(n: int) -> str:
-    return f" and {n} more" if n > 0 else ""
