@@ -36,7 +36,7 @@ MOST_PASSES = 1000
 
 
 @dataclass(frozen=True)
-class Assigned:
+class AssignedOutcome:
     """Observations with an outcome, their most probable classes, and the errors of assignment."""
 
     outcome: Array  # (n, M) a number, or indicators of the levels of a category
@@ -62,7 +62,8 @@ class Assigned:
 
     def bch(self) -> tuple[Array, Array]:
         """Return means under weights that undo the errors of assignment."""
-        return self.weighted_means(np.linalg.inv(self.errors)[self.classes])
+        undone: Array = np.asarray(np.linalg.inv(self.errors)[self.classes], dtype=np.float64)
+        return self.weighted_means(undone)
 
     def maximum_likelihood(self) -> tuple[Array, Array]:
         """Return maximum likelihood means, and their covariance from outer products of scores."""
@@ -85,7 +86,8 @@ class Assigned:
         means, scores = self._scores(result.unframed, shares)
         of_weights = shares - result.mixture.weights.mean()
         flat = np.hstack([scores.reshape(len(scores), -1), of_weights])
-        covariance = np.linalg.pinv((flat * self.weights[:, None]).T @ flat, hermitian=True)
+        information = (flat * self.weights[:, None]).T @ flat
+        covariance = np.asarray(np.linalg.pinv(information, hermitian=True), dtype=np.float64)
         size = K * self.outcome.shape[1]
         if self.numeric:
             return means, covariance[:size, :size]
@@ -200,7 +202,7 @@ def distal(
     return table
 
 
-def _assigned(shares: Array, weights: Array, outcome: pd.Series) -> tuple[Assigned, Any]:
+def _assigned(shares: Array, weights: Array, outcome: pd.Series) -> tuple[AssignedOutcome, Any]:
     """Return the observations with an outcome, and the levels of a category."""
     import pandas as pd
 
@@ -223,7 +225,7 @@ def _assigned(shares: Array, weights: Array, outcome: pd.Series) -> tuple[Assign
     else:
         codes, levels = pd.factorize(kept, sort=True)
         values = np.eye(len(levels))[codes]
-    return Assigned(values, classes[present], errors, weights[present], numeric), levels
+    return AssignedOutcome(values, classes[present], errors, weights[present], numeric), levels
 
 
 def _equality(means: Array, covariance: Array) -> float:
