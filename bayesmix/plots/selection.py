@@ -3,6 +3,8 @@
 ``plot_structures``: a criterion as a matrix, structures by numbers of components.
 
 ``plot_nested``: what whole procedures achieve on rows held out, fold by fold.
+
+``plot_feature_evidence``: which features distinguish the clusters.
 """
 
 from __future__ import annotations
@@ -409,3 +411,43 @@ def _key() -> tuple[list[Any], list[str]]:
     ]
     labels = ["held out, ± 1 standard error", "fold, with its K", "the procedure's own score"]
     return handles, labels
+
+
+def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20) -> Axes:
+    """Plot the evidence that each feature distinguishes the clusters, largest first.
+
+    Relevant features are filled. The scale is linear near 0 and logarithmic beyond.
+
+    Parameters
+    ----------
+    search : MixtureSearch
+        Fitted with ``variable_selection=True``.
+    ax : matplotlib Axes, optional
+        None makes a new figure.
+    most : int, default=20
+        Largest number of features to show.
+
+    Returns
+    -------
+    Axes
+    """
+    from matplotlib.ticker import StrMethodFormatter
+
+    style.expect("search", search, "a fitted MixtureSearch", "feature_evidence_", "get_support")
+    ax = style.axes_or_new(ax)
+    table = search.feature_evidence_.assign(relevant=search.get_support())
+    table = table.sort_values("evidence", ascending=False, kind="stable")[:most]
+    places = np.arange(len(table))
+    relevant = table["relevant"].to_numpy()
+    for kind, mine in (("relevant", relevant), ("irrelevant", ~relevant)):
+        colour = style.FILL if kind == "irrelevant" else style.colour(0)
+        ax.barh(places[mine], table["evidence"][mine], label=kind, color=colour)
+    ax.set_xscale("asinh", linear_width=CLOSE)
+    ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    ax.axvline(0.0, color=style.INK, lw=0.8)
+    ax.set_yticks(places, table.index)
+    ax.invert_yaxis()
+    ax.set_xlabel("evidence that the feature differs between components (nats)")
+    style.quiet(ax)
+    style.legend_on_top(ax, *ax.get_legend_handles_labels())
+    return ax

@@ -24,7 +24,12 @@ from bayesmix.core.sources import FittedMixture
 from bayesmix.core.writing import file_to_write, try_to_write, write
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import label
-from bayesmix.plots import plot_density, plot_selection, plot_structures
+from bayesmix.plots import (
+    plot_density,
+    plot_feature_evidence,
+    plot_selection,
+    plot_structures,
+)
 from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.style import pyplot
 from bayesmix.report import assumptions, reproduce, tables
@@ -60,7 +65,13 @@ LOOK: Any = {
 
 def figures(subject: Subject) -> Markup:
     """The criterion over K, all criteria together, and the density of the best fit."""
-    shown = (criterion_figure, structures_figure, criteria_figure, density_figure)
+    shown = (
+        criterion_figure,
+        structures_figure,
+        criteria_figure,
+        features_figure,
+        density_figure,
+    )
     return joined(figure(subject) for figure in shown)
 
 
@@ -105,6 +116,14 @@ def criteria_figure(subject: Subject) -> Markup:
     return drawn(
         lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption, caption
     )
+
+
+def features_figure(subject: Subject) -> Markup:
+    """The evidence of each feature, if features were selected."""
+    if not getattr(subject.search, "variable_selection", False):
+        return Markup()
+    caption = "Evidence that each feature distinguishes the clusters."
+    return drawn(lambda ax: plot_feature_evidence(subject.search, ax=ax), caption, caption)
 
 
 def density_figure(subject: Subject) -> Markup:

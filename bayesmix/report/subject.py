@@ -183,7 +183,7 @@ def subject_of(search: Any, X: Any) -> Subject:
         raise InvalidInputError(
             f"search must be a fitted MixtureSearch, got {what}{': call fit first' * unfitted}"
         )
-    found = Subject(search, X)
+    found = Subject(search, X if X is None else search.features_read(X))
     # Raises what to do where the search has kept no model.
     _ = found.estimator
     return found
