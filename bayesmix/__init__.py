@@ -1,7 +1,7 @@
-"""bayesmix: mixture models a person can trust.
+"""bayesmix: mixture models for clustering and density estimation.
 
-Names load when they are first used (PEP 562), so that importing the package is quick. The list of
-them, with types, is in ``__init__.pyi``.
+Names load on first use (PEP 562), so that importing the package is fast. ``__init__.pyi`` lists
+them with types.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HOMES = {
     "StickBreakingPrior": "allocation.stick_breaking",
     "gibbs": "posterior.gibbs",
     "crosscheck": "checking.crosscheck",
-    "pymc_model": "checking.pymc_model",
+    "pymc_model": "checking.sampling",
     "conformal_region": "assess.conformal",
     "linear_response": "posterior.linear_response",
     "weighted_bootstrap": "posterior.bootstrap",
@@ -40,6 +40,7 @@ _HOMES = {
     "loo": "selection.fit_evidence:leave_one_out",
     "goodness_of_fit": "assess.goodness_of_fit",
     "latent_classes": "assess.latent_classes",
+    "distal": "assess.distal",
     "likelihood_ratio_test": "assess.likelihood_ratio",
     "merge_components": "assess.merging",
     "stability": "assess.stability",
@@ -63,7 +64,7 @@ _HOMES = {
     "__version__": "version",
 }
 _MODULES = ("datasets", "errors", "plots", "results")
-# Old names of what these modules hold.
+# Old names of these modules' contents.
 _MOVED = {
     "plots": (
         "plot_averaged",

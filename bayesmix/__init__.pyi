@@ -6,6 +6,7 @@ from bayesmix.allocation.dirichlet import DirichletPrior as DirichletPrior
 from bayesmix.allocation.point import FreeWeights as FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior as StickBreakingPrior
 from bayesmix.assess.conformal import conformal_region as conformal_region
+from bayesmix.assess.distal import distal as distal
 from bayesmix.assess.goodness_of_fit import goodness_of_fit as goodness_of_fit
 from bayesmix.assess.latent_classes import latent_classes as latent_classes
 from bayesmix.assess.likelihood_ratio import likelihood_ratio_test as likelihood_ratio_test
@@ -14,7 +15,7 @@ from bayesmix.assess.nested import nested_cv as nested_cv
 from bayesmix.assess.prior_sensitivity import prior_sensitivity as prior_sensitivity
 from bayesmix.assess.stability import stability as stability
 from bayesmix.checking.crosscheck import crosscheck as crosscheck
-from bayesmix.checking.pymc_model import pymc_model as pymc_model
+from bayesmix.checking.sampling import pymc_model as pymc_model
 from bayesmix.em.objectives import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.em.objectives import VariationalBayes as VariationalBayes

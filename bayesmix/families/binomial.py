@@ -37,7 +37,6 @@ class Choices:
 
     @property
     def most(self) -> Array:
-        """Number of trials (D,)."""
         return np.array(self.trials, dtype=np.float64)
 
     def subset(self, columns: Integers) -> Choices:
@@ -57,8 +56,7 @@ class Choices:
 
 def log_choices(values: Array, most: Array) -> Array:
     """Return log binomial coefficients."""
-    logs: Array = gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
-    return logs
+    return gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,6 @@ class BinomialDraws(SuccessDraws):
         return self.reading.most
 
     def parameters(self, frame: Frame) -> Named:
-        """Return probabilities (S, K, D) and means, with their axes."""
         axes, shares = ("component", "feature"), np.exp(self.log_successes)
         return {"probabilities": (axes, shares), "means": (axes, self.most * shares)}
 
@@ -151,11 +148,9 @@ class BinomialProbabilities(BetaFactors):
         return BinomialDraws(log_successes, log_failures, self.reading)
 
     def plug_in(self) -> Binomials:
-        """Return the point E[θ]."""
         return Binomials(self.shares, self.reading)
 
     def predictive(self) -> BetaBinomials:
-        """Return p(x | k, data), with probabilities integrated out."""
         return BetaBinomials(self.successes, self.failures, self.reading)
 
 
@@ -215,12 +210,10 @@ class Binomial(ColumnsFamily[Binomials]):
 
     @property
     def reading(self) -> Choices:
-        """Sufficient statistics of an observation."""
         return Choices(self.n_trials)
 
     @property
     def mean_where_empty(self) -> Array:
-        """Half of the trials."""
         return 0.5 * self.reading.most
 
     def marginal(self, columns: Integers) -> Binomial:
@@ -244,7 +237,6 @@ class Binomial(ColumnsFamily[Binomials]):
             )
 
     def at_means(self, means: Array) -> Binomials:
-        """Return the fractions of successes."""
         return Binomials(np.clip(means / self.reading.most, 0.0, 1.0), self.reading)
 
     def feasible(self, statistics: Sums) -> bool:
@@ -253,7 +245,6 @@ class Binomial(ColumnsFamily[Binomials]):
         return bool((statistics.totals >= 0).all() and (statistics.totals <= most).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> BinomialPrior:
-        """Return the uniform prior."""
         return BinomialPrior(1.0, 1.0, self.reading)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> BinomialPrior:

@@ -19,8 +19,14 @@ from bayesmix.families.independent.columns import (
     ColumnsFamily,
     refuse_not_positive,
 )
-from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
-from bayesmix.families.independent.factors import GammaFactors, RateColumns, RateDraws, RatePrior
+from bayesmix.families.independent.factors import (
+    ColumnCoordinates,
+    GammaFactors,
+    RateColumns,
+    RateDraws,
+    RatePrior,
+    TotalsTwin,
+)
 from bayesmix.families.independent.linear import MEASURED, LinearInTotals, Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
@@ -46,11 +52,9 @@ class Exponentials(RateColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """Log p(x | λ_k), linear in x."""
         return _linear(np.log(self.rates), self.rates)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | λ_k) (n, K)."""
         return _positive(self.linear.expected_log_density(values), values)
 
     @property
@@ -59,7 +63,6 @@ class Exponentials(RateColumns):
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of each column (K, D), equal to the mean."""
         return self.means
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
@@ -89,7 +92,6 @@ class Lomaxes(Columns):
         return self.means * np.sqrt(squares)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | k, data) (n, K)."""
         out, clipped = np.empty((len(values), self.n_components)), np.maximum(values, 0.0)
         for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
             out[:, k] = (np.log(shape / rate) - (shape + 1.0) * np.log1p(clipped / rate)).sum(
@@ -112,7 +114,6 @@ class ExponentialDraws(RateDraws):
     form = staticmethod(_linear)
 
     def parameters(self, frame: Frame) -> Named:
-        """Return rates (S, K, D) and means, with their axes."""
         axes, rates = ("component", "feature"), np.exp(self.log_rates)
         return {"rates": (axes, rates), "means": (axes, 1.0 / rates)}
 
@@ -129,12 +130,10 @@ class ExponentialRates(GammaFactors):
 
     @property
     def means(self) -> Array:
-        """E[x | k] at E[λ]."""
         return self.rate / self.shape
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """E[log p(x | λ_k)], linear in x."""
         return _linear(self.log_rates, self.rates)
 
     def drawn(self, log_rates: Array) -> ExponentialDraws:
@@ -158,11 +157,9 @@ class ExponentialRates(GammaFactors):
         )
 
     def plug_in(self) -> Exponentials:
-        """Return the point E[λ]."""
         return Exponentials(self.rates)
 
     def predictive(self) -> Lomaxes:
-        """Return p(x | k, data), with rates integrated out."""
         return Lomaxes(self.shape, self.rate)
 
 
@@ -210,7 +207,6 @@ class Exponential(ColumnsFamily[Exponentials]):
         refuse_not_positive(values, first, "an exponential")
 
     def at_means(self, means: Array) -> Exponentials:
-        """Return the rates 1 / mean."""
         return Exponentials(1.0 / np.maximum(means, SMALLEST))  # rounding can produce means of 0
 
     def feasible(self, statistics: Sums) -> bool:

@@ -19,9 +19,15 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
-from bayesmix.families.independent.columns import SMALLEST, ByComponent, Columns, PositiveColumns
+from bayesmix.families.defaults import FamilyDefaults, refuse_constant
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard, variance_floor
+from bayesmix.families.independent.columns import (
+    SMALLEST,
+    ByComponent,
+    Columns,
+    frame_of_positive,
+    refuse_not_positive,
+)
 from bayesmix.families.independent.linear import (
     SeenColumns,
     Sums,
@@ -31,7 +37,7 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.monotone import LOG
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.gaps import seen as present_in
 
@@ -140,7 +146,6 @@ class Gammas(Columns):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals of x and log x."""
         return sums(WITH_LOGS, values, responsibilities)
 
     @property
@@ -161,18 +166,15 @@ class Gammas(Columns):
         return self.marginal(columns)
 
     def seen(self, values: Array) -> Seen:
-        """Drop the factors of missing cells."""
         joint = SeenColumns(self).expected_log_density(values)
         return joint, partial(sums_with_gaps, values)
 
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Return the data, as missing cells are not counted."""
         return values
 
     def unframed(self, frame: Frame) -> Gammas:
-        """Return densities with rates in data units."""
         return Gammas(self.shapes, self.rates / frame.scale)
 
     def released(self) -> Gammas:
@@ -215,7 +217,7 @@ class GammaDraws(ByComponent):
 
 
 @dataclass(frozen=True)
-class Gamma(PositiveColumns):
+class Gamma(FamilyDefaults):
     """Independent gamma columns, such as amounts and durations.
 
     Maximum likelihood only, as shapes have no conjugate prior.
@@ -231,7 +233,10 @@ class Gamma(PositiveColumns):
     """
 
     name = "gamma"
-    with_article = "a Gamma"
+    continuous = True
+    any_real = False
+    drawn_columns = 1
+    least = SMALLEST
 
     @property
     def has_posterior(self) -> bool:
@@ -241,8 +246,20 @@ class Gamma(PositiveColumns):
     def takes_gaps(self) -> bool:
         return True
 
+    def check(self, values: Stored, first: int = 0) -> None:
+        refuse_not_positive(values, first, "a Gamma")
+
+    def frame(self, summary: Summary) -> Frame:
+        return frame_of_positive(summary)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        refuse_constant(source, mixture=" for a Gamma mixture")
+        return frame, ()
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return 2 * n_components * n_features
+
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals of x and log x, by column if values are missing."""
         if has_gaps(values):
             return sums_with_gaps(values, responsibilities)
         return sums(WITH_LOGS, values, responsibilities)

@@ -71,21 +71,15 @@ FAMILIES = {
         {
             "student_t.family": {"StudentT": {}},
             "student_t.components": {
-                "StudentComponents": {
-                    "means": ANY,
-                    "blocks": ANY,
-                    "degrees_of_freedom": POSITIVE,
-                },
+                "StudentComponents": {"means": ANY, "blocks": ANY, "degrees_of_freedom": POSITIVE},
                 "WeightedMoments": {"counts": NOT_NEGATIVE, "tails": ANY},
+                "FreedomPrior": {"values": POSITIVE},
+                "FreedomFactor": {"values": POSITIVE, "probabilities": SHARES},
             },
             "student_t.posterior": {
                 "StudentPosterior": {},
                 "NormalWishartFreedom": {},
                 "StudentPrior": {},
-            },
-            "student_t.freedom": {
-                "FreedomPrior": {"values": POSITIVE},
-                "FreedomFactor": {"values": POSITIVE, "probabilities": SHARES},
             },
         },
     ),
@@ -104,11 +98,7 @@ FAMILIES = {
     "transformed": Entry(
         ("Transformed",),
         {
-            "transformed": {
-                "Transformed": {},
-                "TransformedComponents": {},
-                "TransformedPrior": {},
-            },
+            "transformed": {"Transformed": {}, "TransformedComponents": {}, "TransformedPrior": {}},
             "monotone": {"Log": {}, "Power": {}, "Root": {}, "Logit": {}},
         },
     ),
@@ -178,8 +168,7 @@ FAMILIES = {
     "product": Entry(
         ("Product", "ProductPrior"),
         {
-            "product.family": {"Product": {}, "Part": {}},
-            "product.guard": {"Resolutions": {}},
+            "product.family": {"Product": {}, "Part": {}, "Resolutions": {}},
             "product.layout": {"Layout": {}, "ProductStatistics": {}},
             "product.components": {"Products": {}},
             "product.prior": {"PartPriors": {}, "ProductPrior": {}},

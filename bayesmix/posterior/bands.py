@@ -76,16 +76,8 @@ def _variational(
 def _gibbs(estimator: Any, data: Any, sample_weight: Any, n_draws: int, seed: int) -> DrawnMixtures:
     from bayesmix.posterior.gibbs import gibbs
 
-    each = -(-n_draws // CHAINS)
-    found = gibbs(
-        estimator,
-        data,
-        n_draws=each,
-        chains=CHAINS,
-        sample_weight=sample_weight,
-        random_state=seed,
-        n_jobs=estimator.n_jobs,
-    )
+    each, n_jobs = -(-n_draws // CHAINS), estimator.n_jobs
+    found = gibbs(estimator, data, each, CHAINS, None, sample_weight, seed, n_jobs)
     return _given(estimator._fitted(), found).at_most(n_draws)
 
 
@@ -94,14 +86,8 @@ def _bootstrap(
 ) -> DrawnMixtures:
     from bayesmix.posterior.bootstrap import weighted_bootstrap
 
-    found = weighted_bootstrap(
-        estimator,
-        data,
-        n_draws=n_draws,
-        sample_weight=sample_weight,
-        random_state=seed,
-        n_jobs=estimator.n_jobs,
-    )
+    given = {"sample_weight": sample_weight, "random_state": seed, "n_jobs": estimator.n_jobs}
+    found = weighted_bootstrap(estimator, data, n_draws=n_draws, **given)
     return _given(estimator._fitted(), found)
 
 
@@ -124,22 +110,6 @@ def _given(result: FitResult, found: Any) -> DrawnMixtures:
     # Samplers switch labels and keep the data needed to align them; bootstraps keep labels.
     parts = tuple(group.draws for group in groups)
     return DrawnMixtures(result, parts, getattr(found, "source", None))
-
-
-def credible_intervals(result: FitResult, level: float, n_draws: int, seed: int) -> Any:
-    """Mean and equal-tailed interval of every weight and parameter under q (DataFrame)."""
-    import pandas as pd
-
-    named = named_draws(result, posterior_draws(result, n_draws, seed))
-    named.pop("scale", None)  # a hyperparameter
-    tails = (0.5 - 0.5 * level, 0.5 + 0.5 * level)
-    table = []
-    for kind, (axes, values) in named.items():
-        columns = values.reshape(len(values), -1).T
-        for place, name in labels_of(kind, axes, values.shape[1:], result.columns):
-            drawn = columns[place]
-            table.append((name, drawn.mean(), *np.quantile(drawn, tails)))
-    return pd.DataFrame(table, columns=["parameter", "mean", "lower", "upper"])
 
 
 def named_draws(result: FitResult, draws: Draws) -> Named:
@@ -341,10 +311,7 @@ def _simultaneous(
 
 
 def checked_values(
-    name: str,
-    X: Any,
-    labels: Sequence[str | int],
-    levels: Sequence[tuple[Level, ...] | None] = (),
+    name: str, X: Any, labels: Sequence[str | int], levels: Sequence[tuple[Level, ...] | None] = ()
 ) -> Array:
     """Return finite values (n, C) of the named features from an array, frame or source.
 

@@ -17,6 +17,7 @@ from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
+from bayesmix.em.display import cells, columns_of
 from bayesmix.em.result import FitResult, log_density
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
@@ -83,8 +84,7 @@ class MixtureDensity:
     @property
     def weights_(self) -> Array:
         """Weights (K,); for a conditional density, component probabilities given the values."""
-        weights: Array = self.mixture.weights.mean().copy()
-        return weights
+        return self.mixture.weights.mean().copy()
 
     @property
     def means_(self) -> Array:
@@ -140,8 +140,7 @@ class MixtureDensity:
         def means(rows: Rows) -> Array:
             return partition.conditional_means(self.mixture, free, known, rows.values)
 
-        found: Array = source.map(means, self.n_components_ * len(self.columns))
-        return found
+        return source.map(means, self.n_components_ * len(self.columns))
 
     def given_rows(self, X_given: Any, columns: Any) -> tuple[Integers, Integers, Array]:
         """Return indices of target and conditioning features, and the checked values."""
@@ -206,6 +205,20 @@ class MixtureDensity:
 
         return plot_part(self, ax=ax, **options)
 
+    def summary(self) -> str:
+        """Return weights, and mean ± standard deviation or most probable level of each feature."""
+        components = self.mixture.components.unframed(self.mixture.frame)
+        deviations = np.sqrt(np.diagonal(components.covariances, axis1=1, axis2=2))
+        levels = self._levels(range(len(self.columns)))
+        columns = [
+            [str(label), *cells(levels[place], components, deviations, place)]
+            for place, label in enumerate(self._labels)
+        ]
+        numbers = ["component", *map(str, range(self.n_components_))]
+        weights = ["weight", *(f"{weight:.3f}" for weight in self.weights_)]
+        lines = columns_of(list(zip(numbers, weights, *columns, strict=True)))
+        return "\n".join([f"{self}.", *lines])
+
     def __repr__(self) -> str:
         of = ", ".join(map(str, self._labels))
         given = ", ".join(f"{label}={shown(value)}" for label, value in self.given.items())
@@ -241,8 +254,7 @@ class MixtureDensity:
     def _log_densities(self, values: Array) -> Array:
         """Return the log density of each sample (n,) of numbers."""
         source = as_source(values, n_jobs=None)
-        log_densities: Array = source.map(self._log_density, self.n_components_)
-        return log_densities
+        return source.map(self._log_density, self.n_components_)
 
     def _log_density(self, rows: Rows) -> Array:
         return log_density(self.mixture, rows.values, self.family)

@@ -67,31 +67,29 @@ def rows_of_fit(
     repeated: bool = False,
     gaps: bool = False,
     labels: bool = False,
+    covariates: bool = False,
 ) -> Source:
     """Return the data as a source without samples of weight 0, or raise unless they are the fit's.
 
     ``repeated`` requires whole sample weights. ``gaps`` allows missing values if the fit had some,
-    and ``labels`` known labels, which the source then has.
+    ``labels`` known labels and ``covariates`` all side information, which the source then has.
     """
     result = estimator.result_
-    if not labels or result.side.grouped:
+    if not covariates:
+        result.refuse_covariates("this analysis")
+    if not (labels or covariates) or result.side.grouped:
         result.refuse_constraints("this analysis")
     rows = estimator._seen if gaps else estimator._rows
     source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
         _check_whole(source)
-    expected = (result.n_rows, result.n_features)
-    if source.shape != expected or not math.isclose(
-        source.total_weight, result.total_weight, rel_tol=1e-9
-    ):
-        raise InvalidInputError(
-            f"X must hold the data of the fit, {expected} with a total weight of "
-            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
-        )
+    check_shape("X", source, result)
     if result.side:
         source = replace(source, side=result.side)  # type: ignore[type-var]  # in memory
+    gated = result.side.covariates is not None
+    plug_in: Any = result.density_at(result.side) if gated else result.plug_in
     here = (
-        assess(result.family, result.plug_in, source, result.log_volume).log_likelihood
+        assess(result.family, plug_in, source, result.log_volume).log_likelihood
         / source.total_weight
     )
     own = result.log_likelihood / result.total_weight
@@ -101,6 +99,17 @@ def rows_of_fit(
             f"{here:.4g} nats, that of the fit was {own:.4g}; of a pipeline pass transformed data"
         )
     return source
+
+
+def check_shape(name: str, source: Source, result: FitResult) -> None:
+    """Raise unless the data have the shape and the total weight of those of the fit."""
+    expected = (result.n_rows, result.n_features)
+    same_weight = math.isclose(source.total_weight, result.total_weight, rel_tol=1e-9)
+    if source.shape != expected or not same_weight:
+        raise InvalidInputError(
+            f"{name} must hold the data of the fit, {expected} with a total weight of "
+            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
+        )
 
 
 def log_volume(result: FitResult, source: Source) -> float:

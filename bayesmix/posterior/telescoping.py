@@ -29,9 +29,12 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior.arviz_groups import ToArviz, inference_data_over_k
 from bayesmix.posterior.chains import (
     MOST_PRODUCTS,
+    BlockedGibbs,
     Plan,
+    blocked_gibbs,
     closing,
     convergence_lines,
+    each_repetition,
     in_chains,
     listed,
     rows_together,
@@ -39,7 +42,6 @@ from bayesmix.posterior.chains import (
     shares_by_number,
 )
 from bayesmix.posterior.density import averaged_density
-from bayesmix.posterior.gibbs_sweep import BlockedGibbs, blocked_gibbs, each_repetition
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, joined, parameters_of
 from bayesmix.posterior.subject import log_volume
@@ -267,8 +269,7 @@ class GibbsOverK(ToArviz):
                 (group.draws.n_draws, co_clustered(group.draws, framed)) for group in some if group
             ]
         numbers, together = zip(*parts, strict=True)
-        average: Array = np.average(together, axis=0, weights=numbers)
-        return average
+        return np.average(together, axis=0, weights=numbers)
 
     def to_arviz(self) -> Any:
         """Return K, K+ and log likelihood with data and prior as ArviZ groups; needs ArviZ."""
@@ -347,8 +348,7 @@ class KGivenPartition:
     @cached_property
     def _log_factorials(self) -> Array:
         """log K! (M + 1,), from K = 0."""
-        factorials: Array = gammaln(np.arange(len(self.prior) + 1) + 1.0)
-        return factorials
+        return gammaln(np.arange(len(self.prior) + 1) + 1.0)
 
     @cached_property
     def _log_of_all(self) -> Array:

@@ -1,32 +1,325 @@
-"""``write_report``: a search as one HTML file, which loads nothing and reads without its script.
-
-``write_fit_report``: one fitted mixture and its rows as one HTML file, which loads nothing.
-"""
+"""``write_report`` and ``write_fit_report``: a search or a fit as one HTML file."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import io
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
 from bayesmix.core.sources import FittedMixture
 from bayesmix.core.writing import file_to_write, try_to_write, write
-from bayesmix.report import answer, assumptions, figures, reproduce, tables
+from bayesmix.errors import UnsupportedError
+from bayesmix.families.gaussian.covariance.models import label
+from bayesmix.plots import (
+    plot_density,
+    plot_feature_evidence,
+    plot_profile,
+    plot_selection,
+    plot_structures,
+)
+from bayesmix.plots.selection import MOST_LINES
+from bayesmix.plots.style import pyplot
+from bayesmix.report import assumptions, reproduce, tables
 from bayesmix.report import markup as rows_in_page
-from bayesmix.report.markup import Markup, joined, paragraphs, section, tag
+from bayesmix.report.markup import Markup, joined, number, paragraphs, section, table, tag, typeset
 from bayesmix.report.reproduce import in_lines
-from bayesmix.report.subject import Search, Subject, capital, counted, subject_of
+from bayesmix.report.subject import (
+    Search,
+    Subject,
+    capital,
+    counted,
+    criterion_name,
+    listed,
+    subject_of,
+)
+from bayesmix.selection.criteria import RECORDS, record
+from bayesmix.selection.summary_text import SUREST
 from bayesmix.version import __version__
 
+WIDE = (6.6, 4.3)
+NARROW = (4.4, 4.6)
+# Screen width in CSS pixels below which the narrow figure is shown.
+NARROW_BELOW = 560
+# Above this number of points, clouds are drawn as pixels at this resolution.
+MOST_POINTS = 500
+DOTS_PER_INCH = 220
+LOOK: Any = {
+    # Reproducible output, and dollar signs in column names are not formulas.
+    "svg.hashsalt": "bayesmix",
+    "text.parse_math": False,
+}
+
+
+def figures(subject: Subject) -> Markup:
+    """Return the figures: criterion over K, all criteria, and density of the best fit."""
+    shown = (
+        criterion_figure,
+        structures_figure,
+        criteria_figure,
+        features_figure,
+        density_figure,
+    )
+    return joined(figure(subject) for figure in shown)
+
+
+def criterion_figure(subject: Subject) -> Markup:
+    """Return the figure of the criterion that chose, over the number of components."""
+    name = criterion_name(subject.criterion)
+    numbers = sorted(set(subject.table["n_components"]))
+    alt = (
+        f"{capital(name)} over the number of components ({listed([str(k) for k in numbers])}); "
+        f"chosen: {subject.label(subject.search.best_index_)}."
+    )
+    caption = f"{capital(name)} of every candidate, in nats behind the best."
+    return drawn(
+        lambda ax: plot_selection(subject.search, ax=ax, criterion=subject.criterion), alt, caption
+    )
+
+
+def structures_figure(subject: Subject) -> Markup:
+    """Return the figure of the criterion as a matrix, for many covariance structures."""
+    table = subject.table
+    if "covariance_type" not in table or table["covariance_type"].nunique() <= MOST_LINES:
+        return Markup()
+    search, name = subject.search, criterion_name(subject.criterion)
+    best = search.matrix(subject.criterion).attrs["best"]
+    first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
+    text = (
+        f"{capital(name)} of every structure and number of components, in nats behind the best; "
+        f"the best three are {first}."
+    )
+    return drawn(lambda ax: plot_structures(search, ax=ax, criterion=subject.criterion), text, text)
+
+
+def criteria_figure(subject: Subject) -> Markup:
+    """Return the figure of all criteria over the number of components, if it varies."""
+    with_value = subject.table[subject.table[subject.criterion].notna()]
+    if with_value["n_components"].nunique() == 1:
+        return Markup()
+    caption = (
+        "All criteria over the number of components, each rescaled so that its best is on top, and "
+        "with what it would choose."
+    )
+    return drawn(
+        lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption, caption
+    )
+
+
+def features_figure(subject: Subject) -> Markup:
+    """Return the figure of the evidence of each feature, if features were selected."""
+    if not getattr(subject.search, "variable_selection", False):
+        return Markup()
+    caption = "Evidence that each feature distinguishes the clusters."
+    return drawn(lambda ax: plot_feature_evidence(subject.search, ax=ax), caption, caption)
+
+
+def density_figure(subject: Subject) -> Markup:
+    """Return the figure of the best fit: its density, or the profile of a mixed table."""
+    if not subject.result.family.drawn_columns:
+        caption = "The best fit: means ± standard deviations, and probabilities of levels."
+        return drawn(
+            lambda ax: plot_profile(subject.estimator, subject.rows, ax=ax), caption, caption
+        )
+    columns = columns_to_draw(subject)
+    try:
+        return drawn(
+            lambda ax: plot_density(subject.estimator, subject.rows, ax=ax, columns=columns),
+            f"Density of the best fit: {counted(subject.result.n_components, 'component')} over "
+            f"{counted(subject.result.n_features, 'column')} ({listed(subject.columns)}).",
+            _about_density(subject, columns),
+        )
+    except UnsupportedError as problem:
+        return tag("p", f"No picture of the density: {problem}.", class_="note")
+
+
+def columns_to_draw(subject: Subject) -> Any:
+    """Return the columns to draw: for several counts, that with the most different rates."""
+    result = subject.result
+    if result.family.drawn_columns != 1 or result.n_features == 1:
+        return None
+    means = result.unframed.means
+    weights = result.mixture.weights.mean()
+    middle = weights @ means
+    between = weights @ (means - middle) ** 2
+    return int(np.argmax(between / np.maximum(middle, 1e-12)))
+
+
+def _about_density(subject: Subject, columns: Any) -> str:
+    parts = ["Density of the best fit and its components"]
+    if subject.X is not None:
+        parts[0] += ", with the data"
+    if columns is not None:
+        parts.append(f"over the column in which components differ most, {subject.columns[columns]}")
+    elif subject.result.n_features > 2:
+        parts.append("over the two columns in which components overlap least")
+    if subject.steps is not None:
+        parts.append("in the columns of the pipeline's output")
+    if subject.result.variational:
+        parts.append("averaged over the posterior")
+    return "; ".join(parts) + "."
+
+
+def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
+    """Return a figure with alternative text and caption."""
+    narrow, wide = (
+        "data:image/svg+xml;base64," + base64.b64encode(svg(draw, size)).decode("ascii")
+        for size in (NARROW, WIDE)
+    )
+    picture = tag(
+        "picture",
+        tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=narrow),
+        tag("img", src=wide, alt=alt),
+    )
+    return tag("figure", joined([picture, tag("figcaption", caption)]))
+
+
+def svg(draw: Callable[[Any], Any], size: tuple[float, float]) -> bytes:
+    """Return a panel as SVG, drawn without pyplot."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context(LOOK), warnings.catch_warnings():
+        # A long name is given more space below.
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
+        figure = Figure(figsize=size, layout="constrained")
+        ax = figure.subplots()
+        draw(ax)
+        for cloud in ax.collections:
+            if np.shape(cloud.get_offsets())[0] > MOST_POINTS:
+                cloud.set_rasterized(True)
+        figure.savefig(
+            stream, format="svg", dpi=DOTS_PER_INCH, metadata={"Date": None}, bbox_inches="tight"
+        )
+    return stream.getvalue()
+
+
+LEAST_SHOWN = 0.0005
+
+
+def header(subject: Subject, title: str) -> Markup:
+    """Return the headline and the summary."""
+    return tag(
+        "header",
+        tag("p", title, class_="eyebrow"),
+        tag("h1", subject.headline()),
+        joined(tag("p", typeset(line), class_="lede") for line in subject.sentences),
+        tag("p", _among(subject), class_="lede"),
+    )
+
+
+def _among(subject: Subject) -> str:
+    """Describe the criterion and the candidates of the choice."""
+    numbers = sorted(set(subject.table["n_components"]))
+    compared = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    components = "component" if numbers[-1] == 1 else "components"
+    chosen = criterion_name(subject.search.criterion_)
+    rows = counted(subject.result.n_rows, "row")
+    columns = counted(subject.result.n_features, "column")
+    n = len(subject.table)
+    if n == 1:
+        return f"The only candidate, fitted to {rows} of {columns}; there was no choice."
+    return (
+        f"Chosen by {chosen} among {n} candidates of {compared} {components}, on {rows} of "
+        f"{columns}."
+    )
+
+
+def criteria(subject: Subject) -> Markup:
+    """Return the choice of each criterion, and further lines of the verbose summary."""
+    rest = [line for line in subject.details if line not in subject.sentences]
+    choices = _choices(subject)
+    rows = [
+        (
+            capital(criterion_name(name)) + (" (used)" if mine else ""),
+            subject.label(place),
+            record(name).question,
+        )
+        for name, place, mine in choices
+    ]
+    return section(
+        "Criteria",
+        table(
+            "Criteria, the candidates that they would choose, and what they measure",
+            ("criterion", "would choose", "asks"),
+            rows,
+            ("words", "words", "words"),
+            [mine for _, _, mine in choices],
+        ),
+        paragraphs(map(typeset, rest)),
+    )
+
+
+def _choices(subject: Subject) -> list[tuple[str, Any, bool]]:
+    """Return (criterion, its candidate, whether it chose), the one that chose first."""
+    mine = subject.search.criterion_
+    names = [name for name in RECORDS if name != mine and name in subject.table]
+    found = [(mine, subject.search.best_index_, True)]
+    for name in names:
+        values = subject.table[name].dropna()
+        if len(values):
+            found.append((name, values.idxmax(), False))
+    return found
+
+
+def probabilities(subject: Subject) -> Markup:
+    """Return P(K | data) as bars, if it is defined."""
+    series = subject.probabilities
+    if series is None:
+        return Markup()
+    prior = series.attrs["prior"]
+    flat = len(set(prior.values())) == 1
+    approximate = "approximation" in series.attrs["evidence"]
+    bars = joined(
+        tag(
+            "tr",
+            tag("th", str(k), scope="row", class_="number"),
+            tag("td", _percent(float(p), approximate), class_="number"),
+            tag(
+                "td",
+                tag("span", class_="bar", style=f"width:{max(100 * float(p), 0.0):.1f}%"),
+                class_="bars",
+                aria_hidden="true",
+            ),
+        )
+        for k, p in series.items()
+    )
+    caption = f"Probability of each number of components, from {series.attrs['evidence']} and " + (
+        "the same prior probability for each." if flat else "the given prior over K."
+    )
+    heads = tag(
+        "tr",
+        tag("th", "components", scope="col", class_="number"),
+        tag("th", "probability", scope="col", class_="number"),
+        tag("td", aria_hidden="true"),
+    )
+    return tag(
+        "figure",
+        tag("figcaption", caption),
+        tag("table", tag("thead", heads), tag("tbody", bars), aria_label=caption),
+        class_="probabilities",
+    )
+
+
+def _percent(p: float, approximate: bool) -> str:
+    if approximate and p > SUREST:
+        return f"> {number(100 * SUREST, 0)} %"
+    return f"{number(100 * p, 1)} %" if p >= LEAST_SHOWN else "< 0.1 %"
+
+
 TITLE = "Mixture model search"
-# A browser that heeds this loads nothing and runs no script but the page's own, whatever it says.
+# Browsers then load nothing and run no script but the page's own.
 NOTHING_FROM_ELSEWHERE = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'"
 )
@@ -40,25 +333,25 @@ def write_report(
     command: Sequence[str] | None = None,
     interactive: bool = True,
 ) -> Path:
-    """Write the report of a fitted search: the answer first, then all that it rests on.
+    """Write the report of a fitted search as one HTML file.
 
-    One file that reads on a telephone, on a screen light or dark, and on paper. Nothing is written
-    unless all of it can be; a file that was there is replaced at once.
+    It adapts to telephones, dark screens and paper. The file is written, or replaced, only when
+    complete.
 
     Parameters
     ----------
     search : fitted MixtureSearch
     path : str or Path
-        The file to write, in a folder that is there.
+        File to write, in an existing folder.
     X : array, frame or source (n, D), optional
-        Rows to show: a search keeps none.
+        Data to show, which a search does not keep.
     title : str, optional
-        Stands above the answer, and names the page.
+        Title above the answer, and of the page.
     command : sequence of str, optional
-        The command line that was run, in words; None: one that does the same, if there is one.
+        Command line that was run; None: an equivalent one, if there is any.
     interactive : bool
-        Whether up to 1,000 of the rows stand in the file, in up to 8 columns, for a figure that
-        tells of each row under the pointer. False: they are only drawn.
+        Whether to include up to 1,000 samples, in up to 8 columns, for an interactive figure.
+        False: they are only drawn.
 
     Returns
     -------
@@ -68,10 +361,10 @@ def write_report(
     Raises
     ------
     ValueError
-        For a search that is not fitted or has kept no model, rows that do not fit it, and a path
-        that cannot be written, before anything is made.
+        If the search is not fitted or kept no model, data do not fit it, or the path cannot be
+        written.
     ImportError
-        Where matplotlib is not installed.
+        If Matplotlib is not installed.
 
     Examples
     --------
@@ -92,13 +385,13 @@ def write_report(
 def page(
     subject: Subject, title: str, command: Sequence[str] | None = None, interactive: bool = True
 ) -> str:
-    """The whole page, the answer first."""
+    """Return the page, the answer first."""
     body = tag(
         "main",
-        answer.header(subject, title),
+        header(subject, title),
         tables.warnings(subject),
-        answer.criteria(subject),
-        section("In pictures", figures.figures(subject), answer.probabilities(subject)),
+        criteria(subject),
+        section("In pictures", figures(subject), probabilities(subject)),
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         tables.candidates(subject),
@@ -110,7 +403,7 @@ def page(
 
 
 def document(name: str, body: Markup) -> str:
-    """A page of this name, which loads nothing."""
+    """Return a page with a title, which loads nothing."""
     script = part("page.js")
     allowed = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     policy = NOTHING_FROM_ELSEWHERE.format(script=allowed)
@@ -128,13 +421,13 @@ def document(name: str, body: Markup) -> str:
 
 
 def part(name: str) -> str:
-    """How the page looks, or what it does: a file of this package."""
+    """Return the style sheet or the script, from files of this package."""
     return files("bayesmix.report").joinpath(name).read_text("utf-8")
 
 
 def report_place(path: Any) -> Path:
-    """Where a report will stand, once it is known that one can be made and written there."""
-    figures.require_matplotlib()
+    """Return where to write the report, after checking that it can be made there."""
+    pyplot()  # or raise the error that says what to install
     place = file_to_write(path)
     try_to_write(place.parent)
     return place
@@ -142,7 +435,7 @@ def report_place(path: Any) -> Path:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit in the place of a search that chose it."""
+    """A single fit in place of a search."""
 
     best_estimator_: FittedMixture
 
@@ -157,42 +450,14 @@ def write_fit_report(
     n_jobs: int | None = None,
     interactive: bool = True,
 ) -> Path:
-    """Write the report of a fitted mixture: how well it fits these rows, components, clusters.
+    """Write the report of a fitted mixture: goodness of fit, components, clusters.
 
-    Parameters
-    ----------
-    model : fitted estimator
-    path : str or Path
-        The file to write, in a folder that is there.
-    X : array, frame or source (n, D)
-        The rows to judge it by, and to show.
-    title : str
-        Stands above the answer, and names the page.
-    command : sequence of str, optional
-        The command line that was run, in words.
-    random_state : None, int, RandomState or Generator
-        Of the data sets that the fit is compared with.
-    n_jobs : int, optional
-        Worker processes. None: all cores. Changes no number.
-    interactive : bool
-        As ``write_report`` takes it.
-
-    Returns
-    -------
-    Path
-        The file.
-
-    Examples
-    --------
-    >>> import tempfile, bayesmix as bm
-    >>> from bayesmix.report.page import write_fit_report
-    >>> X = bm.datasets.load_faithful()
-    >>> gm = bm.GaussianMixture(n_components=2, random_state=0).fit(X)
-    >>> write_fit_report(gm, tempfile.mkdtemp() + "/report.html", X).name
-    'report.html'
+    ``path`` is in an existing folder; ``command`` is the command line that was run;
+    ``random_state`` seeds the simulated data sets of the test; ``interactive`` is as in
+    ``write_report``.
     """
     place = report_place(path)
-    subject = Subject(cast("Search", Fitted(model)), X)  # nothing is said of candidates
+    subject = Subject(cast("Search", Fitted(model)), X)  # candidates are not mentioned
     fits = goodness_of_fit(model, X, n_jobs=n_jobs, random_state=random_state, progress=False)
     clusters = merge_components(model, X)
     headline = capital(f"{counted(subject.result.n_components, 'component')}")
@@ -208,7 +473,7 @@ def write_fit_report(
         section("Worth acting on", tag("ul", joined(events), class_="warnings"))
         if events
         else Markup(),
-        section("In pictures", figures.density_figure(subject)),
+        section("In pictures", density_figure(subject)),
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         section("Clusters", paragraphs(clusters.summary().splitlines())),

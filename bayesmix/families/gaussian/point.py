@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.rows import FLAT_FLOOR, Frame
+from bayesmix.families.gaussian.covariance.algebra import regressed
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
-from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.memo import filled_at_once, once
 from bayesmix.numerics.special import LOG_2PI
@@ -32,12 +32,10 @@ class Gaussians(ByQuadratics):
 
     @property
     def deviations(self) -> Array:
-        dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
-        return np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+        return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
 
     @once
     def precision_root(self) -> Array:
-        """Root U of Λ = U Uᵀ, in blocks."""
         return self.structure.algebra.root(self.blocks)
 
     @once
@@ -103,7 +101,7 @@ class Gaussians(ByQuadratics):
 
     def spread_out(self, normal: Array, labels: Integers) -> Array:
         """Transform standard normal values to the covariances of components."""
-        dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
+        dense = self.covariances
         out = np.empty_like(normal)
         for k in np.unique(labels):
             rows = labels == k
@@ -112,7 +110,6 @@ class Gaussians(ByQuadratics):
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D)."""
         return self.structure.algebra.dense(self.blocks, *self.means.shape)
 
     def marginal(self, columns: Integers) -> Gaussians:

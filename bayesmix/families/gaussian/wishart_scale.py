@@ -7,7 +7,7 @@ Green 1997; Huang & Wand 2013). Diagonals are Gamma(ν/2, rate = scale_inverse/2
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Wishart:
         """Log B(W, ν) (Bishop 2006, eq. B.79)."""
         return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
 
-    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Scale) -> float:
+    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Wishart | FixedScale) -> float:
         """Return E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] over blocks, given E[log B(S⁻¹, ν0)]."""
         nu = self.degrees_of_freedom
         leaning = np.vdot(nu - nu0, self.expected_log_det)
@@ -113,20 +113,6 @@ def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int
     return normaliser
 
 
-class Scale(Protocol):
-    """Scale S in the bound: E[S] (leading axis 1) and E[log |S|]."""
-
-    @property
-    def mean(self) -> Array: ...
-
-    @property
-    def expected_log_det(self) -> Array: ...
-
-    def trace_with(self, root: Array) -> Array:
-        """Return tr(E[S] U Uᵀ) by block."""
-        ...
-
-
 @dataclass(frozen=True)
 class FixedScale:
     """Fixed scale: ``mean`` is W0⁻¹ as a block."""
@@ -152,11 +138,9 @@ class FixedScale:
         return factor
 
     def kl(self, factor: FixedScale) -> float:
-        """Return 0, as nothing is learned."""
         return 0.0
 
     def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
-        """Return the root of S, repeated for each draw."""
         root = self.algebra.factor(self.mean)
         return np.broadcast_to(root, (n_draws, *root.shape))
 

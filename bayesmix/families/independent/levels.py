@@ -14,7 +14,7 @@ from scipy.special import digamma, logsumexp, polygamma
 from bayesmix.core.components import DrawnComponents
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Spread
-from bayesmix.families.independent.coordinates import Read, Write, data
+from bayesmix.families.independent.factors import Read, Write, data
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -93,7 +93,6 @@ class LevelCoordinates:
         return np.hstack([moved, np.full((len(values), 1), self._left(k))])
 
     def coupling(self) -> float:
-        """Return 0: components are not coupled."""
         return 0.0
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
@@ -118,7 +117,6 @@ class LevelCoordinates:
         return np.concatenate([self.places(k)[:-1] for k in range(len(self.concentration))])
 
     def standardised(self, draws: Any) -> Array:
-        """Return z of draws, component by component."""
         logs, parts = self.read(draws), []
         for k, columns in enumerate(self.columns):
             for column, (start, end) in zip(columns, self.reading.pairs, strict=True):
@@ -184,8 +182,7 @@ class Levels:
 
     def sums(self, values: Array) -> Array:
         """Return sums over the levels of each column (..., D)."""
-        summed: Array = np.add.reduceat(values, self.starts, axis=-1)
-        return summed
+        return np.add.reduceat(values, self.starts, axis=-1)
 
     def spread(self, values: Array) -> Array:
         """Repeat values of columns (..., D) for each level (..., F)."""
@@ -259,7 +256,6 @@ class LevelsTwin:
         return self.record(values["log_probabilities"])
 
     def point(self, draws: Any) -> dict[str, Array]:
-        """Return values (S, K, L) of the PyMC variables at draws."""
         shares = np.exp(draws.log_probabilities)
         return {
             f"probabilities_{d}": shares[:, :, start:end]

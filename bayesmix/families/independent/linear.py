@@ -225,7 +225,6 @@ class LinearInTotals:
 
     @property
     def kind(self) -> int:
-        """Kind of the features."""
         return self.reading.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
@@ -245,12 +244,10 @@ class LinearInTotals:
 
     @property
     def linear(self) -> LinearInTotals:
-        """Return self, as linear forms serve as components."""
         return self
 
     @property
     def dense(self) -> bool:
-        """Return False: columns are independent."""
         return False
 
     def seen(self, values: Array) -> Seen:
@@ -266,7 +263,6 @@ class LinearInTotals:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Return the data, as missing cells are not counted."""
         return values
 
     def subset(self, keep: Integers) -> LinearInTotals:
@@ -287,12 +283,10 @@ class LinearInTotals:
         return overlaps + 0.5 * log_weights
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals."""
         return sums(self.reading, values, responsibilities)
 
     def expected_log_density(self, values: Array) -> Array:
-        out: Array = (self.coefficients @ self.features(values)).T
-        return out
+        return (self.coefficients @ self.features(values)).T
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[LinearInTotals, Array]:
         """Return the forms of candidates about the origin."""

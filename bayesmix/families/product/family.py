@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
 
 from bayesmix.core.coding import Coding
+from bayesmix.core.engines import Guard, Whole
 from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -19,7 +23,6 @@ from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors
-from bayesmix.families.product.guard import ProductGuard, of_parts
 
 Columns: TypeAlias = tuple[str | int, ...]
 # A dict as passed by the user, then a tuple of ``Part``.
@@ -36,6 +39,19 @@ class Part:
     @property
     def label(self) -> str:
         return ", ".join(map(str, self.columns))
+
+
+class OfParts:
+    """A property that ``any`` or ``all`` of the parts' families have."""
+
+    def __init__(self, holds: Callable[[Iterable[bool]], bool]) -> None:
+        self.holds = holds
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self.name = name
+
+    def __get__(self, product: Any, owner: Any) -> bool:
+        return self.holds(bool(getattr(family, self.name)) for family in product.families)
 
 
 @dataclass(frozen=True)
@@ -120,51 +136,20 @@ class Product:
         far = tuple(bool(family.far_densities) for family in self.families)
         return Layout(labels, columns, columns, continuous, far)
 
-    # Properties, derived from the parts.
-
-    @property
-    def continuous(self) -> bool:
-        return any(family.continuous for family in self.families)
-
-    @property
-    def any_real(self) -> bool:
-        return all(family.any_real for family in self.families)
+    continuous = OfParts(any)
+    far_densities = OfParts(any)
+    heavy_tails = OfParts(any)
+    keeps_zeros = OfParts(any)
+    any_real = OfParts(all)
+    linear = OfParts(all)
+    has_posterior = OfParts(all)
+    takes_gaps = OfParts(all)
+    rearranged = OfParts(all)
+    own_directions = None
 
     @property
     def least(self) -> float:
         return float(min(family.least for family in self.families))
-
-    @property
-    def far_densities(self) -> bool:
-        return any(family.far_densities for family in self.families)
-
-    @property
-    def linear(self) -> bool:
-        return all(family.linear for family in self.families)
-
-    @property
-    def heavy_tails(self) -> bool:
-        return any(family.heavy_tails for family in self.families)
-
-    @property
-    def has_posterior(self) -> bool:
-        return all(family.has_posterior for family in self.families)
-
-    @property
-    def own_directions(self) -> None:
-        return None
-
-    @property
-    def keeps_zeros(self) -> bool:
-        return any(family.keeps_zeros for family in self.families)
-
-    @property
-    def takes_gaps(self) -> bool:
-        return all(family.takes_gaps for family in self.families)
-
-    @property
-    def rearranged(self) -> bool:
-        return all(family.rearranged for family in self.families)
 
     def made(self, components: Any) -> bool:
         """Whether components have the same parts and covariance structures."""
@@ -188,7 +173,6 @@ class Product:
         return True
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values outside the support of a part."""
         for part, columns in zip(self.parts, self.layout.columns, strict=True):
             try:
                 part.family.check(values[:, list(columns)], first)
@@ -206,7 +190,6 @@ class Product:
                 raise InvalidInputError(told) from None
 
     def frame(self, summary: Summary) -> Frame:
-        """Return the frames of the parts, concatenated."""
         layout = self.layout
         pairs = zip(self.families, layout.summaries(summary), strict=True)
         return layout.joined([family.frame(part_summary) for family, part_summary in pairs])
@@ -258,7 +241,6 @@ class Product:
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> Products:
-        """Maximise the likelihood of each part."""
         layout, n_parts = statistics.layout, len(self.parts)
         frames = (None,) * n_parts if frame is None else layout.frames(frame)
         before = (None,) * n_parts if previous is None else previous.parts
@@ -267,12 +249,10 @@ class Product:
         return Products(layout, tuple(family.maximum_likelihood(*each) for family, *each in given))
 
     def feasible(self, statistics: ProductStatistics) -> bool:
-        """Whether the statistics of all parts are feasible."""
         pairs = zip(self.families, statistics.parts, strict=True)
         return all(family.feasible(part_statistics) for family, part_statistics in pairs)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> PartPriors:
-        """Return the default prior of each part."""
         from bayesmix.families.product.prior import PartPriors
 
         layout = self.layout.narrowed(frame.n_directions)
@@ -280,7 +260,6 @@ class Product:
         return PartPriors(layout, tuple(family.reference_prior(*each) for family, *each in given))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> PartPriors:
-        """Return the default MAP prior of each part."""
         from bayesmix.families.product.prior import PartPriors
 
         layout = self.layout.narrowed(frame.n_directions)
@@ -308,13 +287,11 @@ class Product:
         return sum(family.n_parameters(n_components, width) for family, width in pairs)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """Return the smallest of the limits of the parts."""
         pairs = zip(self.families, self.layout.columns, strict=True)
         limits = [family.max_components(n_distinct, len(columns)) for family, columns in pairs]
         return min((limit for limit in limits if limit is not None), default=None)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> ProductGuard:
-        """Return the guards of all parts."""
         layout = self.layout.narrowed(frame.n_directions)
         given = zip(self.families, layout.frames(frame), layout.summaries(summary), strict=True)
         return ProductGuard(
@@ -355,3 +332,93 @@ def _number(column: str | int, names: Sequence[str] | None, n_columns: int) -> i
         return column
     there = f"from 0 to {n_columns - 1}" if names is None else ", ".join(map(repr, names))
     raise InvalidInputError(f"family must name columns of X, which are {there}, got {column!r}")
+
+
+@dataclass(frozen=True)
+class Resolutions:
+    """Floors of each part (K, ...) or (1, ...), or None."""
+
+    parts: tuple[Array | None, ...]
+
+    def __len__(self) -> int:
+        return max(len(part) for part in self.parts if part is not None)
+
+    def __getitem__(self, keep: Any) -> Resolutions:
+        some = (part if part is None or len(part) == 1 else part[keep] for part in self.parts)
+        return Resolutions(tuple(some))
+
+
+def of_parts(resolution: Any, n_parts: int) -> tuple[Array | None, ...]:
+    """Return the floors of each part."""
+    return (None,) * n_parts if resolution is None else resolution.parts
+
+
+def together(parts: Sequence[Array | None]) -> Array | None:
+    """Combine the floors of all parts, None if no part has any."""
+    if all(part is None for part in parts):
+        return None
+    # Other code only indexes it by component, as an array.
+    return cast("Array", Resolutions(tuple(parts)))
+
+
+def with_part(components: Any, part: int, own: Any) -> Any:
+    """Replace the components of a part."""
+    parts = components.parts
+    return replace(components, parts=(*parts[:part], own, *parts[part + 1 :]))
+
+
+@dataclass(frozen=True)
+class WholeRows:
+    """Mixture of a product, for the guard of one of its parts."""
+
+    mixture: Mixture
+    part: int
+    columns: Integers
+
+    def log_joint(self, values: Stored, components: Any) -> Array:
+        """Return log joints (n, K) of all columns with ``components`` in the part's place."""
+        changed = with_part(self.mixture.components, self.part, components)
+        mixture = replace(self.mixture, components=changed)
+        return mixture.log_joint(mixture.frame.apply(values))
+
+
+@dataclass(frozen=True)
+class ProductGuard:
+    """Guards of all parts."""
+
+    layout: Layout
+    guards: tuple[Guard, ...]
+
+    @property
+    def resolution(self) -> Array | None:
+        return together([guard.resolution for guard in self.guards])
+
+    def among(self, whole: Whole) -> ProductGuard:
+        """Return self, as products are not nested."""
+        return self
+
+    def examine(
+        self, mixture: Mixture, resolution: Array | None, events: tuple[Event, ...], thorough: bool
+    ) -> Repair | None:
+        """Return the repair of the first part with collapsed components."""
+        components: Any = mixture.components
+        frames = self.layout.frames(mixture.frame)
+        known = of_parts(resolution, len(self.guards))
+        for part, guard in enumerate(self.guards):
+            own = Mixture(mixture.weights, components.parts[part], frames[part])
+            whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
+            repair = guard.among(whole).examine(own, known[part], events, thorough)
+            if repair is not None:
+                return self._whole(repair, mixture, known, part)
+        return None
+
+    def _whole(
+        self, repair: Repair, mixture: Mixture, known: tuple[Array | None, ...], part: int
+    ) -> Repair:
+        """Extend the repair of a part to the whole mixture."""
+        resolved = [*known[:part], repair.resolution, *known[part + 1 :]]
+        moved = repair.mixture
+        if moved is not None:
+            changed = with_part(mixture.components, part, moved.components)
+            moved = replace(mixture, weights=moved.weights, components=changed)
+        return Repair(repair.events, together(resolved), moved)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from bayesmix.core.priors import (
-    ComponentsTwin,
-    NamedTensors,
-    Prior,
-    PriorChoice,
-    Pymc,
-    Tensor,
-)
+from bayesmix.core.priors import ComponentsTwin, NamedTensors, Prior, PriorChoice, Pymc, Tensor
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
-from bayesmix.families.product.guard import of_parts
+from bayesmix.families.product.family import of_parts
 from bayesmix.families.product.layout import Layout, ProductStatistics
 from bayesmix.numerics.arrays import Array
 
@@ -37,7 +30,6 @@ class PartPriors:
 
     @property
     def conjugate(self) -> bool:
-        """Whether all parts are conjugate."""
         return all(part.conjugate for part in self.parts)
 
     def posterior(
@@ -67,17 +59,23 @@ class PartPriors:
         known = of_parts(resolution, n_parts)
         return zip(self.parts, statistics.parts, before, known, strict=True)
 
+    def separate(self) -> PartPriors:
+        return replace(self, parts=tuple(cast("Any", part).separate() for part in self.parts))
+
+    def feature_evidence(self, statistics: ProductStatistics) -> Array:
+        """Return the log evidence (K, D) of each feature, from its part."""
+        pairs = zip(self.parts, statistics.parts, strict=True)
+        each = [cast("Any", part).feature_evidence(own) for part, own in pairs]
+        return statistics.layout.together(each)
+
     def kl(self, q: Products) -> float:
-        """Return Σ_i KL(q(θ_i) || p(θ_i))."""
         return float(sum(part.kl(own) for part, own in zip(self.parts, q.parts, strict=True)))
 
     def log_density(self, components: Products) -> float:
-        """Return Σ_i log p(θ_i) at a point."""
         pairs = zip(self.parts, components.parts, strict=True)
         return float(sum(part.log_density(own) for part, own in pairs))
 
     def log_density_of(self, draws: ProductDraws) -> Array:
-        """Return Σ_i log p(θ_i) (S,) of draws."""
         pairs = zip(self.parts, draws.parts, strict=True)
         each = [part.log_density_of(own) for part, own in pairs]
         total: Array = np.sum(each, axis=0)
@@ -182,7 +180,6 @@ class ProductTwin:
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """Fields of the draws of each part."""
         return {
             _of_part(label, name): tensor
             for label, part in zip(self.labels, self.parts, strict=True)

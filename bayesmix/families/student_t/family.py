@@ -17,12 +17,18 @@ from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
-from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import FloorGuard
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.moments import moments
-from bayesmix.families.student_t.freedom import FIRST, GRID, FreedomPrior, point_freedom, tails_of
+from bayesmix.families.student_t.components import (
+    FIRST,
+    GRID,
+    FreedomPrior,
+    point_freedom,
+    tails_of,
+)
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
@@ -91,7 +97,6 @@ class StudentT(FamilyDefaults):
         return Gaussian(self.covariance)
 
     def made(self, components: Components) -> bool:
-        """Whether components are Student-t with this covariance structure."""
         return (
             isinstance(components, StudentComponents)
             and components.structure.name == self.covariance
@@ -188,7 +193,6 @@ class StudentT(FamilyDefaults):
         return freedom + self._normal.n_parameters(n_components, n_features)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """Return the largest K whose scales the distinct observations determine, or None."""
         return self._normal.max_components(n_distinct, n_features)
 
     def guard(

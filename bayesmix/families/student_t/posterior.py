@@ -25,15 +25,13 @@ from bayesmix.families.gaussian.prior import GaussianPosterior, GaussianPrior, N
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.wishart_scale import FixedScale, LearnedScale, Wishart
 from bayesmix.families.student_t.components import (
+    WORTH_A_PASS,
+    FreedomFactor,
+    FreedomPrior,
     StudentComponents,
     WeightedMoments,
     at_least,
     floors,
-)
-from bayesmix.families.student_t.freedom import (
-    WORTH_A_PASS,
-    FreedomFactor,
-    FreedomPrior,
     log_normaliser,
 )
 from bayesmix.numerics.arrays import DENSE, Array, Integers
@@ -50,7 +48,6 @@ class StudentDraws:
 
     @cached_property
     def components(self) -> StudentComponents:
-        """All S K densities, grouped by draw."""
         normals = self.normals
         algebra, n_features = normals.structure.algebra, normals.means.shape[2]
         blocks = algebra.inverse(normals.flat_roots)
@@ -110,7 +107,6 @@ class MixedStudents:
 
     @property
     def means(self) -> Array:
-        """E[x | k] (K, D), where it exists."""
         return self.students.means
 
     @property
@@ -120,11 +116,9 @@ class MixedStudents:
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN where undefined."""
         return self.students.covariances * self.spread[:, None, None]
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | k, data) (n, K) of framed data."""
         out = np.empty((len(values), self.n_components))
         for start in range(0, len(values), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
@@ -160,7 +154,6 @@ class MixedStudents:
         return replace(self, students=self.students.unframed(frame))
 
     def marginal(self, columns: Integers) -> MixedStudents:
-        """Return the marginal densities, with the same widths."""
         return replace(self, students=self.students.marginal(columns))
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> MixedStudents:
@@ -261,7 +254,6 @@ class StudentPosterior:
 
     @property
     def means(self) -> Array:
-        """E[μ_k] (K, D)."""
         return self.normals.means
 
     @property
@@ -285,7 +277,6 @@ class StudentPosterior:
 
     @property
     def precision_root(self) -> Array:
-        """Root U of E[Λ] = U Uᵀ."""
         return self.normals.precision_root
 
     @once
@@ -331,10 +322,7 @@ class StudentPosterior:
         """Average the log densities over ν."""
         pairs = zip(self.freedom.values, self.freedom.probabilities.T, strict=True)
         present = [(j, nu, shares) for j, (nu, shares) in enumerate(pairs) if shares.any()]
-        total: Array = sum(
-            (shares * self._at(j, log_rates(nu)) for j, nu, shares in present), np.zeros(())
-        )
-        return total
+        return sum((shares * self._at(j, log_rates(nu)) for j, nu, shares in present), np.zeros(()))
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
         q = self.normals
@@ -370,7 +358,6 @@ class StudentPosterior:
         return replace(self, normals=self.normals.unframed(frame))
 
     def plug_in(self) -> StudentComponents:
-        """Return the point E[μ], E[Λ]⁻¹ and E[ν]."""
         q = self.normals
         return StudentComponents(q.structure, q.means, q.blocks, self.freedom.means)
 
@@ -389,7 +376,6 @@ class StudentPosterior:
         raise UnsupportedError(NO_CONDITIONAL)
 
     def coordinates(self) -> NoReturn:
-        """Raise an error."""
         raise UnsupportedError(
             "linear response of Student-t components is not made: draw from q (sample_posterior), "
             "or use Gaussian()"
@@ -438,8 +424,7 @@ class NormalWishartFreedom:
         """Return ν0 plus counts of each block, which do not depend on u."""
         n_features = statistics.weighted.means.shape[1]
         rows = self.normals.structure.blocks.counts(statistics.counts, n_features)
-        freedom: Array = self.normals.degrees_of_freedom + rows
-        return freedom
+        return self.normals.degrees_of_freedom + rows
 
     def kl(self, q: StudentPosterior) -> float:
         """Return the KL divergences of q(μ, Λ), q(S) and q(ν)."""
