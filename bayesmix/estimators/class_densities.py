@@ -67,8 +67,9 @@ class ClassDensities:
 
     def priors(self, shares: Array) -> Array:
         """Return class probabilities (G,) by sums of responsibilities."""
-        totals: Array = self.source.rows.weights_or_ones @ shares[:, : self.n_classes]
-        return totals / totals.sum()
+        totals = self.source.rows.weights_or_ones @ shares[:, : self.n_classes]
+        priors: Array = totals / totals.sum()
+        return priors
 
 
 class Together(ClassDensities):
@@ -257,7 +258,8 @@ def by_component(result: FitResult) -> list[tuple[Any, Any]]:
     """Return the predictive density of each component and its family."""
     each = [result.mixture.components.subset(np.array([k])) for k in range(result.n_components)]
     alone, frame = PointWeights(np.ones(1)), result.mixture.frame
-    densities = [Density[Any](alone, one.predictive(), frame) for one in each]
+    of: Any = Density
+    densities = [of(alone, one.predictive(), frame) for one in each]
     return [(density, result.family) for density in densities]
 
 

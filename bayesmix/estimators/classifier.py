@@ -335,6 +335,34 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
         return plot_classes(self, X, y, **options)
 
+    def _state(self) -> dict[str, Any]:
+        """Return what a saved classifier holds besides its parameters and models."""
+        return {
+            "classes": self.classes_.tolist(),
+            "priors": self.priors_,
+            "samples": self._samples,
+            "novel": self._novel,
+            "novelty_weight": getattr(self, "novelty_weight_", 0.0),
+            "log_likelihood": self.log_likelihood_,
+            "joint_log_likelihood": self.joint_log_likelihood_,
+            "n_iter": self.n_iter_,
+        }
+
+    def _restore(self, models: list[Any], state: dict[str, Any]) -> None:
+        """Become the fitted classifier of a saved state."""
+        self.classes_ = np.array(state["classes"])
+        together = models * len(self.classes_) if len(models) == 1 else models
+        self.models_ = dict(zip(self.classes_.tolist(), together, strict=True))
+        self.priors_, self._samples = state["priors"], state["samples"]
+        self._novel = state["novel"]
+        if self.novelty:
+            self.novelty_weight_ = state["novelty_weight"]
+        self.log_likelihood_ = state["log_likelihood"]
+        self.joint_log_likelihood_ = state["joint_log_likelihood"]
+        self.n_iter_, self.n_features_in_ = state["n_iter"], models[0].n_features_in_
+        if hasattr(models[0], "feature_names_in_"):
+            self.feature_names_in_ = models[0].feature_names_in_
+
     def save(self, path: Any) -> None:
         """Write the classifier to one file, without pickle; ``bayesmix.load`` reads it."""
         from bayesmix.io import save
