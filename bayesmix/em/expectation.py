@@ -19,7 +19,7 @@ from bayesmix.allocation.point import PointWeights
 from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
-from bayesmix.core.rows import Frame, Rows
+from bayesmix.core.rows import Frame, Pattern, Rows
 from bayesmix.core.sources import Kept, Source
 from bayesmix.em.device import device_assessment, device_sums
 from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
@@ -360,10 +360,12 @@ class AssessmentStep:
 
     def __call__(self, rows: Rows) -> Assessment:
         mixture = self.mixture
-        if has_gaps(rows.values):
-            groups = rows.by_pattern(mixture.patterned)
-            return reduce(add, (self._pattern(columns, group) for columns, group in groups))
-        return self._blocks(rows)
+        if not has_gaps(rows.values):
+            return self._blocks(rows)
+        groups = rows.by_pattern(mixture.patterned)
+        if rows.side.begins is not None:
+            return self._sequences(rows, groups)
+        return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
         """Run the assessment on the device of ``values``; None if it cannot."""
@@ -379,10 +381,25 @@ class AssessmentStep:
     def _blocks(self, rows: Rows) -> Assessment:
         return sum_of_blocks(rows, self.mixture.n_components, self._block)
 
+    def _sequences(self, rows: Rows, groups: Sequence[Pattern]) -> Assessment:
+        """Assess sequences, which patterns of missing values do not divide."""
+        frame, volume = self.mixture.frame, 0.0
+        joint = np.zeros((len(rows), self.mixture.n_components))
+        for group in groups:
+            seen_volume = 0.0
+            if len(group.columns):
+                seen = self.mixture.marginal(group.columns)
+                joint[group.indices] = seen.log_joint(seen.frame.apply(group.rows.values))
+                seen_volume = seen.frame.log_volume
+            volume += (frame.log_volume - seen_volume) * float(group.rows.weights_or_ones.sum())
+        allocated = self.mixture.allocate(joint, rows)
+        return replace(self._sums(joint, allocated.log_normaliser, rows), unseen_volume=volume)
+
     def _block(self, rows: Rows) -> Assessment:
-        responsibilities, log_normaliser = self.mixture.responsibilities(
-            self.mixture.frame.apply(rows.values), rows
-        )
+        framed = self.mixture.frame.apply(rows.values)
+        return self._sums(*self.mixture.responsibilities(framed, rows), rows)
+
+    def _sums(self, responsibilities: Array, log_normaliser: Array, rows: Rows) -> Assessment:
         weights = rows.weights_or_ones
         logs = np.zeros_like(responsibilities)
         np.log(responsibilities, out=logs, where=responsibilities > 0)

@@ -287,7 +287,8 @@ class FitResult:
     def n_parameters(self) -> int:
         """Number of free parameters, for AIC and BIC; noise adds its weight."""
         K, noise = self.n_components, self.mixture.noise is not None
-        return noise + (K - 1) + self.family.n_parameters(K, self.mixture.frame.n_directions)
+        of_weights = self.inference.weights_prior.n_parameters(K)
+        return noise + of_weights + self.family.n_parameters(K, self.mixture.frame.n_directions)
 
     @property
     def n_parameters_(self) -> int:
