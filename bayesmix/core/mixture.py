@@ -229,6 +229,7 @@ class Expectation:
         units: Array = np.asarray(self.statistics.units())
         if self.allocation is None:
             return units
+        units = np.broadcast_to(units, len(self.statistics.pack()))
         return np.append(units, np.full(len(self.allocation.pack()), 1.0 / self.counts.sum()))
 
     def unpacked(self, vector: Array) -> Expectation:

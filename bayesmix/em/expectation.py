@@ -19,7 +19,7 @@ from bayesmix.allocation.point import PointWeights
 from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
-from bayesmix.core.rows import Frame, Pattern, Rows
+from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Kept, Source
 from bayesmix.em.device import device_assessment, device_sums
 from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
@@ -352,6 +352,22 @@ class Assessment:
         )
 
 
+def joint_of_patterns(mixture: Mixture[Components], rows: Rows) -> tuple[Array, Array]:
+    """Return log joints (n, K) of samples with missing values, and log volumes (n,) of their frames.
+
+    A sample without any value has log joint 0.
+    """
+    joint, log_volume = np.zeros((len(rows), mixture.n_components)), np.zeros(len(rows))
+    for group in rows.by_pattern(mixture.patterned):
+        if len(group.columns):
+            seen = mixture.marginal(group.columns)
+            values = group.rows.values
+            joint[group.indices] = seen.log_joint(seen.frame.apply(values))
+            joint[group.indices] += np.reshape(seen.frame.log_flat(values), (-1, 1))
+            log_volume[group.indices] = seen.frame.log_volume
+    return joint, log_volume
+
+
 @dataclass(frozen=True)
 class AssessmentStep:
     """Entropy and largest responsibilities of a chunk, for the ICL."""
@@ -362,9 +378,9 @@ class AssessmentStep:
         mixture = self.mixture
         if not has_gaps(rows.values):
             return self._blocks(rows)
-        groups = rows.by_pattern(mixture.patterned)
         if rows.side.begins is not None:
-            return self._sequences(rows, groups)
+            return self._sequences(rows)
+        groups = rows.by_pattern(mixture.patterned)
         return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
@@ -381,17 +397,10 @@ class AssessmentStep:
     def _blocks(self, rows: Rows) -> Assessment:
         return sum_of_blocks(rows, self.mixture.n_components, self._block)
 
-    def _sequences(self, rows: Rows, groups: Sequence[Pattern]) -> Assessment:
+    def _sequences(self, rows: Rows) -> Assessment:
         """Assess sequences, which patterns of missing values do not divide."""
-        frame, volume = self.mixture.frame, 0.0
-        joint = np.zeros((len(rows), self.mixture.n_components))
-        for group in groups:
-            seen_volume = 0.0
-            if len(group.columns):
-                seen = self.mixture.marginal(group.columns)
-                joint[group.indices] = seen.log_joint(seen.frame.apply(group.rows.values))
-                seen_volume = seen.frame.log_volume
-            volume += (frame.log_volume - seen_volume) * float(group.rows.weights_or_ones.sum())
+        joint, log_volume = joint_of_patterns(self.mixture, rows)
+        volume = float((self.mixture.frame.log_volume - log_volume) @ rows.weights_or_ones)
         allocated = self.mixture.allocate(joint, rows)
         return replace(self._sums(joint, allocated.log_normaliser, rows), unseen_volume=volume)
 

@@ -66,6 +66,13 @@ class Segments:
         previous = np.where(position > 0, np.append(-1, place[:-1]), -1)
         return cls(first[order], length[order], previous[order])
 
+    @classmethod
+    def whole(cls, starts: Integers, n_rows: int) -> Segments:
+        """Return whole sequences, longest first."""
+        lengths = np.diff(np.append(starts, n_rows))
+        order = np.argsort(-lengths, kind="stable")
+        return cls(starts[order], lengths[order], np.full(len(starts), -1))
+
     @cached_property
     def active(self) -> Integers:
         """Number of segments with more than t rows, for each step t."""
@@ -222,6 +229,29 @@ class _Pass:
         inner = segments.previous >= 0
         transitions += incoming[inner].T @ _ratio(after[inner], first[inner])
         return smoothed, transitions
+
+
+def most_probable_paths(
+    log_density: Array, starts: Integers, initial: Array, transition: Array
+) -> Integers:
+    """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
+    n, K = log_density.shape
+    segments = Segments.whole(starts, n)
+    log_moves = _log(transition)
+    best = np.empty((n, K), dtype=np.intp)  # best state before, for each state
+    value = np.tile(_log(initial), (len(starts), 1))
+    for step, rows in segments.steps():
+        if step:
+            through = value[: len(rows), :, None] + log_moves
+            best[rows] = through.argmax(axis=1)
+            value[: len(rows)] = through.max(axis=1)
+        value[: len(rows)] += log_density[rows]
+    states = np.empty(n, dtype=np.intp)
+    states[segments.first + segments.length - 1] = value.argmax(axis=1)
+    for step, rows in reversed(list(segments.steps())):
+        if step:
+            states[rows - 1] = best[rows, states[rows]]
+    return states
 
 
 def _log(values: Array) -> Array:
