@@ -7,8 +7,7 @@ transition matrix (MacKay 1997; Beal 2003, ch. 3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
@@ -22,8 +21,6 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import Chained, forward_backward
 from bayesmix.numerics.logsumexp import normalise
 
-# Probability that a chain begun from counts alone stays in its state.
-STICKY = 0.8
 # Smallest transition probability of a chain whose first state is stationary.
 LEAST_MOVE = 1e-12
 
@@ -53,15 +50,6 @@ class ChainSums:
     def unpack(self, vector: Array) -> ChainSums:
         K = len(self.initial)
         return ChainSums(vector[:K], vector[K:].reshape(K, K))
-
-
-def chain_sums(statistics: ChainSums | Array, stickiness: float) -> ChainSums:
-    """Return statistics; counts (K,) alone become those of a chain that stays in its states."""
-    if isinstance(statistics, ChainSums):
-        return statistics
-    shares = PointWeights.shares(statistics).probabilities
-    rows = stickiness * np.eye(len(shares)) + (1.0 - stickiness) * shares
-    return ChainSums(shares, statistics[:, None] * rows)
 
 
 def allocate_sequences(
@@ -181,13 +169,11 @@ class FreeChain:
     """
 
     stationary: bool = False
-    stickiness: float = STICKY
     name = "chain"
 
-    def mode(self, statistics: ChainSums | Array) -> MarkovChain:
-        """Return relative counts; from counts (K,) of states a chain that stays in its states."""
-        sums = chain_sums(statistics, self.stickiness)
-        return _most_probable(sums.initial, sums.transitions, self.stationary)
+    def mode(self, statistics: ChainSums) -> MarkovChain:
+        """Return relative counts."""
+        return _most_probable(statistics.initial, statistics.transitions, self.stationary)
 
     posterior = mode
 
@@ -209,7 +195,6 @@ class DirichletChainPrior:
 
     row_concentration: float = 1.0
     stationary: bool = False
-    stickiness: float = STICKY
     name = "dirichlet_chain"
 
     @property
@@ -217,28 +202,28 @@ class DirichletChainPrior:
         """Prior of a row."""
         return DirichletPrior(self.row_concentration)
 
-    def posterior(self, statistics: ChainSums | Array) -> DirichletChain:
+    def posterior(self, statistics: ChainSums) -> DirichletChain:
         """Return the posterior concentrations: prior plus expected counts."""
         if self.stationary:
             raise UnsupportedError(
                 "initial='stationary' has no conjugate prior: use initial='free' with "
                 "VariationalBayes(), or another inference"
             )
-        sums = chain_sums(statistics, self.stickiness)
         return DirichletChain(
-            sums.initial + self.row_concentration, sums.transitions + self.row_concentration
+            statistics.initial + self.row_concentration,
+            statistics.transitions + self.row_concentration,
         )
 
-    def mode(self, statistics: ChainSums | Array) -> MarkovChain:
+    def mode(self, statistics: ChainSums) -> MarkovChain:
         """Return counts plus α0 - 1, normalised; α0 < 1 is an error."""
         if self.row_concentration < 1.0:
             raise InvalidInputError(
                 "transition_prior must be at least 1 for a maximum a posteriori fit (below 1 the "
                 f"posterior density has no maximum), got {self.row_concentration}"
             )
-        sums, more = chain_sums(statistics, self.stickiness), self.row_concentration - 1.0
-        initial = sums.initial if self.stationary else sums.initial + more
-        return _most_probable(initial, sums.transitions + more, self.stationary)
+        more = self.row_concentration - 1.0
+        initial = statistics.initial + (0.0 if self.stationary else more)
+        return _most_probable(initial, statistics.transitions + more, self.stationary)
 
     def kl(self, chain: DirichletChain) -> float:
         """Return the sum of the KL divergences of the first state and of the rows."""
@@ -278,8 +263,3 @@ def _most_probable(initial: Array, transitions: Array, stationary: bool) -> Mark
     found = minimize(loss, logits.ravel(), jac=True, method="L-BFGS-B", options=options)
     moves = softmax(found.x.reshape(K, K), axis=1)
     return MarkovChain(stationary_distribution(moves), moves)
-
-
-def started(prior: Any, stickiness: float) -> Any:
-    """Return a prior whose first chain stays in its states with another probability."""
-    return replace(cast("FreeChain | DirichletChainPrior", prior), stickiness=stickiness)
