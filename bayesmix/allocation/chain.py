@@ -8,6 +8,7 @@ transition matrix (MacKay 1997; Beal 2003, ch. 3).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -53,7 +54,11 @@ class ChainSums:
 
 
 def allocate_sequences(
-    initial: Array, transition: Array, stationary: Array, joint: Array, rows: Rows
+    chain: MarkovChain | DirichletChain,
+    initial: Array,
+    transition: Array,
+    joint: Array,
+    rows: Rows,
 ) -> Allocated:
     """Turn log densities (n, K) into smoothed probabilities in place, sequence by sequence.
 
@@ -61,7 +66,7 @@ def allocate_sequences(
     """
     add_labels(joint, rows)
     if rows.side.begins is None:
-        joint += np.maximum(PointWeights(stationary).expected_log(), LOWEST_LOG)
+        joint += np.maximum(PointWeights(chain.mean()).expected_log(), LOWEST_LOG)
         return Allocated(normalise(joint))
     if rows.weights is not None:
         raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
@@ -78,6 +83,11 @@ def chained_states(
     return forward_backward(joint, np.flatnonzero(rows.side.begins), initial, transition, smooth)
 
 
+def no_draws(chain: Any, n_draws: int, generator: np.random.Generator) -> Any:
+    """Raise an error, as draws of the parameters are those of mixing weights."""
+    raise UnsupportedError("posterior draws do not support sequences yet")
+
+
 @dataclass(frozen=True)
 class MarkovChain:
     """Probabilities of the first state (K,) and of transitions (K, K) from row to column."""
@@ -85,6 +95,7 @@ class MarkovChain:
     initial: Array
     transition: Array
     exchangeable = True
+    draws = no_draws
 
     @property
     def n_components(self) -> int:
@@ -104,7 +115,7 @@ class MarkovChain:
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log densities (n, K) into smoothed probabilities in place."""
-        return allocate_sequences(self.initial, self.transition, self.mean(), joint, rows)
+        return allocate_sequences(self, self.initial, self.transition, joint, rows)
 
     def proportional(self, shares: Array) -> MarkovChain:
         """Return the chain with transitions to each state changed in proportion to ``shares``."""
@@ -126,6 +137,7 @@ class DirichletChain:
     initial: Array
     transitions: Array
     exchangeable = True
+    draws = no_draws
 
     @property
     def n_components(self) -> int:
@@ -154,7 +166,7 @@ class DirichletChain:
         totals = self.transitions.sum(axis=1, keepdims=True)
         transition = np.exp(digamma(self.transitions) - digamma(totals))
         initial = np.exp(digamma(self.initial) - digamma(self.initial.sum()))
-        return allocate_sequences(initial, transition, self.mean(), joint, rows)
+        return allocate_sequences(self, initial, transition, joint, rows)
 
     def subset(self, keep: Integers, counts: Array) -> DirichletChain:
         """Select states, under which Dirichlet distributions are closed."""

@@ -382,10 +382,11 @@ class FitResult:
             )
 
     def refuse_constraints(self, what: str) -> None:
-        """Raise an error if the fit had known labels or groups."""
+        """Raise an error if the fit had known labels, groups or sequences."""
         if self.side:
             raise UnsupportedError(
-                f"{what} does not support labels or groups, which this fit has: fit without them"
+                f"{what} does not support labels, groups or sequences, which this fit has: fit "
+                "without them"
             )
 
     def responsibilities(self, values: Array) -> Array:

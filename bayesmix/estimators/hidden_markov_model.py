@@ -356,18 +356,16 @@ class HiddenMarkovModel(Mixture):
         shares = np.empty((steps, len(present)))
         for step in range(steps):
             shares[step] = present = present @ transition
-        values = self._draws_by_state(seed_of(self, None))
-        tails = 0.5 * (1.0 - level)
-        lower, upper = np.empty((2, steps, values.shape[2]))
-        flat = values.reshape(-1, values.shape[2])
-        for step in range(steps):
-            weights = np.repeat(shares[step], N_DRAWS)
-            for column in range(flat.shape[1]):
-                order = np.argsort(flat[:, column])
-                reached = np.cumsum(weights[order])
-                places = np.searchsorted(reached, [tails, 1.0 - tails]).clip(max=len(order) - 1)
-                lower[step, column], upper[step, column] = flat[order[places], column]
-        return Forecast(shares, shares @ result.unframed.plug_in().means, lower, upper)
+        values = np.concatenate(self._draws_by_state(seed_of(self, None)))
+        tails = np.array([0.5 * (1.0 - level), 0.5 * (1.0 + level)])
+        bounds = np.empty((2, steps, values.shape[1]))
+        for column, drawn in enumerate(values.T):
+            order = np.argsort(drawn)
+            for step in range(steps):
+                reached = np.cumsum(shares[step][order // N_DRAWS]) / N_DRAWS
+                places = np.searchsorted(reached, tails).clip(max=len(order) - 1)
+                bounds[:, step, column] = drawn[order[places]]
+        return Forecast(shares, shares @ result.unframed.plug_in().means, *bounds)
 
     def _draws_by_state(self, seed: int) -> Array:
         """Return draws (K, S, D) of the values in each state."""

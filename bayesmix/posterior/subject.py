@@ -74,7 +74,7 @@ def rows_of_fit(
     and ``labels`` known labels, which the source then has.
     """
     result = estimator.result_
-    if not labels or result.side.grouped:
+    if not labels or result.side.begins is not None:
         result.refuse_constraints("this analysis")
     rows = estimator._seen if gaps else estimator._rows
     source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
