@@ -31,8 +31,9 @@ def stationary_distribution(transition: Array) -> Array:
     K = len(transition)
     system = np.vstack([np.eye(K) - transition.T, np.ones(K)])
     solution = np.linalg.lstsq(system, np.append(np.zeros(K), 1.0), rcond=None)[0]
-    positive: Array = np.maximum(solution, 0.0)
-    return positive / positive.sum()
+    distribution: Array = np.maximum(solution, 0.0)
+    distribution /= distribution.sum()
+    return distribution
 
 
 @dataclass(frozen=True)
@@ -271,7 +272,7 @@ def _most_probable(initial: Array, transitions: Array, stationary: bool) -> Mark
         return -float(value) / total, -slope.ravel() / total
 
     logits = np.log(np.maximum(rows, LEAST_MOVE))
-    options = {"ftol": 1e-15, "gtol": 1e-12, "maxiter": 200}
-    found = minimize(loss, logits.ravel(), jac=True, method="L-BFGS-B", options=options)
-    moves = softmax(found.x.reshape(K, K), axis=1)
+    options: Any = {"ftol": 1e-15, "gtol": 1e-12, "maxiter": 200}
+    optimum = minimize(loss, logits.ravel(), jac=True, method="L-BFGS-B", options=options)
+    moves = softmax(optimum.x.reshape(K, K), axis=1)
     return MarkovChain(stationary_distribution(moves), moves)

@@ -232,9 +232,7 @@ class Rows:
             self._kept[form.kind] = frame, features
         return features
 
-    def by_pattern(
-        self, among: Booleans | None = None, at_least: int | None = 1
-    ) -> list[Pattern]:
+    def by_pattern(self, among: Booleans | None = None, at_least: int | None = 1) -> list[Pattern]:
         """Return groups of observations by pattern of missing values.
 
         Each has its observed columns and the indices of its observations. Observations with

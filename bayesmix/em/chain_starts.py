@@ -79,7 +79,7 @@ class Trials:
     @classmethod
     def of(cls, problem: Problem, source: ArraySource, monitor: Monitor, max_iter: int) -> Trials:
         """Return no runs yet."""
-        with_values = ~np.isnan(source.values).all(axis=1)
+        with_values: Booleans = (~np.isnan(np.asarray(source.values))).any(axis=1)
         samples = replace(source, side=NO_SIDE_INFORMATION)
         if not with_values.all():
             samples = samples.subset(with_values)

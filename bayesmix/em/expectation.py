@@ -353,7 +353,7 @@ class Assessment:
 
 
 def joint_of_patterns(mixture: Mixture[Components], rows: Rows) -> tuple[Array, Array]:
-    """Return log joints (n, K) of samples with missing values, and log volumes (n,) of their frames.
+    """Return log joints (n, K) of the observed cells, and log volumes (n,) of their frames.
 
     A sample without any value has log joint 0.
     """

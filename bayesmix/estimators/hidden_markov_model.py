@@ -108,7 +108,9 @@ class HiddenMarkovModel(Mixture):
     """
 
     # What other estimators have as parameters.
-    init_params, search, warm_start, checkpoint, noise, prune = "kmeans", "auto", False, None, None, False  # fmt: skip
+    init_params, search = "kmeans", "auto"
+    warm_start = prune = False
+    checkpoint = noise = None
     takes_empty_samples = True
 
     def __init__(
@@ -274,7 +276,7 @@ class HiddenMarkovModel(Mixture):
     def _log_densities(self, source: ArraySource) -> Array:
         """Return the log density (n, K) of each sample in each state, in data units."""
         result = self._fitted()
-        states = replace(result.density, weights=self._chain_of(result))
+        states: Any = replace(result.density, weights=cast("Any", self._chain_of(result)))
         joint, log_volume = joint_of_patterns(states, source.rows)
         if result.family.continuous:
             joint -= log_volume[:, None]
@@ -323,7 +325,7 @@ class HiddenMarkovModel(Mixture):
             chain.transition,
         )
 
-    def fit_predict(self, X: Any, lengths: Any = None, groups: Any = None) -> Integers:  # type: ignore[override]  # sequences have no weights
+    def fit_predict(self, X: Any, lengths: Any = None, groups: Any = None) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
         return self.fit(X, lengths, groups).predict(X, lengths, groups)
 
@@ -331,7 +333,7 @@ class HiddenMarkovModel(Mixture):
         """Return the log density of each sample given those before it (n,), in nats."""
         return self._chained(X, lengths, groups, smooth=False).log_predictive
 
-    def score(self, X: Any, lengths: Any = None, groups: Any = None) -> float:  # type: ignore[override]  # sequences have no weights
+    def score(self, X: Any, lengths: Any = None, groups: Any = None) -> float:
         """Return the mean log density of the samples, in nats per observation."""
         return float(self.score_samples(X, lengths, groups).mean())
 

@@ -250,9 +250,7 @@ def _unless_equal(weights: Array | None) -> Array | None:
     return None if weights is None or np.all(weights == 1.0) else weights
 
 
-def refuse(
-    source: Source, large: bool = False, gaps: bool = False, empty: bool = False
-) -> None:
+def refuse(source: Source, large: bool = False, gaps: bool = False, empty: bool = False) -> None:
     """Refuse rows that cannot be used, naming the first; values that are too ``large`` at fit.
 
     ``gaps``: values may be missing, but for whole rows, unless ``empty``, and, at fit, whole

@@ -149,9 +149,8 @@ class _Pass:
         shares = predicted * self.filtered[rows]
         total = shares @ self.ones
         lost = total < SMALLEST
-        shift = 0.0
+        shift = np.zeros(total.shape)
         if lost.any():
-            shift = np.zeros(total.shape)
             rows = np.broadcast_to(rows, total.shape)[lost]
             away = self.log_density[rows] - self.largest[rows, None]
             logs = np.maximum(away, LOWEST) + _log(predicted[lost])
@@ -218,7 +217,7 @@ class _Pass:
         smoothed = np.empty_like(self.filtered)
         transitions = np.zeros_like(self.transition)
         after = last[:0]
-        for step, rows in reversed(list(segments.steps())):
+        for _, rows in reversed(list(segments.steps())):
             shares = last[: len(rows)].copy()
             if len(after):
                 earlier = self.filtered[rows[: len(after)]]

@@ -215,7 +215,12 @@ def test_fits_of_every_family_are_sums_over_all_paths(name, missing):
     family, change = FAMILIES[name]
     X = change(gaussian_sequences(rng, lengths, missing))
     model = bm.HiddenMarkovModel(
-        2, family=family, missing="use" if missing else "error", random_state=0, n_init=2, max_iter=30
+        2,
+        family=family,
+        missing="use" if missing else "error",
+        random_state=0,
+        n_init=2,
+        max_iter=30,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -260,7 +265,9 @@ def test_earthquakes_from_the_stationary_distribution():
 
 def test_one_state_is_the_exact_evidence_of_the_mixture():
     X = generator(7).normal(size=(40, 2))
-    chain = bm.HiddenMarkovModel(1, inference=bm.VariationalBayes(), random_state=0).fit(X, [30, 10])
+    chain = bm.HiddenMarkovModel(1, inference=bm.VariationalBayes(), random_state=0).fit(
+        X, [30, 10]
+    )
     mixture = bm.Mixture(1, inference=bm.VariationalBayes(), random_state=0).fit(X)
     assert chain.elbo_ == pytest.approx(mixture.elbo_, rel=1e-12)
 
@@ -277,9 +284,7 @@ def test_the_bound_is_that_of_all_paths_and_never_falls(missing):
     result = model.result_
     q, components = result.mixture.weights, result.mixture.components
     initial = np.exp(digamma(q.initial) - digamma(q.initial.sum()))
-    transition = np.exp(
-        digamma(q.transitions) - digamma(q.transitions.sum(axis=1, keepdims=True))
-    )
+    transition = np.exp(digamma(q.transitions) - digamma(q.transitions.sum(axis=1, keepdims=True)))
     frame = result.mixture.frame
     expected = np.zeros((len(X), 2))
     for n, x in enumerate(frame.apply(X)):
@@ -287,9 +292,7 @@ def test_the_bound_is_that_of_all_paths_and_never_falls(missing):
         if len(seen):
             expected[n] = components.seen_in(seen).expected_log_density(x[None, seen])[0]
             expected[n] -= np.log(frame.scale[seen]).sum()
-    total = sum(
-        by_paths(expected[part], initial, transition)[0] for part in parts_of(lengths)
-    )
+    total = sum(by_paths(expected[part], initial, transition)[0] for part in parts_of(lengths))
     total += result.inference.regulariser(result.mixture)
     assert model.elbo_ == pytest.approx(total, rel=1e-10)
 
@@ -334,8 +337,10 @@ def test_forecasts_and_pseudo_residuals_of_a_known_model():
     exact = (predicted * norm.cdf(X, model.means_[:, 0], deviations)).sum(axis=1)
     np.testing.assert_allclose(norm.cdf(residuals), exact, atol=5.0 * 0.5 / np.sqrt(20_000))
     far = model.forecast(X, 500, level=0.8)
-    np.testing.assert_allclose(far.state_probabilities[-1], model.stationary_distribution_, atol=1e-6)
-    inside = (far.lower[-1] < X) & (X < far.upper[-1])
+    np.testing.assert_allclose(
+        far.state_probabilities[-1], model.stationary_distribution_, atol=1e-6
+    )
+    inside = (far.lower[-1] < X) & (far.upper[-1] > X)
     assert inside.mean() == pytest.approx(0.8, abs=0.05)
 
 
@@ -349,7 +354,9 @@ def test_samples_follow_the_chain():
     assert (np.abs(moves / rows - model.transmat_) <= 5.0 * error).all()
     for k in range(3):
         own = X[states == k, 0]
-        assert own.mean() == pytest.approx(model.means_[k, 0], abs=5.0 * own.std() / len(own) ** 0.5)
+        assert own.mean() == pytest.approx(
+            model.means_[k, 0], abs=5.0 * own.std() / len(own) ** 0.5
+        )
 
 
 def test_groups_are_lengths():
