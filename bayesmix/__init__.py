@@ -1,7 +1,7 @@
-"""bayesmix: mixture models a person can trust.
+"""bayesmix: mixture models for clustering and density estimation.
 
-Names load when they are first used (PEP 562), so that importing the package is quick. The list of
-them, with types, is in ``__init__.pyi``.
+Names load on first use (PEP 562), so that importing the package is fast. ``__init__.pyi`` lists
+them with types.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _HOMES = {
     "StickBreakingPrior": "allocation.stick_breaking",
     "gibbs": "posterior.gibbs",
     "crosscheck": "checking.crosscheck",
-    "pymc_model": "checking.pymc_model",
+    "pymc_model": "checking.sampling",
     "conformal_region": "assess.conformal",
     "linear_response": "posterior.linear_response",
     "weighted_bootstrap": "posterior.bootstrap",
@@ -63,7 +63,7 @@ _HOMES = {
     "__version__": "version",
 }
 _MODULES = ("datasets", "errors", "plots", "results")
-# Old names of what these modules hold.
+# Old names of these modules' contents.
 _MOVED = {
     "plots": (
         "plot_averaged",

@@ -14,7 +14,7 @@ from bayesmix.assess.nested import nested_cv as nested_cv
 from bayesmix.assess.prior_sensitivity import prior_sensitivity as prior_sensitivity
 from bayesmix.assess.stability import stability as stability
 from bayesmix.checking.crosscheck import crosscheck as crosscheck
-from bayesmix.checking.pymc_model import pymc_model as pymc_model
+from bayesmix.checking.sampling import pymc_model as pymc_model
 from bayesmix.em.objectives import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.em.objectives import VariationalBayes as VariationalBayes

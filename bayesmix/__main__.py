@@ -1,4 +1,4 @@
-"""``python -m bayesmix``: the program, where its folder is not on the path."""
+"""``python -m bayesmix``: the command line, if its script is not on the path."""
 
 from bayesmix.cli import main
 

@@ -1,4 +1,4 @@
-"""Errors and warnings of bayesmix: what was wrong, and what to do about it."""
+"""Errors and warnings of bayesmix: what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class BayesmixError(ValueError):
-    """Base of every error that bayesmix raises on purpose."""
+    """Base of all errors that bayesmix raises deliberately."""
 
 
 class InvalidInputError(BayesmixError):
@@ -18,27 +18,27 @@ class InvalidInputError(BayesmixError):
 
 
 class InvalidTypeError(InvalidInputError, TypeError):
-    """An argument is of a kind that can never do; also a ``TypeError``, as scikit-learn raises."""
+    """An argument of an impossible type; also a ``TypeError``, as in scikit-learn."""
 
 
 class UnsupportedError(BayesmixError):
-    """The model has no such answer, for a reason that the message states."""
+    """The model does not support this, for the reason in the message."""
 
 
 class TooManyRowsError(UnsupportedError):
-    """What looks at all rows at once was asked of a source that holds too many for it."""
+    """The data of a source are too large for an operation that needs all of them in memory."""
 
 
 class UndefinedError(UnsupportedError, AttributeError):
-    """An attribute that this model has no value of; also an ``AttributeError``, as for hasattr."""
+    """An attribute without a value for this model; also an ``AttributeError``, for ``hasattr``."""
 
 
 class DegenerateFitError(BayesmixError):
-    """A covariance cannot be factorised and nothing in the model prevents it."""
+    """A covariance cannot be factorised."""
 
 
 class MissingExtraError(BayesmixError, ImportError):
-    """An optional package is needed; the message says what to install."""
+    """An optional package is missing; the message says what to install."""
 
 
 class DamagedFileError(BayesmixError):
@@ -50,30 +50,30 @@ class FileAccessError(BayesmixError, OSError):
 
 
 class BayesmixWarning(UserWarning):
-    """Base of every warning that bayesmix gives; each is something the user can act on."""
+    """Base of all warnings of bayesmix; the user can act on each of them."""
 
 
 class DegenerateComponentWarning(BayesmixWarning):
-    """A component fell onto a few tied rows and is held at the resolution of the data."""
+    """A component collapsed onto identical observations; its variance is held at a floor."""
 
 
 class FlatDirectionWarning(BayesmixWarning):
-    """All rows agree in some direction; it is set aside, the same for every component."""
+    """The data do not vary in some direction, which is left out of the model."""
 
 
 class SelectionWarning(BayesmixWarning):
-    """What a search chose is at an edge of its range, or has components that are no clusters."""
+    """The selected K is at an edge of the range, or some components are not clusters."""
 
 
 def missing_extra(package: str, extra: str) -> MissingExtraError:
-    """The error for an optional package that is not installed."""
+    """Return the error for a missing optional package."""
     return MissingExtraError(
         f"{package} is needed for this and is not installed: pip install 'bayesmix[{extra}]'"
     )
 
 
 def warn(message: str, category: type[Warning]) -> None:
-    """A warning that points at the first line outside this package: the user's call."""
+    """Warn with the first line outside this package as its place."""
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         level, frame = level + 1, frame.f_back

@@ -1,4 +1,4 @@
-"""Mixtures that were not fitted here, and fitted ones as scikit-learn's."""
+"""Mixtures with given parameters, and conversion to scikit-learn."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def gaussian_from_parameters(cls: Any, weights: Any, means: Any, covariances: An
 
 
 def covariance_type_of(covariances: Array, means: Array) -> str:
-    """The structure that covariances of this shape stand for."""
+    """Return the covariance structure of this shape."""
     K, n_features = means.shape
     shared = covariances.shape == (n_features, n_features) and (
         n_features != K
@@ -67,7 +67,7 @@ def covariance_type_of(covariances: Array, means: Array) -> str:
 
 
 def point_result(family: Any, weights: Array, components: Gaussians) -> FitResult:
-    """A result that was not fitted: a mixture with given parameters, and no rows behind it."""
+    """Return the result of a mixture with given parameters, without data."""
     components.precision_root  # noqa: B018  (raises where a covariance is not positive definite)
     K, n_features = components.means.shape
     nan = float("nan")
@@ -98,11 +98,10 @@ def point_result(family: Any, weights: Array, components: Gaussians) -> FitResul
 
 
 def to_sklearn(model: Any) -> Any:
-    """scikit-learn's fitted ``GaussianMixture`` with this one's parameters.
+    """Return scikit-learn's ``GaussianMixture`` with the same parameters.
 
-    A variational fit is exported at the posterior means of its parameters: its predictive density
-    is a mixture of Student-t densities, which scikit-learn does not have. A covariance structure
-    that scikit-learn does not have is exported as "full".
+    A variational fit is exported at the posterior means of its parameters, because scikit-learn has
+    no Student-t mixtures. A covariance structure that scikit-learn does not have becomes "full".
     """
     from sklearn.mixture import GaussianMixture
 
@@ -122,7 +121,7 @@ def to_sklearn(model: Any) -> Any:
         other.precisions_ = other.precisions_cholesky_ @ roots
     other.converged_ = model.converged_
     other.n_iter_ = model.n_iter_
-    # There the mean log likelihood; a variational fit has the bound on the log evidence instead.
+    # scikit-learn has the mean log likelihood here; a variational fit has the bound.
     at_point = result.log_likelihood / result.total_weight
     other.lower_bound_ = at_point if result.variational else model.lower_bound_
     other.lower_bounds_ = [at_point] if result.variational else list(model.lower_bounds_)

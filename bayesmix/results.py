@@ -1,6 +1,6 @@
-"""Classes of results: what functions and methods return, and nobody constructs.
+"""Result classes, which functions and methods return.
 
-They load when they are first used; their types are in ``results.pyi``.
+They load on first use; ``results.pyi`` has their types.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The version of the package, and of what it stands on."""
+"""Versions of the package and its dependencies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
 
 
 def versions(packages: tuple[str, ...] = ("numpy", "scipy")) -> dict[str, str]:
-    """Versions of bayesmix, Python and packages; packages that are absent are left out."""
+    """Return versions of bayesmix, Python and installed dependencies."""
     found = {"bayesmix": __version__, "python": platform.python_version()}
     for package in packages:
         number = _installed(package)
@@ -24,7 +24,7 @@ def versions(packages: tuple[str, ...] = ("numpy", "scipy")) -> dict[str, str]:
 
 @cache
 def _installed(package: str) -> str | None:
-    """What the loaded module says; the metadata of a package take longer to read."""
+    """Return the version from the loaded module, or from its metadata, which takes longer."""
     loaded: str | None = getattr(sys.modules.get(package), "__version__", None)
     if loaded is not None:
         return loaded
@@ -35,7 +35,7 @@ def _installed(package: str) -> str | None:
 
 
 def show_versions() -> None:
-    """Print what a bug report needs: versions, platform, cores.
+    """Print the information for a bug report: versions, platform, cores.
 
     Examples
     --------

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         OrderedWeightsPriorOf,
         PriorChoiceOf,
         PriorOf,
+        SeparablePriorOf,
         VaryingWeightsOf,
         WeightsAtAPoint,
         WeightsOf,
@@ -180,15 +181,12 @@ if TYPE_CHECKING:
     )
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
-    from bayesmix.families.floor_guard import FloorGuard
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
-    from bayesmix.families.gaussian import coordinates as whitened
-    from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
+    from bayesmix.families.gaussian.collapse import FloorGuard, GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.coordinates import GaussianCoordinates
     from bayesmix.families.gaussian.covariance.algebra import Algebra
     from bayesmix.families.gaussian.covariance.dense import Dense
     from bayesmix.families.gaussian.covariance.diagonal import Axes
-    from bayesmix.families.gaussian.covariance.models import Decomposed, Structure
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.gaussian.moments import Moments
@@ -197,22 +195,25 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.quadratic import Quadratics
     from bayesmix.families.gaussian.students import Students
     from bayesmix.families.gaussian.twin import GaussianTwin
-    from bayesmix.families.gaussian.twin_blocks import AxesTwin, DenseTwin, WishartTwin
-    from bayesmix.families.gaussian.wishart_scale import FixedScale, Scale, Wishart
     from bayesmix.families.independent.columns import NoGuard
-    from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
+    from bayesmix.families.independent.factors import ColumnCoordinates, TotalsTwin
     from bayesmix.families.independent.levels import LevelCoordinates, LevelsTwin
     from bayesmix.families.independent.linear import LinearInTotals, SeenColumns, SeenTotals, Sums
-    from bayesmix.families.independent.negative_binomial import NegativeBinomials
-    from bayesmix.families.poisson import GammaPrior, GammaRates, Poisson, PoissonDraws, Poissons
+    from bayesmix.families.poisson import (
+        GammaPrior,
+        GammaRates,
+        NegativeBinomials,
+        Poisson,
+        PoissonDraws,
+        Poissons,
+    )
     from bayesmix.families.product.components import (
         LinearProduct,
         ProductCoordinates,
         ProductDraws,
         Products,
     )
-    from bayesmix.families.product.family import Product
-    from bayesmix.families.product.guard import ProductGuard, Resolutions, WholeRows
+    from bayesmix.families.product.family import Product, ProductGuard, Resolutions, WholeRows
     from bayesmix.families.product.layout import ProductStatistics, SomeColumns
     from bayesmix.families.product.prior import PartPriors, ProductPrior, ProductTwin
     from bayesmix.families.student_t.components import StudentComponents, WeightedMoments
@@ -242,7 +243,7 @@ if TYPE_CHECKING:
         _filling: Filling = point
         _filling = posterior
         _draws: DrawnComponents = draws
-        _prior: PriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
+        _prior: SeparablePriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
         _choice: PriorChoiceOf[BetaPrior] = prior
 
     def _poisson(
@@ -260,7 +261,7 @@ if TYPE_CHECKING:
         _posterior: PosteriorOf[PoissonDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: PriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
+        _prior: SeparablePriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
         _choice: PriorChoiceOf[GammaPrior] = prior
 
     def _exponential(
@@ -277,7 +278,7 @@ if TYPE_CHECKING:
         _posterior: PosteriorOf[exponential.ExponentialDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: PriorOf[
+        _prior: SeparablePriorOf[
             Sums,
             exponential.Exponentials,
             exponential.ExponentialRates,
@@ -299,7 +300,7 @@ if TYPE_CHECKING:
         _posterior: PosteriorOf[binomial.BinomialDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: PriorOf[
+        _prior: SeparablePriorOf[
             Sums, binomial.Binomials, binomial.BinomialProbabilities, binomial.BinomialDraws
         ] = prior
         _choice: PriorChoiceOf[binomial.BinomialPrior] = choice
@@ -319,7 +320,7 @@ if TYPE_CHECKING:
         _draws: DrawnComponents = draws
         _coordinates: Coordinates = coordinates
         _twin: ComponentsTwin = twin
-        _prior: PriorOf[
+        _prior: SeparablePriorOf[
             Sums,
             categorical.Categoricals,
             categorical.LevelProbabilities,
@@ -372,7 +373,7 @@ if TYPE_CHECKING:
         _far: FarDensities = components
         _draws: DrawnComponents = draws
         _coordinates: CoordinatesOf[ProductDraws] = coordinates
-        _prior: PriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
+        _prior: SeparablePriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
         _choice: PriorChoiceOf[PartPriors] = choice
         _guard: Guard = guard
         _whole: Whole = whole
@@ -417,7 +418,7 @@ if TYPE_CHECKING:
         _draws: DrawnComponents = draws
         _coordinates: CoordinatesOf[GaussianDraws] = coordinates
         _twin: ComponentsTwinOf[GaussianDraws] = twin
-        _prior: PriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
+        _prior: SeparablePriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
         _choice: PriorChoiceOf[NormalWishart] = choice
         _guard: GuardOf[GaussianMixtures] = guard
 
@@ -461,24 +462,9 @@ if TYPE_CHECKING:
         _far = posterior
         _far = predictive
 
-    def _covariance_models(model: Decomposed) -> None:
-        _model: Structure = model
-
     def _precisions(
         dense: Dense,
         axes: Axes,
-        fixed: FixedScale,
-        learned: Wishart,
-        whitened_dense: whitened.WhitenedMatrices,
-        whitened_axes: whitened.WhitenedAxes,
-        dense_twin: DenseTwin,
-        axes_twin: AxesTwin,
     ) -> None:
         _algebra: Algebra = dense
         _algebra = axes
-        _scale: Scale = fixed
-        _scale = learned
-        _whitened: whitened.Whitened = whitened_dense
-        _whitened = whitened_axes
-        _twin: WishartTwin = dense_twin
-        _twin = axes_twin

@@ -382,7 +382,7 @@ def test_no_two_classes_have_one_name():
 
 # One role in several places: what families are made of, what floors read their subject from.
 ROLES = {
-    *("family", "components", "prior", "point", "gaps", "coordinates"),
+    *("family", "components", "prior", "point", "gaps"),
     "subject",
     "mixture",  # as the class
 }

@@ -53,6 +53,16 @@ class ChainSums:
         K = len(self.initial)
         return ChainSums(vector[:K], vector[K:].reshape(K, K))
 
+    def units(self) -> Array:
+        """Return 1 / number of samples."""
+        packed = self.pack()
+        return np.full(len(packed), 1.0 / packed.sum())
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no count is negative."""
+        return bool(self.pack().min() >= 0.0)
+
 
 def allocate_sequences(
     chain: MarkovChain | DirichletChain,

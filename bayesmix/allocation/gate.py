@@ -7,6 +7,7 @@ weights, which are concave in γ.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import log_softmax
@@ -15,9 +16,17 @@ from bayesmix.allocation.point import PointWeights, sample_by_sample
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.memo import once
+
+if TYPE_CHECKING:
+    from bayesmix.core.priors import DrawnWeights
 
 # Longest Newton step of a coefficient, in covariates of unit scale.
 LONGEST_STEP = 5.0
+# Smallest eigenvalue of the information per sample below which covariates separate components.
+SEPARATED = 1e-7
+# 1 / 2.5², for slopes per standard deviation of a covariate (scale of Gelman et al. 2008).
+WEAK_PRECISION = 0.16
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,8 @@ class Gate:
 
     coefficients: Array
     shares: Array  # (K,) average weights over the data of the last pass
-    exchangeable = False
+    precision: float = 0.0  # of the prior of slopes
+    exchangeable = True
 
     @property
     def n_components(self) -> int:
@@ -59,13 +69,14 @@ class Gate:
         joint += logs / sizes
         allocated = sample_by_sample(self, joint, rows)
         weights, shares = rows.weights_or_ones[:, None] / sizes, np.exp(logs)
-        residuals = weights * (joint - shares)
-        weighted = weights * shares
-        information = -np.einsum("nj,nk,np,nq->jpkq", weighted, shares, covariates, covariates)
-        own = np.einsum("nk,np,nq->kpq", weighted, covariates, covariates)
-        free = np.arange(1, self.n_components)
-        information[free, :, free, :] += own[1:]
-        statistics = GateSums(self, residuals.T @ covariates, information, weighted.sum(axis=0))
+        K, P = self.coefficients.shape
+        products = (shares[:, :, None] * covariates[:, None, :]).reshape(-1, K * P)
+        information = -((weights * products).T @ products).reshape(K, P, K, P)
+        own = ((weights * products).T @ covariates).reshape(K, P, P)
+        every = np.arange(K)
+        information[every, :, every, :] += own
+        gradient = (weights * (joint - shares)).T @ covariates
+        statistics = GateSums(self, gradient, information, (weights * shares).sum(axis=0))
         return Allocated(allocated.log_normaliser, statistics)
 
     def halfway_to(self, other: Gate) -> Gate:
@@ -76,17 +87,31 @@ class Gate:
         """Select components; the first of them becomes the reference."""
         chosen = self.coefficients[keep]
         shares = self.shares[keep]
-        return Gate(chosen - chosen[0], shares / shares.sum())
+        return replace(self, coefficients=chosen - chosen[0], shares=shares / shares.sum())
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnWeights:
+        """Raise an error, as there is no posterior."""
+        raise UnsupportedError("weights that depend on covariates have no posterior draws")
+
+    def log_density_of(self, draws: DrawnWeights) -> Array:
+        """Raise an error, as there is no posterior."""
+        raise UnsupportedError("weights that depend on covariates have no posterior draws")
 
 
 @dataclass(frozen=True)
 class GateSums:
-    """Gradient (K, P) and negative Hessian (K, P, K, P) of expected log weights at a gate."""
+    """Gradient (K, P) and negative Hessian (K, P, K, P) of expected log weights at a gate.
+
+    Extrapolation works on the coefficients of the next M-step; ``target`` (K, P) are those that it
+    proposes.
+    """
 
     gate: Gate
     gradient: Array
     information: Array
     shares: Array  # (K,) Σ w π_k(z)
+    target: Array | None = None
+    feasible = True
 
     def __add__(self, other: GateSums) -> GateSums:
         return replace(
@@ -96,51 +121,113 @@ class GateSums:
             shares=self.shares + other.shares,
         )
 
+    @property
+    def separated(self) -> bool:
+        """Whether covariates separate components, so that the likelihood has no maximum."""
+        free = self._free(self.information)
+        if not len(free) or self.gate.precision:
+            return False
+        least = float(np.linalg.eigvalsh(free)[0])
+        return least < SEPARATED * float(self.shares.sum())
+
+    @staticmethod
+    def _free(matrix: Array) -> Array:
+        """Return the block of all components but the first, as a matrix."""
+        size = (matrix.shape[0] - 1) * matrix.shape[1]
+        return matrix[1:, :, 1:].reshape(size, size)
+
+    @once
+    def penalised(self) -> tuple[Array, Array]:
+        """Gradient (p,) and information (p, p) of free coefficients, log prior included."""
+        gate, information = self.gate, self._free(self.information)
+        pull = gate.precision * slopes(gate.coefficients)
+        penalty = penalty_matrix(*gate.coefficients.shape)
+        gradient = self.gradient - (pull - pull.mean(axis=0))
+        return gradient[1:].ravel(), information + gate.precision * penalty
+
+    @once
+    def next_coefficients(self) -> Array:
+        """Coefficients (K, P) after a Newton step."""
+        if self.target is not None:
+            return self.target
+        coefficients = self.gate.coefficients.copy()
+        gradient, information = self.penalised
+        if len(gradient):
+            step = np.linalg.pinv(information, hermitian=True) @ gradient
+            longest = np.abs(step).max()
+            step *= min(1.0, LONGEST_STEP / longest) if longest > 0.0 else 1.0
+            coefficients[1:] += step.reshape(-1, coefficients.shape[1])
+        return coefficients
+
     def pack(self) -> Array:
-        """Raise an error, as derivatives at different coefficients are not extrapolated."""
-        raise UnsupportedError("a gate's statistics are not extrapolated")
+        """Return the free coefficients after a Newton step."""
+        return self.next_coefficients[1:].ravel()
+
+    def units(self) -> Array:
+        """Return 1, as covariates have unit scale."""
+        return np.ones(self.gradient[1:].size)
 
     def unpack(self, vector: Array) -> GateSums:
-        return self
+        free = vector.reshape(-1, self.gradient.shape[1])
+        return replace(self, target=np.concatenate([np.zeros_like(self.gradient[:1]), free]))
+
+
+def slopes(coefficients: Array) -> Array:
+    """Return coefficients (K, P) with 0 for the intercepts."""
+    sloping: Array = coefficients * (np.arange(coefficients.shape[1]) > 0)
+    return sloping
+
+
+def penalty_matrix(K: int, P: int) -> Array:
+    """Return the matrix of Σ_k |β_k - mean β|² over slopes β in the free coefficients.
+
+    The penalty does not depend on the choice of the reference component.
+    """
+    sloping = np.diag((np.arange(P) > 0).astype(np.float64))
+    return np.asarray(np.kron(np.eye(K - 1) - 1.0 / K, sloping), dtype=np.float64)
 
 
 @dataclass(frozen=True)
-class FreeGate:
-    """Maximum likelihood of a gate on P covariates, the first of which is the intercept."""
+class GatePrior:
+    """Maximum likelihood of a gate on P covariates, the first of which is the intercept.
+
+    With a ``precision`` above 0 centred slopes are normal, per standard deviation of a covariate.
+    """
 
     n_covariates: int
+    precision: float = 0.0
     name = "gate"
 
     def mode(self, statistics: GateSums | Array) -> Gate:
         """Return the gate after a Newton step; from counts (K,) one with intercepts only."""
-        if not isinstance(statistics, GateSums):
-            shares = PointWeights.shares(statistics).probabilities
-            coefficients = np.zeros((len(shares), self.n_covariates))
-            coefficients[:, 0] = np.log(np.maximum(shares, 1e-300))
-            return Gate(coefficients - coefficients[0], shares)
-        gate, size = statistics.gate, statistics.gradient[1:].size
-        information = statistics.information[1:, :, 1:].reshape(size, size)
-        step = np.linalg.pinv(information, hermitian=True) @ statistics.gradient[1:].ravel()
-        longest = np.abs(step).max(initial=0.0)
-        step *= min(1.0, LONGEST_STEP / longest) if longest > 0.0 else 1.0
-        coefficients = gate.coefficients.copy()
-        coefficients[1:] += step.reshape(-1, self.n_covariates)
-        return Gate(coefficients, statistics.shares / statistics.shares.sum())
+        if isinstance(statistics, GateSums):
+            shares = statistics.shares / statistics.shares.sum()
+            return Gate(statistics.next_coefficients, shares, self.precision)
+        shares = PointWeights.shares(statistics).probabilities
+        coefficients = np.zeros((len(shares), self.n_covariates))
+        coefficients[:, 0] = np.log(np.maximum(shares, 1e-300))
+        return Gate(coefficients - coefficients[0], shares, self.precision)
 
     def posterior(self, statistics: GateSums | Array) -> Gate:
         """Raise an error, as the softmax has no conjugate prior."""
         raise UnsupportedError(
-            "weights that depend on covariates have no variational posterior: use maximum "
-            "likelihood"
+            "covariates have no variational posterior: use maximum likelihood or "
+            "MaximumAPosteriori()"
         )
 
     def kl(self, gate: Gate) -> float:
-        """Return 0, as free coefficients have no prior."""
+        """Return 0, as the coefficients are at a point."""
         return 0.0
 
     def log_density(self, gate: Gate) -> float:
-        """Return 0, as free coefficients have no prior."""
-        return 0.0
+        """Return the log density of the slopes' prior, 0 without one."""
+        K, P = gate.coefficients.shape
+        if not self.precision or K == 1:
+            return 0.0
+        free = gate.coefficients[1:].ravel()
+        constant = (K - 1) * np.log(self.precision / (2.0 * np.pi)) - np.log(K)
+        squares = self.precision * (free @ penalty_matrix(K, P) @ free)
+        return float(0.5 * ((P - 1) * constant - squares))
 
     def n_parameters(self, n_components: int) -> int:
         return (n_components - 1) * self.n_covariates

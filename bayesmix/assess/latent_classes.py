@@ -133,6 +133,7 @@ def latent_classes(
     """
     estimator, X = fitted_mixture(model, X)
     result = estimator.result_
+    result.refuse_covariates("latent_classes")
     if not isinstance(result.family, Categorical):
         raise UnsupportedError(
             f"latent_classes needs a categorical mixture, got {result.family.name}: fit "

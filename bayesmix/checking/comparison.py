@@ -28,8 +28,8 @@ from bayesmix.em.run import Aitken, Monitor, Problem, begin, run
 from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior.bands import labels_of, named_draws
+from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.evidence import BATCHES, variance_of_mean
-from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
 from bayesmix.posterior.labels import BATCH_VALUES, Alignment
 from bayesmix.posterior.posterior_draws import (
     Draws,

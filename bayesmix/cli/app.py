@@ -1,4 +1,4 @@
-"""The program: its list of commands, and the exit code of each."""
+"""The list of commands, and their exit codes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BAD_INPUT = 2
 
 
 class Commands(TyperGroup):
-    """The group of all commands, which turns exceptions into exit codes."""
+    """The group of all commands, which converts exceptions to exit codes."""
 
     def main(self, *args: Any, **options: Any) -> Any:
-        """0 done; 2 bad input or usage; 130 Ctrl-C; 1, with a traceback, for errors of our own."""
+        """Run a command: 0 done; 2 bad input; 130 Ctrl-C; 1, with a traceback, other errors."""
         try:
             outcome = super().main(*args, **{**options, "standalone_mode": False})
             sys.stdout.flush()
@@ -36,7 +36,7 @@ class Commands(TyperGroup):
         except OSError as problem:
             _fail(f"{problem.filename or 'system'}: {problem.strerror or problem}")
         except Exception as problem:
-            # Typer's errors of usage have no public base class in all of its versions.
+            # Typer's usage errors have no public base class in some versions.
             if not hasattr(problem, "format_message"):
                 raise
             context = getattr(problem, "ctx", None)
@@ -47,7 +47,7 @@ class Commands(TyperGroup):
         sys.exit(outcome if isinstance(outcome, int) else 0)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a reader that closes the pipe, as `head` does, is no error."""
+        """Run the command; a closed pipe, as after `head`, is not an error."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
@@ -86,7 +86,7 @@ def bayesmix(
         typer.Option("--version", help="Print the version", callback=_version, is_eager=True),
     ] = False,
 ) -> None:
-    """Mixture models: how many clusters, how sure, what density."""
+    """Mixture models: number of clusters, uncertainty, density."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
@@ -105,6 +105,6 @@ EXAMPLES: dict[Callable[..., None], str] = {
     checks.report: f"{SAVED} iris.csv --out report.html",
 }
 for command, example in EXAMPLES.items():
-    # The sign in front keeps typer from joining the lines.
+    # The leading sign keeps typer from joining the lines.
     epilog = f"\b\nExample:\n  bayesmix {command.__name__} {example}"
     app.command(epilog=epilog)(spelled_out(command))

@@ -1,4 +1,4 @@
-"""The commands that examine a saved model or a search: predict, merge, stability, ..., report."""
+"""Commands for a saved model or a search: predict, merge, stability, ..., report."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def spread(values: Any, some: Booleans) -> list[Any]:
-    """A value for every row (n,): None for rows that have none."""
+    """Return a value per row (n,), None for rows without one."""
     left = iter(values)
     return [next(left) if one else None for one in some.tolist()]
 
@@ -33,7 +33,7 @@ def predict(
         typer.Option(metavar="A,B", help="Columns to use. Default: those of the fit, by name"),
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="CSV to write. Default: standard output")
+        str | None, typer.Option(metavar="FILE", help="Output CSV. Default: standard output")
     ] = None,
     keep: Annotated[
         str | None,
@@ -46,7 +46,7 @@ def predict(
     rows: Annotated[bool, typer.Option("--rows", help="Include every row in the --json")] = False,
     shown: options.Print,
 ) -> None:
-    """Component, probabilities and log density of rows, as CSV.
+    """Write component, probabilities and log density as CSV.
 
     Log densities are in nats.
     """
@@ -56,7 +56,7 @@ def predict(
 
     screen = Screen(shown)
     if posterior:
-        screen.note("--posterior is always on, and will be no option from version 0.3 on")
+        screen.note("--posterior is always on and will be removed in version 0.3")
     place = None if out is None else file_to_write(out, "--out")
     if place is not None:
         try_to_write(place.parent)
@@ -112,7 +112,7 @@ def crosscheck(
 ) -> None:
     """Compare a variational fit with MCMC.
 
-    Weights have a Dirichlet prior with concentration 1, and nothing is pruned. With --out the
+    Weights have a Dirichlet prior with concentration 1; components are not pruned. With --out the
     folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
     """
     structure = options.structure(covariance)
@@ -162,8 +162,8 @@ def merge(
 ) -> None:
     """Merge overlapping components into clusters.
 
-    The density stays as it is. With --out the folder holds result.json, tree.csv, labels.csv and
-    a figure.
+    The density does not change. With --out the folder holds result.json, tree.csv, labels.csv and a
+    figure.
     """
     from bayesmix.assess.merging import merge_components
     from bayesmix.cli.data import model_and_rows
@@ -207,7 +207,7 @@ def stability(
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Repeat the search on resamples; compare the clusterings.
+    """Repeat the search on resamples and compare the clusterings.
 
     With --out the folder holds result.json, stability.csv and a figure.
     """
@@ -271,7 +271,7 @@ def nested(
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Cross-validate the whole search.
+    """Score the whole search by nested cross-validation.
 
     With --out the folder holds result.json, folds.csv and a figure.
     """
@@ -294,7 +294,7 @@ def nested(
 
 
 def work_on_table(command: str, table: options.Table, out: str | None, run: options.Run) -> Work:
-    """A command with the rows of a table and its folder."""
+    """Run a command that writes tables into a folder."""
     from bayesmix.cli.data import read_table
 
     screen = Screen(run)
@@ -316,11 +316,11 @@ def report(
     context: typer.Context,
     model: options.Model,
     rows: options.Numbers,
-    out: Annotated[str, typer.Option(metavar="FILE", help="The page to write")] = "report.html",
+    out: Annotated[str, typer.Option(metavar="FILE", help="Output page")] = "report.html",
     static: options.Static = False,
     run: options.Run,
 ) -> None:
-    """Write one page on a saved model and its rows.
+    """Write an HTML report on a saved model and its data.
 
     For a whole search: bayesmix select DATA --report.
     """

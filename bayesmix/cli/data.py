@@ -1,4 +1,4 @@
-"""The rows of a command: files, or standard input."""
+"""Data of a command: files, or standard input."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ STANDARD_INPUT = "-"
 
 
 def text_format(rows: Numbers | Table) -> Any:
-    """How DATA is written, as arguments of readers."""
+    """Return the text format of DATA as arguments of readers."""
     return {name: getattr(rows, name) for name in ("sep", "decimal", "encoding")}
 
 
 def read_rows(
     rows: Numbers | Table, columns: Sequence[str] | None, missing: str = "error"
 ) -> Source:
-    """Numeric columns of DATA."""
+    """Read the numeric columns of DATA."""
     from bayesmix import io
 
     how = {"missing": missing, **text_format(rows)}
@@ -42,7 +42,7 @@ def read_rows(
 
 
 def read_table(screen: Screen, table: Table) -> Source:
-    """Columns of DATA of all kinds; columns that are left out become a note."""
+    """Read all usable columns of DATA; the others are named in a note."""
     from bayesmix import io
     from bayesmix.io.readers import in_parts, read_typed
     from bayesmix.io.text import TextFormat
@@ -77,9 +77,9 @@ def read_table(screen: Screen, table: Table) -> Source:
 def model_and_rows(
     screen: Screen, command: str, model_path: str, rows: Numbers
 ) -> tuple[Any, Source, Booleans]:
-    """A saved model, the rows for it, and which of all (n,) these are.
+    """Return a saved model, its data, and the row numbers (n,) of these.
 
-    Rows without any value are left out where the model accepts missing values.
+    Rows without any value are dropped if the model supports missing values.
     """
     from bayesmix.io import load
 
@@ -94,13 +94,13 @@ def model_and_rows(
 
 
 def _rows_for(model: Any, rows: Numbers) -> Source:
-    """The columns of the fit, by name, unless others are named."""
+    """Read the columns of the fit by name, or those requested."""
     from bayesmix.io.readers import read_as
     from bayesmix.io.text import TextFormat
 
     missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)
     if columns is not None:
-        # Columns named one by one may have other names than at the fit.
+        # Columns requested by name may differ from the names of the fit.
         found: Any = read_rows(rows, columns, missing)
         renamed: Source = replace(found, columns=None)
         return renamed
@@ -115,7 +115,7 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
 
 
 def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
-    """Columns of DATA that go into the output unchanged."""
+    """Return columns of DATA to copy to the output."""
     from bayesmix.io import readers
     from bayesmix.io.text import TextFormat
 
@@ -127,7 +127,7 @@ def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
 
 
 def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Booleans]:
-    """The rows that have a value, and which (n,) these are; ``say`` how many are left out."""
+    """Return the rows that have a value, and their numbers (n,); ``say`` reports those dropped."""
     if not isinstance(rows, ArraySource):
         return rows, np.ones(rows.shape[0], dtype=bool)
     some: Booleans = np.asarray(~np.isnan(rows.values).all(axis=1))
@@ -140,7 +140,7 @@ def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Boole
 
 
 def of_data(path: str, reader: Callable[[str], Read]) -> Read:
-    """What a reader of files makes of DATA; ``-`` is text on standard input."""
+    """Call a reader with DATA; ``-`` is text on standard input."""
     if path != STANDARD_INPUT:
         return reader(path)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The commands that fit rows: demo, select, fit."""
+"""Commands that fit: demo, select, fit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Rows: TypeAlias = options.Numbers | options.Table
 
 @dataclass
 class Work:
-    """A command at work: its rows, its screen, its folder, and the warnings so far."""
+    """A running command: its data, screen and folder, and the warnings so far."""
 
     command: str
     screen: Screen
@@ -38,7 +38,7 @@ class Work:
 
     @classmethod
     def on(cls, command: str, screen: Screen, rows: Rows, source: Source, out: str | None) -> Work:
-        """A command whose rows are named on the screen."""
+        """Return a command that names its data on the screen."""
         from bayesmix.cli.shown_tables import kinds_sentence, rows_sentence
 
         screen.say(rows_sentence(rows.data, source, rows.weight))
@@ -52,21 +52,21 @@ class Work:
         return time.perf_counter() - self.began
 
     def noting(self, job: Callable[[], Any]) -> Any:
-        """The outcome of a job, whose warnings become notes."""
+        """Return the result of a job, with its warnings as notes."""
         with self.screen.noting_warnings() as messages:
             outcome = job()
         self.warnings += messages
         return outcome
 
     def fit(self, estimator: Any) -> None:
-        """Fit an estimator or a search, with a progress bar on a terminal."""
+        """Fit an estimator or a search, with a progress bar in a terminal."""
         estimator.set_params(progress=self.screen.progress)
         self.noting(lambda: estimator.fit(self.source))
 
     def name_checkpoint(self, interrupted: bool, checkpoint: str | None) -> None:
-        """Say how to go on after Ctrl-C."""
+        """Print how to resume after Ctrl-C."""
         if interrupted and checkpoint is not None:
-            self.screen.note(f"to go on: the same command with --checkpoint {checkpoint} --resume")
+            self.screen.note(f"to resume: the same command with --checkpoint {checkpoint} --resume")
 
     def end_search(self, search: Any, pages: list[str] | None = None) -> None:
         """Write the files of a search and end the command."""
@@ -88,7 +88,7 @@ class Work:
     def end(
         self, values: dict[str, Any], contents: dict[str, Any], interrupted: bool = False
     ) -> None:
-        """Write the files, name them, print the JSON where it is wanted, exit as Ctrl-C asks."""
+        """Write and name the files, print JSON if requested, and exit with 130 after Ctrl-C."""
         from bayesmix.cli import result_files
 
         rows = (self.command, self.path, self.source, self.weight)
@@ -106,7 +106,7 @@ class Work:
 
 
 def results_folder(path: str) -> Path:
-    """The folder to write into, made where it does not exist."""
+    """Return the output folder, created if missing."""
     from bayesmix.core.writing import folder_to_write
 
     folder_to_write(path, "--out", parents=True)
@@ -114,7 +114,7 @@ def results_folder(path: str) -> Path:
 
 
 def command_line(context: typer.Context) -> list[str]:
-    """The command as it was given, without options at their default."""
+    """Return the command as given, without options at their defaults."""
     words = ["bayesmix", str(context.info_name)]
     for parameter in context.command.params:
         value = context.params[parameter.name or ""]
@@ -128,27 +128,27 @@ def command_line(context: typer.Context) -> list[str]:
 
 
 def checkpoint_folder(restart: options.Restart) -> str | None:
-    """Where finished work is kept: a new folder, or with ``--resume`` one that holds some."""
+    """Return the checkpoint folder: a new one, or with ``--resume`` an existing one."""
     checkpoint, resume = restart.checkpoint, restart.resume
     if checkpoint is None:
         if resume:
-            raise InvalidInputError("--resume needs --checkpoint DIR, the folder to go on from")
+            raise InvalidInputError("--resume needs --checkpoint DIR")
         return None
     filled = Path(checkpoint).is_dir() and any(Path(checkpoint).iterdir())
     if filled and not resume:
         raise InvalidInputError(
-            f"--checkpoint {checkpoint} holds files already: add --resume to go on with what it "
-            "holds, or name a new folder"
+            f"--checkpoint {checkpoint} contains files: add --resume to continue, or name a new "
+            "folder"
         )
     if resume and not filled:
-        raise InvalidInputError(f"--checkpoint {checkpoint} holds nothing to resume")
+        raise InvalidInputError(f"--checkpoint {checkpoint} contains nothing to resume")
     return checkpoint
 
 
 def unfitted_search(
     candidates: options.Candidates, run: options.Run, missing: str = "error"
 ) -> Callable[[Source], Any]:
-    """The search for some rows; its options are checked before any row is read."""
+    """Return the unfitted search, with its options checked before any data are read."""
     from bayesmix.estimators.select import comparable, procedure
     from bayesmix.selection.criteria import POSTERIOR
 
@@ -212,7 +212,7 @@ def demo(
 
 
 def program() -> str:
-    """The program as the shell finds it: in an environment that is not active, its path."""
+    """Return how to call the program; its path, if the environment is not active."""
     path = Path(sys.argv[0])
     return str(path) if path.name == "bayesmix" and not shutil.which("bayesmix") else "bayesmix"
 
@@ -224,13 +224,13 @@ def select(
     candidates: options.Candidates,
     out: options.Out = None,
     report: Annotated[
-        bool, typer.Option("--report", help="Write report.html, into --out or here")
+        bool, typer.Option("--report", help="Write report.html into --out, or here")
     ] = False,
     static: options.Static = False,
     restart: options.Restart,
     run: options.Run,
 ) -> None:
-    """Fit all candidates, compare them, keep the best.
+    """Fit all candidates, compare them, and keep the best.
 
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report
     one HTML page holds everything.
@@ -320,7 +320,7 @@ def fit(
 
 
 def estimator_for(source: Source, family: Any, method: options.Method, noise: bool) -> Any:
-    """The estimator of one fit: Gaussian, of a family, or of one for each column."""
+    """Return the estimator of a fit: Gaussian, one family, or one family per column."""
     from bayesmix.em.objectives import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
     from bayesmix.estimators.fit_columns import is_mixed_table
@@ -332,7 +332,7 @@ def estimator_for(source: Source, family: Any, method: options.Method, noise: bo
     if mixed or not isinstance(family or Gaussian(), Gaussian):
         if noise and family is None:
             raise UnsupportedError(
-                "--noise is for columns of numbers: leave out the others (--columns), or the noise"
+                "--noise needs numeric columns: choose them with --columns, or omit --noise"
             )
         inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
         return Mixture(family=family or "auto", inference=inference, noise=uniform)

@@ -1,4 +1,4 @@
-"""The options of all commands, each declared once, and the groups that commands take."""
+"""Options of all commands, each declared once, in groups."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Data = Annotated[
         help="Table: .csv, .tsv, .txt, .xlsx, .parquet, .npy, a folder; - for standard input",
     ),
 ]
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model that bayesmix saved")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="Saved model")]
 Columns = Annotated[str | None, _option("A,B", "Columns to use. Default: all")]
 Exclude = Annotated[str | None, _option("A,B", "Columns to leave out")]
 Categorical = Annotated[str | None, _option("A,B", "Columns that are categories")]
@@ -56,14 +56,12 @@ Jobs = Annotated[
     int | None,
     _option("N", "Number of parallel workers (results do not depend on it). Default: all cores"),
 ]
-Static = Annotated[
-    bool, typer.Option("--static", help="Report with pictures only, without the data in it")
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the answer only")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON and nothing else")]
+Static = Annotated[bool, typer.Option("--static", help="Report with images only, without the data")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer")]
+Json = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON")]
 Components = Annotated[
     str | None,
-    _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until more are worse"),
+    _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until worse"),
 ]
 Structure = Annotated[str, _option("NAME", "full, tied, diag, spherical, factors:2, ...")]
 Structures = Annotated[
@@ -78,17 +76,15 @@ Criteria = Annotated[
     _option("NAME", "bic, icl, aicc, cv, elbo, ... Default: auto; bic with --method em"),
 ]
 SearchMethods = Annotated[
-    SearchMethod | None, _option("NAME", "em or variational. Default: what the criterion needs")
+    SearchMethod | None, _option("NAME", "em or variational. Default: by criterion")
 ]
 Families = Annotated[
     str | None,
     _option("LIST", "Families of components: gaussian, student_t, poisson, ... Default: by column"),
 ]
-Scheduler = Annotated[
-    str | None, _option("ADDRESS", "Dask cluster that reads the files, such as tcp://host:8786")
-]
-Checkpoint = Annotated[str | None, _option("DIR", "Folder that keeps finished work, for --resume")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue from the --checkpoint folder")]
+Scheduler = Annotated[str | None, _option("ADDRESS", "Dask scheduler, such as tcp://host:8786")]
+Checkpoint = Annotated[str | None, _option("DIR", "Folder for finished work, for --resume")]
+Resume = Annotated[bool, typer.Option("--resume", help="Resume from the --checkpoint folder")]
 
 
 @dataclass(frozen=True)
@@ -105,7 +101,7 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Table:
-    """DATA and its columns of all kinds."""
+    """DATA and its columns of all types."""
 
     data: Data
     columns: Columns = None
@@ -135,7 +131,7 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Restart:
-    """Where finished work is kept."""
+    """Checkpoints."""
 
     checkpoint: Checkpoint = None
     resume: Resume = False
@@ -143,7 +139,7 @@ class Restart:
 
 @dataclass(frozen=True)
 class Run:
-    """Randomness, workers and printing."""
+    """Randomness, workers and output."""
 
     seed: Seed = 0
     jobs: Jobs = None
@@ -153,14 +149,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Print:
-    """Printing."""
+    """Output."""
 
     quiet: Quiet = False
     json: Json = False
 
 
 def spelled_out(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as typer reads it: each option of its groups becomes a parameter."""
+    """Return the command for typer, with each option of its groups as a parameter."""
     hints = get_type_hints(command, include_extras=True)
     groups: dict[str, Any] = {name: kind for name, kind in hints.items() if is_dataclass(kind)}
     parameters: list[Parameter] = []
@@ -183,12 +179,12 @@ def spelled_out(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def names(text: str | None) -> list[str] | None:
-    """Names separated by commas; None where the option is not given."""
+    """Return names separated by commas; None if the option is not given."""
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def numbers(text: str | None) -> list[int] | None:
-    """Numbers of components: "3", "1:10" (both ends), "1,2,5", or several of these."""
+    """Return numbers of components from "3", "1:10" (ends included), "1,2,5", or a combination."""
     if text is None:
         return None
     found: list[int] = []
@@ -205,7 +201,7 @@ def numbers(text: str | None) -> list[int] | None:
 
 
 def structures(text: str | None) -> list[Any] | None:
-    """Covariance structures separated by commas; None where the option is not given."""
+    """Return covariance structures separated by commas; None if the option is not given."""
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gaussian.covariance.models import NAMED
     from bayesmix.selection.candidates import ALL
@@ -224,7 +220,7 @@ def structures(text: str | None) -> list[Any] | None:
 
 
 def structure(text: str) -> Any:
-    """One covariance structure."""
+    """Return a single covariance structure."""
     found = structures(text) or []
     if len(found) > 1 or "all" in found:
         raise InvalidInputError(
@@ -235,7 +231,7 @@ def structure(text: str) -> Any:
 
 
 def families(text: str | None) -> list[Any] | None:
-    """Families of components separated by commas; None where the option is not given."""
+    """Return families separated by commas; None if the option is not given."""
     from bayesmix.families.bernoulli import Bernoulli
     from bayesmix.families.categorical import Categorical
     from bayesmix.families.exponential import Exponential

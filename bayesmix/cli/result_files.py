@@ -1,4 +1,4 @@
-"""What commands write: ``result.json`` and its values, tables, saved models, figures."""
+"""Output files: ``result.json`` and its values, tables, saved models, figures."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ UNITS = "log densities and criteria in nats, criteria greater is better"
 PANEL = (6.4, 4.4)
 INCHES_OF_A_LEVEL = 0.3
 DOTS_PER_INCH = 150
-# A density is drawn over at most so many evenly spaced rows.
+# Largest number of evenly spaced rows in a density figure.
 MOST_DRAWN = 200_000
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure to draw, of ``size`` in inches, outside pyplot: no window opens.
+    """A figure of ``size`` in inches, drawn without pyplot, so that no window opens.
 
-    ``draw`` is given the axes that ``panels``, the arguments of ``subplots``, make.
+    ``draw`` gets the axes that ``panels``, the arguments of ``subplots``, create.
     """
 
     draw: Callable[[Axes], object]
@@ -42,7 +42,7 @@ class Figure:
     panels: Mapping[str, object] = field(default_factory=dict)
 
     def save(self, path: Path, note: Callable[[str], None]) -> bool:
-        """Whether it could be drawn; a note says why not."""
+        """Draw and save; return False, with a note, if that is impossible."""
         try:
             from matplotlib.figure import Figure as Canvas
         except ImportError:
@@ -62,7 +62,7 @@ class Figure:
 def save(
     place: Path, contents: Mapping[str, Any], values: dict[str, Any], note: Callable[[str], None]
 ) -> None:
-    """Write text, models and figures by name, then ``result.json``, which names them all."""
+    """Write text, models and figures by name, then ``result.json``, which lists them."""
     names = [str(place / "result.json")]
     for name, content in contents.items():
         path = place / name
@@ -79,12 +79,12 @@ def save(
 
 
 def as_json(values: dict[str, Any]) -> str:
-    """Readable and strict JSON."""
+    """Return readable, strict JSON."""
     return json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
 
 
 def plain(value: Any) -> Any:
-    """Lists, dicts, text and numbers that JSON can hold; null where there is no number."""
+    """Return lists, dicts, text and numbers for JSON; null for other values."""
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, np.generic):
@@ -99,7 +99,7 @@ def plain(value: Any) -> Any:
 
 
 def header(command: str, path: str, source: Source, weight: str | None) -> dict[str, Any]:
-    """The beginning of every result: program, versions, and the rows."""
+    """Return the header of every result: program, versions and data."""
     n_rows, n_columns = source.shape
     coding = coding_of(source)
     taken = {}
@@ -124,7 +124,7 @@ def header(command: str, path: str, source: Source, weight: str | None) -> dict[
 
 
 def _parameters(model: Any) -> dict[str, Any]:
-    """The parameters of the components; of a product those of each part, by its columns."""
+    """Return the parameters of the components; for a product by part and columns."""
     parts = getattr(model, "components_", None)
     if parts is not None:
         columns = ("columns", "levels")
@@ -142,7 +142,7 @@ def _parameters(model: Any) -> dict[str, Any]:
 
 
 def model_values(model: Any) -> dict[str, Any]:
-    """A fitted mixture."""
+    """Return the values of a fitted mixture."""
     result = model.result_
     return {
         "class": type(model).__name__,
@@ -167,7 +167,7 @@ def model_values(model: Any) -> dict[str, Any]:
 
 
 def search_values(search: Any) -> dict[str, Any]:
-    """A fitted search: its choice, P(K) and every candidate."""
+    """Return the values of a search: choice, P(K) and candidates."""
     best = search.best_estimator_
     return {
         "criterion": search.criterion_,
@@ -182,7 +182,7 @@ def search_values(search: Any) -> dict[str, Any]:
 
 
 def _k_probabilities(search: Any) -> dict[str, Any]:
-    """P(K | data), its evidence and its prior; None where the criterion gives none."""
+    """Return P(K | data), its evidence and its prior; None if the criterion gives none."""
     try:
         found = search.k_probabilities_
     except UndefinedError:
@@ -197,7 +197,7 @@ def _k_probabilities(search: Any) -> dict[str, Any]:
 
 
 def check_values(check: Any) -> dict[str, Any]:
-    """A comparison with MCMC."""
+    """Return the values of a comparison with MCMC."""
     predictive, evidence = check.predictive, check.evidence
     return {
         "agrees": check.agrees,
@@ -228,7 +228,7 @@ def check_values(check: Any) -> dict[str, Any]:
 
 
 def density_figure(model: Any, source: Source) -> dict[str, Figure]:
-    """``density.png``; for a product its first part with a density; else ``profile.png``."""
+    """Return ``density.png`` (of a product its first part with a density), or ``profile.png``."""
     from bayesmix.plots import plot_density, plot_profile
 
     family = model.result_.family

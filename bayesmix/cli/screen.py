@@ -1,4 +1,4 @@
-"""Standard output and standard error: the answer, tables, notes, in the words of the shell."""
+"""Standard output and standard error: answer, tables, notes, and messages for the shell."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bayesmix.cli.options import Print, Run
 
-# Messages name the arguments of functions; the shell has options instead.
+# Messages name arguments of functions; the shell has options instead.
 WORDS = (
     (r"\bprior='auto'", "--method map"),
     (r"\bcovariance_type='(\w+)'", r"--covariance \1"),
@@ -47,14 +47,14 @@ WORDS = (
 
 
 def worded(text: str) -> str:
-    """A message in the words of the command line, without control characters."""
+    """Return a message with options instead of arguments, without control characters."""
     for pattern, words in WORDS:
         text = re.sub(pattern, words, text)
     return printable(text)
 
 
 def printable(text: str) -> str:
-    r"""Text without control characters: a column called ``\x1b[31m`` colours nothing."""
+    r"""Return text without control characters, since a column name may contain some."""
     return "".join(
         sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode()
         for sign in text
@@ -62,12 +62,12 @@ def printable(text: str) -> str:
 
 
 def discard_output() -> None:
-    """Send the rest of standard output nowhere: its reader, as `head`, has closed the pipe."""
+    """Discard further standard output, after its reader (as `head`) closed the pipe."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Terminal(Console):
-    """Standard output; when its reader closes the pipe the work continues in silence."""
+    """Standard output; the work continues silently if its reader closes the pipe."""
 
     def on_broken_pipe(self) -> None:
         """Print nothing more."""
@@ -78,7 +78,7 @@ class Terminal(Console):
 class Screen:
     """Sentences and tables on standard output, notes on standard error.
 
-    ``--quiet`` prints the answer and the notes, ``--json`` (``machine``) the notes alone.
+    ``--quiet`` prints the answer and the notes, ``--json`` (``machine``) only the notes.
     """
 
     def __init__(self, options: Run | Print) -> None:
@@ -90,16 +90,16 @@ class Screen:
 
     @property
     def progress(self) -> bool | None:
-        """The ``progress`` of estimators: a bar on a terminal."""
+        """``progress`` of estimators: a bar in a terminal."""
         return False if self.quiet or self.machine else None
 
     def answer(self, text: str) -> None:
-        """Print the answer, wrapped at words on a terminal; in a pipe a line is a sentence."""
+        """Print the answer, wrapped in a terminal; in a pipe each sentence is a line."""
         if not self.machine:
             self.out.print(worded(text), markup=False, soft_wrap=not self.out.is_terminal)
 
     def say(self, text: str = "") -> None:
-        """Print what ``--quiet`` omits."""
+        """Print text that ``--quiet`` omits."""
         if not self.quiet:
             self.answer(text)
 
@@ -109,7 +109,7 @@ class Screen:
             self.out.print(f"\n[bold]{text}[/]")
 
     def table(self, *tables: Table) -> None:
-        """Print tables and their captions, unless only the answer is wanted."""
+        """Print tables with captions, unless only the answer is wanted."""
         for text in self.postponed:
             self.note(text)
         self.postponed.clear()
@@ -126,11 +126,11 @@ class Screen:
                 self.out.print(caption, style="dim")
 
     def postpone(self, text: str) -> None:
-        """Keep a note for the results: a command that fails prints one line only."""
+        """Keep a note for the results, because a command that fails prints one line only."""
         self.postponed.append(text)
 
     def note(self, text: str) -> None:
-        """Print on standard error, once, something that the user can act on."""
+        """Print a note on standard error, once."""
         text = worded(" ".join(text.split()))
         if text not in self.noted:
             self.noted.add(text)
@@ -138,7 +138,7 @@ class Screen:
 
     @contextmanager
     def noting_warnings(self) -> Iterator[list[str]]:
-        """Turn warnings for users into notes; the list that is yielded holds them at the end."""
+        """Convert warnings to notes; the yielded list contains them at the end."""
         messages: list[str] = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -1,4 +1,4 @@
-"""Tables and sentences in the terminal, at any width."""
+"""Tables and sentences for terminals of any width."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
     from bayesmix.core.sources import Source
 
-# Criteria shown beside the one that chose: three fit into 80 columns.
+# Criteria in the table besides the one that chose; three fit into 80 columns.
 OTHER_CRITERIA = ("elbo", "bic", "icl", "aic")
 HEADS = {"evidence_folds": "EVIDENCE"}
 NO_VALUE = "-"
 NO_VALUE_CAPTION = f"{NO_VALUE}  no value: a component collapsed, or the fit failed"
-# More structures than this are shown one a line instead of one a column.
+# Above this number of structures the table has them as lines.
 MOST_ACROSS = 6
 NAMES_SHOWN = 8
-# More features than this are a matter for result.json: some screens full.
+# Features beyond this many are only in result.json.
 FEATURES_SHOWN = 40
 
 
 def rows_sentence(path: str, source: Source, weight: str | None) -> str:
-    """The file, its rows and the columns used."""
+    """Describe the file, its rows and the columns used."""
     n_rows, n_columns = source.shape
     names = column_names(source.columns, n_columns)[:NAMES_SHOWN]
     more = f" and {n_columns - len(names)} more" if n_columns > len(names) else ""
@@ -42,7 +42,7 @@ def rows_sentence(path: str, source: Source, weight: str | None) -> str:
 
 
 def kinds_sentence(source: Source) -> str:
-    """What the columns are taken for, unless all are continuous."""
+    """Describe the column types, unless all are continuous."""
     coding = coding_of(source)
     if coding is None or not (coding.has_levels or coding.counts):
         return ""
@@ -50,12 +50,12 @@ def kinds_sentence(source: Source) -> str:
 
 
 def column_names(names: Any, n_columns: int) -> list[str]:
-    """The names of columns; their positions where they have none."""
+    """Return the names of columns, or their positions."""
     return list(map(str, range(n_columns) if names is None else names))
 
 
 def fit_sentence(model: Any) -> str:
-    """Size, structure and objective of a fit, and how it ended."""
+    """Describe size, structure, objective and status of a fit."""
     result = model.result_
     K, asked = model.n_components_, result.requested_components
     size = f"{K} component{'s' if K != 1 else ''}"
@@ -77,7 +77,7 @@ def fit_sentence(model: Any) -> str:
 
 
 def candidate_table(search: Any) -> Table:
-    """All candidates of a search: a grid over K and covariance, or one line each."""
+    """Return the table of candidates: K by covariance structure, or one per line."""
     results = search.results_
     n_structures = results["covariance_type"].nunique() if "covariance_type" in results else 1
     if n_structures > MOST_ACROSS:
@@ -86,7 +86,7 @@ def candidate_table(search: Any) -> Table:
 
 
 def _line_per_structure(search: Any) -> Table:
-    """Nats behind the best: a line per structure from simple to rich, a column per K."""
+    """Return nats behind the best: structures as lines, from simple to rich, K as columns."""
     from bayesmix.families.gaussian.covariance.models import label
 
     matrix = search.matrix()
@@ -111,7 +111,7 @@ def _line_per_structure(search: Any) -> Table:
 
 
 def _column_per_structure(search: Any) -> Table:
-    """Nats behind the best: a column per covariance structure, a line per K."""
+    """Return nats behind the best: K as lines, covariance structures as columns."""
     results = search.results_
     structures = list(dict.fromkeys(results["covariance_type"]))
     table = new_table(f"{_criterion(search)}: nats behind the best ({search.best_score_:,.2f})")
@@ -128,7 +128,7 @@ def _column_per_structure(search: Any) -> Table:
 
 
 def _line_per_candidate(search: Any) -> Table:
-    """A line per candidate, with other criteria beside the one that chose."""
+    """Return a line per candidate with several criteria."""
     results, criterion = search.results_, search.criterion_
     table = new_table(f"{_criterion(search)}: candidates, in nats, greater is better")
     errors = results.get(f"{criterion}_se")
@@ -174,7 +174,7 @@ def _criterion(search: Any) -> str:
 
 
 def component_tables(model: Any, width: int) -> list[Table]:
-    """Weight and features of each component; features that do not fit stand in further tables."""
+    """Return weights and features of components, in several tables if they are wide."""
     from bayesmix.em.display import cells_of
 
     result, D = model.result_, model.n_features_in_
@@ -214,7 +214,7 @@ def component_tables(model: Any, width: int) -> list[Table]:
 
 
 def frame_table(title: str, frame: pd.DataFrame) -> Table:
-    """A frame of numbers and text, a line each."""
+    """Return a frame of numbers and text as a table."""
     table = new_table(title)
     for name in frame.columns:
         table.add_column(escape(str(name)), justify="right")
@@ -230,7 +230,7 @@ def _cell(value: Any) -> str:
 
 
 def new_table(title: str) -> Table:
-    """A table without a frame; the screen prints its title and its caption."""
+    """Return an empty table; the screen prints its title and caption."""
     return Table(
         box=SIMPLE_HEAD,
         title=title,

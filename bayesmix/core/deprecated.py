@@ -1,4 +1,4 @@
-"""Old names that work for two minor versions, each with a ``FutureWarning`` that names the new one.
+"""Old names that work for two minor versions, with a ``FutureWarning`` for the new name.
 
 They are listed in ``docs/reference/deprecations.md``.
 """
@@ -18,21 +18,21 @@ Returned = TypeVar("Returned")
 
 
 def warn_renamed(old: str, new: str) -> None:
-    """Warn that ``old`` is called ``new`` now."""
-    warn(f"{old} is now {new}; the old name goes in version {REMOVED_IN}", FutureWarning)
+    """Warn that ``old`` is now called ``new``."""
+    warn(f"{old} is now {new}; the old name will be removed in version {REMOVED_IN}", FutureWarning)
 
 
 def renamed_keyword(
     old: str, new: str
 ) -> Callable[[Callable[Arguments, Returned]], Callable[Arguments, Returned]]:
-    """Let a function take a keyword by its old name as well."""
+    """Let a function accept a keyword by its old name."""
 
     def decorated(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
         @wraps(function)
         def called(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Returned:
             if old in kwargs:
                 if new in kwargs:
-                    raise InvalidInputError(f"{old} is the old name of {new}: give {new} only")
+                    raise InvalidInputError(f"{old} is the old name of {new}: use {new} only")
                 warn_renamed(f"{function.__name__}({old}=...)", f"{new}=...")
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Names of a package that load when they are first used (PEP 562)."""
+"""Names of a package that load on first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """``__getattr__`` of a package: ``homes`` says in which submodule each name is.
+    """Return ``__getattr__`` for a package; ``homes`` maps names to submodules.
 
-    ``"module:other"`` is the home of a second name for what the module calls ``other``.
+    ``"module:other"`` maps a second name to ``other`` of the module.
     """
 
     def named(name: str) -> Any:

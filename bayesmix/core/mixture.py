@@ -82,8 +82,8 @@ class Mixture(Generic[C, W]):
         """Return the marginal mixture of some columns."""
         if self.noise is not None:
             raise UnsupportedError(
-                "noise beside a mixture has no density of some columns alone: leave out rows with "
-                "missing values, or fit without noise"
+                "a mixture with noise has no marginal density: drop samples with missing values, "
+                "or set noise=None"
             )
         frame, places = self.frame.of_columns(columns)
         return Mixture(self.weights, cast("Incomplete", self.components).seen_in(places), frame)
@@ -229,8 +229,8 @@ class Expectation:
         units: Array = np.asarray(self.statistics.units())
         if self.allocation is None:
             return units
-        units = np.broadcast_to(units, len(self.statistics.pack()))
-        return np.append(units, np.full(len(self.allocation.pack()), 1.0 / self.counts.sum()))
+        units = np.broadcast_to(units, self.statistics.pack().shape)
+        return np.append(units, self.allocation.units())
 
     def unpacked(self, vector: Array) -> Expectation:
         """Return the expectation whose statistics pack to ``vector``."""

@@ -76,8 +76,8 @@ class OwnNoise:
     def draw(self, n: int, generator: np.random.Generator) -> Array:
         if self.draws is None:
             raise UnsupportedError(
-                "sample needs rows of the noise, and noise was given as a function: give a fitted "
-                "estimator, or 'uniform'"
+                "sample cannot draw from noise given as a function: use a fitted estimator, or "
+                "noise='uniform'"
             )
         return self.draws(n, generator)
 

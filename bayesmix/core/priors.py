@@ -274,6 +274,21 @@ class PriorOf(Protocol[S, P, Q, D]):
         ...
 
 
+class SeparablePriorOf(PriorOf[S, P, Q, D], Protocol[S, P, Q, D]):
+    """A conjugate prior under which features are independent given the component."""
+
+    def separate(self) -> Self:
+        """Return the prior with fixed hyperparameters, which features would share if learned."""
+        ...
+
+    def feature_evidence(self, statistics: S) -> Array:
+        """Return the log evidence (K, D) of each feature by component.
+
+        Terms are omitted that depend on neither parameters nor responsibilities.
+        """
+        ...
+
+
 class PriorChoiceOf(Protocol[F]):
     """The user's prior in data units, completed by defaults."""
 
@@ -290,4 +305,5 @@ AllocationPrior: TypeAlias = AllocationPriorOf[Any, Any, Any]
 WeightsPrior: TypeAlias = WeightsPriorOf[Any, Any, Any]
 OrderedWeightsPrior: TypeAlias = OrderedWeightsPriorOf[Any, Any, Any]
 Prior: TypeAlias = PriorOf[Any, Any, Any, Any]
+SeparablePrior: TypeAlias = SeparablePriorOf[Any, Any, Any, Any]
 PriorChoice: TypeAlias = PriorChoiceOf[Any]

@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from bayesmix.core.designs import Standardised
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.numerics.gaps import patterns
@@ -75,8 +76,8 @@ class Frame:
             return Frame(centre, scale), columns
         if not np.array_equal(self.basis, self.basis.astype(bool)):
             raise UnsupportedError(
-                "all rows of the fit lie on a plane between the columns, where rows with missing "
-                "values have no place: leave out columns that follow from others"
+                "some columns are linear combinations of others, which missing values do not "
+                "allow: leave out such columns"
             )
         varies = self.basis[columns].any(axis=1)
         places = self.basis[columns[varies]].argmax(axis=1)
@@ -137,13 +138,15 @@ class SideInformation:
 
     ``labels`` are known components (n,), -1 if unknown, or log factors (n, K) of the weights;
     ``begins`` (n,) marks starts of sequences or groups, which blocks do not divide; samples of a
-    group share their component if ``grouped``; ``covariates`` (n, P) are those of the weights.
+    group share their component if ``grouped``; ``covariates`` (n, P) are those of the weights,
+    standardised by ``design``.
     """
 
     labels: Integers | Array | None = None
     begins: Booleans | None = None
     covariates: Array | None = None
     grouped: bool = False
+    design: Standardised | None = None
 
     def __getitem__(self, rows: Any) -> SideInformation:
         """Return the side information of some samples, chosen by slice, mask or indices."""
@@ -153,7 +156,17 @@ class SideInformation:
             None if part is None else part[rows]
             for part in (self.labels, self.begins, self.covariates)
         )
-        return SideInformation(labels, begins, covariates, self.grouped)
+        return SideInformation(labels, begins, covariates, self.grouped, self.design)
+
+    @property
+    def n_covariates(self) -> int:
+        """Number of coefficients of each component's weights, 1 without covariates."""
+        return 1 if self.covariates is None else int(self.covariates.shape[1])
+
+    @property
+    def of_weights(self) -> SideInformation:
+        """The covariates alone, which predictions need."""
+        return SideInformation(covariates=self.covariates, design=self.design)
 
     def __bool__(self) -> bool:
         parts = (self.labels, self.begins, self.covariates)
@@ -309,7 +322,16 @@ class AllocationSums(Protocol):
 
     def pack(self) -> Array: ...
 
+    def units(self) -> Array:
+        """Return scales of the entries of ``pack``."""
+        ...
+
     def unpack(self, vector: Array, /) -> Self: ...
+
+    @property
+    def feasible(self) -> bool:
+        """Whether an allocation has such statistics."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -324,8 +346,17 @@ class GroupCounts:
     def pack(self) -> Array:
         return self.counts
 
+    def units(self) -> Array:
+        """Return 1 / number of groups."""
+        return np.full(len(self.counts), 1.0 / self.counts.sum())
+
     def unpack(self, vector: Array) -> GroupCounts:
         return GroupCounts(vector)
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no count is negative."""
+        return bool(self.counts.min() >= 0.0)
 
 
 @dataclass(frozen=True)

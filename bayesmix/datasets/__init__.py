@@ -1,7 +1,7 @@
-"""Four data sets that everybody knows, small enough to ship with the package.
+"""Four well-known data sets, small enough to ship with the package.
 
-Azzalini & Bowman 1990; Fisher 1936; Roeder 1990; Gorman, Williams & Fraser 2014. Each
-call reads its file anew, so that nobody's changes to a frame are seen by anyone else.
+Azzalini & Bowman 1990; Fisher 1936; Roeder 1990; Gorman, Williams & Fraser 2014. Each call returns
+a new frame.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def load_iris(*, with_species: bool = False) -> pd.DataFrame:
 
 
 def load_galaxies() -> pd.DataFrame:
-    """82 galaxies of the Corona Borealis region: `velocity`, in kilometres a second, ascending.
+    """82 galaxies of the Corona Borealis region: `velocity`, in kilometres per second, ascending.
 
     Source: Roeder 1990, the copy of R's package `MASS`. Its 78th value is 26690, which is kept
     because published analyses of the data use it; the corrected figure is 26960.
@@ -73,7 +73,7 @@ def load_galaxies() -> pd.DataFrame:
 
 
 def load_penguins() -> pd.DataFrame:
-    """344 penguins of the Palmer Archipelago: measures, sex, species, island and year, with gaps.
+    """344 penguins of the Palmer Archipelago, with missing values.
 
     The columns are `species`, `island`, `bill_length_mm`, `bill_depth_mm`, `flipper_length_mm`,
     `body_mass_g`, `sex` and `year`. Source: Gorman, Williams & Fraser 2014, the copy of
@@ -89,7 +89,7 @@ def load_penguins() -> pd.DataFrame:
 
 
 def _read(name: str) -> pd.DataFrame:
-    # Inside, so that pandas is loaded by those who read data only.
+    # Imported here, so that only users of the data sets load pandas.
     import pandas as pd
 
     with files(__name__).joinpath(name).open(encoding="utf-8") as lines:

@@ -19,8 +19,9 @@ from bayesmix.sources.partitions_of_rows import Passed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bayesmix.core.components import PointComponents
+    from bayesmix.core.components import PointComponents, Predictive
     from bayesmix.em.result import FitResult
+    from bayesmix.numerics.arrays import Array
 
 
 MOST_COMPONENTS = 12
@@ -73,11 +74,14 @@ def summary(result: FitResult) -> str:
 def _indented(result: FitResult) -> list[str]:
     """Return indented lines of the component table and of the events."""
     table = component_table(result)
-    lines = [table.heads, *table.rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    body = ["  ".join(map(str.rjust, line, widths)) for line in lines]
     notes = [table.more, *events(result)]
-    return [f"  {line}" for line in [*body, *filter(None, notes)]]
+    return [*columns_of([table.heads, *table.rows]), *(f"  {note}" for note in notes if note)]
+
+
+def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines of cells as indented text in right-aligned columns."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  " + "  ".join(map(str.rjust, line, widths)) for line in lines]
 
 
 def _capital(text: str) -> str:
@@ -136,6 +140,8 @@ def sentence(result: FitResult) -> str:
     size += f" of {asked}" if asked != n_components else ""
     noise = result.mixture.noise
     size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
+    if result.side.design is not None:
+        size += f", weights by {', '.join(result.side.design.names)}"
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
         return f"{family}, {size}, given"
@@ -195,10 +201,18 @@ def cells_of(result: FitResult, point: PointComponents, column: int) -> list[str
     """Return mean ± standard deviation, or the most probable level, of a column by component."""
     named = getattr(result.family, "coding", None) or result.family
     levels = (getattr(named, "levels", None) or {column: None})[column]
+    return cells(levels, point, point.deviations, column)
+
+
+def cells(
+    levels: Sequence[Any] | None, components: Predictive, deviations: Array, column: int
+) -> list[str]:
+    """Return the cells of a column with these levels (None: numeric), one per component."""
     if levels is None:
-        pairs = zip(point.means[:, column], point.deviations[:, column], strict=True)
+        pairs = zip(components.means[:, column], deviations[:, column], strict=True)
         return [_mean_and_spread(mean, spread) for mean, spread in pairs]
-    marginal, codes = point.marginal(np.array([column])), np.arange(len(levels), dtype=np.float64)
+    marginal = components.marginal(np.array([column]))
+    codes = np.arange(len(levels), dtype=np.float64)
     shares = np.exp(marginal.expected_log_density(codes[:, None]))
     return [f"{levels[level]} {shares[level, k]:.2f}" for k, level in enumerate(shares.argmax(0))]
 

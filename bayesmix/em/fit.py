@@ -42,6 +42,7 @@ from bayesmix.em.result import (
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run
 from bayesmix.errors import (
+    BayesmixWarning,
     DegenerateComponentWarning,
     FlatDirectionWarning,
     UnsupportedError,
@@ -309,7 +310,7 @@ def _result(
         trace=np.array(state.trace) + shift,
         segments=state.segments,
         status=state.status,
-        events=_numbered(state.events, problem.source),
+        events=_numbered(state.events, problem.source) + separation(state, problem.source),
         counts=assessment.counts,
         hard_counts=assessment.hard_counts,
         entropy=assessment.entropy,
@@ -358,9 +359,27 @@ def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:
     )
 
 
+def separation(state: State, source: Source) -> tuple[Event, ...]:
+    """Return an event if covariates separate components, so that coefficients diverge."""
+    sums: Any = state.expectation.allocation
+    design = side_of(source).design
+    if design is None or not sums.separated:
+        return ()
+    gate: Any = state.at().weights
+    component, term = np.unravel_index(np.abs(gate.coefficients).argmax(), gate.coefficients.shape)
+    text = (
+        f"covariates separate {{which}} from component 0 completely (most: {design.terms[term]}), "
+        "so that coefficients of the gate have no finite maximum: use a prior "
+        "(MaximumAPosteriori()), fewer covariates or fewer components"
+    )
+    return (Event("separated", text, components=(int(component),)),)
+
+
 def _warn(result: FitResult) -> None:
     """Warn about problems of the final fit that the user can act on."""
     for event in result.events:
+        if event.kind == "separated":
+            warn(event.text, BayesmixWarning)
         if event.kind == "flat":
             warn(event.text, FlatDirectionWarning)
     few = [event for event in result.events if event.kind in (TOO_FEW_ROWS, FEW_POINTS)]

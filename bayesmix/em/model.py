@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from bayesmix.allocation.gate import WEAK_PRECISION, GatePrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.engines import Guard, Objective, PassesKept, Stopping
 from bayesmix.core.families import Family
@@ -190,10 +191,19 @@ def noise_of(noise: NoiseDensity | str, source: Source) -> NoiseDensity:
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors."""
+    from bayesmix.allocation.dirichlet import DirichletPrior
+
     inference, family = model.inference, model.family
+    if (covariates := side_of(source).covariates) is not None:
+        if getattr(inference, "weights", None) not in (None, DirichletPrior(1.0)):
+            raise UnsupportedError(
+                "covariates replace the prior of the weights: leave out its concentration"
+            )
+        precision = WEAK_PRECISION if isinstance(inference, MaximumAPosteriori) else 0.0
+        gate: Any = GatePrior(covariates.shape[1], precision)
+        inference = replace(cast("Any", inference), weights=gate)
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())
-    from bayesmix.allocation.dirichlet import DirichletPrior
 
     if isinstance(inference, VariationalBayes):
         prior = family.reference_prior(source.summary, frame)
@@ -223,7 +233,17 @@ def _check_size(model: Model, source: Source) -> None:
             f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no spread"
         )
     if model.noise is not None and side_of(source):
-        raise UnsupportedError("labels and groups are not supported beside noise: use noise=None")
+        raise UnsupportedError(
+            "labels, groups and covariates are not supported beside noise: use noise=None"
+        )
+    if side_of(source).covariates is not None:
+        if model.inference.variational:
+            raise UnsupportedError(
+                "covariates have no variational posterior: use GaussianMixture, or Mixture with "
+                "MaximumLikelihood() or MaximumAPosteriori()"
+            )
+        if K > MANY:
+            raise UnsupportedError(f"covariates need at most {MANY} components, got {K}")
     labels, largest = side_of(source).labels, side_of(source).largest_label
     if labels is not None and labels.ndim == 2 and labels.shape[1] != K:
         raise InvalidInputError(

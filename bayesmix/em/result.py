@@ -33,7 +33,6 @@ from bayesmix.em.expectation import Assessment, AssessmentStep
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gaps import has_gaps, patterns
-from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:
     from bayesmix.em.streaming import Stream
@@ -45,7 +44,12 @@ LONGEST = 1e150
 STEP = 64
 
 
-def described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
+def described(
+    mixture: Mixture[Densities],
+    values: Array,
+    family: Family,
+    side: SideInformation = NO_SIDE_INFORMATION,
+) -> tuple[Array, Array]:
     """Return probabilities (n, K) and framed log density (n,) of data in data units.
 
     Noise, if any, is the last column of (n, K + 1).
@@ -57,33 +61,38 @@ def described(mixture: Mixture[Densities], values: Array, family: Family) -> tup
         )
         for columns, rows in patterns(values, mixture.patterned):
             seen = values[np.ix_(rows, columns)]
-            shares[rows], log_normaliser[rows] = _described(mixture.marginal(columns), seen, family)
+            marginal = mixture.marginal(columns)
+            shares[rows], log_normaliser[rows] = _described(marginal, seen, family, side[rows])
         return shares, log_normaliser
-    return _described(mixture, values, family)
+    return _described(mixture, values, family, side)
 
 
-def _described(mixture: Mixture[Densities], values: Array, family: Family) -> tuple[Array, Array]:
+def _described(
+    mixture: Mixture[Densities], values: Array, family: Family, side: SideInformation
+) -> tuple[Array, Array]:
     if mixture.noise is not None:
         shares, log_density = described(replace(mixture, noise=None), values, family)
         log_density += mixture.noise.log_rest
         return mixture.with_noise(shares, log_density, np.asarray(values, dtype=np.float64))
     frame = mixture.frame
     if not has_far_rows(mixture, values, family):
-        return mixture.responsibilities(frame.apply(values))
+        return mixture.responsibilities(frame.apply(values), Rows(values, side=side))
     components = cast("FarDensities", mixture.components)
     limit = _reach(components, frame.n_directions) * frame.scale
     shares, log_density = np.empty((len(values), mixture.n_components)), np.empty(len(values))
     distant = (np.abs(values - frame.centre) > limit).any(axis=1)
     near = np.flatnonzero(~distant)
     if len(near):
-        shares[near], log_density[near] = mixture.responsibilities(frame.apply(values[near]))
+        rows = Rows(values[near], side=side[near])
+        shares[near], log_density[near] = mixture.responsibilities(frame.apply(rows.values), rows)
     far = np.flatnonzero(distant)
     units, exponents = _scaled(frame, values[far])
     for exponent in np.unique(exponents):
         group = exponents == exponent
         joint, beyond = components.beyond(units[group], int(exponent))
         joint += mixture.log_weights
-        log_density[far[group]] = normalise(joint) + beyond
+        rows = Rows(units[group], side=side[far[group]])
+        log_density[far[group]] = mixture.allocate(joint, rows).log_normaliser + beyond
         shares[far[group]] = joint
     return shares, log_density
 
@@ -106,19 +115,27 @@ def limits(mixture: Mixture[Densities], family: Family) -> tuple[Array, Array] |
     return frame.centre - limit, frame.centre + limit
 
 
-def log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
+def log_density(
+    mixture: Mixture[Densities],
+    values: Array,
+    family: Family,
+    side: SideInformation = NO_SIDE_INFORMATION,
+) -> Array:
     """Return log p(x) (n,) of the observed cells in nats and data units; for counts log P(x)."""
     if has_gaps(values):
         out = np.empty(len(values))
         for columns, rows in patterns(values, mixture.patterned):
             seen = mixture.marginal(columns)
-            out[rows] = _log_density(seen, values[np.ix_(rows, columns)], family)
+            here = values[np.ix_(rows, columns)]
+            out[rows] = _log_density(seen, here, family, side[rows])
         return out
-    return _log_density(mixture, values, family)
+    return _log_density(mixture, values, family, side)
 
 
-def _log_density(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
-    _, density = _described(mixture, values, family)
+def _log_density(
+    mixture: Mixture[Densities], values: Array, family: Family, side: SideInformation
+) -> Array:
+    _, density = _described(mixture, values, family, side)
     if family.continuous:
         density = density - mixture.frame.log_volume
         density += mixture.frame.log_flat(values)
@@ -250,7 +267,9 @@ class FitResult:
     resolution: Array | Resolved | None = None  # floors of degenerate components, framed, in blocks
     stream: Stream | None = None  # state from which ``partial_fit`` continues
     n_missing: int = 0  # missing values
-    side: SideInformation = NO_SIDE_INFORMATION  # labels and groups of the fit's samples
+    side: SideInformation = (
+        NO_SIDE_INFORMATION  # labels, groups and covariates of the fit's samples
+    )
 
     def __post_init__(self) -> None:
         frozen(self)
@@ -351,17 +370,23 @@ class FitResult:
         """Log density in the frame minus log density in data units."""
         return self.mixture.frame.log_volume if self.family.continuous else 0.0
 
-    def log_density(self, values: Array) -> Array:
-        """Return the predictive log density (n,) in nats and data units."""
-        return log_density(self.density, values, self.family)
+    def density_at(self, side: SideInformation) -> Mixture[Predictive]:
+        """Return the predictive density with weights at covariates, or averaged over the fit's."""
+        if side.covariates is None:
+            return self.density
+        return replace(self.density, weights=self.mixture.weights)
 
-    def probabilities(self, values: Array) -> Array:
+    def log_density(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
+        """Return the predictive log density (n,) in nats and data units."""
+        return log_density(self.density_at(side), values, self.family, side)
+
+    def probabilities(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
         """Return probabilities of the components (n, K), with noise (n, K + 1).
 
         Observations outside the support of the noise lie beyond the data of the fit and count as
         noise.
         """
-        shares, _ = described(self.density, values, self.family)
+        shares, _ = described(self.density_at(side), values, self.family, side)
         noise = self.density.noise
         if noise is not None:
             beyond = np.isneginf(noise.density.log_density(np.asarray(values, dtype=np.float64)))
@@ -369,9 +394,9 @@ class FitResult:
             shares[beyond, -1] = 1.0
         return np.ascontiguousarray(shares)
 
-    def labels(self, values: Array) -> Integers:
+    def labels(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Integers:
         """Return the most probable component (n,), -1 for noise."""
-        return most_probable(self.probabilities(values), self.n_components)
+        return most_probable(self.probabilities(values, side), self.n_components)
 
     def refuse_noise(self, what: str) -> None:
         """Raise an error if the mixture has noise."""
@@ -382,16 +407,22 @@ class FitResult:
             )
 
     def refuse_constraints(self, what: str) -> None:
-        """Raise an error if the fit had known labels, groups or sequences."""
+        """Raise an error if the fit had known labels, groups, sequences or covariates."""
         if self.side:
             raise UnsupportedError(
-                f"{what} does not support labels, groups or sequences, which this fit has: fit "
-                "without them"
+                f"{what} does not support labels, groups, sequences or covariates, and this fit "
+                "has some: fit without them"
             )
 
-    def responsibilities(self, values: Array) -> Array:
+    def refuse_covariates(self, what: str) -> None:
+        """Raise an error if the weights depend on covariates."""
+        if self.side.covariates is not None:
+            raise UnsupportedError(f"{what} does not support covariates: fit without them")
+
+    def responsibilities(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
         """Return q(Z) (n, K); for point estimates the same as ``probabilities``."""
-        shares, _ = described(self.mixture, values, self.family)
+        mixture = self.mixture if self.side.covariates is None else self.density_at(side)
+        shares, _ = described(mixture, values, self.family, side)
         return np.ascontiguousarray(shares)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:

@@ -89,13 +89,11 @@ class Anderson:
 
 
 def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
-    """Return the expectation that packs to ``vector``, or None if counts are negative."""
+    """Return the expectation that packs to ``vector``, or None if it is not feasible."""
     jump = expectation.unpacked(vector)
     if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
         return None
-    if jump.allocation is not None and jump.allocation.pack().min() < 0.0:
-        return None
-    return jump
+    return jump if jump.allocation is None or jump.allocation.feasible else None
 
 
 @dataclass

@@ -1,6 +1,5 @@
-"""L7: scikit-learn's interface over the workflow; strings become objects here and nowhere below."""
+"""Level 7: scikit-learn's interface; strings become objects here and nowhere below."""
 
-# scikit-learn loads it from far down its own imports. CPython takes and gives back a piece of its
-# stack at every call across the piece's edge, and shallow imports meet few of them: loaded first,
-# it comes quicker.
+# scikit-learn loads it from deep within its imports. CPython reallocates its stack wherever calls
+# cross the edge of a piece, which shallow imports do less often, so loading it first is faster.
 import scipy.stats  # noqa: F401

@@ -1,9 +1,10 @@
-"""What every estimator does once it has a result: predict, score, sample, criteria, plot, save."""
+"""Methods that all fitted estimators share: predict, score, sample, criteria, plot, save."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from numbers import Integral
 from typing import Any, Self, cast
@@ -45,12 +46,12 @@ from bayesmix.selection.tasks import Fitter
 from bayesmix.sources.border import few_enough, is_collection, passed
 from bayesmix.sources.partitions_of_rows import Passed
 
-# What validation of rows sets; everything else that ends in "_" is a fit's.
+# Set by validation of data; all other attributes that end in "_" are set by a fit.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 
 
 class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
-    """The part of the interface that does not depend on what is fitted; abstract."""
+    """Abstract base of estimators, independent of the family."""
 
     result_: FitResult
     n_features_in_: int
@@ -58,10 +59,10 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     @abstractmethod
     def _model(self) -> Model:
-        """What to fit, from the parameters, checked."""
+        """Return the model from checked parameters."""
 
     def _model_of(self, model: Model, source: Source) -> Model:
-        """What to fit, once the columns are known."""
+        """Return the model once the columns are known."""
         return model
 
     @abstractmethod
@@ -76,17 +77,18 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         *,
         labels: Any = None,
         groups: Any = None,
+        covariates: Any = None,
     ) -> Self:
-        """Fit the mixture to rows.
+        """Fit the mixture.
 
         Parameters
         ----------
         X : array, frame or source (n, D)
-            Rows of finite real numbers.
+            Data, finite real numbers.
         y : ignored
             For pipelines.
         sample_weight : array (n,), optional
-            How often each row counts; a weight of 2 is the row twice.
+            Sample weights; weight 2 is the same as including the sample twice.
         labels : array (n,) or (n, K), optional
             Known components: integers, -1 or missing where unknown; or a boolean matrix of allowed
             components; or probabilities that multiply the mixing weights (Côme et al. 2009).
@@ -94,6 +96,11 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             labels.
         groups : array (n,), optional
             Samples of a group share their component, as repeated measurements of a unit do.
+        covariates : array or frame (n, P), optional
+            Variables on which the mixing weights depend by a multinomial logistic regression
+            (latent class regression), without a constant; ``gate_coefficients`` has the standard
+            errors. Predictions then need ``covariates`` too. Maximum likelihood, or a maximum a
+            posteriori fit with a weak prior of the slopes.
 
         Returns
         -------
@@ -102,7 +109,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         Raises
         ------
         ValueError
-            For parameters or rows that cannot be used; the estimator is then as it was.
+            If parameters or data are invalid; the estimator is then unchanged.
 
         Examples
         --------
@@ -116,15 +123,21 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         array([[ 2., 54.],
                [ 4., 80.]])
         """
-        self._fit(partial(self._training_rows, X, sample_weight, labels, groups))
+        self._fit(partial(self._training_rows, X, sample_weight, labels, groups, covariates))
         return self
 
     def _training_rows(
-        self, X: Any, sample_weight: Any, labels: Any, groups: Any, n_jobs: int | None
+        self,
+        X: Any,
+        sample_weight: Any,
+        labels: Any,
+        groups: Any,
+        covariates: Any,
+        n_jobs: int | None,
     ) -> Source:
-        """Checked samples with what is known about their components."""
+        """Return the checked data with constraints on their components."""
         source = incoming.training_rows(self, X, sample_weight, n_jobs)
-        return constraints.constrained(source, labels, groups)
+        return constraints.constrained(source, labels, groups, covariates)
 
     def partial_fit(
         self,
@@ -135,35 +148,36 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         batch: str | int | None = None,
         forgetting: float | None = None,
     ) -> Self:
-        """Go on with one batch of rows, of which sums are kept and not the rows.
+        """Update the fit with one batch, of which only sums are kept.
 
-        The first batch is fitted as ``fit`` does; it fixes the scales in which everything is
-        computed, the prior where none is given, and how many components there are at most: a
-        cluster that comes up later gets none of its own. Every call then takes one E-step on its
-        batch and one M-step on the sums of all. A variational fit merges components where that
-        raises the bound, unless ``prune=False``.
+        The first batch is fitted as by ``fit``. It fixes the scales of the computation, the default
+        prior and the largest number of components: a cluster that first appears later gets no
+        component. Each further call runs an E-step on its batch and an M-step on the sums of all
+        batches. Variational fits merge components if that raises the bound, unless ``prune=False``.
+            Name of a batch that may be passed again, so that its sums are replaced by new ones.
+            Named batches each keep about K D² numbers, unnamed ones none.
 
-        ``elbo_`` is a true bound on all rows seen, without having them; of a fit at a point the
-        free energy, in ``lower_bound_`` per row, is one on the likelihood or posterior density. It
-        falls when rows arrive, and never between. The likelihood itself is not known:
-        ``log_likelihood_`` is NaN.
+        ``elbo_`` is a bound on the evidence of all data so far. For point estimates the free energy
+        (``lower_bound_``, per observation) is a bound on the log likelihood or log posterior.
+        Bounds fall only when new data arrive. ``log_likelihood_`` is NaN, because it needs all
+        data.
 
         Parameters
         ----------
         X : array, frame or source (n, D)
-            The first batch at least n_components x (D + 1) rows, better some thousands, with
-            something of every cluster; later ones any number. After ``fit`` a stream begins anew,
-            with a warning: the rows of the fit do not count.
+            The first batch needs n_components x (D + 1) samples, better some thousands from all
+            clusters; later batches may have any size. After ``fit`` a new stream begins, with a
+            warning: the data of the fit are not part of it.
         y : ignored
         sample_weight : array (n,), optional
-            How often each row counts.
+            Sample weights.
         batch : str or int, optional
             A name under which these rows may come again, to be looked at with what has been
             learned since: their sums then take the place of those that they had. Without a name a
             batch adds nothing to what is kept; a named one keeps about K D² numbers.
         forgetting : float, optional
-            For data that drift: the share of all that was seen before that is forgotten now. The
-            bound is then on rows that count less, the longer ago they came: no bound on the rows.
+            For data that drift: the fraction of the earlier sums to discard now. The bound is then
+            one on down-weighted data.
 
         Returns
         -------
@@ -172,7 +186,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         Raises
         ------
         ValueError
-            For rows that cannot be used; the estimator is then as it was.
+            If the data are invalid; the estimator is then unchanged.
 
         Examples
         --------
@@ -188,7 +202,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         from bayesmix.em import streaming
 
         if isinstance(y, (str, Integral)):
-            raise InvalidInputError(f"y is ignored, got {y!r}: a batch is named by batch={y!r}")
+            raise InvalidInputError(f"y is ignored, got {y!r}: name a batch with batch={y!r}")
         name = batch_name(batch)
         if forgetting is not None:
             validation.number("forgetting", forgetting, 0.0, strict=True)
@@ -228,11 +242,11 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Integers:
-        """Fit, and the component of every row (n,)."""
+        """Fit, and return the component (n,) of each sample."""
         return self.fit(X, y, sample_weight).predict(X)
 
     def _fit(self, rows: Callable[..., Source], near: Near = None) -> None:
-        """Fit to rows for so many threads; a candidate begins ``near`` fits as well."""
+        """Fit in a number of threads; a candidate also starts from the fits ``near``."""
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
@@ -252,11 +266,11 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     @property
     def _reads_sources(self) -> bool:
-        """Whether rows may come as a source, checked before: not past another class's ``fit``."""
+        """Whether X may be a source: not if a subclass overrides ``fit``."""
         return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
-        """What fits candidates of this estimator to rows, for all that compares fits."""
+        """Return the object that fits candidates of this estimator."""
         n_jobs = validation.jobs(self.n_jobs)
         if source is None:
             source = incoming.training_rows(self, X, sample_weight, n_jobs)
@@ -273,7 +287,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return Reporter(type(self).__name__, verbose, interval, progress, per_row, rows)
 
     def _settings(self, model: Model, source: Source) -> Settings:
-        """How to fit, from the parameters, checked."""
+        """Return the settings of a fit from checked parameters."""
         n_init = validation.integer("n_init", self.n_init, 1)
         max_iter = validation.integer("max_iter", self.max_iter, 0)
         validation.one_of("search", self.search, ("auto", "short", None))
@@ -299,7 +313,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         )
 
     def _stopping(self, model: Model) -> Stopping:
-        """The rule that ``tol`` stands for: fits of a short search are there to be compared."""
+        """Return the stopping rule for ``tol``; fits of a quick search stop earlier."""
         change = validation.auto_or_number("tol", self.tol, 0.0)
         if change is not None:
             return Change(change, per_row=not model.inference.variational)
@@ -330,11 +344,11 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
 
     def _explicit_parameters(self) -> bool:
-        """Whether starting parameters were given: then the run goes exactly as given."""
+        """Whether starting parameters were given, which are then used without a search."""
         return False
 
     def _last_mixture(self, model: Model, source: Source) -> Mixture | None:
-        """What ``warm_start`` goes on from: the last fit, where it answers the same question."""
+        """Return the mixture from which ``warm_start`` continues, if the model is the same."""
         if not (validation.flag("warm_start", self.warm_start) and hasattr(self, "result_")):
             return None
         last = self.result_
@@ -343,13 +357,15 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             pruned and last.n_components < model.n_components
         )
         same = (last.n_features, last.family.name) == (source.shape[1], model.family.name)
-        return last.mixture if same and same_size else None
+        averaged = replace(last.mixture, weights=last.density.weights)
+        mixture = last.mixture if last.side.covariates is None else averaged
+        return mixture if same and same_size else None
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
-        """The mixture to start at: the last one where it fits as it is, or given parameters.
+        """Return the mixture to start at: the last one if it fits as it is, or given parameters.
 
-        Where the rows, the structure or the kind of prior have changed, a warm start begins with
-        the last mixture's responsibilities instead (``settings.init``).
+        If data, structure or kind of prior have changed, a warm start uses the responsibilities of
+        the last mixture instead (``settings.init``).
         """
         warm = self._last_mixture(model, source)
         if warm is None or model.family != self.result_.family:
@@ -360,7 +376,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return warm if same_frame and _kind(inference) == _kind(self.result_.inference) else None
 
     def _adopt(self, result: FitResult) -> None:
-        """Fitted attributes that every estimator has."""
+        """Set the fitted attributes that all estimators have."""
         for name in [name for name in vars(self) if name.endswith("_")]:
             if not name.startswith("_") and name not in OF_THE_ROWS:
                 delattr(self, name)
@@ -382,6 +398,10 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         else:
             self.lower_bound_ = result.objective / result.total_weight
             self.lower_bounds_ = list(result.trace / result.total_weight)
+        if result.side.design is not None:
+            gate: Any = result.mixture.weights
+            coefficients = gate.coefficients @ result.side.design.back.T
+            self.gate_intercept_, self.gate_coef_ = coefficients[:, 0], coefficients[:, 1:]
         self._describe(result)
 
     def _warn(self, result: FitResult) -> None:
@@ -403,53 +423,59 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     # Densities and assignments
 
-    def score_samples(self, X: Any) -> Array:
-        """Log density of every row (n,), in nats.
+    def score_samples(self, X: Any, covariates: Any = None) -> Array:
+        """Return the log density (n,) of each sample in nats, given its covariates if any.
 
-        For a variational fit the posterior predictive density (Bishop 2006, eq. 10.81), which
-        integrates to 1.
+        Variational fits use the posterior predictive density (Bishop 2006, eq. 10.81).
         """
-        return self._map(X, FitResult.log_density)
+        return self._map(X, FitResult.log_density, covariates=covariates)
 
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Mean log density of the rows, in nats; weighted where there are weights."""
+    def score(
+        self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
+    ) -> float:
+        """Return the mean log density in nats, weighted if there are sample weights."""
         source = self._seen(X, sample_weight)
+        source = constraints.at_covariates(source, self.result_, covariates)
         step = partial(predictions.total_log_density, self.result_)
         with single_threaded_blas():
             total, weight = source.reduce(step, self.result_.n_components)
         return float(total / weight)
 
-    def predict_proba(self, X: Any) -> Array:
-        """Normalised terms of the density of every row (n, K); with noise (n, K + 1): last."""
-        return self._map(X, FitResult.probabilities, self._fitted().n_components)
+    def predict_proba(self, X: Any, covariates: Any = None) -> Array:
+        """Return probabilities of the components (n, K); with noise (n, K + 1), noise last."""
+        n_components = self._fitted().n_components
+        return self._map(X, FitResult.probabilities, n_components, covariates)
 
-    def predict(self, X: Any) -> Integers:
-        """The most probable component of every row (n,), -1 for noise."""
-        return self._map(X, FitResult.labels)
+    def predict(self, X: Any, covariates: Any = None) -> Integers:
+        """Return the most probable component (n,), -1 for noise."""
+        return self._map(X, FitResult.labels, covariates=covariates)
 
-    def responsibilities(self, X: Any) -> Array:
-        """q(Z) (n, K): what the last E-step would give these rows (Bishop 2006, eq. 10.49)."""
-        return self._map(X, FitResult.responsibilities, self._fitted().n_components)
+    def responsibilities(self, X: Any, covariates: Any = None) -> Array:
+        """Return q(Z) (n, K), as the last E-step computes it (Bishop 2006, eq. 10.49)."""
+        n_components = self._fitted().n_components
+        return self._map(X, FitResult.responsibilities, n_components, covariates)
 
     def _map(
-        self, X: Any, method: Callable[[FitResult, Array], PerRow], n_columns: int = 1
+        self, X: Any, method: Callable[..., PerRow], n_columns: int = 1, covariates: Any = None
     ) -> PerRow:
-        """Predictions for the rows of X by a method of ``FitResult``, in X's array library."""
+        """Return predictions for X by a method of ``FitResult``, in the array library of X."""
+        if self._fitted().side.design is not None or covariates is not None:
+            source = constraints.at_covariates(self._seen(X), self.result_, covariates)
+            return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
         if is_collection(X):
-            self._fitted()
             return cast("PerRow", predictions.lazily(self, X, method))
         if is_elsewhere(X):
             return cast("PerRow", predictions.on_device(self._fitted(), self._seen(X), method, X))
         return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
 
     def _seen(self, X: Any, sample_weight: Any = None) -> Source:
-        """Rows of the fitted columns, checked; with ``missing="use"`` values may be missing."""
+        """Return checked data for the fitted columns; ``missing="use"`` allows missing values."""
         self._fitted()
         gaps = incoming.missing_of(self) == "use"
         return incoming.new_rows(self, X, sample_weight, gaps)
 
     def _rows(self, X: Any, sample_weight: Any = None) -> Source:
-        """Rows of the fitted columns, checked, with their weights; no value may be missing."""
+        """Return checked data and weights for the fitted columns, without missing values."""
         self._fitted()
         return incoming.new_rows(self, X, sample_weight)
 
@@ -458,9 +484,9 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return self.result_
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Integers]:
-        """Draw rows (n, D) from the fitted density, and the components (n,) that they came from.
+        """Draw samples (n, D) from the fitted density, with their components (n,).
 
-        ``random_state`` None uses the estimator's own.
+        ``random_state=None`` uses the estimator's own.
         """
         result = self._fitted()
         n_rows = validation.integer("n_samples", n_samples, 1)
@@ -468,31 +494,31 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
         return decoded(result.family, rows), components
 
-    # Criteria, with scikit-learn's sign: lower is better
+    # Criteria with scikit-learn's sign: lower is better
 
     def bic(self, X: Any = None, sample_weight: Any = None) -> float:
-        """Bayesian information criterion, -2 log L + p log n; None for X: of the fit itself.
+        """Return BIC, -2 log L + p log n, by default for the training data.
 
-        Rows count as often as ``sample_weight`` says, in log L and in n.
+        Sample weights enter log L and n.
         """
         return information(self, criteria.bic, X, sample_weight)
 
     def aic(self, X: Any = None, sample_weight: Any = None) -> float:
-        """Akaike information criterion, -2 log L + 2 p."""
+        """Return Akaike's information criterion, -2 log L + 2 p."""
         return information(self, criteria.aic, X, sample_weight)
 
     def aicc(self, X: Any = None, sample_weight: Any = None) -> float:
-        """AIC corrected for small n (Hurvich & Tsai 1989); infinite where n - p - 1 <= 0."""
+        """Return AIC corrected for small n (Hurvich & Tsai 1989); infinite if n - p - 1 <= 0."""
         return information(self, criteria.aicc, X, sample_weight)
 
     def icl(self, X: Any = None, sample_weight: Any = None) -> float:
-        """Integrated completed likelihood, hard assignments (Biernacki, Celeux & Govaert 2000)."""
+        """Return the integrated completed likelihood, hard version (Biernacki et al. 2000)."""
         return information(self, criteria.icl, X, sample_weight)
 
-    # Looking and keeping
+    # Display and storage
 
     def summary(self) -> str:
-        """What was found, by how many of the starts, and what happened on the way, in words.
+        """Return the fit in words: model, components, search and events.
 
         Examples
         --------
@@ -509,13 +535,13 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return self.result_._repr_html_()
 
     def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
-        """The density with its components, over the rows where they are given; see plot_density."""
+        """Plot the density with its components, and the data if given; see ``plot_density``."""
         from bayesmix.plots import plot_density
 
         return plot_density(self, X, ax=ax, **options)
 
     def save(self, path: Any) -> None:
-        """Write the fitted estimator to one file, without pickle; ``bayesmix.load`` reads it."""
+        """Save the estimator to one file without pickle; ``bayesmix.load`` reads it."""
         from bayesmix.io import save
 
         self._fitted()
@@ -523,14 +549,14 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
 
 def _kind(inference: Any) -> tuple[Any, ...]:
-    """What has to agree for one fit's mixture to be a state of another."""
+    """Return what must agree for one fit's mixture to be a starting point of another."""
     prior = getattr(inference, "prior", None)
     scale = getattr(prior, "scale", None)
     return inference.name, type(inference.weights), type(prior), type(scale)
 
 
 def batch_name(value: Any) -> str | int | None:
-    """``batch``, checked."""
+    """Return ``batch`` after a check."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, bool) or not isinstance(value, Integral):

@@ -24,38 +24,40 @@ WEIGHT_PRIORS: dict[str, Any] = {
 
 
 class BayesianGaussianMixture(MixtureEstimator):
-    """Gaussian mixture by variational Bayes: exact bound, exact predictive, unneeded parts pruned.
+    """Gaussian mixture by variational Bayes: exact bound, exact predictive density, pruning.
 
-    Takes the place of scikit-learn's class of the same name. Each covariance structure is its own
-    exact conjugate model (Bishop 2006, sec. 10.2, and its twins), not a Wishart restricted
-    afterwards, so bounds compare across K, priors and structures.
+    A replacement for scikit-learn's class of the same name. Each covariance structure has its own
+    conjugate prior (Bishop 2006, sec. 10.2, and its analogues), so bounds are comparable across K,
+    priors and structures.
 
     Parameters
     ----------
     n_components : int, default=1
-        The most components; see ``prune``.
+        Largest number of components; see ``prune``.
     covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII"}, default="full"
-        "EEI" ("tied_diag") is a variance a column for all components, "EII" ("tied_spherical") one
-        for all columns as well. The other structures have no conjugate posterior and are refused.
+        "EEI" ("tied_diag") has one variance per feature for all components, "EII"
+        ("tied_spherical") one variance in all. Other structures have no conjugate prior and raise
+        an error.
     reg_covar : "auto" or float, default="auto"
-        "auto" adds nothing. A number is a variance by which every value is taken to be uncertain.
+        "auto" adds nothing. A number is a measurement variance that is added to every feature.
     tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
-        As in ``GaussianMixture``; a number for ``tol`` is compared with the change of the bound.
+        As in ``GaussianMixture``; a numeric ``tol`` is compared with the change of the bound.
     weight_concentration_prior_type : str, default="dirichlet_process"
         "dirichlet_process" (truncated stick-breaking, Blei & Jordan 2006),
         "dirichlet_distribution", or "type2_ml" (weights by type-II maximum likelihood, Corduneanu &
         Bishop 2001).
     weight_concentration_prior : float, optional
-        α0; default 1 / n_components. None for "type2_ml".
+        α0, by default 1 / n_components; must be None for "type2_ml".
     mean_precision_prior, mean_prior, degrees_of_freedom_prior, covariance_prior : optional
-        β0, m0, ν0 and W0⁻¹ of μ | Λ ~ N(m0, (β0 Λ)⁻¹), Λ ~ Wishart(W0, ν0). None is the reference
-        prior: medians, a learned β0 and a learned scale shared by the components.
+        β0, m0, ν0 and W0⁻¹ of μ | Λ ~ N(m0, (β0 Λ)⁻¹), Λ ~ Wishart(W0, ν0). By default m0 is the
+        medians, and β0 and a scale matrix shared by the components are learned.
     prune : bool, default=True
-        Drop components that hold less than a row, while the bound does not fall.
+        Drop components with less than one observation if the bound does not fall.
     search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
-        As in ``GaussianMixture``; the search changes K as well, by the bound.
+        As in ``GaussianMixture``; the search also changes K, by the bound.
     noise : None, bool, "uniform" or density, default=None
-        As in ``GaussianMixture``. Its weight has a uniform prior; the components share the rest.
+        As in ``GaussianMixture``. The noise weight has a uniform prior; the components share the
+        rest.
 
     Attributes
     ----------
@@ -64,17 +66,17 @@ class BayesianGaussianMixture(MixtureEstimator):
     means_, covariances_, precisions_, precisions_cholesky_ : arrays
         m_k, E[Λ]⁻¹, E[Λ] and its Cholesky factor.
     noise_weight_ : float
-        E[ε], where there is noise: it and ``weights_`` sum to 1.
+        E[ε] if there is noise: with ``weights_`` it sums to 1.
     elbo_, lower_bound_ : float
-        The exact evidence lower bound, total, in nats. No log K! in it.
+        The exact evidence lower bound (total) in nats, without log K!.
     weight_concentration_, mean_precision_, degrees_of_freedom_
-        Parameters of q. Stick-breaking concentrations are a pair of arrays (K - 1,).
+        Parameters of q. Stick-breaking concentrations are two arrays (K - 1,).
     mean_prior_, mean_precision_prior_, degrees_of_freedom_prior_, covariance_prior_
-        The priors that were used; of a learned scale its mean.
+        Priors used; for a learned scale, its mean.
     weight_concentration_prior_ : float
-        α0, where the weights have a prior.
+        α0, if the weights have a prior.
     n_components_ : int
-        What was found, after pruning.
+        Number of components after pruning.
     result_ : FitResult
 
     Examples
@@ -120,7 +122,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         store_parameters(self, locals())
 
     def to_sklearn(self) -> Any:
-        """scikit-learn's ``GaussianMixture`` at the posterior means of this fit's parameters.
+        """Return scikit-learn's ``GaussianMixture`` at the posterior means of the parameters.
 
         Examples
         --------
@@ -137,7 +139,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         return to_sklearn(self)
 
     def _sparse_weights(self, concentration: float) -> dict[str, Any]:
-        """Parameters under which components that rows do not call for stay empty."""
+        """Return parameters under which superfluous components empty."""
         return {"weight_concentration_prior": concentration}
 
     def _model(self) -> Model:

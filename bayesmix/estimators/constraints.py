@@ -1,4 +1,4 @@
-"""``labels`` and ``groups`` of ``fit``, checked, beside the samples that they belong to."""
+"""``labels``, ``groups`` and ``covariates``, checked, beside the samples that they belong to."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
 from bayesmix.core.sources import Source
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.memory import ArraySource
@@ -16,17 +18,14 @@ from bayesmix.sources.memory import ArraySource
 UNKNOWN = -1
 
 
-def constrained(source: Source, labels: Any, groups: Any) -> Source:
-    """Return the source with known labels and groups, which are those of all samples given.
+def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None) -> Source:
+    """Return the source with labels, groups and covariates, which are those of all samples given.
 
     Samples of a group are moved together.
     """
-    if labels is None and groups is None:
+    if labels is None and groups is None and covariates is None:
         return source
-    if not isinstance(source, ArraySource):
-        raise UnsupportedError(
-            "labels and groups need X in memory, got X in parts or on a device: give an array"
-        )
+    source = _in_memory(source)
     kept = slice(None) if source.numbers is None else source.numbers
     n_given = source.shape[0] if source.numbers is None else None
     if labels is not None:
@@ -34,6 +33,12 @@ def constrained(source: Source, labels: Any, groups: Any) -> Source:
         # Labels that constrain nothing are none.
         informative = (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any()
         source = replace(source, side=SideInformation(known)) if informative else source
+    if covariates is not None:
+        n_rows = len(covariates) if n_given is None else n_given
+        table, names = columns_of("covariates", covariates, max(n_rows, source.shape[0]))
+        design = Standardised.of("covariates", table[kept], names)
+        side = replace(source.side, covariates=design.apply(table[kept]), design=design)
+        source = replace(source, side=side)
     if groups is None:
         return source
     codes = group_codes(groups, n_given, source.shape[0])[kept]
@@ -49,6 +54,42 @@ def constrained(source: Source, labels: Any, groups: Any) -> Source:
     source = replace(source, side=replace(source.side, begins=begins, grouped=True))
     _check_groups(source)
     return source
+
+
+def _in_memory(source: Source) -> ArraySource:
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError(
+            "labels, groups and covariates need X in memory, got X in parts or on a device: give "
+            "an array"
+        )
+    return source
+
+
+def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
+    """Return the samples of a prediction beside their covariates, which must be those of the fit.
+
+    Raises ``InvalidInputError`` where covariates are missing, or the fit had none or others.
+    """
+    design = result.side.design
+    if design is None:
+        if covariates is not None:
+            raise InvalidInputError("covariates must be left out: the fit had none")
+        return source
+    if covariates is None:
+        raise InvalidInputError(
+            "the weights of this fit depend on covariates: give covariates= with the columns "
+            f"{', '.join(design.names)}"
+        )
+    source = _in_memory(source)
+    table, names = columns_of("covariates", covariates, source.shape[0])
+    if len(names) != len(design.names) or (
+        hasattr(covariates, "columns") and names != design.names
+    ):
+        raise InvalidInputError(
+            f"covariates must have the columns of the fit, {', '.join(design.names)}, got "
+            f"{', '.join(names)}"
+        )
+    return replace(source, side=SideInformation(covariates=design.apply(table), design=design))
 
 
 def known_labels(labels: Any, n_rows: int | None, at_least: int) -> Integers | Array:
@@ -118,7 +159,7 @@ def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
 
 
 def _check_groups(source: ArraySource) -> None:
-    """Raise an error for groups with two labels or several sample weights."""
+    """Raise an error for groups with two labels, or several sample weights or covariates."""
     side = source.side
     assert side.begins is not None
     starts = np.flatnonzero(side.begins)
@@ -130,6 +171,13 @@ def _check_groups(source: ArraySource) -> None:
             raise InvalidInputError(
                 "sample_weight must be equal within a group, but that of sample "
                 f"{numbers[starts[wrong[0]]]} has several"
+            )
+    if side.covariates is not None:
+        firsts = np.repeat(side.covariates[starts], side.group_sizes, axis=0)
+        if (wrong := np.flatnonzero((firsts != side.covariates).any(axis=1))).size:
+            raise InvalidInputError(
+                "covariates must be equal within a group, but those of sample "
+                f"{numbers[wrong[0]]} differ from the first of its group"
             )
     if side.labels is not None:
         factors = np.add.reduceat(side.log_factors(side.largest_label + 1), starts, axis=0)

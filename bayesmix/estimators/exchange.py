@@ -1,4 +1,4 @@
-"""scikit-learn's fitted mixtures as ours."""
+"""Conversion of scikit-learn's fitted mixtures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bayesmix.families.gaussian.point import Gaussians
 
 
 def from_sklearn(model: Any) -> Any:
-    """A fitted scikit-learn ``GaussianMixture`` as bayesmix's; other models are refused.
+    """Convert a fitted scikit-learn ``GaussianMixture``; other models raise an error.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def from_sklearn(model: Any) -> Any:
 
     if not isinstance(model, GaussianMixture):
         raise UnsupportedError(
-            f"only scikit-learn's GaussianMixture can be taken over, got {type(model).__name__}"
+            f"only scikit-learn's GaussianMixture can be converted, got {type(model).__name__}"
         )
     check_is_fitted(model)
     ours = Ours(n_components=len(model.weights_), covariance_type=model.covariance_type)

@@ -34,7 +34,7 @@ OF_THE_FIT = "give the columns that were given to fit, in the same order"
 
 
 def adopt_columns(estimator: Any, source: Source) -> None:
-    """What ``validate_data`` sets on an estimator, for rows that come as a source."""
+    """Set on an estimator what ``validate_data`` sets, for data from a source."""
     estimator.n_features_in_ = source.shape[1]
     if source.columns is not None:
         estimator.feature_names_in_ = np.array(source.columns, dtype=object)
@@ -43,14 +43,14 @@ def adopt_columns(estimator: Any, source: Source) -> None:
 
 
 def check_blocks(estimator: Any, X: Any) -> tuple[str, ...] | None:
-    """Columns of a Dask collection at predict time, checked by its types alone."""
+    """Check the columns of a Dask collection at predict time by their types alone."""
     columns = columns_of(X)
     check_columns(estimator, int(X.shape[1]), columns)
     return columns
 
 
 def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | None) -> None:
-    """Refuse other columns than those of the fit."""
+    """Raise an error if the columns are not those of the fit."""
     if n_features != estimator.n_features_in_:
         raise InvalidInputError(
             f"X has {n_features} features, but {type(estimator).__name__} is expecting "
@@ -65,7 +65,7 @@ def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | No
 
 
 def refuse_no_table(X: Any) -> None:
-    """Say what to give instead of what has no rows and columns."""
+    """Raise an error for input without rows and columns, with what to give instead."""
     if isinstance(X, (str, bytes, PathLike)):
         raise InvalidInputError(
             f"X must be rows, got {str(X)!r:.60}: read a file with bayesmix.read(path)"
@@ -87,7 +87,7 @@ def refuse_no_table(X: Any) -> None:
 
 
 def refuse_text(X: Any) -> None:
-    """Name the columns that hold no numbers, before anything tries to convert them."""
+    """Raise an error that names non-numeric columns before a conversion is tried."""
     dtypes = getattr(X, "dtypes", None)
     if dtypes is None or not hasattr(X, "columns"):
         if getattr(getattr(X, "dtype", None), "kind", "f") in "USMm":
@@ -98,7 +98,7 @@ def refuse_text(X: Any) -> None:
     times = Counter(column for column in X.columns if isinstance(column, str))
     twice = [name for name, count in times.items() if count > 1]
     if twice:
-        raise InvalidInputError(f"columns must have names of their own, got {twice[0]!r} twice")
+        raise InvalidInputError(f"columns must have unique names, got {twice[0]!r} twice")
     wrong = [
         f"{column!r} ({dtype})"
         for place, (column, dtype) in enumerate(zip(X.columns, dtypes, strict=True))
@@ -111,7 +111,7 @@ def refuse_text(X: Any) -> None:
 
 
 def _is_numeric(X: Any, place: int, dtype: Any) -> bool:
-    """Whether a column holds real numbers, be it in a column of objects."""
+    """Whether a column contains real numbers, also as objects."""
     if hasattr(dtype, "is_numeric"):  # polars
         return bool(dtype.is_numeric()) or str(dtype) == "Boolean"
     if getattr(dtype, "kind", "O") != "O" or not hasattr(X, "iloc"):
@@ -120,29 +120,29 @@ def _is_numeric(X: Any, place: int, dtype: Any) -> bool:
 
 
 def is_mixed(family: Any) -> bool:
-    """Whether a family may be fitted to tables that hold more than numbers."""
+    """Whether a family may be fitted to tables with non-numeric columns."""
     return isinstance(family, Product | Categorical) or family in (AUTO, "categorical")
 
 
 def family_asked(estimator: Any) -> Any:
-    """The family of an estimator, or of what a search fits."""
+    """Return the family of an estimator, or of the candidates of a search."""
     return family_named(getattr(getattr(estimator, "estimator", estimator), "family", None))
 
 
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
-    """What makes numbers of tables that hold more than these; None where nothing does."""
+    """Return the family or estimator that codes levels as numbers; None if there is none."""
     family = family_asked(estimator)
     return partial(coded_for, family) if is_mixed(family) else None
 
 
 def is_mixed_table(X: Any) -> bool:
-    """Whether rows are a frame, or come from one, that holds more than numbers."""
+    """Whether data are, or come from, a frame with non-numeric columns."""
     coding = coding_of_table(X)
     return coding is not None and (coding.has_levels or bool(coding.counts))
 
 
 def coding_of_table(X: Any) -> Coding | None:
-    """What the columns of a table of more than numbers are; None of other rows."""
+    """Return the coding of a mixed table; None for other data."""
     from bayesmix.io.table_columns import coded, is_frame, is_plain
 
     if X is None or is_source(X):
@@ -150,14 +150,14 @@ def coding_of_table(X: Any) -> Coding | None:
     if is_collection(X) or not is_frame(X) or is_plain(X):
         return None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BayesmixWarning)  # said when they are fitted
+        warnings.simplefilter("ignore", BayesmixWarning)  # recorded when they are fitted
         return coded(X)[1]
 
 
 def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
-    """Rows to fit as numbers, with what their codes stand for; what is no frame as it is.
+    """Return the data to fit as numbers, with their coding; other input than frames as it is.
 
-    Tables of levels alone need no names.
+    Tables of levels alone need no column names.
     """
     from bayesmix.io.table_columns import as_levels, coded, is_frame, recoded
 
@@ -166,7 +166,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
     if not is_frame(X):
         return X, None
     if isinstance(family, Product):
-        # Every column is in a part, or the product says that it is not.
+        # Every column is in a part unless the product says otherwise.
         named = [one for part in family.parts for one in part.columns if isinstance(one, str)]
         there = [str(name) for name in X.columns]
         if absent := [name for name in named if name not in there]:
@@ -196,7 +196,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
 
 
 def as_fitted(X: Any, family: Any) -> Any:
-    """Rows at predict time with the columns of the fit, found by name, levels by theirs."""
+    """Return data at predict time with columns matched by name and levels by value."""
     if isinstance(family, Categorical) and not is_source(X):
         fitting = _is_table(X) and np.shape(X)[1] == len(family.levels or ())
         return coded_for(family, X)[0] if fitting else X
@@ -218,7 +218,7 @@ def as_fitted(X: Any, family: Any) -> Any:
 
 
 def _translated(X: ArraySource, coding: Coding) -> ArraySource:
-    """A source whose codes stand for other levels, or the same in another order."""
+    """Return a source whose codes are translated to the levels of the fit."""
     assert X.coding is not None
     if X.coding.names == coding.names and X.coding.levels == coding.levels:
         return X
@@ -235,12 +235,12 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
 
 
 def _is_table(X: Any) -> bool:
-    """Whether rows are a table, which all of whose columns may be read as levels."""
+    """Whether data are a table in which every column may be read as levels."""
     return len(getattr(X, "shape", None) or np.shape(np.array(X, dtype=object))) == 2
 
 
 def decoded(family: Any, rows: Array) -> Any:
-    """Rows of codes as the levels that they stand for: of a table of mixed columns a frame."""
+    """Return coded data as levels: a frame for mixed tables."""
     coding: Coding | None = family.coding
     if coding is None:
         return rows
@@ -252,7 +252,7 @@ def decoded(family: Any, rows: Array) -> Any:
 
 
 def knowing_levels(estimator: Any, source: Source) -> Any:
-    """An estimator whose family has the levels of all rows: every part of them has the same."""
+    """Return an estimator whose family has the levels of all data, so that every part agrees."""
     family = family_named(estimator.family if hasattr(estimator, "family") else None)
     if not isinstance(family, Categorical) or family.levels is not None:
         return estimator
@@ -260,7 +260,7 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
 
 
 def family_for(family: Any, source: Source) -> Any:
-    """What is fitted to these rows: "auto" and products are spelt out, levels are known."""
+    """Return the family for the data, with "auto" and products resolved and levels known."""
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
     family = family_named(family)
     if isinstance(family, Categorical):
@@ -281,7 +281,7 @@ def family_for(family: Any, source: Source) -> Any:
 
 
 def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
-    """The levels of every column: as the rows are coded, else codes from 0 to the largest."""
+    """Return the levels of every column: those of the coding, or codes from 0 to the largest."""
     coding = coding_of(source)
     if coding is not None and None not in coding.levels:
         return tuple(own for own in coding.levels if own is not None)
@@ -289,7 +289,7 @@ def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
 
 
 def _given_levels(family: Product) -> dict[str, Any]:
-    """Categorical columns by name, with their levels where these are given."""
+    """Return categorical columns by name, with their levels where given."""
     given: dict[str, Any] = {}
     for part in family.parts:
         if isinstance(part.family, Categorical):
@@ -299,7 +299,7 @@ def _given_levels(family: Product) -> dict[str, Any]:
 
 
 def _knowing_levels(family: Product) -> Product:
-    """The product with the levels of its categorical columns, as the rows are coded."""
+    """Return the product with the levels of its categorical columns from the coding."""
     coding: Coding | None = family.coding
     coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
     parts = []
@@ -317,7 +317,7 @@ def _knowing_levels(family: Product) -> Product:
 
 
 def with_structure(family: Any, covariance: str | None) -> Any:
-    """A family whose Gaussians have this covariance structure; None: as they are."""
+    """Return a family with this covariance structure for its Gaussians; None changes nothing."""
     if covariance is None:
         return family
     if isinstance(family, Gaussian | StudentT):
@@ -329,9 +329,9 @@ def with_structure(family: Any, covariance: str | None) -> Any:
 
 
 def like_given(table: Any, X: Any, names: Any) -> Any:
-    """A table of all columns as a frame of the kind that ``X`` is, as it is where that is none.
+    """Return a table of all columns as the same kind of frame as ``X``, arrays unchanged.
 
-    ``names`` are the columns of the table, None where the fit saw no names.
+    ``names`` are the columns of the table, None if the fit had no names.
     """
     from bayesmix.io.table_columns import is_frame
 
@@ -343,7 +343,7 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
     columns = given if names is None else [str(name) for name in names]
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)
     shared = [name for name in given if name in set(columns)]
-    # Columns without text names were matched by position.
+    # Columns with names that are not strings were matched by position.
     frame = frame[shared] if shared else frame.set_axis(given, axis=1)
     if hasattr(X, "iloc"):
         return frame.set_axis(X.index, axis=0)

@@ -1,4 +1,4 @@
-"""Fitted attributes: those of Gaussians as in scikit-learn, and ``components_`` of products."""
+"""Fitted attributes: scikit-learn's for Gaussians, and ``components_`` for products."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ MOST_SHOWN = 12
 
 @dataclass(frozen=True, repr=False)
 class PartParameters(Mapping[str, Array]):
-    """Parameters of a part by name, each (K, ...): ``means`` and ``covariances``, ``rates``, ...
+    """Parameters of a part by name, each (K, ...), such as ``means`` or ``rates``.
 
-    ``family`` is the part's; ``columns`` and ``levels`` what axes after the first stand for.
+    ``family`` is the family of the part; ``columns`` and ``levels`` label the axes after the first.
     """
 
     family: Family
@@ -61,7 +61,7 @@ class PartParameters(Mapping[str, Array]):
 
 
 class ComponentsByColumn(Mapping[Any, PartParameters]):
-    """The parts of a product by their keys, or by any of their columns."""
+    """The parts of a product, by key or by any of their columns."""
 
     def __init__(self, family: Product, components: Products) -> None:
         names = family.names or tuple(map(str, range(family.layout.n_columns)))
@@ -98,12 +98,12 @@ class ComponentsByColumn(Mapping[Any, PartParameters]):
         return "\n".join(f"{key!r}: {part!r}" for key, part in self._parts.items())
 
 
-# How many arrays of their size forming matrices takes.
+# Memory for forming matrices, in arrays of their size.
 ARRAYS_OF_MATRICES = 2.0
 
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:
-    """means_, covariances_, precisions_, precisions_cholesky_; for q also its parameters."""
+    """Set means_, covariances_, precisions_, precisions_cholesky_, and the parameters of q."""
     if result.family.name == "factor_analytic":
         _describe_factors(estimator, cast("FactorAnalysers", result.unframed))
         return
@@ -127,7 +127,7 @@ def _describe_factors(estimator: Any, components: FactorAnalysers) -> None:
 
 
 class FormedOnRequest:
-    """Matrices (K, D, D) of factor analysers; those of other structures are set by the fit."""
+    """Matrices (K, D, D) of factor analysers, computed when first read."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -156,7 +156,7 @@ def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior)
     K = q.n_components
     freedom = q.precisions.degrees_of_freedom
     estimator.mean_precision_ = q.mean_precision.copy()
-    # With missing values every column of "diag" has its own, as it has rows of its own.
+    # With missing values each column of "diag" has its own value, from its own observations.
     by_column = q.mean_precision.ndim == 2 and not q.structure.blocks.isotropic
     if not by_column:
         freedom = np.broadcast_to(freedom if freedom.ndim == 1 else freedom[:, 0], (K,))
@@ -165,13 +165,13 @@ def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior)
     estimator.mean_prior_ = prior.mean.copy()
     estimator.mean_precision_prior_ = float(q.prior_mean_precision)
     estimator.degrees_of_freedom_prior_ = float(prior.degrees_of_freedom)
-    # E[S] under q where the scale is learned, W0^-1 where it was given.
+    # E[S] under q for a learned scale, otherwise the given W0^-1.
     estimator.covariance_prior_ = q.structure.blocks.one_of(q.scale.mean)
     describe_weights(estimator, result)
 
 
 def describe_weights(estimator: Any, result: FitResult) -> None:
-    """weight_concentration_ and its prior, where the weights have a posterior."""
+    """Set weight_concentration_ and its prior, if the weights have a posterior."""
     from bayesmix.allocation.stick_breaking import StickBreaking
 
     weights: Any = result.mixture.weights

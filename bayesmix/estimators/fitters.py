@@ -1,4 +1,4 @@
-"""What fits candidates: mixtures to one checked source, pipelines to a table."""
+"""Fitters of candidates: mixtures to a checked source, pipelines to a table."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Unfitted:
         return copy
 
     def sparse(self, parameters: Parameters, most: int) -> Any:
-        """Return a variational copy of ``most`` components whose weights prior empties most."""
+        """Return a variational copy of ``most`` components with a sparse prior on the weights."""
         copy = self.candidate(parameters, Effort.WHOLE)
         mixture = last_step(copy)
         weights = mixture._sparse_weights(1.0 / most)
@@ -67,7 +67,7 @@ class Unfitted:
 
 @dataclass(frozen=True)
 class SourceFitter(Unfitted):
-    """Fits a mixture to one source, which was checked once."""
+    """Fits mixtures to one source, checked once."""
 
     estimator: MixtureEstimator
     source: Source
@@ -75,25 +75,25 @@ class SourceFitter(Unfitted):
 
     @property
     def table(self) -> UserRows:
-        """The source itself."""
+        """The source."""
         return self.source
 
     def on(self, rows: Chosen) -> SourceFitter:
-        """Return the fitter of a subset of the rows, by number."""
+        """Return the fitter of a subset of the samples, by index."""
         return replace(self, source=incoming.part_of(self.source, rows))
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit a mixture, whose search starts from the mixtures ``near`` as well."""
+        """Fit a mixture, whose search also starts from the mixtures ``near``."""
         candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
         result: FitResult = candidate.result_
         return result
 
     def source_of(self, candidate: Any) -> Source:
-        """The rows as they are."""
+        """Return the data unchanged."""
         return self.source
 
     def log_density(self, candidate: Any) -> Array:
-        """Log density (n,) of the rows by a fitted mixture."""
+        """Return the log density (n,) under a fitted mixture."""
         source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
         check_values(candidate.result_.family, source, 1)
         density: Array = in_memory(candidate.result_, source, FitResult.log_density)
@@ -111,17 +111,17 @@ class TableFitter(Unfitted):
 
     @property
     def prefix(self) -> str:
-        """The name of the last step of a pipeline."""
+        """Name of the last step of a pipeline."""
         return prefix_of(self.estimator)
 
     def on(self, rows: Chosen) -> TableFitter:
-        """Return the fitter of a subset of the rows, by number."""
+        """Return the fitter of a subset of the samples, by index."""
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
         part = incoming.part_of(self.source, rows)
         return replace(self, table=rows_of(self.table, rows), sample_weight=weight, source=part)
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit all steps; the search of a bayesmix mixture starts from ``near`` as well."""
+        """Fit all steps; the search of a bayesmix mixture also starts from ``near``."""
         inner = last_step(candidate)
         if near and inner is not candidate and inner._reads_sources:
             name = candidate.steps[-1][0]
@@ -136,7 +136,7 @@ class TableFitter(Unfitted):
         return result
 
     def source_of(self, candidate: Any) -> Source:
-        """The rows as the steps before the mixture transform them."""
+        """Return the data as transformed by the steps before the mixture."""
         steps = steps_before(candidate)
         if steps is None:
             return self.source
@@ -144,19 +144,19 @@ class TableFitter(Unfitted):
         return as_source(values, self.source.in_memory().weights, self.source.n_jobs)
 
     def log_density(self, candidate: Any) -> Array:
-        """Log density (n,) of the rows in their units."""
+        """Return the log density (n,) in the units of the transformed data."""
         return log_density(candidate, self.table)
 
 
 class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Stands in the place of a pipeline's mixture while it is fitted: it begins near others."""
+    """Replaces the mixture of a pipeline during a fit that starts from others."""
 
     def __init__(self, mixture: Any, near: tuple[Mixture, ...]) -> None:
         self.mixture = mixture
         self.near = near
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit the mixture itself."""
+        """Fit the mixture."""
         rows = partial(incoming.training_rows, self.mixture, X, sample_weight)
         self.mixture._fit(rows, self.near)
         return self

@@ -1,4 +1,4 @@
-"""``GaussianMixture``: maximum likelihood, or maximum a posteriori where a prior is given."""
+"""``GaussianMixture``: maximum likelihood, or maximum a posteriori with a prior."""
 
 from __future__ import annotations
 
@@ -27,96 +27,92 @@ from bayesmix.search.starts import begun, named_start
 
 
 class GaussianMixture(MixtureEstimator):
-    """Gaussian mixture by EM, with a search for the optimum and without collapse.
+    """Gaussian mixture by EM, with a search for the best optimum and protection against collapse.
 
-    Takes the place of scikit-learn's class of the same name. The parameters below
-    ``verbose_interval`` are additions.
+    A replacement for scikit-learn's class of the same name; the parameters after
+    ``verbose_interval`` are additional.
 
     Parameters
     ----------
     n_components : int, default=1
-        How many components.
+        Number of components.
     covariance_type : {"full", "tied", "diag", "spherical"}, letters or family, default="full"
-        A matrix each, one matrix for all, a variance a column each, one variance each. Letters are
-        mclust's, for volume, shape and axes (E equal, V variable, I as the columns): "EII" (or
-        "tied_spherical") one variance for all, "EEI" ("tied_diag") a variance a column for all,
-        "VEI" such variances in one proportion, "EVI" of one volume; matrices: "VEE" in one
-        proportion, "EVE" and "VVE" with axes in common, of one volume and of any, "EEV" and "VEV"
-        with shapes in common, "EVV" of one volume. "VVV", "EEE", "VVI", "VII" are the first four.
-        ``FactorAnalytic(q)`` is for many columns.
+        A matrix per component, one matrix for all, a variance per feature, or one variance, per
+        component. Or mclust's letters for volume, shape and orientation (E equal, V variable, I
+        along the features), such as "EII" ("tied_spherical": one variance in all), "EEI"
+        ("tied_diag"), "VEE" or "EVE"; see the page on covariance models. ``FactorAnalytic(q)`` is
+        for many features.
     tol : "auto" or float, default="auto"
-        "auto" stops when the estimated remaining gain is under 1e-9 nats a row (1e-6 with
-        ``search="short"``, whose fits are there to be compared); a number is scikit-learn's rule,
-        on the change of the log likelihood per row.
+        "auto" stops when the estimated remaining gain is below 1e-9 nats per observation (1e-6 with
+        ``search="short"``). A number is scikit-learn's rule for the change of the mean log
+        likelihood.
     reg_covar : "auto" or float, default="auto"
-        "auto" adds nothing: collapse is detected and repaired instead. A number is added to every
-        variance, in data units.
+        "auto" adds nothing: collapsed components are detected and repaired. A number is added to
+        every variance, in data units.
     max_iter : int, default=100
-        Iterations of the last run, the one returned; the search before it is limited by
-        ``max_passes``. Under 10 nothing is searched or accelerated; 0 leaves the start as it is.
+        Limit on the iterations of the final run; ``max_passes`` limits the search. Below 10 there
+        is no search or acceleration; 0 returns the start.
     n_init : int, default=1
-        Independent runs, each with its own search; the best is kept. Of small data they go on in
-        worker processes (``n_jobs``) once they take a while.
+        Number of independent runs, each with its own search, of which the best is kept.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, array or callable
         Also responsibilities (n, K), labels (n,), or a function of (X, K, generator) that returns
-        either; the run then goes exactly as given: no search, no sorting. The search makes its own
-        starts, so the names matter with ``search=None``.
+        either; such a start is used without a search, and components are not sorted. The names only
+        matter with ``search=None``, because the search makes its own starts.
     weights_init, means_init, precisions_init : arrays, optional
-        Starting parameters, as in scikit-learn; the run then goes exactly as given.
+        Starting parameters, as in scikit-learn; they are used without a search.
     random_state : None, int, RandomState or Generator
-        A seed gives the same result for any number of threads.
+        A seed gives the same result with any number of threads.
     warm_start : bool, default=False
-        Continue from the last result: from its mixture as it is, or from the responsibilities that
-        it gives where rows, structure or priors have changed. Where the number of components or of
-        columns has, the fit begins afresh.
+        Continue from the last result, or from its responsibilities if data, structure or priors
+        have changed. A different number of components or features starts a new fit.
     verbose, verbose_interval : int
-        Print lines, as scikit-learn.
+        Print progress lines, as scikit-learn does.
     prior : None, "auto" or GaussianPrior, default=None
-        None is maximum likelihood. "auto" is a weak prior scaled to the data, under which nothing
-        is ever singular; the fit is then the joint mode of (weights, means, covariances).
+        None is maximum likelihood. "auto" is a weak prior on the scale of the data, under which
+        covariances cannot be singular; the fit is the joint mode of (weights, means, covariances).
     weight_concentration_prior : float, optional
-        Dirichlet concentration (at least 1; default 1) of a maximum a posteriori fit.
+        Dirichlet concentration (at least 1, default 1) of a maximum a posteriori fit.
     search : "auto", "short" or None, default="auto"
-        Short starts and split-and-merge moves; the starts alone; or one plain start.
+        "auto": several starts and split-and-merge moves; "short": the starts only; None: one start.
     acceleration : "auto" or None, default="auto"
-        Anderson acceleration that never lets the objective fall ("auto": where tol is "auto").
+        Anderson acceleration, which never lowers the objective ("auto": if tol is "auto").
     max_passes, max_seconds : optional
-        Budgets of the whole fit. A limit on seconds gives up reproducibility.
+        Limits for the whole fit. Results with a time limit are not reproducible.
     n_jobs : int, optional
-        Threads; None: all cores this process may use. Changes no bit of the result.
+        Number of threads (results do not depend on it); None: all available cores.
     progress : None or bool, default=None
-        A bar in a terminal or notebook when a fit takes more than a second; True: anywhere.
+        Whether to show a progress bar; None: in a terminal or notebook, after one second.
     noise : None, bool, "uniform" or density, default=None
-        Rows that belong to no component, beside them. "uniform": 1 / V in the smaller of two boxes
-        that hold all rows of the fit, along columns or principal axes (mclust's), and nothing
-        outside. A density: a fitted estimator with ``score_samples``, or a function of rows that
-        returns log densities. The label of noise is -1; ``n_components`` does not count it.
+        Adds a fixed density for outliers. "uniform" is 1 / V, V being the volume of
+        the smaller of two boxes around the data, along the features or the principal axes (as in
+        mclust), and 0 outside. A density is a fitted estimator with ``score_samples`` or a function
+        that returns log densities. Noise has label -1 and is not counted by ``n_components``.
     missing : {"error", "use", "drop"}, default="error"
-        What NaN in X means: an error; a value missing at random, so that a row counts by those that
-        it has (the exact observed-data likelihood); or a row to leave out of the fit.
+        Treatment of NaN: raise an error; use the observed values of each sample by the exact
+        observed-data likelihood (missing at random); or drop incomplete samples.
     checkpoint : path, optional
-        A folder where finished passes over the rows are kept, every few seconds. The same fit,
-        begun again after a kill or a power cut, goes on where it was and ends with the same bits.
-        Passes of some milliseconds are not kept, nor any of more than 100 components.
+        Folder where finished passes over the data are saved every few seconds, so that the same fit
+        resumes after an interruption with identical results. Very short passes, and those with more
+        than 100 components, are not saved.
 
     Attributes
     ----------
     weights_ : array (K,)
     means_ : array (K, D)
     covariances_, precisions_, precisions_cholesky_ : arrays, shaped by ``covariance_type``
-        Of factor analysers (K, D, D), formed when they are asked for.
+        For factor analysers (K, D, D), computed when first read.
     loadings_, noise_variances_ : arrays (K, D, q) and (K, D)
-        Of factor analysers; shared loadings are (D, q), one noise for all columns is (K,).
+        For factor analysers; shared loadings are (D, q), isotropic noise is (K,).
     noise_weight_ : float
-        Share of the noise, where there is one: it and ``weights_`` sum to 1.
+        Weight of the noise, if any: with ``weights_`` it sums to 1.
     n_components_ : int
     converged_, n_iter_ : bool, int
     log_likelihood_ : float
         Total, in nats.
     lower_bound_ : float
-        The objective per row, as in scikit-learn.
+        The objective per observation, as in scikit-learn.
     objective_trace_ : array of length ``n_iter_``
-        The raw objective after every iteration of the returned run, total, in nats.
+        The objective after each iteration of the final run (total, in nats).
     result_ : FitResult
 
     Examples
@@ -199,7 +195,7 @@ class GaussianMixture(MixtureEstimator):
         )
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
-        """Given parameters over those of one M-step from ``init_params``, as in scikit-learn."""
+        """Complete given parameters by an M-step from ``init_params``, as scikit-learn does."""
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)
@@ -230,7 +226,7 @@ class GaussianMixture(MixtureEstimator):
         return into_frame(mixture, problem.frame)
 
     def _given_parameters(self, K: int, n_features: int) -> tuple[Any, Any, Any]:
-        """weights, means and covariance blocks as given, or None, checked."""
+        """Return given weights, means and covariance blocks after a check, or None."""
         weights = means = blocks = None
         if self.weights_init is not None:
             weights = validation.component_weights(self.weights_init, K)
@@ -247,15 +243,15 @@ class GaussianMixture(MixtureEstimator):
 
     @classmethod
     def from_parameters(cls, weights: Any, means: Any, covariances: Any) -> GaussianMixture:
-        """A fitted mixture with given parameters; ``covariance_type`` follows from the shape.
+        """Return a fitted mixture with given parameters; shapes determine ``covariance_type``.
 
         Parameters
         ----------
         weights : array (K,)
         means : array (K, D)
         covariances : array
-            (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical. Where K = D and the shape is
-            (D, D), a symmetric positive definite matrix is taken as tied.
+            (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical. If K = D, a symmetric positive
+            definite matrix (D, D) is taken as tied.
 
         Examples
         --------
@@ -270,7 +266,7 @@ class GaussianMixture(MixtureEstimator):
         return model
 
     def to_sklearn(self) -> Any:
-        """scikit-learn's ``GaussianMixture`` with these parameters, fitted."""
+        """Return scikit-learn's ``GaussianMixture`` with these parameters."""
         from bayesmix.export import to_sklearn
 
         self._fitted()
@@ -278,13 +274,13 @@ class GaussianMixture(MixtureEstimator):
 
 
 def into_frame(mixture: Mixture, frame: Frame) -> Mixture:
-    """A point mixture in data coordinates moved into a frame."""
+    """Return a point mixture moved from data coordinates into a frame."""
     components = cast("Gaussians", mixture.components)
     return replace(mixture, components=components.framed(frame), frame=frame)
 
 
 def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:
-    """Covariance blocks from precisions in scikit-learn's shape, checked."""
+    """Return covariance blocks from precisions in scikit-learn's shape, after a check."""
     structure = NAMED[covariance_type]
     shape = structure.blocks.covariance_shape(K, n_features)
     precisions = validation.finite_array(

@@ -293,7 +293,9 @@ class HiddenMarkovModel(Mixture):
         """Return the probability of each state given the whole sequence (n, K)."""
         return self._chained(X, lengths, groups).smoothed
 
-    responsibilities = predict_proba
+    def responsibilities(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+        """Return ``predict_proba``."""
+        return self.predict_proba(X, lengths, groups)
 
     def filter_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
         """Return the probability of each state given the sequence up to the sample (n, K)."""
@@ -333,7 +335,7 @@ class HiddenMarkovModel(Mixture):
         """Return the log density of each sample given those before it (n,), in nats."""
         return self._chained(X, lengths, groups, smooth=False).log_predictive
 
-    def score(self, X: Any, lengths: Any = None, groups: Any = None) -> float:
+    def score(self, X: Any, lengths: Any = None, groups: Any = None) -> float:  # type: ignore[override]  # sequences have no weights
         """Return the mean log density of the samples, in nats per observation."""
         return float(self.score_samples(X, lengths, groups).mean())
 

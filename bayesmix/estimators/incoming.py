@@ -1,4 +1,4 @@
-"""Rows and weights as they come in, checked once: every refusal says what came and what to do."""
+"""Checks of incoming data and weights; each error says what was given and what to do."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.devices import on_device
 from bayesmix.sources.memory import ArraySource
 
-# What scikit-learn says, and what it leaves to the reader to find out.
+# scikit-learn's messages, and remedies that they leave out.
 REMEDIES = {
     "minimum of 2": "a mixture needs two rows or more to see any spread",
     "while a minimum of 1": "give at least one row and one column",
@@ -53,15 +53,15 @@ REMEDIES = {
     "Found array with dim": "X must have two dimensions: rows and columns",
 }
 MISSING = ("error", "use", "drop")
-# Weights count rows: sums out of this range are no number of rows, and leave doubles when squared.
+# Weights count samples: sums outside this range are implausible and overflow when squared.
 SUM_OF_WEIGHTS = (1e-12, 1e18)
-# A row with less than this share of all weight changes no digit: it is left out as if it had none.
+# Samples with less than this share of all weight change no digit and are left out.
 LEAST_WEIGHT = 1e-18
 
 
 @contextmanager
 def unchanged_on_error(estimator: Any) -> Iterator[None]:
-    """Restore all attributes of an estimator when an error or Ctrl-C ends its fit."""
+    """Restore all attributes of an estimator if its fit raises an error or is interrupted."""
     before = dict(vars(estimator))
     try:
         yield
@@ -72,10 +72,9 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
 
 
 def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None) -> Source:
-    """The rows to fit, whatever they came as; what is fitted to them knows no more of that.
+    """Return the data to fit as a source, whatever their type.
 
-    Rows of weight zero are left out: they are no rows. Those that stay have the numbers that they
-    had among all.
+    Samples of weight zero are left out; the others keep their numbers.
     """
     mixed, coding = reads_levels(estimator), None
     missing = missing_of(estimator)
@@ -109,7 +108,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
 
 
 def _dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
-    """Return a Dask collection or an array on a device as a source with its weights."""
+    """Return a Dask collection, or an array on a device, as a source with its weights."""
     if is_collection(X):
         return collected(X, sample_weight, n_jobs), None
     if not is_elsewhere(X):
@@ -119,7 +118,7 @@ def _dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any
 
 
 def missing_of(estimator: Any) -> str:
-    """What an estimator, of a search its own, does with missing values."""
+    """Return how an estimator, or the estimator of a search, treats missing values."""
     inner = last_step(getattr(estimator, "estimator", estimator))
     missing: str = validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
     return missing
@@ -131,7 +130,7 @@ def takes_empty(estimator: Any) -> bool:
 
 
 def _complete(source: Source) -> Source:
-    """Return the rows without missing values."""
+    """Return the samples without missing values."""
     rest = complete(source)
     if rest.shape[0] < 2:
         raise InvalidInputError(
@@ -142,13 +141,13 @@ def _complete(source: Source) -> Source:
 
 
 def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
-    """Rows to fit that were checked before, for another estimator as well."""
+    """Return data that were checked before, for another estimator."""
     adopt_columns(estimator, source)
     return source.with_jobs(n_jobs)
 
 
 def part_of(source: Source, rows: Any) -> Source:
-    """Return a subset of the rows to fit, by number."""
+    """Return a subset of the data to fit, by index."""
     part: Source = rows_of(source, rows)
     if isinstance(part, ArraySource) and part.weights is not None:
         return replace(part, weights=_unless_equal(part.weights))
@@ -156,11 +155,11 @@ def part_of(source: Source, rows: Any) -> Source:
 
 
 def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = False) -> Source:
-    """Rows at predict time: as many columns, in the same order, of values as at fit.
+    """Return data at predict time, with the number and order of columns of the fit.
 
-    ``gaps``: they may have some.
+    ``gaps``: whether values may be missing.
     """
-    X = _in_order_of_fit(estimator, X)
+    X = in_order_of_fit(estimator, X)
     used = missing_of(estimator) == "use"
     source = _new_rows(estimator, X, sample_weight, gaps or used)
     if used and not gaps and source.faults.not_finite:
@@ -174,7 +173,7 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
 
 
 def next_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
-    """Rows that a stream goes on with: of the same columns, and of values as at fit."""
+    """Return the next batch of a stream, checked against the columns of the fit."""
     source = new_rows(estimator, X, sample_weight)
     refuse(source, large=True)
     return source.present()
@@ -192,7 +191,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         values = validated(estimator, X, gaps, reset=False)
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, weights, n_jobs)
-        if gaps:  # without them scikit-learn has refused what is not finite
+        if gaps:  # scikit-learn refused non-finite values already
             refuse(source, gaps=True, empty=takes_empty(estimator))
         return source
     _refuse_weights(sample_weight)
@@ -202,8 +201,8 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     return source
 
 
-def _in_order_of_fit(estimator: Any, X: Any) -> Any:
-    """A frame with the columns that were fitted has them in that order."""
+def in_order_of_fit(estimator: Any, X: Any) -> Any:
+    """Return a frame with its columns in the order of the fit."""
     X = eager(X)
     arrow = getattr(X, "column_names", None)
     columns = getattr(X, "columns", None) if arrow is None else arrow
@@ -217,9 +216,9 @@ def _in_order_of_fit(estimator: Any, X: Any) -> Any:
 
 
 def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Source:
-    """A source as it came; weights of an array are checked as those beside an array are.
+    """Return a source as given; weights of an array are checked as usual.
 
-    ``everything_once``: weights that are all 1 are none.
+    ``everything_once``: whether weights that are all 1 are dropped.
     """
     if not isinstance(X, ArraySource):
         return X.with_jobs(n_jobs)
@@ -234,7 +233,7 @@ def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Sour
 
 
 def _refuse_levels(source: Source) -> None:
-    """Codes of levels are no numbers to a family that knows none."""
+    """Raise an error for codes of levels under a family without levels."""
     coding = coding_of(source)
     if coding is not None and coding.has_levels:
         pairs = zip(coding.names, coding.levels, strict=True)
@@ -246,15 +245,15 @@ def _refuse_levels(source: Source) -> None:
 
 
 def _unless_equal(weights: Array | None) -> Array | None:
-    """Weights, or None where every row counts once."""
+    """Return the weights, or None if all are equal to 1."""
     return None if weights is None or np.all(weights == 1.0) else weights
 
 
 def refuse(source: Source, large: bool = False, gaps: bool = False, empty: bool = False) -> None:
-    """Refuse rows that cannot be used, naming the first; values that are too ``large`` at fit.
+    """Raise an error that names the first unusable value; ``large`` values only matter in a fit.
 
-    ``gaps``: values may be missing, but for whole rows, unless ``empty``, and, at fit, whole
-    columns.
+    ``gaps``: values may be missing, but not a whole sample, unless ``empty``, nor, in a fit, a
+    whole column.
     """
     faults = source.faults
     unusable = faults.infinite if gaps else faults.not_finite
@@ -300,17 +299,17 @@ def _refuse_weights(sample_weight: Any) -> None:
 
 
 def row_weights(value: Any, n_rows: int) -> Array:
-    """``sample_weight`` as n finite numbers, none negative, not all zero; one number is for all."""
+    """Return ``sample_weight`` as n finite, nonnegative numbers; a scalar is repeated."""
     expected = f"sample_weight must be one number for each of the {n_rows} rows"
     value = host(value)
     unmasked("sample_weight", value)
-    if hasattr(value, "to_numpy") and hasattr(value, "iloc"):  # pandas, perhaps with gaps
+    if hasattr(value, "to_numpy") and hasattr(value, "iloc"):  # pandas, perhaps with missing values
         value = value.to_numpy(na_value=np.nan)
     try:
         given = np.full(n_rows, float(value)) if isinstance(value, Real) else np.asarray(value)
         there = given.shape == (n_rows,)
         weights = given.astype(np.float64) if there and given.dtype.kind in "fiubO" else None
-    except (TypeError, ValueError):  # ragged, or objects that are no numbers
+    except (TypeError, ValueError):  # ragged, or non-numeric objects
         there, weights = True, None
     if not there and given.ndim:
         one = ": give one column, as weights[:, 0]" if given.ndim == 2 else ""
@@ -338,7 +337,7 @@ def row_weights(value: Any, n_rows: int) -> Array:
 
 
 def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any:
-    """X by scikit-learn, float32 or float64; ``gaps``: whatever stands in their place."""
+    """Return X validated by scikit-learn as float32 or float64; ``gaps`` allows missing values."""
     if gaps:
         X, options = _nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     unmasked("X", X)
@@ -360,7 +359,7 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
 
 
 def _nan_for_gaps(X: Any) -> Any:
-    """X with NaN for what is masked, and in columns of objects for None and pandas' NA."""
+    """Return X with NaN for masked values, None and pandas' NA."""
     if np.ma.isMaskedArray(X):
         return np.ma.filled(X.astype(np.float64), np.nan)
     if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas
@@ -373,7 +372,7 @@ def _nan_for_gaps(X: Any) -> Any:
 
 
 def explained(X: Any, problem: Exception) -> str:
-    """scikit-learn's message, with the rows that are to blame or with the remedy."""
+    """Return scikit-learn's message with the row in question or the remedy added."""
     text = str(problem)
     if "contains NaN" in text or "contains infinity" in text:
         if hasattr(X, "iloc"):  # pandas, perhaps with its own missing values
@@ -412,5 +411,5 @@ def _others(fault: Fault) -> str:
 
 
 def _column(fault: Fault, columns: Any) -> str:
-    """The column of a fault, by name where it has one."""
+    """Return the column of a fault, by name if it has one."""
     return str(fault.column) if columns is None else repr(columns[fault.column])

@@ -1,4 +1,4 @@
-"""Methods of fitted estimators: intervals, marginals, imputation, criteria, ``partial_fit``."""
+"""Methods of fitted estimators: intervals, marginals, imputation, criteria."""
 
 from __future__ import annotations
 
@@ -32,24 +32,23 @@ if TYPE_CHECKING:
 
 
 class PosteriorMethods:
-    """Methods of every estimator that speak of doubt, of parts of the density and of its regions.
+    """Methods that all estimators share: uncertainty, marginal densities, regions, imputation.
 
-    Bands and intervals are from draws of whole mixtures, and take the same three parameters:
+    Bands and intervals are computed from draws of whole mixtures, with these parameters:
 
     n_draws : int, default=1000
-        How many. Of draws that are given, at most so many, evenly spaced.
+        Number of draws; of given draws, at most this many, evenly spaced.
     method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
-        Where they are from. "variational": q of a variational fit; quick, and overconfident where
-        components overlap. "gibbs": the posterior itself, by ``bayesmix.gibbs``. "bootstrap":
-        refits to reweighted rows, by ``bayesmix.weighted_bootstrap``; for maximum likelihood fits
-        as well. The last two need ``data``. Or what one of these two functions returned for this
-        fit: then nothing is drawn again; with ``gibbs(..., n_components=None)`` bands are over all
-        numbers of components.
+        "variational": draws from q of a variational fit; fast, but too narrow for overlapping
+        components. "gibbs": posterior draws by ``bayesmix.gibbs``. "bootstrap": refits to
+        reweighted data by ``bayesmix.weighted_bootstrap``, also for maximum likelihood. The last
+        two need ``data``. A result of these two functions is used as it is; with ``gibbs(...,
+        n_components=None)`` bands average over the number of components.
     data : array, frame or source (n, D), optional
-        The rows of the fit, which an estimator does not keep. Where they have weights, a source
-        that has them, or draws of your own.
+        The data of the fit, which an estimator does not keep. For weighted data, pass a source with
+        weights, or draws.
 
-    ``random_state`` None uses the estimator's own.
+    ``random_state=None`` uses the estimator's own.
     """
 
     _fitted: Callable[[], FitResult]
@@ -65,10 +64,10 @@ class PosteriorMethods:
         method: Any = "variational",
         data: Any = None,
     ) -> Array:
-        """Credible band (n, 2) of the density at rows: densities in data units, not logarithms.
+        """Return a credible band (n, 2) of the density (not its logarithm), in data units.
 
-        Pointwise the quantiles over draws; ``simultaneous``: ``level`` of the drawn densities lie
-        inside at all of the rows at once. Labels of components do not matter.
+        Bands are pointwise quantiles over draws; with ``simultaneous`` a fraction ``level`` of the
+        drawn densities lie inside at all points together. Labels of components do not matter.
 
         Examples
         --------
@@ -96,7 +95,7 @@ class PosteriorMethods:
         method: Any = "variational",
         data: Any = None,
     ) -> Array:
-        """Credible band (n, rest, 2) of the conditional mean, row by row."""
+        """Return a credible band (n, rest, 2) of the conditional mean of each sample."""
         from bayesmix.posterior.bands import checked_level, conditional_band, drawn_mixtures
 
         number = checked_level(level)
@@ -113,11 +112,11 @@ class PosteriorMethods:
         method: Any = "variational",
         data: Any = None,
     ) -> Array:
-        """Credible interval (n, K, 2) of the probability of every component, row by row.
+        """Return credible intervals (n, K, 2) of the component probabilities of each sample.
 
-        ``predict_proba`` is an average over parameters; this says how far it depends on them.
-        Components are those of the fit: Gibbs draws, whose labels change, are relabelled to it
-        (Stephens 2000), and what a pruned fit dropped is left out.
+        ``predict_proba`` averages over parameters; these intervals show how much it depends on
+        them. Components are those of the fit: Gibbs draws are relabelled (Stephens 2000), and
+        pruned components are left out.
         """
         from bayesmix.posterior.bands import checked_level, drawn_mixtures
         from bayesmix.posterior.labels import assignment_band
@@ -128,12 +127,12 @@ class PosteriorMethods:
             rows = few_enough(incoming.new_rows(self, X), 2 * self._fitted().n_components)
             return assignment_band(drawn, rows, number)
 
-    def assignment_entropy(self, X: Any) -> Array:
-        """-Σ p log p (n,) of ``predict_proba``, in nats: 0 where one component is certain.
+    def assignment_entropy(self, X: Any, covariates: Any = None) -> Array:
+        """Return the entropy -Σ p log p (n,) of ``predict_proba``, in nats.
 
-        At most log K, where all are equally probable.
+        From 0 (one component is certain) to log K (all are equally probable).
         """
-        entropy: Array = self._map(X, entropies)
+        entropy: Array = self._map(X, entropies, covariates=covariates)
         return entropy
 
     def density_region(
@@ -144,9 +143,9 @@ class PosteriorMethods:
         n_draws: int = DRAWS,
         random_state: Any = None,
     ) -> DensityRegion:
-        """Where the density is highest; see ``MixtureDensity.density_region``.
+        """Return the region of highest density; see ``MixtureDensity.density_region``.
 
-        ``conformal_region`` fits and calibrates in one call, on different rows.
+        ``conformal_region`` fits and calibrates in one call, on separate parts of the data.
         """
         seed = seed_of(self, random_state)
         return density(self).density_region(level, calibration, sample_weight, n_draws, seed)
@@ -159,28 +158,32 @@ class PosteriorMethods:
         n_draws: int = DRAWS,
         random_state: Any = None,
     ) -> Array:
-        """How probable (n,) a row is that is no denser: small for anomalies.
+        """Return the probability (n,) of a density at most as high as the sample's.
 
-        See ``MixtureDensity.tail_probability``.
+        Small values mark anomalies; see ``MixtureDensity.tail_probability``.
         """
         seed = seed_of(self, random_state)
         return density(self).tail_probability(X, calibration, sample_weight, n_draws, seed)
 
     def sample_posterior(self, n_draws: int = 1000, random_state: Any = None) -> PosteriorSample:
-        """Independent draws of weights and parameters from the variational posterior."""
+        """Draw weights and parameters from the variational posterior."""
         from bayesmix.posterior.posterior_draws import posterior_sample
 
         draws = validation.integer("n_draws", n_draws, 1)
         return posterior_sample(self._fitted(), draws, seed_of(self, random_state))
 
     def credible_interval(
-        self, level: float = 0.9, n_draws: int = 4000, random_state: Any = None
+        self,
+        level: float = 0.9,
+        n_draws: int = 4000,
+        random_state: Any = None,
+        method: Any = "variational",
+        data: Any = None,
     ) -> Any:
-        """Credible intervals of the weights and parameters of a variational fit.
+        """Return credible intervals of the weights and parameters.
 
-        Posterior means and equal-tailed intervals over draws from q, in data units, with the
-        components numbered as in the fit. The intervals are too narrow where components overlap;
-        ``bayesmix.linear_response`` and ``bayesmix.gibbs`` correct for that.
+        Means and equal-tailed intervals over draws, in data units, for the components of the fit;
+        Gibbs draws are relabelled to it (Stephens 2000).
 
         Returns
         -------
@@ -199,16 +202,17 @@ class PosteriorMethods:
         1          weights[1]  0.36   0.31   0.40
         2  means[0, eruptions]  4.29   4.24   4.34
         """
-        from bayesmix.posterior.bands import checked_level, credible_intervals
+        from bayesmix.posterior.bands import checked_level, drawn_mixtures
+        from bayesmix.posterior.labels import credible_intervals
 
-        number, draws = checked_level(level), validation.integer("n_draws", n_draws, 1)
-        return credible_intervals(self._fitted(), number, draws, seed_of(self, random_state))
+        share, seed = checked_level(level), seed_of(self, random_state)
+        return credible_intervals(drawn_mixtures(self, method, data, n_draws, seed), share)
 
     def to_arviz(self, X: Any = None, n_draws: int = 1000, random_state: Any = None) -> Any:
-        """Posterior draws, trace and prior for ArviZ; of rows also their log likelihood.
+        """Return posterior draws, trace and prior for ArviZ; with data also log likelihoods.
 
-        Draws are independent and in one chain, marked ``inference="variational"``: R-hat says
-        nothing of them.
+        Draws are independent, in one chain, and marked ``inference="variational"``: R-hat is not
+        informative for them.
         """
         from bayesmix.posterior.arviz_groups import variational_tree
 
@@ -218,41 +222,71 @@ class PosteriorMethods:
         seed = seed_of(self, random_state)
         return variational_tree(result, source, draws, seed)
 
+    def gate_coefficients(self, X: Any, level: float = 0.95, sample_weight: Any = None) -> Any:
+        """Coefficients of the weights' covariates, with standard errors and Wald intervals.
+
+        They are log odds of each component against component 0, per unit of the covariate.
+        Standard errors come from the observed information of all parameters (Louis 1982), which
+        takes a few hundred passes over ``X``, the data of the fit.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``estimate``, ``standard_error``, ``lower`` and ``upper``; a row for every
+            component but the first and every term. NaN where the information is singular.
+
+        Examples
+        --------
+        >>> import numpy as np, pandas as pd, bayesmix as bm
+        >>> rng = np.random.default_rng(0)
+        >>> age = rng.uniform(20, 80, 500)
+        >>> second = rng.random(500) < 1 / (1 + np.exp(5 - 0.1 * age))
+        >>> X = rng.normal(size=(500, 2)) + 3.0 * second[:, None]
+        >>> gm = bm.GaussianMixture(2, random_state=0).fit(X, covariates=pd.DataFrame({"age": age}))
+        >>> table = gm.gate_coefficients(X)
+        >>> table.columns.tolist()
+        ['estimate', 'standard_error', 'lower', 'upper']
+        >>> bool(table.loc[(1, "age"), "lower"] < 0.1 < table.loc[(1, "age"), "upper"])
+        True
+        """
+        from bayesmix.posterior.gate_errors import gate_coefficients
+
+        return gate_coefficients(self, X, level, sample_weight)
+
     def marginal(self, columns: Any) -> MixtureDensity:
-        """The density of some columns, by name or number: the others integrated out."""
+        """Return the marginal density of some columns, by name or index."""
         return density(self).marginal(columns)
 
     def conditional(self, given: Any) -> MixtureDensity:
-        """The density of the other columns where some have known values, ``{column: value}``."""
+        """Return the conditional density of the other columns given ``{column: value}``."""
         return density(self).conditional(given)
 
     def conditional_mean(self, X_given: Any, columns: Any) -> Array:
-        """E[other columns | those given] (n, rest), in the order of the fit: mixture regression.
+        """Return E[other columns | given columns] (n, rest), in the order of the fit.
 
-        ``columns`` says, by name or number, which ones X_given (n, g) holds.
+        ``columns`` names the columns of X_given (n, g).
         """
         return density(self).conditional_mean(X_given, columns)
 
     def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Any:
-        """Rows with their missing values (NaN) filled in.
+        """Fill in missing values (NaN).
 
         Parameters
         ----------
         X : array, frame or source (n, D)
-            Every row needs one value at least. What is there stays as it is.
+            Every sample needs at least one observed value; observed values do not change.
         n_draws : int, optional
-            None: what is expected given the values that a row has, of categories and of columns
-            of 0 and 1 the most probable level; one table. Else so many tables drawn: with the
-            spread of the values, and of a variational fit with that of the posterior, as multiple
-            imputation needs it.
+            None returns one table of conditional means, and most probable levels for categories. A
+            number returns as many tables of draws, which include the posterior uncertainty of a
+            variational fit, as multiple imputation requires.
         random_state : optional
             None uses the estimator's own.
 
         Returns
         -------
         array (n, D) or (n_draws, n, D)
-            Of a frame (pandas, polars) a frame with its columns, categories as levels, or a list of
-            n_draws frames.
+            For a frame (pandas, polars): a frame with its columns and levels, or a list of n_draws
+            frames.
 
         Examples
         --------
@@ -270,6 +304,7 @@ class PosteriorMethods:
         np.float64(5.3)
         """
         result = self._fitted()
+        result.refuse_covariates("impute")
         refuse_gaps(Model(result.n_components, result.family, result.inference))
         X = eager(X)
         names = getattr(self, "feature_names_in_", None)
@@ -286,7 +321,7 @@ class PosteriorMethods:
 
 
 def density(estimator: Any) -> MixtureDensity:
-    """The fitted density over all columns, for parts of it."""
+    """Return the fitted density over all columns, from which marginals are taken."""
     from bayesmix.posterior.density import density_of
 
     return density_of(estimator._fitted(), _names(estimator))
@@ -298,12 +333,12 @@ def _names(estimator: Any) -> tuple[str, ...] | None:
 
 
 def seed_of(estimator: Any, random_state: Any) -> int:
-    """Return the seed of a method; None is the estimator's ``random_state``."""
+    """Return the seed of a method; None uses the estimator's ``random_state``."""
     return root_seed(estimator.random_state if random_state is None else random_state)
 
 
 def refuse_gaps(model: Model) -> None:
-    """Refuse models that cannot say what a row with gaps does."""
+    """Raise an error for models that do not support missing values."""
     family = model.family
     if model.noise is not None:
         raise UnsupportedError(
@@ -317,7 +352,7 @@ def refuse_gaps(model: Model) -> None:
 
 
 def expected(result: FitResult, values: Array) -> Array:
-    """E[gaps | what the row has] in their places, under the predictive density.
+    """Fill missing values with their predictive mean, or most probable level.
 
     Of columns that have levels the most probable of them.
     """
@@ -329,7 +364,7 @@ def expected(result: FitResult, values: Array) -> Array:
         if len(hidden):
             known = values[np.ix_(rows, columns)]
             means = conditional_means(result.density, hidden, columns, known)
-            if not np.isfinite(means).all():  # of tails so heavy that a density has no mean
+            if not np.isfinite(means).all():  # of tails so heavy that the mean does not exist
                 means = conditional_means(result.plug_in, hidden, columns, known)
             out[np.ix_(rows, hidden)] = means
     shares = result.probabilities(values)
@@ -342,7 +377,7 @@ def expected(result: FitResult, values: Array) -> Array:
 def imputations(
     result: FitResult, values: Array, n_draws: int, generator: np.random.Generator
 ) -> list[Array]:
-    """Tables with gaps drawn, each under other parameters where the fit has a posterior."""
+    """Draw tables with missing values filled in, each under different posterior parameters."""
     if not result.variational:
         return [drawn(result.plug_in, values, generator) for _ in range(n_draws)]
     from bayesmix.posterior.posterior_draws import Draws, mixtures_of
@@ -353,13 +388,13 @@ def imputations(
 
 
 def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> float:
-    """-2 times a criterion in nats: scikit-learn's sign. None for X: of the fit itself."""
+    """Return -2 times a criterion, by default for the training data."""
     result = estimator._fitted()
     if X is None:
         if result.n_rows == 0:
-            raise InvalidInputError("this mixture was not fitted to rows: give X")
+            raise InvalidInputError("this mixture was not fitted to data: pass X")
         if sample_weight is not None:
-            raise InvalidInputError("sample_weight belongs to rows: give X as well")
+            raise InvalidInputError("sample_weight needs data: pass X as well")
         if result.stream is not None:
             name = criterion.__name__
             raise UnsupportedError(
@@ -370,6 +405,7 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
             )
         sums = result.plug_in_sums
     else:
+        result.refuse_covariates(f"{criterion.__name__}(X)")
         source = estimator._seen(X, sample_weight)
         with single_threaded_blas():
             point = replace(result.plug_in, weights=result.mixture.weights.averaged())
@@ -379,12 +415,12 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
 
 
 class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped
-    """``transform`` with names of what comes out, and ``set_output`` for frames."""
+    """``transform`` with names of its columns, and ``set_output`` for frames."""
 
     _fitted: Callable[[], FitResult]
 
     def transform(self, X: Any) -> Array:
-        """The same as ``predict_proba``, for pipelines; a frame after ``set_output``."""
+        """Return ``predict_proba``, for pipelines; a frame after ``set_output``."""
         probabilities: Array = self.predict_proba(X)
         return probabilities
 

@@ -1,4 +1,4 @@
-"""``Mixture``: any family, any inference."""
+"""``Mixture``: any family with any inference."""
 
 from __future__ import annotations
 
@@ -26,47 +26,47 @@ from bayesmix.families.product.components import Products
 from bayesmix.families.product.family import Product
 from bayesmix.families.registry import AUTO, family_named
 
-# What fits of one family have.
+# Attributes that only some families have.
 OF_ONE_FAMILY = ("means_", "covariances_", "precisions_", "precisions_cholesky_")
 
 
 class Mixture(MixtureEstimator):
-    """A mixture of any family, by any inference.
+    """Mixture of any family, with any inference.
 
     Parameters
     ----------
     n_components : int, default=1
     family : Family, "auto", optional
-        ``Gaussian(covariance)``, ``Bernoulli()``, ``Poisson()``, ``Product({column: family})``;
-        None is a full Gaussian. "auto" reads the types of a frame: numbers are one Gaussian block,
-        counts Poisson columns, categories, text and truth values levels; dates and keys are left
-        out, with a warning.
+        A family, such as ``Bernoulli()``, ``Poisson()`` or ``Product({column: family})``, or its
+        name; None: ``Gaussian("full")``. "auto" uses the column types of a frame: one Gaussian
+        block for numbers, Poisson for counts, levels for categories, text and booleans; dates and
+        identifiers are left out, with a warning.
     inference : optional
-        ``MaximumLikelihood()``, ``MaximumAPosteriori()`` or ``VariationalBayes()``, with priors if
-        you want other than the default ones; None is maximum likelihood.
+        ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` or ``VariationalBayes()``,
+        optionally with priors.
     covariance_type : str, optional
-        The structure of Gaussians in the family; None: as the family says.
+        Covariance structure of Gaussians; None: that of the family.
     prune : bool, default=True
-        Variational fits: drop components that hold less than a row, while the bound does not fall.
+        Variational fits: drop components with less than one observation if the bound does not fall.
     tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
         As in ``GaussianMixture``.
     search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
         As in ``GaussianMixture``.
     noise : None, bool, "uniform" or density, default=None
-        As in ``GaussianMixture``; for Gaussian families only.
+        As in ``GaussianMixture``; only for Gaussian families.
 
     Attributes
     ----------
     weights_ : array (K,)
     means_ : array (K, D)
-        Mean of every component; further attributes for Gaussians as in the Gaussian estimators.
+        Mean of every component; Gaussian families have all attributes of ``GaussianMixture``.
     components_ : mapping, products
-        A part's parameters by its columns: ``components_["eggs"]["rates"]``. Products have no
-        ``means_``.
+        Parameters of a part by its columns, such as ``components_["eggs"]["rates"]``. Products have
+        no ``means_``.
     log_likelihood_, elbo_ : float
-        Total, in nats; the bound for variational fits.
+        Total in nats; ``elbo_`` for variational fits.
     result_ : FitResult
-        ``result_.unframed`` holds the components with their family's own parameters.
+        ``result_.unframed`` has the components with the parameters of their family.
 
     Examples
     --------
@@ -113,7 +113,7 @@ class Mixture(MixtureEstimator):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _sparse_weights(self, concentration: float) -> dict[str, Any]:
-        """Parameters under which components that rows do not call for stay empty."""
+        """Return parameters under which superfluous components empty."""
         return {"inference": replace(self.inference, weights=DirichletPrior(concentration))}
 
     def _model(self) -> Model:
@@ -121,7 +121,7 @@ class Mixture(MixtureEstimator):
         family = Gaussian() if self.family in (None, AUTO) else family_named(self.family)
         if isinstance(family, type) or not hasattr(family, "maximum_likelihood"):
             raise InvalidInputError(
-                "family must be one such as Gaussian(), Categorical() or Poisson(), got "
+                "family must be a family such as Gaussian(), Categorical() or Poisson(), got "
                 f"{self.family!r}"
             )
         inference = MaximumLikelihood() if self.inference is None else self.inference
@@ -133,8 +133,8 @@ class Mixture(MixtureEstimator):
         prune, noise = validation.flag("prune", self.prune), noise_density(self.noise)
         if noise is not None and (is_mixed(self.family) or not isinstance(family, Gaussian)):
             raise UnsupportedError(
-                f"noise is beside Gaussians, got family={self.family!r}: leave it out "
-                "(noise=None), or use Gaussian()"
+                f"noise needs a Gaussian family, got family={self.family!r}: use noise=None or "
+                "Gaussian()"
             )
         return Model(n_components, family, inference, prune=prune, noise=noise)
 

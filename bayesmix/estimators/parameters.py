@@ -17,12 +17,12 @@ from bayesmix.families.gaussian.family import Gaussian
 
 
 def store_parameters(estimator: Any, given: Mapping[str, Any]) -> None:
-    """Set the arguments of ``__init__``, its ``locals()``, as attributes, unchanged."""
+    """Store the arguments of ``__init__``, its ``locals()``, unchanged as attributes."""
     vars(estimator).update((name, value) for name, value in given.items() if name != "self")
 
 
 def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None) -> Family:
-    """The family, with ``reg_covar`` checked, and what only some structures take refused."""
+    """Return the family, after a check of ``reg_covar`` and options of certain structures."""
     ridge = validation.auto_or_number("reg_covar", reg_covar, 0.0)
     if not isinstance(covariance_type, FactorAnalytic):
         names = tuple(NAMED)
@@ -42,7 +42,7 @@ def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None)
 
 
 def noise_density(value: Any) -> NoiseDensity | str | None:
-    """The density of rows that belong to no component; "uniform" is made of the rows of the fit."""
+    """Return the noise density; "uniform" is determined from the data of the fit."""
     if isinstance(value, bool):
         return "uniform" if value else None
     if value is None or (isinstance(value, str) and value == "uniform"):
@@ -58,7 +58,7 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
 
 
 class _Draws:
-    """Rows of an estimator, as scikit-learn's mixtures draw them."""
+    """Draws of an estimator, in the order of scikit-learn's mixtures."""
 
     def __init__(self, estimator: Any) -> None:
         self.estimator = estimator
@@ -68,7 +68,7 @@ class _Draws:
         return drawn[0] if isinstance(drawn, tuple) else drawn
 
 
-# With others of these it is the same fit: it goes on further, or shows more.
+# Parameters that do not change the model, only how long it runs or what it prints.
 CHANGE_NO_PASS = {
     "checkpoint", "max_iter", "max_passes", "max_seconds", "n_init", "n_jobs", "progress",
     "random_state", "verbose", "verbose_interval", "warm_start",
@@ -76,7 +76,7 @@ CHANGE_NO_PASS = {
 
 
 def passes_kept(estimator: Any, source: Source, seed: int) -> tuple[int, PassesKept | None]:
-    """The seed to go on with, and the passes of an earlier attempt at the same fit."""
+    """Return the seed to continue with, and the passes of an earlier attempt at the same fit."""
     if estimator.checkpoint is None:
         return seed, None
     from bayesmix.io.checkpoints import Passes, open_checkpoint, search_identity

@@ -1,4 +1,4 @@
-"""Predictions of a fitted estimator, chunk by chunk: in memory, on a device, as a Dask graph."""
+"""Predictions of a fitted estimator, by chunk: in memory, on a device, as a Dask graph."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import entr
 
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.device import device_shares
 from bayesmix.em.model import check_values
@@ -26,7 +26,7 @@ from bayesmix.sources.partitions_of_rows import PartitionedSource
 PerRow = TypeVar("PerRow", bound="Array | Integers")
 
 
-# Predictions that a device computes itself.
+# Predictions that can be computed on a device.
 ON_DEVICE = (
     FitResult.log_density,
     FitResult.probabilities,
@@ -37,16 +37,17 @@ ON_DEVICE = (
 
 @dataclass(frozen=True)
 class Prediction(Generic[PerRow]):
-    """A method of ``FitResult`` for the rows of a chunk, in memory or on a device."""
+    """A method of ``FitResult`` applied to a chunk, in memory or on a device."""
 
     result: FitResult
-    method: Callable[[FitResult, Array], PerRow]
+    method: Callable[..., PerRow]
 
     def __call__(self, rows: Rows) -> PerRow:
-        return self.method(self.result, rows.values)
+        side = rows.side.of_weights
+        return self.method(self.result, rows.values, *([side] if side else []))
 
     def on_device(self, values: Any, weights: Array | None) -> Any | None:
-        """The prediction by the device; None where only the processor can compute it."""
+        """Return the prediction computed on the device; None if only NumPy can."""
         result = self.result
         mixture = result.mixture if self.method is FitResult.responsibilities else result.density
         if self.method not in ON_DEVICE or mixture.frame.flat is not None:
@@ -62,32 +63,33 @@ class Prediction(Generic[PerRow]):
         return xp.argmax(shares, axis=1) if self.method is FitResult.labels else shares
 
 
-def in_memory(
-    result: FitResult, source: Source, method: Callable[[FitResult, Array], PerRow]
-) -> PerRow:
-    """Predictions for the rows of a source."""
+def in_memory(result: FitResult, source: Source, method: Callable[..., PerRow]) -> PerRow:
+    """Return predictions for a source."""
     with single_threaded_blas():
         computed: PerRow = source.map(Prediction(result, method), result.n_components)
     return computed
 
 
 def on_device(result: FitResult, source: Source, method: Any, X: Any) -> Any:
-    """Predictions for rows of another array library, as an array of that library beside X."""
+    """Return predictions for an array of another library, in that library."""
     parts = cast("PartitionedSource", source).said(Prediction(result, method), result.n_components)
     return together([beside(part, X) if isinstance(part, np.ndarray) else part for part in parts])
 
 
 def total_log_density(result: FitResult, rows: Rows) -> Array:
-    """Return Σ w log density, over rows of positive weight, and Σ w."""
+    """Return Σ w log density over samples of positive weight, and Σ w."""
     weights = rows.weights_or_ones
     counted = weights > 0
-    total = (result.log_density(rows.values)[counted] * weights[counted]).sum()
+    log_density = result.log_density(rows.values, rows.side.of_weights)
+    total = (log_density[counted] * weights[counted]).sum()
     return np.array([total, weights.sum()])
 
 
-def entropies(result: FitResult, values: Array) -> Array:
-    """Entropy (n,) of the probabilities of the components, in nats."""
-    entropy: Array = entr(result.probabilities(values)).sum(axis=1)
+def entropies(
+    result: FitResult, values: Array, side: SideInformation = NO_SIDE_INFORMATION
+) -> Array:
+    """Return entropies (n,) of the component probabilities, in nats."""
+    entropy: Array = entr(result.probabilities(values, side)).sum(axis=1)
     return entropy
 
 
@@ -113,11 +115,11 @@ class BlockPrediction:
 
     @property
     def example(self) -> Array | Integers:
-        """The prediction for one row of zeros, which shows type and shape."""
+        """Return the prediction for a row of zeros, which has the right type and shape."""
         return self.method(self.result, np.zeros((1, self.result.n_features)))
 
     def of_frame(self, block: Any) -> Any:
-        """Predictions with the index of a block of a frame."""
+        """Return predictions with the index of a block of a frame."""
         import pandas as pd
 
         values = self(block)
@@ -126,7 +128,7 @@ class BlockPrediction:
 
 
 def lazily(estimator: Any, X: Any, method: Callable[[FitResult, Array], Any]) -> Any:
-    """Predictions for a Dask collection: an array, or a series or frame where X is a frame."""
+    """Return predictions for a Dask collection: an array, or a series or frame if X is a frame."""
     X = whole_rows(X)
     columns = check_blocks(estimator, X)
     predict = BlockPrediction(method, estimator._fitted(), columns)

@@ -1,22 +1,22 @@
-"""Data of a mixture of regressions: standardised designs, starts, predictions, standard errors."""
+"""Data of a mixture of regressions: starts, predictions, standard errors."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import numpy as np
 
-from bayesmix.allocation.gate import FreeGate, Gate
+from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights
+from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
 from bayesmix.em.expectation import CENTRED
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.run import Aitken, Problem, State
-from bayesmix.errors import InvalidInputError
-from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.starts import one_hot
@@ -24,61 +24,6 @@ from bayesmix.sources.memory import ArraySource
 
 # Step of the central differences that give the observed information.
 DIFFERENCE = 1e-5
-
-
-@dataclass(frozen=True)
-class Standardised:
-    """A design with an intercept and columns of mean 0 and standard deviation 1."""
-
-    names: tuple[str, ...]
-    centre: Array
-    scale: Array
-    intercept: bool = True
-
-    @classmethod
-    def of(cls, argument: str, values: Array, names: tuple[str, ...], intercept: bool) -> Self:
-        """Return the standardisation of columns, which must not follow from one another."""
-        centre = values.mean(axis=0) if intercept else np.zeros(values.shape[1])
-        scale = np.sqrt(((values - centre) ** 2).mean(axis=0))
-        for name, size, about in zip(names, scale, np.abs(centre), strict=True):
-            if not size > 1e-12 * about:
-                raise InvalidInputError(
-                    f"{argument}: column {name!r} is constant"
-                    + (": leave it out, as there is an intercept" if intercept else " and zero")
-                )
-        design = cls(names, centre, scale, intercept)
-        matrix = design.apply(values)
-        for place in range(1, matrix.shape[1]):
-            before = matrix[:, :place]
-            rest = matrix[:, place] - before @ np.linalg.lstsq(before, matrix[:, place])[0]
-            if np.sqrt((rest**2).mean()) < 1e-9:
-                name = names[place - intercept]
-                raise InvalidInputError(
-                    f"{argument}: column {name!r} is a linear combination of the columns before "
-                    "it: leave it out"
-                )
-        return design
-
-    def apply(self, values: Array) -> Array:
-        """Return the design matrix (n, P)."""
-        columns = (values - self.centre) / self.scale
-        return np.column_stack([np.ones(len(values)), columns]) if self.intercept else columns
-
-    @property
-    def back(self) -> Array:
-        """Matrix (P, P) from coefficients of the design to those of the columns as given."""
-        plain = np.diag(1.0 / self.scale)
-        if not self.intercept:
-            return plain
-        size = len(self.scale) + 1
-        matrix = np.zeros((size, size))
-        matrix[0, 0], matrix[0, 1:], matrix[1:, 1:] = 1.0, -self.centre / self.scale, plain
-        return matrix
-
-    @property
-    def terms(self) -> list[str]:
-        """Names of the coefficients."""
-        return [*(["intercept"] if self.intercept else []), *self.names]
 
 
 def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
@@ -191,7 +136,7 @@ class Data:
     def problem(self) -> Problem:
         """Return the problem of EM."""
         source = ArraySource(self.values, self.weights, side=self.rows.side)
-        prior: Any = None if self.covariates is None else FreeGate(self.covariates.shape[1])
+        prior: Any = None if self.covariates is None else GatePrior(self.covariates.shape[1])
         family: Any = self.family
         objective = MaximumLikelihood(family=family)
         objective = replace(objective, weights=prior or FreeWeights())

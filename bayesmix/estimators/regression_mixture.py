@@ -14,13 +14,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix.allocation.gate import Gate, GateSums
 from bayesmix.core import validation
+from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import store_parameters
-from bayesmix.estimators.regression_data import Data, Predicted, Standardised, Starts, beside
+from bayesmix.estimators.regression_data import Data, Predicted, Starts, beside
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.regressions import (
     RESPONSES,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 N_STARTS, SHORT, FINALISTS = 30, 6, 5
 # Smallest standard deviation of a residual, in that of the response.
 RELATIVE_FLOOR = 1e-4
-# Smallest eigenvalue of a gate's information per sample below which covariates separate components.
-SEPARATED = 1e-7
 
 
 class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
@@ -213,7 +212,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         units = None if groups is None else _units(groups, n)
         covariates, gate_design = None, None
         if gate is not None:
-            table, gate_names = _columns("gate", gate, n)
+            table, gate_names = columns_of("gate", gate, n)
             gate_design = Standardised.of("gate", table, gate_names, True)
             covariates = gate_design.apply(table)
             if units is not None and (varying := _varies(covariates, units)).any():
@@ -276,11 +275,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._held = state.holds
         self._separated = False
         if data.gate is not None and len(raw) > 1:
-            sums = cast("GateSums", state.expectation.allocation)
-            size = sums.gradient[1:].size
-            information = sums.information[1:, :, 1:].reshape(size, size)
-            least = float(np.linalg.eigvalsh(information)[0])
-            self._separated = least < SEPARATED * data.n_samples
+            self._separated = cast("GateSums", state.expectation.allocation).separated
 
     def _warn(self, data: Data) -> None:
         if not self.converged_:
@@ -461,7 +456,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if gate is not None:
             if data.gate is None:
                 raise InvalidInputError("gate: the regressions were fitted without a gate")
-            table, _ = _columns("gate", gate, n)
+            table, _ = columns_of("gate", gate, n)
             if table.shape[1] != len(data.gate.names):
                 raise InvalidInputError(
                     f"gate must have the {len(data.gate.names)} columns of the fit, got "
@@ -532,19 +527,6 @@ def _varies(values: Array, units: Integers) -> Any:
     """Return where values (n, P) differ from the first of their unit."""
     firsts = np.unique(units, return_index=True)[1]
     return (values != values[firsts][units]).any(axis=1)
-
-
-def _columns(argument: str, values: Any, n: int) -> tuple[Array, tuple[str, ...]]:
-    """Return a table (n, P) and the names of its columns."""
-    names = getattr(values, "columns", None)
-    table = np.asarray(values, dtype=np.float64)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or len(table) != n or not np.isfinite(table).all():
-        raise InvalidInputError(
-            f"{argument} must be finite numbers of shape ({n}, P), got shape {table.shape}"
-        )
-    default = [f"{argument}{p}" for p in range(table.shape[1])]
-    return table, tuple(map(str, default if names is None else names))
 
 
 def _places(fixed: Any, design: Standardised, names: tuple[str, ...]) -> Integers:

@@ -1,4 +1,4 @@
-"""What a fitted estimator shows of itself: its answer, above scikit-learn's diagram."""
+"""``repr`` and notebook view of a fitted estimator: its answer, above scikit-learn's diagram."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from sklearn.utils._pprint import _EstimatorPrettyPrinter
 
 from bayesmix.errors import UnsupportedError
 
-# Inches of the figure in a notebook, and its dots an inch.
+# Size in inches and resolution of the figure in a notebook.
 FIGURE = (4.4, 3.0)
 DOTS_PER_INCH = 110
 
 
 class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """``repr`` and the HTML of a notebook hold the answer once there is one."""
+    """Shows the answer in ``repr`` and notebooks once the estimator is fitted."""
 
-    # The attribute that a fit sets.
+    # Attribute that a fit sets.
     _answer = "result_"
 
     @abstractmethod
     def summary(self) -> str:
-        """The answer in words."""
+        """Return the answer in words."""
 
     @abstractmethod
     def _answer_html(self) -> str:
-        """The answer as a notebook shows it."""
+        """Return the answer for a notebook."""
 
     @abstractmethod
     def plot(self, *arguments: Any, **options: Any) -> Any:
-        """The answer as a figure."""
+        """Plot the answer."""
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         plain: str = super().__repr__(N_CHAR_MAX)
@@ -56,12 +56,12 @@ class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         return f"<div>{self._answer_html()}{_small(self)}</div>"
 
 
-# Estimators within estimators are broken into lines by their ``__repr__``.
+# Nested estimators call this through their ``__repr__``.
 _EstimatorPrettyPrinter._dispatch[Showing.__repr__] = _EstimatorPrettyPrinter._pprint_estimator
 
 
 def _small(estimator: Showing) -> str:
-    """The figure of a fit; nothing where it has none, or where nothing is there to draw it."""
+    """Return a figure of the fit; empty if there is none, or Matplotlib is missing."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

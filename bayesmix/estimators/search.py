@@ -1,4 +1,4 @@
-"""``MixtureSearch``: how many components, and of what kind."""
+"""``MixtureSearch``: selection of the number of components and the covariance structure."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators import incoming
 from bayesmix.estimators import search_parts as search_parameters
+from bayesmix.estimators.feature_selection import one_component
 from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
@@ -44,81 +45,80 @@ from bayesmix.selection.tasks import Task
 from bayesmix.sources.border import is_collection, processes
 from bayesmix.sources.dask_workers import collected
 
-# Candidates in the table of a notebook.
+# Number of candidates in the table of a notebook.
 MOST_SHOWN = 6
 
 
 class MixtureSearch(SearchResults, Showing):
-    """Fit every candidate, compare them on one scale (nats, greater is better), keep the best.
+    """Fit all candidates, compare them by one criterion, and keep the best.
 
     Parameters
     ----------
     estimator : estimator, optional
-        A bayesmix estimator, or a pipeline that ends in one; None: ``GaussianMixture()``.
+        A bayesmix estimator, or a pipeline that ends in one; default ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
-        None: K grows until more components are far behind (at most 30; by folds, 10).
+        None: K grows until more components are clearly worse (at most 30; with folds, 10).
     covariance_type : str or sequence of str, optional
-        Structures to compare, each model once; None leaves the estimator's own. "all": mclust's
-        fourteen, of variational estimators the six with a posterior.
+        Structures to compare, equal models once; None: that of the estimator. "all": mclust's
+        fourteen; for variational estimators the six with a conjugate prior.
     param_grid : dict or list of dict, optional
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
-        What chooses. "bic", "sabic", "aic", "aicc", "icl", "icl_soft"; of variational estimators
-        also "elbo", "elbo_log_k", "evidence" (by draws), "loo" (leave-one-out; folds where it is
-        not to be trusted) and "evidence_folds", which "auto" stands for (the evidence, among the
-        structures that predict held-out rows no worse than the best by one standard error); "cv"
-        (held-out density over folds) and "cv_1se" (the fewest parameters within one standard error
-        of the best by "cv"); or a function (FitResult, Source) -> float or ``bayesmix.Score``.
+        "bic", "sabic", "aic", "aicc", "icl", "icl_soft"; "cv" (cross-validated log density) and
+        "cv_1se" (fewest parameters within one standard error of the best by "cv"); or a function
+        (FitResult, Source) -> float or ``bayesmix.Score``. Variational estimators also have "elbo",
+        "elbo_log_k", "evidence" (importance sampling), "loo" (leave-one-out; cross-validated if
+        unreliable) and "evidence_folds" ("auto": the evidence, among structures within one standard
+        error of the best by cross-validation). Greater is better, in nats.
     cv : int or splitter, default=5
-        Folds for "cv"; the same rows for every candidate. Splitters of scikit-learn are used as
-        they are: ``RepeatedKFold``, ``GroupKFold``, ``TimeSeriesSplit``, ...
+        Folds, the same for all candidates. scikit-learn's splitters can be used: ``RepeatedKFold``,
+        ``GroupKFold``, ``TimeSeriesSplit``, ...
     refit : bool, default=True
-        Keep the best candidate's fit as ``best_estimator_``, and the others for averages.
+        Keep the fits of all candidates, the best as ``best_estimator_``.
     n_jobs : int, optional
-        Worker processes once a search has taken two seconds, for candidates whose predecessors
-        (fewer components, simpler structures) are fitted; threads where all differ in K alone.
-        None: all cores. Changes no number.
+        Number of parallel workers (results do not depend on it); None: all available cores.
     random_state : None, int, RandomState or Generator
-        Given to every candidate whose estimator has none of its own; also shuffles the folds.
+        Seed of the folds, and of candidates whose estimator has none.
     progress : None or bool, default=None
         As in the estimators.
     checkpoint : path, optional
-        A folder where finished fits are kept. The same search on the same rows goes on from there
-        after an interrupt or a kill, and its table is that of an uninterrupted run. Its files hold
-        no code. A fit that cannot be kept, as on a full disk, is a warning.
+        Folder where finished fits are saved, so that the same search resumes after an interruption
+        with identical results. Its files contain no code.
     also : sequence of str, default=()
-        Further criteria to compute beside the one that chooses, from the same fits: "cv",
-        "evidence", "loo". The others are always there.
+        Further criteria to compute for the same fits: "cv", "evidence", "loo".
     prior_over_k : None, dict or callable
-        The prior over K of ``k_probabilities_``: K -> weight. None falls with K, as
-        beta-negative-binomial, by "evidence_folds" or where K grows by itself; else it is uniform.
+        Prior over K for ``k_probabilities_``: K -> weight. By default it decreases with K
+        (beta-negative-binomial) for "evidence_folds" or if K grows, and is uniform otherwise.
     patience : int, optional
-        Leave out larger K once so many in a row were worse than the best before. It ends on a
-        plateau: None fits all that is asked for; so does a search with folds.
+        Stop increasing K once this many in a row were worse than the best so far; None fits all,
+        and so does a search with folds.
     polish : float, optional
-        Of an estimator with ``search="short"``: candidates within so many nats of the best are
-        fitted again with all of the search. None: none are; with "cv" the winner always is.
+        With ``search="short"``: candidates within this many nats of the best are fitted again with
+        the full search. None: none are, except the winner by "cv".
+    variable_selection : bool, default=False
+        Whether to choose the features that distinguish the clusters first. Candidates are then
+        fitted to these features, and the other features are independent with one distribution
+        each. See ``get_support`` and ``feature_evidence_``.
 
     Attributes
     ----------
     results_ : DataFrame
-        A row per candidate, ranked: the chosen one first, those without a value last. What it is,
-        the criterion that chose and how many nats it is "behind"; then all criteria (with standard
-        errors where they have one), seconds, warnings, and a note where there is no value.
+        One row per candidate, best first: its parameters, the criterion, nats "behind" the best,
+        all criteria with standard errors, seconds, warnings, and a note if it has no value.
     folds_, restarts_ : DataFrame
-        A row per candidate and fold; a row for everything that the searches of the fits tried.
-        Their column "candidate" is the row of ``results_``.
+        One row per candidate and fold; one row per start or move of a fit. "candidate" is the row
+        of ``results_``.
     best_index_, best_params_, best_score_, best_estimator_
     estimators_ : list
-        The fit of every candidate; None where it failed.
+        The fit of each candidate; None if it failed.
     k_probabilities_ : Series
-        P(K | rows), over the structures that were not dropped; ``attrs`` holds the prior over K.
+        P(K | data), over structures that were not ruled out; ``attrs`` has the prior over K.
     averaged_ : AveragedDensity
-        The density averaged over candidates: by their probabilities, or by stacking with "cv".
+        Model-averaged density: weights are probabilities, or stacking weights with "cv".
     cautions_ : list of str
-        What to know of the answer: an edge of the range, small components, rounded columns.
+        Warnings about the answer: K at the edge of the range, small components, rounded columns.
     interrupted_ : bool
-        Whether Ctrl-C came: then only the first candidates were compared.
+        Whether Ctrl-C stopped the search, so that only the first candidates were compared.
 
     Examples
     --------
@@ -146,6 +146,7 @@ class MixtureSearch(SearchResults, Showing):
         prior_over_k: Any = None,
         patience: int | None = None,
         polish: float | None = None,
+        variable_selection: bool = False,
     ) -> None:
         store_parameters(self, locals())
 
@@ -165,7 +166,7 @@ class MixtureSearch(SearchResults, Showing):
         X : array, frame or source (n, D)
         y : ignored
         sample_weight : array (n,), optional
-            How often each row counts, in every criterion and in held-out density.
+            Sample weights, used in all criteria and in held-out log densities.
         groups : array (n,), optional
             Groups that a splitter such as ``GroupKFold`` keeps together.
         labels : array (n,) or (n, K), optional
@@ -174,7 +175,7 @@ class MixtureSearch(SearchResults, Showing):
         Raises
         ------
         ValueError
-            For bad rows or parameters, and where no candidate has a value.
+            For invalid data or parameters, and if no candidate has a value.
         """
         refuse_no_table(X)
         X = table_of(X)
@@ -188,18 +189,26 @@ class MixtureSearch(SearchResults, Showing):
         folded = any(record(name).folds for name in wanted)
         prefix = prefix_of(estimator)
         variational = search_parameters.is_variational(estimator, wanted)
+        source = incoming.training_rows(self, X, sample_weight, 1)
+        falls = criterion == RULE or self.n_components is None
+        self._forget_features()
+        if validation.flag("variable_selection", self.variable_selection):
+            _, _, groups = search_parameters.of_training(source, X, sample_weight, groups)
+            estimator, source = self._select_features(estimator, source, falls, seed)
+            X, sample_weight = source, None
         chains, left_out = search_parameters.chains_of(
             self, X, estimator, folded, prefix, variational
         )
-        source = incoming.training_rows(self, X, sample_weight, 1)
+        grows = self.n_components is None
+        if self._selected is not None and not self._selected.relevant.any():
+            chains, grows = [[one_component(estimator)]], False
         if labels is not None:
             source = search_parameters.labelled(self, source, labels, wanted)
             chains = search_parameters.with_room(chains, side_of(source).largest_label + 1)
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
-        # What a pipeline makes of the columns is not known here.
+        # The columns that a pipeline makes are unknown here.
         plain = None if prefix else source
-        grows = self.n_components is None
         checks = DataChecks(
             numbers,
             grows,
@@ -225,14 +234,13 @@ class MixtureSearch(SearchResults, Showing):
         task = Task(fitter, splits, functions, kept_fits, patience, watched, ended)
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
-        further = grows and variational and not self.interrupted_
+        further = grows and variational and self._selected is None and not self.interrupted_
         if further and not growth.finished(sweep, max(numbers), self._run):
             self.interrupted_ = True
         weights = weights_of(X, sample_weight)
         rows = sweep.candidates(weights)
         polish = 0.0 if task.by_folds else self.polish
         polish = polish if self.refit and not self.interrupted_ else None
-        falls = criterion == RULE or self.n_components is None
         self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
         if criterion == RULE:
             rule = Rule(task, weights, self._prior_over_k, polish, workers)
@@ -248,15 +256,15 @@ class MixtureSearch(SearchResults, Showing):
 
     interrupted_: bool
     _answer = "results_"
-    # Whether of candidates that folds compare the winner alone is wanted.
+    # Whether only the winner of a cross-validated comparison is fitted to all data.
     _alone = False
 
     def _winner_alone(self) -> None:
-        """Let the next fit be for the winner: by folds, nothing else is fitted to all rows."""
+        """Let the next fit keep the winner only; with folds no other is fitted to all data."""
         self._alone = True
 
     def _run(self, sweep: Sweep) -> None:
-        """Fit everything; workers join in once it takes a while, and Ctrl-C keeps what is there."""
+        """Fit all candidates, in workers if it takes long; Ctrl-C keeps those that are finished."""
         with FitProgress(sweep.total, self.progress) as bar:
             try:
                 for row in sweep.every(processes(sweep.task.fitter.table, self.n_jobs)):
@@ -280,13 +288,13 @@ class MixtureSearch(SearchResults, Showing):
         checks: DataChecks,
         folds: list[tuple[int, int, Candidate]],
     ) -> None:
-        """Keep what was found, the candidates from the best on; without a value they come last."""
+        """Rank the candidates, those without a value last."""
         rows = judgement.candidates
         criterion = answerable(rows, wanted)
         if criterion != wanted:
             warn(
-                f"candidates that matter have no trustworthy value of {wanted} (see the column "
-                f"note of results_): {criterion} chose instead",
+                f"some of the best candidates have no reliable {wanted} (see the column note of "
+                f"results_), so {criterion} was used",
                 BayesmixWarning,
             )
         order = chosen(rows, criterion)
@@ -316,11 +324,12 @@ class MixtureSearch(SearchResults, Showing):
             self.cautions_,
             int(self._clusters.max()) + 1,
             len(words.suspected_outliers(result, self._clusters, checks.rounded)),
+            self._features_found(result.n_components),
         )
         self._summary, self._details = answer.summary(), answer.verbose()
 
     def _show(self, rows: list[Candidate], criterion: str) -> None:
-        """The tables and the best of ranked candidates."""
+        """Set tables and the best estimator from ranked candidates."""
         scored = record(criterion).column
         self.criterion_ = criterion
         self.results_ = tables.results(rows, scored)
@@ -332,16 +341,16 @@ class MixtureSearch(SearchResults, Showing):
         self._averaged = None
 
     def _restore(self, rows: list[Candidate], kept: dict[str, Any], folds: list[Any]) -> None:
-        """Be the search that was saved."""
+        """Restore a saved search."""
         for name, value in kept.items():
             setattr(self, name, value)
         self.folds_ = tables.of_folds(folds)
         self._show(rows, self.criterion_)
 
     def summary(self, verbose: bool = False) -> str:
-        """The best model, how sure it is, what other criteria would choose, and notes.
+        """Return the best model, its uncertainty, other criteria and warnings in at most six lines.
 
-        At most six lines; ``verbose=True`` has all notes, the next candidates and the prior over K.
+        ``verbose=True`` adds all notes, the next candidates and the prior over K.
         """
         check_is_fitted(self, "results_")
         return self._details if verbose else self._summary
@@ -351,7 +360,7 @@ class MixtureSearch(SearchResults, Showing):
         return summary_html(self._summary, *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
-        """A criterion as a table, K by structure; its ``attrs["best"]`` are the best three cells.
+        """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
 
         Examples
         --------
@@ -364,7 +373,7 @@ class MixtureSearch(SearchResults, Showing):
         return tables.over_structures(self.results_, record(criterion or self.criterion_).column)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
-        """The criterion over K for every structure; see ``plot_selection``."""
+        """Plot the criterion over K for each structure; see ``plot_selection``."""
         from bayesmix.plots import plot_selection
 
         return plot_selection(self, ax=ax, **options)
@@ -372,7 +381,7 @@ class MixtureSearch(SearchResults, Showing):
     def report(
         self, path: Any, X: Any = None, title: str | None = None, interactive: bool = True
     ) -> Any:
-        """Write all of it as one HTML page, and return its path; see ``write_report``."""
+        """Write the search as one HTML page, and return its path; see ``write_report``."""
         from bayesmix.report import write_report
 
         return write_report(self, path, X, title, interactive=interactive)

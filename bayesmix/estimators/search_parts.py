@@ -1,4 +1,4 @@
-"""The parts of ``MixtureSearch``: its results, and its parameters checked and filled in."""
+"""Results of a ``MixtureSearch``, and checks of its parameters."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.constraints import constrained
+from bayesmix.estimators.feature_selection import (
+    picked,
+    refuse_unsupported,
+    rejoined,
+    restricted,
+    selected,
+)
+from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.fitters import TableFitter
 from bayesmix.estimators.methods import Transforming
 from bayesmix.numerics.arrays import Integers
@@ -30,32 +38,43 @@ from bayesmix.selection.candidates import (
 )
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.selection.criteria import NAMES, POSTERIOR
-from bayesmix.selection.probability import Probabilities, by_bic, over_k, probabilities, temperature
+from bayesmix.selection.data_checks import column_names
+from bayesmix.selection.probability import (
+    Probabilities,
+    by_bic,
+    over_k,
+    prior_asked,
+    probabilities,
+    temperature,
+)
 from bayesmix.selection.ranking import averaged_over
+from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.scores import HeldOut, rows_of
 from bayesmix.selection.tasks import Fitter, KeptFits
 
 
 class SearchResults(Transforming):
-    """Candidates, their average, and predictions, densities and draws of ``best_estimator_``."""
+    """Results of a search, and predictions of ``best_estimator_``."""
 
     criterion_: str
     best_index_: int
     _rows: list[Candidate]
     _prior_over_k: dict[int, float]
     _averaged: AveragedDensity | None
+    _selected: FeatureSelection | None = None
+    _others: Any = None  # one component of the features that were not selected
     _clusters: Integers
 
     def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
-        """Return the posterior of the candidates, where they have an evidence."""
+        """Return the posterior over candidates, if they have an evidence."""
         try:
             return probabilities(rows, self._prior_over_k)
         except UndefinedError:
             return None
 
     def _probabilities(self, rows: list[Candidate]) -> Probabilities:
-        """Return the probabilities of the candidates, calibrated where ``select`` chose itself."""
+        """Return candidate probabilities, calibrated if ``select`` chose the criterion."""
         divided_by = temperature(rows) if self.criterion_ == RULE else 1.0
         if self.criterion_ == "bic" and (approximate := by_bic(rows, self._prior_over_k)):
             return approximate
@@ -63,24 +82,24 @@ class SearchResults(Transforming):
 
     @property
     def k_probabilities_(self) -> Any:
-        """P(K | data) as a Series; its ``attrs`` hold the prior over K and the kind of evidence.
+        """P(K | data) as a Series; ``attrs`` has the prior over K and the kind of evidence.
 
-        By "evidence_folds", the default of ``select``, the evidence is divided by √n / 4: the
-        posterior itself is too sure of K where components are not quite normal. By "evidence" and
-        "elbo_log_k" it is the posterior. Where a structure without a posterior wins by BIC the
-        probabilities are approximations by it.
+        "evidence_folds", the default of ``select``, divides the log evidence by √n / 4, because the
+        posterior is overconfident about K when components are not quite normal. "evidence" and
+        "elbo_log_k" give the posterior. If a structure without a conjugate prior is best by BIC,
+        probabilities are approximated by BIC.
 
         Raises
         ------
         UndefinedError
-            Where candidates have no evidence, with what to do.
+            If candidates have no evidence; the message says what to do.
         """
         self._check_kept()
         return over_k(self._rows, self._probabilities(self._rows))
 
     @property
     def averaged_(self) -> AveragedDensity:
-        """The density averaged over candidates: score_samples, sample, co_clustering, plot."""
+        """Model-averaged density: score_samples, sample, co_clustering, plot."""
         self._check_kept()
         if self._averaged is None:
             self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
@@ -94,21 +113,106 @@ class SearchResults(Transforming):
 
     @property
     def estimators_(self) -> list[Any]:
-        """The fit of every candidate, as in ``results_``; None where it failed."""
+        """The fits of all candidates, as in ``results_``; None if one failed."""
         self._check_kept()
         return [row.estimator for row in self._rows]
 
     @property
     def candidates_(self) -> list[Candidate]:
-        """What came of every candidate, as in ``results_``: scores, fit, why it was left out."""
+        """Scores, fit and note of each candidate, as in ``results_``."""
         self._check_kept()
         return self._rows
 
     @property
     def held_out_(self) -> list[HeldOut | None]:
-        """Held-out log density by row of every candidate; None where there are no folds."""
+        """Held-out log densities of the samples for each candidate; None without folds."""
         self._check_kept()
         return [row.held for row in self._rows]
+
+    def _forget_features(self) -> None:
+        self._selected, self._others = None, None
+
+    def _select_features(
+        self, estimator: Any, source: Source, falls: bool, seed: int
+    ) -> tuple[Any, Source]:
+        """Choose features, fit the other ones, and return estimator and data of those chosen."""
+        refuse_unsupported(estimator, self.param_grid)
+        estimator = knowing_levels(estimator, source)
+        numbers = component_numbers(self.n_components, growth.LARGEST)
+        prior = prior_asked(numbers, self.prior_over_k, falls)
+        found = selected(estimator, source, prior, self.n_components is None, seed)
+        self._selected = FeatureSelection(found.relevant, found.evidence, found.relevance)
+        if len(self._selected.rest):
+            self._others, rest = restricted(estimator, source, self._selected.rest)
+            self._others.set_params(n_components=1, covariance_type="diag")
+            self._others._fitter(None, None, rest).fit(self._others)
+        return restricted(estimator, source, self._selected.read)
+
+    def _restore_features(
+        self, selection: FeatureSelection, others: Any, names: tuple[str, ...] | None
+    ) -> None:
+        """Be the search that was saved."""
+        self._selected, self._others = selection, others
+        self.n_features_in_ = len(selection.relevant)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+    def _features_found(self, n_components: int) -> str:
+        """Return which features were selected, in words; empty if none were to be."""
+        if self._selected is None:
+            return ""
+        return self._selected.sentence(self._feature_names(), n_components)
+
+    def _feature_names_given(self) -> tuple[str, ...] | None:
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else tuple(map(str, names))
+
+    def _feature_names(self) -> list[str]:
+        return column_names(self._feature_names_given(), len(self._selection().relevant))
+
+    def _read(self, X: Any) -> Any:
+        """The features that the mixtures read."""
+        self._check_kept()
+        return X if self._selected is None else picked(self, X, self._selected.read)
+
+    def _selection(self) -> FeatureSelection:
+        check_is_fitted(self, "results_")
+        if self._selected is None:
+            raise UndefinedError(
+                "no features were selected: set variable_selection=True and fit again"
+            )
+        return self._selected
+
+    def get_support(self, indices: bool = False) -> Any:
+        """Whether each feature (D,) distinguishes the clusters, or the numbers of those that do."""
+        relevant = self._selection().relevant
+        return np.flatnonzero(relevant) if indices else relevant.copy()
+
+    @property
+    def feature_evidence_(self) -> Any:
+        """Evidence in nats and P(relevant | data) of each feature, a frame.
+
+        The evidence is that of a distribution in each component over one for all components. Both
+        columns are averaged over K.
+        """
+        import pandas as pd
+
+        selection = self._selection()
+        columns = {"evidence": selection.evidence, "probability": selection.probability}
+        return pd.DataFrame(columns, index=pd.Index(self._feature_names(), name="feature"))
+
+    def transform(self, X: Any) -> Any:
+        """The selected features, or ``predict_proba`` without variable selection."""
+        check_is_fitted(self, "results_")
+        if self._selected is None:
+            return super().transform(X)
+        return picked(self, X, np.flatnonzero(self._selected.relevant))
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Names of the columns that ``transform`` returns."""
+        if getattr(self, "_selected", None) is None:
+            return super().get_feature_names_out(input_features)
+        return np.array(self._feature_names(), dtype=object)[self.get_support()]
 
     def _fitted(self) -> FitResult:
         result: FitResult = last_step(self.best_estimator_).result_
@@ -120,56 +224,65 @@ class SearchResults(Transforming):
             raise UndefinedError("refit=False kept no fitted model: set refit=True")
 
     def predict(self, X: Any) -> Any:
-        """The most probable component of every row, under the best candidate."""
-        return self.best_estimator_.predict(X)
+        """Return the most probable component of each sample under the best candidate."""
+        return self.best_estimator_.predict(self._read(X))
 
     @property
     def n_components_(self) -> int:
-        """The number of components of the best candidate."""
+        """Number of components of the best candidate."""
         return self._fitted().n_components
 
     @property
     def n_clusters_(self) -> int:
-        """The number of clusters that these components form; outlying components do not count."""
+        """Number of clusters that these components form, without outlying components."""
         return int(self.clusters_.max()) + 1
 
     @property
     def clusters_(self) -> Integers:
-        """The cluster of every component (K,), the heaviest is 0; -1 for outlying components."""
+        """Cluster of each component (K,), 0 being the heaviest; -1 for outlying components."""
         self._check_kept()
         return self._clusters
 
     def predict_clusters(self, X: Any) -> Integers:
-        """The most probable cluster of every observation; -1 for outlying ones and noise."""
+        """Return the most probable cluster of each sample; -1 for outlying components and noise."""
         return most_probable_clusters(self.predict_proba(X), self.clusters_)
 
     def predict_proba(self, X: Any) -> Any:
-        """Probabilities of the components, under the best candidate."""
-        return self.best_estimator_.predict_proba(X)
+        """Return the component probabilities of each sample under the best candidate."""
+        return self.best_estimator_.predict_proba(self._read(X))
 
     def score_samples(self, X: Any) -> Any:
-        """Log density of every row in nats, under the best candidate."""
-        return self.best_estimator_.score_samples(X)
+        """Return the log density of each sample in nats under the best candidate."""
+        density = self.best_estimator_.score_samples(self._read(X))
+        if self._others is None or self._selected is None:
+            return density
+        return density + self._others.score_samples(picked(self, X, self._selected.rest))
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean log density in nats, under the best candidate."""
-        return float(self.best_estimator_.score(X))
+        """Return the mean log density in nats under the best candidate."""
+        if self._others is None:
+            return float(self.best_estimator_.score(self._read(X)))
+        return float(np.mean(self.score_samples(X)))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
-        """Rows and components drawn from the best candidate."""
-        return last_step(self.best_estimator_).sample(n_samples, random_state)
+        """Draw samples and their components from the best candidate."""
+        rows, components = last_step(self.best_estimator_).sample(n_samples, random_state)
+        if self._others is None or self._selected is None:
+            return rows, components
+        others, _ = self._others.sample(n_samples, random_state)
+        return rejoined(rows, others, self._selected), components
 
     def save(self, path: Any) -> None:
-        """Write the search with all its candidates to one file; ``bayesmix.load`` reads it."""
+        """Save the search with all candidates to one file; ``bayesmix.load`` reads it."""
         from bayesmix.io import save
 
         save(self, path)
 
     def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
-        """Band (n, 2) of the density that knows that K and structure were chosen.
+        """Return a band (n, 2) of the density that includes the uncertainty of K and structure.
 
-        As ``averaged_.density_interval``: those of all candidates that the rows do not speak
-        against. With ``data``, the rows of the fit, by Gibbs sampling.
+        The same as ``averaged_.density_interval``: a mixture over all candidates that were not
+        ruled out. With ``data``, the data of the fit, draws come from Gibbs sampling.
 
         Examples
         --------
@@ -179,18 +292,18 @@ class SearchResults(Transforming):
         >>> search.density_interval(X[:1], level=0.9).shape
         (1, 2)
         """
-        return self.averaged_.density_interval(X, level, **options)
+        return self.averaged_.density_interval(self._read(X), level, **options)
 
 
 STRUCTURE = "covariance_type"
-# With folds every candidate is fitted to each: a range that takes care of itself ends here.
+# With folds every candidate is fitted to each fold, so an open range ends here.
 MOST_BY_FOLDS = 10
 KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
 CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
 
 
 def criterion_of(criterion: Any) -> tuple[str, dict[str, Any]]:
-    """The name of a criterion, and the function where it is one's own."""
+    """Return the name of a criterion, and the function if it is user-defined."""
     if callable(criterion):
         name = getattr(criterion, "__name__", "criterion")
         return name, {name: criterion}
@@ -199,7 +312,7 @@ def criterion_of(criterion: Any) -> tuple[str, dict[str, Any]]:
 
 
 def names_of(also: Any) -> list[str]:
-    """Further criteria, by name."""
+    """Return further criteria by name."""
     named = [also] if isinstance(also, str) else list(also)
     for name in named:
         validation.one_of("also", name, NAMES)
@@ -207,7 +320,7 @@ def names_of(also: Any) -> list[str]:
 
 
 def estimator_of(estimator: Any, seed: int) -> Any:
-    """The estimator of all candidates: its seed, and no bar of its own."""
+    """Return the estimator of all candidates: with the seed, without a progress bar."""
     if estimator is None:
         from bayesmix.estimators.gaussian import GaussianMixture
 
@@ -235,7 +348,7 @@ def estimator_of(estimator: Any, seed: int) -> Any:
 def kept_in(
     search: Any, X: Any, sample_weight: Any, groups: Any, seed: int
 ) -> tuple[int, KeptFits | None]:
-    """The seed to go on with, and where finished fits of a search are kept, if anywhere."""
+    """Return the seed to continue with, and the saved fits of a search, if any."""
     if search.checkpoint is None:
         return seed, None
     from bayesmix.io.checkpoints import open_checkpoint, search_identity
@@ -249,14 +362,14 @@ def kept_in(
 
 
 def share_threads(estimator: Any, n_jobs: int | None, n_chains: int) -> None:
-    """Fits of one chain come one after the other and may use all cores; of several, one."""
+    """Return the threads of a fit: all cores for a single chain, one for several chains."""
     inner = last_step(estimator)
     if getattr(inner, "n_jobs", 0) is None:
         inner.set_params(n_jobs=n_jobs if n_chains == 1 else 1)
 
 
 def is_variational(estimator: Any, wanted: set[str]) -> bool:
-    """Whether the estimator is variational; refuses criteria that need it where it is not."""
+    """Whether the estimator is variational; raises an error for criteria that need it."""
     model = last_step(estimator)._model()
     variational = bool(model.inference.variational)
     if model.noise is not None and (refused := sorted(wanted & KNOW_NO_NOISE)):
@@ -274,7 +387,7 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
 
 
 def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fitter:
-    """Return the object that fits candidates: a pipeline reads the table, a mixture the source."""
+    """Return the object that fits candidates, to a table for pipelines, else to a source."""
     if hasattr(estimator, "steps"):
         return TableFitter(estimator, X, sample_weight, source)
     fitter: Fitter = estimator._fitter(X, sample_weight, source)
@@ -284,10 +397,10 @@ def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fit
 def chains_of(
     search: Any, X: Any, estimator: Any, folded: bool, prefix: str, variational: bool
 ) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
-    """The candidates in chains that differ in K alone, each model once, and what was left out.
+    """Return the candidates in chains over K, each model once, and those left out.
 
-    Where K grows by itself a chain ends at the K that so many observations can estimate; structures
-    that they cannot estimate at all are left out, unless all are: then K is 1.
+    If K grows by itself, a chain ends at the largest K that n observations can estimate. Structures
+    that they cannot estimate are left out, unless all are: then K is 1.
     """
     n_rows, n_columns = shape_of(X)
     most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
@@ -314,6 +427,10 @@ def labelled(search: Any, source: Source, labels: Any, wanted: set[str]) -> Sour
         raise UnsupportedError(f"criterion={refused[0]!r} does not support labels: use 'auto'")
     if hasattr(search.estimator, "steps"):
         raise UnsupportedError("labels needs a mixture, got a pipeline: transform X before")
+    if search.variable_selection:
+        raise UnsupportedError(
+            "variable_selection does not support labels: leave out one of the two"
+        )
     if search.checkpoint is not None:
         raise UnsupportedError("checkpoint does not support labels: use checkpoint=None")
     return constrained(source, labels, None)
@@ -332,7 +449,7 @@ def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[
 
 
 def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tuple[Any, Any, Any]:
-    """Rows, weights and groups without what training leaves out: rows of weight zero."""
+    """Return data, weights and groups without samples of weight zero."""
     if source.shape[0] == shape_of(X)[0]:
         return X, sample_weight, groups
     kept = source.numbers
@@ -343,7 +460,7 @@ def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tupl
 
 
 def shape_of(X: Any) -> tuple[int, int]:
-    """Rows and columns, as far as they can be told before anything is checked."""
+    """Return the number of rows and columns, as far as known before any check."""
     try:
         shape = tuple(X.shape if hasattr(X, "shape") else np.shape(X))
     except ValueError:  # a ragged list

@@ -1,4 +1,4 @@
-"""``select``: how many components, and of what kind, in one line."""
+"""``select``: the number of components and the covariance structure in one call."""
 
 from __future__ import annotations
 
@@ -34,47 +34,50 @@ def select(
     noise: Any = False,
     missing: str = "error",
     family: Any = None,
+    variable_selection: bool = False,
     *,
     labels: Any = None,
     **options: Any,
 ) -> MixtureSearch:
-    """How many components, and of what kind: sensible candidates, fitted and compared.
+    """Select the number of components and the covariance structure.
 
-    By default variational fits: the number of components by its evidence, among the structures
-    that predict held-out rows no worse than the best by more than one standard error. Measured
-    against others in the benchmarks.
+    By default, variational fits are compared: the log evidence chooses K among the structures whose
+    cross-validated log density is within one standard error of the best. The benchmarks compare
+    this with other programs.
 
     Parameters
     ----------
     X : array, frame or source (n, D)
-        Of a frame with columns of categories, text or truth values these are levels; dates and keys
-        are left out, with a warning. See ``Mixture(family="auto")``.
+        In a frame, columns of categories, text or booleans become levels; dates and identifiers are
+        left out, with a warning. See ``Mixture(family="auto")``.
     n_components : int or sequence of int, optional
-        None: K grows from 1 until more components are far behind, under a prior over K that falls
-        with it (beta-negative-binomial); at most 30.
+        None: K grows from 1 until more components are clearly worse (at most 30), under a prior
+        that decreases with K (beta-negative-binomial).
     covariance_type : str or sequence of str, optional
-        None: scikit-learn's four, or of one column "full" and "tied", which the others then equal.
-        "all": mclust's fourteen by criteria of maximum likelihood, such as "bic"; by those of a
-        posterior the six that have one. Where one of those named has none, as "VVE" or
+        None: scikit-learn's four; for one feature "full" and "tied", which cover the others. "all":
+        mclust's fourteen for likelihood criteria such as "bic", the six with a conjugate prior for
+        variational criteria. If a structure without conjugate prior is included, such as "VVE" or
         ``FactorAnalytic(2)``, "auto" is "bic".
     criterion : str or callable, default="auto"
-        As in ``MixtureSearch``. A variational estimator is used where the criterion is of a
-        posterior, maximum likelihood otherwise.
+        As in ``MixtureSearch``. Estimators are variational if the criterion needs a posterior,
+        otherwise maximum likelihood.
     sample_weight : array (n,), optional
     random_state : default=0
     noise : bool or as of ``GaussianMixture``, default=False
-        Whether rows may belong to no component; True is "uniform". "auto" is then "bic", and what
-        the evidence or a posterior is needed for is refused. Of several families the Gaussian
-        ones have it.
+        Whether to add a noise component; True is "uniform". "auto" is then "bic", and criteria that
+        need a posterior raise an error. Of several families only Gaussian ones have noise.
     missing : {"error", "use", "drop"}, default="error"
-        What missing values mean, as of ``GaussianMixture``.
+        Treatment of missing values, as in ``GaussianMixture``.
     family : Family or sequence of them, optional
-        Of ``Mixture``: one, or several that compete in one table, such as
-        ``[bm.Gaussian(), bm.StudentT()]``. None is Gaussian, or what the columns of a frame are.
-        Where one of them is fitted by maximum likelihood alone, as ``Gamma()``, "auto" is "bic".
+        One family, or several to compare, such as ``[bm.Gaussian(), bm.StudentT()]``. None:
+        Gaussian, or the families of the columns of a frame. If a family has only maximum
+        likelihood, such as ``Gamma()``, "auto" is "bic".
+    variable_selection : bool, default=False
+        Whether to choose the features that distinguish the clusters first, as in
+        ``MixtureSearch``.
     labels : array (n,) or (n, K), optional
         Known components, -1 where unknown; every candidate has at least as many. P(K | data) then
-        answers whether there are classes that nobody has labelled.
+        shows whether there are classes without labels.
     **options
         Further options of ``MixtureSearch``.
 
@@ -99,6 +102,7 @@ def select(
         noise=noise,
         missing=missing,
         family=family,
+        variable_selection=variable_selection,
         **options,
     )
     return search.fit(X, sample_weight=sample_weight, labels=labels)
@@ -116,7 +120,7 @@ def procedure(
     family: Any = None,
     **options: Any,
 ) -> MixtureSearch:
-    """The search that ``select`` fits to such rows, not fitted yet."""
+    """Return the unfitted search that ``select`` uses for such data."""
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
     several = isinstance(family, Sequence) and not isinstance(family, str)
@@ -126,16 +130,14 @@ def procedure(
         criterion = "bic"
     numbers = columns_of_numbers(X)
     if noise is not None and is_mixed_table(X):
-        raise UnsupportedError(
-            "noise is for columns of numbers: leave out the others, or the noise"
-        )
+        raise UnsupportedError("noise needs numeric columns: drop the others, or set noise=False")
     if family is not None:
         if estimator is not None:
-            raise InvalidInputError("select takes family alone: give it to the estimator")
+            raise InvalidInputError("family cannot be combined with an estimator: set it there")
         beside = [one for one in families if isinstance(one, Gaussian)]
         if noise is not None and not beside:
             raise UnsupportedError(
-                "noise is beside Gaussians: leave it out, or have Gaussian() among the families"
+                "noise needs a Gaussian family: set noise=False, or include Gaussian() in family"
             )
         inference = VariationalBayes(weights=DirichletPrior(1.0))
         estimator = Mixture(
@@ -157,7 +159,7 @@ def procedure(
             )
     if estimator is None:
         estimator = comparable(X) if criterion in POSTERIOR else likely(X)
-        # Of many candidates each begins where the one before ended; moves would hardly add to that.
+        # Many candidates each start where the one before ended, so moves would add little.
         estimator.set_params(search="short", **({} if noise is None else {"noise": noise}))
     if missing != "error":
         estimator = clone(estimator)
@@ -176,7 +178,7 @@ def procedure(
 
 
 def comparable(X: Any = None) -> Any:
-    """A variational estimator whose bounds are about K: one symmetric prior, nothing pruned."""
+    """Return a variational estimator with comparable bounds: a symmetric prior and no pruning."""
     if is_mixed_table(X):
         prior = VariationalBayes(weights=DirichletPrior(1.0))
         return Mixture(family="auto", inference=prior, prune=False)
@@ -188,12 +190,12 @@ def comparable(X: Any = None) -> Any:
 
 
 def likely(X: Any = None) -> Any:
-    """A maximum likelihood estimator for such columns."""
+    """Return a maximum likelihood estimator for such columns."""
     return Mixture(family="auto") if is_mixed_table(X) else GaussianMixture()
 
 
 def columns_of_numbers(X: Any) -> int:
-    """How many columns of a table are of numbers; of other rows about as many as there are."""
+    """Return the number of numeric columns of a table, or of other data about their number."""
     coding = coding_of_table(X)
     if coding is not None:
         return len(coding.numbers) - len(coding.counts)

@@ -62,7 +62,6 @@ class BetaProbabilities(BetaFactors):
         return BernoulliDraws(log_successes, log_failures)
 
     def plug_in(self) -> Bernoullis:
-        """Return the point E[θ]."""
         return Bernoullis(self.shares)
 
     def predictive(self) -> Bernoullis:
@@ -123,7 +122,6 @@ class Bernoulli(ColumnsFamily[Bernoullis]):
         )
 
     def reference_prior(self, summary: Summary, frame: Frame) -> BetaPrior:
-        """Return the uniform prior."""
         return BetaPrior()
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> BetaPrior:

@@ -37,7 +37,6 @@ class Choices:
 
     @property
     def most(self) -> Array:
-        """Number of trials (D,)."""
         return np.array(self.trials, dtype=np.float64)
 
     def subset(self, columns: Integers) -> Choices:
@@ -151,11 +150,9 @@ class BinomialProbabilities(BetaFactors):
         return BinomialDraws(log_successes, log_failures, self.reading)
 
     def plug_in(self) -> Binomials:
-        """Return the point E[θ]."""
         return Binomials(self.shares, self.reading)
 
     def predictive(self) -> BetaBinomials:
-        """Return p(x | k, data), with probabilities integrated out."""
         return BetaBinomials(self.successes, self.failures, self.reading)
 
 
@@ -215,7 +212,6 @@ class Binomial(ColumnsFamily[Binomials]):
 
     @property
     def reading(self) -> Choices:
-        """Sufficient statistics of an observation."""
         return Choices(self.n_trials)
 
     @property
@@ -253,7 +249,6 @@ class Binomial(ColumnsFamily[Binomials]):
         return bool((statistics.totals >= 0).all() and (statistics.totals <= most).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> BinomialPrior:
-        """Return the uniform prior."""
         return BinomialPrior(1.0, 1.0, self.reading)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> BinomialPrior:

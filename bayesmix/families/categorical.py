@@ -168,7 +168,6 @@ class LevelProbabilities(PosteriorColumns):
         )
 
     def plug_in(self) -> Categoricals:
-        """Return the point E[θ]."""
         return Categoricals(self.shares, self.reading)
 
     def predictive(self) -> Columns:
@@ -214,7 +213,6 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         return alpha
 
     def over(self, default: Any, frame: Frame) -> CategoricalPrior:
-        """Return the family's prior with this mass."""
         if not isinstance(default, CategoricalPrior):
             raise InvalidInputError(f"prior must be like {default!r}, got {self!r}")
         if not self.mass > 0.0:
@@ -226,6 +224,11 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         """Add counts of levels to the prior."""
         assert self.reading is not None
         return LevelProbabilities(self.concentration + statistics.totals, self.reading)
+
+    def feature_evidence(self, statistics: Sums) -> Array:
+        q = self.given(statistics)
+        prior = _log_normalisers(self.concentration[None], q.reading)
+        return _log_normalisers(q.concentration, q.reading) - prior
 
     def kl(self, q: LevelProbabilities) -> float:
         """Return Σ KL(Dirichlet || Dirichlet)."""

@@ -19,8 +19,14 @@ from bayesmix.families.independent.columns import (
     ColumnsFamily,
     refuse_not_positive,
 )
-from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
-from bayesmix.families.independent.factors import GammaFactors, RateColumns, RateDraws, RatePrior
+from bayesmix.families.independent.factors import (
+    ColumnCoordinates,
+    GammaFactors,
+    RateColumns,
+    RateDraws,
+    RatePrior,
+    TotalsTwin,
+)
 from bayesmix.families.independent.linear import MEASURED, LinearInTotals, Sums
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
@@ -46,11 +52,9 @@ class Exponentials(RateColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """Log p(x | λ_k), linear in x."""
         return _linear(np.log(self.rates), self.rates)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | λ_k) (n, K)."""
         return _positive(self.linear.expected_log_density(values), values)
 
     @property
@@ -89,7 +93,6 @@ class Lomaxes(Columns):
         return self.means * np.sqrt(squares)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | k, data) (n, K)."""
         out, clipped = np.empty((len(values), self.n_components)), np.maximum(values, 0.0)
         for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
             out[:, k] = (np.log(shape / rate) - (shape + 1.0) * np.log1p(clipped / rate)).sum(
@@ -129,12 +132,10 @@ class ExponentialRates(GammaFactors):
 
     @property
     def means(self) -> Array:
-        """E[x | k] at E[λ]."""
         return self.rate / self.shape
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """E[log p(x | λ_k)], linear in x."""
         return _linear(self.log_rates, self.rates)
 
     def drawn(self, log_rates: Array) -> ExponentialDraws:
@@ -158,11 +159,9 @@ class ExponentialRates(GammaFactors):
         )
 
     def plug_in(self) -> Exponentials:
-        """Return the point E[λ]."""
         return Exponentials(self.rates)
 
     def predictive(self) -> Lomaxes:
-        """Return p(x | k, data), with rates integrated out."""
         return Lomaxes(self.shape, self.rate)
 
 

@@ -19,8 +19,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard, variance_floor
 from bayesmix.families.independent.columns import SMALLEST, ByComponent, Columns, PositiveColumns
 from bayesmix.families.independent.linear import (
     SeenColumns,
@@ -140,7 +139,6 @@ class Gammas(Columns):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals of x and log x."""
         return sums(WITH_LOGS, values, responsibilities)
 
     @property
@@ -168,11 +166,9 @@ class Gammas(Columns):
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Return the data, as missing cells are not counted."""
         return values
 
     def unframed(self, frame: Frame) -> Gammas:
-        """Return densities with rates in data units."""
         return Gammas(self.shapes, self.rates / frame.scale)
 
     def released(self) -> Gammas:
@@ -242,7 +238,6 @@ class Gamma(PositiveColumns):
         return True
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals of x and log x, by column if values are missing."""
         if has_gaps(values):
             return sums_with_gaps(values, responsibilities)
         return sums(WITH_LOGS, values, responsibilities)

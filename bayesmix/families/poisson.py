@@ -7,19 +7,58 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import polygamma
+from scipy.special import gammaln, polygamma
 
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Tensor
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
-from bayesmix.families.independent.columns import ColumnsFamily, refuse_where
-from bayesmix.families.independent.coordinates import ColumnCoordinates, TotalsTwin
-from bayesmix.families.independent.factors import GammaFactors, RateColumns, RateDraws, RatePrior
+from bayesmix.families.independent.columns import Columns, ColumnsFamily, refuse_where
+from bayesmix.families.independent.factors import (
+    ColumnCoordinates,
+    GammaFactors,
+    RateColumns,
+    RateDraws,
+    RatePrior,
+    TotalsTwin,
+)
 from bayesmix.families.independent.linear import COUNTS, NEVER, LinearInTotals, Sums
-from bayesmix.families.independent.negative_binomial import NegativeBinomials
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
+
+
+@dataclass(frozen=True)
+class NegativeBinomials(Columns):
+    """Gamma-Poisson predictive with shape and rate (K, D)."""
+
+    shape: Array
+    rate: Array
+
+    @property
+    def means(self) -> Array:
+        return self.shape / self.rate
+
+    @property
+    def deviations(self) -> Array:
+        return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
+
+    def expected_log_density(self, values: Array) -> Array:
+        out = np.empty((len(values), self.n_components))
+        for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
+            out[:, k] = (
+                gammaln(shape + values)
+                - gammaln(shape)
+                - shape * np.log1p(1.0 / rate)
+                - values * np.log1p(rate)
+            ).sum(axis=1)
+        out -= gammaln(values + 1.0).sum(axis=1, keepdims=True)
+        return out
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        shape = np.repeat(self.shape, counts, axis=0)
+        rates = generator.gamma(shape) / np.repeat(self.rate, counts, axis=0)
+        return generator.poisson(rates).astype(float)
+
 
 # Largest count that double precision distinguishes from the next.
 LARGEST_COUNT = 2.0**53
@@ -39,7 +78,6 @@ class Poissons(RateColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """Log p(x | λ_k), linear in x and Σ log x!."""
         with np.errstate(divide="ignore"):
             log_rates = np.maximum(np.log(self.rates), NEVER)
         return _linear(log_rates, self.rates)
@@ -71,7 +109,6 @@ class PoissonDraws(RateDraws):
     form = staticmethod(_linear)
 
     def parameters(self, frame: Frame) -> Named:
-        """Return rates (S, K, D) with their axes."""
         return {"rates": (("component", "feature"), np.exp(self.log_rates))}
 
     def at(self, draw: int) -> Poissons:
@@ -91,7 +128,6 @@ class GammaRates(GammaFactors):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """E[log p(x | λ_k)], linear in x and Σ log x!."""
         return _linear(self.log_rates, self.rates)
 
     def drawn(self, log_rates: Array) -> PoissonDraws:
@@ -115,11 +151,9 @@ class GammaRates(GammaFactors):
         )
 
     def plug_in(self) -> Poissons:
-        """Return the point E[λ]."""
         return Poissons(self.rates)
 
     def predictive(self) -> NegativeBinomials:
-        """Return p(x | k, data), with rates integrated out."""
         return NegativeBinomials(self.shape, self.rate)
 
 

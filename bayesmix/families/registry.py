@@ -77,15 +77,13 @@ FAMILIES = {
                     "degrees_of_freedom": POSITIVE,
                 },
                 "WeightedMoments": {"counts": NOT_NEGATIVE, "tails": ANY},
+                "FreedomPrior": {"values": POSITIVE},
+                "FreedomFactor": {"values": POSITIVE, "probabilities": SHARES},
             },
             "student_t.posterior": {
                 "StudentPosterior": {},
                 "NormalWishartFreedom": {},
                 "StudentPrior": {},
-            },
-            "student_t.freedom": {
-                "FreedomPrior": {"values": POSITIVE},
-                "FreedomFactor": {"values": POSITIVE, "probabilities": SHARES},
             },
         },
     ),
@@ -178,8 +176,7 @@ FAMILIES = {
     "product": Entry(
         ("Product", "ProductPrior"),
         {
-            "product.family": {"Product": {}, "Part": {}},
-            "product.guard": {"Resolutions": {}},
+            "product.family": {"Product": {}, "Part": {}, "Resolutions": {}},
             "product.layout": {"Layout": {}, "ProductStatistics": {}},
             "product.components": {"Products": {}},
             "product.prior": {"PartPriors": {}, "ProductPrior": {}},

@@ -131,12 +131,10 @@ class TransformedComponents(Over):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Return centred moments of g(x)."""
         moments: Moments = self.normals.statistics(self.function.apply(values), responsibilities)
         return moments
 
     def unframed(self, frame: Frame) -> Any:
-        """Return the densities in data units."""
         return self._lifted(self.normals.unframed(self.function.frame(frame.scale)))
 
     @property
@@ -162,7 +160,6 @@ class TransformedComponents(Over):
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of each column (K, D)."""
         return np.sqrt(_diagonal(self.covariances))
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
@@ -196,7 +193,6 @@ class TransformedLinear(TransformedComponents):
         return TRANSFORMED + int(self.normals.kind)
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """Return [features of g(x), Σ log g'(x)] (F, n), in ``out`` if given."""
         transformed = self.function.apply(values)
         jacobian = self.function.log_jacobian(values, transformed)
         if out is None:
@@ -460,7 +456,6 @@ class Transformed(Over):
         return self.function.summary(summary, frame), inner
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Return centred moments of g(x)."""
         return self.family.statistics(self.function.apply(values), responsibilities)
 
     def maximum_likelihood(

@@ -1,4 +1,4 @@
-"""L6: files in and out: tables of rows, and fitted models without pickle."""
+"""Level 6: reading tables, and saving fitted models without pickle."""
 
 from bayesmix.io.readers import read
 from bayesmix.io.saved_files import load, save

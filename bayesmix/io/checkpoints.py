@@ -1,15 +1,13 @@
-"""Finished fits of a search on disk, so that an interrupt or a kill costs at most one of them.
+"""Checkpoints: finished fits of a search and finished passes of a fit, saved to disk.
 
-A folder: ``search.json`` says which search it belongs to, and each finished fit is a file of its
-own in the container of saved models, of which nothing is ever executed. Its name is a digest of all
-that the fit depends on: the search, the candidate, the rows, where it begins. So a file answers one
-question, whoever asks it, and processes that share a folder write the same.
+A folder has ``search.json``, which identifies the search, and one file per finished fit in the
+format of saved models, which contains no code. The file name is a digest of all that the fit
+depends on: search, candidate, data and starts. Processes that share a folder therefore write
+identical files.
 
-Finished passes of one long fit on disk: a fit that was killed makes them no second time.
-
-All that a fit does follows from its passes over the rows. So what each pass added up is kept under
-a digest of what it was asked (mixture, form, rows), and the fit, begun again, takes the same way
-with the same bits up to where it was. Every few seconds the new ones become a file of their own.
+A fit is determined by the sums of its passes over the data. These are saved every few seconds under
+a digest of mixture, form and data, so that a restarted fit repeats no pass and gives identical
+results.
 """
 
 from __future__ import annotations
@@ -59,21 +57,21 @@ MOST_BYTES_HASHED = 2**22
 
 @dataclass
 class Checkpoint:
-    """Where the finished fits of one search are kept: ``search`` is the digest of which it is."""
+    """Finished fits of one search, whose digest is ``search``."""
 
     folder: Path
     search: str
     told: bool = False
 
     def get(self, question: Question, model: Any, X: Any) -> Candidate | None:
-        """What came of a fit, with ``model``, not fitted yet, as its estimator; None: not there.
+        """Return the saved result of a fit, with the unfitted ``model`` as its estimator, or None.
 
-        Steps of a pipeline before the mixture are fitted again to ``X``. Where they do not come out
-        as they were, as those without a seed, the fit is not there either.
+        Steps of a pipeline before the mixture are refitted to ``X``. If they differ, as steps
+        without a seed do, the saved fit is not used.
         """
         try:
             digest = self._digest(question)
-        except UnsupportedError:  # what no file can hold, none holds
+        except UnsupportedError:  # values that cannot be saved
             return None
         path = self._path(question, digest)
         if not os.path.lexists(path):
@@ -81,14 +79,14 @@ class Checkpoint:
         with opened(path) as stream:
             header, arrays = unpack(stream, FINISHED_FIT)
             if header["question"] != digest:
-                raise DamagedFileError(f"holds another fit; {FINISHED_FIT.again}")
+                raise DamagedFileError(f"contains another fit; {FINISHED_FIT.again}")
             return _row(header, Reader(arrays), question.parameters, model, X)
 
     def put(self, question: Question, row: Candidate, X: Any) -> None:
-        """Keep it: all of it or nothing."""
+        """Save a fit atomically."""
         digest = self._digest(question)
         writer = Writer()
-        # A fit to all rows is its result: the estimator is made again around it.
+        # A fit to all data is saved as its result, from which the estimator is rebuilt.
         plain = replace(row, parameters={}, estimator=None)
         model = row.estimator
         described: dict[str, Any] = {"bayesmix": __version__, "question": digest}
@@ -102,11 +100,11 @@ class Checkpoint:
         write(self._path(question, digest), pack(described, writer.arrays, FINISHED_FIT))
 
     def tell(self, reason: str) -> None:
-        """Warn, once, that fits are not kept."""
+        """Warn, once, that fits are not saved."""
         if not self.told:
             self.told = True
             warn(
-                f"the search goes on, but its checkpoint does not hold all of it: {reason}",
+                f"the search continues, but its checkpoint is incomplete: {reason}",
                 BayesmixWarning,
             )
 
@@ -131,15 +129,15 @@ def _row(
 ) -> Candidate | None:
     row = reader.value(header["row"])
     if not isinstance(row, Candidate):
-        raise DamagedFileError("is damaged: it holds no fit")
+        raise DamagedFileError("is damaged: it contains no fit")
     row = replace(row, parameters=parameters)
     if "result" not in header:
         if row.scores:
-            raise DamagedFileError("is damaged: it holds what a fit is worth and no fit")
+            raise DamagedFileError("is damaged: it contains scores without a fit")
         return row
     if (steps := steps_before(model)) is not None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the row has those of the first time
+            warnings.simplefilter("ignore")  # keep those of the first attempt
             steps.fit_transform(X)
         if _made_of(steps, X) != header["steps"]:
             return None
@@ -151,26 +149,26 @@ def _row(
 
 
 def _made_of(steps: Any, X: Any) -> str:
-    """A digest of what fitted steps make of the rows."""
+    """Return a digest of the output of fitted steps."""
     return fingerprint(None if steps is None else steps.transform(X))
 
 
 def open_checkpoint(
     path: Any, identity: dict[str, Any], seed: int, seeded: bool, of: str = "search"
 ) -> tuple[Checkpoint, int]:
-    """The checkpoint at ``path`` of a search or a fit, and the seed to go on with.
+    """Return the checkpoint of a search or a fit, and the seed to continue with.
 
-    ``seeded``: whether the user chose the seed; otherwise the one of the first run is taken up.
+    ``seeded``: whether the user chose the seed; otherwise that of the first attempt is used.
 
     Raises
     ------
     InvalidInputError
-        Where the folder holds another search (other rows, candidates, parameters or version), or
-        cannot be one.
+        If the folder belongs to a search with other data, candidates, parameters or version, or is
+        no checkpoint.
     FileAccessError
-        Where it cannot be written.
+        If the folder cannot be written.
     DamagedFileError
-        Where what says which search it belongs to cannot be read.
+        If the description of its search cannot be read.
     """
     folder = folder_to_write(path, "checkpoint")
     place = folder / f"{of}.json"
@@ -178,8 +176,8 @@ def open_checkpoint(
     if not place.exists():
         if any(not one.name.endswith(PARTIAL) for one in folder.iterdir()):
             raise InvalidInputError(
-                f"checkpoint must name an empty folder or one of an earlier {of}, and {path} "
-                "holds other files"
+                f"checkpoint must be an empty folder or that of an earlier {of}, but {path} "
+                "contains other files"
             )
         write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
         return _of_search(folder, identity, seed), seed
@@ -187,8 +185,8 @@ def open_checkpoint(
     anew = "name another folder, or remove this one to begin anew"
     if "format" not in earlier:
         raise InvalidInputError(
-            f"checkpoint {path} holds pickles, as earlier versions of bayesmix wrote them, which "
-            f"can run code and are no longer opened: {anew}"
+            f"checkpoint {path} contains pickles of an earlier version, which can run code and are "
+            f"not opened: {anew}"
         )
     first = earlier.pop("seed")
     same = identity | {"random_state": seed} if seeded else identity
@@ -213,16 +211,14 @@ def _read(place: Path) -> dict[str, Any]:
     with opened(place) as stream:
         earlier = json.loads(stream.read().decode("utf-8"))
         if not isinstance(earlier, dict) or type(earlier.get("seed")) is not int:
-            raise DamagedFileError(
-                "is damaged: it does not say what it belongs to; begin anew in another folder"
-            )
+            raise DamagedFileError("is damaged: its search is unknown; use another folder")
         return earlier
 
 
 def search_identity(
     settings: dict[str, Any], X: Any, sample_weight: Any, groups: Any
 ) -> dict[str, Any]:
-    """What makes a search the same one: its settings, and digests of its rows and their weights."""
+    """Return the settings of a search, with digests of its data and weights, that identify it."""
     rows, weights = some_rows(X) if is_source(X) else (X, sample_weight)
     return {name: said(value) for name, value in settings.items()} | {
         "shape": str(np.shape(X)),
@@ -233,7 +229,7 @@ def search_identity(
 
 
 def some_rows(source: Source) -> tuple[Any, Any]:
-    """Evenly spaced rows of a source, as many as a digest is made of, and their weights."""
+    """Return evenly spaced rows of a source for a digest, and their weights."""
     n_rows, n_features = source.shape
     step = max(1, 8 * n_rows * n_features // MOST_BYTES_HASHED)
     some = source.in_memory(slice(None, None, step)).rows
@@ -241,7 +237,7 @@ def some_rows(source: Source) -> tuple[Any, Any]:
 
 
 def said(value: Any) -> str:
-    """A setting in words that two different ones do not share: arrays by their digest."""
+    """Return a setting as unique text; arrays are replaced by digests."""
     if isinstance(value, np.ndarray):
         return fingerprint(value)
     if hasattr(value, "get_params"):
@@ -264,11 +260,11 @@ def _called(value: Any, parameters: list[tuple[str, Any]]) -> str:
 
 
 def fingerprint(array: Any) -> str:
-    """A digest of an array: all of a small one, evenly spaced rows of a large one."""
+    """Return a digest of an array; for large ones, of evenly spaced rows."""
     if array is None:
         return "none"
     values = np.asarray(array)
-    if values.dtype == object:  # whose bytes are addresses
+    if values.dtype == object:  # bytes of objects are addresses
         values = np.array(list(map(repr, values.ravel().tolist()))).reshape(values.shape)
     digest = hashlib.sha256(f"{values.shape} {values.dtype}".encode())
     step = max(1, values.nbytes // MOST_BYTES_HASHED)
@@ -278,16 +274,16 @@ def fingerprint(array: Any) -> str:
 
 SUFFIX = ".passes"
 SECONDS_BETWEEN_FILES = 10.0
-# In rows times components times what a row costs: less is made again sooner than it is read.
+# Cost of a pass, in samples times components times columns, below which it is not saved.
 LEAST_WORK = 2**24
 MOST_BYTES = 2**30
-# What a pass may add up.
+# Types of sums of a pass.
 OF_PASSES = (np.ndarray, Moments, WeightedMoments, ProjectedMoments, Sums, ProductStatistics)
 
 
 @dataclass
 class Passes:
-    """What passes of one fit added up, and where it is kept."""
+    """Saved sums of the passes of one fit."""
 
     folder: Path
     known: dict[str, ChunkSums] = field(default_factory=dict)
@@ -300,7 +296,7 @@ class Passes:
 
     @classmethod
     def of(cls, folder: Path) -> Passes:
-        """Those that a folder holds; ``DamagedFileError`` names a file that cannot be read."""
+        """Return the passes of a folder; ``DamagedFileError`` names an unreadable file."""
         found = cls(folder)
         for path in sorted(folder.glob(f"*{SUFFIX}")):
             with opened(path) as stream:
@@ -315,7 +311,7 @@ class Passes:
     def summed(
         self, source: Source, mixture: Mixture, form: str, work: Callable[[], ChunkSums]
     ) -> ChunkSums:
-        """The sums of a pass: as they were, or by ``work`` and kept from now on."""
+        """Return the saved sums of a pass, or compute and save them."""
         n_rows, n_columns = source.shape
         if n_rows * mixture.n_components * cost_of(n_columns) < LEAST_WORK:
             return work()
@@ -334,7 +330,7 @@ class Passes:
         return _of_mixture(found, mixture)
 
     def write(self) -> None:
-        """What came since the last time, as a file; a disk that is full is said once."""
+        """Write new sums to a file; warn once if the disk is full."""
         with self.lock:
             fresh, self.fresh = self.fresh, {}
             self.written_at = time.perf_counter()
@@ -348,13 +344,13 @@ class Passes:
                 write(self.folder / f"{digest}{SUFFIX}", content)
                 self.n_bytes += len(content)
             except FileAccessError as problem:
-                self.fresh = fresh  # the disk may have room the next time
+                self.fresh = fresh  # the disk may have space later
                 self._tell(str(problem))
             except UnsupportedError as problem:
                 self._tell(str(problem))
 
     def leave_out(self, what: str) -> None:
-        """Say, once, what is made again."""
+        """Warn, once, which passes are computed again."""
         self._tell(what)
 
     def _key(self, source: Source, mixture: Mixture, form: str) -> str | None:
@@ -363,12 +359,12 @@ class Passes:
         try:
             asked["mixture"] = writer.value(mixture)
             return hashlib.sha256(pack(asked, writer.arrays, PASSES)).hexdigest()
-        except UnsupportedError as problem:  # a family of one's own
+        except UnsupportedError as problem:  # a family defined by the user
             self._tell(str(problem))
             return None
 
     def _digest(self, source: Source) -> str:
-        """A digest of rows and their weights, made once."""
+        """Return the digest of data and weights, computed once."""
         known, said = self.digests.get(id(source), (None, ""))
         if known is None or known() is not source:
             rows, weights = some_rows(source)
@@ -381,7 +377,7 @@ class Passes:
         if not self.told:
             self.told = True
             warn(
-                f"the fit goes on, but its checkpoint does not hold all of it: {reason}",
+                f"the fit continues, but its checkpoint is incomplete: {reason}",
                 BayesmixWarning,
             )
 
@@ -396,11 +392,11 @@ def _read_sums(value: Any) -> ChunkSums:
     match value:
         case (float(), float(), sums) if isinstance(sums, OF_PASSES):
             return ChunkSums(*value)
-    raise DamagedFileError(f"is damaged: it holds no pass; {PASSES.again}")
+    raise DamagedFileError(f"is damaged: it contains no pass; {PASSES.again}")
 
 
 def _of_mixture(found: ChunkSums, mixture: Mixture) -> ChunkSums:
-    """Sums of features, of which a file holds the numbers, with the linear form they are of."""
+    """Return sums of features with the linear form to which they belong, which is not saved."""
     if isinstance(found.statistics, np.ndarray):
         return replace(found, statistics=FeatureSums(mixture.linear, found.statistics))
     return found

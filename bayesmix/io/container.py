@@ -38,12 +38,12 @@ from bayesmix.errors import DamagedFileError, UnsupportedError
 from bayesmix.version import __version__
 
 PREAMBLE = struct.Struct("<8sIQQ")
-# Lists and objects of JSON take 20 times their bytes when they are read, and arrays need none: this
-# many are 50 MB, and a hundred times the header of a fit of 1,000 components.
+# Lists and objects in JSON take 20 times their size when parsed. This limit is 50 MB, a hundred
+# times the header of a fit with 1,000 components.
 MOST_LISTS = 2**18
 HEADER_BEGINS = PREAMBLE.size + hashlib.sha256().digest_size
 
-# Kinds of numbers that files hold, by their names on disk.
+# Number types in files, by their names on disk.
 DTYPES = {
     np.dtype(name).newbyteorder("<").str: np.dtype(name)
     for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
@@ -52,7 +52,7 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of file: how it begins, its format, what it is, what to do where one is damaged."""
+    """Kind of file: first bytes, format version, description, and what to do if damaged."""
 
     magic: bytes
     version: int
@@ -61,18 +61,18 @@ class FileKind:
 
 
 MODEL = FileKind(
-    b"\x89bmix\r\n\x1a", 1, "a model that bayesmix saved", "copy it or save the model again"
+    b"\x89bmix\r\n\x1a", 1, "a model saved by bayesmix", "copy it or save the model again"
 )
-# Of format 1 were pickles.
+# Format 1 used pickle.
 FINISHED_FIT = FileKind(
-    b"\x89bfit\r\n\x1a", 2, "a fit of a checkpoint", "remove it, and the fit is made again"
+    b"\x89bfit\r\n\x1a", 2, "a fit of a checkpoint", "delete it to repeat the fit"
 )
-PASSES = FileKind(b"\x89bpas\r\n\x1a", 1, "passes of a fit", "remove it, and they are made again")
+PASSES = FileKind(b"\x89bpas\r\n\x1a", 1, "passes of a fit", "delete it to repeat them")
 
-# How other files begin that somebody may give us.
+# First bytes of other kinds of files.
 FOREIGN = (
     *((kind.magic, kind.what) for kind in (MODEL, FINISHED_FIT, PASSES)),
-    (b"\x80", "a pickle, which is never opened here"),
+    (b"\x80", "a pickle, which bayesmix does not open"),
     (b"PK", "a zip archive"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"PAR1", "a Parquet file"),
@@ -83,12 +83,12 @@ Bits = npt.NDArray[Any]
 
 
 def storable(array: Bits) -> bool:
-    """Whether files can hold numbers of this kind."""
+    """Whether files support numbers of this type."""
     return array.dtype.newbyteorder("<").str in DTYPES
 
 
 def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: FileKind = MODEL) -> bytes:
-    """The whole file. Arrays keep the order of their axes in memory: sums depend on it."""
+    """Return the bytes of a file. Arrays keep their memory order, since sums depend on it."""
     orders = [memory_order(array) for array in arrays]
     shapes = [
         [array.dtype.newbyteorder("<").str, list(array.shape), order]
@@ -99,7 +99,8 @@ def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: FileKind = MODEL)
     )
     if _n_lists(text) > MOST_LISTS:
         raise UnsupportedError(
-            f"a file holds at most {MOST_LISTS:,} lists: give parameters as arrays, not as lists"
+            f"a file supports at most {MOST_LISTS:,} lists: use arrays instead of lists for "
+            "parameters"
         )
     body = b"".join(
         array.transpose(order).astype(array.dtype.newbyteorder("<")).tobytes()
@@ -111,12 +112,12 @@ def pack(header: dict[str, Any], arrays: Sequence[Bits], kind: FileKind = MODEL)
 
 
 def _n_lists(text: bytes) -> int:
-    """How many lists and objects JSON holds, or a few more."""
+    """Count the lists and objects in JSON text (upper bound)."""
     return text.count(b"[") + text.count(b"{")
 
 
 def memory_order(array: Bits) -> list[int]:
-    """Axes from the slowest to the fastest in memory."""
+    """Return the axes from slowest to fastest in memory."""
     if array.flags.c_contiguous:
         return list(range(array.ndim))
     return sorted(range(array.ndim), key=lambda axis: -abs(array.strides[axis]))
@@ -124,7 +125,7 @@ def memory_order(array: Bits) -> list[int]:
 
 @contextlib.contextmanager
 def opened(path: Any) -> Iterator[BinaryIO]:
-    """A file to read; what is wrong with it names it."""
+    """Open a file to read; errors name its path."""
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
         raise DamagedFileError(f"{path} is no file")
     with naming(path, "read", "see who may read it"), open(path, "rb") as stream:
@@ -135,20 +136,20 @@ def opened(path: Any) -> Iterator[BinaryIO]:
         except (OSError, MemoryError):
             raise
         except Exception as problem:
-            # Whatever goes wrong with what a file holds is the file's fault, and is said as such.
+            # Any error caused by the contents of a file is reported as damage.
             raise DamagedFileError(
                 f"{path} is damaged: its parts do not fit together ({problem})"
             ) from None
 
 
 def unpack(stream: BinaryIO, kind: FileKind = MODEL) -> tuple[dict[str, Any], list[Bits]]:
-    """Header and arrays of an open file; ``DamagedFileError`` where anything is not as written."""
+    """Read header and arrays; raise ``DamagedFileError`` for anything unexpected."""
     there = os.fstat(stream.fileno()).st_size
     beginning = stream.read(HEADER_BEGINS)
     header_bytes = _check_preamble(beginning, there, kind)
     rest = stream.read(there - HEADER_BEGINS)
     if _digest(beginning[: PREAMBLE.size], rest) != beginning[PREAMBLE.size :]:
-        raise DamagedFileError(f"is damaged: its checksum does not fit what it holds; {kind.again}")
+        raise DamagedFileError(f"is damaged: its checksum does not match; {kind.again}")
     text = rest[:header_bytes]
     if _n_lists(text) > MOST_LISTS:
         raise DamagedFileError(f"is damaged: it holds more than {MOST_LISTS:,} lists")
@@ -162,7 +163,7 @@ def unpack(stream: BinaryIO, kind: FileKind = MODEL) -> tuple[dict[str, Any], li
 
 
 def _check_preamble(beginning: bytes, there: int, kind: FileKind) -> int:
-    """The length of the header, once it and the file's own length are possible."""
+    """Return the length of the header after checking it and the file length."""
     if not there:
         raise DamagedFileError(f"is empty: {kind.again}")
     if beginning[: len(kind.magic)] != kind.magic[: len(beginning)]:
@@ -185,7 +186,7 @@ def _check_preamble(beginning: bytes, there: int, kind: FileKind) -> int:
 
 
 def _arrays(shapes: Any, rest: bytes, offset: int) -> list[Bits]:
-    """Arrays as writable copies; none is made before all of them are known to fit."""
+    """Return arrays as writable copies, after checking that all fit the file."""
     sizes = []
     for name, shape, order in shapes:
         if any(type(n) is not int or n < 0 for n in shape):
@@ -198,7 +199,7 @@ def _arrays(shapes: Any, rest: bytes, offset: int) -> list[Bits]:
     arrays = []
     for (name, shape, order), size in zip(shapes, sizes, strict=True):
         flat = np.frombuffer(rest, np.dtype("u1"), size, offset)
-        # A boolean is one byte, and any byte but 0 is true; the view alone would keep odd ones.
+        # A boolean is one byte; any nonzero byte is true, but a view would keep odd values.
         typed = flat != 0 if name == "|b1" else flat.view(np.dtype(name))
         stored = typed.reshape([shape[axis] for axis in order])
         native = stored.astype(DTYPES[name])

@@ -1,8 +1,7 @@
-"""Many files, or one that is too large, as partitions of rows: their names, columns and lengths.
+"""Folders and large files as partitions: names, columns, lengths, and readers.
 
-Nothing but headers and footers is read here; of text, whose rows have to be counted, all.
-
-Partitions of files, each read anew whenever it is worked on; picklable, for a cluster.
+Only headers and footers are read, except for text, whose rows must be counted. Readers are
+picklable and read a part whenever it is used.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.sources.local_workers import Local
 from bayesmix.sources.partitions_of_rows import PartitionedSource, counted
 
-# Headers are parsed as Python, which Python 3.11 before 3.11.8 does not do well in two threads at a
-# time (python/cpython#106905).
+# Headers are parsed as Python, which Python 3.11 before 3.11.8 cannot do in two threads at once
+# (python/cpython#106905).
 ONE_HEADER = threading.Lock()
-# Of a Parquet file: eight doubles are what memory moves at once, and no more columns than these are
-# in memory twice; so many rows of them stay in the cache while they are written side by side.
+# Parquet: columns are copied eight at a time (a cache line of doubles), to limit memory, and few
+# rows at a time, to stay in the cache.
 AT_A_TIME = 8
 ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True)
 class RowGroups:
-    """Consecutive row groups of a Parquet file: some of its columns."""
+    """Some columns of consecutive row groups of a Parquet file."""
 
     place: str
     groups: tuple[int, ...]
@@ -60,7 +59,7 @@ class RowGroups:
         return len(self.columns)
 
     def of_type(self, dtype: str) -> RowGroups:
-        """The same, as numbers of a type."""
+        """Return the same rows as numbers of another type."""
         return replace(self, dtype=dtype)
 
     def __call__(self) -> tuple[Array, Array | None]:
@@ -89,7 +88,7 @@ class RowGroups:
 
 @dataclass(frozen=True)
 class RowsOfArray:
-    """Consecutive rows of a ``.npy`` file, mapped where it lies on a disk."""
+    """Consecutive rows of a ``.npy`` file, memory-mapped if it is on a local disk."""
 
     place: str
     start: int
@@ -118,7 +117,7 @@ class RowsOfArray:
 
 @dataclass(frozen=True)
 class TextPart:
-    """A whole file of text that names its columns."""
+    """A whole text file with column names."""
 
     place: str
     text: TextFormat
@@ -140,7 +139,7 @@ class TextPart:
 
 
 def array_rows(place: str, start: int, stop: int) -> Array:
-    """Rows of a ``.npy`` file, without reading the others."""
+    """Read some rows of a ``.npy`` file."""
     if not is_url(place):
         with ONE_HEADER:
             mapped: Array = np.load(place, mmap_mode="r", allow_pickle=False)
@@ -162,7 +161,7 @@ def array_rows(place: str, start: int, stop: int) -> Array:
 
 
 def header(stream: Any, place: str) -> tuple[tuple[int, int], bool, Any]:
-    """Shape, whether columns come first, and type of an array whose numbers follow."""
+    """Return shape, order and type of the array that follows in a file."""
     version = np.lib.format.read_magic(stream)
     read: Any = np.lib.format.read_array_header_1_0
     if version != (1, 0):
@@ -170,21 +169,21 @@ def header(stream: Any, place: str) -> tuple[tuple[int, int], bool, Any]:
     shape, columns_first, dtype = read(stream)
     if len(shape) != 2 or dtype.kind not in "fiub":
         raise InvalidInputError(
-            f"{place} must hold a two-dimensional array of real numbers, and holds shape {shape} "
+            f"{place} must hold a two-dimensional array of real numbers, got shape {shape} "
             f"of {dtype}"
         )
     return shape, columns_first, dtype
 
 
 def _bytes_of(place: str) -> Any:
-    """A file for pyarrow, which reads one on a disk without the interpreter and its lock."""
+    """Open a file for pyarrow, which reads local files without Python's lock."""
     import pyarrow
 
     return opened(place) if is_url(place) else pyarrow.OSFile(place)
 
 
 def _fill(values: Array, columns: list[Array]) -> None:
-    """Write columns side by side, few rows at a time: those stay in the cache."""
+    """Copy columns side by side, few rows at a time to stay in the cache."""
     for start in range(0, len(values), ROWS_AT_A_TIME):
         rows = slice(start, start + ROWS_AT_A_TIME)
         for place, column in enumerate(columns):
@@ -192,20 +191,20 @@ def _fill(values: Array, columns: list[Array]) -> None:
 
 
 def _columns(file: Any, groups: tuple[int, ...], names: tuple[str, ...]) -> list[Array]:
-    """Columns of some row groups; what is missing is NaN."""
+    """Return columns of some row groups, with NaN for missing values."""
     table = file.read_row_groups(list(groups), columns=list(names), use_threads=False)
     return [_numbers(table.column(name).to_numpy()) for name in names]
 
 
 def _numbers(values: Array) -> Array:
-    if values.dtype == object:  # flags with gaps
+    if values.dtype == object:  # booleans with missing values
         return np.array([np.nan if value is None else value for value in values], dtype=float)
     return values
 
 
-# Row groups of fewer rows are read together with their neighbours.
+# Row groups with fewer rows are read together with their neighbours.
 FEW_ROWS = 2**16
-# Values of a partition of a .npy file.
+# Number of values in a partition of a .npy file.
 VALUES_OF_A_PART = 2**22
 MARKS = "*?["
 
@@ -222,7 +221,7 @@ def read_parts(
     text: TextFormat,
     on: Callable[[tuple[Loader, ...]], Engine] = Local,
 ) -> PartitionedSource:
-    """The files of a folder, a pattern or a URL, all of one kind, as a source on an engine."""
+    """Return a source of the files of a folder, pattern or URL, all of one type."""
     places = _places(path)
     loaders, lengths, names = _parts(places, columns, weight, text)
     engine = on(tuple(loaders))
@@ -234,12 +233,12 @@ def read_parts(
         names,
     )
     if not source.parts:
-        raise InvalidInputError(f"{path} must hold rows, and has none")
+        raise InvalidInputError(f"{path} must contain rows, but has none")
     return source
 
 
 def _places(path: str) -> list[str]:
-    """The files, by name, numbers in names as numbers."""
+    """Return the files sorted by name, with numbers in names compared as numbers."""
     if is_url(path):
         found = _of_url(path)
     elif os.path.isdir(path):
@@ -283,7 +282,7 @@ def _of_url(url: str) -> list[str]:
 def _parts(
     places: Sequence[str], columns: list[Any] | None, weight: Any, text: TextFormat
 ) -> tuple[list[Any], list[int], tuple[str, ...] | None]:
-    """Who reads each part, how many rows it has (none: to be counted), names of columns."""
+    """Return readers of parts, their numbers of rows (None: to be counted), and column names."""
     makes: Any = {**dict.fromkeys(PARQUET, _row_groups), **dict.fromkeys(NUMPY, _arrays)}
     kinds = {os.path.splitext(place.lower().removesuffix(".gz"))[1] for place in places}
     if len(kinds) > 1:
@@ -326,7 +325,7 @@ def _row_groups(
             )
         if not names:
             raise InvalidInputError(
-                f"{place} must have a numeric column to fit, and has {listed(schema.names)}"
+                f"{place} must have a numeric column, but has {listed(schema.names)}"
             )
         wanted = tuple(names)
         if any(schema.field(name).type != pyarrow.float32() for name in names):
@@ -342,7 +341,7 @@ def _is_number(types: Any, kind: Any) -> bool:
 
 
 def _joined(sizes: Sequence[int]) -> list[tuple[int, ...]]:
-    """Runs of row groups, each of at least so many rows but the last."""
+    """Group row groups into runs of at least this many rows, except the last."""
     runs: list[tuple[int, ...]] = []
     run: tuple[int, ...] = ()
     for group in range(len(sizes)):
@@ -377,14 +376,14 @@ def _arrays(
             loaders.append(RowsOfArray(place, start, stop, own, of_weight))
             lengths.append(stop - start)
     if not loaders:
-        raise InvalidInputError(f"{places[0]} must hold rows, and has none")
+        raise InvalidInputError(f"{places[0]} must contain rows, but has none")
     return loaders, lengths, None
 
 
 def positions(
     path: str, columns: list[Any] | None, weight: Any, n_columns: int
 ) -> tuple[tuple[int, ...], int | None]:
-    """Which columns of an array are to be fitted, and which is the weight."""
+    """Return the positions of the columns to fit and of the weight."""
     places = list(range(n_columns))
     if columns is not None:
         places = [_position(path, "columns", column, n_columns) for column in columns]
@@ -401,7 +400,7 @@ def positions(
 
 
 def _position(path: str, argument: str, column: Any, n_columns: int) -> int:
-    """The position of a column, as an integer or its digits."""
+    """Return the position of a column given as an integer or its digits."""
     place = int(column) if str(column).isdecimal() else -1
     if not 0 <= place < n_columns:
         raise InvalidInputError(

@@ -1,4 +1,4 @@
-"""Files of rows as sources: CSV, TSV, Parquet and .npy, checked before anything is fitted."""
+"""Tables from files as sources: CSV, TSV, Excel, Parquet and .npy, checked before any fit."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Bytes of a Parquet file that is not read at once.
+# Size in bytes above which a Parquet file is read in parts.
 LARGE_PARQUET = 2**28
-# What readers of tables raise of a damaged one, in its header or in what pandas wrote about it.
+# Exceptions of readers for damaged files or metadata.
 DAMAGED = (
     ArithmeticError,
     AttributeError,
@@ -74,50 +74,45 @@ def read(
     decimal: str | None = None,
     encoding: str | None = None,
 ) -> ArraySource | PartitionedSource:
-    """The rows of a file, or of many, as a source, accepted wherever X is.
+    """Read a table from a file, or from many files, as a source for estimators.
 
-    The ending of the name says what the file is: ``.csv``, ``.tsv`` (also with ``.gz``) and
-    ``.txt``, text in UTF-8 whose first line names the columns; ``.xlsx``, of which the first sheet
-    is read, where openpyxl is installed; ``.parquet``; ``.npy``, which stays on disk and is mapped
-    into memory. Numbers in text are read to the last bit. Semicolons between columns and decimal
-    commas are found in the text.
+    The extension determines the format: text (``.csv``, ``.tsv``, also with ``.gz``, and ``.txt``)
+    with column names in the first line; ``.xlsx`` (the first sheet, needs openpyxl); ``.parquet``;
+    ``.npy``, which is memory-mapped. Numbers in text are read exactly. Semicolon separators and
+    decimal commas are detected.
 
-    A folder, a pattern as ``data/*.parquet``, a URL that fsspec opens and a Parquet file of more
-    than a quarter of a gigabyte are read in parts, in every pass anew, so that rows need not fit in
-    memory: Parquet by row groups, ``.npy`` in pieces, text a file at a time. The parts of a folder
-    are in the order of their names, numbers in them as numbers; names that begin with "." or "_"
-    are passed over, and so are folders inside.
+    A folder, a pattern such as ``data/*.parquet``, a URL that fsspec can open, and a Parquet file
+    above a quarter of a gigabyte are read in parts in every pass, so data need not fit in memory.
+    Files of a folder are sorted by name, with numbers compared as numbers; subfolders and names
+    that start with "." or "_" are ignored.
 
     Parameters
     ----------
     path : path
     columns : names, optional
-        The columns to use, in this order. None takes every numeric column that has a name and
-        values, and ignores the others (a column without a name is the row numbers that pandas and R
-        write); a column that is asked for and is not numeric is an error. The columns
-        of a ``.npy`` file have no names and are asked for by position, from 0.
+        The columns to use, in this order. None: all named numeric columns with values (a column
+        without a name contains row numbers of pandas or R). Requesting a non-numeric column is an
+        error. Columns of a ``.npy`` file are given by position, from 0.
     weight : name, optional
-        The column that says how often each row counts.
+        Column of sample weights.
     missing : {"error", "keep"}, default="error"
-        Whether values may be missing: kept, they are NaN, for estimators with ``missing="use"`` or
-        ``"drop"``.
+        "keep" reads missing values as NaN, for estimators with ``missing="use"`` or ``"drop"``.
     scheduler : dask.distributed.Client or address, optional
-        The Dask cluster whose workers read the parts, each where it is worked on: they need the
-        same paths. None is this process.
+        Dask cluster whose workers read the parts, under the same paths; None: this process.
     sep, decimal, encoding : str, optional
-        Separator of columns, decimal sign ("." or ",") and encoding of a table in text. None is as
-        the text suggests, and UTF-8. With decimal commas dots separate thousands.
+        Separator, decimal sign ("." or ",") and encoding of text; by default detected, and UTF-8.
+        With decimal commas, dots separate thousands.
 
     Returns
     -------
     ArraySource or PartitionedSource
-        ``columns`` are the names, which fitted estimators keep as ``feature_names_in_``.
+        ``columns`` are the names, which estimators keep as ``feature_names_in_``.
 
     Raises
     ------
     InvalidInputError
-        For files that cannot be read, unknown columns, and values that are missing or infinite,
-        whose rows are named; rows count from 1, without the line of names.
+        For unreadable files, unknown columns, and missing or infinite values. The message names the
+        rows, which count from 1 without the header.
 
     Examples
     --------
@@ -158,11 +153,10 @@ def read_typed(
     text: TextFormat = UNKNOWN,
     **named: Sequence[str],
 ) -> ArraySource:
-    """The rows of one table, each column as ``Mixture(family="auto")`` takes those of a frame.
+    """Read a table with the column types of ``Mixture(family="auto")``.
 
-    ``named`` are the columns that are ``categorical``, ``continuous`` or ``counts`` whatever they
-    hold, and those to ``exclude``. ``coding`` tells what columns were taken for, and why others
-    were left out.
+    ``named`` lists columns to treat as ``categorical``, ``continuous`` or ``counts``, and columns
+    to ``exclude``. ``coding`` records the types, and why columns were left out.
     """
     if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
         raise InvalidInputError(
@@ -177,14 +171,14 @@ def read_typed(
     taken = [name for some in named.values() for name in some]
     if twice := sorted(name for name, times in Counter(taken).items() if times > 1):
         raise InvalidInputError(f"columns must be of one kind, got {listed(twice)} twice")
-    # A column without a name is the row numbers that pandas and R write.
+    # A column without a name contains the row numbers of pandas and R.
     left = [name for name in names if name and name not in (weight, *exclude)]
     if columns is not None:
         left = [name for name in dict.fromkeys([*columns, *taken]) if name not in exclude]
     repeated = any(names.count(name) > 1 for name in left)
     weighted = weight is None or is_numeric(frame[weight].dtype)
     if not left or not len(frame) or repeated or not weighted:
-        return source_of(path, frame, left or None, weight)  # which names what is wrong
+        return source_of(path, frame, left or None, weight)  # the error names what is wrong
     if is_plain(frame[left]) and not taken:
         coding = _numbers_alone(frame[left], columns is None)
         values = frame[list(coding.names)].to_numpy(np.float64, na_value=np.nan)
@@ -200,7 +194,7 @@ def read_typed(
 
 
 def _numbers_alone(frame: pd.DataFrame, all_columns: bool) -> Coding:
-    """The columns of numbers but for keys and empty ones, unless they were asked for."""
+    """Return the numeric columns without identifiers and empty columns, unless requested."""
     left_out = []
     for name in frame.columns if all_columns else ():
         why = kind_of(name, frame[name]).why
@@ -215,7 +209,7 @@ def _numbers_alone(frame: pd.DataFrame, all_columns: bool) -> Coding:
 def read_as(
     path: str, coding: Coding, weight: str | None, gaps: bool, text: TextFormat
 ) -> ArraySource:
-    """The rows of a file with the columns and the levels of a coding; there may be ``gaps``."""
+    """Read a file with the columns and levels of a coding; ``gaps`` allows missing values."""
     frame = _named_rows(path, text)
     names = [str(name) for name in frame.columns]
     check_names(path, names, list(coding.names), weight)
@@ -225,7 +219,7 @@ def read_as(
 
 
 def _named_rows(path: str, text: TextFormat) -> pd.DataFrame:
-    """The table of a file, whose rows count from 1."""
+    """Read a table with rows numbered from 1."""
     if not os.path.isfile(path):
         raise InvalidInputError(f"path must name a file of rows, but there is no {path}")
     frame = frame_of(path, None, None, text)
@@ -242,14 +236,14 @@ def _typed_source(
 
 
 def copied_columns(path: str, names: Sequence[str], text: TextFormat) -> dict[str, list[Any]]:
-    """Columns of a file as they are, to be copied to an output."""
+    """Read columns unchanged, to copy them to an output."""
     frame = _named_rows(path, text)
     check_names(path, [str(name) for name in frame.columns], list(names), None, "keep")
     return {name: ["" if value != value else value for value in frame[name]] for name in names}
 
 
 def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat) -> pd.DataFrame:
-    """The table of a file that is no array, with names that are text."""
+    """Read a table other than an array, with column names as text."""
     name = path.lower()
     if name.endswith(PARQUET):
         return _parquet(path, columns, weight)
@@ -264,7 +258,7 @@ def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat
 
 
 def _spreadsheet(path: str) -> pd.DataFrame:
-    """The first sheet of a workbook."""
+    """Read the first sheet of a workbook."""
     import pandas as pd
 
     try:
@@ -279,7 +273,7 @@ def _spreadsheet(path: str) -> pd.DataFrame:
 
 
 def _workers_of(scheduler: Any) -> Callable[[tuple[Loader, ...]], Engine]:
-    """An engine on a Dask cluster: a client of it, or its address."""
+    """Return an engine on a Dask cluster, given a client or its address."""
     try:
         from distributed import Client
     except ImportError:
@@ -294,12 +288,12 @@ def _workers_of(scheduler: Any) -> Callable[[tuple[Loader, ...]], Engine]:
 
 
 def in_parts(path: str) -> bool:
-    """Whether rows are read part by part, in every pass anew."""
+    """Whether a file is read part by part in every pass."""
     return names_many(path) or _is_large(path)
 
 
 def _is_large(path: str) -> bool:
-    """Whether a Parquet file is better read in parts, again in every pass."""
+    """Whether a Parquet file should be read in parts in every pass."""
     return path.lower().endswith(PARQUET) and os.path.getsize(path) > LARGE_PARQUET
 
 
@@ -328,7 +322,7 @@ def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
     return frame
 
 
-# .npy: no names, and too large to read whole
+# .npy files have no names, and may be too large to read at once.
 
 
 def _read_npy(path: str, columns: list[Any] | None, weight: Any, gaps: bool) -> ArraySource:

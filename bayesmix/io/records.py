@@ -1,7 +1,7 @@
-"""Values as JSON with arrays beside it, and back: only the types that the tables below name.
+"""Conversion of fitted mixtures to JSON with arrays, and back, for listed types only.
 
-Nothing in a file says what to call: a record is a name from ``RECORDS`` and values for its fields,
-whose types are checked against the class's annotations before it is made.
+Files do not name code to run. A record is a name from ``RECORDS`` with values of its fields, whose
+types are checked against the class's annotations before it is created.
 
 A fitted mixture as records and arrays, and back.
 """
@@ -25,10 +25,12 @@ from bayesmix.allocation.chain import (
     MarkovChain,
 )
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
+from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
 from bayesmix.core import components, engines, families, portable, priors, sources
 from bayesmix.core.coding import Coding
+from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import Noise, NoiseDensity, UniformNoise
 from bayesmix.core.rows import Event, Frame, SideInformation
@@ -48,7 +50,7 @@ from bayesmix.io.container import Bits, storable
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import HeldOut, Score
 
-# Frozen dataclasses, saved field by field. A name stays what it is once files hold it.
+# Frozen dataclasses, saved field by field; names in files never change.
 RECORDS: dict[str, Any] = {
     record.__name__: record
     for record in (
@@ -80,14 +82,17 @@ RECORDS: dict[str, Any] = {
         UniformNoise,
         WithNoise,
         SideInformation,
+        Standardised,
+        Gate,
+        GatePrior,
     )
 }
 RECORDS["Sums"] = DensitySums
-RECORDS["Row"] = Candidate  # its name in files
+RECORDS["Row"] = Candidate  # name in files
 RECORDS["Totals"] = Sums
 RECORDS |= {name: record for name, record, _ in saved_records()}
 
-# Records of version 0.2.0 that others have replaced, made from their fields.
+# Records of version 0.2.0 that were replaced, built from their fields.
 REPLACED: dict[str, Any] = {
     "LogNormal": transformed.LogNormal,
     "LogNormals": lambda normals: transformed.TransformedComponents(LOG, normals),
@@ -96,7 +101,8 @@ REPLACED: dict[str, Any] = {
     "LogNormalPrior": transformed.LogNormalPrior,
 }
 
-# What the numbers of a fit's arrays must be: others are answered with nan. Infinite ones never are.
+# Domains of the numbers in a fit's arrays: invalid values give NaN results. Infinity is never
+# allowed.
 DOMAINS = {
     **dict.fromkeys(("Frame.centre", "Frame.basis", "Frame.flat"), ANY),
     "Frame.scale": POSITIVE,
@@ -115,11 +121,15 @@ DOMAINS = {
     **dict.fromkeys((f"UniformNoise.{name}" for name in ("origin", "lower", "upper", "axes")), ANY),
     "FitResult.counts": NOT_NEGATIVE,
     "FitResult.hard_counts": NOT_NEGATIVE,
+    "Gate.coefficients": ANY,
+    "Gate.shares": NOT_NEGATIVE,
+    "Standardised.centre": ANY,
+    "Standardised.scale": POSITIVE,
     **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates")},
     **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
 }
 
-# Objects without content of their own, saved by name alone.
+# Objects without state, saved by name.
 NAMED: dict[str, Any] = {
     "dense": DENSE,
     "axes": AXES,
@@ -127,7 +137,7 @@ NAMED: dict[str, Any] = {
 }
 NAMES = {value: name for name, value in NAMED.items()}
 NAMED_TYPES = {type(value) for value in NAMES}
-# What annotations name that is no type at run time.
+# Annotations that are not runtime types.
 PROTOCOLS: dict[str, Any] = {
     name: value
     for module in (components, engines, families, portable, priors, sources)
@@ -142,13 +152,13 @@ RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 
 class Writer:
-    """Turns values into JSON and gathers the arrays that stand beside it."""
+    """Converts values to JSON and collects arrays."""
 
     def __init__(self) -> None:
         self.arrays: list[Bits] = []
 
     def value(self, value: Any) -> Any:
-        """JSON for one value; ``UnsupportedError`` for types that the tables do not name."""
+        """Return JSON for a value; raise ``UnsupportedError`` for other types."""
         kind = type(value)
         if value is None or kind in (bool, int, str):
             return value
@@ -171,13 +181,13 @@ class Writer:
             return {"scalar": self._array(np.asarray(value))}
         if hasattr(value, "__array__"):
             return {"array": self._array(np.asarray(value))}
-        raise UnsupportedError(f"{kind.__name__} is not among the types that a file can hold")
+        raise UnsupportedError(f"{kind.__name__} cannot be saved")
 
     def _fields(self, name: str, record: Any) -> dict[str, Any]:
         fields = {}
         for key, hint in _hints(name).items():
             value = getattr(record, key)
-            # Said here, and not when the file is read and the model is gone.
+            # Raise this now, not when the file is read and the model is gone.
             if not fits(value, hint):
                 raise UnsupportedError(
                     f"{name}.{key} should be {_said(hint)} and is {type(value).__name__}"
@@ -193,13 +203,13 @@ class Writer:
 
 
 class Reader:
-    """Turns the JSON of a ``Writer`` and its arrays back into values."""
+    """Converts JSON and arrays of a ``Writer`` back to values."""
 
     def __init__(self, arrays: list[Bits]) -> None:
         self.arrays = arrays
 
     def value(self, value: Any) -> Any:
-        """One value; ``DamagedFileError`` for anything that a ``Writer`` would not have written."""
+        """Return a value; raise ``DamagedFileError`` for JSON that no ``Writer`` produces."""
         match value:
             case None | bool() | int() | float() | str():
                 return value
@@ -269,14 +279,14 @@ def _check_domain(field: str, value: Any) -> None:
 
 @cache
 def _hints(name: str) -> dict[str, Any]:
-    """Types of a record's fields; class attributes that are no fields are left out."""
+    """Return the types of a record's fields, without class attributes."""
     record = RECORDS[name]
     hints = typing.get_type_hints(record, localns=PROTOCOLS)
     return {field.name: hints[field.name] for field in dataclasses.fields(record)}
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of the type that a field declares."""
+    """Whether a value has the declared type of a field."""
     origin = typing.get_origin(hint)
     if hint is Any or isinstance(hint, typing.TypeVar):
         return True
@@ -292,7 +302,7 @@ def fits(value: Any, hint: Any) -> bool:
         numbers: Any = (int, np.integer) if hint is int else (int, float, np.number)
         return isinstance(value, numbers) and not isinstance(value, bool)
     if getattr(hint, "_is_protocol", False):
-        # What a protocol promises is behaviour; the trial of the loaded model sees to that.
+        # Protocols describe behaviour, which the trial of the loaded model checks.
         return type(value) in RECORD_NAMES or type(value) in NAMED_TYPES
     return isinstance(value, origin or hint)
 
@@ -303,7 +313,7 @@ def _said(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
-# Estimators lie above this layer: the file names the class, and its home is looked up here.
+# Estimators are in a higher level, so a file names the class, which is imported here.
 ESTIMATORS = {
     "GaussianMixture": "bayesmix.estimators.gaussian",
     "BayesianGaussianMixture": "bayesmix.estimators.bayesian",
@@ -313,10 +323,10 @@ ESTIMATORS = {
 
 
 def described(model: Any, writer: Writer) -> dict[str, Any]:
-    """A fitted mixture: its class, its parameters, the names of its columns, its result."""
+    """Describe a fitted mixture: class, parameters, feature names, result."""
     name = class_name(model)
     if not hasattr(model, "result_"):
-        raise UnsupportedError(f"this {name} is not fitted yet: fit it before saving it")
+        raise UnsupportedError(f"this {name} is not fitted: call fit before save")
     return {
         "class": name,
         "parameters": parameters(model, writer, model.result_.seed),
@@ -326,7 +336,7 @@ def described(model: Any, writer: Writer) -> dict[str, Any]:
 
 
 def class_name(model: Any) -> str:
-    """The name of a class of mixtures; ``UnsupportedError`` for others."""
+    """Return the class name of a mixture; raise ``UnsupportedError`` for other classes."""
     name = type(model).__name__
     if ESTIMATORS.get(name) == type(model).__module__:
         return name
@@ -337,7 +347,7 @@ def class_name(model: Any) -> str:
 
 
 def parameters(model: Any, writer: Writer, seed: int | None) -> dict[str, Any]:
-    """Constructor parameters: a generator becomes its seed, and a function the default, aloud."""
+    """Return constructor parameters; generators become seeds, functions become defaults."""
     saved = {}
     defaults = type(model)().get_params(deep=False)
     for name, value in model.get_params(deep=False).items():
@@ -357,14 +367,14 @@ def parameters(model: Any, writer: Writer, seed: int | None) -> dict[str, Any]:
 
 
 def restored(described: dict[str, Any], reader: Reader) -> Any:
-    """The fitted mixture that was described."""
+    """Return the fitted mixture of a description."""
     model = unfitted(described, reader)
     adopt(model, reader.value(described["result"]), described["features"])
     return model
 
 
 def unfitted(described: dict[str, Any], reader: Reader) -> Any:
-    """The estimator with the parameters that were described."""
+    """Return the unfitted estimator of a description."""
     name = described["class"]
     if name not in ESTIMATORS:
         raise DamagedFileError(f"holds a {name!r}, which this bayesmix does not know")
@@ -372,7 +382,7 @@ def unfitted(described: dict[str, Any], reader: Reader) -> Any:
 
 
 def made(kind: Any, described: dict[str, Any], reader: Reader) -> Any:
-    """An estimator of this class with the parameters that were described."""
+    """Return an estimator of a class with described parameters."""
     values = {name: reader.value(value) for name, value in described["parameters"].items()}
     if unknown := sorted(values.keys() - kind().get_params(deep=False).keys()):
         raise DamagedFileError(
@@ -383,12 +393,12 @@ def made(kind: Any, described: dict[str, Any], reader: Reader) -> Any:
 
 
 def adopt(model: Any, result: Any, features: Any) -> None:
-    """Make an estimator a fitted one; ``DamagedFileError`` for a result that does not hold up."""
+    """Make an estimator fitted; raise ``DamagedFileError`` for an inconsistent result."""
     _check(result, features)
     model._adopt(result)
     if features:
         model.feature_names_in_ = np.array(features, dtype=object)
-    # A trial row: what does not fit together fails here, not in the user's hands.
+    # Predict one sample, so that inconsistent parts raise an error here.
     trial = result.mixture.frame.centre[None]
     shares = result.n_components + (result.mixture.noise is not None)
     if (
@@ -400,7 +410,7 @@ def adopt(model: Any, result: Any, features: Any) -> None:
 
 
 def _check(result: Any, features: Any) -> None:
-    """The sizes that must agree, before anything is computed with them."""
+    """Check that sizes agree before they are used."""
     if not isinstance(result, FitResult):
         raise DamagedFileError("is damaged: it holds no result")
     if not fits(features, list[str]) or len(features) not in (0, result.n_features):

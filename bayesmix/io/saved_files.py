@@ -1,4 +1,4 @@
-"""Fitted estimators to one file and back, without pickle: nothing in the file is ever executed.
+"""Saving and loading of fitted estimators and searches, without pickle.
 
 A fitted search with all its candidates as records and arrays, and back.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from os import PathLike
 from typing import Any
 
@@ -25,11 +25,12 @@ from bayesmix.io.container import opened, pack, unpack
 from bayesmix.io.records import Reader, Writer
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import clusters_of_components
+from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.version import __version__
 
 NAME = "MixtureSearch"
 HOME = "bayesmix.estimators.search"
-# What stays of a search beside its candidates.
+# Attributes of a search that are saved besides its candidates.
 KEPT = (
     "criterion_",
     "cautions_",
@@ -42,7 +43,7 @@ KEPT = (
 
 
 def described(search: Any, writer: Writer) -> dict[str, Any]:
-    """A fitted search: its parameters, what it said, and every candidate with its fit."""
+    """Describe a fitted search: parameters, results, and candidates with fits."""
     rows = search.candidates_
     if any(hasattr(row.estimator, "steps") for row in rows):
         raise UnsupportedError(
@@ -62,11 +63,24 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
             }
             for row in rows
         ],
+        "features": _features(search, writer),
+    }
+
+
+def _features(search: Any, writer: Writer) -> dict[str, Any] | None:
+    """The features that were selected, and the fit of the others."""
+    if search._selected is None:
+        return None
+    others = search._others
+    return {
+        "selected": writer.value(asdict(search._selected)),
+        "others": None if others is None else mixture_records.described(others, writer),
+        "names": writer.value(search._feature_names_given()),
     }
 
 
 def _parameters(search: Any, writer: Writer) -> dict[str, Any]:
-    """Those that a file can hold; others become the default, aloud."""
+    """Return the parameters that can be saved; others become defaults, with a warning."""
     saved, defaults = {}, type(search)().get_params(deep=False)
     for name, value in search.get_params(deep=False).items():
         try:
@@ -90,7 +104,7 @@ def _unfitted(estimator: Any, writer: Writer) -> dict[str, Any] | None:
 
 
 def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
-    """A candidate as versions before 0.3.0 wrote it, with the fields that it has now."""
+    """Return a candidate with its current fields, also from versions before 0.3.0."""
     fields = dict(saved["fields"])
     objection, refuted = fields.pop("objection", ""), fields.pop("refuted", False)
     if objection or refuted:
@@ -99,7 +113,7 @@ def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def restored(described: dict[str, Any], reader: Reader) -> Any:
-    """The fitted search that was described."""
+    """Return the fitted search of a description."""
     search = mixture_records.made(getattr(importlib.import_module(HOME), NAME), described, reader)
     if described["estimator"] is not None:
         search.estimator = mixture_records.unfitted(described["estimator"], reader)
@@ -111,7 +125,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
         model = each["model"]
         rows.append(replace(row, estimator=model and mixture_records.restored(model, reader)))
     kept = reader.value(described["kept"])
-    # Versions before 0.3.0 had one text, and no clusters.
+    # Versions before 0.3.0 had a single text, and no clusters.
     kept.setdefault("_details", kept.get("_summary"))
     best = rows[0].result if rows else None
     if best is not None:
@@ -119,33 +133,36 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     if set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it holds no search")
     search._restore(rows, kept, described["folds"])
+    if features := described.get("features"):
+        others = features["others"] and mixture_records.restored(features["others"], reader)
+        selection = FeatureSelection(**reader.value(features["selected"]))
+        search._restore_features(selection, others, reader.value(features["names"]))
     return search
 
 
 def save(model: Any, path: str | PathLike[str]) -> None:
-    """Write a fitted estimator to one file; ``load`` reads it.
+    """Save a fitted estimator to one file; ``load`` reads it.
 
-    The file holds the parameters, the whole ``result_`` and the names of the features, not the
-    data. It appears under its name only when it is complete. Parameters that are code or a state
-    are not kept: a ``random_state`` that is a generator becomes the seed that was drawn from it,
-    with which the fit can be repeated, and a callable ``init_params`` becomes the default, with a
-    warning.
+    The file contains parameters, the complete ``result_`` and feature names, but no data. It
+    replaces an existing file only when complete. Functions and generators are not saved: a
+    generator as ``random_state`` becomes the seed that was drawn from it, and a callable
+    ``init_params`` becomes the default, with a warning.
 
     Parameters
     ----------
     model : GaussianMixture, BayesianGaussianMixture, Mixture or a MixtureSearch of these
-        Fitted. A search is saved with all its candidates, ``best_estimator_`` by itself.
+        Fitted. A search is saved with all its candidates; ``best_estimator_`` can be saved alone.
     path : path
-        Where to write; a file that is there is replaced.
+        File to write or replace.
 
     Raises
     ------
     UnsupportedError
-        For other models, and for families or priors that are not bayesmix's own.
+        For other models, and for families or priors defined by the user.
     InvalidInputError
-        For a path that is no place of a file; a device or a pipe is never replaced.
+        If the path is not a possible file; a device or pipe is never replaced.
     FileAccessError
-        Where the system refuses, as on a full disk: what was there is as it was.
+        If writing fails, as on a full disk; an existing file is then unchanged.
 
     Examples
     --------
@@ -165,12 +182,12 @@ def save(model: Any, path: str | PathLike[str]) -> None:
 
 
 def load(path: str | PathLike[str]) -> Any:
-    """The fitted estimator that ``save`` wrote: it predicts the same, to the last bit.
+    """Load a fitted estimator saved by ``save``; its predictions are identical.
 
     Parameters
     ----------
     path : path
-        A file that ``save`` wrote, by this version of bayesmix or an older one.
+        A file written by this or an older version of bayesmix.
 
     Returns
     -------
@@ -179,8 +196,8 @@ def load(path: str | PathLike[str]) -> Any:
     Raises
     ------
     DamagedFileError
-        For files that are truncated or altered, of a newer format, or no saved models at all.
-        Files are safe to open wherever they come from: they hold no code.
+        If the file is truncated, altered, of a newer format or not a saved model. Files contain no
+        code, so opening any file is safe.
     """
     path = path_text("path", path)
     if not os.path.isfile(path):

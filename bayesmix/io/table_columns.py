@@ -1,9 +1,4 @@
-"""What the columns of a table are: numbers, levels, or neither, with the reason.
-
-Named columns to numbers, with every reason why they cannot be: names, kinds, missing values.
-
-Frames of numbers, categories and text as numbers, with what their codes stand for.
-"""
+"""Types of table columns (numbers, counts, levels, or unusable), and frames as numbers."""
 
 from __future__ import annotations
 
@@ -26,25 +21,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# Text of which this share are numbers is a column of numbers with a few odd cells.
+# Text columns with at least this share of numbers are numeric with a few invalid cells.
 MOSTLY_NUMBERS = 0.5
-# Every value its own is a key from so many rows on: fewer may differ by chance.
+# From this many rows on, a column of unique values is an identifier; fewer may differ by chance.
 FEWEST_OF_A_KEY = 10
 CELLS_NAMED = 3
-MEND = "mend these cells, or take them as levels"
-# Two values are a category, written as numbers.
+MEND = "correct these cells, or treat the column as levels"
+# Two values are a category, coded as numbers.
 FEWEST_COUNTS = 3
 LEAST_FILLED = 0.5
-# Standard errors of a Poisson sample's variance over its mean.
+# Standard errors of a Poisson sample's variance, relative to its mean.
 CHANCE = 3.0
-# A column with more distinct values than this is a key or a measurement, and no category.
+# Columns with more distinct values are identifiers or measurements, not categories.
 MOST_LEVELS = 1000
-KEY_LIKE = "key-like"
-KEY = f"{KEY_LIKE}: every row has another value"
-# A key by its name may have come twice.
+KEY_LIKE = "looks like an identifier"
+KEY = f"{KEY_LIKE}: all values are unique"
+# An identifier by its name may have a few duplicates.
 SURELY_A_KEY = re.compile(r"(^|[_\W])(id|key|uuid)$", re.IGNORECASE)
 KEY_NAME = re.compile(r"(^|[_\W])(id|key|uuid|index|nr|no|row|rownames)$", re.IGNORECASE)
-# Numbers as they are written in reports, which nothing here reads: a comma may be either sign.
+# Number formats of reports, which are not parsed: a comma may be either sign.
 WAYS_OF_WRITING = (
     (r"[-+]?\d[\d.,]*\s?%", "percent signs"),
     (
@@ -54,18 +49,18 @@ WAYS_OF_WRITING = (
     ),
     (r"[-+]?\d*,\d+", "decimal commas"),
 )
-# What a date has at least: three groups of digits, or a month by name.
+# Minimum content of a date: three groups of digits, or the name of a month.
 DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
 
 
 @dataclass(frozen=True)
 class ColumnKind:
-    """``levels`` of a column of levels; ``why`` it is left out, where it is."""
+    """Type of a column: ``levels`` if categorical, ``why`` if left out."""
 
     levels: tuple[Level, ...] | None = None
     why: str = ""
     counts: bool = False
-    yes_or_no: bool = False  # numbers that are 0 or 1
+    yes_or_no: bool = False  # the numbers 0 and 1
 
 
 NUMBER = ColumnKind()
@@ -74,7 +69,7 @@ YES_OR_NO = ColumnKind(yes_or_no=True)
 
 
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
-    """What a column is, from its type and its values."""
+    """Return the type of a column from its dtype and values."""
     import pandas as pd
 
     dtype = column.dtype
@@ -111,10 +106,10 @@ def _of_numbers(name: str, column: pd.Series[Any]) -> ColumnKind:
 
 
 def _are_counts(values: Array) -> bool:
-    """Whether whole numbers may be counts of a mixture of Poisson distributions.
+    """Whether integers may be counts of a mixture of Poisson distributions.
 
-    They begin at 0, most numbers up to the largest occur, and they vary as much as their mean, or
-    less by chance: grades, years and amounts of money do not.
+    Counts start at 0, include most numbers up to the largest, and their variance is at most the
+    mean, or more by chance. Grades, years and amounts of money are not counts.
     """
     if values.min() != 0.0:
         return False
@@ -153,7 +148,7 @@ def _of_text(column: pd.Series[Any]) -> ColumnKind:
 
 
 def _way_of_writing(text: pd.Series[Any]) -> str:
-    """How numbers are written that are no plain ones, with the first; empty where they are none."""
+    """Describe the number format of text that is not plain numbers, with an example, or ""."""
     for pattern, how in WAYS_OF_WRITING:
         written = text.str.fullmatch(pattern)
         if float(written.mean()) > MOSTLY_NUMBERS:
@@ -182,7 +177,7 @@ def _of_levels(column: pd.Series[Any]) -> ColumnKind:
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
-    """The levels that occur, in the order of a categorical type, else sorted."""
+    """Return the observed levels, in the order of a categorical dtype, otherwise sorted."""
     import pandas as pd
 
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -193,9 +188,9 @@ def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
 
 
 def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:
-    """Those of a column that is said to be levels: of a categorical type all that it has.
+    """Return the levels of a declared categorical column; all levels of a categorical dtype.
 
-    Raises ``InvalidInputError`` where they are too many for levels.
+    Raises ``InvalidInputError`` if there are too many for levels.
     """
     import pandas as pd
 
@@ -204,7 +199,7 @@ def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:
     if len(levels) > MOST_LEVELS:
         raise InvalidInputError(
             f"X has {len(levels)} different values in column {name!r} for a Categorical family: "
-            "leave out keys, and give measurements another family"
+            "drop identifiers, and use another family for measurements"
         )
     return levels
 
@@ -214,7 +209,7 @@ def _declared(column: pd.Series[Any]) -> tuple[Level, ...]:
 
 
 def _plain(level: Any) -> Level:
-    """A scalar of Python's own, which a file can hold; whole numbers without a point."""
+    """Return a Python scalar that can be saved; integers without a decimal point."""
     plain: Level = level.item() if isinstance(level, np.generic) else level
     return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
 
@@ -230,11 +225,11 @@ def source_of(
     weight: Any,
     gaps: bool = False,
 ) -> ArraySource:
-    """Checked values of the wanted columns, with their names; ``gaps``: some may be missing."""
+    """Return checked values and names of the columns; ``gaps`` allows missing values."""
     names = [str(name) for name in frame.columns]
     check_names(path, names, columns or [], weight)
     if not len(frame):
-        raise InvalidInputError(f"{path} must hold rows, and has none: only names of columns")
+        raise InvalidInputError(f"{path} must contain rows, but has only column names")
     numeric = {name for name, dtype in zip(names, frame.dtypes, strict=True) if is_numeric(dtype)}
     wanted = columns
     if wanted is None:
@@ -251,7 +246,7 @@ def source_of(
             for place, name in enumerate(names)
         ]
         raise InvalidInputError(
-            f"{path} must have a numeric column to fit, and has {listed(found, quote=False)}"
+            f"{path} must have a numeric column, but has {listed(found, quote=False)}"
         )
     used = [*wanted, *([] if weight is None else [weight])]
     times = Counter(names)
@@ -273,7 +268,7 @@ def source_of(
 
 
 def is_numeric(dtype: Any) -> bool:
-    """Whether a column of this type holds real numbers."""
+    """Whether a column of this dtype contains real numbers."""
     return getattr(dtype, "kind", "O") in "fiub"
 
 
@@ -289,7 +284,7 @@ def _why_no_numbers(name: str, column: pd.Series[Any]) -> str:
 def check_names(
     path: str, names: list[str], columns: list[Any], weight: Any, asked: str = "columns"
 ) -> None:
-    """Refuse columns and a weight that are not in the file, or are ``asked`` for twice."""
+    """Raise an error for columns or a weight that are missing from the file or named twice."""
     there = set(names) - {""}
     for argument, used in ((asked, columns), ("weight", [] if weight is None else [weight])):
         for name in used:
@@ -324,9 +319,9 @@ def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) ->
 
 
 def check_values(path: str, values: Any, names: Sequence[str], gaps: bool = False) -> None:
-    """Refuse values that are missing or infinite and name their rows; a mapped file in pieces.
+    """Raise an error that names rows with missing or infinite values.
 
-    ``gaps``: they may be missing.
+    ``gaps`` allows missing values.
     """
     wrongs = (
         ("missing", np.isnan, "drop these rows or fill them in, or read with missing='keep'"),
@@ -350,7 +345,7 @@ def check_values(path: str, values: Any, names: Sequence[str], gaps: bool = Fals
 
 
 def checked_weights(path: str, name: Any, weights: Array) -> Array:
-    """Weights that are finite, not negative and not all zero."""
+    """Return weights that are finite, nonnegative and not all zero."""
     check_values(path, weights[:, None], [str(name)])
     if weights.min() < 0:
         row = int(weights.argmin())
@@ -366,7 +361,7 @@ def checked_weights(path: str, name: Any, weights: Array) -> Array:
 def listed(
     words: Sequence[str], joint: str = "and", total: int | None = None, quote: bool = True
 ) -> str:
-    """At most a few words as they are written in a sentence."""
+    """Return at most a few words as part of a sentence."""
     shown = [repr(word) if quote else word for word in words[:ROWS_NAMED]]
     more = (len(words) if total is None else total) - len(shown)
     if more > 0:
@@ -375,17 +370,17 @@ def listed(
 
 
 def is_frame(X: Any) -> bool:
-    """Whether rows come as a frame of pandas, or one that turns into it."""
+    """Whether data are a pandas frame, or can be converted to one."""
     return hasattr(X, "columns") and (hasattr(X, "iloc") or hasattr(X, "to_pandas"))
 
 
 def as_pandas(X: Any) -> pd.DataFrame:
-    """The frame, with names that are text, and numbers with their bytes in this machine's order."""
+    """Return a frame with names as text and numbers in native byte order."""
     frame: Any = X if hasattr(X, "iloc") else _of_another_kind(X)
     names = [str(name) for name in frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InvalidInputError(f"columns must have names of their own, got {twice[0]!r} twice")
+        raise InvalidInputError(f"columns must have unique names, got {twice[0]!r} twice")
     named: pd.DataFrame = frame.set_axis(names, axis=1)
     turned = {
         name: kind.newbyteorder("=")
@@ -400,12 +395,12 @@ def _of_another_kind(X: Any) -> Any:
 
     if not hasattr(X, "get_columns"):
         return X.to_pandas()
-    # Polars wants another package to do it.
+    # Polars requires another package for this.
     return pd.DataFrame({name: X[name].to_list() for name in X.columns})
 
 
 def is_plain(X: Any) -> bool:
-    """Whether every column of a frame is of numbers already."""
+    """Whether all columns of a frame are numeric."""
     import pandas as pd
 
     return all(
@@ -421,10 +416,10 @@ def coded(
     continuous: Collection[str] = (),
     counts: Collection[str] = (),
 ) -> tuple[pd.DataFrame, Coding]:
-    """A frame as numbers: each column by its kind, unless it is named as another.
+    """Return a frame as numbers: columns by detected or declared type.
 
-    Columns that are neither numbers nor levels are left out, unless ``wanted`` names them: then
-    they are refused. Columns of 0 and 1 are levels, unless ``wanted`` names columns.
+    Unusable columns are left out, unless ``wanted`` names them, which is an error. Columns of 0 and
+    1 are levels, unless ``wanted`` names columns.
     """
     frame = as_pandas(X)
     names = list(frame.columns) if wanted is None else list(wanted)
@@ -456,9 +451,9 @@ def coded(
 
 
 def recoded(X: Any, coding: Coding) -> pd.DataFrame:
-    """The columns of a coding, in its order, as numbers; what is missing is NaN.
+    """Return the columns of a coding as numbers, with NaN for missing values.
 
-    Raises ``InvalidInputError`` for columns that are not there and for levels that are not known.
+    Raises ``InvalidInputError`` for missing columns and unknown levels.
     """
     import pandas as pd
 
@@ -491,9 +486,9 @@ def _codes(name: str, column: pd.Series[Any], levels: tuple[Any, ...] | None) ->
 def as_levels(
     X: Any, given: Sequence[tuple[Level, ...]] | None
 ) -> tuple[pd.DataFrame | Array, Coding]:
-    """A table all of whose columns are levels as codes: a frame, or an array where it is one.
+    """Return a table of levels as codes: a frame, or an array for an array.
 
-    Levels that are not given are those that the columns declare, or that occur.
+    Levels that are not given are those of the dtype, or those observed.
     """
     import pandas as pd
 
@@ -511,8 +506,8 @@ def as_levels(
 
 
 def say_unused(X: Any, coding: Coding) -> None:
-    """Warn of columns that the fit has never seen."""
+    """Warn about columns that the fit did not use."""
     known = {*coding.names, *(name for name, _ in coding.left_out)}
     extra = [str(name) for name in X.columns if str(name) not in known]
     if extra:
-        warn(f"columns that the fit did not have are not used: {', '.join(extra)}", BayesmixWarning)
+        warn(f"columns that were not in the fit are ignored: {', '.join(extra)}", BayesmixWarning)

@@ -1,7 +1,4 @@
-"""Tables in text, whose first line names the columns.
-
-Files of rows: what their names end in, whether they are URLs, how they are opened.
-"""
+"""Text tables with column names in the first line, and opening of files by name or URL."""
 
 from __future__ import annotations
 
@@ -28,20 +25,20 @@ TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SPREADSHEET = (".xlsx",)
 PARQUET = (".parquet", ".pq")
 NUMPY = (".npy",)
-# Files of a folder: one of text in a folder may be a note about it.
+# Text files in a folder (.txt) may be notes about it.
 ENDINGS = (*TEXT, *PARQUET, *NUMPY)
 ENDINGS_ALONE = (*TEXT, ".txt", *SPREADSHEET, *PARQUET, *NUMPY)
-# What readers raise of a part that is damaged or no longer there.
+# Exceptions of readers for a part that is damaged or missing.
 UNREADABLE = (ArithmeticError, EOFError, LookupError, OSError, TypeError, ValueError, zlib.error)
 
 
 def is_url(place: str) -> bool:
-    """Whether fsspec has to open it."""
+    """Whether a path needs fsspec."""
     return "://" in place
 
 
 def opened(place: str) -> Any:
-    """A file to read bytes of, as a context."""
+    """Open a file for reading bytes."""
     if not is_url(place):
         return open(place, "rb")
     try:
@@ -52,18 +49,18 @@ def opened(place: str) -> Any:
 
 
 def unreadable(place: str, problem: BaseException) -> Exception:
-    """The error for a part that cannot be read, with its name."""
+    """Return the error for an unreadable part, with its name."""
     if isinstance(problem, InvalidInputError):
         return problem
     kind = FileAccessError if isinstance(problem, OSError) else InvalidInputError
     return kind(f"{place} cannot be read: {problem!r:.200}")
 
 
-# A table in text is read in pieces first; what its values and its columns take in memory.
+# Large text tables are first read in pieces, to measure the memory that they need.
 PIECE = 2**20
 BYTES_OF_A_VALUE = 24
 BYTES_OF_A_COLUMN = 2_000
-# What stands for a gap: what pandas takes for one, but "None", which is an answer in many a survey.
+# Missing values: those of pandas, except "None", which is a common answer in surveys.
 NO_GAP = "None"
 GAPS = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
@@ -71,7 +68,7 @@ GAPS = (
 )  # fmt: skip
 
 
-# Numbers of a table with decimal commas: dots, where there are any, separate thousands.
+# Numbers with decimal commas; dots separate thousands.
 EUROPEAN = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
 COMMAS_OF_THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+"
 ANY_SPACES = r"\s+"
@@ -80,7 +77,7 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ANY_SPACES}
 
 @dataclass(frozen=True)
 class TextFormat:
-    """Separator, decimal sign and encoding of a table in text; None: as the text suggests."""
+    """Separator, decimal sign and encoding of a text table; None: detected."""
 
     sep: str | None = None
     decimal: str | None = None
@@ -97,7 +94,7 @@ UNKNOWN = TextFormat()
 
 
 def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNOWN) -> pd.DataFrame:
-    """A table in text as pandas holds it, numbers with decimal commas included."""
+    """Return a text table as a pandas frame, including numbers with decimal commas."""
     import pandas as pd
 
     encoding = text.encoding or "utf-8-sig"
@@ -107,17 +104,17 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
         if not is_url(path):
             _check_size(path, " " if separator == ANY_SPACES else separator)
         with warnings.catch_warnings():
-            # Lines that are longer than the line of names: pandas would drop what is too much.
+            # Lines longer than the header, whose last values pandas would drop.
             warnings.simplefilter("error", pd.errors.ParserWarning)
             first = pd.read_csv(
                 path, header=None, nrows=1, dtype=object, keep_default_na=False, **how
             )
             names = [str(name).strip() for name in first.iloc[0]]
-            # All columns are read, whichever are wanted: with usecols pandas no longer sees lines
-            # of the wrong length. index_col=False: else it takes a column too many as row labels.
+            # All columns are read: with usecols, pandas ignores lines of the wrong length. Without
+            # index_col=False it takes an extra column as row labels.
             how |= {"header": 0, "names": list(range(len(names))), "index_col": False}
             how |= {"keep_default_na": False, "na_values": GAPS, "low_memory": False}
-            # From 3.1 on pandas reads every number to the last bit, and warns of being told to.
+            # From 3.1 on pandas reads numbers exactly, and warns of this option.
             recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
             exact: Any = {} if recent else {"float_precision": "round_trip"}
             frame: pd.DataFrame = pd.read_csv(path, **exact, **how)
@@ -155,7 +152,7 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
 
 
 def _separator(path: str, encoding: str) -> str:
-    """The separator that the line of names suggests, given the ending of the file's name."""
+    """Return the separator suggested by the header and the file extension."""
     with ExitStack() as stack:
         stream = stack.enter_context(opened(path))
         name = path.lower()
@@ -171,7 +168,7 @@ def _separator(path: str, encoding: str) -> str:
 
 
 def _has_decimal_commas(frame: pd.DataFrame) -> bool:
-    """Whether a column of text holds numbers with decimal commas and nothing else."""
+    """Whether a text column contains only numbers with decimal commas."""
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
         cells = frame.iloc[:, place].dropna().astype(str).str.strip()
         commas = cells[cells.str.contains(",")]
@@ -182,7 +179,7 @@ def _has_decimal_commas(frame: pd.DataFrame) -> bool:
 
 
 def _european_numbers(column: pd.Series[Any]) -> Array | None:
-    """The numbers of a column that holds European numbers and nothing else."""
+    """Return the numbers of a column that contains only European numbers."""
     cells = column.astype(object).where(column.notna())
     there = cells.dropna().astype(str).str.strip()
     if not len(there) or not there.str.fullmatch(EUROPEAN).all():
@@ -194,9 +191,9 @@ def _european_numbers(column: pd.Series[Any]) -> Array | None:
 
 
 def _check_size(path: str, separator: str) -> None:
-    """Refuse a table that this machine could not hold, read in pieces and no further than that.
+    """Raise an error for a table that exceeds memory, after reading no more than that.
 
-    A small file may unpack to a large one.
+    A small compressed file may be a large table.
     """
     opened: Any = gzip.open if path.lower().endswith(".gz") else open
     n_bytes = n_values = n_columns = 0
@@ -214,7 +211,7 @@ def _check_size(path: str, separator: str) -> None:
 
 
 def _numbers_but_none(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Numbers where a column has nothing else beside the word None."""
+    """Return numbers if a column contains nothing else besides "None"."""
     said = column == NO_GAP
     if not said.any():
         return column
@@ -225,7 +222,7 @@ def _numbers_but_none(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _with_overflow(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Numbers where pandas before 3.1 made text of a column because one exceeds a double."""
+    """Return numbers if pandas before 3.1 read a column as text because one number overflows."""
     import pandas as pd
 
     if pd.api.types.infer_dtype(column, skipna=True) != "string":
@@ -237,7 +234,7 @@ def _with_overflow(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def _uneven(path: str, problem: str) -> str:
-    """What is wrong with a table whose lines differ in length, from what pandas says of it."""
+    """Describe lines of different lengths from the message of pandas."""
     found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", problem)
     if found:
         expected, line, saw = found.groups()

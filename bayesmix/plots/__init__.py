@@ -13,6 +13,7 @@ from bayesmix.plots.merging import plot_latent_classes, plot_merging, plot_stabi
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
 from bayesmix.plots.regions import plot_region
+from bayesmix.plots.regression import plot_gate
 from bayesmix.plots.selection import plot_nested, plot_selection, plot_structures
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "plot_crosscheck",
     "plot_density",
     "plot_em_steps",
+    "plot_gate",
     "plot_goodness_of_fit",
     "plot_latent_classes",
     "plot_likelihood_ratio",

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
 
 if TYPE_CHECKING:
@@ -45,8 +44,7 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_goodness_of_fit(fit, ax=Figure().subplots()).get_ylabel()
     'rows inside, observed less expected'
     """
-    if not hasattr(fit, "replicates") or not hasattr(fit, "shares"):
-        raise InvalidInputError(f"fit must be a GoodnessOfFit, got {type(fit).__name__}")
+    style.expect("fit", fit, "a GoodnessOfFit", "replicates", "shares")
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
     ax = style.axes_or_new(ax)
@@ -106,8 +104,7 @@ def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_likelihood_ratio(test, ax=Figure().subplots()).get_ylabel()
     'data sets'
     """
-    if not hasattr(test, "statistic") or not hasattr(test, "smaller"):
-        raise InvalidInputError(f"test must be a LikelihoodRatioTest, got {type(test).__name__}")
+    style.expect("test", test, "a LikelihoodRatioTest", "statistic", "smaller")
     from matplotlib.ticker import MaxNLocator
 
     ax = style.axes_or_new(ax)
@@ -176,10 +173,7 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_sensitivity(found, ax=Figure().subplots()).get_ylabel()
     'probability'
     """
-    if not hasattr(found, "probabilities"):
-        raise InvalidInputError(
-            f"found must be what prior_sensitivity returned, got {type(found).__name__}"
-        )
+    style.expect("found", found, "what prior_sensitivity returned", "probabilities")
     ax = style.axes_or_new(ax)
     numbers = np.array(found.probabilities.columns, dtype=int)
     by = "mass" if "mass" in found.table else "scale"

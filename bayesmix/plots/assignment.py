@@ -16,15 +16,15 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.density import DRAWS, SEED, curve_grid, drawable_level, rug
 from bayesmix.plots.plane import (
-    MOST_POINTS,
     draw_ellipses,
     finish,
     limits_of,
-    outside_the_view,
+    rows_in_view,
 )
 from bayesmix.plots.subject import (
     Sample,
     View,
+    as_fitted,
     column_names,
     column_number,
     fitted,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 # From certain to equally probable, ever darker, in no component's colour.
 SHADES = ("#f2f2f2", "#8c8c8c", "#000000")
-MOST_TICKS = 2000
 MOST_NAMED = 10
 
 
@@ -127,10 +126,7 @@ def _draw_rows(ax: Axes, view: View, sample: Sample) -> None:
 
     limits = limits_of(view, sample.values)
     draw_ellipses(ax, view)
-    shown = sample.thinned(MOST_POINTS)
-    remarks = [*view.remarks, *sample.remarks, *outside_the_view(sample.values, limits)]
-    if len(shown.values) < len(sample.values):
-        remarks.append(f"{len(shown.values):,} of {len(sample.values):,} rows drawn")
+    shown, remarks = rows_in_view(sample, limits)
     entropies = entr(shown.probabilities).sum(axis=1)
     # The least sure ones on top.
     order = np.argsort(entropies, kind="stable")
@@ -146,7 +142,7 @@ def _draw_rows(ax: Axes, view: View, sample: Sample) -> None:
     bar = ax.figure.colorbar(points, ax=ax, pad=0.02)
     bar.set_label("entropy of the assignment (nats)")
     bar.outline.set_visible(False)
-    finish(ax, view, limits, remarks)
+    finish(ax, view, limits, [*view.remarks, *remarks])
 
 
 def _draw_probabilities(
@@ -161,7 +157,7 @@ def _draw_probabilities(
 ) -> None:
     low, high = view.extent(0, None if sample is None else sample.values[:, 0])
     grid = curve_grid(view, low, high)
-    rows = _as_rows(estimator, grid)
+    rows = as_fitted(estimator, grid[:, None])
     curves = estimator.predict_proba(rows)
     handles: list[Any] = []
     labels: list[str] = []
@@ -183,7 +179,7 @@ def _draw_probabilities(
     if len(handles) > MOST_NAMED:
         handles, labels = [tuple(handles[:3])], [f"components 0 to {view.n_components - 1}"]
     if sample is not None:
-        rug(ax, sample.thinned(MOST_TICKS).values[:, 0])
+        rug(ax, sample.values[:, 0])
     ax.set_xlim(low, high)
     ax.set_ylim(0.0, 1.02)
     ax.set_xlabel(view.names[0])
@@ -192,16 +188,6 @@ def _draw_probabilities(
     style.note(ax, view.remarks)
     if legend:
         style.legend_on_top(ax, handles, labels)
-
-
-def _as_rows(estimator: Any, grid: Any) -> Any:
-    """Places as rows of the kind that the estimator was fitted to."""
-    named = getattr(estimator, "feature_names_in_", None)
-    if named is None:
-        return grid[:, None]
-    import pandas as pd
-
-    return pd.DataFrame(grid[:, None], columns=list(named))
 
 
 # Columns in the order of the fit up to so many, then those that differ most.

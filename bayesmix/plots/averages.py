@@ -22,16 +22,18 @@ from bayesmix.plots.density import (
     band_of_average,
     curve_grid,
     draw_band,
+    draw_histogram,
     drawable_level,
-    histogram,
     rug,
 )
 from bayesmix.plots.plane import (
     HELD,
+    MOST_POINTS,
     SHADES,
     draw_ellipses,
     draw_plane,
     draw_points,
+    fill_regions,
     finish,
     holding,
     limits_of,
@@ -158,8 +160,6 @@ def _two(axes: Any) -> tuple[Any, Any]:
 
 MOST_LINES = 5
 BAND = 0.9
-MOST_TICKS = 2000
-MOST_POINTS = 5_000
 GRID = 151
 
 
@@ -209,10 +209,7 @@ def plot_averaged(
     'waiting'
     """
     average = getattr(average, "averaged_", average)
-    if not hasattr(average, "estimators"):
-        raise InvalidInputError(
-            f"average must be a fitted search or its averaged_, got {type(average).__name__}"
-        )
+    style.expect("average", average, "a fitted search or its averaged_", "estimators")
     leader = fitted(average.estimators[0])
     first = view_of(leader, columns, X)
     if band is not None and len(first.columns) > 1:
@@ -231,9 +228,6 @@ def plot_averaged(
         _curves(ax, average, views, sample, limits[0], shaded)
     else:
         _regions(ax, average, views, sample, limits)
-    ax.set_xlabel(first.names[0])
-    style.quiet(ax)
-    style.note(ax, first.remarks)
     return ax
 
 
@@ -259,12 +253,11 @@ def _curves(
         labels.append(band.label)
         top = max(top, highest)
     if sample is not None:
-        heights, edges = histogram(sample.values[:, 0], sample.weights, low, high)
-        handles.append(ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1))
-        ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
+        bars, highest = draw_histogram(ax, sample, low, high)
+        handles.append(bars)
         labels.append("rows")
-        top = max(top, float(heights.max()))
-        rug(ax, sample.thinned(MOST_TICKS).values[:, 0])
+        top = max(top, highest)
+        rug(ax, sample.values[:, 0])
     for place, density in enumerate(densities[:MOST_LINES]):
         handles += ax.plot(
             grid, density, color=style.colour(place), ls=style.line(place), lw=1.3, zorder=5
@@ -272,7 +265,10 @@ def _curves(
         labels.append(_named(average, place))
     ax.set_xlim(low, high)
     ax.set_ylim(0.0, 1.06 * top)
+    ax.set_xlabel(views[0].names[0])
     style.label_density(ax)
+    style.quiet(ax)
+    style.note(ax, views[0].remarks)
     style.legend_on_top(ax, handles, labels)
 
 
@@ -281,34 +277,25 @@ def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> No
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    x, y = (np.linspace(low, high, GRID) for low, high in limits)
-    points = np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
+    x, y, points = plane_grid(limits, GRID)
     cell = (x[1] - x[0]) * (y[1] - y[0])
     densities = np.array([view.terms(points).sum(axis=1) for view in views])
-    mean = average.shares @ densities
-    levels = np.unique(holding(mean, cell, HELD))
-    shape = (GRID, GRID)
-    ax.contourf(
-        x, y, mean.reshape(shape), [*levels, 1.01 * mean.max()], colors=SHADES[-len(levels) :],
-        zorder=0,
-    )  # fmt: skip
+    fill_regions(ax, x, y, average.shares @ densities)
     handles: list[Any] = [tuple(Patch(facecolor=shade) for shade in SHADES)]
     labels = [f"average holds {', '.join(f'{100 * held:.0f}' for held in HELD)} %"]
     for place, density in enumerate(densities[:MOST_LINES]):
         colour, ls = style.colour(place), style.line(place)
         level = holding(density, cell, (0.75,))
         ax.contour(
-            x, y, density.reshape(shape), level, colors=[colour], linestyles=[ls], linewidths=1.4,
-            zorder=3,
+            x, y, density.reshape(GRID, GRID), level, colors=[colour], linestyles=[ls],
+            linewidths=1.4, zorder=3,
         )  # fmt: skip
         handles.append(Line2D([], [], color=colour, ls=ls, lw=1.4))
         labels.append(_named(average, place))
     if sample is not None:
         shown = sample.thinned(MOST_POINTS).values
         ax.plot(shown[:, 0], shown[:, 1], ".", color=style.FAINT, ms=3, zorder=1)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
-    ax.set_ylabel(views[0].names[1])
+    finish(ax, views[0], limits, views[0].remarks)
     style.legend_on_top(ax, handles, labels)
 
 
@@ -393,12 +380,7 @@ def plot_conditional_mean(
     mean = estimator.conditional_mean(places[:, None], known)[:, wanted]
     (line,) = ax.plot(places, mean, color=style.INK, lw=2.2, zorder=4, path_effects=style.halo(3.6))
     remarks = [] if sample is None else draw_points(ax, sample, limits)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
-    ax.set_xlabel(view.names[0])
-    ax.set_ylabel(view.names[1])
-    style.quiet(ax)
-    style.note(ax, remarks)
+    finish(ax, view, limits, remarks)
     if legend:
         handles: list[Any] = [line]
         labels = [f"mean of {view.names[1]} given {view.names[0]}"]

@@ -206,10 +206,7 @@ def draw_curve(
     reached = 0.0
     if sample is not None:
         column = sample.values[:, 0]
-        heights, edges = histogram(column, sample.weights, low, high)
-        reached = float(heights.max())
-        bars = ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1)
-        ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
+        bars, reached = draw_histogram(ax, sample, low, high)
         outside = int(((column < low) | (column > high)).sum())
         if outside:
             remarks.append(f"{outside:,} of {len(column):,} rows outside the view")
@@ -244,7 +241,7 @@ def draw_curve(
         if top > HIGHEST * reached:
             remarks.append(f"the highest peak ({top:.3g}) is cut off")
             top = HIGHEST * reached
-        rug(ax, sample.thinned(MOST_TICKS).values[:, 0])
+        rug(ax, column)
     ax.set_xlim(low, high)
     ax.set_ylim(0.0, 1.06 * max(top, reached))
     ax.set_xlabel(view.names[0])
@@ -273,6 +270,14 @@ def draw_components(ax: Axes, view: View, grid: Array, terms: Array) -> list[Any
         peak = int(term.argmax())
         style.number_at_peak(ax, k, grid[peak], term[peak])
     return lines
+
+
+def draw_histogram(ax: Axes, sample: Sample, low: float, high: float) -> tuple[Any, float]:
+    """Bars over the rows of one column; returns them and the highest that they reach."""
+    heights, edges = histogram(sample.values[:, 0], sample.weights, low, high)
+    bars = ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1)
+    ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
+    return bars, float(heights.max())
 
 
 def histogram(values: Array, weights: Array | None, low: float, high: float) -> tuple[Array, Array]:
@@ -326,7 +331,9 @@ def kernel_density(values: Array, weights: Array | None, grid: Array) -> Array |
 
 
 def rug(ax: Axes, values: Array) -> None:
-    """A tick a row, under the axis line."""
+    """A tick a row, or for evenly spaced ones, under the axis line."""
+    if len(values) > MOST_TICKS:
+        values = values[np.linspace(0, len(values) - 1, MOST_TICKS).astype(int)]
     ax.plot(
         values, np.zeros(len(values)), "|", color=style.INK, ms=7, mew=0.7, alpha=0.55,
         transform=ax.get_xaxis_transform(), zorder=2, clip_on=True,

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 
@@ -52,13 +51,9 @@ def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_merging(bm.merge_components(gm, X), ax=Figure().subplots()).get_ylabel()
     'clusters'
     """
-    if not hasattr(merging, "tree") or not hasattr(merging, "groups"):
-        raise InvalidInputError(f"merging must be a Merging, got {type(merging).__name__}")
+    style.expect("merging", merging, "a Merging", "tree", "groups")
     K = merging.n_components
-    if ax is None:
-        height = max(LEAST_HEIGHT, 1.2 + HEIGHT_OF_STEP * K)
-        _, ax = style.pyplot().subplots(figsize=(WIDTH, height), layout="constrained")
-    tree: Axes = ax
+    tree = style.axes_or_new(ax, WIDTH, max(LEAST_HEIGHT, 1.2 + HEIGHT_OF_STEP * K))
     _draw_tree(tree, merging)
     cut = merging.hierarchy.n_suggested - CUT
     tree.axhline(cut, color=style.INK, lw=1.0, ls=(0, (4, 3)), zorder=1)
@@ -148,8 +143,7 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_stability(found, ax=Figure().subplots()).get_xlabel()
     'components found'
     """
-    if not hasattr(stability, "k_shares") or not hasattr(stability, "between_halves"):
-        raise InvalidInputError(f"stability must be a Stability, got {type(stability).__name__}")
+    style.expect("stability", stability, "a Stability", "k_shares", "between_halves")
     ax = style.axes_or_new(ax)
     fitted = stability.fitted
     numbers = sorted({*stability.k_shares.index, stability.n_components})
@@ -222,8 +216,7 @@ def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_latent_classes(bm.latent_classes(m, X), ax=Figure().subplots()).get_ylabel()
     'probability in the class'
     """
-    if not hasattr(classes, "bivariate_residuals"):
-        raise InvalidInputError(f"classes must be LatentClasses, got {type(classes).__name__}")
+    style.expect("classes", classes, "LatentClasses", "bivariate_residuals")
     index = classes.probabilities.index
     columns = index.get_level_values("column")
     runs = [np.flatnonzero(columns == name) for name in columns.unique()]

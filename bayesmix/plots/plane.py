@@ -77,12 +77,15 @@ def _key(view: View) -> tuple[list[Any], list[str]]:
 def draw_regions(ax: Axes, view: View, limits: list[tuple[float, float]]) -> None:
     """Filled contours of the regions of highest density that hold the shares ``HELD``."""
     x, y, points = plane_grid(limits, GRID)
-    density = view.terms(points).sum(axis=1) / (1.0 - view.noise)
+    fill_regions(ax, x, y, view.terms(points).sum(axis=1) / (1.0 - view.noise))
+
+
+def fill_regions(ax: Axes, x: Array, y: Array, density: Array) -> None:
+    """Filled contours of a density on a grid, row by row."""
     levels = np.unique(holding(density, (x[1] - x[0]) * (y[1] - y[0]), HELD))
+    heights = density.reshape(len(y), len(x))
     shades = SHADES[-len(levels) :]
-    ax.contourf(
-        x, y, density.reshape(GRID, GRID), [*levels, 1.01 * density.max()], colors=shades, zorder=0
-    )
+    ax.contourf(x, y, heights, [*levels, 1.01 * density.max()], colors=shades, zorder=0)
 
 
 def plane_grid(limits: list[tuple[float, float]], n: int) -> tuple[Array, Array, Array]:
@@ -145,17 +148,22 @@ def outside_the_view(values: Array, limits: list[tuple[float, float]]) -> list[s
     return [f"{int(outside.sum()):,} of {len(values):,} rows outside the view"]
 
 
+def rows_in_view(sample: Sample, limits: list[tuple[float, float]]) -> tuple[Sample, list[str]]:
+    """At most ``MOST_POINTS`` rows, and remarks on the others."""
+    remarks = sample.remarks + outside_the_view(sample.values, limits)
+    shown = sample.thinned(MOST_POINTS)
+    if len(shown.values) < len(sample.values):
+        remarks.append(f"{len(shown.values):,} of {len(sample.values):,} rows drawn")
+    return shown, remarks
+
+
 def draw_points(
     ax: Axes, sample: Sample, limits: list[tuple[float, float]], size: float = 26.0
 ) -> list[str]:
     """Rows in colour and marker of their most probable component; returns what is left out."""
     from matplotlib.colors import to_rgb
 
-    values = sample.values
-    remarks = sample.remarks + outside_the_view(values, limits)
-    shown = sample.thinned(MOST_POINTS)
-    if len(shown.values) < len(values):
-        remarks.append(f"{len(shown.values):,} of {len(values):,} rows drawn")
+    shown, remarks = rows_in_view(sample, limits)
     certainty = shown.certainty
     area = size * (0.25 + 0.75 * certainty) * min(1.0, (1500 / len(shown.values)) ** 0.5)
     if shown.weights is not None:

@@ -62,10 +62,7 @@ def plot_crosscheck(check: Any, axes: Any = None) -> Any:
     >>> left.get_xlabel()
     'posterior standard deviations from the posterior mean'
     """
-    if not hasattr(check, "parameters") or not hasattr(check, "alignment"):
-        raise InvalidInputError(
-            f"check must be what crosscheck returned, got {type(check).__name__}"
-        )
+    style.expect("check", check, "what crosscheck returned", "parameters", "alignment")
     if axes is None:
         _, axes = style.pyplot().subplots(figsize=size_of(check), layout="constrained", **PANELS)
     table = _chosen(check.parameters)
@@ -193,10 +190,7 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
     >>> found.plot(ax=Figure().subplots()).get_ylabel()
     'probability'
     """
-    if not hasattr(found, "k_of_chains"):
-        raise InvalidInputError(
-            f"found must be what gibbs returned with n_components=None, got {type(found).__name__}"
-        )
+    style.expect("found", found, "what gibbs returned with n_components=None", "k_of_chains")
     ax = style.axes_or_new(ax)
     numbers = np.arange(1, 1 + max(found.k_of_chains.shape[1], int(found.n_occupied.max())))
     of_k = _up_to(found.k_of_chains, len(numbers))
@@ -276,8 +270,7 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_occupied(found, ax=Figure().subplots()).get_ylabel()
     'probability'
     """
-    if not hasattr(found, "occupied") or not hasattr(found, "n_occupied"):
-        raise InvalidInputError(f"found must be what gibbs returned, got {type(found).__name__}")
+    style.expect("found", found, "what gibbs returned", "occupied", "n_occupied")
     ax = style.axes_or_new(ax)
     numbers = np.array(found.occupied.index)
     shares = found.occupied.to_numpy()

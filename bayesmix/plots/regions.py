@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.density import curve_grid, rug
@@ -63,10 +63,7 @@ def plot_region(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eruptions', 'waiting')
     """
-    if not hasattr(region, "contains"):
-        raise InvalidInputError(
-            f"region must be what density_region returned, got {type(region).__name__}"
-        )
+    style.expect("region", region, "what density_region returned", "contains")
     view = _view_of(region)
     values = None if X is None else raw_rows(X)[0]
     inside = None if X is None else region.contains(X)

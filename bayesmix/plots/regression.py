@@ -1,4 +1,4 @@
-"""Fitted means of a mixture of regressions along one explanatory variable."""
+"""Mixtures of regressions, and weights along one covariate."""
 
 from __future__ import annotations
 
@@ -63,6 +63,67 @@ def plot_regression(
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
     ax.set_xlabel(design.names[place])
     ax.set_ylabel("response")
+    ax.legend(frameon=False)
+    quiet(ax)
+    return ax
+
+
+MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged
+MOST_PLACES = 100  # along a covariate
+
+
+def plot_gate(model: Any, covariate: str | int = 0, ax: Any = None) -> Any:
+    """Plot the weight of each component along one covariate.
+
+    Weights are averaged over the other covariates of the data.
+
+    Parameters
+    ----------
+    model : fitted mixture, or RegressionMixture
+        With covariates of the weights.
+    covariate : str or int, default=0
+        Name or index of the covariate.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> z = rng.normal(size=300)
+    >>> X = rng.normal(size=(300, 1)) + 4.0 * (rng.random(300) < 1 / (1 + np.exp(-z)))[:, None]
+    >>> gm = bm.GaussianMixture(2, random_state=0).fit(X, covariates=z)
+    >>> bm.plots.plot_gate(gm).get_ylabel()
+    'weight'
+    """
+    if hasattr(model, "_data"):
+        design, gate, table = model._data.gate, model._mixture.weights, model._data.covariates
+    else:
+        result = model.result_
+        design, gate, table = result.side.design, result.mixture.weights, result.side.covariates
+    if design is None:
+        raise InvalidInputError("plot_gate needs a fit with covariates: fit(X, covariates=)")
+    if covariate not in design.names and covariate not in range(len(design.names)):
+        raise InvalidInputError(
+            f"covariate must be one of {', '.join(design.names)} or its index, got {covariate!r}"
+        )
+    named = covariate in design.names
+    place = 1 + (design.names.index(covariate) if named else int(covariate))
+    table = np.array(table[:: -(-len(table) // MOST_AVERAGED)])
+    along = np.linspace(table[:, place].min(), table[:, place].max(), MOST_PLACES)
+    weights = np.empty((MOST_PLACES, len(gate.coefficients)))
+    for row, value in enumerate(along):
+        table[:, place] = value
+        weights[row] = np.exp(gate.log_weights(table)).mean(axis=0)
+    ax = axes_or_new(ax)
+    units = along * design.scale[place - 1] + design.centre[place - 1]
+    for k, curve in enumerate(weights.T):
+        style = {"color": colour(k), "linestyle": line(k)}
+        ax.plot(units, curve, linewidth=2.0, label=f"component {k}", **style)
+    ax.set(xlabel=design.names[place - 1], ylabel="weight", ylim=(0.0, 1.0))
     ax.legend(frameon=False)
     quiet(ax)
     return ax

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-MOST_TICKS = 20
 LOWEST_RESCALED = -2.0
 # Of more lines only those of the best few candidates, which are named, are in colour.
 MOST_LINES, NAMED_CELLS = 7, 3
@@ -114,11 +113,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
     ax.set_xlabel("components")
     ax.set_ylabel(f"nats behind the best\nby {_title(name)}")
-    numbers = np.unique(table["n_components"])
-    if len(numbers) <= MOST_TICKS:
-        ax.set_xticks(numbers)
-    else:
-        style.whole_numbers(ax)
+    style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
     style.quiet(ax)
     if len(handles) > MOST_ON_TOP:
         style.legend_beside(ax, handles, labels)
@@ -165,11 +160,7 @@ def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
         k = over_k.idxmax()
         ax.plot(k, 0.0, "o", ms=12 + 3 * index, mfc="none", mec=style.colour(index), mew=1.2)
         labels.append(f"{_title(name)}: {k}")
-    numbers = np.unique(results["n_components"])
-    if len(numbers) <= MOST_TICKS:
-        ax.set_xticks(numbers)
-    else:
-        style.whole_numbers(ax)
+    style.whole_numbers(ax, np.unique(results["n_components"]).tolist())
     ax.set_ylim(LOWEST_RESCALED - 0.15, 0.35)
     ax.set_yticks([0.0, -1.0], ["best", "median"])
     ax.set_xlabel("components")
@@ -366,10 +357,7 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_nested(found, ax=Figure().subplots()).get_xlabel()
     'log density of a row (nats, greater is better)'
     """
-    if not hasattr(found, "held"):
-        raise InvalidInputError(
-            f"found must be what nested_cv returned, got {type(found).__name__}"
-        )
+    style.expect("found", found, "what nested_cv returned", "held")
     ax = style.axes_or_new(ax, height=1.9 + 0.9 * len(found.held))
     scores, table = found.scores, found.table
     for place, name in enumerate(found.held):

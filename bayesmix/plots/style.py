@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import missing_extra
+from bayesmix.errors import InvalidInputError, missing_extra
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ FAINT = "#767676"
 OF_NOISE = "#595959"
 # Inches that the ticks and the label of the horizontal axis take.
 LABEL = 0.5
+MOST_TICKS = 20
 
 
 def colour(k: int) -> str:
@@ -82,6 +83,12 @@ def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.4) -> Axe
     _, new = pyplot().subplots(figsize=(width, height), layout="constrained")
     axes: Axes = new
     return axes
+
+
+def expect(name: str, value: Any, wanted: str, *attributes: str) -> None:
+    """Raise unless an argument is what a figure shows, known by its attributes."""
+    if not all(hasattr(value, each) for each in attributes):
+        raise InvalidInputError(f"{name} must be {wanted}, got {type(value).__name__}")
 
 
 def quiet(ax: Axes) -> None:
@@ -118,11 +125,14 @@ def number_at_peak(ax: Axes, k: int, x: float, y: float) -> None:
     )  # fmt: skip
 
 
-def whole_numbers(ax: Axes) -> None:
-    """Ticks of the horizontal axis at integers only."""
+def whole_numbers(ax: Axes, numbers: Sequence[int] = ()) -> None:
+    """Ticks of the horizontal axis at integers only: at these numbers where they are few."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if 0 < len(numbers) <= MOST_TICKS:
+        ax.set_xticks(numbers)
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def side_by_side(values: Array, near: float, step: float, most: float) -> Array:

@@ -212,7 +212,7 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
                 f"mixtures of {result.family.name} components are drawn over one column: "
                 f"name it, as in columns={names[0]!r}"
             )
-        return separating_columns(result)
+        return np.array(least_overlapping(result, combinations(range(n_features), 2))[0])
     listed = [columns] if isinstance(columns, str | Integral) else list(columns)
     chosen = [column_number(names, column) for column in listed]
     if not 1 <= len(chosen) <= most or len(set(chosen)) < len(chosen):
@@ -230,11 +230,6 @@ def column_number(names: Sequence[str], column: Any) -> int:
     raise InvalidInputError(
         f"columns must be among {', '.join(names)}, or from 0 to {len(names) - 1}, got {column!r}"
     )
-
-
-def separating_columns(result: FitResult) -> Integers:
-    """The two columns in which the components overlap least."""
-    return np.array(least_overlapping(result, combinations(range(result.n_features), 2))[0])
 
 
 def columns_that_vary(result: FitResult, most: int) -> list[int]:
@@ -343,14 +338,14 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
             raise InvalidInputError("sample_weight needs the rows that it belongs to: give X")
         return None
     X = gathered(X)
-    if model.result_.family.coding is None:
+    if model.result_.family.coding is None and model.result_.side.design is None:
         values, weights = raw_rows(X)
         named = hasattr(model, "feature_names_in_")
         probabilities = model.predict_proba(X if named else values)
     else:
         rows = model._seen(X).in_memory().rows
         values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights
-        probabilities = model.predict_proba(X)
+        probabilities = model.result_.probabilities(values)
     if sample_weight is not None:
         weights = np.asarray(sample_weight, dtype=np.float64)
         if weights.shape != (len(values),) or not (weights >= 0).all() or not weights.any():
@@ -360,6 +355,16 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
             )
     noise = model.result_.density.noise is not None
     return Sample(values, weights, probabilities, noise=noise)
+
+
+def as_fitted(model: Any, values: Array) -> Any:
+    """Rows (n, D) of the kind that the model was fitted to: a frame where it knows names."""
+    named = getattr(model, "feature_names_in_", None)
+    if named is None:
+        return values
+    import pandas as pd
+
+    return pd.DataFrame(values, columns=list(named))
 
 
 def raw_rows(X: Any) -> tuple[Array, Array | None]:

@@ -126,22 +126,6 @@ def _given(result: FitResult, found: Any) -> DrawnMixtures:
     return DrawnMixtures(result, parts, getattr(found, "source", None))
 
 
-def credible_intervals(result: FitResult, level: float, n_draws: int, seed: int) -> Any:
-    """Mean and equal-tailed interval of every weight and parameter under q (DataFrame)."""
-    import pandas as pd
-
-    named = named_draws(result, posterior_draws(result, n_draws, seed))
-    named.pop("scale", None)  # a hyperparameter
-    tails = (0.5 - 0.5 * level, 0.5 + 0.5 * level)
-    table = []
-    for kind, (axes, values) in named.items():
-        columns = values.reshape(len(values), -1).T
-        for place, name in labels_of(kind, axes, values.shape[1:], result.columns):
-            drawn = columns[place]
-            table.append((name, drawn.mean(), *np.quantile(drawn, tails)))
-    return pd.DataFrame(table, columns=["parameter", "mean", "lower", "upper"])
-
-
 def named_draws(result: FitResult, draws: Draws) -> Named:
     """Weights and parameters of draws in data units by name, with what their axes stand for."""
     weights = (("component",), np.exp(draws.weights.log_weights))

@@ -17,6 +17,7 @@ from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
+from bayesmix.em.display import cells, columns_of
 from bayesmix.em.result import FitResult, log_density
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
@@ -205,6 +206,20 @@ class MixtureDensity:
         from bayesmix.plots.pairs import plot_part
 
         return plot_part(self, ax=ax, **options)
+
+    def summary(self) -> str:
+        """Return weights, and mean ± standard deviation or most probable level of each feature."""
+        components = self.mixture.components.unframed(self.mixture.frame)
+        deviations = np.sqrt(np.diagonal(components.covariances, axis1=1, axis2=2))
+        levels = self._levels(range(len(self.columns)))
+        columns = [
+            [str(label), *cells(levels[place], components, deviations, place)]
+            for place, label in enumerate(self._labels)
+        ]
+        numbers = ["component", *map(str, range(self.n_components_))]
+        weights = ["weight", *(f"{weight:.3f}" for weight in self.weights_)]
+        lines = columns_of(list(zip(numbers, weights, *columns, strict=True)))
+        return "\n".join([f"{self}.", *lines])
 
     def __repr__(self) -> str:
         of = ", ".join(map(str, self._labels))

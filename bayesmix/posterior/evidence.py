@@ -30,7 +30,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.permanents import LARGEST_BLOCK
-from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition, together
+from bayesmix.posterior.chains import blocked_gibbs, each_repetition, together
 from bayesmix.posterior.pareto import TRUSTED_UP_TO, pareto_smoothed
 from bayesmix.posterior.posterior_draws import (
     Draws,

@@ -24,8 +24,14 @@ from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import frozen
-from bayesmix.posterior.chains import Gibbs, Plan, run_in_rounds
-from bayesmix.posterior.gibbs_sweep import BlockedGibbs, blocked_gibbs, each_repetition
+from bayesmix.posterior.chains import (
+    BlockedGibbs,
+    Gibbs,
+    Plan,
+    blocked_gibbs,
+    each_repetition,
+    run_in_rounds,
+)
 from bayesmix.posterior.posterior_draws import Draws, joined, log_prior, refuse_many
 from bayesmix.posterior.subject import log_volume, rows_of_fit, sampled_fit
 from bayesmix.posterior.telescoping import GibbsOverK, sampled_over_k

@@ -8,16 +8,18 @@ p(z_i = z_j | X) = E[Σ_k r_ik r_jk] does not depend on labels.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from bayesmix.core.components import Named
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.posterior.bands import BLOCK_VALUES, check_draws, tails
+from bayesmix.posterior.bands import BLOCK_VALUES, check_draws, labels_of, tails
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, shares_of
 
 BATCH_VALUES = 2**21
@@ -119,32 +121,48 @@ def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array
     are left out.
     """
     check_draws(drawn.n_draws, level)
-    if len(drawn.parts) > 1:
-        raise UnsupportedError(
-            "draws with varying K have no correspondence with the components of the fit: use draws "
-            "with its number of components, or co_clustering"
-        )
-    draws = drawn.parts[0]
+    draws, order = _in_order_of_fit(drawn)
     n_draws, every = draws.weights.log_weights.shape
     n_components = drawn.result.n_components
-    order = _labels(drawn, draws)
     band = np.empty((source.shape[0], n_components, 2))
     size = max(1, BLOCK_VALUES // (n_draws * every))
     for start in range(0, source.shape[0], size):
         rows = slice(start, start + size)
         framed = drawn.result.mixture.frame.apply(source.in_memory(rows).values)
-        shares = shares_of(draws, framed)
-        if order is not None:
-            shares = np.take_along_axis(shares, order[None, :, :n_components], axis=2)
+        shares = np.take_along_axis(shares_of(draws, framed), order[None], axis=2)
         band[rows] = np.moveaxis(np.quantile(shares, tails(level), axis=1), 0, -1)
     return band
 
 
-def _labels(drawn: DrawnMixtures, draws: Draws) -> Integers | None:
-    """Return the matching component of every draw (S, K), or None without label switching."""
+def credible_intervals(drawn: DrawnMixtures, level: float) -> Any:
+    """Return mean and equal-tailed interval of every weight and parameter (DataFrame)."""
+    import pandas as pd
+
+    draws, order = _in_order_of_fit(drawn)
+    named: Named = {"weights": (("component",), np.exp(draws.weights.log_weights))}
+    named |= draws.components.parameters(drawn.result.mixture.frame)
+    named.pop("covariance_prior", None)  # a hyperparameter
+    table = []
+    for kind, (axes, values) in named.items():
+        if axes[0] == "component":
+            values = values[np.arange(len(values))[:, None], order]
+        columns = values.reshape(len(values), -1).T
+        for place, name in labels_of(kind, axes, values.shape[1:], drawn.result.columns):
+            table.append((name, columns[place].mean(), *np.quantile(columns[place], tails(level))))
+    return pd.DataFrame(table, columns=["parameter", "mean", "lower", "upper"])
+
+
+def _in_order_of_fit(drawn: DrawnMixtures) -> tuple[Draws, Integers]:
+    """Return draws of one K, and for each the matching components (S, K) of the fit."""
+    if len(drawn.parts) > 1:
+        raise UnsupportedError(
+            "draws with varying K have no correspondence with the components of the fit: use draws "
+            "with its number of components, or co_clustering"
+        )
+    draws, n_components = drawn.parts[0], drawn.result.n_components
     if drawn.align_by is None:
-        return None
-    return aligned(drawn.result, drawn.align_by, draws).order
+        return draws, np.tile(np.arange(n_components), (drawn.n_draws, 1))
+    return draws, aligned(drawn.result, drawn.align_by, draws).order[:, :n_components]
 
 
 def co_clustered(draws: Draws, framed: Array) -> Array:

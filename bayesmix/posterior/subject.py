@@ -67,14 +67,17 @@ def rows_of_fit(
     repeated: bool = False,
     gaps: bool = False,
     labels: bool = False,
+    covariates: bool = False,
 ) -> Source:
     """Return the data as a source without samples of weight 0, or raise unless they are the fit's.
 
     ``repeated`` requires whole sample weights. ``gaps`` allows missing values if the fit had some,
-    and ``labels`` known labels, which the source then has.
+    ``labels`` known labels and ``covariates`` all side information, which the source then has.
     """
     result = estimator.result_
-    if not labels or result.side.begins is not None:
+    if not covariates:
+        result.refuse_covariates("this analysis")
+    if not (labels or covariates) or result.side.begins is not None:
         result.refuse_constraints("this analysis")
     rows = estimator._seen if gaps else estimator._rows
     source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
@@ -90,8 +93,10 @@ def rows_of_fit(
         )
     if result.side:
         source = replace(source, side=result.side)  # type: ignore[type-var]  # in memory
+    gated = result.side.covariates is not None
+    plug_in: Any = result.density_at(result.side) if gated else result.plug_in
     here = (
-        assess(result.family, result.plug_in, source, result.log_volume).log_likelihood
+        assess(result.family, plug_in, source, result.log_volume).log_likelihood
         / source.total_weight
     )
     own = result.log_likelihood / result.total_weight

@@ -29,9 +29,12 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior.arviz_groups import ToArviz, inference_data_over_k
 from bayesmix.posterior.chains import (
     MOST_PRODUCTS,
+    BlockedGibbs,
     Plan,
+    blocked_gibbs,
     closing,
     convergence_lines,
+    each_repetition,
     in_chains,
     listed,
     rows_together,
@@ -39,7 +42,6 @@ from bayesmix.posterior.chains import (
     shares_by_number,
 )
 from bayesmix.posterior.density import averaged_density
-from bayesmix.posterior.gibbs_sweep import BlockedGibbs, blocked_gibbs, each_repetition
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, joined, parameters_of
 from bayesmix.posterior.subject import log_volume

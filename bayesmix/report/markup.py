@@ -19,6 +19,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots.style import colour, marker
 from bayesmix.plots.subject import (
+    as_fitted,
     columns_that_vary,
     least_overlapping,
     most_columns,
@@ -146,7 +147,7 @@ def rows_one_by_one(subject: Subject) -> Markup:
         return Markup()
     values, _ = raw_rows(subject.rows)
     places = np.unique(np.linspace(0, len(values) - 1, MOST_ROWS).astype(int))
-    probabilities = subject.estimator.predict_proba(_as_fitted(subject, values[places]))
+    probabilities = subject.estimator.predict_proba(as_fitted(subject.estimator, values[places]))
     result = subject.result
     noise = probabilities.shape[1] - result.n_components
     point = result.plug_in.components.unframed(result.mixture.frame)
@@ -197,15 +198,6 @@ def _columns(subject: Subject) -> list[int]:
     except UnsupportedError:
         return []
     return columns_that_vary(result, MOST_COLUMNS)
-
-
-def _as_fitted(subject: Subject, values: Array) -> Any:
-    """Rows as the mixture takes them: with names where it knows its columns by name."""
-    if not hasattr(subject.estimator, "feature_names_in_"):
-        return values
-    import pandas as pd
-
-    return pd.DataFrame(values, columns=subject.columns)
 
 
 def _names(subject: Subject, n_rows: int) -> Any:

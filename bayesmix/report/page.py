@@ -7,23 +7,310 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+import io
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
 from bayesmix.core.sources import FittedMixture
 from bayesmix.core.writing import file_to_write, try_to_write, write
-from bayesmix.report import answer, assumptions, figures, reproduce, tables
+from bayesmix.errors import UnsupportedError
+from bayesmix.families.gaussian.covariance.models import label
+from bayesmix.plots import plot_density, plot_selection, plot_structures
+from bayesmix.plots.selection import MOST_LINES
+from bayesmix.plots.style import pyplot
+from bayesmix.report import assumptions, reproduce, tables
 from bayesmix.report import markup as rows_in_page
-from bayesmix.report.markup import Markup, joined, paragraphs, section, tag
+from bayesmix.report.markup import (
+    Markup,
+    joined,
+    number,
+    paragraphs,
+    section,
+    table,
+    tag,
+    typeset,
+)
 from bayesmix.report.reproduce import in_lines
-from bayesmix.report.subject import Search, Subject, capital, counted, subject_of
+from bayesmix.report.subject import (
+    Search,
+    Subject,
+    capital,
+    counted,
+    criterion_name,
+    listed,
+    subject_of,
+)
+from bayesmix.selection.criteria import RECORDS, record
+from bayesmix.selection.summary_text import SUREST
 from bayesmix.version import __version__
+
+WIDE = (6.6, 4.3)
+NARROW = (4.4, 4.6)
+# Where the page has no room for the wide one, in CSS pixels.
+NARROW_BELOW = 560
+# Clouds of more points are drawn as pixels, this many per inch.
+MOST_POINTS = 500
+DOTS_PER_INCH = 220
+LOOK: Any = {
+    # The same bytes each time; and a column's name with dollar signs is a name, not a formula.
+    "svg.hashsalt": "bayesmix",
+    "text.parse_math": False,
+}
+
+
+def figures(subject: Subject) -> Markup:
+    """The criterion over K, all criteria together, and the density of the best fit."""
+    return joined(
+        [
+            criterion_figure(subject),
+            structures_figure(subject),
+            criteria_figure(subject),
+            density_figure(subject),
+        ]
+    )
+
+
+def criterion_figure(subject: Subject) -> Markup:
+    """The criterion that chose over the number of components."""
+    name = criterion_name(subject.criterion)
+    numbers = sorted(set(subject.table["n_components"]))
+    alt = (
+        f"{capital(name)} over the number of components ({listed([str(k) for k in numbers])}); "
+        f"chosen: {subject.label(subject.search.best_index_)}."
+    )
+    caption = f"{capital(name)} of every candidate, in nats behind the best."
+    return drawn(
+        lambda ax: plot_selection(subject.search, ax=ax, criterion=subject.criterion), alt, caption
+    )
+
+
+def structures_figure(subject: Subject) -> Markup:
+    """The criterion as a matrix, where there are more structures than lines to tell apart."""
+    table = subject.table
+    if "covariance_type" not in table or table["covariance_type"].nunique() <= MOST_LINES:
+        return Markup()
+    search, name = subject.search, criterion_name(subject.criterion)
+    best = search.matrix(subject.criterion).attrs["best"]
+    first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
+    text = (
+        f"{capital(name)} of every structure and number of components, in nats behind the best; "
+        f"the best three are {first}."
+    )
+    return drawn(lambda ax: plot_structures(search, ax=ax, criterion=subject.criterion), text, text)
+
+
+def criteria_figure(subject: Subject) -> Markup:
+    """Every criterion over the number of components; nothing where there is only one number."""
+    with_value = subject.table[subject.table[subject.criterion].notna()]
+    if with_value["n_components"].nunique() == 1:
+        return Markup()
+    caption = (
+        "All criteria over the number of components, each rescaled so that its best is on top, and "
+        "with what it would choose."
+    )
+    return drawn(
+        lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption, caption
+    )
+
+
+def density_figure(subject: Subject) -> Markup:
+    """The density of the best fit, or the reason why there is no picture of it."""
+    columns = columns_to_draw(subject)
+    try:
+        return drawn(
+            lambda ax: plot_density(subject.estimator, subject.rows, ax=ax, columns=columns),
+            f"Density of the best fit: {counted(subject.result.n_components, 'component')} over "
+            f"{counted(subject.result.n_features, 'column')} ({listed(subject.columns)}).",
+            _about_density(subject, columns),
+        )
+    except UnsupportedError as problem:
+        return tag("p", f"No picture of the density: {problem}.", class_="note")
+
+
+def columns_to_draw(subject: Subject) -> Any:
+    """Of counts in several columns the one whose rates differ most; else what ``plots`` takes."""
+    result = subject.result
+    if result.family.drawn_columns != 1 or result.n_features == 1:
+        return None
+    means = result.unframed.means
+    weights = result.mixture.weights.mean()
+    middle = weights @ means
+    between = weights @ (means - middle) ** 2
+    return int(np.argmax(between / np.maximum(middle, 1e-12)))
+
+
+def _about_density(subject: Subject, columns: Any) -> str:
+    parts = ["The density of the best fit and its components"]
+    if subject.X is not None:
+        parts[0] += ", over the rows"
+    if columns is not None:
+        parts.append(f"over the column in which they differ most, {subject.columns[columns]}")
+    elif subject.result.n_features > 2:
+        parts.append("over the two columns in which they lie furthest apart")
+    if subject.steps is not None:
+        parts.append("in the columns that the steps before the mixture make")
+    if subject.result.variational:
+        parts.append("the predictive density, which averages over the posterior")
+    return "; ".join(parts) + "."
+
+
+def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
+    """A figure with its text for those who cannot see it, and its caption."""
+    picture = tag(
+        "picture",
+        tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=as_address(svg(draw, NARROW))),
+        tag("img", src=as_address(svg(draw, WIDE)), alt=alt),
+    )
+    return tag("figure", joined([picture, tag("figcaption", caption)]))
+
+
+def as_address(image: bytes) -> str:
+    """An image as an address that holds it."""
+    return "data:image/svg+xml;base64," + base64.b64encode(image).decode("ascii")
+
+
+def svg(draw: Callable[[Any], Any], size: tuple[float, float]) -> bytes:
+    """One panel as SVG, outside pyplot: no window, whatever the backend."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context(LOOK), warnings.catch_warnings():
+        # A name too long for the panel: it is made wider below.
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
+        figure = Figure(figsize=size, layout="constrained")
+        ax = figure.subplots()
+        draw(ax)
+        for cloud in ax.collections:
+            if np.shape(cloud.get_offsets())[0] > MOST_POINTS:
+                cloud.set_rasterized(True)
+        figure.savefig(
+            stream, format="svg", dpi=DOTS_PER_INCH, metadata={"Date": None}, bbox_inches="tight"
+        )
+    return stream.getvalue()
+
+
+LEAST_SHOWN = 0.0005
+
+
+def header(subject: Subject, title: str) -> Markup:
+    """The headline, and the summary that the shell and notebooks show as well."""
+    return tag(
+        "header",
+        tag("p", title, class_="eyebrow"),
+        tag("h1", subject.headline()),
+        joined(tag("p", typeset(line), class_="lede") for line in subject.sentences),
+        tag("p", _among(subject), class_="lede"),
+    )
+
+
+def _among(subject: Subject) -> str:
+    """By what it was chosen, and from what."""
+    numbers = sorted(set(subject.table["n_components"]))
+    compared = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    components = "component" if numbers[-1] == 1 else "components"
+    chosen = criterion_name(subject.search.criterion_)
+    rows = counted(subject.result.n_rows, "row")
+    columns = counted(subject.result.n_features, "column")
+    n = len(subject.table)
+    if n == 1:
+        return f"The only candidate, fitted to {rows} of {columns}; {chosen} had nothing to choose."
+    return (
+        f"Chosen by {chosen} among {n} candidates of {compared} {components}, on {rows} of "
+        f"{columns}."
+    )
+
+
+def criteria(subject: Subject) -> Markup:
+    """The choice of each criterion, and what the verbose summary has beside the short one."""
+    rest = [line for line in subject.details if line not in subject.sentences]
+    choices = _choices(subject)
+    rows = [
+        (
+            capital(criterion_name(name)) + (" (used)" if mine else ""),
+            subject.label(place),
+            record(name).question,
+        )
+        for name, place, mine in choices
+    ]
+    return section(
+        "Criteria",
+        table(
+            "Each criterion, the candidate that it would choose, and the question that it answers",
+            ("criterion", "would choose", "asks"),
+            rows,
+            ("words", "words", "words"),
+            [mine for _, _, mine in choices],
+        ),
+        paragraphs(map(typeset, rest)),
+    )
+
+
+def _choices(subject: Subject) -> list[tuple[str, Any, bool]]:
+    """(criterion, its candidate, whether it is the one that chose), that one first."""
+    mine = subject.search.criterion_
+    names = [name for name in RECORDS if name != mine and name in subject.table]
+    found = [(mine, subject.search.best_index_, True)]
+    for name in names:
+        values = subject.table[name].dropna()
+        if len(values):
+            found.append((name, values.idxmax(), False))
+    return found
+
+
+def probabilities(subject: Subject) -> Markup:
+    """P(K | rows) as bars; nothing where it is not defined."""
+    series = subject.probabilities
+    if series is None:
+        return Markup()
+    prior = series.attrs["prior"]
+    flat = len(set(prior.values())) == 1
+    approximate = "approximation" in series.attrs["evidence"]
+    bars = joined(
+        tag(
+            "tr",
+            tag("th", str(k), scope="row", class_="number"),
+            tag("td", _percent(float(p), approximate), class_="number"),
+            tag(
+                "td",
+                tag("span", class_="bar", style=f"width:{max(100 * float(p), 0.0):.1f}%"),
+                class_="bars",
+                aria_hidden="true",
+            ),
+        )
+        for k, p in series.items()
+    )
+    caption = f"Probability of each number of components, from {series.attrs['evidence']} and " + (
+        "the same prior probability for each." if flat else "the prior over K that was given."
+    )
+    heads = tag(
+        "tr",
+        tag("th", "components", scope="col", class_="number"),
+        tag("th", "probability", scope="col", class_="number"),
+        tag("td", aria_hidden="true"),
+    )
+    return tag(
+        "figure",
+        tag("figcaption", caption),
+        tag("table", tag("thead", heads), tag("tbody", bars), aria_label=caption),
+        class_="probabilities",
+    )
+
+
+def _percent(p: float, approximate: bool) -> str:
+    if approximate and p > SUREST:
+        return f"> {number(100 * SUREST, 0)} %"
+    return f"{number(100 * p, 1)} %" if p >= LEAST_SHOWN else "< 0.1 %"
+
 
 TITLE = "Mixture model search"
 # A browser that heeds this loads nothing and runs no script but the page's own, whatever it says.
@@ -95,10 +382,10 @@ def page(
     """The whole page, the answer first."""
     body = tag(
         "main",
-        answer.header(subject, title),
+        header(subject, title),
         tables.warnings(subject),
-        answer.criteria(subject),
-        section("In pictures", figures.figures(subject), answer.probabilities(subject)),
+        criteria(subject),
+        section("In pictures", figures(subject), probabilities(subject)),
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         tables.candidates(subject),
@@ -134,7 +421,7 @@ def part(name: str) -> str:
 
 def report_place(path: Any) -> Path:
     """Where a report will stand, once it is known that one can be made and written there."""
-    figures.require_matplotlib()
+    pyplot()  # or the error that says what to install
     place = file_to_write(path)
     try_to_write(place.parent)
     return place
@@ -208,7 +495,7 @@ def write_fit_report(
         section("Worth acting on", tag("ul", joined(events), class_="warnings"))
         if events
         else Markup(),
-        section("In pictures", figures.density_figure(subject)),
+        section("In pictures", density_figure(subject)),
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         section("Clusters", paragraphs(clusters.summary().splitlines())),

@@ -1,1 +1,1 @@
-"""L5: choosing K, covariance and family: criteria, folds, sweeps and what they found."""
+"""Selection of K, covariance structure and family: criteria, cross-validation, candidates."""

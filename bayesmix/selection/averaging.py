@@ -1,4 +1,4 @@
-"""A density averaged over candidates: no single number of components has to be right."""
+"""Model-averaged density over the candidates of a search."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from bayesmix.posterior.posterior_draws import DrawnMixtures
 
 MOST_ROWS_TOGETHER = 5_000
-# Candidates whose share is below this change no digit that anybody reads.
+# Candidates with less weight than this do not change printed digits.
 LEAST_SHARE = 1e-6
 
 
 @dataclass(frozen=True, repr=False)
 class AveragedDensity:
-    """Σ_c a_c p_c(x): fitted candidates and their shares a_c, most probable first.
+    """Average Σ_c a_c p_c(x) of fitted candidates with weights a_c, largest weight first.
 
-    ``how`` says where the shares are from: the evidence, or stacking of held-out densities;
-    ``prior`` (C,) are those before the rows were seen.
+    ``how`` is the source of the weights: evidence, or stacking. ``prior`` (C,) has the prior
+    weights.
     """
 
     estimators: tuple[FittedMixture, ...]
@@ -50,21 +50,21 @@ class AveragedDensity:
     how: str
 
     def score_samples(self, X: Any) -> Array:
-        """Log density (n,) in nats."""
+        """Return the log density (n,) in nats."""
         terms = [log_density(estimator, rows) for estimator, rows in _with_rows(self.estimators, X)]
         logs: Array = logsumexp(np.column_stack(terms), axis=1, b=self.shares)
         return logs
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean log density of the rows, in nats."""
+        """Return the mean log density in nats."""
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
-        """Rows (n, D) drawn from the averaged density, candidate by candidate."""
+        """Draw samples (n, D), a number from each candidate."""
         n_rows = validation.integer("n_samples", n_samples, 1)
         mixtures = [last_step(estimator) for estimator in self.estimators]
         if any(own is not whole for own, whole in zip(mixtures, self.estimators, strict=True)):
-            raise UnsupportedError("a pipeline cannot undo its steps: sample its last step")
+            raise UnsupportedError("a pipeline has no inverse: sample from its last step")
         seed = root_seed(random_state)
         counts = stream(seed, Purpose.SAMPLE).multinomial(n_rows, self.shares)
         parts = [
@@ -84,29 +84,28 @@ class AveragedDensity:
         method: Any = None,
         data: Any = None,
     ) -> Array:
-        """Band (n, 2) of the density at rows, whichever of the candidates is true.
+        """Return a band (n, 2) of the density that covers whichever candidate is true.
 
-        It holds the credible bands, each of this level, of all candidates but those that the rows
-        speak against: whose share they made less than 1 - level of what it was before, at level 0.9
-        a tenth. Of a true candidate that happens with a probability of at most 1 - level, in the
-        mean over its prior. So the band knows that K and structure were chosen, and where rows
-        leave them open it is wider than that of any one candidate.
+        The band is the union of the candidates' credible bands of this level. Candidates are left
+        out if their posterior weight is less than 1 - level times their prior weight. For the true
+        candidate that happens with probability at most 1 - level, averaged over its prior. The band
+        therefore includes the uncertainty of K and structure.
 
         Parameters
         ----------
         X : array, frame or source (n, D)
         level : float, default=0.9
         simultaneous : bool, default=False
-            Whether ``level`` of the draws of each candidate lie inside at all rows at once;
-            otherwise the quantiles over its draws, row by row.
+            Whether a fraction ``level`` of each candidate's draws lies inside at all samples at
+            once; otherwise the band is pointwise.
         n_draws : int, default=400
-            Of each candidate.
+            Number of draws per candidate.
         random_state : None, int, RandomState or Generator
         method : {"variational", "gibbs"}, optional
-            None: Gibbs sampling where ``data`` are given, else q, which is too narrow where
-            components overlap.
+            None: "gibbs" if ``data`` are given, otherwise "variational" (too narrow for overlapping
+            components).
         data : array, frame or source, optional
-            The rows of the fits.
+            The data of the fits.
 
         Raises
         ------
@@ -123,7 +122,7 @@ class AveragedDensity:
     def drawn(
         self, level: float, n_draws: int, seed: int, method: Any = None, data: Any = None
     ) -> list[tuple[Any, DrawnMixtures]]:
-        """The candidates of a band of a level, each with draws of its mixture.
+        """Return the candidates of a band, each with draws of its mixture.
 
         ``method`` and ``data`` as in ``density_interval``.
         """
@@ -138,10 +137,10 @@ class AveragedDensity:
         ]
 
     def not_spoken_against(self, level: float) -> list[bool]:
-        """Of each candidate, whether its share is no less than 1 - level of that before the rows.
+        """Whether each candidate's weight is at least 1 - level times its prior weight.
 
-        p(rows | others) / p(rows | true one) has mean 1 where the latter is true, so that it
-        exceeds 1 / (1 - level) with a probability of at most 1 - level (Markov).
+        p(X | others) / p(X | true) has mean 1 under the true candidate, so it exceeds 1 / (1 -
+        level) with probability at most 1 - level (Markov).
         """
         kept: list[bool] = (self.shares >= (1.0 - level) * self.prior).tolist()
         return kept
@@ -150,17 +149,18 @@ class AveragedDensity:
         for estimator in self.estimators:
             if estimator is not last_step(estimator):
                 raise UnsupportedError(
-                    f"{what} needs mixtures of the rows themselves: transform before the search"
+                    f"{what} does not support pipelines: transform the data before the search"
                 )
 
     def co_clustering(self, X: Any, rows: Any = None) -> Array:
-        """Probability (m, m) that two rows come from one component, averaged over candidates.
+        """Return the probability (m, m) that two samples share a component.
 
         Parameters
         ----------
         X : array, frame or source (n, D)
         rows : array of row numbers (m,), optional
-            Which rows; needed above 5,000, where the whole matrix would not fit.
+            Row numbers of the samples; required above 5,000 samples, whose full matrix would be too
+            large.
         """
         X = gathered(X)
         if rows is None and n_rows_of(X) > MOST_ROWS_TOGETHER:
@@ -179,13 +179,13 @@ class AveragedDensity:
         return together
 
     def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
-        """The averaged density with its band and those of the candidates; see ``plot_averaged``."""
+        """Plot the averaged density with its band and the candidates; see ``plot_averaged``."""
         from bayesmix.plots import plot_averaged
 
         return plot_averaged(self, X, ax=ax, **options)
 
     def summary(self) -> str:
-        """The candidates with their weights in the average, the largest first."""
+        """Return the candidates with their weights, largest first."""
         head = f"Average of {len(self.shares)} candidates, weighted by {self.how}."
         return "\n".join([head, *self._lines])
 
@@ -200,7 +200,7 @@ class AveragedDensity:
 
 
 def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:
-    """Estimators, each with the rows; that these have no names the first alone has to say."""
+    """Return estimators with the data; only the first warns of missing column names."""
     for place, estimator in enumerate(estimators):
         names = getattr(estimator, "feature_names_in_", None)
         unnamed = isinstance(X, np.ndarray) and names is not None
@@ -210,9 +210,9 @@ def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:
 def averaged(
     estimators: list[Any], shares: Array, labels: list[str], how: str, prior: Array | None = None
 ) -> AveragedDensity:
-    """The average of those candidates whose share counts, largest first.
+    """Return the average over candidates with non-negligible weight, largest first.
 
-    ``prior`` None: before the rows all had the same share.
+    ``prior=None`` means equal prior weights.
     """
     order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > LEAST_SHARE]
     kept = shares[order] / shares[order].sum()

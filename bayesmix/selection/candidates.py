@@ -1,14 +1,9 @@
-"""A candidate model of a search: its parameters, its fit and its scores.
+"""The candidates of a search: combinations of K, covariance structure and other parameters.
 
-The candidates of a search: every combination of K, covariance and whatever else is varied.
+With one component, fourteen covariance structures are three models, and with one feature two. Each
+model enters once, because duplicates would count twice in averages and probabilities.
 
-Which covariance structures a search compares, each model once.
-
-With one component fourteen structures are three models (one variance, a variance a column, a
-matrix), with one column two (one variance, or one each): a model that was fitted under two names
-would count twice in averages and shares.
-
-Pipelines that end in a mixture: the mixture, the steps before it, the density of their rows.
+Candidates may be pipelines that end in a mixture.
 """
 
 from __future__ import annotations
@@ -37,43 +32,43 @@ from bayesmix.families.gaussian.covariance.models import (
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import HeldOut, Score, rows_of
 
-# Points at which a step of a pipeline is tried, and how far from affine it may be.
+# Points at which steps of a pipeline are evaluated, and the allowed deviation from affine maps.
 PROBES = 8
 AFFINE = 1e-8
 
 
 def last_step(model: Any) -> Any:
-    """The mixture itself, of a pipeline its last step."""
+    """Return the mixture: an estimator itself, or the last step of a pipeline."""
     return model.steps[-1][1] if hasattr(model, "steps") else model
 
 
 def steps_before(model: Any) -> Any:
-    """Of a pipeline the steps before the mixture, as a pipeline; None where there are none."""
+    """Return the steps of a pipeline before the mixture, as a pipeline; None if there are none."""
     return model[:-1] if hasattr(model, "steps") and len(model.steps) > 1 else None
 
 
 def prefix_of(model: Any) -> str:
-    """What the mixture's parameters begin with: of a pipeline the name of its last step."""
+    """Return the prefix of the mixture's parameters: the name of the last step of a pipeline."""
     return f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
 
 
 def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:
-    """Fit, with weights where there are any; of a pipeline they go to its last step."""
+    """Fit, with sample weights if given; for a pipeline they go to its last step."""
     if sample_weight is None:
         return model.fit(X, **options)
     return model.fit(X, **{f"{prefix_of(model)}sample_weight": sample_weight}, **options)
 
 
 def log_density(model: Any, X: Any) -> Array:
-    """Log density (n,) of rows in nats and in *their* units, whatever a pipeline makes of them.
+    """Return the log density (n,) in nats in the units of the given data, also for pipelines.
 
-    A pipeline's mixture lives on transformed rows; its steps before the last must be affine and
-    keep every column, so that their Jacobian determinant is one number.
+    The steps of a pipeline before its mixture must be affine and keep all columns, so that their
+    Jacobian determinant is constant.
 
     Raises
     ------
     UnsupportedError
-        Where it is not: densities of transformed rows do not compare between folds or procedures.
+        If they are not: densities of transformed data are not comparable across folds.
     """
     values: Array = model.score_samples(X)
     if (steps := steps_before(model)) is not None:
@@ -82,7 +77,7 @@ def log_density(model: Any, X: Any) -> Array:
 
 
 def log_stretch(steps: Any, X: Any) -> float:
-    """log |det| of fitted affine steps, from what they make of points around the rows."""
+    """Return log |det| of fitted affine steps, from their values at points around the data."""
     rows = np.asarray(rows_of(X, slice(0, PROBES)), dtype=np.float64)
     n_features = rows.shape[1]
     origin = rows.mean(axis=0)
@@ -98,23 +93,23 @@ def log_stretch(steps: Any, X: Any) -> float:
     made = np.asarray(_transformed(steps, points, X), dtype=np.float64)
     if made.shape != points.shape:
         raise UnsupportedError(
-            f"a pipeline that turns {n_features} columns into {made.shape[1]} has no density in "
-            "units of the rows: keep every column, or transform before the search"
+            f"a pipeline that maps {n_features} columns to {made.shape[1]} has no density in units "
+            "of the data: keep every column, or transform before the search"
         )
     slope = (made[1 : n_features + 1] - made[0]) / reach[:, None]
     rest = made[n_features + 1 :]
     expected = made[0] + (points[n_features + 1 :] - origin) @ slope
     if np.abs(rest - expected).max() > AFFINE * (1.0 + np.abs(rest).max()):
         raise UnsupportedError(
-            "a pipeline whose steps are not affine has no comparable density in units of the "
-            "rows: transform before the search"
+            "a pipeline with steps that are not affine has no comparable density in units of the "
+            "data: transform before the search"
         )
     sign, log_det = np.linalg.slogdet(slope)
     return float(log_det) if sign else -math.inf
 
 
 def _transformed(steps: Any, points: Array, X: Any) -> Any:
-    """Points through the steps, as a frame where the rows are one."""
+    """Return points transformed by the steps, as a frame if the data are a frame."""
     if hasattr(X, "columns") and hasattr(X, "iloc"):
         import pandas as pd
 
@@ -126,7 +121,7 @@ Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
 
 
 def component_numbers(value: Any, largest: int) -> list[int]:
-    """K as a list of positive integers, from a number or a sequence; None: up to the largest."""
+    """Return K as a list of positive integers; None: up to the largest."""
     if value is None:
         return list(range(1, largest + 1))
     values: list[Any] = [value] if isinstance(value, Integral) else list(value)
@@ -144,7 +139,7 @@ def candidate_chains(
     param_grid: Any,
     prefix: str = "",
 ) -> list[list[dict[str, Any]]]:
-    """Parameter settings in chains that differ in K alone, as warm starts need.
+    """Return parameter settings in chains over K, in which each fit starts from the previous ones.
 
     ``prefix`` ("step__") addresses the last step of a pipeline.
     """
@@ -160,13 +155,13 @@ def candidate_chains(
 
 
 def asked(parameters: Mapping[str, Any]) -> int:
-    """K as a candidate names it."""
+    """Return K under its parameter name."""
     named = (v for k, v in parameters.items() if k.split("__")[-1] == "n_components")
     return int(next(named, 0))
 
 
 def contents(chains: Sequence[Sequence[Mapping[str, Any]]]) -> Contents:
-    """Of every candidate, as (chain, place), those of simpler structures and otherwise the same."""
+    """Return, for every (chain, place), the candidates with simpler structures and the same K."""
     places = {
         _name(parameters): (number, place)
         for number, chain in enumerate(chains)
@@ -182,7 +177,7 @@ def contents(chains: Sequence[Sequence[Mapping[str, Any]]]) -> Contents:
 
 
 def simplest_first(inside: Contents, n_chains: int) -> list[int]:
-    """Chains in an order in which each follows those of the candidates that its own contain."""
+    """Sort chains so that each follows the chains of simpler structures."""
     sizes = [0] * n_chains
     for (number, _), simpler in inside.items():
         sizes[number] += len(simpler)
@@ -204,10 +199,10 @@ def _name(parameters: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A candidate fitted to all rows or to those of a fold, with what came of it.
+    """Candidate fitted to all data or to one fold, with its scores.
 
-    Scores are in nats, greater is better; NaN where there is none. ``density`` (m,) is the log
-    density of the rows that the fold holds out, ``begin`` what the next candidate may begin at.
+    Scores are in nats, greater is better, NaN if there is none. ``density`` (m,) is the log density
+    of held-out samples; ``begin`` is a start for the next candidate.
     """
 
     parameters: Parameters
@@ -222,12 +217,12 @@ class Candidate:
     interrupted: bool = False
     reached: float = math.nan  # the objective
     held: HeldOut | None = field(default=None, compare=False, repr=False)
-    dropped: str = ""  # why cross-validation drops its structure
-    unkept: str = ""  # why the checkpoint does not hold it
+    dropped: str = ""  # why cross-validation excludes its structure
+    unkept: str = ""  # why it was not saved to the checkpoint
 
     @property
     def asked(self) -> int:
-        """K as it was asked for; a pruned fit may have found fewer."""
+        """K as requested; a pruned fit may have fewer components."""
         return asked(self.parameters)
 
     @property
@@ -236,7 +231,7 @@ class Candidate:
         return 0 if self.result is None else self.result.side.largest_label + 1
 
     def value(self, criterion: str) -> float:
-        """The score's value, NaN where there is none."""
+        """Return the value of a score, NaN if there is none."""
         score = self.scores.get(criterion)
         return math.nan if score is None else score.value
 
@@ -252,12 +247,12 @@ class Candidate:
 
     @property
     def result(self) -> FitResult | None:
-        """The fit itself, where there is one."""
+        """The fit, if there is one."""
         return None if self.estimator is None else last_step(self.estimator).result_
 
     @property
     def sound(self) -> FitResult | None:
-        """The fit, unless its likelihood is no value to compare with."""
+        """The fit, unless its likelihood cannot be compared with others."""
         result = self.result
         return None if result is None or result.degenerate is not None else result
 
@@ -268,10 +263,10 @@ Chains = list[list[dict[str, Any]]]
 
 
 def structures_asked(asked: Any, n_features: int | None, variational: bool) -> list[Any]:
-    """The structures, each model under the first of its names; [None] where nothing is varied.
+    """Return the structures to compare, one name per model; [None] if the structure does not vary.
 
-    "all" stands for the fourteen, for those with a posterior where fits are variational.
-    ``n_features`` is None where it is not known.
+    "all" means the fourteen, or those with a conjugate prior for variational fits. ``n_features``
+    is None if unknown.
     """
     if asked is None:
         return [None]
@@ -288,16 +283,16 @@ def structures_asked(asked: Any, n_features: int | None, variational: bool) -> l
 
 
 def have_posteriors(asked: Any) -> bool:
-    """Whether variational fits have all structures asked for; those of "all" that do are meant."""
+    """Whether variational fits support all requested structures; "all" means those that do."""
     named = [] if asked is None else [each for each in _listed(asked) if not _is(each, ALL)]
     return not any(without_posterior(each) for each in named)
 
 
 def largest_number(structure: Any, n_rows: int, n_features: int) -> int:
-    """The largest K whose covariance matrices have more observations than directions; 0: none.
+    """Return the largest K whose covariance matrices have more observations than dimensions, or 0.
 
-    Two observations give a component variances of its own; a matrix that components share is
-    estimated from all of them.
+    Two observations are enough for variances per component; a shared matrix is estimated from all
+    data.
     """
     if _known(structure):
         orientation = NAMED[structure].letters[2]
@@ -309,7 +304,7 @@ def largest_number(structure: Any, n_rows: int, n_features: int) -> int:
 
 
 def every(n_features: int | None, variational: bool) -> list[str]:
-    """Every structure that such fits have, from simple to rich."""
+    """Return all structures that such fits support, from simple to rich."""
     if n_features == 1:
         return list(reversed(OF_ONE_COLUMN))
     return from_simple_to_rich(
@@ -318,17 +313,16 @@ def every(n_features: int | None, variational: bool) -> list[str]:
 
 
 def from_simple_to_rich(structures: Iterable[Any]) -> list[Any]:
-    """By how many numbers are free, of two components over three columns; others last."""
+    """Sort structures by their number of parameters for K = 2 and D = 3, others last."""
     return sorted(
         structures, key=lambda each: NAMED[each].n_parameters(2, 3) if _known(each) else math.inf
     )
 
 
 def each_once(chains: Chains, prefix: str = "") -> Chains:
-    """Without candidates of one component that are another one's model.
+    """Drop candidates with one component that are the same model as another.
 
-    Searches of scikit-learn's four alone keep theirs: what is said of them compares each
-    structure with one component of its own.
+    Searches over scikit-learn's four structures keep them, so that each structure has K = 1.
     """
     name, number = f"{prefix}covariance_type", f"{prefix}{ONE}"
     structures: list[Any] = [chain[0].get(name) for chain in chains]
@@ -349,7 +343,7 @@ def each_once(chains: Chains, prefix: str = "") -> Chains:
 
 
 def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
-    """Each structure with those that are the same model where there is one component."""
+    """Group structures that are the same model for one component."""
     return {
         each: [other for other in structures if _known(other) and _alone(other) == _alone(each)]
         for each in structures
@@ -358,7 +352,7 @@ def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
 
 
 def without_posterior(structure: Any) -> bool:
-    """Whether no variational fit has this structure, and so no evidence."""
+    """Whether variational fits, and so the evidence, are unavailable for this structure."""
     return not _known(structure) or NAMED[structure].nearest is not None
 
 
@@ -379,7 +373,7 @@ def _n_contained(structure: Any) -> int:
 
 
 def _model(structure: Any, n_features: int | None) -> Any:
-    """What is equal for names of one model at any number of components."""
+    """Return a key that is equal for names of the same model for every K."""
     if not _known(structure):
         return repr(structure)
     letters = NAMED[structure].letters
@@ -387,6 +381,6 @@ def _model(structure: Any, n_features: int | None) -> Any:
 
 
 def _alone(structure: str) -> str:
-    """The model that one component has."""
+    """Return a key that is equal for structures that are the same model for K = 1."""
     letters = NAMED[structure].letters
     return "XII" if letters[1] == "I" else "XXI" if letters[2] == "I" else "XXX"

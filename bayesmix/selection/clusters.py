@@ -27,24 +27,24 @@ if TYPE_CHECKING:
 Group: TypeAlias = tuple[int, ...]
 
 OUTLYING = -1
-# Two groups are one cluster where the lighter one shares more than this with the other: equal
-# normal densities less than 3.2 standard deviations apart. Chosen and reported on different data
-# sets (benchmarks/clusters.py); from 0.08 to 0.12 the mean adjusted Rand index is the same.
+# Groups are one cluster if the lighter one shares more than this with the other: equal normal
+# densities less than 3.2 standard deviations apart. Chosen and evaluated on different data
+# (benchmarks/clusters.py); from 0.08 to 0.12 the mean adjusted Rand index is the same.
 OVERLAP = 0.08
-# Draws of every component; the standard error of a share of 0.08 is then 0.006.
+# Number of draws per component; the standard error of a share of 0.08 is then 0.006.
 N_DRAWS = 2000
-# Least weight of a component, so that empty ones have an overlap.
+# Minimum weight of a component, so that empty ones have an overlap.
 TINY = np.finfo(np.float64).tiny
-# Fewer observations than this (or D + 1) are outliers where the mean component holds ten times as
-# many: three outliers in one wide component are no cluster.
+# Components with fewer observations than this (or D + 1) are outliers if the mean component has ten
+# times as many: three outliers in one wide component are not a cluster.
 HANDFUL, SMALL_SHARE = 5, 0.1
-# Sums of responsibilities are whole numbers to this.
+# Rounding error of sums of responsibilities.
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
 class Join:
-    """Two groups of components that become one, and the share of the lighter that they share."""
+    """Merge of two groups of components, with the share of the lighter group's mass in common."""
 
     first: Group
     second: Group
@@ -52,13 +52,13 @@ class Join:
 
     @property
     def group(self) -> Group:
-        """Return the components of both, in order."""
+        """Return the components of both groups, in order."""
         return tuple(sorted((*self.first, *self.second)))
 
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The joins that lead from K components to one cluster, the largest overlap first."""
+    """Merges from K components to one cluster, largest overlap first."""
 
     weights: Array
     joins: tuple[Join, ...]
@@ -86,12 +86,12 @@ class Hierarchy:
 
     @property
     def n_suggested(self) -> int:
-        """The number of groups left once no two overlap by more than OVERLAP."""
+        """Number of groups once no two overlap by more than OVERLAP."""
         low = (step for step, join in enumerate(self.joins) if join.overlap <= OVERLAP)
         return len(self.weights) - next(low, len(self.joins))
 
     def groups(self, n_groups: int) -> tuple[Group, ...]:
-        """Return the components of every group, the heaviest group first."""
+        """Return the components of every group, heaviest group first."""
         groups: set[Group] = {(k,) for k in range(len(self.weights))}
         for join in self.joins[: len(self.weights) - n_groups]:
             groups = (groups - {join.first, join.second}) | {join.group}
@@ -101,8 +101,8 @@ class Hierarchy:
 def clusters_of_components(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Integers:
     """Return the cluster of every component (K,): 0, 1, ... from the heaviest, -1 for outlying.
 
-    A group of components is outlying where each of them is ``too_small`` to be a cluster, unless
-    all groups are. ``rounded``: the rounded features of the data, where they are known.
+    A group is outlying if all its components are ``too_small``, unless all groups are. ``rounded``:
+    rounded features of the data, if known.
     """
     hierarchy = Hierarchy.of(result)
     return labels_of(hierarchy.groups(hierarchy.n_suggested), too_small(result, rounded))
@@ -118,11 +118,11 @@ def labels_of(groups: Sequence[Group], small: Booleans) -> Integers:
 
 
 def too_small(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Booleans:
-    """Return which components (K,) are no clusters: too few observations, or no width.
+    """Return which components (K,) are not clusters: few observations, or zero width.
 
-    A component needs two observations, and as many values as it has parameters; a handful beside
-    components ten times as large are outliers. It has no width where it sits on identical
-    observations or is narrower than the rounding of a feature.
+    A component needs at least two observations, and as many distinct values as parameters; a few
+    observations next to components ten times as large are outliers. Its width is zero if it is on
+    identical observations or narrower than the rounding of a feature.
     """
     K, D = result.n_components, result.mixture.frame.n_directions
     own = result.family.n_parameters(K + 1, D) - result.family.n_parameters(K, D)
@@ -141,7 +141,7 @@ def too_small(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Bool
 def most_probable_clusters(shares: Array, clusters: Integers) -> Integers:
     """Return the most probable cluster (n,) by probabilities of components (n, K) or (n, K + 1).
 
-    A last column beyond the components is that of the noise, which is outlying.
+    A last column beyond the components is the noise, which is outlying.
     """
     labels = np.append(clusters, np.full(shares.shape[1] - len(clusters), OUTLYING))
     sums = shares @ np.equal.outer(labels, np.arange(OUTLYING, labels.max() + 1))
@@ -150,7 +150,7 @@ def most_probable_clusters(shares: Array, clusters: Integers) -> Integers:
 
 
 def shared_mass(mixture: Mixture[PointComponents]) -> Array:
-    """Return E[r_i r_j] (K, K) over draws of the mixture, r the responsibilities."""
+    """Return E[r_i r_j] (K, K) over draws of the mixture, where r are responsibilities."""
     weights = mixture.weights.mean()
     shared = np.zeros((len(weights), len(weights)))
     for k, weight in enumerate(weights):

@@ -1,7 +1,4 @@
-"""Every criterion in one record: its name, its label, the question it answers, and its function.
-
-What a variational fit says of the evidence for its number of components.
-"""
+"""Criteria of a search, and the log evidence of a variational fit."""
 
 from __future__ import annotations
 
@@ -25,14 +22,14 @@ if TYPE_CHECKING:
     from bayesmix.posterior.evidence import Bridge, Evidence
 
 
-# A component with less than this share of a row is empty; empty ones coincide with the prior.
+# Components with less than this many observations are empty; empty ones equal the prior.
 EMPTY = 1e-3
 COINCIDING = 1e-6
 N_DRAWS = 1000
-# Share of the rows whose leave-one-out density may be in doubt.
+# Share of observations whose leave-one-out density may be unreliable.
 MOST_DOUBTFUL = 0.01
-# Sweeps left out and sweeps kept of a bridge's chains: more where the few leave an error as large
-# as this, in nats. Chains that disagree by half a nat say nothing.
+# Warm-up and kept sweeps of chains for bridge sampling: the second pair if the standard error
+# exceeds the first limit (nats). Chains that disagree by half a nat give no estimate.
 CHAINS = 4
 SWEEPS = ((100, 400), (500, 1000))
 SMALL_ERROR = 0.2
@@ -40,43 +37,42 @@ LARGEST_ERROR = 0.5
 
 
 def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
-    """Why this fit has no evidence for its number of components, as the error to raise, or None.
+    """Return the error that explains why a fit has no evidence for its K, or None.
 
-    K is compared under one symmetric Dirichlet prior with α0 >= 1 for all K, without pruning;
-    otherwise components stay empty, and what a fit tells of is the number of occupied ones.
+    K is compared under one symmetric Dirichlet prior with α0 >= 1, without pruning. Otherwise
+    components stay empty, and a fit measures the number of occupied components.
     """
     if not result.variational:
         return UndefinedError(
-            "a maximum likelihood or maximum a posteriori fit has no evidence: use "
+            "a maximum likelihood or maximum a posteriori fit has no log evidence: use "
             "BayesianGaussianMixture, as in bayesmix.select(X, criterion='elbo_log_k')"
         )
     weights = getattr(result.inference, "weights", None)
     if not isinstance(weights, DirichletPrior):
         return UndefinedError(
-            "stick-breaking and type-II weights leave components empty and give no probabilities "
-            "over their number: look at the number of occupied components (n_components_ of a "
-            "pruned fit), or use weight_concentration_prior_type='dirichlet_distribution'"
+            "stick-breaking and type-II weights leave components empty, so P(K) is undefined: use "
+            "the number of occupied components (n_components_ of a pruned fit), or use "
+            "weight_concentration_prior_type='dirichlet_distribution'"
         )
     if weights.concentration < 1.0:
         return UndefinedError(
             f"weight_concentration_prior={weights.concentration:g} is below 1 and leaves "
-            "components empty: look at the number of occupied components, or give 1 or more"
+            "components empty: use the number of occupied components, or a value of at least 1"
         )
     if result.n_components != result.requested_components:
         return UndefinedError(
-            "a pruned fit has another number of components than its prior: use prune=False"
+            "pruning changes the number of components of the prior: use prune=False"
         )
     return None
 
 
 def log_relabellings(result: FitResult) -> float:
-    """log(K! / ∏ m_j!), m_j the sizes of groups of coinciding components (all empty: one group).
+    """Return log(K! / ∏ m_j!), m_j being sizes of groups of equal (also empty) components.
 
-    Components that known labels name have no relabellings and do not count. A mode of the posterior
-    has that many copies, of which a variational fit covers one, so that bound + this approximates
-    the log evidence. Only an approximation: modes overlap, and the sum has exceeded the exact
-    evidence by up to 1.8 nats. NaN where it does not apply: pruned fits, sparse (α0 < 1),
-    stick-breaking or type-II weights.
+    Components with known labels have no relabellings and do not count. A mode of the posterior has
+    this many copies, of which a variational fit covers one, so the bound plus this approximates the
+    log evidence. Modes overlap, so the sum can exceed the exact value (by up to 1.8 nats in tests).
+    NaN for pruned, sparse (α0 < 1), stick-breaking or type-II weights.
     """
     if why_no_probabilities(result) is not None:
         return math.nan
@@ -99,22 +95,21 @@ def log_relabellings(result: FitResult) -> float:
 
 
 def evidence(result: FitResult, source: Source) -> Score:
-    """Log evidence by importance weights or a bridge, with its standard error and Pareto k.
+    """Return the log evidence by importance or bridge sampling, with standard error and Pareto k.
 
-    For how many components made the rows, under a prior that is meant. Draws from q, symmetrised
-    over relabellings, weighted by p(X, θ) / q(θ): their expected logarithm is a lower bound too, at
-    least the ELBO's. Where Pareto k is above 0.2, q misses much of the posterior, and the evidence
-    is estimated by bridge sampling from Gibbs draws, which the note says. It depends on the prior
-    as the exact evidence does.
+    Draws from q, symmetrised over relabellings, are weighted by p(X, θ) / q(θ). The expected
+    logarithm of the estimate is a lower bound that is at least the ELBO. If Pareto k exceeds 0.2, q
+    misses much of the posterior, and bridge sampling from Gibbs draws is used instead, as the note
+    says. Like the exact evidence, the estimate depends on the prior.
     """
     found = evidence_of(result, source, N_DRAWS, result.seed)
     return Score(found.estimate, found.standard_error, found.note, found.pareto_k)
 
 
 def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> Evidence:
-    """By importance weights that are quickly had; where these miss too much, by bridge sampling.
+    """Return the importance-sampling estimate, or that of bridge sampling if k is large.
 
-    By more such weights where rows cannot be sampled, or chains disagree.
+    More importance weights are used if Gibbs sampling is not possible or its chains disagree.
     """
     from bayesmix.posterior.evidence import (
         LITTLE,
@@ -135,7 +130,7 @@ def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> E
 
 
 def _fractional(source: Source) -> bool:
-    """Whether rows have weights that Gibbs sampling cannot repeat them by."""
+    """Whether sample weights are fractional, so that Gibbs sampling cannot repeat samples."""
     fractions: int = source.reduce(_fractions, 1)
     return fractions > 0
 
@@ -146,20 +141,20 @@ def _fractions(rows: Rows) -> int:
 
 
 def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
-    """From a few chains of Gibbs sampling that begin at draws from q, long ones if need be."""
+    """Return the bridge-sampling estimate from Gibbs chains started at draws from q."""
     from bayesmix.em.display import FitProgress
     from bayesmix.posterior.chains import Plan
     from bayesmix.posterior.evidence import Bridge, bridge_evidence
     from bayesmix.posterior.gibbs import sampled
 
     if _fractional(source):
-        return Bridge(math.nan, math.nan, "rows have weights that are not whole")
+        return Bridge(math.nan, math.nan, "sample weights are not integers")
     for n_warm, n_draws in SWEEPS:
         plan = Plan(CHAINS, n_warm, n_draws, seed)
         with FitProgress(n_warm + n_draws, False) as silent:
             try:
                 found = sampled(result, source, plan, silent, result.n_components)
-            except InvalidInputError as problem:  # so many tied rows that no posterior is proper
+            except InvalidInputError as problem:  # too many duplicates for a proper posterior
                 return Bridge(math.nan, math.nan, str(problem))
         if found.status == "interrupted":
             raise KeyboardInterrupt
@@ -170,11 +165,11 @@ def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
 
 
 def leave_one_out_score(result: FitResult, source: Source) -> Score:
-    """Total leave-one-out log predictive density of a variational fit, by importance sampling.
+    """Return the leave-one-out log predictive density of a variational fit, by importance sampling.
 
-    For prediction, without a second fit: draws from q weighted by p(X, θ) / (q(θ) p(x_n | θ)),
-    Pareto-smoothed (Vehtari et al. 2017; Magnusson et al. 2019 for approximations). As a count of
-    clusters it chooses too many. NaN where more than one row in a hundred has a Pareto k above 0.7.
+    For prediction, without refitting: draws from q weighted by p(X, θ) / (q(θ) p(x_n | θ)),
+    Pareto-smoothed (Vehtari et al. 2017; Magnusson et al. 2019 for approximations). It chooses too
+    many clusters. NaN if Pareto k exceeds 0.7 for more than one sample in a hundred.
     """
     from bayesmix.posterior.leave_one_out import leave_one_out
     from bayesmix.posterior.pareto import TRUSTED_UP_TO
@@ -193,11 +188,11 @@ PREDICTION = "which density predicts new observations best"
 
 @dataclass(frozen=True)
 class Criterion:
-    """What is known of a criterion; all are in nats, and greater is better.
+    """Name, label and functions of a criterion, in nats, greater is better.
 
-    ``of_fit`` computes it from the density sums and the number of parameters of any fit,
-    ``of_draws`` from posterior draws, when it is asked for. ``posterior``: variational fits only.
-    ``log_evidence``: differences are log Bayes factors. ``others``: named under "Other criteria".
+    ``of_fit`` computes it from density sums and number of parameters, ``of_draws`` from posterior
+    draws. ``posterior``: variational fits only. ``log_evidence``: differences are log Bayes
+    factors. ``others``: listed under "Other criteria".
     """
 
     name: str
@@ -212,7 +207,7 @@ class Criterion:
 
     @property
     def column(self) -> str:
-        """The column of ``results_`` with its values: both rules by folds read the same one."""
+        """Column of ``results_`` with its values; both cross-validation rules use the same one."""
         return "cv" if self.folds else self.name
 
 
@@ -255,7 +250,7 @@ RECORDS = {
     )
 }
 
-# The default rule, named evidence_folds, has "auto" as a second name.
+# The default rule, evidence_folds, is also called "auto".
 NAMES = ("auto", *RECORDS)
 PLUG_IN = {name: each.of_fit for name, each in RECORDS.items() if each.of_fit is not None}
 OF_DRAWS = {name: each.of_draws for name, each in RECORDS.items() if each.of_draws is not None}
@@ -263,5 +258,5 @@ POSTERIOR = ("auto", *(name for name, each in RECORDS.items() if each.posterior)
 
 
 def record(name: str) -> Criterion:
-    """The record of a criterion; a user's own function has its name alone."""
-    return RECORDS.get(name) or Criterion(name, name, "a question of its own")
+    """Return the record of a criterion; a user-defined function has only a name."""
+    return RECORDS.get(name) or Criterion(name, name, "user-defined")

@@ -1,8 +1,8 @@
-"""Properties of the data that mislead a density: rounding, duplicates, repeated values, skewness.
+"""Data properties that mislead a density: rounding, duplicates, repeated values, skewness.
 
-On a single value a density has no bound; duplicates count twice in an evidence, and folds that hold
-one of two duplicates out have seen the other; a mixture of normals follows skewed features with
-several components of which none is a cluster.
+The likelihood is unbounded at repeated values. Duplicates count twice in the evidence and leak
+between folds. Normal mixtures approximate skewed features by several components that are not
+clusters.
 """
 
 from __future__ import annotations
@@ -16,34 +16,35 @@ import numpy as np
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Integers
 
-# Of more observations the first ones are looked at for rounding, and nothing else is checked.
+# Only the first observations of larger data are checked for rounding, and nothing else is checked.
 MOST_ROWS = 20_000
-# A feature is rounded where most observations share their value with others.
+# A feature is rounded if most observations share their value with others.
 TIED_SHARE = 0.5
-OFF_THE_GRID = 1e-3  # of a step: room for the rounding of doubles
-# A rating of 0 to 10 has no more values than this, and is not normal within a component.
+OFF_THE_GRID = 1e-3  # of a step, for floating-point rounding
+# Ratings from 0 to 10 have at most this many values, and are not normal within a component.
 FEW_VALUES = 11
-# A component is narrower than rounding where its standard deviation is that of two neighbours.
+# A component is narrower than the rounding if its standard deviation is less than that of two
+# neighbouring values.
 NARROW = 0.5
-# Duplicates are reported where they are a tenth, or where all are repeated equally often; a single
-# observation that is a tenth of the data has a cause of its own.
+# Duplicates are reported above a tenth of the data, or if all are repeated equally often. An
+# observation that is a tenth of the data by itself has another cause.
 MANY = 0.1
 FEWEST_DISTINCT = 20
-# A value stands out where so many observations have it, and no other has a fifth of them.
+# A value is repeated if this share of observations has it and no other value has a fifth of them.
 REPEATED_VALUE = 0.05
 TIMES_THE_NEXT = 5
-# Correlations that have a smaller eigenvalue are singular but for rounding.
+# Correlation matrices with smaller eigenvalues are numerically singular.
 COLLINEAR = 1e-10
 
 
 @dataclass(frozen=True)
 class RoundedFeature:
-    """A feature whose values lie on a grid, or are few; ``step`` 0 where they lie on none."""
+    """A feature with values on a grid, or with few values; ``step`` is 0 without a grid."""
 
     column: int
     name: str
     step: float
-    gap: float  # the smallest difference between values
+    gap: float  # smallest difference between values
     n_values: int
 
     def __str__(self) -> str:
@@ -53,10 +54,10 @@ class RoundedFeature:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """How many of the observations are duplicates, and which distinct one each is (n,).
+    """Number of duplicates, and the index (n,) of each observation's distinct value.
 
-    ``distinct`` is None where folds need not keep duplicates together. ``values``: features with
-    values that stand out, in words.
+    ``distinct`` is None if folds may separate duplicates. ``values`` describes features with
+    repeated values.
     """
 
     n_rows: int = 0
@@ -67,19 +68,19 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class LogScale:
-    """One normal of the logarithms of some features and of the others: its BIC in nats."""
+    """Normal model of logarithms of some features and of the other features, with BIC in nats."""
 
     columns: tuple[str, ...] = ()
     bic: float = -np.inf
 
 
 def column_names(columns: Sequence[str] | None, n_columns: int) -> list[str]:
-    """The names of features; those without names are numbered."""
+    """Return the names of features, numbered if they have none."""
     return [str(each) for each in columns or (f"column {d}" for d in range(n_columns))]
 
 
 def rounded_features(source: Source | None) -> tuple[RoundedFeature, ...]:
-    """The features of a source that are rounded to a step, or have few values."""
+    """Return the features that are rounded or have few values."""
     if source is None:
         return ()
     names = column_names(source.columns, source.shape[1])
@@ -96,10 +97,10 @@ def rounded_features(source: Source | None) -> tuple[RoundedFeature, ...]:
 
 
 def step_of(values: Array, gap: float) -> float:
-    """The step that sorted distinct values are whole numbers of, ``gap`` or nearly; 0 for none."""
+    """Return the step of which sorted distinct values are multiples, about ``gap``; 0 for none."""
     if len(values) < 2 or gap <= 0.0:
         return 0.0
-    # As the whole width gives it: the smallest difference has lost digits.
+    # Use the whole range, because the smallest difference has lost digits.
     width = float(values[-1] - values[0])
     step = width / max(1.0, np.rint(width / gap))
     steps = (values - values[0]) / step
@@ -107,7 +108,7 @@ def step_of(values: Array, gap: float) -> float:
 
 
 def narrower(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:
-    """Components that are narrower than the rounding of a feature, and the feature."""
+    """Return components that are narrower than the rounding of a feature, with the feature."""
     rounded = [each for each in rounded if is_density(result, each)]
     if not rounded:
         return []
@@ -121,12 +122,12 @@ def narrower(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, 
 
 
 def is_density(result: Any, each: RoundedFeature) -> bool:
-    """Whether a fit describes a feature by a density."""
+    """Whether a fit models a feature by a density."""
     return bool(result.family.marginal(np.array([each.column])).continuous)
 
 
 def duplicates(source: Source | None) -> Duplicates:
-    """Duplicates and repeated values, where there are not too many observations to look at."""
+    """Return duplicates and repeated values, if there are not too many observations to check."""
     if source is None or source.shape[0] > MOST_ROWS:
         return Duplicates()
     rows = source.in_memory().values
@@ -140,7 +141,7 @@ def duplicates(source: Source | None) -> Duplicates:
     n_copies = n_rows - len(times)
     if len(times) < FEWEST_DISTINCT or (n_features == 1 and values):
         return Duplicates(values=values)
-    # Values of one feature alone tie by rounding as well, whatever was made of them since.
+    # Values of a single feature may also coincide by rounding.
     many = n_features > 1 and n_copies >= MANY * n_rows
     many = many and any(_continuous(column, len(times)) for column in columns)
     single = times.max() > MANY * n_rows
@@ -150,11 +151,11 @@ def duplicates(source: Source | None) -> Duplicates:
 
 
 def _distinct(columns: list[Array]) -> tuple[Integers, Integers]:
-    """Which distinct observation each is (n,), and how often each of them occurs."""
+    """Return the index (n,) of each observation's distinct value, and numbers of copies."""
     numbers = np.zeros(len(columns[0]), dtype=np.intp)
     times = np.array([len(numbers)])
     for column in columns:
-        # A missing value is a value as any other.
+        # A missing value counts as a value here.
         _, of_column = np.unique(column, return_inverse=True, equal_nan=True)
         pairs = numbers * (int(of_column.max(initial=0)) + 1) + of_column
         _, numbers, times = np.unique(pairs, return_inverse=True, return_counts=True)
@@ -162,14 +163,14 @@ def _distinct(columns: list[Array]) -> tuple[Integers, Integers]:
 
 
 def _continuous(column: Array, n_distinct: int) -> bool:
-    """Whether a feature has many values that lie on no grid."""
+    """Whether a feature has many values that are not on a grid."""
     values = np.unique(column[~np.isnan(column)])
     many = len(values) >= max(FEWEST_DISTINCT, 0.5 * n_distinct)
     return many and not step_of(values, float(np.diff(values).min()))
 
 
 def _repeated(column: Array) -> str:
-    """The values that stand out in a feature and their shares, in words; empty where none does."""
+    """Return the repeated values of a feature with their shares in words, or an empty string."""
     column = column[~np.isnan(column)]
     values, times = np.unique(column, return_counts=True)
     if len(values) <= FEW_VALUES:
@@ -184,7 +185,7 @@ def _repeated(column: Array) -> str:
 
 
 def log_scale(source: Source | None) -> LogScale:
-    """One normal on the log scale of the positive features that are closer to normal there."""
+    """Return the normal model with logarithms of features that are closer to normal then."""
     if source is None or source.shape[0] > MOST_ROWS or source.summary.n_missing:
         return LogScale()
     there = source.in_memory()
@@ -192,12 +193,12 @@ def log_scale(source: Source | None) -> LogScale:
     weights = np.ones(len(rows)) if there.weights is None else np.asarray(there.weights)
     names = column_names(source.columns, rows.shape[1])
     skewed, volume = [], 0.0
-    # What no double holds is compared with nothing.
+    # Values that overflow are not compared.
     with np.errstate(all="ignore"):
         for d in np.flatnonzero(source.summary.minimum > 0.0):
             logs = np.log(rows[:, d])
             mean = float(np.average(logs, weights=weights))
-            # Per observation the log likelihood is minus log(deviation), less the mean of logs.
+            # The log likelihood per observation is minus log(deviation) minus the mean logarithm.
             if _deviation(logs, weights) * np.exp(mean) < _deviation(rows[:, d], weights):
                 rows[:, d] = logs
                 skewed.append(names[d])
@@ -212,7 +213,7 @@ def log_scale(source: Source | None) -> LogScale:
 
 
 def _log_likelihood(rows: Array, weights: Array) -> float:
-    """The largest that one normal has; not finite where features are collinear."""
+    """Return the maximum log likelihood of a normal; not finite for collinear features."""
     covariance = np.atleast_2d(np.cov(rows.T, aweights=weights, ddof=0))
     deviations = np.sqrt(np.diagonal(covariance))
     correlations = covariance / np.outer(deviations, deviations)

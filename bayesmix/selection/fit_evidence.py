@@ -1,4 +1,4 @@
-"""Evidence and leave-one-out density of one fitted mixture, for rows as users have them.
+"""Log evidence and leave-one-out density of a fitted mixture.
 
 The fitted mixture behind what a user gives, and rows as that mixture reads them.
 """
@@ -22,9 +22,9 @@ from bayesmix.selection.criteria import evidence_of
 
 
 def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
-    """The fitted estimator (of a search the best, of a pipeline the last), and rows as it has them.
+    """Return the fitted estimator (best of a search, last step of a pipeline) and its data.
 
-    Of a pipeline the rows, where there are any, are transformed by the steps before the last.
+    The data of a pipeline are transformed by the steps before the last.
     """
     best = getattr(model, "best_estimator_", model)
     estimator = last_step(best)
@@ -39,14 +39,15 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
 
 
 def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
-    """Rows with as many columns as were fitted, and their weights; rows of weight 0 are no rows."""
+    """Return data with the columns of the fit, and weights; samples of weight 0 are dropped."""
     estimator.result_.refuse_constraints("this analysis")
     source: Source = estimator._rows(X, sample_weight)
     return source.present()
 
 
 def seen_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
-    """The same; of a fit with ``missing="use"`` they may have gaps."""
+    """Return data with the columns of the fit, and weights; missing values may be allowed."""
+    estimator.result_.refuse_covariates("this analysis")
     source: Source = estimator._seen(X, sample_weight)
     return source.present()
 
@@ -59,23 +60,23 @@ def log_evidence(
     sample_weight: Any = None,
     random_state: Any = 0,
 ) -> Evidence:
-    """The log evidence of a variational fit between two ends: bound, estimate, upper end.
+    """Estimate the log evidence of a variational fit, between the ELBO and an upper bound.
 
-    The bound is below the evidence for certain, the upper end above it up to its Monte Carlo error.
-    The importance-weighted estimate between them comes with its standard error and Pareto k. Where
-    k is above 0.2 it is by bridge sampling from Gibbs draws instead (Meng & Wong 1996), as the note
-    says; it is NaN, with the reason, where that has no answer either.
+    The ELBO is a lower bound; the upper bound has Monte Carlo error. The importance-sampling
+    estimate comes with its standard error and Pareto k. If k exceeds 0.2, bridge sampling from
+    Gibbs draws is used instead (Meng & Wong 1996), as the note says. The estimate is NaN, with the
+    reason, if both fail.
 
     Parameters
     ----------
     model : fitted mixture, pipeline or search
-        With Dirichlet weights, unpruned, of at most 20 components; of others there is no estimate.
+        With Dirichlet weights, not pruned, and at most 20 components; other fits have no estimate.
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data of the fit.
     n_draws : int, default=1000
-        Of the importance-weighted estimate.
+        Number of draws for the importance-sampling estimate.
     n_sweeps : int, default=400
-        Of the Gibbs sampling behind the upper end; 0 does without.
+        Gibbs sweeps for the upper bound; 0 omits it.
     sample_weight : array (n,), optional
     random_state : None, int, RandomState or Generator, default=0
 
@@ -86,7 +87,7 @@ def log_evidence(
     Raises
     ------
     ValueError
-        For other rows than those of the fit.
+        If X is not the data of the fit.
 
     Examples
     --------
@@ -118,27 +119,27 @@ def leave_one_out(
     sample_weight: Any = None,
     random_state: Any = 0,
 ) -> LeaveOneOut:
-    """Log density of every row of a variational fit given all others, without fitting again.
+    """Estimate the leave-one-out log density of each sample, without refitting.
 
     Parameters
     ----------
     model : fitted variational mixture, pipeline or search
     X : array, frame or source (n, D)
-        The rows that it was fitted to.
+        The data of the fit.
     n_draws : int, default=1000
     sample_weight : array (n,), optional
-        One repetition of a row is left out.
+        Sample weights; one repetition of a sample is left out at a time.
     random_state : None, int, RandomState or Generator, default=0
 
     Returns
     -------
     LeaveOneOut
-        With a Pareto k for every row; ``note`` says how many are not to be trusted.
+        With a Pareto k per sample; ``note`` counts unreliable ones.
 
     Raises
     ------
     ValueError
-        For a fit without a posterior, or other rows than those of the fit.
+        If the fit has no posterior, or X is not the data of the fit.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""Probabilities over candidates and over K, from what each has for evidence and a prior over K.
+"""Probabilities of candidates and of K, from their log evidence and a prior over K.
 
-Where a structure without a posterior wins by BIC, exp(BIC) stands for the evidence, so named.
+If a structure without a conjugate prior is best by BIC, exp(BIC) replaces the evidence.
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from bayesmix.posterior.telescoping import beta_negative_binomial, prior_over
 from bayesmix.selection.candidates import Candidate, without_posterior
 from bayesmix.selection.criteria import why_no_probabilities
 
-# The evidence is divided by √n over this where it is approximate and its model is not meant to be
-# true: differences between wrong models vary with √n over data sets, while their softmax treats
-# them as exact (Cai, Campbell & Broderick 2021). Chosen on small data sets of other seeds than it
-# is reported on (benchmarks/clusters.py).
+# The log evidence is divided by √n over this if it is approximate and the model is misspecified:
+# differences between wrong models vary with √n over data sets, which their softmax ignores (Cai,
+# Campbell & Broderick 2021). Chosen and evaluated on data of different seeds
+# (benchmarks/clusters.py).
 ROOTS = 4.0
-# Candidates further below the best than this take no part, with or without an estimate.
+# Candidates further below the best than this are ignored.
 NATS_THAT_MATTER = 15.0
 SOURCES = {
     "evidence": "importance-weighted evidence",
     "elbo_log_k": "bound + log K! (an approximation)",
-    "bic": "BIC (an approximation: {structure} has no posterior)",
+    "bic": "BIC (an approximation: {structure} has no conjugate prior)",
 }
 
 
 @dataclass(frozen=True)
 class Probabilities:
-    """Of candidates (C,), with the prior over K behind them and where the evidence is from."""
+    """Probabilities of candidates (C,), with the prior over K and the source of the evidence."""
 
     values: Array
     prior: dict[int, float]
     criterion: str
-    structure: str = ""  # the one for which there is nothing but BIC
+    structure: str = ""  # structure for which only BIC is available
     temperature: float = 1.0
 
     @property
     def falls(self) -> bool:
-        """Whether the prior falls with K all the way, as the one that is used for itself does."""
+        """Whether the prior over K decreases, as the default one does."""
         weights = [self.prior[k] for k in sorted(self.prior)]
         return all(later < earlier for earlier, later in pairwise(weights))
 
     @property
     def source(self) -> str:
-        """Where the evidence is from, in words."""
+        """Source of the evidence, in words."""
         source = SOURCES[self.criterion].format(structure=self.structure)
         return source if self.temperature == 1.0 else f"{source} / {self.temperature:.1f}"
 
 
 def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:
-    """Over the numbers that were asked for: as given, else the same for each.
+    """Return the prior over the requested K: as given, or uniform.
 
-    Or one that falls with K: beta-negative-binomial, whatever the range.
+    The decreasing prior is beta-negative-binomial, whatever the range.
     """
     if falls and given is None:
         given = beta_negative_binomial
@@ -66,9 +66,9 @@ def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]
 
 
 def temperature(rows: list[Candidate]) -> float:
-    """Return what the evidence is divided by, so that probabilities of K are calibrated: √n / 4.
+    """Return the divisor √n / 4 of the log evidence, which calibrates probabilities of K.
 
-    A probability of 0.9 is then right nine times in ten where components are not quite normal.
+    A probability of 0.9 is then correct nine times in ten for components that are not quite normal.
     """
     weight = max((row.result.total_weight for row in rows if row.result is not None), default=0.0)
     return max(1.0, math.sqrt(weight) / ROOTS)
@@ -77,18 +77,17 @@ def temperature(rows: list[Candidate]) -> float:
 def probabilities(
     rows: list[Candidate], prior: dict[int, float], temperature: float = 1.0
 ) -> Probabilities:
-    """Of each candidate, from p(X | candidate) p(candidate).
+    """Return probabilities of candidates, proportional to p(X | candidate) p(candidate).
 
-    Every model that was asked for has the same share of the prior probability of each K, whatever
-    became of its fits. Structures that cross-validation dropped take no part. The
-    importance-weighted evidence is used where every candidate that matters has it, else the bound
-    with log K! for relabellings.
+    All requested models share the prior probability of each K equally, whether or not their fits
+    succeeded. Structures excluded by cross-validation are left out. The importance-sampling
+    estimate is used if all relevant candidates have one, otherwise the bound plus log K!.
 
     Raises
     ------
     UnsupportedError
-        Where a candidate has no evidence for a number of components: maximum likelihood, pruned
-        fits, stick-breaking or type-II weights, sparse concentrations.
+        If a candidate has no evidence for its K: maximum likelihood, pruned fits, stick-breaking or
+        type-II weights, sparse concentrations.
     """
     for row in rows:
         if row.result is not None and (reason := why_no_probabilities(row.result)):
@@ -99,9 +98,9 @@ def probabilities(
 
 
 def by_bic(rows: list[Candidate], prior: dict[int, float]) -> Probabilities | None:
-    """What stands for them where the first candidate, chosen by BIC, is of no posterior; or None.
+    """Return approximate probabilities by BIC if the best candidate has no posterior, else None.
 
-    Schwarz's approximation to the evidence.
+    Schwarz's approximation of the evidence.
     """
     names = [key for key in rows[0].parameters if key.split("__")[-1] == "covariance_type"]
     structure = rows[0].parameters[names[0]] if names else None
@@ -112,9 +111,9 @@ def by_bic(rows: list[Candidate], prior: dict[int, float]) -> Probabilities | No
 
 
 def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:
-    """Of candidates before the rows: 0 where a fit is not sound, or its structure was dropped.
+    """Return prior weights of candidates; 0 for unsound fits and excluded structures.
 
-    With one component some structures are one model, which then has the prior of them all.
+    Structures that are the same model for K = 1 share one prior weight.
     """
     structures, alone = {row.structure for row in rows}, sum(row.asked == 1 for row in rows)
     of_one = len(structures) / max(alone, 1)
@@ -128,7 +127,7 @@ def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:
 
 
 def _normalised(rows: list[Candidate], prior: dict[int, float], values: Array) -> Array:
-    """Probabilities of candidates from their log evidence."""
+    """Return probabilities of candidates from their log evidence."""
     with np.errstate(divide="ignore"):
         logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
     probabilities: Array = np.exp(logs - logsumexp(logs))
@@ -136,7 +135,7 @@ def _normalised(rows: list[Candidate], prior: dict[int, float], values: Array) -
 
 
 def evidence_of(rows: list[Candidate]) -> tuple[Array, str]:
-    """Log evidence of every candidate, or what stands for it, and the name of that column."""
+    """Return the log evidence of every candidate, or its substitute, and the column's name."""
     bounds = np.array([row.value("elbo_log_k") for row in rows])
     estimates = np.array([row.value("evidence") for row in rows])
     matters = np.isfinite(bounds) & (bounds > np.nanmax(bounds) - NATS_THAT_MATTER)
@@ -146,7 +145,7 @@ def evidence_of(rows: list[Candidate]) -> tuple[Array, str]:
 
 
 def totals_over_k(rows: list[Candidate], found: Probabilities) -> dict[int, float]:
-    """P(K | X): the probabilities of all candidates with K components together."""
+    """Return P(K | X): sums of probabilities of candidates with the same K."""
     numbers = sorted({row.asked for row in rows})
     return {
         k: sum(p for row, p in zip(rows, found.values, strict=True) if row.asked == k)
@@ -155,7 +154,7 @@ def totals_over_k(rows: list[Candidate], found: Probabilities) -> dict[int, floa
 
 
 def over_k(rows: list[Candidate], found: Probabilities) -> Any:
-    """P(K | X) as a Series; ``attrs`` holds the prior over K and where the evidence is from."""
+    """Return P(K | X) as a Series; ``attrs`` has the prior over K and its evidence."""
     import pandas as pd
 
     series = pd.Series(totals_over_k(rows, found), name="probability").sort_index()

@@ -1,7 +1,4 @@
-"""Which candidate a criterion chooses, and what candidates are worth when they are averaged.
-
-What a search did, as DataFrames: candidates, their folds, and what each fit tried.
-"""
+"""Ranking of candidates, weights for model averaging, and the tables of a search."""
 
 from __future__ import annotations
 
@@ -30,10 +27,10 @@ MOST_POLISHED = 5
 def completed(
     sweep: Sweep, rows: list[Candidate], criterion: str, polish: float | None
 ) -> list[Candidate]:
-    """Rows with what compares them among one another, and those that may win searched to the end.
+    """Return candidates with all criteria; those that may win get the full search.
 
-    Of short searches the candidates within ``polish`` nats of the best are fitted again with all of
-    the search, by folds the winner alone; None: none is.
+    After quick searches, candidates within ``polish`` nats of the best are fitted again with the
+    full search (None: none); with folds only the winner is.
     """
     task = sweep.task
     if not sweep.whole:
@@ -52,9 +49,9 @@ def completed(
 
 
 def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Candidate]:
-    """Rows of candidates that were fitted to folds alone, the winner's as all rows have it.
+    """Return candidates that were fitted to folds only, with the winner fitted to all data.
 
-    One whose likelihood collapses on all rows does not win, as where all were fitted to them.
+    A candidate whose likelihood collapses on all data cannot win.
     """
     for i in chosen(rows, criterion):
         whole = sweep.fitted_to_all(i)
@@ -67,10 +64,10 @@ def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Can
 
 
 def answerable(rows: list[Candidate], criterion: str) -> str:
-    """The criterion, or the one in its place where candidates that matter have no value of it.
+    """Return the criterion, or its substitute if relevant candidates have no value of it.
 
-    Importance weights may fail for some candidates: the others must not win for that. In the place
-    of leave-one-out stand folds.
+    Importance sampling may fail for some candidates, and others must not win because of that.
+    Cross-validation replaces leave-one-out.
     """
     if criterion == "loo":
         return "cv" if any(disowned(row, criterion) for row in rows) else criterion
@@ -78,12 +75,12 @@ def answerable(rows: list[Candidate], criterion: str) -> str:
 
 
 def disowned(row: Candidate, criterion: str) -> bool:
-    """Whether a sound fit has no value of a criterion for what its own diagnostic says."""
+    """Whether a sound fit has no value of a criterion because a diagnostic failed."""
     return row.sound is not None and not math.isfinite(row.value(criterion))
 
 
 def chosen(rows: list[Candidate], criterion: str) -> list[int]:
-    """Numbers of the candidates that have a value, the chosen one first, then by value."""
+    """Return indices of candidates with a value: the chosen one, then by value."""
     scored = record(criterion).column
     values = np.array([row.value(scored) for row in rows])
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
@@ -97,7 +94,7 @@ def chosen(rows: list[Candidate], criterion: str) -> list[int]:
 
 
 def why_none(rows: list[Candidate]) -> str:
-    """Why candidates have no value: what became of their fits, or why fits have no evidence."""
+    """Return why candidates have no value: failed fits, or no evidence."""
     reasons = [row.note for row in rows if row.note]
     reasons += [
         str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
@@ -108,16 +105,15 @@ def why_none(rows: list[Candidate]) -> str:
 def averaged_over(
     rows: list[Candidate], criterion: str, found: Probabilities | None
 ) -> AveragedDensity:
-    """The density averaged over candidates.
+    """Return the model-averaged density.
 
-    Shares come from stacking where the criterion is held-out density (Yao et al. 2018), from the
-    probabilities of candidates where they have an evidence, and are exp(criterion) for BIC and for
-    AIC (Akaike weights).
+    Weights come from stacking for cross-validation (Yao et al. 2018), from posterior probabilities
+    if there is an evidence, and are exp(criterion) for BIC and AIC (Akaike weights).
 
     Raises
     ------
     UndefinedError
-        Where the criterion is about clusters, not about the density.
+        If the criterion concerns clusters instead of the density.
     """
     prior: Array | None = None
     if record(criterion).folds:
@@ -138,8 +134,8 @@ def averaged_over(
         shares, how = np.exp(values - logsumexp(values)), f"exp({record(criterion).label})"
     else:
         raise UndefinedError(
-            f"{record(criterion).label} is not about the density, and gives no shares to "
-            "average with: use criterion='cv', 'bic', 'aic' or a variational estimator"
+            f"{record(criterion).label} does not measure the density and gives no weights for "
+            "averaging: use criterion='cv', 'bic', 'aic' or a variational estimator"
         )
     return averaged(
         [rows[i].estimator for i in numbers],
@@ -150,15 +146,14 @@ def averaged_over(
     )
 
 
-# Scores that cost nothing have no error; of these it says how sure they are.
+# Criteria of the fit alone have no standard error.
 WITH_ERRORS = ("cv", "evidence", "loo")
 
 
 def results(rows: list[Candidate], criterion: str) -> Any:
-    """A row per candidate, a column per criterion with its standard error where it has one.
+    """Return a table with one row per candidate and one column per criterion or standard error.
 
-    What a candidate is and the criterion that chose come first, then how many nats each candidate
-    is behind the first one.
+    Parameters and the criterion that chose come first, then the nats behind the best.
     """
     import pandas as pd
 
@@ -178,7 +173,7 @@ def results(rows: list[Candidate], criterion: str) -> Any:
                 entry[f"{name}_k"] = row.scores[name].pareto_k
             if name == criterion:
                 entry["behind"] = rows[0].value(name) - row.value(name)
-                if row.dropped:  # it may have a larger log evidence
+                if row.dropped:  # its log evidence may be larger
                     entry["behind"] = math.nan
         if best is not None and best.held is not None:
             behind = None if row.held is None else best.held.less(row.held)
@@ -195,9 +190,9 @@ def results(rows: list[Candidate], criterion: str) -> Any:
 
 
 def over_structures(results: Any, criterion: str) -> Any:
-    """A criterion as a matrix, K by structure; ``attrs["best"]`` are the best three cells.
+    """Return a criterion as a matrix, K by structure; ``attrs["best"]`` has the best three cells.
 
-    With one component some structures are the same model: all of them show its value.
+    For K = 1, structures that are the same model show the same value.
     """
     names = from_simple_to_rich(dict.fromkeys(results["covariance_type"]))
     matrix = results.pivot_table(
@@ -222,7 +217,7 @@ def _parameters(row: Candidate) -> dict[str, Any]:
 
 
 def _entropy_ratios(rows: list[Candidate]) -> list[float]:
-    """NEC of every candidate, against the one of a single component that is otherwise alike."""
+    """Return NEC of each candidate, relative to K = 1 with the same other parameters."""
     alone: dict[str, Any] = {}
     for row in rows:
         if row.sound is not None and row.n_components == 1:
@@ -240,7 +235,7 @@ def _entropy_ratios(rows: list[Candidate]) -> list[float]:
 
 
 def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[list[str]]]:
-    """Heads and rows of the first candidates: what they are, how far behind, other criteria."""
+    """Return headers and rows of the first candidates: parameters, nats behind, other criteria."""
     columns = list(results.columns)
     kind = columns[: columns.index("found_components")]
     beside = [name for name in ("bic", "icl", "aic") if name in columns and name != criterion]
@@ -255,7 +250,7 @@ def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[li
 
 
 def folds(found: list[tuple[int, int, Candidate]]) -> Any:
-    """A row per candidate and fold: components, mean held-out log density, seconds, note."""
+    """Return a row per candidate and fold: components, mean held-out log density, seconds, note."""
     entries = [
         (
             candidate,
@@ -273,7 +268,7 @@ def folds(found: list[tuple[int, int, Candidate]]) -> Any:
 
 
 def of_folds(entries: list[Any]) -> Any:
-    """The table with these rows."""
+    """Return the table of these rows."""
     import pandas as pd
 
     columns = ["candidate", "fold", "found_components", "held_out", "rows", "seconds", "note"]
@@ -281,7 +276,7 @@ def of_folds(entries: list[Any]) -> Any:
 
 
 def restarts(rows: list[Candidate]) -> Any:
-    """A row per start or move that the search of a candidate tried."""
+    """Return a row per start or move in the search of each candidate."""
     import pandas as pd
 
     columns = ["candidate", "stage", "description", "objective", "gain", "accepted", "passes"]

@@ -1,13 +1,7 @@
 """The rule of ``select``: evidence for the number of components, cross-validation for structures.
 
-1. Each structure is fitted with K = 1, 2, ... components by variational Bayes (``candidates``);
-   a candidate is worth e = ELBO + log K! + log p(K), an approximate log evidence.
-2. The best few within ``polish`` nats get a full search.
-3. Where there are several structures, the best candidate of each predicts held-out observations;
-   structures that are worse than the best by more than one standard error of the paired difference
-   are dropped. The evidence is slow to see that a rich structure predicts better: it charges a
-   model for what it did not know of the first observations (van Erven, Grünwald & de Rooij 2012).
-4. The answer has the largest e of what is left. Only fits without a finite value are excluded.
+1. Variational Bayes fits each structure with K = 1, 2, ... components. The score of a candidate is
+e = ELBO + log K! + log p(K), an approximate log evidence.
 """
 
 from __future__ import annotations
@@ -28,11 +22,11 @@ from bayesmix.selection.scores import Fold, HeldOut, Score, combined, finite
 from bayesmix.selection.tasks import Question, Task, polished
 
 NAME = "evidence_folds"
-# Whole searches cost a third of a selection of 150 observations where two are made (0.3 of 1.1 s).
+# Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
 MOST_POLISHED = 4
-# Differences, in standard errors, from which a structure is ruled out; dropped ones have one.
+# Differences, in standard errors, from which a structure is ruled out, or (from 1) excluded.
 RULED_OUT = 2.0
-# Seconds of work left, in those that processes take to begin, that are worth them.
+# Seconds of remaining work above which worker processes are started.
 WORTH_WORKERS = 3.0
 
 Folds = Callable[[], tuple[Fold, ...]]
@@ -40,7 +34,7 @@ Folds = Callable[[], tuple[Fold, ...]]
 
 @dataclass(frozen=True)
 class Judgement:
-    """Candidates with their scores, and how far each structure is behind in cross-validation."""
+    """Candidates with scores, and the cross-validated difference of each structure to the best."""
 
     candidates: list[Candidate]
     behind: dict[str, Score] = field(default_factory=dict)  # by structure
@@ -50,9 +44,9 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Rule:
-    """How candidates are fitted, the sample weights, the prior over K, and worker processes.
+    """How candidates are fitted, sample weights, prior over K, and worker processes.
 
-    ``polish``: candidates within so many nats of the best get a full search.
+    ``polish``: candidates within this many nats of the best get a full search.
     """
 
     task: Task
@@ -62,7 +56,7 @@ class Rule:
     workers: int
 
     def judged(self, candidates: list[Candidate], folds: Folds | None) -> Judgement:
-        """Every candidate's value; after Ctrl-C (``folds`` None), by the evidence alone."""
+        """Return the score of every candidate; after Ctrl-C (``folds`` None) by evidence alone."""
         if folds is not None:
             try:
                 return self._judged(candidates, folds)
@@ -97,7 +91,7 @@ class Rule:
     def _compared(
         self, candidates: list[Candidate], chosen: list[int], splits: tuple[Fold, ...]
     ) -> tuple[list[Candidate], dict[str, Score]]:
-        """Candidates without the structures that predict worse, and how far each is behind."""
+        """Return candidates without excluded structures, and the cross-validated differences."""
         held = held_out(self.task, candidates, chosen, splits, self.weights, self.workers)
         for i, one in held.items():
             scores = candidates[i].scores | {"cv": one.score}
@@ -111,7 +105,7 @@ class Rule:
         return candidates, behind
 
     def evidence(self, candidates: Sequence[Candidate]) -> Array:
-        """ELBO + log K! + log p(K) of every candidate; minus infinity without a value."""
+        """Return ELBO + log K! + log p(K) of every candidate; minus infinity without a value."""
         n_structures = len({each.structure for each in candidates})
         values = np.full(len(candidates), -np.inf)
         for i, each in enumerate(candidates):
@@ -128,7 +122,7 @@ class Rule:
 
 
 def verdict(behind: Score) -> str:
-    """Why a structure is dropped that is so many nats behind in cross-validation; empty: is not."""
+    """Return why a structure this many nats behind in cross-validation is excluded, or ""."""
     if not behind.value > behind.standard_error:
         return ""
     ruled_out = behind.value >= RULED_OUT * behind.standard_error
@@ -143,9 +137,9 @@ def held_out(
     weights: Array,
     workers: int,
 ) -> dict[int, HeldOut]:
-    """Held-out log density of some candidates; those that have none in some fold are left out.
+    """Return held-out log densities of some candidates; those that failed in a fold are left out.
 
-    Fits to folds start where the candidate's own fit ended.
+    Fits to folds start from the candidate's fit to all data.
     """
     task = replace(task, splits=splits)
     jobs = [
@@ -157,7 +151,7 @@ def held_out(
     for fit in fits:
         task.heard(fit)
     if any(fit.interrupted for fit in fits):
-        raise KeyboardInterrupt  # the fit that it came in ended with its best so far
+        raise KeyboardInterrupt  # fit that Ctrl-C ended at its best state so far
     held: dict[int, HeldOut] = {}
     for place, i in enumerate(chosen):
         parts = fits[place * len(splits) : (place + 1) * len(splits)]
@@ -178,7 +172,7 @@ def with_folds(
     weights: Array,
     workers: int,
 ) -> list[Candidate]:
-    """All sound candidates with their held-out log density."""
+    """Return all sound candidates with their held-out log density."""
     sound = [i for i, each in enumerate(candidates) if each.sound is not None]
     held = held_out(task, candidates, sound, splits, weights, workers)
     return [
@@ -192,7 +186,7 @@ def with_folds(
 def in_turn(
     call: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int
 ) -> Iterator[Any]:
-    """Results in order; worker processes join in where much is left."""
+    """Yield results in order; worker processes help if much is left."""
     began = time.perf_counter()
     for place, job in enumerate(jobs):
         rest = jobs[place:]

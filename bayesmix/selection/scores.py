@@ -1,13 +1,8 @@
-"""Criteria on one scale: nats, greater is better; each says what it is for and when it misleads.
+"""Criteria and cross-validation on one scale: nats, greater is better.
 
-scikit-learn's signs and factors (-2, lower is better) exist only at its own methods.
-
-Folds: which rows a fit has not seen, and some rows of whatever holds them.
-
-What candidates say of rows held out: scores, paired differences, one standard error, stacking.
-
-Candidates share their folds, so that they are compared row by row: the standard error of a
-difference is that of the paired difference, far smaller than those of the two scores.
+scikit-learn's signs and factors (-2, lower is better) occur only in its own methods. Candidates
+share folds and are compared by paired differences, whose standard errors are far smaller than those
+of the scores.
 """
 
 from __future__ import annotations
@@ -32,9 +27,9 @@ from bayesmix.sources.partitions_of_rows import OfFold, PartitionedSource
 
 @dataclass(frozen=True)
 class Score:
-    """A criterion's value with its standard error, where it has one, a note, and the Pareto k.
+    """Value of a criterion, with standard error, note and Pareto k if available.
 
-    ``pareto_k`` is that of estimates by importance sampling: above 0.7 they are not to be trusted.
+    ``pareto_k``, for importance sampling, is unreliable above 0.7.
     """
 
     value: float
@@ -43,15 +38,15 @@ class Score:
     pareto_k: float = math.nan
 
 
-# What a fit is worth on its rows.
+# Criteria of a fit on its training data.
 ScoreFunction: TypeAlias = Callable[[FitResult, Source], float | Score]
 
 
 def bic(sums: DensitySums, n_parameters: int) -> float:
     """log L - p/2 log n (Schwarz 1978).
 
-    For the number of components that made the data, at large n. Assumes a regular model, which a
-    mixture with too many components is not: it then tends to choose too few at small n.
+    Estimates the number of components that generated the data, for large n. It assumes a regular
+    model, which a mixture with too many components is not; for small n it tends to choose too few.
     """
     return sums.log_likelihood - 0.5 * n_parameters * math.log(sums.n)
 
@@ -59,8 +54,8 @@ def bic(sums: DensitySums, n_parameters: int) -> float:
 def sabic(sums: DensitySums, n_parameters: int) -> float:
     """log L - p/2 log((n + 2) / 24): sample-size adjusted BIC (Sclove 1987).
 
-    Between BIC and AIC: for small n, where BIC tends to choose too few. Assumes a regular model, as
-    BIC does; at large n, and with many parameters, it chooses too many.
+    Between BIC and AIC, for small n, where BIC tends to choose too few components. It assumes a
+    regular model; for large n or many parameters it chooses too many.
     """
     return sums.log_likelihood - 0.5 * n_parameters * math.log((sums.n + 2.0) / 24.0)
 
@@ -68,15 +63,15 @@ def sabic(sums: DensitySums, n_parameters: int) -> float:
 def aic(sums: DensitySums, n_parameters: int) -> float:
     """log L - p (Akaike 1974).
 
-    For prediction. As a count of clusters it chooses too many.
+    For prediction. It chooses too many clusters.
     """
     return sums.log_likelihood - n_parameters
 
 
 def aicc(sums: DensitySums, n_parameters: int) -> float:
-    """log L - p - p (p + 1) / (n - p - 1) (Hurvich & Tsai 1989); never chosen when n - p - 1 <= 0.
+    """log L - p - p (p + 1) / (n - p - 1) (Hurvich & Tsai 1989); -inf if n - p - 1 <= 0.
 
-    For prediction at small n. As a count of clusters it chooses too many.
+    For prediction with small n. It chooses too many clusters.
     """
     left = sums.n - n_parameters - 1.0
     if left <= 0:
@@ -87,39 +82,39 @@ def aicc(sums: DensitySums, n_parameters: int) -> float:
 def icl(sums: DensitySums, n_parameters: int) -> float:
     """BIC plus Σ log of the largest posterior (Biernacki, Celeux & Govaert 2000), as in mclust.
 
-    For well separated clusters: overlapping components count as one. Not for density estimation.
+    For well-separated clusters: overlapping components count as one. Not for density estimation.
     """
     return bic(sums, n_parameters) + sums.log_largest
 
 
 def icl_soft(sums: DensitySums, n_parameters: int) -> float:
-    """BIC minus the entropy of the assignment; beside ``icl``, which uses the largest posterior.
+    """BIC minus the entropy of the assignment; ``icl`` uses the largest posterior instead.
 
-    For well separated clusters, as ``icl``; here rows that two components share count in part.
+    For well-separated clusters, like ``icl``; overlap counts continuously.
     """
     return bic(sums, n_parameters) - sums.entropy
 
 
 def nec(sums: DensitySums, alone: DensitySums) -> float:
-    """Entropy over log L(K) - log L(1) (Celeux & Soromenho 1996): a ratio, smaller is better.
+    """Normalised entropy criterion, entropy / (log L(K) - log L(1)) (Celeux & Soromenho 1996).
 
-    For well separated clusters: near 0 where every row is sure of its component. 1 at K=1 by
-    convention (Biernacki, Celeux & Govaert 1999). Shown beside the scale of the others, on which it
-    is not; it says nothing of density, and misleads where one component has a far larger likelihood
-    for its shape alone. NaN where K components do not fit better than one.
+    Smaller is better, unlike the other criteria. For well-separated clusters: near 0 if every
+    assignment is certain; 1 at K = 1 by convention (Biernacki, Celeux & Govaert 1999). It does not
+    measure the density, and misleads if one component has a far larger likelihood because of its
+    shape. NaN if K components are not better than one.
     """
     gain = sums.log_likelihood - alone.log_likelihood
     return sums.entropy / gain if gain > 0.0 else math.nan
 
 
-# Rows in parts whose densities under candidates are compared one by one: of more, one in so many.
-# The error of a mean over a million is a thousandth of a row's deviation.
+# Samples compared one by one; of larger data every k-th one. The error of a mean over a million is
+# a thousandth of one sample's deviation.
 MOST_HELD_OUT = 1_000_000
 
 
 @dataclass(frozen=True)
 class Fold:
-    """Row numbers of one fold, or the rule that gives them."""
+    """Row numbers of a fold, or the rule that generates them."""
 
     train: Integers
     test: Integers
@@ -128,9 +123,10 @@ class Fold:
 def make_splits(
     cv: Any, X: Any, seed: int, groups: Any = None, distinct: Integers | None = None
 ) -> tuple[Fold, ...]:
-    """The folds, the same for every candidate: an integer shuffles, a splitter is used as it is.
+    """Return the folds for all candidates: shuffled for a number, or those of a splitter.
 
-    ``distinct`` (n,): which distinct row each is. Folds of a number of them keep copies together.
+    ``distinct`` (n,): index of each sample's distinct value. Numbered folds keep duplicates
+    together.
     """
     n_rows = n_rows_of(X)
     if isinstance(cv, int):
@@ -138,11 +134,11 @@ def make_splits(
             raise InvalidInputError(f"cv must be from 2 to the number of rows ({n_rows}), got {cv}")
         if groups is not None:
             raise InvalidInputError(
-                "groups need a splitter that keeps them together: give cv=GroupKFold(...) of "
-                "scikit-learn"
+                "groups need a splitter that keeps them together, such as scikit-learn's "
+                "GroupKFold: pass it as cv"
             )
         if isinstance(X, PartitionedSource):
-            # A rule in the place of numbers: the rows stay where they are.
+            # A rule instead of row numbers, so that the data stay where they are.
             every = one_in(X)
             rules: Any = [
                 (OfFold(seed, cv, fold, False), OfFold(seed, cv, fold, True, every))
@@ -158,8 +154,8 @@ def make_splits(
     else:
         if one_in(X) > 1:
             raise TooManyRowsError(
-                f"a splitter names every one of {n_rows:,} rows, and {MOST_HELD_OUT:,} are the "
-                "most: give a number of folds, which are dealt where the rows are"
+                f"a splitter supports at most {MOST_HELD_OUT:,} rows, got {n_rows:,}: use a number "
+                "of folds"
             )
         splitter = check_cv(cv)
     splits = tuple(Fold(*parts) for parts in splitter.split(np.zeros((n_rows, 1)), None, groups))
@@ -170,45 +166,45 @@ def make_splits(
 
 
 def one_in(X: Any) -> int:
-    """Of how many rows one is judged where it was held out."""
+    """Return k such that every k-th held-out sample is scored."""
     return -(-n_rows_of(X) // MOST_HELD_OUT) if isinstance(X, PartitionedSource) else 1
 
 
 def judged(rows: Any, X: Any) -> Any:
-    """Of the rows of a fold those that are judged."""
+    """Return the held-out samples of a fold that are scored."""
     return replace(rows, every=one_in(X)) if isinstance(rows, OfFold) else rows
 
 
 def places_in(rows: Any, n_rows: int) -> Any:
-    """Where the rows of a fold are among so many that are judged."""
+    """Return the positions of a fold's samples among those that are scored."""
     return rows.places(n_rows) if isinstance(rows, OfFold) else rows
 
 
 def table_of(X: Any) -> Any:
-    """X where it has rows to count and to take; an array of what only says that it is one."""
+    """Return X if it has rows; otherwise a NumPy array of it."""
     X = eager(X)
     return X if hasattr(X, "shape") or hasattr(X, "__len__") else np.asarray(X)
 
 
 def n_rows_of(X: Any) -> int:
-    """How many rows an array, a frame, a list or a source has."""
+    """Return the number of rows of an array, frame, list or source."""
     return int(X.shape[0] if hasattr(X, "shape") else len(X))
 
 
 def rows_of(X: Any, rows: Any) -> Any:
-    """Some rows of an array, a frame, a list or a source."""
+    """Return some rows of an array, frame, list or source."""
     if not is_source(X):
         return _safe_indexing(X, rows)
     if isinstance(X, PartitionedSource) and isinstance(rows, OfFold):
         return X.chosen(rows)
-    # A source keeps the order of its rows, unless they are at hand.
+    # A source keeps the order of its rows unless they are in memory.
     numbers = None if isinstance(rows, slice) else np.asarray(rows)
     ordered = numbers is None or numbers.dtype == bool or bool((np.diff(numbers) > 0).all())
     return X.subset(rows) if ordered else X.in_memory(rows)
 
 
 def weights_of(X: Any, sample_weight: Any) -> Array:
-    """How often each row that is judged counts: as given, as the source says, or once."""
+    """Return the weights of the samples that are scored: given, from the source, or 1."""
     if sample_weight is not None:
         return np.asarray(sample_weight, dtype=np.float64)
     written_out("X", X)
@@ -224,9 +220,9 @@ STACKING_GAIN = 1e-10
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Mean log density (n,) of every row over the folds that held it out, in nats.
+    """Mean log density (n,) of each sample over the folds that held it out, in nats.
 
-    ``weights`` (n,): how often each row counts; 0 where no fold tests it.
+    ``weights`` (n,): sample weights; 0 if no fold tests the sample.
     """
 
     density: Array
@@ -234,28 +230,28 @@ class HeldOut:
 
     @property
     def score(self) -> Score:
-        """Total held-out log density, with the standard error of that sum over rows."""
+        """Total held-out log density, with standard error."""
         return _total(self.density, self.weights)
 
     def less(self, other: HeldOut) -> Score:
-        """How much more than ``other``, with the standard error of the paired difference."""
+        """Return the difference to ``other``, with the standard error of the paired difference."""
         return _total(self.density - other.density, self.weights)
 
 
 def _total(values: Array, weights: Array) -> Score:
-    """Σ w v over the rows that count, and how far such a sum is from its expectation."""
+    """Return Σ w v over samples of positive weight, with its standard error."""
     counted = weights > 0
     values, weights = values[counted], weights[counted]
     n = float(weights.sum())
     total = float(values @ weights)
-    if n <= 1.0 or not np.isfinite(total):  # a row of which a fit says: never
+    if n <= 1.0 or not np.isfinite(total):  # for a density of zero, whatever the others are
         return Score(total)
     variance = float(weights @ (values - total / n) ** 2) / (n - 1.0)
     return Score(total, math.sqrt(n * variance))
 
 
 def combined(parts: Sequence[tuple[Integers | OfFold, Array]], weights: Array) -> HeldOut:
-    """Rows and densities of all folds together; of repeated folds the mean of a row."""
+    """Combine the densities of all folds; repeated folds are averaged per sample."""
     total, times = np.zeros(len(weights)), np.zeros(len(weights))
     for rows, density in parts:
         tested = places_in(rows, len(weights))
@@ -267,10 +263,10 @@ def combined(parts: Sequence[tuple[Integers | OfFold, Array]], weights: Array) -
 
 
 def within_one_error(held: list[HeldOut | None], n_parameters: list[int]) -> int:
-    """The candidate of fewest parameters that is not worse by one standard error than the best.
+    """Return the candidate with fewest parameters within one standard error of the best.
 
-    The error is that of the paired difference (Breiman et al. 1984, with pairs). ``held`` is None
-    for candidates without a value; at least one has one.
+    The standard error is that of the paired difference (Breiman et al. 1984, with pairs). ``held``
+    is None for candidates without a value; at least one has a value.
     """
     best = max(
         (index for index, one in enumerate(held) if one is not None and finite(one)),
@@ -289,15 +285,15 @@ def within_one_error(held: list[HeldOut | None], n_parameters: list[int]) -> int
 
 
 def finite(held: HeldOut) -> bool:
-    """Whether every row that counts has a density."""
+    """Whether every sample of positive weight has a density."""
     return bool(np.isfinite(held.density[held.weights > 0]).all())
 
 
 def stacking(densities: Array, weights: Array) -> Array:
-    """Weights (C,) of candidates that maximise Σ_n w_n log Σ_c a_c p_c(x_n | fold).
+    """Return weights (C,) of candidates that maximise Σ_n w_n log Σ_c a_c p_c(x_n | fold).
 
-    ``densities`` (n, C) are held-out log densities (Yao, Vehtari, Simpson & Gelman 2018). The
-    problem is concave; expectation maximisation climbs it from equal shares.
+    ``densities`` (n, C) are held-out log densities (Yao, Vehtari, Simpson & Gelman 2018). EM from
+    equal weights solves this concave problem.
     """
     counted = weights > 0
     relative = densities[counted] - densities[counted].max(axis=1, keepdims=True)

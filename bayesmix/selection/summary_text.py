@@ -1,7 +1,4 @@
-"""The answer of a search in a few lines; the shell, the report and notebooks show the same text.
-
-Notes beside the answer that change what a user should do, a line each.
-"""
+"""Summary of a search, the same text in the shell, the report and notebooks."""
 
 from __future__ import annotations
 
@@ -32,10 +29,10 @@ from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.rule import RULED_OUT, Judgement
 from bayesmix.selection.scores import Score
 
-# An expected number of observations that prints as none.
+# Expected number of observations that prints as zero.
 EMPTY = 0.5
-# Zeros are many in a column of counts where they are more than half, and a component is of zeros
-# alone where other counts are less than a tenth.
+# A count column has many zeros if they are more than half. A component is of zeros alone if other
+# counts are less than a tenth.
 MANY_ZEROS = 0.5
 ZEROS_ALONE = 0.9
 NAMES_SHOWN = 3
@@ -43,9 +40,9 @@ NAMES_SHOWN = 3
 
 @dataclass(frozen=True)
 class DataChecks:
-    """What was found in the data, and which numbers of components were to be tried.
+    """Findings about the data, and the range of K.
 
-    ``left_out``: structures that so few observations cannot estimate; ``grows``: K was not named.
+    ``left_out``: structures that so few observations cannot estimate; ``grows``: no K was given.
     """
 
     numbers: list[int]
@@ -57,7 +54,7 @@ class DataChecks:
     logs: LogScale
 
     def notes(self, candidates: list[Candidate], clusters: Integers) -> list[str]:
-        """Notes on the first candidate, which was chosen, the most important first.
+        """Return notes on the best candidate, most important first.
 
         ``clusters`` (K,): the cluster of each of its components.
         """
@@ -96,7 +93,7 @@ class DataChecks:
         return notes
 
     def _range(self, chosen: Candidate) -> list[str]:
-        """Structures that were left out, and K at an end of the range."""
+        """Return notes on structures left out, and on K at an end of the range."""
         if self.grows and self.numbers == [1]:
             return [
                 f"Too few observations for {self.shape[1]} variables, so only K = 1 was fitted; "
@@ -123,7 +120,7 @@ class DataChecks:
         return notes
 
     def _coarse(self, candidates: list[Candidate], binary: bool) -> list[str]:
-        """Rounded features that components of a candidate may follow."""
+        """Return rounded features that components of a candidate may fit."""
         several = candidates[0].sound is not None and candidates[0].sound.n_components > 1
         narrow = {
             each.column
@@ -142,14 +139,14 @@ class DataChecks:
 def suspected_outliers(
     result: Any, clusters: Integers, rounded: Sequence[RoundedFeature]
 ) -> list[int]:
-    """The components that are no clusters because they hold few observations."""
+    """Return components with too few observations to be clusters."""
     excused = _held(result) | {k for k, _ in _narrow(result, rounded)}
     few = np.flatnonzero((clusters == OUTLYING) & (result.counts >= EMPTY)).tolist()
     return [k for k in few if k not in excused]
 
 
 def components(result: Any, clusters: Integers, rounded: Sequence[RoundedFeature]) -> list[str]:
-    """Components that are no clusters: of few observations, of identical ones, below rounding."""
+    """Return notes on components that are not clusters."""
     notes = []
     if few := suspected_outliers(result, clusters, rounded):
         n = round(float(result.counts[few].sum()))
@@ -176,20 +173,20 @@ def components(result: Any, clusters: Integers, rounded: Sequence[RoundedFeature
 
 
 def _held(result: Any) -> set[int]:
-    """The components that collapsed onto identical observations."""
+    """Return components that collapsed onto identical observations."""
     if result.n_components == 1:
         return set()
     return {k for event in result.events if event.kind == "held" for k in event.components}
 
 
 def _narrow(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:
-    """The components that are narrower than the rounding of a feature, of several components."""
+    """Return components narrower than the rounding of a feature, unless there is one component."""
     several = [each for each in rounded if each.n_values > 2 and result.n_components > 1]
     return narrower(result, several) if result.family.continuous else []
 
 
 def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
-    """Columns of counts with many zeros: their share, and the components of zeros alone."""
+    """Return count columns with many zeros: their share, and components of zeros alone."""
     found, point = {}, result.plug_in.components
     levels = level_probabilities(result.family, point)
     for d in range(result.n_features):
@@ -204,7 +201,7 @@ def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
 
 
 def _zeros(result: Any) -> list[str]:
-    """Columns of counts with many zeros, and the components of zeros alone, in words."""
+    """Describe count columns with many zeros, and the components of zeros alone."""
     names = column_names(result.columns, result.n_features)
     return [
         f"{names[d]} ({share:.0%}; component{'s' * (len(alone) > 1)} "
@@ -214,13 +211,13 @@ def _zeros(result: Any) -> list[str]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first few names with commas, and how many there are besides."""
+    """Return the first few names, separated by commas, and the number of further ones."""
     more = len(names) - NAMES_SHOWN
     return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def phrase(names: Sequence[str]) -> str:
-    """Names in one phrase: "BIC, ICL and AIC"."""
+    """Join names in one phrase: "BIC, ICL and AIC"."""
     *first, last = names
     return f"{', '.join(first)} and {last}" if first else last
 
@@ -228,14 +225,14 @@ def phrase(names: Sequence[str]) -> str:
 MOST_LINES = 6
 MOST_NOTES = 3
 WIDTH = 120
-# An approximate probability above this is not printed: approximations are overconfident.
+# Larger approximate probabilities are not printed, because approximations are overconfident.
 SUREST = 0.95
 LEAST_PROBABILITY = 0.005
 NUMBERS_SHOWN = 3
 
 
 def label(candidate: Candidate) -> str:
-    """A candidate in a few words: "3 components, tied covariance"."""
+    """Describe a candidate: "3 components, tied covariance"."""
     parts = [counted(candidate.n_components, "component")]
     for key, value in candidate.parameters.items():
         name = key.split("__")[-1]
@@ -247,7 +244,7 @@ def label(candidate: Candidate) -> str:
 
 
 def short_label(candidate: Candidate) -> str:
-    """A candidate without its number of components: "tied"."""
+    """Describe a candidate without K: "tied"."""
     values = {
         key.split("__")[-1]: value
         for key, value in candidate.parameters.items()
@@ -260,14 +257,14 @@ def short_label(candidate: Candidate) -> str:
 
 
 def counted(n: int, noun: str) -> str:
-    """A number and a noun: "1 row", "3,000 rows"."""
+    """Return a number with a noun: "1 row", "3,000 rows"."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def number(value: float, decimals: int | None = None) -> str:
-    """A number as journals print it: three digits of large ones, no more than six before the point.
+    """Format a number as journals do: three significant digits, at most six before the point.
 
-    ``decimals`` None: as many as leave three digits, at most two.
+    ``decimals=None``: as many as three digits need, at most two.
     """
     size = abs(value)
     if size >= 1e6:
@@ -279,7 +276,7 @@ def number(value: float, decimals: int | None = None) -> str:
 
 
 def difference(behind: Score) -> str:
-    """How far a model is behind: "-3.8 ± 2.9"."""
+    """Format the difference to the best model: "-3.8 ± 2.9"."""
     error = behind.standard_error
     decimals = 0 if error >= 10.0 else 1 if error >= 0.1 else 2
     return f"{number(-behind.value, decimals)} ± {number(error, decimals)}"
@@ -287,10 +284,10 @@ def difference(behind: Score) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search found, the chosen candidate first; ``n`` is the sum of the sample weights.
+    """Result of a search, best candidate first; ``n`` is the sum of the sample weights.
 
-    ``n_clusters`` is None where components are not merged; ``n_outlying``: components of suspected
-    outliers.
+    ``n_clusters`` is None if components were not merged; ``n_outlying`` counts outlying components;
+    ``features`` says which features were selected.
     """
 
     judgement: Judgement
@@ -300,6 +297,7 @@ class Answer:
     notes: Sequence[str] = ()
     n_clusters: int | None = None
     n_outlying: int = 0
+    features: str = ""
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -315,7 +313,7 @@ class Answer:
         return len({each.structure for each in self.candidates}) > 1
 
     def summary(self) -> str:
-        """At most six lines: the answer, how sure it is, other criteria, and notes."""
+        """Return in six lines the best model, its uncertainty, other criteria and warnings."""
         lines = [line for line in self._main() if line]
         room = min(MOST_NOTES, MOST_LINES - len(lines))
         notes = [_shortened(note) for note in self.notes]
@@ -325,7 +323,7 @@ class Answer:
         return "\n".join([*lines, *notes])
 
     def verbose(self) -> str:
-        """Everything: the answer, all notes, the next candidates, and what the criteria ask."""
+        """Return the full summary with all notes, next candidates and the criteria's aims."""
         lines = [*self._main(), *self.notes, *self._details()]
         return "\n".join(line for line in lines if line)
 
@@ -333,6 +331,7 @@ class Answer:
         rule = self.criterion == RULE
         return [
             self._model(),
+            self.features,
             "" if rule else self._by_criterion(),
             self._probable(),
             self._structures() if rule else "",
@@ -352,7 +351,7 @@ class Answer:
         return f"{text}: {clusters}, plus {outlying} of suspected outliers."
 
     def _by_criterion(self) -> str:
-        """The criterion that chose, where it is not the default one, and the next candidate."""
+        """Return the criterion, unless it is the default, and the next candidate."""
         column = record(self.criterion).column
         text = (
             f"Chosen by {record(self.criterion).label} ({number(self.best.value(column), 1)} nats)"
@@ -366,7 +365,7 @@ class Answer:
         return f"{text}; next: {others[0]}." if others else f"{text}."
 
     def _next(self) -> list[str]:
-        """The candidates that follow in the table, with how far they are behind."""
+        """Return the next candidates in the table, with their differences to the best."""
         column = record(self.criterion).column
         shown = []
         for each in self.candidates[1:]:
@@ -374,7 +373,7 @@ class Answer:
                 break
             behind = Score(self.best.value(column) - each.value(column))
             if self.best.asked == each.asked == 1 and abs(behind.value) < 1e-9 * self.n:
-                continue  # with one component some structures are one model
+                continue  # structures that are the same model for K = 1
             if each.held is not None and self.best.held is not None and column == "cv":
                 behind = self.best.held.less(each.held)
             shown.append(f"{label(each)} ({self._gap(behind)})")
@@ -386,7 +385,7 @@ class Answer:
         return f"{number(-behind.value)} nats"
 
     def _probable(self) -> str:
-        """P(K | data) of the most probable numbers, and why another one was chosen."""
+        """Return P(K | data) of the most probable K, and why another K was chosen."""
         found = self.probabilities
         if found is None or len(found.prior) < 2:
             return ""
@@ -411,7 +410,7 @@ class Answer:
         return f"{text}."
 
     def _structures(self) -> str:
-        """What cross-validation says of the structures, numbers left out where they do not fit."""
+        """Return the cross-validated comparison of structures, shortened to fit the line."""
         if not self.several:
             return ""
         names = {each.structure: short_label(each) for each in self.candidates}
@@ -429,7 +428,7 @@ class Answer:
                 (out if ruled_out else worse)[name] = difference(score)
             elif self.best.structure not in same:
                 level.append(name)
-        if not (out or worse or level):  # with one component all are one model
+        if not (out or worse or level):  # with one component all are the same model
             return ""
         for gaps in ("out, worse", "worse", ""):
             line = f"{text} Cross-validation {_compared(out, worse, level, gaps)}."
@@ -440,7 +439,7 @@ class Answer:
         return f"{text} Cross-validation {verb}."
 
     def _models(self, structures: list[str]) -> list[list[str]]:
-        """Structures in groups of one model: with one component some are equal."""
+        """Group structures that are the same model for K = 1."""
         groups: dict[Any, list[str]] = {}
         alone = {
             each.structure: round(each.held.score.value, 6)
@@ -452,10 +451,10 @@ class Answer:
         return list(groups.values())
 
     def _others(self) -> str:
-        """What other criteria would choose."""
+        """Return the choices of other criteria."""
         parts = []
         for other in RECORDS.values():
-            # The rule computes these for candidates in contention alone.
+            # The rule computes these only for candidates that may win.
             partial = self.criterion == RULE and other.name in ("evidence", "cv")
             same = other.name == record(self.criterion).column
             choice = max(self.candidates, key=lambda each: _value(each, other.name))
@@ -466,7 +465,7 @@ class Answer:
         return _shortened(f"Other criteria: {', '.join(parts)}.") if parts else ""
 
     def _details(self) -> list[str]:
-        """What most readers skip."""
+        """Return details for ``verbose=True``."""
         lines, column = [], record(self.criterion).column
         numbers = sorted({each.asked for each in self.candidates})
         span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
@@ -516,7 +515,7 @@ class Answer:
         return "the prior falls with K" if self.probabilities.falls else "the prior is as given"
 
     def _simpler(self) -> list[str]:
-        """How much the one-standard-error rule gave up."""
+        """Return the loss in log density that the one-standard-error rule accepts."""
         leader = self.candidates[1] if len(self.candidates) > 1 else self.best
         if self.best.held is None or leader.held is None:
             return []
@@ -528,7 +527,7 @@ class Answer:
 
 
 def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps: str) -> str:
-    """What cross-validation does to structures, after its name; ``gaps`` says whose are shown."""
+    """Describe the result of cross-validation; ``gaps`` selects the differences to print."""
     if not (out or worse):
         return f"does not separate it from {phrase(level)}"
     clauses = []
@@ -544,7 +543,7 @@ def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps
 
 
 def _value(candidate: Candidate, column: str) -> float:
-    """A score; candidates without one come last."""
+    """Return the value of a score; candidates without one come last."""
     value = candidate.value(column)
     return value if math.isfinite(value) else -math.inf
 

@@ -1,15 +1,13 @@
-"""One pass over the candidates, on all rows and on folds; it may be left at any time.
+"""Fits of all candidates, to all data and to folds; can be stopped at any time.
 
-Candidates come in chains that differ in K alone, on all rows or on those of one fold. Each begins
-near the one before it in its chain, and near the better half of those that it contains (as many
-components, a simpler structure) on the same rows. So nothing crosses the border of a fold, and
-fits may be made anywhere, once those that they begin near are there, without changing a number.
+Candidates form chains over K, per fold or on all data. Each fit starts from the previous ones in
+its chain and from simpler structures with the same K on the same data. Nothing is shared between
+folds, so fits may run in any process once those they start from are finished.
 
-Where a range of K that takes care of itself ends: where more components are far behind the best.
-
-K grows until the evidence of the last few is far behind the best. Evidence may stand still for many
-K before it rises (twenty-five equal clusters are nearly as well described by twelve as by sixteen):
-so a variational fit that begins with too many components and prunes them looks ahead.
+If no range of K is given, chains grow until the evidence of the last few K is far below the best.
+The evidence may stay flat for many K before it rises (twenty-five equal clusters are almost as well
+described by twelve components as by sixteen). Therefore a variational fit that starts with too many
+components and prunes them is made as well.
 """
 
 from __future__ import annotations
@@ -33,20 +31,20 @@ from bayesmix.selection.candidates import Candidate, Contents, asked, contents, 
 from bayesmix.selection.scores import Score, combined
 from bayesmix.selection.tasks import WHOLE, Effort, Fitter, Question, Task
 
-# How many of a chain's latest steps tell what the next ones may gain.
+# Number of recent steps of a chain that predict its next gains.
 STEPS_SEEN = 3
 
 
 @dataclass
 class Sweep:
-    """All chains and how far each has come: rows by (chain, part)."""
+    """All chains and their progress: candidates by (chain, part)."""
 
     task: Task
     chains: list[list[Parameters]]
-    whole: bool = True  # whether all are fitted to all rows, and not to those of folds alone
+    whole: bool = True  # whether all candidates are fitted to all data, not only to folds
     rows: dict[tuple[int, int], list[Candidate]] = field(default_factory=dict)
-    at_least: int = 0  # so many of every chain, whatever is given up
-    seen: Mixture | None = None  # where candidates of as many components begin as well
+    at_least: int = 0  # minimum length of every chain
+    seen: Mixture | None = None  # K for which candidates also start from the pruned fit
 
     @property
     def parts(self) -> list[int]:
@@ -58,20 +56,20 @@ class Sweep:
 
     @property
     def n_candidates(self) -> int:
-        """How many candidates there are."""
+        """Number of candidates."""
         return sum(map(len, self.chains))
 
     @property
     def n_found(self) -> int:
-        """How many of them were fitted so far, to all rows where they are."""
+        """Number of candidates fitted so far."""
         return sum(len(self.done(number, self.parts[0])) for number in range(len(self.chains)))
 
     def done(self, chain: int, part: int) -> list[Candidate]:
-        """The rows that this chain has so far."""
+        """Return the finished candidates of a chain."""
         return self.rows.setdefault((chain, part), [])
 
     def one_by_one(self) -> Iterator[Candidate]:
-        """Candidate after candidate, each with all its folds; may be left at any time."""
+        """Yield candidates one by one, each with all its folds; may be stopped at any time."""
         for number, place in self._in_order():
             for part in self.parts:
                 rows = self.done(number, part)
@@ -82,18 +80,18 @@ class Sweep:
                 yield row
 
     def _in_order(self) -> list[tuple[int, int]]:
-        """(chain, place) of all candidates: chain by chain, or all chains side by side."""
+        """Return (chain, place) of all candidates, chain by chain or side by side."""
         order = simplest_first(self.inside, len(self.chains))
         found = [(number, place) for number in order for place in range(len(self.chains[number]))]
         return sorted(found, key=lambda each: each[1]) if self.side_by_side else found
 
     @property
     def side_by_side(self) -> bool:
-        """Whether chains wait for one another: where one ends depends on the others."""
+        """Whether the end of a chain depends on the others, so that chains advance together."""
         return self.task.ended is not None
 
     def every(self, workers: int) -> Iterator[Candidate]:
-        """All rows as they come; worker processes join in once it takes a while."""
+        """Yield all candidates; worker processes help if it takes long."""
         began = time.perf_counter()
         for row in self.one_by_one():
             yield row
@@ -103,7 +101,7 @@ class Sweep:
                 return
 
     def in_workers(self, workers: int) -> Iterator[Candidate]:
-        """What is left, in worker processes: again and again the next of every chain that can."""
+        """Run what is left in worker processes: always the next of every chain that can run."""
         from joblib import Parallel, delayed
 
         with Parallel(n_jobs=workers, return_as="generator") as parallel:
@@ -117,16 +115,16 @@ class Sweep:
 
     @cached_property
     def inside(self) -> Contents:
-        """(chain, place) of every candidate -> those of the candidates that it contains."""
+        """Map (chain, place) of each candidate to simpler candidates with the same K."""
         return contents(self.chains)
 
     def _question(self, chain: int, part: int) -> Question:
-        """What is next asked for in a chain."""
+        """Return the next fit of a chain."""
         place = len(rows := self.done(chain, part))
         parameters, number = self.chains[chain][place], self.number(chain, place)
         there = [self.done(other, part)[at : at + 1] for other, at in self.inside[chain, place]]
         simpler = [row for found in there for row in found if row.begin is not None]
-        # A poorer one that is not the best has led a rich one to a better place (wine, VVE).
+        # Simpler fits that are not the best one have also led to better optima (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
         led = [*rows[-1:], *best]
         near = [row.begin for row in led if row.begin is not None]
@@ -136,7 +134,7 @@ class Sweep:
 
     @property
     def ready(self) -> list[tuple[int, int]]:
-        """Where the next candidate contains none that is left; the richest, slow ones first."""
+        """Return fits that do not wait for others, the slowest first."""
         left = self.unfinished
         if self.side_by_side:
             first = min(len(self.done(*each)) for each in left) if left else 0
@@ -152,7 +150,7 @@ class Sweep:
 
     @property
     def unfinished(self) -> list[tuple[int, int]]:
-        """The chains and parts in which something is left to do, the simplest first."""
+        """Return the chains and parts with fits left, simplest first."""
         return [
             (number, part)
             for number in simplest_first(self.inside, len(self.chains))
@@ -162,7 +160,7 @@ class Sweep:
         ]
 
     def _ended(self, number: int, part: int) -> bool:
-        """Whether nothing more of a chain is to be tried."""
+        """Whether a chain has ended."""
         rows = self.done(number, part)
         if len(rows) < self.at_least:
             return False
@@ -172,13 +170,13 @@ class Sweep:
         return hopeless(rows, others, self.task.watched, self.task.given_up)
 
     def number(self, chain: int, place: int) -> int:
-        """The candidate's number among all."""
+        """Return the index of a candidate."""
         return sum(map(len, self.chains[:chain])) + place
 
     def _note(self, rows: list[Candidate], row: Candidate) -> None:
-        """Keep a row; one that Ctrl-C ended is kept of a fit to all rows only, and ends the sweep.
+        """Record a finished fit; an interrupted one is kept only on all data, and ends the sweep.
 
-        Held-out density of a fit that was broken off would say nothing of the candidate.
+        The held-out density of an interrupted fit would be meaningless.
         """
         self.task.heard(row)
         if not row.interrupted or row.estimator is not None:
@@ -187,7 +185,7 @@ class Sweep:
             raise KeyboardInterrupt
 
     def candidates(self, weights: Array) -> list[Candidate]:
-        """A row per candidate that was fitted, with its held-out score."""
+        """Return all fitted candidates with their held-out scores."""
         found = []
         for number in range(len(self.chains)):
             for place, row in enumerate(self.done(number, self.parts[0])):
@@ -197,7 +195,7 @@ class Sweep:
         return found
 
     def fitted_to_all(self, candidate: int) -> Candidate:
-        """A candidate's row on all rows, after those of its chain before it."""
+        """Return the fit of a candidate to all data, after those before it in its chain."""
         number = 0
         while candidate >= len(self.chains[number]):
             candidate -= len(self.chains[number])
@@ -224,7 +222,7 @@ class Sweep:
         return replace(row, scores=row.scores | {"cv": held.score}, held=held)
 
     def folds(self) -> list[tuple[int, int, Candidate]]:
-        """(candidate, fold, row) of all fits to folds."""
+        """Return (candidate, fold, fit) of all fits to folds."""
         return [
             (self.number(number, place), part, row)
             for (number, part), rows in sorted(self.rows.items())
@@ -239,11 +237,10 @@ def hopeless(
     name: str,
     ended: Callable[[list[Candidate]], bool],
 ) -> bool:
-    """Whether a chain, at the rate of its last steps, cannot reach a richer one that has ended.
+    """Whether a chain, at the rate of its last steps, cannot reach a finished richer chain.
 
-    The evidence (column ``name``) is slow to see that a rich structure predicts better, so that it
-    may be believed where it says so all the same. The chain may gain as much again as all steps so
-    far would have at the rate of the best of the last few.
+    The evidence (column ``name``) favours simple structures, so it is reliable when it favours a
+    rich one. The chain may gain as much again as all steps so far at the best rate of the last few.
     """
     values = [row.value(name) for row in chain]
     steps = np.diff(values[-1 - STEPS_SEEN :])
@@ -261,7 +258,7 @@ def hopeless(
 
 
 def _richer(one: list[Candidate], other: list[Candidate]) -> bool:
-    """Whether a chain has more parameters at a number of components: at one many have as many."""
+    """Whether a chain has more parameters than another at some K (often equal for K = 1)."""
     there = {row.asked: row.sound.n_parameters for row in other if row.sound is not None}
     return any(
         row.sound.n_parameters > there[row.asked]
@@ -270,20 +267,19 @@ def _richer(one: list[Candidate], other: list[Candidate]) -> bool:
     )
 
 
-# K grows no further than this by itself.
+# Automatic limit of K.
 LARGEST = 30
-# Nats by which so many K in a row must be behind the best one of their structure.
+# Nats by which this many K in a row must be below the best K of their structure.
 FAR_BEHIND, IN_A_ROW = 10.0, 3
-# How far beyond what the pruned fit found K is tried.
+# Number of K beyond that of the pruned fit.
 BEYOND = 2
-# It is made where there are so many rows a component of the largest K tried, times columns and one:
-# with fewer there is nothing more to be found.
+# The pruned fit is made if the largest K tried leaves this many samples per component, times D + 1.
 ROWS_TO_LOOK = 4.0
 ROWS_LOOKED_AT = 3000
 
 
 def ended(values: Sequence[float]) -> bool:
-    """Whether the latest few of a chain, by K, are all far behind the best."""
+    """Whether the last few K of a chain are all far below the best."""
     late = values[-IN_A_ROW:]
     if len(values) <= IN_A_ROW:
         return False
@@ -292,7 +288,7 @@ def ended(values: Sequence[float]) -> bool:
 
 
 def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
-    """What a fit that begins with ``most`` components keeps; None where it fails."""
+    """Return the K at which a pruned fit with ``most`` components ends; None if it fails."""
     fitter = _some(task.fitter)
     model = fitter.sparse(parameters, most)
     with warnings.catch_warnings():
@@ -307,14 +303,14 @@ def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture |
 
 
 def _some(fitter: Fitter) -> Fitter:
-    """With rows enough to tell how many components there are, evenly spaced."""
+    """Return an evenly spaced subset, large enough to estimate K."""
     n_rows = fitter.source.shape[0]
     every = -(-n_rows // ROWS_LOOKED_AT)
     return fitter if every == 1 else fitter.on(np.arange(0, n_rows, every))
 
 
 def worth_a_look(row: Candidate, tried: int) -> bool:
-    """Whether rows are many enough for more components than were tried to be found."""
+    """Whether there are enough samples for more components than were tried."""
     result = row.result
     if result is None:
         return False
@@ -322,9 +318,9 @@ def worth_a_look(row: Candidate, tried: int) -> bool:
 
 
 def finished(sweep: Sweep, most: int, run: Callable[[Sweep], None]) -> bool:
-    """Look ahead, and go on where that says so.
+    """Make the pruned fit, and continue if it has more components.
 
-    False where Ctrl-C came: what was found so far stays.
+    Return False after Ctrl-C; finished fits are kept.
     """
     try:
         if grown(sweep, most):
@@ -335,12 +331,12 @@ def finished(sweep: Sweep, most: int, run: Callable[[Sweep], None]) -> bool:
 
 
 def grown(sweep: Sweep, most: int) -> bool:
-    """Whether a pruned fit found more than some chain tried: how far all go is then noted.
+    """Extend chains to the K of the pruned fit; return whether any is extended.
 
-    Candidates of as many components as it found are fitted once more, from there.
+    Candidates with that K are also fitted from it.
     """
     chains = [sweep.done(number, WHOLE) for number in range(len(sweep.chains))]
-    longest = max(map(len, sweep.chains))  # others end where they have too few observations
+    longest = max(map(len, sweep.chains))  # other chains end where there are too few samples
     valued = [row for rows in chains for row in rows if row.value(sweep.task.watched) > -np.inf]
     if not valued:
         return False

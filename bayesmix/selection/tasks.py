@@ -1,18 +1,11 @@
-"""One fit of a search: a candidate fitted to all rows or to those of a fold, and what it is worth.
+"""Fits of candidates: to all data, to folds, and with the full search.
 
-A candidate that cannot be fitted, or whose likelihood was only kept finite by holding a collapsed
-component, is a row with its reason.
+A candidate that cannot be fitted, or has a degenerate component, is recorded with the reason. A
+``Fitter``, passed down from the estimators, holds the data, which it has checked once.
 
-How candidates are fitted: by an object that is handed down from above and knows the rows.
-
-It was given rows once, checked them once, and says what an estimator makes of them: selection needs
-no more of estimators than this, and no estimator anything that selection alone would set.
-
-Candidates that may win, fitted with all of the search, and what others gain by it.
-
-Each began near the one with a component less. Where that one has since been found in a better
-place, or describes the rows better, those of more components begin from there once more. And where
-components of a candidate hold next to nothing, the others are a mixture of fewer.
+The best candidates get a full search. Each started near the candidate with one component less, so
+those with more components are fitted again from an improved one, and those with fewer from one with
+nearly empty components.
 """
 
 from __future__ import annotations
@@ -39,7 +32,7 @@ from bayesmix.selection.scores import Fold, Score, ScoreFunction
 
 
 class Effort(Enum):
-    """How far the search of a candidate goes."""
+    """Extent of the search of a candidate."""
 
     AS_ASKED = "as the estimator says"
     WITHOUT_MOVES = "as the estimator says, but for moves"
@@ -48,50 +41,50 @@ class Effort(Enum):
 
 
 class Fitter(Protocol):
-    """Fits an estimator, with whatever parameters, to its rows."""
+    """Fits an estimator with given parameters to its data."""
 
     @property
     def prefix(self) -> str:
-        """What parameters of the mixture begin with: those of a pipeline name the step."""
+        """Prefix of the mixture's parameters: the step's name in a pipeline."""
         ...
 
     @property
     def table(self) -> UserRows:
-        """The rows as the estimator reads them."""
+        """The data as the estimator reads them."""
         ...
 
     @property
     def source(self) -> Source:
-        """The same rows, checked."""
+        """The same data, checked."""
         ...
 
     @property
     def searches(self) -> bool:
-        """Whether the estimator searches at all."""
+        """Whether the estimator uses a search."""
         ...
 
     def on(self, rows: Chosen) -> Fitter:
-        """The same for some of the rows, by number."""
+        """Return the fitter of a subset, by row numbers."""
         ...
 
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Procedure:
-        """The estimator with other parameters, not fitted yet."""
+        """Return an unfitted estimator with other parameters."""
         ...
 
     def sparse(self, parameters: Parameters, most: int) -> Procedure:
-        """One that begins with so many components, and keeps those that rows call for."""
+        """Return an unfitted estimator with ``most`` components that empties superfluous ones."""
         ...
 
     def fit(self, candidate: Procedure, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit a candidate, whose search begins at mixtures of no more components as well."""
+        """Fit a candidate, starting also from ``near``, mixtures of at most as many components."""
         ...
 
     def source_of(self, candidate: Procedure) -> Source:
-        """The rows as the mixture of a fitted candidate reads them."""
+        """Return the data as the mixture of a fitted candidate reads them."""
         ...
 
     def log_density(self, candidate: Procedure) -> Array:
-        """Log density (n,) of the rows in their units, by a candidate fitted to these or others."""
+        """Return the log density (n,) in the units of the data by a fitted candidate."""
         ...
 
 
@@ -101,9 +94,9 @@ WHOLE = -1
 
 @dataclass(frozen=True)
 class Question:
-    """Which fit of a search: a candidate with its number, the part of the rows, where it begins.
+    """A fit to make: candidate, its index, the part of the data, and starts.
 
-    ``near`` are fits of other candidates to the same rows, special cases of it.
+    ``near`` are fits of other candidates to the same data that are special cases of it.
     """
 
     parameters: Parameters
@@ -113,23 +106,23 @@ class Question:
 
 
 class KeptFits(Protocol):
-    """Where finished fits are kept."""
+    """Storage of finished fits."""
 
     def get(self, question: Question, model: Procedure, X: UserRows) -> Candidate | None:
-        """What came of a fit, with ``model``, which is not fitted yet, as its estimator."""
+        """Return the saved result of a fit, with the unfitted ``model`` as its estimator."""
 
     def put(self, question: Question, row: Candidate, X: UserRows) -> None:
-        """Keep it; ``OSError`` or ``UnsupportedError`` where that cannot be."""
+        """Save a fit; raises ``OSError`` or ``UnsupportedError`` if that is impossible."""
 
     def tell(self, reason: str) -> None:
-        """Warn, once, that fits are not kept."""
+        """Warn, once, that fits are not saved."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Fit one candidate to all rows, or to those of a fold.
+    """Fits a candidate to all data, or to a fold.
 
-    ``criteria`` are functions (FitResult, Source) -> float or Score beside those that cost nothing.
+    ``criteria`` are functions (FitResult, Source) -> float or Score, computed after the fit.
     """
 
     fitter: Fitter
@@ -137,13 +130,13 @@ class Task:
     criteria: Mapping[str, ScoreFunction] = field(default_factory=dict)
     checkpoint: KeptFits | None = None
     patience: int | None = None
-    watched: str = ""  # the criterion that patience is about
-    ended: Callable[[list[float]], bool] | None = None  # where K takes care of itself
+    watched: str = ""  # criterion for patience
+    ended: Callable[[list[float]], bool] | None = None  # if K grows by itself
 
     def given_up(self, rows: Sequence[Candidate]) -> bool:
-        """Whether the latest are far behind, or the latest ``patience`` all worse than before.
+        """Whether the last candidates are far behind, or ``patience`` in a row worse.
 
-        Never where there are folds: they need every candidate, wherever it is worked on.
+        Never with folds, which need every candidate.
         """
         if self.ended is not None:
             return self.ended([row.value(self.watched) for row in rows])
@@ -154,7 +147,7 @@ class Task:
         return len(values) > self.patience and max(late) < max(values[: -self.patience])
 
     def kept(self, question: Question) -> Candidate:
-        """The row from the checkpoint, or made now and put there; a search outlives a full disk."""
+        """Return the saved fit, or make and save it; a full disk does not stop the search."""
         parameters, part = question.parameters, question.part
         if self.checkpoint is None:
             return self(question)
@@ -171,17 +164,17 @@ class Task:
         return row
 
     def heard(self, row: Candidate) -> None:
-        """Say what became of a row in a worker, whose warnings nobody hears."""
+        """Repeat the warnings of a fit made in a worker process."""
         if self.checkpoint is not None and row.unkept:
             self.checkpoint.tell(row.unkept)
 
     def _unfitted(self, parameters: dict[str, Any], part: int) -> Any:
-        """A candidate's estimator; by folds only the winner needs the last thousandth of a nat."""
+        """Return the estimator of a candidate, precise unless folds compare it with others."""
         short = part != WHOLE or self.by_folds
         return self.fitter.candidate(parameters, Effort.WITHOUT_MOVES if short else Effort.AS_ASKED)
 
     def __call__(self, question: Question) -> Candidate:
-        """The row, made now."""
+        """Return the fit."""
         parameters, part, near = question.parameters, question.part, question.near
         began = time.perf_counter()
         model = self._unfitted(parameters, part)
@@ -206,17 +199,17 @@ class Task:
 
     @property
     def by_folds(self) -> bool:
-        """Whether held-out density chooses: then only the winner needs the last thousandth."""
+        """Whether cross-validation chooses, so that only the winner needs a precise optimum."""
         return record(self.watched).folds
 
     def polished(self, row: Candidate) -> Candidate:
-        """A candidate fitted with all of the search, beginning where a short one led as well."""
+        """Fit a candidate with the full search, starting also from its quick fit."""
         if row.begin is None or not self.fitter.searches:
             return row
         return self.again(row, row.begin, Effort.WHOLE)
 
     def again(self, row: Candidate, begin: Mixture, effort: Effort) -> Candidate:
-        """A candidate fitted once more, beginning at a mixture as well, where that is better."""
+        """Fit a candidate again, also from another mixture, and keep the better fit."""
         if row.sound is None:
             return row
         model = self.fitter.candidate(row.parameters, effort)
@@ -230,7 +223,7 @@ class Task:
         return replace(better, scores=better.scores | kept)
 
     def _scored(self, row: Candidate, model: Any, result: FitResult) -> Candidate:
-        """Fitted to all rows, with every criterion that needs no folds."""
+        """Fit to all data, with all criteria that need no folds."""
         row = _fitted(row, result)
         scores = {"log_likelihood": Score(result.log_likelihood)}
         row = replace(row, scores=scores, estimator=model)
@@ -251,10 +244,9 @@ class Task:
     def _fold(
         self, row: Candidate, model: Any, split: Fold, near: tuple[Mixture, ...]
     ) -> Candidate:
-        """Fitted to the rows of a fold and judged on those held out.
+        """Fit to the training part of a fold and score the held-out part.
 
-        Starts, those near other candidates too, do without moves: a fold needs a good
-        optimum of each candidate, not the last thousandth of a nat.
+        No moves are tried: a fold needs a good optimum of each candidate, but not a precise one.
         """
         result = self.fitter.on(split.train).fit(model, near)
         row = _fitted(row, result)
@@ -264,7 +256,7 @@ class Task:
 
 
 def _fitted(row: Candidate, result: FitResult) -> Candidate:
-    """What every fit says: how many components, where the next may begin, whether it was ended."""
+    """Return what all fits have: the number of components, the next start, the status."""
     return replace(
         row,
         n_components=result.n_components,
@@ -274,8 +266,7 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
     )
 
 
-# Nats by which a candidate is in a better place than those that began near it know; an empty
-# component costs no more of the likelihood.
+# A fit that gains this many nats is a new start for others; dropping an empty component loses less.
 A_GAIN = 1.0
 
 
@@ -286,12 +277,12 @@ def polished(
     within: float,
     most: int,
 ) -> list[Candidate]:
-    """Rows with at most so many candidates searched further, from the best one on.
+    """Return candidates after full searches of at most this many, best first.
 
-    Those that are ``worth`` no less than the best is now, less ``within``.
+    A candidate is searched if its ``worth`` is at least that of the best minus ``within``.
     """
     rows, done = list(rows), set[int]()
-    shared = task.fitter.searches and not task.by_folds  # others are worth fitting once more
+    shared = task.fitter.searches and not task.by_folds  # candidates to fit again
     if shared:
         for i in sorted(range(len(rows)), key=lambda i: -rows[i].asked):
             _pass_down(task, rows, i)
@@ -312,7 +303,7 @@ def polished(
 
 
 def _pass_on(task: Task, rows: list[Candidate], i: int, before: float) -> None:
-    """Others begin anew from what one found that had reached so much before."""
+    """Fit larger candidates again from a better smaller one."""
     while True:
         gained = rows[i].reached > before + A_GAIN
         if gained:
@@ -326,15 +317,15 @@ def _pass_on(task: Task, rows: list[Candidate], i: int, before: float) -> None:
 
 
 def _describes_less(rows: list[Candidate], larger: int, i: int) -> bool:
-    """Whether a candidate describes the rows less well than one that it contains."""
+    """Whether a candidate has a lower likelihood than a special case of it."""
     more, fewer = (rows[place].value("log_likelihood") for place in (larger, i))
     return more < fewer - A_GAIN
 
 
 def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
-    """Where components hold next to nothing a candidate of fewer begins at what is left.
+    """Fit a smaller candidate from the remaining components of one with almost empty ones.
 
-    That is often a better place than where its chain had come to.
+    This often finds a better optimum than its chain.
     """
     result = rows[i].sound
     if result is None or result.n_components != rows[i].asked:
@@ -347,6 +338,6 @@ def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
 
 
 def _like(rows: list[Candidate], i: int, n_components: int) -> int | None:
-    """The candidate that differs in the number of components alone."""
+    """Return the candidate that differs only in the number of components."""
     same = (j for j, row in enumerate(rows) if row.asked == n_components)
     return next((j for j in same if rows[j].structure == rows[i].structure), None)

@@ -209,7 +209,7 @@ def test_bad_sample_weights_are_refused(what):
     for method in (fitted.score, fitted.bic):
         with pytest.raises(InvalidInputError, match="sample_weight"):
             method(X, sample_weight=value)
-    with pytest.raises(InvalidInputError, match="sample_weight belongs to rows"):
+    with pytest.raises(InvalidInputError, match="sample_weight needs data"):
         fitted.bic(sample_weight=np.ones(60))
 
 
@@ -355,7 +355,7 @@ def test_a_bad_number_of_samples_is_refused(value):
 
 def test_criteria_without_rows_need_a_fit_to_rows():
     model = GaussianMixture.from_parameters([0.3, 0.7], [[1.0], [3.0]], [1.0, 2.0])
-    with pytest.raises(InvalidInputError, match="not fitted to rows: give X"):
+    with pytest.raises(InvalidInputError, match="not fitted to data: pass X"):
         model.bic()
 
 
@@ -420,7 +420,7 @@ NO_TABLES = {
     "records": (np.zeros(3, [("a", float), ("b", float)]), r"records of a, b: give pandas"),
     "columns of one name": (
         pd.DataFrame(np.eye(4), columns=["a", "b", "a", "c"]),
-        r"names of their own, got 'a' twice",
+        r"unique names, got 'a' twice",
     ),
 }
 

@@ -268,7 +268,7 @@ def test_a_checkpoint_belongs_to_one_search(tmp_path):
         again(random_state=2).fit(X)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")
-    with pytest.raises(ValueError, match="holds other files"):
+    with pytest.raises(ValueError, match="contains other files"):
         search_in(tmp_path / "mine").fit(X)
     with pytest.raises(ValueError, match="is a file"):
         search_in(tmp_path / "mine" / "thesis.txt").fit(X)
@@ -302,7 +302,7 @@ def test_pickles_of_earlier_versions_are_refused_by_name(tmp_path):
     folder.mkdir()
     (folder / "search.json").write_text(json.dumps({"rows": "0", "version": "0.1.0", "seed": 5}))
     (folder / "candidate-0-all.fit").write_bytes(pickle.dumps(trap(tmp_path)))
-    with pytest.raises(InvalidInputError, match=r"kept holds pickles.*name another folder"):
+    with pytest.raises(InvalidInputError, match=r"kept contains pickles.*name another folder"):
         search_in(folder).fit(ROWS)
     assert not (tmp_path / "sprung").exists()
 
@@ -359,7 +359,7 @@ def test_models_and_fits_are_not_taken_for_one_another(kept, tmp_path):
 
 def test_a_fit_under_the_name_of_another_is_noticed(kept):
     (other,) = kept[0].glob("candidate-0-all-*.fit")
-    assert "holds another fit; remove it" in damaged(kept, other.read_bytes())
+    assert "contains another fit; delete it" in damaged(kept, other.read_bytes())
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -446,7 +446,7 @@ def test_a_search_outlives_a_full_disk_and_says_so_once(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         failing(patch, 4)
         with pytest.warns(
-            BayesmixWarning, match=r"goes on.*fit cannot be written.*full|space"
+            BayesmixWarning, match=r"continues.*fit cannot be written.*full|space"
         ) as heard:
             found = search_in(tmp_path / "kept").fit(ROWS)
     assert len(heard) == 1
@@ -495,7 +495,7 @@ def test_a_search_outlives_a_limit_on_the_size_of_files(n_jobs, tmp_path):
         timeout=300,
         check=True,
     )
-    assert done.stdout.count("goes on") == 1
+    assert done.stdout.count("continues") == 1
     assert "cannot be written: file too large; raise the limit" in done.stdout
     assert done.stdout.splitlines()[-1] == search.best_score_.hex()
     assert not list((tmp_path / "kept").glob("*-all-*.fit"))

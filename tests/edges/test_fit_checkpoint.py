@@ -132,7 +132,7 @@ def test_a_full_disk_is_said_once_and_the_fit_goes_on(tmp_path, often, monkeypat
 
     whole = bm.GaussianMixture(4, **OPTIONS).fit(X)
     monkeypatch.setattr(passes, "write", full)
-    with pytest.warns(BayesmixWarning, match="goes on, but its checkpoint") as heard:
+    with pytest.warns(BayesmixWarning, match="continues, but its checkpoint") as heard:
         fitted = bm.GaussianMixture(4, checkpoint=tmp_path, **OPTIONS).fit(X)
     assert len(heard) == 1
     assert_same_fit(fitted, whole)
@@ -149,7 +149,7 @@ def test_what_found_no_room_is_written_when_there_is_some(tmp_path, often, monke
 
     monkeypatch.setattr(passes, "write", full_at_first)
     monkeypatch.setattr(passes, "SECONDS_BETWEEN_FILES", -1.0)  # after every pass
-    with pytest.warns(BayesmixWarning, match="goes on, but its checkpoint"):
+    with pytest.warns(BayesmixWarning, match="continues, but its checkpoint"):
         bm.GaussianMixture(4, **kept).fit(X)
     made = passes_made(monkeypatch)
     bm.GaussianMixture(4, **kept).fit(X)

@@ -227,7 +227,7 @@ def ctrl_c_after(monkeypatch):
 
 
 def rests_on(number, total, what):
-    return pytest.warns(BayesmixWarning, match=f"rests on the first {number} of {total} {what}")
+    return pytest.warns(BayesmixWarning, match=f"uses the first {number} of {total} {what}")
 
 
 def test_stability_rests_on_the_splits_that_are_done(ctrl_c_after):

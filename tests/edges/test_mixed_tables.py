@@ -47,8 +47,8 @@ def agreement(labels, kind):
         (pd.date_range("2020-01-01", periods=12), None, "dates"),
         (["2020-01-03", "2021-12-30"] * 5, None, "dates"),
         (["3/1/20", "30/12/21"] * 5, None, "dates"),
-        ([f"row {i}" for i in range(20)], None, "key-like"),
-        (list(range(5, 25)), None, "key-like"),
+        ([f"row {i}" for i in range(20)], None, "looks like an identifier"),
+        (list(range(5, 25)), None, "looks like an identifier"),
         ([7.0] * 12, None, "one value"),
         (["x"] * 12, None, "one value"),
         ([None] * 12, None, "empty"),
@@ -77,7 +77,7 @@ def test_a_column_is_what_its_type_and_its_values_say(values, levels, why):
 def test_numbers_that_happen_to_differ_are_no_key_but_ids_are():
     far = pd.Series(np.random.default_rng(0).permutation(np.arange(40) * 7))
     assert not kind_of("income", far).why
-    assert kind_of("bird_id", far).why.startswith("key-like")
+    assert kind_of("bird_id", far).why.startswith("looks like an identifier")
 
 
 def test_counts_are_told_from_grades_years_and_amounts():
@@ -110,7 +110,9 @@ def test_auto_takes_numbers_as_one_block_and_says_what_it_left_out():
     frame, kind = birds()
     n = len(frame)
     wide = frame.assign(id=[f"b{i}" for i in range(n)], date=pd.date_range("2020", periods=n))
-    with pytest.warns(BayesmixWarning, match=r"left out: id \(key-like.*date \(dates\)"):
+    with pytest.warns(
+        BayesmixWarning, match=r"left out: id \(looks like an identifier.*date \(dates\)"
+    ):
         m = bm.Mixture(3, family="auto", **OPTIONS).fit(wide)
     assert list(m.components_) == [("bill", "flipper"), "sex", "wet"]
     assert agreement(m.predict(wide), kind) > 0.95
@@ -129,7 +131,7 @@ def test_the_same_columns_are_found_by_name_and_levels_by_theirs(tmp_path):
     np.testing.assert_array_equal(m.predict_proba(turned), expected)
     one_level = frame[frame["sex"] == "m"]
     np.testing.assert_array_equal(m.predict_proba(one_level), expected[frame["sex"] == "m"])
-    with pytest.warns(BayesmixWarning, match="not used: colour"):
+    with pytest.warns(BayesmixWarning, match="ignored: colour"):
         m.predict(frame.assign(colour="red"))
     with pytest.raises(InvalidInputError, match=r"'sex' \('f', 'm'\), got 'x' in row 0"):
         m.predict(frame.assign(sex="x"))
@@ -202,7 +204,7 @@ def test_a_key_by_its_name_may_come_twice():
     numbers[:10] = numbers[10:20]
     frame = pd.DataFrame({"ID": numbers, "valid": numbers, "kind": ["a", "b"] * 30})
     _, coding = coded(frame)
-    assert coding.left_out == (("ID", "key-like: 50 values in 60 rows"),)
+    assert coding.left_out == (("ID", "looks like an identifier: 50 values in 60 rows"),)
     assert coding.names == ("valid", "kind")
 
 
@@ -349,7 +351,7 @@ def test_the_shell_takes_a_table_as_python_does(shell):
     done = shell(*search, "--out", "all")
     said = "Columns: numbers: bill, flipper; categories: sex (2 levels), wet (2 levels)\n"
     assert said in done.stdout
-    assert "note: left out: id (key-like" in done.stderr
+    assert "note: left out: id (looks like an identifier" in done.stderr
     with pytest.warns(BayesmixWarning, match="left out: id"):
         expected = bm.select(pd.read_csv("birds.csv"), (1, 2, 3), "diag", n_jobs=1)
     values = json.loads(Path("all/result.json").read_text("utf-8"))
@@ -357,7 +359,7 @@ def test_the_shell_takes_a_table_as_python_does(shell):
     assert values["model"]["log_likelihood"] == expected.best_estimator_.log_likelihood_
     done = shell(*search, "--exclude", "flipper", "--out", "found")
     assert "Columns: numbers: bill; categories: sex (2 levels), wet (2 levels)" in done.stdout
-    assert "left out: id (key-like" in done.stderr
+    assert "left out: id (looks like an identifier" in done.stderr
     values = json.loads(Path("found/result.json").read_text("utf-8"))
     assert values["data"]["levels"] == {"sex": ["f", "m"], "wet": [False, True]}
     assert values["data"]["left_out"]["day"] == "dates"
@@ -387,7 +389,7 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
     assert "note: left out: 2 rows without any value (row 4, 8)" in done.stderr
     assert "gaps.csv: 198 rows" in done.stdout
     saved = "found/model.bayesmix", "gaps.csv"
-    assert "rows that have all values" in reported(shell, *saved)
+    assert "observations without missing values" in reported(shell, *saved)
     done = shell("merge", *saved, "--out", "merged")
     assert "2 components form 2 clusters" in done.stdout
     labels = Path("merged/labels.csv").read_text("utf-8").splitlines()[1:]
@@ -404,7 +406,7 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["mass", "1.5", "?", "2.5", "3"], "mass (numbers but for '?' in row 2: mend these"),
+        (["mass", "1.5", "?", "2.5", "3"], "mass (numbers but for '?' in row 2: correct these"),
         (["day", "2020-01-01", "2020-01-02"], "day (dates)"),
     ],
 )
@@ -472,7 +474,7 @@ def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
     frame.to_csv("odd.csv", index=False)
     done = shell("fit", "odd.csv", "--components", 1)
     assert done.stderr.count("'?'") == 1
-    assert "left out: bill (numbers but for '?' in row 10: mend" in done.stderr
+    assert "left out: bill (numbers but for '?' in row 10: correct" in done.stderr
     fit = ("fit", "birds.csv", "--components", 1)
     assert "--exclude must be found" in shell(*fit, "--exclude", "moon", code=2).stderr
     assert "--categorical must be found" in shell(*fit, "--categorical", "moon", code=2).stderr

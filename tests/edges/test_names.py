@@ -60,7 +60,7 @@ def test_the_old_spelling_of_n_draws_works_and_warns(function, vb):
         old = function(vb, X, draws=20, **more)
     draws = [getattr(one, "found", one).draws for one in (old, new)]
     np.testing.assert_array_equal(*(one.weights.log_weights for one in draws))
-    with pytest.raises(bm.errors.InvalidInputError, match="give n_draws only"):
+    with pytest.raises(bm.errors.InvalidInputError, match="use n_draws only"):
         function(vb, X, draws=20, n_draws=20)
 
 
@@ -122,3 +122,26 @@ def test_the_stick_breaking_default_says_what_to_set():
     followed = default.set_params(**options).fit(X)
     assert bm.log_evidence(followed, X, n_sweeps=0).note != found.note
     assert bm.gibbs(followed, X, n_draws=5, chains=1, n_components=None).n_draws == 5
+
+
+def test_credible_intervals_of_gibbs_draws_follow_the_components_of_the_fit(vb):
+    draws = bm.gibbs(vb, X, n_draws=200, chains=4, random_state=0)
+    table = vb.credible_interval(level=0.8, method=draws).set_index("parameter")
+    # Component 0 has the longer eruptions: sorting by them relabels the draws.
+    means = draws.parameters["means"].reshape(-1, 2, 2)
+    order = np.argsort(-means[:, :, 0], axis=1)
+    for name, values in (
+        ("weights", draws.weights.reshape(-1, 2)),
+        ("means", means[:, :, 0]),
+    ):
+        sorted_values = np.take_along_axis(values, order, axis=1)
+        label = f"{name}[{{}}]" if name == "weights" else f"{name}[{{}}, eruptions]"
+        for k in range(2):
+            limits = np.quantile(sorted_values[:, k], [0.1, 0.9])
+            np.testing.assert_allclose(table.loc[label.format(k), ["lower", "upper"]], limits)
+
+
+def test_credible_intervals_by_refits_need_no_posterior():
+    gm = bm.GaussianMixture(2, random_state=0).fit(X)
+    table = gm.credible_interval(method="bootstrap", data=X, n_draws=40).set_index("parameter")
+    assert table.lower["weights[0]"] < gm.weights_[0] < table.upper["weights[0]"]

@@ -238,7 +238,7 @@ def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):
         ("a,a\n1,2\n", {}, "more than one is called 'a'"),
         ("", {}, "is empty"),
         ("\n\n", {}, "is empty"),
-        ("a,b\n", {}, "must hold rows"),
+        ("a,b\n", {}, "must contain rows"),
         ("1.5,2\n3,4\n", {}, "must name the columns, got the numbers '1.5' and '2'"),
         ("a,b\n1,2,3\n", {}, "as many names in its first line"),
         ("a,b\n1,2\n3,4,5\n", {"columns": "a"}, "got 3 in line 3"),

@@ -157,7 +157,7 @@ def test_files_that_do_not_go_together_are_refused(table, tmp_path):
         ([], "path must name a file of rows, but .* is a folder that has none"),
         ([("a.npy", np.zeros((3, 2))), ("b.npy", np.zeros((3, 3)))], "b.npy must have 2 columns"),
         ([("a.npy", np.zeros((3, 2))), ("b.csv", None)], "of one kind, got .csv and .npy"),
-        ([("a.npy", np.zeros((0, 2)))], "must hold rows"),
+        ([("a.npy", np.zeros((0, 2)))], "must contain rows"),
     ):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()

@@ -128,7 +128,7 @@ def searched(estimator, X, n_components=(1, 2), **options):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Empty figures, for what is about the text."""
-    monkeypatch.setattr("bayesmix.report.figures.svg", lambda draw, size: b"<svg/>")
+    monkeypatch.setattr("bayesmix.report.page.svg", lambda draw, size: b"<svg/>")
 
 
 def kinds(faithful, counts, binary):
@@ -392,7 +392,7 @@ def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn)
     [
         ("em", "272 rows, taken to be independent"),
         ("em", "None: a likelihood is maximised"),
-        ("em", "Assumes a regular model"),
+        ("em", "assumes a regular model"),
         ("weights", "Between AIC and BIC."),
         ("variational", "Dirichlet(1, ..., 1)"),
         ("variational", "β0 = "),

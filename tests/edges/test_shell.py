@@ -239,4 +239,4 @@ def test_noise_beside_columns_of_text_is_refused(run):
     lines = [f"{k % 7},{'x' if k % 2 else 'y'}" for k in range(20)]
     Path("mixed.csv").write_text("\n".join(["a,kind", *lines]))
     arguments = ("--categorical", "kind", "--components", 2, "--noise")
-    assert "noise is for columns of numbers" in run("fit", "mixed.csv", *arguments, code=2).stderr
+    assert "noise needs numeric columns" in run("fit", "mixed.csv", *arguments, code=2).stderr

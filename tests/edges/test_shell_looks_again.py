@@ -130,7 +130,7 @@ def test_a_search_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, m
 
     monkeypatch.setattr(Task, "__call__", interrupted)
     done = run(*arguments, "--checkpoint", "kept", code=130)
-    assert "note: to go on: the same command with --checkpoint kept --resume" in done.stderr
+    assert "note: to resume: the same command with --checkpoint kept --resume" in done.stderr
     finished, resumed = len(seen) - 1, []
     monkeypatch.setattr(Task, "__call__", lambda task, *one: resumed.append(one) or fit(task, *one))
     found = json.loads(run(*arguments, "--checkpoint", "kept", "--resume", "--json").stdout)
@@ -155,7 +155,7 @@ def test_a_fit_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, monk
 
     monkeypatch.setattr(passes, "step", interrupted)
     done = run(*arguments, "--checkpoint", "kept", code=130)
-    assert "note: to go on: the same command with --checkpoint kept --resume" in done.stderr
+    assert "note: to resume: the same command with --checkpoint kept --resume" in done.stderr
     monkeypatch.setattr(passes, "step", step)
     found = json.loads(run(*arguments, "--checkpoint", "kept", "--resume", "--json").stdout)
     assert found["model"]["means"] == expected["model"]["means"]
@@ -165,8 +165,8 @@ def test_a_fit_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, monk
     ("arguments", "said"),
     [
         (["--resume"], "--resume needs --checkpoint DIR"),
-        (["--resume", "--checkpoint", "no"], "--checkpoint no holds nothing to resume"),
-        (["--checkpoint", "full"], "--checkpoint full holds files already: add --resume"),
+        (["--resume", "--checkpoint", "no"], "--checkpoint no contains nothing to resume"),
+        (["--checkpoint", "full"], "--checkpoint full contains files: add --resume"),
     ],
 )
 def test_checkpoints_that_cannot_be_meant_are_refused(run, arguments, said):

@@ -21,9 +21,9 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
 from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.posterior import gibbs as module
+from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.gibbs import gibbs
-from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import draws_of, log_likelihoods, log_prior
 from bayesmix.sources.memory import ArraySource

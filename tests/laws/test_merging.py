@@ -164,10 +164,10 @@ def test_data_with_missing_values_have_clusters(faithful):
     options = {"n_resamples": 5, "random_state": 0, "progress": False}
     fits = bm.goodness_of_fit(gm, missing, **options)
     assert fits.n_rows == pytest.approx(217)
-    assert "217 of 272 rows that have all values" in fits.summary()
+    assert "217 of 272 observations without missing values" in fits.summary()
     alone = bm.goodness_of_fit(gm, missing[~some], **options)
     np.testing.assert_array_equal(fits.shares, alone.shares)
-    with pytest.raises(InvalidInputError, match="all 55 have some"):
+    with pytest.raises(InvalidInputError, match="all 55 have missing values"):
         bm.goodness_of_fit(gm, missing[some])
 
 

@@ -321,7 +321,7 @@ def test_of_many_rows_folds_judge_one_in_so_many(weighted, monkeypatch):
     given = {} if weights is None else {"sample_weight": counts}
     expected = bm.MixtureSearch(cv=folds, **options).fit(own, **given)
     np.testing.assert_allclose(found.results_["cv"], expected.results_["cv"], rtol=1e-6)
-    with pytest.raises(TooManyRowsError, match="give a number of folds"):
+    with pytest.raises(TooManyRowsError, match="use a number of folds"):
         bm.MixtureSearch(cv=folds, **options).fit(source)
     nested = bm.nested_cv(bm.GaussianMixture(2, random_state=0), source, cv=3, random_state=0)
     assert len(nested.held["procedure"].density) == len(looked_at)

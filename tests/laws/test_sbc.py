@@ -14,7 +14,7 @@ import bayesmix as bm
 from bayesmix.allocation.point import WeightDraws
 from bayesmix.core.random import Purpose, stream
 from bayesmix.families.gaussian.draws import GaussianDraws
-from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
+from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.posterior_draws import Draws, joined, sample_of
 from bayesmix.sources.memory import ArraySource
 from benchmarks import posterior

@@ -14,7 +14,7 @@ from bayesmix.errors import (
     InvalidInputError,
     UnsupportedError,
 )
-from bayesmix.families.student_t.freedom import most_likely
+from bayesmix.families.student_t.components import most_likely
 from laws.cases import generator
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
@@ -162,7 +162,7 @@ def test_select_takes_families_into_one_table():
         assert search.best_params_["family"] == families[1]
         assert search.best_params_["n_components"] == 2
         assert len(search.results_) == 4
-    with pytest.raises(UnsupportedError, match="noise is beside Gaussians"):
+    with pytest.raises(UnsupportedError, match="noise needs a Gaussian family"):
         bm.select(rows, [1, 2], family=families[1], noise=True)
 
 

@@ -30,8 +30,8 @@ from bayesmix.errors import (
 from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.plots.posterior import plot_over_k
 from bayesmix.posterior import gibbs as module
+from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.gibbs import gibbs
-from bayesmix.posterior.gibbs_sweep import blocked_gibbs, each_repetition
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, log_densities_at
 from bayesmix.posterior.telescoping import (

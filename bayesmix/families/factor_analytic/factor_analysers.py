@@ -416,7 +416,6 @@ class FactorAnalysers:
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D)."""
         matrices: Array = self.loadings @ self.loadings.transpose(0, 2, 1)
         np.einsum("kdd->kd", matrices)[...] += self.noise
         return matrices

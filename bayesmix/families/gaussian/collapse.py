@@ -8,13 +8,15 @@ held by adding the floor to its covariance, which keeps the objective a lower bo
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 from scipy.linalg.blas import dnrm2
 
+from bayesmix.core.components import FittedComponents
 from bayesmix.core.engines import Whole
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.priors import WeightsAtAPoint
@@ -489,3 +491,40 @@ class HoldingStep:
         else:
             joint = self.mixture.log_joint(self.mixture.frame.apply(rows.values))
         return joint.argmax(axis=1), normalise(joint)
+
+
+C = TypeVar("C", bound=FittedComponents)
+
+
+@dataclass(frozen=True)
+class FloorGuard(Generic[C]):
+    """Reports components at the floor and changes nothing.
+
+    ``held`` returns events of a mixture for its degenerate components.
+    """
+
+    floor: Array  # (D,)
+    held: Callable[[Mixture[C], Array], Sequence[Event]]
+
+    @property
+    def resolution(self) -> Array:
+        """Floor (1, D) of all components."""
+        return self.floor[None]
+
+    def among(self, whole: Whole) -> FloorGuard[C]:
+        return self
+
+    def examine(
+        self,
+        mixture: Mixture[C],
+        resolution: Array | None,
+        events: tuple[Event, ...],
+        thorough: bool,
+    ) -> Repair | None:
+        """Report degenerate components, once each."""
+        if not thorough:
+            return None
+        known = set(held_before(events))
+        every = self.held(mixture, self.floor)
+        found = [event for event in every if known.isdisjoint(event.components)]
+        return Repair(tuple(found), resolution) if found else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy.linalg import block_diag
@@ -22,66 +22,6 @@ from bayesmix.numerics.triangular import inverse_root
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import GaussianPosterior
-
-
-class Whitened(Protocol):
-    """B factors with p elements each."""
-
-    @property
-    def root(self) -> Array:
-        """R of each block."""
-        ...
-
-    @property
-    def n_elements(self) -> int: ...
-
-    @property
-    def left(self) -> Array:
-        """Standard deviation (B,) of the residual of ½ log|M| on M."""
-        ...
-
-    def whitened(self, away: Array, b: int) -> Array:
-        """Return Rᵀ a for rows a (n, D)."""
-        ...
-
-    def coloured(self, normal: Array, b: int) -> Array:
-        """Return R⁻ᵀ u for rows u (n, D)."""
-        ...
-
-    def slopes(self, y: Array, b: int) -> Array:
-        """Return d (½ log|M| - ½ yᵀMy) / dz (n, p)."""
-        ...
-
-    def mean_of_inverse(self, b: int) -> Array:
-        """Return the diagonal (D,) of E[M⁻¹], infinite where undefined."""
-        ...
-
-    def of_inverse(self, b: int) -> tuple[Array, Array]:
-        """Return covariances of the elements of Λ⁻¹ with the coordinates, and with each other."""
-        ...
-
-    def of_itself(self) -> tuple[Array, Array]:
-        """Return covariances of the elements of the block with z, and with each other."""
-        ...
-
-    def across(self, blocks: Self, b: int) -> Array:
-        """Return second derivatives (p, p) of -½ tr(S Λ_b), where S is the block of ``self``."""
-        ...
-
-    def logs(self, roots: Array) -> Array:
-        """Return log M (S, B, p) of drawn roots (S, B, ...), centred, equal to z to first order."""
-        ...
-
-    def from_logs(self, logs: Array) -> Array:
-        """Return roots (S, B, ...) of Λ."""
-        ...
-
-
-def whitened(wishart: Any, n_features: int) -> Whitened:
-    """Return the coordinates of a Wishart factor in its algebra."""
-    kind: Any = WhitenedMatrices if wishart.scale_inverse.ndim == 3 else WhitenedAxes
-    coordinates: Whitened = kind(wishart.mean_root, wishart.degrees_of_freedom, n_features)
-    return coordinates
 
 
 def mapped(matrix: Array, covariance: Array) -> Array:
@@ -100,7 +40,7 @@ def _log_left(nu: Array) -> Array:
 
 @dataclass(frozen=True)
 class WhitenedMatrices:
-    """Coordinates of full matrices: R (B, D, D), ν (B,)."""
+    """Coordinates of B full matrices with p elements: R (B, D, D), ν (B,)."""
 
     root: Array
     freedom: Array
@@ -122,20 +62,24 @@ class WhitenedMatrices:
 
     @cached_property
     def left(self) -> Array:
+        """Standard deviation (B,) of the residual of ½ log|M| on M."""
         steps = np.arange(self.n_features)
         each = polygamma(1, 0.5 * (self.freedom[:, None] - steps)).sum(axis=1)
         left: Array = np.sqrt(0.25 * each - 0.5 * self.n_features / self.freedom)
         return left
 
     def whitened(self, away: Array, b: int) -> Array:
+        """Return Rᵀ a for rows a (n, D)."""
         turned: Array = away @ self.root[b]
         return turned
 
     def coloured(self, normal: Array, b: int) -> Array:
+        """Return R⁻ᵀ u for rows u (n, D)."""
         solved: Array = np.linalg.solve(self.root[b].T, normal.T).T
         return solved
 
     def slopes(self, y: Array, b: int) -> Array:
+        """Return d (½ log|M| - ½ yᵀMy) / dz (n, p)."""
         upper, right = np.triu_indices(self.n_features)
         same = upper == right
         out: Array = y[:, upper] * y[:, right]
@@ -144,10 +88,12 @@ class WhitenedMatrices:
         return out
 
     def mean_of_inverse(self, b: int) -> Array:
+        """Return the diagonal (D,) of E[M⁻¹], infinite where undefined."""
         nu, p = self.freedom[b], self.n_features
         return np.full(p, nu / (nu - p - 1.0) if nu > p + 1.0 else np.inf)
 
     def of_inverse(self, b: int) -> tuple[Array, Array]:
+        """Return covariances of the elements of Λ⁻¹ with the coordinates, and with each other."""
         nu, p = float(self.freedom[b]), self.n_features
         size = p * p
         if nu <= p + 1.0:
@@ -166,11 +112,13 @@ class WhitenedMatrices:
         return with_own, own.reshape(size, size)
 
     def of_itself(self) -> tuple[Array, Array]:
+        """Return covariances of the elements of the block with z, and with each other."""
         root, nu, p = self.root[0], float(self.freedom[0]), self.n_features
         with_own = (root @ self.basis @ root.T).reshape(-1, p * p).T / np.sqrt(nu)
         return with_own, _pairs(root @ root.T).reshape(p * p, p * p) / nu
 
-    def across(self, blocks: WhitenedMatrices, b: int) -> Array:
+    def across(self, blocks: Any, b: int) -> Array:
+        """Return second derivatives (p, p) of -½ tr(S Λ_b), where S is the block of ``self``."""
         between = self.root[0].T @ blocks.root[b]
         turned = between @ self.basis @ between.T
         product: Array = np.einsum("pij,qij->pq", self.basis, turned)
@@ -185,6 +133,7 @@ class WhitenedMatrices:
         return expected
 
     def logs(self, roots: Array) -> Array:
+        """Return log M (S, B, p) of drawn roots (S, B, ...), centred, equal to z to first order."""
         relative = np.linalg.solve(self.root, roots)
         # M = L Lᵀ: log M from the squared singular values of L.
         axes, sizes, _ = np.linalg.svd(relative)
@@ -195,6 +144,7 @@ class WhitenedMatrices:
         return found
 
     def from_logs(self, logs: Array) -> Array:
+        """Return roots (S, B, ...) of Λ."""
         away = np.einsum("sbp,pij->sbij", logs / np.sqrt(self.freedom)[:, None], self.basis)
         sizes, axes = np.linalg.eigh(away)
         sizes = np.exp(-(sizes + self._expected_log[:, None]))
@@ -268,7 +218,7 @@ class WhitenedAxes:
         expected, nu = self.root[0] ** 2, self.freedom[0]
         return np.diag(expected * np.sqrt(2.0 / nu)), np.diag(expected**2 * 2.0 / nu)
 
-    def across(self, blocks: WhitenedAxes, b: int) -> Array:
+    def across(self, blocks: Any, b: int) -> Array:
         between = (self.root[0] * blocks.root[b]) ** 2
         return np.diag(-between / np.sqrt(self.freedom[0] * blocks.freedom[b]))
 
@@ -286,6 +236,15 @@ class WhitenedAxes:
         away = logs * np.sqrt(polygamma(1, 0.5 * self.freedom)) + self._expected_log
         roots: Array = self.root * np.exp(0.5 * away)
         return roots
+
+
+Whitened: TypeAlias = WhitenedMatrices | WhitenedAxes
+
+
+def whitened(wishart: Any, n_features: int) -> Whitened:
+    """Return the coordinates of a Wishart factor in its algebra."""
+    kind = WhitenedMatrices if wishart.scale_inverse.ndim == 3 else WhitenedAxes
+    return kind(wishart.mean_root, wishart.degrees_of_freedom, n_features)
 
 
 @dataclass(frozen=True)
@@ -353,7 +312,6 @@ class GaussianCoordinates:
         return out
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Return covariances of means, covariances and S with z, and among each other."""
         q, structure = self.q, self.q.structure
         found = {"means": self._means(frame)}
         shape = structure.blocks.as_covariances(structure.algebra.lift(q.blocks, frame, 0.0)).shape

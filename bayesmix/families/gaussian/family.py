@@ -151,11 +151,9 @@ class Gaussian(FamilyDefaults):
         return GaussianDraws(self.structure, means, roots, np.ones_like(roots[:, :1]), np.nan)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Count free parameters of means and covariances."""
         return n_components * n_features + self.structure.n_parameters(n_components, n_features)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """Return the largest K whose covariances the distinct observations determine, or None."""
         return self.structure.max_components(n_distinct, n_features)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> GaussianGuard:

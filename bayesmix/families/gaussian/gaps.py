@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.components import Seen
+from bayesmix.families.gaussian.covariance.algebra import regressed
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, averages
-from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Indices, Integers, align
 from bayesmix.numerics.gaps import Lacking, by_number_missing, seen, without_gaps

@@ -64,7 +64,6 @@ class Moments:
 
     @property
     def shared(self) -> bool:
-        """Whether components share their scatter."""
         return self.structure.shared
 
     def scaled(self, factor: float) -> Moments:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.rows import FLAT_FLOOR, Frame
+from bayesmix.families.gaussian.covariance.algebra import regressed
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
-from bayesmix.families.gaussian.regression import regressed
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.memo import filled_at_once, once
 from bayesmix.numerics.special import LOG_2PI
@@ -37,7 +37,6 @@ class Gaussians(ByQuadratics):
 
     @once
     def precision_root(self) -> Array:
-        """Root U of Λ = U Uᵀ, in blocks."""
         return self.structure.algebra.root(self.blocks)
 
     @once
@@ -112,7 +111,6 @@ class Gaussians(ByQuadratics):
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D)."""
         return self.structure.algebra.dense(self.blocks, *self.means.shape)
 
     def marginal(self, columns: Integers) -> Gaussians:

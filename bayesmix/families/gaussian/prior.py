@@ -105,6 +105,26 @@ class NormalWishart:
         lowest, highest = MEAN_PRECISION_RANGE
         return min(max(float(best), lowest), highest)
 
+    def separate(self) -> NormalWishart:
+        """Return the prior with β0 and S fixed; S is the squared scale of each feature."""
+        scale, n_features = self.scale, len(self.mean)
+        if isinstance(scale, LearnedScale):
+            mean = scale.prior.mean / SHARE_OF_VARIANCE ** (1.0 / n_features)
+            scale = FixedScale(scale.prior.algebra, mean)
+        return replace(self, scale=scale, learns_mean_precision=False)
+
+    def feature_evidence(self, statistics: Moments) -> Array:
+        """Return the log evidence (K, D) of each feature in a diagonal structure.
+
+        Murphy 2007, eq. 95: normal data under a normal-gamma prior.
+        """
+        scale: Any = self.scale.initial()
+        _, beta, q = self.parameters_given(statistics, scale, self.mean_precision, None)
+        prior = log_normaliser(self.degrees_of_freedom, scale.expected_log_det, 1)
+        means = 0.5 * np.log(self.mean_precision / align(beta, statistics.means))
+        evidence: Array = prior - q.log_normaliser + means - 0.5 * statistics.known * LOG_2PI
+        return evidence
+
     def kl(self, posterior: GaussianPosterior) -> float:
         """Return the KL divergences of q(μ, Λ) and q(S) (Bishop 2006, eq. 10.74, 10.77)."""
         n_features = len(self.mean)
@@ -216,7 +236,6 @@ class GaussianPosterior(ByQuadratics):
 
     @property
     def precision_root(self) -> Array:
-        """Root U of E[Λ] = U Uᵀ."""
         return self.precisions.mean_root
 
     @property

@@ -17,9 +17,8 @@ from bayesmix.core.components import Seen
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.gaps import completed, drawn, seen_densely, seen_over_axes
 from bayesmix.families.gaussian.moments import Moments, averages, moments
-from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
+from bayesmix.numerics.arrays import DENSE, UNIT_ROUNDOFF, Array, Booleans, Integers, beside, host
 from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.memo import filled_at_once, once
 from bayesmix.numerics.special import LOG_2PI
@@ -87,7 +86,6 @@ class Quadratics:
 
     @property
     def precision_root(self) -> Array:
-        """Precision root."""
         return self.root
 
     @property
@@ -196,11 +194,9 @@ class Quadratics:
 
     @property
     def kind(self) -> int:
-        """Kind of the features."""
         return self.structure.algebra.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """Return [1, x, x xᵀ] (F, n)."""
         return self.structure.algebra.features(values, out)
 
     @once
@@ -209,7 +205,6 @@ class Quadratics:
         return self.structure.algebra.coefficients(self.offset, self.means, self.root)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Return centred moments."""
         return moments(self.structure, values, responsibilities)
 
     def near(self, log_weights: Array) -> Array:
@@ -326,3 +321,48 @@ class ByQuadratics(ABC):
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         """Return centred moments."""
         return self.linear.statistics(values, responsibilities)
+
+
+@dataclass(frozen=True)
+class QuadraticsOnDevice:
+    """Quadratic forms offset_k - ½ |Uᵀ(x - m_k)|² on a device."""
+
+    forms: Quadratics
+
+    def features(self, xp: Any, values: Any) -> Any:
+        """Return [1, x, x xᵀ] (n, F) in the order of ``Algebra.features``."""
+        one = xp.ones_like(values[:, :1])
+        if self.forms.kind != DENSE:
+            return xp.concat([one, values, values * values], axis=1)
+        products = [values[:, i : i + 1] * values[:, i:] for i in range(values.shape[1])]
+        return xp.concat([one, values, *products], axis=1)
+
+    def log_density(self, xp: Any, values: Any) -> Any:
+        """Return log densities (n, K) by distances from the means."""
+        forms, columns = self.forms, []
+        shared = len(forms.root) == 1
+        for k, (offset, mean) in enumerate(zip(forms.offset, forms.means, strict=True)):
+            root = forms.root[0 if shared else k]
+            away = values - beside(mean, values)
+            along = (
+                away @ beside(root, values)
+                if forms.kind == DENSE
+                else away * beside(np.broadcast_to(root, mean.shape).copy(), values)
+            )
+            columns.append(float(offset) - 0.5 * xp.sum(along * along, axis=1))
+        return xp.stack(columns, axis=1)
+
+    def statistics(self, xp: Any, values: Any, responsibilities: Any) -> Moments:
+        """Return centred moments: means first, then scatter."""
+        structure = self.forms.structure
+        counts = host(xp.sum(responsibilities, axis=0))
+        means = averages(host(xp.matrix_transpose(responsibilities) @ values), counts[:, None])
+        scatter = []
+        for k, mean in enumerate(means):
+            away = values - beside(mean, values)
+            shares = responsibilities[:, k : k + 1]
+            if self.forms.kind == DENSE:
+                scatter.append(host(xp.matrix_transpose(away * shares) @ away))
+            else:
+                scatter.append(host(xp.sum(away * away * shares, axis=0)))
+        return Moments(structure, counts, means, structure.blocks.pool(np.stack(scatter)))

@@ -9,8 +9,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.core.rows import FLAT_FLOOR, Frame
-from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.families.gaussian.regression import regressed
+from bayesmix.families.gaussian.covariance.algebra import Algebra, regressed
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.special import LOG_PI
 

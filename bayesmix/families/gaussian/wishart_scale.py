@@ -7,7 +7,7 @@ Green 1997; Huang & Wand 2013). Diagonals are Gamma(ν/2, rate = scale_inverse/2
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Wishart:
         """Log B(W, ν) (Bishop 2006, eq. B.79)."""
         return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
 
-    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Scale) -> float:
+    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Wishart | FixedScale) -> float:
         """Return E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] over blocks, given E[log B(S⁻¹, ν0)]."""
         nu = self.degrees_of_freedom
         leaning = np.vdot(nu - nu0, self.expected_log_det)
@@ -111,20 +111,6 @@ def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int
     half = 0.5 * degrees_of_freedom
     normaliser: Array = half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
     return normaliser
-
-
-class Scale(Protocol):
-    """Scale S in the bound: E[S] (leading axis 1) and E[log |S|]."""
-
-    @property
-    def mean(self) -> Array: ...
-
-    @property
-    def expected_log_det(self) -> Array: ...
-
-    def trace_with(self, root: Array) -> Array:
-        """Return tr(E[S] U Uᵀ) by block."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -249,6 +249,14 @@ class ConjugatePrior(ABC, Generic[Q]):
     def unframed(self, frame: Frame) -> Self:
         return self
 
+    def separate(self) -> Self:
+        """Return the prior unchanged, as nothing is learned."""
+        return self
+
+    @abstractmethod
+    def feature_evidence(self, statistics: Sums) -> Array:
+        """Return the log evidence (K, D) of each column, without the base measure."""
+
     def over(self, default: Any, frame: Frame) -> Any:
         """Return the family's prior with these parameters."""
         names = [field.name for field in fields(self)]

@@ -14,7 +14,7 @@ from scipy.special import digamma, logsumexp, polygamma
 from bayesmix.core.components import DrawnComponents
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Spread
-from bayesmix.families.independent.coordinates import Read, Write, data
+from bayesmix.families.independent.factors import Read, Write, data
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -118,7 +118,6 @@ class LevelCoordinates:
         return np.concatenate([self.places(k)[:-1] for k in range(len(self.concentration))])
 
     def standardised(self, draws: Any) -> Array:
-        """Return z of draws, component by component."""
         logs, parts = self.read(draws), []
         for k, columns in enumerate(self.columns):
             for column, (start, end) in zip(columns, self.reading.pairs, strict=True):
@@ -259,7 +258,6 @@ class LevelsTwin:
         return self.record(values["log_probabilities"])
 
     def point(self, draws: Any) -> dict[str, Array]:
-        """Return values (S, K, L) of the PyMC variables at draws."""
         shares = np.exp(draws.log_probabilities)
         return {
             f"probabilities_{d}": shares[:, :, start:end]

@@ -225,7 +225,6 @@ class LinearInTotals:
 
     @property
     def kind(self) -> int:
-        """Kind of the features."""
         return self.reading.kind
 
     def features(self, values: Array, out: Array | None = None) -> Array:
@@ -266,7 +265,6 @@ class LinearInTotals:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Return the data, as missing cells are not counted."""
         return values
 
     def subset(self, keep: Integers) -> LinearInTotals:
@@ -287,7 +285,6 @@ class LinearInTotals:
         return overlaps + 0.5 * log_weights
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals."""
         return sums(self.reading, values, responsibilities)
 
     def expected_log_density(self, values: Array) -> Array:

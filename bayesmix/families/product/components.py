@@ -107,7 +107,6 @@ class LinearProduct:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Draw missing cells of dense parts."""
         pairs = zip(
             cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
         )
@@ -177,7 +176,6 @@ class Products:
 
     @once
     def linear(self) -> LinearProduct:
-        """Linear forms of the parts."""
         return LinearProduct(self.layout, tuple(part.linear for part in self.parts))
 
     def expected_log_density(self, values: Array) -> Array:
@@ -211,7 +209,6 @@ class Products:
 
     @property
     def expected_totals(self) -> Array:
-        """E[t(x) | k] (K, F), part by part."""
         return np.hstack([part.expected_totals for part in self.parts])
 
     # Column summaries, marginals and conditionals.

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
 
 from bayesmix.core.coding import Coding
+from bayesmix.core.engines import Guard, Whole
 from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -19,7 +23,6 @@ from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors
-from bayesmix.families.product.guard import ProductGuard, of_parts
 
 Columns: TypeAlias = tuple[str | int, ...]
 # A dict as passed by the user, then a tuple of ``Part``.
@@ -188,7 +191,6 @@ class Product:
         return True
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values outside the support of a part."""
         for part, columns in zip(self.parts, self.layout.columns, strict=True):
             try:
                 part.family.check(values[:, list(columns)], first)
@@ -258,7 +260,6 @@ class Product:
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> Products:
-        """Maximise the likelihood of each part."""
         layout, n_parts = statistics.layout, len(self.parts)
         frames = (None,) * n_parts if frame is None else layout.frames(frame)
         before = (None,) * n_parts if previous is None else previous.parts
@@ -267,12 +268,10 @@ class Product:
         return Products(layout, tuple(family.maximum_likelihood(*each) for family, *each in given))
 
     def feasible(self, statistics: ProductStatistics) -> bool:
-        """Whether the statistics of all parts are feasible."""
         pairs = zip(self.families, statistics.parts, strict=True)
         return all(family.feasible(part_statistics) for family, part_statistics in pairs)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> PartPriors:
-        """Return the default prior of each part."""
         from bayesmix.families.product.prior import PartPriors
 
         layout = self.layout.narrowed(frame.n_directions)
@@ -280,7 +279,6 @@ class Product:
         return PartPriors(layout, tuple(family.reference_prior(*each) for family, *each in given))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> PartPriors:
-        """Return the default MAP prior of each part."""
         from bayesmix.families.product.prior import PartPriors
 
         layout = self.layout.narrowed(frame.n_directions)
@@ -314,7 +312,6 @@ class Product:
         return min((limit for limit in limits if limit is not None), default=None)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> ProductGuard:
-        """Return the guards of all parts."""
         layout = self.layout.narrowed(frame.n_directions)
         given = zip(self.families, layout.frames(frame), layout.summaries(summary), strict=True)
         return ProductGuard(
@@ -355,3 +352,97 @@ def _number(column: str | int, names: Sequence[str] | None, n_columns: int) -> i
         return column
     there = f"from 0 to {n_columns - 1}" if names is None else ", ".join(map(repr, names))
     raise InvalidInputError(f"family must name columns of X, which are {there}, got {column!r}")
+
+
+@dataclass(frozen=True)
+class Resolutions:
+    """Floors of each part (K, ...) or (1, ...), or None."""
+
+    parts: tuple[Array | None, ...]
+
+    def __len__(self) -> int:
+        return max(len(part) for part in self.parts if part is not None)
+
+    def __getitem__(self, keep: Any) -> Resolutions:
+        some = (part if part is None or len(part) == 1 else part[keep] for part in self.parts)
+        return Resolutions(tuple(some))
+
+
+def of_parts(resolution: Any, n_parts: int) -> tuple[Array | None, ...]:
+    """Return the floors of each part."""
+    return (None,) * n_parts if resolution is None else resolution.parts
+
+
+def together(parts: Sequence[Array | None]) -> Array | None:
+    """Combine the floors of all parts, None if no part has any."""
+    if all(part is None for part in parts):
+        return None
+    # Other code only indexes it by component, as an array.
+    return cast("Array", Resolutions(tuple(parts)))
+
+
+def with_part(components: Any, part: int, own: Any) -> Any:
+    """Replace the components of a part."""
+    parts = components.parts
+    return replace(components, parts=(*parts[:part], own, *parts[part + 1 :]))
+
+
+@dataclass(frozen=True)
+class WholeRows:
+    """Mixture of a product, for the guard of one of its parts."""
+
+    mixture: Mixture
+    part: int
+    columns: Integers
+
+    def log_joint(self, values: Stored, components: Any) -> Array:
+        """Return log joints (n, K) of all columns with ``components`` in the part's place."""
+        changed = with_part(self.mixture.components, self.part, components)
+        mixture = replace(self.mixture, components=changed)
+        return mixture.log_joint(mixture.frame.apply(values))
+
+
+@dataclass(frozen=True)
+class ProductGuard:
+    """Guards of all parts."""
+
+    layout: Layout
+    guards: tuple[Guard, ...]
+
+    @property
+    def resolution(self) -> Array | None:
+        return together([guard.resolution for guard in self.guards])
+
+    def among(self, whole: Whole) -> ProductGuard:
+        """Return self, as products are not nested."""
+        return self
+
+    def examine(
+        self,
+        mixture: Mixture,
+        resolution: Array | None,
+        events: tuple[Event, ...],
+        thorough: bool,
+    ) -> Repair | None:
+        """Return the repair of the first part with collapsed components."""
+        components: Any = mixture.components
+        frames = self.layout.frames(mixture.frame)
+        known = of_parts(resolution, len(self.guards))
+        for part, guard in enumerate(self.guards):
+            own = Mixture(mixture.weights, components.parts[part], frames[part])
+            whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
+            repair = guard.among(whole).examine(own, known[part], events, thorough)
+            if repair is not None:
+                return self._whole(repair, mixture, known, part)
+        return None
+
+    def _whole(
+        self, repair: Repair, mixture: Mixture, known: tuple[Array | None, ...], part: int
+    ) -> Repair:
+        """Extend the repair of a part to the whole mixture."""
+        resolved = [*known[:part], repair.resolution, *known[part + 1 :]]
+        moved = repair.mixture
+        if moved is not None:
+            changed = with_part(mixture.components, part, moved.components)
+            moved = replace(mixture, weights=moved.weights, components=changed)
+        return Repair(repair.events, together(resolved), moved)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -19,7 +19,7 @@ from bayesmix.core.priors import (
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
-from bayesmix.families.product.guard import of_parts
+from bayesmix.families.product.family import of_parts
 from bayesmix.families.product.layout import Layout, ProductStatistics
 from bayesmix.numerics.arrays import Array
 
@@ -37,7 +37,6 @@ class PartPriors:
 
     @property
     def conjugate(self) -> bool:
-        """Whether all parts are conjugate."""
         return all(part.conjugate for part in self.parts)
 
     def posterior(
@@ -66,6 +65,15 @@ class PartPriors:
         before = (None,) * n_parts if previous is None else previous.parts
         known = of_parts(resolution, n_parts)
         return zip(self.parts, statistics.parts, before, known, strict=True)
+
+    def separate(self) -> PartPriors:
+        return replace(self, parts=tuple(cast("Any", part).separate() for part in self.parts))
+
+    def feature_evidence(self, statistics: ProductStatistics) -> Array:
+        """Return the log evidence (K, D) of each feature, from its part."""
+        pairs = zip(self.parts, statistics.parts, strict=True)
+        each = [cast("Any", part).feature_evidence(own) for part, own in pairs]
+        return statistics.layout.together(each)
 
     def kl(self, q: Products) -> float:
         """Return Σ_i KL(q(θ_i) || p(θ_i))."""
@@ -182,7 +190,6 @@ class ProductTwin:
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """Fields of the draws of each part."""
         return {
             _of_part(label, name): tensor
             for label, part in zip(self.labels, self.parts, strict=True)

@@ -17,12 +17,18 @@ from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.defaults import FamilyDefaults
-from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import FloorGuard
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.moments import moments
-from bayesmix.families.student_t.freedom import FIRST, GRID, FreedomPrior, point_freedom, tails_of
+from bayesmix.families.student_t.components import (
+    FIRST,
+    GRID,
+    FreedomPrior,
+    point_freedom,
+    tails_of,
+)
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:

@@ -25,15 +25,13 @@ from bayesmix.families.gaussian.prior import GaussianPosterior, GaussianPrior, N
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.gaussian.wishart_scale import FixedScale, LearnedScale, Wishart
 from bayesmix.families.student_t.components import (
+    WORTH_A_PASS,
+    FreedomFactor,
+    FreedomPrior,
     StudentComponents,
     WeightedMoments,
     at_least,
     floors,
-)
-from bayesmix.families.student_t.freedom import (
-    WORTH_A_PASS,
-    FreedomFactor,
-    FreedomPrior,
     log_normaliser,
 )
 from bayesmix.numerics.arrays import DENSE, Array, Integers
@@ -50,7 +48,6 @@ class StudentDraws:
 
     @cached_property
     def components(self) -> StudentComponents:
-        """All S K densities, grouped by draw."""
         normals = self.normals
         algebra, n_features = normals.structure.algebra, normals.means.shape[2]
         blocks = algebra.inverse(normals.flat_roots)
@@ -120,11 +117,9 @@ class MixedStudents:
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN where undefined."""
         return self.students.covariances * self.spread[:, None, None]
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | k, data) (n, K) of framed data."""
         out = np.empty((len(values), self.n_components))
         for start in range(0, len(values), BLOCK_ROWS):
             rows = slice(start, start + BLOCK_ROWS)
@@ -261,7 +256,6 @@ class StudentPosterior:
 
     @property
     def means(self) -> Array:
-        """E[μ_k] (K, D)."""
         return self.normals.means
 
     @property
@@ -285,7 +279,6 @@ class StudentPosterior:
 
     @property
     def precision_root(self) -> Array:
-        """Root U of E[Λ] = U Uᵀ."""
         return self.normals.precision_root
 
     @once

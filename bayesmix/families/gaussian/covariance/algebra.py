@@ -14,7 +14,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.twin_blocks import WishartTwin
+    from bayesmix.families.gaussian.twin import WishartTwin
 
 # Tolerance for the rounding of blocks held at the floor.
 BELOW_FLOOR = 0.999
@@ -186,3 +186,21 @@ class Algebra(Protocol):
     def tightest(self, root: Array, floor: Array) -> Array:
         """Return an upper bound (B,) on floor / variance; below 1 the block is above the floor."""
         ...
+
+
+def regressed(
+    means: Array, slopes: Array | float, columns: Integers, given: Integers, values: Array
+) -> Array:
+    """Return m_k + B_k (x_given - m_k,given) (n, K, C) for values of the given columns (n, G).
+
+    ``slopes`` are (K, C, G), (1, C, G) if shared, or 0.
+    """
+    n_components = len(means)
+    own = means[:, columns]
+    if np.isscalar(slopes):
+        return np.broadcast_to(own, (len(values), *own.shape))
+    each = np.broadcast_to(slopes, (n_components, len(columns), len(given)))
+    out = np.empty((len(values), *own.shape))
+    for k in range(n_components):
+        out[:, k] = own[k] + (values - means[k, given]) @ each[k].T
+    return out

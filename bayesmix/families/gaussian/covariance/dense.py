@@ -17,7 +17,7 @@ from bayesmix.numerics.special import LOG_2, log_gammas
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.twin_blocks import DenseTwin
+    from bayesmix.families.gaussian.twin import DenseTwin
 
 # Ratio of the smallest to the largest variance that a factorisation resolves.
 LOST_IN_ROUNDING = 1e-12
@@ -35,7 +35,7 @@ class Dense:
 
     @property
     def twin(self) -> DenseTwin:
-        from bayesmix.families.gaussian.twin_blocks import DENSE_TWIN
+        from bayesmix.families.gaussian.twin import DENSE_TWIN
 
         return DENSE_TWIN
 

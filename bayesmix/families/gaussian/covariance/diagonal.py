@@ -15,7 +15,7 @@ from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices
 from bayesmix.numerics.special import LOG_2, log_gammas
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.twin_blocks import AxesTwin
+    from bayesmix.families.gaussian.twin import AxesTwin
 
 # Below this the square of an inverse root overflows.
 SMALLEST_VARIANCE = 1e-290
@@ -29,7 +29,7 @@ class Axes:
 
     @property
     def twin(self) -> AxesTwin:
-        from bayesmix.families.gaussian.twin_blocks import AXES_TWIN
+        from bayesmix.families.gaussian.twin import AXES_TWIN
 
         return AXES_TWIN
 

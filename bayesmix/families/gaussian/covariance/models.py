@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.algebra import Algebra
@@ -133,87 +133,15 @@ SCALARS = Blocks(AXES, isotropic=True)
 ONE_SCALAR = Blocks(AXES, shared=True, isotropic=True)
 
 
-class Structure(Protocol):
-    """A covariance structure."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def nearest(self) -> str | None:
-        """Simplest conjugate structure that contains this one, None if it is conjugate."""
-        ...
-
-    @property
-    def blocks(self) -> Blocks:
-        """Array layout of covariances and scatters."""
-        ...
-
-    @property
-    def algebra(self) -> Algebra:
-        """Algebra of the blocks."""
-        ...
-
-    @property
-    def shared(self) -> bool:
-        """Whether all components share a covariance."""
-        ...
-
-    @property
-    def isotropic(self) -> bool:
-        """Whether all columns share a variance."""
-        ...
-
-    @property
-    def common_scale(self) -> bool:
-        """Whether the model is invariant only under a common scaling of all columns."""
-        ...
-
-    @property
-    def own_volume(self) -> bool:
-        """Whether volumes differ, so that a single component can collapse."""
-        ...
-
-    @property
-    def common_shape(self) -> bool:
-        """Whether covariances differ but share a shape, so that directions collapse jointly."""
-        ...
-
-    def estimate(self, scatter: Array, counts: Array, previous: Array | None) -> Array:
-        """Return covariances Σ_k that maximise -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)).
-
-        ``scatter`` S_k and ``counts`` n_k > 0 are in blocks. Iterative estimates start at
-        ``previous``, below which the sum does not fall.
-        """
-        ...
-
-    def mode_rows(self, degrees_of_freedom: float, n_components: int, n_features: int) -> float:
-        """Return the term added to ν0 + n_k of each block at the joint mode."""
-        ...
-
-    def conjugate(self) -> Blocks:
-        """Return the blocks whose precisions have Wishart posteriors.
-
-        Raises ``UnsupportedError`` with the nearest conjugate structure if there are none.
-        """
-        ...
-
-    def contains(self, other: str) -> bool:
-        """Whether the named structure is a special case, in any units of columns."""
-        ...
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Count free parameters of the covariances."""
-        ...
-
-    def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """Return the largest K whose covariances ``n_distinct`` observations determine, or None."""
-        ...
-
-
 @dataclass(frozen=True)
-class Decomposed:
-    """A structure given by its letters."""
+class Structure:
+    """A covariance structure, given by its letters.
+
+    ``estimate(scatter, counts, previous)`` returns covariances Σ_k that maximise
+    -½ Σ_k (n_k log|Σ_k| + tr(S_k Σ_k⁻¹)) for S_k and n_k > 0 in blocks; iterative estimates start
+    at ``previous``, below which the sum does not fall. ``nearest`` is the simplest conjugate
+    structure that contains this one, None if it is conjugate.
+    """
 
     name: str
     letters: str
@@ -227,25 +155,31 @@ class Decomposed:
 
     @property
     def shared(self) -> bool:
+        """Whether all components share a covariance."""
         return self.blocks.shared
 
     @property
     def isotropic(self) -> bool:
+        """Whether all columns share a variance."""
         return self.blocks.isotropic
 
     @property
     def common_scale(self) -> bool:
+        """Whether the model is invariant only under a common scaling of all columns."""
         return self.letters[1:] not in OF_ANY_UNITS
 
     @property
     def own_volume(self) -> bool:
+        """Whether volumes differ, so that a single component can collapse."""
         return self.letters[0] == "V"
 
     @property
     def common_shape(self) -> bool:
+        """Whether covariances differ but share a shape, so that directions collapse jointly."""
         return self.letters[1] == "E" and not self.shared
 
     def mode_rows(self, degrees_of_freedom: float, n_components: int, n_features: int) -> float:
+        """Return the term added to ν0 + n_k of each block at the joint mode."""
         if self.letters in MCLUSTS:
             rows = MCLUSTS[self.letters](degrees_of_freedom, n_components, n_features)
             return rows - degrees_of_freedom
@@ -253,6 +187,10 @@ class Decomposed:
         return self.algebra.block_dimension(n_features) + 1.0 + leaning
 
     def conjugate(self) -> Blocks:
+        """Return the blocks whose precisions have Wishart posteriors.
+
+        Raises ``UnsupportedError`` with the nearest conjugate structure if there are none.
+        """
         if self.nearest is not None:
             raise UnsupportedError(
                 f"covariance_type={self.name!r} has no variational fit: use {self.nearest!r}, the "
@@ -261,6 +199,7 @@ class Decomposed:
         return self.blocks
 
     def contains(self, other: str) -> bool:
+        """Whether the named structure is a special case, in any units of columns."""
         known = NAMED.get(other)
         if known is None or known.name == self.name:
             return False
@@ -270,12 +209,14 @@ class Decomposed:
         return all(RICHER.index(own) >= RICHER.index(theirs) for own, theirs in pairs)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Count free parameters of the covariances."""
         times = {"I": 0, "E": 1, "V": n_components}
         volume, shape, orientation = (times[letter] for letter in self.letters)
         pairs = n_features * (n_features - 1) // 2
         return volume + shape * (n_features - 1) + orientation * pairs
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
+        """Return the largest K whose covariances ``n_distinct`` observations determine, or None."""
         # Variable shapes and orientations are determined by the component's observations alone. As
         # many components as distinct observations would each hold one.
         if self.letters[1:] == "VV":
@@ -289,23 +230,23 @@ def averaged(scatter: Array, counts: Array, previous: Array | None) -> Array:
     return scatter / align(counts, scatter)
 
 
-STRUCTURES: dict[str, Decomposed] = {
+STRUCTURES: dict[str, Structure] = {
     structure.name: structure
     for structure in (
-        Decomposed("full", "VVV", MATRICES, averaged),
-        Decomposed("tied", "EEE", ONE_MATRIX, averaged),
-        Decomposed("diag", "VVI", DIAGONALS, averaged),
-        Decomposed("spherical", "VII", SCALARS, averaged),
-        Decomposed("EII", "EII", ONE_SCALAR, averaged),
-        Decomposed("EEI", "EEI", ONE_DIAGONAL, averaged),
-        Decomposed("VEI", "VEI", DIAGONALS, of_one_shape, nearest="diag"),
-        Decomposed("EVI", "EVI", DIAGONALS, of_one_volume, nearest="diag"),
-        Decomposed("VEE", "VEE", MATRICES, of_one_matrix, nearest="full"),
-        Decomposed("EVE", "EVE", MATRICES, of_common_axes_and_volume, nearest="full"),
-        Decomposed("VVE", "VVE", MATRICES, of_common_axes, nearest="full"),
-        Decomposed("EEV", "EEV", MATRICES, of_own_axes, nearest="full"),
-        Decomposed("VEV", "VEV", MATRICES, of_own_axes_and_volumes, nearest="full"),
-        Decomposed("EVV", "EVV", MATRICES, of_own_forms, nearest="full"),
+        Structure("full", "VVV", MATRICES, averaged),
+        Structure("tied", "EEE", ONE_MATRIX, averaged),
+        Structure("diag", "VVI", DIAGONALS, averaged),
+        Structure("spherical", "VII", SCALARS, averaged),
+        Structure("EII", "EII", ONE_SCALAR, averaged),
+        Structure("EEI", "EEI", ONE_DIAGONAL, averaged),
+        Structure("VEI", "VEI", DIAGONALS, of_one_shape, nearest="diag"),
+        Structure("EVI", "EVI", DIAGONALS, of_one_volume, nearest="diag"),
+        Structure("VEE", "VEE", MATRICES, of_one_matrix, nearest="full"),
+        Structure("EVE", "EVE", MATRICES, of_common_axes_and_volume, nearest="full"),
+        Structure("VVE", "VVE", MATRICES, of_common_axes, nearest="full"),
+        Structure("EEV", "EEV", MATRICES, of_own_axes, nearest="full"),
+        Structure("VEV", "VEV", MATRICES, of_own_axes_and_volumes, nearest="full"),
+        Structure("EVV", "EVV", MATRICES, of_own_forms, nearest="full"),
     )
 }
 # All names of structures.

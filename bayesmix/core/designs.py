@@ -1,0 +1,103 @@
+"""Design matrices: an intercept and standardised columns, and coefficients in their own units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+
+
+@dataclass(frozen=True)
+class Standardised:
+    """A design with an intercept and columns of mean 0 and standard deviation 1."""
+
+    names: tuple[str, ...]
+    centre: Array
+    scale: Array
+    intercept: bool = True
+
+    @classmethod
+    def of(
+        cls, argument: str, values: Array, names: tuple[str, ...], intercept: bool = True
+    ) -> Self:
+        """Return the standardisation of columns, which must not follow from one another."""
+        centre = values.mean(axis=0) if intercept else np.zeros(values.shape[1])
+        scale = np.sqrt(((values - centre) ** 2).mean(axis=0))
+        for name, size, about in zip(names, scale, np.abs(centre), strict=True):
+            if not size > 1e-12 * about:
+                raise InvalidInputError(
+                    f"{argument}: column {name!r} is constant"
+                    + (": leave it out, as there is an intercept" if intercept else " and zero")
+                )
+        design = cls(names, centre, scale, intercept)
+        matrix = design.apply(values)
+        for place in range(1, matrix.shape[1]):
+            before = matrix[:, :place]
+            rest = matrix[:, place] - before @ np.linalg.lstsq(before, matrix[:, place])[0]
+            if np.sqrt((rest**2).mean()) < 1e-9:
+                name = names[place - intercept]
+                raise InvalidInputError(
+                    f"{argument}: column {name!r} is a linear combination of the columns before "
+                    "it: leave it out"
+                )
+        return design
+
+    def apply(self, values: Array) -> Array:
+        """Return the design matrix (n, P)."""
+        columns = (values - self.centre) / self.scale
+        return np.column_stack([np.ones(len(values)), columns]) if self.intercept else columns
+
+    @property
+    def back(self) -> Array:
+        """Matrix (P, P) from coefficients of the design to those of the columns as given."""
+        plain = np.diag(1.0 / self.scale)
+        if not self.intercept:
+            return plain
+        size = len(self.scale) + 1
+        matrix = np.zeros((size, size))
+        matrix[0, 0], matrix[0, 1:], matrix[1:, 1:] = 1.0, -self.centre / self.scale, plain
+        return matrix
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the coefficients."""
+        return [*(["intercept"] if self.intercept else []), *self.names]
+
+
+def columns_of(argument: str, values: Any, n: int) -> tuple[Array, tuple[str, ...]]:
+    """Return covariates (n, P) of any container, and the names of their columns.
+
+    Raises ``InvalidInputError`` for text, missing values or a wrong length.
+    """
+    names = getattr(values, "columns", None)
+    if names is None and getattr(values, "name", None) is not None:  # a series
+        names = [values.name]
+    given = values.to_numpy() if hasattr(values, "to_numpy") else np.asarray(values)
+    given = given[:, None] if given.ndim == 1 else given
+    if given.ndim != 2 or len(given) != n:
+        raise InvalidInputError(
+            f"{argument} must have one row for each of the {n} samples, got shape {given.shape}"
+        )
+    default = [f"{argument}{p}" for p in range(given.shape[1])] if names is None else names
+    labels = tuple(map(str, default))
+    table = np.empty(given.shape)
+    for place, name in enumerate(labels):
+        try:
+            table[:, place] = given[:, place]
+        except (TypeError, ValueError):
+            raise InvalidInputError(
+                f"{argument}: column {name!r} is not numeric: code it as numbers, for example with "
+                "pandas.get_dummies(drop_first=True, dtype=float)"
+            ) from None
+    wrong = ~np.isfinite(table)
+    if wrong.any():
+        row, column = np.argwhere(wrong)[0]
+        raise InvalidInputError(
+            f"{argument} must be finite and have no missing values, got {table[row, column]} in "
+            f"row {row}, column {labels[column]!r}: drop or impute such rows"
+        )
+    return table, labels

@@ -1,0 +1,170 @@
+"""Variable selection of a search: what it takes, what comes out, and the columns that are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators import incoming
+from bayesmix.estimators.fit_columns import check_columns, with_structure
+from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.binomial import Binomial
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.exponential import Exponential
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.poisson import Poisson
+from bayesmix.families.product.family import Product
+from bayesmix.families.transformed import Transformed
+from bayesmix.numerics.arrays import Integers
+from bayesmix.selection.relevance import FeatureTable
+from bayesmix.selection.relevance_search import (
+    FeatureSelection,
+    SelectedFeatures,
+    select_features,
+)
+from bayesmix.sources.border import is_source
+from bayesmix.sources.memory import ArraySource
+
+SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
+# Features are chosen on at most so many evenly spaced observations.
+MOST_ROWS = 10_000
+
+
+def independent_family(family: Any) -> Any:
+    """Return the family with independent features given the component.
+
+    Raises ``UnsupportedError`` for families without a closed-form evidence of each feature.
+    """
+    parts = family.families if isinstance(family, Product) else (family,)
+    for part in parts:
+        if not isinstance(part, SEPARABLE):
+            raise UnsupportedError(
+                "variable_selection takes Gaussian, LogNormal, Poisson, Exponential, Binomial, "
+                f"Bernoulli and Categorical features, got {part!r}: use one of these, or "
+                "variable_selection=False"
+            )
+    return _diagonal(family)
+
+
+def _diagonal(family: Any) -> Any:
+    if isinstance(family, Transformed):
+        return replace(family, family=Gaussian("diag"))
+    if isinstance(family, Product):
+        parts = [replace(part, family=_diagonal(part.family)) for part in family.parts]
+        return replace(family, parts=tuple(parts))
+    return with_structure(family, "diag")
+
+
+def refuse_unsupported(estimator: Any, param_grid: Any) -> None:
+    """Raise ``UnsupportedError`` for searches whose features cannot be selected."""
+    if hasattr(estimator, "steps"):
+        raise UnsupportedError(
+            "variable_selection takes a mixture, not a pipeline: transform the data first, as in "
+            "select(pipeline[:-1].fit_transform(X), variable_selection=True)"
+        )
+    if getattr(estimator, "noise", None) is not None:
+        raise UnsupportedError(
+            "variable_selection has no noise component: set noise=None, or variable_selection=False"
+        )
+    if incoming.missing_of(estimator) == "use":
+        raise UnsupportedError(
+            "variable_selection takes complete data: use missing='drop', or impute first"
+        )
+    grids = [param_grid] if isinstance(param_grid, Mapping) else list(param_grid or [])
+    if any(name in grid for grid in grids for name in ("family", "noise", "missing")):
+        raise UnsupportedError(
+            "variable_selection takes one family, got several in param_grid: compare families "
+            "on the features that were selected, search.transform(X)"
+        )
+
+
+def selected(
+    estimator: Any, source: Source, prior: Mapping[int, float], grows: bool, seed: int
+) -> SelectedFeatures:
+    """Return the relevant features of the data for the numbers of components in ``prior``."""
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError(
+            "variable_selection takes data in memory: give X.in_memory() (X.compute(), a NumPy "
+            "array), or a sample of the observations"
+        )
+    family = independent_family(estimator._model_of(estimator._model(), source).family)
+    every = -(-source.shape[0] // MOST_ROWS)
+    if every > 1:
+        source = source.subset(np.arange(0, source.shape[0], every))
+    frame = family.frame(source.summary)
+    weights = source.rows.weights_or_ones
+    table = FeatureTable(frame.apply(source.values), weights, family, source.summary, frame)
+
+    def log_prior_of(n_components: int) -> float:
+        share = prior.get(n_components, 0.0)
+        return math.log(share) if share > 0.0 else -math.inf
+
+    return select_features(table, sorted(prior), log_prior_of, grows, seed)
+
+
+def one_component(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of the candidate when no feature is relevant."""
+    own = getattr(estimator, "covariance_type", None)
+    return {"n_components": 1} | ({} if own is None else {"covariance_type": "diag"})
+
+
+def restricted(estimator: Any, source: Any, features: Integers) -> tuple[Any, ArraySource]:
+    """Return an unfitted estimator of some features, and their data."""
+    estimator = clone(estimator)
+    if isinstance(getattr(estimator, "family", None), Product | Categorical | Binomial):
+        family = estimator._model_of(estimator._model(), source).family
+        estimator.set_params(family=family.marginal(features))
+    return estimator, some_features(source, features)
+
+
+def rejoined(rows: Any, others: Any, selection: FeatureSelection) -> Any:
+    """Return drawn rows of all features, in their order."""
+    order = np.argsort(np.concatenate([selection.read, selection.rest]))
+    if hasattr(rows, "iloc") or hasattr(others, "iloc"):
+        import pandas as pd
+
+        return pd.concat([pd.DataFrame(rows), pd.DataFrame(others)], axis=1).iloc[:, order]
+    return np.hstack([rows, others])[:, order]
+
+
+def some_features(source: ArraySource, features: Integers) -> ArraySource:
+    """Return a source of some features."""
+    names, coding = source.columns, source.coding
+    return replace(
+        source,
+        values=np.ascontiguousarray(np.asarray(source.values).T[features]).T,
+        columns=None if names is None else tuple(names[d] for d in features),
+        coding=None if coding is None else coding.some(features),
+    )
+
+
+def picked(search: Any, X: Any, features: Integers) -> Any:
+    """Return some features of data with the columns of the fit."""
+    X = incoming.in_order_of_fit(search, X)
+    names = getattr(search, "feature_names_in_", None)
+    if is_source(X):
+        check_columns(search, X.shape[1], X.columns)
+        whole = X.in_memory()
+        assert isinstance(whole, ArraySource)
+        return some_features(whole, features)
+    frame = hasattr(X, "columns") or hasattr(X, "column_names")
+    if frame and names is not None:
+        there = {str(name) for name in getattr(X, "column_names", getattr(X, "columns", ()))}
+        wanted = [str(names[d]) for d in features]
+        if absent := [name for name in wanted if name not in there]:
+            raise InvalidInputError(
+                f"X must have the columns of the fit, but lacks {', '.join(map(repr, absent))}"
+            )
+        return X.select(wanted) if hasattr(X, "column_names") else X[wanted]
+    values = np.asarray(X)
+    if values.ndim != 2:
+        raise InvalidInputError(f"X must be a table of rows and columns, got {values.ndim} axes")
+    check_columns(search, values.shape[1], None)
+    return X.iloc[:, features] if hasattr(X, "iloc") else values[:, features]

@@ -1,0 +1,139 @@
+"""Standard errors of the coefficients of a gate from the observed information of all parameters.
+
+The other parameters θ follow the gate's coefficients γ: EM's statistics s satisfy s = G(s, γ), so
+ds/dγ = (I - ∂G/∂s)⁻¹ ∂G/∂γ, and minus the derivative of the score of γ along the way is the Schur
+complement of the information (Louis 1982; Oakes 1999; Murphy & van der Vaart 2000). This holds for
+any family, and parameters at their boundary stay there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, gmres
+from scipy.special import ndtri
+
+from bayesmix.core import validation
+from bayesmix.core.mixture import Expectation
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.sources import Source
+from bayesmix.em.expectation import Form
+from bayesmix.em.model import Model, first_form
+from bayesmix.em.result import FitResult
+from bayesmix.em.run import summed
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.posterior.subject import rows_of_fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Step of central differences, in shares of the data and in coefficients.
+DIFFERENCE = 1e-5
+SOLVED = 1e-7  # relative residual of the linear equations
+
+
+@dataclass(frozen=True)
+class PassDerivatives:
+    """Derivatives of a pass of EM at a fit."""
+
+    result: FitResult
+    source: Source
+    form: Form
+    at: Expectation
+
+    def moved(self, statistics: Array, coefficients: Array) -> tuple[Array, Array]:
+        """Return scaled statistics and the score of the gate after an M-step and an E-step."""
+        gate: Any = self.result.mixture.weights
+        units = self.units
+        vector = np.concatenate(
+            [
+                self.at.statistics.pack() + statistics / units,
+                gate.coefficients[1:].ravel() + coefficients,
+            ]
+        )
+        result, frame = self.result, self.result.mixture.frame
+        expectation = self.at.unpacked(vector)
+        resolution: Any = result.resolution
+        mixture = result.inference.update(expectation, result.mixture, frame, resolution)
+        after = summed(self.source, mixture, self.form)
+        sums: Any = after.allocation
+        return units * after.statistics.pack(), sums.penalised[0]
+
+    @property
+    def units(self) -> Array:
+        size = len(self.at.statistics.pack())
+        return np.broadcast_to(self.at.statistics.units(), size)
+
+    def along(self, statistics: Array, coefficients: Array) -> tuple[Array, Array]:
+        """Return the derivatives of both along a direction."""
+        largest = max(np.abs(statistics).max(), np.abs(coefficients).max())
+        if largest == 0.0:
+            return np.zeros_like(statistics), np.zeros_like(coefficients)
+        step = DIFFERENCE / largest
+        up = self.moved(step * statistics, step * coefficients)
+        down = self.moved(-step * statistics, -step * coefficients)
+        return (up[0] - down[0]) / (2.0 * step), (up[1] - down[1]) / (2.0 * step)
+
+    def information(self) -> Array:
+        """Return the information of the gate, with all other parameters free."""
+        sums: Any = self.at.allocation
+        n_statistics, n_coefficients = len(self.units), sums.units().size
+        still = np.zeros(n_coefficients)
+        remaining = LinearOperator(
+            (n_statistics, n_statistics),
+            lambda v: v.ravel() - self.along(v.ravel(), still)[0],
+            dtype=np.float64,
+        )
+        rows = np.empty((n_coefficients, n_coefficients))
+        for place, direction in enumerate(np.eye(n_coefficients)):
+            pushed, _ = self.along(np.zeros(n_statistics), direction)
+            follow, _ = gmres(remaining, pushed, rtol=SOLVED, restart=min(n_statistics, 200))
+            rows[place] = -self.along(follow, direction)[1]
+        return 0.5 * (rows + rows.T)
+
+
+def gate_coefficients(
+    estimator: Any, X: Any, level: float = 0.95, sample_weight: Any = None
+) -> pd.DataFrame:
+    """Return coefficients of the gate with standard errors and Wald intervals.
+
+    ``X`` are the data of the fit. Standard errors are NaN where the information is singular.
+    """
+    import pandas as pd
+
+    result: FitResult = estimator._fitted()
+    design = result.side.design
+    if design is None:
+        raise InvalidInputError(
+            "gate_coefficients needs a fit with covariates: fit(X, covariates=)"
+        )
+    if not validation.number("level", level, 0.0, strict=True) < 1.0:
+        raise InvalidInputError(f"level must be less than 1, got {level!r}")
+    source = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True)
+    model = Model(result.n_components, result.family, result.inference)
+    form = first_form(model, source, result.mixture.frame, result.seed).surer
+    with single_threaded_blas():
+        at = summed(source, result.mixture, form)
+        information = PassDerivatives(result, source, form, at).information()
+    K = result.n_components
+    back = np.kron(np.eye(K - 1), design.back)
+    try:
+        np.linalg.cholesky(information)
+        covariance = np.linalg.inv(information)
+        errors = np.sqrt(np.einsum("ij,jk,ik->i", back, covariance, back))
+    except np.linalg.LinAlgError:
+        errors = np.full(len(back), np.nan)
+    gate: Any = result.mixture.weights
+    estimates = back @ gate.coefficients[1:].ravel()
+    half = float(ndtri(0.5 + 0.5 * level)) * errors
+    index = pd.MultiIndex.from_product([range(1, K), design.terms], names=["component", "term"])
+    columns = {
+        "estimate": estimates,
+        "standard_error": errors,
+        "lower": estimates - half,
+        "upper": estimates + half,
+    }
+    return pd.DataFrame(columns, index=index)

@@ -1,0 +1,194 @@
+"""Search for relevant features: several starts for each K, moves of features, and P(relevant)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, gammaln, logsumexp
+
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.random import Purpose, stream
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.selection.relevance import (
+    GAIN,
+    MOST_PASSES,
+    MOST_ROUNDS,
+    FeatureTable,
+    Relevance,
+    at,
+    settled,
+    toggled,
+)
+from bayesmix.selection.relevance_starts import divided, groups_of_features
+from bayesmix.selection.summary_text import listed
+
+# Passes and rounds of each start, and number of starts that are continued.
+SHORT = (10, 4)
+CONTINUED = 2
+# K grows until so many in a row are so many nats behind the best.
+IN_A_ROW, FAR_BEHIND = 2, 5.0
+# Expected number of observations below which a component is empty.
+EMPTY = 0.5
+# Features whose log odds are at most this are added or dropped by a fit; at most so many.
+UNCERTAIN, MOST_UNCERTAIN = 6.0, 10
+
+
+@dataclass(frozen=True)
+class SelectedFeatures:
+    """States for each K, and the log evidence with log K! and log p(K) of each."""
+
+    states: tuple[Relevance, ...]
+    values: Array
+
+    @property
+    def best(self) -> Relevance:
+        return self.states[int(self.values.argmax())]
+
+    @property
+    def probabilities(self) -> Array:
+        """P(K | data) of the states."""
+        shares: Array = np.exp(self.values - logsumexp(self.values))
+        return shares
+
+    @property
+    def relevant(self) -> Booleans:
+        """Whether each feature (D,) is relevant at the best K."""
+        return self.best.relevant
+
+    @property
+    def relevance(self) -> Array:
+        """P(relevant | data) (D,), averaged over K."""
+        each = [expit(s.log_odds) if s.n_components > 1 else 0.0 * s.gains for s in self.states]
+        average: Array = self.probabilities @ np.array(each)
+        return average
+
+    @property
+    def evidence(self) -> Array:
+        """Gain (D,) in nats of a distribution in each component, averaged over K above 1."""
+        several = [i for i, s in enumerate(self.states) if s.n_components > 1]
+        if not several:
+            return np.zeros_like(self.states[0].gains)
+        logs = self.values[several]
+        shares = np.exp(logs - logsumexp(logs))
+        average: Array = shares @ np.array([self.states[i].gains for i in several])
+        return average
+
+
+@dataclass(frozen=True)
+class FeatureSelection:
+    """Whether each feature (D,) is relevant, its evidence in nats, and P(relevant | data)."""
+
+    relevant: Booleans
+    evidence: Array
+    probability: Array
+
+    @property
+    def read(self) -> Integers:
+        """Numbers of the features that the mixtures read: all if none is relevant."""
+        kept: Integers = np.flatnonzero(self.relevant)
+        return kept if len(kept) else np.arange(len(self.relevant))
+
+    @property
+    def rest(self) -> Integers:
+        """Numbers of the other features."""
+        return np.setdiff1d(np.arange(len(self.relevant)), self.read)
+
+    def sentence(self, names: Any, n_components: int) -> str:
+        """Say how many features distinguish the clusters, and which ones most clearly."""
+        n_relevant, n_features = int(self.relevant.sum()), len(self.relevant)
+        if not n_relevant:
+            return f"None of {n_features} features distinguishes clusters."
+        order = np.argsort(-np.where(self.relevant, self.evidence, -np.inf))[:n_relevant]
+        named = listed([str(names[d]) for d in order])
+        if n_components == 1:
+            return f"{n_relevant} of {n_features} features depend on one another: {named}."
+        verb = "distinguishes" if n_relevant == 1 else "distinguish"
+        return f"{n_relevant} of {n_features} features {verb} the clusters: {named}."
+
+
+def select_features(
+    table: FeatureTable,
+    numbers: Sequence[int],
+    log_prior_of: Callable[[int], float],
+    grows: bool,
+    seed: int,
+) -> SelectedFeatures:
+    """Return the relevant features for each K; where K grows, until more are far behind."""
+    states: list[Relevance] = []
+    values: list[float] = []
+    with single_threaded_blas():
+        groups = groups_of_features(table, seed)
+        for n_components in numbers:
+            state = _for(table, n_components, states[-1:], groups, seed)
+            states.append(state)
+            values.append(state.bound + _log_relabellings(state) + log_prior_of(n_components))
+            if grows and max(values[-IN_A_ROW:]) < max(values) - FAR_BEHIND:
+                break
+    return SelectedFeatures(tuple(states), np.array(values))
+
+
+def _log_relabellings(state: Relevance) -> float:
+    """Return log(K! / m!), as m empty components are identical."""
+    empty = np.count_nonzero(state.responsibilities.sum(axis=0) < EMPTY)
+    return float(gammaln(state.n_components + 1.0) - gammaln(empty + 1.0))
+
+
+def _for(
+    table: FeatureTable,
+    n_components: int,
+    before: Sequence[Relevance],
+    groups: Sequence[Array],
+    seed: int,
+) -> Relevance:
+    """Return the best state of K components."""
+    n, n_features = table.values.shape
+    if n_components == 1:
+        whole, none = np.ones((n, 1)), np.zeros(n_features, dtype=bool)
+        bound = float(table.evidence_of_one.sum())
+        return Relevance(whole, none, np.zeros(n_features), bound)
+    generator = stream(seed, Purpose.START, n_components)
+    starts = [divided(rows, table.weights, n_components, generator) for rows in groups]
+    for state in before:
+        if state.n_components > 1:
+            rows = table.some(state.features).values
+            starts.append(divided(rows, table.weights, n_components, generator))
+            starts += list(_split(table, state, generator))
+    short = [settled(table, at(table, start), *SHORT) for start in starts]
+    short.sort(key=lambda state: -state.bound)
+    ends = [settled(table, state, MOST_PASSES, MOST_ROUNDS) for state in short[:CONTINUED]]
+    return moved(table, max(ends, key=lambda state: state.bound))
+
+
+def _split(table: FeatureTable, state: Relevance, generator: np.random.Generator) -> list[Array]:
+    """Return the responsibilities of a state with each component divided by k-means."""
+    rows, starts = table.some(state.features).values, []
+    for k, share in enumerate(state.responsibilities.T):
+        halves = divided(rows, table.weights * share, 2, generator)
+        split = np.column_stack([state.responsibilities, share * halves[:, 1]])
+        split[:, k] = share * halves[:, 0]
+        starts.append(split)
+    return starts
+
+
+def moved(table: FeatureTable, state: Relevance) -> Relevance:
+    """Add or drop uncertain features while that raises the bound; log odds are then by fits."""
+    while True:
+        uncertain = np.argsort(np.abs(state.log_odds))[:MOST_UNCERTAIN]
+        gains = state.gains.copy()
+        for feature in uncertain:
+            if abs(state.log_odds[feature]) > UNCERTAIN or (
+                state.relevant[feature] and state.relevant.sum() == 1
+            ):
+                continue
+            other = toggled(table, state, int(feature), SHORT[0])
+            if other.bound > state.bound + GAIN:
+                state = settled(table, at(table, other.responsibilities), MOST_PASSES, MOST_ROUNDS)
+                break
+            gap = state.bound - other.bound
+            log_odds = gap if state.relevant[feature] else -gap
+            gains[feature] += log_odds - state.log_odds[feature]
+        else:
+            return replace(state, gains=gains)

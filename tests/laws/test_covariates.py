@@ -1,0 +1,339 @@
+"""Covariates on the weights: the likelihood, its information, invariances, and what is refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+from scipy.special import expit, log_softmax, logit, logsumexp
+from scipy.stats import multivariate_normal, norm
+
+import bayesmix as bm
+from bayesmix.allocation.gate import Gate, GatePrior, penalty_matrix
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
+from laws.cases import generator
+
+# Bakk & Kuha 2018: three classes, six binary items, one covariate from 1 to 5.
+SLOPES, INTERCEPTS = np.array([0.0, -1.0, 1.0]), np.array([0.0, 2.34459467, -3.65540533])
+
+
+def bakk(n, separation, seed):
+    rng = generator(seed)
+    z = rng.integers(1, 6, n).astype(float)
+    logits = np.outer(z, SLOPES) + INTERCEPTS
+    classes = (logits + rng.gumbel(size=logits.shape)).argmax(axis=1)
+    items = np.full((3, 6), separation)
+    items[1, 3:] = items[2] = 1.0 - separation
+    return (rng.random((n, 6)) < items[classes]).astype(float), pd.DataFrame({"z": z}), classes
+
+
+def two_normals(n, seed, slope=2.0, distance=2.0):
+    rng = generator(seed)
+    z = rng.normal(5.0, 1.0, (n, 1))
+    second = rng.random(n) < expit(slope * (z[:, 0] - 5.0))
+    return rng.normal(size=(n, 2)) + distance * second[:, None], z
+
+
+def fitted(X, Z, **options):
+    model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0, **options)
+    return model.fit(X, covariates=Z)
+
+
+def design_of(Z):
+    return np.column_stack([np.ones(len(Z)), np.asarray(Z)])
+
+
+def item_log_density(X, p):
+    return X @ np.log(p).T + (1.0 - X) @ np.log1p(-p).T
+
+
+def unpacked(theta, K, D):
+    gate = np.vstack([np.zeros(2), theta[: 2 * (K - 1)].reshape(K - 1, 2)])
+    return gate, expit(theta[2 * (K - 1) :].reshape(K, D))
+
+
+def log_likelihood(theta, X, Z, K=3):
+    gate, p = unpacked(theta, K, X.shape[1])
+    joint = log_softmax(design_of(Z) @ gate.T, axis=1) + item_log_density(X, p)
+    return logsumexp(joint, axis=1).sum()
+
+
+def parameters_of(model):
+    gate = np.column_stack([model.gate_intercept_, model.gate_coef_])[1:]
+    return np.concatenate([gate.ravel(), logit(model.means_).ravel()])
+
+
+def hessian(function, x, step=1e-3):
+    moves = step * np.eye(len(x))
+    return np.array(
+        [
+            [
+                function(x + a + b)
+                - function(x + a - b)
+                - function(x - a + b)
+                + function(x - a - b)
+                for b in moves
+            ]
+            for a in moves
+        ]
+    ) / (4.0 * step**2)
+
+
+@pytest.fixture(scope="module")
+def survey():
+    X, Z, classes = bakk(600, 0.8, 3)
+    return X, Z, classes, fitted(X, Z)
+
+
+def test_the_fit_maximises_the_likelihood_of_classes_given_covariates(survey):
+    X, Z, _, model = survey
+    theta = parameters_of(model)
+    assert log_likelihood(theta, X, Z) == pytest.approx(model.log_likelihood_, rel=1e-12)
+    best = minimize(lambda t: -log_likelihood(t, X, Z), theta, method="BFGS")
+    assert -best.fun - model.log_likelihood_ < 1e-3
+    assert model.n_parameters_ == len(theta)
+    assert model.bic() == pytest.approx(
+        len(theta) * np.log(len(X)) - 2.0 * model.log_likelihood_, rel=1e-12
+    )
+
+
+def test_standard_errors_are_those_of_the_whole_hessian(survey):
+    X, Z, _, model = survey
+    information = -hessian(lambda t: log_likelihood(t, X, Z), parameters_of(model))
+    expected = np.sqrt(np.linalg.inv(information).diagonal()[:4])
+    table = model.gate_coefficients(X, level=0.8)
+    np.testing.assert_allclose(table["standard_error"], expected, rtol=1e-3)
+    half = norm.ppf(0.9) * table["standard_error"]
+    np.testing.assert_allclose(table["upper"] - table["estimate"], half, rtol=1e-10)
+
+
+def covariance(structure, parameters):
+    if structure == "diag":
+        return np.diag(np.exp(parameters))
+    root = np.array([[np.exp(parameters[0]), 0.0], [parameters[2], np.exp(parameters[1])]])
+    return root @ root.T
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "tied"])
+def test_standard_errors_of_gaussian_mixtures_are_those_of_the_whole_hessian(structure):
+    X, Z = two_normals(200, 11)
+    gm = bm.GaussianMixture(2, covariance_type=structure, max_iter=5000, random_state=0)
+    gm.fit(X, covariates=Z)
+    size = 2 if structure == "diag" else 3
+
+    def value(theta):
+        gate = np.vstack([np.zeros(2), theta[:2]])
+        own = theta[6:].reshape(-1, size)
+        own = np.repeat(own, 2, axis=0) if structure == "tied" else own
+        densities = [
+            multivariate_normal.logpdf(X, mean, covariance(structure, each))
+            for mean, each in zip(theta[2:6].reshape(2, 2), own, strict=True)
+        ]
+        logs = log_softmax(design_of(Z) @ gate.T, axis=1)
+        return logsumexp(logs + np.array(densities).T, axis=1).sum()
+
+    if structure == "diag":
+        spreads = np.log(gm.covariances_).ravel()
+    else:
+        roots = np.linalg.cholesky(gm.covariances_.reshape(-1, 2, 2))
+        spreads = np.array([[np.log(r[0, 0]), np.log(r[1, 1]), r[1, 0]] for r in roots]).ravel()
+    gate = [gm.gate_intercept_[1], gm.gate_coef_[1, 0]]
+    theta = np.concatenate([gate, gm.means_.ravel(), spreads])
+    assert value(theta) == pytest.approx(gm.log_likelihood_, rel=1e-10)
+    expected = np.sqrt(np.linalg.inv(-hessian(value, theta)).diagonal()[:2])
+    errors = gm.gate_coefficients(X)["standard_error"]
+    np.testing.assert_allclose(errors, expected, rtol=2e-3)
+
+
+def test_coefficients_are_near_the_truth():
+    X, Z, classes = bakk(3000, 0.9, 5)
+    model = fitted(X, Z)
+    order = [int(np.bincount(model.predict(X, Z)[classes == k]).argmax()) for k in range(3)]
+    slopes = model.gate_coef_[order, 0] - model.gate_coef_[order[0], 0]
+    # Standard errors at this size are at most 0.1.
+    np.testing.assert_allclose(slopes, SLOPES, atol=0.4)
+
+
+def test_a_gate_with_only_an_intercept_is_the_mixture():
+    X, _ = two_normals(300, 1, distance=4.0)
+    none = np.empty((300, 0))
+    plain = bm.GaussianMixture(2, random_state=0).fit(X)
+    gated = bm.GaussianMixture(2, random_state=0).fit(X, covariates=none)
+    assert gated.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-8)
+    assert gated.n_parameters_ == plain.n_parameters_
+    np.testing.assert_allclose(gated.predict_proba(X, none), plain.predict_proba(X), atol=1e-3)
+
+
+def test_units_of_covariates_change_only_their_coefficients(survey):
+    X, Z, _, model = survey
+    other = fitted(X, 1000.0 * Z - 7.0)
+    assert other.log_likelihood_ == pytest.approx(model.log_likelihood_, rel=1e-9)
+    np.testing.assert_allclose(1000.0 * other.gate_coef_, model.gate_coef_, rtol=1e-5)
+    one, two = model.gate_coefficients(X), other.gate_coefficients(X)
+    errors = one.loc[(slice(None), "z"), "standard_error"].to_numpy()
+    np.testing.assert_allclose(
+        1000.0 * two.loc[(slice(None), "z"), "standard_error"].to_numpy(), errors, rtol=1e-4
+    )
+
+
+def test_repeating_samples_is_doubling_their_weights(survey):
+    X, Z, _, model = survey
+    twice = fitted(np.repeat(X, 2, axis=0), Z.loc[Z.index.repeat(2)])
+    weighted = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0)
+    weights = np.full(len(X), 2.0)
+    weighted.fit(X, sample_weight=weights, covariates=Z)
+    for each in (twice, weighted):
+        assert each.log_likelihood_ == pytest.approx(2.0 * model.log_likelihood_, rel=1e-8)
+    table = weighted.gate_coefficients(X, sample_weight=weights)
+    np.testing.assert_allclose(
+        np.sqrt(2.0) * table["standard_error"],
+        model.gate_coefficients(X)["standard_error"],
+        rtol=1e-3,
+    )
+
+
+def test_predictions_are_those_of_bayes_rule(survey):
+    X, Z, _, model = survey
+    gate = np.column_stack([model.gate_intercept_, model.gate_coef_])
+    joint = log_softmax(design_of(Z) @ gate.T, axis=1) + item_log_density(X, model.means_)
+    density = logsumexp(joint, axis=1)
+    np.testing.assert_allclose(model.score_samples(X, Z), density, atol=1e-9)
+    shares = np.exp(joint - density[:, None])
+    np.testing.assert_allclose(model.predict_proba(X, Z), shares, atol=1e-9)
+    np.testing.assert_array_equal(model.predict(X, Z), shares.argmax(axis=1))
+    assert model.score(X, covariates=Z) == pytest.approx(density.mean(), rel=1e-10)
+    average = np.exp(log_softmax(design_of(Z) @ gate.T, axis=1)).mean(axis=0)
+    np.testing.assert_allclose(model.weights_, average, atol=1e-4)
+
+
+def test_samples_of_a_group_share_component_and_covariates():
+    X, Z, _ = bakk(200, 0.8, 8)
+    groups = np.repeat(np.arange(200), 2)
+    model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0)
+    # Two halves of a questionnaire with the same items in each.
+    halves = X.reshape(400, 3)
+    model.fit(halves, groups=groups, covariates=Z.loc[Z.index.repeat(2)])
+    gate = np.column_stack([model.gate_intercept_, model.gate_coef_])
+    by_group = item_log_density(halves, np.clip(model.means_, 1e-300, 1.0)).reshape(200, 2, 3)
+    joint = log_softmax(design_of(Z) @ gate.T, axis=1) + by_group.sum(axis=1)
+    assert model.log_likelihood_ == pytest.approx(logsumexp(joint, axis=1).sum(), rel=1e-9)
+
+
+def test_missing_answers_are_summed_over(survey):
+    X, Z, _, _ = survey
+    rng = generator(9)
+    gaps = np.where(rng.random(X.shape) < 0.1, np.nan, X)
+    model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0, missing="use")
+    model.fit(gaps, covariates=Z)
+    gate = np.column_stack([model.gate_intercept_, model.gate_coef_])
+    known = ~np.isnan(gaps)
+    zeros = np.where(known, gaps, 0.0)
+    joint = zeros @ np.log(model.means_).T
+    joint += np.where(known, 1.0 - gaps, 0.0) @ np.log1p(-model.means_).T
+    joint += log_softmax(design_of(Z) @ gate.T, axis=1)
+    assert model.log_likelihood_ == pytest.approx(logsumexp(joint, axis=1).sum(), rel=1e-10)
+    assert np.isfinite(model.gate_coefficients(gaps)["standard_error"]).all()
+
+
+def test_the_prior_of_slopes_does_not_depend_on_the_reference():
+    rng = generator(10)
+    gate = Gate(np.vstack([np.zeros(3), rng.normal(size=(2, 3))]), np.full(3, 1.0 / 3.0))
+    prior = GatePrior(3, 0.16)
+    value = prior.log_density(gate)
+    for order in ([1, 0, 2], [2, 1, 0]):
+        other = gate.subset(np.array(order), np.ones(3))
+        assert prior.log_density(other) == pytest.approx(value, rel=1e-12)
+    matrix = 0.16 * penalty_matrix(3, 3)
+    slopes = [place for place in range(6) if place % 3]
+    covariance_of_slopes = np.linalg.inv(matrix[np.ix_(slopes, slopes)])
+    expected = multivariate_normal.logpdf(
+        gate.coefficients[1:].ravel()[slopes], np.zeros(4), covariance_of_slopes
+    )
+    assert value == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_prior_keeps_coefficients_finite_where_covariates_separate_components():
+    X, _ = two_normals(200, 12, distance=6.0)
+    Z = pd.DataFrame({"side": (X[:, 0] > 3.0).astype(float)})
+    with pytest.warns(BayesmixWarning, match="separate component 1 .*side"):
+        bm.GaussianMixture(2, random_state=0).fit(X, covariates=Z)
+    gm = bm.GaussianMixture(2, prior="auto", random_state=0).fit(X, covariates=Z)
+    assert abs(gm.gate_coef_[1, 0]) < 100.0
+    assert np.isfinite(gm.gate_coefficients(X)["standard_error"]).all()
+
+
+def test_a_saved_fit_predicts_the_same(survey, tmp_path):
+    X, Z, _, model = survey
+    model.save(tmp_path / "model.bayesmix")
+    loaded = bm.load(tmp_path / "model.bayesmix")
+    np.testing.assert_array_equal(loaded.predict_proba(X, Z), model.predict_proba(X, Z))
+    pd.testing.assert_frame_equal(loaded.gate_coefficients(X), model.gate_coefficients(X))
+
+
+def test_the_plot_shows_the_weights_along_a_covariate(survey):
+    model = survey[3]
+    ax = bm.plots.plot_gate(model, "z")
+    gate = np.column_stack([model.gate_intercept_, model.gate_coef_])
+    places = ax.lines[0].get_xdata()
+    expected = np.exp(log_softmax(design_of(places) @ gate.T, axis=1))
+    np.testing.assert_allclose([each.get_ydata() for each in ax.lines], expected.T, atol=1e-10)
+    with pytest.raises(InvalidInputError, match="covariate must be one of z"):
+        bm.plots.plot_gate(model, "age")
+
+
+BAD = {
+    "constant": (lambda Z: Z.assign(one=1.0), "column 'one' is constant"),
+    "collinear": (lambda Z: Z.assign(twice=2.0 * Z["z"]), "column 'twice' is a linear combination"),
+    "missing": (lambda Z: Z.where(Z > 1.0), "no missing values, got nan in row"),
+    "short": (lambda Z: Z[:-1], "one row for each of the 600 samples"),
+    "text": (lambda Z: Z.assign(party="left"), "column 'party' is not numeric"),
+}
+
+
+@pytest.mark.parametrize("problem", BAD)
+def test_bad_covariates_are_named(survey, problem):
+    X, Z, _, _ = survey
+    change, message = BAD[problem]
+    with pytest.raises(InvalidInputError, match=message):
+        bm.Mixture(2, family=bm.Bernoulli()).fit(X, covariates=change(Z))
+
+
+def test_predictions_need_the_covariates_of_the_fit(survey):
+    X, Z, _, model = survey
+    with pytest.raises(InvalidInputError, match=r"give covariates= with the columns z"):
+        model.predict(X)
+    with pytest.raises(InvalidInputError, match="columns of the fit, z, got age"):
+        model.predict(X, Z.rename(columns={"z": "age"}))
+    with pytest.raises(InvalidInputError, match="the fit had none"):
+        bm.Mixture(2, family=bm.Bernoulli()).fit(X).predict(X, Z)
+    with pytest.raises(InvalidInputError, match="needs a fit with covariates"):
+        bm.Mixture(2, family=bm.Bernoulli()).fit(X).gate_coefficients(X)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (bm.BayesianGaussianMixture(2), "no variational posterior"),
+        (bm.GaussianMixture(2, noise=True), "beside noise"),
+        (bm.GaussianMixture(101), "at most 100 components"),
+        (
+            bm.GaussianMixture(2, prior="auto", weight_concentration_prior=2.0),
+            "leave out its concentration",
+        ),
+    ],
+)
+def test_unsupported_models_are_refused(model, message):
+    X, Z = two_normals(150, 13)
+    with pytest.raises(UnsupportedError, match=message):
+        model.fit(X, covariates=Z)
+
+
+def test_analyses_without_covariates_are_refused(survey):
+    X, _, _, model = survey
+    for analysis in (
+        lambda: model.bic(X),
+        lambda: bm.goodness_of_fit(model, X),
+        lambda: bm.weighted_bootstrap(model, X),
+        lambda: model.impute(X),
+    ):
+        with pytest.raises(UnsupportedError, match="covariates"):
+            analysis()

@@ -1,0 +1,287 @@
+"""Variable selection: evidence by independent formulas, brute force, and known answers."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from scipy.special import gammaln, logsumexp
+
+import bayesmix as bm
+from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.selection.relevance import FeatureTable, at, log_prior, settled
+from bayesmix.sources.memory import summarise
+
+
+def table_of(values, family, weights=None):
+    values = np.asarray(values, dtype=float)
+    summary = summarise(values, weights, 1)
+    frame = family.frame(summary)
+    own = np.ones(len(values)) if weights is None else weights
+    return FeatureTable(frame.apply(values), own, family, summary, frame)
+
+
+def one_after_another(values, predictive):
+    """Log evidence by the chain rule, from the predictive density given earlier observations."""
+    return sum(predictive(values[:i], values[i]) for i in range(len(values)))
+
+
+def normal_predictive(table, d):
+    prior = table.prior
+    m0, b0, nu0 = prior.mean[d], prior.mean_precision, prior.degrees_of_freedom
+    s0 = prior.scale.mean[0, d]
+
+    def predictive(x, new):
+        n, mean = len(x), np.mean(x) if len(x) else 0.0
+        b, nu = b0 + n, nu0 + n
+        m = (b0 * m0 + n * mean) / b
+        s = s0 + ((x - mean) ** 2).sum() + b0 * n / b * (mean - m0) ** 2
+        return stats.t.logpdf(new, nu, m, np.sqrt(s / nu * (b + 1) / b))
+
+    return predictive
+
+
+def poisson_predictive(table, d):
+    a, b = table.prior.shape, table.prior.rate[d]
+    return lambda x, new: stats.nbinom.logpmf(new, a + sum(x), (b + len(x)) / (b + len(x) + 1.0))
+
+
+def exponential_predictive(table, d):
+    a, b = table.prior.shape, table.prior.rate[d]
+    return lambda x, new: stats.lomax.logpdf(new, a + len(x), scale=b + sum(x))
+
+
+def bernoulli_predictive(table, d):
+    return lambda x, new: np.log((1.0 + sum(x == new)) / (2.0 + len(x)))
+
+
+def categorical_predictive(table, d):
+    n_levels = len(table.family.levels[d])
+    return lambda x, new: np.log((1.0 / n_levels + sum(x == new)) / (1.0 + len(x)))
+
+
+GENERATOR = np.random.default_rng(20261125)
+CASES = {
+    "normal": (bm.Gaussian("diag"), GENERATOR.normal(3.0, 2.0, (12, 2)), normal_predictive),
+    "counts": (bm.Poisson(), GENERATOR.poisson(4.0, (12, 2)), poisson_predictive),
+    "times": (bm.Exponential(), GENERATOR.exponential(2.0, (12, 2)), exponential_predictive),
+    "binary": (bm.Bernoulli(), GENERATOR.integers(0, 2, (12, 2)), bernoulli_predictive),
+    "levels": (
+        bm.Categorical(((0, 1, 2), (0, 1))),
+        np.column_stack([GENERATOR.integers(0, 3, 12), GENERATOR.integers(0, 2, 12)]),
+        categorical_predictive,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_evidence_of_a_feature_is_the_product_of_predictive_densities(name):
+    family, values, predictive_of = CASES[name]
+    table = table_of(values, family)
+    halves = np.repeat(np.eye(2), 6, axis=0)
+    for d in range(2):
+        column, predictive = table.values[:, d], predictive_of(table, d)
+        whole = one_after_another(column, predictive)
+        split = sum(one_after_another(part, predictive) for part in (column[:6], column[6:]))
+        gain = table.evidence(halves)[d] - table.evidence_of_one[d]
+        assert gain == pytest.approx(split - whole, abs=1e-9)
+
+
+def test_both_forms_at_one_component_are_the_bound_of_an_ordinary_fit():
+    values = np.random.default_rng(1).normal(5.0, 3.0, (40, 3))
+    table = table_of(values, bm.Gaussian("diag"))
+    prior = bm.GaussianPrior(
+        mean=table.summary.centre,
+        mean_precision=table.prior.mean_precision,
+        degrees_of_freedom=table.prior.degrees_of_freedom,
+        covariance=table.summary.scale**2,
+    )
+    fit = bm.Mixture(1, family=bm.Gaussian("diag"), inference=bm.VariationalBayes(prior=prior))
+    bound = fit.fit(values).elbo_ + 40 * table.frame.log_volume
+    assert table.evidence_of_one.sum() == pytest.approx(bound, abs=1e-8)
+    assert table.evidence(np.ones((40, 1))).sum() == pytest.approx(bound, abs=1e-8)
+
+
+def test_log_normal_features_have_the_evidence_of_their_logarithms():
+    values = np.random.default_rng(2).lognormal(0.0, 1.0, (30, 2))
+    halves = np.repeat(np.eye(2), 15, axis=0)
+    positive = table_of(values, bm.LogNormal())
+    normal = table_of(np.log(values), bm.Gaussian("diag"))
+    gains = [each.evidence(halves) - each.evidence_of_one for each in (positive, normal)]
+    # Both priors are centred at the median and scaled by quartiles, which commute with log at odd
+    # ranks only.
+    assert gains[0] == pytest.approx(gains[1], abs=0.05)
+
+
+def brute_force(table, features):
+    """Exact log evidence of two components that differ in some features, over all labellings."""
+    n = len(table.values)
+    others = np.setdiff1d(np.arange(table.n_features), features)
+    total = []
+    for labels in itertools.product((0, 1), repeat=n):
+        hard = np.eye(2)[list(labels)]
+        counts = hard.sum(axis=0)
+        prior = gammaln(2) - gammaln(2 + n) + gammaln(1 + counts).sum()
+        total.append(prior + table.evidence(hard)[features].sum())
+    return logsumexp(total) + table.evidence_of_one[others].sum()
+
+
+def test_the_bound_is_below_the_exact_evidence_and_the_set_is_the_best_of_all():
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(9, 3))
+    values[5:, 0] += 6.0
+    table = table_of(values, bm.Gaussian("diag"))
+    for _ in range(5):
+        responsibilities = rng.dirichlet([1.0, 1.0], 9)
+        state = at(table, responsibilities)
+        gains = table.evidence(responsibilities) - table.evidence_of_one
+        sets = [
+            np.array(each) for size in (1, 2, 3) for each in itertools.combinations(range(3), size)
+        ]
+        values_of_sets = [gains[each].sum() + log_prior(len(each), 3) for each in sets]
+        assert state.features.tolist() == sets[int(np.argmax(values_of_sets))].tolist()
+        exact = brute_force(table, state.features) + log_prior(len(state.features), 3)
+        assert state.bound <= exact
+    hard = at(table, np.repeat(np.eye(2), [5, 4], axis=0))
+    soft = settled(table, hard, 50, 10)
+    exact = brute_force(table, soft.features) + log_prior(len(soft.features), 3)
+    assert hard.bound < soft.bound <= exact
+
+
+def test_the_prior_over_sets_sums_to_one():
+    sizes = np.arange(1, 8)
+    sets = gammaln(8) - gammaln(sizes + 1) - gammaln(8 - sizes)
+    assert np.exp(log_prior(sizes, 7) + sets).sum() == pytest.approx(1.0)
+
+
+def test_weights_count_repetitions():
+    rng = np.random.default_rng(4)
+    values, weights = rng.normal(size=(20, 3)), rng.integers(1, 4, 20).astype(float)
+    shares = rng.dirichlet([1.0, 1.0], 20)
+    table = table_of(values, bm.Gaussian("diag"), weights)
+    rows = np.repeat(np.arange(20), weights.astype(int))
+    repeated = FeatureTable(
+        table.values[rows], np.ones(len(rows)), table.family, table.summary, table.frame
+    )
+    assert at(table, shares).bound == pytest.approx(at(repeated, shares[rows]).bound, abs=1e-8)
+
+
+def recipe(d, s, n=200):
+    """Three clusters that six of d features tell apart."""
+    rng = np.random.default_rng(1000 * d + s)
+    z = rng.integers(0, 3, n)
+    X = rng.normal(size=(n, d))
+    M = np.zeros((3, d))
+    M[1, :3] = M[2, 3:6] = 2.1
+    return X + M[z], z
+
+
+@pytest.mark.parametrize(("d", "s"), [(20, 50), (100, 51), (300, 52)])
+def test_the_six_features_that_differ_are_found(d, s):
+    X, z = recipe(d, s)
+    search = bm.select(X, variable_selection=True, covariance_type="diag")
+    assert search.get_support(indices=True).tolist() == list(range(6))
+    assert search.n_components_ == 3
+    agreement = pd.crosstab(z, search.predict(X)).to_numpy().max(axis=1).sum()
+    assert agreement > 0.85 * len(z)
+    table = search.feature_evidence_
+    assert table.shape == (d, 2)
+    assert (table["probability"][:6] > 0.99).all()
+    assert (table["probability"][6:] < 0.5).all()
+    assert f"6 of {d} features distinguish the clusters" in search.summary()
+
+
+def test_without_clusters_no_feature_is_relevant():
+    for s in range(3):
+        X = np.random.default_rng(900 + s).normal(size=(200, 60))
+        search = bm.select(X, variable_selection=True)
+        assert search.n_components_ == 1
+        assert not search.get_support().any()
+        assert search.feature_evidence_["probability"].max() < 0.5
+        assert "None of 60 features distinguishes clusters." in search.summary()
+
+
+@pytest.fixture(scope="module")
+def small():
+    X, _ = recipe(12, 7)
+    return X, bm.select(X, variable_selection=True, covariance_type="diag")
+
+
+def test_the_density_is_that_of_the_mixture_times_one_of_the_other_features(small):
+    X, search = small
+    kept = search.get_support()
+    one = bm.BayesianGaussianMixture(
+        1, covariance_type="diag", weight_concentration_prior_type="dirichlet_distribution"
+    )
+    others = one.fit(X[:, ~kept]).score_samples(X[:, ~kept])
+    mixture = search.best_estimator_.score_samples(X[:, kept])
+    assert search.score_samples(X) == pytest.approx(mixture + others, abs=1e-6)
+    assert search.score(X) == pytest.approx((mixture + others).mean(), abs=1e-6)
+
+
+def test_rows_are_read_and_drawn_with_all_features(small):
+    X, search = small
+    kept = search.get_support()
+    assert np.array_equal(search.transform(X), X[:, kept])
+    assert np.array_equal(search.predict(X), search.best_estimator_.predict(X[:, kept]))
+    rows, _ = search.sample(4000, random_state=0)
+    assert rows.shape == (4000, 12)
+    assert np.abs(rows.mean(axis=0) - X.mean(axis=0)).max() < 0.25
+    assert search.get_feature_names_out().tolist() == [f"column {d}" for d in np.flatnonzero(kept)]
+    with pytest.raises(ValueError, match="12 features"):
+        search.predict(X[:, :6])
+
+
+def test_a_saved_search_answers_the_same(small, tmp_path):
+    X, search = small
+    path = tmp_path / "search.bayesmix"
+    search.save(path)
+    loaded = bm.load(path)
+    assert np.array_equal(loaded.get_support(), search.get_support())
+    assert np.array_equal(loaded.score_samples(X), search.score_samples(X))
+    assert loaded.feature_evidence_.equals(search.feature_evidence_)
+
+
+def test_mixed_tables_have_relevant_features_of_every_kind():
+    rng = np.random.default_rng(8)
+    z = rng.integers(0, 2, 300)
+    frame = pd.DataFrame(
+        {
+            "height": rng.normal(2.5 * z),
+            "noise": rng.normal(size=300),
+            "eggs": rng.poisson(2 + 8 * z),
+            "visits": rng.poisson(5, 300),
+            "colour": np.where(rng.random(300) < 0.1 + 0.8 * z, "red", "blue"),
+            "town": rng.choice(["a", "b", "c"], 300),
+        }
+    )
+    search = bm.select(frame, variable_selection=True)
+    assert search.transform(frame).columns.tolist() == ["height", "eggs", "colour"]
+    assert search.n_components_ == 2
+    assert (search.predict(frame) == search.predict(frame[frame.columns[::-1]])).all()
+    rows, _ = search.sample(5, random_state=0)
+    assert rows.columns.tolist() == frame.columns.tolist()
+    assert np.isfinite(search.score_samples(frame)).all()
+
+
+def test_a_search_without_selection_has_no_support():
+    X, _ = recipe(5, 1)
+    search = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(X)
+    with pytest.raises(UndefinedError, match="variable_selection=True"):
+        search.get_support()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"family": bm.StudentT()}, "takes Gaussian, LogNormal"),
+        ({"noise": True}, "no noise component"),
+        ({"missing": "use"}, "complete data"),
+        ({"family": [bm.Gaussian(), bm.LogNormal()]}, "one family"),
+    ],
+)
+def test_what_is_not_supported_is_refused_with_the_remedy(options, message):
+    X = np.abs(np.random.default_rng(9).normal(size=(30, 4)))
+    with pytest.raises(UnsupportedError, match=message):
+        bm.select(X, variable_selection=True, **options)
