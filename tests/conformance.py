@@ -214,7 +214,7 @@ if TYPE_CHECKING:
         Products,
     )
     from bayesmix.families.product.family import Product, ProductGuard, Resolutions, WholeRows
-    from bayesmix.families.product.layout import ProductStatistics, SomeColumns
+    from bayesmix.families.product.layout import ProductStatistics
     from bayesmix.families.product.prior import PartPriors, ProductPrior, ProductTwin
     from bayesmix.families.student_t.components import StudentComponents, WeightedMoments
     from bayesmix.families.student_t.family import StudentT
@@ -357,7 +357,6 @@ if TYPE_CHECKING:
         choice: ProductPrior,
         guard: ProductGuard,
         whole: WholeRows,
-        columns: SomeColumns,
         resolution: Resolutions,
         twin: ProductTwin,
     ) -> None:
@@ -377,7 +376,6 @@ if TYPE_CHECKING:
         _choice: PriorChoiceOf[PartPriors] = choice
         _guard: Guard = guard
         _whole: Whole = whole
-        _source: InMemory = columns
 
     def _gaussian(
         family: Gaussian,

@@ -55,8 +55,7 @@ class Distances:
         squared = structure.algebra.squared(values, self.components.means[[k]], one)[:, 0]
         nearer = gammainc(0.5 * values.shape[1], 0.5 * squared)
         cells = np.minimum((nearer * GRID).astype(np.int64), GRID - 1)
-        mass: Array = np.bincount(cells, weights, GRID).astype(np.float64)
-        return mass
+        return np.bincount(cells, weights, GRID).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,7 @@ class Ranks:
         high = (len(drawn) - np.searchsorted(drawn, log_density, side="left") + 1.0) / total
         edges = np.linspace(0.0, 1.0, GRID + 1)
         reached = np.clip((edges - low[:, None]) / (high - low)[:, None], 0.0, 1.0)
-        mass: Array = np.diff(weights @ reached)
-        return mass
+        return np.diff(weights @ reached)
 
 
 def reference(

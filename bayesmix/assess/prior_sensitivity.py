@@ -266,10 +266,7 @@ def _collected(
         tables.append(series.rename(number))
         entries.append(
             prior.settings
-            | {
-                "chosen": best.n_components,
-                "probability": float(series[best.n_components]),
-            }
+            | {"chosen": best.n_components, "probability": float(series[best.n_components])}
         )
     return PriorSensitivity(
         pd.DataFrame(entries), pd.DataFrame(tables).reset_index(drop=True), n_components

@@ -139,8 +139,7 @@ def _typical_rows(result: FitResult, source: Source, rows: Integers) -> Integers
 
 
 def _by_size(draws: Draws) -> Array:
-    weights: Array = -np.sort(-np.exp(draws.weights.log_weights), axis=1)
-    return weights
+    return -np.sort(-np.exp(draws.weights.log_weights), axis=1)
 
 
 def entropies(draws: Draws) -> Array:
@@ -167,14 +166,11 @@ def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) ->
 
 def _that_vary(quantities: list[Quantity]) -> list[Quantity]:
     """Return the quantities that vary over draws."""
-    return [one for one in quantities if one.sampled.std() > _least_of(one)]
 
+    def least(one: Quantity) -> float:
+        return 0.01 if one.name == OCCUPIED else ROUNDING * float(np.abs(one.sampled).max())
 
-def _least_of(one: Quantity) -> float:
-    """Return the standard deviation below which a quantity counts as constant."""
-    if one.name == OCCUPIED:
-        return 0.01
-    return ROUNDING * float(np.abs(one.sampled).max())
+    return [one for one in quantities if one.sampled.std() > least(one)]
 
 
 OF_ROWS = 10  # random stream; lower numbers belong to other posterior methods
@@ -255,6 +251,13 @@ class Distance:
     standard_error: float
 
 
+def spaced(n_draws: int, n_chains: int, each: int) -> Integers:
+    """Return evenly spaced indices of draws, ``each`` of every chain."""
+    numbers = np.arange(n_draws).reshape(n_chains, -1)
+    places = np.linspace(0, numbers.shape[1] - 1, each).round().astype(np.intp)
+    return numbers[:, places].ravel()
+
+
 def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: int) -> Distance:
     """Return the distance between the fit's predictive density and that averaged over draws.
 
@@ -262,10 +265,8 @@ def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: in
     to the number of draws is half the distance between two halves of them.
     """
     generator = stream(seed, Purpose.DRAW, OF_ROWS)
-    numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
-    each = min(numbers.shape[1], MOST_DRAWS // n_chains)
-    spaced = np.linspace(0, numbers.shape[1] - 1, each).round().astype(np.intp)
-    some = draws.some(numbers[:, spaced].ravel())
+    each = min(draws.n_draws, MOST_DRAWS) // n_chains
+    some = draws.some(spaced(draws.n_draws, n_chains, each))
     half = N_ROWS // 2
     rows = np.concatenate(
         [result.draw(half, generator)[0], _rows_of_draws(result, some, half, generator)]
@@ -445,12 +446,10 @@ def moved_by_gibbs(
     result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
 ) -> tuple[Moved, ...]:
     """Return the mean change in one sweep of log prior, log likelihood and weight entropy."""
-    numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
     work = source.shape[0] * source.shape[1] * draws.weights.log_weights.shape[1]
-    wanted = int(np.clip(MOST_SWEEP_WORK / work, LEAST_STEPS, MOST_STEPS)) // n_chains
-    each = max(1, min(wanted, numbers.shape[1]))
-    spaced = np.linspace(0, numbers.shape[1] - 1, each).round().astype(np.intp)
-    chosen = numbers[:, spaced].ravel()
+    wanted = int(np.clip(MOST_SWEEP_WORK / work, LEAST_STEPS, MOST_STEPS))
+    each = max(1, min(wanted, draws.n_draws) // n_chains)
+    chosen = spaced(draws.n_draws, n_chains, each)
     generator = stream(seed, Purpose.DRAW, OF_STEPS)
     with single_threaded_blas():
         sampler = blocked_gibbs(result, source, each_repetition)

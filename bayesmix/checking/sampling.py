@@ -24,16 +24,16 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.display import console_for
 from bayesmix.em.result import FitResult
-from bayesmix.errors import (
-    BayesmixWarning,
-    DegenerateFitError,
-    InvalidInputError,
-    missing_extra,
-    warn,
-)
+from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
 from bayesmix.numerics.arrays import Array, Booleans, frozen
-from bayesmix.posterior.arviz_groups import ToArviz, inference_data_of_nuts
-from bayesmix.posterior.chains import DrawsInChains, Plan, blocked_gibbs, each_repetition
+from bayesmix.posterior.arviz_groups import ToArviz, inference_data
+from bayesmix.posterior.chains import (
+    DrawsInChains,
+    Plan,
+    blocked_gibbs,
+    duplicates_named,
+    each_repetition,
+)
 from bayesmix.posterior.posterior_draws import Draws, log_likelihoods, log_prior
 from bayesmix.posterior.subject import rows_of_fit, variational_fit
 
@@ -166,12 +166,8 @@ def beginnings(found: Twin, source: Source, seed: int) -> Callable[[int], dict[s
 
     def begin(number: int) -> dict[str, Array]:
         generator = stream(seed, Purpose.DRAW, OF_BEGINNINGS, number)
-        try:
+        with duplicates_named():
             draw = sampler.drawn(sampler.beginning(found.n_components, generator), generator)
-        except DegenerateFitError as problem:
-            raise InvalidInputError(
-                f"the posterior cannot be sampled because X has too many duplicates: {problem}"
-            ) from problem
         return {name: values[0] for name, values in found.point(draw).items()}
 
     return begin
@@ -351,8 +347,7 @@ def _unconstrained(model: Any) -> Callable[[dict[str, Array]], Array]:
     names = [variable.name for variable in model.free_RVs]
 
     def flattened(point: dict[str, Array]) -> Array:
-        vector: Array = np.ascontiguousarray(function(*(point[name] for name in names)))
-        return vector
+        return np.ascontiguousarray(function(*(point[name] for name in names)))
 
     return flattened
 
@@ -405,7 +400,7 @@ class NutsDraws(DrawsInChains, ToArviz):
 
     def to_arviz(self) -> Any:
         """Return the draws with observed data and prior as ArviZ groups; needs ArviZ."""
-        return inference_data_of_nuts(self)
+        return inference_data(self, "diverging", f"NUTS ({self.sampler})", "chains")
 
     def __repr__(self) -> str:
         n_divergent = int(np.count_nonzero(self.diverging))
@@ -432,37 +427,10 @@ def nuts(
 ) -> NutsDraws:
     """Draw from the posterior of a variational fit's model with NUTS.
 
-    The model is that of ``pymc_model``. Chains start approximately at draws from q.
-
-    Parameters
-    ----------
-    model : fitted variational mixture or search
-    X : array, frame or source (n, D)
-        The data that the model was fitted to.
-    n_draws, chains : int, default=1000 and 4
-    warmup : int, default=1000
-        Warm-up draws per chain.
-    sample_weight : array (n,), optional
-        As in the fit.
-    random_state : None, int, RandomState or Generator, default=0
-    n_jobs : int, optional
-        Number of parallel chains (results do not depend on it); None: all cores.
-    progress : bool, optional
-        Whether to show the sampler's progress bar; None: only in a terminal or notebook.
-    sampler : {None, "nutpie", "pymc"}, optional
-        None: nutpie if installed.
-
-    Returns
-    -------
-    NutsDraws
-        Ctrl-C stops early and returns equally long chains with the draws so far, with a warning.
-
-    Raises
-    ------
-    InvalidInputError
-        If the fit has no posterior, or X is not the data of the fit.
-    MissingExtraError
-        If PyMC or the requested sampler is not installed.
+    The model is that of ``pymc_model``. Chains start approximately at draws from q. ``sampler``:
+    None is nutpie if installed, else PyMC. Ctrl-C stops early and returns equally long chains with
+    the draws so far, with a warning. Raises ``InvalidInputError`` if the fit has no posterior or X
+    is not the data of the fit, ``MissingExtraError`` if the sampler is not installed.
     """
     plan = Plan(
         validation.integer("chains", chains, 1),
@@ -520,18 +488,15 @@ def sampled(
     }
     draws = frozen(found.draws(values, n_chains * n_draws))
     with single_threaded_blas():
-        likelihood = np.concatenate(
-            [log_likelihoods(result, batch, source) for batch in draws.batches()]
-        ).reshape(n_chains, n_draws)
-        density = np.concatenate(
-            [log_prior(result.bayesian, batch) for batch in draws.batches()]
-        ).reshape(n_chains, n_draws)
+        likelihood = draws.over_batches(lambda batch: log_likelihoods(result, batch, source))
+        density = draws.over_batches(lambda batch: log_prior(result.bayesian, batch))
+    shape = n_chains, n_draws
     return NutsDraws(
         result=result,
         source=source,
         draws=draws,
-        log_likelihood=frozen(likelihood),
-        log_joint=frozen(likelihood + density),
+        log_likelihood=frozen(likelihood.reshape(shape)),
+        log_joint=frozen((likelihood + density).reshape(shape)),
         diverging=frozen(run.diverging),
         warmup=plan.n_warm,
         sampler=name,

@@ -93,10 +93,11 @@ def _posterior(moved: Sequence[Moved]) -> Finding | None:
     if not certain:
         return None
     worst = min(certain, key=lambda one: one.p_value)
+    change = f"{worst.change:+.2g}".replace("-", "−")
     return Finding(
         "posterior",
         "the draws are not from the posterior of this model: one Gibbs sweep "
-        f"changes their mean {worst.name} by {_signed(worst.change)} (standard error "
+        f"changes their mean {worst.name} by {change} (standard error "
         f"{worst.standard_error:.2g}); another prior or density was sampled",
     )
 
@@ -230,10 +231,6 @@ def _divergences(divergent: float) -> Finding | None:
         f"{divergent:.1%} of the draws diverged, so the sampler may miss narrow regions such as "
         "nearly empty components; compare with sampler='gibbs'",
     )
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2g}".replace("-", "−")
 
 
 # Largest standard error in nats of an upper bound that is reported.

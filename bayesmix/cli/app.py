@@ -82,8 +82,7 @@ def _version(wanted: bool) -> None:
 def bayesmix(
     context: typer.Context,
     version: Annotated[
-        bool,
-        typer.Option("--version", help="Print the version", callback=_version, is_eager=True),
+        bool, typer.Option("--version", help="Print the version", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
     """Mixture models: number of clusters, uncertainty, density."""

@@ -46,10 +46,13 @@ Decimal = Annotated[str | None, _option("SIGN", "Decimal sign in text: . or ,. D
 Encoding = Annotated[str | None, _option("NAME", "Encoding of text. Default: utf-8")]
 Weight = Annotated[str | None, _option("COLUMN", "Column of sample weights")]
 MissingValues = Annotated[
-    Missing,
-    _option("NAME", "Missing values: error, use (sum over them exactly), or drop the rows"),
+    Missing, _option("NAME", "Missing values: error, use (sum over them exactly), or drop the rows")
 ]
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
+VariableSelection = Annotated[
+    bool,
+    typer.Option("--variable-selection", help="Choose the columns that distinguish the clusters"),
+]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]
 Seed = Annotated[int, _option("S", "Seed of the random numbers", min=0)]
 Jobs = Annotated[
@@ -127,6 +130,7 @@ class Candidates:
     method: SearchMethods = None
     family: Families = None
     noise: Noise = False
+    variable_selection: VariableSelection = False
 
 
 @dataclass(frozen=True)

@@ -231,10 +231,4 @@ def _cell(value: Any) -> str:
 
 def new_table(title: str) -> Table:
     """Return an empty table; the screen prints its title and caption."""
-    return Table(
-        box=SIMPLE_HEAD,
-        title=title,
-        header_style="",
-        show_edge=False,
-        pad_edge=False,
-    )
+    return Table(box=SIMPLE_HEAD, title=title, header_style="", show_edge=False, pad_edge=False)

@@ -56,8 +56,7 @@ class Choices:
 
 def log_choices(values: Array, most: Array) -> Array:
     """Return log binomial coefficients."""
-    logs: Array = gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
-    return logs
+    return gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,6 @@ class BinomialDraws(SuccessDraws):
         return self.reading.most
 
     def parameters(self, frame: Frame) -> Named:
-        """Return probabilities (S, K, D) and means, with their axes."""
         axes, shares = ("component", "feature"), np.exp(self.log_successes)
         return {"probabilities": (axes, shares), "means": (axes, self.most * shares)}
 
@@ -216,7 +214,6 @@ class Binomial(ColumnsFamily[Binomials]):
 
     @property
     def mean_where_empty(self) -> Array:
-        """Half of the trials."""
         return 0.5 * self.reading.most
 
     def marginal(self, columns: Integers) -> Binomial:
@@ -240,7 +237,6 @@ class Binomial(ColumnsFamily[Binomials]):
             )
 
     def at_means(self, means: Array) -> Binomials:
-        """Return the fractions of successes."""
         return Binomials(np.clip(means / self.reading.most, 0.0, 1.0), self.reading)
 
     def feasible(self, statistics: Sums) -> bool:

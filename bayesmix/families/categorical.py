@@ -54,7 +54,6 @@ class Categoricals(PointColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """Log p(x | θ_k), linear in indicators of levels."""
         return _linear(self.log_probabilities, self.probabilities, self.reading)
 
     def expected_log_density(self, values: Array) -> Array:
@@ -136,12 +135,10 @@ class LevelProbabilities(PosteriorColumns):
     def log_shares(self) -> Array:
         """E[log p] (K, F)."""
         totals = self.reading.spread(self.reading.sums(self.concentration))
-        logs: Array = digamma(self.concentration) - digamma(totals)
-        return logs
+        return digamma(self.concentration) - digamma(totals)
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        """E[log p(x | θ_k)], linear in indicators of levels."""
         return _linear(self.log_shares, self.shares, self.reading)
 
     @property
@@ -171,15 +168,13 @@ class LevelProbabilities(PosteriorColumns):
         return Categoricals(self.shares, self.reading)
 
     def predictive(self) -> Columns:
-        """Return p(x | k, data), categorical at the mean."""
         return self.plug_in()
 
 
 def _log_normalisers(concentration: Array, reading: Levels) -> Array:
     """Return log B(α) (K, D)."""
     totals = reading.sums(concentration)
-    logs: Array = reading.sums(gammaln(concentration)) - gammaln(totals)
-    return logs
+    return reading.sums(gammaln(concentration)) - gammaln(totals)
 
 
 @dataclass(frozen=True)
@@ -209,8 +204,7 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
     def concentration(self) -> Array:
         """Concentrations α (F,)."""
         assert self.reading is not None
-        alpha: Array = (self.least or 0.0) + self.mass / self.reading.spread(self.reading.sizes)
-        return alpha
+        return (self.least or 0.0) + self.mass / self.reading.spread(self.reading.sizes)
 
     def over(self, default: Any, frame: Frame) -> CategoricalPrior:
         if not isinstance(default, CategoricalPrior):
@@ -231,7 +225,6 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         return _log_normalisers(q.concentration, q.reading) - prior
 
     def kl(self, q: LevelProbabilities) -> float:
-        """Return Σ KL(Dirichlet || Dirichlet)."""
         own = self.concentration
         divergence = ((q.concentration - own) * q.log_shares).sum()
         mine = _log_normalisers(np.broadcast_to(own, q.concentration.shape), q.reading).sum()
@@ -339,7 +332,6 @@ class Categorical(ColumnsFamily[Categoricals]):
             )
 
     def at_means(self, means: Array) -> Categoricals:
-        """Return the fractions of levels."""
         return Categoricals(np.clip(means, 0.0, 1.0), self.reading)
 
     def feasible(self, statistics: Sums) -> bool:

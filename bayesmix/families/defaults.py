@@ -9,6 +9,7 @@ import numpy as np
 from bayesmix.core.coding import Coding
 from bayesmix.core.rows import Event, Frame
 from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Integers, Stored
 
 
@@ -63,3 +64,14 @@ class FamilyDefaults:
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         """Return None: no limit."""
         return None
+
+
+def refuse_constant(source: Source, data: str = "X", mixture: str = "") -> None:
+    """Raise an error for constant columns, whose density is unbounded."""
+    constant = np.flatnonzero(source.summary.constant)
+    if len(constant):
+        column = str(constant[0]) if source.columns is None else repr(source.columns[constant[0]])
+        raise InvalidInputError(
+            f"{data} must have columns that differ from row to row{mixture}, but all values of "
+            f"column {column} are equal: leave out that column"
+        )

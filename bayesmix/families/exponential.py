@@ -63,7 +63,6 @@ class Exponentials(RateColumns):
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of each column (K, D), equal to the mean."""
         return self.means
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
@@ -115,7 +114,6 @@ class ExponentialDraws(RateDraws):
     form = staticmethod(_linear)
 
     def parameters(self, frame: Frame) -> Named:
-        """Return rates (S, K, D) and means, with their axes."""
         axes, rates = ("component", "feature"), np.exp(self.log_rates)
         return {"rates": (axes, rates), "means": (axes, 1.0 / rates)}
 
@@ -209,7 +207,6 @@ class Exponential(ColumnsFamily[Exponentials]):
         refuse_not_positive(values, first, "an exponential")
 
     def at_means(self, means: Array) -> Exponentials:
-        """Return the rates 1 / mean."""
         return Exponentials(1.0 / np.maximum(means, SMALLEST))  # rounding can produce means of 0
 
     def feasible(self, statistics: Sums) -> bool:

@@ -19,8 +19,15 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
+from bayesmix.families.defaults import FamilyDefaults, refuse_constant
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard, variance_floor
-from bayesmix.families.independent.columns import SMALLEST, ByComponent, Columns, PositiveColumns
+from bayesmix.families.independent.columns import (
+    SMALLEST,
+    ByComponent,
+    Columns,
+    frame_of_positive,
+    refuse_not_positive,
+)
 from bayesmix.families.independent.linear import (
     SeenColumns,
     Sums,
@@ -30,7 +37,7 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.monotone import LOG
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.gaps import seen as present_in
 
@@ -159,7 +166,6 @@ class Gammas(Columns):
         return self.marginal(columns)
 
     def seen(self, values: Array) -> Seen:
-        """Drop the factors of missing cells."""
         joint = SeenColumns(self).expected_log_density(values)
         return joint, partial(sums_with_gaps, values)
 
@@ -211,7 +217,7 @@ class GammaDraws(ByComponent):
 
 
 @dataclass(frozen=True)
-class Gamma(PositiveColumns):
+class Gamma(FamilyDefaults):
     """Independent gamma columns, such as amounts and durations.
 
     Maximum likelihood only, as shapes have no conjugate prior.
@@ -227,7 +233,10 @@ class Gamma(PositiveColumns):
     """
 
     name = "gamma"
-    with_article = "a Gamma"
+    continuous = True
+    any_real = False
+    drawn_columns = 1
+    least = SMALLEST
 
     @property
     def has_posterior(self) -> bool:
@@ -236,6 +245,19 @@ class Gamma(PositiveColumns):
     @property
     def takes_gaps(self) -> bool:
         return True
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        refuse_not_positive(values, first, "a Gamma")
+
+    def frame(self, summary: Summary) -> Frame:
+        return frame_of_positive(summary)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        refuse_constant(source, mixture=" for a Gamma mixture")
+        return frame, ()
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return 2 * n_components * n_features
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         if has_gaps(values):

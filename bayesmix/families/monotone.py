@@ -52,8 +52,7 @@ class Function(ABC):
 
     def step(self, values: Array, size: Array) -> Array:
         """Return the length of a step from x on the scale of g(x), to first order."""
-        lengths: Array = np.exp(self.log_slopes(values, self.apply(values))) * size
-        return lengths
+        return np.exp(self.log_slopes(values, self.apply(values))) * size
 
     def summary(self, summary: Summary, frame: Frame) -> Summary:
         """Return the summary of g(x) of framed observations, with steps evaluated at the median."""
@@ -178,8 +177,7 @@ class Logit(Function):
     upper, normal, plural = 1.0, "a logit-normal", "logits"
 
     def apply(self, values: Array) -> Array:
-        transformed: Array = logit(values)
-        return transformed
+        return logit(values)
 
     def inverse(self, transformed: Array) -> Array:
         return np.clip(expit(transformed), SMALLEST, np.nextafter(1.0, 0.0))

@@ -134,7 +134,6 @@ class GammaRates(GammaFactors):
         return PoissonDraws(log_rates)
 
     def coordinates(self) -> ColumnCoordinates:
-        """Return standardised log rates: x log λ - λ."""
         shape, rate, of_log = self.shape, self.rate, polygamma(1, self.shape)
         residual = (shape - 1.0 / of_log) / rate**2
         return ColumnCoordinates(

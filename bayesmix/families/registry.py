@@ -71,11 +71,7 @@ FAMILIES = {
         {
             "student_t.family": {"StudentT": {}},
             "student_t.components": {
-                "StudentComponents": {
-                    "means": ANY,
-                    "blocks": ANY,
-                    "degrees_of_freedom": POSITIVE,
-                },
+                "StudentComponents": {"means": ANY, "blocks": ANY, "degrees_of_freedom": POSITIVE},
                 "WeightedMoments": {"counts": NOT_NEGATIVE, "tails": ANY},
                 "FreedomPrior": {"values": POSITIVE},
                 "FreedomFactor": {"values": POSITIVE, "probabilities": SHARES},
@@ -102,11 +98,7 @@ FAMILIES = {
     "transformed": Entry(
         ("Transformed",),
         {
-            "transformed": {
-                "Transformed": {},
-                "TransformedComponents": {},
-                "TransformedPrior": {},
-            },
+            "transformed": {"Transformed": {}, "TransformedComponents": {}, "TransformedPrior": {}},
             "monotone": {"Log": {}, "Power": {}, "Root": {}, "Logit": {}},
         },
     ),

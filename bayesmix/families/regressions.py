@@ -123,12 +123,10 @@ class _LogLink(Response):
     """Responses with a log link."""
 
     def mean(self, eta: Array) -> Array:
-        means: Array = np.exp(np.clip(eta, -LARGEST_PREDICTOR, LARGEST_PREDICTOR))
-        return means
+        return np.exp(np.clip(eta, -LARGEST_PREDICTOR, LARGEST_PREDICTOR))
 
     def first_predictor(self, y: Array, trials: Array) -> Array:
-        predictors: Array = np.log(np.maximum(y, 0.1 if self.discrete else 0.0))
-        return predictors
+        return np.log(np.maximum(y, 0.1 if self.discrete else 0.0))
 
 
 class PoissonResponse(_LogLink):
@@ -162,8 +160,7 @@ class NegativeBinomialResponse(_LogLink):
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
         size, means = 1.0 / dispersion, self.mean(eta)
         constant = gammaln(y + size) - gammaln(size) - gammaln(y + 1.0) + size * np.log(size)
-        density: Array = constant + y * eta - (y + size) * np.log(size + means)
-        return density
+        return constant + y * eta - (y + size) * np.log(size + means)
 
     def derivatives(
         self, y: Array, trials: Array, eta: Array, dispersion: Array
@@ -213,8 +210,7 @@ class GammaResponse(_LogLink):
 
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
         shape, ratio = 1.0 / dispersion, y / self.mean(eta)
-        density: Array = log_constant(shape) - shape * (ratio - 1.0 - np.log(ratio)) - np.log(y)
-        return density
+        return log_constant(shape) - shape * (ratio - 1.0 - np.log(ratio)) - np.log(y)
 
     def derivatives(
         self, y: Array, trials: Array, eta: Array, dispersion: Array
@@ -232,8 +228,7 @@ class GammaResponse(_LogLink):
 
     def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
         shape, ratio = 1.0 / dispersion, y / self.mean(eta)
-        slope: Array = -shape * (np.log(shape) - digamma(shape) - (ratio - 1.0 - np.log(ratio)))
-        return slope
+        return -shape * (np.log(shape) - digamma(shape) - (ratio - 1.0 - np.log(ratio)))
 
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         return stats.gamma(1.0 / dispersion, scale=self.mean(eta) * dispersion)
@@ -250,8 +245,7 @@ class BinomialResponse(Response):
 
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
         ways = gammaln(trials + 1.0) - gammaln(y + 1.0) - gammaln(trials - y + 1.0)
-        density: Array = ways + y * eta - trials * np.logaddexp(0.0, eta)
-        return density
+        return ways + y * eta - trials * np.logaddexp(0.0, eta)
 
     def derivatives(
         self, y: Array, trials: Array, eta: Array, dispersion: Array
@@ -260,12 +254,10 @@ class BinomialResponse(Response):
         return y - trials * probability, trials * probability * (1.0 - probability)
 
     def mean(self, eta: Array) -> Array:
-        probability: Array = expit(eta)
-        return probability
+        return expit(eta)
 
     def first_predictor(self, y: Array, trials: Array) -> Array:
-        predictors: Array = logit((y + 0.5) / (trials + 1.0))
-        return predictors
+        return logit((y + 0.5) / (trials + 1.0))
 
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         return stats.binom(trials.astype(int), expit(eta))
@@ -321,8 +313,7 @@ class Regressions:
 
     def predictors(self, values: Array) -> Array:
         """Return η (n, K)."""
-        eta: Array = values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None]
-        return eta
+        return values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None]
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(y | x, k) (n, K)."""

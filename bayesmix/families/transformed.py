@@ -21,6 +21,7 @@ from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
 from bayesmix.core.rows import Event, Frame, Spread, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.defaults import refuse_constant
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussian
@@ -29,7 +30,6 @@ from bayesmix.families.gaussian.students import Students
 from bayesmix.families.independent.columns import (
     SMALLEST,
     frame_of_positive,
-    refuse_constant,
     refuse_not_positive,
     refuse_where,
 )
@@ -139,7 +139,6 @@ class TransformedComponents(Over):
 
     @property
     def means(self) -> Array:
-        """E[x | k] (K, D), at the plug-in for posteriors."""
         if isinstance(self.normals, Students):
             return self._no_means(self.normals.means)
         point = self.normals.plug_in()
@@ -219,7 +218,6 @@ class TransformedLinear(TransformedComponents):
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Draw missing cells in dense structures only."""
         return self.filled(values, labels, generator) if self.dense else values
 
 
@@ -300,7 +298,6 @@ class TransformedTwin(Over):
         return self.normals.log_density(pm, transformed) + base[:, None]
 
     def named(self, frame: Frame) -> NamedTensors:
-        """Return the Gaussian parameters over g(x) in data units."""
         named = self.normals.named(self.function.frame(frame.scale))
         return _renamed(self.function, self.normals.structure, named)
 
@@ -347,7 +344,6 @@ class TransformedGuard(Over):
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        """Return the repair by the guard of the normals."""
         frame: Any = replace(cast("Any", self.normals.frame), outer=mixture.frame)
         inner = Mixture(mixture.weights, mixture.components.normals, frame)
         whole = self.normals.whole or Alone(mixture, np.arange(len(frame.centre)))
@@ -423,7 +419,6 @@ class Transformed(Over):
         return self.function.normal.removeprefix("a ").replace("-", "_").lower()
 
     def made(self, components: Any) -> bool:
-        """Whether components have this transform and covariance structure."""
         same = isinstance(components, TransformedComponents) and components.function
         return same == self.function and self.family.made(components.normals)
 
@@ -431,7 +426,6 @@ class Transformed(Over):
         return self
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values outside the domain of the transform."""
         if self.function.upper == np.inf:
             return refuse_not_positive(values, first, self.function.normal)
         outside = (values <= self.function.lower) | (values >= self.function.upper)
@@ -446,7 +440,7 @@ class Transformed(Over):
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Return the frame; constant columns are an error, as their density is unbounded."""
-        refuse_constant(source, self.function.normal)
+        refuse_constant(source, mixture=f" for {self.function.normal} mixture")
         return frame, ()
 
     def _inner(self, summary: Summary, frame: Frame) -> tuple[Summary, TransformedFrame]:
@@ -465,7 +459,6 @@ class Transformed(Over):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> TransformedComponents:
-        """Return the Gaussians of the moments of g(x)."""
         inner = None if frame is None else self.function.frame(frame.scale)
         normals = self.family.maximum_likelihood(statistics, _lowered(previous), resolution, inner)
         return TransformedComponents(self.function, normals)
@@ -477,7 +470,6 @@ class Transformed(Over):
         return TransformedPrior(self.function, normals)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> TransformedPrior:
-        """Return the Gaussian MAP prior over g(x)."""
         from bayesmix.families.gaussian.prior import map_prior
 
         inner, coordinates = self._inner(source.summary, frame)
@@ -491,7 +483,6 @@ class Transformed(Over):
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool
     ) -> TransformedGuard:
-        """Return the guard of the Gaussians over g(x)."""
         of, inner = self._inner(summary, frame)
         return TransformedGuard(self.function, self.family.guard(source, inner, of, repair))
 

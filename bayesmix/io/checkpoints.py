@@ -345,13 +345,9 @@ class Passes:
                 self.n_bytes += len(content)
             except FileAccessError as problem:
                 self.fresh = fresh  # the disk may have space later
-                self._tell(str(problem))
+                self.leave_out(str(problem))
             except UnsupportedError as problem:
-                self._tell(str(problem))
-
-    def leave_out(self, what: str) -> None:
-        """Warn, once, which passes are computed again."""
-        self._tell(what)
+                self.leave_out(str(problem))
 
     def _key(self, source: Source, mixture: Mixture, form: str) -> str | None:
         writer = Writer()
@@ -360,7 +356,7 @@ class Passes:
             asked["mixture"] = writer.value(mixture)
             return hashlib.sha256(pack(asked, writer.arrays, PASSES)).hexdigest()
         except UnsupportedError as problem:  # a family defined by the user
-            self._tell(str(problem))
+            self.leave_out(str(problem))
             return None
 
     def _digest(self, source: Source) -> str:
@@ -373,11 +369,12 @@ class Passes:
             self.digests[id(source)] = ref(source), said
         return said
 
-    def _tell(self, reason: str) -> None:
+    def leave_out(self, what: str) -> None:
+        """Warn, once, which passes are computed again."""
         if not self.told:
             self.told = True
             warn(
-                f"the fit continues, but its checkpoint is incomplete: {reason}",
+                f"the fit continues, but its checkpoint is incomplete: {what}",
                 BayesmixWarning,
             )
 

@@ -289,12 +289,8 @@ def _workers_of(scheduler: Any) -> Callable[[tuple[Loader, ...]], Engine]:
 
 def in_parts(path: str) -> bool:
     """Whether a file is read part by part in every pass."""
-    return names_many(path) or _is_large(path)
-
-
-def _is_large(path: str) -> bool:
-    """Whether a Parquet file should be read in parts in every pass."""
-    return path.lower().endswith(PARQUET) and os.path.getsize(path) > LARGE_PARQUET
+    parquet = path.lower().endswith(PARQUET)
+    return names_many(path) or (parquet and os.path.getsize(path) > LARGE_PARQUET)
 
 
 def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:

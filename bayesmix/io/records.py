@@ -143,11 +143,7 @@ PROTOCOLS: dict[str, Any] = {
     for module in (components, engines, families, portable, priors, sources)
     for name, value in vars(module).items()
 }
-PROTOCOLS |= {
-    "Mixture": Mixture,
-    "Stream": Stream,
-    "NoiseDensity": NoiseDensity,
-}
+PROTOCOLS |= {"Mixture": Mixture, "Stream": Stream, "NoiseDensity": NoiseDensity}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 

@@ -20,7 +20,6 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.io import records as mixture_records
-from bayesmix.io import saved_files as searches
 from bayesmix.io.container import opened, pack, unpack
 from bayesmix.io.records import Reader, Writer
 from bayesmix.selection.candidates import Candidate
@@ -32,13 +31,8 @@ NAME = "MixtureSearch"
 HOME = "bayesmix.estimators.search"
 # Attributes of a search that are saved besides its candidates.
 KEPT = (
-    "criterion_",
-    "cautions_",
-    "interrupted_",
-    "_summary",
-    "_details",
-    "_prior_over_k",
-    "_clusters",
+    *("criterion_", "cautions_", "interrupted_"),
+    *("_summary", "_details", "_prior_over_k", "_clusters"),
 )
 
 
@@ -176,9 +170,8 @@ def save(model: Any, path: str | PathLike[str]) -> None:
     """
     place = file_to_write(path)
     writer = Writer()
-    kind = searches if type(model).__name__ == searches.NAME else mixture_records
-    described = {"bayesmix": __version__} | kind.described(model, writer)
-    write(place, pack(described, writer.arrays))
+    describe = described if type(model).__name__ == NAME else mixture_records.described
+    write(place, pack({"bayesmix": __version__} | describe(model, writer), writer.arrays))
 
 
 def load(path: str | PathLike[str]) -> Any:
@@ -209,9 +202,9 @@ def load(path: str | PathLike[str]) -> Any:
 
 
 def _model(header: dict[str, Any], arrays: list[Any]) -> Any:
-    kind = searches if header["class"] == searches.NAME else mixture_records
+    restore = restored if header["class"] == NAME else mixture_records.restored
     try:
-        return kind.restored(header, Reader(arrays))
+        return restore(header, Reader(arrays))
     except DamagedFileError as problem:
         writer = header.get("bayesmix")
         if writer == __version__ or "does not know" not in str(problem):

@@ -219,11 +219,7 @@ PIECE = 2**18
 
 
 def source_of(
-    path: str,
-    frame: pd.DataFrame,
-    columns: list[Any] | None,
-    weight: Any,
-    gaps: bool = False,
+    path: str, frame: pd.DataFrame, columns: list[Any] | None, weight: Any, gaps: bool = False
 ) -> ArraySource:
     """Return checked values and names of the columns; ``gaps`` allows missing values."""
     names = [str(name) for name in frame.columns]
@@ -241,9 +237,10 @@ def source_of(
             wanted = [name for name in wanted if name not in gone]
             warn(f"columns without values are left out: {listed(gone)}", BayesmixWarning)
     if not wanted:
+        rows = range(1, len(frame) + 1)
         found = [
-            f"{name!r} ({_why_no_numbers(name, frame.iloc[:, place])})"
-            for place, name in enumerate(names)
+            f"{name!r} ({kind_of(name, column).why or 'text'})"
+            for name, (_, column) in zip(names, frame.set_axis(rows).items(), strict=True)
         ]
         raise InvalidInputError(
             f"{path} must have a numeric column, but has {listed(found, quote=False)}"
@@ -274,11 +271,6 @@ def is_numeric(dtype: Any) -> bool:
 
 def _numbers(column: pd.Series[Any]) -> Array:
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-
-def _why_no_numbers(name: str, column: pd.Series[Any]) -> str:
-
-    return kind_of(name, column.set_axis(range(1, len(column) + 1))).why or "text"
 
 
 def check_names(

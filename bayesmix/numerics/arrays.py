@@ -31,8 +31,7 @@ Value = TypeVar("Value")
 
 def diagonal_matrices(entries: Array) -> Array:
     """Return matrices (K, D, D) with entries (K, D) on their diagonals."""
-    matrices: Array = entries[:, :, None] * np.eye(entries.shape[1])
-    return matrices
+    return entries[:, :, None] * np.eye(entries.shape[1])
 
 
 def align(counts: Array, blocks: Array) -> Array:

@@ -40,12 +40,7 @@ def tree(groups: Mapping[str, Named], coords: Mapping[str, Any], attrs: dict[str
     return xarray.DataTree.from_dict(datasets)
 
 
-def variational_tree(
-    result: FitResult,
-    source: Source | None,
-    n_draws: int,
-    seed: int,
-) -> Any:
+def variational_tree(result: FitResult, source: Source | None, n_draws: int, seed: int) -> Any:
     """Return draws from q with trace, prior and log likelihood; see ``to_arviz``."""
     if source is not None and source.shape[0] * n_draws > MOST_VALUES:
         raise InvalidInputError(
@@ -142,20 +137,12 @@ class ToArviz(ABC):
         return self.to_arviz()
 
 
-def inference_data(found: Any) -> Any:
-    """Return draws, sampler statistics, data and prior of a ``Gibbs``."""
-    note = "components are not identified: their labels change between draws"
-    return _of_parameters(found, "n_occupied", ("blocked Gibbs", note))
+def inference_data(found: Any, statistic: str, sampler: str, between: str) -> Any:
+    """Return draws for fixed K, data, prior and a statistic of the sampler.
 
-
-def inference_data_of_nuts(found: Any) -> Any:
-    """Return draws, sampler statistics, data and prior of a ``NutsDraws``."""
-    note = "components are not identified: their labels change between chains"
-    return _of_parameters(found, "diverging", (f"NUTS ({found.sampler})", note))
-
-
-def _of_parameters(found: Any, statistic: str, words: tuple[str, str]) -> Any:
-    """Return draws for fixed K with one statistic of their sampler."""
+    ``between``: where the labels of components change.
+    """
+    note = f"components are not identified: their labels change between {between}"
     posterior = {"weights": (("component",), found.weights)} | found.named_parameters
     statistics = {
         "lp": found.log_joint,
@@ -163,7 +150,7 @@ def _of_parameters(found: Any, statistic: str, words: tuple[str, str]) -> Any:
         statistic: getattr(found, statistic),
     }
     coords = {"component": np.arange(found.n_components)}
-    return _tree_of(found, posterior, statistics, {}, coords, words)
+    return _tree_of(found, posterior, statistics, {}, coords, (sampler, note))
 
 
 def inference_data_over_k(found: Any) -> Any:

@@ -76,16 +76,8 @@ def _variational(
 def _gibbs(estimator: Any, data: Any, sample_weight: Any, n_draws: int, seed: int) -> DrawnMixtures:
     from bayesmix.posterior.gibbs import gibbs
 
-    each = -(-n_draws // CHAINS)
-    found = gibbs(
-        estimator,
-        data,
-        n_draws=each,
-        chains=CHAINS,
-        sample_weight=sample_weight,
-        random_state=seed,
-        n_jobs=estimator.n_jobs,
-    )
+    each, n_jobs = -(-n_draws // CHAINS), estimator.n_jobs
+    found = gibbs(estimator, data, each, CHAINS, None, sample_weight, seed, n_jobs)
     return _given(estimator._fitted(), found).at_most(n_draws)
 
 
@@ -94,14 +86,8 @@ def _bootstrap(
 ) -> DrawnMixtures:
     from bayesmix.posterior.bootstrap import weighted_bootstrap
 
-    found = weighted_bootstrap(
-        estimator,
-        data,
-        n_draws=n_draws,
-        sample_weight=sample_weight,
-        random_state=seed,
-        n_jobs=estimator.n_jobs,
-    )
+    given = {"sample_weight": sample_weight, "random_state": seed, "n_jobs": estimator.n_jobs}
+    found = weighted_bootstrap(estimator, data, n_draws=n_draws, **given)
     return _given(estimator._fitted(), found)
 
 
@@ -325,10 +311,7 @@ def _simultaneous(
 
 
 def checked_values(
-    name: str,
-    X: Any,
-    labels: Sequence[str | int],
-    levels: Sequence[tuple[Level, ...] | None] = (),
+    name: str, X: Any, labels: Sequence[str | int], levels: Sequence[tuple[Level, ...] | None] = ()
 ) -> Array:
     """Return finite values (n, C) of the named features from an array, frame or source.
 

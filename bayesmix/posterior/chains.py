@@ -7,7 +7,8 @@ Chains take one step each in turn, so that an interrupt leaves them equally long
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, cast
@@ -183,7 +184,7 @@ class Gibbs(DrawsInChains, ToArviz):
 
     def to_arviz(self) -> Any:
         """Return the draws with observed data and prior as ArviZ groups; needs ArviZ."""
-        return inference_data(self)
+        return inference_data(self, "n_occupied", "blocked Gibbs", "draws")
 
     def summary(self) -> str:
         """Return the posterior of the number of occupied components and convergence diagnostics."""
@@ -325,8 +326,15 @@ def _by_chain(rounds: list[list[Any]]) -> list[list[Any]]:
 def _sampled(
     step: ChainStep, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
 ) -> tuple[Any, Mixture[Posterior]]:
-    try:
+    with duplicates_named():
         return step(state, generator, key)
+
+
+@contextmanager
+def duplicates_named() -> Iterator[None]:
+    """Raise an error that names duplicates where the posterior is improper."""
+    try:
+        yield
     except DegenerateFitError as problem:
         raise InvalidInputError(
             f"the posterior cannot be sampled because X has too many duplicates: {problem}"
@@ -460,11 +468,7 @@ class BlockedGibbs:
         return Draws(weights, conditional.components.subset(order).draws(1, generator))
 
     def sweep(
-        self,
-        draw: Draws,
-        generator: np.random.Generator,
-        key: tuple[int, ...],
-        share: float = 1.0,
+        self, draw: Draws, generator: np.random.Generator, key: tuple[int, ...], share: float = 1.0
     ) -> tuple[Assigned, Mixture[Posterior]]:
         """Draw assignments at one draw and return p(π, θ | X, Z, S) for a share of the samples."""
         assigned = self.assigned(draw, key)

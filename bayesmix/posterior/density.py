@@ -84,8 +84,7 @@ class MixtureDensity:
     @property
     def weights_(self) -> Array:
         """Weights (K,); for a conditional density, component probabilities given the values."""
-        weights: Array = self.mixture.weights.mean().copy()
-        return weights
+        return self.mixture.weights.mean().copy()
 
     @property
     def means_(self) -> Array:
@@ -141,8 +140,7 @@ class MixtureDensity:
         def means(rows: Rows) -> Array:
             return partition.conditional_means(self.mixture, free, known, rows.values)
 
-        found: Array = source.map(means, self.n_components_ * len(self.columns))
-        return found
+        return source.map(means, self.n_components_ * len(self.columns))
 
     def given_rows(self, X_given: Any, columns: Any) -> tuple[Integers, Integers, Array]:
         """Return indices of target and conditioning features, and the checked values."""
@@ -256,8 +254,7 @@ class MixtureDensity:
     def _log_densities(self, values: Array) -> Array:
         """Return the log density of each sample (n,) of numbers."""
         source = as_source(values, n_jobs=None)
-        log_densities: Array = source.map(self._log_density, self.n_components_)
-        return log_densities
+        return source.map(self._log_density, self.n_components_)
 
     def _log_density(self, rows: Rows) -> Array:
         return log_density(self.mixture, rows.values, self.family)

@@ -41,6 +41,7 @@ from bayesmix.posterior.posterior_draws import (
     log_q,
     log_q_symmetrised,
 )
+from bayesmix.posterior.subject import check_shape
 
 # Every fourth conditional is widened, to cover assignments that no Gibbs run reached: on 48 tiny
 # problems of known evidence the largest error fell from 5.5 to 2.7 standard errors.
@@ -151,44 +152,11 @@ def importance_evidence(
     """Return the log evidence of a variational fit by Pareto smoothed importance sampling.
 
     Converges to the exact value as ``n_draws`` grows: q is averaged over all relabellings. A
-    learned scale is integrated out; a learned β0 is treated as known, as in the ELBO.
-
-    Parameters
-    ----------
-    result : FitResult
-        A variational fit with Dirichlet weights, unpruned, with at most 20 components; otherwise
-        the estimate is NaN.
-    source : Source
-        The data of the fit.
-    n_draws : int, default=1000
-        Draws from the proposal; with fewer than 25 there is no Pareto k and no estimate.
-    seed : int, default=0
-        The only source of randomness.
-    efforts : sequence of ChainEffort
-        Tried in turn until Pareto k is at most 0.2.
-
-    Returns
-    -------
-    Evidence
-        The estimate is NaN if Pareto k is above 0.7 (Vehtari et al. 2024).
-
-    Raises
-    ------
-    InvalidInputError
-        If ``n_draws`` is not a positive integer, or source is not the data of the fit.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> from bayesmix.posterior.evidence import importance_evidence
-    >>> from bayesmix.sources.border import as_source
-    >>> X = bm.datasets.load_faithful().to_numpy()
-    >>> vb = bm.BayesianGaussianMixture(2, prune=False, random_state=0,
-    ...     weight_concentration_prior_type="dirichlet_distribution",
-    ...     weight_concentration_prior=1.0).fit(X)
-    >>> evidence = importance_evidence(vb.result_, as_source(X))
-    >>> evidence.lower < evidence.estimate < evidence.lower + 2.0
-    True
+    learned scale is integrated out; a learned β0 is treated as known, as in the ELBO. ``efforts``
+    are tried in turn until Pareto k is at most 0.2. The estimate is NaN above 0.7 (Vehtari et al.
+    2024), with fewer than 25 draws, and for fits without Dirichlet weights, pruned, or of more
+    than 20 components. Raises ``InvalidInputError`` if ``n_draws`` is not a positive integer, or
+    source is not the data of the fit.
     """
     seed = checked(result, source, n_draws, seed)
     lower = result.objective if result.variational else math.nan
@@ -289,25 +257,21 @@ def log_ratios(
 ) -> Array:
     """Return log p(X, π, θ) (S,) less the log density of a mixture proposal."""
     total = sum(n for _, n in parts)
-    ratios = []
-    for batch in draws.batches():
+
+    def of_batch(batch: Draws) -> Array:
         joint = log_likelihoods(result, batch, source) + log_prior(result.bayesian, batch)
         terms = [density(one, batch) + math.log(n / total) for one, n in parts]
-        ratios.append(joint - np.logaddexp.reduce(terms, axis=0))
-    return np.concatenate(ratios)
+        ratios: Array = joint - np.logaddexp.reduce(terms, axis=0)
+        return ratios
+
+    return draws.over_batches(of_batch)
 
 
 def checked(result: FitResult, source: Source, n_draws: Any, seed: Any) -> int:
     """Return the seed after checking the arguments."""
     if isinstance(n_draws, bool) or not isinstance(n_draws, Integral) or int(n_draws) < 1:
         raise InvalidInputError(f"n_draws must be a positive integer, got {n_draws!r}")
-    expected = (result.n_rows, result.n_features)
-    same_weight = math.isclose(source.total_weight, result.total_weight, rel_tol=1e-9)
-    if source.shape != expected or not same_weight:
-        raise InvalidInputError(
-            f"source must hold the data of the fit, {expected} with a total weight of "
-            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
-        )
+    check_shape("source", source, result)
     return root_seed(seed)
 
 
@@ -336,23 +300,8 @@ def bridge_evidence(
 ) -> Bridge:
     """Return the log evidence by bridge sampling, for the K of the posterior draws.
 
-    The first half of every chain makes the proposal, the second half the estimate. Modes that no
-    chain visited are not included.
-
-    Parameters
-    ----------
-    result : FitResult
-        A fit with Dirichlet weights.
-    source : Source
-        The data of the fit.
-    draws : Draws
-        Posterior draws, chain after chain, all of equal length.
-    n_chains : int
-    seed : int
-
-    Returns
-    -------
-    Bridge
+    ``draws`` are chain after chain, all of equal length. The first half of every chain makes the
+    proposal, the second half the estimate. Modes that no chain visited are not included.
     """
     n_components = draws.weights.log_weights.shape[1]
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
@@ -383,13 +332,6 @@ def bridged(of_posterior: Array, of_proposal: Array) -> tuple[float, float]:
 
     Draws of p are autocorrelated chains, those of g independent; g integrates to one. The error is
     the relative mean squared error of Frühwirth-Schnatter (2004), eq. 28, by batch means.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from bayesmix.posterior.evidence import bridged
-    >>> bridged(np.full((2, 50), 3.0), np.full(100, 3.0))
-    (3.0, 0.0)
     """
     n_posterior = of_posterior.size * _efficiency(of_posterior)
     share = n_posterior / (n_posterior + of_proposal.size)

@@ -36,8 +36,6 @@ from bayesmix.posterior.posterior_draws import Draws, joined, log_prior, refuse_
 from bayesmix.posterior.subject import log_volume, rows_of_fit, sampled_fit
 from bayesmix.posterior.telescoping import GibbsOverK, sampled_over_k
 
-SHARE_OF_WARMUP = 0.5
-
 
 @renamed_keyword("draws", "n_draws")
 def gibbs(
@@ -127,16 +125,10 @@ def gibbs(
     """
     estimator = sampled_fit(model)
     result: FitResult = estimator.result_
-    n_draws, n_chains = (
-        validation.integer("n_draws", n_draws, 1),
-        validation.integer("chains", chains, 1),
-    )
+    n_draws = validation.integer("n_draws", n_draws, 1)
+    n_chains = validation.integer("chains", chains, 1)
     refuse_many(result, n_draws * n_chains)
-    n_warm = (
-        int(SHARE_OF_WARMUP * n_draws)
-        if warmup is None
-        else validation.integer("warmup", warmup, 0)
-    )
+    n_warm = n_draws // 2 if warmup is None else validation.integer("warmup", warmup, 0)
     K = _number_of_components(result, n_components, prior_over_k, concentration)
     same = result.n_components == K and result.mixture.weights.exchangeable
     source = rows_of_fit(
@@ -209,7 +201,7 @@ def _arranged(
     kept = [one for chain in chains for one in chain]
     shape = (plan.n_chains, len(chains[0]))
     draws = joined([one.draw for one in kept])
-    density = np.concatenate([log_prior(result.bayesian, batch) for batch in draws.batches()])
+    density = draws.over_batches(lambda batch: log_prior(result.bayesian, batch))
     log_likelihood = np.array([one.log_likelihood for one in kept])
     log_likelihood -= log_volume(result, source)
     return Gibbs(

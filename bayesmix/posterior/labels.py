@@ -87,15 +87,6 @@ def relabelling(
 
     Follows Stephens (2000), algorithm 2, from responsibilities (S, K, n) and a first average (n,
     K).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from bayesmix.posterior.labels import relabelling
-    >>> pivot = np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]])
-    >>> order, _, _ = relabelling(np.stack([pivot.T, pivot.T[::-1]]), pivot, np.ones(3))
-    >>> order.tolist()
-    [[0, 1], [1, 0]]
     """
     order = np.zeros((0, 0), dtype=np.intp)
     average, n_sweeps = pivot, 0

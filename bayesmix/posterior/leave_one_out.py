@@ -64,34 +64,9 @@ def leave_one_out(
 
     With Dirichlet weights the draws are those of the log evidence, averaged over relabellings;
     otherwise they come from q. Pruned components stay out, and values learned by type-II maximum
-    likelihood are treated as known. A sample of weight w loses one repetition (all of it if w < 1).
-
-    Parameters
-    ----------
-    result : FitResult
-        A variational fit.
-    source : Source
-        The data of the fit.
-    n_draws : int, default=1000
-        Number of draws; samples times draws may be at most 50 million.
-    seed : int, default=0
-        The only source of randomness.
-
-    Raises
-    ------
-    InvalidInputError
-        If the fit is not variational, source is not the data of the fit, or there are too many
-        values.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> from bayesmix.posterior.leave_one_out import leave_one_out
-    >>> from bayesmix.sources.border import as_source
-    >>> X = bm.datasets.load_faithful().to_numpy()
-    >>> vb = bm.BayesianGaussianMixture(n_components=2, random_state=0).fit(X)
-    >>> bool(leave_one_out(vb.result_, as_source(X)).total < vb.score_samples(X).sum())
-    True
+    likelihood are treated as known. A sample of weight w loses one repetition (all of it if w <
+    1). Raises ``InvalidInputError`` if the fit is not variational, source is not the data of the
+    fit, or samples times draws are more than 50 million.
     """
     seed = checked(result, source, n_draws, seed)
     if not result.variational:

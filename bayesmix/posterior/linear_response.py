@@ -67,8 +67,7 @@ class AllCoordinates:
         """Return z (m, ...) of centred log weights (m, K)."""
         if not self.root.size:
             return logs[:, :0]
-        solved: Array = solve_triangular(self.root, logs.T, lower=True).T
-        return solved
+        return solve_triangular(self.root, logs.T, lower=True).T
 
     def slopes(self, values: Array, k: int) -> tuple[Integers, Array]:
         """Return indices and the derivatives d l_nk / d E[z] (n, p) there."""
@@ -180,12 +179,7 @@ class LinearResponse:
         moved = np.concatenate([np.arange(n_weights), n_weights + coordinates.moved])
         values, axes = np.linalg.eigh(self._response[np.ix_(moved, moved)])
         logs = drawn.weights.log_weights - self.result.mixture.weights.expected_log()
-        standardised = np.hstack(
-            [
-                whole.of_logs(logs),
-                coordinates.standardised(drawn.components),
-            ]
-        )
+        standardised = np.hstack([whole.of_logs(logs), coordinates.standardised(drawn.components)])
         apart = ((standardised @ axes) * np.sqrt(values)) @ axes.T
         logs = self.result.mixture.weights.expected_log() + apart[:, :n_weights] @ whole.root.T
         logs -= np.logaddexp.reduce(logs, axis=1, keepdims=True)
@@ -300,8 +294,7 @@ def linear_response(
 
 def _covariance(spread: Spread, response: Array) -> Array:
     follow = response - np.eye(len(response))
-    covariance: Array = spread.own + spread.across @ follow @ spread.across.T
-    return covariance
+    return spread.own + spread.across @ follow @ spread.across.T
 
 
 def _deviations(spreads: dict[str, Spread], response: Array | None) -> OfParameters:

@@ -24,17 +24,8 @@ BATCH_VALUES = 2**21
 def pareto_smoothed(log_weights: Array) -> tuple[Array, Array]:
     """Return smoothed log weights (..., S) and Pareto k (...) of log weights (..., S).
 
-    Weights are not normalised, and none exceeds the largest input. k is 0 where the largest weights
-    are equal, and infinite for S below 25, too few to fit a tail.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from bayesmix.posterior.pareto import pareto_smoothed
-    >>> exponential = -np.log((np.arange(4000) + 0.5) / 4000)  # quantiles
-    >>> _, k = pareto_smoothed(0.5 * exponential)  # weights with a Pareto tail of k = 0.5
-    >>> round(float(k), 1)
-    0.5
+    Weights are not normalised, and none exceeds the largest input. k is 0 where the largest
+    weights are equal, and infinite for S below 25, too few to fit a tail.
     """
     log_weights = np.asarray(log_weights, dtype=np.float64)
     n_draws = log_weights.shape[-1]
@@ -96,5 +87,4 @@ def _quantiles(probabilities: Array, k: Array, scale: Array) -> Array:
     """Return quantiles of the generalised Pareto distribution."""
     exponential = -np.log1p(-probabilities)
     safe = np.where(k == 0.0, 1.0, k)
-    quantiles: Array = scale * np.where(k == 0.0, exponential, np.expm1(k * exponential) / safe)
-    return quantiles
+    return scale * np.where(k == 0.0, exponential, np.expm1(k * exponential) / safe)

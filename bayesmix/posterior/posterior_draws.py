@@ -18,13 +18,7 @@ from scipy.special import gammaln
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
-from bayesmix.core.components import (
-    Components,
-    DrawnComponents,
-    Named,
-    PointComponents,
-    Posterior,
-)
+from bayesmix.core.components import Components, DrawnComponents, Named, PointComponents, Posterior
 from bayesmix.core.engines import Bayesian
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Mixture
@@ -157,6 +151,10 @@ class Draws:
         starts = range(0, self.n_draws, size)
         return [_each(self, itemgetter(slice(start, start + size))) for start in starts]
 
+    def over_batches(self, values: Callable[[Draws], Array]) -> Array:
+        """Return values of all draws (S, ...), computed batch by batch."""
+        return np.concatenate([values(batch) for batch in self.batches()])
+
     def some(self, numbers: Integers) -> Draws:
         """Return the draws with these indices."""
         chosen: Draws = _each(self, itemgetter(numbers))
@@ -227,8 +225,7 @@ def log_q_symmetrised(mixture: Mixture[Posterior], draws: Draws) -> Array:
     shared, pairs = mixture.components.log_factors(draws.components)
     permanents = log_permanents(pairs + weights.log_factors(draws.weights))
     n_relabellings = gammaln(mixture.n_components + 1.0)
-    density: Array = weights.log_normaliser() + shared + permanents - n_relabellings
-    return density
+    return weights.log_normaliser() + shared + permanents - n_relabellings
 
 
 TILE_ROWS = 512
@@ -295,8 +292,7 @@ class LikelihoodStep:
 
     def _block(self, rows: Rows) -> Array:
         densities = self.densities.block(rows)
-        total: Array = densities.sum(axis=1) if rows.weights is None else densities @ rows.weights
-        return total
+        return densities.sum(axis=1) if rows.weights is None else densities @ rows.weights
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,7 @@ class Scores:
         """Return (1 + number of scores at most this) / (n + 1) for each log density (m,)."""
         no_larger = np.searchsorted(self.values, log_densities + TIE, side="right")
         counts = np.concatenate([[0.0], self.up_to])[no_larger]
-        shares: Array = (1.0 + counts) / (1.0 + self.n_rows)
-        return shares
+        return (1.0 + counts) / (1.0 + self.n_rows)
 
 
 @dataclass(frozen=True, repr=False, eq=False)

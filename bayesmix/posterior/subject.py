@@ -83,14 +83,7 @@ def rows_of_fit(
     source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
         _check_whole(source)
-    expected = (result.n_rows, result.n_features)
-    if source.shape != expected or not math.isclose(
-        source.total_weight, result.total_weight, rel_tol=1e-9
-    ):
-        raise InvalidInputError(
-            f"X must hold the data of the fit, {expected} with a total weight of "
-            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
-        )
+    check_shape("X", source, result)
     if result.side:
         source = replace(source, side=result.side)  # type: ignore[type-var]  # in memory
     gated = result.side.covariates is not None
@@ -106,6 +99,17 @@ def rows_of_fit(
             f"{here:.4g} nats, that of the fit was {own:.4g}; of a pipeline pass transformed data"
         )
     return source
+
+
+def check_shape(name: str, source: Source, result: FitResult) -> None:
+    """Raise unless the data have the shape and the total weight of those of the fit."""
+    expected = (result.n_rows, result.n_features)
+    same_weight = math.isclose(source.total_weight, result.total_weight, rel_tol=1e-9)
+    if source.shape != expected or not same_weight:
+        raise InvalidInputError(
+            f"{name} must hold the data of the fit, {expected} with a total weight of "
+            f"{result.total_weight:g}, got {source.shape} with {source.total_weight:g}"
+        )
 
 
 def log_volume(result: FitResult, source: Source) -> float:

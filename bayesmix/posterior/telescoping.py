@@ -269,8 +269,7 @@ class GibbsOverK(ToArviz):
                 (group.draws.n_draws, co_clustered(group.draws, framed)) for group in some if group
             ]
         numbers, together = zip(*parts, strict=True)
-        average: Array = np.average(together, axis=0, weights=numbers)
-        return average
+        return np.average(together, axis=0, weights=numbers)
 
     def to_arviz(self) -> Any:
         """Return K, K+ and log likelihood with data and prior as ArviZ groups; needs ArviZ."""
@@ -349,8 +348,7 @@ class KGivenPartition:
     @cached_property
     def _log_factorials(self) -> Array:
         """log K! (M + 1,), from K = 0."""
-        factorials: Array = gammaln(np.arange(len(self.prior) + 1) + 1.0)
-        return factorials
+        return gammaln(np.arange(len(self.prior) + 1) + 1.0)
 
     @cached_property
     def _log_of_all(self) -> Array:

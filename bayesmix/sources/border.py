@@ -49,8 +49,7 @@ def as_source(
 
 def coding_of(source: Source) -> Coding | None:
     """Return the coding of the columns of a source, if it has any."""
-    coding: Coding | None = getattr(source, "coding", None)
-    return coding
+    return getattr(source, "coding", None)
 
 
 def processes(X: Any, n_jobs: int | None) -> int:
@@ -91,5 +90,4 @@ def complete(source: Source) -> Source:
 
 def all_weights(source: Source) -> Array:
     """Return sample weights (n,), 1 if none are given."""
-    weights: Array = source.map(attrgetter("weights_or_ones"), 1)
-    return weights
+    return source.map(attrgetter("weights_or_ones"), 1)

@@ -319,14 +319,12 @@ class FactorAnalysers:
     @once
     def precision_root(self) -> Array:
         """Precision of the noise, 1 / √Ψ (K, D)."""
-        root: Array = 1.0 / np.sqrt(self.noise)
-        return root
+        return 1.0 / np.sqrt(self.noise)
 
     @once
     def scaled_loadings(self) -> Array:
         """Scaled loadings Ψ^-½ Λ (K, D, q)."""
-        scaled: Array = self.loadings * self.precision_root[:, :, None]
-        return scaled
+        return self.loadings * self.precision_root[:, :, None]
 
     @once
     def unsure(self) -> Array:
@@ -342,8 +340,7 @@ class FactorAnalysers:
     @once
     def directions(self) -> Array:
         """Directions βᵀ (K, D, q), where β (x - μ) are the expected factors."""
-        directions: Array = self.precision_root[:, :, None] * (self.scaled_loadings @ self.unsure)
-        return directions
+        return self.precision_root[:, :, None] * (self.scaled_loadings @ self.unsure)
 
     @once
     def offset(self) -> Array:
@@ -353,7 +350,6 @@ class FactorAnalysers:
         return constant
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log N(x | μ_k, Σ_k) (n, K)."""
         return self.offset - 0.5 * self._squared(values.T, self.means)
 
     def _squared(self, columns: Array, means: Array) -> Array:

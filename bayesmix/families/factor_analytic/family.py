@@ -189,7 +189,6 @@ class FactorAnalytic(FamilyDefaults):
         return bool(statistics.estimate[1].min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
-        """Raise an error."""
         raise UnsupportedError(
             "factor analysers have no conjugate posterior, so there is no variational fit of "
             "them: use GaussianMixture without a prior, in a search "
@@ -197,14 +196,12 @@ class FactorAnalytic(FamilyDefaults):
         )
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
-        """Raise an error."""
         raise UnsupportedError(
             "factor analysers have no fit under a prior: use prior=None, or "
             "covariance_type='diag', the nearest that has one"
         )
 
     def as_draws(self, points: Sequence[FactorAnalysers]) -> NoReturn:
-        """Raise an error."""
         raise UnsupportedError(
             "factor analysers are not compared draw by draw, for a factor may turn from one to "
             "the next: use covariance_type='diag' or 'full' for draws of a density"

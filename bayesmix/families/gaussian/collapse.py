@@ -49,8 +49,7 @@ SMALLEST_GAP = 1e-6
 
 def variance_floor(unit: Array, tied: Array) -> Array:
     """Return the smallest variances that data can support, by scale, or gap²/12 for ties."""
-    floor: Array = np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
-    return floor
+    return np.maximum(VARIANCE_FLOOR * unit * unit, tied * tied / 12.0)
 
 
 def held_before(events: tuple[Event, ...]) -> Counter[int]:
@@ -394,9 +393,7 @@ class Lowest:
         log_density = np.concatenate([self.log_density, other.log_density])
         order = np.argsort(log_density, kind="stable")[: self.n]
         return Lowest(
-            log_density[order],
-            np.concatenate([self.values, other.values])[order],
-            self.n,
+            log_density[order], np.concatenate([self.values, other.values])[order], self.n
         )
 
 

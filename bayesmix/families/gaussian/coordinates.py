@@ -28,14 +28,12 @@ def mapped(matrix: Array, covariance: Array) -> Array:
     """Return A C Aᵀ, infinite if C is."""
     if not np.isfinite(covariance).all():
         return np.full((len(matrix), len(matrix)), np.inf)
-    product: Array = matrix @ covariance @ matrix.T
-    return product
+    return matrix @ covariance @ matrix.T
 
 
 def _log_left(nu: Array) -> Array:
     """Return the residual variance of ½ log M on M, in one dimension."""
-    variance: Array = 0.25 * polygamma(1, 0.5 * nu) - 0.5 / nu
-    return variance
+    return 0.25 * polygamma(1, 0.5 * nu) - 0.5 / nu
 
 
 @dataclass(frozen=True)
@@ -75,8 +73,7 @@ class WhitenedMatrices:
 
     def coloured(self, normal: Array, b: int) -> Array:
         """Return R⁻ᵀ u for rows u (n, D)."""
-        solved: Array = np.linalg.solve(self.root[b].T, normal.T).T
-        return solved
+        return np.linalg.solve(self.root[b].T, normal.T).T
 
     def slopes(self, y: Array, b: int) -> Array:
         """Return d (½ log|M| - ½ yᵀMy) / dz (n, p)."""
@@ -129,8 +126,7 @@ class WhitenedMatrices:
     def _expected_log(self) -> Array:
         """Factor (B,) of I in E[log M]."""
         nu, p = self.freedom, self.n_features
-        expected: Array = multivariate_digamma(0.5 * nu, p) / p + LOG_2 - np.log(nu)
-        return expected
+        return multivariate_digamma(0.5 * nu, p) / p + LOG_2 - np.log(nu)
 
     def logs(self, roots: Array) -> Array:
         """Return log M (S, B, p) of drawn roots (S, B, ...), centred, equal to z to first order."""
@@ -150,8 +146,7 @@ class WhitenedMatrices:
         sizes = np.exp(-(sizes + self._expected_log[:, None]))
         inverse = (axes * sizes[..., None, :]) @ np.swapaxes(axes, -1, -2)
         upper = inverse_root(inverse.reshape(-1, self.n_features, self.n_features))
-        roots: Array = self.root @ upper.reshape(inverse.shape)
-        return roots
+        return self.root @ upper.reshape(inverse.shape)
 
 
 def _pairs(matrix: Array) -> Array:
@@ -224,18 +219,15 @@ class WhitenedAxes:
 
     @property
     def _expected_log(self) -> Array:
-        expected: Array = digamma(0.5 * self.freedom) + LOG_2 - np.log(self.freedom)
-        return expected
+        return digamma(0.5 * self.freedom) + LOG_2 - np.log(self.freedom)
 
     def logs(self, roots: Array) -> Array:
         away = 2.0 * np.log(roots / self.root) - self._expected_log
-        standardised: Array = away / np.sqrt(polygamma(1, 0.5 * self.freedom))
-        return standardised
+        return away / np.sqrt(polygamma(1, 0.5 * self.freedom))
 
     def from_logs(self, logs: Array) -> Array:
         away = logs * np.sqrt(polygamma(1, 0.5 * self.freedom)) + self._expected_log
-        roots: Array = self.root * np.exp(0.5 * away)
-        return roots
+        return self.root * np.exp(0.5 * away)
 
 
 Whitened: TypeAlias = WhitenedMatrices | WhitenedAxes

@@ -47,7 +47,6 @@ class GaussianDraws:
 
     @cached_property
     def components(self) -> Quadratics:
-        """All S K densities N(x | μ_sk, Λ_sk⁻¹), grouped by draw."""
         n_features = self.means.shape[2]
         offset = 0.5 * (self.log_det.ravel() - n_features * LOG_2PI)
         means = self.means.reshape(-1, n_features)

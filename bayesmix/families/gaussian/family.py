@@ -11,7 +11,7 @@ import numpy as np
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.defaults import FamilyDefaults
+from bayesmix.families.defaults import FamilyDefaults, refuse_constant
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
 from bayesmix.families.gaussian.flat_directions import without_flat_directions
@@ -96,7 +96,7 @@ class Gaussian(FamilyDefaults):
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         if source.summary.n_missing:
-            _refuse_constant(source)
+            refuse_constant(source, "X with missing values")
             return frame, ()
         return without_flat_directions(self.structure, frame, source)
 
@@ -130,7 +130,6 @@ class Gaussian(FamilyDefaults):
         return bool(spread.min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishart:
-        """Return the default prior with learned scale, in the frame."""
         from bayesmix.families.gaussian.prior import reference_prior
 
         return reference_prior(self.structure, summary, frame)
@@ -160,17 +159,6 @@ class Gaussian(FamilyDefaults):
         """Return the guard against collapse; under a prior it includes the ridge."""
         ridge = None if repair else self.ridge
         return GaussianGuard(self.structure, source, frame, summary, repair, ridge)
-
-
-def _refuse_constant(source: Source) -> None:
-    """Raise an error for constant columns in data with missing values."""
-    constant = np.flatnonzero(source.summary.constant)
-    if len(constant):
-        column = str(constant[0]) if source.columns is None else repr(source.columns[constant[0]])
-        raise InvalidInputError(
-            "X with missing values must have columns that differ from row to row, but all values "
-            f"of column {column} are equal: leave out that column"
-        )
 
 
 def _refuse_columns_apart(covariance: str, scale: Array) -> None:

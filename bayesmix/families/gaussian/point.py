@@ -32,8 +32,7 @@ class Gaussians(ByQuadratics):
 
     @property
     def deviations(self) -> Array:
-        dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
-        return np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+        return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
 
     @once
     def precision_root(self) -> Array:
@@ -102,7 +101,7 @@ class Gaussians(ByQuadratics):
 
     def spread_out(self, normal: Array, labels: Integers) -> Array:
         """Transform standard normal values to the covariances of components."""
-        dense = self.structure.algebra.dense(self.blocks, *self.means.shape)
+        dense = self.covariances
         out = np.empty_like(normal)
         for k in np.unique(labels):
             rows = labels == k

@@ -95,7 +95,6 @@ class Quadratics:
 
     @property
     def on_device(self) -> QuadraticsOnDevice:
-        """Quadratic forms on a device."""
         return QuadraticsOnDevice(self)
 
     def subset(self, keep: Integers) -> Quadratics:
@@ -189,7 +188,6 @@ class Quadratics:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        """Draw missing cells in dense structures only."""
         return self.filled(values, labels, generator) if self.dense else values
 
     @property
@@ -214,8 +212,7 @@ class Quadratics:
         """
         density = self.expected_log_density(np.asfortranarray(self.means))
         apart = density - np.diagonal(density)[:, None]
-        near: Array = 0.5 * (apart + apart.T + log_weights)
-        return near
+        return 0.5 * (apart + apart.T + log_weights)
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[Quadratics, Array]:
         """Return the forms of candidates about the means of their anchors."""
@@ -338,7 +335,6 @@ class QuadraticsOnDevice:
         return xp.concat([one, values, *products], axis=1)
 
     def log_density(self, xp: Any, values: Any) -> Any:
-        """Return log densities (n, K) by distances from the means."""
         forms, columns = self.forms, []
         shared = len(forms.root) == 1
         for k, (offset, mean) in enumerate(zip(forms.offset, forms.means, strict=True)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -36,20 +37,24 @@ class Students:
 
     @cached_property
     def precision_root(self) -> Array:
-        """Root U of shape⁻¹ = U Uᵀ."""
         return self.algebra.root(self.blocks)
 
     def expected_log_density(self, values: Array) -> Array:
         """Return the log density (n, K) of framed data (Bishop 2006, eq. B.68 and B.72)."""
-        n_components, n_features = self.means.shape
+        return self._log_density(values, self.means, lambda squares, nu: np.log1p(squares / nu))
+
+    def _log_density(
+        self, values: Array, means: Array, widened: Callable[[Array, Array], Array]
+    ) -> Array:
+        """Return the log density (n, K), with ``widened`` the log of 1 + squares / ν."""
         if self.joint:
-            distances = self.algebra.squared(values, self.means, self.precision_root)
-            return self._joint(np.log1p(distances / self._freedom))
-        total = np.zeros((len(values), n_components), order="F")
-        for column in range(n_features):
+            squares = self.algebra.squared(values, means, self.precision_root)
+            return self._joint(widened(squares, self._freedom))
+        total = np.zeros((len(values), len(means)), order="F")
+        for column in range(means.shape[1]):
             root = self.precision_root[:, column]
-            away = (values[:, column, None] - self.means[:, column]) * root
-            total += self._of_column(column, np.log1p(away * away / self._freedom_of(column)))
+            away = (values[:, column, None] - means[:, column]) * root
+            total += self._of_column(column, widened(away * away, self._freedom_of(column)))
         return total
 
     @property
@@ -67,15 +72,7 @@ class Students:
             out: Array = np.logaddexp(0.0, logs + np.log(np.maximum(squares, TINY)) - np.log(nu))
             return out
 
-        if self.joint:
-            squares = self.algebra.squared(units, means, self.precision_root)
-            return self._joint(widened(squares, self._freedom)), 0.0
-        total = np.zeros((len(units), len(means)))
-        for column in range(means.shape[1]):
-            root = self.precision_root[:, column]
-            away = (units[:, column, None] - means[:, column]) * root
-            total += self._of_column(column, widened(away * away, self._freedom_of(column)))
-        return total, 0.0
+        return self._log_density(units, means, widened), 0.0
 
     def _joint(self, log_widened: Array) -> Array:
         """Return the multivariate log density (n, K)."""
@@ -95,8 +92,7 @@ class Students:
         if self.joint:
             return self.algebra.squared(values, self.means, self.precision_root)[:, :, None]
         away = (values[:, None] - self.means) * self.precision_root
-        squared: Array = away * away
-        return squared
+        return away * away
 
     @cached_property
     def freedoms(self) -> Array:
@@ -118,8 +114,7 @@ class Students:
         return np.broadcast_to(self.degrees_of_freedom.ravel(), (self.n_components,))
 
     def _freedom_of(self, column: int) -> Array:
-        freedom: Array = self.degrees_of_freedom[:, column]
-        return freedom
+        return self.degrees_of_freedom[:, column]
 
     @property
     def joint(self) -> bool:
@@ -204,5 +199,4 @@ def _log_student(log_widened: Array, nu: Array, log_det: Array, dimension: int) 
     constant = (
         gammaln(half) - gammaln(nu / 2.0) - 0.5 * dimension * (np.log(nu) + LOG_PI) + 0.5 * log_det
     )
-    log_density: Array = constant - half * log_widened
-    return log_density
+    return constant - half * log_widened

@@ -138,11 +138,9 @@ class FixedScale:
         return factor
 
     def kl(self, factor: FixedScale) -> float:
-        """Return 0, as nothing is learned."""
         return 0.0
 
     def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
-        """Return the root of S, repeated for each draw."""
         root = self.algebra.factor(self.mean)
         return np.broadcast_to(root, (n_draws, *root.shape))
 

@@ -358,53 +358,10 @@ def refuse_where(wrong: Booleans, values: Stored, first: int, held: str, remedy:
 SMALLEST = float(np.finfo(float).tiny)
 
 
-class PositiveColumns(FamilyDefaults, ABC):
-    """Families of positive columns with two parameters each, framed by powers of two."""
-
-    continuous = True
-    any_real = False
-    drawn_columns = 1
-    least = SMALLEST
-
-    @property
-    @abstractmethod
-    def with_article(self) -> str:
-        """Name with its article, for messages."""
-
-    def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are not positive."""
-        refuse_not_positive(values, first, self.with_article)
-
-    def frame(self, summary: Summary) -> Frame:
-        """Powers of two near the medians, and no centre."""
-        return frame_of_positive(summary)
-
-    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Set nothing aside; constant columns are an error, as their density is unbounded."""
-        refuse_constant(source, self.with_article)
-        return frame, ()
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Count two parameters per column."""
-        return 2 * n_components * n_features
-
-
 def frame_of_positive(summary: Summary) -> Frame:
     """Return powers of two near the medians, without a centre."""
     scale = np.exp2(np.floor(np.log2(summary.centre)))
     return Frame(np.zeros(summary.n_features), scale)
-
-
-def refuse_constant(source: Source, with_article: str) -> None:
-    """Raise an error for constant columns, whose density is unbounded."""
-    constant = np.flatnonzero(source.summary.constant)
-    if len(constant):
-        names = source.columns
-        column = str(constant[0]) if names is None else repr(names[constant[0]])
-        raise InvalidInputError(
-            f"X must have columns that differ from row to row for {with_article} "
-            f"mixture, but all values of column {column} are equal: leave out that column"
-        )
 
 
 def refuse_not_positive(values: Stored, first: int, with_article: str) -> None:

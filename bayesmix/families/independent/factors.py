@@ -280,7 +280,6 @@ class BetaFactors(OfTrials, PosteriorColumns):
         return np.zeros(len(pairs)), pairs
 
     def coordinates(self) -> ColumnCoordinates:
-        """Return standardised log odds."""
         return of_betas(
             self.successes,
             self.failures,
@@ -301,7 +300,6 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         """Return densities with these probabilities (K, D)."""
 
     def kl(self, q: BetaFactors) -> float:
-        """Return Σ KL(Beta || Beta)."""
         a, b = q.successes, q.failures
         total = digamma(a + b)
         divergence = (
@@ -400,8 +398,7 @@ class GammaFactors(PosteriorColumns):
     @property
     def log_rates(self) -> Array:
         """E[log λ] (K, D)."""
-        logs: Array = digamma(self.shape) - np.log(self.rate)
-        return logs
+        return digamma(self.shape) - np.log(self.rate)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> RateDraws:
         return self.drawn(log_gammas(self.shape, n_draws, generator) - np.log(self.rate))
@@ -431,7 +428,6 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         """Return densities in PyMC with these rates (K, D)."""
 
     def kl(self, q: GammaFactors) -> float:
-        """Return Σ KL(Gamma || Gamma)."""
         divergence = (
             (q.shape - self.shape) * digamma(q.shape)
             - gammaln(q.shape)

@@ -93,7 +93,6 @@ class LevelCoordinates:
         return np.hstack([moved, np.full((len(values), 1), self._left(k))])
 
     def coupling(self) -> float:
-        """Return 0: components are not coupled."""
         return 0.0
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
@@ -183,8 +182,7 @@ class Levels:
 
     def sums(self, values: Array) -> Array:
         """Return sums over the levels of each column (..., D)."""
-        summed: Array = np.add.reduceat(values, self.starts, axis=-1)
-        return summed
+        return np.add.reduceat(values, self.starts, axis=-1)
 
     def spread(self, values: Array) -> Array:
         """Repeat values of columns (..., D) for each level (..., F)."""

@@ -244,12 +244,10 @@ class LinearInTotals:
 
     @property
     def linear(self) -> LinearInTotals:
-        """Return self, as linear forms serve as components."""
         return self
 
     @property
     def dense(self) -> bool:
-        """Return False: columns are independent."""
         return False
 
     def seen(self, values: Array) -> Seen:
@@ -288,8 +286,7 @@ class LinearInTotals:
         return sums(self.reading, values, responsibilities)
 
     def expected_log_density(self, values: Array) -> Array:
-        out: Array = (self.coefficients @ self.features(values)).T
-        return out
+        return (self.coefficients @ self.features(values)).T
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[LinearInTotals, Array]:
         """Return the forms of candidates about the origin."""

@@ -45,7 +45,6 @@ class LinearProduct:
 
     @property
     def linear(self) -> LinearProduct:
-        """Return self, as linear forms serve as components."""
         return self
 
     @once
@@ -88,11 +87,9 @@ class LinearProduct:
 
     @property
     def dense(self) -> bool:
-        """Return False: not all columns are dependent."""
         return False
 
     def seen(self, values: Array) -> Seen:
-        """Add the log densities of observed cells over the parts."""
         pairs = zip(
             cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
         )
@@ -119,8 +116,7 @@ class LinearProduct:
     def near(self, log_weights: Array) -> Array:
         """Return log overlaps, which add over parts, with half the log weights."""
         nothing = np.zeros_like(log_weights)
-        total: Array = sum((part.near(nothing) for part in self.parts), 0.5 * log_weights)
-        return total
+        return sum((part.near(nothing) for part in self.parts), 0.5 * log_weights)
 
     def expected_log_likelihood(self, statistics: ProductStatistics) -> float:
         """Return Σ_i Σ_k Σ_n r_nk E[log p(x_ni | θ_ki)], the sum over parts."""
@@ -144,8 +140,7 @@ def log_density(layout: Layout, parts: Sequence[Densities], values: Array) -> Ar
     """Return Σ_i log p(x_i | θ_k) (n, K)."""
     pairs = zip(parts, layout.split(values), strict=True)
     densities = (part.expected_log_density(part_values) for part, part_values in pairs)
-    total: Array = sum(densities, np.zeros((len(values), parts[0].n_components), order="F"))
-    return total
+    return sum(densities, np.zeros((len(values), parts[0].n_components), order="F"))
 
 
 def statistics(
@@ -231,7 +226,6 @@ class Products:
         return out
 
     def marginal(self, columns: Integers) -> Products:
-        """Return the densities of some columns, from the parts that have any."""
         return self._restricted(
             columns, lambda part, numbers, _: self.parts[part].marginal(numbers)
         )
@@ -394,13 +388,11 @@ class ProductCoordinates:
         return np.hstack([part.slopes(part_values, k) for part, part_values in pairs])
 
     def coupling(self) -> Array:
-        """Return the block-diagonal second derivatives of the parts."""
         blocks = [part.coupling() for part in self.parts]
         sizes = [part.size for part in self.parts]
-        coupled: Array = block_diag(
+        return block_diag(
             *(np.zeros((n, n)) + block for n, block in zip(sizes, blocks, strict=True))
         )
-        return coupled
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
         """Return parameters in data units, named like "species: probabilities"."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -39,6 +39,19 @@ class Part:
     @property
     def label(self) -> str:
         return ", ".join(map(str, self.columns))
+
+
+class OfParts:
+    """A property that ``any`` or ``all`` of the parts' families have."""
+
+    def __init__(self, holds: Callable[[Iterable[bool]], bool]) -> None:
+        self.holds = holds
+
+    def __set_name__(self, owner: Any, name: str) -> None:
+        self.name = name
+
+    def __get__(self, product: Any, owner: Any) -> bool:
+        return self.holds(bool(getattr(family, self.name)) for family in product.families)
 
 
 @dataclass(frozen=True)
@@ -123,51 +136,20 @@ class Product:
         far = tuple(bool(family.far_densities) for family in self.families)
         return Layout(labels, columns, columns, continuous, far)
 
-    # Properties, derived from the parts.
-
-    @property
-    def continuous(self) -> bool:
-        return any(family.continuous for family in self.families)
-
-    @property
-    def any_real(self) -> bool:
-        return all(family.any_real for family in self.families)
+    continuous = OfParts(any)
+    far_densities = OfParts(any)
+    heavy_tails = OfParts(any)
+    keeps_zeros = OfParts(any)
+    any_real = OfParts(all)
+    linear = OfParts(all)
+    has_posterior = OfParts(all)
+    takes_gaps = OfParts(all)
+    rearranged = OfParts(all)
+    own_directions = None
 
     @property
     def least(self) -> float:
         return float(min(family.least for family in self.families))
-
-    @property
-    def far_densities(self) -> bool:
-        return any(family.far_densities for family in self.families)
-
-    @property
-    def linear(self) -> bool:
-        return all(family.linear for family in self.families)
-
-    @property
-    def heavy_tails(self) -> bool:
-        return any(family.heavy_tails for family in self.families)
-
-    @property
-    def has_posterior(self) -> bool:
-        return all(family.has_posterior for family in self.families)
-
-    @property
-    def own_directions(self) -> None:
-        return None
-
-    @property
-    def keeps_zeros(self) -> bool:
-        return any(family.keeps_zeros for family in self.families)
-
-    @property
-    def takes_gaps(self) -> bool:
-        return all(family.takes_gaps for family in self.families)
-
-    @property
-    def rearranged(self) -> bool:
-        return all(family.rearranged for family in self.families)
 
     def made(self, components: Any) -> bool:
         """Whether components have the same parts and covariance structures."""
@@ -208,7 +190,6 @@ class Product:
                 raise InvalidInputError(told) from None
 
     def frame(self, summary: Summary) -> Frame:
-        """Return the frames of the parts, concatenated."""
         layout = self.layout
         pairs = zip(self.families, layout.summaries(summary), strict=True)
         return layout.joined([family.frame(part_summary) for family, part_summary in pairs])
@@ -306,7 +287,6 @@ class Product:
         return sum(family.n_parameters(n_components, width) for family, width in pairs)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """Return the smallest of the limits of the parts."""
         pairs = zip(self.families, self.layout.columns, strict=True)
         limits = [family.max_components(n_distinct, len(columns)) for family, columns in pairs]
         return min((limit for limit in limits if limit is not None), default=None)
@@ -418,11 +398,7 @@ class ProductGuard:
         return self
 
     def examine(
-        self,
-        mixture: Mixture,
-        resolution: Array | None,
-        events: tuple[Event, ...],
-        thorough: bool,
+        self, mixture: Mixture, resolution: Array | None, events: tuple[Event, ...], thorough: bool
     ) -> Repair | None:
         """Return the repair of the first part with collapsed components."""
         components: Any = mixture.components

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import numpy as np
 
 from bayesmix.core.components import Incomplete, Statistics
-from bayesmix.core.rows import Faults, Frame, Rows, Summary
-from bayesmix.core.sources import InMemory, Kept, Source
-from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
+from bayesmix.core.rows import Frame, Rows, Summary
+from bayesmix.core.sources import Source
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import filled_at_once, once
 
 # Fields of a summary with an entry per column.
@@ -175,16 +175,16 @@ class OfColumns(Generic[Value]):
         return self.step(replace(rows, values=rows.values[:, self.columns]))
 
 
-def some_columns(source: Source, columns: tuple[int, ...]) -> SomeColumns:
-    """Return a source with some of the columns."""
-    return SomeColumns(cast("InMemory", source), np.array(columns))
+def some_columns(source: Source, columns: tuple[int, ...]) -> Source:
+    """Return a source with some of the columns, for what families ask of it before a fit."""
+    return cast("Source", SomeColumns(source, np.array(columns)))
 
 
 @dataclass(frozen=True)
 class SomeColumns:
-    """Some columns of a source."""
+    """Summary and sums of some columns of a source."""
 
-    source: InMemory  # or any other source, for methods it shares
+    source: Source
     picked: Integers
 
     @property
@@ -193,8 +193,7 @@ class SomeColumns:
 
     @property
     def total_weight(self) -> float:
-        weight: float = self.source.total_weight
-        return weight
+        return self.source.total_weight
 
     @once
     def summary(self) -> Summary:
@@ -205,84 +204,11 @@ class SomeColumns:
         names = self.source.columns
         return None if names is None else tuple(names[column] for column in self.picked)
 
-    @property
-    def numbers(self) -> Integers | None:
-        numbers: Integers | None = self.source.numbers
-        return numbers
+    def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
+        return self.source.reduce(OfColumns(step, self.picked), width)
 
-    @property
-    def n_jobs(self) -> int | None:
-        n_jobs: int | None = self.source.n_jobs
-        return n_jobs
-
-    def idle(self, width: int) -> int:
-        n_threads: int = self.source.idle(width)
-        return n_threads
-
-    @property
-    def faults(self) -> Faults:
-        """Faults of all columns, as observations are checked as a whole."""
-        faults: Faults = self.source.faults
-        return faults
-
-    def row_text(self, row: int) -> str:
-        text: str = self.source.row_text(row)
-        return text
-
-    def reduce(
-        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
-    ) -> Value:
-        value: Value = self.source.reduce(OfColumns(step, self.picked), width, earlier)
-        return value
-
-    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
-        value: Value = self.source.map(OfColumns(step, self.picked), width, earlier)
-        return value
-
-    def keep(
-        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
-    ) -> Kept:
-        return self.source.keep(OfColumns(step, self.picked), width, earlier)
-
-    def with_jobs(self, n_jobs: int | None) -> Source:
-        return self._of(self.source.with_jobs(n_jobs))
-
-    def present(self) -> Source:
-        return self._of(self.source.present())
-
-    def subset(self, rows: Any) -> Source:
-        return self._of(self.source.subset(rows))
-
-    def sample(self, n: int, generator: np.random.Generator) -> InMemory:
-        return self._of(self.source.sample(n, generator))
-
-    def spread(self, n: int) -> InMemory:
-        return self._of(self.source.spread(n))
-
-    def in_memory(self, rows: Any = None) -> InMemory:
-        return self._of(self.source.in_memory(rows))
-
-    @property
-    def values(self) -> Any:
-        return self.source.values[:, self.picked]
-
-    @property
-    def weights(self) -> Array | None:
-        weights: Array | None = self.source.weights
-        return weights
-
-    @property
-    def rows(self) -> Rows:
-        return Rows(self.values, self.weights)
-
-    def reweighted(self, factors: Array) -> InMemory:
-        return self._of(self.source.reweighted(factors))
-
-    def standing_for(self, total_weight: float) -> InMemory:
-        return self._of(self.source.standing_for(total_weight))
-
-    def _of(self, source: Source) -> SomeColumns:
-        return replace(self, source=cast("InMemory", source))
+    def spread(self, n: int) -> SomeColumns:
+        return replace(self, source=self.source.spread(n))
 
 
 @filled_at_once

@@ -8,14 +8,7 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
-from bayesmix.core.priors import (
-    ComponentsTwin,
-    NamedTensors,
-    Prior,
-    PriorChoice,
-    Pymc,
-    Tensor,
-)
+from bayesmix.core.priors import ComponentsTwin, NamedTensors, Prior, PriorChoice, Pymc, Tensor
 from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
@@ -76,16 +69,13 @@ class PartPriors:
         return statistics.layout.together(each)
 
     def kl(self, q: Products) -> float:
-        """Return Σ_i KL(q(θ_i) || p(θ_i))."""
         return float(sum(part.kl(own) for part, own in zip(self.parts, q.parts, strict=True)))
 
     def log_density(self, components: Products) -> float:
-        """Return Σ_i log p(θ_i) at a point."""
         pairs = zip(self.parts, components.parts, strict=True)
         return float(sum(part.log_density(own) for part, own in pairs))
 
     def log_density_of(self, draws: ProductDraws) -> Array:
-        """Return Σ_i log p(θ_i) (S,) of draws."""
         pairs = zip(self.parts, draws.parts, strict=True)
         each = [part.log_density_of(own) for part, own in pairs]
         total: Array = np.sum(each, axis=0)

@@ -30,8 +30,7 @@ HALVINGS = 50
 def slope(nu: Array) -> Array:
     """Return log(ν/2) - ψ(ν/2) + 1, which falls from infinity to 1."""
     half = 0.5 * nu
-    fallen: Array = np.log(half) - digamma(half) + 1.0
-    return fallen
+    return np.log(half) - digamma(half) + 1.0
 
 
 def tails_of(nu: float) -> float:
@@ -71,8 +70,7 @@ WORTH_A_PASS = 1e-10
 def log_normaliser(nu: Array, n_features: int) -> Array:
     """Return ν/2 log(ν/2) - log Γ(ν/2) + log Γ((ν + D)/2)."""
     half = 0.5 * nu
-    normaliser: Array = half * np.log(half) - gammaln(half) + gammaln(half + 0.5 * n_features)
-    return normaliser
+    return half * np.log(half) - gammaln(half) + gammaln(half + 0.5 * n_features)
 
 
 @dataclass(frozen=True)
@@ -88,8 +86,7 @@ class FreedomFactor:
     @property
     def means(self) -> Array:
         """E[ν_k] (K,)."""
-        means: Array = self.probabilities @ self.values
-        return means
+        return self.probabilities @ self.values
 
     def draw(self, n_draws: int, shared: bool, generator: np.random.Generator) -> Array:
         """Draw ν (S, K)."""
@@ -245,7 +242,6 @@ class StudentComponents:
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN for ν up to 2."""
         return self.students.covariances
 
     @property
@@ -255,7 +251,6 @@ class StudentComponents:
 
     @property
     def precision_root(self) -> Array:
-        """Root U of scale⁻¹ = U Uᵀ, in blocks."""
         return self.students.precision_root
 
     def expected_log_density(self, values: Array) -> Array:

@@ -97,7 +97,6 @@ class StudentT(FamilyDefaults):
         return Gaussian(self.covariance)
 
     def made(self, components: Components) -> bool:
-        """Whether components are Student-t with this covariance structure."""
         return (
             isinstance(components, StudentComponents)
             and components.structure.name == self.covariance
@@ -194,7 +193,6 @@ class StudentT(FamilyDefaults):
         return freedom + self._normal.n_parameters(n_components, n_features)
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """Return the largest K whose scales the distinct observations determine, or None."""
         return self._normal.max_components(n_distinct, n_features)
 
     def guard(

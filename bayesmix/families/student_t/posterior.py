@@ -107,7 +107,6 @@ class MixedStudents:
 
     @property
     def means(self) -> Array:
-        """E[x | k] (K, D), where it exists."""
         return self.students.means
 
     @property
@@ -155,7 +154,6 @@ class MixedStudents:
         return replace(self, students=self.students.unframed(frame))
 
     def marginal(self, columns: Integers) -> MixedStudents:
-        """Return the marginal densities, with the same widths."""
         return replace(self, students=self.students.marginal(columns))
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> MixedStudents:
@@ -324,10 +322,7 @@ class StudentPosterior:
         """Average the log densities over ν."""
         pairs = zip(self.freedom.values, self.freedom.probabilities.T, strict=True)
         present = [(j, nu, shares) for j, (nu, shares) in enumerate(pairs) if shares.any()]
-        total: Array = sum(
-            (shares * self._at(j, log_rates(nu)) for j, nu, shares in present), np.zeros(())
-        )
-        return total
+        return sum((shares * self._at(j, log_rates(nu)) for j, nu, shares in present), np.zeros(()))
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
         q = self.normals
@@ -363,7 +358,6 @@ class StudentPosterior:
         return replace(self, normals=self.normals.unframed(frame))
 
     def plug_in(self) -> StudentComponents:
-        """Return the point E[μ], E[Λ]⁻¹ and E[ν]."""
         q = self.normals
         return StudentComponents(q.structure, q.means, q.blocks, self.freedom.means)
 
@@ -382,7 +376,6 @@ class StudentPosterior:
         raise UnsupportedError(NO_CONDITIONAL)
 
     def coordinates(self) -> NoReturn:
-        """Raise an error."""
         raise UnsupportedError(
             "linear response of Student-t components is not made: draw from q (sample_posterior), "
             "or use Gaussian()"
@@ -431,8 +424,7 @@ class NormalWishartFreedom:
         """Return ν0 plus counts of each block, which do not depend on u."""
         n_features = statistics.weighted.means.shape[1]
         rows = self.normals.structure.blocks.counts(statistics.counts, n_features)
-        freedom: Array = self.normals.degrees_of_freedom + rows
-        return freedom
+        return self.normals.degrees_of_freedom + rows
 
     def kl(self, q: StudentPosterior) -> float:
         """Return the KL divergences of q(μ, Λ), q(S) and q(ν)."""

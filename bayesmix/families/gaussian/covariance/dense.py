@@ -52,8 +52,7 @@ class Dense:
         return counts
 
     def outer(self, left: Array, right: Array) -> Array:
-        product: Array = left[:, :, None] * right[:, None, :]
-        return product
+        return left[:, :, None] * right[:, None, :]
 
     def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
         columns = values.T
@@ -88,8 +87,7 @@ class Dense:
         return inverse_from_root(root)
 
     def gram(self, root: Array) -> Array:
-        product: Array = root @ root.transpose(0, 2, 1)
-        return product
+        return root @ root.transpose(0, 2, 1)
 
     def log_det(self, root: Array) -> Array:
         logs: Array = np.dot(np.log(diagonals(root)), _twos(root.shape[1]))
@@ -104,8 +102,7 @@ class Dense:
         return None
 
     def scale_root(self, root: Array, factor: Array) -> Array:
-        scaled: Array = np.sqrt(factor)[:, None, None] * root
-        return scaled
+        return np.sqrt(factor)[:, None, None] * root
 
     def squared(self, values: Array, means: Array, root: Array) -> Array:
         columns = values.T
@@ -137,8 +134,7 @@ class Dense:
         return total
 
     def factor(self, blocks: Array) -> Array:
-        lower: Array = np.linalg.cholesky(blocks).astype(np.float64, copy=False)
-        return lower
+        return np.linalg.cholesky(blocks).astype(np.float64, copy=False)
 
     def draw_roots(
         self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
@@ -151,8 +147,7 @@ class Dense:
         diagonal = np.arange(size)
         logs = log_gammas(shape, n_draws, generator)
         bartlett[:, :, diagonal, diagonal] = np.exp(0.5 * (LOG_2 + logs))
-        roots: Array = root @ bartlett
-        return roots
+        return root @ bartlett
 
     def coloured(self, normal: Array, roots: Array) -> Array:
         solved = np.linalg.solve(np.swapaxes(roots, -1, -2), normal[..., None])[..., 0]
@@ -199,8 +194,7 @@ class Dense:
         root[:, 1:] = second
         np.sqrt(root, out=root)
         left, right = _pairs(n_features).sides
-        bounds: Array = root.take(left, axis=1) * root.take(right, axis=1)
-        return bounds
+        return root.take(left, axis=1) * root.take(right, axis=1)
 
     def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
         variances = diagonals(blocks)

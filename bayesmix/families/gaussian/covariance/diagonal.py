@@ -74,8 +74,7 @@ class Axes:
                 f"{inverse[worst].min():.1e} in columns of unit scale): "
                 "use a prior, or fewer components"
             )
-        root: Array = 1.0 / np.sqrt(inverse)
-        return root
+        return 1.0 / np.sqrt(inverse)
 
     def inverse(self, root: Array) -> Array:
         return 1.0 / (root * root)
@@ -84,8 +83,7 @@ class Axes:
         return root * root
 
     def log_det(self, root: Array) -> Array:
-        logs: Array = 2.0 * np.log(root)
-        return logs
+        return 2.0 * np.log(root)
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
         total: Array = self.spread(block_values, n_components, n_features).sum(axis=1)
@@ -95,8 +93,7 @@ class Axes:
         return self.spread(block_values, n_components, n_features)
 
     def scale_root(self, root: Array, factor: Array) -> Array:
-        scaled: Array = np.sqrt(factor) * root
-        return scaled
+        return np.sqrt(factor) * root
 
     def squared(self, values: Array, means: Array, root: Array) -> Array:
         columns = values.T
@@ -124,8 +121,7 @@ class Axes:
         self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
     ) -> Array:
         logs = log_gammas(0.5 * degrees_of_freedom, n_draws, generator)
-        roots: Array = root * np.exp(0.5 * (LOG_2 + logs))
-        return roots
+        return root * np.exp(0.5 * (LOG_2 + logs))
 
     def coloured(self, normal: Array, roots: Array) -> Array:
         return normal / roots

@@ -55,8 +55,7 @@ def principal(scatter: Array) -> tuple[Array, Array]:
 def along(axes: Array, variances: Array) -> Array:
     """Return the matrices (K, D, D) with these axes and variances."""
     roots = axes * np.sqrt(variances)[..., None, :]
-    matrices: Array = roots @ np.swapaxes(roots, -1, -2)
-    return matrices
+    return roots @ np.swapaxes(roots, -1, -2)
 
 
 def determinant_roots(matrices: Array) -> Array:
@@ -140,8 +139,7 @@ class OneVolume:
     def bend(self, slopes: Array, shares: Array) -> Array | float:
         centre = shares @ slopes / self.total
         away = slopes - centre
-        spread: Array = (away.T * shares) @ away
-        return spread
+        return (away.T * shares) @ away
 
 
 Cost = FreeVolumes | OneVolume
@@ -247,13 +245,11 @@ def _axes_of(matrices: Array) -> Array:
     traces = np.maximum(np.trace(matrices, axis1=1, axis2=2), NO_VARIANCE)
     # Unequal weights, as an equal average loses axes that two matrices exchange.
     shares = np.sqrt(np.arange(1.0, len(matrices) + 1.0)) / traces
-    axes: Array = np.linalg.eigh(np.einsum("k,kij->ij", shares, matrices))[1]
-    return axes
+    return np.linalg.eigh(np.einsum("k,kij->ij", shares, matrices))[1]
 
 
 def _seen(scatter: Array, axes: Array) -> Array:
-    seen: Array = axes.T @ scatter @ axes
-    return seen
+    return axes.T @ scatter @ axes
 
 
 def _along(seen: Array) -> Array:
@@ -389,8 +385,7 @@ def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Arra
 
 
 def _seen_by(root: Array, matrices: Array) -> Array:
-    seen: Array = root.T @ matrices @ root
-    return seen
+    return root.T @ matrices @ root
 
 
 def _has_scatter(logs: Array) -> Booleans:
@@ -399,5 +394,4 @@ def _has_scatter(logs: Array) -> Booleans:
 
 
 def _at_least(volumes: Array) -> Array:
-    least: Array = np.maximum(volumes, NO_VARIANCE)
-    return least
+    return np.maximum(volumes, NO_VARIANCE)

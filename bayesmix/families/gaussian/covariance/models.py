@@ -93,8 +93,7 @@ class Blocks:
 
     def as_covariances(self, blocks: Array) -> Array:
         """Return blocks in scikit-learn's shapes."""
-        shown: Array = blocks[self._shown].copy()
-        return shown
+        return blocks[self._shown].copy()
 
     def from_covariances(self, covariances: Array) -> Array:
         """Return blocks from scikit-learn's shapes."""
