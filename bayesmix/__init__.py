@@ -18,6 +18,7 @@ _HOMES = {
     "Mixture": "estimators.mixture",
     "MixtureSearch": "estimators.search",
     "RegressionMixture": "estimators.regression_mixture",
+    "HiddenMarkovModel": "estimators.hidden_markov_model",
     "select": "estimators.select",
     **FAMILY_HOMES,
     "Score": "selection.scores",

@@ -22,6 +22,7 @@ from bayesmix.em.objectives import VariationalBayes as VariationalBayes
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
 from bayesmix.estimators.exchange import from_sklearn as from_sklearn
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
+from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch

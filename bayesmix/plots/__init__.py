@@ -1,4 +1,4 @@
-"""L6: figures of a fit, its course and a search; matplotlib is imported when one is drawn."""
+"""Level 6: figures of fits, searches and comparisons; Matplotlib is imported when one is drawn."""
 
 from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio, plot_sensitivity
 from bayesmix.plots.assignment import plot_assignment, plot_profile
