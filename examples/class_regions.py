@@ -9,4 +9,4 @@ import bayesmix as bm
 
 X, y = load_iris(return_X_y=True, as_frame=True)
 classifier = bm.MixtureClassifier(random_state=0).fit(X, y)
-classifier.plot(X, y, features=["petal length (cm)", "petal width (cm)"])
+bm.plots.plot_classes(classifier, X, y, features=["petal length (cm)", "petal width (cm)"])

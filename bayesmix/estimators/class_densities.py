@@ -23,6 +23,7 @@ from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
     DegenerateComponentWarning,
+    FlatDirectionWarning,
     InvalidInputError,
     warn,
 )
@@ -77,6 +78,9 @@ class Together(ClassDensities):
 
     def first(self) -> Array:
         labelled = replace(self.source, side=SideInformation(self.codes))
+        if self.classifier.novelty:
+            # Samples of no known class would widen the others.
+            labelled = labelled.subset(np.flatnonzero(self.labelled))
         self.model = self._best(labelled)
         return self._one_hot()
 
@@ -110,14 +114,16 @@ class Together(ClassDensities):
         model: Mixture = self.classifier._mixture(self.n_classes, structure)
         model.set_params(inference=inference)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DegenerateComponentWarning)
+            for known in (DegenerateComponentWarning, FlatDirectionWarning):
+                warnings.simplefilter("ignore", known)
             model._fit(partial(incoming.same_rows, model, source))
         return model
 
     def _best_by_folds(self, source: ArraySource) -> Mixture:
         """Return the variational fit with the best class probabilities of held-out samples."""
-        labelled = np.flatnonzero(self.labelled)
-        codes, inference = self.codes[labelled], VariationalBayes()
+        known: Any = source.side.labels
+        labelled = np.flatnonzero(known >= 0)
+        codes, inference = known[labelled], VariationalBayes()
         n_folds = min(FOLDS, int(np.bincount(codes).min()))
         names: list[Any] = [
             one for one in self.classifier._structures if not without_posterior(one)

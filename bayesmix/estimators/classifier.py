@@ -28,6 +28,8 @@ from bayesmix.sources.memory import ArraySource
 
 # Gain in nats per observation below which alternating fits have converged.
 SETTLED = 1e-6
+# Spread of the density of no known class, in standard deviations of all data.
+BREADTH = 5.0
 
 
 class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
@@ -56,7 +58,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         Class probabilities used in predictions.
     novelty : bool, default=False
         Whether samples may belong to no known class: a broad density, a multivariate t with one
-        degree of freedom and the mean and covariance of all data, competes with the classes.
+        degree of freedom about the mean of all data and with five times their standard deviations,
+        competes with the classes.
     unlabelled : optional
         Value of y that marks samples without a class, besides None, NaN and pandas' NA.
     missing : {"error", "use", "drop"}, default="error"
@@ -415,9 +418,9 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
 
 
 def _moments(values: Array, weights: Array | None) -> tuple[Array, Array]:
-    """Return the mean (D,) and covariance (D, D) of all samples."""
+    """Return the centre (D,) and scale matrix (D, D) of the density of no known class."""
     covariance = np.atleast_2d(np.cov(values.T, aweights=weights))
-    return np.average(values, axis=0, weights=weights), covariance
+    return np.average(values, axis=0, weights=weights), BREADTH**2 * covariance
 
 
 def _priors_of(priors: Any, classes: Any) -> Array:
