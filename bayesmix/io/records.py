@@ -34,8 +34,7 @@ from bayesmix.em.result import DensitySums, FitResult, SearchRecord
 from bayesmix.em.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
 from bayesmix.families import transformed
-from bayesmix.families.gaussian.covariance.dense import DENSE
-from bayesmix.families.gaussian.covariance.diagonal import AXES
+from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.monotone import LOG
