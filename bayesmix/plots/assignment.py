@@ -299,7 +299,7 @@ class Line:
 
 def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
     """Every column's lines: itself, or its levels; of two levels the second says both."""
-    from bayesmix.families.level_probabilities import level_probabilities
+    from bayesmix.families.product.family import level_probabilities
 
     coding = family.coding
     levels = dict(enumerate(coding.levels)) if coding is not None else {}
