@@ -39,6 +39,7 @@ _HOMES = {
     "loo": "selection.fit_evidence:leave_one_out",
     "goodness_of_fit": "assess.goodness_of_fit",
     "latent_classes": "assess.latent_classes",
+    "distal": "assess.distal",
     "likelihood_ratio_test": "assess.likelihood_ratio",
     "merge_components": "assess.merging",
     "stability": "assess.stability",

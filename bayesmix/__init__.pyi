@@ -6,6 +6,7 @@ from bayesmix.allocation.dirichlet import DirichletPrior as DirichletPrior
 from bayesmix.allocation.point import FreeWeights as FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior as StickBreakingPrior
 from bayesmix.assess.conformal import conformal_region as conformal_region
+from bayesmix.assess.distal import distal as distal
 from bayesmix.assess.goodness_of_fit import goodness_of_fit as goodness_of_fit
 from bayesmix.assess.latent_classes import latent_classes as latent_classes
 from bayesmix.assess.likelihood_ratio import likelihood_ratio_test as likelihood_ratio_test

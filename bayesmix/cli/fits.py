@@ -70,7 +70,12 @@ class Work:
 
     def end_search(self, search: Any, pages: list[str] | None = None) -> None:
         """Write the files of a search and end the command."""
-        from bayesmix.cli.result_files import Figure, density_figure, search_values
+        from bayesmix.cli.result_files import (
+            Figure,
+            density_figure,
+            feature_contents,
+            search_values,
+        )
         from bayesmix.plots import plot_selection
 
         best = search.best_estimator_
@@ -81,7 +86,8 @@ class Work:
             "model.bayesmix": best,
             "table.csv": search.results_.to_csv(index=False),
             "selection.png": Figure(lambda ax: plot_selection(search, ax=ax)),
-            **density_figure(best, self.source),
+            **feature_contents(search),
+            **density_figure(best, search.features_read(self.source)),
         }
         self.end(values, contents, search.interrupted_)
 
@@ -174,6 +180,7 @@ def unfitted_search(
         missing=missing,
         family=families if families is None or len(families) > 1 else families[0],
         n_jobs=run.jobs,
+        variable_selection=candidates.variable_selection,
     )
 
 

@@ -49,6 +49,10 @@ MissingValues = Annotated[
     Missing, _option("NAME", "Missing values: error, use (sum over them exactly), or drop the rows")
 ]
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
+VariableSelection = Annotated[
+    bool,
+    typer.Option("--variable-selection", help="Choose the columns that distinguish the clusters"),
+]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]
 Seed = Annotated[int, _option("S", "Seed of the random numbers", min=0)]
 Jobs = Annotated[
@@ -126,6 +130,7 @@ class Candidates:
     method: SearchMethods = None
     family: Families = None
     noise: Noise = False
+    variable_selection: VariableSelection = False
 
 
 @dataclass(frozen=True)

@@ -176,9 +176,18 @@ def search_values(search: Any) -> dict[str, Any]:
         **_k_probabilities(search),
         "cautions": search.cautions_,
         "summary": search.summary(),
+        **_features(search),
         "candidates": search.results_.to_dict("records"),
         "model": model_values(best),
     }
+
+
+def _features(search: Any) -> dict[str, Any]:
+    """Return the evidence of each feature, and whether it is relevant."""
+    if not search.variable_selection:
+        return {}
+    table = search.feature_evidence_.assign(relevant=search.get_support())
+    return {"features": table.reset_index().to_dict("records")}
 
 
 def _k_probabilities(search: Any) -> dict[str, Any]:
@@ -224,6 +233,18 @@ def check_values(check: Any) -> dict[str, Any]:
         "parameters": check.parameters.reset_index().to_dict("records"),
         "invariants": check.invariants.reset_index().to_dict("records"),
         "interrupted": check.found.status != "finished",
+    }
+
+
+def feature_contents(search: Any) -> dict[str, Any]:
+    """Return ``features.csv`` and ``features.png`` if features were selected."""
+    from bayesmix.plots import plot_feature_evidence
+
+    if not search.variable_selection:
+        return {}
+    return {
+        "features.csv": search.feature_evidence_.assign(relevant=search.get_support()).to_csv(),
+        "features.png": Figure(lambda ax: plot_feature_evidence(search, ax=ax)),
     }
 
 

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
-from bayesmix.estimators.fit_columns import check_columns, with_structure
+from bayesmix.estimators.fit_columns import check_columns, knowing_levels, with_structure
 from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.binomial import Binomial
 from bayesmix.families.categorical import Categorical
@@ -23,6 +23,7 @@ from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.family import Product
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Integers
+from bayesmix.selection.probability import prior_asked
 from bayesmix.selection.relevance import FeatureTable
 from bayesmix.selection.relevance_search import (
     FeatureSelection,
@@ -35,6 +36,8 @@ from bayesmix.sources.memory import ArraySource
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
 # Features are chosen on at most so many evenly spaced observations.
 MOST_ROWS = 10_000
+# Without variable selection, tables of at least so many features are looked at, and at most.
+MANY, MOST_LOOKED_AT = 20, 1000
 
 
 def independent_family(family: Any) -> Any:
@@ -132,6 +135,30 @@ def rejoined(rows: Any, others: Any, selection: FeatureSelection) -> Any:
 
         return pd.concat([pd.DataFrame(rows), pd.DataFrame(others)], axis=1).iloc[:, order]
     return np.hstack([rows, others])[:, order]
+
+
+def few_features(estimator: Any, source: Source, seed: int) -> str:
+    """Return a note if at most half of many features distinguish two or three clusters, or "".
+
+    Data and models that ``variable_selection`` does not take are not looked at.
+    """
+    n_features = source.shape[1]
+    supported = not hasattr(estimator, "steps") and getattr(estimator, "noise", None) is None
+    if not (MANY <= n_features <= MOST_LOOKED_AT and supported) or source.summary.n_missing:
+        return ""
+    try:
+        prior = prior_asked([1, 2, 3], None, True)
+        found = selected(knowing_levels(estimator, source), source, prior, True, seed)
+    except UnsupportedError:
+        return ""
+    n_relevant = int(found.relevant.sum())
+    if not 0 < n_relevant <= n_features // 2:
+        return ""
+    verb = "seems" if n_relevant == 1 else "seem"
+    return (
+        f"Only {n_relevant} of {n_features} features {verb} to distinguish clusters; set "
+        "variable_selection=True."
+    )
 
 
 def some_features(source: ArraySource, features: Integers) -> ArraySource:

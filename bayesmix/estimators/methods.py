@@ -239,7 +239,7 @@ class PosteriorMethods:
         >>> import numpy as np, pandas as pd, bayesmix as bm
         >>> rng = np.random.default_rng(0)
         >>> age = rng.uniform(20, 80, 500)
-        >>> second = rng.random(500) < 1 / (1 + np.exp(5 - 0.1 * age))
+        >>> second = rng.random(500) < 1 / (1 + np.exp(6 - 0.1 * age))
         >>> X = rng.normal(size=(500, 2)) + 3.0 * second[:, None]
         >>> gm = bm.GaussianMixture(2, random_state=0).fit(X, covariates=pd.DataFrame({"age": age}))
         >>> table = gm.gate_coefficients(X)

@@ -22,7 +22,7 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators import incoming
 from bayesmix.estimators import search_parts as search_parameters
-from bayesmix.estimators.feature_selection import one_component
+from bayesmix.estimators.feature_selection import few_features, one_component
 from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
@@ -217,6 +217,7 @@ class MixtureSearch(SearchResults, Showing):
             rounded_features(plain),
             duplicates(plain),
             log_scale(plain),
+            few_features(estimator, source, seed) if grows and self._selected is None else "",
         )
         folds = partial(make_splits, self.cv, X, seed, groups, checks.duplicates.distinct)
         splits = folds() if folded else ()

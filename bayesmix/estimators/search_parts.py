@@ -170,8 +170,8 @@ class SearchResults(Transforming):
     def _feature_names(self) -> list[str]:
         return column_names(self._feature_names_given(), len(self._selection().relevant))
 
-    def _read(self, X: Any) -> Any:
-        """The features that the mixtures read."""
+    def features_read(self, X: Any) -> Any:
+        """Return the features that the candidates were fitted to: all if none was selected."""
         self._check_kept()
         return X if self._selected is None else picked(self, X, self._selected.read)
 
@@ -225,7 +225,7 @@ class SearchResults(Transforming):
 
     def predict(self, X: Any) -> Any:
         """Return the most probable component of each sample under the best candidate."""
-        return self.best_estimator_.predict(self._read(X))
+        return self.best_estimator_.predict(self.features_read(X))
 
     @property
     def n_components_(self) -> int:
@@ -249,11 +249,11 @@ class SearchResults(Transforming):
 
     def predict_proba(self, X: Any) -> Any:
         """Return the component probabilities of each sample under the best candidate."""
-        return self.best_estimator_.predict_proba(self._read(X))
+        return self.best_estimator_.predict_proba(self.features_read(X))
 
     def score_samples(self, X: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
-        density = self.best_estimator_.score_samples(self._read(X))
+        density = self.best_estimator_.score_samples(self.features_read(X))
         if self._others is None or self._selected is None:
             return density
         return density + self._others.score_samples(picked(self, X, self._selected.rest))
@@ -261,7 +261,7 @@ class SearchResults(Transforming):
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log density in nats under the best candidate."""
         if self._others is None:
-            return float(self.best_estimator_.score(self._read(X)))
+            return float(self.best_estimator_.score(self.features_read(X)))
         return float(np.mean(self.score_samples(X)))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
@@ -292,7 +292,7 @@ class SearchResults(Transforming):
         >>> search.density_interval(X[:1], level=0.9).shape
         (1, 2)
         """
-        return self.averaged_.density_interval(self._read(X), level, **options)
+        return self.averaged_.density_interval(self.features_read(X), level, **options)
 
 
 STRUCTURE = "covariance_type"

@@ -1,4 +1,4 @@
-"""L6: figures of a fit, its course and a search; matplotlib is imported when one is drawn."""
+"""Level 6: figures of fits, searches and comparisons; Matplotlib is imported when one is drawn."""
 
 from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio, plot_sensitivity
 from bayesmix.plots.assignment import plot_assignment, plot_profile
@@ -10,7 +10,12 @@ from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
 from bayesmix.plots.regions import plot_region
 from bayesmix.plots.regression import plot_gate
-from bayesmix.plots.selection import plot_nested, plot_selection, plot_structures
+from bayesmix.plots.selection import (
+    plot_feature_evidence,
+    plot_nested,
+    plot_selection,
+    plot_structures,
+)
 
 __all__ = [
     "plot_assignment",
@@ -19,6 +24,7 @@ __all__ = [
     "plot_crosscheck",
     "plot_density",
     "plot_em_steps",
+    "plot_feature_evidence",
     "plot_gate",
     "plot_goodness_of_fit",
     "plot_latent_classes",

@@ -22,7 +22,7 @@ from bayesmix.selection.relevance import (
     settled,
     toggled,
 )
-from bayesmix.selection.relevance_starts import divided, groups_of_features
+from bayesmix.selection.relevance_starts import Groups, divided, groups_of_features
 from bayesmix.selection.summary_text import listed
 
 # Passes and rounds of each start, and number of starts that are continued.
@@ -140,7 +140,7 @@ def _for(
     table: FeatureTable,
     n_components: int,
     before: Sequence[Relevance],
-    groups: Sequence[Array],
+    groups: Groups,
     seed: int,
 ) -> Relevance:
     """Return the best state of K components."""
@@ -150,15 +150,17 @@ def _for(
         bound = float(table.evidence_of_one.sum())
         return Relevance(whole, none, np.zeros(n_features), bound)
     generator = stream(seed, Purpose.START, n_components)
-    starts = [divided(rows, table.weights, n_components, generator) for rows in groups]
+    starts = [divided(rows, table.weights, n_components, generator) for rows in groups.values]
     for state in before:
         if state.n_components > 1:
             rows = table.some(state.features).values
             starts.append(divided(rows, table.weights, n_components, generator))
             starts += list(_split(table, state, generator))
-    short = [settled(table, at(table, start), *SHORT) for start in starts]
+    among = table if len(groups.candidates) == n_features else table.some(groups.candidates)
+    short = [settled(among, at(among, start), *SHORT) for start in starts]
     short.sort(key=lambda state: -state.bound)
-    ends = [settled(table, state, MOST_PASSES, MOST_ROUNDS) for state in short[:CONTINUED]]
+    best = [at(table, state.responsibilities) for state in short[:CONTINUED]]
+    ends = [settled(table, state, MOST_PASSES, MOST_ROUNDS) for state in best]
     return moved(table, max(ends, key=lambda state: state.bound))
 
 

@@ -7,6 +7,7 @@ features that divide best in two, on principal components and on random features
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ N_GROUPS, N_ALONE, N_RANDOM = 8, 2, 3
 PRINCIPAL_COMPONENTS = (2, 5)
 ROUNDS = 20
 BLOCK = 1000
+# Starts look for relevant features among at most so many.
+MOST_CANDIDATES = 500
 LEAST_VARIANCE = 1e-3
 
 
@@ -53,24 +56,59 @@ def standardised(family: Any, values: Array) -> tuple[Array, Integers]:
     return scores / np.where(deviation > 0, deviation, 1.0), np.array(owner)
 
 
-def dependent_groups(scores: Array, owner: Integers) -> list[Integers]:
-    """Return groups of columns of ``scores``: each with its closest by correlation, best first."""
+@dataclass(frozen=True)
+class Groups:
+    """Values (n, p) of groups of features for k-means, and the features that may be relevant."""
+
+    values: tuple[Array, ...]
+    candidates: Integers
+
+
+def groups_of_features(table: FeatureTable, seed: int) -> Groups:
+    """Return groups of features in which k-means may find the components."""
+    scores, owner = standardised(table.family, table.values)
+    nearest, strengths = closest(scores, owner)
+    divisibility = divided_gains(table.values)
+    alone = np.argsort(-divisibility, kind="stable")
+    candidates = np.arange(table.n_features)
+    if table.n_features > MOST_CANDIDATES:
+        by_strength = owner[np.argsort(-strengths, kind="stable")]
+        _, first = np.unique(by_strength, return_index=True)
+        dependent = by_strength[np.sort(first)][: MOST_CANDIDATES // 2]
+        candidates = np.union1d(dependent, alone[: MOST_CANDIDATES // 2])
+    groups = [scores[:, group] for group in apart(nearest, strengths)]
+    groups += [table.values[:, [d]] for d in alone[:N_ALONE]]
+    among = scores[:, np.isin(owner, candidates)]
+    left, lengths, _ = np.linalg.svd(among, full_matrices=False)
+    groups += [left[:, :q] * lengths[:q] for q in PRINCIPAL_COMPONENTS]
+    generator, size = stream(seed, Purpose.SUBSAMPLE), min(GROUP_SIZE, among.shape[1])
+    for _ in range(N_RANDOM):
+        groups.append(among[:, generator.choice(among.shape[1], size, replace=False)])
+    return Groups(tuple(groups), candidates)
+
+
+def closest(scores: Array, owner: Integers) -> tuple[Integers, Array]:
+    """Return each column with those it correlates with most, and the strength of the first two."""
     n, n_scores = scores.shape
     size = min(GROUP_SIZE, n_scores)
-    groups, strengths = [], []
+    nearest = np.empty((n_scores, size), dtype=np.int64)
+    strengths = np.empty(n_scores)
     for first in range(0, n_scores, BLOCK):
-        own = slice(first, min(first + BLOCK, n_scores))
+        own = np.arange(first, min(first + BLOCK, n_scores))
         squares = (scores[:, own].T @ scores / n) ** 2
         squares[owner[own, None] == owner] = 0.0
-        squares[np.arange(squares.shape[0]), np.arange(own.start, own.stop)] = np.inf
-        nearest = np.argpartition(-squares, size - 1, axis=1)[:, :size]
-        strength = np.sort(np.take_along_axis(squares, nearest, axis=1), axis=1)[:, ::-1]
-        groups.append(nearest)
-        strengths.append(strength[:, 1:3].sum(axis=1))
-    nearest, strength = np.vstack(groups), np.concatenate(strengths)
+        squares[np.arange(len(own)), own] = np.inf
+        nearest[own] = np.argpartition(-squares, size - 1, axis=1)[:, :size]
+        closeness = np.sort(np.take_along_axis(squares, nearest[own], axis=1), axis=1)
+        strengths[own] = closeness[:, -3:-1].sum(axis=1)
+    return nearest, strengths
+
+
+def apart(nearest: Integers, strengths: Array) -> list[Integers]:
+    """Return the groups of the strongest columns that are in no stronger group."""
     chosen: list[Integers] = []
-    covered = np.zeros(n_scores, dtype=bool)
-    for seed in np.argsort(-strength, kind="stable"):
+    covered = np.zeros(len(nearest), dtype=bool)
+    for seed in np.argsort(-strengths, kind="stable"):
         if not covered[seed]:
             chosen.append(nearest[seed])
             covered[nearest[seed]] = True
@@ -79,39 +117,28 @@ def dependent_groups(scores: Array, owner: Integers) -> list[Integers]:
     return chosen
 
 
-def divisible(values: Array) -> Integers:
-    """Return the features that two normal densities describe best, cut at one value, best first."""
+def divided_gains(values: Array) -> Array:
+    """Return the gain (D,) per observation of two normals, cut at the best value, over one."""
     n = len(values)
-    ordered = np.sort(values, axis=0)
     first, cuts = np.arange(1.0, n + 1.0)[:, None], slice(1, n - 2)
-    sums, squares = ordered.cumsum(axis=0), (ordered**2).cumsum(axis=0)
-    left = _log_variance(sums[cuts], squares[cuts], first[cuts])
-    right = _log_variance(sums[-1] - sums[cuts], squares[-1] - squares[cuts], n - first[cuts])
     share = first[cuts] / n
-    lost = 0.5 * (share * left + (1.0 - share) * right) + entr(share) + entr(1.0 - share)
-    whole = 0.5 * _log_variance(sums[-1], squares[-1], first[-1])
-    order: Integers = np.argsort(lost.min(axis=0) - whole, kind="stable")
-    return order
+    entropy = entr(share) + entr(1.0 - share)
+    gains = []
+    for block in range(0, values.shape[1], BLOCK // 4):
+        ordered = np.sort(values[:, block : block + BLOCK // 4], axis=0)
+        sums, squares = ordered.cumsum(axis=0), (ordered**2).cumsum(axis=0)
+        left = _log_variance(sums[cuts], squares[cuts], first[cuts])
+        right = _log_variance(sums[-1] - sums[cuts], squares[-1] - squares[cuts], n - first[cuts])
+        divided = 0.5 * (share * left + (1.0 - share) * right) + entropy
+        whole = 0.5 * _log_variance(sums[-1], squares[-1], first[-1])
+        gains.append(whole - divided.min(axis=0))
+    return np.concatenate(gains)
 
 
 def _log_variance(sums: Array, squares: Array, counts: Array) -> Array:
     """Return log variances; those of tied values are held at a thousandth of the squared scale."""
     logs: Array = np.log(np.maximum(squares / counts - (sums / counts) ** 2, LEAST_VARIANCE))
     return logs
-
-
-def groups_of_features(table: FeatureTable, seed: int) -> list[Array]:
-    """Return values (n, p) of groups of features, in which k-means may find the components."""
-    scores, owner = standardised(table.family, table.values)
-    generator = stream(seed, Purpose.SUBSAMPLE)
-    groups = [scores[:, group] for group in dependent_groups(scores, owner)]
-    groups += [table.values[:, [d]] for d in divisible(table.values)[:N_ALONE]]
-    left, lengths, _ = np.linalg.svd(scores, full_matrices=False)
-    groups += [left[:, :q] * lengths[:q] for q in PRINCIPAL_COMPONENTS]
-    size = min(GROUP_SIZE, scores.shape[1])
-    for _ in range(N_RANDOM):
-        groups.append(scores[:, generator.choice(scores.shape[1], size, replace=False)])
-    return groups
 
 
 def divided(

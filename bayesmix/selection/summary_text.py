@@ -42,7 +42,8 @@ NAMES_SHOWN = 3
 class DataChecks:
     """Findings about the data, and the range of K.
 
-    ``left_out``: structures that so few observations cannot estimate; ``grows``: no K was given.
+    ``left_out``: structures that so few observations cannot estimate; ``grows``: no K was given;
+    ``few_features``: a note if only some features seem to distinguish clusters.
     """
 
     numbers: list[int]
@@ -52,6 +53,7 @@ class DataChecks:
     rounded: tuple[RoundedFeature, ...]
     duplicates: Duplicates
     logs: LogScale
+    few_features: str = ""
 
     def notes(self, candidates: list[Candidate], clusters: Integers) -> list[str]:
         """Return notes on the best candidate, most important first.
@@ -60,7 +62,7 @@ class DataChecks:
         """
         chosen = candidates[0]
         result = chosen.sound
-        notes = [*self._range(chosen)]
+        notes = [*filter(None, [self.few_features]), *self._range(chosen)]
         if result is not None:
             notes += components(result, clusters, self.rounded)
         if self.duplicates.n_copies:

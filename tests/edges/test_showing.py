@@ -298,9 +298,9 @@ def test_a_figure_of_a_wrong_thing_says_in_words_what_it_takes(name, wrong):
 def test_a_figure_of_another_of_our_own_things_says_what_it_takes(mixture):
     for plot, words in (
         (bm.plots.plot_averaged, "average must be a fitted search"),
-        (bm.plots.plot_nested, "what nested_cv returned"),
-        (bm.plots.plot_sensitivity, "what prior_sensitivity returned"),
-        (bm.plots.plot_region, "what density_region returned"),
+        (bm.plots.plot_nested, "a NestedResult"),
+        (bm.plots.plot_sensitivity, "a PriorSensitivity"),
+        (bm.plots.plot_region, "a DensityRegion"),
         (bm.plot_selection, "search must be a fitted MixtureSearch"),
     ):
         with pytest.raises(InvalidInputError, match=words):
