@@ -18,6 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.allocation.chain import (
+    DirichletChain,
+    DirichletChainPrior,
+    FreeChain,
+    MarkovChain,
+)
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
@@ -58,6 +64,10 @@ RECORDS: dict[str, Any] = {
         DirichletPrior,
         StickBreaking,
         StickBreakingPrior,
+        MarkovChain,
+        DirichletChain,
+        FreeChain,
+        DirichletChainPrior,
         objectives.MaximumLikelihood,
         objectives.MaximumAPosteriori,
         objectives.VariationalBayes,
@@ -97,6 +107,10 @@ DOMAINS = {
     "Frame.scale": POSITIVE,
     "PointWeights.probabilities": NOT_NEGATIVE,
     "Dirichlet.concentration": POSITIVE,
+    "MarkovChain.initial": NOT_NEGATIVE,
+    "MarkovChain.transition": NOT_NEGATIVE,
+    "DirichletChain.initial": POSITIVE,
+    "DirichletChain.transitions": POSITIVE,
     "StickBreaking.first": POSITIVE,
     "StickBreaking.rest": POSITIVE,
     "Totals.counts": NOT_NEGATIVE,
@@ -299,6 +313,7 @@ ESTIMATORS = {
     "GaussianMixture": "bayesmix.estimators.gaussian",
     "BayesianGaussianMixture": "bayesmix.estimators.bayesian",
     "Mixture": "bayesmix.estimators.mixture",
+    "HiddenMarkovModel": "bayesmix.estimators.hidden_markov_model",
 }
 
 
