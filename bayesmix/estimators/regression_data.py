@@ -367,3 +367,26 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
     design = matrices if without_response else matrices.rhs
     response = None if without_response else np.asarray(matrices.lhs)[:, 0]
     return response, design.drop(columns="Intercept", errors="ignore")
+
+
+def check_response(response: Any, y: Array, trials: Array) -> None:
+    wrong, support = response.wrong(y, trials)
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise InvalidInputError(
+            f"y must be {support} for response={response.name!r}, got {y[place]:g} in row {place}"
+        )
+
+
+def unit_numbers(groups: Any, n: int) -> Integers:
+    """Return numbers of units from 0 on."""
+    values = np.asarray(groups)
+    if values.shape != (n,):
+        raise InvalidInputError(f"groups must have shape ({n},), got {values.shape}")
+    return np.unique(values, return_inverse=True)[1]
+
+
+def varies(values: Array, units: Integers) -> Any:
+    """Return where values (n, P) differ from the first of their unit."""
+    firsts = np.unique(units, return_index=True)[1]
+    return (values != values[firsts][units]).any(axis=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -29,9 +29,12 @@ from bayesmix.estimators.regression_data import (
     Predicted,
     Starts,
     beside,
+    check_response,
     formula_matrices,
     shared_places,
+    unit_numbers,
     variational_inference,
+    varies,
 )
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import (
@@ -42,7 +45,7 @@ from bayesmix.families.regressions import (
     RegressionFamily,
     Regressions,
 )
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import Given, begun
 
 if TYPE_CHECKING:
@@ -50,6 +53,11 @@ if TYPE_CHECKING:
 
 # Starts, passes of each, and how many of the best run to convergence.
 N_STARTS, SHORT, FINALISTS = 30, 6, 5
+# Attributes that do not follow from data and mixture.
+KEPT = (
+    *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
+    *("_held", "_separated", "_formula"),
+)
 # Smallest standard deviation of a residual, in that of the response.
 RELATIVE_FLOOR = 1e-4
 
@@ -222,19 +230,19 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             raise InvalidInputError("trials are for response='binomial': leave them out")
         trials = np.ones(n) if trials is None else validation.finite_array("trials", trials, (n,))
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
-        _check_response(response, y, trials)
+        check_response(response, y, trials)
         weights = None
         if weight is not None:
             weights = validation.finite_array("sample_weight", weight, (n,))
             if weights.min() < 0.0 or not weights.any():
                 raise InvalidInputError("sample_weight must be at least 0, and positive somewhere")
-        units = None if groups is None else _units(groups, n)
+        units = None if groups is None else unit_numbers(groups, n)
         covariates, gate_design = None, None
         if gate is not None:
             table, gate_names = columns_of("gate", gate, n)
             gate_design = Standardised.of("gate", table, gate_names, True)
             covariates = gate_design.apply(table)
-            if units is not None and (varying := _varies(covariates, units)).any():
+            if units is not None and (varying := varies(covariates, units)).any():
                 row = int(np.flatnonzero(varying)[0])
                 raise InvalidInputError(
                     f"gate must be constant within a group, and differs in row {row}"
@@ -250,7 +258,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             values, units = values[order], units[order]
             weights = None if weights is None else weights[order]
             covariates = None if covariates is None else covariates[order]
-            if weights is not None and _varies(weights[:, None], units).any():
+            if weights is not None and varies(weights[:, None], units).any():
                 raise InvalidInputError("sample_weight must be constant within a group")
         bayes = None
         if self.inference is not None and not isinstance(self.inference, MaximumLikelihood):
@@ -277,11 +285,27 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         mixture = state.at()
         order = np.argsort(-state.expectation.counts, kind="stable")
         mixture = mixture.subset(order, state.expectation.counts)
-        self._q = None
+        self._show(data, mixture)
+        if data.variational is not None:
+            self.elbo_ = state.objective
+        self.converged_ = state.status == "converged"
+        self.n_iter_ = state.iterations
+        self.objective_trace_ = np.array(state.trace)
+        self._held = state.holds
+        self._separated = False
+        if data.gate is not None and self.n_components_ > 1:
+            self._separated = cast("GateSums", state.expectation.allocation).separated
+
+    def _show(self, data: Data, mixture: Mixture) -> None:
+        """Set the attributes that follow from the data and the mixture of the fit."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            if name not in ("n_features_in_", "feature_names_in_"):
+                delattr(self, name)
+        self._q, self._fit_mixture = None, mixture
         if data.variational is not None:
             self._q, weights = cast("RegressionPosterior", mixture.components), mixture.weights
             point: Any = Mixture(PointWeights(weights.mean()), self._q.plug_in(), mixture.frame)
-            mixture, self.elbo_ = point, state.objective
+            mixture = point
         components = cast("Regressions", mixture.components)
         self._data, self._mixture = data, mixture
         raw = components.coefficients @ data.design.back.T
@@ -296,13 +320,34 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self.n_components_ = len(raw)
         self.log_likelihood_ = data.log_likelihood(mixture)
         self.n_parameters_ = data.n_parameters(len(raw))
-        self.converged_ = state.status == "converged"
-        self.n_iter_ = state.iterations
-        self.objective_trace_ = np.array(state.trace)
-        self._held = state.holds
-        self._separated = False
-        if data.gate is not None and len(raw) > 1:
-            self._separated = cast("GateSums", state.expectation.allocation).separated
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the data, the mixture and the course of the fit, for saving."""
+        check_is_fitted(self, "log_likelihood_")
+        kept = {name: getattr(self, name) for name in KEPT if hasattr(self, name)}
+        table = self.selection_.reset_index().to_dict("list")
+        data = {field.name: getattr(self._data, field.name) for field in fields(Data)}
+        return {"data": data, "mixture": self._fit_mixture, "kept": kept, "selection": table}
+
+    def from_record(self, record: dict[str, Any]) -> None:
+        """Become the fit that ``to_record`` described."""
+        import pandas as pd
+
+        self._show(Data(**record["data"]), record["mixture"])
+        for name, value in record["kept"].items():
+            if name not in KEPT:
+                raise ValueError(f"{name} is no attribute of a fit")
+            setattr(self, name, value)
+        self.selection_ = pd.DataFrame(record["selection"]).set_index("n_components")
+
+    def save(self, path: Any) -> None:
+        """Save the fit to one file, without pickle; ``bayesmix.load`` reads it.
+
+        The file has the data of the fit, which ``coefficients`` needs.
+        """
+        from bayesmix.io import save
+
+        save(self, path)
 
     def _warn(self, data: Data) -> None:
         if not self.converged_:
@@ -511,8 +556,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any
     ) -> tuple[Array, Array]:
         values, covariates = self._values(X, y, offset, trials, gate)
-        _check_response(self._response, values[:, 0], values[:, 2])
-        units = np.arange(len(values)) if groups is None else _units(groups, len(values))
+        check_response(self._response, values[:, 0], values[:, 2])
+        units = np.arange(len(values)) if groups is None else unit_numbers(groups, len(values))
         order = np.argsort(units, kind="stable")
         side = beside(None if covariates is None else covariates[order], units[order])
         rows = Rows(values[order], side=side)
@@ -545,26 +590,3 @@ def _table(data: Data, fits: list[State]) -> pd.DataFrame:
     columns = {"log_likelihood": values, "n_parameters": sizes}
     columns["bic"] = -2.0 * values + sizes * np.log(data.n_samples)
     return pd.DataFrame(columns, index=index)
-
-
-def _check_response(response: Any, y: Array, trials: Array) -> None:
-    wrong, support = response.wrong(y, trials)
-    if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
-        raise InvalidInputError(
-            f"y must be {support} for response={response.name!r}, got {y[place]:g} in row {place}"
-        )
-
-
-def _units(groups: Any, n: int) -> Integers:
-    """Return numbers of units from 0 on."""
-    values = np.asarray(groups)
-    if values.shape != (n,):
-        raise InvalidInputError(f"groups must have shape ({n},), got {values.shape}")
-    return np.unique(values, return_inverse=True)[1]
-
-
-def _varies(values: Array, units: Integers) -> Any:
-    """Return where values (n, P) differ from the first of their unit."""
-    firsts = np.unique(units, return_index=True)[1]
-    return (values != values[firsts][units]).any(axis=1)
