@@ -45,8 +45,7 @@ from bayesmix.families.bayesian_regression import (
     RegressionPosterior,
     RegressionPrior,
 )
-from bayesmix.families.gaussian.covariance.dense import DENSE
-from bayesmix.families.gaussian.covariance.diagonal import AXES
+from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.monotone import LOG
