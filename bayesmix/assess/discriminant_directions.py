@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.linalg import eigh
 
 from bayesmix.core import validation
+from bayesmix.core.sources import Procedure
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 
@@ -29,7 +30,7 @@ class DiscriminantDirections:
     eigenvalues: Array
     centre: Array
     features: tuple[str, ...]
-    model: Any
+    model: Procedure
 
     def transform(self, X: Any) -> Array:
         """Return samples (n, D) in these directions (n, d), about the mean of the density."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -40,14 +40,17 @@ NUMBERS = tuple(range(1, 6))
 FOLDS = 5
 
 
-@dataclass
 class ClassDensities:
     """Class densities that EM fits in turn with the classes of unlabelled samples."""
 
-    classifier: Any
-    source: ArraySource
-    codes: Integers
-    numbers: list[int | None]
+    def __init__(
+        self,
+        classifier: Any,
+        source: ArraySource,
+        codes: Integers,
+        numbers: list[int | None],
+    ) -> None:
+        self.classifier, self.source, self.codes, self.numbers = classifier, source, codes, numbers
 
     @property
     def n_classes(self) -> int:

@@ -28,6 +28,7 @@ from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.version import __version__
 
 CLASSIFIER = "MixtureClassifier"
+CLASSIFIER_HOME = "bayesmix.estimators.classifier"
 NAME = "MixtureSearch"
 HOME = "bayesmix.estimators.search"
 # Attributes of a search that are saved besides its candidates.
@@ -148,7 +149,7 @@ def _classifier_described(classifier: Any, writer: Writer) -> dict[str, Any]:
 
 def _classifier_restored(described: dict[str, Any], reader: Reader) -> Any:
     """Return the fitted classifier of a description."""
-    home = importlib.import_module("bayesmix.estimators.classifier")
+    home = importlib.import_module(CLASSIFIER_HOME)
     classifier = mixture_records.made(getattr(home, CLASSIFIER), described, reader)
     models = [mixture_records.restored(each, reader) for each in described["models"]]
     classifier._restore(models, reader.value(described["state"]))

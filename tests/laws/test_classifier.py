@@ -75,7 +75,7 @@ def test_samples_without_a_class_take_part(unknown):
         names = np.array(["a", "b", "c"], dtype=object)[SPECIES]
         y = np.full(150, unknown, dtype=object)
         for k in range(3):
-            known = rng.choice(np.flatnonzero(SPECIES == k), 4, replace=False)
+            known = rng.choice(np.flatnonzero(k == SPECIES), 4, replace=False)
             y[known] = names[known]
         rest = pd.isna(y)
         both = bm.MixtureClassifier(random_state=0).fit(IRIS, y)
@@ -144,9 +144,7 @@ def test_discriminant_directions_are_those_of_linear_discriminant_analysis():
     classifier = bm.MixtureClassifier(covariance_type="tied").fit(IRIS, SPECIES)
     directions = bm.discriminant_directions(classifier)
     other = LinearDiscriminantAnalysis().fit(IRIS, SPECIES)
-    for mine, theirs in zip(
-        directions.transform(IRIS).T, other.transform(IRIS).T, strict=True
-    ):
+    for mine, theirs in zip(directions.transform(IRIS).T, other.transform(IRIS).T, strict=True):
         assert abs(np.corrcoef(mine, theirs)[0, 1]) == pytest.approx(1.0, abs=1e-9)
     shares = directions.eigenvalues / directions.eigenvalues.sum()
     np.testing.assert_allclose(shares, other.explained_variance_ratio_, rtol=1e-6)
