@@ -101,11 +101,7 @@ class RegressionPosterior:
 
     def subset(self, keep: Integers) -> RegressionPosterior:
         return RegressionPosterior(
-            self.family,
-            self.means[keep],
-            self.precisions[keep],
-            self.shape[keep],
-            self.rate[keep],
+            self.family, self.means[keep], self.precisions[keep], self.shape[keep], self.rate[keep]
         )
 
     def plug_in(self) -> Regressions:
