@@ -290,8 +290,7 @@ def _expect(
         return expectation, form, ()
     event = Event(
         GOES_ON_CENTRED,
-        "clusters lie too far apart for the linear form to keep its digits; the run goes on "
-        "in the centred form",
+        "clusters are too far apart for the linear form of the E-step, so the centred form is used",
         at_pass=passes,
     )
     return expectation, final_form, (event,)
@@ -322,7 +321,7 @@ def summed(
         return added().finished()
     if not form.exact:
         # The candidates of each observation are not part of the mixture.
-        kept.leave_out("passes of more than 100 components are made again")
+        kept.leave_out("passes with more than 100 components are repeated")
         return added().finished()
     return kept.summed(source, mixture, form.name, added).finished()
 

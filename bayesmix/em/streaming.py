@@ -281,8 +281,8 @@ def check_first(model: Model, source: Source) -> None:
     if n_rows < needed:
         raise InvalidInputError(
             f"X must have at least {needed} rows in the first batch of a stream, n_components x "
-            f"(columns + 1), got {n_rows}: scales, prior and first mixture are made of that batch "
-            "alone and stay, so gather rows until there are some thousands"
+            f"(columns + 1), got {n_rows}: scales and prior are determined by this batch, so it "
+            "should have thousands of rows"
         )
 
 
@@ -301,7 +301,7 @@ def begun(first: FitResult, source: Source, name: Name | None, prune: bool) -> F
         told = [event.text for event in first.events if event.kind == "flat"]
         raise InvalidInputError(
             f"X must vary in every direction in the first batch of a stream: {'; '.join(told)}: "
-            "begin with a batch in which it does, or leave such columns out"
+            "begin with a larger batch, or leave out such columns"
         )
     # Only product families hold something other than an array.
     stream = Stream(first.mixture, cast("Array | None", first.resolution))
@@ -349,8 +349,8 @@ def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
         sums = visited(source, mixture, form)
     if not is_sound(sums):
         raise InvalidInputError(
-            "X holds a row so far from those of the first batch that its density is no double: "
-            "leave it out, or begin anew with a batch of such rows"
+            "X has a row so far from the first batch that its density underflows: leave it out, "
+            "or begin with a batch that has such rows"
         )
     return sums
 
@@ -369,7 +369,7 @@ def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event,
             break
         stream, (first, second) = merge
         gain = stream.bound(result.inference) - value
-        message = f"components {first} and {second} were merged on the sums of all rows"
+        message = f"components {first} and {second} were merged"
         events += (Event("merged", message, stream.n_visits, gain=gain),)
     return stream, events
 

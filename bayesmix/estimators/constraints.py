@@ -59,7 +59,7 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
 def _in_memory(source: Source) -> ArraySource:
     if not isinstance(source, ArraySource):
         raise UnsupportedError(
-            "labels, groups and covariates need X in memory, got X in parts or on a device: give "
+            "labels, groups and covariates need X in memory, got X in parts or on a device: pass "
             "an array"
         )
     return source
@@ -134,7 +134,7 @@ def _factors(given: Array) -> Array:
     empty = np.flatnonzero(factors.max(axis=1) == 0.0)
     if len(empty):
         raise InvalidInputError(
-            f"labels allow sample {empty[0]} no component: give 1 for all where unknown"
+            f"labels exclude all components for sample {empty[0]}: set 1 for all if unknown"
         )
     logs: Array = np.full(factors.shape, LOWEST_LOG)
     return np.log(factors, out=logs, where=factors > 0.0)
@@ -152,8 +152,8 @@ def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
     codes, _ = pd.factorize(given)
     if (codes < 0).any():
         raise InvalidInputError(
-            f"groups must have no missing values, got one for sample {int(np.argmin(codes))}: give "
-            "it a group of its own"
+            f"groups must have no missing values, got one for sample {int(np.argmin(codes))}: use "
+            "a separate group for it"
         )
     return np.asarray(codes, dtype=np.intp)
 

@@ -30,7 +30,7 @@ from bayesmix.sources.border import coding_of, is_collection, is_source
 from bayesmix.sources.dask_workers import columns_of
 from bayesmix.sources.memory import ArraySource
 
-OF_THE_FIT = "give the columns that were given to fit, in the same order"
+OF_THE_FIT = "pass the columns of the fit, in the same order"
 
 
 def adopt_columns(estimator: Any, source: Source) -> None:
@@ -73,7 +73,7 @@ def refuse_no_table(X: Any) -> None:
     fields = getattr(getattr(X, "dtype", None), "names", None)
     if fields:
         raise InvalidTypeError(
-            f"X must be numbers in rows and columns, got records of {', '.join(map(str, fields))}: "
+            f"X must be a table of numbers, got records of {', '.join(map(str, fields))}: "
             "give pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)"
         )
     records = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
@@ -81,7 +81,7 @@ def refuse_no_table(X: Any) -> None:
     if X is None or records or no_rows:
         got = f"a list of {type(X[0]).__name__}" if records else f"{type(X).__name__}"
         raise InvalidTypeError(
-            f"X must be rows and columns of numbers, got {got}: give an array, a list of rows, or "
+            f"X must be a table of numbers, got {got}: give an array, a list of rows, or "
             "a frame (pandas.DataFrame(X) of dicts, list(X) of what runs through once)"
         )
 
@@ -308,8 +308,8 @@ def _knowing_levels(family: Product) -> Product:
             levels: Any = [coded.get(str(name)) for name in part.columns]
             if None in levels:
                 raise InvalidInputError(
-                    f"the levels of {part.label!r} are not known: give rows as a frame, or name "
-                    "the levels, as in Categorical(levels=[[0, 1, 2]]), and give codes 0, 1, 2"
+                    f"the levels of {part.label!r} are not known: pass a frame, or name the "
+                    "levels, as in Categorical(levels=[[0, 1, 2]]), and pass codes 0, 1, 2"
                 )
             part = replace(part, family=Categorical(tuple(levels)))
         parts.append(part)

@@ -341,11 +341,12 @@ def refuse_gaps(model: Model) -> None:
     family = model.family
     if model.noise is not None:
         raise UnsupportedError(
-            "noise takes no missing values yet: drop such rows (missing='drop'), or leave out noise"
+            "noise does not support missing values: drop such rows (missing='drop'), or use "
+            "noise=None"
         )
     if not family.takes_gaps:
         raise UnsupportedError(
-            f"{family!r} takes no missing values: drop such rows (missing='drop'), or use "
+            f"{family!r} does not support missing values: drop such rows (missing='drop'), or use "
             "Gaussian('full') or Gaussian('diag')"
         )
 
@@ -397,10 +398,9 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
         if result.stream is not None:
             name = criterion.__name__
             raise UnsupportedError(
-                f"{name}() of a stream is not known: its rows went by, and of their likelihood "
-                f"only a bound is known (lower_bound_): give rows, {name}(X); of all of them, add "
-                "up score_samples batch by batch, and take result_.n_parameters, "
-                f"{result.n_parameters}, into account"
+                f"{name}() of a stream is unknown, because its data are not kept; lower_bound_ "
+                f"bounds the likelihood. Pass data, {name}(X), or add up score_samples over all "
+                f"batches and use result_.n_parameters, {result.n_parameters}."
             )
         sums = result.plug_in_sums
     else:

@@ -334,10 +334,7 @@ def estimator_of(estimator: Any, seed: int) -> Any:
             f"got {type(inner).__name__}"
         )
     if getattr(inner, "checkpoint", None) is not None:
-        raise InvalidInputError(
-            "the estimator of a search keeps no checkpoint of its own: give checkpoint= to the "
-            "search"
-        )
+        raise InvalidInputError("checkpoint is a parameter of the search, not of its estimator")
     if getattr(inner, "random_state", None) is None:
         inner.set_params(random_state=seed)
     if getattr(inner, "progress", 0) is None:

@@ -165,8 +165,8 @@ class AveragedDensity:
         X = gathered(X)
         if rows is None and n_rows_of(X) > MOST_ROWS_TOGETHER:
             raise InvalidInputError(
-                f"rows must name some of the {n_rows_of(X):,} rows: a matrix of all pairs is only "
-                f"made up to {MOST_ROWS_TOGETHER:,}"
+                f"rows must select some of the {n_rows_of(X):,} rows, since the matrix of all "
+                f"pairs is limited to {MOST_ROWS_TOGETHER:,}"
             )
         chosen = X if rows is None else rows_of(X, rows)
         together = np.zeros((n_rows_of(chosen),) * 2)

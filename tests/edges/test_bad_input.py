@@ -113,7 +113,7 @@ def untouched(model):
 
 
 def test_one_row_has_no_spread_and_is_refused():
-    with pytest.raises(ValueError, match=r"1 sample.*two rows or more"):
+    with pytest.raises(ValueError, match=r"1 sample.*at least two rows"):
         GaussianMixture(1).fit(X[:1])
     with pytest.raises(ValueError, match=r"at least 2 rows.*n_samples = 1"):
         GaussianMixture(1).fit(X, sample_weight=np.eye(60)[0])
@@ -167,7 +167,7 @@ def test_other_columns_than_at_fit_are_refused(kind):
 def test_sources_are_checked_as_arrays_are():
     with pytest.raises(ValueError, match="NaN in row 3, column 1"):
         GaussianMixture(2).fit(ArraySource(NAN))
-    with pytest.raises(ValueError, match="sample_weight must not be given beside a source"):
+    with pytest.raises(ValueError, match="sample_weight must be None for a source"):
         GaussianMixture(2).fit(ArraySource(X), sample_weight=np.ones(60))
     with pytest.raises(ValueError, match="sample_weight must be finite and not negative"):
         GaussianMixture(2).fit(ArraySource(X, -np.ones(60)))

@@ -342,7 +342,7 @@ def test_demo_answers_the_three_questions(run):
         (["select", IRIS, "--nothing"], "--nothing"),
         (["predict", "no.bayesmix", IRIS], "there is no no.bayesmix"),
         (["predict", IRIS, IRIS], "is not a model that bayesmix saved"),
-        (["predict", IRIS, "model.bayesmix"], "the model comes first"),
+        (["predict", IRIS, "model.bayesmix"], "the first argument is the model"),
         (["predict", "model.bayesmix", "one.csv"], "there is no column"),
         (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no is none: make it"),
         (["cluster"], "No such command"),

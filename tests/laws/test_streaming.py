@@ -377,6 +377,6 @@ def test_a_stream_says_what_its_first_batch_needs():
     ):
         model.partial_fit(constant)
     assert not hasattr(model, "result_")
-    with pytest.warns(bm.errors.BayesmixWarning, match="partial_fit begins anew"):
+    with pytest.warns(bm.errors.BayesmixWarning, match="partial_fit begins a new stream"):
         model.fit(rows[:30]).partial_fit(rows)
     assert model.result_.n_rows == len(rows)
