@@ -225,7 +225,7 @@ class State:
         """Return the state as the start of another run, with its last plain passes."""
         return replace(self, trace=self.recent, segments=(0,), status="running")
 
-    def at(self) -> Mixture:
+    def current_mixture(self) -> Mixture:
         """Return the mixture, which exists after the first step."""
         assert self.mixture is not None
         return self.mixture
@@ -452,7 +452,9 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
             # A continued run may have converged already.
             ended = _has_ended(problem, state)
             if ended:
-                repair = problem.guard.examine(state.at(), state.resolution, state.events, True)
+                repair = problem.guard.examine(
+                    state.current_mixture(), state.resolution, state.events, True
+                )
                 if repair is None:
                     return replace(state, status="converged")
             if state.iterations >= until:

@@ -122,7 +122,7 @@ class NamedBatches:
             place //= 2
         return NamedBatches(names, tuple(levels))
 
-    def each(self, change: Callable[[BatchSums], BatchSums]) -> NamedBatches:
+    def mapped(self, change: Callable[[BatchSums], BatchSums]) -> NamedBatches:
         """Apply ``change`` to each batch."""
         changed = NamedBatches()
         for name, sums in zip(self.names, self.levels[0] if self.levels else (), strict=True):
@@ -166,10 +166,10 @@ class Stream:
             runs, sums, number = runs[:-1], runs[-1] + sums, number // 2
         return replace(more, unnamed=(*runs, sums), n_unnamed=self.n_unnamed + 1)
 
-    def each(self, change: Callable[[BatchSums], BatchSums]) -> Stream:
+    def mapped(self, change: Callable[[BatchSums], BatchSums]) -> Stream:
         """Apply ``change`` to all sums, batch by batch."""
         unnamed = tuple(change(sums) for sums in self.unnamed)
-        return replace(self, named=self.named.each(change), unnamed=unnamed)
+        return replace(self, named=self.named.mapped(change), unnamed=unnamed)
 
     def updated(self, objective: Objective) -> Stream:
         """Return the stream after an M-step on all sums."""
@@ -236,7 +236,7 @@ def merged(objective: Objective, stream: Stream, first: int, second: int) -> Str
     """Return the stream with two components merged, after an M-step."""
     keep = np.delete(np.arange(stream.mixture.n_components), second)
     counts = stream.total.statistics.counts
-    fewer = stream.each(lambda sums: sums.merged(first, second))
+    fewer = stream.mapped(lambda sums: sums.merged(first, second))
     resolution = stream.resolution
     if resolution is not None and len(resolution) > 1:
         resolution = resolution[keep]
@@ -324,7 +324,7 @@ def arrived(
     stream = result.stream
     assert stream is not None
     if forgetting is not None:
-        stream = stream.each(lambda sums: sums.scaled(1.0 - forgetting))
+        stream = stream.mapped(lambda sums: sums.scaled(1.0 - forgetting))
     before = stream.named.get(name)
     with single_threaded_blas():
         try:

@@ -148,7 +148,7 @@ class Data:
         return float(state.expectation.log_normaliser)
 
     def n_parameters(self, state: State) -> int:
-        K = state.at().n_components
+        K = state.current_mixture().n_components
         weights = K - 1 if self.covariates is None else (K - 1) * self.covariates.shape[1]
         return weights + self.family.n_parameters(K, self.values.shape[1] - DESIGN)
 

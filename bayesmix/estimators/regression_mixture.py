@@ -167,7 +167,11 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                     )
                 fits.append(self._best(data, number, seed))
             rows = [
-                (state.at().n_components, data.log_likelihood(state), data.n_parameters(state))
+                (
+                    state.current_mixture().n_components,
+                    data.log_likelihood(state),
+                    data.n_parameters(state),
+                )
                 for state in fits
             ]
             penalty = np.log(data.n_samples)
@@ -252,7 +256,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return run(problem, best, monitor, self.max_iter)
 
     def _adopt(self, data: Data, state: State) -> None:
-        mixture = state.at()
+        mixture = state.current_mixture()
         order = np.argsort(-state.expectation.counts, kind="stable")
         mixture = mixture.subset(order, state.expectation.counts)
         components = cast("Regressions", mixture.components)
