@@ -377,7 +377,7 @@ def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event,
 def _result(
     result: FitResult,
     stream: Stream,
-    again: bool,
+    revisited: bool,
     events: tuple[Event, ...],
     seconds: float,
 ) -> FitResult:
@@ -386,7 +386,7 @@ def _result(
     mixture = replace(stream.mixture, components=stream.mixture.components.released())
     shift = units_of(result.family, result.inference, mixture, total.weight)
     bound = stream.bound(result.inference) + shift
-    trace: Array = np.append(result.trace if again else (), bound)
+    trace: Array = np.append(result.trace if revisited else (), bound)
     return replace(
         result,
         mixture=mixture,

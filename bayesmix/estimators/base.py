@@ -292,7 +292,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         validation.one_of("search", self.search, ("auto", "short", None))
         validation.one_of("acceleration", self.acceleration, ("auto", None))
         stopping = self._stopping(model)
-        seed, kept = passes_kept(self, source, root_seed(self.random_state))
+        seed, passes = passes_kept(self, source, root_seed(self.random_state))
         init = self._init(model, source, seed)
         warm = self._last_mixture(model, source)
         if warm is not None:
@@ -308,7 +308,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             accelerate=self.acceleration == "auto" and isinstance(stopping, Aitken),
             seed=seed,
             sort=not as_given,
-            kept=kept,
+            kept=passes,
         )
 
     def _stopping(self, model: Model) -> Stopping:

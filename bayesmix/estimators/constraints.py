@@ -26,22 +26,22 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
     if labels is None and groups is None and covariates is None:
         return source
     source = _in_memory(source)
-    kept = slice(None) if source.numbers is None else source.numbers
+    selection = slice(None) if source.numbers is None else source.numbers
     n_given = source.shape[0] if source.numbers is None else None
     if labels is not None:
-        known = known_labels(labels, n_given, source.shape[0])[kept]
+        known = known_labels(labels, n_given, source.shape[0])[selection]
         # Labels that constrain nothing are none.
         informative = (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any()
         source = replace(source, side=SideInformation(known)) if informative else source
     if covariates is not None:
         n_rows = len(covariates) if n_given is None else n_given
         table, names = columns_of("covariates", covariates, max(n_rows, source.shape[0]))
-        design = Standardised.of("covariates", table[kept], names)
-        side = replace(source.side, covariates=design.apply(table[kept]), design=design)
+        design = Standardised.of("covariates", table[selection], names)
+        side = replace(source.side, covariates=design.apply(table[selection]), design=design)
         source = replace(source, side=side)
     if groups is None:
         return source
-    codes = group_codes(groups, n_given, source.shape[0])[kept]
+    codes = group_codes(groups, n_given, source.shape[0])[selection]
     if len(np.unique(codes)) == len(codes):
         return source
     if source.summary.n_missing:
@@ -101,7 +101,7 @@ def known_labels(labels: Any, n_rows: int | None, at_least: int) -> Integers | A
     if given.ndim == 2:
         return _factors(given)
     if given.dtype.kind in "OUS":
-        given = np.array([np.nan if _is_missing(one) else one for one in given], dtype=object)
+        given = np.array([np.nan if _is_missing(label) else label for label in given], dtype=object)
     try:
         numbers = given.astype(np.float64)
     except (TypeError, ValueError):

@@ -167,7 +167,9 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         return X, None
     if isinstance(family, Product):
         # Every column is in a part unless the product says otherwise.
-        named = [one for part in family.parts for one in part.columns if isinstance(one, str)]
+        named = [
+            column for part in family.parts for column in part.columns if isinstance(column, str)
+        ]
         there = [str(name) for name in X.columns]
         if absent := [name for name in named if name not in there]:
             raise InvalidInputError(
@@ -179,7 +181,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         pairs = zip(coding.names, coding.levels, strict=True)
         coding = replace(
             coding,
-            levels=tuple(given.get(name) or own for name, own in pairs),
+            levels=tuple(given.get(name) or levels for name, levels in pairs),
             counts=tuple(
                 str(name)
                 for part in family.parts
@@ -246,8 +248,8 @@ def decoded(family: Any, rows: Array) -> Any:
         return rows
     if not isinstance(family, Categorical) or family.levels is None:
         return coding.decoded(rows)
-    numbers = all(isinstance(one, (int, float)) for own in family.levels for one in own)
-    named = [values_of(codes, own) for codes, own in zip(rows.T, family.levels, strict=True)]
+    numbers = all(isinstance(level, (int, float)) for levels in family.levels for level in levels)
+    named = [values_of(codes, levels) for codes, levels in zip(rows.T, family.levels, strict=True)]
     return np.column_stack(named).astype(np.float64 if numbers else object)
 
 
@@ -284,7 +286,7 @@ def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
     """Return the levels of every column: those of the coding, or codes from 0 to the largest."""
     coding = coding_of(source)
     if coding is not None and None not in coding.levels:
-        return tuple(own for own in coding.levels if own is not None)
+        return tuple(levels for levels in coding.levels if levels is not None)
     return tuple(tuple(range(int(most) + 1)) for most in source.summary.maximum)
 
 
@@ -347,5 +349,5 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
     frame = frame[shared] if shared else frame.set_axis(given, axis=1)
     if hasattr(X, "iloc"):
         return frame.set_axis(X.index, axis=0)
-    made = getattr(X, "from_pydict", type(X))  # of Arrow, and of polars
-    return made(frame.to_dict("list"))
+    constructor = getattr(X, "from_pydict", type(X))  # of Arrow, and of polars
+    return constructor(frame.to_dict("list"))

@@ -305,8 +305,8 @@ def row_weights(value: Any, n_rows: int) -> Array:
     except (TypeError, ValueError):  # ragged, or non-numeric objects
         there, weights = True, None
     if not there and given.ndim:
-        one = ": give one column, as weights[:, 0]" if given.ndim == 2 else ""
-        raise InvalidInputError(f"{expected}, got shape {given.shape}{one}")
+        remedy = ": give one column, as weights[:, 0]" if given.ndim == 2 else ""
+        raise InvalidInputError(f"{expected}, got shape {given.shape}{remedy}")
     if weights is None:
         raise InvalidInputError(f"{expected}, got {value!r:.60}")
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))

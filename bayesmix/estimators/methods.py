@@ -315,7 +315,7 @@ class PosteriorMethods:
         validation.in_memory(f"n_draws={number:,}", 8.0 * number * values.size, "draw fewer")
         seed = seed_of(self, random_state)
         drawn_tables = imputations(result, values, number, stream(seed, Purpose.GAPS))
-        tables = [like_given(decoded(result.family, one), X, names) for one in drawn_tables]
+        tables = [like_given(decoded(result.family, table), X, names) for table in drawn_tables]
         return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
 
 
@@ -362,10 +362,10 @@ def expected(result: FitResult, values: Array) -> Array:
     for columns, rows in patterns(values):
         hidden = np.setdiff1d(np.arange(values.shape[1]), columns)
         if len(hidden):
-            known = values[np.ix_(rows, columns)]
-            means = conditional_means(result.density, hidden, columns, known)
+            observed = values[np.ix_(rows, columns)]
+            means = conditional_means(result.density, hidden, columns, observed)
             if not np.isfinite(means).all():  # of tails so heavy that the mean does not exist
-                means = conditional_means(result.plug_in, hidden, columns, known)
+                means = conditional_means(result.plug_in, hidden, columns, observed)
             out[np.ix_(rows, hidden)] = means
     shares = result.probabilities(values)
     for column, of_levels in level_probabilities(result.family, result.density.components).items():

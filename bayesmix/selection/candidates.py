@@ -93,8 +93,8 @@ def log_stretch(steps: Any, X: Any) -> float:
     transformed = np.asarray(_transformed(steps, points, X), dtype=np.float64)
     if transformed.shape != points.shape:
         raise UnsupportedError(
-            f"a pipeline that maps {n_features} columns to {transformed.shape[1]} has no density in units "
-            "of the data: keep every column, or transform before the search"
+            f"a pipeline that maps {n_features} columns to {transformed.shape[1]} has no density "
+            "in units of the data: keep every column, or transform before the search"
         )
     slope = (transformed[1 : n_features + 1] - transformed[0]) / reach[:, None]
     rest = transformed[n_features + 1 :]
