@@ -156,9 +156,9 @@ def test_other_columns_than_at_fit_are_refused(kind):
     model = kind(n_components=2, random_state=0).fit(X)
     for other in (X[:, :1], np.hstack([X, X])):
         width = other.shape[1]
-        with pytest.raises(ValueError, match=rf"X has {width} features.*expecting 2.*to fit"):
+        with pytest.raises(ValueError, match=rf"X has {width} features.*expecting 2.*of the fit"):
             model.predict(other)
-        with pytest.raises(ValueError, match=rf"X has {width} features.*expecting 2.*to fit"):
+        with pytest.raises(ValueError, match=rf"X has {width} features.*expecting 2.*of the fit"):
             model.predict(ArraySource(other))
         with pytest.raises(ValueError, match=rf"X has {width} features"):
             model.bic(other)
@@ -462,7 +462,7 @@ def test_an_array_file_that_is_no_table_says_what_to_save(array, said, tmp_path)
 def test_other_columns_are_refused_with_those_of_the_fit():
     rows = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["a", "b"])
     model = bm.GaussianMixture(1).fit(rows)
-    with pytest.raises(InvalidInputError, match=r"- c: give the columns that were given to fit"):
+    with pytest.raises(InvalidInputError, match=r"- c: pass the columns of the fit"):
         model.predict(rows.assign(c=1.0))
 
 

@@ -341,7 +341,7 @@ def test_demo_answers_the_three_questions(run):
         (["select", IRIS, "--criterion", "waic"], "--criterion"),
         (["select", IRIS, "--nothing"], "--nothing"),
         (["predict", "no.bayesmix", IRIS], "there is no no.bayesmix"),
-        (["predict", IRIS, IRIS], "is not a model that bayesmix saved"),
+        (["predict", IRIS, IRIS], "is not a model saved by bayesmix"),
         (["predict", IRIS, "model.bayesmix"], "the first argument is the model"),
         (["predict", "model.bayesmix", "one.csv"], "there is no column"),
         (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no is none: make it"),
