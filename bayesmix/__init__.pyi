@@ -22,10 +22,12 @@ from bayesmix.em.objectives import VariationalBayes as VariationalBayes
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
 from bayesmix.estimators.exchange import from_sklearn as from_sklearn
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
+from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
+from bayesmix.families.bayesian_regression import RegressionPrior as RegressionPrior
 from bayesmix.families.bernoulli import Bernoulli as Bernoulli
 from bayesmix.families.bernoulli import BetaPrior as BetaPrior
 from bayesmix.families.binomial import Binomial as Binomial

@@ -1,7 +1,7 @@
 """Protocols of allocations and of priors over weights and parameters, with their PyMC versions.
 
 An allocation turns log densities into responsibilities: mixing weights do so by observation, a
-Markov chain or a gate would need statistics besides counts.
+Markov chain by sequence and a gate by covariates, with statistics besides counts.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ class Allocation(Protocol):
 
 class WeightsOf(Allocation, Protocol[D]):
     """Mixing weights: at a point, or with a distribution."""
+
+    def averaged(self) -> Weights:
+        """Return the weights at their mean, a point."""
+        ...
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnWeights:
         """Return independent draws."""

@@ -352,6 +352,22 @@ class Assessment:
         )
 
 
+def joint_of_patterns(mixture: Mixture[Components], rows: Rows) -> tuple[Array, Array]:
+    """Return log joints (n, K) of the observed cells, and log volumes (n,) of their frames.
+
+    A sample without any value has log joint 0.
+    """
+    joint, log_volume = np.zeros((len(rows), mixture.n_components)), np.zeros(len(rows))
+    for group in rows.by_pattern(mixture.patterned):
+        if len(group.columns):
+            seen = mixture.marginal(group.columns)
+            values = group.rows.values
+            joint[group.indices] = seen.log_joint(seen.frame.apply(values))
+            joint[group.indices] += np.reshape(seen.frame.log_flat(values), (-1, 1))
+            log_volume[group.indices] = seen.frame.log_volume
+    return joint, log_volume
+
+
 @dataclass(frozen=True)
 class AssessmentStep:
     """Entropy and largest responsibilities of a chunk, for the ICL."""
@@ -360,10 +376,12 @@ class AssessmentStep:
 
     def __call__(self, rows: Rows) -> Assessment:
         mixture = self.mixture
-        if has_gaps(rows.values):
-            groups = rows.by_pattern(mixture.patterned)
-            return reduce(add, (self._pattern(columns, group) for columns, group in groups))
-        return self._blocks(rows)
+        if not has_gaps(rows.values):
+            return self._blocks(rows)
+        if rows.side.begins is not None:
+            return self._sequences(rows)
+        groups = rows.by_pattern(mixture.patterned)
+        return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
         """Run the assessment on the device of ``values``; None if it cannot."""
@@ -379,10 +397,18 @@ class AssessmentStep:
     def _blocks(self, rows: Rows) -> Assessment:
         return sum_of_blocks(rows, self.mixture.n_components, self._block)
 
+    def _sequences(self, rows: Rows) -> Assessment:
+        """Assess sequences, which patterns of missing values do not divide."""
+        joint, log_volume = joint_of_patterns(self.mixture, rows)
+        volume = float((self.mixture.frame.log_volume - log_volume) @ rows.weights_or_ones)
+        allocated = self.mixture.allocate(joint, rows)
+        return replace(self._sums(joint, allocated.log_normaliser, rows), unseen_volume=volume)
+
     def _block(self, rows: Rows) -> Assessment:
-        responsibilities, log_normaliser = self.mixture.responsibilities(
-            self.mixture.frame.apply(rows.values), rows
-        )
+        framed = self.mixture.frame.apply(rows.values)
+        return self._sums(*self.mixture.responsibilities(framed, rows), rows)
+
+    def _sums(self, responsibilities: Array, log_normaliser: Array, rows: Rows) -> Assessment:
         weights = rows.weights_or_ones
         logs = np.zeros_like(responsibilities)
         np.log(responsibilities, out=logs, where=responsibilities > 0)

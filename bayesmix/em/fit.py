@@ -298,7 +298,8 @@ def _result(
     # Passes on a lower bound report less than the objective.
     objective = exact if state.resolution is not None or not state.form.exact else state.objective
     if problem.objective.variational:
-        sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
+        point = replace(plug_in_density(mixture), weights=mixture.weights.averaged())
+        sums = assess(model.family, point, problem.source, log_volume)
     else:
         sums = DensitySums.of(assessment, total_weight, log_volume)
     return FitResult(

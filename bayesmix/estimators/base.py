@@ -55,6 +55,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     result_: FitResult
     n_features_in_: int
+    takes_empty_samples = False  # whether all values of a sample may be missing
 
     @abstractmethod
     def _model(self) -> Model:

@@ -103,7 +103,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
             "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
             "X.compute() or a NumPy array, or drop such rows (missing='drop')"
         )
-    refuse(source, large=True, gaps=missing == "use")
+    refuse(source, large=True, gaps=missing == "use", empty=takes_empty(estimator))
     return source.present()
 
 
@@ -122,6 +122,11 @@ def missing_of(estimator: Any) -> str:
     inner = last_step(getattr(estimator, "estimator", estimator))
     missing: str = validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
     return missing
+
+
+def takes_empty(estimator: Any) -> bool:
+    """Whether all values of a sample may be missing."""
+    return getattr(estimator, "takes_empty_samples", False)
 
 
 def _complete(source: Source) -> Source:
@@ -186,7 +191,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, weights, n_jobs)
         if gaps:  # scikit-learn refused non-finite values already
-            refuse(source, gaps=True)
+            refuse(source, gaps=True, empty=takes_empty(estimator))
         return source
     _refuse_weights(sample_weight)
     check_columns(estimator, X.shape[1], X.columns)
@@ -243,17 +248,18 @@ def _unless_equal(weights: Array | None) -> Array | None:
     return None if weights is None or np.all(weights == 1.0) else weights
 
 
-def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
+def refuse(source: Source, large: bool = False, gaps: bool = False, empty: bool = False) -> None:
     """Raise an error that names the first unusable value; ``large`` values only matter in a fit.
 
-    ``gaps``: values may be missing, but not a whole sample nor, in a fit, a whole column.
+    ``gaps``: values may be missing, but not a whole sample, unless ``empty``, nor, in a fit, a
+    whole column.
     """
     faults = source.faults
     unusable = faults.infinite if gaps else faults.not_finite
     if unusable:
         row = source.row_text(unusable.row)
         raise InvalidInputError(_not_finite(unusable, source.columns, row))
-    if faults.empty:
+    if faults.empty and not empty:
         raise InvalidInputError(
             f"X must have a value in every row, but {source.row_text(faults.empty.row)} has "
             f"none{_others(faults.empty)}: leave out such rows"

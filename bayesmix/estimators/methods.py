@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fit_columns import decoded, like_given
 from bayesmix.estimators.predictions import entropies
-from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import patterns
 from bayesmix.posterior import DRAWS
@@ -407,7 +408,8 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
         result.refuse_covariates(f"{criterion.__name__}(X)")
         source = estimator._seen(X, sample_weight)
         with single_threaded_blas():
-            sums = assess(result.family, result.plug_in, source, result.log_volume)
+            point = replace(result.plug_in, weights=result.mixture.weights.averaged())
+            sums = assess(result.family, point, source, result.log_volume)
     value: float = -2.0 * criterion(sums, result.n_parameters)
     return value
 
