@@ -25,6 +25,7 @@ _HOMES = {
     "MaximumLikelihood": "em.objectives",
     "MaximumAPosteriori": "em.objectives",
     "VariationalBayes": "em.objectives",
+    "RegressionPrior": "families.bayesian_regression",
     "DirichletPrior": "allocation.dirichlet",
     "FreeWeights": "allocation.point",
     "StickBreakingPrior": "allocation.stick_breaking",

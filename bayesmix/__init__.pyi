@@ -27,6 +27,7 @@ from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
+from bayesmix.families.bayesian_regression import RegressionPrior as RegressionPrior
 from bayesmix.families.bernoulli import Bernoulli as Bernoulli
 from bayesmix.families.bernoulli import BetaPrior as BetaPrior
 from bayesmix.families.binomial import Binomial as Binomial

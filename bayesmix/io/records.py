@@ -40,12 +40,17 @@ from bayesmix.em.result import DensitySums, FitResult, SearchRecord
 from bayesmix.em.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
 from bayesmix.families import transformed
-from bayesmix.families.gaussian.covariance.dense import DENSE
-from bayesmix.families.gaussian.covariance.diagonal import AXES
+from bayesmix.families.bayesian_regression import (
+    BayesianRegressionFamily,
+    RegressionPosterior,
+    RegressionPrior,
+)
+from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.monotone import LOG
 from bayesmix.families.registry import ANY, NOT_NEGATIVE, POSITIVE, saved_records
+from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressions
 from bayesmix.io.container import Bits, storable
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import HeldOut, Score
@@ -83,6 +88,11 @@ RECORDS: dict[str, Any] = {
         WithNoise,
         SideInformation,
         Standardised,
+        Regressions,
+        RegressionFamily,
+        BayesianRegressionFamily,
+        RegressionPosterior,
+        RegressionPrior,
         Gate,
         GatePrior,
     )
@@ -123,6 +133,13 @@ DOMAINS = {
     "FitResult.hard_counts": NOT_NEGATIVE,
     "Gate.coefficients": ANY,
     "Gate.shares": NOT_NEGATIVE,
+    "Regressions.coefficients": ANY,
+    "Regressions.dispersion": NOT_NEGATIVE,
+    "RegressionPosterior.means": ANY,
+    "RegressionPosterior.precisions": ANY,
+    "RegressionPosterior.shape": POSITIVE,
+    "RegressionPosterior.rate": POSITIVE,
+    "RegressionFamily.fixed": NOT_NEGATIVE,
     "Standardised.centre": ANY,
     "Standardised.scale": POSITIVE,
     **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates")},
@@ -134,6 +151,7 @@ NAMED: dict[str, Any] = {
     "dense": DENSE,
     "axes": AXES,
     **{f"covariance {name}": structure for name, structure in STRUCTURES.items()},
+    **{f"response {name}": response for name, response in RESPONSES.items()},
 }
 NAMES = {value: name for name, value in NAMED.items()}
 NAMED_TYPES = {type(value) for value in NAMES}
@@ -315,19 +333,23 @@ ESTIMATORS = {
     "BayesianGaussianMixture": "bayesmix.estimators.bayesian",
     "Mixture": "bayesmix.estimators.mixture",
     "HiddenMarkovModel": "bayesmix.estimators.hidden_markov_model",
+    "RegressionMixture": "bayesmix.estimators.regression_mixture",
 }
+# Their fits have no ``FitResult``; they hold their data, which standard errors need.
+REGRESSIONS = ("RegressionMixture",)
 
 
 def described(model: Any, writer: Writer) -> dict[str, Any]:
     """Describe a fitted mixture: class, parameters, feature names, result."""
     name = class_name(model)
-    if not hasattr(model, "result_"):
+    regression = name in REGRESSIONS
+    if not hasattr(model, "log_likelihood_" if regression else "result_"):
         raise UnsupportedError(f"this {name} is not fitted: call fit before save")
     return {
         "class": name,
-        "parameters": parameters(model, writer, model.result_.seed),
+        "parameters": parameters(model, writer, None if regression else model.result_.seed),
         "features": list(map(str, getattr(model, "feature_names_in_", ()))),
-        "result": writer.value(model.result_),
+        "result": writer.value(model.to_record() if regression else model.result_),
     }
 
 
@@ -349,6 +371,8 @@ def parameters(model: Any, writer: Writer, seed: int | None) -> dict[str, Any]:
     for name, value in model.get_params(deep=False).items():
         if isinstance(value, np.random.Generator | np.random.RandomState):
             value = seed
+        elif isinstance(value, range):
+            value = tuple(value)
         elif callable(value):
             value = defaults[name]
             warn(
@@ -365,7 +389,16 @@ def parameters(model: Any, writer: Writer, seed: int | None) -> dict[str, Any]:
 def restored(described: dict[str, Any], reader: Reader) -> Any:
     """Return the fitted mixture of a description."""
     model = unfitted(described, reader)
-    adopt(model, reader.value(described["result"]), described["features"])
+    result, features = reader.value(described["result"]), described["features"]
+    if described["class"] not in REGRESSIONS:
+        adopt(model, result, features)
+        return model
+    try:
+        model.from_record(result)
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        raise DamagedFileError(f"is damaged: it holds no regressions ({problem!r:.100})") from None
+    if features:
+        model.feature_names_in_ = np.array(features, dtype=object)
     return model
 
 

@@ -137,14 +137,15 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
 def save(model: Any, path: str | PathLike[str]) -> None:
     """Save a fitted estimator to one file; ``load`` reads it.
 
-    The file contains parameters, the complete ``result_`` and feature names, but no data. It
+    The file contains parameters, the complete ``result_`` and feature names. It contains no data
+    except labels and covariates, and those of a RegressionMixture, which standard errors need. It
     replaces an existing file only when complete. Functions and generators are not saved: a
     generator as ``random_state`` becomes the seed that was drawn from it, and a callable
     ``init_params`` becomes the default, with a warning.
 
     Parameters
     ----------
-    model : GaussianMixture, BayesianGaussianMixture, Mixture or a MixtureSearch of these
+    model : mixture, RegressionMixture or a MixtureSearch of mixtures
         Fitted. A search is saved with all its candidates; ``best_estimator_`` can be saved alone.
     path : path
         File to write or replace.
@@ -184,7 +185,7 @@ def load(path: str | PathLike[str]) -> Any:
 
     Returns
     -------
-    GaussianMixture, BayesianGaussianMixture, Mixture or MixtureSearch
+    Estimator or MixtureSearch
 
     Raises
     ------

@@ -293,7 +293,7 @@ class Line:
 
 def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
     """Return the lines of each column: itself, or its levels; only the second of two levels."""
-    from bayesmix.families.level_probabilities import level_probabilities
+    from bayesmix.families.product.family import level_probabilities
 
     coding = family.coding
     levels = dict(enumerate(coding.levels)) if coding is not None else {}

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.core.coding import Level, shown
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import style
 from bayesmix.plots.density import WIDTH, counts_between, draw_bars, draw_curve
