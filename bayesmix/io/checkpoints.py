@@ -181,7 +181,7 @@ def open_checkpoint(
         write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
         return _of_search(folder, identity, seed), seed
     earlier = _read(place)
-    anew = "name another folder, or remove this one to begin anew"
+    anew = "use another folder, or delete this one"
     if "format" not in earlier:
         raise InvalidInputError(
             f"checkpoint {path} contains pickles of an earlier version, which can run code and are "
