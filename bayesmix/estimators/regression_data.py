@@ -370,6 +370,7 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
 
 
 def check_response(response: Any, y: Array, trials: Array) -> None:
+    """Raise an error for responses outside the support."""
     wrong, support = response.wrong(y, trials)
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
