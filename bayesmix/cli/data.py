@@ -117,7 +117,9 @@ def model_and_rows(
 
     path = rows.data
     if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
-        raise InvalidInputError(f"the model comes first: bayesmix {command} {path} {model_path}")
+        raise InvalidInputError(
+            f"the first argument is the model: bayesmix {command} {path} {model_path}"
+        )
     model = load(model_path)
     source = _rows_for(model, rows)
     if model.missing == "use":
@@ -154,7 +156,7 @@ def copied_columns(rows: Numbers | Table, keep: str | None) -> dict[str, list[An
     if not (wanted := names(keep)):
         return {}
     if rows.data == STANDARD_INPUT:
-        raise InvalidInputError("--keep reads DATA again: give it as a file, not by a pipe")
+        raise InvalidInputError("--keep reads DATA twice, so it must be a file and not a pipe")
     return readers.copied_columns(rows.data, wanted, TextFormat(**text_format(rows)))
 
 

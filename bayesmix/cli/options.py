@@ -64,8 +64,7 @@ Static = Annotated[bool, typer.Option("--static", help="Report with images only,
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer")]
 Json = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON")]
 Components = Annotated[
-    str | None,
-    _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until worse"),
+    str | None, _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until worse")
 ]
 Structure = Annotated[str, _option("NAME", "full, tied, diag, spherical, factors:2, ...")]
 Structures = Annotated[

@@ -345,9 +345,9 @@ class MixtureSearch(SearchResults, Showing):
         self._rows = rows if self.refit else []
         self._averaged = None
 
-    def _restore(self, rows: list[Candidate], kept: dict[str, Any], folds: list[Any]) -> None:
+    def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
         """Restore a saved search."""
-        for name, value in kept.items():
+        for name, value in attributes.items():
             setattr(self, name, value)
         self.folds_ = tables.of_folds(folds)
         self._show(rows, self.criterion_)

@@ -127,8 +127,8 @@ def procedure(
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
     several = isinstance(family, Sequence) and not isinstance(family, str)
-    families = [family_named(one) for one in family] if several else [family_named(family)]
-    compared = noise is None and all(getattr(one, "has_posterior", True) for one in families)
+    families = [family_named(name) for name in family] if several else [family_named(family)]
+    compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
     numbers = columns_of_numbers(X)
@@ -137,14 +137,14 @@ def procedure(
     if family is not None:
         if estimator is not None:
             raise InvalidInputError("family cannot be combined with an estimator: set it there")
-        beside = [one for one in families if isinstance(one, Gaussian)]
-        if noise is not None and not beside:
+        gaussians = [member for member in families if isinstance(member, Gaussian)]
+        if noise is not None and not gaussians:
             raise UnsupportedError(
                 "noise needs a Gaussian family: set noise=False, or include Gaussian() in family"
             )
         inference = VariationalBayes(weights=DirichletPrior(1.0))
         estimator = Mixture(
-            family=families[0] if noise is None else beside[0],
+            family=families[0] if noise is None else gaussians[0],
             inference=inference if criterion in POSTERIOR else None,
             prune=False,
             search="short",
@@ -154,8 +154,8 @@ def procedure(
             more = options.get("param_grid", {})
             options["param_grid"] = (
                 [
-                    {"family": [one], "noise": [noise if one in beside else None]} | more
-                    for one in families
+                    {"family": [member], "noise": [noise if member in gaussians else None]} | more
+                    for member in families
                 ]
                 if noise is not None
                 else {"family": families} | more
@@ -167,7 +167,7 @@ def procedure(
     if missing != "error":
         estimator = clone(estimator)
         last_step(estimator).set_params(missing=missing)
-    structured = all(one is None or hasattr(one, "covariance") for one in families)
+    structured = all(member is None or hasattr(member, "covariance") for member in families)
     if covariance_type is None and numbers != 0 and structured:
         covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
     return MixtureSearch(

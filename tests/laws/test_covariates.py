@@ -313,7 +313,7 @@ def test_predictions_need_the_covariates_of_the_fit(survey):
     ("model", "message"),
     [
         (bm.BayesianGaussianMixture(2), "no variational posterior"),
-        (bm.GaussianMixture(2, noise=True), "beside noise"),
+        (bm.GaussianMixture(2, noise=True), "noise does not support labels"),
         (bm.GaussianMixture(101), "at most 100 components"),
         (
             bm.GaussianMixture(2, prior="auto", weight_concentration_prior=2.0),
