@@ -53,6 +53,7 @@ VariableSelection = Annotated[
     bool,
     typer.Option("--variable-selection", help="Choose the columns that distinguish the clusters"),
 ]
+Covariates = Annotated[str | None, _option("A,B", "Columns on which the weights depend")]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]
 Seed = Annotated[int, _option("S", "Seed of the random numbers", min=0)]
 Jobs = Annotated[
