@@ -23,7 +23,7 @@ DATA = ROOT / "bayesmix" / "datasets"
 FAITHFUL = str(DATA / "faithful.csv")
 IRIS = str(DATA / "iris.csv")
 COMMANDS = ("demo", "select", "fit", "predict", "crosscheck")
-COMMANDS += ("merge", "stability", "sensitivity", "nested", "report")
+COMMANDS += ("merge", "stability", "sensitivity", "nested", "report", "regress")
 
 
 @pytest.fixture
@@ -341,8 +341,8 @@ def test_demo_answers_the_three_questions(run):
         (["select", IRIS, "--criterion", "waic"], "--criterion"),
         (["select", IRIS, "--nothing"], "--nothing"),
         (["predict", "no.bayesmix", IRIS], "there is no no.bayesmix"),
-        (["predict", IRIS, IRIS], "is not a model that bayesmix saved"),
-        (["predict", IRIS, "model.bayesmix"], "the model comes first"),
+        (["predict", IRIS, IRIS], "is not a model saved by bayesmix"),
+        (["predict", IRIS, "model.bayesmix"], "the first argument is the model"),
         (["predict", "model.bayesmix", "one.csv"], "there is no column"),
         (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no is none: make it"),
         (["cluster"], "No such command"),

@@ -312,8 +312,7 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
 
     def feature_evidence(self, statistics: Sums) -> Array:
         q = self.given(statistics)
-        evidence: Array = betaln(q.successes, q.failures) - betaln(self.successes, self.failures)
-        return evidence
+        return betaln(q.successes, q.failures) - betaln(self.successes, self.failures)
 
     def mode_given(self, statistics: Sums) -> SuccessColumns:
         """Return the posterior mode; parameters below 1 are an error."""
@@ -440,8 +439,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
     def feature_evidence(self, statistics: Sums) -> Array:
         q = self.given(statistics)
         prior = self.shape * np.log(self.rate) - gammaln(self.shape)
-        evidence: Array = prior - q.shape * np.log(q.rate) + gammaln(q.shape)
-        return evidence
+        return prior - q.shape * np.log(q.rate) + gammaln(q.shape)
 
     def mode_given(self, statistics: Sums) -> RateColumns:
         """Return the posterior mode; shapes below 1 are an error."""
