@@ -58,6 +58,8 @@ def best_of_starts(
         smoothed = trials.smoothed(best.current_mixture())
         for place in generator.permutation(len(pairs))[:MOVES]:
             trials.add(exchanged(smoothed, trials.samples, *pairs[place]))
+        if not trials.ends:
+            break
         other = trials.best()
         gain = other.objective - best.objective
         best = other if rank(problem, other) > rank(problem, best) else best

@@ -225,9 +225,9 @@ class SearchResults(Transforming):
         if not self._rows:
             raise UndefinedError("refit=False kept no fitted model: set refit=True")
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, covariates: Any = None) -> Any:
         """Return the most probable component of each sample under the best candidate."""
-        return self.best_estimator_.predict(self.features_read(X))
+        return self.best_estimator_.predict(self.features_read(X), *given(covariates))
 
     @property
     def n_components_(self) -> int:
@@ -249,9 +249,9 @@ class SearchResults(Transforming):
         """Return the most probable cluster of each sample; -1 for outlying components and noise."""
         return most_probable_clusters(self.predict_proba(X), self.clusters_)
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any, covariates: Any = None) -> Any:
         """Return the component probabilities of each sample under the best candidate."""
-        return self.best_estimator_.predict_proba(self.features_read(X))
+        return self.best_estimator_.predict_proba(self.features_read(X), *given(covariates))
 
     def score_samples(self, X: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
@@ -420,19 +420,38 @@ def chains_of(
     return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
 
 
-def labelled(search: Any, source: Source, labels: Any, wanted: set[str]) -> Source:
-    """Return the source with known labels, or raise where the search cannot use them."""
+def beside(
+    search: Any,
+    source: Source,
+    labels: Any,
+    covariates: Any,
+    wanted: set[str],
+    variational: bool,
+) -> Source:
+    """Return the source with labels and covariates, or raise where the search cannot use them."""
+    if labels is None and covariates is None:
+        return source
+    if covariates is not None and variational:
+        raise UnsupportedError(
+            "covariates have no variational posterior: use criterion='bic' and GaussianMixture"
+        )
+    what, remedy = ("labels", "'auto'") if covariates is None else ("covariates", "'bic'")
     if refused := sorted(wanted & {"evidence", "loo"}):
-        raise UnsupportedError(f"criterion={refused[0]!r} does not support labels: use 'auto'")
+        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
     if hasattr(search.estimator, "steps"):
-        raise UnsupportedError("labels needs a mixture, got a pipeline: transform X before")
+        raise UnsupportedError(f"{what} needs a mixture, got a pipeline: transform X before")
     if search.variable_selection:
         raise UnsupportedError(
-            "variable_selection does not support labels: leave out one of the two"
+            f"variable_selection does not support {what}: leave out one of the two"
         )
     if search.checkpoint is not None:
-        raise UnsupportedError("checkpoint does not support labels: use checkpoint=None")
-    return constrained(source, labels, None)
+        raise UnsupportedError(f"checkpoint does not support {what}: use checkpoint=None")
+    return constrained(source, labels, None, covariates)
+
+
+def given(covariates: Any) -> tuple[Any, ...]:
+    """Return covariates as a further argument; a pipeline accepts none."""
+    return () if covariates is None else (covariates,)
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:

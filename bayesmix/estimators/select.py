@@ -37,6 +37,7 @@ def select(
     variable_selection: bool = False,
     *,
     labels: Any = None,
+    covariates: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
@@ -78,6 +79,8 @@ def select(
     labels : array (n,) or (n, K), optional
         Known components, -1 where unknown; every candidate has at least as many. P(K | data) then
         shows whether there are classes without labels.
+    covariates : array or frame (n, P), optional
+        Covariates of the mixing weights, as in ``GaussianMixture.fit``; "auto" is then "bic".
     **options
         Further options of ``MixtureSearch``.
 
@@ -97,7 +100,7 @@ def select(
         X,
         n_components,
         covariance_type,
-        criterion,
+        "bic" if covariates is not None and criterion == "auto" else criterion,
         random_state,
         noise=noise,
         missing=missing,
@@ -105,7 +108,7 @@ def select(
         variable_selection=variable_selection,
         **options,
     )
-    return search.fit(X, sample_weight=sample_weight, labels=labels)
+    return search.fit(X, sample_weight=sample_weight, labels=labels, covariates=covariates)
 
 
 def procedure(

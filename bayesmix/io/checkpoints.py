@@ -104,8 +104,7 @@ class Checkpoint:
         if not self.told:
             self.told = True
             warn(
-                f"the search continues, but its checkpoint is incomplete: {reason}",
-                BayesmixWarning,
+                f"the search continues, but its checkpoint is incomplete: {reason}", BayesmixWarning
             )
 
     def _path(self, question: Question, digest: str) -> Path:
@@ -373,10 +372,7 @@ class Passes:
         """Warn, once, which passes are computed again."""
         if not self.told:
             self.told = True
-            warn(
-                f"the fit continues, but its checkpoint is incomplete: {what}",
-                BayesmixWarning,
-            )
+            warn(f"the fit continues, but its checkpoint is incomplete: {what}", BayesmixWarning)
 
 
 def _written(one: ChunkSums) -> tuple[Any, ...]:
