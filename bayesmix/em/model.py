@@ -279,8 +279,8 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
         needed, simpler = "more than that", ""
     text = (
         f"n_components={K} {model.family.name}s need {needed} distinct rows, "
-        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared with "
-        f"others: {remedy}a prior (prior='auto'){simpler}"
+        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared: "
+        f"{remedy}a prior (prior='auto'){simpler}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 
