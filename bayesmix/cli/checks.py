@@ -177,7 +177,7 @@ def merge(
     screen.answer(merging.summary())
     if clusters is not None:
         named = " | ".join(" ".join(map(str, group)) for group in groups)
-        screen.answer(f"{clusters} clusters, as asked for: {named}")
+        screen.answer(f"{clusters} clusters, as requested: {named}")
     labels = spread(merging.predict(source, clusters), some)
     lines = ["cluster", *("" if label is None else str(label) for label in labels)]
     values = {

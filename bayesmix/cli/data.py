@@ -19,6 +19,8 @@ from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bayesmix.cli.screen import Screen
     from bayesmix.numerics.arrays import Booleans
 
@@ -74,6 +76,36 @@ def read_table(screen: Screen, table: Table) -> Source:
     return with_values(screen.postpone, rows)[0] if table.missing is Missing.USE else rows
 
 
+def read_with_covariates(
+    screen: Screen, table: Table, covariates: str | None
+) -> tuple[Source, pd.DataFrame | None]:
+    """Read the columns of DATA, and the covariates, which are no columns of the mixture."""
+    import pandas as pd
+
+    if covariates is None:
+        return read_table(screen, table), None
+    exclude = ",".join(filter(None, (table.exclude, covariates)))
+    source = read_table(screen, replace(table, exclude=exclude))
+    frame = indicators(pd.DataFrame(copied_columns(table, covariates)), "--covariates")
+    numbers = getattr(source, "numbers", None)
+    return source, frame if numbers is None else frame.iloc[numbers]
+
+
+def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
+    """Return numbers, with indicators of all levels of text but the first.
+
+    Raises ``InvalidInputError`` for missing values.
+    """
+    import pandas as pd
+
+    frame = frame.replace("", np.nan).infer_objects()
+    if len(empty := frame.columns[frame.isna().any()]):
+        raise InvalidInputError(
+            f"{option}: column {empty[0]!r} has missing values: drop or impute such rows"
+        )
+    return pd.get_dummies(frame, drop_first=True, dtype=float)
+
+
 def model_and_rows(
     screen: Screen, command: str, model_path: str, rows: Numbers
 ) -> tuple[Any, Source, Booleans]:
@@ -85,7 +117,9 @@ def model_and_rows(
 
     path = rows.data
     if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
-        raise InvalidInputError(f"the model comes first: bayesmix {command} {path} {model_path}")
+        raise InvalidInputError(
+            f"the first argument is the model: bayesmix {command} {path} {model_path}"
+        )
     model = load(model_path)
     source = _rows_for(model, rows)
     if model.missing == "use":
@@ -114,7 +148,7 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
     return read_rows(rows, list(known), missing)
 
 
-def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
+def copied_columns(rows: Numbers | Table, keep: str | None) -> dict[str, list[Any]]:
     """Return columns of DATA to copy to the output."""
     from bayesmix.io import readers
     from bayesmix.io.text import TextFormat
@@ -122,7 +156,7 @@ def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
     if not (wanted := names(keep)):
         return {}
     if rows.data == STANDARD_INPUT:
-        raise InvalidInputError("--keep reads DATA again: give it as a file, not by a pipe")
+        raise InvalidInputError("--keep reads DATA twice, so it must be a file and not a pipe")
     return readers.copied_columns(rows.data, wanted, TextFormat(**text_format(rows)))
 
 

@@ -53,6 +53,7 @@ VariableSelection = Annotated[
     bool,
     typer.Option("--variable-selection", help="Choose the columns that distinguish the clusters"),
 ]
+Covariates = Annotated[str | None, _option("A,B", "Columns on which the weights depend")]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]
 Seed = Annotated[int, _option("S", "Seed of the random numbers", min=0)]
 Jobs = Annotated[
@@ -63,8 +64,7 @@ Static = Annotated[bool, typer.Option("--static", help="Report with images only,
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer")]
 Json = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON")]
 Components = Annotated[
-    str | None,
-    _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until worse"),
+    str | None, _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until worse")
 ]
 Structure = Annotated[str, _option("NAME", "full, tied, diag, spherical, factors:2, ...")]
 Structures = Annotated[

@@ -282,12 +282,20 @@ class Rows:
 
     def blocks(self, size: int) -> list[Rows]:
         """Return the chunk in blocks that fit into the cache; sequences stay whole."""
+        if self.side.begins is None:
+            return self.cut(size)
         if len(self) <= size:
             return [self]
         cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
-        if self.side.begins is not None:
-            borders = np.append(np.flatnonzero(self.side.begins), len(self))
-            cuts = np.unique(borders[np.searchsorted(borders, cuts)])
+        borders = np.append(np.flatnonzero(self.side.begins), len(self))
+        cuts = np.unique(borders[np.searchsorted(borders, cuts)])
+        return [self._part(slice(start, stop)) for start, stop in pairwise(cuts.tolist())]
+
+    def cut(self, size: int) -> list[Rows]:
+        """Return the chunk in blocks that fit into the cache and may divide sequences."""
+        if len(self) <= size:
+            return [self]
+        cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
         return [self._part(slice(start, stop)) for start, stop in pairwise(cuts.tolist())]
 
     def _part(self, part: slice) -> Rows:

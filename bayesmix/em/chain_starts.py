@@ -55,13 +55,15 @@ def best_of_starts(
     generator = stream(settings.seed, Purpose.CANDIDATE)
     gain = np.inf
     while pairs and gain > LEAST_GAIN * source.total_weight and monitor.stopped is None:
-        smoothed = trials.smoothed(best.at())
+        smoothed = trials.smoothed(best.current_mixture())
         for place in generator.permutation(len(pairs))[:MOVES]:
             trials.add(exchanged(smoothed, trials.samples, *pairs[place]))
+        if not trials.ends:
+            break
         other = trials.best()
         gain = other.objective - best.objective
         best = other if rank(problem, other) > rank(problem, best) else best
-    return best.at()
+    return best.current_mixture()
 
 
 @dataclass

@@ -119,7 +119,10 @@ def _starts(
         return
     if labelled:
         yield Respecting(_seeded(problem, np.exp(log_factors), settings.seed, index))
-    alone = replace(settings, n_init=1, seed=settings.seed + index, sort=False)
+    gated = side_of(source).covariates is not None
+    # Gates of smaller candidates need covariates, which the ordinary fit does not have.
+    near = () if gated else settings.near
+    alone = replace(settings, n_init=1, seed=settings.seed + index, sort=False, near=near)
     plain = replace(source, side=NO_SIDE_INFORMATION)  # type: ignore[type-var]  # in memory
     try:
         mixture = fit(model, plain, alone, monitor.child()).mixture
@@ -131,7 +134,7 @@ def _starts(
         yield Respecting(OfMixture(_matched(mixture, source, np.exp(log_factors))))
     elif not labelled:
         yield OfMixture(mixture)
-    if side_of(source).covariates is not None and K > 1 and not labelled:
+    if gated and K > 1 and not labelled:
         generator = stream(settings.seed, Purpose.START, index)
         for _ in range(RANDOM_STARTS):
             yield Given(generator.dirichlet(np.full(K, CONCENTRATION), source.shape[0]))

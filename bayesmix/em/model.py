@@ -230,11 +230,11 @@ def _check_size(model: Model, source: Source) -> None:
         )
     if n_rows < 2:
         raise InvalidInputError(
-            f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no spread"
+            f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no variance"
         )
     if model.noise is not None and side_of(source):
         raise UnsupportedError(
-            "labels, groups and covariates are not supported beside noise: use noise=None"
+            "noise does not support labels, groups and covariates: use noise=None"
         )
     if side_of(source).covariates is not None:
         if model.inference.variational:
@@ -279,8 +279,8 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
         needed, simpler = "more than that", ""
     text = (
         f"n_components={K} {model.family.name}s need {needed} distinct rows, "
-        f"got {n_distinct} (of n_samples = {n_rows}), so the likelihood is no value to compare "
-        f"with: {remedy}a prior (prior='auto'){simpler}"
+        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared: "
+        f"{remedy}a prior (prior='auto'){simpler}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 
@@ -293,9 +293,9 @@ def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
     if n_distinct == n_rows:
         return ()
     text = (
-        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: points "
-        "without a spread, of which the prior alone says how many a component takes. Count them "
-        "(numpy.unique(X, axis=0, return_counts=True)), or use fewer components"
+        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: one "
+        "component per distinct row. Count the rows (numpy.unique(X, axis=0, "
+        "return_counts=True)), or use fewer components"
     )
     return (Event(FEW_POINTS, text),)
 

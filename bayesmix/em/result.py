@@ -402,8 +402,8 @@ class FitResult:
         """Raise an error if the mixture has noise."""
         if self.mixture.noise is not None:
             raise UnsupportedError(
-                f"{what} does not support noise: fit without it (noise=None) to the rows that "
-                "predict does not label -1"
+                f"{what} does not support noise: fit with noise=None to the rows that predict does "
+                "not label -1"
             )
 
     def refuse_constraints(self, what: str) -> None:

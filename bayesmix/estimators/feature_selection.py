@@ -114,8 +114,8 @@ def selected(
 
 def one_component(estimator: Any) -> dict[str, Any]:
     """Return the parameters of the candidate when no feature is relevant."""
-    own = getattr(estimator, "covariance_type", None)
-    return {"n_components": 1} | ({} if own is None else {"covariance_type": "diag"})
+    structure = getattr(estimator, "covariance_type", None)
+    return {"n_components": 1} | ({} if structure is None else {"covariance_type": "diag"})
 
 
 def restricted(estimator: Any, source: Any, features: Integers) -> tuple[Any, ArraySource]:
@@ -148,10 +148,10 @@ def few_features(estimator: Any, source: Source, seed: int) -> str:
         return ""
     try:
         prior = prior_asked([1, 2, 3], None, True)
-        found = selected(knowing_levels(estimator, source), source, prior, True, seed)
+        selection = selected(knowing_levels(estimator, source), source, prior, True, seed)
     except UnsupportedError:
         return ""
-    n_relevant = int(found.relevant.sum())
+    n_relevant = int(selection.relevant.sum())
     if not 0 < n_relevant <= n_features // 2:
         return ""
     verb = "seems" if n_relevant == 1 else "seem"

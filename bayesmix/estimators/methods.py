@@ -316,7 +316,7 @@ class PosteriorMethods:
         validation.in_memory(f"n_draws={number:,}", 8.0 * number * values.size, "draw fewer")
         seed = seed_of(self, random_state)
         drawn_tables = imputations(result, values, number, stream(seed, Purpose.GAPS))
-        tables = [like_given(decoded(result.family, one), X, names) for one in drawn_tables]
+        tables = [like_given(decoded(result.family, table), X, names) for table in drawn_tables]
         return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
 
 
@@ -342,11 +342,12 @@ def refuse_gaps(model: Model) -> None:
     family = model.family
     if model.noise is not None:
         raise UnsupportedError(
-            "noise takes no missing values yet: drop such rows (missing='drop'), or leave out noise"
+            "noise does not support missing values: drop such rows (missing='drop'), or use "
+            "noise=None"
         )
     if not family.takes_gaps:
         raise UnsupportedError(
-            f"{family!r} takes no missing values: drop such rows (missing='drop'), or use "
+            f"{family!r} does not support missing values: drop such rows (missing='drop'), or use "
             "Gaussian('full') or Gaussian('diag')"
         )
 
@@ -362,10 +363,10 @@ def expected(result: FitResult, values: Array) -> Array:
     for columns, rows in patterns(values):
         hidden = np.setdiff1d(np.arange(values.shape[1]), columns)
         if len(hidden):
-            known = values[np.ix_(rows, columns)]
-            means = conditional_means(result.density, hidden, columns, known)
+            observed = values[np.ix_(rows, columns)]
+            means = conditional_means(result.density, hidden, columns, observed)
             if not np.isfinite(means).all():  # of tails so heavy that the mean does not exist
-                means = conditional_means(result.plug_in, hidden, columns, known)
+                means = conditional_means(result.plug_in, hidden, columns, observed)
             out[np.ix_(rows, hidden)] = means
     shares = result.probabilities(values)
     for column, of_levels in level_probabilities(result.family, result.density.components).items():
@@ -398,10 +399,9 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
         if result.stream is not None:
             name = criterion.__name__
             raise UnsupportedError(
-                f"{name}() of a stream is not known: its rows went by, and of their likelihood "
-                f"only a bound is known (lower_bound_): give rows, {name}(X); of all of them, add "
-                "up score_samples batch by batch, and take result_.n_parameters, "
-                f"{result.n_parameters}, into account"
+                f"{name}() of a stream is unknown, because its data are not kept; lower_bound_ "
+                f"bounds the likelihood. Pass data, {name}(X), or add up score_samples over all "
+                f"batches and use result_.n_parameters, {result.n_parameters}."
             )
         sums = result.plug_in_sums
     else:

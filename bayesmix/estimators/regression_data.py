@@ -90,15 +90,15 @@ class Predicted:
     def cdf(self, y: Array) -> Array:
         """Return P(response <= y) (n,)."""
         response, trials = self.components.response, self.values[:, 2:3]
-        each = response.distribution(trials, self.predictors, self.components.dispersion)
-        total: Array = (self.weights * each.cdf(y[:, None])).sum(axis=1)
+        components = response.distribution(trials, self.predictors, self.components.dispersion)
+        total: Array = (self.weights * components.cdf(y[:, None])).sum(axis=1)
         return total
 
     def quantile(self, level: float) -> Array:
         """Return quantiles (n,) of the mixtures by bisection between those of components."""
         response, trials = self.components.response, self.values[:, 2:3]
-        each = response.distribution(trials, self.predictors, self.components.dispersion)
-        ends: Array = np.asarray(each.ppf(level))
+        components = response.distribution(trials, self.predictors, self.components.dispersion)
+        ends: Array = np.asarray(components.ppf(level))
         low: Array = ends.min(axis=1)
         high: Array = ends.max(axis=1)
         if response.discrete:
@@ -238,10 +238,10 @@ class ParameterVector:
         """Places (K, P) of coefficients among the unknowns, the shared ones first."""
         K, P = self.components.coefficients.shape
         fixed = self.data.family.fixed
-        own = np.setdiff1d(np.arange(P), fixed)
+        free = np.setdiff1d(np.arange(P), fixed)
         places = np.empty((K, P), dtype=int)
         places[:, fixed] = np.arange(len(fixed))
-        places[:, own] = len(fixed) + np.arange(K * len(own)).reshape(K, -1)
+        places[:, free] = len(fixed) + np.arange(K * len(free)).reshape(K, -1)
         return places
 
     @property
@@ -297,13 +297,13 @@ class ParameterVector:
                 rows.append(np.zeros(size))
                 rows[-1][k * width : (k + 1) * width] = row
         shared = set(data.family.fixed.tolist())
-        for k, own in enumerate(places):
+        for k, places_of_k in enumerate(places):
             for p, (term, row) in enumerate(zip(data.design.terms, data.design.back, strict=True)):
                 if p in shared and k:
                     continue
                 names.append(("coefficient", "all" if p in shared else k, term))
                 rows.append(np.zeros(size))
-                rows[-1][first + own] = row
+                rows[-1][first + places_of_k] = row
         return names, np.array(rows)
 
 
@@ -370,6 +370,7 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
 
 
 def check_response(response: Any, y: Array, trials: Array) -> None:
+    """Raise ``InvalidInputError`` for responses outside the support."""
     wrong, support = response.wrong(y, trials)
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])

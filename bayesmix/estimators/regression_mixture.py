@@ -282,7 +282,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return run(problem, best, monitor, self.max_iter)
 
     def _adopt(self, data: Data, state: State) -> None:
-        mixture = state.at()
+        mixture = state.current_mixture()
         order = np.argsort(-state.expectation.counts, kind="stable")
         mixture = mixture.subset(order, state.expectation.counts)
         self._show(data, mixture)
@@ -579,7 +579,7 @@ def _table(data: Data, fits: list[State]) -> pd.DataFrame:
     """Return the criteria of fits with different numbers of components."""
     import pandas as pd
 
-    numbers = np.array([state.at().n_components for state in fits])
+    numbers = np.array([state.current_mixture().n_components for state in fits])
     values = np.array([state.objective for state in fits])
     index = pd.Index(numbers, name="n_components")
     if data.variational is not None:

@@ -48,8 +48,7 @@ class BayesianRegressionFamily:
 
     def response(self, values: Array) -> Array:
         """Return the response (n,) less offset and centre."""
-        response: Array = values[:, RESPONSE] - values[:, OFFSET] - self.centre
-        return response
+        return values[:, RESPONSE] - values[:, OFFSET] - self.centre
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:
         """Return the moments under responsibilities (n, K)."""
@@ -101,11 +100,7 @@ class RegressionPosterior:
 
     def subset(self, keep: Integers) -> RegressionPosterior:
         return RegressionPosterior(
-            self.family,
-            self.means[keep],
-            self.precisions[keep],
-            self.shape[keep],
-            self.rate[keep],
+            self.family, self.means[keep], self.precisions[keep], self.shape[keep], self.rate[keep]
         )
 
     def plug_in(self) -> Regressions:

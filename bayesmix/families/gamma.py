@@ -319,8 +319,8 @@ def held(mixture: Mixture[Gammas], floor: Array) -> list[Event]:
     return [
         Event(
             "held",
-            "{which} collapsed onto rows that agree in some column, so its likelihood has no "
-            "maximum. Its shape is held at the resolution of the data: use fewer components, or "
+            "{which} collapsed onto rows with equal values in a column, so the likelihood has no "
+            "maximum. Its shape is kept at the resolution of the data: use fewer components, or "
             "Gaussian('diag') where columns are narrow",
             components=(k,),
         )

@@ -149,7 +149,7 @@ def read_typed(
     """
     if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
         raise InvalidInputError(
-            f"{path} must be one table with names, to name columns of it: give --columns alone"
+            f"{path} must be one table with column names for this option: use only --columns"
         )
     frame = _named_rows(path, text)
     names = [str(name) for name in frame.columns]
@@ -317,7 +317,7 @@ def _read_npy(path: str, columns: list[Any] | None, weight: Any, gaps: bool) -> 
     values = open_npy(path).values
     n_rows, n_columns = values.shape
     if not n_rows or not n_columns:
-        raise InvalidInputError(f"{path} must hold rows and columns, and has shape {values.shape}")
+        raise InvalidInputError(f"{path} must have rows and columns, got shape {values.shape}")
     places, kept = positions(path, columns, weight, n_columns)
     chosen = values if len(places) == n_columns else values[:, list(places)]
     check_values(path, chosen, [f"column {place}" for place in places], gaps)

@@ -18,12 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.allocation.chain import (
-    DirichletChain,
-    DirichletChainPrior,
-    FreeChain,
-    MarkovChain,
-)
+from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, FreeChain, MarkovChain
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights, PointWeights

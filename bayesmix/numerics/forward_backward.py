@@ -1,8 +1,8 @@
 """Forward filtering and backward smoothing of hidden Markov chains, vectorised over segments.
 
-Long sequences are cut into segments. The matrices that carry a filtered distribution across each
-segment give the distributions at all borders, from which all segments are passed at once: about
-3 √T vectorised steps for T observations. Smoothing uses filtered distributions only, so nothing
+Long sequences are cut into segments. Matrices carry a filtered distribution across each segment;
+their products by pairs, and of pairs by pairs, give the distributions at all borders, from which
+all segments are passed at once. Smoothing uses filtered distributions only, so that nothing
 underflows (Rabiner 1989; Rauch, Tung & Striebel 1965; Särkkä & García-Fernández 2021).
 """
 
@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 
 # Sequences are cut unless the products of matrices, sequences times K³, cost more than the steps.
 WORTH_CUTTING = 40_000
+# Numbers in the matrices of all segments, which fit into a cache; fewest rows of a segment.
+CACHED, FEWEST = 2**15, 8
 # Filtered masses below this are computed again in logarithms.
 SMALLEST = 1e-250
 # Stands for the logarithm of 0.
@@ -41,68 +42,42 @@ class Chained:
 
 @dataclass(frozen=True)
 class Segments:
-    """Parts of sequences by first row and length, longest first; ``previous`` is -1 at a start."""
+    """Parts of sequences by first row, length, and whether a sequence begins, longest first.
+
+    ``in_order`` are their indices in the order of the rows.
+    """
 
     first: Integers
     length: Integers
-    previous: Integers
+    begins: Booleans
+    in_order: Integers
 
     @classmethod
-    def of(cls, starts: Integers, n_rows: int, n_components: int) -> Segments:
-        """Cut sequences that begin at ``starts`` into segments of about √T rows if worthwhile."""
+    def of(cls, starts: Integers, n_rows: int, size: int | None = None) -> Segments:
+        """Return sequences that begin at ``starts``, cut into segments of ``size`` rows."""
         lengths = np.diff(np.append(starts, n_rows))
-        longest = int(lengths.max())
-        size = longest
-        if n_rows / longest * n_components**3 < WORTH_CUTTING:
-            size = int(np.ceil(np.sqrt(longest)))
+        size = size or int(lengths.max())
         parts = -(-lengths // size)
         ends = np.cumsum(parts)
         position = np.arange(ends[-1]) - np.repeat(ends - parts, parts)
         first = np.repeat(starts, parts) + size * position
         length = np.minimum(np.repeat(lengths, parts) - size * position, size)
         order = np.argsort(-length, kind="stable")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        previous = np.where(position > 0, np.append(-1, place[:-1]), -1)
-        return cls(first[order], length[order], previous[order])
+        return cls(first[order], length[order], position[order] == 0, np.argsort(order))
 
     @classmethod
-    def whole(cls, starts: Integers, n_rows: int) -> Segments:
-        """Return whole sequences, longest first."""
-        lengths = np.diff(np.append(starts, n_rows))
-        order = np.argsort(-lengths, kind="stable")
-        return cls(starts[order], lengths[order], np.full(len(starts), -1))
-
-    @cached_property
-    def active(self) -> Integers:
-        """Number of segments with more than t rows, for each step t."""
-        return np.searchsorted(-self.length, -np.arange(self.length[0]), side="left")
-
-    @cached_property
-    def cut(self) -> Integers:
-        """Indices of segments of sequences that have several, longest first."""
-        several = self.previous >= 0
-        several[self.previous[several]] = True
-        return np.flatnonzero(several)
-
-    @cached_property
-    def levels(self) -> list[Integers]:
-        """Indices of first segments of sequences, of second segments, and so on, of ``cut``."""
-        level = self.cut[self.previous[self.cut] < 0]
-        followed = np.full(len(self.first), -1)
-        later = np.flatnonzero(self.previous >= 0)
-        followed[self.previous[later]] = later
-        levels = []
-        while len(level):
-            levels.append(level)
-            level = followed[level]
-            level = level[level >= 0]
-        return levels
+    def cut(cls, starts: Integers, n_rows: int, n_components: int) -> Segments:
+        """Return sequences, cut into segments where that is faster."""
+        longest = int(np.diff(np.append(starts, n_rows)).max())
+        size = max(FEWEST, -(-n_rows * n_components**2 // CACHED))
+        worth = n_rows / longest * n_components**3 < WORTH_CUTTING
+        return cls.of(starts, n_rows, size if worth and 2 * size < longest else None)
 
     def steps(self) -> Iterator[tuple[int, Integers]]:
         """Yield each step with the rows of the segments that it reaches."""
-        for step, reached in enumerate(self.active):
-            yield step, self.first[:reached] + step
+        reached = np.searchsorted(-self.length, -np.arange(self.length[0]), side="left")
+        for step, stop in enumerate(reached.tolist()):
+            yield step, self.first[:stop] + step
 
 
 def forward_backward(
@@ -114,15 +89,13 @@ def forward_backward(
     ``starts`` are the first rows of sequences. ``initial`` and the rows of ``transition`` need not
     sum to 1. Without ``smooth`` the smoothed probabilities are the filtered ones.
     """
-    chain = _Pass(log_density, transition)
-    segments = Segments.of(starts, *log_density.shape)
-    incoming = np.tile(initial, (len(segments.first), 1))
-    borders = chain.across(segments, incoming)
-    first = np.where((segments.previous >= 0)[:, None], incoming @ transition, incoming)
-    chain.forward(segments, first)
+    segments = Segments.cut(starts, *log_density.shape)
+    chain = _Pass(log_density, initial, transition, segments)
+    borders = None if segments.begins.all() else chain.across()
+    chain.forward(borders)
     smoothed, transitions = chain.filtered, np.zeros_like(transition)
     if smooth:
-        smoothed, transitions = chain.backward(segments, borders, incoming, first)
+        smoothed, transitions = chain.backward(borders)
     return Chained(
         chain.log_predictive,
         chain.filtered,
@@ -132,11 +105,22 @@ def forward_backward(
     )
 
 
+@dataclass(frozen=True)
+class _Borders:
+    """Distributions (B, K) before segments, filtered, and at their ends, smoothed."""
+
+    before: Array
+    ends: Array
+
+
 class _Pass:
     """The recursions over the rows of one array, with what they fill in."""
 
-    def __init__(self, log_density: Array, transition: Array) -> None:
-        self.log_density, self.transition = log_density, transition
+    def __init__(
+        self, log_density: Array, initial: Array, transition: Array, segments: Segments
+    ) -> None:
+        self.log_density, self.segments = log_density, segments
+        self.initial, self.transition = initial, transition
         self.largest = np.maximum(log_density.max(axis=1), LOWEST)
         # Filtered probabilities take the place of the densities, row by row.
         self.filtered = np.subtract(log_density, self.largest[:, None], order="C")
@@ -148,72 +132,69 @@ class _Pass:
         """Return predictions (..., B, K) given the observations, and log normalisers (..., B)."""
         shares = predicted * self.filtered[rows]
         total = shares @ self.ones
-        lost = total < SMALLEST
+        if total.min() > SMALLEST:
+            shares /= total[..., None]
+            return shares, np.log(total)
+        lost = total <= SMALLEST
         shift = np.zeros(total.shape)
-        if lost.any():
-            rows = np.broadcast_to(rows, total.shape)[lost]
-            away = self.log_density[rows] - self.largest[rows, None]
-            logs = np.maximum(away, LOWEST) + _log(predicted[lost])
-            shift[lost] = logs.max(axis=1)
-            shares[lost] = np.exp(logs - shift[lost][:, None])
-            total = shares @ self.ones
+        rows = np.broadcast_to(rows, total.shape)[lost]
+        away = self.log_density[rows] - self.largest[rows, None]
+        logs = np.maximum(away, LOWEST) + _log(predicted[lost])
+        shift[lost] = logs.max(axis=1)
+        shares[lost] = np.exp(logs - shift[lost][:, None])
+        total = shares @ self.ones
         shares /= total[..., None]
         return shares, np.log(total) + shift
 
-    def across(self, segments: Segments, incoming: Array) -> Array:
-        """Fill in the filtered distributions (B, K) before all segments but the first.
-
-        Return joint probabilities (B, K, K) of the states before and at the end of segments.
-        """
-        cut = segments.cut
-        joint = np.empty((len(segments.first), *self.transition.shape))
-        if not len(cut):
-            return joint
-        # Axes: the state before the segment, the segment, the present state.
-        begins = (segments.previous[cut] < 0)[:, None]
-        identity = np.eye(len(self.transition))[:, None, :]
-        carried = np.where(begins, identity, self.transition[:, None, :])
+    def across(self) -> _Borders:
+        """Return the distributions at the borders of segments."""
+        segments = self.segments
+        # Axes: the state before the segment, the segment, the present state. A segment that begins
+        # a sequence forgets the state before.
+        begins = segments.begins[:, None]
+        carried = np.where(begins, self.initial, self.transition[:, None, :])
         scale = np.zeros(carried.shape[:2])
-        for step in range(int(segments.length[0])):
-            reached = int(np.searchsorted(-segments.length[cut], -step))
-            predicted = carried[:, :reached]
+        for step, rows in segments.steps():
+            predicted = carried[:, : len(rows)]
             if step:
                 predicted = predicted @ self.transition
-            shares, log_total = self._conditioned(predicted, segments.first[cut[:reached]] + step)
-            carried[:, :reached] = shares
-            scale[:, :reached] += log_total
-        joint[cut] = carried.transpose(1, 0, 2)
-        logs = np.empty_like(incoming)
-        logs[cut] = scale.T
-        for level in segments.levels:
-            previous = segments.previous[level]
-            if previous[0] >= 0:
-                incoming[level] = joint[previous].sum(axis=1)
-            weights = logs[level] + _log(incoming[level])
-            weights -= weights.max(axis=1, keepdims=True)
-            joint[level] *= np.exp(weights)[:, :, None]
-            joint[level] /= joint[level].sum(axis=(1, 2), keepdims=True)
-        return joint
+            carried[:, : len(rows)], log_total = self._conditioned(predicted, rows)
+            scale[:, : len(rows)] += log_total
+        order = segments.in_order
+        carried, scale = carried.transpose(1, 0, 2)[order], scale.T[order]
+        filtered = _filtered_borders(carried, scale)
+        weights = _log(filtered[:-1]) + scale
+        joint = np.exp(weights - weights.max(axis=1, keepdims=True))[:, :, None] * carried
+        reverse = _ratio(joint, joint.sum(axis=1, keepdims=True))
+        smoothed = _smoothed_borders(reverse, filtered[-1])
+        before, ends = np.empty_like(scale), np.empty_like(scale)
+        before[order], ends[order] = filtered[:-1], smoothed[1:]
+        return _Borders(before, ends)
 
-    def forward(self, segments: Segments, first: Array) -> None:
-        """Filter all segments, which begin with the predictions ``first`` (B, K)."""
-        predicted = first
-        for step, rows in segments.steps():
+    def _first(self, borders: _Borders | None) -> Array:
+        """Return the predictions (B, K) of the first rows of segments."""
+        begins = self.segments.begins[:, None]
+        if borders is None:
+            return np.broadcast_to(self.initial, (len(begins), len(self.initial)))
+        return np.where(begins, self.initial, borders.before @ self.transition)
+
+    def forward(self, borders: _Borders | None) -> None:
+        """Filter all segments at once."""
+        predicted = self._first(borders)
+        shares = predicted
+        for step, rows in self.segments.steps():
             if step:
-                predicted = self.filtered[rows - 1] @ self.transition
+                predicted = shares[: len(rows)] @ self.transition
             shares, log_total = self._conditioned(predicted, rows)
             self.filtered[rows] = shares
             self.log_predictive[rows] += log_total
 
-    def backward(
-        self, segments: Segments, borders: Array, incoming: Array, first: Array
-    ) -> tuple[Array, Array]:
+    def backward(self, borders: _Borders | None) -> tuple[Array, Array]:
         """Return smoothed probabilities (n, K), and expected transitions over their probability."""
+        segments = self.segments
         last = self.filtered[segments.first + segments.length - 1]
-        for level in reversed(segments.levels[1:]):
-            joint = borders[level]
-            ratio = _ratio(last[level], joint.sum(axis=1))
-            last[segments.previous[level]] = (joint @ ratio[:, :, None])[:, :, 0]
+        if borders is not None:
+            last = borders.ends
         smoothed = np.empty_like(self.filtered)
         transitions = np.zeros_like(self.transition)
         after = last[:0]
@@ -225,9 +206,55 @@ class _Pass:
                 transitions += earlier.T @ ratio
                 shares[: len(after)] = earlier * (ratio @ self.transition.T)
             smoothed[rows] = after = shares
-        inner = segments.previous >= 0
-        transitions += incoming[inner].T @ _ratio(after[inner], first[inner])
+        if borders is not None:
+            inner = ~segments.begins
+            ratio = _ratio(after[inner], self._first(borders)[inner])
+            transitions += borders.before[inner].T @ ratio
         return smoothed, transitions
+
+
+def _filtered_borders(carried: Array, scale: Array) -> Array:
+    """Return distributions (B + 1, K) before and after segments, the first being even.
+
+    Rows of ``carried`` (B, K, K) times exp(``scale``) (B, K) carry a distribution across a segment.
+    """
+    n, K = scale.shape
+    filtered = np.full((n + 1, K), 1.0 / K)
+    pairs = n // 2
+    if pairs:
+        left, right = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
+        weights = _log(carried[left]) + scale[right, None, :]
+        largest = weights.max(axis=2, keepdims=True)
+        product = np.exp(weights - largest) @ carried[right]
+        total = product.sum(axis=2, keepdims=True)
+        product /= total
+        filtered[: 2 * pairs + 1 : 2] = _filtered_borders(
+            product, scale[left] + (largest + np.log(total))[:, :, 0]
+        )
+    weights = _log(filtered[:n:2]) + scale[::2]
+    weights = np.exp(weights - weights.max(axis=1, keepdims=True))
+    after = (weights[:, None, :] @ carried[::2])[:, 0]
+    filtered[1::2] = after / after.sum(axis=1, keepdims=True)
+    return filtered
+
+
+def _smoothed_borders(reverse: Array, last: Array) -> Array:
+    """Return distributions (B + 1, K) before and after segments, the last being given.
+
+    Columns of ``reverse`` (B, K, K) are the states before a segment given the state at its end.
+    """
+    n = len(reverse)
+    smoothed = np.empty((n + 1, len(last)))
+    smoothed[n] = last
+    pairs = n // 2
+    if n % 2:
+        smoothed[n - 1] = reverse[n - 1] @ last
+    if pairs:
+        products = reverse[: 2 * pairs : 2] @ reverse[1 : 2 * pairs : 2]
+        smoothed[: 2 * pairs + 1 : 2] = _smoothed_borders(products, smoothed[2 * pairs])
+        after = smoothed[2 : 2 * pairs + 1 : 2, :, None]
+        smoothed[1 : 2 * pairs : 2] = (reverse[1 : 2 * pairs : 2] @ after)[:, :, 0]
+    return smoothed
 
 
 def most_probable_paths(
@@ -235,7 +262,7 @@ def most_probable_paths(
 ) -> Integers:
     """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
     n, K = log_density.shape
-    segments = Segments.whole(starts, n)
+    segments = Segments.of(starts, n)
     log_moves = _log(transition)
     best = np.empty((n, K), dtype=np.intp)  # best state before, for each state
     value = np.tile(_log(initial), (len(starts), 1))

@@ -61,8 +61,7 @@ def plot_regression(
         )  # fmt: skip
         label = f"component {k} (weight {model.weights_[k]:.2f})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
-    ax.set_xlabel(design.names[place])
-    ax.set_ylabel("response")
+    ax.set(xlabel=design.names[place], ylabel="response")
     ax.legend(frameon=False)
     quiet(ax)
     return ax

@@ -14,12 +14,7 @@ LEAST_SHOWN = 0.005
 
 
 def plot_states(
-    model: Any,
-    X: Any,
-    lengths: Any = None,
-    groups: Any = None,
-    column: int = 0,
-    ax: Any = None,
+    model: Any, X: Any, lengths: Any = None, groups: Any = None, column: int = 0, ax: Any = None
 ) -> Any:
     """Plot one column of sequences over time, and the smoothed probabilities of the states.
 

@@ -63,13 +63,7 @@ LOOK: Any = {
 
 def figures(subject: Subject) -> Markup:
     """Return the figures: criterion over K, all criteria, and density of the best fit."""
-    shown = (
-        criterion_figure,
-        structures_figure,
-        criteria_figure,
-        features_figure,
-        density_figure,
-    )
+    shown = (criterion_figure, structures_figure, criteria_figure, features_figure, density_figure)
     return joined(figure(subject) for figure in shown)
 
 

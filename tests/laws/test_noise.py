@@ -320,7 +320,7 @@ def test_what_is_no_density_is_refused(noise):
 
 def test_rows_without_volume_are_refused():
     rows = np.column_stack([contaminated(8), np.ones(500)])
-    with pytest.raises(InvalidInputError, match="X takes none"):
+    with pytest.raises(InvalidInputError, match="the data is 0"):
         bm.GaussianMixture(1, noise="uniform").fit(rows)
 
 

@@ -214,9 +214,9 @@ class Product:
         ]
         if flat and sum(layout.continuous) > 1:
             raise InvalidInputError(
-                f"X has directions in which all rows agree, in the part {flat[0].label!r}: of "
-                "several continuous parts none may have any. Drop constant columns, and those that "
-                "follow from others"
+                f"X does not vary in some direction of the part {flat[0].label!r}, which products "
+                "of several continuous parts do not support: drop constant and linearly dependent "
+                "columns"
             )
         events = tuple(
             replace(event, message=f"in the part {part.label!r}, {event.message}")

@@ -380,8 +380,8 @@ def held_scales(mixture: Mixture[StudentComponents], floor: Array) -> list[Event
     return [
         Event(
             "held",
-            "{which} collapsed onto rows that agree in some direction, so its likelihood has "
-            "no maximum. Its scale is held at the resolution of the data: use fewer "
+            "{which} collapsed onto rows without variance in some direction, so the likelihood "
+            "has no maximum. Its scale is kept at the resolution of the data: use fewer "
             "components, or a simpler covariance",
             components=tuple(range(n_components)) if structure.shared else (int(k),),
         )
