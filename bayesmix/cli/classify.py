@@ -14,7 +14,7 @@ from bayesmix.errors import InvalidInputError
 
 def classify(
     *,
-    data: options.Data,
+    rows: options.Numbers,
     target: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the classes")],
     predict: Annotated[
         str | None, typer.Option(metavar="FILE", help="Table of samples to classify")
@@ -23,7 +23,6 @@ def classify(
         str, typer.Option(metavar="K", help="Components of each class: a number, or auto")
     ] = "1",
     covariance: options.Structures = None,
-    exclude: options.Exclude = None,
     novelty: Annotated[
         bool, typer.Option("--novelty", help="Samples may belong to no known class")
     ] = False,
@@ -40,7 +39,7 @@ def classify(
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    from bayesmix.cli.data import of_data
+    from bayesmix.cli.data import of_data, text_format
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classifier import MixtureClassifier
     from bayesmix.estimators.fit_columns import is_mixed_table
@@ -49,14 +48,16 @@ def classify(
     from bayesmix.plots import plot_classes
     from bayesmix.sources.memory import ArraySource
 
-    screen = Screen(run)
-    table = of_data(data, lambda place: frame_of(place, None, None, TextFormat()))
-    if target not in table:
-        raise InvalidInputError(
-            f"--target must be a column of {data}: {', '.join(table.columns)}, got {target!r}"
-        )
-    left_out = {target, *(options.names(exclude) or [])}
-    X, y = table.drop(columns=[name for name in table if name in left_out]), table[target]
+    screen, text = Screen(run), TextFormat(**text_format(rows))
+    table = of_data(rows.data, lambda place: frame_of(place, None, None, text))
+    beside = (target, rows.weight)
+    features = options.names(rows.columns) or [str(name) for name in table if name not in beside]
+    for name in (target, rows.weight or target, *features):
+        if name not in table:
+            raise InvalidInputError(
+                f"{rows.data} has no column {name!r}, it has {', '.join(map(str, table))}"
+            )
+    X, y = table[features], table[target]
     classifier = MixtureClassifier(
         "auto" if components == "auto" else options.numbers(components)[0],  # type: ignore[index]  # given
         covariance_type=options.structures(covariance) or "auto",
@@ -65,10 +66,10 @@ def classify(
         random_state=run.seed,
         n_jobs=run.jobs,
     )
-    classifier.fit(X, y)
+    classifier.fit(X, y, sample_weight=None if rows.weight is None else table[rows.weight])
     columns = tuple(map(str, X.columns))
     source = ArraySource(classifier._values(X), columns=columns)
-    work = Work.on("classify", screen, options.Numbers(data), source, out)
+    work = Work.on("classify", screen, rows, source, out)
     screen.answer(classifier.summary())
     values: dict[str, Any] = {
         "target": target,
@@ -91,7 +92,7 @@ def classify(
     if X.shape[1] > 1:
         contents["classes.png"] = Figure(lambda ax: plot_classes(classifier, X, y, ax=ax))
     if predict is not None:
-        new = of_data(predict, lambda place: frame_of(place, None, None, TextFormat()))
+        new = of_data(predict, lambda place: frame_of(place, None, None, text))
         answers = predictions(classifier, new[[name for name in X if name in new]])
         if out is None and not screen.machine:
             screen.answer(answers.to_csv(index=False).rstrip("\n"))
