@@ -140,7 +140,7 @@ def hypervolume(values: Stored, discrete: Booleans | None = None) -> UniformNois
     origin = rows.min(axis=0)
     away = rows - origin
     if discrete is not None and discrete.any():
-        half = 0.5 * discrete
+        half: Array = 0.5 * discrete.astype(np.float64)
         return UniformNoise(origin, -half, away.max(axis=0) + half, discrete=discrete)
     along_columns = UniformNoise(origin, np.zeros_like(origin), away.max(axis=0))
     if rows.shape[1] == 1:
