@@ -180,13 +180,17 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     objective = _of_components(model, source, frame)
     if model.noise is None:
         return objective
-    density = noise_of(model.noise, source)
+    density = noise_of(model.noise, source, model.family)
     return WithNoise(objective, density, source.total_weight)
 
 
-def noise_of(noise: NoiseDensity | str, source: Source) -> NoiseDensity:
+def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> NoiseDensity:
     """Return the density of the noise; "uniform" is 1 / V of the data."""
-    return hypervolume(source.in_memory().values) if isinstance(noise, str) else noise
+    if not isinstance(noise, str):
+        return noise
+    columns = range(source.shape[1])
+    discrete = np.array([not family.marginal(np.array([d])).continuous for d in columns])
+    return hypervolume(source.in_memory().values, discrete)
 
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
