@@ -194,7 +194,7 @@ def _column(
 ) -> Any:
     """Return an array with an entry per sample, of a list, an array or a pandas object.
 
-    ``n_rows`` is None where samples were left out, of which ``at_least`` so many stay.
+    ``n_rows`` is None if samples were left out; at least ``at_least`` remain.
     """
     is_pandas = hasattr(values, "to_numpy") and hasattr(values, "iloc")
     given = values.to_numpy() if is_pandas else np.asarray(values)
