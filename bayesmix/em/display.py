@@ -183,7 +183,7 @@ def component_table(
     shown = range(min(result.n_components, most_components))
     columns = [cells_of(result, point, d) for d in range(min(result.n_features, most_columns))]
     names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
-    heads = ("component", "weight", "rows", *names[:most_columns])
+    heads = ("component", "weight", "n", *names[:most_columns])
     counted = result.n_rows > 0
     rows = [
         (

@@ -77,7 +77,7 @@ class ClassDensities:
 
 
 class Together(ClassDensities):
-    """One component for each class, of one structure: a mixture with known labels."""
+    """A mixture with known labels and one component per class."""
 
     def first(self) -> Array:
         labelled = replace(self.source, side=SideInformation(self.codes))
@@ -174,7 +174,7 @@ class Together(ClassDensities):
         )
 
     def settled(self, novelty: bool) -> bool:
-        """Whether EM within the mixture has done all."""
+        """Whether no further EM steps are needed."""
         return not novelty or bool(self.labelled.all())
 
     def priors(self, shares: Array) -> Array:
@@ -193,7 +193,7 @@ class Together(ClassDensities):
 
 
 class Apart(ClassDensities):
-    """A mixture of its own for each class."""
+    """A separate mixture for each class."""
 
     def first(self) -> Array:
         self.each = [self._class(k) for k in range(self.n_classes)]
@@ -248,7 +248,7 @@ class Apart(ClassDensities):
     def _bic(self, result: FitResult, source: Source) -> float:
         """BIC with the size of the whole sample, so that the classes add up to that of all.
 
-        Fits with as many parameters as samples are out of the question.
+        Fits with as many parameters as samples are excluded.
         """
         n = self.source.total_weight
         if result.n_parameters >= result.n_rows:

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 
 from bayesmix.em.result import log_density
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import axes_or_new, colour, marker, quiet
+from bayesmix.plots.style import axes_or_new, colour, expect, marker, quiet
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Array, Integers
@@ -37,6 +37,7 @@ def plot_classes(
     -------
     matplotlib Axes
     """
+    expect("model", model, "a fitted MixtureClassifier", "classes_", "priors_")
     names = [str(name) for name in getattr(model, "feature_names_in_", range(model.n_features_in_))]
     given = [str(one) for one in features]
     if len(given) != 2 or not set(given) <= {*names, *map(str, range(len(names)))}:
@@ -93,6 +94,7 @@ def plot_directions(directions: Any, X: Any, y: Any = None, ax: Any = None) -> A
     -------
     matplotlib Axes
     """
+    expect("directions", directions, "a DiscriminantDirections", "eigenvalues", "transform")
     scores = directions.transform(X)
     known = np.asarray(directions.model.predict(X) if y is None else y)
     classes = np.array(sorted({one for one in known.tolist() if one == one and one is not None}))

@@ -500,7 +500,7 @@ def test_the_score_that_chose_is_optimistic():
         found = bm.nested_cv(search, X, cv=3, n_jobs=1, random_state=0)
         optimism.append(found.scores["optimism"].iloc[0])
     error = np.std(optimism, ddof=1) / math.sqrt(len(optimism))
-    # Expected are 0.38 nats a row, with an error of 0.06.
+    # Expected are 0.38 nats per observation, with an error of 0.06.
     assert np.mean(optimism) > 3 * error
 
 
