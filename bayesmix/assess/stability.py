@@ -27,7 +27,7 @@ from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection.candidates import fit_weighted, last_step, prefix_of
+from bayesmix.selection.candidates import fit_weighted, last_step, prefix_of, refuse_sequences
 from bayesmix.selection.scores import rows_of, weights_of
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.dask_workers import collected as partitioned
@@ -83,6 +83,7 @@ def collected(
 
 def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> Any:
     """Return an unfitted copy for many fits: with a seed, silent, one core per worker."""
+    refuse_sequences(model)
     copy = clone(model)
     inner = last_step(copy)
     filled = {"random_state": seed, "progress": False}

@@ -390,6 +390,10 @@ def joint_of_patterns(mixture: Mixture[Components], rows: Rows) -> tuple[Array, 
 
     A sample without any value has log joint 0.
     """
+    if not has_gaps(rows.values):
+        joint = mixture.log_joint(mixture.frame.apply(rows.values))
+        joint += np.reshape(mixture.frame.log_flat(rows.values), (-1, 1))
+        return joint, np.full(len(rows), mixture.frame.log_volume)
     joint, log_volume = np.zeros((len(rows), mixture.n_components)), np.zeros(len(rows))
     for group in rows.by_pattern(mixture.patterned):
         if len(group.columns):

@@ -55,7 +55,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     result_: FitResult
     n_features_in_: int
-    takes_empty_samples = False  # whether all values of a sample may be missing
+    takes_sequences = False  # whether the order of samples matters
 
     @abstractmethod
     def _model(self) -> Model:

@@ -107,11 +107,11 @@ class HiddenMarkovModel(Mixture):
            [0.02, 0.98]])
     """
 
-    # What other estimators have as parameters.
+    # Parameters of other estimators, fixed here.
     init_params, search = "kmeans", "auto"
     warm_start = prune = False
     checkpoint = noise = None
-    takes_empty_samples = True
+    takes_sequences = True
 
     def __init__(
         self,
@@ -248,18 +248,23 @@ class HiddenMarkovModel(Mixture):
     def _chain_of(self, result: FitResult) -> MarkovChain:
         return cast("MarkovChain", result.mixture.weights.averaged())
 
-    @property
-    def _reads_sources(self) -> bool:
-        return False
+    # Not supported for sequences yet.
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Any = None) -> Any:
         raise UnsupportedError(
             "searches do not divide sequences yet: give several numbers, n_components=range(1, 5)"
         )
 
+    def _map(self, *arguments: Any, **options: Any) -> Any:
+        raise UnsupportedError("this method does not support sequences: use predict_proba")
+
     def partial_fit(self, *arguments: Any, **options: Any) -> Self:
         """Raise an error, as sequences need all their samples at once."""
         raise UnsupportedError("partial_fit does not support sequences: use fit")
+
+    def impute(self, *arguments: Any, **options: Any) -> Any:
+        """Raise an error, as missing values depend on the whole sequence."""
+        raise UnsupportedError("impute does not support sequences yet")
 
     # Predictions
 
@@ -277,7 +282,8 @@ class HiddenMarkovModel(Mixture):
         """Return the log density (n, K) of each sample in each state, in data units."""
         result = self._fitted()
         states: Any = replace(result.density, weights=cast("Any", self._chain_of(result)))
-        joint, log_volume = joint_of_patterns(states, source.rows)
+        with np.errstate(over="ignore"):  # far samples have a density of 0
+            joint, log_volume = joint_of_patterns(states, source.rows)
         if result.family.continuous:
             joint -= log_volume[:, None]
         return joint

@@ -28,7 +28,7 @@ from bayesmix.estimators.fit_columns import (
     refuse_text,
 )
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
-from bayesmix.selection.candidates import last_step
+from bayesmix.selection.candidates import last_step, takes_sequences
 from bayesmix.selection.scores import rows_of
 from bayesmix.sources.border import (
     as_source,
@@ -103,7 +103,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
             "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
             "X.compute() or a NumPy array, or drop such rows (missing='drop')"
         )
-    refuse(source, large=True, gaps=missing == "use", empty=takes_empty(estimator))
+    refuse(source, large=True, gaps=missing == "use", empty=takes_sequences(estimator))
     return source.present()
 
 
@@ -122,11 +122,6 @@ def missing_of(estimator: Any) -> str:
     inner = last_step(getattr(estimator, "estimator", estimator))
     missing: str = validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
     return missing
-
-
-def takes_empty(estimator: Any) -> bool:
-    """Whether all values of a sample may be missing."""
-    return getattr(estimator, "takes_empty_samples", False)
 
 
 def _complete(source: Source) -> Source:
@@ -191,7 +186,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, weights, n_jobs)
         if gaps:  # scikit-learn refused non-finite values already
-            refuse(source, gaps=True, empty=takes_empty(estimator))
+            refuse(source, gaps=True, empty=takes_sequences(estimator))
         return source
     _refuse_weights(sample_weight)
     check_columns(estimator, X.shape[1], X.columns)

@@ -42,6 +42,20 @@ def last_step(model: Any) -> Any:
     return model.steps[-1][1] if hasattr(model, "steps") else model
 
 
+def takes_sequences(model: Any) -> bool:
+    """Whether the order of samples matters to a model."""
+    return getattr(last_step(model), "takes_sequences", False)
+
+
+def refuse_sequences(model: Any) -> None:
+    """Raise an error for a model of sequences, which cannot be fitted to some of the samples."""
+    if takes_sequences(model):
+        raise UnsupportedError(
+            f"{type(last_step(model)).__name__} is fitted to whole sequences, which refits to some "
+            "of the samples do not support yet"
+        )
+
+
 def steps_before(model: Any) -> Any:
     """Return the steps of a pipeline before the mixture, as a pipeline; None if there are none."""
     return model[:-1] if hasattr(model, "steps") and len(model.steps) > 1 else None
@@ -54,6 +68,7 @@ def prefix_of(model: Any) -> str:
 
 def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:
     """Fit, with sample weights if given; for a pipeline they go to its last step."""
+    refuse_sequences(model)
     if sample_weight is None:
         return model.fit(X, **options)
     return model.fit(X, **{f"{prefix_of(model)}sample_weight": sample_weight}, **options)

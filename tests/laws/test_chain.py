@@ -411,7 +411,36 @@ def test_what_sequences_do_not_support_is_refused():
         bm.gibbs(model, EARTHQUAKES)
     with pytest.raises(UnsupportedError, match="sequences"):
         model.sample_posterior()
-    with pytest.raises(UnsupportedError, match="sequences"):
-        bm.MixtureSearch(bm.HiddenMarkovModel()).fit(EARTHQUAKES)
+    for refused in (
+        lambda: bm.MixtureSearch(bm.HiddenMarkovModel()).fit(EARTHQUAKES),
+        lambda: bm.stability(model, EARTHQUAKES),
+        lambda: bm.goodness_of_fit(model, EARTHQUAKES),
+        lambda: model.impute(EARTHQUAKES),
+        lambda: model.assignment_entropy(EARTHQUAKES),
+    ):
+        with pytest.raises(UnsupportedError, match="sequences"):
+            refused()
     with pytest.raises(UnsupportedError, match="sequences"):
         model.partial_fit(EARTHQUAKES)
+
+
+def test_heavy_tails_and_factors_are_states():
+    X = gaussian_sequences(generator(11), (60, 60))
+    for family in (bm.StudentT(), bm.FactorAnalytic(1)):
+        model = bm.HiddenMarkovModel(2, family=family, n_init=2, random_state=0).fit(X, [60, 60])
+        total = model.score_samples(X, [60, 60]).sum()
+        assert model.log_likelihood_ == pytest.approx(total, rel=1e-9)
+        assert (np.diff(model.objective_trace_) > -1e-9).all()
+
+
+def test_figures_show_every_state_and_the_probable_transitions():
+    model = bm.HiddenMarkovModel(3, family=bm.Poisson(), random_state=0).fit(EARTHQUAKES)
+    ax = model.plot(EARTHQUAKES)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "state 0", "state 1", "state 2",
+    ]  # fmt: skip
+    assert ax.get_ylabel() == "count"
+    texts = [text.get_text() for text in model.plot().texts]
+    shown = model.transmat_[~np.eye(3, dtype=bool)]
+    assert {f"{p:.2f}" for p in shown if p >= 0.005} <= set(texts)
+    assert f"0\n{model.expected_durations_[0]:.3g}" in texts
