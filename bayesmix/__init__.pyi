@@ -6,6 +6,9 @@ from bayesmix.allocation.dirichlet import DirichletPrior as DirichletPrior
 from bayesmix.allocation.point import FreeWeights as FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior as StickBreakingPrior
 from bayesmix.assess.conformal import conformal_region as conformal_region
+from bayesmix.assess.discriminant_directions import (
+    discriminant_directions as discriminant_directions,
+)
 from bayesmix.assess.distal import distal as distal
 from bayesmix.assess.goodness_of_fit import goodness_of_fit as goodness_of_fit
 from bayesmix.assess.latent_classes import latent_classes as latent_classes
@@ -20,6 +23,7 @@ from bayesmix.em.objectives import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.em.objectives import VariationalBayes as VariationalBayes
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
+from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier
 from bayesmix.estimators.exchange import from_sklearn as from_sklearn
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel

@@ -244,21 +244,21 @@ def nested_cv(
     Parameters
     ----------
     procedures : procedure or dict of them
-        Anything with fit and score_samples: a ``MixtureSearch``, an estimator, a pipeline. Of
-        several, paired differences are in the result.
+        Anything with fit and score_samples: a ``MixtureSearch``, an estimator, a pipeline. Several
+        procedures are compared by paired differences.
     X : array, frame or source (n, D)
     cv : int or splitter, default=5
-        Outer folds; a ``MixtureSearch`` makes its own inner ones.
+        Outer folds; a ``MixtureSearch`` makes its inner ones.
     sample_weight : array (n,), optional
-        How often each row counts.
+        Sample weights.
     groups : array (n,), optional
-        For splitters that keep groups together; also handed to procedures that take them.
+        For splitters that keep groups together; also passed to procedures that accept them.
     n_jobs : int, optional
         Number of worker processes (results do not depend on it); None: all cores.
     random_state : None, int, RandomState or Generator
-        Shuffles the outer folds, and is given to procedures that have none of their own.
+        Seed of the outer folds, and of procedures without one.
     progress : None or bool, default=None
-        As in the estimators. Ctrl-C ends it with the folds that are done, and a warning.
+        As in the estimators. Ctrl-C returns the result for the folds so far, with a warning.
 
     Returns
     -------
@@ -268,7 +268,7 @@ def nested_cv(
     Raises
     ------
     ValueError
-        For what is no procedure, bad folds, and where every fold of a procedure failed.
+        For invalid procedures or folds, and if a procedure fails in every fold.
 
     Examples
     --------

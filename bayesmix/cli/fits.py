@@ -14,7 +14,7 @@ import typer
 
 from bayesmix.cli import options
 from bayesmix.cli.screen import Screen
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -357,10 +357,6 @@ def estimator_for(source: Source, family: Any, method: options.Method, noise: bo
 
     uniform, mixed = "uniform" if noise else None, is_mixed_table(source)
     if mixed or not isinstance(family or Gaussian(), Gaussian):
-        if noise and family is None:
-            raise UnsupportedError(
-                "--noise needs numeric columns: choose them with --columns, or omit --noise"
-            )
         inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
         return Mixture(family=family or "auto", inference=inference, noise=uniform)
     if method is options.Method.VARIATIONAL:

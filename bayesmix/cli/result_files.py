@@ -249,17 +249,14 @@ def feature_contents(search: Any) -> dict[str, Any]:
 
 
 def density_figure(model: Any, source: Source) -> dict[str, Figure]:
-    """Return ``density.png`` (of a product its first part with a density), or ``profile.png``."""
+    """Return ``density.png``, or ``profile.png`` for mixed tables and categories."""
     from bayesmix.plots import plot_density, plot_profile
 
     family = model.result_.family
-    drawn = [part.columns for part in getattr(family, "parts", ()) if part.family.drawn_columns]
-    if drawn:
-        return {"density.png": Figure(lambda ax: model.marginal(list(drawn[0][:2])).plot(ax=ax))}
     if family.drawn_columns:
         few = source if source.shape[0] <= MOST_DRAWN else source.spread(MOST_DRAWN)
         return {"density.png": Figure(lambda ax: plot_density(model, few, ax=ax))}
     levels = family.coding.levels if family.coding is not None else ()
-    height = INCHES_OF_A_LEVEL * sum(len(own or ()) for own in levels)
+    height = INCHES_OF_A_LEVEL * sum(len(names or ("",)) for names in levels)
     size = (PANEL[0], max(PANEL[1], height))
     return {"profile.png": Figure(lambda ax: plot_profile(model, ax=ax), size)}

@@ -61,7 +61,7 @@ class Respecting:
         shares = self.start(rows)
         factors = np.exp(rows.side.log_factors(shares.shape[1]))
         shares = shares * factors
-        # Where the other start excludes what the label allows, the label decides.
+        # If the other start excludes what the label allows, the label decides.
         excluded = shares.sum(axis=1) == 0.0
         shares[excluded] = factors[excluded]
         normalised: Array = shares / shares.sum(axis=1, keepdims=True)

@@ -180,13 +180,17 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     objective = _of_components(model, source, frame)
     if model.noise is None:
         return objective
-    density = noise_of(model.noise, source)
+    density = noise_of(model.noise, source, model.family)
     return WithNoise(objective, density, source.total_weight)
 
 
-def noise_of(noise: NoiseDensity | str, source: Source) -> NoiseDensity:
+def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> NoiseDensity:
     """Return the density of the noise; "uniform" is 1 / V of the data."""
-    return hypervolume(source.in_memory().values) if isinstance(noise, str) else noise
+    if not isinstance(noise, str):
+        return noise
+    columns = range(source.shape[1])
+    discrete = np.array([not family.marginal(np.array([d])).continuous for d in columns])
+    return hypervolume(source.in_memory().values, discrete)
 
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
@@ -279,8 +283,8 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
         needed, simpler = "more than that", ""
     text = (
         f"n_components={K} {model.family.name}s need {needed} distinct rows, "
-        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared with "
-        f"others: {remedy}a prior (prior='auto'){simpler}"
+        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared: "
+        f"{remedy}a prior (prior='auto'){simpler}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 

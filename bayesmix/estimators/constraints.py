@@ -1,4 +1,4 @@
-"""``labels``, ``groups`` and ``covariates``, checked, beside the samples that they belong to."""
+"""Checks of ``labels``, ``groups`` and ``covariates``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
     n_given = source.shape[0] if source.numbers is None else None
     if labels is not None:
         known = known_labels(labels, n_given, source.shape[0])[selection]
-        # Labels that constrain nothing are none.
+        # Labels without constraints are dropped.
         informative = (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any()
         source = replace(source, side=SideInformation(known)) if informative else source
     if covariates is not None:
@@ -66,7 +66,7 @@ def _in_memory(source: Source) -> ArraySource:
 
 
 def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
-    """Return the samples of a prediction beside their covariates, which must be those of the fit.
+    """Return the samples of a prediction with their covariates, as in the fit.
 
     Raises ``InvalidInputError`` where covariates are missing, or the fit had none or others.
     """
@@ -194,7 +194,7 @@ def _column(
 ) -> Any:
     """Return an array with an entry per sample, of a list, an array or a pandas object.
 
-    ``n_rows`` is None where samples were left out, of which ``at_least`` so many stay.
+    ``n_rows`` is None if samples were left out; at least ``at_least`` remain.
     """
     is_pandas = hasattr(values, "to_numpy") and hasattr(values, "iloc")
     given = values.to_numpy() if is_pandas else np.asarray(values)

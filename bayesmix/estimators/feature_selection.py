@@ -34,9 +34,9 @@ from bayesmix.sources.border import is_source
 from bayesmix.sources.memory import ArraySource
 
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
-# Features are chosen on at most so many evenly spaced observations.
+# Largest number of evenly spaced observations from which features are selected.
 MOST_ROWS = 10_000
-# Without variable selection, tables of at least so many features are looked at, and at most.
+# Without variable selection, numbers of features (least, most) for which a note on them is made.
 MANY, MOST_LOOKED_AT = 20, 1000
 
 

@@ -193,7 +193,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
     frame, coding = coded(X)
     if coding.left_out:
         names = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
-        warn(f"columns that are left out: {names}", BayesmixWarning)
+        warn(f"columns left out: {names}", BayesmixWarning)
     return frame, coding
 
 

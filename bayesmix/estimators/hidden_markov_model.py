@@ -106,7 +106,7 @@ class HiddenMarkovModel(Mixture):
            [0.02, 0.98]])
     """
 
-    # What other estimators have as parameters.
+    # Parameters of other estimators, fixed here.
     init_params, search = "kmeans", "auto"
     warm_start = prune = False
     checkpoint = noise = None
@@ -244,7 +244,7 @@ class HiddenMarkovModel(Mixture):
     def _chain_of(self, result: FitResult) -> MarkovChain:
         return cast("MarkovChain", result.mixture.weights.averaged())
 
-    # What does not support sequences yet.
+    # Not supported for sequences yet.
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Any = None) -> Any:
         raise UnsupportedError(

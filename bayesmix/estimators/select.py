@@ -17,6 +17,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.product.family import Product
 from bayesmix.families.registry import family_named
 from bayesmix.selection.candidates import have_posteriors, last_step
 from bayesmix.selection.criteria import POSTERIOR
@@ -66,7 +67,7 @@ def select(
     random_state : default=0
     noise : bool or as of ``GaussianMixture``, default=False
         Whether to add a noise component; True is "uniform". "auto" is then "bic", and criteria that
-        need a posterior raise an error. Of several families only Gaussian ones have noise.
+        need a posterior raise an error. Of several families only Gaussians and products have noise.
     missing : {"error", "use", "drop"}, default="error"
         Treatment of missing values, as in ``GaussianMixture``.
     family : Family or sequence of them, optional
@@ -132,19 +133,17 @@ def procedure(
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
     numbers = columns_of_numbers(X)
-    if noise is not None and is_mixed_table(X):
-        raise UnsupportedError("noise needs numeric columns: drop the others, or set noise=False")
     if family is not None:
         if estimator is not None:
             raise InvalidInputError("family cannot be combined with an estimator: set it there")
-        gaussians = [member for member in families if isinstance(member, Gaussian)]
-        if noise is not None and not gaussians:
+        with_noise = [member for member in families if isinstance(member, Gaussian | Product)]
+        if noise is not None and not with_noise:
             raise UnsupportedError(
-                "noise needs a Gaussian family: set noise=False, or include Gaussian() in family"
+                "noise needs Gaussian() or a Product: set noise=False, or include one in family"
             )
         inference = VariationalBayes(weights=DirichletPrior(1.0))
         estimator = Mixture(
-            family=families[0] if noise is None else gaussians[0],
+            family=families[0] if noise is None else with_noise[0],
             inference=inference if criterion in POSTERIOR else None,
             prune=False,
             search="short",
@@ -154,7 +153,7 @@ def procedure(
             more = options.get("param_grid", {})
             options["param_grid"] = (
                 [
-                    {"family": [member], "noise": [noise if member in gaussians else None]} | more
+                    {"family": [member], "noise": [noise if member in with_noise else None]} | more
                     for member in families
                 ]
                 if noise is not None

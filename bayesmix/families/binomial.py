@@ -56,10 +56,6 @@ class Binomials(SuccessColumns):
     probabilities: Array
     reading: Choices
 
-    @property
-    def most(self) -> Array:
-        return self.reading.most
-
     def marginal(self, columns: Integers) -> Binomials:
         return Binomials(self.probabilities[:, columns], self.reading.subset(columns))
 
@@ -110,10 +106,6 @@ class BinomialDraws(SuccessDraws):
     log_failures: Array
     reading: Choices
 
-    @property
-    def most(self) -> Array:
-        return self.reading.most
-
     def parameters(self, frame: Frame) -> Named:
         axes, shares = ("component", "feature"), np.exp(self.log_successes)
         return {"probabilities": (axes, shares), "means": (axes, self.most * shares)}
@@ -129,10 +121,6 @@ class BinomialProbabilities(BetaFactors):
     successes: Array
     failures: Array
     reading: Choices
-
-    @property
-    def most(self) -> Array:
-        return self.reading.most
 
     def drawn(self, log_successes: Array, log_failures: Array) -> BinomialDraws:
         return BinomialDraws(log_successes, log_failures, self.reading)

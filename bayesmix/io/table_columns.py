@@ -108,8 +108,8 @@ def _of_numbers(name: str, column: pd.Series[Any]) -> ColumnKind:
 def _are_counts(values: Array) -> bool:
     """Whether integers may be counts of a mixture of Poisson distributions.
 
-    Counts start at 0, include most numbers up to the largest, and their variance is at most the
-    mean, or more by chance. Grades, years and amounts of money are not counts.
+    Counts start at 0, include most numbers up to the largest, and their variance is at least the
+    mean up to chance. Grades, years and amounts of money are not counts.
     """
     if values.min() != 0.0:
         return False

@@ -59,13 +59,11 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     )
     labels.append(f"{fit.n_rows:,.0f} observations (p = {fit.p_value:.2g})")
     reach = 1.1 * max(abs(value) for value in ax.dataLim.intervaly)
-    ax.set_ylim(-reach, reach)
-    ax.set_xlim(0.0, 1.0)
+    ax.set(ylim=(-reach, reach), xlim=(0.0, 1.0))
     ax.set_xticks(np.linspace(0.0, 1.0, 5))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _points(value)))
-    ax.set_xlabel("expected coverage of the contour")
-    ax.set_ylabel("rows inside, observed less expected")
+    ax.set(xlabel="expected coverage of the contour", ylabel="rows inside, observed less expected")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax
@@ -130,8 +128,7 @@ def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
         style.note(ax, [f"{test.n_failed} data sets have no value"])
     low, high = min(0.0, test.statistic, *values), max(test.statistic, *values, 1.0)
     ax.set_xlim(low, high + 0.04 * (high - low))
-    ax.set_xlabel(f"twice the log likelihood ratio of K={K + 1} to K={K}")
-    ax.set_ylabel("data sets")
+    ax.set(xlabel=f"twice the log likelihood ratio of K={K + 1} to K={K}", ylabel="data sets")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax
@@ -192,10 +189,8 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     times = [int((chosen == number).sum()) for number in numbers]
     names = [f"{number}\n{n} of {len(chosen)}" for number, n in zip(numbers, times, strict=True)]
     ax.set_xticks(numbers, names)
-    ax.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
-    ax.set_ylim(-0.03, 1.05)
-    ax.set_xlabel("number of components, and number of priors that choose it")
-    ax.set_ylabel("probability")
+    ax.set(xlim=(numbers[0] - 0.5, numbers[-1] + 0.5), ylim=(-0.03, 1.05))
+    ax.set(xlabel="number of components, and number of priors that choose it", ylabel="probability")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax

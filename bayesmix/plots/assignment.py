@@ -169,9 +169,7 @@ def _draw_probabilities(
         handles, labels = [tuple(handles[:3])], [f"components 0 to {view.n_components - 1}"]
     if sample is not None:
         rug(ax, sample.values[:, 0])
-    ax.set_xlim(low, high)
-    ax.set_ylim(0.0, 1.02)
-    ax.set_xlabel(view.names[0])
+    ax.set(xlim=(low, high), ylim=(0.0, 1.02), xlabel=view.names[0])
     ax.set_ylabel("probability of the component")
     style.quiet(ax)
     style.note(ax, view.remarks)

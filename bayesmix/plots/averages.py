@@ -252,9 +252,7 @@ def _curves(
             grid, density, color=style.colour(place), ls=style.line(place), lw=1.3, zorder=5
         )
         labels.append(_named(average, place))
-    ax.set_xlim(low, high)
-    ax.set_ylim(0.0, 1.06 * top)
-    ax.set_xlabel(views[0].names[0])
+    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * top), xlabel=views[0].names[0])
     style.label_density(ax)
     style.quiet(ax)
     style.note(ax, views[0].remarks)

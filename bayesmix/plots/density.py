@@ -56,8 +56,7 @@ def draw_bars(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(0.0, 1.08 * max(reached, float(terms.sum(axis=1).max())))
     style.whole_numbers(ax)
-    ax.set_xlabel(view.names[0])
-    ax.set_ylabel("probability")
+    ax.set(xlabel=view.names[0], ylabel="probability")
     style.quiet(ax)
     style.note(ax, view.remarks)
     if legend:
@@ -230,9 +229,7 @@ def draw_curve(
             remarks.append(f"the highest peak ({top:.3g}) is cut off")
             top = HIGHEST * reached
         rug(ax, column)
-    ax.set_xlim(low, high)
-    ax.set_ylim(0.0, 1.06 * max(top, reached))
-    ax.set_xlabel(view.names[0])
+    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * max(top, reached)), xlabel=view.names[0])
     style.label_density(ax)
     style.quiet(ax)
     style.note(ax, remarks)

@@ -155,10 +155,8 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
         ax.axvline(place - 0.5, color=style.FILL, lw=1.0, zorder=1)
         _column(ax, place, between, style.INK, filled=False)
     ax.set_xticks(range(len(names)), names)
-    ax.set_xlim(-0.6, len(names) - 0.4)
-    ax.set_ylim(min(0.0, ax.dataLim.y0 - 0.03), 1.03)
-    ax.set_xlabel("components selected")
-    ax.set_ylabel("adjusted Rand index")
+    ax.set(xlim=(-0.6, len(names) - 0.4), ylim=(min(0.0, ax.dataLim.y0 - 0.03), 1.03))
+    ax.set(xlabel="components selected", ylabel="adjusted Rand index")
     if stability.n_failed:
         style.note(ax, [f"{stability.n_failed} of {n} could not be fitted"])
     style.quiet(ax)

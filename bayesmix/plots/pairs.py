@@ -133,8 +133,7 @@ def draw_cells(
         draw_points(ax, spread_out(sample, kinds), limits, size=14.0)
     else:
         _shade(ax, view, kinds, limits)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
+    ax.set(xlim=limits[0], ylim=limits[1])
     for axis, kind in zip(("x", "y"), kinds, strict=True):
         _name_levels(ax, kind, axis)
     style.quiet(ax)

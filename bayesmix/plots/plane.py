@@ -42,10 +42,7 @@ def limits_of(view: View, values: Array | None) -> list[tuple[float, float]]:
 
 def finish(ax: Axes, view: View, limits: list[tuple[float, float]], remarks: Sequence[str]) -> None:
     """Set limits, labels and notes of a plane."""
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
-    ax.set_xlabel(view.names[0])
-    ax.set_ylabel(view.names[1])
+    ax.set(xlim=limits[0], ylim=limits[1], xlabel=view.names[0], ylabel=view.names[1])
     style.quiet(ax)
     style.note(ax, remarks)
 

@@ -103,8 +103,7 @@ def _intervals(ax: Axes, table: pd.DataFrame, n_parameters: int) -> None:
     ax.set_yticks(places, [str(name) for name in table.index], fontsize="small")
     ax.set_ylim(-0.7, len(table) - 0.3)
     reach = max(2.2, 1.08 * float(np.abs(np.concatenate([sampler, fit])).max(initial=0.0)))
-    ax.set_xlim(-reach, reach)
-    ax.set_xlabel("posterior standard deviations from the posterior mean")
+    ax.set(xlim=(-reach, reach), xlabel="posterior standard deviations from the posterior mean")
     ax.tick_params(axis="y", length=0)
     style.quiet(ax)
     ax.spines["left"].set_visible(False)
@@ -206,8 +205,7 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
     highest = max(of_k[:, shown].max(), of_occupied[:, shown].max())
     # A prior far above both posteriors is cut off.
     ax.set_ylim(0.0, 1.08 * max(highest, min(prior[shown].max(), 1.5 * highest)))
-    ax.set_xlabel("number of components")
-    ax.set_ylabel("probability")
+    ax.set(xlabel="number of components", ylabel="probability")
     style.quiet(ax)
     beyond = of_k.mean(axis=0)[shown.stop :].sum()
     if beyond >= WORTH_SHOWING:
@@ -282,10 +280,8 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
             labels.append(f"chain {chain}")
         highest = own.max()
     style.whole_numbers(ax)
-    ax.set_xlim(numbers.min() - 0.8, numbers.max() + 0.8)
-    ax.set_ylim(0.0, 1.05 * highest)
-    ax.set_xlabel("occupied components")
-    ax.set_ylabel("probability")
+    ax.set(xlim=(numbers.min() - 0.8, numbers.max() + 0.8), ylim=(0.0, 1.05 * highest))
+    ax.set(xlabel="occupied components", ylabel="probability")
     style.quiet(ax)
     known = np.ndim(found.n_components) == 0
     style.note(ax, [f"of {found.n_components} in the model" if known else "K unknown"])

@@ -117,9 +117,7 @@ def _draw_line(
         if not inside.all():
             handles.append(_outside_mark())
             labels.append(_outside_label(inside))
-    ax.set_xlim(low, high)
-    ax.set_ylim(0.0, 1.06 * float(curve.max()))
-    ax.set_xlabel(view.names[0])
+    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * float(curve.max())), xlabel=view.names[0])
     style.label_density(ax)
     style.quiet(ax)
     style.note(ax, view.remarks)

@@ -105,8 +105,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     labels.append(f"{word}: {n} component{'s' if n != 1 else ''}{kind}")
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
-    ax.set_xlabel("components")
-    ax.set_ylabel(f"nats behind the best\nby {_title(name)}")
+    ax.set(xlabel="components", ylabel=f"nats behind the best\nby {_title(name)}")
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
     style.quiet(ax)
     if len(handles) > MOST_ON_TOP:
@@ -157,8 +156,7 @@ def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
     style.whole_numbers(ax, np.unique(results["n_components"]).tolist())
     ax.set_ylim(LOWEST_RESCALED - 0.15, 0.35)
     ax.set_yticks([0.0, -1.0], ["best", "median"])
-    ax.set_xlabel("components")
-    ax.set_ylabel("criterion, rescaled")
+    ax.set(xlabel="components", ylabel="criterion, rescaled")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax
@@ -371,8 +369,7 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
         ax.plot(row["naive"], place, "D", mfc="white", mec=colour, ms=7, mew=1.6, zorder=4)
         ax.plot([row["held_out"], row["naive"]], [place, place], ":", color=colour, lw=1.2)
     ax.set_yticks(range(len(found.held)), list(found.held))
-    ax.set_ylim(-0.6, len(found.held) - 0.25)
-    ax.set_xlabel("log density in nats per observation")
+    ax.set(ylim=(-0.6, len(found.held) - 0.25), xlabel="log density in nats per observation")
     style.quiet(ax)
     style.legend_on_top(ax, *_key())
     return ax

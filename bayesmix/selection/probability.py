@@ -52,7 +52,7 @@ class Probabilities:
     def source(self) -> str:
         """Source of the evidence, in words."""
         source = SOURCES[self.criterion].format(structure=self.structure)
-        return source if self.temperature == 1.0 else f"{source} / {self.temperature:.1f}"
+        return source if self.temperature == 1.0 else f"{source}, divided by {self.temperature:.1f}"
 
 
 def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:

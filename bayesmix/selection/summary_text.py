@@ -498,14 +498,16 @@ class Answer:
             if bic.n_components != self.best.n_components:
                 lines.append("BIC disagrees: the data do not clearly determine K.")
         if self.probabilities is not None and len(self.probabilities.prior) > 1:
-            lines.append(f"P(K | data) is from {self.probabilities.source}; {self._prior()}.")
+            lines.append(f"P(K | data) is based on {self.probabilities.source}; {self._prior()}.")
         if self.criterion == "cv_1se":
             lines += self._simpler()
         asked: dict[str, list[str]] = {}
-        for candidate in RECORDS.values():
-            if candidate.name == self.criterion or candidate.others:
-                asked.setdefault(candidate.question, []).append(candidate.label)
-        lines += [f"{phrase(names)}: {question}." for question, names in asked.items()]
+        for criterion in RECORDS.values():
+            if criterion.name == self.criterion or criterion.others:
+                asked.setdefault(criterion.question, []).append(criterion.label)
+        for question, names in asked.items():
+            text = f"{phrase(names)} {'measures' if len(names) == 1 else 'measure'} {question}."
+            lines.append(text[0].upper() + text[1:])
         failed = sum(
             candidate.note.startswith(("failed", "degenerate")) for candidate in self.candidates
         )
@@ -518,7 +520,7 @@ class Answer:
         if coding is not None and self.best.result is not None:
             columns = self.best.result.columns
             named = coding if columns is None else replace(coding, names=columns)
-            lines.append(f"Columns: {named.sentence}.")
+            lines.append(f"Columns used as {named.sentence}.")
         return lines
 
     def _prior(self) -> str:
@@ -526,7 +528,7 @@ class Answer:
         prior = self.probabilities.prior
         if len(set(prior.values())) == 1:
             return f"the prior over K is uniform from {min(prior)} to {max(prior)}"
-        return "the prior falls with K" if self.probabilities.falls else "the prior is as given"
+        return "the prior decreases with K" if self.probabilities.falls else "the prior is as given"
 
     def _simpler(self) -> list[str]:
         """Return the loss in log density that the one-standard-error rule accepts."""

@@ -142,7 +142,7 @@ def test_the_files_agree_with_one_another(run):
     shares = result["k_probabilities"]
     assert set(shares) == set(result["k_prior"]) == {"1", "2"}
     assert sum(shares.values()) == pytest.approx(1.0) == sum(result["k_prior"].values())
-    assert result["k_evidence"] == "bound + log K! (an approximation) / 4.1"
+    assert result["k_evidence"] == "bound + log K! (an approximation), divided by 4.1"
     assert result["k_approximate"] is True
     assert any("upper end of the range" in each for each in result["cautions"])
     assert result["versions"]["numpy"] == np.__version__

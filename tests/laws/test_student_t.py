@@ -162,7 +162,7 @@ def test_select_takes_families_into_one_table():
         assert search.best_params_["family"] == families[1]
         assert search.best_params_["n_components"] == 2
         assert len(search.results_) == 4
-    with pytest.raises(UnsupportedError, match="noise needs a Gaussian family"):
+    with pytest.raises(UnsupportedError, match=r"noise needs Gaussian\(\) or a Product"):
         bm.select(rows, [1, 2], family=families[1], noise=True)
 
 

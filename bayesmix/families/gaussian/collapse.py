@@ -295,17 +295,15 @@ class GaussianGuard:
                 "inverted. It is widened in its narrow directions: check for outliers, or use "
                 "more components"
             )
-        what = f" collapsed onto {{rows}}, with no variance in {n_directions} direction(s)"
+        what = " collapsed onto {rows} without variance in "
+        what += "one direction" if n_directions == 1 else f"{n_directions} directions"
         held = "Its variance is kept at the resolution of the data: "
         if self.repair:
             return (
                 f"{what}, so the likelihood has no maximum. {held}use a prior, fewer components, "
                 "or a simpler covariance"
             )
-        return (
-            f"{what} (identical observations). {held}to avoid this, use fewer components or a "
-            "simpler covariance"
-        )
+        return f"{what}. {held}to avoid this, use fewer components or a simpler covariance"
 
     def _relocate(
         self,

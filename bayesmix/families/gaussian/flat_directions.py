@@ -91,11 +91,11 @@ def _named(constant: Any, n_flat: int) -> Event:
         one = len(columns) == 1
         reasons.append(f"column {names} is constant" if one else f"columns {names} are constant")
     if n_flat > len(columns):
-        reasons.append(f"columns are linearly dependent ({n_flat - len(columns)} too many)")
+        reasons.append("columns are linearly dependent")
     return Event(
         "flat",
-        f"{' and '.join(reasons)}: the data do not vary in {n_flat} of {len(constant)} directions, "
-        "which are left out of the model; drop redundant columns to silence this",
+        f"{' and '.join(reasons)}: the {n_flat} of {len(constant)} directions in which the data do "
+        "not vary are left out of the model; drop redundant columns to silence this",
     )
 
 

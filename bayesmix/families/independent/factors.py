@@ -5,7 +5,7 @@ With their coordinates for linear response, and their densities in PyMC.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -169,15 +169,14 @@ def _stabilised(shares: Array, most: Array | float) -> Array:
     return np.sqrt(most) * np.arcsin(np.sqrt(shares))
 
 
-class OfTrials(ABC):
+class OfTrials:
     """Records with a number of trials per column."""
 
     reading: Reading  # sufficient statistics
 
     @property
-    @abstractmethod
     def most(self) -> Array | float:
-        """Number of trials, by column (D,) or for all."""
+        return self.reading.most
 
 
 class SuccessColumns(OfTrials, PointColumns):

@@ -125,6 +125,11 @@ class Reading:
     measured: bool = False
     has_base: bool = False
 
+    @property
+    def most(self) -> Array | float:
+        """Return the number of trials of successes, by column (D,) or for all."""
+        return 1.0
+
     def totals(self, values: Array) -> Array:
         """Return t(x) (F, n)."""
         return values.T

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
@@ -18,10 +18,6 @@ from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices, frozen
 from bayesmix.numerics.special import LOG_2, log_gammas
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
-
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.twin import AxesTwin, DenseTwin
-
 
 # Tolerance for the rounding of blocks held at the floor.
 BELOW_FLOOR = 0.999
@@ -60,13 +56,6 @@ class Dense:
     """Operations on full precision matrices in stacks (B, D, D)."""
 
     kind: ClassVar[int] = features.DENSE
-
-    @property
-    def twin(self) -> DenseTwin:
-        """Operations on the same precisions in PyMC."""
-        from bayesmix.families.gaussian.twin import DENSE_TWIN
-
-        return DENSE_TWIN
 
     def linear_is_faster(self, n_features: int) -> bool:
         """Whether the linear form is faster than the centred one."""
@@ -375,12 +364,6 @@ class Axes:
     """Diagonal precisions as arrays (K, D), with 1 for K or D if shared; see ``Dense``."""
 
     kind: ClassVar[int] = features.AXES
-
-    @property
-    def twin(self) -> AxesTwin:
-        from bayesmix.families.gaussian.twin import AXES_TWIN
-
-        return AXES_TWIN
 
     def linear_is_faster(self, n_features: int) -> bool:
         return True
