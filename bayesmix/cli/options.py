@@ -46,7 +46,7 @@ Decimal = Annotated[str | None, _option("SIGN", "Decimal sign in text: . or ,. D
 Encoding = Annotated[str | None, _option("NAME", "Encoding of text. Default: utf-8")]
 Weight = Annotated[str | None, _option("COLUMN", "Column of sample weights")]
 MissingValues = Annotated[
-    Missing, _option("NAME", "Missing values: error, use (sum over them exactly), or drop the rows")
+    Missing, _option("NAME", "Missing values: error, use (integrate them out), or drop the rows")
 ]
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
 VariableSelection = Annotated[
