@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 from sklearn.base import clone
 
 from bayesmix.core.sources import Source
@@ -22,7 +23,8 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.family import Product
 from bayesmix.families.transformed import Transformed
-from bayesmix.numerics.arrays import Integers
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.dependence import Differing, differing
 from bayesmix.selection.probability import prior_asked
 from bayesmix.selection.relevance import FeatureTable
 from bayesmix.selection.relevance_search import (
@@ -65,6 +67,14 @@ def _diagonal(family: Any) -> Any:
     return with_structure(family, "diag")
 
 
+def refuse_not_normal(family: Any) -> None:
+    """Raise ``UnsupportedError`` unless all features are normal."""
+    if not isinstance(family, Gaussian):
+        raise UnsupportedError(
+            "irrelevant='regression' takes Gaussian features: use irrelevant='independent'"
+        )
+
+
 def refuse_unsupported(estimator: Any, param_grid: Any) -> None:
     """Raise ``UnsupportedError`` for searches whose features cannot be selected."""
     if hasattr(estimator, "steps"):
@@ -88,28 +98,67 @@ def refuse_unsupported(estimator: Any, param_grid: Any) -> None:
         )
 
 
-def selected(
-    estimator: Any, source: Source, prior: Mapping[int, float], grows: bool, seed: int
-) -> SelectedFeatures:
-    """Return the relevant features of the data for the numbers of components in ``prior``."""
+def evenly_spaced(source: Source) -> ArraySource:
+    """Return the observations that features are chosen on, in memory."""
     if not isinstance(source, ArraySource):
         raise UnsupportedError(
             "variable_selection takes data in memory: give X.in_memory() (X.compute(), a NumPy "
             "array), or a sample of the observations"
         )
-    family = independent_family(estimator._model_of(estimator._model(), source).family)
     every = -(-source.shape[0] // MOST_ROWS)
-    if every > 1:
-        source = source.subset(np.arange(0, source.shape[0], every))
+    return source if every == 1 else source.subset(np.arange(0, source.shape[0], every))
+
+
+def feature_table(estimator: Any, source: ArraySource) -> FeatureTable:
+    """Return the data as a table of independent features under fixed priors."""
+    family = independent_family(estimator._model_of(estimator._model(), source).family)
     frame = family.frame(source.summary)
     weights = source.rows.weights_or_ones
-    table = FeatureTable(frame.apply(source.values), weights, family, source.summary, frame)
+    return FeatureTable(frame.apply(source.values), weights, family, source.summary, frame)
+
+
+def selected(
+    table: FeatureTable, prior: Mapping[int, float], grows: bool, seed: int
+) -> SelectedFeatures:
+    """Return the relevant features of the data for the numbers of components in ``prior``."""
 
     def log_prior_of(n_components: int) -> float:
         share = prior.get(n_components, 0.0)
         return math.log(share) if share > 0.0 else -math.inf
 
     return select_features(table, sorted(prior), log_prior_of, grows, seed)
+
+
+def by_regression(
+    table: FeatureTable,
+    fit: Callable[[Integers], Array],
+    select: Callable[[FeatureTable], SelectedFeatures],
+) -> FeatureSelection:
+    """Return the features that differ between clusters given the relevant ones.
+
+    ``fit`` returns responsibilities of the best mixture of some features. Features may only be
+    correlated, so that the features besides those found first are searched as well.
+    """
+    every = np.arange(table.n_features)
+    first = select(table)
+    found = [(every, first)]
+    rest = every[~first.relevant]
+    if first.relevant.any() and len(rest) > 1:
+        found.append((rest, select(table.some(rest))))
+    best = Differing(every[:0], np.ones((len(table.values), 1)), np.zeros(0), 0.0)
+    for own, each in found:
+        features = own[each.relevant]
+        while len(features):
+            kept = differing(table, features, fit(features))
+            if len(kept.features) == len(features):
+                best = max(best, kept, key=lambda one: one.log_bayes_factor)
+                break
+            features = kept.features
+    relevant = np.isin(every, best.features)
+    evidence = best.evidence(table)
+    others = relevant.sum() - relevant
+    odds = evidence + np.log(others + 1.0) - np.log(table.n_features - others)
+    return FeatureSelection(relevant, evidence, expit(odds) if relevant.any() else 0.0 * evidence)
 
 
 def one_component(estimator: Any) -> dict[str, Any]:
@@ -148,7 +197,9 @@ def few_features(estimator: Any, source: Source, seed: int) -> str:
         return ""
     try:
         prior = prior_asked([1, 2, 3], None, True)
-        found = selected(knowing_levels(estimator, source), source, prior, True, seed)
+        sample = evenly_spaced(source)
+        table = feature_table(knowing_levels(estimator, sample), sample)
+        found = selected(table, prior, True, seed)
     except UnsupportedError:
         return ""
     n_relevant = int(found.relevant.sum())
