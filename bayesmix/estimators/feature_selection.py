@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from scipy.special import expit
 from sklearn.base import clone
 
 from bayesmix.core.sources import Source
@@ -23,8 +22,7 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.family import Product
 from bayesmix.families.transformed import Transformed
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection.dependence import Differing, differing
+from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.probability import prior_asked
 from bayesmix.selection.relevance import FeatureTable
 from bayesmix.selection.relevance_search import (
@@ -127,38 +125,6 @@ def selected(
         return math.log(share) if share > 0.0 else -math.inf
 
     return select_features(table, sorted(prior), log_prior_of, grows, seed)
-
-
-def by_regression(
-    table: FeatureTable,
-    fit: Callable[[Integers], Array],
-    select: Callable[[FeatureTable], SelectedFeatures],
-) -> FeatureSelection:
-    """Return the features that differ between clusters given the relevant ones.
-
-    ``fit`` returns responsibilities of the best mixture of some features. Features may only be
-    correlated, so that the features besides those found first are searched as well.
-    """
-    every = np.arange(table.n_features)
-    first = select(table)
-    found = [(every, first)]
-    rest = every[~first.relevant]
-    if first.relevant.any() and len(rest) > 1:
-        found.append((rest, select(table.some(rest))))
-    best = Differing(every[:0], np.ones((len(table.values), 1)), np.zeros(0), 0.0)
-    for own, each in found:
-        features = own[each.relevant]
-        while len(features):
-            kept = differing(table, features, fit(features))
-            if len(kept.features) == len(features):
-                best = max(best, kept, key=lambda one: one.log_bayes_factor)
-                break
-            features = kept.features
-    relevant = np.isin(every, best.features)
-    evidence = best.evidence(table)
-    others = relevant.sum() - relevant
-    odds = evidence + np.log(others + 1.0) - np.log(table.n_features - others)
-    return FeatureSelection(relevant, evidence, expit(odds) if relevant.any() else 0.0 * evidence)
 
 
 def one_component(estimator: Any) -> dict[str, Any]:

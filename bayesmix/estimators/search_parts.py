@@ -21,7 +21,6 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators.constraints import constrained
 from bayesmix.estimators.feature_selection import (
-    by_regression,
     evenly_spaced,
     feature_table,
     picked,
@@ -51,6 +50,7 @@ from bayesmix.selection.candidates import (
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.selection.criteria import NAMES, POSTERIOR
 from bayesmix.selection.data_checks import column_names
+from bayesmix.selection.dependence import by_regression
 from bayesmix.selection.probability import (
     Probabilities,
     by_bic,
@@ -156,12 +156,11 @@ class SearchResults(Transforming):
         prior = prior_asked(numbers, self.prior_over_k, falls)
         sample = evenly_spaced(source)
         table = feature_table(estimator, sample)
-        select = partial(selected, prior=prior, grows=self.n_components is None, seed=seed)
+        found = selected(table, prior, self.n_components is None, seed)
         if self.irrelevant == "regression":
             refuse_not_normal(table.family)
-            self._selected = by_regression(table, partial(self._responsibilities, sample), select)
+            self._selected = by_regression(table, found, partial(self._refit, sample))
         else:
-            found = select(table)
             self._selected = FeatureSelection(found.relevant, found.evidence, found.relevance)
         if len(self._selected.rest) and self.irrelevant == "independent":
             self._others, rest = restricted(estimator, source, self._selected.rest)
@@ -169,13 +168,22 @@ class SearchResults(Transforming):
             self._others._fitter(None, None, rest).fit(self._others)
         return restricted(estimator, source, self._selected.read)
 
-    def _responsibilities(self, source: ArraySource, features: Integers) -> Any:
-        """Return responsibilities of the best mixture of some features."""
-        part = some_features(source, features)
-        inner = clone(self).set_params(variable_selection=False, checkpoint=None, refit=True)
+    def _refit(self, source: ArraySource, features: Integers, responsibilities: Any) -> Any:
+        """Return responsibilities of the best mixture of some features, with no more components.
+
+        With independent features more components are found than with correlated ones.
+        """
+        part, numbers = some_features(source, features), range(1, responsibilities.shape[1] + 1)
+        search = clone(self).set_params(
+            n_components=numbers,
+            variable_selection=False,
+            checkpoint=None,
+            refit=True,
+            polish=None,
+        )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SelectionWarning)
-            return inner.fit(part).predict_proba(part)
+            return search.fit(part).predict_proba(part)
 
     def _refuse_regression(self) -> None:
         """Raise for densities of all features where some depend on others."""
