@@ -6,6 +6,10 @@ from bayesmix.allocation.dirichlet import DirichletPrior as DirichletPrior
 from bayesmix.allocation.point import FreeWeights as FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior as StickBreakingPrior
 from bayesmix.assess.conformal import conformal_region as conformal_region
+from bayesmix.assess.discriminant_directions import (
+    discriminant_directions as discriminant_directions,
+)
+from bayesmix.assess.distal import distal as distal
 from bayesmix.assess.goodness_of_fit import goodness_of_fit as goodness_of_fit
 from bayesmix.assess.latent_classes import latent_classes as latent_classes
 from bayesmix.assess.likelihood_ratio import likelihood_ratio_test as likelihood_ratio_test
@@ -19,12 +23,15 @@ from bayesmix.em.objectives import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.em.objectives import VariationalBayes as VariationalBayes
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
+from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier
 from bayesmix.estimators.exchange import from_sklearn as from_sklearn
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
+from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
+from bayesmix.families.bayesian_regression import RegressionPrior as RegressionPrior
 from bayesmix.families.bernoulli import Bernoulli as Bernoulli
 from bayesmix.families.bernoulli import BetaPrior as BetaPrior
 from bayesmix.families.binomial import Binomial as Binomial

@@ -12,6 +12,7 @@ _HOMES = {
     "AveragedDensity": "selection.averaging",
     "CrossCheck": "checking.crosscheck",
     "DensityRegion": "posterior.regions",
+    "DiscriminantDirections": "assess.discriminant_directions",
     "Evidence": "posterior.evidence",
     "FitResult": "em.result",
     "Gibbs": "posterior.chains",

@@ -73,7 +73,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
 
 
 def fitted(seed: int, number: int) -> dict[str, tuple[float, float, float]]:
-    """Without each idea: loss in nats a row, gain on fresh rows, seconds."""
+    """Without each idea: loss in nats per observation, gain on fresh rows, seconds."""
     warnings.simplefilter("ignore")
     threadpool_limits(1)
     model, rows, fresh = _problem(seed, number)

@@ -24,7 +24,7 @@ import bayesmix
 from bayesmix.core.parallel import resolve_jobs
 from benchmarks.recipes import STRUCTURES, Normals, covariances, new_seed
 
-WITHIN = 1e-4  # nats a row
+WITHIN = 1e-4  # nats per observation
 FRESH_ROWS = 20_000
 ROWS_A_PARAMETER = 5
 SEEDS = (0, 1)

@@ -147,11 +147,11 @@ def _fits(problem: Problem, most: int) -> dict[str, Any]:
             began = time.perf_counter()
             state = run_passes(each, begin_at(each, start), Monitor(), most)
             seconds.append(time.perf_counter() - began)
-            value = assessed(each.source, state.at()).log_likelihood
-            values.append(value + each.objective.regulariser(state.at()))
+            value = assessed(each.source, state.current_mixture()).log_likelihood
+            values.append(value + each.objective.regulariser(state.current_mixture()))
             ends.append(state)
         last = ends[1]
-        few, all_ = last.form.step(last.at()), LINEAR.step(last.at())
+        few, all_ = last.form.step(last.current_mixture()), LINEAR.step(last.current_mixture())
         of_all = _seconds(source, all_, problem.n_components, 1)
         of_few = _seconds(source, few, 1, 3)
     return {

@@ -22,7 +22,7 @@ ROWS, FEATURES, COMPONENTS = 1_000_000, 10, 12
 
 
 def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """Passes, processor seconds and nats a row: 2 problems a repeat, and their medians."""
+    """Passes, processor seconds and nats per observation; medians over repeats of two problems."""
     seed, n_rows = new_seed(), 300_000 if quick else ROWS
     print(f"  seed {seed}", flush=True)
     table: list[dict[str, Any]] = [{"seed": seed}]

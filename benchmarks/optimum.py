@@ -22,10 +22,10 @@ FRESH_ROWS, LEAST_RECURRING = 100_000, 0.5
 
 
 def run(seeds: int, quick: bool) -> list[dict[str, Any]]:
-    """A row per problem: share found and seconds of every side, and our mean loss (nats a row).
+    """A row per problem: share found and seconds of each program, and our mean loss (nats).
 
-    Found is what ends within 1e-4 nats a row of the best known optimum without spikes, or above it;
-    ``found_of_all`` is the same of all optima, those with spikes as well.
+    A run counts as found within 1e-4 nats per observation of the best known optimum without
+    degenerate components; ``found_of_all`` is the same of all optima, those with spikes as well.
     """
     problems = list(ordinary_problems())
     table = []
@@ -88,7 +88,7 @@ def _fitted(model: Any, rows: np.ndarray, fresh: np.ndarray) -> _Fit:
 
 
 def run_variational(seeds: int, quick: bool) -> list[dict[str, Any]]:
-    """Variational fits with 20 components to begin with: share within 1e-4 nats a row of the best.
+    """Variational fits from 20 components: share within 1e-4 nats per observation of the best.
 
     The best bound is that of all seeds, of a fit ten times as long, and of a fit from the truth.
     """
@@ -129,7 +129,7 @@ def _show(row: dict[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class _Bound:
-    bound: float  # nats a row
+    bound: float  # nats per observation
     n_components: int
     seconds: float
 

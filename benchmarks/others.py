@@ -28,7 +28,7 @@ cat(proc.time()[["elapsed"]] - began, fit$loglik, "\\n")
 
 
 def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """A row per program: seconds and nats a row of one fit of the same rows."""
+    """A row per program: seconds and nats per observation of one fit of the same rows."""
     warnings.simplefilter("ignore")
     rows = PROBLEM.rows()
     table = []

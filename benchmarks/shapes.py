@@ -19,7 +19,7 @@ import bayesmix
 from bayesmix.core.parallel import resolve_jobs
 from benchmarks.recipes import STRUCTURES, new_seed
 
-BEHIND = 1e-4  # nats a row
+BEHIND = 1e-4  # nats per observation
 SEEDS = (0, 1, 2)
 SHAPES = ("grid", "ring", "nested", "spiral", "skewed", "scales", "rods", "boxes", "line", "cross")
 
@@ -50,7 +50,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
 
 
 def looked_at(seed: int, number: int) -> dict[str, Any]:
-    """Losses (nats a row) of fits with each seed, and nats by which select's choice can be beaten.
+    """Losses (nats per observation) of fits with each seed, and nats by which ``select`` is beaten.
 
     Beaten by its own whole search with other seeds.
     """

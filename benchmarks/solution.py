@@ -1,4 +1,4 @@
-"""Seconds to a solution: within 1e-6 nats a row of the best, and passes with and without help."""
+"""Seconds to within 1e-6 nats per observation of the best, and passes with and without help."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
 
 
 class _Timed(sklearn.mixture.GaussianMixture):  # type: ignore[misc]
-    """scikit-learn's, with the seconds at which it was first within 1e-6 nats a row of ``best``."""
+    """scikit-learn's fit, with the seconds at which it was first that close to ``best``."""
 
     best = np.inf
 
@@ -48,10 +48,10 @@ class _Timed(sklearn.mixture.GaussianMixture):  # type: ignore[misc]
 def _to_solution(problem: Problem) -> dict[str, Any]:
     """bayesmix with its defaults, search included, until it says that it has converged.
 
-    Of scikit-learn it is the time until it first was within 1e-6 nats a row of the best, so that no
-    setting of ``tol`` would be faster: from its own k-means starts, one after the other until one
-    leads there, and begun at the true labels. ``max_iter`` is 40, ``tol``
-    1e-7, and ``reg_covar`` 1e-9: with the default of 1e-6 it ends 1e-6 nats a row below.
+    For scikit-learn it is the time until it was first within 1e-6 nats per observation of the best,
+    so that no setting of ``tol`` would be faster: from its own k-means starts, one after the other
+    until one leads there, and begun at the true labels. ``max_iter`` is 40, ``tol`` 1e-7, and
+    ``reg_covar`` 1e-9: with the default of 1e-6 it ends 1e-6 nats per observation below.
     """
     rows, labels = problem.labelled_rows()
     K = problem.n_components

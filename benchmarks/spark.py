@@ -24,7 +24,7 @@ from bayesmix.numerics.arrays import Array
 K = 10
 CASES = ((10, 200_000), (40, 50_000))
 FEW, MORE = 2, 12
-# None (as its program does it) or so many iterations -> nats a row, largest weight, passes.
+# None (as its program does) or a number of iterations -> log density, largest weight, passes.
 Fit = Callable[[int | None], tuple[float, float, int]]
 
 
@@ -109,7 +109,7 @@ def main() -> None:
                 if "fits" in asked.what:
                     seconds, (reached, weight, passes) = timed(fit, None)
                     said += f"  a default fit {seconds:.1f} s, {passes} passes, "
-                    said += f"{reached:.4f} nats a row, largest weight {weight:.3f}"
+                    said += f"{reached:.4f} nats per observation, largest weight {weight:.3f}"
                 print(said, flush=True)
 
 

@@ -75,7 +75,7 @@ def of_unnamed(model: Any, n_rows: int, n_batches: int) -> dict[str, Any]:
         "first batch s": begun - began,
         "ms a batch": 1e3 * (ended - begun) / (n_batches - 10),
         "MB grown after a tenth": late - early,
-        "nats a row below a whole fit": whole.score(held_out) - stream.score(held_out),
+        "nats per observation below a whole fit": whole.score(held_out) - stream.score(held_out),
         "K": stream.n_components_,
         "K of the whole fit": whole.n_components_,
     }
@@ -97,7 +97,8 @@ def of_named(model: Any, n_rows: int, n_batches: int) -> dict[str, Any]:
         "case": f"{len(rows):,} x {FEATURES} in {n_batches:,} twice, {type(model).__name__}",
         "revisits": len(trace) - 1,
         "largest fall": max(0.0, -min(after - before for before, after in pairwise(trace))),
-        "bound below a whole fit, nats a row": (whole.lower_bound_ - stream.lower_bound_) / per_row,
+        "bound below a whole fit, nats per observation": (whole.lower_bound_ - stream.lower_bound_)
+        / per_row,
         "score below a whole fit": whole.score(rows) - stream.score(rows),
         "K": stream.n_components_,
         "K of the whole fit": whole.n_components_,

@@ -184,9 +184,6 @@ if TYPE_CHECKING:
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
     from bayesmix.families.gaussian.collapse import FloorGuard, GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.coordinates import GaussianCoordinates
-    from bayesmix.families.gaussian.covariance.algebra import Algebra
-    from bayesmix.families.gaussian.covariance.dense import Dense
-    from bayesmix.families.gaussian.covariance.diagonal import Axes
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.gaussian.moments import Moments
@@ -459,10 +456,3 @@ if TYPE_CHECKING:
         _far: FarDensities = point
         _far = posterior
         _far = predictive
-
-    def _precisions(
-        dense: Dense,
-        axes: Axes,
-    ) -> None:
-        _algebra: Algebra = dense
-        _algebra = axes

@@ -49,6 +49,10 @@ class Dirichlet:
         share: Array = self.concentration / self.total
         return share
 
+    def averaged(self) -> PointWeights:
+        """Return the weights at their mean."""
+        return PointWeights(self.mean())
+
     def spread(self) -> WeightSpread:
         """Return covariances of log π and of π."""
         total, share = self.total, self.mean()

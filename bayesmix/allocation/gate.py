@@ -60,7 +60,7 @@ class Gate:
         covariates = rows.side.covariates
         if covariates is None:
             raise UnsupportedError(
-                "the weights of this fit depend on covariates: give covariates= (or gate=)"
+                "the weights of this fit depend on covariates: pass covariates= (or gate=)"
             )
         logs = self.log_weights(covariates)
         # A group has one set of weights, and its samples the same covariates.

@@ -89,6 +89,10 @@ class PointWeights:
         """Return π_k."""
         return self.probabilities
 
+    def averaged(self) -> PointWeights:
+        """Return the weights themselves."""
+        return self
+
     def proportional(self, shares: Array) -> PointWeights:
         """Return weights proportional to ``shares``."""
         return PointWeights(shares / shares.sum())

@@ -79,6 +79,10 @@ class StickBreaking:
         expected[1:] *= np.cumprod(1.0 - share)
         return expected
 
+    def averaged(self) -> PointWeights:
+        """Return the weights at their mean."""
+        return PointWeights(self.mean())
+
     def spread(self) -> WeightSpread:
         """Return covariances of log π and of π, from those of log v and log(1 - v)."""
         K, total = self.n_components, self.first + self.rest

@@ -403,7 +403,9 @@ def _fits(
         statistics = sampler.assigned(draw, (seed, OF_RESTARTS, int(number))).statistics
         start = Expectation(0.0, 1.0, statistics.counts, statistics)
         state = run(problem, begin(problem, start, result.mixture), Monitor(), MOST_PASSES)
-        found.append((state.at(), state.objective - source.total_weight * result.log_volume))
+        found.append(
+            (state.current_mixture(), state.objective - source.total_weight * result.log_volume)
+        )
     return found
 
 

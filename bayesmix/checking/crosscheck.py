@@ -154,7 +154,6 @@ class CrossCheck(ToArviz):
         return summary_text.as_html(self)
 
 
-SAMPLERS = ("auto", "nuts", "gibbs")
 # Below this concentration components empty and refill, and NUTS mixes poorly.
 LEAST_CONCENTRATION = 0.1
 # Fewest draws per chain for R-hat.
@@ -235,7 +234,10 @@ def crosscheck(
     True
     """
     began = time.perf_counter()
-    _check(n_draws, chains, warmup, sampler)
+    validation.integer("n_draws", n_draws, FEWEST_DRAWS)
+    validation.integer("chains", chains, 2)
+    validation.optional_integer("warmup", warmup, 0)
+    validation.one_of("sampler", sampler, ("auto", "nuts", "gibbs"))
     seed = root_seed(random_state)
     options = {
         "n_draws": n_draws,
@@ -247,7 +249,9 @@ def crosscheck(
     }
     # Checked before hours of sampling.
     compare.required_arviz()
-    way, note = _way(_checked(model, X, sample_weight), sampler)
+    estimator = sampled_fit(model)
+    rows_of_fit(estimator, X, sample_weight, repeated=True)
+    way, note = _way(estimator.result_, sampler)
     found = _sampled(way, model, X, warmup, options)
     if found.n_draws < FEWEST_DRAWS:
         # Interrupted before the first draw.
@@ -306,21 +310,6 @@ def compared(
     )
 
 
-def _check(n_draws: Any, chains: Any, warmup: Any, sampler: Any) -> None:
-    validation.integer("n_draws", n_draws, FEWEST_DRAWS)
-    validation.integer("chains", chains, 2)
-    validation.optional_integer("warmup", warmup, 0)
-    validation.one_of("sampler", sampler, SAMPLERS)
-
-
-def _checked(model: Any, X: Any, sample_weight: Any) -> FitResult:
-    """Return the fit after checking that its model can be sampled for these data."""
-    estimator = sampled_fit(model)
-    result: FitResult = estimator.result_
-    rows_of_fit(estimator, X, sample_weight, repeated=True)
-    return result
-
-
 def _way(result: FitResult, sampler: str) -> tuple[str, str]:
     """Return the sampler to use, and why it is not the one requested."""
     if sampler != "auto":
@@ -358,17 +347,8 @@ def _evidence(result: FitResult, found: Any, k: float, seed: int) -> Evidence:
     bridge = bridge_evidence(result, found.source, found.draws, found.n_chains, seed)
     upper, error = math.nan, math.nan
     if not without_evidence(result):
-        gaps = found.log_joint - log_q_symmetrised(result.posterior, found.draws).reshape(
-            found.log_joint.shape
-        )
+        density = log_q_symmetrised(result.posterior, found.draws)
+        gaps = found.log_joint - density.reshape(found.log_joint.shape)
         upper, error = float(gaps.mean()), math.sqrt(variance_of_mean(gaps))
-    return Evidence(
-        bridge.estimate,
-        bridge.standard_error,
-        k,
-        result.objective,
-        found.draws.n_draws,
-        bridge.note,
-        upper,
-        error,
-    )
+    estimate, n_draws = (bridge.estimate, bridge.standard_error), found.draws.n_draws
+    return Evidence(*estimate, k, result.objective, n_draws, bridge.note, upper, error)

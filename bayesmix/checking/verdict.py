@@ -216,11 +216,12 @@ def _spread(parameters: pd.DataFrame) -> Finding | None:
 def _distance(distance: Distance) -> Finding | None:
     if distance.value - STANDARD_ERRORS * distance.standard_error <= MOST_DISTANCE:
         return None
-    return Finding(
-        "prediction",
-        f"predictive densities differ: total variation distance {distance.value:.3f} (standard "
-        f"error {distance.standard_error:.3f})",
-    )
+    return Finding("prediction", f"predictive densities differ: {_apart(distance)}")
+
+
+def _apart(distance: Distance) -> str:
+    error = f"standard error {distance.standard_error:.3f}"
+    return f"total variation distance {distance.value:.3f} ({error})"
 
 
 def _divergences(divergent: float) -> Finding | None:
@@ -263,7 +264,7 @@ def summary(check: Any) -> str:
     if check.found.status != "finished":
         lines.append(f"Sampling was {check.found.status}; these are the draws so far.")
     lines += [_convergence_line(check), *_differences(check), *_occupied(check)]
-    lines += [_prediction(check), *_evidence(check)]
+    lines += [f"Predictive densities: {_apart(check.predictive)}.", *_evidence(check)]
     lines.append(_seconds(check))
     return "\n".join(lines)
 
@@ -303,14 +304,6 @@ def _occupied(check: Any) -> list[str]:
         f"Occupied components: {mean:.1f} with MCMC on average; the fit kept "
         f"{result.n_components} of {result.requested_components}."
     ]
-
-
-def _prediction(check: Any) -> str:
-    distance = check.predictive
-    return (
-        f"Predictive densities: total variation distance {distance.value:.3f} (standard error "
-        f"{distance.standard_error:.3f})."
-    )
 
 
 def _evidence(check: Any) -> list[str]:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bayesmix.cli import checks, fits
+from bayesmix.cli import checks, fits, regress
+from bayesmix.cli.classify import classify
 from bayesmix.cli.fits import INTERRUPTED
 from bayesmix.cli.options import spelled_out
 from bayesmix.cli.screen import discard_output, worded
@@ -95,6 +96,8 @@ EXAMPLES: dict[Callable[..., None], str] = {
     fits.demo: "--out figures",
     fits.select: "iris.csv --components 1:9 --covariance full,tied --out found",
     fits.fit: "iris.csv --components 3 --covariance tied --out found",
+    classify: "iris.csv --target species --predict new.csv --out classes",
+    regress.regress: "data.csv --target y --components 1:4 --out found",
     checks.predict: f"{SAVED} iris.csv --out labels.csv",
     checks.crosscheck: "iris.csv --components 3 --covariance full --out checked",
     checks.merge: f"{SAVED} iris.csv --out merged",

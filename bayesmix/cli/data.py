@@ -19,6 +19,8 @@ from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bayesmix.cli.screen import Screen
     from bayesmix.numerics.arrays import Booleans
 
@@ -69,9 +71,39 @@ def read_table(screen: Screen, table: Table) -> Source:
     )
     coding = coding_of(rows)
     if coding is not None and coding.left_out:
-        left = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
-        screen.postpone(f"left out: {left}")
+        dropped = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
+        screen.postpone(f"left out: {dropped}")
     return with_values(screen.postpone, rows)[0] if table.missing is Missing.USE else rows
+
+
+def read_with_covariates(
+    screen: Screen, table: Table, covariates: str | None
+) -> tuple[Source, pd.DataFrame | None]:
+    """Read the columns of DATA, and the covariates, which are no columns of the mixture."""
+    import pandas as pd
+
+    if covariates is None:
+        return read_table(screen, table), None
+    exclude = ",".join(filter(None, (table.exclude, covariates)))
+    source = read_table(screen, replace(table, exclude=exclude))
+    frame = indicators(pd.DataFrame(copied_columns(table, covariates)), "--covariates")
+    numbers = getattr(source, "numbers", None)
+    return source, frame if numbers is None else frame.iloc[numbers]
+
+
+def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
+    """Return numbers, with indicators of all levels of text but the first.
+
+    Raises ``InvalidInputError`` for missing values.
+    """
+    import pandas as pd
+
+    frame = frame.replace("", np.nan).infer_objects()
+    if len(empty := frame.columns[frame.isna().any()]):
+        raise InvalidInputError(
+            f"{option}: column {empty[0]!r} has missing values: drop or impute such rows"
+        )
+    return pd.get_dummies(frame, drop_first=True, dtype=float)
 
 
 def model_and_rows(
@@ -85,7 +117,9 @@ def model_and_rows(
 
     path = rows.data
     if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
-        raise InvalidInputError(f"the model comes first: bayesmix {command} {path} {model_path}")
+        raise InvalidInputError(
+            f"the first argument is the model: bayesmix {command} {path} {model_path}"
+        )
     model = load(model_path)
     source = _rows_for(model, rows)
     if model.missing == "use":
@@ -101,20 +135,20 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
     missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)
     if columns is not None:
         # Columns requested by name may differ from the names of the fit.
-        found: Any = read_rows(rows, columns, missing)
-        renamed: Source = replace(found, columns=None)
+        renamed_rows: Any = read_rows(rows, columns, missing)
+        renamed: Source = replace(renamed_rows, columns=None)
         return renamed
-    coding, known = model.result_.family.coding, getattr(model, "feature_names_in_", None)
-    if coding is not None and coding.has_levels and known is not None:
-        coding = replace(coding, names=tuple(map(str, known)))
+    coding, fitted = model.result_.family.coding, getattr(model, "feature_names_in_", None)
+    if coding is not None and coding.has_levels and fitted is not None:
+        coding = replace(coding, names=tuple(map(str, fitted)))
         how = (coding, rows.weight, missing == "keep", TextFormat(**text_format(rows)))
         return of_data(rows.data, lambda place: read_as(place, *how))
-    if known is None or rows.data.lower().endswith(".npy"):
+    if fitted is None or rows.data.lower().endswith(".npy"):
         return read_rows(rows, None, missing)
-    return read_rows(rows, list(known), missing)
+    return read_rows(rows, list(fitted), missing)
 
 
-def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
+def copied_columns(rows: Numbers | Table, keep: str | None) -> dict[str, list[Any]]:
     """Return columns of DATA to copy to the output."""
     from bayesmix.io import readers
     from bayesmix.io.text import TextFormat
@@ -122,7 +156,7 @@ def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
     if not (wanted := names(keep)):
         return {}
     if rows.data == STANDARD_INPUT:
-        raise InvalidInputError("--keep reads DATA again: give it as a file, not by a pipe")
+        raise InvalidInputError("--keep reads DATA twice, so it must be a file and not a pipe")
     return readers.copied_columns(rows.data, wanted, TextFormat(**text_format(rows)))
 
 
@@ -130,13 +164,13 @@ def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Boole
     """Return the rows that have a value, and their numbers (n,); ``say`` reports those dropped."""
     if not isinstance(rows, ArraySource):
         return rows, np.ones(rows.shape[0], dtype=bool)
-    some: Booleans = np.asarray(~np.isnan(rows.values).all(axis=1))
-    empty = np.flatnonzero(~some)
+    present: Booleans = np.asarray(~np.isnan(rows.values).all(axis=1))
+    empty = np.flatnonzero(~present)
     if not len(empty):
-        return rows, some
+        return rows, present
     named = ", ".join(map(str, empty[:3] + 1)) + (", ..." if len(empty) > 3 else "")
     say(f"left out: {len(empty):,} rows without any value (row {named})")
-    return rows.numbered(np.flatnonzero(some)), some
+    return rows.numbered(np.flatnonzero(present)), present
 
 
 def of_data(path: str, reader: Callable[[str], Read]) -> Read:

@@ -14,7 +14,7 @@ import typer
 
 from bayesmix.cli import options
 from bayesmix.cli.screen import Screen
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -58,17 +58,30 @@ class Work:
         self.warnings += messages
         return outcome
 
-    def fit(self, estimator: Any) -> None:
+    def fit(self, estimator: Any, covariates: Any = None) -> None:
         """Fit an estimator or a search, with a progress bar in a terminal."""
         estimator.set_params(progress=self.screen.progress)
-        self.noting(lambda: estimator.fit(self.source))
+        given = {} if covariates is None else {"covariates": covariates}
+        self.noting(lambda: estimator.fit(self.source, **given))
+
+    def show_gate(self, model: Any) -> dict[str, Any]:
+        """Print the coefficients of covariates, and return them for result.json."""
+        if not hasattr(model, "gate_coef_"):
+            return {}
+        from bayesmix.cli.shown_tables import frame_table
+
+        table = model.gate_coefficients(self.source).reset_index()
+        self.screen.table(frame_table("Log odds of components against component 0", table))
+        return {"gate": table.to_dict("records")}
 
     def name_checkpoint(self, interrupted: bool, checkpoint: str | None) -> None:
         """Print how to resume after Ctrl-C."""
         if interrupted and checkpoint is not None:
             self.screen.note(f"to resume: the same command with --checkpoint {checkpoint} --resume")
 
-    def end_search(self, search: Any, pages: list[str] | None = None) -> None:
+    def end_search(
+        self, search: Any, pages: list[str] | None = None, more: dict[str, Any] | None = None
+    ) -> None:
         """Write the files of a search and end the command."""
         from bayesmix.cli.result_files import (
             Figure,
@@ -81,7 +94,7 @@ class Work:
         best = search.best_estimator_
         values = search_values(search)
         values |= {"warnings": self.warnings, "interrupted": search.interrupted_}
-        values |= {"seconds": self.seconds} | ({"files": pages} if pages else {})
+        values |= {"seconds": self.seconds} | ({"files": pages} if pages else {}) | (more or {})
         contents = {
             "model.bayesmix": best,
             "table.csv": search.results_.to_csv(index=False),
@@ -152,7 +165,10 @@ def checkpoint_folder(restart: options.Restart) -> str | None:
 
 
 def unfitted_search(
-    candidates: options.Candidates, run: options.Run, missing: str = "error"
+    candidates: options.Candidates,
+    run: options.Run,
+    missing: str = "error",
+    gated: bool = False,
 ) -> Callable[[Source], Any]:
     """Return the unfitted search, with its options checked before any data are read."""
     from bayesmix.estimators.select import comparable, procedure
@@ -163,7 +179,7 @@ def unfitted_search(
     families = options.families(candidates.family)
     criterion = None if candidates.criterion is None else candidates.criterion.value
     of_posterior = criterion is None or criterion in POSTERIOR
-    method = candidates.method or ("variational" if of_posterior else "em")
+    method = candidates.method or ("variational" if of_posterior and not gated else "em")
     if method == "em" and criterion in POSTERIOR:
         raise InvalidInputError(
             f"--criterion {criterion} needs --method variational: a maximum likelihood fit has no "
@@ -229,6 +245,7 @@ def select(
     context: typer.Context,
     table: options.Table,
     candidates: options.Candidates,
+    covariates: options.Covariates = None,
     out: options.Out = None,
     report: Annotated[
         bool, typer.Option("--report", help="Write report.html into --out, or here")
@@ -242,31 +259,32 @@ def select(
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report
     one HTML page holds everything.
     """
-    search_for = unfitted_search(candidates, run, table.missing.value)
+    search_for = unfitted_search(candidates, run, table.missing.value, covariates is not None)
     checkpoint = checkpoint_folder(restart)
-    from bayesmix.cli.data import read_table
+    from bayesmix.cli.data import read_with_covariates
     from bayesmix.cli.shown_tables import candidate_table, component_tables
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
-    source = read_table(screen, table)
+    source, beside = read_with_covariates(screen, table, covariates)
     search = search_for(source).set_params(checkpoint=checkpoint)
     work = Work.on("select", screen, table, source, out)
     page = Path(out or "") / "report.html"
     if report:
         report_place(page)
-    work.fit(search)
+    work.fit(search, beside)
     work.name_checkpoint(search.interrupted_, checkpoint)
     screen.table(candidate_table(search))
     screen.say()
     screen.answer(search.summary())
     screen.table(*component_tables(search.best_estimator_, screen.out.width))
+    gate = work.show_gate(search.best_estimator_)
     pages = []
     if report:
         words = command_line(context)
         title, interactive = Path(table.data).name, not static
         pages.append(str(write_report(search, page, source, title, words, interactive)))
-    work.end_search(search, pages)
+    work.end_search(search, pages, gate)
 
 
 def fit(
@@ -281,6 +299,7 @@ def fit(
     covariance: options.Structure = "full",
     family: options.Families = None,
     noise: options.Noise = False,
+    covariates: options.Covariates = None,
     method: Annotated[
         options.Method,
         typer.Option(
@@ -300,13 +319,13 @@ def fit(
     families = options.families(family) or [None]
     if len(families) > 1:
         raise InvalidInputError("--family must be one for a fit: bayesmix select compares several")
-    from bayesmix.cli.data import read_table
+    from bayesmix.cli.data import read_with_covariates
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
     from bayesmix.families.gaussian.family import Gaussian
 
     screen = Screen(run)
-    source = read_table(screen, table)
+    source, beside = read_with_covariates(screen, table, covariates)
     work = Work.on("fit", screen, table, source, out)
     model = estimator_for(source, families[0], method, noise).set_params(
         n_components=components,
@@ -316,13 +335,14 @@ def fit(
         missing=table.missing.value,
         checkpoint=checkpoint,
     )
-    work.fit(model)
+    work.fit(model, beside)
     interrupted = model.result_.status == "interrupted"
     work.name_checkpoint(interrupted, checkpoint)
     screen.say()
     screen.answer(fit_sentence(model))
     screen.table(*component_tables(model, screen.out.width))
     values = {"model": model_values(model), "warnings": work.warnings, "interrupted": interrupted}
+    values |= work.show_gate(model)
     work.end(values, {"model.bayesmix": model, **density_figure(model, source)}, interrupted)
 
 
@@ -337,10 +357,6 @@ def estimator_for(source: Source, family: Any, method: options.Method, noise: bo
 
     uniform, mixed = "uniform" if noise else None, is_mixed_table(source)
     if mixed or not isinstance(family or Gaussian(), Gaussian):
-        if noise and family is None:
-            raise UnsupportedError(
-                "--noise needs numeric columns: choose them with --columns, or omit --noise"
-            )
         inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
         return Mixture(family=family or "auto", inference=inference, noise=uniform)
     if method is options.Method.VARIATIONAL:

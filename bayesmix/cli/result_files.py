@@ -90,9 +90,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, str | int | float) else str(value)
@@ -193,15 +193,15 @@ def _features(search: Any) -> dict[str, Any]:
 def _k_probabilities(search: Any) -> dict[str, Any]:
     """Return P(K | data), its evidence and its prior; None if the criterion gives none."""
     try:
-        found = search.k_probabilities_
+        series = search.k_probabilities_
     except UndefinedError:
         return {"k_probabilities": None}
-    evidence = found.attrs["evidence"]
+    evidence = series.attrs["evidence"]
     return {
-        "k_probabilities": dict(zip(found.index.tolist(), found.tolist(), strict=True)),
+        "k_probabilities": dict(zip(series.index.tolist(), series.tolist(), strict=True)),
         "k_evidence": evidence,
         "k_approximate": "approximation" in evidence,
-        "k_prior": found.attrs["prior"],
+        "k_prior": series.attrs["prior"],
     }
 
 
@@ -211,7 +211,7 @@ def check_values(check: Any) -> dict[str, Any]:
     return {
         "agrees": check.agrees,
         "verdict": check.verdict,
-        "findings": [{"kind": one.kind, "text": one.text} for one in check.findings],
+        "findings": [{"kind": finding.kind, "text": finding.text} for finding in check.findings],
         "sampler": check.sampler,
         "note": check.note,
         "chains": check.found.n_chains,
@@ -249,17 +249,14 @@ def feature_contents(search: Any) -> dict[str, Any]:
 
 
 def density_figure(model: Any, source: Source) -> dict[str, Figure]:
-    """Return ``density.png`` (of a product its first part with a density), or ``profile.png``."""
+    """Return ``density.png``, or ``profile.png`` for mixed tables and categories."""
     from bayesmix.plots import plot_density, plot_profile
 
     family = model.result_.family
-    drawn = [part.columns for part in getattr(family, "parts", ()) if part.family.drawn_columns]
-    if drawn:
-        return {"density.png": Figure(lambda ax: model.marginal(list(drawn[0][:2])).plot(ax=ax))}
     if family.drawn_columns:
         few = source if source.shape[0] <= MOST_DRAWN else source.spread(MOST_DRAWN)
         return {"density.png": Figure(lambda ax: plot_density(model, few, ax=ax))}
     levels = family.coding.levels if family.coding is not None else ()
-    height = INCHES_OF_A_LEVEL * sum(len(own or ()) for own in levels)
+    height = INCHES_OF_A_LEVEL * sum(len(names or ("",)) for names in levels)
     size = (PANEL[0], max(PANEL[1], height))
     return {"profile.png": Figure(lambda ax: plot_profile(model, ax=ax), size)}

@@ -25,21 +25,23 @@ class NoiseDensity(Protocol):
 
     def log_density(self, values: Array) -> Array:
         """Return the log density (n,)."""
-        ...
 
     def draw(self, n: int, generator: np.random.Generator) -> Array:
         """Draw n observations."""
-        ...
 
 
 @dataclass(frozen=True)
 class UniformNoise:
-    """Density 1 / V in a box around the data, along columns or principal axes."""
+    """Density 1 / V in a box around the data, along columns or principal axes.
+
+    ``discrete`` columns contribute the number of integers from their lowest to their highest value.
+    """
 
     origin: Array  # (D,)
     lower: Array  # (D,) from the origin, along the axes
     upper: Array
     axes: Array | None = None  # (D, D), orthonormal
+    discrete: Booleans | None = None  # (D,)
 
     @property
     def log_volume(self) -> float:
@@ -60,7 +62,8 @@ class UniformNoise:
 
     def draw(self, n: int, generator: np.random.Generator) -> Array:
         along = generator.uniform(self.lower, self.upper, (n, len(self.lower)))
-        return self.origin + (along if self.axes is None else along @ self.axes.T)
+        values = self.origin + (along if self.axes is None else along @ self.axes.T)
+        return values if self.discrete is None else np.where(self.discrete, np.rint(values), values)
 
 
 @dataclass(frozen=True)
@@ -125,14 +128,18 @@ class Noise:
         return self.density.log_density(values) + log_volume
 
 
-def hypervolume(values: Stored) -> UniformNoise:
+def hypervolume(values: Stored, discrete: Booleans | None = None) -> UniformNoise:
     """Return the smaller of two boxes, along columns or principal axes (mclust's ``hypvol``).
 
-    The volume is zero if columns are linearly dependent.
+    The volume is zero if columns are linearly dependent. With discrete columns the box is along
+    columns.
     """
     rows = np.asarray(values, dtype=np.float64)
     origin = rows.min(axis=0)
     away = rows - origin
+    if discrete is not None and discrete.any():
+        half: Array = 0.5 * discrete.astype(np.float64)
+        return UniformNoise(origin, -half, away.max(axis=0) + half, discrete=discrete)
     along_columns = UniformNoise(origin, np.zeros_like(origin), away.max(axis=0))
     if rows.shape[1] == 1:
         return along_columns

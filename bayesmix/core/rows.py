@@ -218,7 +218,7 @@ class Rows:
     _kept: dict[int, tuple[Frame, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _patterns: dict[tuple[bytes | None, int | None], list[tuple[Integers, Rows]]] = field(
+    _patterns: dict[tuple[bytes | None, int | None], list[Pattern]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -245,13 +245,12 @@ class Rows:
             self._kept[form.kind] = frame, features
         return features
 
-    def by_pattern(
-        self, among: Booleans | None = None, at_least: int | None = 1
-    ) -> list[tuple[Integers, Rows]]:
-        """Return groups of observations by pattern of missing values, with their observed columns.
+    def by_pattern(self, among: Booleans | None = None, at_least: int | None = 1) -> list[Pattern]:
+        """Return groups of observations by pattern of missing values.
 
-        Observations with patterns that have fewer than ``at_least`` members (None: with any missing
-        value) form a single group with all columns.
+        Each has its observed columns and the indices of its observations. Observations with
+        patterns that have fewer than ``at_least`` members (None: with any missing value) form a
+        single group with all columns, but for those without any value.
         """
         key = (None if among is None else among.tobytes(), at_least)
         if key in self._patterns:
@@ -259,14 +258,16 @@ class Rows:
         values, every = np.asarray(self.values), np.arange(self.values.shape[1])
         groups, rest = [], []
         for columns, rows in patterns(values, among):
-            if len(columns) == len(every) or (at_least is not None and len(rows) >= at_least):
+            frequent = at_least is not None and len(rows) >= at_least
+            if len(columns) in (0, len(every)) or frequent:
                 weights = None if self.weights is None else self.weights[rows]
                 seen = values[np.ix_(rows, columns)]
-                groups.append((columns, Rows(seen, weights, side=self.side[rows])))
+                groups.append(Pattern(columns, rows, Rows(seen, weights, side=self.side[rows])))
             else:
                 rest.append(rows)
         if rest:
-            groups.append((every, self.some(np.concatenate(rest))))
+            rows = np.concatenate(rest)
+            groups.append(Pattern(every, rows, self.some(rows)))
         if values.size <= MOST_KEPT:
             self._patterns[key] = groups
         return groups
@@ -281,12 +282,20 @@ class Rows:
 
     def blocks(self, size: int) -> list[Rows]:
         """Return the chunk in blocks that fit into the cache; sequences stay whole."""
+        if self.side.begins is None:
+            return self.cut(size)
         if len(self) <= size:
             return [self]
         cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
-        if self.side.begins is not None:
-            borders = np.append(np.flatnonzero(self.side.begins), len(self))
-            cuts = np.unique(borders[np.searchsorted(borders, cuts)])
+        borders = np.append(np.flatnonzero(self.side.begins), len(self))
+        cuts = np.unique(borders[np.searchsorted(borders, cuts)])
+        return [self._part(slice(start, stop)) for start, stop in pairwise(cuts.tolist())]
+
+    def cut(self, size: int) -> list[Rows]:
+        """Return the chunk in blocks that fit into the cache and may divide sequences."""
+        if len(self) <= size:
+            return [self]
+        cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
         return [self._part(slice(start, stop)) for start, stop in pairwise(cuts.tolist())]
 
     def _part(self, part: slice) -> Rows:
@@ -305,6 +314,15 @@ class Rows:
         return rows
 
 
+@dataclass(frozen=True)
+class Pattern:
+    """Observations of a chunk that have values in the same columns, and their indices in it."""
+
+    columns: Integers
+    indices: Indices
+    rows: Rows
+
+
 class AllocationSums(Protocol):
     """Statistics of an allocation besides counts, additive over observations."""
 
@@ -314,14 +332,12 @@ class AllocationSums(Protocol):
 
     def units(self) -> Array:
         """Return scales of the entries of ``pack``."""
-        ...
 
     def unpack(self, vector: Array, /) -> Self: ...
 
     @property
     def feasible(self) -> bool:
         """Whether an allocation has such statistics."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,9 @@ def written_out(name: str, value: Any) -> None:
     """Raise an error for broadcast arrays that would not fit into memory."""
     if isinstance(value, np.ndarray) and 0 in value.strides:
         in_memory(
-            f"{name} of shape {value.shape} repeats what it holds and, written out,",
+            f"{name} of shape {value.shape} contains repeated entries and, in full,",
             8.0 * value.size,
-            "give the rows that differ, with sample_weight",
+            "pass distinct rows with sample_weight",
         )
 
 

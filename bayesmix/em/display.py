@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 MOST_COMPONENTS = 12
 MOST_COLUMNS = 6
+WIDTH = 100
 OBJECTIVES = {
     "maximum_likelihood": "log likelihood",
     "maximum_a_posteriori": "log posterior",
@@ -73,15 +74,28 @@ def summary(result: FitResult) -> str:
 
 def _indented(result: FitResult) -> list[str]:
     """Return indented lines of the component table and of the events."""
-    table = component_table(result)
+    # Few components leave room for more columns.
+    most_columns = MOST_COLUMNS * (2 if result.n_components <= MOST_COMPONENTS // 2 else 1)
+    table = component_table(result, MOST_COMPONENTS, most_columns)
     notes = [table.more, *events(result)]
-    return [*columns_of([table.heads, *table.rows]), *(f"  {note}" for note in notes if note)]
+    return [*columns_of([table.heads, *table.rows], 3), *(f"  {note}" for note in notes if note)]
 
 
-def columns_of(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of cells as indented text in right-aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  " + "  ".join(map(str.rjust, line, widths)) for line in lines]
+def columns_of(lines: Sequence[Sequence[str]], n_repeated: int) -> list[str]:
+    """Return cells as right-aligned columns; wide tables are split, the first ones repeated."""
+    columns = list(zip(*lines, strict=True))
+    tables = [columns[:n_repeated]]
+    for column in columns[n_repeated:]:
+        if sum(2 + max(map(len, cells)) for cells in [*tables[-1], column]) > WIDTH:
+            tables.append(columns[:n_repeated])
+        tables[-1] = [*tables[-1], column]
+    text = []
+    for table in tables:
+        widths = [max(map(len, column)) for column in table]
+        text += [
+            "  " + "  ".join(map(str.rjust, line, widths)) for line in zip(*table, strict=True)
+        ]
+    return text
 
 
 def _capital(text: str) -> str:
@@ -169,7 +183,7 @@ def component_table(
     shown = range(min(result.n_components, most_components))
     columns = [cells_of(result, point, d) for d in range(min(result.n_features, most_columns))]
     names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
-    heads = ("component", "weight", "rows", *names[:most_columns])
+    heads = ("component", "weight", "n", *names[:most_columns])
     counted = result.n_rows > 0
     rows = [
         (

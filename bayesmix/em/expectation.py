@@ -7,7 +7,7 @@ always accurate; ``Linear`` uses matrix products and proves after each pass that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -29,6 +29,8 @@ from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 # Features and log joints of a block together fit into a cache of one megabyte.
 BLOCK_VALUES = 2**16
 FEWEST_ROWS = 128  # in a block; matrix products of fewer rows are slow
+# Features of sequences that are held between densities and statistics: 32 MB.
+MOST_HELD = 2**22
 # Largest rounding loss of the linear form, relative to Σ w (1 + |l|). The second limit, for large
 # problems, is the loss seen in practice.
 MOST_LOSS = 1e-12
@@ -209,6 +211,8 @@ class Linear(Form):
                 lambda shares: FeatureSums(form, np.dot(shares.T, features.T)),
             )
         n_components, n_features = coefficients.shape
+        if rows.side.begins is not None:
+            return sequence_sums(self, mixture, rows, n_features)
         blocks = rows.blocks(block_rows(n_features, n_components))
         size, width = max(map(len, blocks)), 1 + rows.values.shape[1]
         room, joints = np.empty((n_features, size)), np.empty((n_components, size))
@@ -274,6 +278,8 @@ def of_forms(mixture: Mixture[Components]) -> Mixture[Components]:
 
 def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     """Run the E-step on a chunk block by block."""
+    if rows.side.begins is not None:
+        return sequence_sums(arithmetic, mixture, rows, 2 * rows.values.shape[1])
 
     def of_block(block: Rows) -> ChunkSums:
         values = mixture.frame.apply(block.values)
@@ -282,6 +288,33 @@ def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Row
         return block_sums(mixture, joint, block, statistics)
 
     return sum_of_blocks(rows, mixture.n_components, of_block)
+
+
+def sequence_sums(
+    arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows, width: int
+) -> ChunkSums:
+    """Run the E-step on a chunk of sequences, which are allocated whole.
+
+    Densities and statistics are computed in blocks; for large data, twice.
+    """
+
+    def of_blocks() -> Iterator[tuple[slice, Densities]]:
+        for block in rows.cut(block_rows(width, mixture.n_components)):
+            values = mixture.frame.apply(block.values)
+            place = slice(block.first - rows.first, block.first - rows.first + len(block))
+            yield place, arithmetic.densities(mixture.components, values)
+
+    held = list(of_blocks()) if len(rows) * width <= MOST_HELD else None
+    joint: Array = np.empty((mixture.n_components, len(rows))).T
+    for place, (log_density, _) in held or of_blocks():
+        joint[place] = log_density
+    joint += mixture.finite_log_weights
+    allocated = mixture.allocate(joint, rows)
+    if rows.weights is not None:
+        joint *= rows.weights[:, None]
+    totals = weighed(allocated.log_normaliser, rows)
+    parts = (statistics(joint[place]) for place, (_, statistics) in held or of_blocks())
+    return ChunkSums(*totals, reduce(add, parts), allocated.statistics)
 
 
 def block_rows(width: int, n_components: int) -> int:
@@ -352,6 +385,26 @@ class Assessment:
         )
 
 
+def joint_of_patterns(mixture: Mixture[Components], rows: Rows) -> tuple[Array, Array]:
+    """Return log joints (n, K) of the observed cells, and log volumes (n,) of their frames.
+
+    A sample without any value has log joint 0.
+    """
+    if not has_gaps(rows.values):
+        joint = mixture.log_joint(mixture.frame.apply(rows.values))
+        joint += np.reshape(mixture.frame.log_flat(rows.values), (-1, 1))
+        return joint, np.full(len(rows), mixture.frame.log_volume)
+    joint, log_volume = np.zeros((len(rows), mixture.n_components)), np.zeros(len(rows))
+    for group in rows.by_pattern(mixture.patterned):
+        if len(group.columns):
+            seen = mixture.marginal(group.columns)
+            values = group.rows.values
+            joint[group.indices] = seen.log_joint(seen.frame.apply(values))
+            joint[group.indices] += np.reshape(seen.frame.log_flat(values), (-1, 1))
+            log_volume[group.indices] = seen.frame.log_volume
+    return joint, log_volume
+
+
 @dataclass(frozen=True)
 class AssessmentStep:
     """Entropy and largest responsibilities of a chunk, for the ICL."""
@@ -360,10 +413,12 @@ class AssessmentStep:
 
     def __call__(self, rows: Rows) -> Assessment:
         mixture = self.mixture
-        if has_gaps(rows.values):
-            groups = rows.by_pattern(mixture.patterned)
-            return reduce(add, (self._pattern(columns, group) for columns, group in groups))
-        return self._blocks(rows)
+        if not has_gaps(rows.values):
+            return self._blocks(rows)
+        if rows.side.begins is not None:
+            return self._sequences(rows)
+        groups = rows.by_pattern(mixture.patterned)
+        return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
         """Run the assessment on the device of ``values``; None if it cannot."""
@@ -379,10 +434,18 @@ class AssessmentStep:
     def _blocks(self, rows: Rows) -> Assessment:
         return sum_of_blocks(rows, self.mixture.n_components, self._block)
 
+    def _sequences(self, rows: Rows) -> Assessment:
+        """Assess sequences, which patterns of missing values do not divide."""
+        joint, log_volume = joint_of_patterns(self.mixture, rows)
+        volume = float((self.mixture.frame.log_volume - log_volume) @ rows.weights_or_ones)
+        allocated = self.mixture.allocate(joint, rows)
+        return replace(self._sums(joint, allocated.log_normaliser, rows), unseen_volume=volume)
+
     def _block(self, rows: Rows) -> Assessment:
-        responsibilities, log_normaliser = self.mixture.responsibilities(
-            self.mixture.frame.apply(rows.values), rows
-        )
+        framed = self.mixture.frame.apply(rows.values)
+        return self._sums(*self.mixture.responsibilities(framed, rows), rows)
+
+    def _sums(self, responsibilities: Array, log_normaliser: Array, rows: Rows) -> Assessment:
         weights = rows.weights_or_ones
         logs = np.zeros_like(responsibilities)
         np.log(responsibilities, out=logs, where=responsibilities > 0)

@@ -230,7 +230,7 @@ def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> 
         if len(keep) == len(counts) or len(keep) == 0:
             return state
         smaller_state = _subset(state, keep)
-        smaller = begin_at(problem, smaller_state.at(), smaller_state)
+        smaller = begin_at(problem, smaller_state.current_mixture(), smaller_state)
         smaller = _run_up_to(problem, smaller, monitor, max_iter)
         gain = smaller.objective - state.objective
         if gain < -1e-12 * state.expectation.magnitude:
@@ -248,14 +248,14 @@ def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> 
 
 def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
     """Sort components by weight; for stick-breaking weights only if the bound does not fall."""
-    mixture = state.at()
+    mixture = state.current_mixture()
     order = np.argsort(-mixture.weights.mean(), kind="stable")
     if np.array_equal(order, np.arange(len(order))):
         return state
     reordered = _subset(state, order)
     if mixture.weights.exchangeable:
         return reordered
-    moved = begin_at(problem, reordered.at(), reordered)
+    moved = begin_at(problem, reordered.current_mixture(), reordered)
     moved = _run_up_to(problem, moved, monitor, max_iter)
     as_settled = moved.status == "converged" or state.status != "converged"
     return moved if moved.objective >= state.objective and as_settled else state
@@ -271,7 +271,7 @@ def _subset(state: State, keep: Integers) -> State:
     resolution = state.resolution
     if resolution is not None and len(resolution) > 1:
         resolution = resolution[keep]
-    mixture = state.at().subset(keep, state.expectation.counts)
+    mixture = state.current_mixture().subset(keep, state.expectation.counts)
     form = state.form.regrouped
     return replace(state, mixture=mixture, events=events, resolution=resolution, form=form)
 
@@ -285,7 +285,9 @@ def _result(
     seconds: float,
 ) -> FitResult:
     state = outcome.state
-    mixture = replace(state.at(), components=state.at().components.released())
+    mixture = replace(
+        state.current_mixture(), components=state.current_mixture().components.released()
+    )
     assessment = assessed(problem.source, mixture)
     n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
@@ -296,7 +298,8 @@ def _result(
     # Passes on a lower bound report less than the objective.
     objective = exact if state.resolution is not None or not state.form.exact else state.objective
     if problem.objective.variational:
-        sums = assess(model.family, plug_in_density(mixture), problem.source, log_volume)
+        point = replace(plug_in_density(mixture), weights=mixture.weights.averaged())
+        sums = assess(model.family, point, problem.source, log_volume)
     else:
         sums = DensitySums.of(assessment, total_weight, log_volume)
     return FitResult(
@@ -364,7 +367,7 @@ def separation(state: State, source: Source) -> tuple[Event, ...]:
     design = side_of(source).design
     if design is None or not sums.separated:
         return ()
-    gate: Any = state.at().weights
+    gate: Any = state.current_mixture().weights
     component, term = np.unravel_index(np.abs(gate.coefficients).argmax(), gate.coefficients.shape)
     text = (
         f"covariates separate {{which}} from component 0 completely (most: {design.terms[term]}), "

@@ -19,7 +19,7 @@ from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.model import Model, Settings, Start, rank, side_of
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import Monitor, Problem, State, run
+from bayesmix.em.run import Monitor, Problem, State, begin_at, run
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
@@ -38,6 +38,7 @@ FEW_PASSES, MORE_PASSES = 30, 100
 # Random starts with covariates. In 20 simulated problems of three components, a single random start
 # reached the best optimum in 12 % to 100 % of cases, 50 % or more in 19 of them.
 RANDOM_STARTS = 8
+MOST_ROWS = 10_000  # on which such starts are compared
 CONCENTRATION = 0.3  # of responsibilities of a random start
 
 
@@ -61,7 +62,7 @@ class Respecting:
         shares = self.start(rows)
         factors = np.exp(rows.side.log_factors(shares.shape[1]))
         shares = shares * factors
-        # Where the other start excludes what the label allows, the label decides.
+        # If the other start excludes what the label allows, the label decides.
         excluded = shares.sum(axis=1) == 0.0
         shares[excluded] = factors[excluded]
         normalised: Array = shares / shares.sum(axis=1, keepdims=True)
@@ -83,10 +84,15 @@ def begun_with_labels(
     monitor: Monitor,
     index: int,
 ) -> State:
-    """Return the best of the starts after short runs."""
+    """Return the best of the starts after short runs; with covariates on a sample of large data."""
     best: State | None = None
     last: BayesmixError | None = None
-    passes = FEW_PASSES if side_of(problem.source).covariates is None else MORE_PASSES
+    whole, side, passes = problem, side_of(problem.source), FEW_PASSES
+    if side.covariates is not None:
+        passes = MORE_PASSES
+        if not side.grouped:
+            generator = stream(settings.seed, Purpose.SUBSAMPLE, index)
+            problem = replace(problem, source=problem.source.sample(MOST_ROWS, generator))
     for start in _starts(fit, problem, model, settings, monitor, index):
         try:
             state = run(problem, begun(problem, start, model.n_components), monitor, passes)
@@ -100,7 +106,9 @@ def begun_with_labels(
     if best is None:
         assert last is not None
         raise last
-    return best.afresh()
+    return (
+        best.afresh() if problem.source is whole.source else begin_at(whole, best.current_mixture())
+    )
 
 
 def _starts(
@@ -119,7 +127,10 @@ def _starts(
         return
     if labelled:
         yield Respecting(_seeded(problem, np.exp(log_factors), settings.seed, index))
-    alone = replace(settings, n_init=1, seed=settings.seed + index, sort=False)
+    gated = side_of(source).covariates is not None
+    # Gates of smaller candidates need covariates, which the ordinary fit does not have.
+    near = () if gated else settings.near
+    alone = replace(settings, n_init=1, seed=settings.seed + index, sort=False, near=near)
     plain = replace(source, side=NO_SIDE_INFORMATION)  # type: ignore[type-var]  # in memory
     try:
         mixture = fit(model, plain, alone, monitor.child()).mixture
@@ -131,7 +142,7 @@ def _starts(
         yield Respecting(OfMixture(_matched(mixture, source, np.exp(log_factors))))
     elif not labelled:
         yield OfMixture(mixture)
-    if side_of(source).covariates is not None and K > 1 and not labelled:
+    if gated and K > 1 and not labelled:
         generator = stream(settings.seed, Purpose.START, index)
         for _ in range(RANDOM_STARTS):
             yield Given(generator.dirichlet(np.full(K, CONCENTRATION), source.shape[0]))

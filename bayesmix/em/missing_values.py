@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import cast
 
 import numpy as np
@@ -22,8 +24,17 @@ from bayesmix.core.components import (
 )
 from bayesmix.core.mixture import ChunkSums, Mixture, finished
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import Rows
-from bayesmix.em.expectation import CENTRED, Densities, Form, LocalRows, Step, centred_sums
+from bayesmix.core.rows import Pattern, Rows
+from bayesmix.em.expectation import (
+    CENTRED,
+    Arithmetic,
+    Densities,
+    Form,
+    LocalRows,
+    Step,
+    centred_sums,
+    weighed,
+)
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps
 
@@ -77,22 +88,66 @@ class GappedStep:
 
     mixture: Mixture[Components]
 
+    @property
+    def form(self) -> ByPattern:
+        """Linear form of the components, which completes the sums of a pattern."""
+        return cast("ByPattern", cast("LinearComponents", self.mixture.components).linear)
+
     def __call__(self, rows: Rows) -> ChunkSums:
-        form = cast("ByPattern", cast("LinearComponents", self.mixture.components).linear)
-        whole = replace(self.mixture, components=form)
+        if rows.side.begins is not None:
+            return self._sequences(rows)
         total: ChunkSums | None = None
-        for columns, group in rows.by_pattern(None, MANY if form.dense else None):
-            if len(columns) < rows.values.shape[1]:
-                sums = CENTRED.sums(whole.marginal(columns), group)
-                statistics: Statistics = form.completed(columns, finished(sums.statistics))
-            else:
-                arithmetic = SEEN if has_gaps(group.values) else CENTRED
-                sums = arithmetic.sums(self.mixture, group)
-                statistics = finished(sums.statistics)
+        for group in self._groups(rows):
+            mixture, arithmetic = self._of_pattern(group)
+            sums = arithmetic.sums(mixture, group.rows)
+            statistics = self._completed(group, finished(sums.statistics))
             sums = replace(sums, statistics=statistics)
             total = sums if total is None else total + sums
         assert total is not None
         return total
+
+    def _groups(self, rows: Rows) -> list[Pattern]:
+        return rows.by_pattern(None, MANY if self.form.dense else None)
+
+    def _of_pattern(self, group: Pattern) -> tuple[Mixture[Components], Arithmetic]:
+        """Return the mixture of the columns of a pattern, and how its sums are computed."""
+        if len(group.columns) < len(self.mixture.frame.centre):
+            return replace(self.mixture, components=self.form).marginal(group.columns), CENTRED
+        return self.mixture, SEEN if has_gaps(group.rows.values) else CENTRED
+
+    def _completed(self, group: Pattern, statistics: Statistics) -> Statistics:
+        """Return statistics of all columns."""
+        if len(group.columns) < len(self.mixture.frame.centre):
+            return self.form.completed(group.columns, statistics)
+        return statistics
+
+    def _sequences(self, rows: Rows) -> ChunkSums:
+        """Run the E-step of sequences, which patterns of missing values do not divide.
+
+        A sample without any value is a step without evidence.
+        """
+        joint = np.zeros((len(rows), self.mixture.n_components))
+        parts = []
+        for group in self._groups(rows):
+            if not len(group.columns):
+                continue
+            mixture, arithmetic = self._of_pattern(group)
+            framed = mixture.frame.apply(group.rows.values)
+            joint[group.indices], statistics = arithmetic.densities(mixture.components, framed)
+            parts.append((group, statistics))
+        joint += self.mixture.log_weights
+        allocated = self.mixture.allocate(joint, rows)
+        if rows.weights is not None:
+            joint *= rows.weights[:, None]
+        totals = weighed(allocated.log_normaliser, rows)
+        total = reduce(
+            add,
+            (
+                self._completed(group, finished(statistics(joint[group.indices])))
+                for group, statistics in parts
+            ),
+        )
+        return ChunkSums(*totals, total, allocated.statistics)
 
 
 def drawn(

@@ -180,13 +180,17 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     objective = _of_components(model, source, frame)
     if model.noise is None:
         return objective
-    density = noise_of(model.noise, source)
+    density = noise_of(model.noise, source, model.family)
     return WithNoise(objective, density, source.total_weight)
 
 
-def noise_of(noise: NoiseDensity | str, source: Source) -> NoiseDensity:
+def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> NoiseDensity:
     """Return the density of the noise; "uniform" is 1 / V of the data."""
-    return hypervolume(source.in_memory().values) if isinstance(noise, str) else noise
+    if not isinstance(noise, str):
+        return noise
+    columns = range(source.shape[1])
+    discrete = np.array([not family.marginal(np.array([d])).continuous for d in columns])
+    return hypervolume(source.in_memory().values, discrete)
 
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
@@ -230,11 +234,11 @@ def _check_size(model: Model, source: Source) -> None:
         )
     if n_rows < 2:
         raise InvalidInputError(
-            f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no spread"
+            f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no variance"
         )
     if model.noise is not None and side_of(source):
         raise UnsupportedError(
-            "labels, groups and covariates are not supported beside noise: use noise=None"
+            "noise does not support labels, groups and covariates: use noise=None"
         )
     if side_of(source).covariates is not None:
         if model.inference.variational:
@@ -279,8 +283,8 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
         needed, simpler = "more than that", ""
     text = (
         f"n_components={K} {model.family.name}s need {needed} distinct rows, "
-        f"got {n_distinct} (of n_samples = {n_rows}), so the likelihood is no value to compare "
-        f"with: {remedy}a prior (prior='auto'){simpler}"
+        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared: "
+        f"{remedy}a prior (prior='auto'){simpler}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 
@@ -293,9 +297,9 @@ def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
     if n_distinct == n_rows:
         return ()
     text = (
-        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: points "
-        "without a spread, of which the prior alone says how many a component takes. Count them "
-        "(numpy.unique(X, axis=0, return_counts=True)), or use fewer components"
+        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: one "
+        "component per distinct row. Count the rows (numpy.unique(X, axis=0, "
+        "return_counts=True)), or use fewer components"
     )
     return (Event(FEW_POINTS, text),)
 

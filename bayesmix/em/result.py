@@ -306,7 +306,7 @@ class FitResult:
     def n_parameters(self) -> int:
         """Number of free parameters, for AIC and BIC; noise adds its weight."""
         K, noise = self.n_components, self.mixture.noise is not None
-        of_weights = (K - 1) * self.side.n_covariates
+        of_weights = self.inference.weights_prior.n_parameters(K)
         return noise + of_weights + self.family.n_parameters(K, self.mixture.frame.n_directions)
 
     @property
@@ -402,16 +402,16 @@ class FitResult:
         """Raise an error if the mixture has noise."""
         if self.mixture.noise is not None:
             raise UnsupportedError(
-                f"{what} does not support noise: fit without it (noise=None) to the rows that "
-                "predict does not label -1"
+                f"{what} does not support noise: fit with noise=None to the rows that predict does "
+                "not label -1"
             )
 
     def refuse_constraints(self, what: str) -> None:
-        """Raise an error if the fit had known labels, groups or covariates."""
+        """Raise an error if the fit had known labels, groups, sequences or covariates."""
         if self.side:
             raise UnsupportedError(
-                f"{what} does not support labels, groups or covariates, and this fit has some: fit "
-                "without them"
+                f"{what} does not support labels, groups, sequences or covariates, and this fit "
+                "has some: fit without them"
             )
 
     def refuse_covariates(self, what: str) -> None:

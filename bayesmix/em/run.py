@@ -225,7 +225,7 @@ class State:
         """Return the state as the start of another run, with its last plain passes."""
         return replace(self, trace=self.recent, segments=(0,), status="running")
 
-    def at(self) -> Mixture:
+    def current_mixture(self) -> Mixture:
         """Return the mixture, which exists after the first step."""
         assert self.mixture is not None
         return self.mixture
@@ -290,8 +290,7 @@ def _expect(
         return expectation, form, ()
     event = Event(
         GOES_ON_CENTRED,
-        "clusters lie too far apart for the linear form to keep its digits; the run goes on "
-        "in the centred form",
+        "clusters are too far apart for the linear form of the E-step, so the centred form is used",
         at_pass=passes,
     )
     return expectation, final_form, (event,)
@@ -322,7 +321,7 @@ def summed(
         return added().finished()
     if not form.exact:
         # The candidates of each observation are not part of the mixture.
-        kept.leave_out("passes of more than 100 components are made again")
+        kept.leave_out("passes with more than 100 components are repeated")
         return added().finished()
     return kept.summed(source, mixture, form.name, added).finished()
 
@@ -453,7 +452,9 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
             # A continued run may have converged already.
             ended = _has_ended(problem, state)
             if ended:
-                repair = problem.guard.examine(state.at(), state.resolution, state.events, True)
+                repair = problem.guard.examine(
+                    state.current_mixture(), state.resolution, state.events, True
+                )
                 if repair is None:
                     return replace(state, status="converged")
             if state.iterations >= until:

@@ -122,7 +122,7 @@ class NamedBatches:
             place //= 2
         return NamedBatches(names, tuple(levels))
 
-    def each(self, change: Callable[[BatchSums], BatchSums]) -> NamedBatches:
+    def mapped(self, change: Callable[[BatchSums], BatchSums]) -> NamedBatches:
         """Apply ``change`` to each batch."""
         changed = NamedBatches()
         for name, sums in zip(self.names, self.levels[0] if self.levels else (), strict=True):
@@ -166,10 +166,10 @@ class Stream:
             runs, sums, number = runs[:-1], runs[-1] + sums, number // 2
         return replace(more, unnamed=(*runs, sums), n_unnamed=self.n_unnamed + 1)
 
-    def each(self, change: Callable[[BatchSums], BatchSums]) -> Stream:
+    def mapped(self, change: Callable[[BatchSums], BatchSums]) -> Stream:
         """Apply ``change`` to all sums, batch by batch."""
         unnamed = tuple(change(sums) for sums in self.unnamed)
-        return replace(self, named=self.named.each(change), unnamed=unnamed)
+        return replace(self, named=self.named.mapped(change), unnamed=unnamed)
 
     def updated(self, objective: Objective) -> Stream:
         """Return the stream after an M-step on all sums."""
@@ -236,7 +236,7 @@ def merged(objective: Objective, stream: Stream, first: int, second: int) -> Str
     """Return the stream with two components merged, after an M-step."""
     keep = np.delete(np.arange(stream.mixture.n_components), second)
     counts = stream.total.statistics.counts
-    fewer = stream.each(lambda sums: sums.merged(first, second))
+    fewer = stream.mapped(lambda sums: sums.merged(first, second))
     resolution = stream.resolution
     if resolution is not None and len(resolution) > 1:
         resolution = resolution[keep]
@@ -281,8 +281,8 @@ def check_first(model: Model, source: Source) -> None:
     if n_rows < needed:
         raise InvalidInputError(
             f"X must have at least {needed} rows in the first batch of a stream, n_components x "
-            f"(columns + 1), got {n_rows}: scales, prior and first mixture are made of that batch "
-            "alone and stay, so gather rows until there are some thousands"
+            f"(columns + 1), got {n_rows}: scales and prior are determined by this batch, so it "
+            "should have thousands of rows"
         )
 
 
@@ -301,7 +301,7 @@ def begun(first: FitResult, source: Source, name: Name | None, prune: bool) -> F
         told = [event.text for event in first.events if event.kind == "flat"]
         raise InvalidInputError(
             f"X must vary in every direction in the first batch of a stream: {'; '.join(told)}: "
-            "begin with a batch in which it does, or leave such columns out"
+            "begin with a larger batch, or leave out such columns"
         )
     # Only product families hold something other than an array.
     stream = Stream(first.mixture, cast("Array | None", first.resolution))
@@ -324,7 +324,7 @@ def arrived(
     stream = result.stream
     assert stream is not None
     if forgetting is not None:
-        stream = stream.each(lambda sums: sums.scaled(1.0 - forgetting))
+        stream = stream.mapped(lambda sums: sums.scaled(1.0 - forgetting))
     before = stream.named.get(name)
     with single_threaded_blas():
         try:
@@ -349,8 +349,8 @@ def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
         sums = visited(source, mixture, form)
     if not is_sound(sums):
         raise InvalidInputError(
-            "X holds a row so far from those of the first batch that its density is no double: "
-            "leave it out, or begin anew with a batch of such rows"
+            "X has a row so far from the first batch that its density underflows: leave it out, "
+            "or begin with a batch that has such rows"
         )
     return sums
 
@@ -369,7 +369,7 @@ def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event,
             break
         stream, (first, second) = merge
         gain = stream.bound(result.inference) - value
-        message = f"components {first} and {second} were merged on the sums of all rows"
+        message = f"components {first} and {second} were merged"
         events += (Event("merged", message, stream.n_visits, gain=gain),)
     return stream, events
 
@@ -377,7 +377,7 @@ def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event,
 def _result(
     result: FitResult,
     stream: Stream,
-    again: bool,
+    revisited: bool,
     events: tuple[Event, ...],
     seconds: float,
 ) -> FitResult:
@@ -386,7 +386,7 @@ def _result(
     mixture = replace(stream.mixture, components=stream.mixture.components.released())
     shift = units_of(result.family, result.inference, mixture, total.weight)
     bound = stream.bound(result.inference) + shift
-    trace: Array = np.append(result.trace if again else (), bound)
+    trace: Array = np.append(result.trace if revisited else (), bound)
     return replace(
         result,
         mixture=mixture,

@@ -71,7 +71,7 @@ class Truncated(Form):
         return self.anchors
 
     def step(self, mixture: Mixture[Components]) -> Step:
-        return TruncatedStep(of_forms(mixture), self.found[1])
+        return TruncatedStep(of_forms(mixture), self.anchors_and_neighbours[1])
 
     def width(self, n_components: int) -> int:
         """Return 1: few candidates are cheap, and observations are grouped within a chunk."""
@@ -91,7 +91,7 @@ class Truncated(Form):
         return self.dense.of_parts(mixture, parts)
 
     @property
-    def found(self) -> tuple[Kept, Indices]:
+    def anchors_and_neighbours(self) -> tuple[Kept, Indices]:
         """Return anchors and neighbours after the first update."""
         assert self.anchors is not None
         assert self.neighbours is not None
@@ -159,20 +159,20 @@ class TruncatedStep:
     def __call__(self, rows: Rows) -> ChunkSums:
         total: ChunkSums | None = None
         form = cast("Truncating", self.mixture.linear)
-        for some in grouped(self.mixture, rows, self.nearest):
-            gather = partial(_gathered, form, some)
-            found = block_sums(self.mixture, some.joint.T, some.rows, gather)
-            total = found if total is None else total + found
+        for grouped_rows in grouped(self.mixture, rows, self.nearest):
+            gather = partial(_gathered, form, grouped_rows)
+            sums = block_sums(self.mixture, grouped_rows.joint.T, grouped_rows.rows, gather)
+            total = sums if total is None else total + sums
         assert total is not None
         return total
 
 
-def _gathered(form: Truncating, some: Grouped, shares: Array) -> Additive:
+def _gathered(form: Truncating, grouped_rows: Grouped, shares: Array) -> Additive:
     """Return statistics of all components from responsibilities (n, G) of the candidates."""
-    features = some.features
-    sums = np.stack([shares[group].T @ features[:, group].T for group in some.groups])
+    features = grouped_rows.features
+    sums = np.stack([shares[group].T @ features[:, group].T for group in grouped_rows.groups])
     flat = sums.reshape(-1, len(features))
-    return form.gathered(flat, some.candidates.ravel(), some.places)
+    return form.gathered(flat, grouped_rows.candidates.ravel(), grouped_rows.places)
 
 
 @dataclass(frozen=True)
@@ -192,10 +192,12 @@ class AnchorStep:
                 best[start : start + len(block)] = joint.argmax(axis=1)
                 start += len(block)
             return best
-        for some in grouped(self.mixture, rows, self.nearest):
-            places = some.joint.argmax(axis=0)
-            groups = np.repeat(np.arange(len(some.candidates)), np.diff(some.bounds))
-            best[some.order] = some.candidates[groups, places]
+        for grouped_rows in grouped(self.mixture, rows, self.nearest):
+            places = grouped_rows.joint.argmax(axis=0)
+            groups = np.repeat(
+                np.arange(len(grouped_rows.candidates)), np.diff(grouped_rows.bounds)
+            )
+            best[grouped_rows.order] = grouped_rows.candidates[groups, places]
         return best
 
 
@@ -214,7 +216,7 @@ def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> 
     If a changing subsample shows that anchors are missed, all components are searched.
     """
     nearest = neighbours(mixture, WIDTHS[-1])
-    before, width = form.found[0], form.found[1].shape[1]
+    before, width = form.anchors_and_neighbours[0], form.anchors_and_neighbours[1].shape[1]
     step = AnchorStep(of_forms(mixture), nearest[:, : FURTHER * width])
     anchors = source.keep(step, 1, before)
     moved = anchors.differing(before) / source.shape[0]
@@ -235,7 +237,7 @@ def _every_anchor(source: Source, mixture: Mixture[Components]) -> Kept:
 
 def _wide_enough(joint: Array, anchors: Indices, widest: Truncated) -> Truncated:
     """Return the smallest number of candidates whose bound is close enough."""
-    form, nearest = widest, widest.found[1]
+    form, nearest = widest, widest.anchors_and_neighbours[1]
     for width in WIDTHS if widest.settled else WIDTHS_AT_FIRST:
         few = np.sort(nearest[:, :width], axis=1)
         form = replace(widest, neighbours=few)

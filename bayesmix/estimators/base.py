@@ -55,6 +55,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     result_: FitResult
     n_features_in_: int
+    takes_sequences = False  # whether the order of samples matters
 
     @abstractmethod
     def _model(self) -> Model:
@@ -211,16 +212,16 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
                 )
         if incoming.missing_of(self) != "error":
             raise UnsupportedError(
-                f"missing={self.missing!r} is for fit: give partial_fit rows without missing "
-                "values, and missing='error'"
+                f"missing={self.missing!r} is not supported by partial_fit: pass rows without "
+                "missing values, and missing='error'"
             )
         model = self._model()
         with incoming.unchanged_on_error(self):
             fitted: FitResult | None = getattr(self, "result_", None)
             if fitted is not None and fitted.stream is None:
                 warn(
-                    "partial_fit begins anew: fit kept no sums of its rows, which do not count in "
-                    "the stream. Give them as its first batch",
+                    "partial_fit begins a new stream, without the data of fit: pass these as its "
+                    "first batch",
                     BayesmixWarning,
                 )
             if fitted is None or fitted.stream is None:
@@ -232,8 +233,8 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             else:
                 if forgetting is not None and (name is not None or fitted.stream.named.names):
                     raise InvalidInputError(
-                        "forgetting must be None in a stream with named batches: one that comes "
-                        "again would count in full"
+                        "forgetting must be None in a stream with named batches: a repeated batch "
+                        "would count in full"
                     )
                 source = incoming.next_rows(self, X, sample_weight)
                 result = streaming.arrived(self.result_, source, name, model.prune, forgetting)
@@ -292,7 +293,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         validation.one_of("search", self.search, ("auto", "short", None))
         validation.one_of("acceleration", self.acceleration, ("auto", None))
         stopping = self._stopping(model)
-        seed, kept = passes_kept(self, source, root_seed(self.random_state))
+        seed, passes = passes_kept(self, source, root_seed(self.random_state))
         init = self._init(model, source, seed)
         warm = self._last_mixture(model, source)
         if warm is not None:
@@ -308,7 +309,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             accelerate=self.acceleration == "auto" and isinstance(stopping, Aitken),
             seed=seed,
             sort=not as_given,
-            kept=kept,
+            kept=passes,
         )
 
     def _stopping(self, model: Model) -> Stopping:
@@ -409,7 +410,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         elif result.status == "max_iter" and self.max_iter > 0:
             warn(
                 f"the fit did not converge within max_iter={self.max_iter} iterations: raise "
-                "max_iter, or give the tol that you need",
+                "max_iter, or use a larger tol",
                 ConvergenceWarning,
             )
         elif result.status in ("max_passes", "max_seconds"):
@@ -560,7 +561,6 @@ def batch_name(value: Any) -> str | int | None:
         return value
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise InvalidInputError(
-            "batch must be a string or an integer under which these rows come again, got "
-            f"{value!r:.60}"
+            f"batch must be a string or an integer that names these rows, got {value!r:.60}"
         )
     return int(value)

@@ -1,4 +1,4 @@
-"""``labels``, ``groups`` and ``covariates``, checked, beside the samples that they belong to."""
+"""Checks of ``labels``, ``groups`` and ``covariates``."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
     if labels is None and groups is None and covariates is None:
         return source
     source = _in_memory(source)
-    kept = slice(None) if source.numbers is None else source.numbers
+    selection = slice(None) if source.numbers is None else source.numbers
     n_given = source.shape[0] if source.numbers is None else None
     if labels is not None:
-        known = known_labels(labels, n_given, source.shape[0])[kept]
-        # Labels that constrain nothing are none.
+        known = known_labels(labels, n_given, source.shape[0])[selection]
+        # Labels without constraints are dropped.
         informative = (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any()
         source = replace(source, side=SideInformation(known)) if informative else source
     if covariates is not None:
         n_rows = len(covariates) if n_given is None else n_given
         table, names = columns_of("covariates", covariates, max(n_rows, source.shape[0]))
-        design = Standardised.of("covariates", table[kept], names)
-        side = replace(source.side, covariates=design.apply(table[kept]), design=design)
+        design = Standardised.of("covariates", table[selection], names)
+        side = replace(source.side, covariates=design.apply(table[selection]), design=design)
         source = replace(source, side=side)
     if groups is None:
         return source
-    codes = group_codes(groups, n_given, source.shape[0])[kept]
+    codes = group_codes(groups, n_given, source.shape[0])[selection]
     if len(np.unique(codes)) == len(codes):
         return source
     if source.summary.n_missing:
@@ -59,14 +59,14 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
 def _in_memory(source: Source) -> ArraySource:
     if not isinstance(source, ArraySource):
         raise UnsupportedError(
-            "labels, groups and covariates need X in memory, got X in parts or on a device: give "
+            "labels, groups and covariates need X in memory, got X in parts or on a device: pass "
             "an array"
         )
     return source
 
 
 def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
-    """Return the samples of a prediction beside their covariates, which must be those of the fit.
+    """Return the samples of a prediction with their covariates, as in the fit.
 
     Raises ``InvalidInputError`` where covariates are missing, or the fit had none or others.
     """
@@ -101,7 +101,7 @@ def known_labels(labels: Any, n_rows: int | None, at_least: int) -> Integers | A
     if given.ndim == 2:
         return _factors(given)
     if given.dtype.kind in "OUS":
-        given = np.array([np.nan if _is_missing(one) else one for one in given], dtype=object)
+        given = np.array([np.nan if _is_missing(label) else label for label in given], dtype=object)
     try:
         numbers = given.astype(np.float64)
     except (TypeError, ValueError):
@@ -134,7 +134,7 @@ def _factors(given: Array) -> Array:
     empty = np.flatnonzero(factors.max(axis=1) == 0.0)
     if len(empty):
         raise InvalidInputError(
-            f"labels allow sample {empty[0]} no component: give 1 for all where unknown"
+            f"labels exclude all components for sample {empty[0]}: set 1 for all if unknown"
         )
     logs: Array = np.full(factors.shape, LOWEST_LOG)
     return np.log(factors, out=logs, where=factors > 0.0)
@@ -152,8 +152,8 @@ def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
     codes, _ = pd.factorize(given)
     if (codes < 0).any():
         raise InvalidInputError(
-            f"groups must have no missing values, got one for sample {int(np.argmin(codes))}: give "
-            "it a group of its own"
+            f"groups must have no missing values, got one for sample {int(np.argmin(codes))}: use "
+            "a separate group for it"
         )
     return np.asarray(codes, dtype=np.intp)
 
@@ -194,7 +194,7 @@ def _column(
 ) -> Any:
     """Return an array with an entry per sample, of a list, an array or a pandas object.
 
-    ``n_rows`` is None where samples were left out, of which ``at_least`` so many stay.
+    ``n_rows`` is None if samples were left out; at least ``at_least`` remain.
     """
     is_pandas = hasattr(values, "to_numpy") and hasattr(values, "iloc")
     given = values.to_numpy() if is_pandas else np.asarray(values)

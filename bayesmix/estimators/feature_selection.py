@@ -34,9 +34,9 @@ from bayesmix.sources.border import is_source
 from bayesmix.sources.memory import ArraySource
 
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
-# Features are chosen on at most so many evenly spaced observations.
+# Largest number of evenly spaced observations from which features are selected.
 MOST_ROWS = 10_000
-# Without variable selection, tables of at least so many features are looked at, and at most.
+# Without variable selection, numbers of features (least, most) for which a note on them is made.
 MANY, MOST_LOOKED_AT = 20, 1000
 
 
@@ -129,8 +129,8 @@ def selected(
 
 def one_component(estimator: Any) -> dict[str, Any]:
     """Return the parameters of the candidate when no feature is relevant."""
-    own = getattr(estimator, "covariance_type", None)
-    return {"n_components": 1} | ({} if own is None else {"covariance_type": "diag"})
+    structure = getattr(estimator, "covariance_type", None)
+    return {"n_components": 1} | ({} if structure is None else {"covariance_type": "diag"})
 
 
 def restricted(estimator: Any, source: Any, features: Integers) -> tuple[Any, ArraySource]:
@@ -165,10 +165,10 @@ def few_features(estimator: Any, source: Source, seed: int) -> str:
         prior = prior_asked([1, 2, 3], None, True)
         sample = evenly_spaced(source)
         table = feature_table(knowing_levels(estimator, sample), sample)
-        found = selected(table, prior, True, seed)
+        selection = selected(table, prior, True, seed)
     except UnsupportedError:
         return ""
-    n_relevant = int(found.relevant.sum())
+    n_relevant = int(selection.relevant.sum())
     if not 0 < n_relevant <= n_features // 2:
         return ""
     verb = "seems" if n_relevant == 1 else "seem"

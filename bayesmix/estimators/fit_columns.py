@@ -30,7 +30,7 @@ from bayesmix.sources.border import coding_of, is_collection, is_source
 from bayesmix.sources.dask_workers import columns_of
 from bayesmix.sources.memory import ArraySource
 
-OF_THE_FIT = "give the columns that were given to fit, in the same order"
+OF_THE_FIT = "pass the columns of the fit, in the same order"
 
 
 def adopt_columns(estimator: Any, source: Source) -> None:
@@ -73,7 +73,7 @@ def refuse_no_table(X: Any) -> None:
     fields = getattr(getattr(X, "dtype", None), "names", None)
     if fields:
         raise InvalidTypeError(
-            f"X must be numbers in rows and columns, got records of {', '.join(map(str, fields))}: "
+            f"X must be a table of numbers, got records of {', '.join(map(str, fields))}: "
             "give pandas.DataFrame(X), or numpy.lib.recfunctions.structured_to_unstructured(X)"
         )
     records = isinstance(X, (list, tuple)) and len(X) > 0 and isinstance(X[0], Mapping)
@@ -81,7 +81,7 @@ def refuse_no_table(X: Any) -> None:
     if X is None or records or no_rows:
         got = f"a list of {type(X[0]).__name__}" if records else f"{type(X).__name__}"
         raise InvalidTypeError(
-            f"X must be rows and columns of numbers, got {got}: give an array, a list of rows, or "
+            f"X must be a table of numbers, got {got}: give an array, a list of rows, or "
             "a frame (pandas.DataFrame(X) of dicts, list(X) of what runs through once)"
         )
 
@@ -167,7 +167,9 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         return X, None
     if isinstance(family, Product):
         # Every column is in a part unless the product says otherwise.
-        named = [one for part in family.parts for one in part.columns if isinstance(one, str)]
+        named = [
+            column for part in family.parts for column in part.columns if isinstance(column, str)
+        ]
         there = [str(name) for name in X.columns]
         if absent := [name for name in named if name not in there]:
             raise InvalidInputError(
@@ -179,7 +181,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
         pairs = zip(coding.names, coding.levels, strict=True)
         coding = replace(
             coding,
-            levels=tuple(given.get(name) or own for name, own in pairs),
+            levels=tuple(given.get(name) or levels for name, levels in pairs),
             counts=tuple(
                 str(name)
                 for part in family.parts
@@ -191,7 +193,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
     frame, coding = coded(X)
     if coding.left_out:
         names = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
-        warn(f"columns that are left out: {names}", BayesmixWarning)
+        warn(f"columns left out: {names}", BayesmixWarning)
     return frame, coding
 
 
@@ -246,8 +248,8 @@ def decoded(family: Any, rows: Array) -> Any:
         return rows
     if not isinstance(family, Categorical) or family.levels is None:
         return coding.decoded(rows)
-    numbers = all(isinstance(one, (int, float)) for own in family.levels for one in own)
-    named = [values_of(codes, own) for codes, own in zip(rows.T, family.levels, strict=True)]
+    numbers = all(isinstance(level, (int, float)) for levels in family.levels for level in levels)
+    named = [values_of(codes, levels) for codes, levels in zip(rows.T, family.levels, strict=True)]
     return np.column_stack(named).astype(np.float64 if numbers else object)
 
 
@@ -284,7 +286,7 @@ def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
     """Return the levels of every column: those of the coding, or codes from 0 to the largest."""
     coding = coding_of(source)
     if coding is not None and None not in coding.levels:
-        return tuple(own for own in coding.levels if own is not None)
+        return tuple(levels for levels in coding.levels if levels is not None)
     return tuple(tuple(range(int(most) + 1)) for most in source.summary.maximum)
 
 
@@ -308,8 +310,8 @@ def _knowing_levels(family: Product) -> Product:
             levels: Any = [coded.get(str(name)) for name in part.columns]
             if None in levels:
                 raise InvalidInputError(
-                    f"the levels of {part.label!r} are not known: give rows as a frame, or name "
-                    "the levels, as in Categorical(levels=[[0, 1, 2]]), and give codes 0, 1, 2"
+                    f"the levels of {part.label!r} are not known: pass a frame, or name the "
+                    "levels, as in Categorical(levels=[[0, 1, 2]]), and pass codes 0, 1, 2"
                 )
             part = replace(part, family=Categorical(tuple(levels)))
         parts.append(part)
@@ -347,5 +349,5 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
     frame = frame[shared] if shared else frame.set_axis(given, axis=1)
     if hasattr(X, "iloc"):
         return frame.set_axis(X.index, axis=0)
-    made = getattr(X, "from_pydict", type(X))  # of Arrow, and of polars
-    return made(frame.to_dict("list"))
+    constructor = getattr(X, "from_pydict", type(X))  # of Arrow, and of polars
+    return constructor(frame.to_dict("list"))

@@ -68,16 +68,16 @@ class ComponentsByColumn(Mapping[Any, PartParameters]):
         coding = family.coding
         self._parts: dict[Any, PartParameters] = {}
         point = components.plug_in()
-        for part, own, columns in zip(
+        for part, part_components, columns in zip(
             family.parts, point.parts, family.layout.columns, strict=True
         ):
-            drawn = part.family.as_draws([own]).parameters(Frame.identity(len(columns)))
+            drawn = part.family.as_draws([part_components]).parameters(Frame.identity(len(columns)))
             drawn.pop("covariance_prior", None)
-            values = {name: each[0] for name, (_, each) in drawn.items()}
-            levels = tuple(None if coding is None else coding.levels[one] for one in columns)
+            values = {name: array[0] for name, (_, array) in drawn.items()}
+            levels = tuple(None if coding is None else coding.levels[column] for column in columns)
             key = part.columns if len(part.columns) > 1 else part.columns[0]
             self._parts[key] = PartParameters(
-                part.family, tuple(names[one] for one in columns), levels, values
+                part.family, tuple(names[column] for column in columns), levels, values
             )
 
     def __getitem__(self, key: Any) -> PartParameters:
@@ -146,8 +146,8 @@ class FormedOnRequest:
             return getattr(components, self.name)
         identity = np.eye(D)
         roots = [
-            solve_triangular(np.linalg.cholesky(one), identity, lower=True).T
-            for one in components.covariances
+            solve_triangular(np.linalg.cholesky(covariance), identity, lower=True).T
+            for covariance in components.covariances
         ]
         return np.array(roots)
 

@@ -214,7 +214,7 @@ class GaussianMixture(MixtureEstimator):
         start = settings.init
         if isinstance(start, str):
             start = named_start(start, source, source.summary, K, settings.seed, 0)
-        begin = run(problem, begun(problem, start, K), Monitor(), 1).at()
+        begin = run(problem, begun(problem, start, K), Monitor(), 1).current_mixture()
         components: Any = begin.components.released().unframed(problem.frame)
         weights, means, blocks = given
         if means is not None:

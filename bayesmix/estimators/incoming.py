@@ -28,7 +28,7 @@ from bayesmix.estimators.fit_columns import (
     refuse_text,
 )
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
-from bayesmix.selection.candidates import last_step
+from bayesmix.selection.candidates import last_step, takes_sequences
 from bayesmix.selection.scores import rows_of
 from bayesmix.sources.border import (
     as_source,
@@ -44,9 +44,9 @@ from bayesmix.sources.memory import ArraySource
 
 # scikit-learn's messages, and remedies that they leave out.
 REMEDIES = {
-    "minimum of 2": "a mixture needs two rows or more to see any spread",
+    "minimum of 2": "a mixture needs at least two rows",
     "while a minimum of 1": "give at least one row and one column",
-    "Complex data": "give the real and the imaginary part as two columns",
+    "Complex data": "use two columns for the real and the imaginary part",
     "convert string": "X must be numbers: encode or drop text",
     "is expecting": OF_THE_FIT,
     "inhomogeneous": "X must be a table: every row as long as the others",
@@ -100,10 +100,10 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     in_memory = isinstance(source, ArraySource)
     if missing == "use" and not in_memory and source.faults.not_finite:
         raise UnsupportedError(
-            "missing='use' takes rows in memory, and these lie in parts or on a device: give "
-            "X.in_memory() (X.compute(), a NumPy array), or drop such rows (missing='drop')"
+            "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
+            "X.compute() or a NumPy array, or drop such rows (missing='drop')"
         )
-    refuse(source, large=True, gaps=missing == "use")
+    refuse(source, large=True, gaps=missing == "use", empty=takes_sequences(estimator))
     return source.present()
 
 
@@ -129,7 +129,7 @@ def _complete(source: Source) -> Source:
     rest = complete(source)
     if rest.shape[0] < 2:
         raise InvalidInputError(
-            f"X must have two rows or more without missing values, but only {rest.shape[0]} of "
+            f"X must have at least two rows without missing values, but only {rest.shape[0]} of "
             f"{source.shape[0]} are left with missing='drop': use missing='use'"
         )
     return rest
@@ -159,9 +159,8 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
     source = _new_rows(estimator, X, sample_weight, gaps or used)
     if used and not gaps and source.faults.not_finite:
         raise InvalidInputError(
-            "X must have no missing values here, where rows are looked at again, but "
-            f"{source.faults.not_finite.n_rows:,} rows have some: leave these out, or fill them in "
-            "(impute)"
+            "X must have no missing values here, but "
+            f"{source.faults.not_finite.n_rows:,} rows have some: drop or impute them"
         )
     check_values(estimator.result_.family, source, 1)
     return source
@@ -187,7 +186,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, weights, n_jobs)
         if gaps:  # scikit-learn refused non-finite values already
-            refuse(source, gaps=True)
+            refuse(source, gaps=True, empty=takes_sequences(estimator))
         return source
     _refuse_weights(sample_weight)
     check_columns(estimator, X.shape[1], X.columns)
@@ -244,17 +243,18 @@ def _unless_equal(weights: Array | None) -> Array | None:
     return None if weights is None or np.all(weights == 1.0) else weights
 
 
-def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
+def refuse(source: Source, large: bool = False, gaps: bool = False, empty: bool = False) -> None:
     """Raise an error that names the first unusable value; ``large`` values only matter in a fit.
 
-    ``gaps``: values may be missing, but not a whole sample nor, in a fit, a whole column.
+    ``gaps``: values may be missing, but not a whole sample, unless ``empty``, nor, in a fit, a
+    whole column.
     """
     faults = source.faults
     unusable = faults.infinite if gaps else faults.not_finite
     if unusable:
         row = source.row_text(unusable.row)
         raise InvalidInputError(_not_finite(unusable, source.columns, row))
-    if faults.empty:
+    if faults.empty and not empty:
         raise InvalidInputError(
             f"X must have a value in every row, but {source.row_text(faults.empty.row)} has "
             f"none{_others(faults.empty)}: leave out such rows"
@@ -272,7 +272,7 @@ def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
         )
     if large and not SUM_OF_WEIGHTS[0] <= source.total_weight < SUM_OF_WEIGHTS[1]:
         raise InvalidInputError(
-            "the weights of X say how often each row counts and must sum to between "
+            "the weights of X are repetition counts and must sum to between "
             f"{SUM_OF_WEIGHTS[0]:g} and {SUM_OF_WEIGHTS[1]:g}, got {source.total_weight:g}: divide "
             "them by their mean"
         )
@@ -281,14 +281,14 @@ def refuse(source: Source, large: bool = False, gaps: bool = False) -> None:
         raise InvalidInputError(
             f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {fault.value:g} in "
             f"{source.row_text(fault.row)}, column {_column(fault, source.columns)}, whose square "
-            "is more than a double holds: divide that column"
+            "overflows: divide that column"
         )
 
 
 def _refuse_weights(sample_weight: Any) -> None:
     if sample_weight is not None:
         raise InvalidInputError(
-            "sample_weight must not be given beside a source: name the weight when reading"
+            "sample_weight must be None for a source: name the weight column when reading"
         )
 
 
@@ -306,8 +306,8 @@ def row_weights(value: Any, n_rows: int) -> Array:
     except (TypeError, ValueError):  # ragged, or non-numeric objects
         there, weights = True, None
     if not there and given.ndim:
-        one = ": give one column, as weights[:, 0]" if given.ndim == 2 else ""
-        raise InvalidInputError(f"{expected}, got shape {given.shape}{one}")
+        remedy = ": give one column, as weights[:, 0]" if given.ndim == 2 else ""
+        raise InvalidInputError(f"{expected}, got shape {given.shape}{remedy}")
     if weights is None:
         raise InvalidInputError(f"{expected}, got {value!r:.60}")
     wrong = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0.0)))
@@ -323,7 +323,7 @@ def row_weights(value: Any, n_rows: int) -> Array:
     total = float(np.minimum(weights, SUM_OF_WEIGHTS[1]).sum())
     if not SUM_OF_WEIGHTS[0] <= total < SUM_OF_WEIGHTS[1]:
         raise InvalidInputError(
-            "sample_weight says how often each row counts and must sum to between "
+            "sample_weight contains repetition counts and must sum to between "
             f"{SUM_OF_WEIGHTS[0]:g} and {SUM_OF_WEIGHTS[1]:g}, got weights from "
             f"{weights.min():g} to {weights.max():g}: divide them by their mean"
         )
@@ -345,7 +345,7 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
     except InvalidInputError:
         raise
     except OverflowError as problem:
-        raise InvalidInputError(f"X must be numbers that a double holds: {problem}") from None
+        raise InvalidInputError(f"X must be numbers in the range of a double: {problem}") from None
     except TypeError as problem:
         raise InvalidTypeError(explained(X, problem)) from None
     except ValueError as problem:
@@ -393,7 +393,7 @@ def _not_finite(fault: Fault, columns: Any, row: str = "") -> str:
     wanted, value, remedy = "be finite numbers", "infinity", "drop or impute such rows"
     if missing:
         wanted, value = "have no missing values", "NaN"
-        remedy += ", or give missing='use' or 'drop' where the mixture is made"
+        remedy += ", or create the mixture with missing='use' or 'drop'"
     return (
         f"X must {wanted}, but it contains {value} in {row or f'row {fault.row}'}, column "
         f"{_column(fault, columns)}{_others(fault)}: {remedy}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fit_columns import decoded, like_given
 from bayesmix.estimators.predictions import entropies
-from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import patterns
 from bayesmix.posterior import DRAWS
@@ -239,7 +240,7 @@ class PosteriorMethods:
         >>> import numpy as np, pandas as pd, bayesmix as bm
         >>> rng = np.random.default_rng(0)
         >>> age = rng.uniform(20, 80, 500)
-        >>> second = rng.random(500) < 1 / (1 + np.exp(5 - 0.1 * age))
+        >>> second = rng.random(500) < 1 / (1 + np.exp(6 - 0.1 * age))
         >>> X = rng.normal(size=(500, 2)) + 3.0 * second[:, None]
         >>> gm = bm.GaussianMixture(2, random_state=0).fit(X, covariates=pd.DataFrame({"age": age}))
         >>> table = gm.gate_coefficients(X)
@@ -315,7 +316,7 @@ class PosteriorMethods:
         validation.in_memory(f"n_draws={number:,}", 8.0 * number * values.size, "draw fewer")
         seed = seed_of(self, random_state)
         drawn_tables = imputations(result, values, number, stream(seed, Purpose.GAPS))
-        tables = [like_given(decoded(result.family, one), X, names) for one in drawn_tables]
+        tables = [like_given(decoded(result.family, table), X, names) for table in drawn_tables]
         return np.stack(tables) if isinstance(tables[0], np.ndarray) else tables
 
 
@@ -341,11 +342,12 @@ def refuse_gaps(model: Model) -> None:
     family = model.family
     if model.noise is not None:
         raise UnsupportedError(
-            "noise takes no missing values yet: drop such rows (missing='drop'), or leave out noise"
+            "noise does not support missing values: drop such rows (missing='drop'), or use "
+            "noise=None"
         )
     if not family.takes_gaps:
         raise UnsupportedError(
-            f"{family!r} takes no missing values: drop such rows (missing='drop'), or use "
+            f"{family!r} does not support missing values: drop such rows (missing='drop'), or use "
             "Gaussian('full') or Gaussian('diag')"
         )
 
@@ -361,10 +363,10 @@ def expected(result: FitResult, values: Array) -> Array:
     for columns, rows in patterns(values):
         hidden = np.setdiff1d(np.arange(values.shape[1]), columns)
         if len(hidden):
-            known = values[np.ix_(rows, columns)]
-            means = conditional_means(result.density, hidden, columns, known)
+            observed = values[np.ix_(rows, columns)]
+            means = conditional_means(result.density, hidden, columns, observed)
             if not np.isfinite(means).all():  # of tails so heavy that the mean does not exist
-                means = conditional_means(result.plug_in, hidden, columns, known)
+                means = conditional_means(result.plug_in, hidden, columns, observed)
             out[np.ix_(rows, hidden)] = means
     shares = result.probabilities(values)
     for column, of_levels in level_probabilities(result.family, result.density.components).items():
@@ -397,17 +399,17 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
         if result.stream is not None:
             name = criterion.__name__
             raise UnsupportedError(
-                f"{name}() of a stream is not known: its rows went by, and of their likelihood "
-                f"only a bound is known (lower_bound_): give rows, {name}(X); of all of them, add "
-                "up score_samples batch by batch, and take result_.n_parameters, "
-                f"{result.n_parameters}, into account"
+                f"{name}() of a stream is unknown, because its data are not kept; lower_bound_ "
+                f"bounds the likelihood. Pass data, {name}(X), or add up score_samples over all "
+                f"batches and use result_.n_parameters, {result.n_parameters}."
             )
         sums = result.plug_in_sums
     else:
         result.refuse_covariates(f"{criterion.__name__}(X)")
         source = estimator._seen(X, sample_weight)
         with single_threaded_blas():
-            sums = assess(result.family, result.plug_in, source, result.log_volume)
+            point = replace(result.plug_in, weights=result.mixture.weights.averaged())
+            sums = assess(result.family, point, source, result.log_volume)
     value: float = -2.0 * criterion(sums, result.n_parameters)
     return value
 

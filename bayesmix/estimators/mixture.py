@@ -53,7 +53,8 @@ class Mixture(MixtureEstimator):
     search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
         As in ``GaussianMixture``.
     noise : None, bool, "uniform" or density, default=None
-        As in ``GaussianMixture``; only for Gaussian families.
+        As in ``GaussianMixture``, for Gaussian families and products, whose discrete columns
+        contribute their numbers of values to V.
 
     Attributes
     ----------
@@ -131,10 +132,9 @@ class Mixture(MixtureEstimator):
                 f"VariationalBayes(), got {self.inference!r}"
             )
         prune, noise = validation.flag("prune", self.prune), noise_density(self.noise)
-        if noise is not None and (is_mixed(self.family) or not isinstance(family, Gaussian)):
+        if noise is not None and not isinstance(family, Gaussian | Product):
             raise UnsupportedError(
-                f"noise needs a Gaussian family, got family={self.family!r}: use noise=None or "
-                "Gaussian()"
+                f"noise needs Gaussian() or a Product, got family={self.family!r}: use noise=None"
             )
         return Model(n_components, family, inference, prune=prune, noise=noise)
 

@@ -30,12 +30,12 @@ def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None)
         return Gaussian(covariance_type, ridge)
     if ridge is not None:
         raise InvalidInputError(
-            f"reg_covar must be 'auto' for factor analysers, got {reg_covar!r}: their noise is "
-            "held at the resolution of the data already"
+            f"reg_covar must be 'auto' for factor analysers, got {reg_covar!r}: their noise "
+            "variances have a floor already"
         )
     if precisions_init is not None:
         raise InvalidInputError(
-            "precisions_init must be None for factor analysers, which hold no matrices: give "
+            "precisions_init must be None for factor analysers, which have no such matrices: use "
             "means_init or init_params"
         )
     return covariance_type
@@ -53,7 +53,7 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
         return OwnNoise(value)
     raise InvalidInputError(
         "noise must be None, a boolean, 'uniform', a fitted estimator with score_samples, or a "
-        f"function of rows that returns log densities, got {value!r:.60}"
+        "function that returns log densities, got {value!r:.60}"
     )
 
 

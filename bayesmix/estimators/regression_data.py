@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+from scipy import stats
 
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.designs import Standardised
@@ -14,8 +16,14 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
 from bayesmix.em.expectation import CENTRED
-from bayesmix.em.objectives import MaximumLikelihood
-from bayesmix.em.run import Aitken, Problem, State
+from bayesmix.em.objectives import MaximumLikelihood, VariationalBayes
+from bayesmix.em.run import Aitken, Problem
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.bayesian_regression import (
+    BayesianRegressionFamily,
+    RegressionPosterior,
+    RegressionPrior,
+)
 from bayesmix.families.gaussian.collapse import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, held
 from bayesmix.numerics.arrays import Array, Integers
@@ -82,15 +90,15 @@ class Predicted:
     def cdf(self, y: Array) -> Array:
         """Return P(response <= y) (n,)."""
         response, trials = self.components.response, self.values[:, 2:3]
-        each = response.distribution(trials, self.predictors, self.components.dispersion)
-        total: Array = (self.weights * each.cdf(y[:, None])).sum(axis=1)
+        components = response.distribution(trials, self.predictors, self.components.dispersion)
+        total: Array = (self.weights * components.cdf(y[:, None])).sum(axis=1)
         return total
 
     def quantile(self, level: float) -> Array:
         """Return quantiles (n,) of the mixtures by bisection between those of components."""
         response, trials = self.components.response, self.values[:, 2:3]
-        each = response.distribution(trials, self.predictors, self.components.dispersion)
-        ends: Array = np.asarray(each.ppf(level))
+        components = response.distribution(trials, self.predictors, self.components.dispersion)
+        ends: Array = np.asarray(components.ppf(level))
         low: Array = ends.min(axis=1)
         high: Array = ends.max(axis=1)
         if response.discrete:
@@ -114,6 +122,7 @@ class Data:
     family: RegressionFamily
     design: Standardised
     gate: Standardised | None
+    variational: VariationalBayes | None = None  # with its priors
 
     @property
     def n_samples(self) -> float:
@@ -136,23 +145,44 @@ class Data:
     def problem(self) -> Problem:
         """Return the problem of EM."""
         source = ArraySource(self.values, self.weights, side=self.rows.side)
-        prior: Any = None if self.covariates is None else GatePrior(self.covariates.shape[1])
-        family: Any = self.family
-        objective = MaximumLikelihood(family=family)
-        objective = replace(objective, weights=prior or FreeWeights())
-        guard: Any = FloorGuard(np.array([self.family.floor]), held)
         frame = Frame.identity(self.values.shape[1])
+        bayes: Any = self.variational
+        if bayes is not None:
+            guard: Any = FloorGuard(np.zeros(1), held)
+            family: Any = bayes.prior.family
+            return Problem(source, family, bayes, frame, guard, Aitken(), False, CENTRED)
+        prior: Any = None if self.covariates is None else GatePrior(self.covariates.shape[1])
+        family = self.family
+        objective: Any = MaximumLikelihood(family=family)
+        objective = replace(objective, weights=prior or FreeWeights())
+        guard = FloorGuard(np.array([self.family.floor]), held)
         return Problem(source, family, objective, frame, guard, Aitken(), False, CENTRED)
 
-    def log_likelihood(self, state: State) -> float:
-        return float(state.expectation.log_normaliser)
+    def log_likelihood(self, mixture: Mixture) -> float:
+        """Return that of point estimates."""
+        rows = self.rows
+        _, log_densities = mixture.responsibilities(rows.values, rows)
+        return float(log_densities @ rows.weights_or_ones)
 
-    def n_parameters(self, state: State) -> int:
-        K = state.at().n_components
+    def n_parameters(self, K: int) -> int:
         weights = K - 1 if self.covariates is None else (K - 1) * self.covariates.shape[1]
         return weights + self.family.n_parameters(K, self.values.shape[1] - DESIGN)
 
     # Standard errors
+
+    def credible(
+        self, q: RegressionPosterior, level: float
+    ) -> tuple[list[tuple[str, int | str, str]], Array, Array, Array]:
+        """Return names, means, standard deviations and half widths from Student-t marginals."""
+        terms, back = self.design.terms, self.design.back
+        names: list[tuple[str, int | str, str]] = [
+            ("coefficient", k, term) for k in range(q.n_components) for term in terms
+        ]
+        scales, freedom = q.deviations(back), 2.0 * q.shape[:, None]
+        half = stats.t.ppf(0.5 + 0.5 * level, freedom) * scales
+        deviations = scales * np.sqrt(freedom / np.maximum(freedom - 2.0, 1e-300))
+        means = q.plug_in().coefficients @ back.T
+        return names, means.ravel(), deviations.ravel(), half.ravel()
 
     def wald(self, mixture: Mixture) -> tuple[list[tuple[str, int | str, str]], Array, Array]:
         """Return names, estimates and standard errors of gate and coefficients, in data units."""
@@ -208,10 +238,10 @@ class ParameterVector:
         """Places (K, P) of coefficients among the unknowns, the shared ones first."""
         K, P = self.components.coefficients.shape
         fixed = self.data.family.fixed
-        own = np.setdiff1d(np.arange(P), fixed)
+        free = np.setdiff1d(np.arange(P), fixed)
         places = np.empty((K, P), dtype=int)
         places[:, fixed] = np.arange(len(fixed))
-        places[:, own] = len(fixed) + np.arange(K * len(own)).reshape(K, -1)
+        places[:, free] = len(fixed) + np.arange(K * len(free)).reshape(K, -1)
         return places
 
     @property
@@ -267,11 +297,97 @@ class ParameterVector:
                 rows.append(np.zeros(size))
                 rows[-1][k * width : (k + 1) * width] = row
         shared = set(data.family.fixed.tolist())
-        for k, own in enumerate(places):
+        for k, places_of_k in enumerate(places):
             for p, (term, row) in enumerate(zip(data.design.terms, data.design.back, strict=True)):
                 if p in shared and k:
                     continue
                 names.append(("coefficient", "all" if p in shared else k, term))
                 rows.append(np.zeros(size))
-                rows[-1][first + own] = row
+                rows[-1][first + places_of_k] = row
         return names, np.array(rows)
+
+
+def variational_inference(
+    inference: Any,
+    family: RegressionFamily,
+    gate: Any,
+    intercept: bool,
+    values: Array,
+    weights: Array | None,
+) -> VariationalBayes:
+    """Return variational inference with its priors, for responses and designs that have them."""
+    if not isinstance(inference, VariationalBayes):
+        raise InvalidInputError(
+            f"inference must be None, MaximumLikelihood() or VariationalBayes(), got {inference!r}"
+        )
+    for name, used in (
+        (f"response={family.response.name!r}", family.response.name != "normal"),
+        ("gate", gate is not None),
+        ("fixed", len(family.fixed) > 0),
+    ):
+        if used:
+            raise UnsupportedError(
+                f"VariationalBayes() does not support {name}: use inference=None"
+            )
+    prior = RegressionPrior() if inference.prior is None else inference.prior
+    if not isinstance(prior, RegressionPrior):
+        raise InvalidInputError(f"prior must be a RegressionPrior, got {prior!r}")
+    response = values[:, 0] - values[:, 1]
+    centre = float(np.average(response, weights=weights))
+    variance = float(np.average((response - centre) ** 2, weights=weights))
+    resolved: Any = prior.over(variance, BayesianRegressionFamily(centre if intercept else 0.0))
+    return VariationalBayes(prior=resolved, weights=inference.weights or DirichletPrior(1.0))
+
+
+def shared_places(fixed: Any, design: Standardised, names: tuple[str, ...]) -> Integers:
+    """Return the places in the design of columns with shared coefficients."""
+    if fixed is None:
+        return np.empty(0, dtype=int)
+    places = []
+    for column in [fixed] if isinstance(fixed, (str, int)) else fixed:
+        if column not in names and column not in range(len(names)):
+            raise InvalidInputError(
+                f"fixed must hold columns of X, names or indices, got {column!r}"
+            )
+        place = names.index(column) if column in names else int(column)
+        places.append(place + design.intercept)
+    return np.unique(places)
+
+
+def formula_matrices(formula: str, table: Any, without_response: bool = False) -> tuple[Any, Any]:
+    """Return response and design of a formula, without its intercept."""
+    try:
+        import formulaic
+    except ImportError:
+        raise UnsupportedError(
+            "a formula needs formulaic: pip install formulaic, or give X and y as arrays"
+        ) from None
+    right = formula.split("~", 1)[1] if without_response else formula
+    matrices = formulaic.model_matrix(right, table)
+    design = matrices if without_response else matrices.rhs
+    response = None if without_response else np.asarray(matrices.lhs)[:, 0]
+    return response, design.drop(columns="Intercept", errors="ignore")
+
+
+def check_response(response: Any, y: Array, trials: Array) -> None:
+    """Raise ``InvalidInputError`` for responses outside the support."""
+    wrong, support = response.wrong(y, trials)
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        raise InvalidInputError(
+            f"y must be {support} for response={response.name!r}, got {y[place]:g} in row {place}"
+        )
+
+
+def unit_numbers(groups: Any, n: int) -> Integers:
+    """Return numbers of units from 0 on."""
+    values = np.asarray(groups)
+    if values.shape != (n,):
+        raise InvalidInputError(f"groups must have shape ({n},), got {values.shape}")
+    return np.unique(values, return_inverse=True)[1]
+
+
+def varies(values: Array, units: Integers) -> Any:
+    """Return where values (n, P) differ from the first of their unit."""
+    firsts = np.unique(units, return_index=True)[1]
+    return (values != values[firsts][units]).any(axis=1)

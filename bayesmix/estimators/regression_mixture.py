@@ -3,32 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import gammaln, ndtri, softmax
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix.allocation.gate import Gate, GateSums
+from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.designs import Standardised, columns_of
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
+from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
-from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import store_parameters
-from bayesmix.estimators.regression_data import Data, Predicted, Starts, beside
+from bayesmix.estimators.regression_data import (
+    Data,
+    Predicted,
+    Starts,
+    beside,
+    check_response,
+    formula_matrices,
+    shared_places,
+    unit_numbers,
+    variational_inference,
+    varies,
+)
 from bayesmix.estimators.representation import Showing
+from bayesmix.families.bayesian_regression import (
+    RegressionPosterior,
+)
 from bayesmix.families.regressions import (
     RESPONSES,
     RegressionFamily,
     Regressions,
 )
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import Given, begun
 
 if TYPE_CHECKING:
@@ -36,12 +53,17 @@ if TYPE_CHECKING:
 
 # Starts, passes of each, and how many of the best run to convergence.
 N_STARTS, SHORT, FINALISTS = 30, 6, 5
+# Attributes that do not follow from data and mixture.
+KEPT = (
+    *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
+    *("_held", "_separated", "_formula"),
+)
 # Smallest standard deviation of a residual, in that of the response.
 RELATIVE_FLOOR = 1e-4
 
 
 class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
-    """A mixture of K regressions of a response, by maximum likelihood.
+    """A mixture of K regressions of a response, by maximum likelihood or variational Bayes.
 
     y_n | x_n, k has mean g(x_n'β_k + offset_n), where g is the identity for a normal response, the
     exponential for counts and amounts, and the logistic function for successes among trials
@@ -51,13 +73,17 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     Parameters
     ----------
     n_components : int or sequence of int, default=1
-        Number of regressions; of several numbers the one with the smallest BIC is kept.
+        Number of regressions; of several numbers the one with the smallest BIC, or the highest
+        probability of a variational fit, is kept.
     response : {"normal", "poisson", "binomial", "gamma", "negative_binomial"}, default="normal"
         Distribution of the response.
     fixed : sequence of column names or indices, optional
         Columns of X whose coefficients all components share.
     fit_intercept : bool, default=True
         Whether each component has an intercept.
+    inference : optional
+        None is maximum likelihood; ``VariationalBayes()``, for a normal response, has a
+        ``RegressionPrior`` of coefficients and residual precisions, and an exact bound.
     n_init : int, default=30
         Number of starts; the best five of short runs are run to convergence.
     max_iter : int, default=2000
@@ -78,11 +104,15 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     gate_coef_, gate_intercept_ : arrays (K, P), (K,)
         Coefficients of the log odds of component k against component 0; only with a gate.
     log_likelihood_ : float
-        Log likelihood of y given X in nats.
+        Log likelihood of y given X in nats, at the estimates.
+    elbo_ : float
+        Bound on the log evidence of a variational fit.
     n_parameters_, n_iter_ : int
     converged_ : bool
     selection_ : DataFrame
-        Log likelihood, number of parameters and BIC of each number of components.
+        Log likelihood, number of parameters and BIC of each number of components; of a variational
+        fit the bound, the bound + log K! (approximate log evidence) and the probability, with equal
+        prior probabilities of the numbers.
 
     Examples
     --------
@@ -104,6 +134,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         response: str = "normal",
         fixed: Any = None,
         fit_intercept: bool = True,
+        inference: Any = None,
         n_init: int = N_STARTS,
         max_iter: int = 2000,
         random_state: Any = None,
@@ -166,14 +197,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                         f"{'groups' if groups is not None else 'samples'}, got {data.n_units}"
                     )
                 fits.append(self._best(data, number, seed))
-            rows = [
-                (state.at().n_components, data.log_likelihood(state), data.n_parameters(state))
-                for state in fits
-            ]
-            penalty = np.log(data.n_samples)
-            bics = [-2.0 * value + size * penalty for _, value, size in rows]
-            self._adopt(data, fits[int(np.argmin(bics))])
-            self.selection_ = _table(rows, bics)
+            table = _table(data, fits)
+            best = table["bic"].idxmin() if data.variational is None else table.iloc[:, -1].idxmax()
+            self._adopt(data, fits[table.index.tolist().index(best)])
+            self.selection_ = table
         self._warn(data)
         return self
 
@@ -193,7 +220,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._formula = None
         if isinstance(y, str):
             self._formula = y
-            y, X = _matrices(y, X)
+            y, X = formula_matrices(y, X)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         n = len(y)
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
@@ -203,24 +230,24 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             raise InvalidInputError("trials are for response='binomial': leave them out")
         trials = np.ones(n) if trials is None else validation.finite_array("trials", trials, (n,))
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
-        _check_response(response, y, trials)
+        check_response(response, y, trials)
         weights = None
         if weight is not None:
             weights = validation.finite_array("sample_weight", weight, (n,))
             if weights.min() < 0.0 or not weights.any():
                 raise InvalidInputError("sample_weight must be at least 0, and positive somewhere")
-        units = None if groups is None else _units(groups, n)
+        units = None if groups is None else unit_numbers(groups, n)
         covariates, gate_design = None, None
         if gate is not None:
             table, gate_names = columns_of("gate", gate, n)
             gate_design = Standardised.of("gate", table, gate_names, True)
             covariates = gate_design.apply(table)
-            if units is not None and (varying := _varies(covariates, units)).any():
+            if units is not None and (varying := varies(covariates, units)).any():
                 row = int(np.flatnonzero(varying)[0])
                 raise InvalidInputError(
                     f"gate must be constant within a group, and differs in row {row}"
                 )
-        places = _places(self.fixed, design, names)
+        places = shared_places(self.fixed, design, names)
         floor = 0.0
         if response.name == "normal":
             floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
@@ -231,9 +258,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             values, units = values[order], units[order]
             weights = None if weights is None else weights[order]
             covariates = None if covariates is None else covariates[order]
-            if weights is not None and _varies(weights[:, None], units).any():
+            if weights is not None and varies(weights[:, None], units).any():
                 raise InvalidInputError("sample_weight must be constant within a group")
-        return Data(values, weights, units, covariates, family, design, gate_design)
+        bayes = None
+        if self.inference is not None and not isinstance(self.inference, MaximumLikelihood):
+            bayes = variational_inference(self.inference, family, gate, intercept, values, weights)
+        return Data(values, weights, units, covariates, family, design, gate_design, bayes)
 
     def _best(self, data: Data, n_components: int, seed: int) -> State:
         """Return the converged run of the largest likelihood."""
@@ -252,9 +282,30 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return run(problem, best, monitor, self.max_iter)
 
     def _adopt(self, data: Data, state: State) -> None:
-        mixture = state.at()
+        mixture = state.current_mixture()
         order = np.argsort(-state.expectation.counts, kind="stable")
         mixture = mixture.subset(order, state.expectation.counts)
+        self._show(data, mixture)
+        if data.variational is not None:
+            self.elbo_ = state.objective
+        self.converged_ = state.status == "converged"
+        self.n_iter_ = state.iterations
+        self.objective_trace_ = np.array(state.trace)
+        self._held = state.holds
+        self._separated = False
+        if data.gate is not None and self.n_components_ > 1:
+            self._separated = cast("GateSums", state.expectation.allocation).separated
+
+    def _show(self, data: Data, mixture: Mixture) -> None:
+        """Set the attributes that follow from the data and the mixture of the fit."""
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            if name not in ("n_features_in_", "feature_names_in_"):
+                delattr(self, name)
+        self._q, self._fit_mixture = None, mixture
+        if data.variational is not None:
+            self._q, weights = cast("RegressionPosterior", mixture.components), mixture.weights
+            point: Any = Mixture(PointWeights(weights.mean()), self._q.plug_in(), mixture.frame)
+            mixture = point
         components = cast("Regressions", mixture.components)
         self._data, self._mixture = data, mixture
         raw = components.coefficients @ data.design.back.T
@@ -267,15 +318,36 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             gate = cast("Gate", mixture.weights).coefficients @ data.gate.back.T
             self.gate_intercept_, self.gate_coef_ = gate[:, 0], gate[:, 1:]
         self.n_components_ = len(raw)
-        self.log_likelihood_ = data.log_likelihood(state)
-        self.n_parameters_ = data.n_parameters(state)
-        self.converged_ = state.status == "converged"
-        self.n_iter_ = state.iterations
-        self.objective_trace_ = np.array(state.trace)
-        self._held = state.holds
-        self._separated = False
-        if data.gate is not None and len(raw) > 1:
-            self._separated = cast("GateSums", state.expectation.allocation).separated
+        self.log_likelihood_ = data.log_likelihood(mixture)
+        self.n_parameters_ = data.n_parameters(len(raw))
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the data, the mixture and the course of the fit, for saving."""
+        check_is_fitted(self, "log_likelihood_")
+        kept = {name: getattr(self, name) for name in KEPT if hasattr(self, name)}
+        table = self.selection_.reset_index().to_dict("list")
+        data = {field.name: getattr(self._data, field.name) for field in fields(Data)}
+        return {"data": data, "mixture": self._fit_mixture, "kept": kept, "selection": table}
+
+    def from_record(self, record: dict[str, Any]) -> None:
+        """Become the fit that ``to_record`` described."""
+        import pandas as pd
+
+        self._show(Data(**record["data"]), record["mixture"])
+        for name, value in record["kept"].items():
+            if name not in KEPT:
+                raise ValueError(f"{name} is no attribute of a fit")
+            setattr(self, name, value)
+        self.selection_ = pd.DataFrame(record["selection"]).set_index("n_components")
+
+    def save(self, path: Any) -> None:
+        """Save the fit to one file, without pickle; ``bayesmix.load`` reads it.
+
+        The file has the data of the fit, which ``coefficients`` needs.
+        """
+        from bayesmix.io import save
+
+        save(self, path)
 
     def _warn(self, data: Data) -> None:
         if not self.converged_:
@@ -386,13 +458,17 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         Standard errors come from the observed information of all parameters, gate and dispersions
         included (Louis 1982), evaluated by central differences of the exact score. They are NaN
-        where the information is singular.
+        where the information is singular. Those of a variational fit are standard deviations of q,
+        and its intervals are credible intervals.
         """
         import pandas as pd
 
         check_is_fitted(self, "log_likelihood_")
-        names, estimates, errors = self._data.wald(self._mixture)
-        half = float(ndtri(0.5 + 0.5 * level)) * errors
+        if self._q is not None:
+            names, estimates, errors, half = self._data.credible(self._q, level)
+        else:
+            names, estimates, errors = self._data.wald(self._mixture)
+            half = float(ndtri(0.5 + 0.5 * level)) * errors
         index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
         columns = {
             "estimate": estimates,
@@ -446,7 +522,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         check_is_fitted(self, "log_likelihood_")
         data = self._data
         if self._formula is not None:
-            X = _matrices(self._formula, X, without_response=True)[1]
+            X = formula_matrices(self._formula, X, without_response=True)[1]
         X = validate_data(self, X, dtype=np.float64, reset=False)
         n = len(X)
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
@@ -480,8 +556,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any
     ) -> tuple[Array, Array]:
         values, covariates = self._values(X, y, offset, trials, gate)
-        _check_response(self._response, values[:, 0], values[:, 2])
-        units = np.arange(len(values)) if groups is None else _units(groups, len(values))
+        check_response(self._response, values[:, 0], values[:, 2])
+        units = np.arange(len(values)) if groups is None else unit_numbers(groups, len(values))
         order = np.argsort(units, kind="stable")
         side = beside(None if covariates is None else covariates[order], units[order])
         rows = Rows(values[order], side=side)
@@ -499,61 +575,18 @@ def _scales(components: Regressions) -> Array:
     return np.sqrt(components.dispersion) if root else components.dispersion.copy()
 
 
-def _table(rows: list[tuple[int, float, int]], bics: list[float]) -> pd.DataFrame:
+def _table(data: Data, fits: list[State]) -> pd.DataFrame:
+    """Return the criteria of fits with different numbers of components."""
     import pandas as pd
 
-    columns = ["n_components", "log_likelihood", "n_parameters"]
-    return pd.DataFrame(rows, columns=columns).assign(bic=bics).set_index("n_components")
-
-
-def _check_response(response: Any, y: Array, trials: Array) -> None:
-    wrong, support = response.wrong(y, trials)
-    if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
-        raise InvalidInputError(
-            f"y must be {support} for response={response.name!r}, got {y[place]:g} in row {place}"
-        )
-
-
-def _units(groups: Any, n: int) -> Integers:
-    """Return numbers of units from 0 on."""
-    values = np.asarray(groups)
-    if values.shape != (n,):
-        raise InvalidInputError(f"groups must have shape ({n},), got {values.shape}")
-    return np.unique(values, return_inverse=True)[1]
-
-
-def _varies(values: Array, units: Integers) -> Any:
-    """Return where values (n, P) differ from the first of their unit."""
-    firsts = np.unique(units, return_index=True)[1]
-    return (values != values[firsts][units]).any(axis=1)
-
-
-def _places(fixed: Any, design: Standardised, names: tuple[str, ...]) -> Integers:
-    """Return the places in the design of columns with shared coefficients."""
-    if fixed is None:
-        return np.empty(0, dtype=int)
-    places = []
-    for column in [fixed] if isinstance(fixed, (str, int)) else fixed:
-        if column not in names and column not in range(len(names)):
-            raise InvalidInputError(
-                f"fixed must hold columns of X, names or indices, got {column!r}"
-            )
-        place = names.index(column) if column in names else int(column)
-        places.append(place + design.intercept)
-    return np.unique(places)
-
-
-def _matrices(formula: str, table: Any, without_response: bool = False) -> tuple[Any, Any]:
-    """Return response and design of a formula, without its intercept."""
-    try:
-        import formulaic
-    except ImportError:
-        raise UnsupportedError(
-            "a formula needs formulaic: pip install formulaic, or give X and y as arrays"
-        ) from None
-    right = formula.split("~", 1)[1] if without_response else formula
-    matrices = formulaic.model_matrix(right, table)
-    design = matrices if without_response else matrices.rhs
-    response = None if without_response else np.asarray(matrices.lhs)[:, 0]
-    return response, design.drop(columns="Intercept", errors="ignore")
+    numbers = np.array([state.current_mixture().n_components for state in fits])
+    values = np.array([state.objective for state in fits])
+    index = pd.Index(numbers, name="n_components")
+    if data.variational is not None:
+        evidence = values + gammaln(numbers + 1.0)
+        columns = {"elbo": values, "log_evidence": evidence, "probability": softmax(evidence)}
+        return pd.DataFrame(columns, index=index)
+    sizes = np.array([data.n_parameters(K) for K in numbers])
+    columns = {"log_likelihood": values, "n_parameters": sizes}
+    columns["bic"] = -2.0 * values + sizes * np.log(data.n_samples)
+    return pd.DataFrame(columns, index=index)

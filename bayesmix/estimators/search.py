@@ -163,6 +163,7 @@ class MixtureSearch(SearchResults, Showing):
         groups: Any = None,
         *,
         labels: Any = None,
+        covariates: Any = None,
     ) -> Self:
         """Fit and compare all candidates.
 
@@ -176,6 +177,9 @@ class MixtureSearch(SearchResults, Showing):
             Groups that a splitter such as ``GroupKFold`` keeps together.
         labels : array (n,) or (n, K), optional
             Known components, as in ``GaussianMixture.fit``; every candidate has at least as many.
+        covariates : array or frame (n, P), optional
+            Covariates of the mixing weights, as in ``GaussianMixture.fit``. Candidates are then
+            maximum likelihood or maximum a posteriori fits.
 
         Raises
         ------
@@ -207,8 +211,8 @@ class MixtureSearch(SearchResults, Showing):
         grows = self.n_components is None
         if self._selected is not None and not self._selected.relevant.any():
             chains, grows = [[one_component(estimator)]], False
+        source = search_parameters.beside(self, source, labels, covariates, wanted, variational)
         if labels is not None:
-            source = search_parameters.labelled(self, source, labels, wanted)
             chains = search_parameters.with_room(chains, side_of(source).largest_label + 1)
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
@@ -346,9 +350,9 @@ class MixtureSearch(SearchResults, Showing):
         self._rows = rows if self.refit else []
         self._averaged = None
 
-    def _restore(self, rows: list[Candidate], kept: dict[str, Any], folds: list[Any]) -> None:
+    def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
         """Restore a saved search."""
-        for name, value in kept.items():
+        for name, value in attributes.items():
             setattr(self, name, value)
         self.folds_ = tables.of_folds(folds)
         self._show(rows, self.criterion_)

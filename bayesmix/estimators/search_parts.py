@@ -156,12 +156,14 @@ class SearchResults(Transforming):
         prior = prior_asked(numbers, self.prior_over_k, falls)
         sample = evenly_spaced(source)
         table = feature_table(estimator, sample)
-        found = selected(table, prior, self.n_components is None, seed)
+        selection = selected(table, prior, self.n_components is None, seed)
         if self.irrelevant == "regression":
             refuse_not_normal(table.family)
-            self._selected = by_regression(table, found, partial(self._refit, sample))
+            self._selected = by_regression(table, selection, partial(self._refit, sample))
         else:
-            self._selected = FeatureSelection(found.relevant, found.evidence, found.relevance)
+            self._selected = FeatureSelection(
+                selection.relevant, selection.evidence, selection.relevance
+            )
         if len(self._selected.rest) and self.irrelevant == "independent":
             self._others, rest = restricted(estimator, source, self._selected.rest)
             self._others.set_params(n_components=1, covariance_type="diag")
@@ -268,9 +270,9 @@ class SearchResults(Transforming):
         if not self._rows:
             raise UndefinedError("refit=False kept no fitted model: set refit=True")
 
-    def predict(self, X: Any) -> Any:
+    def predict(self, X: Any, covariates: Any = None) -> Any:
         """Return the most probable component of each sample under the best candidate."""
-        return self.best_estimator_.predict(self.features_read(X))
+        return self.best_estimator_.predict(self.features_read(X), *given(covariates))
 
     @property
     def n_components_(self) -> int:
@@ -292,9 +294,9 @@ class SearchResults(Transforming):
         """Return the most probable cluster of each sample; -1 for outlying components and noise."""
         return most_probable_clusters(self.predict_proba(X), self.clusters_)
 
-    def predict_proba(self, X: Any) -> Any:
+    def predict_proba(self, X: Any, covariates: Any = None) -> Any:
         """Return the component probabilities of each sample under the best candidate."""
-        return self.best_estimator_.predict_proba(self.features_read(X))
+        return self.best_estimator_.predict_proba(self.features_read(X), *given(covariates))
 
     def score_samples(self, X: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
@@ -317,8 +319,8 @@ class SearchResults(Transforming):
         rows, components = last_step(self.best_estimator_).sample(n_samples, random_state)
         if self._others is None or self._selected is None:
             return rows, components
-        others, _ = self._others.sample(n_samples, random_state)
-        return rejoined(rows, others, self._selected), components
+        irrelevant, _ = self._others.sample(n_samples, random_state)
+        return rejoined(rows, irrelevant, self._selected), components
 
     def save(self, path: Any) -> None:
         """Save the search with all candidates to one file; ``bayesmix.load`` reads it."""
@@ -372,25 +374,22 @@ def estimator_of(estimator: Any, seed: int) -> Any:
     if estimator is None:
         from bayesmix.estimators.gaussian import GaussianMixture
 
-        made: Any = GaussianMixture()
+        copy: Any = GaussianMixture()
     else:
-        made = clone(estimator)
-    inner = last_step(made)
+        copy = clone(estimator)
+    inner = last_step(copy)
     if not hasattr(inner, "n_components"):
         raise InvalidInputError(
             "estimator must be a mixture of bayesmix, or a pipeline that ends in one, "
             f"got {type(inner).__name__}"
         )
     if getattr(inner, "checkpoint", None) is not None:
-        raise InvalidInputError(
-            "the estimator of a search keeps no checkpoint of its own: give checkpoint= to the "
-            "search"
-        )
+        raise InvalidInputError("checkpoint is a parameter of the search, not of its estimator")
     if getattr(inner, "random_state", None) is None:
         inner.set_params(random_state=seed)
     if getattr(inner, "progress", 0) is None:
         inner.set_params(progress=False)
-    return made
+    return copy
 
 
 def kept_in(
@@ -405,8 +404,8 @@ def kept_in(
     settings = {name: value for name, value in parameters if name not in CHANGE_NO_NUMBER}
     identity = search_identity(settings, X, sample_weight, groups)
     seeded = search.random_state is not None
-    kept, seed = open_checkpoint(search.checkpoint, identity, seed, seeded)
-    return seed, kept
+    checkpoint, seed = open_checkpoint(search.checkpoint, identity, seed, seeded)
+    return seed, checkpoint
 
 
 def share_threads(estimator: Any, n_jobs: int | None, n_chains: int) -> None:
@@ -469,27 +468,48 @@ def chains_of(
     return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
 
 
-def labelled(search: Any, source: Source, labels: Any, wanted: set[str]) -> Source:
-    """Return the source with known labels, or raise where the search cannot use them."""
+def beside(
+    search: Any,
+    source: Source,
+    labels: Any,
+    covariates: Any,
+    wanted: set[str],
+    variational: bool,
+) -> Source:
+    """Return the source with labels and covariates, or raise where the search cannot use them."""
+    if labels is None and covariates is None:
+        return source
+    if covariates is not None and variational:
+        raise UnsupportedError(
+            "covariates have no variational posterior: use criterion='bic' and GaussianMixture"
+        )
+    what, remedy = ("labels", "'auto'") if covariates is None else ("covariates", "'bic'")
     if refused := sorted(wanted & {"evidence", "loo"}):
-        raise UnsupportedError(f"criterion={refused[0]!r} does not support labels: use 'auto'")
+        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
     if hasattr(search.estimator, "steps"):
-        raise UnsupportedError("labels needs a mixture, got a pipeline: transform X before")
+        raise UnsupportedError(f"{what} needs a mixture, got a pipeline: transform X before")
     if search.variable_selection:
         raise UnsupportedError(
-            "variable_selection does not support labels: leave out one of the two"
+            f"variable_selection does not support {what}: leave out one of the two"
         )
     if search.checkpoint is not None:
-        raise UnsupportedError("checkpoint does not support labels: use checkpoint=None")
-    return constrained(source, labels, None)
+        raise UnsupportedError(f"checkpoint does not support {what}: use checkpoint=None")
+    return constrained(source, labels, None, covariates)
+
+
+def given(covariates: Any) -> tuple[Any, ...]:
+    """Return covariates as a further argument; a pipeline accepts none."""
+    return () if covariates is None else (covariates,)
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:
     """Return the candidates with a component for every label; at least one of each chain."""
-    roomy = [[one for one in chain if asked(one) >= n_labelled] for chain in chains]
+    roomy = [
+        [candidate for candidate in chain if asked(candidate) >= n_labelled] for chain in chains
+    ]
     if any(roomy):
         return [chain for chain in roomy if chain]
-    largest = max(asked(one) for chain in chains for one in chain)
+    largest = max(asked(candidate) for chain in chains for candidate in chain)
     raise InvalidInputError(
         f"labels name {n_labelled} components, but at most n_components={largest} were to be "
         f"compared: give n_components of {n_labelled} or more"
@@ -500,11 +520,12 @@ def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tupl
     """Return data, weights and groups without samples of weight zero."""
     if source.shape[0] == shape_of(X)[0]:
         return X, sample_weight, groups
-    kept = source.numbers
+    numbers = source.numbers
     weights, groups = (
-        None if each is None else np.asarray(each)[kept] for each in (sample_weight, groups)
+        None if values is None else np.asarray(values)[numbers]
+        for values in (sample_weight, groups)
     )
-    return source if kept is None else rows_of(X, kept), weights, groups
+    return source if numbers is None else rows_of(X, numbers), weights, groups
 
 
 def shape_of(X: Any) -> tuple[int, int]:

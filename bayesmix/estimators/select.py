@@ -17,6 +17,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.product.family import Product
 from bayesmix.families.registry import family_named
 from bayesmix.selection.candidates import have_posteriors, last_step
 from bayesmix.selection.criteria import POSTERIOR
@@ -37,6 +38,7 @@ def select(
     variable_selection: bool = False,
     *,
     labels: Any = None,
+    covariates: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
@@ -65,7 +67,7 @@ def select(
     random_state : default=0
     noise : bool or as of ``GaussianMixture``, default=False
         Whether to add a noise component; True is "uniform". "auto" is then "bic", and criteria that
-        need a posterior raise an error. Of several families only Gaussian ones have noise.
+        need a posterior raise an error. Of several families only Gaussians and products have noise.
     missing : {"error", "use", "drop"}, default="error"
         Treatment of missing values, as in ``GaussianMixture``.
     family : Family or sequence of them, optional
@@ -78,6 +80,8 @@ def select(
     labels : array (n,) or (n, K), optional
         Known components, -1 where unknown; every candidate has at least as many. P(K | data) then
         shows whether there are classes without labels.
+    covariates : array or frame (n, P), optional
+        Covariates of the mixing weights, as in ``GaussianMixture.fit``; "auto" is then "bic".
     **options
         Further options of ``MixtureSearch``.
 
@@ -97,7 +101,7 @@ def select(
         X,
         n_components,
         covariance_type,
-        criterion,
+        "bic" if covariates is not None and criterion == "auto" else criterion,
         random_state,
         noise=noise,
         missing=missing,
@@ -105,7 +109,7 @@ def select(
         variable_selection=variable_selection,
         **options,
     )
-    return search.fit(X, sample_weight=sample_weight, labels=labels)
+    return search.fit(X, sample_weight=sample_weight, labels=labels, covariates=covariates)
 
 
 def procedure(
@@ -124,24 +128,22 @@ def procedure(
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
     several = isinstance(family, Sequence) and not isinstance(family, str)
-    families = [family_named(one) for one in family] if several else [family_named(family)]
-    compared = noise is None and all(getattr(one, "has_posterior", True) for one in families)
+    families = [family_named(name) for name in family] if several else [family_named(family)]
+    compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
     numbers = columns_of_numbers(X)
-    if noise is not None and is_mixed_table(X):
-        raise UnsupportedError("noise needs numeric columns: drop the others, or set noise=False")
     if family is not None:
         if estimator is not None:
             raise InvalidInputError("family cannot be combined with an estimator: set it there")
-        beside = [one for one in families if isinstance(one, Gaussian)]
-        if noise is not None and not beside:
+        with_noise = [member for member in families if isinstance(member, Gaussian | Product)]
+        if noise is not None and not with_noise:
             raise UnsupportedError(
-                "noise needs a Gaussian family: set noise=False, or include Gaussian() in family"
+                "noise needs Gaussian() or a Product: set noise=False, or include one in family"
             )
         inference = VariationalBayes(weights=DirichletPrior(1.0))
         estimator = Mixture(
-            family=families[0] if noise is None else beside[0],
+            family=families[0] if noise is None else with_noise[0],
             inference=inference if criterion in POSTERIOR else None,
             prune=False,
             search="short",
@@ -151,8 +153,8 @@ def procedure(
             more = options.get("param_grid", {})
             options["param_grid"] = (
                 [
-                    {"family": [one], "noise": [noise if one in beside else None]} | more
-                    for one in families
+                    {"family": [member], "noise": [noise if member in with_noise else None]} | more
+                    for member in families
                 ]
                 if noise is not None
                 else {"family": families} | more
@@ -164,7 +166,7 @@ def procedure(
     if missing != "error":
         estimator = clone(estimator)
         last_step(estimator).set_params(missing=missing)
-    structured = all(one is None or hasattr(one, "covariance") for one in families)
+    structured = all(member is None or hasattr(member, "covariance") for member in families)
     if covariance_type is None and numbers != 0 and structured:
         covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
     return MixtureSearch(

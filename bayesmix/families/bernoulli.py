@@ -26,7 +26,6 @@ class Bernoullis(SuccessColumns):
 
     probabilities: Array
 
-    most = 1.0
     reading = PLAIN
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
@@ -41,7 +40,6 @@ class BernoulliDraws(SuccessDraws):
     log_successes: Array
     log_failures: Array
 
-    most = 1.0
     reading = PLAIN
 
     def at(self, draw: int) -> Bernoullis:
@@ -55,7 +53,6 @@ class BetaProbabilities(BetaFactors):
     successes: Array
     failures: Array
 
-    most = 1.0
     reading = PLAIN
 
     def drawn(self, log_successes: Array, log_failures: Array) -> BernoulliDraws:

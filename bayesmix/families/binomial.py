@@ -20,18 +20,17 @@ from bayesmix.families.independent.factors import (
     SuccessDraws,
     SuccessPrior,
 )
-from bayesmix.families.independent.linear import NEVER, Sums
+from bayesmix.families.independent.linear import NEVER, Reading, Sums
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 
 @dataclass(frozen=True)
-class Choices:
+class Choices(Reading):
     """Sufficient statistics of numbers of successes."""
 
     trials: tuple[int, ...]
 
-    measured = False
     kind = features.CHOICES
     has_base = True
 
@@ -42,21 +41,12 @@ class Choices:
     def subset(self, columns: Integers) -> Choices:
         return Choices(tuple(self.trials[column] for column in columns))
 
-    def totals(self, values: Array) -> Array:
-        return values.T
-
     def log_base(self, values: Array) -> Array:
         """Return Σ log binomial coefficients."""
-        logs: Array = log_choices(values, self.most).sum(axis=-1)
-        return logs
-
-    def spread(self, values: Array) -> Array:
-        return values
-
-
-def log_choices(values: Array, most: Array) -> Array:
-    """Return log binomial coefficients."""
-    return gammaln(most + 1.0) - gammaln(values + 1.0) - gammaln(most - values + 1.0)
+        failures = self.most - values
+        logs = gammaln(self.most + 1.0) - gammaln(values + 1.0) - gammaln(failures + 1.0)
+        total: Array = logs.sum(axis=-1)
+        return total
 
 
 @dataclass(frozen=True)
@@ -65,10 +55,6 @@ class Binomials(SuccessColumns):
 
     probabilities: Array
     reading: Choices
-
-    @property
-    def most(self) -> Array:
-        return self.reading.most
 
     def marginal(self, columns: Integers) -> Binomials:
         return Binomials(self.probabilities[:, columns], self.reading.subset(columns))
@@ -120,10 +106,6 @@ class BinomialDraws(SuccessDraws):
     log_failures: Array
     reading: Choices
 
-    @property
-    def most(self) -> Array:
-        return self.reading.most
-
     def parameters(self, frame: Frame) -> Named:
         axes, shares = ("component", "feature"), np.exp(self.log_successes)
         return {"probabilities": (axes, shares), "means": (axes, self.most * shares)}
@@ -139,10 +121,6 @@ class BinomialProbabilities(BetaFactors):
     successes: Array
     failures: Array
     reading: Choices
-
-    @property
-    def most(self) -> Array:
-        return self.reading.most
 
     def drawn(self, log_successes: Array, log_failures: Array) -> BinomialDraws:
         return BinomialDraws(log_successes, log_failures, self.reading)

@@ -72,6 +72,6 @@ def refuse_constant(source: Source, data: str = "X", mixture: str = "") -> None:
     if len(constant):
         column = str(constant[0]) if source.columns is None else repr(source.columns[constant[0]])
         raise InvalidInputError(
-            f"{data} must have columns that differ from row to row{mixture}, but all values of "
-            f"column {column} are equal: leave out that column"
+            f"{data} must have no constant columns{mixture}, but all values of column {column} are "
+            "equal: leave out that column"
         )

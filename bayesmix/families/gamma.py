@@ -29,6 +29,7 @@ from bayesmix.families.independent.columns import (
     refuse_not_positive,
 )
 from bayesmix.families.independent.linear import (
+    Reading,
     SeenColumns,
     Sums,
     sums,
@@ -54,18 +55,13 @@ NO_PRIOR = (
 
 
 @dataclass(frozen=True)
-class WithLogs:
+class WithLogs(Reading):
     """Sufficient statistics x and log x."""
 
-    measured: bool = False  # in the frame medians are near 1
-    kind: int = features.WITH_LOGS
-    has_base: bool = False
+    kind = features.WITH_LOGS  # unmeasured, as medians are near 1 in the frame
 
     def totals(self, values: Array) -> Array:
         return np.concatenate([values.T, np.log(values.T)])
-
-    def log_base(self, values: Array) -> Array:
-        return np.zeros(len(values))
 
     def spread(self, values: Array) -> Array:
         return np.concatenate([values, values], axis=-1)
@@ -323,8 +319,8 @@ def held(mixture: Mixture[Gammas], floor: Array) -> list[Event]:
     return [
         Event(
             "held",
-            "{which} collapsed onto rows that agree in some column, so its likelihood has no "
-            "maximum. Its shape is held at the resolution of the data: use fewer components, or "
+            "{which} collapsed onto rows with equal values in a column, so the likelihood has no "
+            "maximum. Its shape is kept at the resolution of the data: use fewer components, or "
             "Gaussian('diag') where columns are narrow",
             components=(k,),
         )

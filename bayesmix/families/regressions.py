@@ -437,6 +437,6 @@ def held(mixture: Mixture[Regressions], floor: Array) -> Sequence[Event]:
     low = mixture.components.dispersion <= floor[0] * (1.0 + 1e-9)
     text = (
         "{which} fits its samples exactly, so the likelihood has no maximum. Its dispersion is "
-        "held at the resolution of the response: use fewer components"
+        "kept at the resolution of the response: use fewer components"
     )
     return [Event("held", text, components=(k,)) for k in np.flatnonzero(low).tolist()]

@@ -430,7 +430,9 @@ class Transformed(Over):
             return refuse_not_positive(values, first, self.function.normal)
         outside = (values <= self.function.lower) | (values >= self.function.upper)
         wanted = f"numbers between 0 and 1 for {self.function.normal}"
-        return refuse_where(outside, values, first, wanted, "move values off the ends, or rescale")
+        return refuse_where(
+            outside, values, first, wanted, "move values away from the limits, or rescale"
+        )
 
     def frame(self, summary: Summary) -> Frame:
         """Return powers of two near the medians; probabilities are not scaled."""

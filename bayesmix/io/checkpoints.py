@@ -104,8 +104,7 @@ class Checkpoint:
         if not self.told:
             self.told = True
             warn(
-                f"the search continues, but its checkpoint is incomplete: {reason}",
-                BayesmixWarning,
+                f"the search continues, but its checkpoint is incomplete: {reason}", BayesmixWarning
             )
 
     def _path(self, question: Question, digest: str) -> Path:
@@ -182,7 +181,7 @@ def open_checkpoint(
         write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
         return _of_search(folder, identity, seed), seed
     earlier = _read(place)
-    anew = "name another folder, or remove this one to begin anew"
+    anew = "use another folder, or delete this one"
     if "format" not in earlier:
         raise InvalidInputError(
             f"checkpoint {path} contains pickles of an earlier version, which can run code and are "
@@ -373,10 +372,7 @@ class Passes:
         """Warn, once, which passes are computed again."""
         if not self.told:
             self.told = True
-            warn(
-                f"the fit continues, but its checkpoint is incomplete: {what}",
-                BayesmixWarning,
-            )
+            warn(f"the fit continues, but its checkpoint is incomplete: {what}", BayesmixWarning)
 
 
 def _written(one: ChunkSums) -> tuple[Any, ...]:

@@ -395,7 +395,7 @@ def positions(
             )
         places = [place for place in places if place != kept]
         if not places:
-            raise InvalidInputError(f"{path} must have a column to fit beside the weight")
+            raise InvalidInputError(f"{path} must have a column besides the weight")
     return tuple(places), kept
 
 

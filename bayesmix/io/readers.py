@@ -41,7 +41,7 @@ from bayesmix.io.text import (
     TextFormat,
     frame_of_text,
 )
-from bayesmix.sources.memory import ArraySource, open_npy
+from bayesmix.sources.memory import DAMAGED, ArraySource, open_npy
 from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 if TYPE_CHECKING:
@@ -50,17 +50,6 @@ if TYPE_CHECKING:
 
 # Size in bytes above which a Parquet file is read in parts.
 LARGE_PARQUET = 2**28
-# Exceptions of readers for damaged files or metadata.
-DAMAGED = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 def read(
@@ -160,7 +149,7 @@ def read_typed(
     """
     if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
         raise InvalidInputError(
-            f"{path} must be one table with names, to name columns of it: give --columns alone"
+            f"{path} must be one table with column names for this option: use only --columns"
         )
     frame = _named_rows(path, text)
     names = [str(name) for name in frame.columns]
@@ -265,7 +254,7 @@ def _spreadsheet(path: str) -> pd.DataFrame:
         frame = pd.read_excel(path, engine="openpyxl")
     except ImportError:
         raise missing_extra("openpyxl", "excel") from None
-    except (*DAMAGED, BadZipFile) as problem:
+    except (*DAMAGED, AttributeError, BadZipFile) as problem:
         raise InvalidInputError(f"{path} cannot be read as .xlsx: {problem!r:.200}") from None
     unnamed = {name: "" for name in frame.columns if str(name).startswith("Unnamed: ")}
     frame.columns = pd.Index([unnamed.get(name, str(name)) for name in frame.columns])
@@ -312,7 +301,7 @@ def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
         frame = pd.read_parquet(path, engine="pyarrow", columns=wanted)
     except InvalidInputError:
         raise
-    except (pyarrow.ArrowException, *DAMAGED) as problem:
+    except (pyarrow.ArrowException, *DAMAGED, AttributeError) as problem:
         raise InvalidInputError(f"{path} cannot be read as Parquet: {problem!r:.200}") from None
     frame.columns = pd.Index([str(name) for name in frame.columns])
     return frame
@@ -328,7 +317,7 @@ def _read_npy(path: str, columns: list[Any] | None, weight: Any, gaps: bool) -> 
     values = open_npy(path).values
     n_rows, n_columns = values.shape
     if not n_rows or not n_columns:
-        raise InvalidInputError(f"{path} must hold rows and columns, and has shape {values.shape}")
+        raise InvalidInputError(f"{path} must have rows and columns, got shape {values.shape}")
     places, kept = positions(path, columns, weight, n_columns)
     chosen = values if len(places) == n_columns else values[:, list(places)]
     check_values(path, chosen, [f"column {place}" for place in places], gaps)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
@@ -34,12 +35,17 @@ from bayesmix.em.result import DensitySums, FitResult, SearchRecord
 from bayesmix.em.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
 from bayesmix.families import transformed
-from bayesmix.families.gaussian.covariance.dense import DENSE
-from bayesmix.families.gaussian.covariance.diagonal import AXES
+from bayesmix.families.bayesian_regression import (
+    BayesianRegressionFamily,
+    RegressionPosterior,
+    RegressionPrior,
+)
+from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.monotone import LOG
 from bayesmix.families.registry import ANY, NOT_NEGATIVE, POSITIVE, saved_records
+from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressions
 from bayesmix.io.container import Bits, storable
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import HeldOut, Score
@@ -59,6 +65,9 @@ RECORDS: dict[str, Any] = {
         DirichletPrior,
         StickBreaking,
         StickBreakingPrior,
+        MarkovChain,
+        DirichletChain,
+        DirichletChainPrior,
         objectives.MaximumLikelihood,
         objectives.MaximumAPosteriori,
         objectives.VariationalBayes,
@@ -73,6 +82,11 @@ RECORDS: dict[str, Any] = {
         WithNoise,
         SideInformation,
         Standardised,
+        Regressions,
+        RegressionFamily,
+        BayesianRegressionFamily,
+        RegressionPosterior,
+        RegressionPrior,
         Gate,
         GatePrior,
     )
@@ -98,6 +112,10 @@ DOMAINS = {
     "Frame.scale": POSITIVE,
     "PointWeights.probabilities": NOT_NEGATIVE,
     "Dirichlet.concentration": POSITIVE,
+    "MarkovChain.initial": NOT_NEGATIVE,
+    "MarkovChain.transition": NOT_NEGATIVE,
+    "DirichletChain.initial": POSITIVE,
+    "DirichletChain.transitions": POSITIVE,
     "StickBreaking.first": POSITIVE,
     "StickBreaking.rest": POSITIVE,
     "Totals.counts": NOT_NEGATIVE,
@@ -109,6 +127,13 @@ DOMAINS = {
     "FitResult.hard_counts": NOT_NEGATIVE,
     "Gate.coefficients": ANY,
     "Gate.shares": NOT_NEGATIVE,
+    "Regressions.coefficients": ANY,
+    "Regressions.dispersion": NOT_NEGATIVE,
+    "RegressionPosterior.means": ANY,
+    "RegressionPosterior.precisions": ANY,
+    "RegressionPosterior.shape": POSITIVE,
+    "RegressionPosterior.rate": POSITIVE,
+    "RegressionFamily.fixed": NOT_NEGATIVE,
     "Standardised.centre": ANY,
     "Standardised.scale": POSITIVE,
     **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates")},
@@ -120,6 +145,7 @@ NAMED: dict[str, Any] = {
     "dense": DENSE,
     "axes": AXES,
     **{f"covariance {name}": structure for name, structure in STRUCTURES.items()},
+    **{f"response {name}": response for name, response in RESPONSES.items()},
 }
 NAMES = {value: name for name, value in NAMED.items()}
 NAMED_TYPES = {type(value) for value in NAMES}
@@ -300,19 +326,24 @@ ESTIMATORS = {
     "GaussianMixture": "bayesmix.estimators.gaussian",
     "BayesianGaussianMixture": "bayesmix.estimators.bayesian",
     "Mixture": "bayesmix.estimators.mixture",
+    "HiddenMarkovModel": "bayesmix.estimators.hidden_markov_model",
+    "RegressionMixture": "bayesmix.estimators.regression_mixture",
 }
+# Their fits have no ``FitResult``; they hold their data, which standard errors need.
+REGRESSIONS = ("RegressionMixture",)
 
 
 def described(model: Any, writer: Writer) -> dict[str, Any]:
     """Describe a fitted mixture: class, parameters, feature names, result."""
     name = class_name(model)
-    if not hasattr(model, "result_"):
+    regression = name in REGRESSIONS
+    if not hasattr(model, "log_likelihood_" if regression else "result_"):
         raise UnsupportedError(f"this {name} is not fitted: call fit before save")
     return {
         "class": name,
-        "parameters": parameters(model, writer, model.result_.seed),
+        "parameters": parameters(model, writer, None if regression else model.result_.seed),
         "features": list(map(str, getattr(model, "feature_names_in_", ()))),
-        "result": writer.value(model.result_),
+        "result": writer.value(model.to_record() if regression else model.result_),
     }
 
 
@@ -334,6 +365,8 @@ def parameters(model: Any, writer: Writer, seed: int | None) -> dict[str, Any]:
     for name, value in model.get_params(deep=False).items():
         if isinstance(value, np.random.Generator | np.random.RandomState):
             value = seed
+        elif isinstance(value, range):
+            value = tuple(value)
         elif callable(value):
             value = defaults[name]
             warn(
@@ -350,7 +383,16 @@ def parameters(model: Any, writer: Writer, seed: int | None) -> dict[str, Any]:
 def restored(described: dict[str, Any], reader: Reader) -> Any:
     """Return the fitted mixture of a description."""
     model = unfitted(described, reader)
-    adopt(model, reader.value(described["result"]), described["features"])
+    result, features = reader.value(described["result"]), described["features"]
+    if described["class"] not in REGRESSIONS:
+        adopt(model, result, features)
+        return model
+    try:
+        model.from_record(result)
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        raise DamagedFileError(f"is damaged: it holds no regressions ({problem!r:.100})") from None
+    if features:
+        model.feature_names_in_ = np.array(features, dtype=object)
     return model
 
 

@@ -27,6 +27,8 @@ from bayesmix.selection.clusters import clusters_of_components
 from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.version import __version__
 
+CLASSIFIER = "MixtureClassifier"
+CLASSIFIER_HOME = "bayesmix.estimators.classifier"
 NAME = "MixtureSearch"
 HOME = "bayesmix.estimators.search"
 # Attributes of a search that are saved besides its candidates.
@@ -134,17 +136,38 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     return search
 
 
+def _classifier_described(classifier: Any, writer: Writer) -> dict[str, Any]:
+    """Describe a fitted classifier: its parameters, mixtures and state."""
+    models = {id(model): model for model in classifier.models_.values()}.values()
+    return {
+        "class": CLASSIFIER,
+        "parameters": mixture_records.parameters(classifier, writer, None),
+        "models": [mixture_records.described(model, writer) for model in models],
+        "state": writer.value(classifier._state()),
+    }
+
+
+def _classifier_restored(described: dict[str, Any], reader: Reader) -> Any:
+    """Return the fitted classifier of a description."""
+    home = importlib.import_module(CLASSIFIER_HOME)
+    classifier = mixture_records.made(getattr(home, CLASSIFIER), described, reader)
+    models = [mixture_records.restored(each, reader) for each in described["models"]]
+    classifier._restore(models, reader.value(described["state"]))
+    return classifier
+
+
 def save(model: Any, path: str | PathLike[str]) -> None:
     """Save a fitted estimator to one file; ``load`` reads it.
 
-    The file contains parameters, the complete ``result_`` and feature names, but no data. It
+    The file contains parameters, the complete ``result_`` and feature names. It contains no data
+    except labels and covariates, and those of a RegressionMixture, which standard errors need. It
     replaces an existing file only when complete. Functions and generators are not saved: a
     generator as ``random_state`` becomes the seed that was drawn from it, and a callable
     ``init_params`` becomes the default, with a warning.
 
     Parameters
     ----------
-    model : GaussianMixture, BayesianGaussianMixture, Mixture or a MixtureSearch of these
+    model : mixture, RegressionMixture or a MixtureSearch of mixtures
         Fitted. A search is saved with all its candidates; ``best_estimator_`` can be saved alone.
     path : path
         File to write or replace.
@@ -170,7 +193,8 @@ def save(model: Any, path: str | PathLike[str]) -> None:
     """
     place = file_to_write(path)
     writer = Writer()
-    describe = described if type(model).__name__ == NAME else mixture_records.described
+    kinds = {NAME: described, CLASSIFIER: _classifier_described}
+    describe = kinds.get(type(model).__name__, mixture_records.described)
     write(place, pack({"bayesmix": __version__} | describe(model, writer), writer.arrays))
 
 
@@ -184,7 +208,7 @@ def load(path: str | PathLike[str]) -> Any:
 
     Returns
     -------
-    GaussianMixture, BayesianGaussianMixture, Mixture or MixtureSearch
+    Estimator or MixtureSearch
 
     Raises
     ------
@@ -202,7 +226,8 @@ def load(path: str | PathLike[str]) -> Any:
 
 
 def _model(header: dict[str, Any], arrays: list[Any]) -> Any:
-    restore = restored if header["class"] == NAME else mixture_records.restored
+    kinds = {NAME: restored, CLASSIFIER: _classifier_restored}
+    restore = kinds.get(header["class"], mixture_records.restored)
     try:
         return restore(header, Reader(arrays))
     except DamagedFileError as problem:

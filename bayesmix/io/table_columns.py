@@ -108,8 +108,8 @@ def _of_numbers(name: str, column: pd.Series[Any]) -> ColumnKind:
 def _are_counts(values: Array) -> bool:
     """Whether integers may be counts of a mixture of Poisson distributions.
 
-    Counts start at 0, include most numbers up to the largest, and their variance is at most the
-    mean, or more by chance. Grades, years and amounts of money are not counts.
+    Counts start at 0, include most numbers up to the largest, and their variance is at least the
+    mean up to chance. Grades, years and amounts of money are not counts.
     """
     if values.min() != 0.0:
         return False
@@ -249,7 +249,7 @@ def source_of(
     times = Counter(names)
     if repeated := sorted({name for name in used if times[name] > 1}):
         raise InvalidInputError(
-            f"the columns of {path} must have names of their own, but more than one is called "
+            f"the columns of {path} must have unique names, but more than one is called "
             f"{listed(repeated)}: rename them"
         )
     for place, name in enumerate(used):
@@ -302,11 +302,11 @@ def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) ->
     wrong = np.asarray(pd.to_numeric(column, errors="coerce").isna() & column.notna())
     text = f"{argument} must be numeric, but {name!r} in {path} is not"
     if not wrong.any():
-        return f"{text}: it holds {column.dtype}"
+        return f"{text}: its type is {column.dtype}"
     row = int(np.flatnonzero(wrong)[0])
     return (
-        f"{text}: {int(wrong.sum()):,} of {len(wrong):,} values are no numbers, the first "
-        f"is {column.iloc[row]!r} in row {row + 1}"
+        f"{text}: {int(wrong.sum()):,} of {len(wrong):,} values are not numbers, the first is "
+        f"{column.iloc[row]!r} in row {row + 1}"
     )
 
 

@@ -139,8 +139,8 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
         ) from None
     if columns is None and all(map(_is_number, names)):
         raise InvalidInputError(
-            f"the first line of {path} must name the columns, got the numbers {listed(names)}: "
-            "add a line of names before it, or ask for these as columns if they are names"
+            f"the first line of {path} must name the columns, got the numbers {listed(names)}: add "
+            "a header, or pass these as columns if they are names"
         )
     frame.columns = pd.Index(names)
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
@@ -207,7 +207,7 @@ def _check_size(path: str, separator: str) -> None:
                 n_columns += names.count(separator.encode())
                 header = not end
             needed = n_bytes + BYTES_OF_A_VALUE * n_values + BYTES_OF_A_COLUMN * n_columns
-            in_memory(path, needed, "leave out rows or columns, or write it as .npy")
+            in_memory(path, needed, "drop rows or columns, or save it as .npy")
 
 
 def _numbers_but_none(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -240,7 +240,7 @@ def _uneven(path: str, problem: str) -> str:
         expected, line, saw = found.groups()
         return (
             f"{path} must have as many values in every line as names in the first ({expected}), "
-            f"got {saw} in line {line}: put values that hold a separator in quotes"
+            f"got {saw} in line {line}: quote values that contain a separator"
         )
     if "Length of header" in problem:
         return (

@@ -1,8 +1,9 @@
-"""L6: figures of a fit, its course and a search; matplotlib is imported when one is drawn."""
+"""Level 6: figures of fits, searches and comparisons; Matplotlib is imported when one is drawn."""
 
 from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio, plot_sensitivity
 from bayesmix.plots.assignment import plot_assignment, plot_profile
 from bayesmix.plots.averages import plot_averaged, plot_conditional_mean, plot_uncertainty
+from bayesmix.plots.classes import plot_classes, plot_directions
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.iterations import plot_em_steps, plot_objective
 from bayesmix.plots.merging import plot_latent_classes, plot_merging, plot_stability
@@ -20,9 +21,11 @@ from bayesmix.plots.selection import (
 __all__ = [
     "plot_assignment",
     "plot_averaged",
+    "plot_classes",
     "plot_conditional_mean",
     "plot_crosscheck",
     "plot_density",
+    "plot_directions",
     "plot_em_steps",
     "plot_feature_evidence",
     "plot_gate",

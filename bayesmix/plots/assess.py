@@ -1,9 +1,4 @@
-"""``plot_goodness_of_fit``: whether rows lie as far from their components as the model says.
-
-``plot_likelihood_ratio``: the likelihood ratio of the rows among those of simulated data.
-
-``plot_sensitivity``: probabilities over K under a grid of priors.
-"""
+"""Plots of goodness-of-fit tests, likelihood ratio tests and prior sensitivity."""
 
 from __future__ import annotations
 
@@ -18,17 +13,17 @@ if TYPE_CHECKING:
 
 
 def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
-    """Share of rows inside each contour of the components, less the share that should be there.
+    """Plot observed minus expected coverage of the component contours.
 
-    On the left the contours close to the centres, on the right those that hold nearly all rows.
-    The band is where the model's own data lie, in 95 of 100 data sets all along. A line above it
-    says that there are too many rows within, one below that there are too few.
+    Contours near the centres are on the left. The band contains 95 % of data sets simulated from
+    the model, simultaneously. Above the line there are too many observations inside a contour,
+    below it too few.
 
     Parameters
     ----------
     fit : GoodnessOfFit
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -62,34 +57,32 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     handles += ax.plot(
         fit.grid, fit.shares - fit.grid, color=style.colour(0 if fit.fits else 5), lw=1.8, zorder=3
     )
-    labels.append(f"{fit.n_rows:,.0f} rows (p = {fit.p_value:.2g})")
+    labels.append(f"{fit.n_rows:,.0f} observations (p = {fit.p_value:.2g})")
     reach = 1.1 * max(abs(value) for value in ax.dataLim.intervaly)
-    ax.set_ylim(-reach, reach)
-    ax.set_xlim(0.0, 1.0)
+    ax.set(ylim=(-reach, reach), xlim=(0.0, 1.0))
     ax.set_xticks(np.linspace(0.0, 1.0, 5))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _points(value)))
-    ax.set_xlabel("contour of the components, by the share of rows expected inside")
-    ax.set_ylabel("rows inside, observed less expected")
+    ax.set(xlabel="expected coverage of the contour", ylabel="rows inside, observed less expected")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax
 
 
 def _points(value: float) -> str:
-    """A difference of shares, with its sign."""
+    """Format a signed difference of shares."""
     percent = round(100.0 * value, 1)
     return "0" if percent == 0 else f"{percent:+g}%".replace("-", "−")
 
 
 def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
-    """How often data drawn from the smaller mixture had which ratio, and where that of the rows is.
+    """Plot the simulated likelihood ratios and the observed one.
 
     Parameters
     ----------
     test : LikelihoodRatioTest
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -122,42 +115,41 @@ def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
                 lw=0.8, zorder=1,
             )
         )  # fmt: skip
-        labels.append(f"{len(values)} data sets drawn with K={K}")
+        labels.append(f"{len(values)} data sets simulated with K={K}")
         upper = float(np.quantile(values, 0.95))
         handles.append(ax.vlines(upper, 0.0, top, color=style.FAINT, lw=1.2, ls=":", zorder=2))
-        labels.append("95% of them to the left")
+        labels.append("95% quantile")
     colour = style.colour(5 if test.called_for else 0)
     handles.append(ax.vlines(test.statistic, 0.0, top, color=colour, lw=2.5, zorder=3))
-    labels.append(f"the rows (p = {test.p_value:.2g})")
+    labels.append(f"observed (p = {test.p_value:.2g})")
     ax.set_ylim(0.0, 1.03 * top)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
     if test.n_failed:
         style.note(ax, [f"{test.n_failed} data sets have no value"])
     low, high = min(0.0, test.statistic, *values), max(test.statistic, *values, 1.0)
     ax.set_xlim(low, high + 0.04 * (high - low))
-    ax.set_xlabel(f"twice the log likelihood ratio of K={K + 1} to K={K}")
-    ax.set_ylabel("data sets")
+    ax.set(xlabel=f"twice the log likelihood ratio of K={K + 1} to K={K}", ylabel="data sets")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax
 
 
-# The share of the room of one K that marks take, and how near they stand before they go aside.
+# Width of marks relative to the space of one K, and their smallest distance side by side.
 WIDTH = 0.86
 NEAR = 0.03
 STEP = 0.035
 
 
 def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
-    """P(K) under every prior, a mark each, and how many of the priors choose every K.
+    """Plot P(K | data) under each prior, and the number of priors that choose each K.
 
-    Marks differ by the scale of the prior, or by its mass over levels; a line is their median.
+    Markers show the scale of the prior, or its mass over levels; the line is their median.
 
     Parameters
     ----------
     found : PriorSensitivity
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -173,7 +165,7 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_sensitivity(found, ax=Figure().subplots()).get_ylabel()
     'probability'
     """
-    style.expect("found", found, "what prior_sensitivity returned", "probabilities")
+    style.expect("found", found, "a PriorSensitivity", "probabilities")
     ax = style.axes_or_new(ax)
     numbers = np.array(found.probabilities.columns, dtype=int)
     by = "mass" if "mass" in found.table else "scale"
@@ -197,10 +189,8 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     times = [int((chosen == number).sum()) for number in numbers]
     names = [f"{number}\n{n} of {len(chosen)}" for number, n in zip(numbers, times, strict=True)]
     ax.set_xticks(numbers, names)
-    ax.set_xlim(numbers[0] - 0.5, numbers[-1] + 0.5)
-    ax.set_ylim(-0.03, 1.05)
-    ax.set_xlabel("components, and how many priors choose them")
-    ax.set_ylabel("probability")
+    ax.set(xlim=(numbers[0] - 0.5, numbers[-1] + 0.5), ylim=(-0.03, 1.05))
+    ax.set(xlabel="number of components, and number of priors that choose it", ylabel="probability")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax

@@ -1,7 +1,4 @@
-"""``plot_assignment``: how sure it is which component a row is from.
-
-``plot_profile``: what sets the components apart, over many columns of any family.
-"""
+"""Plots of assignment uncertainty, and of component profiles over many columns."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# From certain to equally probable, ever darker, in no component's colour.
+# Grey scale from certain to uniform, unlike any component's colour.
 SHADES = ("#f2f2f2", "#8c8c8c", "#000000")
 MOST_NAMED = 10
 
@@ -47,31 +44,30 @@ def plot_assignment(
     method: Any = "variational",
     legend: bool = True,
 ) -> Axes:
-    """How sure it is which component a row is from.
+    """Plot how certain the assignment to components is.
 
-    Over two columns: the rows, darker the larger the entropy of their assignment (of all columns of
-    the fit). Of a fit of one column: the probability of every component along it, with an interval
-    where a level is asked for.
+    Two columns: observations, darker for larger entropy of their assignment (by all columns of the
+    fit). One column: the probability of each component, with intervals if ``level`` is given.
 
     Parameters
     ----------
     model : fitted mixture or search
-        Of a search, the best estimator.
+        For a search, its best estimator.
     X : array, frame or source (n, D), optional
-        Rows to show; needed for two columns.
+        Data to show; required for two columns.
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     columns : two names or numbers, optional
         As in ``plot_density``.
     sample_weight : array (n,), optional
-        How often each row counts.
+        Sample weights.
     level : float, optional
-        Of the intervals of a fit of one column, such as 0.9.
+        Level of the intervals for one column, such as 0.9.
     method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
-        Where those are from, as in ``assignment_interval``. For the last two of the names ``X``
-        must be the rows of the fit.
+        Source of the intervals, as in ``assignment_interval``. "gibbs" and "bootstrap" need ``X``,
+        the data of the fit.
     legend : bool, default=True
-        Of probabilities along one column.
+        For one column.
 
     Returns
     -------
@@ -90,25 +86,23 @@ def plot_assignment(
     estimator = fitted(model, with_noise=level is None)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
-            "assignments are drawn over continuous columns: of a "
-            f"{estimator.result_.family.name} mixture ask assignment_entropy"
+            f"plot_assignment needs continuous columns, got a {estimator.result_.family.name} "
+            "mixture: use assignment_entropy"
         )
     view = view_of(estimator, columns, X)
     sample = sample_of(estimator, view, X, sample_weight)
     if len(view.columns) == 2:
         if level is not None:
-            raise UnsupportedError(
-                "level is drawn for fits of one column: of others use assignment_interval"
-            )
+            raise UnsupportedError("level needs a fit of one column: use assignment_interval")
         if sample is None:
-            raise UnsupportedError("over two columns it is the rows that are shown: give X")
+            raise UnsupportedError("plot_assignment over two columns shows data: pass X")
         ax = style.axes_or_new(ax)
         _draw_rows(ax, view, sample)
         return ax
     if view.n_features > 1:
         raise UnsupportedError(
-            "probabilities are drawn along the only column of a fit: name two columns of more, "
-            "as in columns=[0, 1]"
+            "probabilities are drawn for fits of one column: choose two columns, as in "
+            "columns=[0, 1]"
         )
     number = None if level is None else drawable_level("level", level)
     ax = style.axes_or_new(ax)
@@ -123,7 +117,7 @@ def _draw_rows(ax: Axes, view: View, sample: Sample) -> None:
     draw_ellipses(ax, view)
     shown, remarks = rows_in_view(sample, limits)
     entropies = entr(shown.probabilities).sum(axis=1)
-    # The least sure ones on top.
+    # Uncertain observations are drawn last.
     order = np.argsort(entropies, kind="stable")
     highest = np.log(max(shown.probabilities.shape[1], 2))
     area = 18.0 * (1.0 + entropies[order] / highest) * min(1.0, (1500 / len(entropies)) ** 0.5)
@@ -175,9 +169,7 @@ def _draw_probabilities(
         handles, labels = [tuple(handles[:3])], [f"components 0 to {view.n_components - 1}"]
     if sample is not None:
         rug(ax, sample.values[:, 0])
-    ax.set_xlim(low, high)
-    ax.set_ylim(0.0, 1.02)
-    ax.set_xlabel(view.names[0])
+    ax.set(xlim=(low, high), ylim=(0.0, 1.02), xlabel=view.names[0])
     ax.set_ylabel("probability of the component")
     style.quiet(ax)
     style.note(ax, view.remarks)
@@ -185,10 +177,10 @@ def _draw_probabilities(
         style.legend_on_top(ax, handles, labels)
 
 
-# Columns in the order of the fit up to so many, then those that differ most.
+# Fits with more columns show those in which components differ most.
 MOST_COLUMNS = 40
 INCHES_A_COLUMN = 0.3
-ROOM = 0.6  # of the place of a column, for its components
+ROOM = 0.6  # fraction of a column's space for its components
 
 
 def plot_profile(
@@ -199,24 +191,24 @@ def plot_profile(
     columns: Any = None,
     standardised: bool | None = None,
 ) -> Axes:
-    """Mean of every component in every column, a line a column, of categories a line a level.
+    """Plot the mean of each component in each column; levels of categories have a line each.
 
-    Bars are one standard deviation to each side, of continuous families; of a level stands its
-    probability, and of two levels the second.
+    Bars are one standard deviation to each side for continuous columns. Levels show their
+    probability, columns with two levels that of the second.
 
     Parameters
     ----------
     model : fitted mixture or search
-        Of a search, the best estimator.
+        For a search, its best estimator.
     X : frame, optional
-        Its names are those of the columns, where the fit knows none.
+        Provides column names, if the fit has none.
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure, as high as the columns are many.
+        Where to draw; None creates a figure whose height suits the number of columns.
     columns : list of names or numbers, optional
-        None: all up to 40, else the 40 in which the components lie furthest apart.
+        None: all up to 40, otherwise the 40 in which components differ most.
     standardised : bool, optional
-        Whether a column is shown in standard deviations from its mean, both of the mixture. None:
-        where the family is continuous, so that columns of different units share an axis.
+        Whether columns are standardised by mean and standard deviation of the mixture; None: for
+        continuous families, so that different units share an axis.
 
     Returns
     -------
@@ -247,7 +239,7 @@ def plot_profile(
     units = [line.unit(weights) if standardised else (0.0, 1.0) for line in drawn]
     origin, unit = np.array(units).T
     means = (np.array([line.means for line in drawn]).T - origin) / unit
-    # A level's probability is a mean without a spread of its own.
+    # The probability of a level has no spread.
     deviations = np.array([line.deviations * (not line.of_level) for line in drawn]).T / unit
     for k, weight in enumerate(weights):
         nudge = ROOM * ((k + 0.5) / len(weights) - 0.5)
@@ -266,11 +258,11 @@ def plot_profile(
     if all(line.of_level for line in drawn):
         what = "probability"
     elif any(line.of_level for line in drawn):
-        what += ", of levels their probability"
+        what += ", for levels their probability"
     ax.set_xlabel(f"{what}{', standardised' if standardised else ''}")
     style.quiet(ax)
     if len(shown) < len(names):
-        style.note(ax, [f"{len(shown)} of {len(names)} columns, those that differ most"])
+        style.note(ax, [f"{len(shown)} of {len(names)} columns, largest differences"])
     if 1 < len(weights) <= MOST_NAMED:
         style.legend_beside(ax, *ax.get_legend_handles_labels())
     return ax
@@ -278,7 +270,7 @@ def plot_profile(
 
 @dataclass(frozen=True)
 class Line:
-    """A column, or a level of one: mean and spread in every component."""
+    """A column, or a level: mean and spread in each component."""
 
     name: str
     means: Array
@@ -286,20 +278,20 @@ class Line:
     of_level: bool
 
     def unit(self, weights: Array) -> tuple[float, float]:
-        """Mean and standard deviation of the mixture, 1 where it has none."""
+        """Return mean and standard deviation of the mixture, 1 if it has none."""
         centre = float(weights @ self.means)
         spread = np.sqrt(weights @ (self.deviations**2 + (self.means - centre) ** 2))
         return centre, float(spread) or 1.0
 
     def apart(self, weights: Array) -> float:
-        """How much of the variance is between components."""
+        """Return the fraction of the variance that is between components."""
         centre, spread = self.unit(weights)
         return float(weights @ ((self.means - centre) / spread) ** 2)
 
 
 def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
-    """Every column's lines: itself, or its levels; of two levels the second says both."""
-    from bayesmix.families.level_probabilities import level_probabilities
+    """Return the lines of each column: itself, or its levels; only the second of two levels."""
+    from bayesmix.families.product.family import level_probabilities
 
     coding = family.coding
     levels = dict(enumerate(coding.levels)) if coding is not None else {}
@@ -317,7 +309,7 @@ def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
 
 
 def _columns(names: list[str], columns: Any, apart: Any) -> list[int]:
-    """Numbers of the columns to draw; ``apart``: how much of each one's variance is between."""
+    """Return indices of the columns to draw; ``apart``: fraction of variance between components."""
     if columns is not None:
         listed = [columns] if isinstance(columns, str | int) else list(columns)
         if not listed:

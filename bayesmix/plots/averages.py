@@ -1,9 +1,4 @@
-"""``plot_uncertainty``: a density over two columns, beside how far its draws differ there.
-
-``plot_averaged``: a density averaged over candidates, and where they differ.
-
-``plot_conditional_mean``: what one column says of another, with its band.
-"""
+"""Plots of density uncertainty, of model-averaged densities, and of conditional means."""
 
 from __future__ import annotations
 
@@ -47,11 +42,11 @@ if TYPE_CHECKING:
 
 PLANE_GRID = 91
 PLANE_DRAWS = 400
-# Beyond the region that holds this share there is next to no density to be unsure of.
+# Outside the region with this probability the density is too low for a relative uncertainty.
 SHOWN = 0.99
-# The mask is drawn over what lies a little beyond, so that its edge is smooth.
+# The mask reaches slightly further, so that its edge is smooth.
 BEYOND = 0.2
-# Half-widths of the band over the density between which colours change, light where it is sure.
+# Limits of the colours, in half-widths of the band over the density.
 STEPS = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 WIDTH_SHADES = ("#f4f2f8", "#dcd6ea", "#bdb2d9", "#937fbd", "#64409a", "#3b1470", "#1b0238")
 
@@ -67,29 +62,28 @@ def plot_uncertainty(
     method: Any = "variational",
     legend: bool = True,
 ) -> Any:
-    """The density over two columns, and beside it how unsure it is, relative to itself.
+    """Plot the density over two columns next to its relative uncertainty.
 
-    Left the figure of ``plot_density``. Right half the width of the credible band divided by the
-    density, row by row, within the region that holds 99 % of it: 20 % means that the density is
-    known to about a fifth.
+    Left: as ``plot_density``. Right: half the width of the pointwise credible band divided by the
+    density, within the 99 % region; 20 % means that the density is known to about a fifth.
 
     Parameters
     ----------
     model : fitted mixture or search
-        Of a search, the best estimator.
+        For a search, its best estimator.
     X : array, frame or source (n, D), optional
-        Rows to show.
+        Data to show.
     axes : two matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     columns : two names or numbers, optional
         As in ``plot_density``.
     sample_weight : array (n,), optional
-        How often each row counts.
+        Sample weights.
     level : float, default=0.9
-        Of the band.
+        Level of the band.
     method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
-        Where the band is from, as in ``density_interval``. For the last two of the names ``X`` must
-        be the rows of the fit.
+        Source of the band, as in ``density_interval``. "gibbs" and "bootstrap" need ``X``, the data
+        of the fit.
     legend : bool, default=True
 
     Returns
@@ -109,13 +103,13 @@ def plot_uncertainty(
     estimator = fitted(model)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
-            "plot_uncertainty is over two continuous columns: of a "
-            f"{estimator.result_.family.name} mixture ask density_interval"
+            f"plot_uncertainty needs continuous columns, got a {estimator.result_.family.name} "
+            "mixture: use density_interval"
         )
     view = view_of(estimator, columns, X)
     if len(view.columns) != 2:
         raise UnsupportedError(
-            "plot_uncertainty is over two continuous columns: of one use plot_density with band=0.9"
+            "plot_uncertainty needs two columns: for one use plot_density with band=0.9"
         )
     band = band_of(estimator, view, level, method, X, sample_weight, PLANE_DRAWS)
     sample = sample_of(estimator, view, X, sample_weight)
@@ -134,14 +128,14 @@ def plot_uncertainty(
         x, y, density.reshape(PLANE_GRID, PLANE_GRID), [0.0, least], colors=["white"], zorder=0.5
     )
     draw_ellipses(right, view)
-    finish(right, view, limits, [f"within the region that holds {100 * SHOWN:.0f} %"])
-    # A legend makes room above the rows on the left.
+    finish(right, view, limits, [f"within the {100 * SHOWN:.0f} % region"])
+    # The legend moves the axes of the left panel.
     right.set_ylim(left.get_ylim())
     return np.array([left, right])
 
 
 def _draw_shares(ax: Axes, x: Array, y: Array, shares: Array, label: str) -> None:
-    """Filled contours with a scale in percent."""
+    """Draw filled contours with a scale in percent."""
     filled = ax.contourf(x, y, shares, STEPS, colors=WIDTH_SHADES, extend="max", zorder=0)
     bar = ax.figure.colorbar(filled, ax=ax, ticks=STEPS, pad=0.02)
     bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
@@ -172,28 +166,28 @@ def plot_averaged(
     band: float | None = None,
     method: Any = "variational",
 ) -> Axes:
-    """The averaged density with those of the candidates behind it.
+    """Plot the model-averaged density with those of the candidates.
 
-    Over one column: the average in ink with its credible band, the candidates of largest share in
-    colour, the rows as a histogram. Over two: regions that hold 25, 50, 75 and 95 % of the averaged
-    density, and the 75 % outline of each candidate.
+    One column: the average in black with its credible band, the candidates with the largest weights
+    in colour, the data as a histogram. Two columns: regions with 25, 50, 75 and 95 % of the
+    average, and the 75 % outline of each candidate.
+        A search, or its ``averaged_``.
 
     Parameters
     ----------
     average : fitted search or AveragedDensity
         A search, or its ``averaged_``.
     X : array, frame or source (n, D), optional
-        Rows to show.
+        Data to show.
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     columns : name, number, or one or two of them, optional
-        Whose marginal density is drawn; None: those that ``plot_density`` takes.
+        Columns of the marginal density; None: as in ``plot_density``.
     band : float, optional
-        Level of the shaded band over one column, row by row, which holds those of all candidates
-        that the rows do not speak against. None: 0.9 where the candidates have a posterior; over
-        two columns there is none.
+        Level of the pointwise band over one column, a union over all candidates that were not ruled
+        out. None: 0.9 if candidates have a posterior. Two columns have no band.
     method : {"variational", "gibbs"}, default="variational"
-        Where the draws of the band are from; for Gibbs sampling ``X`` must be the rows of the fits.
+        Source of the band; "gibbs" needs ``X``, the data of the fits.
 
     Returns
     -------
@@ -234,7 +228,7 @@ def plot_averaged(
 def _curves(
     ax: Axes, average: Any, views: Any, sample: Any, limits: tuple[float, float], band: Band | None
 ) -> None:
-    """The average in ink over its band, the candidates' curves and a histogram."""
+    """Draw the average and its band, the candidates' curves and a histogram."""
     low, high = limits
     grid = np.unique(np.concatenate([curve_grid(view, low, high) for view in views[:MOST_LINES]]))
     densities = np.array([view.terms(grid[:, None]).sum(axis=1) for view in views])
@@ -258,9 +252,7 @@ def _curves(
             grid, density, color=style.colour(place), ls=style.line(place), lw=1.3, zorder=5
         )
         labels.append(_named(average, place))
-    ax.set_xlim(low, high)
-    ax.set_ylim(0.0, 1.06 * top)
-    ax.set_xlabel(views[0].names[0])
+    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * top), xlabel=views[0].names[0])
     style.label_density(ax)
     style.quiet(ax)
     style.note(ax, views[0].remarks)
@@ -268,7 +260,7 @@ def _curves(
 
 
 def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> None:
-    """Shaded regions of the average, an outline of each candidate, the rows as dots."""
+    """Draw regions of the average, an outline of each candidate, and the data."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -313,27 +305,27 @@ def plot_conditional_mean(
     method: Any = "variational",
     legend: bool = True,
 ) -> Axes:
-    """E[one column | another] as a curve, over the rows where they are given: mixture regression.
+    """Plot E[one column | another], with the data if given: mixture regression.
 
     Other columns of the fit are integrated out.
 
     Parameters
     ----------
     model : fitted mixture or search
-        Of a search, the best estimator.
+        For a search, its best estimator.
     given, of : name or number
-        The column that is given (horizontal), and the one that is expected.
+        Conditioning column (horizontal) and target column.
     X : array, frame or source (n, D), optional
-        Rows to show.
+        Data to show.
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     sample_weight : array (n,), optional
-        How often each row counts.
+        Sample weights.
     level : float, optional
-        Of a shaded credible band of the expectation, such as 0.9. It is not where new rows lie.
+        Level of a credible band of the mean, such as 0.9. It is not a prediction interval.
     method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
-        Where the band is from, as in ``conditional_interval``. For the last two of the names ``X``
-        must be the rows of the fit.
+        Source of the band, as in ``conditional_interval``. "gibbs" and "bootstrap" need ``X``, the
+        data of the fit.
     legend : bool, default=True
 
     Returns
@@ -353,8 +345,8 @@ def plot_conditional_mean(
     estimator = fitted(model)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
-            "a conditional mean is drawn over a continuous column: of a "
-            f"{estimator.result_.family.name} mixture ask conditional_mean"
+            "plot_conditional_mean needs continuous columns, got a "
+            f"{estimator.result_.family.name} mixture: use conditional_mean"
         )
     view = view_of(estimator, [given, of], X)
     if len(view.columns) != 2:
@@ -364,7 +356,7 @@ def plot_conditional_mean(
     limits = limits_of(view, None if sample is None else sample.values)
     places = np.linspace(*limits[0], PLACES)
     known = int(view.columns[0])
-    # Among the columns that are not given.
+    # Position among the columns that are not given.
     wanted = int(view.columns[1]) - (view.columns[1] > known)
     ax = style.axes_or_new(ax)
     if number is not None:

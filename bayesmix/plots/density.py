@@ -1,11 +1,4 @@
-"""``plot_density``: a fitted mixture over its data, in one column or two.
-
-A probability over counts: bars for the mixture and the rows, a line a component.
-
-The credible band of a fit over one column, behind its curve.
-
-A density over one column: curve, components, histogram, rug, kernel density estimate.
-"""
+"""``plot_density``: a fitted mixture with its data, over one or two columns."""
 
 from __future__ import annotations
 
@@ -40,7 +33,7 @@ MOST_NAMED = 10
 
 
 def draw_bars(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None:
-    """Draw the probabilities of a view of one column of counts."""
+    """Draw the probabilities of one column of counts."""
     low, high = view.extent(0, None if sample is None else sample.values[:, 0])
     places = counts_between(low, high)
     edges = np.append(places, places[-1] + 1) - 0.5
@@ -63,8 +56,7 @@ def draw_bars(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None
     ax.set_xlim(edges[0], edges[-1])
     ax.set_ylim(0.0, 1.08 * max(reached, float(terms.sum(axis=1).max())))
     style.whole_numbers(ax)
-    ax.set_xlabel(view.names[0])
-    ax.set_ylabel("probability")
+    ax.set(xlabel=view.names[0], ylabel="probability")
     style.quiet(ax)
     style.note(ax, view.remarks)
     if legend:
@@ -72,12 +64,12 @@ def draw_bars(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None
 
 
 def counts_between(low: float, high: float) -> Array:
-    """The counts of an axis that goes from low to high."""
+    """Return the counts within an axis."""
     return np.arange(max(0.0, np.ceil(low)), np.floor(high) + 1.0)
 
 
 def draw_probabilities(ax: Axes, view: View, places: Array, terms: Array) -> tuple[Any, list[Any]]:
-    """Outlined bars for the mixture, marked lines with numbers for its components."""
+    """Draw outlined bars for the mixture, and lines with markers for its components."""
     outline = ax.bar(
         places, terms.sum(axis=1), WIDTH, fill=False, edgecolor=style.INK, lw=1.2, zorder=3
     )
@@ -94,7 +86,7 @@ def draw_probabilities(ax: Axes, view: View, places: Array, terms: Array) -> tup
     return outline, lines
 
 
-# A figure is the same every time.
+# Fixed, so that figures are reproducible.
 SEED = 0
 DRAWS = 1000
 FEWEST_BEYOND = 2.0
@@ -102,7 +94,7 @@ FEWEST_BEYOND = 2.0
 
 @dataclass(frozen=True)
 class Band:
-    """Lower and upper ends (n, 2) of a density at points (n, d), row by row, with their level."""
+    """Function from points (n, d) to pointwise limits (n, 2) of a density, with their level."""
 
     level: float
     ends: Callable[[Array], Array]
@@ -121,9 +113,9 @@ def band_of(
     sample_weight: Any = None,
     n_draws: int = DRAWS,
 ) -> Band:
-    """The band of a fitted estimator's density over the columns of a view; ``data`` as its methods.
+    """Return the band of a fitted density over the columns of a view.
 
-    Raises where there is none: for point fits without a bootstrap, and for counts.
+    Raises an error for point estimates without a bootstrap, and for counts.
     """
     number = drawable_level("band", level, n_draws)
     result = model.result_
@@ -140,7 +132,7 @@ def band_of(
 
 
 def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any) -> Band:
-    """The band of a density averaged over candidates, over the columns of a view."""
+    """Return the band of an averaged density over the columns of a view."""
     number = drawable_level("band", level, DRAWS_OF_EACH)
     _check_curve(view, average.estimators[0].result_)
     parts = [each for _, each in average.drawn(number, DRAWS_OF_EACH, SEED, method, data)]
@@ -154,13 +146,13 @@ def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any
 def _check_curve(view: View, result: Any) -> None:
     if not view.continuous:
         raise UnsupportedError(
-            f"a band is drawn around curves, not around the bars of a {result.family.name} "
-            "mixture: use density_interval"
+            f"bands need a continuous column, got a {result.family.name} mixture: use "
+            "density_interval"
         )
 
 
 def drawable_level(name: str, level: Any, n_draws: int = DRAWS) -> float:
-    """A level that the draws of a figure reach."""
+    """Return a level for which a figure has enough draws."""
     highest = 1.0 - FEWEST_BEYOND / n_draws
     flag = isinstance(level, (bool, np.bool_))
     if flag or not isinstance(level, Real) or not 0.0 < float(level) <= highest:
@@ -171,26 +163,26 @@ def drawable_level(name: str, level: Any, n_draws: int = DRAWS) -> float:
 
 
 def draw_band(ax: Axes, band: Band, grid: Array) -> tuple[Any, float]:
-    """A shaded band over places of the axis; returns it and the highest that it reaches."""
+    """Draw a shaded band; return it and its maximum."""
     lower, upper = band.ends(grid[:, None]).T
     shade = ax.fill_between(grid, lower, upper, color=style.INK, alpha=0.32, lw=0, zorder=3.5)
     return shade, float(upper.max())
 
 
 MOST_BINS = 200
-# Values are taken as rounded where a bin would hold fewer than so many different ones.
+# Values count as rounded if a bin would have fewer distinct values than this.
 ROUNDED = 8.0
 MOST_TICKS = 2000
-# Above this many rows the kernels sit on the bins of a fine histogram.
+# Above this many observations the kernels are at the bins of a fine histogram.
 MOST_KERNELS = 2000
-# A spike may rise to so many times the height of the histogram before it is cut off.
+# Height of a narrow peak, relative to the histogram, above which it is cut off.
 HIGHEST = 4.0
 
 
 def draw_curve(
     ax: Axes, view: View, sample: Sample | None, kde: bool, legend: bool, band: Band | None = None
 ) -> None:
-    """Draw the density of a view of one column."""
+    """Draw the density of one column."""
     values = None if sample is None else sample.values[:, 0]
     low, high = view.extent(0, values)
     grid = curve_grid(view, low, high)
@@ -204,7 +196,7 @@ def draw_curve(
         bars, reached = draw_histogram(ax, sample, low, high)
         outside = int(((column < low) | (column > high)).sum())
         if outside:
-            remarks.append(f"{outside:,} of {len(column):,} rows outside the view")
+            remarks.append(f"{outside:,} of {len(column):,} observations outside the view")
         handles.append(bars)
         labels.append("rows")
     curve = terms.sum(axis=1)
@@ -237,9 +229,7 @@ def draw_curve(
             remarks.append(f"the highest peak ({top:.3g}) is cut off")
             top = HIGHEST * reached
         rug(ax, column)
-    ax.set_xlim(low, high)
-    ax.set_ylim(0.0, 1.06 * max(top, reached))
-    ax.set_xlabel(view.names[0])
+    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * max(top, reached)), xlabel=view.names[0])
     style.label_density(ax)
     style.quiet(ax)
     style.note(ax, remarks)
@@ -248,7 +238,7 @@ def draw_curve(
 
 
 def curve_grid(view: View, low: float, high: float) -> Array:
-    """Places at which curves are evaluated: even, and close where a component is narrow."""
+    """Return points for curves: even, and dense where a component is narrow."""
     steps = np.linspace(-4.0, 4.0, 81)
     close = view.means + view.deviations * steps
     every = np.concatenate([np.linspace(low, high, 401), close.ravel()])
@@ -256,7 +246,7 @@ def curve_grid(view: View, low: float, high: float) -> Array:
 
 
 def draw_components(ax: Axes, view: View, grid: Array, terms: Array) -> list[Any]:
-    """One line a component, with its number at its peak."""
+    """Draw the components with their numbers at the peaks."""
     lines = []
     for k in range(view.n_components):
         term = terms[:, k]
@@ -267,7 +257,7 @@ def draw_components(ax: Axes, view: View, grid: Array, terms: Array) -> list[Any
 
 
 def draw_histogram(ax: Axes, sample: Sample, low: float, high: float) -> tuple[Any, float]:
-    """Bars over the rows of one column; returns them and the highest that they reach."""
+    """Draw a histogram; return its bars and their maximum."""
     heights, edges = histogram(sample.values[:, 0], sample.weights, low, high)
     bars = ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1)
     ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
@@ -275,11 +265,11 @@ def draw_histogram(ax: Axes, sample: Sample, low: float, high: float) -> tuple[A
 
 
 def histogram(values: Array, weights: Array | None, low: float, high: float) -> tuple[Array, Array]:
-    """Heights and edges over the rows within the view; the bars hold those rows' share of 1.
+    """Return heights and edges of a histogram, normalised by the observations within the view.
 
-    Narrower bins than for one normal density (four times the cube root of n, or those of Freedman &
-    Diaconis 1981 where there are more), because a mixture's columns have more than one hill. Where
-    values are rounded every bin takes equally many of the possible ones.
+    Bins are narrower than for one normal density (four times the cube root of n bins, or those of
+    Freedman & Diaconis 1981 if more), because mixtures have several modes. For rounded values each
+    bin contains equally many possible values.
     """
     mass = np.ones(len(values)) if weights is None else weights
     seen = (values >= low) & (values <= high)
@@ -305,7 +295,7 @@ def histogram(values: Array, weights: Array | None, low: float, high: float) -> 
 
 
 def kernel_density(values: Array, weights: Array | None, grid: Array) -> Array | None:
-    """SciPy's Gaussian kernel density estimate with Scott's bandwidth; None where there is none."""
+    """Return SciPy's kernel density estimate with Scott's bandwidth, or None if undefined."""
     from scipy.stats import gaussian_kde
 
     mass = np.ones(len(values)) if weights is None else weights
@@ -316,15 +306,15 @@ def kernel_density(values: Array, weights: Array | None, grid: Array) -> Array |
         mass, edges = np.histogram(values, MOST_KERNELS, weights=mass)
         values = (0.5 * (edges[1:] + edges[:-1]))[mass > 0]
         mass = mass[mass > 0]
-    # Weights are repetition counts (DESIGN, section 5): n = Σw decides on the bandwidth, and the
-    # variance is that of n rows, where SciPy would take it for fewer.
+    # Weights are repetition counts (DESIGN, section 5), so n = Σw determines the bandwidth and the
+    # variance, unlike in SciPy.
     unbiased = (1.0 - ((mass / mass.sum()) ** 2).sum()) / (1.0 - 1.0 / n)
     bandwidth = n**-0.2 * np.sqrt(unbiased)
     return gaussian_kde(values, float(bandwidth), weights=mass)(grid)
 
 
 def rug(ax: Axes, values: Array) -> None:
-    """A tick a row, or for evenly spaced ones, under the axis line."""
+    """Draw a tick per observation, or for an evenly spaced subset, under the axis."""
     if len(values) > MOST_TICKS:
         values = values[np.linspace(0, len(values) - 1, MOST_TICKS).astype(int)]
     ax.plot(
@@ -345,35 +335,35 @@ def plot_density(
     method: Any = "variational",
     legend: bool = True,
 ) -> Axes:
-    """The density with its components, over the rows where they are given.
+    """Plot a fitted density with its components, and the data if given.
 
-    Over one column: the curve, the weighted components, a histogram, a rug, and a kernel density
-    estimate to compare with. Over two: the regions that hold 25, 50, 75 and 95 % of the density,
-    ellipses of 1 and 2 standard deviations, and the rows coloured by their component, smaller and
-    paler the less certain that is. Counts (Poisson) over one column: bars.
+    One column: density, weighted components, histogram, rug, and a kernel density estimate for
+    comparison; bars for counts. Two columns: regions with 25, 50, 75 and 95 % of the density,
+    ellipses of 1 and 2 standard deviations, and observations coloured by component, smaller and
+    paler if uncertain.
 
     Parameters
     ----------
     model : fitted mixture or search
-        Of a search, the best estimator. A variational fit shows its predictive density; ellipses
-        are those of ``covariances_``.
+        For a search, its best estimator. Variational fits show the predictive density, with
+        ellipses of ``covariances_``.
     X : array, frame or source (n, D), optional
-        Rows to show.
+        Data to show.
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     columns : name, number, or one or two of them, optional
-        Whose marginal density is drawn. None: the two columns in which the components lie furthest
-        apart, where there are more than two.
+        Columns of the marginal density; None: of more than two, the two with the best separated
+        components.
     sample_weight : array (n,), optional
-        How often each row counts, in histogram, kernel density estimate and size of the points.
+        Sample weights, used for histogram, kernel density estimate and size of points.
     kde : bool, default=True
-        Whether the kernel density estimate (one column, Scott's bandwidth) is drawn.
+        Whether to draw the kernel density estimate (one column, Scott's bandwidth).
     band : float, optional
-        Level of a shaded credible band over one column, such as 0.9, row by row. Of two columns
-        ``plot_uncertainty`` shows as much.
+        Level of a pointwise credible band over one column, such as 0.9; for two columns see
+        ``plot_uncertainty``.
     method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
-        Where the band is from, as in ``density_interval``. For the last two of the names ``X`` must
-        be the rows of the fit.
+        Source of the band, as in ``density_interval``. "gibbs" and "bootstrap" need ``X``, the data
+        of the fit.
     legend : bool, default=True
 
     Returns
@@ -383,9 +373,9 @@ def plot_density(
     Raises
     ------
     ValueError
-        For a model without a density that can be drawn, and for rows or columns that do not fit it.
+        If the density cannot be drawn, or data or columns do not fit the model.
     ImportError
-        Where matplotlib is not installed.
+        If Matplotlib is not installed.
 
     Examples
     --------
@@ -401,8 +391,7 @@ def plot_density(
     view = view_of(estimator, columns, X)
     if band is not None and len(view.columns) == 2:
         raise UnsupportedError(
-            "band is drawn over one column: name it, as in columns=0, or show the doubt over two "
-            "with plot_uncertainty"
+            "band needs one column: choose it, as in columns=0, or use plot_uncertainty for two"
         )
     shaded = None if band is None else band_of(estimator, view, band, method, X, sample_weight)
     sample = sample_of(estimator, view, X, sample_weight)

@@ -1,9 +1,4 @@
-"""``plot_em_steps``: the fit at chosen iterations, side by side, as textbooks show it.
-
-A start made explicit, so that runs of any length from it are parts of one run.
-
-``plot_objective``: how a fit got where it is.
-"""
+"""Plots of the fit at chosen iterations, and of its search and objective trace."""
 
 from __future__ import annotations
 
@@ -36,29 +31,29 @@ if TYPE_CHECKING:
 
 
 class Startable(Procedure, Protocol):
-    """An estimator that may have a prior, and takes a start."""
+    """An estimator with starting parameters, and possibly a prior."""
 
     prior: object
 
 
 @dataclass(frozen=True)
 class ExplicitStart:
-    """An estimator with an explicit start, and what there is to show of the start itself."""
+    """An estimator with an explicit start, and the start itself to show."""
 
     estimator: Startable
     opening: FittedMixture | Array | None  # a mixture, responsibilities (n, K), or None
 
     def after(self, iteration: int, X: Any, sample_weight: Any) -> Any:
-        """The model after so many iterations from the start."""
+        """Return the model after a number of iterations."""
         model = clone(self.estimator).set_params(max_iter=iteration)
         with warnings.catch_warnings():
-            # That it has not converged is the point.
+            # No convergence is expected.
             warnings.simplefilter("ignore", ConvergenceWarning)
             return model.fit(X, sample_weight=sample_weight)
 
 
 def explicit(start: Any, X: Any) -> ExplicitStart:
-    """The start made explicit, so that runs of any length are parts of one run."""
+    """Return an estimator with an explicit start, whose runs of any length agree."""
     options = {"search": None, "acceleration": None, "prune": False, "progress": False}
     parameters = start.get_params(deep=False)
     estimator = clone(start).set_params(
@@ -81,7 +76,7 @@ def explicit(start: Any, X: Any) -> ExplicitStart:
 
 
 def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any:
-    """The start as a mixture; always of full covariances, whose shape says what they are."""
+    """Return the start as a mixture with full covariances."""
     means = np.asarray(means, dtype=np.float64)
     structure = NAMED[start.covariance_type]
     blocks = structure.blocks.from_covariances(np.asarray(precisions, dtype=np.float64))
@@ -90,7 +85,7 @@ def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any
 
 
 def _responsibilities(start: Any, X: Any) -> Array:
-    """What ``init_params`` stands for, as responsibilities (n, K)."""
+    """Return the responsibilities (n, K) for ``init_params``."""
     values = check_array(raw_rows(X)[0])
     n_rows, n_components = len(values), start.n_components
     value, seed = start.init_params, root_seed(start.random_state)
@@ -109,7 +104,7 @@ NAMES = {
     "variational_bayes": "bound",
 }
 MOST_DOTS = 2000
-# Components of a start may lie so many widths of the rows outside them and still be seen.
+# Components of a start are shown up to this many widths of the data outside them.
 FURTHEST = 0.6
 
 
@@ -122,22 +117,23 @@ def plot_em_steps(
     columns: Any = None,
     sample_weight: Any = None,
 ) -> Any:
-    """The fit at chosen iterations of plain EM (or plain coordinate ascent), one panel each.
+    """Plot the fit at chosen iterations of plain EM, or coordinate ascent, one panel each.
 
-    Iteration 0 is the start itself: its components where parameters are given; where
-    responsibilities are, the rows alone, coloured by them. Every panel is the same run, without
-    search, acceleration or pruning, components in the order of the start.
+    Iteration 0 is the start: its components, or the data coloured by given responsibilities. All
+    panels belong to one run without search, acceleration or pruning, with components in the order
+    of the start.
 
     Parameters
     ----------
     start : mixture, or fitted search
-        Of a search the best one. With a start of its own: ``init_params`` as responsibilities,
-        labels, a callable or a name, or ``weights_init``, ``means_init`` and ``precisions_init``.
-        Or parameters to start at: ``GaussianMixture.from_parameters(weights, means, covariances)``.
+        A mixture with a start: ``init_params`` as responsibilities, labels, a callable or a name,
+        or ``weights_init``, ``means_init`` and ``precisions_init``; or given parameters as
+        ``GaussianMixture.from_parameters(weights, means, covariances)``. For a search, its best
+        estimator.
     X : array or frame (n, D)
     iterations : sequence of int
     ax : sequence of matplotlib Axes, optional
-        One for every iteration; None makes a new figure.
+        One for each iteration; None creates a figure.
     columns, sample_weight
         As in ``plot_density``.
 
@@ -178,7 +174,7 @@ def plot_em_steps(
     rows = X if hasattr(X, "to_numpy") else np.asarray(X, dtype=np.float64)
     run = explicit(start, rows)
     models = {each: run.after(each, rows, sample_weight) for each in {*wanted, 1} if each > 0}
-    # The last model chooses the columns for all panels.
+    # The last model determines the columns of all panels.
     columns = view_of(models[max(models)], columns, rows).columns.tolist()
     steps = [
         _step(models[each], each, rows, columns, sample_weight)
@@ -195,7 +191,7 @@ def plot_em_steps(
 
 @dataclass(frozen=True)
 class Step:
-    """One panel."""
+    """A panel."""
 
     title: str
     value: str
@@ -216,11 +212,11 @@ def _step(model: Any, iteration: int, X: Any, columns: Any, sample_weight: Any) 
 
 
 def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_weight: Any) -> Step:
-    """The start; ``first`` is the run's model after one iteration, which knows the columns."""
+    """Return the panel of the start; ``first`` is the model after one iteration."""
     if run.opening is None:
         raise InvalidInputError(
-            "iteration 0 has nothing to show where only some of weights_init, means_init and "
-            "precisions_init are given: give all three, or begin at iteration 1"
+            "iteration 0 needs all of weights_init, means_init and precisions_init: give all "
+            "three, or begin at iteration 1"
         )
     if isinstance(run.opening, np.ndarray):
         view = view_of(first, columns, X)
@@ -240,7 +236,7 @@ def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_w
 
 
 def _axes(n: int) -> Any:
-    """A grid of panels with common scales."""
+    """Create a grid of panels with common scales."""
     across = n if n <= 4 else -(-n // 2) if n <= 8 else 4
     down = -(-n // across)
     _, grid = style.pyplot().subplots(
@@ -276,7 +272,7 @@ def _draw(axes: Any, steps: list[Step]) -> None:
         ax.set_ylim(*(limits[1] if dimension == 2 else (0.0, 1.1 * (max(heights) or 1.0))))
         ax.set_title(f"{step.title}\n{step.value}".strip(), fontsize="small", loc="left")
         style.quiet(ax)
-        # Panels beside or above others share their labels with them.
+        # Neighbouring panels share labels.
         if ax.xaxis.get_major_ticks()[0].label1.get_visible():
             ax.set_xlabel(step.names[0])
         if ax.yaxis.get_major_ticks()[0].label1.get_visible():
@@ -284,7 +280,7 @@ def _draw(axes: Any, steps: list[Step]) -> None:
 
 
 def _limits(values: Array, reaches: list[tuple[float, float]]) -> tuple[float, float]:
-    """Rows and components together, as far as these do not reach far beyond the rows."""
+    """Return limits for data and components, unless these are far outside the data."""
     first, last = float(values.min()), float(values.max())
     span = (last - first) or 1.0
     low = min([first - 0.06 * span, *(low for low, _ in reaches)])
@@ -293,7 +289,7 @@ def _limits(values: Array, reaches: list[tuple[float, float]]) -> tuple[float, f
 
 
 def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
-    """Components, density, and the rows on the axis; returns the height reached."""
+    """Draw components, density, and data on the axis; return the height."""
     from matplotlib.colors import to_rgba
 
     sample = step.sample.thinned(MOST_DOTS)
@@ -327,7 +323,7 @@ def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
 
 
 def _plane_panel(ax: Any, step: Step, limits: Any) -> float:
-    """Ellipses, paler where a component holds little, and the rows."""
+    """Draw ellipses, paler for small weights, and the data."""
     draw_points(ax, step.sample, limits, size=16.0)
     if step.view is not None:
         share = step.view.n_components * step.view.weights
@@ -340,33 +336,32 @@ OBJECTIVE_NAMES = {
     "maximum_a_posteriori": "log likelihood + log prior",
     "variational_bayes": "evidence lower bound",
 }
-# An inset needs a curve to show.
+# Fewer points make no curve for the inset.
 FEWEST = 4
-# The width of what the search tried, of that of the run.
+# Width of the search panel relative to the run.
 SEARCH = 0.45
 GROUND = "#f0f0f0"
-# Marker, colour and filling of what the search tried.
+# Marker, colour and fill of searched starts and moves.
 TRIED = {
-    "a start": ("o", style.INK, "none"),
-    "a run to its end": ("o", style.INK, style.INK),
-    "a move, taken": ("^", style.COLOURS[5], style.COLOURS[5]),
-    "a move, not taken": ("x", style.FAINT, style.FAINT),
+    "start": ("o", style.INK, "none"),
+    "converged run": ("o", style.INK, style.INK),
+    "accepted move": ("^", style.COLOURS[5], style.COLOURS[5]),
+    "rejected move": ("x", style.FAINT, style.FAINT),
 }
 
 
 def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
-    """What the search tried, and the objective after every iteration of the run that is returned.
+    """Plot starts and moves of the search, and the objective after each iteration of the final run.
 
-    On the grey ground every start, every run that was taken to its end and every move stands in the
-    order of the search, where it ended. Where something other than a pass came between (a repair, a
-    prune, a move, a change of order) the line is interrupted and the place marked. The inset shows
-    the gap to the last value on a log scale: a straight line there is linear convergence.
+    The grey panel shows the final objective of each start, settled run and move, in order.
+    Interruptions of the line mark repairs, pruning, moves and reordering. The inset shows the
+    distance to the final value on a log scale, on which linear convergence is a straight line.
 
     Parameters
     ----------
     model : fitted mixture or search
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -383,7 +378,9 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
     """
     result: FitResult = fitted(model, with_noise=True).result_
     if not len(result.trace):
-        raise UnsupportedError("this mixture was given, not fitted: it has no objective trace")
+        raise UnsupportedError(
+            "this mixture has given parameters and no objective trace: fit it first"
+        )
     ax = style.axes_or_new(ax)
     starts = [start for start in result.segments if start < len(result.trace)]
     draw_segments(ax, result.trace, starts)
@@ -406,7 +403,7 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
 
 
 def _draw_search(ax: Axes, result: FitResult) -> None:
-    """Where each start and each move of the search ended, left of the run."""
+    """Draw the final objectives of starts and moves, left of the run."""
     from matplotlib.ticker import MaxNLocator
 
     records = [record for record in result.search_trace if np.isfinite(record.objective)]
@@ -429,16 +426,16 @@ def _draw_search(ax: Axes, result: FitResult) -> None:
 
 
 def _kind(record: SearchRecord) -> str:
-    """What was tried, one of ``TRIED``."""
+    """Return the type of a record, one of ``TRIED``."""
     if record.stage == "start":
-        return "a start"
+        return "start"
     if record.stage == "settle":
-        return "a run to its end"
-    return "a move, taken" if record.accepted else "a move, not taken"
+        return "converged run"
+    return "accepted move" if record.accepted else "rejected move"
 
 
 def draw_segments(ax: Axes, values: Array, starts: list[int]) -> None:
-    """A line a segment, with a point for every iteration while they can be told apart."""
+    """Draw a line per segment, with points if there is room."""
     marker = "o" if len(values) <= 60 else ""
     for start, end in zip(starts, [*starts[1:], len(values)], strict=True):
         iterations = np.arange(start + 1, end + 1)
@@ -449,16 +446,18 @@ def draw_segments(ax: Axes, values: Array, starts: list[int]) -> None:
 
 
 def _gap_inset(ax: Axes, trace: Array, starts: list[int]) -> None:
-    """The gap to the last value, in the corner that a rising curve leaves free."""
+    """Draw the distance to the final value in an empty corner."""
     gap = trace[-1] - trace
     gap = np.where(gap > 0, gap, np.nan)
-    # Early in its rise at half time: free on the lower right, else on the upper left.
+    # An early rise leaves the lower right corner free, a late one the upper left.
     risen = trace[len(trace) // 2] - trace.min() > 0.5 * np.ptp(trace)
     place = (0.5, 0.16, 0.46, 0.46) if risen else (0.13, 0.48, 0.46, 0.46)
     inset = ax.inset_axes(place)
     draw_segments(inset, gap, starts)
     inset.set_yscale("log")
-    inset.set_title("gap to the last value (nats)", fontsize="small", path_effects=style.halo())
+    inset.set_title(
+        "distance to the final value (nats)", fontsize="small", path_effects=style.halo()
+    )
     inset.tick_params(labelsize="small")
     style.whole_numbers(inset)
     style.quiet(inset)

@@ -1,9 +1,4 @@
-"""``plot_merging``: the tree by which components become clusters.
-
-``plot_stability``: what comes back when a procedure sees parts of the rows.
-
-``plot_latent_classes``: what every class answers, with intervals.
-"""
+"""Plots of merging trees, of stability, and of latent classes."""
 
 from __future__ import annotations
 
@@ -20,23 +15,23 @@ if TYPE_CHECKING:
 
 WIDTH = 5.8
 LEAST_HEIGHT, HEIGHT_OF_STEP = 3.6, 0.42
-# More components than this, and numbers at every merge would meet.
+# With more components, numbers at the merges would overlap.
 MOST_NUMBERED = 16
-# Between the number of groups suggested and the next merge.
+# Between the suggested number of groups and the next merge.
 CUT = 0.5
 
 
 def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
-    """Draw the tree of merges, one step for each, from all components above to one cluster below.
+    """Draw the tree of merges, from all components at the top to one cluster at the bottom.
 
-    The number at a merge is the overlap of the two groups: the share of the lighter one that they
-    share. The dashed line is the suggested cut: branches that cross it are the clusters.
+    The number at a merge is the overlap: the share of the lighter group that both have in common.
+    The dashed line is the suggested cut; branches that cross it are the clusters.
 
     Parameters
     ----------
     merging : Merging
     ax : matplotlib Axes, optional
-        Where to draw the tree; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -65,7 +60,7 @@ def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
 
 
 def _draw_tree(ax: Axes, merging: Any) -> None:
-    """Components at the top, in an order in which no branches cross; a step down for each merge."""
+    """Draw components at the top in an order without crossings, and a step for each merge."""
     K = merging.n_components
     places: dict[tuple[int, ...], tuple[float, float]] = {
         (k,): (float(x), float(K)) for x, k in enumerate(_leaves(merging))
@@ -104,7 +99,7 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
 
 
 def _leaves(merging: Any) -> list[int]:
-    """Components in the order in which the tree has them side by side."""
+    """Return components in the order of the tree."""
     order: dict[Any, tuple[int, ...]] = {(k,): (k,) for k in range(merging.n_components)}
     for pair in merging.tree["merged"]:
         first, second = sorted(pair, key=lambda group: -merging.weights[list(group)].sum())
@@ -112,23 +107,22 @@ def _leaves(merging: Any) -> list[int]:
     return list(order[tuple(range(merging.n_components))])
 
 
-# Points nearer than this to one another are set side by side, so far apart.
+# Points closer than the first distance are drawn side by side at the second.
 NEAR, ASIDE = 0.02, 0.07
 MOST_ASIDE = 0.4
 BETWEEN = "halves\ncompared"
 
 
 def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
-    """The agreement of every resample with the clustering by all rows, by the K that it found.
+    """Plot the agreement of each resample with the clustering of all data, by its K.
 
-    Beside them, open, how well the two halves of a split agree with each other. The short line in
-    each column is the median.
+    Open marks: agreement between the halves of a split. The short line is the median.
 
     Parameters
     ----------
     stability : Stability
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -141,7 +135,7 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
     >>> X = bm.datasets.load_faithful()
     >>> found = bm.stability(bm.GaussianMixture(2), X, n_resamples=4, random_state=0)
     >>> bm.plots.plot_stability(found, ax=Figure().subplots()).get_xlabel()
-    'components found'
+    'components selected'
     """
     style.expect("stability", stability, "a Stability", "k_shares", "between_halves")
     ax = style.axes_or_new(ax)
@@ -152,7 +146,7 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
     for place, number in enumerate(numbers):
         values = fitted.loc[fitted["n_components"] == number, "adjusted_rand"].to_numpy(float)
         found = number == stability.n_components
-        names.append(f"{number}\n{len(values)} of {n}" + ("\nas in all rows" if found else ""))
+        names.append(f"{number}\n{len(values)} of {n}" + ("\nas in all data" if found else ""))
         _column(ax, place, values, style.colour(0) if found else style.FAINT, filled=True)
     between = stability.table["between_halves"].dropna().to_numpy(float)
     if len(between):
@@ -161,10 +155,8 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
         ax.axvline(place - 0.5, color=style.FILL, lw=1.0, zorder=1)
         _column(ax, place, between, style.INK, filled=False)
     ax.set_xticks(range(len(names)), names)
-    ax.set_xlim(-0.6, len(names) - 0.4)
-    ax.set_ylim(min(0.0, ax.dataLim.y0 - 0.03), 1.03)
-    ax.set_xlabel("components found")
-    ax.set_ylabel("adjusted Rand index")
+    ax.set(xlim=(-0.6, len(names) - 0.4), ylim=(min(0.0, ax.dataLim.y0 - 0.03), 1.03))
+    ax.set(xlabel="components selected", ylabel="adjusted Rand index")
     if stability.n_failed:
         style.note(ax, [f"{stability.n_failed} of {n} could not be fitted"])
     style.quiet(ax)
@@ -172,7 +164,7 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
 
 
 def _column(ax: Axes, place: int, values: Array, colour: str, filled: bool) -> None:
-    """Points of one column, side by side where they would hide one another, and their median."""
+    """Draw points side by side where they would overlap, and their median."""
     if not len(values):
         return
     aside = style.side_by_side(values, NEAR, ASIDE, MOST_ASIDE)
@@ -185,23 +177,23 @@ def _column(ax: Axes, place: int, values: Array, colour: str, filled: bool) -> N
     )
 
 
-# Classes stand side by side within this width of a level.
+# Width within a level for marks of the classes.
 CLASS_WIDTH = 0.5
-# Of more levels, these stand one below another: a page is longer than it is wide.
+# Above this number, levels are listed vertically.
 MOST_ACROSS = 24
 
 
 def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
-    """Item-response profiles: the probability of every level in every class, with its interval.
+    """Plot item-response profiles: the probability of each level in each class, with intervals.
 
-    A line joins the levels of one column; a column of two levels shows the second alone. More than
-    24 levels stand one below another.
+    A line joins the levels of a column; a column with two levels shows the second only. More than
+    24 levels are listed vertically.
 
     Parameters
     ----------
     classes : LatentClasses
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------

@@ -1,9 +1,4 @@
-"""``plot_pairs``: several columns, each alone and each against each.
-
-Columns of levels and counts beside others: shares of levels, and rows and densities in cells.
-
-``MixtureDensity.plot``: a density over some columns, alone or given others.
-"""
+"""``plot_pairs`` and ``MixtureDensity.plot``: several columns of any type."""
 
 from __future__ import annotations
 
@@ -15,7 +10,7 @@ import numpy as np
 from bayesmix.core.coding import Level, shown
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import style
 from bayesmix.plots.density import WIDTH, counts_between, draw_bars, draw_curve
@@ -49,9 +44,9 @@ if TYPE_CHECKING:
     from bayesmix.posterior.density import MixtureDensity
 
 
-# Rows of a cell are spread over so much of it, ...
+# Fraction of a cell over which its observations are spread, ...
 SPREAD = 0.7
-# ... at places that fill it evenly: the fractions of whole multiples (Roberts 2018).
+# ... evenly, at fractional parts of multiples (Roberts 2018).
 STEPS = (0.7548776662466927, 0.5698402909980532)
 MOST_NAMED = 8
 LONGEST = 12
@@ -59,13 +54,13 @@ LONGEST = 12
 
 @dataclass(frozen=True)
 class Kind:
-    """What a column holds: levels by name, else counts or what is continuous."""
+    """Type of a column: level names, counts, or continuous."""
 
     continuous: bool
     levels: tuple[str, ...] | None = None
 
     def places(self, low: float, high: float) -> Array:
-        """Where a density is looked at between the ends of an axis."""
+        """Return points between the limits of an axis at which a density is evaluated."""
         if self.continuous:
             return np.linspace(low, high, GRID)
         if self.levels is not None:
@@ -74,7 +69,7 @@ class Kind:
         return counts[:: -(-len(counts) // GRID)]
 
     def extent(self, view: View, column: int, values: Array | None) -> tuple[float, float]:
-        """Where the axis of a column of a view begins and ends."""
+        """Return the limits of an axis for a column."""
         if self.levels is not None:
             return -0.5, len(self.levels) - 0.5
         low, high = view.extent(column, values)
@@ -85,7 +80,7 @@ class Kind:
 
 
 def kind_of(result: FitResult, column: int) -> Kind:
-    """What a column of a fit holds."""
+    """Return the type of a column."""
     place = np.array([column])
     probabilities = level_probabilities(result.family, result.plug_in.components)
     if column not in probabilities:
@@ -98,7 +93,7 @@ def kind_of(result: FitResult, column: int) -> Kind:
 
 
 def columns_that_differ(result: FitResult, most: int) -> list[int]:
-    """Columns of any kind, no more than ``most``: those with most of their variance between."""
+    """Return at most ``most`` columns, those with the largest variance between components."""
     from bayesmix.plots.assignment import lines_of
 
     point = result.unframed.plug_in()
@@ -110,7 +105,7 @@ def columns_that_differ(result: FitResult, most: int) -> list[int]:
 
 
 def draw_shares(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None:
-    """The share of every level, in parts by component, over that among the rows."""
+    """Draw the probability of each level, stacked by component, over the observed shares."""
     assert kind.levels is not None
     codes = np.arange(len(kind.levels))
     if sample is not None:
@@ -129,7 +124,7 @@ def draw_shares(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None
 def draw_cells(
     ax: Axes, view: View, sample: Sample | None, kinds: tuple[Kind, Kind], rows_only: bool
 ) -> None:
-    """Two columns of which one at least has cells: their rows, or their density in shades."""
+    """Draw two columns of which at least one is discrete: the data, or the density."""
     limits = [
         kind.extent(view, d, None if sample is None else sample.values[:, d])
         for d, kind in enumerate(kinds)
@@ -138,15 +133,14 @@ def draw_cells(
         draw_points(ax, spread_out(sample, kinds), limits, size=14.0)
     else:
         _shade(ax, view, kinds, limits)
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
+    ax.set(xlim=limits[0], ylim=limits[1])
     for axis, kind in zip(("x", "y"), kinds, strict=True):
         _name_levels(ax, kind, axis)
     style.quiet(ax)
 
 
 def spread_out(sample: Sample, kinds: tuple[Kind, Kind]) -> Sample:
-    """The rows, spread over their cells."""
+    """Spread observations over their cells."""
     values = sample.values.copy()
     numbers = np.arange(len(values))
     for d, (kind, step) in enumerate(zip(kinds, STEPS, strict=True)):
@@ -158,11 +152,11 @@ def spread_out(sample: Sample, kinds: tuple[Kind, Kind]) -> Sample:
 def _shade(
     ax: Axes, view: View, kinds: tuple[Kind, Kind], limits: list[tuple[float, float]]
 ) -> None:
-    """Cells, and strips of them, darker where the shares ``HELD`` are most densely."""
+    """Shade cells, or strips of cells, by regions that contain the shares ``HELD``."""
     x, y = (kind.places(*limit) for kind, limit in zip(kinds, limits, strict=True))
     points = np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
     density = view.terms(points).sum(axis=1)
-    # Of all that is in sight, so that counts of which some are left out hold what they hold.
+    # Relative to the visible part, so that shares are correct if large counts are left out.
     levels = holding(density / density.sum(), 1.0, HELD) * density.sum()
     depth = (density[:, None] >= levels).sum(axis=1).astype(np.float64).reshape(len(y), len(x))
     depth[depth == 0.0] = np.nan
@@ -178,13 +172,13 @@ def _shade(
 
 
 def _edges(places: Array) -> Array:
-    """Of cells around even places."""
+    """Return edges of cells around evenly spaced points."""
     half = 0.5 * (places[1] - places[0]) if len(places) > 1 else 0.5
     return np.append(places - half, places[-1] + half)
 
 
 def _name_levels(ax: Axes, kind: Kind, axis: str) -> None:
-    """Names of the levels at the ticks of an axis, some of them where they are many."""
+    """Label an axis with names of levels, only some of them if there are many."""
     if kind.levels is None:
         return
     codes = list(range(len(kind.levels)))[:: -(-len(kind.levels) // MOST_NAMED)]
@@ -194,14 +188,14 @@ def _name_levels(ax: Axes, kind: Kind, axis: str) -> None:
     getattr(ax, f"set_{axis}ticks")(codes, names, **options)
 
 
-# Columns that are drawn where none are named, and at most.
+# Number of columns drawn by default, and at most.
 FIRST_COLUMNS = 5
 MOST_COLUMNS = 12
 PANEL = 1.9  # inches
-# Rows are binned where they are more than can be told apart.
+# Above this number observations are binned.
 MOST_ROWS = 5_000
 BINS = 45
-# A row whose component has less than this probability is unsure.
+# A sample whose component has less than this probability is uncertain.
 SURE = 0.9
 MOST_UNSURE = 400
 
@@ -209,31 +203,29 @@ MOST_UNSURE = 400
 def plot_pairs(
     model: Any, X: Any = None, axes: Any = None, *, columns: Any = None, sample_weight: Any = None
 ) -> Any:
-    """Every column alone, and every pair of columns, with the components in both.
+    """Plot each column, and each pair of columns, with the components.
 
-    On the diagonal the density of one column with its components, over a histogram. Below it the
-    rows of two columns, coloured by component and paler the less certain that is, under ellipses of
-    1 and 2 standard deviations; many rows are binned, darker where there are more. Above it the
-    regions that hold 25, 50, 75 and 95 % of the density, with the rows whose component is unsure
-    (a probability below 0.9).
+    Diagonal: densities with components over histograms. Below: observations coloured by component,
+    paler if uncertain, with ellipses of 1 and 2 standard deviations; large data are binned. Above:
+    regions with 25, 50, 75 and 95 % of the density, with the uncertain observations (largest
+    probability below 0.9).
 
-    Columns may be of any kind. Of levels the diagonal has the share of each, in parts that the
-    components have; rows of levels and counts are spread a little, so that they do not hide one
-    another.
+    Columns may have any type. For levels the diagonal shows probabilities, stacked by component.
+    Observations with levels and counts are jittered.
 
     Parameters
     ----------
     model : fitted mixture or search
-        Of a search, the best estimator.
+        For a search, its best estimator.
     X : array, frame or source (n, D), optional
-        Rows to show.
+        Data to show.
     axes : array of matplotlib Axes (d, d), optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     columns : list of names or numbers, optional
-        Two columns or more; None: all of them up to five, else the five in which the components
-        overlap least.
+        At least two columns; None: all up to five, otherwise the five with the least overlap of
+        components.
     sample_weight : array (n,), optional
-        How often each row counts.
+        Sample weights.
 
     Returns
     -------
@@ -242,7 +234,7 @@ def plot_pairs(
     Raises
     ------
     ValueError
-        For rows or columns that do not fit.
+        For data or columns that do not fit the model.
 
     Examples
     --------
@@ -289,7 +281,7 @@ def plot_pairs(
 
 
 def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
-    """Numbers of the columns to draw."""
+    """Return the indices of the columns to draw."""
     if columns is None:
         result = estimator.result_
         plain = result.family.drawn_columns > 1
@@ -310,7 +302,7 @@ def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
 
 
 def _alone(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None:
-    """One column."""
+    """Draw one column."""
     if kind.levels is not None:
         draw_shares(ax, view, sample, kind)
     elif kind.continuous:
@@ -349,7 +341,7 @@ def _panel(ax: Axes, view: View, sample: Sample | None, lower: bool) -> None:
 
 
 def _bins(ax: Axes, sample: Sample, limits: list[tuple[float, float]]) -> None:
-    """Rows counted in hexagons, on a logarithmic scale of greys."""
+    """Draw observations binned in hexagons, with a logarithmic grey scale."""
     x, y = sample.values.T
     seen = np.ones(len(x), dtype=bool)
     for values, (low, high) in zip((x, y), limits, strict=True):
@@ -362,7 +354,7 @@ def _bins(ax: Axes, sample: Sample, limits: list[tuple[float, float]]) -> None:
 
 
 def _unsure(ax: Axes, sample: Sample) -> None:
-    """Rows whose component is not sure, in the colour of the most probable one."""
+    """Draw uncertain observations in the colour of their most probable component."""
     unsure: Integers = np.flatnonzero(sample.probabilities.max(axis=1) < SURE)
     unsure = unsure[:: -(-len(unsure) // MOST_UNSURE) or 1]
     labels = sample.labels[unsure]
@@ -375,22 +367,22 @@ def _unsure(ax: Axes, sample: Sample) -> None:
 
 
 def _remark(axes: Any, names: list[str], shown: list[int], sample: Sample | None) -> None:
-    """What is left out, over the figure's right corner."""
+    """Note what is left out, above the figure on the right."""
     remarks = []
     if len(shown) < len(names):
         remarks.append(f"{len(shown)} of {len(names)} columns")
     if sample is not None:
         unsure = int((sample.probabilities.max(axis=1) < SURE).sum())
-        remarks.append(f"unsure (above the diagonal): {unsure:,} of {len(sample.values):,} rows")
+        remarks.append(f"uncertain (above the diagonal): {unsure:,} of {len(sample.values):,} rows")
     style.note(axes[0, -1], remarks)
 
 
 def plot_part(
     density: MixtureDensity, ax: Axes | None = None, *, columns: Any = None, legend: bool = True
 ) -> Axes:
-    """The density of a ``MixtureDensity`` with its components over one or two of its columns.
+    """Plot a ``MixtureDensity`` with its components over one or two of its columns.
 
-    ``columns`` are needed where the density has more than can be drawn: two, of counts one.
+    ``columns`` are required if the density has more than can be drawn (two; one for counts).
     """
     most = most_columns(density.family)
     drawn = density if columns is None else density.marginal(columns)
@@ -409,13 +401,13 @@ def plot_part(
 
 
 def part_view(density: MixtureDensity) -> View:
-    """The view of a density over one or two columns."""
+    """Return the view of a density over one or two columns."""
     scale = density.mixture.frame.scale
     covariances = density.mixture.components.covariances
     if density.mixture.frame.flat is not None or not np.isfinite(covariances).all():
         raise UnsupportedError(
             "a density without variances (at most two degrees of freedom, or a constant column) "
-            "has no view of its own: draw exp(score_samples) over points that you choose"
+            "cannot be drawn: plot exp(score_samples) at points of your choice"
         )
     labels = density.columns if density.names is None else density.names
     plain = density.names is None and len(labels) == 1 and not density.given

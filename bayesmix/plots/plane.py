@@ -1,4 +1,4 @@
-"""A density over two columns: regions of highest density, ellipses, and rows by component."""
+"""Density over two columns: regions of highest density, ellipses, and data by component."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_NAMED = 10
 
 
 def draw_plane(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None:
-    """Draw the density of a view of two columns."""
+    """Draw the density of two columns."""
     limits = limits_of(view, None if sample is None else sample.values)
     draw_regions(ax, view, limits)
     draw_ellipses(ax, view)
@@ -36,22 +36,19 @@ def draw_plane(ax: Axes, view: View, sample: Sample | None, legend: bool) -> Non
 
 
 def limits_of(view: View, values: Array | None) -> list[tuple[float, float]]:
-    """Where both axes begin and end."""
+    """Return the limits of both axes."""
     return [view.extent(d, None if values is None else values[:, d]) for d in (0, 1)]
 
 
 def finish(ax: Axes, view: View, limits: list[tuple[float, float]], remarks: Sequence[str]) -> None:
-    """Limits, names and remarks of a plane."""
-    ax.set_xlim(*limits[0])
-    ax.set_ylim(*limits[1])
-    ax.set_xlabel(view.names[0])
-    ax.set_ylabel(view.names[1])
+    """Set limits, labels and notes of a plane."""
+    ax.set(xlim=limits[0], ylim=limits[1], xlabel=view.names[0], ylabel=view.names[1])
     style.quiet(ax)
     style.note(ax, remarks)
 
 
 def _key(view: View) -> tuple[list[Any], list[str]]:
-    """Handles and labels of the legend."""
+    """Return handles and labels of the legend."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -75,13 +72,13 @@ def _key(view: View) -> tuple[list[Any], list[str]]:
 
 
 def draw_regions(ax: Axes, view: View, limits: list[tuple[float, float]]) -> None:
-    """Filled contours of the regions of highest density that hold the shares ``HELD``."""
+    """Draw filled contours of the regions that contain the shares ``HELD``."""
     x, y, points = plane_grid(limits, GRID)
     fill_regions(ax, x, y, view.terms(points).sum(axis=1) / (1.0 - view.noise))
 
 
 def fill_regions(ax: Axes, x: Array, y: Array, density: Array) -> None:
-    """Filled contours of a density on a grid, row by row."""
+    """Draw filled contours of a density on a grid."""
     levels = np.unique(holding(density, (x[1] - x[0]) * (y[1] - y[0]), HELD))
     heights = density.reshape(len(y), len(x))
     shades = SHADES[-len(levels) :]
@@ -89,13 +86,13 @@ def fill_regions(ax: Axes, x: Array, y: Array, density: Array) -> None:
 
 
 def plane_grid(limits: list[tuple[float, float]], n: int) -> tuple[Array, Array, Array]:
-    """n places along each axis, and the points (n n, 2) of their grid, row by row."""
+    """Return n points along each axis, and the points (n n, 2) of their grid."""
     x, y = (np.linspace(low, high, n) for low, high in limits)
     return x, y, np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
 
 
 def holding(density: Array, cell: float, shares: tuple[float, ...]) -> Array:
-    """The levels above which the density holds these shares of 1, from its values on a grid."""
+    """Return the levels above which a density on a grid contains these shares."""
     descending = np.sort(density)[::-1]
     held = np.cumsum(descending) * cell
     places = np.minimum(np.searchsorted(held, shares), len(held) - 1)
@@ -107,7 +104,7 @@ RIMS: dict[float, tuple[float, Any]] = {1.0: (1.8, "-"), 2.0: (1.1, (0, (4, 2)))
 
 
 def draw_ellipses(ax: Axes, view: View, strength: Array | None = None) -> None:
-    """Ellipses of 1 and 2 standard deviations, with the component's number on the outer rim."""
+    """Draw ellipses of 1 and 2 standard deviations with the component's number."""
     from matplotlib.patches import Ellipse
 
     for k, (mean, covariance) in enumerate(zip(view.means, view.covariances, strict=True)):
@@ -139,27 +136,27 @@ def draw_ellipses(ax: Axes, view: View, strength: Array | None = None) -> None:
 
 
 def outside_the_view(values: Array, limits: list[tuple[float, float]]) -> list[str]:
-    """A remark on rows that are not seen, where there are some."""
+    """Return a note on observations outside the view, if there are any."""
     low, high = np.transpose(limits)
     outside = ((values < low) | (values > high)).any(axis=1)
     if not outside.any():
         return []
-    return [f"{int(outside.sum()):,} of {len(values):,} rows outside the view"]
+    return [f"{int(outside.sum()):,} of {len(values):,} observations outside the view"]
 
 
 def rows_in_view(sample: Sample, limits: list[tuple[float, float]]) -> tuple[Sample, list[str]]:
-    """At most ``MOST_POINTS`` rows, and remarks on the others."""
+    """Return at most ``MOST_POINTS`` observations, and notes on the others."""
     remarks = sample.remarks + outside_the_view(sample.values, limits)
     shown = sample.thinned(MOST_POINTS)
     if len(shown.values) < len(sample.values):
-        remarks.append(f"{len(shown.values):,} of {len(sample.values):,} rows drawn")
+        remarks.append(f"{len(shown.values):,} of {len(sample.values):,} observations drawn")
     return shown, remarks
 
 
 def draw_points(
     ax: Axes, sample: Sample, limits: list[tuple[float, float]], size: float = 26.0
 ) -> list[str]:
-    """Rows in colour and marker of their most probable component; returns what is left out."""
+    """Draw observations in colour and marker of their most probable component; return notes."""
     from matplotlib.colors import to_rgb
 
     shown, remarks = rows_in_view(sample, limits)

@@ -1,9 +1,4 @@
-"""``plot_crosscheck``: a fit beside the posterior, number by number and chain by chain.
-
-``plot_over_k``: the posteriors of K and of the number of occupied components, with the prior.
-
-``plot_occupied``: the posterior of the number of occupied components, with every chain's own.
-"""
+"""Plots of posterior draws: comparison with a fit, number of components, occupied components."""
 
 from __future__ import annotations
 
@@ -20,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-# Of more parameters those that differ the most are shown.
+# Of more parameters, those with the largest differences are shown.
 MOST_ROWS = 24
 MOST_CHAINS = 10
 N_BINS = 24
 MIDDLE = (0.003, 0.997)
-# Standard deviations of the posterior that are in view; intervals beyond are cut off.
+# Range of the axis in posterior standard deviations; longer intervals are cut off.
 IN_VIEW = 4.5
 LONG_NAME = 24
 PANELS: dict[str, Any] = {"nrows": 1, "ncols": 2, "width_ratios": (3, 2)}
@@ -34,18 +29,17 @@ FIT, SAMPLER = style.COLOURS[0], style.COLOURS[5]
 
 
 def plot_crosscheck(check: Any, axes: Any = None) -> Any:
-    """Central 90% intervals of every parameter, and chain by chain what mixes worst.
+    """Plot 90 % intervals of all parameters, and the quantity with the slowest mixing by chain.
 
-    Left: both intervals in standard deviations of the sampler's posterior, so that a fit that
-    agrees has bars as long as the sampler's; parameters that differ the most come first. Right: the
-    quantity with the largest R-hat at draws of the fit (filled) and of every chain; a chain apart
-    from the others is stuck elsewhere.
+    Left: intervals of fit and sampler in posterior standard deviations, largest differences first.
+    Right: the quantity with the largest R-hat under the fit (filled) and in each chain; a separate
+    chain is stuck in another mode.
 
     Parameters
     ----------
     check : CrossCheck
     axes : two matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -62,7 +56,7 @@ def plot_crosscheck(check: Any, axes: Any = None) -> Any:
     >>> left.get_xlabel()
     'posterior standard deviations from the posterior mean'
     """
-    style.expect("check", check, "what crosscheck returned", "parameters", "alignment")
+    style.expect("check", check, "a CrossCheck", "parameters", "alignment")
     if axes is None:
         _, axes = style.pyplot().subplots(figsize=size_of(check), layout="constrained", **PANELS)
     table = _chosen(check.parameters)
@@ -75,13 +69,13 @@ def plot_crosscheck(check: Any, axes: Any = None) -> Any:
 
 
 def size_of(check: Any) -> tuple[float, float]:
-    """Width and height of the figure in inches: each parameter has a line."""
+    """Return width and height of the figure in inches."""
     n_rows = min(len(check.parameters), MOST_ROWS)
     return FIGURE_WIDTH, max(LEAST_HEIGHT, 1.3 + HEIGHT_OF_ROW * n_rows)
 
 
 def _chosen(parameters: pd.DataFrame) -> pd.DataFrame:
-    """Those that differ the most in an end of their intervals, in their own order."""
+    """Return the parameters with the largest differences of interval ends, in their order."""
     apart = [
         (parameters[f"fit_{end}"] - parameters[f"sampler_{end}"]).abs() for end in ("5%", "95%")
     ]
@@ -109,13 +103,12 @@ def _intervals(ax: Axes, table: pd.DataFrame, n_parameters: int) -> None:
     ax.set_yticks(places, [str(name) for name in table.index], fontsize="small")
     ax.set_ylim(-0.7, len(table) - 0.3)
     reach = max(2.2, 1.08 * float(np.abs(np.concatenate([sampler, fit])).max(initial=0.0)))
-    ax.set_xlim(-reach, reach)
-    ax.set_xlabel("posterior standard deviations from the posterior mean")
+    ax.set(xlim=(-reach, reach), xlabel="posterior standard deviations from the posterior mean")
     ax.tick_params(axis="y", length=0)
     style.quiet(ax)
     ax.spines["left"].set_visible(False)
     if n_parameters > len(table):
-        style.note(ax, [f"{len(table)} of {n_parameters} that differ the most"])
+        style.note(ax, [f"{len(table)} of {n_parameters} with the largest differences"])
     style.legend_on_top(ax, [mine, theirs], ["90% interval of the fit", "of the sampler"])
 
 
@@ -130,7 +123,7 @@ def _chains(ax: Axes, check: Any) -> None:
 
     handles: list[Any] = [ax.stairs(shares(own), bins, fill=True, color=style.FILL, zorder=1)]
     labels = ["fit"]
-    # Of more chains their lines hide one another.
+    # Lines of more chains would hide one another.
     shown = chains if len(chains) <= MOST_CHAINS else chains.reshape(1, -1)
     for number, values in enumerate(shown):
         handles.append(
@@ -144,7 +137,7 @@ def _chains(ax: Axes, check: Any) -> None:
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.set_xlabel(_in_lines(check.slowest.name))
-    # Numbers such as -1137.5 stand close in a narrow panel.
+    # Long numbers would overlap in a narrow panel.
     ax.locator_params(axis="x", nbins=4)
     style.quiet(ax)
     rhat = max(table["rhat"].max() for table in (check.parameters, check.invariants))
@@ -153,26 +146,26 @@ def _chains(ax: Axes, check: Any) -> None:
 
 
 def _in_lines(name: str) -> str:
-    """A long name in two lines: the panel is narrow where parameters have long names."""
+    """Break a long name into two lines."""
     return name if len(name) <= LONG_NAME else name.replace("[", "\n[", 1)
 
 
 BAR_OF_K = 0.4
-# Large numbers less probable than this are left out.
+# Less probable large numbers are left out.
 WORTH_SHOWING = 0.004
 
 
 def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
-    """How probable each number of components K is, and each number of occupied ones K+.
+    """Plot the posteriors of K and of the number of occupied components, with the prior of K.
 
-    Thin lines go from the lowest to the highest of the chains: long ones say that chains are too
-    short, or have not mixed. What the data say of K is how far its bars are from the prior.
+    Thin lines show the range over chains; long ones mean that chains are too short or have not
+    mixed. The information in the data about K is the difference from its prior.
 
     Parameters
     ----------
     found : GibbsOverK
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -190,7 +183,7 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
     >>> found.plot(ax=Figure().subplots()).get_ylabel()
     'probability'
     """
-    style.expect("found", found, "what gibbs returned with n_components=None", "k_of_chains")
+    style.expect("found", found, "a GibbsOverK (gibbs with n_components=None)", "k_of_chains")
     ax = style.axes_or_new(ax)
     numbers = np.arange(1, 1 + max(found.k_of_chains.shape[1], int(found.n_occupied.max())))
     of_k = _up_to(found.k_of_chains, len(numbers))
@@ -210,10 +203,9 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
     style.whole_numbers(ax)
     ax.set_xlim(0.2, shown.stop + 0.8)
     highest = max(of_k[:, shown].max(), of_occupied[:, shown].max())
-    # A prior far above both need not be seen to its top.
+    # A prior far above both posteriors is cut off.
     ax.set_ylim(0.0, 1.08 * max(highest, min(prior[shown].max(), 1.5 * highest)))
-    ax.set_xlabel("number of components")
-    ax.set_ylabel("probability")
+    ax.set(xlabel="number of components", ylabel="probability")
     style.quiet(ax)
     beyond = of_k.mean(axis=0)[shown.stop :].sum()
     if beyond >= WORTH_SHOWING:
@@ -223,7 +215,7 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
 
 
 def _bars(ax: Axes, places: Array, of_chains: Array, colour: str, line: str) -> Any:
-    """Bars of the mean over chains (C, M), and from the lowest to the highest chain a line."""
+    """Draw bars of the mean over chains (C, M), with the range over chains."""
     bars = ax.bar(places, of_chains.mean(axis=0), BAR_OF_K, color=colour, zorder=2)
     if len(of_chains) > 1:
         ax.vlines(
@@ -233,7 +225,7 @@ def _bars(ax: Axes, places: Array, of_chains: Array, colour: str, line: str) -> 
 
 
 def _up_to(shares: Array, length: int) -> Array:
-    """Shares (C, M) of as many numbers, 0 where there are none."""
+    """Return shares (C, M) of equal length, padded with 0."""
     whole = np.zeros((len(shares), length))
     width = min(length, shares.shape[1])
     whole[:, :width] = shares[:, :width]
@@ -241,20 +233,20 @@ def _up_to(shares: Array, length: int) -> Array:
 
 
 BAR_OF_COUNT = 0.7
-# Of more chains their own shares hide one another.
+# Marks of more chains would hide one another.
 MOST_MARKED = 10
 
 
 def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
-    """How probable each number of occupied components is; marks show chain by chain.
+    """Plot the posterior of the number of occupied components, with marks for the chains.
 
-    Marks far from their bar say that chains are too short, or have not mixed.
+    Marks far from their bar mean that chains are too short or have not mixed.
 
     Parameters
     ----------
     found : Gibbs or GibbsOverK
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -270,7 +262,7 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_occupied(found, ax=Figure().subplots()).get_ylabel()
     'probability'
     """
-    style.expect("found", found, "what gibbs returned", "occupied", "n_occupied")
+    style.expect("found", found, "a result of gibbs", "occupied", "n_occupied")
     ax = style.axes_or_new(ax)
     numbers = np.array(found.occupied.index)
     shares = found.occupied.to_numpy()
@@ -288,10 +280,8 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
             labels.append(f"chain {chain}")
         highest = own.max()
     style.whole_numbers(ax)
-    ax.set_xlim(numbers.min() - 0.8, numbers.max() + 0.8)
-    ax.set_ylim(0.0, 1.05 * highest)
-    ax.set_xlabel("occupied components")
-    ax.set_ylabel("probability")
+    ax.set(xlim=(numbers.min() - 0.8, numbers.max() + 0.8), ylim=(0.0, 1.05 * highest))
+    ax.set(xlabel="occupied components", ylabel="probability")
     style.quiet(ax)
     known = np.ndim(found.n_components) == 0
     style.note(ax, [f"of {found.n_components} in the model" if known else "K unknown"])

@@ -1,4 +1,4 @@
-"""``plot_region``: where a density is highest, and which rows lie outside."""
+"""``plot_region``: the region of highest density, with observations inside and outside."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ HELD = "#cfe0ee"
 def plot_region(
     region: DensityRegion, X: Any = None, ax: Axes | None = None, *, legend: bool = True
 ) -> Axes:
-    """A region of highest density over one or two columns, with rows inside and outside of it.
+    """Plot a region of highest density over one or two columns, with the data if given.
 
     Parameters
     ----------
     region : DensityRegion
         Over continuous columns.
     X : array, frame or source (n, d), optional
-        Rows to show.
+        Data to show.
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     legend : bool, default=True
 
     Returns
@@ -63,7 +63,7 @@ def plot_region(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eruptions', 'waiting')
     """
-    style.expect("region", region, "what density_region returned", "contains")
+    style.expect("region", region, "a DensityRegion", "contains")
     view = _view_of(region)
     values = None if X is None else raw_rows(X)[0]
     inside = None if X is None else region.contains(X)
@@ -79,8 +79,8 @@ def _view_of(region: DensityRegion) -> View:
     density = region.density
     if region.transformed:
         raise UnsupportedError(
-            "a pipeline's mixture lives on transformed columns: its region can be asked for "
-            "contains, and is not drawn"
+            "regions of pipelines cannot be drawn, because their columns are transformed: use "
+            "contains"
         )
     if not density.family.continuous:
         raise UnsupportedError(
@@ -88,8 +88,7 @@ def _view_of(region: DensityRegion) -> View:
         )
     if len(density.columns) > 2:
         raise UnsupportedError(
-            "a region is drawn over one or two columns: take one of fewer, as in "
-            "marginal(columns).density_region()"
+            "regions are drawn over one or two columns: use marginal(columns).density_region()"
         )
     return part_view(density)
 
@@ -118,9 +117,7 @@ def _draw_line(
         if not inside.all():
             handles.append(_outside_mark())
             labels.append(_outside_label(inside))
-    ax.set_xlim(low, high)
-    ax.set_ylim(0.0, 1.06 * float(curve.max()))
-    ax.set_xlabel(view.names[0])
+    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * float(curve.max())), xlabel=view.names[0])
     style.label_density(ax)
     style.quiet(ax)
     style.note(ax, view.remarks)
@@ -155,7 +152,7 @@ def _draw_plane(
         remarks += outside_the_view(values, limits)
         shown = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).astype(int)
         if len(shown) < len(values):
-            remarks.append(f"{len(shown):,} of {len(values):,} rows drawn")
+            remarks.append(f"{len(shown):,} of {len(values):,} observations drawn")
         some, within = values[shown], inside[shown]
         ax.plot(
             *some[within].T, "o", color=INSIDE, ms=3.6, mec="white", mew=0.4, alpha=0.7, zorder=2
@@ -176,7 +173,7 @@ def _named(region: DensityRegion) -> str:
 
 
 def _outside_label(inside: Any) -> str:
-    return f"outside: {100 * (1.0 - inside.mean()):.2g} % of the rows"
+    return f"outside: {100 * (1.0 - inside.mean()):.2g} % of the data"
 
 
 def _outside_mark() -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import axes_or_new, colour, line, marker, quiet
+from bayesmix.plots.subject import fitted
 
 MOST_BINS = 60  # of equal size, over which fitted means are averaged
 MOST_POINTS = 5000  # of the data
@@ -61,8 +62,7 @@ def plot_regression(
         )  # fmt: skip
         label = f"component {k} (weight {model.weights_[k]:.2f})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
-    ax.set_xlabel(design.names[place])
-    ax.set_ylabel("response")
+    ax.set(xlabel=design.names[place], ylabel="response")
     ax.legend(frameon=False)
     quiet(ax)
     return ax
@@ -102,7 +102,7 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Any = None) -> Any:
     if hasattr(model, "_data"):
         design, gate, table = model._data.gate, model._mixture.weights, model._data.covariates
     else:
-        result = model.result_
+        result = fitted(model, with_noise=True).result_
         design, gate, table = result.side.design, result.mixture.weights, result.side.covariates
     if design is None:
         raise InvalidInputError("plot_gate needs a fit with covariates: fit(X, covariates=)")

@@ -1,11 +1,4 @@
-"""``plot_selection``: what a search found.
-
-``plot_structures``: a criterion as a matrix, structures by numbers of components.
-
-``plot_nested``: what whole procedures achieve on rows held out, fold by fold.
-
-``plot_feature_evidence``: which features distinguish the clusters.
-"""
+"""Plots of a search: criteria over K and structures, nested cross-validation, features."""
 
 from __future__ import annotations
 
@@ -24,36 +17,35 @@ if TYPE_CHECKING:
 
 
 LOWEST_RESCALED = -2.0
-# Of more lines only those of the best few candidates, which are named, are in colour.
+# With more lines, only those of the best candidates are in colour and labelled.
 MOST_LINES, NAMED_CELLS = 7, 3
 TOGETHER = ("bic", "icl", "aicc", "elbo", "elbo_log_k", "evidence", "loo", "cv")
-# Nats behind within which the scale is about linear; beyond, it is about logarithmic.
+# Nats behind the best up to which the scale is linear; beyond, it is logarithmic.
 CLOSE = 2.0
 MARKS = (0, 1, 3)
-# How solid lines are of what was left out.
+# Opacity of excluded structures.
 FAINT = 0.4
-# A legend of more lines than this stands beside the axes.
+# Above this number of lines the legend is next to the axes.
 MOST_ON_TOP = 2
 
 
 def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
-    r"""How far behind the best every candidate is, a line for every covariance structure.
+    r"""Plot how far each candidate is behind the best, with a line per covariance structure.
 
-    The best is on top, at 0. The scale is linear for close candidates and logarithmic for others,
-    so that the close are told apart and all are in the picture. The chosen candidate is ringed;
-    lines of structures that were left out are faint. Crosses on the lower edge are candidates
-    without a value (failed or degenerate fits). Standard errors are drawn where the criterion has
-    them; of held-out density those of the difference. Of more than seven
-    structures only those of the best three candidates are in colour, and these are named.
+    The best candidate is at 0; the scale is linear for close candidates and logarithmic for others.
+    The chosen candidate is ringed, excluded structures are faint, and crosses at the lower edge are
+    failed or degenerate fits. Standard errors are shown if the criterion has them (paired ones for
+    cross-validation). Of more than seven structures, only those of the best three candidates are in
+    colour.
 
     Parameters
     ----------
     search : fitted MixtureSearch
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     criterion : str, optional
-        A column of ``results_``; None is the criterion that chose. "all": every criterion, each
-        rescaled to end at 0 for its best and at -1 for the median number of components.
+        A column of ``results_``; None: the criterion that chose. "all": every criterion, rescaled
+        to 0 at its best and -1 at the median K.
 
     Returns
     -------
@@ -113,8 +105,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     labels.append(f"{word}: {n} component{'s' if n != 1 else ''}{kind}")
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
-    ax.set_xlabel("components")
-    ax.set_ylabel(f"nats behind the best\nby {_title(name)}")
+    ax.set(xlabel="components", ylabel=f"nats behind the best\nby {_title(name)}")
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
     style.quiet(ax)
     if len(handles) > MOST_ON_TOP:
@@ -125,7 +116,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
 
 
 def _scale(ax: Axes, least: float, most: float) -> None:
-    """The best on top; room for all, and marks at whole nats."""
+    """Set a scale with the best on top and marks at whole nats."""
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
     ax.set_yscale("asinh", linear_width=CLOSE)
@@ -141,7 +132,7 @@ def _scale(ax: Axes, least: float, most: float) -> None:
 
 
 def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
-    """Every criterion over the number of components, each on a scale of its own."""
+    """Plot all criteria over the number of components, each rescaled."""
     shown = [name for name in TOGETHER if name in results and results[name].notna().any()]
     chosen = record(search.criterion_).column
     if chosen not in shown and chosen in results:
@@ -165,8 +156,7 @@ def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
     style.whole_numbers(ax, np.unique(results["n_components"]).tolist())
     ax.set_ylim(LOWEST_RESCALED - 0.15, 0.35)
     ax.set_yticks([0.0, -1.0], ["best", "median"])
-    ax.set_xlabel("components")
-    ax.set_ylabel("criterion, rescaled")
+    ax.set(xlabel="components", ylabel="criterion, rescaled")
     style.quiet(ax)
     style.legend_on_top(ax, handles, labels)
     return ax
@@ -177,7 +167,7 @@ def _title(criterion: str) -> str:
 
 
 def _groups(table: Any) -> Iterator[tuple[str, Any]]:
-    """Candidates that differ in the number of components only, under what sets them apart."""
+    """Return candidates that differ only in K, by their other parameters."""
     parameters = list(table.columns[: list(table.columns).index("found_components")])
     others = [
         each
@@ -200,7 +190,7 @@ def _kind(best: Any, groups: list[tuple[str, Any]]) -> str:
 
 
 def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
-    """One line of candidates that have a value; faint where none of them may be chosen."""
+    """Draw a line of candidates, faint if they cannot be chosen."""
     rows = rows.sort_values("n_components")
     fine = rows[rows["behind"].notna()]
     container = ax.errorbar(
@@ -220,14 +210,14 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
 
 
 def _fade(line: Any) -> None:
-    """A line in the background."""
+    """Draw a line in the background."""
     for artist in line.get_children():
         artist.set(color=style.FAINT, zorder=1.5)
     line.lines[0].set(marker="", lw=1.0)
 
 
 def _name(ax: Axes, leading: Any, groups: list[tuple[str, Any]]) -> None:
-    """The best candidates by name, beside them."""
+    """Label the best candidates."""
     for place, (_, best) in enumerate(leading.iterrows()):
         ax.annotate(
             f"{place + 1}. {_kind(best, groups).removeprefix(', ')}, {int(best['n_components'])}",
@@ -237,9 +227,9 @@ def _name(ax: Axes, leading: Any, groups: list[tuple[str, Any]]) -> None:
 
 
 def _on_the_edge(ax: Axes, rows: Any, index: int, nudge: float) -> None:
-    """Candidates that have no value, at the lower edge."""
+    """Mark candidates without a value at the lower edge."""
     if not len(rows):
-        # An empty line would count as one at the figure's corner, and the layout makes room for it.
+        # An empty line would change the layout.
         return
     ax.plot(
         rows["n_components"] + nudge, np.full(len(rows), 0.02), "x", color=style.colour(index),
@@ -247,27 +237,27 @@ def _on_the_edge(ax: Axes, rows: Any, index: int, nudge: float) -> None:
     )  # fmt: skip
 
 
-# Nats behind up to which colours follow the differences, and at which a cell is blank.
+# Nats behind the best up to which colours are proportional, and at which a cell is white.
 NEAR, BLANK = 1.0, 1000.0
-# Cells darker than this share bear light numbers.
+# Darker cells have light numbers.
 DARK = 0.55
 
 
 def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
-    """How many nats behind the best every candidate is, a row a structure, a column a K.
+    """Plot nats behind the best as a matrix: covariance structures by K.
 
-    The darker, the closer to the best; the best three have a frame, the better the wider. Rows go
-    from simple to rich. A dash is a candidate without a value (failed or degenerate); with one
-    component structures that are one model show its value.
+    Darker is better, and the best three have frames. Structures are sorted from simple to rich. A
+    dash is a failed or degenerate fit; for K = 1, structures that are the same model show the same
+    value.
 
     Parameters
     ----------
     search : fitted MixtureSearch
-        Over covariance structures.
+        Search over covariance structures.
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
     criterion : str, optional
-        A column of ``results_``; None is the criterion that chose.
+        A column of ``results_``; None: the criterion that chose.
 
     Returns
     -------
@@ -315,7 +305,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
 
 
 def _close(behind: Any) -> Any:
-    """1 for the best, about logarithmic to 0."""
+    """Return 1 for the best, decreasing to 0 approximately logarithmically."""
     scaled = np.arcsinh(np.maximum(behind, 0.0) / NEAR) / np.arcsinh(BLANK / NEAR)
     return 0.9 * np.clip(1.0 - np.nan_to_num(scaled, nan=1.0, posinf=1.0), 0.0, 1.0)
 
@@ -334,17 +324,16 @@ def _framed(ax: Axes, column: int, row: int, width: float) -> None:
 
 
 def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
-    """Held-out log density of every procedure, its folds, and what its own score said.
+    """Plot held-out log density, folds, and naive score of each procedure.
 
-    A small mark is an outer fold, with the number of components that was chosen there; the large
-    one the mean with one standard error; a hollow diamond the naive score, whose distance is the
-    optimism.
+    Small marks are outer folds with their chosen K, the large one is the mean ± standard error, and
+    the hollow diamond is the naive score; its distance is the optimism.
 
     Parameters
     ----------
     found : NestedResult
     ax : matplotlib Axes, optional
-        Where to draw; None makes a new figure.
+        Where to draw; None creates a figure.
 
     Returns
     -------
@@ -357,9 +346,9 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
     >>> X = bm.datasets.load_faithful()
     >>> found = bm.nested_cv(bm.GaussianMixture(2), X, cv=3, random_state=0)
     >>> bm.plots.plot_nested(found, ax=Figure().subplots()).get_xlabel()
-    'log density of a row (nats, greater is better)'
+    'log density in nats per observation'
     """
-    style.expect("found", found, "what nested_cv returned", "held")
+    style.expect("found", found, "a NestedResult", "held")
     ax = style.axes_or_new(ax, height=1.9 + 0.9 * len(found.held))
     scores, table = found.scores, found.table
     for place, name in enumerate(found.held):
@@ -380,15 +369,14 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
         ax.plot(row["naive"], place, "D", mfc="white", mec=colour, ms=7, mew=1.6, zorder=4)
         ax.plot([row["held_out"], row["naive"]], [place, place], ":", color=colour, lw=1.2)
     ax.set_yticks(range(len(found.held)), list(found.held))
-    ax.set_ylim(-0.6, len(found.held) - 0.25)
-    ax.set_xlabel("log density of a row (nats, greater is better)")
+    ax.set(ylim=(-0.6, len(found.held) - 0.25), xlabel="log density in nats per observation")
     style.quiet(ax)
     style.legend_on_top(ax, *_key())
     return ax
 
 
 def _apart(values: Any, numbers: Any) -> list[tuple[float, str]]:
-    """Where to write the chosen numbers: those of folds that lie together stand once."""
+    """Return positions for the chosen K, once for folds that coincide."""
     width = 0.03 * max(float(np.ptp(values)), 1e-12) if len(values) else 0.0
     groups: list[tuple[list[float], list[int]]] = []
     for value, number in sorted(zip(values, numbers, strict=True)):
@@ -409,7 +397,7 @@ def _key() -> tuple[list[Any], list[str]]:
         Line2D([], [], marker="|", color=ink, ms=9, mew=1.6, ls=""),
         Line2D([], [], marker="D", mfc="white", mec=ink, ms=7, ls=""),
     ]
-    labels = ["held out, ± 1 standard error", "fold, with its K", "the procedure's own score"]
+    labels = ["held out, ± 1 standard error", "fold, with its K", "naive score"]
     return handles, labels
 
 

@@ -1,7 +1,7 @@
-"""How all figures look: colours, markers and lines that differ in luminance and shape as well.
+"""Style of all figures: colours, markers and lines that also differ in luminance and shape.
 
-The colours are those of Okabe & Ito 2008 and Tol 2021, in an order in which neighbours differ in
-luminance; every component also has a marker, a line style and its number.
+Colours follow Okabe & Ito 2008 and Tol 2021, ordered so that neighbours differ in luminance. Every
+component also has a marker, a line style and its number.
 """
 
 from __future__ import annotations
@@ -47,28 +47,28 @@ INK = "#1a1a1a"
 FILL = "#d9d9d9"
 FAINT = "#767676"
 OF_NOISE = "#595959"
-# Inches that the ticks and the label of the horizontal axis take.
+# Inches for ticks and label of the horizontal axis.
 LABEL = 0.5
 MOST_TICKS = 20
 
 
 def colour(k: int) -> str:
-    """Of component k; -1 is noise."""
+    """Return the colour of component k; -1 is noise."""
     return COLOURS[k % len(COLOURS)] if k >= 0 else OF_NOISE
 
 
 def marker(k: int) -> str:
-    """Of component k, a cross of noise; eleven components later the pair with its colour is new."""
+    """Return the marker of component k; marker and colour repeat only after many components."""
     return "x" if k < 0 else MARKERS[(k + k // len(COLOURS)) % len(MARKERS)]
 
 
 def line(k: int) -> Any:
-    """Line style of component k."""
+    """Return the line style of component k."""
     return LINES[(k + k // len(COLOURS)) % len(LINES)]
 
 
 def pyplot() -> Any:
-    """``matplotlib.pyplot``, or the error that says what to install."""
+    """Return ``matplotlib.pyplot``, or raise an error that says what to install."""
     try:
         import matplotlib.pyplot as plt
     except ImportError:
@@ -77,7 +77,7 @@ def pyplot() -> Any:
 
 
 def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.4) -> Axes:
-    """The axes that were given, or those of a new figure."""
+    """Return the given axes, or those of a new figure."""
     if ax is not None:
         return ax
     _, new = pyplot().subplots(figsize=(width, height), layout="constrained")
@@ -86,25 +86,25 @@ def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.4) -> Axe
 
 
 def expect(name: str, value: Any, wanted: str, *attributes: str) -> None:
-    """Raise unless an argument is what a figure shows, known by its attributes."""
+    """Raise an error unless an argument has the attributes of what a figure shows."""
     if not all(hasattr(value, each) for each in attributes):
         raise InvalidInputError(f"{name} must be {wanted}, got {type(value).__name__}")
 
 
 def quiet(ax: Axes) -> None:
-    """No frame where there is no scale."""
+    """Remove frame and ticks without a scale."""
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def halo(width: float = 2.5) -> list[Any]:
-    """A white outline, under which text stays readable on anything."""
+    """Return a white outline that keeps text readable."""
     from matplotlib.patheffects import withStroke
 
     return [withStroke(linewidth=width, foreground="white")]
 
 
 def number(ax: Axes, k: int, x: float, y: float, **options: Any) -> Text:
-    """The number of component k, in its colour, at a point of the data."""
+    """Draw the number of component k in its colour."""
     return ax.annotate(
         str(k),
         (x, y),
@@ -118,7 +118,7 @@ def number(ax: Axes, k: int, x: float, y: float, **options: Any) -> Text:
 
 
 def number_at_peak(ax: Axes, k: int, x: float, y: float) -> None:
-    """The number of component k just above the highest point of its line."""
+    """Draw the number of component k above the highest point of its line."""
     number(
         ax, k, x, y, textcoords="offset points", xytext=(0, 3), va="bottom", fontsize="small",
         zorder=6,
@@ -126,7 +126,7 @@ def number_at_peak(ax: Axes, k: int, x: float, y: float) -> None:
 
 
 def whole_numbers(ax: Axes, numbers: Sequence[int] = ()) -> None:
-    """Ticks of the horizontal axis at integers only: at these numbers where they are few."""
+    """Set integer ticks on the horizontal axis, at given numbers if they are few."""
     from matplotlib.ticker import MaxNLocator
 
     if 0 < len(numbers) <= MOST_TICKS:
@@ -136,7 +136,7 @@ def whole_numbers(ax: Axes, numbers: Sequence[int] = ()) -> None:
 
 
 def side_by_side(values: Array, near: float, step: float, most: float) -> Array:
-    """Offsets (n,) under which near values do not hide one another: 0, right, left, ..."""
+    """Return offsets (n,) that separate close values: 0, right, left, ..."""
     offsets = np.zeros(len(values))
     order = np.argsort(-values, kind="stable")
     for rank, each in enumerate(order):
@@ -152,24 +152,24 @@ def side_by_side(values: Array, near: float, step: float, most: float) -> Array:
 
 
 def label_density(ax: Axes) -> None:
-    """The name of the vertical axis, whose small values have their power of ten above it."""
+    """Label the vertical axis; powers of ten are above it."""
     ax.set_ylabel("density")
     ax.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
 
 
 def note(ax: Axes, remarks: Sequence[str]) -> None:
-    """What the figure leaves out, in small letters above its right corner; the title stays free."""
+    """Write what a figure leaves out, in small print above its right corner."""
     if remarks:
         ax.set_title("; ".join(remarks), loc="right", fontsize="small", color=FAINT)
 
 
 def signed(value: float) -> str:
-    """A value in nats with a true minus sign."""
+    """Format a value in nats with a true minus sign."""
     return f"{value:.2f}".replace("-", "−")
 
 
 def _laid_out(ax: Axes) -> None:
-    """Let the figure's layout, if it has one, give the axes their size."""
+    """Apply the layout of the figure, which sizes the axes."""
     from matplotlib.figure import Figure
 
     figure = ax.figure
@@ -179,7 +179,7 @@ def _laid_out(ax: Axes) -> None:
 
 
 def legend_on_top(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend within the axes over room made for it, so that it hides nothing drawn so far."""
+    """Place a legend within the axes, above everything drawn."""
     from matplotlib.legend_handler import HandlerTuple
 
     def legend(columns: int) -> Any:
@@ -209,7 +209,7 @@ def legend_on_top(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> No
 
 
 def legend_beside(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
-    """A legend below the axes and their label, where it hides nothing."""
+    """Place a legend below the axes."""
     _laid_out(ax)
     below = LABEL * ax.figure.dpi / ax.get_window_extent().height
     ax.legend(

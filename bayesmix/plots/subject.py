@@ -1,4 +1,4 @@
-"""What a figure shows: the fitted mixture over one or two columns, and the rows beside it."""
+"""Views for figures: a fitted mixture over one or two columns, and the data."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from bayesmix.posterior.bands import marginal
 from bayesmix.sources.border import is_source
 from bayesmix.sources.dask_workers import gathered
 
-# The view: so many standard deviations around components of at least this weight, ...
+# Width of the view in standard deviations around components of at least this weight, ...
 REACH = 3.2
 LEAST_WEIGHT = 0.005
-# ... and rows no further outside it than this multiple of its width.
+# ... and beyond it observations up to this multiple of the width.
 FURTHEST = 1.0
 
 
 def fitted(model: Any, with_noise: bool = False) -> Any:
-    """The fitted estimator: the model itself, or the best one of a search.
+    """Return the fitted estimator, of a search the best one.
 
-    One with noise is refused where a figure does not show it.
+    Raises an error for noise if the figure does not show it.
     """
     estimator = getattr(model, "best_estimator_", model)
     if isinstance(getattr(estimator, "result_", None), FitResult):
@@ -40,8 +40,8 @@ def fitted(model: Any, with_noise: bool = False) -> Any:
         return estimator
     if hasattr(estimator, "steps"):
         raise UnsupportedError(
-            "a pipeline's mixture lives on transformed columns: give its last step and the "
-            "transformed rows, as in plot_density(pipeline[-1], pipeline[:-1].transform(X))"
+            "the mixture of a pipeline has transformed columns: pass its last step and the "
+            "transformed data, as in plot_density(pipeline[-1], pipeline[:-1].transform(X))"
         )
     raise InvalidInputError(
         "model must be a fitted mixture of bayesmix or a fitted search (of scikit-learn: "
@@ -56,7 +56,7 @@ def _described(model: Any) -> str:
 
 @dataclass(frozen=True)
 class View:
-    """A fitted mixture over d of its columns: the density that ``score_samples`` evaluates."""
+    """A fitted mixture over d of its columns, with the density of ``score_samples``."""
 
     density: Mixture[Predictive]  # predictive, marginal, in its frame
     log_volume: float
@@ -66,13 +66,13 @@ class View:
     columns: Integers
     continuous: bool
     n_features: int  # of the fit
-    least: float = -np.inf  # below which there are no values
-    given: str = ""  # values of other columns that the density is conditional on
+    least: float = -np.inf  # lower limits of the support
+    given: str = ""  # values of conditioning columns
     noise: float = 0.0  # weight of the noise, which is not drawn
 
     @property
     def remarks(self) -> list[str]:
-        """That columns are integrated out, where some are, or given; that noise is left out."""
+        """Return notes on marginal and conditioning columns, and on noise."""
         remarks = [f"without the noise (weight {self.noise:.2g})"] if self.noise else []
         if self.given:
             return [f"given {self.given}", *remarks]
@@ -90,24 +90,24 @@ class View:
         return self.density.n_components
 
     def terms(self, values: Array) -> Array:
-        """π_k p(x | k) (n, K) of points (n, d), in data units; beside noise their share of all."""
+        """Return π_k p(x | k) (n, K) at points (n, d), reduced by the noise weight."""
         joint = self.density.log_joint(self.density.frame.apply(values))
         return (1.0 - self.noise) * np.exp(joint - self.log_volume)
 
     @cached_property
     def deviations(self) -> Array:
-        """Standard deviation of every component in every column (K, d)."""
+        """Standard deviations of the components (K, d)."""
         return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
 
     def reach(self, column: int, deviations: float) -> tuple[float, float]:
-        """What so many standard deviations around the components take up."""
+        """Return limits at this many standard deviations around the components."""
         seen = (self.weights >= LEAST_WEIGHT) | (self.weights == self.weights.max())
         middle, away = self.means[seen, column], self.deviations[seen, column]
         low, high = (middle - deviations * away).min(), (middle + deviations * away).max()
         return max(float(low), self.least), float(high)
 
     def extent(self, column: int, values: Array | None) -> tuple[float, float]:
-        """Where the axis of this column begins and ends."""
+        """Return the limits of the axis of a column."""
         low, high = self.reach(column, REACH)
         if values is None:
             return low, high
@@ -117,7 +117,7 @@ class View:
             return low, high
         first, last = inside.min(), inside.max()
         margin = 0.06 * ((last - first) or width)
-        # Rows fill the view; what the components reach beyond them is shown in part.
+        # Observations fill the view; components may extend beyond it.
         beyond = 4.0 * margin
         low = min(first - margin, max(low, first - beyond))
         high = max(last + margin, min(high, last + beyond))
@@ -125,14 +125,14 @@ class View:
 
 
 def view_of(model: Any, columns: Any, X: Any = None) -> View:
-    """The view of a fitted estimator over columns by name or number; None chooses them."""
+    """Return the view of a fitted estimator over columns by name or index; None chooses them."""
     result: FitResult = model.result_
     most = most_columns(result.family)
     return view_over(model, _chosen(result, column_names(model, X), columns, most), X)
 
 
 def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
-    """The view of a fitted estimator over columns of any kind, by number."""
+    """Return the view of a fitted estimator over columns of any type, by index."""
     result: FitResult = model.result_
     density, names = result.density, column_names(model, X)
     family = result.family.marginal(chosen)
@@ -160,7 +160,7 @@ def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
 
 
 def most_columns(family: Family) -> int:
-    """How many columns of a family can be drawn together; ``UnsupportedError`` where none can."""
+    """Return how many columns of a family can be drawn together, or raise ``UnsupportedError``."""
     if family.name == "product":
         raise UnsupportedError(
             "a product of families is drawn by plot_pairs and plot_profile, or part by part: "
@@ -175,7 +175,7 @@ def most_columns(family: Family) -> int:
 
 
 def column_names(model: Any, X: Any) -> list[str]:
-    """Names of the fit's columns, else of the frame's, else x (of one column) or x0, x1, ..."""
+    """Return names of the fit's or the frame's columns, else x (one column) or x0, x1, ..."""
     n_features = model.result_.n_features
     named = getattr(model, "feature_names_in_", getattr(X, "columns", None))
     if named is not None and len(named) == n_features:
@@ -189,13 +189,13 @@ def _label(names: Sequence[str], column: int) -> str:
 
 
 def _moments(result: FitResult) -> tuple[Array, Array]:
-    """Means (K, D) and covariances (K, D, D) of the components, in data units."""
+    """Return means (K, D) and covariances (K, D, D) of the components in data units."""
     point = result.plug_in.components.unframed(result.mixture.frame)
     means, covariances = point.means, point.covariances
     if np.isnan(covariances).any():
         raise UnsupportedError(
-            "a density without variances (at most two degrees of freedom) has no view of its own: "
-            "draw exp(score_samples) over points that you choose"
+            "a density without variances (at most two degrees of freedom) cannot be drawn: plot "
+            "exp(score_samples) at points of your choice"
         )
     return means, covariances
 
@@ -220,7 +220,7 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
 
 
 def column_number(names: Sequence[str], column: Any) -> int:
-    """The number of a column that is named or numbered."""
+    """Return the index of a column given by name or index."""
     if isinstance(column, str) and column in names:
         return names.index(column)
     if isinstance(column, Integral) and 0 <= int(column) < len(names):
@@ -231,7 +231,7 @@ def column_number(names: Sequence[str], column: Any) -> int:
 
 
 def columns_that_vary(result: FitResult, most: int) -> list[int]:
-    """Columns that vary, no more than ``most``: those in which the components overlap least."""
+    """Return at most ``most`` varying columns, in which components overlap least."""
     basis = result.mixture.frame.basis
     free = [d for d in range(result.n_features) if basis is None or basis[d].any()]
     if len(free) <= most:
@@ -243,10 +243,10 @@ def columns_that_vary(result: FitResult, most: int) -> list[int]:
 def least_overlapping(
     result: FitResult, choices: Iterable[tuple[int, ...]]
 ) -> list[tuple[int, ...]]:
-    """Choices of columns, from those in which the components overlap least.
+    """Return combinations of columns, least overlap of components first.
 
-    Overlap is Σ_jk π_j π_k BC_jk, BC the Bhattacharyya coefficient of two normal densities
-    (1 where they agree, 0 where they are apart), so that pairs hard to tell apart count.
+    Overlap is Σ_jk π_j π_k BC_jk, with the Bhattacharyya coefficient BC of two normal densities (1
+    if equal, 0 if separated).
     """
     means, covariances = _moments(result)
     weights = result.density.weights.mean()
@@ -269,9 +269,10 @@ def least_overlapping(
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows to draw: values (n, d) of some columns, weights, probabilities (n, K).
+    """Data to draw: values (n, d) of some columns, weights, probabilities (n, K).
 
-    ``left_out`` rows have missing values there. ``noise``: the last probability is that of noise.
+    ``left_out`` counts samples with missing values there. ``noise``: the last probability is that
+    of noise.
     """
 
     values: Array
@@ -282,17 +283,17 @@ class Sample:
 
     @property
     def remarks(self) -> list[str]:
-        """What is to be said of rows that are not drawn."""
+        """Return notes on samples that are not drawn."""
         return [f"{self.left_out:,} rows with missing values left out"] if self.left_out else []
 
     @property
     def labels(self) -> Integers:
-        """The most probable component (n,), -1 for noise."""
+        """Most probable component (n,), -1 for noise."""
         return most_probable(self.probabilities, self.probabilities.shape[1] - self.noise)
 
     @property
     def certainty(self) -> Array:
-        """0 where all components are equally probable, 1 where only one is possible."""
+        """Return certainty from 0 (all components equally probable) to 1."""
         n_components = self.probabilities.shape[1]
         if n_components == 1:
             return np.ones(len(self.values))
@@ -301,7 +302,7 @@ class Sample:
         return certainty
 
     def over(self, columns: Integers) -> Sample:
-        """These columns, of the rows that have a value of each."""
+        """Return some columns, for samples with values in all of them."""
         shown = self.values[:, columns]
         whole = ~np.isnan(shown).any(axis=1)
         return replace(
@@ -313,7 +314,7 @@ class Sample:
         )
 
     def thinned(self, most: int) -> Sample:
-        """At most so many rows, evenly spaced."""
+        """Return at most this many samples, evenly spaced."""
         if len(self.values) <= most:
             return self
         rows = np.linspace(0, len(self.values) - 1, most).astype(int)
@@ -324,16 +325,16 @@ class Sample:
 
 
 def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | None:
-    """Rows over the view's columns: given, or those of a source."""
+    """Return data over the view's columns, given or from a source."""
     sample = whole_sample(model, X, sample_weight)
     return None if sample is None else sample.over(view.columns)
 
 
 def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
-    """Rows over all columns as the model reads them, with their weights."""
+    """Return data over all columns with sample weights."""
     if X is None:
         if sample_weight is not None:
-            raise InvalidInputError("sample_weight needs the rows that it belongs to: give X")
+            raise InvalidInputError("sample_weight needs data: pass X")
         return None
     X = gathered(X)
     if model.result_.family.coding is None and model.result_.side.design is None:
@@ -356,7 +357,7 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
 
 
 def as_fitted(model: Any, values: Array) -> Any:
-    """Rows (n, D) of the kind that the model was fitted to: a frame where it knows names."""
+    """Return data of the type of the fit: a frame if it has column names."""
     named = getattr(model, "feature_names_in_", None)
     if named is None:
         return values
@@ -366,7 +367,7 @@ def as_fitted(model: Any, values: Array) -> Any:
 
 
 def raw_rows(X: Any) -> tuple[Array, Array | None]:
-    """Values (n, D) and weights of an array, a frame or a source that a model has accepted."""
+    """Return values (n, D) and weights of an array, a frame or a source that a model accepted."""
     X = gathered(X)
     if is_source(X):
         rows = X.in_memory().rows

@@ -233,7 +233,7 @@ def refit(result: FitResult, source: Source) -> Refit | None:
         raise KeyboardInterrupt
     if any(event.kind in ("held", "relocated") for event in state.events):
         return None
-    return Refit(plug_in_density(state.at()), state.status == "converged")
+    return Refit(plug_in_density(state.current_mixture()), state.status == "converged")
 
 
 def _threads(source: Source, result: FitResult, n_jobs: int | None) -> int:

@@ -216,7 +216,7 @@ class MixtureDensity:
         ]
         numbers = ["component", *map(str, range(self.n_components_))]
         weights = ["weight", *(f"{weight:.3f}" for weight in self.weights_)]
-        lines = columns_of(list(zip(numbers, weights, *columns, strict=True)))
+        lines = columns_of(list(zip(numbers, weights, *columns, strict=True)), 2)
         return "\n".join([f"{self}.", *lines])
 
     def __repr__(self) -> str:

@@ -77,7 +77,7 @@ def rows_of_fit(
     result = estimator.result_
     if not covariates:
         result.refuse_covariates("this analysis")
-    if not (labels or covariates) or result.side.grouped:
+    if not (labels or covariates) or result.side.begins is not None:
         result.refuse_constraints("this analysis")
     rows = estimator._seen if gaps else estimator._rows
     source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)

@@ -1,4 +1,4 @@
-"""L6: the HTML report of a search, one file that loads nothing."""
+"""Level 6: the HTML report of a search or a fit."""
 
 from bayesmix.report.page import report_place, write_report
 

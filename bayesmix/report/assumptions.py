@@ -1,4 +1,4 @@
-"""What a search took for granted: rows, criterion, priors, seed, versions."""
+"""Assumptions of a search: data, criterion, priors, seed, versions."""
 
 from __future__ import annotations
 
@@ -29,40 +29,38 @@ WEIGHT_PRIORS = {
     "dirichlet_process": "weights by stick-breaking, concentration {0:g} (Blei & Jordan 2006)",
     "type2_ml": "weights without a prior, by type-II maximum likelihood",
 }
-# Of the criteria that are no function of a fit's sums.
+# Criteria that are not functions with a docstring.
 MEANINGS = {
     "evidence_folds": (
-        "Each covariance structure, at its best number of components, predicts rows that were held "
-        "out; one that is worse than the best by more than a standard error of the paired "
-        "difference is dropped. Among the others the evidence (bound + log K!) and the prior over "
-        "the number choose. It assumes the prior below, and tends to too many components where "
-        "theirs are not normal."
+        "Covariance structures are compared by cross-validation, each at its best K; those worse "
+        "than the best by more than one standard error of the paired difference are excluded. The "
+        "log evidence (bound + log K!) and the prior over K choose among the others. It assumes "
+        "the prior below, and tends to choose too many components if clusters are not normal."
     ),
     "elbo": (
-        "The exact evidence lower bound of a variational fit. For how many components made the "
-        "rows, under a prior that is meant: it depends on the prior as the exact evidence does. No "
-        "log K! for relabelled components is in it."
+        "The exact evidence lower bound of a variational fit, without log K! for relabelled "
+        "components. It estimates the number of components that generated the data, and depends on "
+        "the prior as the exact evidence does."
     ),
     "elbo_log_k": (
-        "The evidence lower bound with log K! for the relabellings of the components. For how many "
-        "components made the rows; an approximation, since modes overlap, and it depends on the "
-        "prior as the exact evidence does."
+        "The evidence lower bound plus log K! for relabelled components. It estimates the number "
+        "of components that generated the data; it is approximate, since modes overlap, and "
+        "depends on the prior as the exact evidence does."
     ),
     "cv": (
-        "The log density of every row under a fit to the folds without it, summed. For the density "
-        "that predicts new rows best; as a number of clusters it tends to be too large. A "
-        "difference of two candidates is far more certain than each value, since they share their "
-        "rows."
+        "The sum of held-out log densities. It finds the density that predicts new observations "
+        "best, and tends to choose too many clusters. Differences of candidates are far more "
+        "precise than their values, because they share the folds."
     ),
 }
 MEANINGS["cv_1se"] = (
-    MEANINGS["cv"] + " The one-standard-error rule takes the fewest parameters among those not "
-    "worse than the best by one standard error of the paired difference."
+    MEANINGS["cv"] + " The one-standard-error rule chooses the fewest parameters within one "
+    "standard error of the paired difference to the best."
 )
 
 
 def assumptions(subject: Subject) -> Markup:
-    """All that the numbers rest on, a term and a description each."""
+    """Return all assumptions as terms and descriptions."""
     entries = [
         ("Rows", _rows(subject)),
         ("Columns", listed(subject.columns) + _made_by(subject)),
@@ -70,7 +68,7 @@ def assumptions(subject: Subject) -> Markup:
         (capital(criterion_name(subject.search.criterion_)), meaning(subject.search)),
         *_folds(subject),
         *_priors(subject),
-        ("Local optima", f"Of the chosen fit, {subject.result.search_summary}."),
+        ("Local optima", f"Chosen fit: {subject.result.search_summary}."),
         ("Scale", "Log densities and criteria are totals in nats, and greater is better. BIC and "
          "AIC here are half the usual ones, with the other sign."),
         ("Seed", f"{subject.result.seed}; the same seed gives the same numbers on any number of "
@@ -89,16 +87,13 @@ def _rows(subject: Subject) -> str:
     text = counted(result.n_rows, "row")
     if result.total_weight != result.n_rows:
         text += (
-            f" with weights that sum to {result.total_weight:,g}: a row of weight 2 is that row "
-            "twice, in every criterion"
+            f" with weights that sum to {result.total_weight:,g}: weight 2 counts as two rows in "
+            "every criterion"
         )
-    text += ", taken to be independent draws of one density."
+    text += ", assumed independent and identically distributed."
     if result.n_missing:
         cells = result.n_rows * result.n_features
-        text += (
-            f" {result.n_missing:,} of {cells:,} values are missing, at random given what the rows "
-            "have: a row counts by these."
-        )
+        text += f" {result.n_missing:,} of {cells:,} values are missing, assumed missing at random."
     return text
 
 
@@ -106,27 +101,27 @@ def _made_by(subject: Subject) -> str:
     if subject.steps is None:
         return "."
     names = ", ".join(type(step).__name__ for _, step in subject.steps.steps)
-    return f"; made by {names}. Criteria are of the columns so made."
+    return f"; output of {names}. Criteria refer to these columns."
 
 
 def _candidates(subject: Subject) -> str:
     result = subject.result
     return (
         f"{counted(len(subject.table), 'candidate')}, {result.family.name.capitalize()} mixtures; "
-        f"each fitted by {HOW[result.inference.name]}, from several starts and from the one with "
+        f"each fitted by {HOW[result.inference.name]} from several starts, including the fit with "
         "fewer components."
     )
 
 
 def meaning(search: Any) -> str:
-    """What a criterion is for and when it misleads: its own documentation."""
+    """Return what a criterion measures and when it misleads, from its docstring."""
     name, given = search.criterion_, search.criterion
     if name in MEANINGS and not callable(given):
         return MEANINGS[name]
     function = given if callable(given) else {**PLUG_IN, **OF_DRAWS}[name]
     written = inspect.getdoc(function) if inspect.isroutine(function) else None
     if not written:
-        return "A function that was given, without documentation."
+        return "A user-defined function without documentation."
     return " ".join(written.replace("``", "").split())
 
 
@@ -136,13 +131,13 @@ def _folds(subject: Subject) -> list[tuple[str, str]]:
         return []
     n, cv = int(folds["fold"].nunique()), subject.search.cv
     how = "shuffled by the seed" if isinstance(cv, int) else f"by {type(cv).__name__}"
-    return [("Folds", f"{n}, {how}, the same rows for every candidate.")]
+    return [("Folds", f"{n}, {how}, the same for every candidate.")]
 
 
 def _priors(subject: Subject) -> list[tuple[str, str]]:
     result = subject.result
     if result.inference.name == "maximum_likelihood":
-        return [("Priors", "None: a likelihood is maximised, so nothing is assumed of parameters.")]
+        return [("Priors", "None: maximum likelihood.")]
     weights = result.inference.weights_prior
     concentration = float(getattr(weights, "concentration", 0.0))
     entries = [
@@ -158,8 +153,8 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
         entries.append(
             (
                 "The approximation",
-                "The posterior is a product of one factor for assignments and one for parameters. "
-                "Such posteriors are overconfident: read their standard deviations as too small.",
+                "The posterior factorises into assignments and parameters. Its standard deviations "
+                "are therefore too small.",
             )
         )
     return entries
@@ -167,7 +162,7 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
 
 @singledispatch
 def prior_in_words(prior: Any, q: Any, variational: bool) -> str:
-    """The prior of a component's parameters, in data units; ``q`` is what was fitted under it."""
+    """Describe the prior of a component's parameters in data units; ``q`` is the fit under it."""
     return f"{prior!r}."
 
 
@@ -228,7 +223,7 @@ def _(prior: SuccessPrior, q: Any, variational: bool) -> str:
 
 
 def _numbers(values: Any) -> str:
-    """A vector in brackets, its first numbers."""
+    """Return the first numbers of a vector in brackets."""
     flat = np.ravel(np.asarray(values, dtype=np.float64))
     text = ", ".join(f"{value:.4g}" for value in flat[:MOST_NUMBERS]).replace("-", "−")
     if len(flat) == 1:
@@ -237,7 +232,7 @@ def _numbers(values: Any) -> str:
 
 
 def _time(subject: Subject) -> str:
-    """Of all fits one after the other: workers did them side by side."""
+    """Return the total time of all fits, which ran in parallel."""
     total = float(subject.table["seconds"].sum())
     folds = subject.search.folds_
     if len(folds):

@@ -27,19 +27,19 @@ from bayesmix.plots.subject import (
 )
 from bayesmix.report.subject import Subject, counted
 
-# Elements that have no end tag.
+# Elements without an end tag.
 VOID = ("img", "meta", "source")
 NO_VALUE = "–"
 
 
 class Markup(str):
-    """Text that is HTML already; only ``tag`` and ``joined`` make it."""
+    """Text that is already HTML; only ``tag`` and ``joined`` create it."""
 
     __slots__ = ()
 
 
 def tag(name: str, /, *content: str, **attributes: str | None) -> Markup:
-    """One element; of attributes ``class_`` is written class, and None leaves one out.
+    """Return an element; ``class_`` is written as class, and None omits an attribute.
 
     Examples
     --------
@@ -58,25 +58,25 @@ def tag(name: str, /, *content: str, **attributes: str | None) -> Markup:
 
 
 def joined(parts: Iterable[str]) -> Markup:
-    """Parts one after the other, each escaped unless it is HTML."""
+    """Join parts, each escaped unless it is HTML."""
     return Markup(
         "".join(part if isinstance(part, Markup) else html.escape(part) for part in parts)
     )
 
 
 def section(heading: str, *content: str, **attributes: str | None) -> Markup:
-    """A part of the page under its heading."""
+    """Return a part of the page with its heading."""
     return tag("section", tag("h2", heading), *content, **attributes)
 
 
 def data(name: str, content: str) -> Markup:
-    """JSON for the page's script, under this name: nothing in it ends the element or is run."""
+    """Return JSON for the page's script, which cannot end the element."""
     safe = content.replace("<", "\\u003c")
     return Markup(f'<script type="application/json" id="{name}">{safe}</script>')
 
 
 def paragraphs(lines: Iterable[str]) -> Markup:
-    """One paragraph a line."""
+    """Return a paragraph for each line."""
     return joined(tag("p", line) for line in lines)
 
 
@@ -87,7 +87,7 @@ def table(
     kinds: Sequence[str],
     marked: Sequence[bool] = (),
 ) -> Markup:
-    """A table in a box of its own, which scrolls where the page is too narrow for it.
+    """Return a table in a box that scrolls on narrow pages.
 
     The first cell of a row is its heading. ``kinds`` are the classes of the columns ("number",
     "words"), ``marked`` says which rows stand out.
@@ -105,7 +105,7 @@ def table(
         for place, row in enumerate(rows)
     )
     grid = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), aria_label=caption)
-    # The caption stands outside the box, or it would scroll away with the columns.
+    # The caption is outside the box, so that it does not scroll.
     return tag(
         "figure",
         tag("figcaption", caption),
@@ -115,33 +115,33 @@ def table(
 
 
 def number(value: float, decimals: int = 2) -> str:
-    """With a true minus sign, thousands apart; a dash where there is none."""
+    """Format a number with a true minus sign and thousands separators; a dash if missing."""
     if not math.isfinite(value):
         return NO_VALUE
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
 def typeset(text: str) -> str:
-    """A sentence with true minus signs before its numbers."""
+    """Return a sentence with true minus signs before numbers."""
     return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def with_error(value: float, error: float) -> str:
-    """A value and its standard error, where it has one."""
+    """Format a value with its standard error, if there is one."""
     text = number(value)
     return f"{text} ± {number(error)}" if math.isfinite(value) and math.isfinite(error) else text
 
 
-# More rows than this are shown by evenly spaced ones, more columns by those that tell most.
+# Limits: larger data are shown by evenly spaced rows, and the most informative columns.
 MOST_ROWS = 1_000
 MOST_COLUMNS = 8
 DIGITS = 5
-# Per cent of a row below which a component is not listed with it.
+# Percentage below which a component is not listed for a row.
 LEAST_SHARE = 1
 
 
 def rows_one_by_one(subject: Subject) -> Markup:
-    """Rows over two columns that the reader chooses; nothing where there are no two to draw."""
+    """Return an interactive scatter plot, if there are two columns to draw."""
     columns = _columns(subject)
     if subject.X is None or len(columns) < 2:
         return Markup()
@@ -166,7 +166,7 @@ def rows_one_by_one(subject: Subject) -> Markup:
         "weights": weights,
         "means": point.means[:, columns].tolist(),
         "covariances": point.covariances[:, columns][:, :, columns].tolist(),
-        # Noise comes last, and has no ellipse.
+        # Noise is last, and has no ellipse.
         "colours": [*(colour(k) for k in range(result.n_components)), *[colour(-1)] * noise],
         "markers": [*(marker(k) for k in range(result.n_components)), *[marker(-1)] * noise],
     }
@@ -190,7 +190,7 @@ def rows_one_by_one(subject: Subject) -> Markup:
 
 
 def _columns(subject: Subject) -> list[int]:
-    """The columns to choose from, in their order; none where two cannot be drawn together."""
+    """Return the columns to choose from; none if two cannot be drawn together."""
     result = subject.result
     try:
         if most_columns(result.family) < 2:
@@ -201,7 +201,7 @@ def _columns(subject: Subject) -> list[int]:
 
 
 def _names(subject: Subject, n_rows: int) -> Any:
-    """What the rows are called: a frame's index, else their numbers."""
+    """Return the names of rows: a frame's index, otherwise their numbers."""
     index = getattr(subject.X, "index", None)
     named = index is not None and not callable(index) and len(index) == n_rows
     return np.asarray(index, dtype=object) if named else np.arange(n_rows)
@@ -212,7 +212,7 @@ def _short(value: float) -> float | None:
 
 
 def _shares(probabilities: Array) -> list[tuple[int, int]]:
-    """(component, per cent) of one row, the greatest always among them."""
+    """Return (component, per cent) of a row, always with the largest."""
     percent = np.rint(100 * probabilities).astype(int)
     largest = int(probabilities.argmax())
     return [(k, int(p)) for k, p in enumerate(percent) if p >= LEAST_SHARE or k == largest]

@@ -1,7 +1,4 @@
-"""``write_report``: a search as one HTML file, which loads nothing and reads without its script.
-
-``write_fit_report``: one fitted mixture and its rows as one HTML file, which loads nothing.
-"""
+"""``write_report`` and ``write_fit_report``: a search or a fit as one HTML file."""
 
 from __future__ import annotations
 
@@ -27,6 +24,7 @@ from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.plots import (
     plot_density,
     plot_feature_evidence,
+    plot_profile,
     plot_selection,
     plot_structures,
 )
@@ -51,32 +49,26 @@ from bayesmix.version import __version__
 
 WIDE = (6.6, 4.3)
 NARROW = (4.4, 4.6)
-# Where the page has no room for the wide one, in CSS pixels.
+# Screen width in CSS pixels below which the narrow figure is shown.
 NARROW_BELOW = 560
-# Clouds of more points are drawn as pixels, this many per inch.
+# Above this number of points, clouds are drawn as pixels at this resolution.
 MOST_POINTS = 500
 DOTS_PER_INCH = 220
 LOOK: Any = {
-    # The same bytes each time; and a column's name with dollar signs is a name, not a formula.
+    # Reproducible output, and dollar signs in column names are not formulas.
     "svg.hashsalt": "bayesmix",
     "text.parse_math": False,
 }
 
 
 def figures(subject: Subject) -> Markup:
-    """The criterion over K, all criteria together, and the density of the best fit."""
-    shown = (
-        criterion_figure,
-        structures_figure,
-        criteria_figure,
-        features_figure,
-        density_figure,
-    )
+    """Return the figures: criterion over K, all criteria, and density of the best fit."""
+    shown = (criterion_figure, structures_figure, criteria_figure, features_figure, density_figure)
     return joined(figure(subject) for figure in shown)
 
 
 def criterion_figure(subject: Subject) -> Markup:
-    """The criterion that chose over the number of components."""
+    """Return the figure of the criterion that chose, over the number of components."""
     name = criterion_name(subject.criterion)
     numbers = sorted(set(subject.table["n_components"]))
     alt = (
@@ -90,7 +82,7 @@ def criterion_figure(subject: Subject) -> Markup:
 
 
 def structures_figure(subject: Subject) -> Markup:
-    """The criterion as a matrix, where there are more structures than lines to tell apart."""
+    """Return the figure of the criterion as a matrix, for many covariance structures."""
     table = subject.table
     if "covariance_type" not in table or table["covariance_type"].nunique() <= MOST_LINES:
         return Markup()
@@ -105,7 +97,7 @@ def structures_figure(subject: Subject) -> Markup:
 
 
 def criteria_figure(subject: Subject) -> Markup:
-    """Every criterion over the number of components; nothing where there is only one number."""
+    """Return the figure of all criteria over the number of components, if it varies."""
     with_value = subject.table[subject.table[subject.criterion].notna()]
     if with_value["n_components"].nunique() == 1:
         return Markup()
@@ -119,7 +111,7 @@ def criteria_figure(subject: Subject) -> Markup:
 
 
 def features_figure(subject: Subject) -> Markup:
-    """The evidence of each feature, if features were selected."""
+    """Return the figure of the evidence of each feature, if features were selected."""
     if not getattr(subject.search, "variable_selection", False):
         return Markup()
     caption = "Evidence that each feature distinguishes the clusters."
@@ -127,7 +119,12 @@ def features_figure(subject: Subject) -> Markup:
 
 
 def density_figure(subject: Subject) -> Markup:
-    """The density of the best fit, or the reason why there is no picture of it."""
+    """Return the figure of the best fit: its density, or the profile of a mixed table."""
+    if not subject.result.family.drawn_columns:
+        caption = "The best fit: means ± standard deviations, and probabilities of levels."
+        return drawn(
+            lambda ax: plot_profile(subject.estimator, subject.rows, ax=ax), caption, caption
+        )
     columns = columns_to_draw(subject)
     try:
         return drawn(
@@ -141,7 +138,7 @@ def density_figure(subject: Subject) -> Markup:
 
 
 def columns_to_draw(subject: Subject) -> Any:
-    """Of counts in several columns the one whose rates differ most; else what ``plots`` takes."""
+    """Return the columns to draw: for several counts, that with the most different rates."""
     result = subject.result
     if result.family.drawn_columns != 1 or result.n_features == 1:
         return None
@@ -153,22 +150,22 @@ def columns_to_draw(subject: Subject) -> Any:
 
 
 def _about_density(subject: Subject, columns: Any) -> str:
-    parts = ["The density of the best fit and its components"]
+    parts = ["Density of the best fit and its components"]
     if subject.X is not None:
-        parts[0] += ", over the rows"
+        parts[0] += ", with the data"
     if columns is not None:
-        parts.append(f"over the column in which they differ most, {subject.columns[columns]}")
+        parts.append(f"over the column in which components differ most, {subject.columns[columns]}")
     elif subject.result.n_features > 2:
-        parts.append("over the two columns in which they lie furthest apart")
+        parts.append("over the two columns in which components overlap least")
     if subject.steps is not None:
-        parts.append("in the columns that the steps before the mixture make")
+        parts.append("in the columns of the pipeline's output")
     if subject.result.variational:
-        parts.append("the predictive density, which averages over the posterior")
+        parts.append("averaged over the posterior")
     return "; ".join(parts) + "."
 
 
 def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
-    """A figure with its text for those who cannot see it, and its caption."""
+    """Return a figure with alternative text and caption."""
     narrow, wide = (
         "data:image/svg+xml;base64," + base64.b64encode(svg(draw, size)).decode("ascii")
         for size in (NARROW, WIDE)
@@ -182,13 +179,13 @@ def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
 
 
 def svg(draw: Callable[[Any], Any], size: tuple[float, float]) -> bytes:
-    """One panel as SVG, outside pyplot: no window, whatever the backend."""
+    """Return a panel as SVG, drawn without pyplot."""
     import matplotlib
     from matplotlib.figure import Figure
 
     stream = io.BytesIO()
     with matplotlib.rc_context(LOOK), warnings.catch_warnings():
-        # A name too long for the panel: it is made wider below.
+        # A long name is given more space below.
         warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
         figure = Figure(figsize=size, layout="constrained")
         ax = figure.subplots()
@@ -206,7 +203,7 @@ LEAST_SHOWN = 0.0005
 
 
 def header(subject: Subject, title: str) -> Markup:
-    """The headline, and the summary that the shell and notebooks show as well."""
+    """Return the headline and the summary."""
     return tag(
         "header",
         tag("p", title, class_="eyebrow"),
@@ -217,7 +214,7 @@ def header(subject: Subject, title: str) -> Markup:
 
 
 def _among(subject: Subject) -> str:
-    """By what it was chosen, and from what."""
+    """Describe the criterion and the candidates of the choice."""
     numbers = sorted(set(subject.table["n_components"]))
     compared = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     components = "component" if numbers[-1] == 1 else "components"
@@ -226,7 +223,7 @@ def _among(subject: Subject) -> str:
     columns = counted(subject.result.n_features, "column")
     n = len(subject.table)
     if n == 1:
-        return f"The only candidate, fitted to {rows} of {columns}; {chosen} had nothing to choose."
+        return f"The only candidate, fitted to {rows} of {columns}; there was no choice."
     return (
         f"Chosen by {chosen} among {n} candidates of {compared} {components}, on {rows} of "
         f"{columns}."
@@ -234,7 +231,7 @@ def _among(subject: Subject) -> str:
 
 
 def criteria(subject: Subject) -> Markup:
-    """The choice of each criterion, and what the verbose summary has beside the short one."""
+    """Return the choice of each criterion, and further lines of the verbose summary."""
     rest = [line for line in subject.details if line not in subject.sentences]
     choices = _choices(subject)
     rows = [
@@ -248,7 +245,7 @@ def criteria(subject: Subject) -> Markup:
     return section(
         "Criteria",
         table(
-            "Each criterion, the candidate that it would choose, and the question that it answers",
+            "Criteria, the candidates that they would choose, and what they measure",
             ("criterion", "would choose", "asks"),
             rows,
             ("words", "words", "words"),
@@ -259,7 +256,7 @@ def criteria(subject: Subject) -> Markup:
 
 
 def _choices(subject: Subject) -> list[tuple[str, Any, bool]]:
-    """(criterion, its candidate, whether it is the one that chose), that one first."""
+    """Return (criterion, its candidate, whether it chose), the one that chose first."""
     mine = subject.search.criterion_
     names = [name for name in RECORDS if name != mine and name in subject.table]
     found = [(mine, subject.search.best_index_, True)]
@@ -271,7 +268,7 @@ def _choices(subject: Subject) -> list[tuple[str, Any, bool]]:
 
 
 def probabilities(subject: Subject) -> Markup:
-    """P(K | rows) as bars; nothing where it is not defined."""
+    """Return P(K | data) as bars, if it is defined."""
     series = subject.probabilities
     if series is None:
         return Markup()
@@ -293,7 +290,7 @@ def probabilities(subject: Subject) -> Markup:
         for k, p in series.items()
     )
     caption = f"Probability of each number of components, from {series.attrs['evidence']} and " + (
-        "the same prior probability for each." if flat else "the prior over K that was given."
+        "the same prior probability for each." if flat else "the given prior over K."
     )
     heads = tag(
         "tr",
@@ -316,7 +313,7 @@ def _percent(p: float, approximate: bool) -> str:
 
 
 TITLE = "Mixture model search"
-# A browser that heeds this loads nothing and runs no script but the page's own, whatever it says.
+# Browsers then load nothing and run no script but the page's own.
 NOTHING_FROM_ELSEWHERE = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'"
 )
@@ -330,25 +327,25 @@ def write_report(
     command: Sequence[str] | None = None,
     interactive: bool = True,
 ) -> Path:
-    """Write the report of a fitted search: the answer first, then all that it rests on.
+    """Write the report of a fitted search as one HTML file.
 
-    One file that reads on a telephone, on a screen light or dark, and on paper. Nothing is written
-    unless all of it can be; a file that was there is replaced at once.
+    It adapts to telephones, dark screens and paper. The file is written, or replaced, only when
+    complete.
 
     Parameters
     ----------
     search : fitted MixtureSearch
     path : str or Path
-        The file to write, in a folder that is there.
+        File to write, in an existing folder.
     X : array, frame or source (n, D), optional
-        Rows to show: a search keeps none.
+        Data to show, which a search does not keep.
     title : str, optional
-        Stands above the answer, and names the page.
+        Title above the answer, and of the page.
     command : sequence of str, optional
-        The command line that was run, in words; None: one that does the same, if there is one.
+        Command line that was run; None: an equivalent one, if there is any.
     interactive : bool
-        Whether up to 1,000 of the rows stand in the file, in up to 8 columns, for a figure that
-        tells of each row under the pointer. False: they are only drawn.
+        Whether to include up to 1,000 samples, in up to 8 columns, for an interactive figure.
+        False: they are only drawn.
 
     Returns
     -------
@@ -358,10 +355,10 @@ def write_report(
     Raises
     ------
     ValueError
-        For a search that is not fitted or has kept no model, rows that do not fit it, and a path
-        that cannot be written, before anything is made.
+        If the search is not fitted or kept no model, data do not fit it, or the path cannot be
+        written.
     ImportError
-        Where matplotlib is not installed.
+        If Matplotlib is not installed.
 
     Examples
     --------
@@ -382,7 +379,7 @@ def write_report(
 def page(
     subject: Subject, title: str, command: Sequence[str] | None = None, interactive: bool = True
 ) -> str:
-    """The whole page, the answer first."""
+    """Return the page, the answer first."""
     body = tag(
         "main",
         header(subject, title),
@@ -400,7 +397,7 @@ def page(
 
 
 def document(name: str, body: Markup) -> str:
-    """A page of this name, which loads nothing."""
+    """Return a page with a title, which loads nothing."""
     script = part("page.js")
     allowed = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     policy = NOTHING_FROM_ELSEWHERE.format(script=allowed)
@@ -418,13 +415,13 @@ def document(name: str, body: Markup) -> str:
 
 
 def part(name: str) -> str:
-    """How the page looks, or what it does: a file of this package."""
+    """Return the style sheet or the script, from files of this package."""
     return files("bayesmix.report").joinpath(name).read_text("utf-8")
 
 
 def report_place(path: Any) -> Path:
-    """Where a report will stand, once it is known that one can be made and written there."""
-    pyplot()  # or the error that says what to install
+    """Return where to write the report, after checking that it can be made there."""
+    pyplot()  # or raise the error that says what to install
     place = file_to_write(path)
     try_to_write(place.parent)
     return place
@@ -432,7 +429,7 @@ def report_place(path: Any) -> Path:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fit in the place of a search that chose it."""
+    """A single fit in place of a search."""
 
     best_estimator_: FittedMixture
 
@@ -447,14 +444,14 @@ def write_fit_report(
     n_jobs: int | None = None,
     interactive: bool = True,
 ) -> Path:
-    """Write the report of a fitted mixture: how well it fits these rows, components, clusters.
+    """Write the report of a fitted mixture: goodness of fit, components, clusters.
 
-    ``path`` lies in a folder that is there; ``command`` is the command line that was run, in
-    words; ``random_state`` seeds the data sets that the fit is compared with; ``interactive`` is
-    as in ``write_report``.
+    ``path`` is in an existing folder; ``command`` is the command line that was run;
+    ``random_state`` seeds the simulated data sets of the test; ``interactive`` is as in
+    ``write_report``.
     """
     place = report_place(path)
-    subject = Subject(cast("Search", Fitted(model)), X)  # nothing is said of candidates
+    subject = Subject(cast("Search", Fitted(model)), X)  # candidates are not mentioned
     fits = goodness_of_fit(model, X, n_jobs=n_jobs, random_state=random_state, progress=False)
     clusters = merge_components(model, X)
     headline = capital(f"{counted(subject.result.n_components, 'component')}")

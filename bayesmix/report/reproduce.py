@@ -1,4 +1,4 @@
-"""The code and the command that do a search again, from its parameters."""
+"""Python code and command that repeat a search, from its parameters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bayesmix.selection.criteria import NAMES, POSTERIOR
 
 WIDTH = 72
 LINE = "\n"
-# How `bayesmix select` makes its estimators: with short searches, and the best polished.
+# Estimators of `bayesmix select`: quick searches, the best refitted.
 OF_THE_SHELL = {
     "weight_concentration_prior_type": "dirichlet_distribution",
     "weight_concentration_prior": 1.0,
@@ -33,7 +33,7 @@ NO_MATTER = ("checkpoint", "n_jobs", "progress")
 
 
 def reproduce(subject: Subject, command: Sequence[str] | None) -> Markup:
-    """A section with both; ``command`` is the one that was run, in words, where it is known."""
+    """Return a section with code and command; ``command`` is the one that was run, if known."""
     content = [tag("p", "In Python:"), tag("pre", tag("code", script(subject)), tabindex="0")]
     words = command or shell_command(subject)
     if words is not None:
@@ -43,7 +43,7 @@ def reproduce(subject: Subject, command: Sequence[str] | None) -> Markup:
 
 
 def script(subject: Subject) -> str:
-    """Python that does the search again; only what differs from the defaults."""
+    """Return Python code that repeats the search, without defaults."""
     search, result = subject.search, subject.result
     modules: set[str] = set()
     given = _changed(search)
@@ -54,7 +54,7 @@ def script(subject: Subject) -> str:
     body = _call("bm.MixtureSearch", parameters, modules)
     rows = f"X = ...  # {counted(result.n_rows, 'row')}"
     if subject.steps is None:
-        # A name may hold anything, and a line of code ends where it says so.
+        # A name may contain a line break, which would end the line of code.
         rows += f"; columns {' '.join(listed(subject.columns).split())}"
     weighted = result.total_weight != result.n_rows
     fit = "fit(X, sample_weight=sample_weight)" if weighted else "fit(X)"
@@ -77,7 +77,7 @@ def script(subject: Subject) -> str:
 
 
 def _changed(thing: Any) -> dict[str, Any]:
-    """Parameters of an estimator that are not the defaults, in the order of its signature."""
+    """Return parameters that differ from their defaults, in the order of the signature."""
     values = thing.get_params(deep=False)
     return {
         name: values[name]
@@ -87,7 +87,7 @@ def _changed(thing: Any) -> dict[str, Any]:
 
 
 def _call(name: str, parameters: dict[str, Any], modules: set[str]) -> str:
-    """A call in one line where it is short, else a line for each argument."""
+    """Return a call in one line if it is short, otherwise in a line per argument."""
     written = [f"{key}={code(value, modules)}" for key, value in parameters.items()]
     line = f"{name}({', '.join(written)})"
     if len(line) <= WIDTH and "\n" not in line:
@@ -96,7 +96,7 @@ def _call(name: str, parameters: dict[str, Any], modules: set[str]) -> str:
 
 
 def code(value: Any, modules: set[str]) -> str:
-    """A value as Python; what has to be imported for it goes into ``modules``."""
+    """Return a value as Python code; required imports are added to ``modules``."""
     if hasattr(value, "get_params") and not isinstance(value, type):
         return _call(_imported(type(value), modules), _changed(value), modules)
     if is_dataclass(value) and not isinstance(value, type):
@@ -130,7 +130,7 @@ def code(value: Any, modules: set[str]) -> str:
 
 
 def _functions(values: list[Any]) -> list[str]:
-    """Names of the functions among parameters, which no code can show."""
+    """Return names of functions among the parameters, which code cannot show."""
     return [
         _name_of(value) for value in values if callable(value) and not hasattr(value, "get_params")
     ]
@@ -142,7 +142,7 @@ def _name_of(function: Any) -> str:
 
 
 def _imported(kind: type, modules: set[str]) -> str:
-    """How a class is written, once what it needs is imported."""
+    """Return the name of a class, after adding its import."""
     package = kind.__module__.split(".")
     if package[0] == "bayesmix":
         return f"bm.{kind.__name__}"
@@ -157,7 +157,7 @@ def _consecutive(values: Sequence[Any]) -> bool:
 
 
 def shell_command(subject: Subject) -> list[str] | None:
-    """The command that does the same, in words; None where the command line cannot say it."""
+    """Return the equivalent command, or None if there is none."""
     search, result = subject.search, subject.result
     given = _changed(search)
     said = ("estimator", "n_components", "covariance_type", "criterion", "random_state")
@@ -185,7 +185,7 @@ def shell_command(subject: Subject) -> list[str] | None:
 
 
 def in_lines(words: Sequence[str]) -> str:
-    """A command as a shell reads it, broken before options where it is long."""
+    """Return a command for the shell, broken before options if long."""
     lines = [""]
     for word in map(shlex.quote, words):
         if word.startswith("--") and len(lines[-1]) > WIDTH // 2:
@@ -195,13 +195,13 @@ def in_lines(words: Sequence[str]) -> str:
 
 
 def _of_the_shell(estimator: Any) -> bool:
-    """Whether the command line makes just this estimator."""
+    """Whether the command line creates this estimator."""
     made = {"GaussianMixture": {"search": "short"}, "BayesianGaussianMixture": OF_THE_SHELL}
     expected = made.get(type(estimator).__name__)
     return expected is not None and repr(_changed(estimator)) == repr(expected)
 
 
 def _listed_numbers(value: Any) -> str:
-    """Numbers of components as the command line takes them."""
+    """Return numbers of components in the syntax of the command line."""
     numbers = (value,) if isinstance(value, Integral) else tuple(int(k) for k in value)
     return f"{numbers[0]}:{numbers[-1]}" if _consecutive(numbers) else ",".join(map(str, numbers))

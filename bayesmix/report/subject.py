@@ -1,4 +1,4 @@
-"""What a report is about: a fitted search, its best fit, its candidates in words.
+"""Views of a fitted search for a report: best fit, candidates, and their names.
 
 What a report reads of a fitted search.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Search(Protocol):
-    """A fitted ``MixtureSearch``: what it was asked for, and what it chose."""
+    """A fitted ``MixtureSearch``: its request and its choice."""
 
     estimator: Procedure
     n_components: int | Sequence[int] | None
@@ -43,8 +43,7 @@ class Search(Protocol):
 
     @property
     def k_probabilities_(self) -> pd.Series[float]:
-        """Raises ``UndefinedError`` where candidates have no evidence."""
-        ...
+        """Raises ``UndefinedError`` if candidates have no evidence."""
 
     def summary(self, verbose: bool = False) -> str: ...
 
@@ -60,31 +59,31 @@ WORDS = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A fitted search and the rows to show, None where there are none."""
+    """A fitted search, and the data to show (or None)."""
 
     search: Search
     X: UserRows = None
 
     @cached_property
     def estimator(self) -> Any:
-        """The best candidate's mixture, of a pipeline its last step."""
+        """The mixture of the best candidate, for a pipeline its last step."""
         return last_step(self.search.best_estimator_)
 
     @cached_property
     def result(self) -> FitResult:
-        """Its fit, with names for its columns where they can be known."""
+        """The fit of the best candidate, with column names if known."""
         result: FitResult = self.estimator.result_
         return replace(result, columns=tuple(self.columns))
 
     @cached_property
     def steps(self) -> Any:
-        """The fitted steps before the mixture, None where there are none."""
+        """The fitted steps before the mixture, or None."""
         best: Any = self.search.best_estimator_
         return best[:-1] if len(getattr(best, "steps", ())) > 1 else None
 
     @cached_property
     def rows(self) -> Any:
-        """The rows as the mixture reads them: of a pipeline transformed, with names if they fit."""
+        """The data as the mixture reads them: transformed by a pipeline, with names if possible."""
         if self.X is None or self.steps is None:
             return self.X
         import pandas as pd
@@ -100,7 +99,7 @@ class Subject:
             try:
                 named = [str(name) for name in self.steps.get_feature_names_out()]
             except (AttributeError, ValueError):
-                # Steps need not know the names of what they make.
+                # Steps may not know the names of their output.
                 named = []
             if len(named) == n_features:
                 return named
@@ -108,18 +107,18 @@ class Subject:
 
     @property
     def table(self) -> Any:
-        """A row per candidate."""
+        """One row per candidate."""
         return self.search.results_
 
     @property
     def criterion(self) -> str:
-        """The column that candidates were compared by: the one-standard-error rule is on "cv"."""
+        """Column by which candidates were compared; the one-standard-error rule uses "cv"."""
         name = str(self.search.criterion_)
         return record(name).column
 
     @cached_property
     def parameters(self) -> list[str]:
-        """The columns that say what a candidate is, but for its number of components."""
+        """Columns that describe a candidate, without its number of components."""
         columns = list(self.table.columns)
         return [
             name for name in columns[: columns.index("found_components")] if name != "n_components"
@@ -127,7 +126,7 @@ class Subject:
 
     @cached_property
     def probabilities(self) -> Any:
-        """P(K | rows) as a Series; None where candidates have no evidence."""
+        """P(K | data) as a Series; None if candidates have no evidence."""
         try:
             return self.search.k_probabilities_
         except UndefinedError:
@@ -144,7 +143,7 @@ class Subject:
         return str(self.search.summary(verbose=True)).splitlines()
 
     def label(self, place: Any) -> str:
-        """A candidate in a few words: "3 components, tied covariance"."""
+        """Describe a candidate: "3 components, tied covariance"."""
         row = self.table.loc[place]
         parts = [counted(int(row["found_components"]), "component")]
         for name in self.parameters:
@@ -153,7 +152,7 @@ class Subject:
         return ", ".join(parts)
 
     def headline(self) -> str:
-        """The answer: "Three Gaussian components with tied covariance"."""
+        """Return the answer: "Three Gaussian components with tied covariance"."""
         result = self.result
         n, name = result.n_components, result.family.name.capitalize()
         number = WORDS[n].capitalize() if n < len(WORDS) else f"{n:,}"
@@ -170,12 +169,12 @@ class Subject:
 
 
 def subject_of(search: Any, X: Any) -> Subject:
-    """The subject of a report, checked.
+    """Return the subject of a report, after checks.
 
     Raises
     ------
     ValueError
-        Where the search is none, is not fitted or has kept no model.
+        If the search is not a MixtureSearch, not fitted, or kept no model.
     """
     if not hasattr(search, "results_") or not hasattr(search, "criterion_"):
         what = type(search).__name__
@@ -184,33 +183,33 @@ def subject_of(search: Any, X: Any) -> Subject:
             f"search must be a fitted MixtureSearch, got {what}{': call fit first' * unfitted}"
         )
     found = Subject(search, X if X is None else search.features_read(X))
-    # Raises what to do where the search has kept no model.
+    # Raises an error that says what to do if the search kept no model.
     _ = found.estimator
     return found
 
 
 def counted(n: int, what: str) -> str:
-    """A number and a noun: "1 row", "3,000 rows"."""
+    """Return a number with a noun: "1 row", "3,000 rows"."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMES, between: str = ", ") -> str:
-    """Names with commas, the first dozen of them."""
+    """Return the first ``most`` names, and the number of the others."""
     more = len(names) - most
     return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def criterion_name(criterion: str) -> str:
-    """A criterion as it stands in a sentence."""
+    """Return the name of a criterion for use in a sentence."""
     return record(criterion).label
 
 
 def capital(text: str) -> str:
-    """With a capital letter first, and no article before it."""
+    """Capitalise, without an article."""
     text = text.removeprefix("the ")
     return text[:1].upper() + text[1:]
 
 
 def finite(value: Any) -> bool:
-    """Whether a cell of the table is a number."""
+    """Whether a cell of the table is a finite number."""
     return isinstance(value, float | int) and math.isfinite(value)

@@ -1,4 +1,4 @@
-"""The components of the best fit, all candidates, and what deserves an action."""
+"""Tables of components and candidates, and warnings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bayesmix.report.subject import Subject, capital, counted, criterion_name, f
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.tasks import DEGENERATE
 
-# More candidates than this are folded away, but for the first ones.
+# Above this number, candidates are folded away except the first.
 MOST_CANDIDATES = 14
 FIRST_CANDIDATES = 8
 MOST_COMPONENTS = 100
@@ -37,12 +37,12 @@ SHORT = {
     "cv": "CV",
     "nec": "NEC (a ratio)",
 }
-# Above this an estimate by importance sampling is not to be trusted (Vehtari et al. 2017).
+# Pareto k above which importance sampling is unreliable (Vehtari et al. 2017).
 PARETO_K = 0.7
 
 
 def components(subject: Subject) -> Markup:
-    """Share, rows, and mean ± standard deviation of every component."""
+    """Return weight, expected observations, and mean ± standard deviation of each component."""
     found = display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS)
     units = "" if subject.steps is None else ", in the columns that the pipeline makes"
     return section(
@@ -61,7 +61,7 @@ def components(subject: Subject) -> Markup:
 
 
 def candidates(subject: Subject) -> Markup:
-    """All candidates in the order of ``results_``: the chosen one first, then by criterion."""
+    """Return all candidates in the order of ``results_``."""
     frame = subject.table
     order = list(frame.index)
     name = criterion_name(subject.criterion).removeprefix("the ")
@@ -82,8 +82,8 @@ def candidates(subject: Subject) -> Markup:
         content.append(
             tag(
                 "p",
-                f"{counted(without, 'candidate')} of {len(frame)} without a value, which cannot "
-                "win; the reasons are below.",
+                f"{counted(without, 'candidate')} of {len(frame)} have no value and cannot be "
+                "chosen; the reasons are below.",
                 class_="note",
             )
         )
@@ -91,7 +91,7 @@ def candidates(subject: Subject) -> Markup:
 
 
 def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
-    """A row per candidate in this order, a column per criterion."""
+    """Return a row per candidate and a column per criterion."""
     frame = subject.table
     pruned = bool((frame["found_components"] != frame["n_components"]).any())
     beside = [name for name in _scores(subject) if name != subject.criterion]
@@ -129,7 +129,7 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
 
 
 def _scores(subject: Subject) -> list[str]:
-    """Columns of scores in which any candidate has a value."""
+    """Return the columns of scores with any value."""
     columns = ["log_likelihood", *RECORDS, "nec"]
     return [name for name in columns if name in subject.table and subject.table[name].notna().any()]
 
@@ -143,7 +143,7 @@ def _score(row: Any, name: str) -> str:
 
 
 def _behind(subject: Subject, place: Any) -> str:
-    """How far below the chosen one; of held-out densities below the best, with paired errors."""
+    """Return differences to the chosen candidate, for cross-validation to the best."""
     row = subject.table.loc[place]
     if place == subject.search.best_index_:
         return "chosen"
@@ -153,7 +153,7 @@ def _behind(subject: Subject, place: Any) -> str:
 
 
 def warnings(subject: Subject) -> Markup:
-    """What the reader can do something about."""
+    """Return warnings that the reader can act on."""
     items = [*_of_the_search(subject), *_of_the_fits(subject)]
     if not items:
         return section("Worth acting on", tag("p", "Nothing: no fit gave a warning."))
@@ -180,11 +180,11 @@ def _of_the_search(subject: Subject) -> list[Markup]:
 
 
 def _of_the_fits(subject: Subject) -> list[Markup]:
-    """Each note and each warning once, with the candidates that it is about."""
+    """Return each note and warning once, with its candidates."""
     heard: dict[str, list[str]] = {}
     for place in subject.table.index:
         note, warning = (str(subject.table[name][place]) for name in ("note", "warnings"))
-        # A collapse is told in both.
+        # A collapse is reported in both.
         for text in (note, "" if note.startswith(DEGENERATE) else warning):
             if text:
                 heard.setdefault(text, []).append(subject.label(place))

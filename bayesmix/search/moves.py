@@ -60,7 +60,10 @@ class Assignment:
     @classmethod
     def under(cls, problem: Problem, state: State) -> Assignment:
         """Evaluate the observations of ``problem`` under the mixture of a state."""
-        mixture, rows = state.at(), state.form.complete(state.at(), problem.source.in_memory().rows)
+        mixture, rows = (
+            state.current_mixture(),
+            state.form.complete(state.current_mixture(), problem.source.in_memory().rows),
+        )
         values = mixture.frame.apply(rows.values)
         return cls(rows, values, *mixture.responsibilities(values))
 
@@ -120,7 +123,7 @@ class Move:
             statistics = self.split.applied(statistics, state.expectation.counts)
         if self.merged is not None:
             statistics = statistics.merged(*self.merged)
-        return begin(problem, of_statistics(statistics), state.at(), state)
+        return begin(problem, of_statistics(statistics), state.current_mixture(), state)
 
     def __str__(self) -> str:
         if self.kind == "divide" and self.split is not None:
@@ -146,7 +149,7 @@ def best_splits(
     more: int = MORE_PASSES,
 ) -> list[Split]:
     """The best split of each component, largest gain first."""
-    groups = [(k,) for k in range(state.at().n_components)]
+    groups = [(k,) for k in range(state.current_mixture().n_components)]
     splits = _two_component_fits(problem, state, assignment, groups, _axis_sides, 1, (first, more))
     return sorted((split for split, _ in splits), key=lambda split: -split.gain)
 
@@ -332,7 +335,7 @@ def merge_losses(problem: Problem, state: State, assignment: Assignment, most: i
 
     A pair is replaced by one component fitted to both; the other responsibilities are fixed.
     """
-    mixture = state.at()
+    mixture = state.current_mixture()
     if mixture.n_components == 1:
         return []
     shares, weights = assignment.responsibilities, assignment.weights
@@ -365,8 +368,8 @@ def merge_losses(problem: Problem, state: State, assignment: Assignment, most: i
     return sorted(losses)
 
 
-def equal_counts(counts: Array, others: Array) -> bool:
+def equal_counts(counts: Array, other_counts: Array) -> bool:
     """Whether components hold nearly as many observations, in any order."""
-    return len(counts) == len(others) and bool(
-        np.abs(np.sort(counts) - np.sort(others)).max() < EQUAL_COUNTS * others.sum()
+    return len(counts) == len(other_counts) and bool(
+        np.abs(np.sort(counts) - np.sort(other_counts)).max() < EQUAL_COUNTS * other_counts.sum()
     )

@@ -104,7 +104,7 @@ class Attempts:
                 yield wave[0], work(self, wave[0])
                 continue
             tried = [(Attempts(self.problem, self.monitor.child()), item) for item in wave]
-            results = ordered_map(lambda one: work(*one), tried, n_threads)
+            results = ordered_map(lambda item: work(*item), tried, n_threads)
             for (apart, item), result in zip(tried, results, strict=True):
                 self._take(apart)
                 yield item, result
@@ -130,7 +130,7 @@ class Attempts:
     def fallback(self) -> State | None:
         """Return the best state so far, if need be from the subsample."""
         if self.best is None and self.best_of_sample is not None:
-            return begin_at(self.problem, self.best_of_sample.at())
+            return begin_at(self.problem, self.best_of_sample.current_mixture())
         return self.best
 
 
@@ -177,7 +177,7 @@ class Improver:
         """Return the view under a state and predicted losses of merges, cached."""
         if self.latest is None or self.latest[0] is not state:
             assignment = Assignment.under(self.view, state)
-            most = MOST_MERGES * state.at().n_components
+            most = MOST_MERGES * state.current_mixture().n_components
             self.latest = state, assignment, merge_losses(self.view, state, assignment, most)
         return self.latest[1:]
 
@@ -185,7 +185,7 @@ class Improver:
         """Yield moves worth a trial: fewer components first where K is free, then by gain."""
         assignment, merges = self._prepared(state)
         splits = best_splits(self.view, state, assignment)
-        K = state.at().n_components
+        K = state.current_mixture().n_components
         moves = [
             Move(split, (i, j), split.gain - loss)
             for split in splits
@@ -225,7 +225,7 @@ class Improver:
         moves = (move for move in moves if move.predicted > least)
         behind: list[tuple[Move, State]] = []
         begun, followed = (partial(step, problem, state) for step in (self._begun, self._followed))
-        threads = problem.free_threads(state.at().n_components)
+        threads = problem.free_threads(state.current_mixture().n_components)
         for move, trial in self.attempts.in_order(begun, moves, threads):
             if trial is not None:
                 if self._is_better(problem, trial, state):
@@ -291,7 +291,9 @@ class Improver:
         """Return the objective that a trial must exceed."""
         goal = state.objective + BETTER * problem.source.total_weight
         if problem.source is self.view.source:
-            goal += self.accident * (trial.at().n_components - state.at().n_components)
+            goal += self.accident * (
+                trial.current_mixture().n_components - state.current_mixture().n_components
+            )
         return goal
 
     def _note(
@@ -402,8 +404,8 @@ class OptimumSearch:
             family, frame, objective = problem.family, problem.frame, problem.objective
             guard = watch(family, rows, frame, source.summary, objective)
             self.sample = replace(problem, source=rows, guard=guard, stopping=AMONG_CANDIDATES)
-            one, two = (self.model.family.n_parameters(k, n_features) for k in (1, 2))
-            accident = NATS_PER_PARAMETER * (n_rows / enough - 1.0) * (two - one + 1)
+            of_one, of_two = (self.model.family.n_parameters(k, n_features) for k in (1, 2))
+            accident = NATS_PER_PARAMETER * (n_rows / enough - 1.0) * (of_two - of_one + 1)
         alike = ALIKE if self.whole else ALIKE_ON_A_SAMPLE
         self.near = alike * source.total_weight
         self.attempts = Attempts(self.problem, self.monitor)
@@ -457,9 +459,7 @@ class OptimumSearch:
         sound = False
         for guided in (False, True):
             runs = self._short_runs(schedule, guided)
-            for short in sorted(
-                runs, key=lambda each: self.attempts.rank(each.state), reverse=True
-            ):
+            for short in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
                 if ends and is_valueless(self.problem, short.state):
                     break
                 state = self._settled(short)
@@ -522,7 +522,7 @@ class OptimumSearch:
             return None
         guided = replace(sample, objective=objective, accelerate=False)
         after = self.attempts.run(guided, state, passes)
-        return None if after is None else begun(sample, OfMixture(after.at()), K)
+        return None if after is None else begun(sample, OfMixture(after.current_mixture()), K)
 
     def _settled(self, run: _Run) -> State | None:
         """Continue a short run to near convergence; on a subsample also try moves."""
@@ -534,7 +534,7 @@ class OptimumSearch:
     def _on_all_rows(self, end: State) -> State | None:
         """Run a subsample's optimum on all data."""
         # The first E-step over all data gives an interrupt something to return.
-        state = begin_at(self.all_rows, end.at(), nearby=end)
+        state = begin_at(self.all_rows, end.current_mixture(), nearby=end)
         return self.attempts.run(self.all_rows, state, SETTLE_PASSES)
 
     def _agree(self, states: list[State]) -> int:
@@ -575,7 +575,7 @@ class OptimumSearch:
             assignment = Assignment.under(self.sample, state)
             splits = best_splits(self.sample, state, assignment, GROWN_PASSES, 0)
             grown = [Move(split, None, split.gain).begun(self.sample, state) for split in splits]
-            if state.at().n_components == K - 1:
+            if state.current_mixture().n_components == K - 1:
                 yield from grown[:GROWN_STARTS]
                 return
             state = self.attempts.run(self.sample, grown[0], FULL.passes) if grown else None

@@ -330,8 +330,8 @@ def along_principal_axes(rows: Distinct, n_axes: int) -> Distinct:
     if n > D or rows.stress is not None or n_axes >= min(n, D):
         return rows
     centred = rows.values - np.average(rows.values, axis=0, weights=rows.weights)
-    left, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-    return replace(rows, values=left[:, :n_axes] * sizes[:n_axes])
+    directions, sizes, _ = np.linalg.svd(centred, full_matrices=False)
+    return replace(rows, values=directions[:, :n_axes] * sizes[:n_axes])
 
 
 def means_of(rows: Distinct, labels: Array, n_groups: int) -> Array:

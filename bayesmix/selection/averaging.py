@@ -63,7 +63,9 @@ class AveragedDensity:
         """Draw samples (n, D), a number from each candidate."""
         n_rows = validation.integer("n_samples", n_samples, 1)
         mixtures = [last_step(estimator) for estimator in self.estimators]
-        if any(own is not whole for own, whole in zip(mixtures, self.estimators, strict=True)):
+        if any(
+            mixture is not whole for mixture, whole in zip(mixtures, self.estimators, strict=True)
+        ):
             raise UnsupportedError("a pipeline has no inverse: sample from its last step")
         seed = root_seed(random_state)
         counts = stream(seed, Purpose.SAMPLE).multinomial(n_rows, self.shares)
@@ -115,9 +117,9 @@ class AveragedDensity:
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
         seed = root_seed(0 if random_state is None else random_state)
         chosen, draws = zip(*self.drawn(number, n_draws, seed, method, data), strict=True)
-        rows = [estimator._rows(own, None) for estimator, own in _with_rows(chosen, X)]
+        rows = [estimator._rows(table, None) for estimator, table in _with_rows(chosen, X)]
         parts = zip(draws, rows, strict=True)
-        return hull([density_band(drawn, own, number, whole) for drawn, own in parts])
+        return hull([density_band(drawn, source, number, whole) for drawn, source in parts])
 
     def drawn(
         self, level: float, n_draws: int, seed: int, method: Any = None, data: Any = None
@@ -129,21 +131,21 @@ class AveragedDensity:
         self._refuse_pipelines("a band over candidates")
         if method is None:
             method = "variational" if data is None else "gibbs"
-        among = zip(self.estimators, self.not_spoken_against(level), strict=True)
+        among = zip(self.estimators, self.plausible(level), strict=True)
         return [
             (estimator, drawn_mixtures(estimator, method, data, n_draws, seed + place))
-            for place, (estimator, kept) in enumerate(among)
-            if kept
+            for place, (estimator, plausible) in enumerate(among)
+            if plausible
         ]
 
-    def not_spoken_against(self, level: float) -> list[bool]:
+    def plausible(self, level: float) -> list[bool]:
         """Whether each candidate's weight is at least 1 - level times its prior weight.
 
         p(X | others) / p(X | true) has mean 1 under the true candidate, so it exceeds 1 / (1 -
         level) with probability at most 1 - level (Markov).
         """
-        kept: list[bool] = (self.shares >= (1.0 - level) * self.prior).tolist()
-        return kept
+        plausible: list[bool] = (self.shares >= (1.0 - level) * self.prior).tolist()
+        return plausible
 
     def _refuse_pipelines(self, what: str) -> None:
         for estimator in self.estimators:
@@ -165,15 +167,15 @@ class AveragedDensity:
         X = gathered(X)
         if rows is None and n_rows_of(X) > MOST_ROWS_TOGETHER:
             raise InvalidInputError(
-                f"rows must name some of the {n_rows_of(X):,} rows: a matrix of all pairs is only "
-                f"made up to {MOST_ROWS_TOGETHER:,}"
+                f"rows must select some of the {n_rows_of(X):,} rows, since the matrix of all "
+                f"pairs is limited to {MOST_ROWS_TOGETHER:,}"
             )
         chosen = X if rows is None else rows_of(X, rows)
         together = np.zeros((n_rows_of(chosen),) * 2)
-        for share, (estimator, own) in zip(
+        for share, (estimator, data) in zip(
             self.shares, _with_rows(self.estimators, chosen), strict=True
         ):
-            probabilities = estimator.predict_proba(own)
+            probabilities = estimator.predict_proba(data)
             together += share * (probabilities @ probabilities.T)
         np.fill_diagonal(together, 1.0)
         return together
@@ -215,11 +217,11 @@ def averaged(
     ``prior=None`` means equal prior weights.
     """
     order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > LEAST_SHARE]
-    kept = shares[order] / shares[order].sum()
+    weights = shares[order] / shares[order].sum()
     before = np.full(len(shares), 1.0 / len(shares)) if prior is None else prior
     return AveragedDensity(
         tuple(estimators[i] for i in order),
-        kept,
+        weights,
         before[order],
         tuple(labels[i] for i in order),
         how,

@@ -42,6 +42,20 @@ def last_step(model: Any) -> Any:
     return model.steps[-1][1] if hasattr(model, "steps") else model
 
 
+def takes_sequences(model: Any) -> bool:
+    """Whether the order of samples matters to a model."""
+    return getattr(last_step(model), "takes_sequences", False)
+
+
+def refuse_sequences(model: Any) -> None:
+    """Raise an error for a model of sequences, which cannot be fitted to some of the samples."""
+    if takes_sequences(model):
+        raise UnsupportedError(
+            f"{type(last_step(model)).__name__} is fitted to whole sequences, which refits to some "
+            "of the samples do not support yet"
+        )
+
+
 def steps_before(model: Any) -> Any:
     """Return the steps of a pipeline before the mixture, as a pipeline; None if there are none."""
     return model[:-1] if hasattr(model, "steps") and len(model.steps) > 1 else None
@@ -54,6 +68,7 @@ def prefix_of(model: Any) -> str:
 
 def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:
     """Fit, with sample weights if given; for a pipeline they go to its last step."""
+    refuse_sequences(model)
     if sample_weight is None:
         return model.fit(X, **options)
     return model.fit(X, **{f"{prefix_of(model)}sample_weight": sample_weight}, **options)
@@ -90,15 +105,15 @@ def log_stretch(steps: Any, X: Any) -> float:
             origin + generator.standard_normal((PROBES, n_features)) * reach,
         ]
     )
-    made = np.asarray(_transformed(steps, points, X), dtype=np.float64)
-    if made.shape != points.shape:
+    transformed = np.asarray(_transformed(steps, points, X), dtype=np.float64)
+    if transformed.shape != points.shape:
         raise UnsupportedError(
-            f"a pipeline that maps {n_features} columns to {made.shape[1]} has no density in units "
-            "of the data: keep every column, or transform before the search"
+            f"a pipeline that maps {n_features} columns to {transformed.shape[1]} has no density "
+            "in units of the data: keep every column, or transform before the search"
         )
-    slope = (made[1 : n_features + 1] - made[0]) / reach[:, None]
-    rest = made[n_features + 1 :]
-    expected = made[0] + (points[n_features + 1 :] - origin) @ slope
+    slope = (transformed[1 : n_features + 1] - transformed[0]) / reach[:, None]
+    rest = transformed[n_features + 1 :]
+    expected = transformed[0] + (points[n_features + 1 :] - origin) @ slope
     if np.abs(rest - expected).max() > AFFINE * (1.0 + np.abs(rest).max()):
         raise UnsupportedError(
             "a pipeline with steps that are not affine has no comparable density in units of the "
@@ -238,12 +253,12 @@ class Candidate:
     @property
     def structure(self) -> str:
         """All parameters but the number of components."""
-        others = [
+        parameters = [
             (key, value)
             for key, value in self.parameters.items()
             if key.split("__")[-1] != "n_components"
         ]
-        return repr(sorted(others, key=lambda item: item[0]))
+        return repr(sorted(parameters, key=lambda item: item[0]))
 
     @property
     def result(self) -> FitResult | None:
@@ -273,19 +288,25 @@ def structures_asked(asked: Any, n_features: int | None, variational: bool) -> l
     listed = _listed(asked)
     if not listed:
         raise InvalidInputError("covariance_type must name at least one structure")
-    found: list[Any] = []
-    for each in listed:
-        if isinstance(each, str):
+    structures: list[Any] = []
+    for structure in listed:
+        if isinstance(structure, str):
             names = (*NAMED, ALL)
-            validation.one_of("covariance_type", each, names, "or FactorAnalytic(q)")
-        found += every(n_features, variational) if _is(each, ALL) else [each]
-    return list({_model(each, n_features): each for each in reversed(found)}.values())[::-1]
+            validation.one_of("covariance_type", structure, names, "or FactorAnalytic(q)")
+        structures += every(n_features, variational) if _is(structure, ALL) else [structure]
+    return list(
+        {_model(structure, n_features): structure for structure in reversed(structures)}.values()
+    )[::-1]
 
 
 def have_posteriors(asked: Any) -> bool:
     """Whether variational fits support all requested structures; "all" means those that do."""
-    named = [] if asked is None else [each for each in _listed(asked) if not _is(each, ALL)]
-    return not any(without_posterior(each) for each in named)
+    named = (
+        []
+        if asked is None
+        else [structure for structure in _listed(asked) if not _is(structure, ALL)]
+    )
+    return not any(without_posterior(structure) for structure in named)
 
 
 def largest_number(structure: Any, n_rows: int, n_features: int) -> int:
@@ -294,13 +315,13 @@ def largest_number(structure: Any, n_rows: int, n_features: int) -> int:
     Two observations are enough for variances per component; a shared matrix is estimated from all
     data.
     """
-    if _known(structure):
+    if _is_named(structure):
         orientation = NAMED[structure].letters[2]
         if orientation != "V":
             shared = n_rows - n_features if orientation == "E" else n_rows
             return max(0, min(shared, n_rows // 2))
-    own = getattr(structure, "own_directions", None)
-    return n_rows // (1 + (n_features if own is None else own))
+    n_directions = getattr(structure, "own_directions", None)
+    return n_rows // (1 + (n_features if n_directions is None else n_directions))
 
 
 def every(n_features: int | None, variational: bool) -> list[str]:
@@ -308,14 +329,16 @@ def every(n_features: int | None, variational: bool) -> list[str]:
     if n_features == 1:
         return list(reversed(OF_ONE_COLUMN))
     return from_simple_to_rich(
-        name for name, each in STRUCTURES.items() if not variational or each.nearest is None
+        name
+        for name, structure in STRUCTURES.items()
+        if not variational or structure.nearest is None
     )
 
 
 def from_simple_to_rich(structures: Iterable[Any]) -> list[Any]:
     """Sort structures by their number of parameters for K = 2 and D = 3, others last."""
     return sorted(
-        structures, key=lambda each: NAMED[each].n_parameters(2, 3) if _known(each) else math.inf
+        structures, key=lambda name: NAMED[name].n_parameters(2, 3) if _is_named(name) else math.inf
     )
 
 
@@ -326,55 +349,60 @@ def each_once(chains: Chains, prefix: str = "") -> Chains:
     """
     name, number = f"{prefix}covariance_type", f"{prefix}{ONE}"
     structures: list[Any] = [chain[0].get(name) for chain in chains]
-    if not any(_known(each) and NAMED[each].name not in SCIKIT_LEARNS for each in structures):
+    if not any(
+        _is_named(structure) and NAMED[structure].name not in SCIKIT_LEARNS
+        for structure in structures
+    ):
         return chains
     simple = sorted(range(len(chains)), key=lambda i: _n_contained(structures[i]))
     seen: set[str] = set()
-    left: Chains = [[] for _ in chains]
+    distinct: Chains = [[] for _ in chains]
     for i in simple:
         for parameters in chains[i]:
-            if parameters[number] == 1 and _known(structures[i]):
+            if parameters[number] == 1 and _is_named(structures[i]):
                 model = repr(sorted((parameters | {name: _alone(structures[i])}).items()))
                 if model in seen:
                     continue
                 seen.add(model)
-            left[i].append(parameters)
-    return [chain for chain in left if chain]
+            distinct[i].append(parameters)
+    return [chain for chain in distinct if chain]
 
 
 def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
     """Group structures that are the same model for one component."""
     return {
-        each: [other for other in structures if _known(other) and _alone(other) == _alone(each)]
-        for each in structures
-        if _known(each)
+        structure: [
+            other for other in structures if _is_named(other) and _alone(other) == _alone(structure)
+        ]
+        for structure in structures
+        if _is_named(structure)
     }
 
 
 def without_posterior(structure: Any) -> bool:
     """Whether variational fits, and so the evidence, are unavailable for this structure."""
-    return not _known(structure) or NAMED[structure].nearest is not None
+    return not _is_named(structure) or NAMED[structure].nearest is not None
 
 
 def _listed(asked: Any) -> list[Any]:
     return [asked] if isinstance(asked, str) or not isinstance(asked, Iterable) else list(asked)
 
 
-def _is(each: Any, name: str) -> bool:
-    return isinstance(each, str) and each == name
+def _is(structure: Any, name: str) -> bool:
+    return isinstance(structure, str) and structure == name
 
 
-def _known(structure: Any) -> bool:
+def _is_named(structure: Any) -> bool:
     return isinstance(structure, str) and structure in NAMED
 
 
 def _n_contained(structure: Any) -> int:
-    return len(contained(structure)) if _known(structure) else 0
+    return len(contained(structure)) if _is_named(structure) else 0
 
 
 def _model(structure: Any, n_features: int | None) -> Any:
     """Return a key that is equal for names of the same model for every K."""
-    if not _known(structure):
+    if not _is_named(structure):
         return repr(structure)
     letters = NAMED[structure].letters
     return letters[0] if n_features == 1 else letters

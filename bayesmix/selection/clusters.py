@@ -102,8 +102,10 @@ def clusters_of_components(result: FitResult, rounded: Sequence[RoundedFeature] 
     """Return the cluster of every component (K,): 0, 1, ... from the heaviest, -1 for outlying.
 
     A group is outlying if all its components are ``too_small``, unless all groups are. ``rounded``:
-    rounded features of the data, if known.
+    rounded features of the data, if known. Components with known labels are clusters as they are.
     """
+    if result.side.labels is not None:
+        return np.arange(result.n_components)
     hierarchy = Hierarchy.of(result)
     return labels_of(hierarchy.groups(hierarchy.n_suggested), too_small(result, rounded))
 
@@ -125,15 +127,15 @@ def too_small(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Bool
     identical observations or narrower than the rounding of a feature.
     """
     K, D = result.n_components, result.mixture.frame.n_directions
-    own = result.family.n_parameters(K + 1, D) - result.family.n_parameters(K, D)
+    n_per_component = result.family.n_parameters(K + 1, D) - result.family.n_parameters(K, D)
     counts = result.counts
-    small: Booleans = counts < max(2.0, own / D) - ROUNDING
+    small: Booleans = counts < max(2.0, n_per_component / D) - ROUNDING
     small |= (counts < max(HANDFUL, D + 1)) & (counts < SMALL_SHARE * counts.mean())
     for event in result.events:
         if event.kind == "held":
             small[list(event.components)] = True
     if result.family.continuous:
-        several = [each for each in rounded if each.n_values > 2]
+        several = [feature for feature in rounded if feature.n_values > 2]
         small[[k for k, _ in narrower(result, several)]] = True
     return small
 

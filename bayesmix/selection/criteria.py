@@ -78,18 +78,18 @@ def log_relabellings(result: FitResult) -> float:
         return math.nan
     free = ~result.side.named(result.n_components)
     groups = [int(np.sum(free & (result.counts < EMPTY)))]
-    left = list(np.flatnonzero(free & (result.counts >= EMPTY)))
+    remaining = list(np.flatnonzero(free & (result.counts >= EMPTY)))
     totals = result.posterior.components.expected_totals
     counts = result.counts
-    while left:
-        first = left.pop(0)
+    while remaining:
+        first = remaining.pop(0)
         twins = [
             k
-            for k in left
+            for k in remaining
             if abs(counts[k] - counts[first]) < COINCIDING * counts[first]
             and np.abs(totals[k] - totals[first]).max() < COINCIDING
         ]
-        left = [k for k in left if k not in twins]
+        remaining = [k for k in remaining if k not in twins]
         groups.append(1 + len(twins))
     return float(gammaln(free.sum() + 1) - sum(gammaln(size + 1) for size in groups))
 
@@ -102,8 +102,8 @@ def evidence(result: FitResult, source: Source) -> Score:
     misses much of the posterior, and bridge sampling from Gibbs draws is used instead, as the note
     says. Like the exact evidence, the estimate depends on the prior.
     """
-    found = evidence_of(result, source, N_DRAWS, result.seed)
-    return Score(found.estimate, found.standard_error, found.note, found.pareto_k)
+    estimate = evidence_of(result, source, N_DRAWS, result.seed)
+    return Score(estimate.estimate, estimate.standard_error, estimate.note, estimate.pareto_k)
 
 
 def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> Evidence:
@@ -119,14 +119,16 @@ def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> E
         without_evidence,
     )
 
-    found = importance_evidence(result, source, n_draws, seed, [LITTLE])
-    if found.pareto_k <= SURE_UP_TO or without_evidence(result):
-        return found
+    estimate = importance_evidence(result, source, n_draws, seed, [LITTLE])
+    if estimate.pareto_k <= SURE_UP_TO or without_evidence(result):
+        return estimate
     bridge = _bridged(result, source, seed)
     if not bridge.standard_error <= LARGEST_ERROR:
         return importance_evidence(result, source, n_draws, seed, [MUCH])
-    note = f"by bridge sampling, since Pareto k is {found.pareto_k:.2f}"
-    return replace(found, estimate=bridge.estimate, standard_error=bridge.standard_error, note=note)
+    note = f"by bridge sampling, since Pareto k is {estimate.pareto_k:.2f}"
+    return replace(
+        estimate, estimate=bridge.estimate, standard_error=bridge.standard_error, note=note
+    )
 
 
 def _fractional(source: Source) -> bool:
@@ -153,12 +155,12 @@ def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
         plan = Plan(CHAINS, n_warm, n_draws, seed)
         with FitProgress(n_warm + n_draws, False) as silent:
             try:
-                found = sampled(result, source, plan, silent, result.n_components)
+                chains = sampled(result, source, plan, silent, result.n_components)
             except InvalidInputError as problem:  # too many duplicates for a proper posterior
                 return Bridge(math.nan, math.nan, str(problem))
-        if found.status == "interrupted":
+        if chains.status == "interrupted":
             raise KeyboardInterrupt
-        bridge = bridge_evidence(result, source, found.draws, found.n_chains, seed)
+        bridge = bridge_evidence(result, source, chains.draws, chains.n_chains, seed)
         if bridge.standard_error <= SMALL_ERROR:
             break
     return bridge
@@ -174,11 +176,11 @@ def leave_one_out_score(result: FitResult, source: Source) -> Score:
     from bayesmix.posterior.leave_one_out import leave_one_out
     from bayesmix.posterior.pareto import TRUSTED_UP_TO
 
-    found = leave_one_out(result, source, seed=result.seed)
-    worst = float(np.max(found.pareto_k)) if len(found.pareto_k) else math.nan
-    if np.mean(~(found.pareto_k <= TRUSTED_UP_TO)) > MOST_DOUBTFUL:
-        return Score(math.nan, math.nan, found.note, worst)
-    return Score(found.total, found.standard_error, found.note, worst)
+    estimate = leave_one_out(result, source, seed=result.seed)
+    worst = float(np.max(estimate.pareto_k)) if len(estimate.pareto_k) else math.nan
+    if np.mean(~(estimate.pareto_k <= TRUSTED_UP_TO)) > MOST_DOUBTFUL:
+        return Score(math.nan, math.nan, estimate.note, worst)
+    return Score(estimate.total, estimate.standard_error, estimate.note, worst)
 
 
 COMPONENTS = "how many components generated the data"
@@ -212,8 +214,8 @@ class Criterion:
 
 
 RECORDS = {
-    each.name: each
-    for each in (
+    criterion.name: criterion
+    for criterion in (
         Criterion("evidence_folds", "log evidence", COMPONENTS, posterior=True, log_evidence=True),
         Criterion("bic", "BIC", COMPONENTS, scores.bic, log_evidence=True, others=True),
         Criterion("sabic", "sample-size adjusted BIC", COMPONENTS, scores.sabic),
@@ -252,9 +254,15 @@ RECORDS = {
 
 # The default rule, evidence_folds, is also called "auto".
 NAMES = ("auto", *RECORDS)
-PLUG_IN = {name: each.of_fit for name, each in RECORDS.items() if each.of_fit is not None}
-OF_DRAWS = {name: each.of_draws for name, each in RECORDS.items() if each.of_draws is not None}
-POSTERIOR = ("auto", *(name for name, each in RECORDS.items() if each.posterior))
+PLUG_IN = {
+    name: criterion.of_fit for name, criterion in RECORDS.items() if criterion.of_fit is not None
+}
+OF_DRAWS = {
+    name: criterion.of_draws
+    for name, criterion in RECORDS.items()
+    if criterion.of_draws is not None
+}
+POSTERIOR = ("auto", *(name for name, criterion in RECORDS.items() if criterion.posterior))
 
 
 def record(name: str) -> Criterion:

@@ -76,7 +76,7 @@ class LogScale:
 
 def column_names(columns: Sequence[str] | None, n_columns: int) -> list[str]:
     """Return the names of features, numbered if they have none."""
-    return [str(each) for each in columns or (f"column {d}" for d in range(n_columns))]
+    return [str(name) for name in columns or (f"column {d}" for d in range(n_columns))]
 
 
 def rounded_features(source: Source | None) -> tuple[RoundedFeature, ...]:
@@ -109,21 +109,21 @@ def step_of(values: Array, gap: float) -> float:
 
 def narrower(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:
     """Return components that are narrower than the rounding of a feature, with the feature."""
-    rounded = [each for each in rounded if is_density(result, each)]
+    rounded = [feature for feature in rounded if is_density(result, feature)]
     if not rounded:
         return []
     deviations = result.plug_in.components.unframed(result.mixture.frame).deviations
     return [
-        (k, each)
+        (k, feature)
         for k in range(result.n_components)
-        for each in rounded
-        if deviations[k, each.column] < NARROW * (each.step or each.gap)
+        for feature in rounded
+        if deviations[k, feature.column] < NARROW * (feature.step or feature.gap)
     ]
 
 
-def is_density(result: Any, each: RoundedFeature) -> bool:
+def is_density(result: Any, feature: RoundedFeature) -> bool:
     """Whether a fit models a feature by a density."""
-    return bool(result.family.marginal(np.array([each.column])).continuous)
+    return bool(result.family.marginal(np.array([feature.column])).continuous)
 
 
 def duplicates(source: Source | None) -> Duplicates:
@@ -223,8 +223,8 @@ def _log_likelihood(rows: Array, weights: Array) -> float:
     if values[0] < COLLINEAR:
         return np.nan
     log_determinant = np.log(values).sum() + 2.0 * np.log(deviations).sum()
-    each = len(values) * (np.log(2.0 * np.pi) + 1.0) + log_determinant
-    return float(-0.5 * weights.sum() * each)
+    per_observation = len(values) * (np.log(2.0 * np.pi) + 1.0) + log_determinant
+    return float(-0.5 * weights.sum() * per_observation)
 
 
 def _deviation(column: Array, weights: Array) -> float:

@@ -45,11 +45,11 @@ def joint_evidence(table: FeatureTable, responsibilities: Array, shared: bool) -
     """
     shares = responsibilities * table.weights[:, None]
     counts = shares.sum(axis=0)
-    found = [
+    evidences = [
         joint_evidence_under(table, shares, counts, shared, *prior)
         for prior in priors(table, shares, counts)
     ]
-    return max(found, key=lambda one: one.whole)
+    return max(evidences, key=lambda one: one.whole)
 
 
 def priors(table: FeatureTable, shares: Array, counts: Array) -> list[tuple[float, Array, float]]:
@@ -61,7 +61,7 @@ def priors(table: FeatureTable, shares: Array, counts: Array) -> list[tuple[floa
     prior: Any = table.prior
     p, n = table.n_features, float(counts.sum())
     default = np.diag(prior.scale.mean[0])
-    found = [(p + 2.0, default, 0.0)]
+    choices = [(p + 2.0, default, 0.0)]
     means = shares.T @ table.values / np.maximum(counts, 1e-300)[:, None]
     within = (table.values.T * shares.sum(axis=1)) @ table.values
     within = within - (means.T * counts) @ means + default
@@ -71,8 +71,8 @@ def priors(table: FeatureTable, shares: Array, counts: Array) -> list[tuple[floa
         covariance = factor_model(correlation, n_factors) * np.outer(deviation, deviation)
         for strength in STRENGTHS:
             nu0 = p + 1.0 + strength * n
-            found.append((nu0, strength * n * covariance, 0.5 * n_factors * np.log(n)))
-    return found
+            choices.append((nu0, strength * n * covariance, 0.5 * n_factors * np.log(n)))
+    return choices
 
 
 def factor_model(correlation: Array, n_factors: int) -> Array:
@@ -182,27 +182,27 @@ class Differing:
 
     def evidence(self, table: FeatureTable) -> Array:
         """Return the evidence (D,) that each feature differs given the relevant ones."""
-        found = np.zeros(table.n_features)
+        evidence = np.zeros(table.n_features)
         if not len(self.features):
-            return found
+            return evidence
         for d in np.setdiff1d(np.arange(table.n_features), self.features):
             part = table.some(np.append(self.features, d))
-            found[d] = compared(part, self.responsibilities).gains[-1]
-        found[self.features] = self.gains
-        return found
+            evidence[d] = compared(part, self.responsibilities).gains[-1]
+        evidence[self.features] = self.gains
+        return evidence
 
 
 def differing(table: FeatureTable, features: Integers, responsibilities: Array) -> Differing:
     """Drop features that do not differ given the others, one at a time."""
     while True:
         part, n = table.some(features), len(features)
-        found = compared(part, responsibilities)
+        comparison = compared(part, responsibilities)
         cost = float(log_prior(n - 1, table.n_features) - log_prior(n, table.n_features))
-        worst = int(found.gains.argmin())
-        if n == 1 or found.gains[worst] >= cost:
-            factor = found.gain + part.allocation(responsibilities)
+        worst = int(comparison.gains.argmin())
+        if n == 1 or comparison.gains[worst] >= cost:
+            factor = comparison.gain + part.allocation(responsibilities)
             factor += float(gammaln(responsibilities.shape[1] + 1.0))
-            return Differing(features, responsibilities, found.gains, factor)
+            return Differing(features, responsibilities, comparison.gains, factor)
         features = np.delete(features, worst)
 
 
@@ -216,10 +216,10 @@ def settled_by_regression(
     """Alternate fits to the features and drops of those that others explain."""
     while True:
         responsibilities = fit(features, responsibilities)
-        found = differing(table, features, responsibilities)
-        if len(found.features) == len(features):
-            return found
-        features = found.features
+        state = differing(table, features, responsibilities)
+        if len(state.features) == len(features):
+            return state
+        features = state.features
 
 
 def by_regression(table: FeatureTable, searched: SelectedFeatures, fit: Fit) -> FeatureSelection:
@@ -236,12 +236,12 @@ def by_regression(table: FeatureTable, searched: SelectedFeatures, fit: Fit) -> 
     def worth(one: Differing) -> float:
         return one.log_bayes_factor + float(log_prior(len(one.features), n_features))
 
-    found = [settled_by_regression(table, *start, independent) for start in searched.tried]
+    states = [settled_by_regression(table, *start, independent) for start in searched.tried]
     if searched.relevant.any():
         best_of_all = searched.best
         start = best_of_all.features, best_of_all.responsibilities
-        found.append(settled_by_regression(table, *start, fit))
-    best = max(found, key=worth, default=None)
+        states.append(settled_by_regression(table, *start, fit))
+    best = max(states, key=worth, default=None)
     if best is None or best.log_bayes_factor <= 0.0:
         nothing = np.zeros(n_features)
         return FeatureSelection(nothing > 0.0, nothing, nothing)

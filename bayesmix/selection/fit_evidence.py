@@ -105,11 +105,11 @@ def log_evidence(
         raise InvalidInputError(
             f"n_sweeps must be 0 or an integer of at least {BATCHES}, got {n_sweeps!r}"
         )
-    found = evidence_of(result, source, n_draws, seed)
+    estimate = evidence_of(result, source, n_draws, seed)
     if not n_sweeps or importance.without_evidence(result):
-        return found
+        return estimate
     upper, error = evidence_from_above(result, source, int(n_sweeps), seed)
-    return replace(found, upper=upper, upper_error=error)
+    return replace(estimate, upper=upper, upper_error=error)
 
 
 def leave_one_out(

@@ -52,7 +52,7 @@ class Probabilities:
     def source(self) -> str:
         """Source of the evidence, in words."""
         source = SOURCES[self.criterion].format(structure=self.structure)
-        return source if self.temperature == 1.0 else f"{source} / {self.temperature:.1f}"
+        return source if self.temperature == 1.0 else f"{source}, divided by {self.temperature:.1f}"
 
 
 def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:
@@ -93,8 +93,8 @@ def probabilities(
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
     values, criterion = evidence_of(rows)
-    found = _normalised(rows, prior, values / temperature)
-    return Probabilities(found, prior, criterion, temperature=temperature)
+    values_of_k = _normalised(rows, prior, values / temperature)
+    return Probabilities(values_of_k, prior, criterion, temperature=temperature)
 
 
 def by_bic(rows: list[Candidate], prior: dict[int, float]) -> Probabilities | None:
@@ -144,20 +144,20 @@ def evidence_of(rows: list[Candidate]) -> tuple[Array, str]:
     return bounds, "elbo_log_k"
 
 
-def totals_over_k(rows: list[Candidate], found: Probabilities) -> dict[int, float]:
+def totals_over_k(rows: list[Candidate], probabilities: Probabilities) -> dict[int, float]:
     """Return P(K | X): sums of probabilities of candidates with the same K."""
     numbers = sorted({row.asked for row in rows})
     return {
-        k: sum(p for row, p in zip(rows, found.values, strict=True) if row.asked == k)
+        k: sum(p for row, p in zip(rows, probabilities.values, strict=True) if row.asked == k)
         for k in numbers
     }
 
 
-def over_k(rows: list[Candidate], found: Probabilities) -> Any:
+def over_k(rows: list[Candidate], probabilities: Probabilities) -> Any:
     """Return P(K | X) as a Series; ``attrs`` has the prior over K and its evidence."""
     import pandas as pd
 
-    series = pd.Series(totals_over_k(rows, found), name="probability").sort_index()
+    series = pd.Series(totals_over_k(rows, probabilities), name="probability").sort_index()
     series = series.rename_axis("n_components")
-    series.attrs = {"prior": found.prior, "evidence": found.source}
+    series.attrs = {"prior": probabilities.prior, "evidence": probabilities.source}
     return series

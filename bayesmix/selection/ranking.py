@@ -103,7 +103,7 @@ def why_none(rows: list[Candidate]) -> str:
 
 
 def averaged_over(
-    rows: list[Candidate], criterion: str, found: Probabilities | None
+    rows: list[Candidate], criterion: str, probabilities: Probabilities | None
 ) -> AveragedDensity:
     """Return the model-averaged density.
 
@@ -119,14 +119,14 @@ def averaged_over(
     if record(criterion).folds:
         numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
         held = [rows[i].held for i in numbers]
-        densities = np.column_stack([one.density for one in held if one is not None])
+        densities = np.column_stack([held_out.density for held_out in held if held_out is not None])
         assert held[0] is not None
         shares = stacking(densities, held[0].weights)
         how = "stacking of held-out densities"
-    elif found is not None:
-        numbers = [int(i) for i in np.flatnonzero(found.values > 0)]
-        shares, how = found.values[numbers], f"their probabilities ({found.source})"
-        weights = prior_weights(rows, found.prior)
+    elif probabilities is not None:
+        numbers = [int(i) for i in np.flatnonzero(probabilities.values > 0)]
+        shares, how = probabilities.values[numbers], f"their probabilities ({probabilities.source})"
+        weights = prior_weights(rows, probabilities.prior)
         prior = weights[numbers] / weights.sum()
     elif record(criterion).log_evidence or criterion in WEIGHTS_OF_AKAIKE:
         numbers = [i for i, row in enumerate(rows) if np.isfinite(row.value(criterion))]
@@ -201,8 +201,8 @@ def over_structures(results: Any, criterion: str) -> Any:
     matrix = matrix.reindex(columns=names).sort_index()
     best = matrix.stack().nlargest(3)
     if 1 in matrix.index:
-        for name, others in alike(names).items():
-            matrix.loc[1, name] = matrix.loc[1, others].max()
+        for name, equal in alike(names).items():
+            matrix.loc[1, name] = matrix.loc[1, equal].max()
     matrix.attrs = {"best": [(name, int(k), float(value)) for (k, name), value in best.items()]}
     return matrix
 
@@ -224,13 +224,13 @@ def _entropy_ratios(rows: list[Candidate]) -> list[float]:
             alone[row.structure] = row.sound.plug_in_sums
     ratios = []
     for row in rows:
-        one = alone.get(row.structure)
-        if row.sound is None or one is None:
+        reference = alone.get(row.structure)
+        if row.sound is None or reference is None:
             ratios.append(math.nan)
         elif row.n_components == 1:
             ratios.append(1.0)
         else:
-            ratios.append(nec(row.sound.plug_in_sums, one))
+            ratios.append(nec(row.sound.plug_in_sums, reference))
     return ratios
 
 
@@ -249,7 +249,7 @@ def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[li
     return [*kind, criterion, "behind", *beside], rows
 
 
-def folds(found: list[tuple[int, int, Candidate]]) -> Any:
+def folds(fits: list[tuple[int, int, Candidate]]) -> Any:
     """Return a row per candidate and fold: components, mean held-out log density, seconds, note."""
     entries = [
         (
@@ -262,7 +262,7 @@ def folds(found: list[tuple[int, int, Candidate]]) -> Any:
             row.note,
             "; ".join(row.warnings),
         )
-        for candidate, part, row in found
+        for candidate, part, row in fits
     ]
     return of_folds(entries)
 

@@ -28,11 +28,11 @@ from bayesmix.selection.summary_text import listed
 # Passes and rounds of each start, and number of starts that are continued.
 SHORT = (10, 4)
 CONTINUED = 2
-# K grows until so many in a row are so many nats behind the best.
+# K grows until this many in a row are this many nats behind the best.
 IN_A_ROW, FAR_BEHIND = 2, 5.0
 # Expected number of observations below which a component is empty.
 EMPTY = 0.5
-# Features whose log odds are at most this are added or dropped by a fit; at most so many.
+# Features with log odds up to this, and at most this many, are added or dropped by a fit.
 UNCERTAIN, MOST_UNCERTAIN = 6.0, 10
 
 

@@ -27,7 +27,7 @@ N_GROUPS, N_ALONE, N_RANDOM = 8, 2, 3
 PRINCIPAL_COMPONENTS = (2, 5)
 ROUNDS = 20
 BLOCK = 1000
-# Starts look for relevant features among at most so many.
+# Largest number of features among which starts look for relevant ones.
 MOST_CANDIDATES = 500
 LEAST_VARIANCE = 1e-3
 

@@ -71,12 +71,12 @@ class Rule:
         values = self.evidence(candidates)
         best = {
             structure: max(members, key=values.__getitem__)
-            for structure in dict.fromkeys(each.structure for each in candidates)
+            for structure in dict.fromkeys(candidate.structure for candidate in candidates)
             if (
                 members := [
                     i
-                    for i, each in enumerate(candidates)
-                    if each.structure == structure and np.isfinite(values[i])
+                    for i, candidate in enumerate(candidates)
+                    if candidate.structure == structure and np.isfinite(values[i])
                 ]
             )
         }
@@ -93,31 +93,36 @@ class Rule:
     ) -> tuple[list[Candidate], dict[str, Score]]:
         """Return candidates without excluded structures, and the cross-validated differences."""
         held = held_out(self.task, candidates, chosen, splits, self.weights, self.workers)
-        for i, one in held.items():
-            scores = candidates[i].scores | {"cv": one.score}
-            candidates[i] = replace(candidates[i], scores=scores, held=one)
+        for i, density in held.items():
+            scores = candidates[i].scores | {"cv": density.score}
+            candidates[i] = replace(candidates[i], scores=scores, held=density)
         if len(held) < 2:
             return candidates, {}
-        best = max(held.values(), key=lambda one: one.score.value)
-        behind = {candidates[i].structure: best.less(one) for i, one in held.items()}
+        best = max(held.values(), key=lambda density: density.score.value)
+        behind = {candidates[i].structure: best.less(density) for i, density in held.items()}
         dropped = {structure: verdict(score) for structure, score in behind.items()}
-        candidates = [replace(each, dropped=dropped.get(each.structure, "")) for each in candidates]
+        candidates = [
+            replace(candidate, dropped=dropped.get(candidate.structure, ""))
+            for candidate in candidates
+        ]
         return candidates, behind
 
     def evidence(self, candidates: Sequence[Candidate]) -> Array:
         """Return ELBO + log K! + log p(K) of every candidate; minus infinity without a value."""
-        n_structures = len({each.structure for each in candidates})
+        n_structures = len({candidate.structure for candidate in candidates})
         values = np.full(len(candidates), -np.inf)
-        for i, each in enumerate(candidates):
-            share = self.prior.get(each.asked, 0.0) / n_structures
-            if each.sound is not None and share > 0.0:
-                values[i] = each.value("elbo_log_k") + math.log(share)
+        for i, candidate in enumerate(candidates):
+            share = self.prior.get(candidate.asked, 0.0) / n_structures
+            if candidate.sound is not None and share > 0.0:
+                values[i] = candidate.value("elbo_log_k") + math.log(share)
         return np.where(np.isfinite(values), values, -np.inf)
 
     def _scored(self, candidates: list[Candidate]) -> list[Candidate]:
         return [
-            each if each.sound is None else replace(each, scores=each.scores | {NAME: Score(value)})
-            for each, value in zip(candidates, self.evidence(candidates).tolist(), strict=True)
+            candidate
+            if candidate.sound is None
+            else replace(candidate, scores=candidate.scores | {NAME: Score(value)})
+            for candidate, value in zip(candidates, self.evidence(candidates).tolist(), strict=True)
         ]
 
 
@@ -147,9 +152,9 @@ def held_out(
         for i in chosen
         for part in range(len(splits))
     ]
-    fits = list(in_turn(task.kept, jobs, workers))
+    fits = list(in_turn(task.fit_or_load, jobs, workers))
     for fit in fits:
-        task.heard(fit)
+        task.repeat_warnings(fit)
     if any(fit.interrupted for fit in fits):
         raise KeyboardInterrupt  # fit that Ctrl-C ended at its best state so far
     held: dict[int, HeldOut] = {}
@@ -160,8 +165,8 @@ def held_out(
             for split, part in zip(splits, parts, strict=True)
             if part.density is not None
         ]
-        if len(densities) == len(splits) and finite(one := combined(densities, weights)):
-            held[i] = one
+        if len(densities) == len(splits) and finite(density := combined(densities, weights)):
+            held[i] = density
     return held
 
 
@@ -173,13 +178,13 @@ def with_folds(
     workers: int,
 ) -> list[Candidate]:
     """Return all sound candidates with their held-out log density."""
-    sound = [i for i, each in enumerate(candidates) if each.sound is not None]
+    sound = [i for i, candidate in enumerate(candidates) if candidate.sound is not None]
     held = held_out(task, candidates, sound, splits, weights, workers)
     return [
-        replace(each, scores=each.scores | {"cv": held[i].score}, held=held[i])
+        replace(candidate, scores=candidate.scores | {"cv": held[i].score}, held=held[i])
         if i in held
-        else each
-        for i, each in enumerate(candidates)
+        else candidate
+        for i, candidate in enumerate(candidates)
     ]
 
 
@@ -190,11 +195,11 @@ def in_turn(
     began = time.perf_counter()
     for place, job in enumerate(jobs):
         rest = jobs[place:]
-        left = (time.perf_counter() - began) / max(place, 1) * len(rest)
-        if workers > 1 and len(rest) > 1 and left > WORTH_WORKERS * SECONDS_ALONE:
+        seconds_left = (time.perf_counter() - began) / max(place, 1) * len(rest)
+        if workers > 1 and len(rest) > 1 and seconds_left > WORTH_WORKERS * SECONDS_ALONE:
             from joblib import Parallel, delayed
 
             parallel = Parallel(n_jobs=workers, return_as="generator")
-            yield from parallel(delayed(call)(*one) for one in rest)
+            yield from parallel(delayed(call)(*arguments) for arguments in rest)
             return
         yield call(*job)

@@ -73,10 +73,14 @@ def aicc(sums: DensitySums, n_parameters: int) -> float:
 
     For prediction with small n. It chooses too many clusters.
     """
-    left = sums.n - n_parameters - 1.0
-    if left <= 0:
+    degrees_of_freedom = sums.n - n_parameters - 1.0
+    if degrees_of_freedom <= 0:
         return -math.inf
-    return sums.log_likelihood - n_parameters - n_parameters * (n_parameters + 1.0) / left
+    return (
+        sums.log_likelihood
+        - n_parameters
+        - n_parameters * (n_parameters + 1.0) / degrees_of_freedom
+    )
 
 
 def icl(sums: DensitySums, n_parameters: int) -> float:
@@ -269,16 +273,16 @@ def within_one_error(held: list[HeldOut | None], n_parameters: list[int]) -> int
     is None for candidates without a value; at least one has a value.
     """
     best = max(
-        (index for index, one in enumerate(held) if one is not None and finite(one)),
+        (index for index, scores in enumerate(held) if scores is not None and finite(scores)),
         key=lambda index: (held[index].score.value, -index),  # type: ignore[union-attr]
     )
     leader = held[best]
     assert leader is not None
     fine = [best]
-    for index, one in enumerate(held):
-        if one is None or not finite(one) or index == best:
+    for index, scores in enumerate(held):
+        if scores is None or not finite(scores) or index == best:
             continue
-        behind = leader.less(one)
+        behind = leader.less(scores)
         if behind.value <= behind.standard_error:
             fine.append(index)
     return min(fine, key=lambda index: (n_parameters[index], -held[index].score.value))  # type: ignore[union-attr]

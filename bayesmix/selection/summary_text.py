@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.level_probabilities import level_probabilities
+from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import OUTLYING
@@ -84,7 +84,9 @@ class DataChecks:
             notes.append(
                 f"Binary features: {listed(binary)}; components may only separate their two values."
             )
-        ahead = self.logs.bic - float(np.nanmax([each.value("bic") for each in candidates]))
+        ahead = self.logs.bic - float(
+            np.nanmax([candidate.value("bic") for candidate in candidates])
+        )
         if result is not None and chosen.asked > 1 and result.family.any_real and ahead > 0.0:
             notes.append(
                 f"Skewed: {listed(self.logs.columns)}. One log-normal fits better; consider taking "
@@ -125,16 +127,20 @@ class DataChecks:
         """Return rounded features that components of a candidate may fit."""
         several = candidates[0].sound is not None and candidates[0].sound.n_components > 1
         narrow = {
-            each.column
+            feature.column
             for candidate in candidates
             if candidate.sound is not None and candidate.sound.family.continuous
-            for _, each in narrower(candidate.sound, self.rounded)
+            for _, feature in narrower(candidate.sound, self.rounded)
         }
         shown = []
-        for each in self.rounded:
-            few = several and each.n_values <= FEW_VALUES and is_density(candidates[0].sound, each)
-            if (each.n_values == 2) == binary and (few or each.column in narrow):
-                shown.append(each.name if binary else str(each))
+        for feature in self.rounded:
+            few = (
+                several
+                and feature.n_values <= FEW_VALUES
+                and is_density(candidates[0].sound, feature)
+            )
+            if (feature.n_values == 2) == binary and (few or feature.column in narrow):
+                shown.append(feature.name if binary else str(feature))
         return shown
 
 
@@ -183,13 +189,13 @@ def _held(result: Any) -> set[int]:
 
 def _narrow(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:
     """Return components narrower than the rounding of a feature, unless there is one component."""
-    several = [each for each in rounded if each.n_values > 2 and result.n_components > 1]
+    several = [feature for feature in rounded if feature.n_values > 2 and result.n_components > 1]
     return narrower(result, several) if result.family.continuous else []
 
 
 def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
     """Return count columns with many zeros: their share, and components of zeros alone."""
-    found, point = {}, result.plug_in.components
+    columns, point = {}, result.plug_in.components
     levels = level_probabilities(result.family, point)
     for d in range(result.n_features):
         place = np.array([d])
@@ -198,8 +204,8 @@ def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
         shares = np.exp(point.marginal(place).expected_log_density(np.zeros((1, 1))))[0]
         total, alone = float(result.mixture.mean_weights @ shares), shares > ZEROS_ALONE
         if total > MANY_ZEROS and alone.any() and not alone.all():
-            found[d] = total, np.flatnonzero(alone).tolist()
-    return found
+            columns[d] = total, np.flatnonzero(alone).tolist()
+    return columns
 
 
 def _zeros(result: Any) -> list[str]:
@@ -312,7 +318,7 @@ class Answer:
     @cached_property
     def several(self) -> bool:
         """Whether there are several structures."""
-        return len({each.structure for each in self.candidates}) > 1
+        return len({candidate.structure for candidate in self.candidates}) > 1
 
     def summary(self) -> str:
         """Return in six lines the best model, its uncertainty, other criteria and warnings."""
@@ -337,7 +343,7 @@ class Answer:
             "" if rule else self._by_criterion(),
             self._probable(),
             self._structures() if rule else "",
-            self._others(),
+            self._other_criteria(),
         ]
 
     def _model(self) -> str:
@@ -363,22 +369,22 @@ class Answer:
             text += f" of {judged:,.10g} observations" if judged < 0.99 * self.n else ""
         if self.best.result is not None and self.best.result.mixture.noise is not None:
             text += ", since noise has no log evidence" if self.criterion == "bic" else ""
-        others = self._next()
-        return f"{text}; next: {others[0]}." if others else f"{text}."
+        following = self._next()
+        return f"{text}; next: {following[0]}." if following else f"{text}."
 
     def _next(self) -> list[str]:
         """Return the next candidates in the table, with their differences to the best."""
         column = record(self.criterion).column
         shown = []
-        for each in self.candidates[1:]:
-            if each.dropped or not math.isfinite(each.value(column)):
+        for candidate in self.candidates[1:]:
+            if candidate.dropped or not math.isfinite(candidate.value(column)):
                 break
-            behind = Score(self.best.value(column) - each.value(column))
-            if self.best.asked == each.asked == 1 and abs(behind.value) < 1e-9 * self.n:
+            behind = Score(self.best.value(column) - candidate.value(column))
+            if self.best.asked == candidate.asked == 1 and abs(behind.value) < 1e-9 * self.n:
                 continue  # structures that are the same model for K = 1
-            if each.held is not None and self.best.held is not None and column == "cv":
-                behind = self.best.held.less(each.held)
-            shown.append(f"{label(each)} ({self._gap(behind)})")
+            if candidate.held is not None and self.best.held is not None and column == "cv":
+                behind = self.best.held.less(candidate.held)
+            shown.append(f"{label(candidate)} ({self._gap(behind)})")
         return shown[:NUMBERS_SHOWN]
 
     def _gap(self, behind: Score) -> str:
@@ -388,19 +394,19 @@ class Answer:
 
     def _probable(self) -> str:
         """Return P(K | data) of the most probable K, and why another K was chosen."""
-        found = self.probabilities
-        if found is None or len(found.prior) < 2:
+        probabilities = self.probabilities
+        if probabilities is None or len(probabilities.prior) < 2:
             return ""
-        totals = totals_over_k(self.candidates, found)
+        totals = totals_over_k(self.candidates, probabilities)
         ranked = sorted(totals, key=lambda k: -totals[k])[:NUMBERS_SHOWN]
-        exact = found.criterion == "evidence"
+        exact = probabilities.criterion == "evidence"
         parts = [
             f"{k}: {'> ' if not exact and totals[k] > SUREST else ''}"
             f"{totals[k] if exact else min(totals[k], SUREST):.2f}"
             for k in ranked
             if totals[k] >= LEAST_PROBABILITY
         ]
-        how = "" if exact else " (by BIC)" if found.criterion == "bic" else " (approximate)"
+        how = "" if exact else " (by BIC)" if probabilities.criterion == "bic" else " (approximate)"
         text = f"P(K | data): {', '.join(parts)}{how}"
         if ranked[0] != self.best.asked:
             if self.criterion != RULE:
@@ -415,7 +421,7 @@ class Answer:
         """Return the cross-validated comparison of structures, shortened to fit the line."""
         if not self.several:
             return ""
-        names = {each.structure: short_label(each) for each in self.candidates}
+        names = {candidate.structure: short_label(candidate) for candidate in self.candidates}
         only = all(name == name.split(", ")[0] and "=" not in name for name in names.values())
         text = f"{'Covariance' if only else 'Structure'}: {short_label(self.best)}."
         behind = self.judgement.behind
@@ -424,7 +430,7 @@ class Answer:
             return _shortened(f"{text} Chosen by the evidence alone{f': {why}' if why else ''}.")
         out, worse, level = dict[str, str](), dict[str, str](), list[str]()
         for same in self._models(list(behind)):
-            score, name = behind[same[0]], "/".join(names[each] for each in same)
+            score, name = behind[same[0]], "/".join(names[candidate] for candidate in same)
             if score.value > score.standard_error:
                 ruled_out = score.value >= RULED_OUT * score.standard_error
                 (out if ruled_out else worse)[name] = difference(score)
@@ -444,22 +450,22 @@ class Answer:
         """Group structures that are the same model for K = 1."""
         groups: dict[Any, list[str]] = {}
         alone = {
-            each.structure: round(each.held.score.value, 6)
-            for each in self.candidates
-            if each.held is not None and each.asked == 1
+            candidate.structure: round(candidate.held.score.value, 6)
+            for candidate in self.candidates
+            if candidate.held is not None and candidate.asked == 1
         }
         for structure in structures:
             groups.setdefault(alone.get(structure, structure), []).append(structure)
         return list(groups.values())
 
-    def _others(self) -> str:
+    def _other_criteria(self) -> str:
         """Return the choices of other criteria."""
         parts = []
         for other in RECORDS.values():
             # The rule computes these only for candidates that may win.
             partial = self.criterion == RULE and other.name in ("evidence", "cv")
             same = other.name == record(self.criterion).column
-            choice = max(self.candidates, key=lambda each: _value(each, other.name))
+            choice = max(self.candidates, key=lambda candidate: _value(candidate, other.name))
             valued = math.isfinite(choice.value(other.name))
             if other.others and valued and not (partial or same):
                 structure = f" ({short_label(choice)})" if self.several else ""
@@ -469,14 +475,18 @@ class Answer:
     def _details(self) -> list[str]:
         """Return details for ``verbose=True``."""
         lines, column = [], record(self.criterion).column
-        numbers = sorted({each.asked for each in self.candidates})
+        numbers = sorted({candidate.asked for candidate in self.candidates})
         span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
         lines.append(f"{counted(len(self.candidates), 'candidate')} compared, K = {span}.")
         if following := self._next():
             lines.append(f"Next by {record(self.criterion).label}: {'; '.join(following)}.")
-        dropped = [each for each in self.candidates if each.dropped and each.sound is not None]
+        dropped = [
+            candidate
+            for candidate in self.candidates
+            if candidate.dropped and candidate.sound is not None
+        ]
         if dropped:
-            ahead = max(dropped, key=lambda each: _value(each, column))
+            ahead = max(dropped, key=lambda candidate: _value(candidate, column))
             gain = ahead.value(column) - self.best.value(column)
             if gain > 0.0:
                 lines.append(
@@ -484,19 +494,23 @@ class Answer:
                     f"{ahead.dropped}."
                 )
         if self.criterion == RULE:
-            bic = max(self.candidates, key=lambda each: _value(each, "bic"))
+            bic = max(self.candidates, key=lambda candidate: _value(candidate, "bic"))
             if bic.n_components != self.best.n_components:
                 lines.append("BIC disagrees: the data do not clearly determine K.")
         if self.probabilities is not None and len(self.probabilities.prior) > 1:
-            lines.append(f"P(K | data) is from {self.probabilities.source}; {self._prior()}.")
+            lines.append(f"P(K | data) is based on {self.probabilities.source}; {self._prior()}.")
         if self.criterion == "cv_1se":
             lines += self._simpler()
         asked: dict[str, list[str]] = {}
-        for each in RECORDS.values():
-            if each.name == self.criterion or each.others:
-                asked.setdefault(each.question, []).append(each.label)
-        lines += [f"{phrase(names)}: {question}." for question, names in asked.items()]
-        failed = sum(each.note.startswith(("failed", "degenerate")) for each in self.candidates)
+        for criterion in RECORDS.values():
+            if criterion.name == self.criterion or criterion.others:
+                asked.setdefault(criterion.question, []).append(criterion.label)
+        for question, names in asked.items():
+            text = f"{phrase(names)} {'measures' if len(names) == 1 else 'measure'} {question}."
+            lines.append(text[0].upper() + text[1:])
+        failed = sum(
+            candidate.note.startswith(("failed", "degenerate")) for candidate in self.candidates
+        )
         if failed:
             lines.append(
                 f"{failed} of {len(self.candidates)} candidates have no value: see the column note "
@@ -506,7 +520,7 @@ class Answer:
         if coding is not None and self.best.result is not None:
             columns = self.best.result.columns
             named = coding if columns is None else replace(coding, names=columns)
-            lines.append(f"Columns: {named.sentence}.")
+            lines.append(f"Columns used as {named.sentence}.")
         return lines
 
     def _prior(self) -> str:
@@ -514,7 +528,7 @@ class Answer:
         prior = self.probabilities.prior
         if len(set(prior.values())) == 1:
             return f"the prior over K is uniform from {min(prior)} to {max(prior)}"
-        return "the prior falls with K" if self.probabilities.falls else "the prior is as given"
+        return "the prior decreases with K" if self.probabilities.falls else "the prior is as given"
 
     def _simpler(self) -> list[str]:
         """Return the loss in log density that the one-standard-error rule accepts."""

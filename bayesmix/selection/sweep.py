@@ -75,15 +75,15 @@ class Sweep:
                 rows = self.done(number, part)
                 if len(rows) > place or self._ended(number, part):
                     continue
-                row = self.task.kept(self._question(number, part))
+                row = self.task.fit_or_load(self._question(number, part))
                 self._note(rows, row)
                 yield row
 
     def _in_order(self) -> list[tuple[int, int]]:
         """Return (chain, place) of all candidates, chain by chain or side by side."""
         order = simplest_first(self.inside, len(self.chains))
-        found = [(number, place) for number in order for place in range(len(self.chains[number]))]
-        return sorted(found, key=lambda each: each[1]) if self.side_by_side else found
+        pairs = [(number, place) for number in order for place in range(len(self.chains[number]))]
+        return sorted(pairs, key=lambda pair: pair[1]) if self.side_by_side else pairs
 
     @property
     def side_by_side(self) -> bool:
@@ -107,7 +107,7 @@ class Sweep:
         with Parallel(n_jobs=workers, return_as="generator") as parallel:
             while ready := self.ready:
                 finished = parallel(
-                    delayed(self.task.kept)(self._question(*each)) for each in ready
+                    delayed(self.task.fit_or_load)(self._question(*pair)) for pair in ready
                 )
                 for key, row in zip(ready, finished, strict=True):
                     self._note(self.done(*key), row)
@@ -122,12 +122,15 @@ class Sweep:
         """Return the next fit of a chain."""
         place = len(rows := self.done(chain, part))
         parameters, number = self.chains[chain][place], self.number(chain, place)
-        there = [self.done(other, part)[at : at + 1] for other, at in self.inside[chain, place]]
-        simpler = [row for found in there for row in found if row.begin is not None]
+        there = [
+            self.done(other, part)[position : position + 1]
+            for other, position in self.inside[chain, place]
+        ]
+        simpler = [row for fits in there for row in fits if row.begin is not None]
         # Simpler fits that are not the best one have also led to better optima (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
-        led = [*rows[-1:], *best]
-        near = [row.begin for row in led if row.begin is not None]
+        starting = [*rows[-1:], *best]
+        near = [row.begin for row in starting if row.begin is not None]
         if self.seen is not None and self.seen.n_components == asked(parameters):
             near.append(self.seen)
         return Question(parameters, number, part, tuple(near))
@@ -135,16 +138,16 @@ class Sweep:
     @property
     def ready(self) -> list[tuple[int, int]]:
         """Return fits that do not wait for others, the slowest first."""
-        left = self.unfinished
+        unfinished = self.unfinished
         if self.side_by_side:
-            first = min(len(self.done(*each)) for each in left) if left else 0
-            left = [each for each in left if len(self.done(*each)) == first]
+            first = min(len(self.done(*pair)) for pair in unfinished) if unfinished else 0
+            unfinished = [pair for pair in unfinished if len(self.done(*pair)) == first]
         return [
             (chain, part)
-            for chain, part in reversed(left)
+            for chain, part in reversed(unfinished)
             if not any(
-                (other, part) in left and len(self.done(other, part)) <= at
-                for other, at in self.inside[chain, len(self.done(chain, part))]
+                (other, part) in unfinished and len(self.done(other, part)) <= position
+                for other, position in self.inside[chain, len(self.done(chain, part))]
             )
         ]
 
@@ -166,8 +169,8 @@ class Sweep:
             return False
         if self.task.given_up(rows) or not self.side_by_side:
             return self.task.given_up(rows)
-        others = [self.done(other, part) for other in range(len(self.chains)) if other != number]
-        return hopeless(rows, others, self.task.watched, self.task.given_up)
+        chains = [self.done(other, part) for other in range(len(self.chains)) if other != number]
+        return hopeless(rows, chains, self.task.watched, self.task.given_up)
 
     def number(self, chain: int, place: int) -> int:
         """Return the index of a candidate."""
@@ -178,7 +181,7 @@ class Sweep:
 
         The held-out density of an interrupted fit would be meaningless.
         """
-        self.task.heard(row)
+        self.task.repeat_warnings(row)
         if not row.interrupted or row.estimator is not None:
             rows.append(row)
         if row.interrupted:
@@ -186,13 +189,13 @@ class Sweep:
 
     def candidates(self, weights: Array) -> list[Candidate]:
         """Return all fitted candidates with their held-out scores."""
-        found = []
+        candidates = []
         for number in range(len(self.chains)):
             for place, row in enumerate(self.done(number, self.parts[0])):
                 if not self.whole:
                     row = Candidate(row.parameters, row.n_components, {}, row.seconds)
-                found.append(self._with_folds(row, number, place, weights))
-        return found
+                candidates.append(self._with_folds(row, number, place, weights))
+        return candidates
 
     def fitted_to_all(self, candidate: int) -> Candidate:
         """Return the fit of a candidate to all data, after those before it in its chain."""
@@ -202,7 +205,7 @@ class Sweep:
             number += 1
         done = self.done(number, WHOLE)
         while len(done) <= candidate:
-            self._note(done, self.task.kept(self._question(number, WHOLE)))
+            self._note(done, self.task.fit_or_load(self._question(number, WHOLE)))
         return done[candidate]
 
     def _with_folds(self, row: Candidate, number: int, place: int, weights: Array) -> Candidate:
@@ -211,13 +214,13 @@ class Sweep:
         parts = []
         for part, split in enumerate(self.task.splits):
             rows = self.done(number, part)
-            one = rows[place] if len(rows) > place else None
-            if one is None or one.density is None:
-                reason = "interrupted" if one is None else one.note
+            fit = rows[place] if len(rows) > place else None
+            if fit is None or fit.density is None:
+                reason = "interrupted" if fit is None else fit.note
                 scores = row.scores | {"cv": Score(math.nan)}
                 note = "; ".join(filter(None, [row.note, f"fold {part}: {reason}"]))
                 return replace(row, scores=scores, note=note)
-            parts.append((split.test, one.density))
+            parts.append((split.test, fit.density))
         held = combined(parts, weights)
         return replace(row, scores=row.scores | {"cv": held.score}, held=held)
 
@@ -233,7 +236,7 @@ class Sweep:
 
 def hopeless(
     chain: list[Candidate],
-    others: Sequence[list[Candidate]],
+    chains: Sequence[list[Candidate]],
     name: str,
     ended: Callable[[list[Candidate]], bool],
 ) -> bool:
@@ -253,16 +256,16 @@ def hopeless(
         and ended(other)
         and reach
         < max((row.value(name) for row in other if row.sound is not None), default=-np.inf)
-        for other in others
+        for other in chains
     )
 
 
-def _richer(one: list[Candidate], other: list[Candidate]) -> bool:
+def _richer(chain: list[Candidate], other: list[Candidate]) -> bool:
     """Whether a chain has more parameters than another at some K (often equal for K = 1)."""
     there = {row.asked: row.sound.n_parameters for row in other if row.sound is not None}
     return any(
         row.sound.n_parameters > there[row.asked]
-        for row in one
+        for row in chain
         if row.sound is not None and row.asked in there
     )
 
@@ -289,7 +292,7 @@ def ended(values: Sequence[float]) -> bool:
 
 def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
     """Return the K at which a pruned fit with ``most`` components ends; None if it fails."""
-    fitter = _some(task.fitter)
+    fitter = _subset(task.fitter)
     model = fitter.sparse(parameters, most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -302,7 +305,7 @@ def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture |
     return result.mixture
 
 
-def _some(fitter: Fitter) -> Fitter:
+def _subset(fitter: Fitter) -> Fitter:
     """Return an evenly spaced subset, large enough to estimate K."""
     n_rows = fitter.source.shape[0]
     every = -(-n_rows // ROWS_LOOKED_AT)
@@ -349,10 +352,10 @@ def grown(sweep: Sweep, most: int) -> bool:
     sweep.seen = looked_ahead(sweep.task, best.parameters, most)
     if sweep.seen is None:
         return False
-    found = sweep.seen.n_components
+    n_components = sweep.seen.n_components
     for rows in chains:
         for place, row in enumerate(rows):
-            if row.asked == found and row.sound is not None:
-                rows[place] = sweep.task.again(row, sweep.seen, Effort.STARTS)
-    sweep.at_least = min(most, found + BEYOND)
+            if row.asked == n_components and row.sound is not None:
+                rows[place] = sweep.task.refit(row, sweep.seen, Effort.STARTS)
+    sweep.at_least = min(most, n_components + BEYOND)
     return sweep.at_least > tried

@@ -46,46 +46,36 @@ class Fitter(Protocol):
     @property
     def prefix(self) -> str:
         """Prefix of the mixture's parameters: the step's name in a pipeline."""
-        ...
 
     @property
     def table(self) -> UserRows:
         """The data as the estimator reads them."""
-        ...
 
     @property
     def source(self) -> Source:
         """The same data, checked."""
-        ...
 
     @property
     def searches(self) -> bool:
         """Whether the estimator uses a search."""
-        ...
 
     def on(self, rows: Chosen) -> Fitter:
         """Return the fitter of a subset, by row numbers."""
-        ...
 
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Procedure:
         """Return an unfitted estimator with other parameters."""
-        ...
 
     def sparse(self, parameters: Parameters, most: int) -> Procedure:
         """Return an unfitted estimator with ``most`` components that empties superfluous ones."""
-        ...
 
     def fit(self, candidate: Procedure, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate, starting also from ``near``, mixtures of at most as many components."""
-        ...
 
     def source_of(self, candidate: Procedure) -> Source:
         """Return the data as the mixture of a fitted candidate reads them."""
-        ...
 
     def log_density(self, candidate: Procedure) -> Array:
         """Return the log density (n,) in the units of the data by a fitted candidate."""
-        ...
 
 
 DEGENERATE = "degenerate"
@@ -146,7 +136,7 @@ class Task:
         late = values[-self.patience :]
         return len(values) > self.patience and max(late) < max(values[: -self.patience])
 
-    def kept(self, question: Question) -> Candidate:
+    def fit_or_load(self, question: Question) -> Candidate:
         """Return the saved fit, or make and save it; a full disk does not stop the search."""
         parameters, part = question.parameters, question.part
         if self.checkpoint is None:
@@ -163,7 +153,7 @@ class Task:
             return replace(row, unkept=str(problem))
         return row
 
-    def heard(self, row: Candidate) -> None:
+    def repeat_warnings(self, row: Candidate) -> None:
         """Repeat the warnings of a fit made in a worker process."""
         if self.checkpoint is not None and row.unkept:
             self.checkpoint.tell(row.unkept)
@@ -188,14 +178,14 @@ class Task:
                     row = self._fold(row, model, self.splits[part], near)
             except ValueError as problem:
                 row = replace(row, note=f"failed: {problem}")
-        heard = tuple(
+        texts = tuple(
             dict.fromkeys(
                 str(warning.message)
                 for warning in caught
                 if issubclass(warning.category, (BayesmixWarning, UserWarning))
             )
         )
-        return replace(row, warnings=heard, seconds=time.perf_counter() - began)
+        return replace(row, warnings=texts, seconds=time.perf_counter() - began)
 
     @property
     def by_folds(self) -> bool:
@@ -206,21 +196,21 @@ class Task:
         """Fit a candidate with the full search, starting also from its quick fit."""
         if row.begin is None or not self.fitter.searches:
             return row
-        return self.again(row, row.begin, Effort.WHOLE)
+        return self.refit(row, row.begin, Effort.WHOLE)
 
-    def again(self, row: Candidate, begin: Mixture, effort: Effort) -> Candidate:
+    def refit(self, row: Candidate, begin: Mixture, effort: Effort) -> Candidate:
         """Fit a candidate again, also from another mixture, and keep the better fit."""
         if row.sound is None:
             return row
         model = self.fitter.candidate(row.parameters, effort)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = self.fitter.fit(model, (begin,))
-            if found.degenerate is not None or found.objective <= row.sound.objective:
+            result = self.fitter.fit(model, (begin,))
+            if result.degenerate is not None or result.objective <= row.sound.objective:
                 return row
-            better = self._scored(row, model, found)
-        kept = {name: row.scores[name] for name in ("cv",) if name in row.scores}
-        return replace(better, scores=better.scores | kept)
+            better = self._scored(row, model, result)
+        held_out = {name: row.scores[name] for name in ("cv",) if name in row.scores}
+        return replace(better, scores=better.scores | held_out)
 
     def _scored(self, row: Candidate, model: Any, result: FitResult) -> Candidate:
         """Fit to all data, with all criteria that need no folds."""
@@ -289,10 +279,10 @@ def polished(
     values = worth(rows)
     least = values.max() - within
     while len(done) < most:
-        left = [i for i in np.argsort(-values, kind="stable").tolist() if i not in done]
-        if not left or not values[left[0]] >= least > -np.inf:
+        remaining = [i for i in np.argsort(-values, kind="stable").tolist() if i not in done]
+        if not remaining or not values[remaining[0]] >= least > -np.inf:
             break
-        i = left[0]
+        i = remaining[0]
         before = rows[i].reached
         rows[i] = task.polished(rows[i])
         if shared:
@@ -312,7 +302,7 @@ def _pass_on(task: Task, rows: list[Candidate], i: int, before: float) -> None:
         if larger is None or begin is None or not (gained or _describes_less(rows, larger, i)):
             return
         before = rows[larger].reached
-        rows[larger] = task.again(rows[larger], begin, Effort.STARTS)
+        rows[larger] = task.refit(rows[larger], begin, Effort.STARTS)
         i = larger
 
 
@@ -333,8 +323,8 @@ def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
     held = np.flatnonzero(~too_small(result))
     fewer = _like(rows, i, len(held))
     if 0 < len(held) < rows[i].asked and fewer is not None:
-        left = result.mixture.subset(held, result.counts)
-        rows[fewer] = task.again(rows[fewer], left, Effort.STARTS)
+        mixture = result.mixture.subset(held, result.counts)
+        rows[fewer] = task.refit(rows[fewer], mixture, Effort.STARTS)
 
 
 def _like(rows: list[Candidate], i: int, n_components: int) -> int | None:

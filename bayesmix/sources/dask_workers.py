@@ -190,7 +190,7 @@ def numbers_of(block: Any) -> Array:
 
 Made = TypeVar("Made")
 
-# Larger tasks are sent once, as a future of their own.
+# Larger tasks are sent once, as separate futures.
 SMALL = 2**16
 # Groups of partitions per thread: with fewer, threads would wait for the slowest.
 TASKS_PER_THREAD = 4

@@ -357,7 +357,7 @@ class ArraySource:
         return self.subset(rows)
 
 
-# Errors of damaged headers, which are parsed as Python.
+# Errors of damaged files; the headers of arrays are parsed as Python.
 DAMAGED = (
     ArithmeticError,
     LookupError,

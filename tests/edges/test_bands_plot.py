@@ -81,7 +81,7 @@ def test_levels_that_draws_do_not_reach_are_refused(one_column, level):
 def test_a_band_is_of_curves_over_one_column_and_has_its_draws(faithful, waiting):
     rows = np.arange(30.0)[:, None]
     counts = bm.Mixture(1, family=bm.Poisson(), inference=bm.VariationalBayes()).fit(rows)
-    with pytest.raises(UnsupportedError, match="around curves"):
+    with pytest.raises(UnsupportedError, match="need a continuous column"):
         bm.plot_density(counts, band=0.9)
     with pytest.raises(UnsupportedError, match="plot_uncertainty"):
         bm.plot_density(bm.BayesianGaussianMixture(1).fit(faithful), band=0.9)
@@ -135,9 +135,9 @@ def test_of_counts_it_is_said_what_to_ask_instead():
     model = bm.Mixture(2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0)
     model.fit(rows)
     for figure, instead in (
-        (lambda: bm.plot_uncertainty(model, rows), "ask density_interval"),
-        (lambda: bm.plot_assignment(model, rows), "ask assignment_entropy"),
-        (lambda: bm.plot_conditional_mean(model, 0, 1, rows), "ask conditional_mean"),
+        (lambda: bm.plot_uncertainty(model, rows), "use density_interval"),
+        (lambda: bm.plot_assignment(model, rows), "use assignment_entropy"),
+        (lambda: bm.plot_conditional_mean(model, 0, 1, rows), "use conditional_mean"),
         (lambda: model.density_region(random_state=0).plot(), "use contains"),
         (lambda: model.density_region(random_state=0).intervals(), "use contains"),
     ):
@@ -146,7 +146,7 @@ def test_of_counts_it_is_said_what_to_ask_instead():
 
 
 def test_uncertainty_is_over_two_columns_of_fits_that_have_draws(faithful, waiting):
-    with pytest.raises(UnsupportedError, match="two continuous columns"):
+    with pytest.raises(UnsupportedError, match="needs two columns"):
         bm.plot_uncertainty(bm.BayesianGaussianMixture(1).fit(waiting))
     point = bm.GaussianMixture(2, search=None, random_state=0).fit(faithful)
     with pytest.raises(UnsupportedError, match="method='bootstrap'"):
@@ -186,9 +186,9 @@ def test_rows_over_two_columns_have_the_colour_of_their_entropy(ax, faithful):
 def test_assignments_that_cannot_be_drawn_say_why(faithful, one_column):
     model = bm.GaussianMixture(2, search=None, random_state=0).fit(faithful)
     for options, words in (
-        ({}, "give X"),
+        ({}, "pass X"),
         ({"X": faithful, "level": 0.9}, "assignment_interval"),
-        ({"X": faithful, "columns": "waiting"}, "name two columns"),
+        ({"X": faithful, "columns": "waiting"}, "choose two columns"),
     ):
         with pytest.raises(UnsupportedError, match=words):
             bm.plot_assignment(model, **options)

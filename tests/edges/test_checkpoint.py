@@ -302,7 +302,7 @@ def test_pickles_of_earlier_versions_are_refused_by_name(tmp_path):
     folder.mkdir()
     (folder / "search.json").write_text(json.dumps({"rows": "0", "version": "0.1.0", "seed": 5}))
     (folder / "candidate-0-all.fit").write_bytes(pickle.dumps(trap(tmp_path)))
-    with pytest.raises(InvalidInputError, match=r"kept contains pickles.*name another folder"):
+    with pytest.raises(InvalidInputError, match=r"kept contains pickles.*use another folder"):
         search_in(folder).fit(ROWS)
     assert not (tmp_path / "sprung").exists()
 

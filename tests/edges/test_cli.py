@@ -23,7 +23,7 @@ DATA = ROOT / "bayesmix" / "datasets"
 FAITHFUL = str(DATA / "faithful.csv")
 IRIS = str(DATA / "iris.csv")
 COMMANDS = ("demo", "select", "fit", "predict", "crosscheck")
-COMMANDS += ("merge", "stability", "sensitivity", "nested", "report")
+COMMANDS += ("merge", "stability", "sensitivity", "nested", "report", "regress")
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_the_files_agree_with_one_another(run):
     shares = result["k_probabilities"]
     assert set(shares) == set(result["k_prior"]) == {"1", "2"}
     assert sum(shares.values()) == pytest.approx(1.0) == sum(result["k_prior"].values())
-    assert result["k_evidence"] == "bound + log K! (an approximation) / 4.1"
+    assert result["k_evidence"] == "bound + log K! (an approximation), divided by 4.1"
     assert result["k_approximate"] is True
     assert any("upper end of the range" in each for each in result["cautions"])
     assert result["versions"]["numpy"] == np.__version__
@@ -341,8 +341,8 @@ def test_demo_answers_the_three_questions(run):
         (["select", IRIS, "--criterion", "waic"], "--criterion"),
         (["select", IRIS, "--nothing"], "--nothing"),
         (["predict", "no.bayesmix", IRIS], "there is no no.bayesmix"),
-        (["predict", IRIS, IRIS], "is not a model that bayesmix saved"),
-        (["predict", IRIS, "model.bayesmix"], "the model comes first"),
+        (["predict", IRIS, IRIS], "is not a model saved by bayesmix"),
+        (["predict", IRIS, "model.bayesmix"], "the first argument is the model"),
         (["predict", "model.bayesmix", "one.csv"], "there is no column"),
         (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no is none: make it"),
         (["cluster"], "No such command"),

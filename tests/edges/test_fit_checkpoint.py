@@ -161,7 +161,7 @@ def test_that_passes_of_many_components_are_not_kept_is_said(tmp_path, often):
     options = {**OPTIONS, "search": None, "max_iter": 2, "checkpoint": tmp_path}
     with (
         pytest.warns(ConvergenceWarning),
-        pytest.warns(BayesmixWarning, match="more than 100 components are made again"),
+        pytest.warns(BayesmixWarning, match="more than 100 components are repeated"),
     ):
         bm.GaussianMixture(101, covariance_type="spherical", **options).fit(rows)
 
@@ -186,5 +186,5 @@ def test_another_fit_is_refused_by_what_differs(tmp_path):
 
 def test_the_candidates_of_a_search_keep_no_checkpoint_of_their_own(tmp_path):
     search = bm.MixtureSearch(bm.GaussianMixture(checkpoint=tmp_path), (1, 2), random_state=0)
-    with pytest.raises(InvalidInputError, match="give checkpoint= to the search"):
+    with pytest.raises(InvalidInputError, match="checkpoint is a parameter of the search"):
         search.fit(X)

@@ -349,7 +349,7 @@ def shell(tmp_path, monkeypatch):
 def test_the_shell_takes_a_table_as_python_does(shell):
     search = ("select", "birds.csv", "--components", "1:3", "--covariance", "diag")
     done = shell(*search, "--out", "all")
-    said = "Columns: numbers: bill, flipper; categories: sex (2 levels), wet (2 levels)\n"
+    said = "Columns used as numbers: bill, flipper; categories: sex (2 levels), wet (2 levels)\n"
     assert said in done.stdout
     assert "note: left out: id (looks like an identifier" in done.stderr
     with pytest.warns(BayesmixWarning, match="left out: id"):
@@ -358,7 +358,9 @@ def test_the_shell_takes_a_table_as_python_does(shell):
     assert values["chosen"]["n_components"] == expected.best_estimator_.n_components_
     assert values["model"]["log_likelihood"] == expected.best_estimator_.log_likelihood_
     done = shell(*search, "--exclude", "flipper", "--out", "found")
-    assert "Columns: numbers: bill; categories: sex (2 levels), wet (2 levels)" in done.stdout
+    assert (
+        "Columns used as numbers: bill; categories: sex (2 levels), wet (2 levels)" in done.stdout
+    )
     assert "left out: id (looks like an identifier" in done.stderr
     values = json.loads(Path("found/result.json").read_text("utf-8"))
     assert values["data"]["levels"] == {"sex": ["f", "m"], "wet": [False, True]}
@@ -444,9 +446,9 @@ def test_kinds_of_columns_can_be_overruled(shell):
     assert "Columns:" not in plain.stdout
     assert "note: left out: empty (empty)" in plain.stderr
     done = shell(*fit, "--counts", "n", "--categorical", "grade")
-    assert "Columns: numbers: a; counts: n; categories: grade (3 levels)" in done.stdout
+    assert "Columns used as numbers: a; counts: n; categories: grade (3 levels)" in done.stdout
     done = shell(*fit, "--categorical", "grade", "--continuous", "n")
-    assert "Columns: numbers: a, n; categories: grade (3 levels)" in done.stdout
+    assert "Columns used as numbers: a, n; categories: grade (3 levels)" in done.stdout
     assert "--counts must be found" in shell(*fit, "--counts", "m", code=2).stderr
     assert "of one kind" in shell(*fit, "--counts", "n", "--continuous", "n", code=2).stderr
 

@@ -146,7 +146,7 @@ def test_rows_outside_the_view_are_counted_and_kept_in_the_total(ax):
     model = bm.GaussianMixture.from_parameters([0.5, 0.5], [[0.0], [4.0]], [1.0, 1.0])
     rows = np.append(model.sample(99, random_state=0)[0], [[1e9]], axis=0)
     bm.plot_density(model, rows, ax)
-    assert ax.get_title(loc="right") == "1 of 100 rows outside the view"
+    assert ax.get_title(loc="right") == "1 of 100 observations outside the view"
     assert ax.get_xlim()[1] < 30
     heights, edges = histogram(rows[:, 0], None, *ax.get_xlim())
     assert (heights * np.diff(edges)).sum() == pytest.approx(0.99)
@@ -327,7 +327,7 @@ def test_shaded_regions_hold_the_shares_they_are_said_to_hold():
 def test_many_rows_are_thinned_and_it_is_said(ax, two, faithful):
     rows = pd.concat([faithful] * 30)
     bm.plot_density(two, rows, ax)
-    assert ax.get_title(loc="right") == "5,000 of 8,160 rows drawn"
+    assert ax.get_title(loc="right") == "5,000 of 8,160 observations drawn"
 
 
 # Some of the columns
@@ -464,7 +464,7 @@ def test_models_that_cannot_be_drawn_are_refused_with_the_remedy(ax, faithful):
 def test_weights_that_do_not_fit_the_rows_are_refused(ax, two, faithful):
     with pytest.raises(InvalidInputError, match="272 numbers"):
         bm.plot_density(two, faithful, ax, sample_weight=[1.0])
-    with pytest.raises(InvalidInputError, match="give X"):
+    with pytest.raises(InvalidInputError, match="pass X"):
         bm.plot_density(two, None, ax, sample_weight=[1.0])
 
 
@@ -551,7 +551,7 @@ def test_the_objective_stands_beside_what_the_search_tried():
     gm = bm.GaussianMixture(4, random_state=0).fit(X)
     ax = bm.plot_objective(gm, ax=Figure().subplots())
     tried = [line for line in ax.lines if line.get_linestyle() == "None"]
-    assert {line.get_label() for line in tried} >= {"a start", "a run to its end"}
+    assert {line.get_label() for line in tried} >= {"start", "converged run"}
     points = sorted((x, y) for line in tried for x, y in line.get_xydata())
     assert max(x for x, _ in points) < 0
     # In the order of the search, where each ended.

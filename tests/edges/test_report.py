@@ -291,17 +291,17 @@ def test_figures_are_in_the_file_with_words_for_those_who_do_not_see_them(page_o
 
 
 def test_what_has_no_picture_says_so(page_of):
-    assert "No picture of the density: a density is drawn for" in page_of("bernoulli").text
+    assert "probabilities of levels" in page_of("bernoulli").text
     assert "No picture" not in page_of("poisson").text
 
 
 def test_counts_are_drawn_over_the_column_in_which_components_differ_most(page_of):
-    assert "the column in which they differ most, x0" in page_of("poisson").text
+    assert "the column in which components differ most, x0" in page_of("poisson").text
 
 
 def test_without_rows_the_density_stands_alone(search, tmp_path):
     page = Page(search.report(tmp_path / "report.html"))
-    assert "over the rows" not in page.text
+    assert "with the data" not in page.text
     assert len(page.texts("figcaption")) >= 4
 
 
@@ -334,7 +334,7 @@ def test_a_candidate_without_a_value_has_its_reason(tmp_path, undrawn):
     assert len(without)
     page = Page(search.report(tmp_path / "report.html", X))
     assert f"{len(without)} candidate" in page.text
-    assert "cannot win" in page.text
+    assert "cannot be chosen" in page.text
     for note in without["note"]:
         assert note in page.texts("ul")[0]
 
@@ -390,19 +390,19 @@ def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn)
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("em", "272 rows, taken to be independent"),
-        ("em", "None: a likelihood is maximised"),
+        ("em", "272 rows, assumed independent"),
+        ("em", "None: maximum likelihood"),
         ("em", "assumes a regular model"),
         ("weights", "Between AIC and BIC."),
         ("variational", "Dirichlet(1, ..., 1)"),
         ("variational", "β0 = "),
         ("variational", "(the mean of a learned scale that components share)"),
-        ("variational", "Such posteriors are overconfident"),
+        ("variational", "Its standard deviations are therefore too small"),
         ("pruned", "stick-breaking, concentration 0.5"),
-        ("cv_1se", "2, shuffled by the seed, the same rows for every candidate."),
-        ("cv_1se", "The one-standard-error rule takes the fewest parameters"),
+        ("cv_1se", "2, shuffled by the seed, the same for every candidate."),
+        ("cv_1se", "The one-standard-error rule chooses the fewest parameters"),
         ("weights", "weights that sum to 544"),
-        ("pipeline", "made by StandardScaler"),
+        ("pipeline", "output of StandardScaler"),
         ("poisson", "Rates ~ Gamma(shape 1, rate ("),
         ("bernoulli", "Probabilities ~ Beta(1, 1)."),
     ],
@@ -608,7 +608,7 @@ def test_the_same_search_gives_the_same_bytes(search, faithful, tmp_path):
 
 def test_a_source_shows_its_rows_with_their_weights(search, faithful, tmp_path):
     source = ArraySource(faithful.to_numpy(), columns=tuple(faithful.columns))
-    assert "over the rows" in Page(search.report(tmp_path / "report.html", source)).text
+    assert "with the data" in Page(search.report(tmp_path / "report.html", source)).text
 
 
 # What goes wrong
@@ -683,7 +683,7 @@ def test_select_writes_the_report_beside_its_files(faithful, tmp_path, monkeypat
     assert str(Path("found") / "report.html") in files
     page = Page("found/report.html")
     assert "my rows.csv" in page.texts("header")[0]
-    assert "over the rows" in page.text
+    assert "with the data" in page.text
     shown = shlex.split(page.code()[1].replace("\\\n", " "))
     assert shown[0] == "bayesmix"
     assert sorted(shown[1:]) == sorted([*words, "--out", "found"])

@@ -121,7 +121,7 @@ def test_the_shares_are_drawn_in_their_band(fit, ax):
     assert low < band.y0 < 0 < band.y1 < high
     legend = ax.get_legend()
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == ["95% of data sets of this model", f"272 rows (p = {fit.p_value:.2g})"]
+    assert labels == ["95% of data sets of this model", f"272 observations (p = {fit.p_value:.2g})"]
     ax.figure.draw_without_rendering()
     drawn = ax.transData.transform([(0.5, max(band.y1, ax.lines[-1].get_ydata().max()))])[0, 1]
     assert legend.get_window_extent().y0 > drawn
@@ -163,7 +163,7 @@ def test_every_resample_is_a_point_that_none_hides(found, ax):
     # A third of a marker may be covered, no more.
     assert gaps.min() > 0.6 * 7 * ax.figure.dpi / 72
     labels = [label.get_text() for label in ax.get_xticklabels()]
-    assert labels == ["2\n11 of 20", "3\n8 of 20\nas in all rows", "halves\ncompared\n10 pairs"]
+    assert labels == ["2\n11 of 20", "3\n8 of 20\nas in all data", "halves\ncompared\n10 pairs"]
     assert "1 of 20 could not be fitted" in ax.get_title(loc="right")
     assert apart(boxes([*ax.get_xticklabels(), ax.xaxis.label], ax))
 

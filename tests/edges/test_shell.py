@@ -235,8 +235,8 @@ def test_rows_of_noise_are_counted_and_labelled_minus_one(run):
     assert json.loads(counted)["rows_of_noise"] == n_noise
 
 
-def test_noise_beside_columns_of_text_is_refused(run):
+def test_noise_beside_columns_of_text_has_a_weight(run):
     lines = [f"{k % 7},{'x' if k % 2 else 'y'}" for k in range(20)]
     Path("mixed.csv").write_text("\n".join(["a,kind", *lines]))
     arguments = ("--categorical", "kind", "--components", 2, "--noise")
-    assert "noise needs numeric columns" in run("fit", "mixed.csv", *arguments, code=2).stderr
+    assert "2 components and noise" in run("fit", "mixed.csv", *arguments).stdout

@@ -109,7 +109,7 @@ def test_report_of_a_model_is_a_page_that_loads_nothing(run, model):
 @pytest.mark.parametrize("command", ["merge", "report"])
 def test_model_and_rows_in_the_wrong_order_are_noticed(run, model, command):
     said = run(command, FAITHFUL, "model.bayesmix", code=2).stderr
-    assert f"the model comes first: bayesmix {command} model.bayesmix" in said
+    assert f"the first argument is the model: bayesmix {command} model.bayesmix" in said
 
 
 # Resuming

@@ -313,7 +313,7 @@ def test_predictions_need_the_covariates_of_the_fit(survey):
     ("model", "message"),
     [
         (bm.BayesianGaussianMixture(2), "no variational posterior"),
-        (bm.GaussianMixture(2, noise=True), "beside noise"),
+        (bm.GaussianMixture(2, noise=True), "noise does not support labels"),
         (bm.GaussianMixture(101), "at most 100 components"),
         (
             bm.GaussianMixture(2, prior="auto", weight_concentration_prior=2.0),
@@ -337,3 +337,16 @@ def test_analyses_without_covariates_are_refused(survey):
     ):
         with pytest.raises(UnsupportedError, match="covariates"):
             analysis()
+
+
+def test_a_search_compares_candidates_with_covariates_by_held_out_density():
+    X, Z, _ = bakk(900, 0.9, 20)
+    model = bm.Mixture(family=bm.Bernoulli(), random_state=0)
+    search = bm.MixtureSearch(model, n_components=(2, 3), criterion="cv", cv=3, random_state=0)
+    search.fit(X, covariates=Z)
+    assert search.n_components_ == 3
+    alone = bm.MixtureSearch(model, n_components=(3,), criterion="cv", cv=3, random_state=0).fit(X)
+    # The covariate predicts the class, so that held-out densities given it are higher.
+    assert search.best_score_ > alone.best_score_ + 50.0
+    with pytest.raises(UnsupportedError, match="no variational posterior"):
+        bm.select(X, (2, 3), criterion="elbo", covariates=Z)

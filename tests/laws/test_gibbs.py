@@ -495,7 +495,7 @@ def test_tied_rows_that_make_the_posterior_improper_end_the_run():
     rows[:60] = 3.0
     options = {"prune": False, "random_state": 0, "n_jobs": 1}
     vb = bm.BayesianGaussianMixture(3, **options).fit(rows)
-    with pytest.raises(InvalidInputError, match=r"too many duplicates: .* give a covariance_prior"):
+    with pytest.raises(InvalidInputError, match=r"too many duplicates: .* set covariance_prior"):
         gibbs(vb, rows, n_draws=200, chains=1)
     held = bm.BayesianGaussianMixture(3, covariance_prior=0.1 * np.eye(2), **options).fit(rows)
     found = gibbs(held, rows, n_draws=50, chains=1)

@@ -5,9 +5,11 @@ row may do.
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from reference import prior_from_covariance
 from reference import slow_vb as vb
+from scipy import stats
 from scipy.special import betaln, digamma, xlogy
 from scipy.stats import multivariate_normal
 
@@ -320,7 +322,7 @@ def test_what_is_no_density_is_refused(noise):
 
 def test_rows_without_volume_are_refused():
     rows = np.column_stack([contaminated(8), np.ones(500)])
-    with pytest.raises(InvalidInputError, match="X takes none"):
+    with pytest.raises(InvalidInputError, match="the data is 0"):
         bm.GaussianMixture(1, noise="uniform").fit(rows)
 
 
@@ -377,7 +379,50 @@ def test_noise_and_heavy_tails_compete_in_one_table_by_one_criterion():
     same = bm.Mixture(1, family=bm.Gaussian(), noise="uniform", random_state=0).fit(rows)
     assert same.log_likelihood_ == alone.log_likelihood_
     assert same.noise_weight_ == alone.noise_weight_
-    with pytest.raises(UnsupportedError, match="noise needs a Gaussian family, got family=Poisson"):
+    with pytest.raises(UnsupportedError, match="or a Product, got family=Poisson"):
         bm.Mixture(1, family=bm.Poisson(), noise="uniform").fit(np.abs(rows).round())
-    with pytest.raises(UnsupportedError, match="needs a Gaussian family"):
+    with pytest.raises(UnsupportedError, match=r"needs Gaussian\(\) or a Product"):
         bm.select(rows, (1, 2), noise=True, family=bm.StudentT())
+
+
+def mixed_table_with_noise():
+    rng = np.random.default_rng(0)
+    cluster = rng.integers(0, 2, 300)
+    levels = np.array(["u", "v", "w"])
+    clusters = {
+        "a": rng.normal(8.0 * cluster),
+        "b": rng.normal(-6.0 * cluster),
+        "c": levels[np.where(rng.random(300) < 0.8, cluster, 2)],
+        "n": rng.poisson(1.0 + 6.0 * cluster),
+    }
+    far = {
+        "a": rng.uniform(-40.0, 40.0, 9),
+        "b": rng.uniform(-40.0, 40.0, 9),
+        "c": rng.choice(levels, 9),
+        "n": rng.integers(0, 12, 9),
+    }
+    return pd.concat([pd.DataFrame(clusters), pd.DataFrame(far)], ignore_index=True)
+
+
+def test_noise_of_a_mixed_table_is_uniform_over_intervals_levels_and_counts():
+    table = mixed_table_with_noise()
+    model = bm.Mixture(2, family="auto", noise=True, random_state=0).fit(table)
+    numbers = table[["a", "b"]].to_numpy()
+    normals, levels, counts = (model.components_[name] for name in ("a", "c", "n"))
+    codes = [levels.levels[0].index(level) for level in table["c"]]
+    density = np.zeros(len(table))
+    for k, weight in enumerate(model.weights_):
+        normal = multivariate_normal(normals["means"][k], normals["covariances"][k]).pdf(numbers)
+        probabilities = np.ravel(levels["probabilities"][k])[codes]
+        poisson = stats.poisson.pmf(table["n"], np.ravel(counts["rates"][k])[0])
+        density += weight * normal * probabilities * poisson
+    volume = np.ptp(numbers, axis=0).prod() * 3 * (np.ptp(table["n"]) + 1)
+    density += model.noise_weight_ / volume
+    np.testing.assert_allclose(model.score_samples(table), np.log(density), atol=1e-12)
+    assert (model.predict(table)[300:] == -1).sum() >= 7
+    drawn, labels = model.sample(2000, random_state=0)
+    noise = drawn[labels == -1]
+    assert len(noise) > 20
+    assert set(noise["c"]) == {"u", "v", "w"}
+    assert (noise["n"] == noise["n"].round()).all()
+    assert noise["n"].between(table["n"].min(), table["n"].max()).all()

@@ -235,3 +235,29 @@ def test_separation_is_named():
     X = rng.normal(size=(120, 1))
     with pytest.warns(BayesmixWarning, match="separate components completely"):
         bm.RegressionMixture(2, random_state=0).fit(X, y, gate=z + rng.normal(size=120) * 0.01)
+
+
+@pytest.mark.parametrize("kind", ["gate", "groups", "variational", "poisson"])
+def test_a_saved_fit_is_the_same(tmp_path, kind):
+    rng = generator(77)
+    X = pd.DataFrame({"x": rng.uniform(0.0, 5.0, 120)})
+    y = np.where(rng.random(120) < 0.5, 3.0 * X.x, 10.0 - X.x) + rng.normal(size=120)
+    options, data = {}, {}
+    if kind == "gate":
+        data["gate"] = X
+    elif kind == "groups":
+        data["groups"] = np.arange(120) // 2
+    elif kind == "variational":
+        options["inference"] = bm.VariationalBayes()
+    else:
+        options["response"], y = "poisson", np.floor(np.abs(y))
+    model = bm.RegressionMixture(range(1, 3), random_state=0, **options).fit(X, y, **data)
+    model.save(tmp_path / "model.bayesmix")
+    loaded = bm.load(tmp_path / "model.bayesmix")
+    gate = {"gate": data["gate"]} if "gate" in data else {}
+    np.testing.assert_array_equal(loaded.predict(X, **gate), model.predict(X, **gate))
+    pd.testing.assert_frame_equal(loaded.coefficients(), model.coefficients())
+    pd.testing.assert_frame_equal(loaded.selection_, model.selection_, check_dtype=False)
+    assert loaded.summary() == model.summary()
+    assert loaded.log_likelihood_ == model.log_likelihood_
+    assert set(vars(loaded)) == set(vars(model))

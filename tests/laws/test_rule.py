@@ -514,7 +514,7 @@ def test_a_band_leaves_out_what_rows_made_less_probable_than_its_level_lets(few_
         assert np.array_equal(band, alone) == left_out
     # Of a level of one half no more is left than what rows made at least half as probable.
     given = replace(given, prior=np.array([0.89, 0.11]))
-    assert given.not_spoken_against(0.5) == [True, False]
+    assert given.plausible(0.5) == [True, False]
 
 
 def test_shares_before_the_rows_are_the_prior_that_was_asked(few_eruptions):

@@ -75,7 +75,7 @@ def test_weights_are_repetitions_where_a_pair_is_divided_anew():
     twice = replace(problem, source=ArraySource(np.repeat(values, 2, axis=0), None))
     shares = np.random.default_rng(2).dirichlet(np.ones(2), 450)
     state = settled(problem, shares, 3)
-    repeated = begin_at(twice, state.at())
+    repeated = begin_at(twice, state.current_mixture())
     weighted = best_divisions(problem, state, Assignment.under(problem, state), [(0, 1)])
     plain = best_divisions(twice, repeated, Assignment.under(twice, repeated), [(0, 1)])
     for one, other in zip(weighted, plain, strict=True):

@@ -260,7 +260,7 @@ def test_a_summary_answers_in_lines_of_known_order():
     verbose = search.summary(verbose=True)
     assert verbose.startswith(search.summary())
     assert "Next by log evidence: 4 components, tied covariance (-2.25 nats)" in verbose
-    assert "the prior falls with K" in verbose
+    assert "the prior decreases with K" in verbose
 
 
 def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
@@ -293,7 +293,9 @@ def test_other_criteria_are_named_whatever_they_choose_and_asked_what_for_in_the
     search = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full")
     assert "Other criteria: BIC 2, ICL 2, AIC 4." in search.summary()
     assert "BIC disagrees: the data do not clearly determine K." in search.summary(verbose=True)
-    assert "ICL: how many well-separated clusters there are." in search.summary(verbose=True)
+    assert "ICL measures how many well-separated clusters there are." in search.summary(
+        verbose=True
+    )
 
 
 def test_one_move_and_one_component_are_not_plural():
@@ -391,7 +393,7 @@ def test_co_clustering_is_averaged_over_candidates(bayesian):
     assert together.max() <= 1.0 + 1e-12
     some = bayesian.averaged_.co_clustering(FAITHFUL, rows=[3, 50, 7])
     assert some == pytest.approx(together[np.ix_([3, 50, 7], [3, 50, 7])])
-    with pytest.raises(ValueError, match="rows must name some"):
+    with pytest.raises(ValueError, match="rows must select some"):
         bayesian.averaged_.co_clustering(np.zeros((6000, 2)))
 
 
@@ -498,7 +500,7 @@ def test_the_score_that_chose_is_optimistic():
         found = bm.nested_cv(search, X, cv=3, n_jobs=1, random_state=0)
         optimism.append(found.scores["optimism"].iloc[0])
     error = np.std(optimism, ddof=1) / math.sqrt(len(optimism))
-    # Expected are 0.38 nats a row, with an error of 0.06.
+    # Expected are 0.38 nats per observation, with an error of 0.06.
     assert np.mean(optimism) > 3 * error
 
 

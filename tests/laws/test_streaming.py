@@ -336,7 +336,7 @@ def test_what_a_stream_does_not_know_it_refuses_with_what_to_do():
     model = bm.GaussianMixture(3, random_state=0).partial_fit(first).partial_fit(second)
     rows = np.concatenate([first, second])
     assert np.isnan(model.log_likelihood_)
-    with pytest.raises(UnsupportedError, match=r"bic\(\) of a stream .* give rows, bic\(X\)"):
+    with pytest.raises(UnsupportedError, match=r"bic\(\) of a stream .* Pass data, bic\(X\)"):
         model.bic()
     by_hand = -2.0 * model.score_samples(rows).sum() + model.result_.n_parameters * np.log(120)
     assert model.bic(rows) == pytest.approx(by_hand)
@@ -377,6 +377,6 @@ def test_a_stream_says_what_its_first_batch_needs():
     ):
         model.partial_fit(constant)
     assert not hasattr(model, "result_")
-    with pytest.warns(bm.errors.BayesmixWarning, match="partial_fit begins anew"):
+    with pytest.warns(bm.errors.BayesmixWarning, match="partial_fit begins a new stream"):
         model.fit(rows[:30]).partial_fit(rows)
     assert model.result_.n_rows == len(rows)

@@ -162,7 +162,7 @@ def test_select_takes_families_into_one_table():
         assert search.best_params_["family"] == families[1]
         assert search.best_params_["n_components"] == 2
         assert len(search.results_) == 4
-    with pytest.raises(UnsupportedError, match="noise needs a Gaussian family"):
+    with pytest.raises(UnsupportedError, match=r"noise needs Gaussian\(\) or a Product"):
         bm.select(rows, [1, 2], family=families[1], noise=True)
 
 
@@ -219,7 +219,7 @@ def test_doubling_the_units_of_the_columns_changes_the_units_of_the_answer_only(
 def test_a_component_on_equal_rows_is_held_and_named():
     rows = np.vstack([heavy(10, n=60), np.full((30, 2), 40.0)])
     labels = np.repeat([0, 1], [120, 30])
-    with pytest.warns(DegenerateComponentWarning, match="collapsed onto rows that agree"):
+    with pytest.warns(DegenerateComponentWarning, match="collapsed onto rows without variance"):
         model = fitted(rows, init_params=labels)
     assert np.isfinite(model.log_likelihood_)
     assert model.result_.degenerate is not None
@@ -238,9 +238,9 @@ def test_what_student_t_components_do_not_do_is_refused_by_name():
     with pytest.raises(InvalidInputError, match="covariance must be one of"):
         bm.StudentT("VEI")
     model = variational(rows)
-    with pytest.raises(UnsupportedError, match="in no closed form"):
+    with pytest.raises(UnsupportedError, match="no closed form"):
         bm.gibbs(model, rows, n_draws=5, chains=1)
-    with pytest.raises(UnsupportedError, match="linear response of Student-t"):
+    with pytest.raises(UnsupportedError, match="linear response does not support Student-t"):
         bm.linear_response(model, rows)
     assert "prior_mean_precision" in model.to_arviz(rows, n_draws=20).constant_data
     very_heavy = fitted(rows, freedom=1.5)

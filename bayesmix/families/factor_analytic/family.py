@@ -132,8 +132,7 @@ class FactorAnalytic(FamilyDefaults):
             )
         if summary.constant.all():
             raise InvalidInputError(
-                f"X must hold rows that differ, but all {summary.n_rows} are equal: there is no "
-                "spread to fit a density to"
+                f"X must have distinct rows, but all {summary.n_rows} are equal"
             )
         return Gaussian("spherical" if self.model.isotropic_noise else "diag").frame(summary)
 
@@ -145,9 +144,8 @@ class FactorAnalytic(FamilyDefaults):
         names = ", ".join(map(str, columns))
         what = f"column {names} is" if len(columns) == 1 else f"columns {names} are"
         text = (
-            f"{what} constant: the noise there is the same small one in every component, so that "
-            "densities compare, and parameters are counted as for other columns. Drop constant "
-            "columns to silence this"
+            f"{what} constant: their noise variance is the same small value in every component; "
+            "drop constant columns to silence this"
         )
         return frame, (Event("flat", text),)
 
@@ -190,9 +188,9 @@ class FactorAnalytic(FamilyDefaults):
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
         raise UnsupportedError(
-            "factor analysers have no conjugate posterior, so there is no variational fit of "
-            "them: use GaussianMixture without a prior, in a search "
-            "MixtureSearch(GaussianMixture()); or covariance_type='diag', the nearest that has one"
+            "factor analysers have no conjugate prior and no variational fit: use GaussianMixture "
+            "without a prior, in a search MixtureSearch(GaussianMixture()); or "
+            "covariance_type='diag', the closest with a conjugate prior"
         )
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:

@@ -247,8 +247,8 @@ class GaussianGuard:
             matrix: Array = scaled @ scaled.T
         if not np.isfinite(matrix).all():
             raise DegenerateFitError(
-                "columns lie so many orders of magnitude apart that no double holds what a "
-                "component would be widened by: divide them by their units"
+                "columns differ by so many orders of magnitude that a repair would overflow: "
+                "rescale them"
             )
         return self.structure.algebra.of_dense(matrix)
 
@@ -291,21 +291,19 @@ class GaussianGuard:
         """Return the reason why a component is held, and the remedy."""
         if min(holding.distinct_counts) >= self._needed:
             return (
-                " spreads over more orders of magnitude than a double holds, so its covariance "
-                "cannot be inverted. It is widened in its narrow directions: look for a row very "
-                "far from the others, or use more components"
+                " extends over too many orders of magnitude, so its covariance cannot be "
+                "inverted. It is widened in its narrow directions: check for outliers, or use "
+                "more components"
             )
-        what = f" collapsed onto {{rows}}: no spread along {n_directions} direction(s)"
-        held = "It is held at the resolution of the data: "
+        what = " collapsed onto {rows} without variance in "
+        what += "one direction" if n_directions == 1 else f"{n_directions} directions"
+        held = "Its variance is kept at the resolution of the data: "
         if self.repair:
             return (
-                f"{what}, so its likelihood has no maximum. {held}use a prior, fewer components, "
+                f"{what}, so the likelihood has no maximum. {held}use a prior, fewer components, "
                 "or a simpler covariance"
             )
-        return (
-            f"{what}, an atom of tied rows. {held}if that is not what you want, use fewer "
-            "components or a simpler covariance"
-        )
+        return f"{what}. {held}to avoid this, use fewer components or a simpler covariance"
 
     def _relocate(
         self,

@@ -177,8 +177,8 @@ def _refuse_extremes(summary: Summary, scale: Array) -> None:
     small = np.flatnonzero(summary.scale < SMALLEST_SPREAD)
     if len(small):
         raise InvalidInputError(
-            f"X must have columns of a spread of at least {SMALLEST_SPREAD:g}, but column "
-            f"{small[0]} has one of {summary.scale[small[0]]:.3g}, whose square is no double: "
+            f"X must have columns with a standard deviation of at least {SMALLEST_SPREAD:g}, but "
+            f"column {small[0]} has one of {summary.scale[small[0]]:.3g}, whose square underflows: "
             "multiply that column"
         )
     away = np.maximum(summary.maximum - summary.centre, summary.centre - summary.minimum)
@@ -188,6 +188,6 @@ def _refuse_extremes(summary: Summary, scale: Array) -> None:
     if len(far):
         raise InvalidInputError(
             f"X must lie within {farthest:.3g} spreads of the median of every column, but column "
-            f"{far[0]}, where half of the rows lie within about {scale[far[0]]:.3g}, holds a value "
+            f"{far[0]}, where half of the rows are within about {scale[far[0]]:.3g}, has a value "
             f"that is {away[far[0]]:.3g} away: drop such rows, or take logarithms"
         )

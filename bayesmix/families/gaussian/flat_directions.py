@@ -58,10 +58,7 @@ def without_flat_directions(
     if flat.shape[1] == 0:
         return frame, ()
     if basis.shape[1] == 0:
-        raise InvalidInputError(
-            f"X must hold rows that differ, but all {summary.n_rows} are equal: there is no "
-            "spread to fit a density to"
-        )
+        raise InvalidInputError(f"X must have distinct rows, but all {summary.n_rows} are equal")
     if not np.array_equal(basis, basis.astype(bool)):
         # Rescale from unit scale to the frame and orthonormalise again.
         basis = np.linalg.qr(basis * unit[:, None])[0]
@@ -94,12 +91,11 @@ def _named(constant: Any, n_flat: int) -> Event:
         one = len(columns) == 1
         reasons.append(f"column {names} is constant" if one else f"columns {names} are constant")
     if n_flat > len(columns):
-        reasons.append(f"columns are linearly dependent ({n_flat - len(columns)} too many)")
+        reasons.append("columns are linearly dependent")
     return Event(
         "flat",
-        f"{' and '.join(reasons)}: all rows agree in {n_flat} direction(s) of {len(constant)}. "
-        "They are set aside, with the same small variance for every component, so comparisons are "
-        "not affected; drop the columns to silence this",
+        f"{' and '.join(reasons)}: the {n_flat} of {len(constant)} directions in which the data do "
+        "not vary are left out of the model; drop redundant columns to silence this",
     )
 
 

@@ -122,8 +122,7 @@ class NormalWishart:
         _, beta, q = self.parameters_given(statistics, scale, self.mean_precision, None)
         prior = log_normaliser(self.degrees_of_freedom, scale.expected_log_det, 1)
         means = 0.5 * np.log(self.mean_precision / align(beta, statistics.means))
-        evidence: Array = prior - q.log_normaliser + means - 0.5 * statistics.known * LOG_2PI
-        return evidence
+        return prior - q.log_normaliser + means - 0.5 * statistics.known * LOG_2PI
 
     def kl(self, posterior: GaussianPosterior) -> float:
         """Return the KL divergences of q(μ, Λ) and q(S) (Bishop 2006, eq. 10.74, 10.77)."""

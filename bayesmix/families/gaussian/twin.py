@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
 from bayesmix.families.gaussian.wishart_scale import log_normaliser
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import DENSE, Array
 from bayesmix.numerics.special import LOG_2, LOG_2PI
 
 
@@ -146,9 +146,9 @@ def _places(size: int) -> Array:
     return places
 
 
-WishartTwin: TypeAlias = DenseTwin | AxesTwin
-DENSE_TWIN = DenseTwin()
-AXES_TWIN = AxesTwin()
+def twin_of(structure: Structure) -> DenseTwin | AxesTwin:
+    """Return the operations on precisions in PyMC."""
+    return DenseTwin() if structure.algebra.kind == DENSE else AxesTwin()
 
 
 MEANS, PRECISIONS, SCALE = "framed_means", "precision_root", "scale_root"
@@ -171,10 +171,10 @@ class GaussianTwin:
 
     def named(self, frame: Frame) -> NamedTensors:
         """Return means, covariances and a learned S in data units, with their axes."""
-        structure, algebra = self.structure, self.structure.algebra
-        blocks = algebra.twin.lifted(algebra, algebra.twin.inverse(self.roots), frame)
+        structure, algebra, twin = self.structure, self.structure.algebra, twin_of(self.structure)
+        blocks = twin.lifted(algebra, twin.inverse(self.roots), frame)
         covariances = structure.blocks.as_covariances(blocks)
-        scale = algebra.twin.lifted(algebra, algebra.gram(self.scale.values), frame)[0]
+        scale = twin.lifted(algebra, algebra.gram(self.scale.values), frame)[0]
         if structure.isotropic:
             scale = scale[0]
         axes, columns = axes_of(covariances.ndim, scale.ndim)
@@ -201,7 +201,7 @@ class GaussianTwin:
         )
 
     def point(self, draws: GaussianDraws) -> dict[str, Array]:
-        twin = self.structure.algebra.twin
+        twin = twin_of(self.structure)
         scale = twin.point(SCALE, twin.triangular(draws.scale_roots)) if self.learned else {}
         roots = twin.point(PRECISIONS, twin.triangular(draws.roots))
         return {MEANS: draws.means, **roots, **scale}
@@ -210,7 +210,7 @@ class GaussianTwin:
 def gaussian_twin(pm: Pymc, prior: Any, mean_precision: float, n_components: int) -> GaussianTwin:
     """Declare the parameters of K Gaussians under a Normal-Wishart prior."""
     structure, size = prior.structure, len(prior.mean)
-    twin = structure.algebra.twin
+    twin = twin_of(structure)
     shape = structure.blocks.counts(np.ones(n_components), size).shape
     scale = _scale(pm, prior)
     roots = twin.wishart(pm, PRECISIONS, prior.degrees_of_freedom, scale, shape)
@@ -231,15 +231,15 @@ def _scale(pm: Pymc, prior: Any) -> Roots:
     inverse = algebra.factor(scale.prior.scale_inverse)
     known = Roots(as_tensor(inverse), as_tensor(-scale.prior.log_det_scale))
     freedom = scale.prior.degrees_of_freedom
-    roots: Roots = algebra.twin.wishart(pm, SCALE, float(freedom.flat[0]), known, freedom.shape)
-    return roots
+    twin = twin_of(prior.structure)
+    return twin.wishart(pm, SCALE, float(freedom.flat[0]), known, freedom.shape)
 
 
 def _log_normal(
     structure: Structure, values: Any, means: Any, roots: Roots, mean_precision: float
 ) -> Any:
     """Return log N(x_n | μ_k, (β Λ_k)⁻¹) (n, K)."""
-    twin, (n_components, size) = structure.algebra.twin, means.type.shape
+    twin, (n_components, size) = twin_of(structure), means.type.shape
     log_det = twin.log_det(roots, n_components, size)
     constant = 0.5 * (log_det + size * (np.log(mean_precision) - LOG_2PI))
     return constant - 0.5 * mean_precision * twin.squared(values, means, roots)

@@ -197,8 +197,8 @@ class LearnedScale:
         expected = algebra.spread(self.prior.scale_inverse, 1, size)
         if not np.all(drawn < MOST_NARROW * expected):
             raise DegenerateFitError(
-                "the scale that the prior learns goes to zero with a component on tied rows: give "
-                "a covariance_prior, or fewer components"
+                "the learned scale of the prior vanishes, because a component has identical "
+                "observations: set covariance_prior, or use fewer components"
             )
         return FixedScale(algebra, algebra.gram(conditional.draw(1, generator)[0]))
 

@@ -5,7 +5,7 @@ With their coordinates for linear response, and their densities in PyMC.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -169,15 +169,14 @@ def _stabilised(shares: Array, most: Array | float) -> Array:
     return np.sqrt(most) * np.arcsin(np.sqrt(shares))
 
 
-class OfTrials(ABC):
+class OfTrials:
     """Records with a number of trials per column."""
 
     reading: Reading  # sufficient statistics
 
     @property
-    @abstractmethod
     def most(self) -> Array | float:
-        """Number of trials, by column (D,) or for all."""
+        return self.reading.most
 
 
 class SuccessColumns(OfTrials, PointColumns):
@@ -312,8 +311,7 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
 
     def feature_evidence(self, statistics: Sums) -> Array:
         q = self.given(statistics)
-        evidence: Array = betaln(q.successes, q.failures) - betaln(self.successes, self.failures)
-        return evidence
+        return betaln(q.successes, q.failures) - betaln(self.successes, self.failures)
 
     def mode_given(self, statistics: Sums) -> SuccessColumns:
         """Return the posterior mode; parameters below 1 are an error."""
@@ -440,8 +438,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
     def feature_evidence(self, statistics: Sums) -> Array:
         q = self.given(statistics)
         prior = self.shape * np.log(self.rate) - gammaln(self.shape)
-        evidence: Array = prior - q.shape * np.log(q.rate) + gammaln(q.shape)
-        return evidence
+        return prior - q.shape * np.log(q.rate) + gammaln(q.shape)
 
     def mode_given(self, statistics: Sums) -> RateColumns:
         """Return the posterior mode; shapes below 1 are an error."""

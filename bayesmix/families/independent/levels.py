@@ -15,6 +15,7 @@ from bayesmix.core.components import DrawnComponents
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.independent.factors import Read, Write, data
+from bayesmix.families.independent.linear import Reading
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -135,7 +136,7 @@ class LevelCoordinates:
 
 
 @dataclass(frozen=True)
-class Levels:
+class Levels(Reading):
     """Sufficient statistics of codes 0 to L - 1: indicators of levels.
 
     Arrays over levels (..., F) are ordered by column.
@@ -144,8 +145,6 @@ class Levels:
     numbers: tuple[int, ...]  # L of each column
 
     kind = features.LEVELS
-    measured = False
-    has_base = False
 
     @cached_property
     def sizes(self) -> Array:
@@ -206,9 +205,6 @@ class Levels:
         for start, column in zip(self.starts, values.T, strict=True):
             out += by_level.T[column.astype(np.intp) + start]
         return out
-
-    def log_base(self, values: Array) -> Array:
-        return np.zeros(len(values))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln
@@ -114,73 +114,52 @@ class Sums:
 NEVER = -1e200
 
 
-class Reading(Protocol):
-    """Sufficient statistics in log p(x | θ) = η(θ) t(x) + c(θ) + log h(x)."""
+class Reading:
+    """Sufficient statistics t(x) in log p(x | θ) = η(θ) t(x) + c(θ) + log h(x), by default x.
+
+    ``kind`` of features, see ``numerics.arrays``; ``measured``: whether t(x) has units;
+    ``has_base``: whether log h(x) differs from 0.
+    """
+
+    kind: int = features.TOTALS
+    measured: bool = False
+    has_base: bool = False
 
     @property
-    def kind(self) -> int:
-        """Kind of features, a constant of ``numerics.features``."""
-        ...
-
-    @property
-    def measured(self) -> bool:
-        """Whether t(x) has units."""
-        ...
-
-    @property
-    def has_base(self) -> bool:
-        """Whether log h(x) differs from 0."""
-        ...
+    def most(self) -> Array | float:
+        """Return the number of trials of successes, by column (D,) or for all."""
+        return 1.0
 
     def totals(self, values: Array) -> Array:
         """Return t(x) (F, n)."""
-        ...
+        return values.T
 
     def log_base(self, values: Array) -> Array:
         """Return log h(x) (n,) over all columns, 0 for a column of 0."""
-        ...
-
-    def spread(self, values: Array) -> Array:
-        """Repeat values of columns (..., D) for each total (..., F)."""
-        ...
-
-
-@dataclass(frozen=True)
-class Plain:
-    """Sufficient statistics that are the columns themselves."""
-
-    measured: bool = False
-    kind: int = features.TOTALS
-    has_base: bool = False
-
-    def totals(self, values: Array) -> Array:
-        return values.T
-
-    def log_base(self, values: Array) -> Array:
         return np.zeros(len(values))
 
     def spread(self, values: Array) -> Array:
+        """Repeat values of columns (..., D) for each total (..., F)."""
         return values
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Sufficient statistics of Poisson counts."""
+class Plain(Reading):
+    """The columns themselves."""
 
     measured: bool = False
-    kind: int = features.COUNTS
-    has_base: bool = True
 
-    def totals(self, values: Array) -> Array:
-        return values.T
+
+@dataclass(frozen=True)
+class Counts(Reading):
+    """Poisson counts, with base -Σ log x!."""
+
+    kind = features.COUNTS
+    has_base = True
 
     def log_base(self, values: Array) -> Array:
-        """Return -Σ log x!."""
         logs: Array = -gammaln(values.T + 1.0).sum(axis=0)
         return logs
-
-    def spread(self, values: Array) -> Array:
-        return values
 
 
 PLAIN, MEASURED, COUNTS = Plain(), Plain(measured=True), Counts()

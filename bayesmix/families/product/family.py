@@ -16,6 +16,8 @@ from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.bernoulli import Bernoulli
+from bayesmix.families.categorical import Categorical
 from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.layout import Layout, ProductStatistics, some_columns
 from bayesmix.numerics.arrays import Array, Integers, Stored
@@ -23,6 +25,7 @@ from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.families.product.prior import PartPriors
+
 
 Columns: TypeAlias = tuple[str | int, ...]
 # A dict as passed by the user, then a tuple of ``Part``.
@@ -211,9 +214,9 @@ class Product:
         ]
         if flat and sum(layout.continuous) > 1:
             raise InvalidInputError(
-                f"X has directions in which all rows agree, in the part {flat[0].label!r}: of "
-                "several continuous parts none may have any. Drop constant columns, and those that "
-                "follow from others"
+                f"X does not vary in some direction of the part {flat[0].label!r}, which products "
+                "of several continuous parts do not support: drop constant and linearly dependent "
+                "columns"
             )
         events = tuple(
             replace(event, message=f"in the part {part.label!r}, {event.message}")
@@ -422,3 +425,21 @@ class ProductGuard:
             changed = with_part(mixture.components, part, moved.components)
             moved = replace(mixture, weights=moved.weights, components=changed)
         return Repair(repair.events, together(resolved), moved)
+
+
+def level_probabilities(family: Any, components: Any) -> dict[int, Array]:
+    """Return probabilities (K, L) of the levels of each categorical column."""
+    if isinstance(family, Product):
+        parts = zip(family.families, components.parts, components.layout.columns, strict=True)
+        return {
+            own[column]: of_levels
+            for part, one, own in parts
+            for column, of_levels in level_probabilities(part, one).items()
+        }
+    if isinstance(family, Categorical):
+        pairs = enumerate(components.reading.pairs)
+        return {column: components.probabilities[:, start:end] for column, (start, end) in pairs}
+    if isinstance(family, Bernoulli):
+        each = enumerate(components.probabilities.T)
+        return {column: np.column_stack([1.0 - ones, ones]) for column, ones in each}
+    return {}

@@ -16,6 +16,7 @@ from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.students import Students
+from bayesmix.families.independent.linear import Sums
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import filled_at_once, once
 
@@ -158,61 +159,48 @@ class WeightedMoments:
     def shared(self) -> bool:
         return self.weighted.shared
 
+    @property
+    def _sums(self) -> Sums:
+        return Sums(self.counts, self.tails)
+
+    @staticmethod
+    def _of(sums: Sums, weighted: Moments) -> WeightedMoments:
+        return WeightedMoments(sums.counts, weighted, sums.totals)
+
     def __add__(self, other: WeightedMoments) -> WeightedMoments:
-        return WeightedMoments(
-            self.counts + other.counts, self.weighted + other.weighted, self.tails + other.tails
-        )
+        return self._of(self._sums + other._sums, self.weighted + other.weighted)
 
     def scaled(self, factor: float) -> WeightedMoments:
-        return WeightedMoments(
-            factor * self.counts, self.weighted.scaled(factor), factor * self.tails
-        )
+        return self._of(self._sums.scaled(factor), self.weighted.scaled(factor))
 
     def subset(self, keep: Integers) -> WeightedMoments:
-        """Select components; a shared scatter is kept."""
-        return WeightedMoments(self.counts[keep], self.weighted.subset(keep), self.tails[keep])
+        return self._of(self._sums.subset(keep), self.weighted.subset(keep))
 
     @staticmethod
     def joined(parts: Sequence[WeightedMoments]) -> WeightedMoments:
-        return WeightedMoments(
-            np.concatenate([part.counts for part in parts]),
-            Moments.joined([part.weighted for part in parts]),
-            np.concatenate([part.tails for part in parts]),
-        )
+        sums, weighted = [part._sums for part in parts], [part.weighted for part in parts]
+        return WeightedMoments._of(Sums.joined(sums), Moments.joined(weighted))
 
     def merged(self, first: int, second: int) -> WeightedMoments:
-        counts, tails = self.counts.copy(), self.tails.copy()
-        counts[first] += counts[second]
-        tails[first] += tails[second]
-        weighted, tails = self.weighted.merged(first, second), np.delete(tails, second, axis=0)
-        return WeightedMoments(np.delete(counts, second), weighted, tails)
+        return self._of(self._sums.merged(first, second), self.weighted.merged(first, second))
 
     def split(self, k: int, halves: WeightedMoments) -> WeightedMoments:
-        counts = np.append(self.counts, halves.counts[1])
-        tails = np.concatenate([self.tails, halves.tails[1:]])
-        counts[k], tails[k] = halves.counts[0], halves.tails[0]
-        return WeightedMoments(counts, self.weighted.split(k, halves.weighted), tails)
+        return self._of(self._sums.split(k, halves._sums), self.weighted.split(k, halves.weighted))
 
     def exchanged(self, keep: Integers, others: WeightedMoments) -> WeightedMoments:
-        """Replace components; a shared scatter is kept."""
-        return WeightedMoments(
-            np.append(self.counts[keep], others.counts),
-            self.weighted.exchanged(keep, others.weighted),
-            np.concatenate([self.tails[keep], others.tails]),
-        )
+        weighted = self.weighted.exchanged(keep, others.weighted)
+        return self._of(self._sums.exchanged(keep, others._sums), weighted)
 
     def pack(self) -> Array:
-        return np.concatenate([self.counts, self.tails.ravel(), self.weighted.pack()])
+        return np.concatenate([self._sums.pack(), self.weighted.pack()])
 
     def units(self) -> Array:
         own = len(self.counts) + self.tails.size
         return np.concatenate([np.ones(own), self.weighted.units()])
 
     def unpack(self, vector: Array) -> WeightedMoments:
-        n_components = len(self.counts)
-        counts, tails, rest = np.split(vector, [n_components, n_components + self.tails.size])
-        tails = tails.reshape(self.tails.shape)
-        return WeightedMoments(counts, self.weighted.unpack(rest), tails)
+        own = len(self.counts) + self.tails.size
+        return self._of(self._sums.unpack(vector[:own]), self.weighted.unpack(vector[own:]))
 
 
 @filled_at_once
@@ -392,8 +380,8 @@ def held_scales(mixture: Mixture[StudentComponents], floor: Array) -> list[Event
     return [
         Event(
             "held",
-            "{which} collapsed onto rows that agree in some direction, so its likelihood has "
-            "no maximum. Its scale is held at the resolution of the data: use fewer "
+            "{which} collapsed onto rows without variance in some direction, so the likelihood "
+            "has no maximum. Its scale is kept at the resolution of the data: use fewer "
             "components, or a simpler covariance",
             components=tuple(range(n_components)) if structure.shared else (int(k),),
         )

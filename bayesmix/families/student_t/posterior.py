@@ -229,8 +229,9 @@ def _nodes(nu: float) -> tuple[Array, Array]:
 
 
 NO_CONDITIONAL = (
-    "the posterior of Student-t components given labels is in no closed form, so Gibbs sampling, "
-    "evidence by sampling and leave-one-out are not made: use the bound, folds, or Gaussian()"
+    "the posterior of Student-t components given labels has no closed form, so Gibbs sampling, "
+    "evidence by sampling and leave-one-out are not supported: use the ELBO, cross-validation, or "
+    "Gaussian()"
 )
 
 
@@ -377,8 +378,8 @@ class StudentPosterior:
 
     def coordinates(self) -> NoReturn:
         raise UnsupportedError(
-            "linear response of Student-t components is not made: draw from q (sample_posterior), "
-            "or use Gaussian()"
+            "linear response does not support Student-t components: draw from q "
+            "(sample_posterior), or use Gaussian()"
         )
 
 
@@ -467,7 +468,7 @@ class NormalWishartFreedom:
         """Raise an error, as gradients cannot move degrees of freedom on a grid."""
         raise UnsupportedError(
             "Student-t components have no model in PyMC: the evidence and sample_posterior of a "
-            "variational fit, or bayesmix.weighted_bootstrap, tell how sure it is"
+            "variational fit, or bayesmix.weighted_bootstrap, quantify its uncertainty"
         )
 
     def unframed(self, frame: Frame) -> NormalWishartFreedom:

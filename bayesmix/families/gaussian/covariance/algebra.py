@@ -1,4 +1,4 @@
-"""Protocol of the algebra of Gaussian precisions, implemented for dense and for diagonal matrices.
+"""Algebra of Gaussian precisions, for dense and for diagonal matrices.
 
 Dense blocks are (B, D, D) with B = K, or 1 if shared; diagonal ones (K, D), with 1 for shared axes.
 A root U has precision = U Uᵀ, so a squared distance is |Uᵀ(x - m)|².
@@ -6,186 +6,23 @@ A root U has precision = U Uᵀ, so a squared distance is |Uᵀ(x - m)|².
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar, TypeAlias
 
 import numpy as np
 
 from bayesmix.core.rows import Frame
-from bayesmix.numerics.arrays import Array, Integers
-
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.twin import WishartTwin
+from bayesmix.errors import DegenerateFitError
+from bayesmix.numerics import arrays as features
+from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices, frozen
+from bayesmix.numerics.special import LOG_2, log_gammas
+from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
 
 # Tolerance for the rounding of blocks held at the floor.
 BELOW_FLOOR = 0.999
 # Variance in columns of unit scale below which all data agree.
 FLAT_VARIANCE = 1e-12
-
-
-class Algebra(Protocol):
-    """Operations on precision blocks."""
-
-    @property
-    def kind(self) -> int:
-        """Kind of features of the linear form."""
-        ...
-
-    @property
-    def twin(self) -> WishartTwin:
-        """Operations on the same precisions in PyMC."""
-        ...
-
-    def linear_is_faster(self, n_features: int) -> bool:
-        """Whether the linear form is faster than the centred one."""
-        ...
-
-    def block_dimension(self, n_features: int) -> int:
-        """Return p of the Wishart of a block: D for dense, 1 for diagonal."""
-        ...
-
-    def one_shape(self, n_features: int) -> tuple[int, ...]:
-        """Return the shape of one covariance, (D, D) or (D,)."""
-        ...
-
-    def counts(self, counts: Array, n_features: int) -> Array:
-        """Return numbers per component (K,) by Wishart factor: (K,), or (K, D) for diagonals."""
-        ...
-
-    def outer(self, left: Array, right: Array) -> Array:
-        """Return l_k r_kᵀ by component, unpooled."""
-        ...
-
-    def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
-        """Return Σ_n r_nk (x_n - m_k)(x_n - m_k)ᵀ by component, unpooled."""
-        ...
-
-    def of_dense(self, matrices: Array) -> Array:
-        """Return the represented part of matrices (..., D, D), unpooled."""
-        ...
-
-    def dense(self, blocks: Array, n_components: int, n_features: int) -> Array:
-        """Return matrices (K, D, D) of covariance blocks."""
-        ...
-
-    def add_to_diagonal(self, blocks: Array, entries: Array) -> Array: ...
-
-    def root(self, inverse: Array) -> Array:
-        """Return the root U of the inverse of covariance blocks."""
-        ...
-
-    def inverse(self, root: Array) -> Array:
-        """Return (U Uᵀ)⁻¹."""
-        ...
-
-    def gram(self, root: Array) -> Array:
-        """Return U Uᵀ."""
-        ...
-
-    def log_det(self, root: Array) -> Array:
-        """Return log |U Uᵀ| by block."""
-        ...
-
-    def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
-        """Sum numbers per block to numbers per component (K,)."""
-        ...
-
-    def by_column(self, block_values: Array, n_components: int, n_features: int) -> Array | None:
-        """Return numbers per block by column (K, D), None for blocks of several columns."""
-        ...
-
-    def scale_root(self, root: Array, factor: Array) -> Array:
-        """Return sqrt(factor) U, for a factor of block shape."""
-        ...
-
-    def squared(self, values: Array, means: Array, root: Array) -> Array:
-        """Return |Uᵀ(x_n - m_k)|² (n, K)."""
-        ...
-
-    def lengths(self, away: Array, root: Array) -> Array:
-        """Return |Uᵀ a_k|² (K,) for vectors a (K, D)."""
-        ...
-
-    def trace(self, blocks: Array, root: Array) -> Array:
-        """Return tr(blocks U Uᵀ) by block."""
-        ...
-
-    def inner(self, left: Array, right: Array) -> Array:
-        """Return tr(L Lᵀ R Rᵀ) by block, from roots."""
-        ...
-
-    def factor(self, blocks: Array) -> Array:
-        """Return L with blocks = L Lᵀ."""
-        ...
-
-    def draw_roots(
-        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
-    ) -> Array:
-        """Return roots (S, B, ...) of S draws from Wishart(U Uᵀ, ν) by block."""
-        ...
-
-    def coloured(self, normal: Array, roots: Array) -> Array:
-        """Return U⁻ᵀ z, which has precision U Uᵀ, for standard normal z (S, K, D)."""
-        ...
-
-    def stretch(self, blocks: Array, scale: Array) -> Array:
-        """Return covariance blocks in coordinates multiplied by ``scale``."""
-        ...
-
-    def features(self, values: Array, out: Array | None = None) -> Array: ...
-
-    def coefficients(self, offset: Array, means: Array, root: Array) -> Array: ...
-
-    def second(self, sums: Array, n_features: int) -> Array:
-        """Return Σ r x xᵀ, unpooled, from sums of features."""
-        ...
-
-    def feature_bounds(self, counts: Array, second: Array) -> Array:
-        """Return bounds (K, F) on Σ r |φ| from Σ r (K,) and Σ r x² (K, D)."""
-        ...
-
-    def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
-        """Return diagonals (K, D) of covariance blocks."""
-        ...
-
-    def narrow(self, blocks: Array, floor: Array) -> list[Array]:
-        """Return for each block the directions (D, f) along which it is below ``floor`` (D,).
-
-        Directions are orthogonal in columns divided by sqrt(floor); their length is the standard
-        deviation to hold there: 1, or more if rounding hides more.
-        """
-        ...
-
-    def select(self, blocks: Array, columns: Integers) -> Array:
-        """Return covariance blocks of some columns."""
-        ...
-
-    def regress(
-        self, blocks: Array, columns: Integers, given: Integers
-    ) -> tuple[Array | float, Array]:
-        """Return Σ_cg Σ_gg⁻¹ (B, C, G), or 0 for diagonals, and conditional covariance blocks.
-
-        Bishop 2006, eq. 2.81 and 2.82.
-        """
-        ...
-
-    def flat(self, covariance: Array) -> tuple[Array, Array]:
-        """Return orthonormal directions with extent (D, D') and without (D, f).
-
-        ``covariance`` (D, D) is that of the data, in columns of unit scale.
-        """
-        ...
-
-    def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
-        """Transform covariance blocks to data coordinates, with a variance for flat directions."""
-        ...
-
-    def project(self, blocks: Array, frame: Frame) -> Array:
-        """Transform covariance blocks from data coordinates to the frame."""
-        ...
-
-    def tightest(self, root: Array, floor: Array) -> Array:
-        """Return an upper bound (B,) on floor / variance; below 1 the block is above the floor."""
-        ...
 
 
 def regressed(
@@ -204,3 +41,490 @@ def regressed(
     for k in range(n_components):
         out[:, k] = own[k] + (values - means[k, given]) @ each[k].T
     return out
+
+
+# Ratio of the smallest to the largest variance that a factorisation resolves.
+LOST_IN_ROUNDING = 1e-12
+# Components with responsibility for at most one in this many observations are treated sparsely.
+FEW = 2
+# Number of features above which centred distances are faster than products of features.
+LINEAR_UP_TO = 64
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Operations on full precision matrices in stacks (B, D, D)."""
+
+    kind: ClassVar[int] = features.DENSE
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        """Whether the linear form is faster than the centred one."""
+        return n_features <= LINEAR_UP_TO
+
+    def block_dimension(self, n_features: int) -> int:
+        """Return p of the Wishart of a block: D for dense, 1 for diagonal."""
+        return n_features
+
+    def one_shape(self, n_features: int) -> tuple[int, ...]:
+        """Return the shape of one covariance, (D, D) or (D,)."""
+        return (n_features, n_features)
+
+    def counts(self, counts: Array, n_features: int) -> Array:
+        """Return numbers per component (K,) by Wishart factor: (K,), or (K, D) for diagonals."""
+        return counts
+
+    def outer(self, left: Array, right: Array) -> Array:
+        """Return l_k r_kᵀ by component, unpooled."""
+        return left[:, :, None] * right[:, None, :]
+
+    def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
+        """Return Σ_n r_nk (x_n - m_k)(x_n - m_k)ᵀ by component, unpooled."""
+        columns = values.T
+        n_components, n_features = means.shape
+        total = np.empty((n_components, n_features, n_features))
+        away, weighted = np.empty(columns.shape), np.empty(columns.shape)
+        for k in range(n_components):
+            shares, mean = responsibilities[:, k], means[k][:, None]
+            held = np.flatnonzero(shares)
+            if FEW * len(held) < len(shares):
+                deviations = columns[:, held] - mean
+                np.dot(deviations * shares[held], deviations.T, out=total[k])
+            else:
+                np.subtract(columns, mean, out=away)
+                np.multiply(away, shares, out=weighted)
+                np.dot(weighted, away.T, out=total[k])
+        return total
+
+    def of_dense(self, matrices: Array) -> Array:
+        """Return the represented part of matrices (..., D, D), unpooled."""
+        return matrices
+
+    def dense(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        """Return matrices (K, D, D) of covariance blocks."""
+        return np.broadcast_to(blocks, (n_components, n_features, n_features))
+
+    def add_to_diagonal(self, blocks: Array, entries: Array) -> Array:
+        return blocks + np.diag(entries)
+
+    def root(self, inverse: Array) -> Array:
+        """Return the root U of the inverse of covariance blocks."""
+        return inverse_root(inverse)
+
+    def inverse(self, root: Array) -> Array:
+        """Return (U Uᵀ)⁻¹."""
+        return inverse_from_root(root)
+
+    def gram(self, root: Array) -> Array:
+        """Return U Uᵀ."""
+        return root @ root.transpose(0, 2, 1)
+
+    def log_det(self, root: Array) -> Array:
+        """Return log |U Uᵀ| by block."""
+        logs: Array = np.dot(np.log(diagonals(root)), _twos(root.shape[1]))
+        return logs
+
+    def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
+        """Sum numbers per block to numbers per component (K,)."""
+        return (
+            block_values if len(block_values) == n_components else block_values.repeat(n_components)
+        )
+
+    def by_column(self, block_values: Array, n_components: int, n_features: int) -> None:
+        """Return numbers per block by column (K, D), None for blocks of several columns."""
+        return None
+
+    def scale_root(self, root: Array, factor: Array) -> Array:
+        """Return sqrt(factor) U, for a factor of block shape."""
+        return np.sqrt(factor)[:, None, None] * root
+
+    def squared(self, values: Array, means: Array, root: Array) -> Array:
+        """Return |Uᵀ(x_n - m_k)|² (n, K)."""
+        columns = values.T
+        if columns.shape[1] == 1:
+            # A product with one column uses another BLAS routine, with different rounding.
+            return self.squared(columns.repeat(2, axis=1).T, means, root)[:1]
+        out = np.empty((len(means), columns.shape[1]))
+        shared = len(root) == 1
+        away, whitened = np.empty(columns.shape), np.empty(columns.shape)
+        for k in range(len(means)):
+            np.subtract(columns, means[k][:, None], out=away)
+            np.matmul(root[0 if shared else k].T, away, out=whitened)
+            np.multiply(whitened, whitened, out=whitened)
+            np.add.reduce(whitened, axis=0, out=out[k])
+        return out.T
+
+    def lengths(self, away: Array, root: Array) -> Array:
+        """Return |Uᵀ a_k|² (K,) for vectors a (K, D)."""
+        along = (away[:, None, :] @ root)[:, 0]
+        total: Array = np.vecdot(along, along)
+        return total
+
+    def trace(self, blocks: Array, root: Array) -> Array:
+        """Return tr(blocks U Uᵀ) by block."""
+        total: Array = np.einsum("bij,bij->b", blocks, self.gram(root))
+        return total
+
+    def inner(self, left: Array, right: Array) -> Array:
+        """Return tr(L Lᵀ R Rᵀ) by block, from roots."""
+        product = left.transpose(0, 2, 1) @ right
+        total: Array = np.einsum("bij,bij->b", product, product)
+        return total
+
+    def factor(self, blocks: Array) -> Array:
+        """Return L with blocks = L Lᵀ."""
+        return np.linalg.cholesky(blocks).astype(np.float64, copy=False)
+
+    def draw_roots(
+        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
+    ) -> Array:
+        """Return roots (S, B, ...) of S draws from Wishart(U Uᵀ, ν) by block."""
+        # Bartlett 1933 in reversed order, so that the product of upper triangles is upper
+        # triangular.
+        n_blocks, size, _ = root.shape
+        bartlett = np.triu(generator.standard_normal((n_draws, n_blocks, size, size)), 1)
+        shape = 0.5 * (degrees_of_freedom[:, None] - np.arange(size)[::-1])
+        diagonal = np.arange(size)
+        logs = log_gammas(shape, n_draws, generator)
+        bartlett[:, :, diagonal, diagonal] = np.exp(0.5 * (LOG_2 + logs))
+        return root @ bartlett
+
+    def coloured(self, normal: Array, roots: Array) -> Array:
+        """Return U⁻ᵀ z, which has precision U Uᵀ, for standard normal z (S, K, D)."""
+        solved = np.linalg.solve(np.swapaxes(roots, -1, -2), normal[..., None])[..., 0]
+        return solved.astype(np.float64, copy=False)
+
+    def stretch(self, blocks: Array, scale: Array) -> Array:
+        """Return covariance blocks in coordinates multiplied by ``scale``."""
+        return blocks * (scale[:, None] * scale)
+
+    def features(self, values: Array, out: Array | None = None) -> Array:
+        columns = values.T
+        n_features, n = columns.shape
+        if out is None:
+            out = np.empty((1 + n_features + n_features * (n_features + 1) // 2, n))
+        if not np.may_share_memory(values, out):
+            out[0] = 1.0
+            out[1 : 1 + n_features] = columns
+        place = 1 + n_features
+        for i in range(n_features):
+            np.multiply(columns[i], columns[i:], out=out[place : place + n_features - i])
+            place += n_features - i
+        return out
+
+    def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
+        n_components, n_features = means.shape
+        # |Uᵀ(x - m)|² = |Aᵀ [-1, x]|² with A = [mᵀ U; U].
+        A = np.empty((n_components, 1 + n_features, n_features))
+        np.matmul(means[:, None, :], root, out=A[:, :1])
+        A[:, 1:] = root
+        square = (A @ A.transpose(0, 2, 1)).reshape(n_components, (1 + n_features) ** 2)
+        pairs = _pairs(n_features)
+        out = square.take(pairs.place, axis=1)
+        out *= _factors(n_components, n_features)
+        out[:, 0] += offset
+        return out
+
+    def second(self, sums: Array, n_features: int) -> Array:
+        """Return Σ r x xᵀ, unpooled, from sums of features."""
+        return sums.take(_pairs(n_features).feature, axis=1)
+
+    def feature_bounds(self, counts: Array, second: Array) -> Array:
+        """Return bounds (K, F) on Σ r |φ| from Σ r (K,) and Σ r x² (K, D)."""
+        # Cauchy and Schwarz, as features are products of two entries of [1, x].
+        n_components, n_features = second.shape
+        root = np.empty((n_components, 1 + n_features))
+        root[:, 0] = counts
+        root[:, 1:] = second
+        np.sqrt(root, out=root)
+        left, right = _pairs(n_features).sides
+        return root.take(left, axis=1) * root.take(right, axis=1)
+
+    def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        """Return diagonals (K, D) of covariance blocks."""
+        variances = diagonals(blocks)
+        return variances if len(variances) == n_components else variances.repeat(n_components, 0)
+
+    def narrow(self, blocks: Array, floor: Array) -> list[Array]:
+        """Return for each block the directions (D, f) along which it is below ``floor`` (D,).
+
+        Directions are orthogonal in columns divided by sqrt(floor); their length is the standard
+        deviation to hold there: 1, or more if rounding hides more.
+        """
+        unit = np.sqrt(floor)
+        return [_narrow_axes(block / np.outer(unit, unit)) for block in blocks]
+
+    def select(self, blocks: Array, columns: Integers) -> Array:
+        """Return covariance blocks of some columns."""
+        return np.ascontiguousarray(blocks[:, columns[:, None], columns])
+
+    def regress(
+        self, blocks: Array, columns: Integers, given: Integers
+    ) -> tuple[Array | float, Array]:
+        """Return Σ_cg Σ_gg⁻¹ (B, C, G), or 0 for diagonals, and conditional covariance blocks.
+
+        Bishop 2006, eq. 2.81 and 2.82.
+        """
+        # Factorising the given columns first leaves the conditional covariance as a square.
+        factor = self.factor(self.select(blocks, np.concatenate([given, columns])))
+        n_given = len(given)
+        across = factor[:, n_given:, :n_given]
+        within = factor[:, :n_given, :n_given]
+        slopes = np.linalg.solve(np.swapaxes(within, 1, 2), np.swapaxes(across, 1, 2))
+        return np.swapaxes(slopes, 1, 2), self.gram(factor[:, n_given:, n_given:])
+
+    def flat(self, covariance: Array) -> tuple[Array, Array]:
+        """Return orthonormal directions with extent (D, D') and without (D, f).
+
+        ``covariance`` (D, D) is that of the data, in columns of unit scale.
+        """
+        columns = np.diagonal(covariance) < FLAT_VARIANCE
+        rest = covariance[np.ix_(~columns, ~columns)]
+        variances, axes = np.linalg.eigh(rest) if len(rest) else (np.zeros(0), np.zeros((0, 0)))
+        identity = np.eye(len(covariance))
+        if not (variances < FLAT_VARIANCE).any():
+            # With constant columns only, the axes are kept exactly.
+            return identity[:, ~columns], identity[:, columns]
+        within = identity[:, ~columns]
+        without = variances < FLAT_VARIANCE
+        flat = np.hstack([identity[:, columns], within @ axes[:, without]])
+        return within @ axes[:, ~without], flat
+
+    def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        """Transform covariance blocks to data coordinates, with a variance for flat directions."""
+        if frame.basis is not None and frame.flat is not None:
+            blocks = frame.basis @ blocks @ frame.basis.T
+            blocks = blocks + along_flat * (frame.flat @ frame.flat.T)
+        return self.stretch(blocks, frame.scale)
+
+    def project(self, blocks: Array, frame: Frame) -> Array:
+        """Transform covariance blocks from data coordinates to the frame."""
+        blocks = self.stretch(blocks, 1.0 / frame.scale)
+        if frame.basis is not None:
+            blocks = frame.basis.T @ blocks @ frame.basis
+        return blocks
+
+    def tightest(self, root: Array, floor: Array) -> Array:
+        """Return an upper bound (B,) on floor / variance; below 1 the block is above the floor."""
+        bound: Array = np.vecdot(root, root) @ floor
+        return bound
+
+
+def _narrow_axes(block: Array) -> Array:
+    """Return directions of a matrix with variance below 1, as columns.
+
+    If the factorisation fails, also those lost in the rounding of the largest, with its length.
+    """
+    variances, axes = np.linalg.eigh(block)
+    least = BELOW_FLOOR
+    try:
+        inverse_root(block[None])
+    except DegenerateFitError:
+        least = max(least, LOST_IN_ROUNDING * float(variances[-1]))
+    below: Array = axes[:, variances < least] * np.sqrt(max(1.0, least))
+    return below
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Features as pairs i <= j of z = [1, x], in the order 1, x, x xᵀ."""
+
+    sides: tuple[Integers, Integers]  # i and j (F,)
+    place: Integers  # (F,) of (i, j) in a flattened matrix M (1 + D, 1 + D)
+    feature: Integers  # (D, D) index of x_i x_j
+
+
+@lru_cache(maxsize=64)
+def _pairs(n_features: int) -> _Pairs:
+    size = 1 + n_features
+    left, right = np.triu_indices(size)
+    feature = np.empty((size, size), dtype=np.intp)
+    feature[left, right] = feature[right, left] = np.arange(len(left))
+    return frozen(_Pairs((left, right), left * size + right, feature[1:, 1:].copy()))
+
+
+@lru_cache(maxsize=64)
+def _factors(n_components: int, n_features: int) -> Array:
+    """Return the coefficients of M_ij z_i z_j in -½ [-1, x]ᵀ M [-1, x] (K, F)."""
+    left, right = _pairs(n_features).sides
+    own = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
+    return frozen(np.tile(own, (n_components, 1)))
+
+
+@lru_cache(maxsize=64)
+def _twos(size: int) -> Array:
+    return frozen(np.full(size, 2.0))
+
+
+# Below this the square of an inverse root overflows.
+SMALLEST_VARIANCE = 1e-290
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Diagonal precisions as arrays (K, D), with 1 for K or D if shared; see ``Dense``."""
+
+    kind: ClassVar[int] = features.AXES
+
+    def linear_is_faster(self, n_features: int) -> bool:
+        return True
+
+    def block_dimension(self, n_features: int) -> int:
+        return 1
+
+    def one_shape(self, n_features: int) -> tuple[int, ...]:
+        return (n_features,)
+
+    def counts(self, counts: Array, n_features: int) -> Array:
+        return np.repeat(counts[:, None], n_features, axis=1)
+
+    def outer(self, left: Array, right: Array) -> Array:
+        return left * right
+
+    def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
+        columns = values.T
+        total = np.empty(means.shape)
+        for k in range(len(means)):
+            away = columns - means[k][:, None]
+            away *= away
+            np.dot(away, responsibilities[:, k], out=total[k])
+        return total
+
+    def of_dense(self, matrices: Array) -> Array:
+        return np.diagonal(matrices, axis1=-2, axis2=-1).copy()
+
+    def dense(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        return diagonal_matrices(np.broadcast_to(blocks, (n_components, n_features)))
+
+    def add_to_diagonal(self, blocks: Array, entries: Array) -> Array:
+        return blocks + entries
+
+    def root(self, inverse: Array) -> Array:
+        if not np.all(inverse > SMALLEST_VARIANCE):
+            worst = int(np.argmin(inverse.min(axis=1)))
+            raise DegenerateFitError(
+                f"the covariance of component {worst} is singular (smallest variance "
+                f"{inverse[worst].min():.1e} in columns of unit scale): "
+                "use a prior, or fewer components"
+            )
+        return 1.0 / np.sqrt(inverse)
+
+    def inverse(self, root: Array) -> Array:
+        return 1.0 / (root * root)
+
+    def gram(self, root: Array) -> Array:
+        return root * root
+
+    def log_det(self, root: Array) -> Array:
+        return 2.0 * np.log(root)
+
+    def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
+        total: Array = self.spread(block_values, n_components, n_features).sum(axis=1)
+        return total
+
+    def by_column(self, block_values: Array, n_components: int, n_features: int) -> Array:
+        return self.spread(block_values, n_components, n_features)
+
+    def scale_root(self, root: Array, factor: Array) -> Array:
+        return np.sqrt(factor) * root
+
+    def squared(self, values: Array, means: Array, root: Array) -> Array:
+        columns = values.T
+        out = np.empty((len(means), columns.shape[1]))
+        shared = len(root) == 1
+        for k in range(len(means)):
+            away = (columns - means[k][:, None]) * root[0 if shared else k][:, None]
+            np.einsum("dn,dn->n", away, away, out=out[k])
+        return out.T
+
+    def lengths(self, away: Array, root: Array) -> Array:
+        total: Array = ((away * root) ** 2).sum(axis=1)
+        return total
+
+    def trace(self, blocks: Array, root: Array) -> Array:
+        return blocks * root * root
+
+    def inner(self, left: Array, right: Array) -> Array:
+        return (left * right) ** 2
+
+    def factor(self, blocks: Array) -> Array:
+        return np.sqrt(blocks)
+
+    def draw_roots(
+        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
+    ) -> Array:
+        logs = log_gammas(0.5 * degrees_of_freedom, n_draws, generator)
+        return root * np.exp(0.5 * (LOG_2 + logs))
+
+    def coloured(self, normal: Array, roots: Array) -> Array:
+        return normal / roots
+
+    def stretch(self, blocks: Array, scale: Array) -> Array:
+        return blocks * (scale * scale)[: blocks.shape[-1]]
+
+    def features(self, values: Array, out: Array | None = None) -> Array:
+        columns = values.T
+        n_features, n = columns.shape
+        if out is None:
+            out = np.empty((1 + 2 * n_features, n))
+        if not np.may_share_memory(values, out):
+            out[0] = 1.0
+            out[1 : 1 + n_features] = columns
+        np.multiply(columns, columns, out=out[1 + n_features :])
+        return out
+
+    def coefficients(self, offset: Array, means: Array, root: Array) -> Array:
+        precision = self.spread(root * root, *means.shape)
+        linear = precision * means
+        constant = offset - 0.5 * np.vecdot(linear, means)
+        return np.concatenate([constant[:, None], linear, -0.5 * precision], axis=1)
+
+    def second(self, sums: Array, n_features: int) -> Array:
+        return sums[:, 1 + n_features :]
+
+    def feature_bounds(self, counts: Array, second: Array) -> Array:
+        total = counts[:, None]
+        return np.concatenate([total, np.sqrt(total * second), second], axis=1)
+
+    def spread(self, blocks: Array, n_components: int, n_features: int) -> Array:
+        if blocks.shape[1] != n_features:
+            blocks = blocks.repeat(n_features, axis=1)
+        return blocks if len(blocks) == n_components else blocks.repeat(n_components, axis=0)
+
+    def narrow(self, blocks: Array, floor: Array) -> list[Array]:
+        n_features = len(floor)
+        if blocks.shape[1] < n_features:  # one variance for all columns: all of them, or none
+            below = np.repeat(blocks < BELOW_FLOOR * floor.mean(), n_features, axis=1)
+        else:
+            below = blocks < BELOW_FLOOR * floor
+        return [np.eye(n_features)[:, columns] for columns in below]
+
+    def select(self, blocks: Array, columns: Integers) -> Array:
+        return blocks if blocks.shape[1] == 1 else blocks[:, columns]
+
+    def regress(
+        self, blocks: Array, columns: Integers, given: Integers
+    ) -> tuple[Array | float, Array]:
+        return 0.0, self.select(blocks, columns)
+
+    def flat(self, covariance: Array) -> tuple[Array, Array]:
+        columns = np.diagonal(covariance) < FLAT_VARIANCE
+        identity = np.eye(len(covariance))
+        return identity[:, ~columns], identity[:, columns]
+
+    def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        if frame.basis is not None and frame.flat is not None:
+            blocks = blocks @ frame.basis.T + along_flat * frame.flat.sum(axis=1)
+        return self.stretch(blocks, frame.scale)
+
+    def project(self, blocks: Array, frame: Frame) -> Array:
+        blocks = self.stretch(blocks, 1.0 / frame.scale)
+        return blocks if frame.basis is None else blocks @ frame.basis
+
+    def tightest(self, root: Array, floor: Array) -> Array:
+        scale = floor if root.shape[1] == len(floor) else floor.mean()
+        bound: Array = (root * root * scale).max(axis=1)
+        return bound
+
+
+Algebra: TypeAlias = Dense | Axes
+DENSE, AXES = Dense(), Axes()

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.families.gaussian.covariance.dense import DENSE
-from bayesmix.families.gaussian.covariance.diagonal import AXES
+from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE, Algebra
 from bayesmix.families.gaussian.covariance.m_steps import (
     of_common_axes,
     of_common_axes_and_volume,

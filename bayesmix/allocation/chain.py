@@ -1,0 +1,264 @@
+"""A hidden Markov chain: each sample's component depends on that of the sample before it.
+
+Statistics are expected counts of first states and of transitions (Baum et al. 1970; Rabiner 1989);
+a variational posterior has a Dirichlet distribution for the first state and for each row of the
+transition matrix (MacKay 1997; Beal 2003, ch. 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import digamma, softmax, xlogy
+
+from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
+from bayesmix.allocation.point import PointWeights, add_labels
+from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.forward_backward import Chained, forward_backward
+from bayesmix.numerics.logsumexp import normalise
+
+# Smallest transition probability of a chain whose first state is stationary.
+LEAST_MOVE = 1e-12
+
+
+def stationary_distribution(transition: Array) -> Array:
+    """Return the distribution (K,) that transitions preserve; of several the most even one."""
+    K = len(transition)
+    system = np.vstack([np.eye(K) - transition.T, np.ones(K)])
+    solution = np.linalg.lstsq(system, np.append(np.zeros(K), 1.0), rcond=None)[0]
+    distribution: Array = np.maximum(solution, 0.0)
+    distribution /= distribution.sum()
+    return distribution
+
+
+@dataclass(frozen=True)
+class ChainSums:
+    """Expected counts of first states (K,) and of transitions (K, K)."""
+
+    initial: Array
+    transitions: Array
+
+    def __add__(self, other: ChainSums) -> ChainSums:
+        return ChainSums(self.initial + other.initial, self.transitions + other.transitions)
+
+    def pack(self) -> Array:
+        return np.append(self.initial, self.transitions)
+
+    def unpack(self, vector: Array) -> ChainSums:
+        K = len(self.initial)
+        return ChainSums(vector[:K], vector[K:].reshape(K, K))
+
+    def units(self) -> Array:
+        """Return 1 / number of samples."""
+        packed = self.pack()
+        return np.full(len(packed), 1.0 / packed.sum())
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no count is negative."""
+        return bool(self.pack().min() >= 0.0)
+
+
+def allocate_sequences(
+    chain: MarkovChain | DirichletChain,
+    initial: Array,
+    transition: Array,
+    joint: Array,
+    rows: Rows,
+) -> Allocated:
+    """Turn log densities (n, K) into smoothed probabilities in place, sequence by sequence.
+
+    Samples outside sequences are independent, from the stationary distribution.
+    """
+    add_labels(joint, rows)
+    if rows.side.begins is None:
+        joint += np.maximum(PointWeights(chain.mean()).expected_log(), LOWEST_LOG)
+        return Allocated(normalise(joint))
+    if rows.weights is not None:
+        raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
+    chained = chained_states(initial, transition, joint, rows)
+    joint[:] = chained.smoothed
+    return Allocated(chained.log_predictive, ChainSums(chained.initial, chained.transitions))
+
+
+def chained_states(
+    initial: Array, transition: Array, joint: Array, rows: Rows, smooth: bool = True
+) -> Chained:
+    """Return the filtered and smoothed probabilities of the states of sequences."""
+    assert rows.side.begins is not None
+    return forward_backward(joint, np.flatnonzero(rows.side.begins), initial, transition, smooth)
+
+
+def no_draws(chain: Any, n_draws: int, generator: np.random.Generator) -> Any:
+    """Raise an error, as draws of the parameters are those of mixing weights."""
+    raise UnsupportedError("posterior draws do not support sequences yet")
+
+
+@dataclass(frozen=True)
+class MarkovChain:
+    """Probabilities of the first state (K,) and of transitions (K, K) from row to column."""
+
+    initial: Array
+    transition: Array
+    exchangeable = True
+    draws = no_draws
+
+    @property
+    def n_components(self) -> int:
+        return len(self.initial)
+
+    def expected_log(self) -> Array:
+        """Return 0 (K,), as ``allocate`` adds the probabilities of each sample."""
+        return np.zeros(self.n_components)
+
+    def mean(self) -> Array:
+        """Return the stationary distribution (K,)."""
+        return stationary_distribution(self.transition)
+
+    def averaged(self) -> MarkovChain:
+        """Return the chain itself."""
+        return self
+
+    def allocate(self, joint: Array, rows: Rows) -> Allocated:
+        """Turn log densities (n, K) into smoothed probabilities in place."""
+        return allocate_sequences(self, self.initial, self.transition, joint, rows)
+
+    def proportional(self, shares: Array) -> MarkovChain:
+        """Return the chain with transitions to each state changed in proportion to ``shares``."""
+        factors = shares / np.maximum(self.mean(), LEAST_MOVE)
+        moves = np.maximum(self.transition, LEAST_MOVE) * factors
+        initial = np.maximum(self.initial, LEAST_MOVE) * factors
+        return MarkovChain(initial / initial.sum(), moves / moves.sum(axis=1, keepdims=True))
+
+    def subset(self, keep: Integers, counts: Array) -> MarkovChain:
+        """Select states and renormalise."""
+        rows = [PointWeights.shares(row).probabilities for row in self.transition[keep][:, keep]]
+        return MarkovChain(PointWeights.shares(self.initial[keep]).probabilities, np.array(rows))
+
+
+@dataclass(frozen=True)
+class DirichletChain:
+    """q of a chain: Dirichlet concentrations of the first state (K,) and of each row (K, K)."""
+
+    initial: Array
+    transitions: Array
+    exchangeable = True
+    draws = no_draws
+
+    @property
+    def n_components(self) -> int:
+        return len(self.initial)
+
+    @property
+    def dirichlets(self) -> list[Dirichlet]:
+        """Distributions of the first state and of the rows."""
+        return [Dirichlet(row) for row in (self.initial, *self.transitions)]
+
+    def expected_log(self) -> Array:
+        """Return 0 (K,), as ``allocate`` adds the expected logarithms of each sample."""
+        return np.zeros(self.n_components)
+
+    def averaged(self) -> MarkovChain:
+        """Return the chain at the posterior mean."""
+        initial, *rows = (row.mean() for row in self.dirichlets)
+        return MarkovChain(initial, np.array(rows))
+
+    def mean(self) -> Array:
+        """Return the stationary distribution (K,) of the mean transitions."""
+        return self.averaged().mean()
+
+    def allocate(self, joint: Array, rows: Rows) -> Allocated:
+        """Turn expected log densities (n, K) into smoothed probabilities in place."""
+        totals = self.transitions.sum(axis=1, keepdims=True)
+        transition = np.exp(digamma(self.transitions) - digamma(totals))
+        initial = np.exp(digamma(self.initial) - digamma(self.initial.sum()))
+        return allocate_sequences(self, initial, transition, joint, rows)
+
+    def subset(self, keep: Integers, counts: Array) -> DirichletChain:
+        """Select states, under which Dirichlet distributions are closed."""
+        return DirichletChain(self.initial[keep], self.transitions[keep][:, keep])
+
+
+@dataclass(frozen=True)
+class DirichletChainPrior:
+    """Symmetric Dirichlet priors of the first state and of each row of the transition matrix.
+
+    With concentration 1 the mode is the maximum of the likelihood. ``stationary``: the first state
+    has the stationary distribution of the transitions.
+    """
+
+    row_concentration: float = 1.0
+    stationary: bool = False
+    name = "dirichlet_chain"
+
+    @property
+    def of_row(self) -> DirichletPrior:
+        """Prior of a row."""
+        return DirichletPrior(self.row_concentration)
+
+    def posterior(self, statistics: ChainSums) -> DirichletChain:
+        """Return the posterior concentrations: prior plus expected counts."""
+        if self.stationary:
+            raise UnsupportedError(
+                "initial='stationary' has no conjugate prior: use initial='free' with "
+                "VariationalBayes(), or another inference"
+            )
+        return DirichletChain(
+            statistics.initial + self.row_concentration,
+            statistics.transitions + self.row_concentration,
+        )
+
+    def mode(self, statistics: ChainSums) -> MarkovChain:
+        """Return counts plus α0 - 1, normalised; α0 < 1 is an error."""
+        if self.row_concentration < 1.0:
+            raise InvalidInputError(
+                "transition_prior must be at least 1 for a maximum a posteriori fit (below 1 the "
+                f"posterior density has no maximum), got {self.row_concentration}"
+            )
+        more = self.row_concentration - 1.0
+        initial = statistics.initial + (0.0 if self.stationary else more)
+        return _most_probable(initial, statistics.transitions + more, self.stationary)
+
+    def kl(self, chain: DirichletChain) -> float:
+        """Return the sum of the KL divergences of the first state and of the rows."""
+        return sum(self.of_row.kl(row) for row in chain.dirichlets)
+
+    def log_density(self, chain: MarkovChain) -> float:
+        """Return the log prior density of a chain; a stationary first state has none."""
+        rows = list(chain.transition)
+        if not self.stationary:
+            rows.append(chain.initial)
+        return sum(self.of_row.log_density(PointWeights(row)) for row in rows)
+
+    def n_parameters(self, n_components: int) -> int:
+        return (n_components - 1) * (n_components + (not self.stationary))
+
+
+def _most_probable(initial: Array, transitions: Array, stationary: bool) -> MarkovChain:
+    """Return the chain that maximises Σ n_k log π_k + Σ n_jk log a_jk."""
+    rows = np.array([PointWeights.shares(row).probabilities for row in transitions])
+    if not stationary:
+        return MarkovChain(PointWeights.shares(initial).probabilities, rows)
+    K = len(rows)
+    total = float(transitions.sum() + initial.sum())
+
+    def loss(logits: Array) -> tuple[float, Array]:
+        moves = softmax(logits.reshape(K, K), axis=1)
+        steady = np.maximum(stationary_distribution(moves), LEAST_MOVE)
+        value = xlogy(initial, steady).sum() + xlogy(transitions, moves).sum()
+        # A change of the transitions changes π by π dA (I - A + 1π)^-1 (Schweitzer 1968).
+        passed = np.linalg.solve(np.eye(K) - moves + steady, initial / steady)
+        slope = transitions / np.maximum(moves, LEAST_MOVE) + np.outer(steady, passed)
+        slope = moves * (slope - (moves * slope).sum(axis=1, keepdims=True))
+        return -float(value) / total, -slope.ravel() / total
+
+    logits = np.log(np.maximum(rows, LEAST_MOVE))
+    options: Any = {"ftol": 1e-15, "gtol": 1e-12, "maxiter": 200}
+    optimum = minimize(loss, logits.ravel(), jac=True, method="L-BFGS-B", options=options)
+    moves = softmax(optimum.x.reshape(K, K), axis=1)
+    return MarkovChain(stationary_distribution(moves), moves)

@@ -1,0 +1,242 @@
+"""Outcomes of classes, corrected for errors of assignment (three-step methods).
+
+Observations are assigned to their most probable class. The errors D[t, s] = P(assigned s | class t)
+follow from the fit and are taken as known. BCH weights observations by D⁻¹ (Bolck, Croon &
+Hagenaars 2004); ML fits the outcome with D as known misclassification (Vermunt 2010).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from bayesmix.core import validation
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.rows import LOWEST_LOG, SideInformation
+from bayesmix.em.fit import fit
+from bayesmix.em.model import Model, Settings
+from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.run import Aitken
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.search.starts import Given
+from bayesmix.selection.fit_evidence import fitted_mixture
+from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CORRECTIONS = ("ML", "BCH", None)
+MOST_PASSES = 1000
+
+
+@dataclass(frozen=True)
+class AssignedOutcome:
+    """Observations with an outcome, their most probable classes, and the errors of assignment."""
+
+    outcome: Array  # (n, M) a number, or indicators of the levels of a category
+    classes: Integers
+    errors: Array  # (K, K) P(assigned s | class t)
+    weights: Array
+    numeric: bool
+
+    def weighted_means(self, shares: Array) -> tuple[Array, Array]:
+        """Return means (K, M) under weights (n, K), and the covariance of all of them."""
+        shares = shares * self.weights[:, None]
+        totals = shares.sum(axis=0)
+        means = (shares.T @ self.outcome) / totals[:, None]
+        # Weights of replication count squares once each.
+        scores = shares[:, :, None] * (self.outcome[:, None, :] - means) / totals[:, None]
+        flat = scores.reshape(len(scores), -1)
+        counts = np.where(self.weights > 0.0, self.weights, 1.0)
+        return means, flat.T @ (flat / counts[:, None])
+
+    def modal(self) -> tuple[Array, Array]:
+        """Return means over assigned observations, uncorrected."""
+        return self.weighted_means(np.eye(len(self.errors))[self.classes])
+
+    def bch(self) -> tuple[Array, Array]:
+        """Return means under weights that undo the errors of assignment."""
+        undone: Array = np.asarray(np.linalg.inv(self.errors)[self.classes], dtype=np.float64)
+        return self.weighted_means(undone)
+
+    def maximum_likelihood(self) -> tuple[Array, Array]:
+        """Return maximum likelihood means, and their covariance from outer products of scores."""
+        K = len(self.errors)
+        factors = self.errors.T[self.classes]
+        values = self.outcome if self.numeric else self.outcome.argmax(axis=1)[:, None]
+        logs = np.full(factors.shape, LOWEST_LOG)
+        np.log(factors, out=logs, where=factors > 0.0)
+        family: Any = Gaussian("diag")
+        if not self.numeric:
+            family = Categorical((tuple(range(self.outcome.shape[1])),))
+        source = ArraySource(
+            values.astype(np.float64), self.weights, side=SideInformation(labels=logs)
+        )
+        start = Given(factors / factors.sum(axis=1, keepdims=True))
+        settings = Settings(Aitken(), max_iter=MOST_PASSES, init=start, search=False, sort=False)
+        result = fit(Model(K, family, MaximumLikelihood()), source, settings)
+        rows = source.rows
+        shares, _ = result.mixture.responsibilities(result.mixture.frame.apply(rows.values), rows)
+        means, scores = self._scores(result.unframed, shares)
+        of_weights = shares - result.mixture.weights.mean()
+        flat = np.hstack([scores.reshape(len(scores), -1), of_weights])
+        information = (flat * self.weights[:, None]).T @ flat
+        covariance = np.asarray(np.linalg.pinv(information, hermitian=True), dtype=np.float64)
+        size = K * self.outcome.shape[1]
+        if self.numeric:
+            return means, covariance[:size, :size]
+        derivative = np.zeros((size, size))
+        for k, p in enumerate(means):
+            block = slice(k * len(p), (k + 1) * len(p))
+            derivative[block, block] = np.diag(p) - np.outer(p, p)
+        return means, derivative @ covariance[:size, :size] @ derivative
+
+    def _scores(self, components: Any, shares: Array) -> tuple[Array, Array]:
+        """Return means (K, M), and scores (n, 1 or 2, K M) of means or log odds, and log scales."""
+        if not self.numeric:
+            p = components.probabilities
+            return p, shares[:, :, None] * (self.outcome[:, None, :] - p)
+        means, variances = components.means, components.deviations[:, 0] ** 2
+        away = self.outcome - means[:, 0]
+        of_means = shares * away / variances
+        of_scales = shares * (away**2 / variances - 1.0)
+        return means, np.stack([of_means, of_scales], axis=1)
+
+
+def distal(
+    model: Any,
+    X: Any,
+    outcome: Any,
+    correction: str | None = "ML",
+    *,
+    covariates: Any = None,
+    sample_weight: Any = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Return the mean or the distribution of an outcome in each class.
+
+    Errors of assignment to classes bias means toward each other. Corrections undo this; standard
+    errors do not include the uncertainty of the fit itself.
+
+    Parameters
+    ----------
+    model : fitted estimator or search
+        The classes.
+    X : array or frame (n, D)
+        Data of the fit.
+    outcome : array or series (n,)
+        Numbers have means; text, booleans and categories have a distribution. Observations with a
+        missing outcome are left out.
+    correction : {"ML", "BCH"} or None, default="ML"
+        "ML" fits the outcome with known misclassification, and needs it to be normal within classes
+        if it is a number. "BCH" (Bolck, Croon & Hagenaars 2004) reweights observations without such
+        an assumption, and may return probabilities outside [0, 1]. None does not correct.
+    covariates : array or frame (n, P), optional
+        Covariates of the fit.
+    sample_weight : array (n,), optional
+    level : float, default=0.95
+        Level of the intervals.
+
+    Returns
+    -------
+    DataFrame
+        ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class
+        (and level). ``attrs["p_value"]`` is that of Wald's test that classes do not differ.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> reads = rng.random(1000) < 0.4
+    >>> X = (rng.random((1000, 4)) < np.where(reads[:, None], 0.8, 0.3)).astype(float)
+    >>> income = rng.normal(30.0 + 10.0 * reads, 5.0)
+    >>> m = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(X)
+    >>> bm.distal(m, X, income, None)["mean"].round(1).tolist()
+    [31.5, 39.0]
+    >>> bm.distal(m, X, income)["mean"].round(1).tolist()
+    [30.4, 40.8]
+    """
+    import pandas as pd
+
+    validation.one_of("correction", correction, CORRECTIONS)
+    if not validation.number("level", level, 0.0, strict=True) < 1.0:
+        raise InvalidInputError(f"level must be less than 1, got {level!r}")
+    estimator, X = fitted_mixture(model, X)
+    if estimator.result_.side.grouped:
+        raise UnsupportedError("distal does not support groups: fit without them")
+    shares = estimator.predict_proba(X, covariates)
+    weights = np.ones(len(shares))
+    if sample_weight is not None:
+        weights = validation.finite_array("sample_weight", sample_weight, (len(shares),))
+    given = pd.Series(np.asarray(outcome) if not hasattr(outcome, "dtype") else outcome)
+    if given.shape != (len(shares),):
+        raise InvalidInputError(
+            f"outcome must have one value for each of the {len(shares)} samples, got shape "
+            f"{np.shape(outcome)}"
+        )
+    assigned, levels = _assigned(shares, weights, given.reset_index(drop=True))
+    how = {"ML": assigned.maximum_likelihood, "BCH": assigned.bch, None: assigned.modal}
+    with single_threaded_blas():
+        means, covariance = how[correction]()
+    errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    half = stats.norm.isf(0.5 * (1.0 - level)) * errors
+    K, estimates = len(means), means.ravel()
+    index: Any = pd.RangeIndex(K, name="class")
+    if levels is not None:
+        index = pd.MultiIndex.from_product([range(K), levels], names=["class", "level"])
+    name = "mean" if levels is None else "probability"
+    columns = {
+        name: estimates,
+        "standard_error": errors,
+        "lower": estimates - half,
+        "upper": estimates + half,
+    }
+    table = pd.DataFrame(columns, index=index)
+    table.attrs["p_value"] = _equality(means, covariance)
+    return table
+
+
+def _assigned(shares: Array, weights: Array, outcome: pd.Series) -> tuple[AssignedOutcome, Any]:
+    """Return the observations with an outcome, and the levels of a category."""
+    import pandas as pd
+
+    K, classes = shares.shape[1], shares.argmax(axis=1)
+    assigned_to = np.eye(K)[classes]
+    weighted = shares * weights[:, None]
+    errors = (weighted.T @ assigned_to) / weighted.sum(axis=0)[:, None]
+    present = outcome.notna().to_numpy() & (weights > 0.0)
+    if (missing := np.flatnonzero(~np.isin(np.arange(K), classes[present]))).size:
+        raise InvalidInputError(
+            f"no observation with an outcome is assigned to class {missing[0]}: use fewer classes"
+        )
+    observed = outcome[present]
+    numeric = pd.api.types.is_numeric_dtype(observed) and not pd.api.types.is_bool_dtype(observed)
+    levels = None
+    if numeric:
+        values = observed.to_numpy(dtype=np.float64)[:, None]
+        if not np.isfinite(values).all():
+            raise InvalidInputError("outcome must be finite, got infinity: drop such rows")
+    else:
+        codes, levels = pd.factorize(observed, sort=True)
+        values = np.eye(len(levels))[codes]
+    return AssignedOutcome(values, classes[present], errors, weights[present], numeric), levels
+
+
+def _equality(means: Array, covariance: Array) -> float:
+    """Return the p-value of Wald's test that all classes have the same means."""
+    K, M = means.shape
+    free = max(M - 1, 1)  # probabilities sum to 1
+    places = np.arange(K * M).reshape(K, M)[:, :free].ravel()
+    contrast = np.kron(np.column_stack([-np.ones(K - 1), np.eye(K - 1)]), np.eye(free))
+    differences = contrast @ means.ravel()[places]
+    spread = contrast @ covariance[np.ix_(places, places)] @ contrast.T
+    if not len(differences):
+        return float("nan")
+    statistic = differences @ np.linalg.pinv(spread, hermitian=True) @ differences
+    return float(stats.chi2.sf(statistic, len(differences)))

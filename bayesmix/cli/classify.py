@@ -1,0 +1,113 @@
+"""The command classify: a classifier of a table with known classes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from bayesmix.cli import options
+from bayesmix.cli.fits import Work
+from bayesmix.cli.screen import Screen
+from bayesmix.errors import InvalidInputError
+
+
+def classify(
+    *,
+    rows: options.Numbers,
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the classes")],
+    predict: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Table of samples to classify")
+    ] = None,
+    components: Annotated[
+        str, typer.Option(metavar="K", help="Components of each class: a number, or auto")
+    ] = "1",
+    covariance: options.Structures = None,
+    novelty: Annotated[
+        bool, typer.Option("--novelty", help="Samples may belong to no known class")
+    ] = False,
+    folds: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Folds of the estimated error; 0: none")
+    ] = 5,
+    out: options.Out = None,
+    run: options.Run,
+) -> None:
+    """Classify by a mixture for each class.
+
+    Rows without a class take part as unlabelled. With --out the folder holds result.json,
+    model.bayesmix, predictions.csv and a figure.
+    """
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    from bayesmix.cli.data import of_data, text_format
+    from bayesmix.cli.result_files import Figure
+    from bayesmix.estimators.classifier import MixtureClassifier
+    from bayesmix.estimators.fit_columns import is_mixed_table
+    from bayesmix.io.readers import frame_of
+    from bayesmix.io.text import TextFormat
+    from bayesmix.plots import plot_classes
+    from bayesmix.sources.memory import ArraySource
+
+    screen, text = Screen(run), TextFormat(**text_format(rows))
+    table = of_data(rows.data, lambda place: frame_of(place, None, None, text))
+    beside = (target, rows.weight)
+    features = options.names(rows.columns) or [str(name) for name in table if name not in beside]
+    for name in (target, rows.weight or target, *features):
+        if name not in table:
+            raise InvalidInputError(
+                f"{rows.data} has no column {name!r}, it has {', '.join(map(str, table))}"
+            )
+    X, y = table[features], table[target]
+    classifier = MixtureClassifier(
+        "auto" if components == "auto" else options.numbers(components)[0],  # type: ignore[index]  # given
+        covariance_type=options.structures(covariance) or "auto",
+        family="auto" if is_mixed_table(X) else None,
+        novelty=novelty,
+        random_state=run.seed,
+        n_jobs=run.jobs,
+    )
+    classifier.fit(X, y, sample_weight=None if rows.weight is None else table[rows.weight])
+    columns = tuple(map(str, X.columns))
+    source = ArraySource(classifier._values(X), columns=columns)
+    work = Work.on("classify", screen, rows, source, out)
+    screen.answer(classifier.summary())
+    values: dict[str, Any] = {
+        "target": target,
+        "classes": classifier.classes_,
+        "structures": classifier.structures_.to_dict("records"),
+        "log_likelihood": classifier.log_likelihood_,
+        "n_parameters": classifier.n_parameters_,
+    }
+    labelled = y.notna().to_numpy()
+    if folds > 1 and y[labelled].value_counts().min() >= folds:
+        splits = StratifiedKFold(folds, shuffle=True, random_state=run.seed)
+        scores = work.noting(
+            lambda: cross_val_score(classifier, X[labelled], y[labelled], cv=splits, n_jobs=1)
+        )
+        error = 1.0 - scores.mean()
+        spread = scores.std(ddof=1) / folds**0.5
+        screen.answer(f"Cross-validated error: {error:.3f} ± {spread:.3f} ({folds} folds).")
+        values["error"], values["error_standard_error"] = error, spread
+    contents: dict[str, Any] = {"model.bayesmix": classifier}
+    if X.shape[1] > 1:
+        contents["classes.png"] = Figure(lambda ax: plot_classes(classifier, X, y, ax=ax))
+    if predict is not None:
+        new = of_data(predict, lambda place: frame_of(place, None, None, text))
+        answers = predictions(classifier, new[[name for name in X if name in new]])
+        if out is None and not screen.machine:
+            screen.answer(answers.to_csv(index=False).rstrip("\n"))
+        contents["predictions.csv"] = answers.to_csv(index=False)
+        values["predictions"] = answers["class"].value_counts().to_dict()
+    work.end(values | {"warnings": work.warnings}, contents)
+
+
+def predictions(classifier: Any, X: Any) -> Any:
+    """Return the class, the class probabilities and the log density of each sample as a frame."""
+    import pandas as pd
+
+    probabilities = classifier.predict_proba(X)
+    names = [f"p_{name}" for name in classifier._all_classes]
+    frame = pd.DataFrame(probabilities, columns=names)
+    frame.insert(0, "class", classifier.predict(X))
+    frame["log_density"] = classifier.score_samples(X)
+    return frame

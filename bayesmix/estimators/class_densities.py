@@ -1,0 +1,287 @@
+"""Class densities of ``MixtureClassifier``: one mixture for all classes, or one for each."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+from sklearn.model_selection import StratifiedKFold
+
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture as Density
+from bayesmix.core.random import root_seed
+from bayesmix.core.rows import SideInformation
+from bayesmix.core.sources import Source
+from bayesmix.em.objectives import VariationalBayes
+from bayesmix.em.result import FitResult, log_density
+from bayesmix.errors import (
+    BayesmixError,
+    BayesmixWarning,
+    DegenerateComponentWarning,
+    FlatDirectionWarning,
+    InvalidInputError,
+    warn,
+)
+from bayesmix.estimators import incoming
+from bayesmix.estimators.mixture import Mixture
+from bayesmix.estimators.search import MixtureSearch
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.selection.candidates import without_posterior
+from bayesmix.sources.memory import ArraySource
+
+# Numbers of components of a class that "auto" compares, as mclust does.
+NUMBERS = tuple(range(1, 6))
+# Folds that compare structures where BIC has no value.
+FOLDS = 5
+
+
+class ClassDensities:
+    """Class densities that EM fits in turn with the classes of unlabelled samples."""
+
+    def __init__(
+        self,
+        classifier: Any,
+        source: ArraySource,
+        codes: Integers,
+        numbers: list[int | None],
+    ) -> None:
+        self.classifier, self.source, self.codes, self.numbers = classifier, source, codes, numbers
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def labelled(self) -> Booleans:
+        return self.codes >= 0
+
+    def first(self) -> Array:
+        """Fit to labelled samples and return responsibilities (n, G)."""
+        raise NotImplementedError
+
+    def _one_hot(self) -> Array:
+        shares = np.zeros((len(self.codes), self.n_classes))
+        shares[self.labelled, self.codes[self.labelled]] = 1.0
+        return shares
+
+    def priors(self, shares: Array) -> Array:
+        """Return class probabilities (G,) by sums of responsibilities."""
+        totals = self.source.rows.weights_or_ones @ shares[:, : self.n_classes]
+        priors: Array = totals / totals.sum()
+        return priors
+
+
+class Together(ClassDensities):
+    """A mixture with known labels and one component per class."""
+
+    def first(self) -> Array:
+        labelled = replace(self.source, side=SideInformation(self.codes))
+        if self.classifier.novelty:
+            # Samples of no known class would widen the others.
+            labelled = labelled.subset(np.flatnonzero(self.labelled))
+        self.model = self._best(labelled)
+        return self._one_hot()
+
+    def _best(self, source: ArraySource) -> Mixture:
+        """Return the structure with the best BIC or ELBO.
+
+        Where class covariances are singular, likelihoods have no maximum and BIC no value: then
+        variational fits are compared by the Brier score of held-out samples.
+        """
+        classifier, last = self.classifier, None
+        best: tuple[float, Mixture] | None = None
+        for structure in classifier._structures:
+            try:
+                model = self._fitted(source, structure, classifier.inference)
+            except BayesmixError as problem:
+                last = problem
+                continue
+            if model.result_.degenerate is not None:
+                if len(classifier._structures) == 1:
+                    self._warn_of_singular(model)
+                    return model
+                return self._best_by_folds(source)
+            value = self._value(model, source)
+            if best is None or value > best[0]:
+                best = value, model
+        if best is None:
+            raise self._too_few(last)
+        return best[1]
+
+    def _warn_of_singular(self, model: Mixture) -> None:
+        held = {k for event in model.result_.events for k in event.components}
+        names = ", ".join(str(self.classifier.classes_[k]) for k in sorted(held))
+        warn(
+            f"the covariance of class {names} is singular and is held at the resolution of the "
+            "data: use covariance_type='auto', inference=bayesmix.VariationalBayes(), or more "
+            "samples of that class",
+            DegenerateComponentWarning,
+        )
+
+    def _fitted(self, source: ArraySource, structure: Any, inference: Any) -> Mixture:
+        model: Mixture = self.classifier._mixture(self.n_classes, structure)
+        model.set_params(inference=inference)
+        with warnings.catch_warnings():
+            for known in (DegenerateComponentWarning, FlatDirectionWarning):
+                warnings.simplefilter("ignore", known)
+            model._fit(partial(incoming.same_rows, model, source))
+        return model
+
+    def _best_by_folds(self, source: ArraySource) -> Mixture:
+        """Return the variational fit with the best class probabilities of held-out samples."""
+        known: Any = source.side.labels
+        labelled = np.flatnonzero(known >= 0)
+        codes, inference = known[labelled], VariationalBayes()
+        n_folds = min(FOLDS, int(np.bincount(codes).min()))
+        names: list[Any] = [
+            one for one in self.classifier._structures if not without_posterior(one)
+        ]
+        if n_folds < 2 or len(names) < 2:
+            return self._fitted(source, names[0] if names else "full", inference)
+        seed = root_seed(self.classifier.random_state)
+        folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed % 2**32)
+        totals = np.zeros(len(names))
+        for train, test in folds.split(labelled, codes):
+            held = np.asarray(source.values[labelled[test]])
+            for i, name in enumerate(names):
+                model = self._fitted(source.subset(labelled[train]), name, inference)
+                densities = log_densities(by_component(model.result_), held)
+                joint = densities + np.log(model.weights_)
+                probabilities = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+                totals[i] += ((probabilities - np.eye(self.n_classes)[codes[test]]) ** 2).sum()
+        return self._fitted(source, names[int(totals.argmin())], inference)
+
+    def _value(self, model: Mixture, source: ArraySource) -> float:
+        """Return the ELBO, or BIC in mclust's convention."""
+        result = model.result_
+        if result.variational:
+            return result.objective
+        density = result.log_density(np.asarray(source.values))
+        penalty = 0.5 * (result.n_parameters - (self.n_classes - 1)) * np.log(source.total_weight)
+        return float(source.rows.weights_or_ones @ density - penalty)
+
+    def _too_few(self, last: BayesmixError | None) -> BayesmixError:
+        counts = np.bincount(self.codes[self.labelled])
+        return InvalidInputError(
+            f"no covariance structure can be fitted, where class "
+            f"{self.classifier.classes_[counts.argmin()]!s} has {counts.min()} samples ({last}): "
+            "use inference=bayesmix.VariationalBayes(), or more samples"
+        )
+
+    def settled(self, novelty: bool) -> bool:
+        """Whether no further EM steps are needed."""
+        return not novelty or bool(self.labelled.all())
+
+    def priors(self, shares: Array) -> Array:
+        weights: Array = self.model.weights_
+        return weights
+
+    def refit(self, shares: Array) -> None:
+        """Fit again, with samples weighted by the probability that their class is known."""
+        factors = shares[:, : self.n_classes].sum(axis=1)
+        factors[self.labelled] = 1.0
+        labelled = replace(self.source, side=SideInformation(self.codes))
+        _go_on(self.model, labelled.reweighted(factors))
+
+    def models(self) -> dict[Any, Mixture]:
+        return dict.fromkeys(self.classifier.classes_.tolist(), self.model)
+
+
+class Apart(ClassDensities):
+    """A separate mixture for each class."""
+
+    def first(self) -> Array:
+        self.each = [self._class(k) for k in range(self.n_classes)]
+        return self._one_hot()
+
+    def _class(self, k: int) -> Mixture:
+        mine, name = self.source.subset(self.codes == k), self.classifier.classes_[k]
+        if mine.shape[0] < 2:
+            raise InvalidInputError(
+                f"class {name!s} has 1 sample, and a mixture needs 2: give it more, or leave it out"
+            )
+        try:
+            return self._best(mine, self.numbers[k], self.classifier.inference)
+        except BayesmixError as problem:
+            last = problem
+        try:
+            if self.classifier.inference is None:
+                # Too few samples for a likelihood to have a maximum.
+                return self._best(mine, self.numbers[k], VariationalBayes())
+        except BayesmixError as problem:
+            last = problem
+        raise InvalidInputError(
+            f"class {name!s} with {mine.shape[0]} samples cannot be fitted: give it fewer "
+            f"components, as n_components={{{name!r}: 1}}, or more samples; {last}"
+        )
+
+    def _best(self, mine: ArraySource, number: int | None, inference: Any) -> Mixture:
+        """Return the number of components and the structure that suit a class best."""
+        variational = inference is not None and inference.variational
+        if variational and inference.weights is None:
+            inference = replace(inference, weights=DirichletPrior(1.0))
+        structures = [
+            one
+            for one in self.classifier._structures
+            if one is not None and not (variational and without_posterior(one))
+        ]
+        search = MixtureSearch(
+            self.classifier._mixture(1).set_params(search="short", inference=inference),
+            NUMBERS if number is None else number,
+            structures or None,
+            criterion="elbo_log_k" if variational else self._bic,
+            random_state=root_seed(self.classifier.random_state),
+            n_jobs=self.classifier.n_jobs,
+            progress=False,
+            patience=2,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", BayesmixWarning)
+            best: Mixture = search.fit(mine).best_estimator_
+        return best
+
+    def _bic(self, result: FitResult, source: Source) -> float:
+        """BIC with the size of the whole sample, so that the classes add up to that of all.
+
+        Fits with as many parameters as samples are excluded.
+        """
+        n = self.source.total_weight
+        if result.n_parameters >= result.n_rows:
+            return -np.inf
+        return result.log_likelihood - 0.5 * result.n_parameters * float(np.log(n))
+
+    def settled(self, novelty: bool) -> bool:
+        return bool(self.labelled.all())
+
+    def refit(self, shares: Array) -> None:
+        """Fit each class again, with samples weighted by its probability."""
+        for k, model in enumerate(self.each):
+            _go_on(model, self.source.reweighted(shares[:, k]))
+
+    def models(self) -> dict[Any, Mixture]:
+        return dict(zip(self.classifier.classes_.tolist(), self.each, strict=True))
+
+
+def _go_on(model: Mixture, source: ArraySource) -> None:
+    """Continue a fit on the same samples with other weights."""
+    model.set_params(warm_start=True, search=None)
+    model._fit(partial(incoming.same_rows, model, source.present()))
+
+
+def by_component(result: FitResult) -> list[tuple[Any, Any]]:
+    """Return the predictive density of each component and its family."""
+    each = [result.mixture.components.subset(np.array([k])) for k in range(result.n_components)]
+    alone, frame = PointWeights(np.ones(1)), result.mixture.frame
+    of: Any = Density
+    densities = [of(alone, one.predictive(), frame) for one in each]
+    return [(density, result.family) for density in densities]
+
+
+def log_densities(densities: list[tuple[Any, Any]], values: Array) -> Array:
+    """Return log p(x | class) (n, G) in data units."""
+    return np.column_stack([log_density(one, values, family) for one, family in densities])

@@ -1,0 +1,441 @@
+"""``MixtureClassifier``: a mixture for each class, with known and unknown labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from scipy.special import logsumexp
+from scipy.stats import multivariate_t
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from bayesmix.core import validation
+from bayesmix.core.random import root_seed
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators import incoming
+from bayesmix.estimators.class_densities import Apart, Together, by_component, log_densities
+from bayesmix.estimators.mixture import Mixture
+from bayesmix.estimators.parameters import store_parameters
+from bayesmix.estimators.representation import Showing
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.candidates import structures_asked
+from bayesmix.sources.memory import ArraySource
+
+# Gain in nats per observation below which alternating fits have converged.
+SETTLED = 1e-6
+# Spread of the density of no known class, in standard deviations of all data.
+BREADTH = 5.0
+
+
+class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
+    """Classification by mixture densities, one for each class.
+
+    With one component per class this is EDDA (Bensmail & Celeux 1996), whose covariance model is
+    shared by the classes and chosen by BIC; with several components it is mixture discriminant
+    analysis (MclustDA, Fraley & Raftery 2002). Samples without a class take part by EM.
+
+    Parameters
+    ----------
+    n_components : int, "auto" or mapping of class to either, default=1
+        Number of components of each class; "auto" chooses 1 to 5 for each class
+        by BIC.
+    covariance_type : str or sequence of str, default="auto"
+        Structures to compare; "auto" compares mclust's fourteen, or the six with a posterior if
+        ``inference`` is variational.
+    family : Family, "auto" or str, optional
+        Distribution of a component, as in ``Mixture``; None is Gaussian, and "auto" reads the
+        columns of a frame: numbers, counts and categories.
+    inference : optional
+        ``MaximumLikelihood()``, ``MaximumAPosteriori()`` or ``VariationalBayes()``; with the last,
+        class probabilities are averaged over the posterior of the parameters, and structures and
+        numbers of components are compared by the ELBO. None is maximum likelihood.
+    priors : "empirical", sequence or mapping of class to number, default="empirical"
+        Class probabilities used in predictions.
+    novelty : bool, default=False
+        Whether samples may belong to no known class: a broad density, a multivariate t with one
+        degree of freedom about the mean of all data and with five times their standard deviations,
+        competes with the classes.
+    unlabelled : optional
+        Value of y that marks samples without a class, besides None, NaN and pandas' NA.
+    missing : {"error", "use", "drop"}, default="error"
+        How missing values of X are treated, as in ``Mixture``.
+    max_iter : int, default=100
+        Largest number of EM iterations.
+    random_state : None, int, RandomState or Generator, optional
+    n_jobs : int, optional
+
+    Attributes
+    ----------
+    classes_ : array (G,)
+    models_ : dict
+        The mixture of each class; with one component per class the same for all of them, whose
+        component g is class g.
+    priors_ : array (G,)
+    log_likelihood_ : float
+        Total log density of X, with the classes summed over, at the fitted parameters.
+    joint_log_likelihood_ : float
+        Total log density of X and the known classes, which EM maximises.
+    n_parameters_ : int
+    structures_ : DataFrame
+    novelty_weight_ : float
+        Weight of the density of no known class; only with ``novelty=True``.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from sklearn.datasets import load_iris
+    >>> X, y = load_iris(return_X_y=True)
+    >>> classifier = bm.MixtureClassifier(random_state=0).fit(X, y)
+    >>> classifier.structures_["covariance_type"].tolist()
+    ['VEV', 'VEV', 'VEV']
+    >>> round(classifier.log_likelihood_, 3), classifier.n_parameters_
+    (-187.71, 36)
+    """
+
+    _answer = "classes_"
+
+    def __init__(
+        self,
+        n_components: Any = 1,
+        *,
+        covariance_type: Any = "auto",
+        family: Any = None,
+        inference: Any = None,
+        priors: Any = "empirical",
+        novelty: bool = False,
+        unlabelled: Any = None,
+        missing: str = "error",
+        max_iter: int = 100,
+        random_state: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        store_parameters(self, locals())
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the class densities.
+
+        Parameters
+        ----------
+        X : array or frame (n, D)
+        y : array (n,)
+            Classes; None, NaN or NA where unknown.
+        sample_weight : array (n,), optional
+
+        Raises
+        ------
+        ValueError
+            For data, classes or parameters that cannot be used; the estimator is then unchanged.
+        """
+        with incoming.unchanged_on_error(self):
+            self._fit(X, y, sample_weight)
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        validation.integer("max_iter", self.max_iter, 1)
+        n_jobs = validation.jobs(self.n_jobs)
+        source = incoming.training_rows(self, X, sample_weight, n_jobs)
+        if not isinstance(source, ArraySource):
+            raise UnsupportedError("MixtureClassifier needs X in memory: give an array or frame")
+        numerical = self.family in (None, "gaussian") or isinstance(self.family, Gaussian)
+        if validation.flag("novelty", self.novelty) and (not numerical or source.summary.n_missing):
+            raise UnsupportedError("novelty=True needs numerical features without missing values")
+        classes, codes = _classes_of(y, _n_given(X), self.unlabelled)
+        codes = codes if source.numbers is None else codes[source.numbers]
+        counts = np.bincount(codes[codes >= 0], minlength=len(classes))
+        if not counts.all():
+            raise InvalidInputError(
+                f"y has no sample of class {classes[counts.argmin()]!s} with a positive weight: "
+                "leave out that class, or the samples of weight 0"
+            )
+        self.classes_ = classes
+        numbers = self._numbers(classes)
+        given = None if self.priors == "empirical" else _priors_of(self.priors, classes)
+        self._samples, self._novel = counts, None
+        values, weights = np.asarray(source.values), source.rows.weights_or_ones
+        if self.novelty:
+            self._novel = _moments(values, source.weights)
+        kind = Together if numbers == [1] * len(classes) else Apart
+        fits = kind(self, source, codes, numbers)
+        shares, total = fits.first(), -np.inf
+        for iteration in range(1, self.max_iter + 1):
+            self.n_iter_, last = iteration, total
+            self.models_, self.priors_ = fits.models(), fits.priors(shares)
+            if self.novelty:
+                novel = float(shares[:, len(classes) :].sum())
+                self.novelty_weight_ = (novel + 1.0) / (len(codes) + 2.0)
+            joint = self._log_joint(values, self.novelty)
+            density = logsumexp(joint, axis=1)
+            of_class = joint[np.arange(len(codes)), np.maximum(codes, 0)]
+            total = float(weights @ np.where(codes >= 0, of_class, density))
+            if fits.settled(self.novelty) or total - last < SETTLED * len(codes):
+                break
+            shares = np.exp(joint - density[:, None])
+            shares[codes >= 0] = np.eye(joint.shape[1])[codes[codes >= 0]]
+            fits.refit(shares)
+        self.joint_log_likelihood_ = total
+        self.priors_ = self.priors_ if given is None else given
+        self.log_likelihood_ = float(weights @ self._log_density(values))
+
+    def _numbers(self, classes: Any) -> list[int | None]:
+        """Return the number of components of each class, None where it is to be chosen."""
+        asked = self.n_components
+        if isinstance(asked, Mapping):
+            names = [str(one) for one in classes]
+            if unknown := [key for key in asked if str(key) not in names]:
+                raise InvalidInputError(
+                    f"n_components names class {unknown[0]!r}, but the classes are "
+                    f"{', '.join(names)}"
+                )
+            by_name = {str(key): number for key, number in asked.items()}
+            each = [by_name.get(name, 1) for name in names]
+        else:
+            each = [asked] * len(classes)
+        return [
+            None
+            if isinstance(one, str) and one == "auto"
+            else validation.integer("n_components", one, 1)
+            for one in each
+        ]
+
+    def _mixture(self, n_components: int, structure: Any = None) -> Mixture:
+        return Mixture(
+            n_components,
+            family=self.family,
+            inference=self.inference,
+            covariance_type=structure,
+            prune=False,
+            missing=self.missing,
+            max_iter=self.max_iter,
+            random_state=root_seed(self.random_state),
+            n_jobs=self.n_jobs,
+        )
+
+    @property
+    def _structures(self) -> list[Any]:
+        """Covariance structures to compare."""
+        asked: Any = self.covariance_type
+        if isinstance(asked, str) and asked == "auto":
+            gaussian = self.family in (None, "gaussian") or isinstance(self.family, Gaussian)
+            asked = "all" if gaussian else None
+        return structures_asked(asked, self.n_features_in_, self._variational)
+
+    @property
+    def _variational(self) -> bool:
+        return bool(getattr(self.inference, "variational", False))
+
+    @property
+    def _densities(self) -> list[tuple[Any, Any]]:
+        """Density of each class and its family."""
+        models = list(self.models_.values())
+        if all(model is models[0] for model in models) and models[0].n_components_ == len(models):
+            return by_component(models[0].result_)
+        return [(model.result_.density, model.result_.family) for model in models]
+
+    @property
+    def n_parameters_(self) -> int:
+        """Number of parameters of the class densities, without class probabilities (mclust)."""
+        models = {id(model): model for model in self.models_.values()}.values()
+        total = sum(model.n_parameters_ for model in models)
+        return total if len(models) == len(self.classes_) else total - (len(self.classes_) - 1)
+
+    @property
+    def structures_(self) -> pd.DataFrame:
+        """Samples, components and covariance structure of each class."""
+        results = [model.result_ for model in self.models_.values()]
+        alone = [density.n_components for density, _ in self._densities]
+        columns = {
+            "samples": self._samples,
+            "components": alone,
+            "covariance_type": [
+                str(getattr(result.family, "covariance", result.family.name)) for result in results
+            ],
+        }
+        return pd.DataFrame(columns, index=pd.Index(self.classes_, name="class"))
+
+    def _values(self, X: Any) -> Array:
+        """Return checked values (n, D) of the fitted features."""
+        check_is_fitted(self, "classes_")
+        reader: Any = next(iter(self.models_.values()))
+        return np.asarray(reader._seen(X).in_memory().values)
+
+    def _log_joint(self, values: Array, novelty: bool) -> Array:
+        """Return log joint densities (n, G) of samples and classes; with the novel class last."""
+        with np.errstate(divide="ignore"):
+            joint = log_densities(self._densities, values) + np.log(self.priors_)
+        if not novelty:
+            return joint
+        assert self._novel is not None
+        weight = self.novelty_weight_
+        broad = multivariate_t(*self._novel, df=1, allow_singular=True).logpdf(values)
+        return np.column_stack([joint + np.log1p(-weight), np.log(weight) + broad])
+
+    def _log_density(self, values: Array) -> Array:
+        density: Array = logsumexp(self._log_joint(values, False), axis=1)
+        return density
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return log probabilities (n, G) of the classes; with ``novelty`` (n, G + 1).
+
+        The last column is then that of no known class.
+        """
+        joint = self._log_joint(self._values(X), self.novelty)
+        log_proba: Array = joint - logsumexp(joint, axis=1, keepdims=True)
+        return log_proba
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return probabilities (n, G) of the classes; with ``novelty`` (n, G + 1)."""
+        proba: Array = np.exp(self.predict_log_proba(X))
+        return proba
+
+    def predict(self, X: Any) -> Any:
+        """Return the most probable class (n,); -1 or "novel" for no known class."""
+        best = self.predict_log_proba(X).argmax(axis=1)
+        return self._all_classes[best]
+
+    @property
+    def _all_classes(self) -> Any:
+        if not self.novelty:
+            return self.classes_
+        numeric = np.issubdtype(self.classes_.dtype, np.number)
+        return np.append(self.classes_, [-1 if numeric else "novel"])
+
+    def score_samples(self, X: Any) -> Array:
+        """Return the log density (n,) of samples under the known classes, in nats."""
+        return self._log_density(self._values(X))
+
+    def bic(self, X: Any, y: Any = None) -> float:
+        """Return -2 log L + p log n of X with the classes summed over; lower is better.
+
+        mclust's convention: class probabilities do not count as parameters, and the sign is
+        scikit-learn's. ``y`` is ignored.
+        """
+        density = self.score_samples(X)
+        return float(-2.0 * density.sum() + self.n_parameters_ * np.log(len(density)))
+
+    def summary(self) -> str:
+        """Classes, their components and covariance structures, and the log likelihood."""
+        check_is_fitted(self, "classes_")
+        table = self.structures_.assign(prior=self.priors_.round(3))
+        kind = "EDDA" if (self.structures_["components"] == 1).all() else "mixture per class"
+        return (
+            f"Mixture classifier ({kind}): {len(self.classes_)} classes, {self.n_features_in_} "
+            f"features, log likelihood {self.log_likelihood_:.2f}, {self.n_parameters_} "
+            f"parameters.\n{table.to_string()}"
+        )
+
+    def _answer_html(self) -> str:
+        head, _, _ = self.summary().partition("\n")
+        return f"<p>{head}</p>{self.structures_.to_html()}"
+
+    def plot(self, X: Any = None, y: Any = None, **options: Any) -> Any:
+        """Plot the regions of the classes over two features; see ``plot_classes``."""
+        from bayesmix.plots import plot_classes
+
+        return plot_classes(self, X, y, **options)
+
+    def _state(self) -> dict[str, Any]:
+        """Return what a saved classifier holds besides its parameters and models."""
+        return {
+            "classes": self.classes_.tolist(),
+            "priors": self.priors_,
+            "samples": self._samples,
+            "novel": self._novel,
+            "novelty_weight": getattr(self, "novelty_weight_", 0.0),
+            "log_likelihood": self.log_likelihood_,
+            "joint_log_likelihood": self.joint_log_likelihood_,
+            "n_iter": self.n_iter_,
+        }
+
+    def _restore(self, models: list[Any], state: dict[str, Any]) -> None:
+        """Become the fitted classifier of a saved state."""
+        self.classes_ = np.array(state["classes"])
+        together = models * len(self.classes_) if len(models) == 1 else models
+        self.models_ = dict(zip(self.classes_.tolist(), together, strict=True))
+        self.priors_, self._samples = state["priors"], state["samples"]
+        self._novel = state["novel"]
+        if self.novelty:
+            self.novelty_weight_ = state["novelty_weight"]
+        self.log_likelihood_ = state["log_likelihood"]
+        self.joint_log_likelihood_ = state["joint_log_likelihood"]
+        self.n_iter_, self.n_features_in_ = state["n_iter"], models[0].n_features_in_
+        if hasattr(models[0], "feature_names_in_"):
+            self.feature_names_in_ = models[0].feature_names_in_
+
+    def save(self, path: Any) -> None:
+        """Write the classifier to one file, without pickle; ``bayesmix.load`` reads it."""
+        from bayesmix.io import save
+
+        check_is_fitted(self, "classes_")
+        save(self, path)
+
+
+def _n_given(X: Any) -> int:
+    return int(X.shape[0]) if hasattr(X, "shape") else len(np.asarray(X))
+
+
+def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
+    """Return the classes, sorted, and the class of each sample (n,), -1 where unknown.
+
+    Raises ``InvalidInputError`` for a wrong shape, infinite or continuous values, or no class.
+    """
+    if y is None:
+        raise InvalidInputError(
+            "MixtureClassifier requires y to be passed, but the target y is None: give the class "
+            "of each sample, NaN where unknown"
+        )
+    given: Any = y.to_numpy() if hasattr(y, "iloc") else np.asarray(y)
+    if given.ndim == 2:
+        given = column_or_1d(given, warn=True)
+    if given.shape != (n_rows,):
+        raise InvalidInputError(
+            f"y must have one class for each of the {n_rows} samples, got shape {given.shape}"
+        )
+    unknown = pd.isna(given)
+    if unlabelled is not None:
+        unknown |= given == unlabelled
+    known = given[~unknown]
+    if not len(known):
+        raise InvalidInputError("y must have at least one class, but every sample is unlabelled")
+    if known.dtype.kind == "f" and not np.isfinite(known).all():
+        raise InvalidInputError("y must hold classes, but it contains infinity")
+    if known.dtype.kind == "O":
+        known = np.array(known.tolist())
+    try:
+        check_classification_targets(known)
+    except ValueError as problem:
+        raise InvalidInputError(f"y must hold classes: {problem}") from None
+    if unknown.any() and known.dtype.kind == "f" and np.all(known == np.rint(known)):
+        known = known.astype(np.int64)  # NaN made floats of integers
+    classes, inverse = np.unique(known, return_inverse=True)
+    codes = np.full(n_rows, -1, dtype=np.intp)
+    codes[~unknown] = inverse
+    return classes, codes
+
+
+def _moments(values: Array, weights: Array | None) -> tuple[Array, Array]:
+    """Return the centre (D,) and scale matrix (D, D) of the density of no known class."""
+    covariance = np.atleast_2d(np.cov(values.T, aweights=weights))
+    return np.average(values, axis=0, weights=weights), BREADTH**2 * covariance
+
+
+def _priors_of(priors: Any, classes: Any) -> Array:
+    """Return class probabilities (G,) that sum to 1."""
+    if isinstance(priors, Mapping):
+        by_name = {str(key): value for key, value in priors.items()}
+        if missing := [str(one) for one in classes if str(one) not in by_name]:
+            raise InvalidInputError(f"priors has no entry for class {missing[0]}")
+        priors = [by_name[str(one)] for one in classes]
+    listed = isinstance(priors, Sequence | np.ndarray) and not isinstance(priors, str)
+    given = np.asarray(priors, dtype=np.float64) if listed else np.empty(0)
+    if given.shape != (len(classes),) or not (np.isfinite(given) & (given > 0.0)).all():
+        raise InvalidInputError(
+            f"priors must be 'empirical' or one positive number for each of the {len(classes)} "
+            f"classes, got {priors!r:.60}"
+        )
+    shares: Array = given / given.sum()
+    return shares

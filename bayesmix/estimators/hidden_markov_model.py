@@ -1,0 +1,466 @@
+"""``HiddenMarkovModel``: sequences whose states are components of any family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+from scipy.special import gammaln, ndtri
+from sklearn.base import clone
+
+from bayesmix.allocation.chain import (
+    DirichletChain,
+    DirichletChainPrior,
+    MarkovChain,
+    chained_states,
+)
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture as FittedMixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.sources import Source
+from bayesmix.em.chain_starts import best_of_starts
+from bayesmix.em.expectation import joint_of_patterns
+from bayesmix.em.fit import fit
+from bayesmix.em.model import Model, Settings
+from bayesmix.em.result import FitResult
+from bayesmix.em.run import Monitor
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators import incoming
+from bayesmix.estimators.fit_columns import decoded
+from bayesmix.estimators.methods import seed_of
+from bayesmix.estimators.mixture import Mixture
+from bayesmix.estimators.parameters import store_parameters
+from bayesmix.estimators.sequences import in_sequences
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.forward_backward import Chained, most_probable_paths
+from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Draws per state for predictive intervals and pseudo-residuals.
+N_DRAWS = 20_000
+
+
+class HiddenMarkovModel(Mixture):
+    """A hidden Markov model: a mixture whose component depends on that of the sample before.
+
+    Samples are in order of time; several sequences are given one after the other. Any family and
+    any inference of ``Mixture`` can be used. EM is that of Baum et al. (1970); the variational
+    posterior has Dirichlet rows of transitions, and its bound is exact (Beal 2003).
+
+    Parameters
+    ----------
+    n_components : int or sequence of int, default=1
+        Number of states. Of several numbers the one with the smallest BIC is kept; for variational
+        fits the one with the largest bound + log K!.
+    family, covariance_type, inference
+        As in ``Mixture``.
+    initial : {"free", "stationary"}, default="free"
+        Distribution of the first state of a sequence; "stationary" is that of the transitions, and
+        not available with ``VariationalBayes``.
+    transition_prior : float, optional
+        Concentration of the Dirichlet priors of the first state and of each row of transitions, for
+        fits with a prior; 1 by default.
+    missing : {"error", "use"}, default="error"
+        "use": missing values are integrated out; a sample without any value is a step without
+        evidence.
+    n_init : int, default=10
+        Number of starts; the best three of short runs are run to convergence.
+    max_iter : int, default=1000
+    random_state, tol, acceleration, max_passes, max_seconds, n_jobs, verbose, verbose_interval,
+    progress
+        As in ``GaussianMixture``.
+
+    Attributes
+    ----------
+    startprob_ : array (K,)
+        Distribution of the first state; posterior mean for variational fits.
+    transmat_ : array (K, K)
+        Transition probabilities from row to column.
+    stationary_distribution_, weights_ : array (K,)
+        Long-run share of each state, by which states are sorted.
+    expected_durations_ : array (K,)
+        Expected number of consecutive samples in a state.
+    means_, ...
+        Parameters of the states, as in ``Mixture``.
+    log_likelihood_, elbo_ : float
+        Total, in nats; the bound for variational fits.
+    selection_ : DataFrame
+        Criteria of each number of states, if there are several.
+    result_ : FitResult
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> states = np.repeat([0, 1, 0, 1], 50)
+    >>> X = rng.normal(3.0 * states, 1.0)[:, None]
+    >>> hmm = bm.HiddenMarkovModel(2, random_state=0).fit(X)
+    >>> hmm.transmat_.round(2)
+    array([[0.99, 0.01],
+           [0.02, 0.98]])
+    """
+
+    # Parameters of other estimators, fixed here.
+    init_params, search = "kmeans", "auto"
+    warm_start = prune = False
+    checkpoint = noise = None
+    takes_sequences = True
+
+    def __init__(
+        self,
+        n_components: int | Sequence[int] = 1,
+        *,
+        family: Any = None,
+        inference: Any = None,
+        covariance_type: str | None = None,
+        initial: str = "free",
+        transition_prior: float | None = None,
+        missing: str = "error",
+        tol: str | float = "auto",
+        max_iter: int = 1000,
+        n_init: int = 10,
+        random_state: Any = None,
+        acceleration: str | None = "auto",
+        max_passes: int | None = None,
+        max_seconds: float | None = None,
+        n_jobs: int | None = None,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        progress: bool | None = None,
+    ) -> None:
+        store_parameters(self, locals())
+
+    def fit(self, X: Any, lengths: Any = None, groups: Any = None) -> Self:  # type: ignore[override]  # sequences have no weights
+        """Fit the model to one or several sequences.
+
+        Parameters
+        ----------
+        X : array or frame (n, D)
+            Samples in order of time, sequence after sequence.
+        lengths : sequence of int, optional
+            Number of samples of each sequence; by default X is one sequence.
+        groups : array (n,), optional
+            Identifier of the sequence of each sample, instead of ``lengths``.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        InvalidInputError
+            For lengths that do not sum to n, groups that are not contiguous, and sequences of one
+            sample only; the estimator is then as it was.
+        """
+        if isinstance(self.n_components, Iterable) and not isinstance(self.n_components, str):
+            self._fit_several(list(self.n_components), X, lengths, groups)
+        else:
+            self._fit(partial(self._sequences_to_fit, X, lengths, groups))
+        return self
+
+    def _fit_several(self, numbers: list[Any], X: Any, lengths: Any, groups: Any) -> None:
+        """Fit each number of states and keep the best."""
+        import pandas as pd
+
+        if not numbers:
+            raise InvalidInputError("n_components must hold at least one number of states")
+        seed = root_seed(self.random_state)
+        fits = [
+            clone(self).set_params(n_components=number, random_state=seed).fit(X, lengths, groups)
+            for number in numbers
+        ]
+        table = pd.DataFrame([_criteria(one.result_) for one in fits]).set_index("n_components")
+        name = "log_evidence" if "log_evidence" in table else "bic"
+        values = table[name].to_numpy()
+        best = fits[int(np.argmin(values) if name == "bic" else np.argmax(values))]
+        self._adopt(best.result_)
+        if hasattr(best, "feature_names_in_"):
+            self.feature_names_in_ = best.feature_names_in_
+        self.selection_: pd.DataFrame = table
+
+    def _sequences_to_fit(self, X: Any, lengths: Any, groups: Any, n_jobs: int | None) -> Source:
+        validation.one_of("missing", self.missing, ("error", "use"))
+        source = in_sequences(incoming.training_rows(self, X, None, n_jobs), lengths, groups)
+        assert source.side.begins is not None
+        if source.side.begins.all():
+            raise InvalidInputError(
+                "every sequence has one sample, so there are no transitions: use Mixture"
+            )
+        return source
+
+    def _model(self) -> Model:
+        model = super()._model()
+        initial = validation.one_of("initial", self.initial, ("free", "stationary"))
+        concentration = 1.0
+        if self.transition_prior is not None:
+            concentration = validation.number("transition_prior", self.transition_prior, 0.0, True)
+        inference: Any = model.inference
+        if inference.weights is not None:
+            raise InvalidInputError(
+                "inference must have no prior of weights: give transition_prior instead"
+            )
+        stationary = initial == "stationary"
+        prior: Any = DirichletChainPrior(concentration, stationary)
+        if self.transition_prior is not None and inference.name == "maximum_likelihood":
+            raise InvalidInputError(
+                "transition_prior is for fits with a prior: give inference=MaximumAPosteriori() or "
+                "VariationalBayes()"
+            )
+        if stationary and inference.variational:
+            raise UnsupportedError(
+                "initial='stationary' has no conjugate prior: use initial='free' with "
+                "VariationalBayes()"
+            )
+        return replace(model, inference=replace(inference, weights=prior))
+
+    def _start_mixture(
+        self, model: Model, source: Source, settings: Settings
+    ) -> FittedMixture | None:
+        monitor = Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
+        with single_threaded_blas():
+            return best_of_starts(
+                fit, model, cast("ArraySource", source), settings, monitor, settings.n_init
+            )
+
+    def _describe(self, result: FitResult) -> None:
+        super()._describe(result)
+        chain = self._chain_of(result)
+        self.startprob_ = chain.initial.copy()
+        self.transmat_ = chain.transition.copy()
+        self.stationary_distribution_ = chain.mean()
+        with np.errstate(divide="ignore"):
+            self.expected_durations_ = 1.0 / (1.0 - chain.transition.diagonal())
+        weights: Any = result.mixture.weights
+        if isinstance(weights, DirichletChain):
+            self.startprob_concentration_ = weights.initial.copy()
+            self.transmat_concentration_ = weights.transitions.copy()
+
+    def _chain_of(self, result: FitResult) -> MarkovChain:
+        return cast("MarkovChain", result.mixture.weights.averaged())
+
+    # Not supported for sequences yet.
+
+    def _fitter(self, X: Any, sample_weight: Any = None, source: Any = None) -> Any:
+        raise UnsupportedError(
+            "searches do not divide sequences yet: give several numbers, n_components=range(1, 5)"
+        )
+
+    def _map(self, *arguments: Any, **options: Any) -> Any:
+        raise UnsupportedError("this method does not support sequences: use predict_proba")
+
+    def partial_fit(self, *arguments: Any, **options: Any) -> Self:
+        """Raise an error, as sequences need all their samples at once."""
+        raise UnsupportedError("partial_fit does not support sequences: use fit")
+
+    def impute(self, *arguments: Any, **options: Any) -> Any:
+        """Raise an error, as missing values depend on the whole sequence."""
+        raise UnsupportedError("impute does not support sequences yet")
+
+    # Predictions
+
+    def _seen(self, X: Any, sample_weight: Any = None) -> Source:
+        """Checked samples as one sequence."""
+        return self._sequences(X, None, None)
+
+    def _sequences(self, X: Any, lengths: Any, groups: Any) -> ArraySource:
+        self._fitted()
+        gaps = incoming.missing_of(self) == "use"
+        source = incoming.new_rows(self, X, None, gaps).in_memory()
+        return in_sequences(source, lengths, groups)
+
+    def _log_densities(self, source: ArraySource) -> Array:
+        """Return the log density (n, K) of each sample in each state, in data units."""
+        result = self._fitted()
+        states: Any = replace(result.density, weights=cast("Any", self._chain_of(result)))
+        with np.errstate(over="ignore"):  # far samples have a density of 0
+            joint, log_volume = joint_of_patterns(states, source.rows)
+        if result.family.continuous:
+            joint -= log_volume[:, None]
+        return joint
+
+    def _chained(self, X: Any, lengths: Any, groups: Any, smooth: bool = True) -> Chained:
+        source = self._sequences(X, lengths, groups)
+        chain = self._chain_of(self._fitted())
+        with single_threaded_blas():
+            joint = self._log_densities(source)
+            return chained_states(chain.initial, chain.transition, joint, source.rows, smooth)
+
+    def predict_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+        """Return the probability of each state given the whole sequence (n, K)."""
+        return self._chained(X, lengths, groups).smoothed
+
+    def responsibilities(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+        """Return ``predict_proba``."""
+        return self.predict_proba(X, lengths, groups)
+
+    def filter_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+        """Return the probability of each state given the sequence up to the sample (n, K)."""
+        return self._chained(X, lengths, groups, smooth=False).filtered
+
+    def predict(
+        self, X: Any, lengths: Any = None, groups: Any = None, *, algorithm: str = "smoothing"
+    ) -> Integers:
+        """Return the state of each sample (n,).
+
+        Parameters
+        ----------
+        X, lengths, groups
+            As in ``fit``.
+        algorithm : {"smoothing", "viterbi"}, default="smoothing"
+            The most probable state of each sample, or the most probable path of each sequence.
+        """
+        validation.one_of("algorithm", algorithm, ("smoothing", "viterbi"))
+        if algorithm == "smoothing":
+            states: Integers = self.predict_proba(X, lengths, groups).argmax(axis=1)
+            return states
+        source = self._sequences(X, lengths, groups)
+        assert source.side.begins is not None
+        chain = self._chain_of(self._fitted())
+        return most_probable_paths(
+            self._log_densities(source),
+            np.flatnonzero(source.side.begins),
+            chain.initial,
+            chain.transition,
+        )
+
+    def fit_predict(self, X: Any, lengths: Any = None, groups: Any = None) -> Integers:
+        """Fit, and return the most probable state of each sample (n,)."""
+        return self.fit(X, lengths, groups).predict(X, lengths, groups)
+
+    def score_samples(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+        """Return the log density of each sample given those before it (n,), in nats."""
+        return self._chained(X, lengths, groups, smooth=False).log_predictive
+
+    def score(self, X: Any, lengths: Any = None, groups: Any = None) -> float:  # type: ignore[override]  # sequences have no weights
+        """Return the mean log density of the samples, in nats per observation."""
+        return float(self.score_samples(X, lengths, groups).mean())
+
+    def forecast(self, X: Any, steps: int = 1, level: float = 0.9) -> Forecast:
+        """Return states and values of the samples that follow one sequence.
+
+        Parameters
+        ----------
+        X : array or frame (n, D)
+            One sequence, up to the present.
+        steps : int, default=1
+            Number of samples ahead.
+        level : float, default=0.9
+            Probability of the central predictive interval of each column.
+        """
+        steps = validation.integer("steps", steps, 1)
+        if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
+            raise InvalidInputError(f"level must be between 0 and 1, got {level}")
+        result = self._fitted()
+        transition = self._chain_of(result).transition
+        present = self.filter_proba(X)[-1]
+        shares = np.empty((steps, len(present)))
+        for step in range(steps):
+            shares[step] = present = present @ transition
+        values = np.concatenate(self._draws_by_state(seed_of(self, None)))
+        tails = np.array([0.5 * (1.0 - level), 0.5 * (1.0 + level)])
+        bounds = np.empty((2, steps, values.shape[1]))
+        for column, drawn in enumerate(values.T):
+            order = np.argsort(drawn)
+            for step in range(steps):
+                reached = np.cumsum(shares[step][order // N_DRAWS]) / N_DRAWS
+                places = np.searchsorted(reached, tails).clip(max=len(order) - 1)
+                bounds[:, step, column] = drawn[order[places]]
+        return Forecast(shares, shares @ result.unframed.plug_in().means, *bounds)
+
+    def _draws_by_state(self, seed: int) -> Array:
+        """Return draws (K, S, D) of the values in each state."""
+        density = self._fitted().density
+        counts = np.full(density.n_components, N_DRAWS)
+        values = density.components.draw(counts, stream(seed, Purpose.SAMPLE))
+        drawn: Array = density.frame.undo(values).reshape(len(counts), N_DRAWS, -1)
+        return drawn
+
+    def pseudo_residuals(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+        """Return normal pseudo-residuals (n, D), standard normal if the model holds.
+
+        They compare each value with its distribution given the samples before it; for counts the
+        middle of the jump is taken (Zucchini, MacDonald & Langrock 2016, ch. 6). Distributions are
+        those of 20,000 draws per state. Missing values have NaN.
+        """
+        source = self._sequences(X, lengths, groups)
+        assert source.side.begins is not None
+        chain = self._chain_of(self._fitted())
+        filtered = self.filter_proba(X, lengths, groups)
+        predicted = np.vstack([chain.initial, filtered[:-1] @ chain.transition])
+        predicted[source.side.begins] = chain.initial
+        values = np.asarray(source.values, dtype=np.float64)
+        draws = np.sort(self._draws_by_state(seed_of(self, None)), axis=1)
+        residuals = np.full(values.shape, np.nan)
+        for column in range(values.shape[1]):
+            known = ~np.isnan(values[:, column])
+            reached = np.zeros(known.sum())
+            for k, shares in enumerate(predicted[known].T):
+                below = np.searchsorted(draws[k, :, column], values[known, column], side="left")
+                upto = np.searchsorted(draws[k, :, column], values[known, column], side="right")
+                reached += shares * (0.5 * (below + upto) / N_DRAWS)
+            rarest = 0.5 / N_DRAWS
+            residuals[known, column] = ndtri(reached.clip(rarest, 1.0 - rarest))
+        return residuals
+
+    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Integers]:
+        """Draw one sequence (n, D), and its states (n,).
+
+        ``random_state`` None uses the estimator's own.
+        """
+        result = self._fitted()
+        n = validation.integer("n_samples", n_samples, 1)
+        generator = stream(seed_of(self, random_state), Purpose.SAMPLE)
+        chain, density = self._chain_of(result), result.density
+        reached = np.cumsum(chain.transition, axis=1)
+        uniform = generator.random(n)
+        states = np.empty(n, dtype=np.intp)
+        last = np.cumsum(chain.initial)
+        for step in range(n):
+            states[step] = min(np.searchsorted(last, uniform[step], side="right"), len(last) - 1)
+            last = reached[states[step]]
+        counts = np.bincount(states, minlength=len(last))
+        drawn = density.frame.undo(density.components.draw(counts, generator))
+        values = np.empty_like(drawn)
+        values[np.argsort(states, kind="stable")] = drawn
+        return decoded(result.family, values), states
+
+    # Looking
+
+    def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
+        """Plot the states of a sequence over time; without X the transition graph."""
+        from bayesmix.plots.sequences import plot_states, plot_transitions
+
+        self._fitted()
+        return plot_transitions(self, ax) if X is None else plot_states(self, X, ax=ax, **options)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """States and values of the samples that follow a sequence, one row per step."""
+
+    state_probabilities: Array  # (steps, K)
+    mean: Array  # (steps, D)
+    lower: Array  # (steps, D)
+    upper: Array  # (steps, D)
+
+
+def _criteria(result: FitResult) -> dict[str, float]:
+    """Return the criteria of a number of states."""
+    K, size = result.n_components, result.n_parameters
+    log_likelihood = result.plug_in_sums.log_likelihood
+    row = {
+        "n_components": K,
+        "log_likelihood": log_likelihood,
+        "n_parameters": size,
+        "bic": -2.0 * log_likelihood + size * float(np.log(result.total_weight)),
+    }
+    if result.variational:
+        row["elbo"] = result.objective
+        row["log_evidence"] = result.objective + float(gammaln(K + 1.0))
+    return row

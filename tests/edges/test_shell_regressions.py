@@ -1,0 +1,79 @@
+"""Covariates and mixtures of regressions on the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from edges.test_cli import run  # noqa: F401  # a fixture
+from laws.cases import generator
+
+import bayesmix as bm
+
+
+@pytest.fixture
+def answers(run):  # noqa: F811
+    rng = generator(1)
+    age, party = rng.uniform(20, 80, 400), rng.choice(["left", "right"], 400)
+    reads = rng.random(400) < 1 / (1 + np.exp(4 - 0.08 * age))
+    yes = rng.random((400, 4)) < np.where(reads[:, None], 0.85, 0.2)
+    table = pd.DataFrame(np.where(yes, "yes", "no"), columns=list("abcd"))
+    table.assign(age=age, party=party).to_csv("answers.csv", index=False)
+    people = pd.DataFrame({"age": age, "party_right": (party == "right").astype(float)})
+    return table, people
+
+
+def test_covariates_of_a_fit_are_no_columns_of_it(run, answers):  # noqa: F811
+    table, people = answers
+    run("fit", "answers.csv", "--components", 2, "--covariates", "age,party", "--out", "found")
+    saved = bm.load("found/model.bayesmix")
+    direct = bm.Mixture(2, family="auto", random_state=0).fit(table, covariates=people)
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-5)
+    values = json.loads(Path("found/result.json").read_text("utf-8"))
+    assert values["data"]["columns"] == list("abcd")
+    assert [row["term"] for row in values["gate"]] == ["intercept", "age", "party_right"]
+    expected = direct.gate_coefficients(table)["standard_error"]
+    errors = [row["standard_error"] for row in values["gate"]]
+    np.testing.assert_allclose(errors, expected, rtol=1e-3)
+
+
+def test_a_selection_with_covariates_is_by_bic(run, answers):  # noqa: F811
+    options = ("--components", "1:3", "--covariates", "age", "--json")
+    output = run("select", "answers.csv", "--exclude", "party", *options).stdout
+    values = json.loads(output)
+    assert values["data"]["columns"] == list("abcd")
+    assert [row["term"] for row in values["gate"]] == ["intercept", "age"]
+    table, people = answers
+    search = bm.select(table, (1, 2, 3), covariates=people[["age"]])
+    assert search.n_components_ == 2
+    assert search.criterion_ == "bic"
+    assert len(search.predict(table, people[["age"]])) == 400
+
+
+def test_bad_covariates_end_with_a_message(run, answers):  # noqa: F811
+    table, _ = answers
+    said = run("select", "answers.csv", "--covariates", "income", code=2).stderr
+    assert "no column 'income'" in said
+    table.assign(age=np.where(table.a == "yes", np.nan, 1.5)).to_csv("gaps.csv", index=False)
+    said = run("fit", "gaps.csv", "--components", 2, "--covariates", "age", code=2).stderr
+    assert "column 'age' has missing values" in said
+
+
+def test_regress_writes_the_fit_of_the_class(run):  # noqa: F811
+    rng = generator(2)
+    x, kind = rng.uniform(0, 10, 200), rng.choice(["a", "b"], 200)
+    y = np.where(rng.random(200) < 0.5, 3 * x, 20 - x) + rng.normal(size=200)
+    pd.DataFrame({"x": x, "kind": kind, "y": y}).to_csv("data.csv", index=False)
+    options = ("--components", "1:3", "--gate", "kind", "--out", "found")
+    output = run("regress", "data.csv", "--target", "y", *options).stdout
+    assert "Mixture of 2 normal regressions" in output
+    table = pd.read_csv("data.csv")
+    gate = pd.get_dummies(table[["kind"]], drop_first=True, dtype=float)
+    direct = bm.RegressionMixture((1, 2, 3), random_state=0).fit(table[["x"]], table.y, gate=gate)
+    saved = bm.load("found/model.bayesmix")
+    pd.testing.assert_frame_equal(saved.coefficients(), direct.coefficients())
+    assert json.loads(Path("found/result.json").read_text("utf-8"))["n_components"] == 2
+    assert (Path("found") / "regression.png").exists()
+    said = run("regress", "data.csv", "--target", "z", code=2).stderr
+    assert "no column 'z'" in said

@@ -1,0 +1,150 @@
+"""Variational mixtures of normal regressions: exact evidence, bounds and invariances."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import gammaln, logsumexp
+from scipy.stats import multivariate_t
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from laws.cases import generator
+
+PRIOR = bm.RegressionPrior(mean_precision=0.3, shape=2.0, rate=1.5)
+
+
+def fitted(K, X, y, prior=PRIOR, **data):
+    inference = bm.VariationalBayes(prior=prior, weights=bm.DirichletPrior(1.0))
+    return bm.RegressionMixture(K, inference=inference, random_state=0).fit(X, y, **data)
+
+
+def evidence(design, y, prior=PRIOR):
+    """Exact log evidence of a Bayesian linear regression (Bishop 2006, exercise 3.23)."""
+    scale = np.eye(len(y)) + design @ design.T / prior.mean_precision
+    scale *= prior.rate / prior.shape
+    return multivariate_t(np.zeros(len(y)), scale, df=2.0 * prior.shape).logpdf(y)
+
+
+def standardised(X):
+    return np.column_stack([np.ones(len(X)), (X - X.mean(axis=0)) / X.std(axis=0)])
+
+
+def two_lines(n, seed):
+    rng = generator(seed)
+    X = rng.uniform(0.0, 10.0, (n, 1))
+    upper = rng.random(n) < 0.5
+    return X, np.where(upper, 20.0 - X[:, 0], 2.0 * X[:, 0]) + rng.normal(size=n)
+
+
+def test_the_bound_at_one_component_is_the_exact_evidence():
+    rng = generator(1)
+    X = rng.normal(5.0, [1.0, 100.0], (40, 2))
+    y = 3.0 + X @ [1.0, 0.02] + rng.normal(size=40)
+    expected = evidence(standardised(X), y - y.mean())
+    assert fitted(1, X, y).elbo_ == pytest.approx(expected, rel=1e-12)
+    offset = rng.normal(size=40)
+    moved = fitted(1, X, y + offset, offset=offset)
+    assert moved.elbo_ == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_posterior_at_one_component_is_the_exact_one():
+    rng = generator(2)
+    X = rng.normal(size=(30, 1))
+    y = 1.0 + 2.0 * X[:, 0] + rng.normal(size=30)
+    design, away = standardised(X), y - y.mean()
+    precision = design.T @ design + PRIOR.mean_precision * np.eye(2)
+    mean = np.linalg.solve(precision, design.T @ away)
+    shape = PRIOR.shape + 15.0
+    rate = PRIOR.rate + 0.5 * (away @ away - mean @ precision @ mean)
+    table = fitted(1, X, y).coefficients(level=0.9)
+    slope = table.loc[("coefficient", 0, "x0")]
+    assert slope["estimate"] == pytest.approx(mean[1] / X.std(), rel=1e-10)
+    variance = rate / (shape - 1.0) * np.linalg.inv(precision)[1, 1] / X.var()
+    assert slope["standard_error"] == pytest.approx(np.sqrt(variance), rel=1e-10)
+
+
+def test_the_bound_is_below_the_evidence_summed_over_all_assignments():
+    X, y = two_lines(9, 3)
+    design, away = standardised(X), y - y.mean()
+    terms = []
+    for assigned in product((0, 1), repeat=9):
+        z = np.array(assigned)
+        counts = np.bincount(z, minlength=2)
+        weights = gammaln(2.0) - gammaln(11.0) + gammaln(1.0 + counts).sum()
+        parts = [evidence(design[z == k], away[z == k]) for k in range(2) if counts[k]]
+        terms.append(weights + sum(parts))
+    exact = logsumexp(terms)
+    bound = fitted(2, X, y).elbo_
+    assert bound < exact
+    # The other labelling doubles the posterior mass near the mode.
+    assert exact - bound < np.log(2.0) + 1.5
+
+
+def test_the_bound_never_falls_and_ranks_the_truth_first():
+    X, y = two_lines(150, 4)
+    model = bm.RegressionMixture([1, 2, 3], inference=bm.VariationalBayes(), random_state=0)
+    model.fit(X, y)
+    assert model.n_components_ == 2
+    assert model.selection_["probability"].sum() == pytest.approx(1.0)
+    assert model.selection_["probability"].loc[2] > 0.8
+    assert (np.diff(model.objective_trace_) > -1e-9).all()
+
+
+def test_units_move_the_bound_by_their_jacobian_only():
+    X, y = two_lines(80, 5)
+    prior = bm.RegressionPrior()
+    one = fitted(2, X, y, prior)
+    other = fitted(2, 100.0 * X - 3.0, 10.0 * y + 7.0, prior)
+    assert other.elbo_ + 80.0 * np.log(10.0) == pytest.approx(one.elbo_, rel=1e-8)
+    np.testing.assert_allclose(other.coef_, 0.1 * one.coef_, rtol=1e-4)
+
+
+def test_groups_and_weights_count_as_in_maximum_likelihood():
+    X, y = two_lines(60, 6)
+    twice = fitted(1, np.repeat(X, 2, axis=0), np.repeat(y, 2))
+    weighted = fitted(1, X, y, sample_weight=np.full(60, 2.0))
+    assert weighted.elbo_ == pytest.approx(twice.elbo_, rel=1e-12)
+    alone = fitted(2, X, y, groups=np.arange(60))
+    assert alone.elbo_ == pytest.approx(fitted(2, X, y).elbo_, rel=1e-10)
+
+
+def test_npreg_has_two_regressions():
+    table = pd.read_csv("tests/data/npreg.csv").assign(square=lambda t: t.x**2)
+    inference = bm.VariationalBayes()
+    model = bm.RegressionMixture([1, 2, 3], inference=inference, random_state=0)
+    model.fit(table[["x", "square"]], table.yn)
+    assert model.n_components_ == 2
+    # flexmix's maximum likelihood estimates, in posterior standard deviations
+    rows = model.coefficients()
+    order = np.argsort(-model.intercept_)
+    expected = np.array([[14.718, 9.845, -0.968], [-0.208, 4.815, 0.036]])[np.argsort(order)]
+    away = np.abs(rows["estimate"] - expected.ravel()) / rows["standard_error"]
+    assert away.max() < 0.6
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "message"),
+    [
+        ({"response": "poisson"}, {}, "does not support response='poisson'"),
+        ({"fixed": [0]}, {}, "does not support fixed"),
+        ({}, {"gate": True}, "does not support gate"),
+    ],
+)
+def test_what_has_no_conjugate_prior_is_refused(options, data, message):
+    X, y = two_lines(30, 7)
+    data = dict.fromkeys(data, X)
+    model = bm.RegressionMixture(2, inference=bm.VariationalBayes(), **options)
+    with pytest.raises(UnsupportedError, match=message):
+        model.fit(X, np.rint(np.abs(y)), **data)
+
+
+def test_bad_priors_are_named():
+    X, y = two_lines(30, 8)
+    with pytest.raises(InvalidInputError, match="mean_precision must be a number above 0"):
+        fitted(1, X, y, bm.RegressionPrior(mean_precision=0.0))
+    with pytest.raises(InvalidInputError, match="prior must be a RegressionPrior"):
+        fitted(1, X, y, bm.BetaPrior())
+    with pytest.raises(InvalidInputError, match="inference must be None"):
+        bm.RegressionMixture(1, inference=bm.MaximumAPosteriori()).fit(X, y)
