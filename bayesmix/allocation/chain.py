@@ -185,36 +185,12 @@ class DirichletChain:
 
 
 @dataclass(frozen=True)
-class FreeChain:
-    """Maximum likelihood of a chain.
-
-    ``stationary``: the first state has the stationary distribution of the transitions.
-    """
-
-    stationary: bool = False
-    name = "chain"
-
-    def mode(self, statistics: ChainSums) -> MarkovChain:
-        """Return relative counts."""
-        return _most_probable(statistics.initial, statistics.transitions, self.stationary)
-
-    posterior = mode
-
-    def kl(self, chain: MarkovChain) -> float:
-        """Return 0, as free probabilities have no prior."""
-        return 0.0
-
-    def log_density(self, chain: MarkovChain) -> float:
-        """Return 0, as free probabilities have no prior."""
-        return 0.0
-
-    def n_parameters(self, n_components: int) -> int:
-        return (n_components - 1) * (n_components + (not self.stationary))
-
-
-@dataclass(frozen=True)
 class DirichletChainPrior:
-    """Symmetric Dirichlet priors of the first state and of each row of the transition matrix."""
+    """Symmetric Dirichlet priors of the first state and of each row of the transition matrix.
+
+    With concentration 1 the mode is the maximum of the likelihood. ``stationary``: the first state
+    has the stationary distribution of the transitions.
+    """
 
     row_concentration: float = 1.0
     stationary: bool = False
@@ -260,7 +236,7 @@ class DirichletChainPrior:
         return sum(self.of_row.log_density(PointWeights(row)) for row in rows)
 
     def n_parameters(self, n_components: int) -> int:
-        return FreeChain(self.stationary).n_parameters(n_components)
+        return (n_components - 1) * (n_components + (not self.stationary))
 
 
 def _most_probable(initial: Array, transitions: Array, stationary: bool) -> MarkovChain:

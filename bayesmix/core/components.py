@@ -27,7 +27,6 @@ class Additive(Protocol):
     @property
     def counts(self) -> Array:
         """Σ w r (K,)."""
-        ...
 
     def __add__(self, other: Self) -> Self: ...
 
@@ -38,42 +37,33 @@ class Statistics(Additive, Protocol):
     @property
     def shared(self) -> bool:
         """Whether components share sums, so that they cannot be selected exactly."""
-        ...
 
     def scaled(self, factor: float) -> Self: ...
 
     def subset(self, keep: Integers) -> Self:
         """Return the statistics of some components, if the others are empty."""
-        ...
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Concatenate the components of several statistics."""
-        ...
 
     def merged(self, first: int, second: int) -> Self:
         """Add component ``second`` to ``first`` and drop it."""
-        ...
 
     def split(self, k: int, halves: Self) -> Self:
         """Replace component k by two, the second of them last."""
-        ...
 
     def exchanged(self, keep: Integers, others: Self) -> Self:
         """Return the components ``keep`` followed by ``others``."""
-        ...
 
     def pack(self) -> Array:
         """Return the statistics as a vector that may be extrapolated."""
-        ...
 
     def units(self) -> Array | float:
         """Return factors that make the entries of ``pack`` dimensionless."""
-        ...
 
     def unpack(self, vector: Array) -> Self:
         """Return the statistics that ``pack`` to ``vector``."""
-        ...
 
 
 # Log densities (n, K) with missing values, and a function from responsibilities to statistics.
@@ -88,7 +78,6 @@ class Densities(Protocol):
 
     def expected_log_density(self, values: Array) -> Array:
         """Return E[log p(x | θ_k)] (n, K) in centred form, free of cancellation."""
-        ...
 
 
 class Incomplete(Densities, Protocol):
@@ -100,14 +89,12 @@ class Incomplete(Densities, Protocol):
 
         In the other columns the factors of missing cells are left out.
         """
-        ...
 
     def seen_in(self, columns: Integers) -> Densities:
         """Return log ∫ exp E[log p(x | θ_k)] over all but these columns.
 
         ``columns`` includes those that are not ``patterned``, which may still have missing values.
         """
-        ...
 
 
 class Filling(Densities, Protocol):
@@ -115,7 +102,6 @@ class Filling(Densities, Protocol):
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         """Draw missing cells from components ``labels``, given the observed cells."""
-        ...
 
 
 class Components(Densities, Protocol):
@@ -123,7 +109,6 @@ class Components(Densities, Protocol):
 
     def statistics(self, values: Array, responsibilities: Array) -> Statistics:
         """Return statistics of framed data; responsibilities (n, K) include sample weights."""
-        ...
 
     def subset(self, keep: Integers) -> Self: ...
 
@@ -134,7 +119,6 @@ class LinearComponents(Components, Protocol):
     @property
     def linear(self) -> Linear:
         """Linear forms; raises ``DegenerateFitError`` for a collapsed component."""
-        ...
 
 
 class FarDensities(Densities, Protocol):
@@ -143,11 +127,9 @@ class FarDensities(Densities, Protocol):
     @property
     def precision_root(self) -> Array:
         """Factors of distances, in blocks."""
-        ...
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
         """Return log densities (n, K) of ``units`` times 2^exponent, and a term to add (n,)."""
-        ...
 
 
 class LinearOf(Components, Protocol[S]):
@@ -158,7 +140,6 @@ class LinearOf(Components, Protocol[S]):
 
     def features(self, values: Array, out: Array | None = None) -> Array:
         """Return features (F, n) of framed data, in ``out`` if given; the first is 1."""
-        ...
 
     @property
     def coefficients(self) -> Array: ...
@@ -166,23 +147,18 @@ class LinearOf(Components, Protocol[S]):
     @property
     def kind(self) -> int:
         """Kind of the features, a constant of ``numerics.features``."""
-        ...
 
     def from_sums(self, sums: Array, /) -> Statistics:
         """Return statistics from Σ_n r_nk φ(x_n) (K, F)."""
-        ...
 
     def near(self, log_weights: Array) -> Array:
         """Return the closeness of component k to j in nats (K, K), to find its neighbours."""
-        ...
 
     def expected_log_likelihood(self, statistics: S) -> float:
         """Return Σ_k Σ_n r_nk E[log p(x_n | θ_k)] from statistics, without constants."""
-        ...
 
     def loss(self, statistics: S, most: float = 0.0) -> float:
         """Return a bound on the rounding of Σ w log p(x); a rough one if it is at most ``most``."""
-        ...
 
 
 class CompletingOf(LinearOf[S], Protocol[S]):
@@ -191,20 +167,17 @@ class CompletingOf(LinearOf[S], Protocol[S]):
     @property
     def dense(self) -> bool:
         """Whether all columns are dependent: a ``ByPattern`` form."""
-        ...
 
     def seen(self, values: Array) -> Seen:
         """Return log ∫ exp(.) (n, K) over missing cells, and a function to statistics.
 
         Missing cells enter the statistics by their expectations, or are not counted.
         """
-        ...
 
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
         """Draw missing cells where they are counted in statistics."""
-        ...
 
 
 class ByPatternOf(CompletingOf[S], Protocol[S]):
@@ -212,7 +185,6 @@ class ByPatternOf(CompletingOf[S], Protocol[S]):
 
     def completed(self, columns: Integers, sums: S) -> Statistics:
         """Return statistics of all columns from those of the observed ones."""
-        ...
 
 
 class TruncatingOf(LinearOf[S], Protocol[S]):
@@ -220,11 +192,9 @@ class TruncatingOf(LinearOf[S], Protocol[S]):
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[Self, Array]:
         """Return forms of candidates (P, G) about the means (P, D) of anchors (P,)."""
-        ...
 
     def gathered(self, sums: Array, components: Integers, places: Array) -> Additive:
         """Return sums of K components from sums of features (P G, F) of ``components`` (P G,)."""
-        ...
 
 
 class FittedComponents(Components, Protocol):
@@ -233,23 +203,18 @@ class FittedComponents(Components, Protocol):
     @property
     def means(self) -> Array:
         """E[x | k] (K, D)."""
-        ...
 
     def released(self) -> Self:
         """Drop what the run added to avoid collapse."""
-        ...
 
     def unframed(self, frame: Frame) -> Self:
         """Transform from a frame to data coordinates."""
-        ...
 
     def plug_in(self) -> PointComponents:
         """Return the point estimate that summarises q(θ), used by criteria."""
-        ...
 
     def predictive(self) -> Predictive:
         """Return p(x | k, data), with parameters integrated out."""
-        ...
 
 
 class Predictive(Densities, Protocol):
@@ -258,32 +223,25 @@ class Predictive(Densities, Protocol):
     @property
     def means(self) -> Array:
         """E[x | k] (K, D)."""
-        ...
 
     @property
     def covariances(self) -> Array:
         """Covariance matrices (K, D, D), NaN where undefined."""
-        ...
 
     def marginal(self, columns: Integers) -> Predictive:
         """Return the marginal densities of some columns."""
-        ...
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Predictive:
         """Return the densities of ``columns`` given values (G,) of the columns ``given``."""
-        ...
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
         """Return E[x_columns | x_given, k] (n, K, C) for values of the given columns (n, G)."""
-        ...
 
     def unframed(self, frame: Frame) -> Self:
         """Transform from a frame to data coordinates."""
-        ...
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         """Draw counts_k observations of each component, in component order."""
-        ...
 
 
 class PointComponents(FittedComponents, Predictive, Protocol):
@@ -292,7 +250,6 @@ class PointComponents(FittedComponents, Predictive, Protocol):
     @property
     def deviations(self) -> Array:
         """Standard deviation of each column (K, D)."""
-        ...
 
 
 class PosteriorOf(FittedComponents, Protocol[D]):
@@ -301,22 +258,18 @@ class PosteriorOf(FittedComponents, Protocol[D]):
     @property
     def expected_totals(self) -> Array:
         """E[t(x) | k] (K, F): means, or probabilities of levels."""
-        ...
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnComponents:
         """Return independent draws."""
-        ...
 
     def coordinates(self) -> CoordinatesOf[D]:
         """Return q(θ) in coordinates of unit variance, for linear response."""
-        ...
 
     def log_factors(self, draws: D) -> tuple[Array, Array]:
         """Return log q(θ) of S draws: a shared part (S,) and factors (S, J, K).
 
         Entry (j, k) of the latter is the log density of the drawn component k under factor j.
         """
-        ...
 
 
 class Record(Protocol):
@@ -331,19 +284,15 @@ class DrawnComponents(Record, Protocol):
     @property
     def components(self) -> Components:
         """All S K densities, grouped by draw."""
-        ...
 
     def subset(self, keep: Integers) -> Self:
         """Select components in each draw."""
-        ...
 
     def at(self, draw: int) -> PointComponents:
         """Return a draw as K densities at a point."""
-        ...
 
     def parameters(self, frame: Frame) -> Named:
         """Return parameters (S, ...) in data units."""
-        ...
 
 
 class CoordinatesOf(Protocol[D]):
@@ -352,36 +301,28 @@ class CoordinatesOf(Protocol[D]):
     @property
     def size(self) -> int:
         """Number of coordinates P."""
-        ...
 
     def places(self, k: int) -> Integers:
         """Return the coordinates on which the log density of component k depends."""
-        ...
 
     def slopes(self, values: Array, k: int) -> Array:
         """Return d E[log p(x | θ_k)] / d E[z] (n, p) over ``places(k)``, for framed data."""
-        ...
 
     def coupling(self) -> Array | float:
         """Return second derivatives (P, P) of the coupling between components, or 0."""
-        ...
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
         """Return parameters in data units: covariances with z, and among each other."""
-        ...
 
     @property
     def moved(self) -> Integers:
         """Coordinates that ``standardised`` returns; the variances of the others are O(1/n²)."""
-        ...
 
     def standardised(self, draws: D) -> Array:
         """Return draws of q in unconstrained coordinates (S, ...) equal to z to first order."""
-        ...
 
     def drawn(self, standardised: Array) -> DrawnComponents:
         """Return the draws with these unconstrained coordinates."""
-        ...
 
 
 # Protocols for any family.

@@ -24,12 +24,10 @@ class Objective(Protocol):
     @property
     def variational(self) -> bool:
         """Whether components are posteriors."""
-        ...
 
     @property
     def weights_prior(self) -> WeightsPrior:
         """Prior of the weights, once resolved against the data."""
-        ...
 
     def update(
         self,
@@ -39,11 +37,9 @@ class Objective(Protocol):
         resolution: Array | None,
     ) -> Mixture:
         """Run the M-step: maximise the objective at fixed responsibilities."""
-        ...
 
     def regulariser(self, mixture: Mixture) -> float:
         """Return 0, the log prior, or minus the KL divergences; added to Σ w log normaliser."""
-        ...
 
 
 class Bayesian(Objective, Protocol):
@@ -52,7 +48,6 @@ class Bayesian(Objective, Protocol):
     @property
     def parameters_prior(self) -> Prior:
         """Prior of θ, once resolved against the data."""
-        ...
 
 
 class PassesKept(Protocol):
@@ -62,15 +57,12 @@ class PassesKept(Protocol):
         self, source: Source, mixture: Mixture, form: str, work: Callable[[], ChunkSums]
     ) -> ChunkSums:
         """Return the sums of a pass, recorded or computed by ``work``."""
-        ...
 
     def write(self) -> None:
         """Save new sums."""
-        ...
 
     def leave_out(self, what: str) -> None:
         """Report, once, which passes are computed again."""
-        ...
 
 
 class Stopping(Protocol):
@@ -80,11 +72,9 @@ class Stopping(Protocol):
 
     def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
         """Whether the last passes suggest convergence, to be confirmed by plain passes."""
-        ...
 
     def is_small(self, gain: float, n_rows: float) -> bool:
         """Whether a gain is so small that convergence should be checked."""
-        ...
 
 
 class Resolved(Protocol):
@@ -92,7 +82,6 @@ class Resolved(Protocol):
 
     def __len__(self) -> int:
         """Return the number of components with separate floors, 1 if shared."""
-        ...
 
 
 class Whole(Protocol):
@@ -101,11 +90,9 @@ class Whole(Protocol):
     @property
     def columns(self) -> Integers:
         """The columns of the guard."""
-        ...
 
     def log_joint(self, values: Stored, components: Densities) -> Array:
         """Return log joints (n, K) of all columns, with ``components`` for those of the guard."""
-        ...
 
 
 class GuardOf(Protocol[M]):
@@ -114,11 +101,9 @@ class GuardOf(Protocol[M]):
     @property
     def resolution(self) -> Array | None:
         """Variance below which data are rounding, for all components from the start, or None."""
-        ...
 
     def among(self, whole: Whole) -> Self:
         """Return the guard of some columns in a mixture of all columns."""
-        ...
 
     def examine(
         self,
@@ -128,7 +113,6 @@ class GuardOf(Protocol[M]):
         thorough: bool,
     ) -> Repair | None:
         """Return a repair, or None if no component collapsed; ``events`` are of the run."""
-        ...
 
 
 # Guard of any family, as in ``components``.

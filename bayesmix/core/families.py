@@ -26,27 +26,22 @@ class FamilyOf(Protocol[S, P]):
     @property
     def continuous(self) -> bool:
         """Whether columns are continuous, so that densities depend on their units."""
-        ...
 
     @property
     def coding(self) -> Coding | None:
         """Levels behind the codes of categorical columns, or None."""
-        ...
 
     @property
     def any_real(self) -> bool:
         """Whether all finite numbers are valid."""
-        ...
 
     @property
     def drawn_columns(self) -> int:
         """Number of columns in a density plot: 2, or 1 for counts (bars), or 0 for none."""
-        ...
 
     @property
     def least(self) -> float:
         """Lower limit of the support; plots start here."""
-        ...
 
     @property
     def linear(self) -> bool:
@@ -54,72 +49,58 @@ class FamilyOf(Protocol[S, P]):
 
         If not, updates raise ``DegenerateFitError`` for a collapsed component.
         """
-        ...
 
     @property
     def far_densities(self) -> bool:
         """Whether densities are ``FarDensities``; if not, they are finite at any distance."""
-        ...
 
     @property
     def takes_gaps(self) -> bool:
         """Whether missing values are allowed: components are ``Incomplete`` and ``Filling``."""
-        ...
 
     def made(self, components: Components) -> bool:
         """Whether components are of this family and covariance structure."""
-        ...
 
     def marginal(self, columns: Integers) -> Family:
         """Return the family of some columns."""
-        ...
 
     @property
     def truncates(self) -> bool:
         """Whether linear forms are ``Truncating``."""
-        ...
 
     @property
     def heavy_tails(self) -> bool:
         """Whether tails are heavy, so that starts should not be at outliers."""
-        ...
 
     @property
     def keeps_zeros(self) -> bool:
         """Whether a probability of 0 remains 0 in each update, so that starts must avoid it."""
-        ...
 
     @property
     def own_directions(self) -> int | None:
         """Number of directions along which components extend, for graph starts; None: all."""
-        ...
 
     @property
     def has_posterior(self) -> bool:
         """Whether variational fits exist."""
-        ...
 
     @property
     def rearranged(self) -> bool:
         """Whether moves can split, merge and exchange components by their statistics."""
-        ...
 
     def linear_is_faster(self, n_features: int) -> bool:
         """Whether the linear form is faster than the centred one."""
-        ...
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise ``InvalidInputError`` for values outside the support.
 
         ``first`` is the number of the first observation, for the message.
         """
-        ...
 
     def frame(self, summary: Summary) -> Frame: ...
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Return the frame without directions of no extent, and events that name them."""
-        ...
 
     def statistics(self, values: Array, responsibilities: Array) -> Statistics: ...
 
@@ -133,32 +114,26 @@ class FamilyOf(Protocol[S, P]):
 
     def feasible(self, statistics: S) -> bool:
         """Whether the statistics, if extrapolated, are in the domain of the M-step."""
-        ...
 
     def reference_prior(self, summary: Summary, frame: Frame) -> Prior:
         """Return the default prior of variational Bayes."""
-        ...
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> Prior:
         """Return the default prior of MAP, which prevents singular and boundary estimates."""
-        ...
 
     def as_draws(self, points: Sequence[P]) -> DrawnComponents:
         """Return mixtures at points as draws."""
-        ...
 
     def n_parameters(self, n_components: int, n_features: int) -> int: ...
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         """Return the largest K for which maximum likelihood is defined, or None."""
-        ...
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
         """Return the guard against degenerate components for these data.
 
         ``repair`` allows it to move a collapsed component (maximum likelihood).
         """
-        ...
 
 
 # Any family, as in ``components``.

@@ -25,11 +25,9 @@ class NoiseDensity(Protocol):
 
     def log_density(self, values: Array) -> Array:
         """Return the log density (n,)."""
-        ...
 
     def draw(self, n: int, generator: np.random.Generator) -> Array:
         """Draw n observations."""
-        ...
 
 
 @dataclass(frozen=True)

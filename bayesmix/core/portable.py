@@ -15,17 +15,14 @@ class OnDevice(Protocol):
 
     def features(self, xp: Namespace, values: DeviceArray) -> DeviceArray:
         """Return features (n, F)."""
-        ...
 
     def log_density(self, xp: Namespace, values: DeviceArray) -> DeviceArray:
         """Return expected log densities (n, K) in centred form."""
-        ...
 
     def statistics(
         self, xp: Namespace, values: DeviceArray, responsibilities: DeviceArray
     ) -> Statistics:
         """Return statistics on the host."""
-        ...
 
 
 @runtime_checkable
@@ -35,7 +32,6 @@ class Portable(Protocol):
     @property
     def on_device(self) -> OnDevice:
         """Log densities on the device."""
-        ...
 
 
 @runtime_checkable
@@ -44,4 +40,3 @@ class DeviceStep(Protocol[Value]):
 
     def on_device(self, values: DeviceArray, weights: Array | None) -> Value | None:
         """Run the step on a device; None if only NumPy can."""
-        ...

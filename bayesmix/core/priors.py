@@ -25,7 +25,6 @@ class DrawnWeights(Record, Protocol):
     @property
     def log_weights(self) -> Array:
         """Log π_k (S, K)."""
-        ...
 
 
 class Allocation(Protocol):
@@ -36,22 +35,18 @@ class Allocation(Protocol):
 
     def expected_log(self) -> Array:
         """Return E[log π_k] (K,), added to the log densities; 0 if not applicable."""
-        ...
 
     def mean(self) -> Array:
         """Return the expected fraction (K,) of each component."""
-        ...
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log joints (n, K) into responsibilities in place.
 
         The log normalisers (n,) add up to that of the data; statistics are None if counts suffice.
         """
-        ...
 
     def subset(self, keep: Integers, counts: Array) -> Self:
         """Select components, in the order given."""
-        ...
 
 
 class WeightsOf(Allocation, Protocol[D]):
@@ -59,20 +54,16 @@ class WeightsOf(Allocation, Protocol[D]):
 
     def averaged(self) -> Weights:
         """Return the weights at their mean, a point."""
-        ...
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnWeights:
         """Return independent draws."""
-        ...
 
     def log_density_of(self, draws: D) -> Array:
         """Return log q(π) (S,) of draws in their coordinates; 0 at a point."""
-        ...
 
     @property
     def exchangeable(self) -> bool:
         """Whether the order of components is arbitrary."""
-        ...
 
 
 class WeightsAtAPoint(WeightsOf[Any], Protocol):
@@ -80,7 +71,6 @@ class WeightsAtAPoint(WeightsOf[Any], Protocol):
 
     def proportional(self, shares: Array) -> Self:
         """Return weights proportional to ``shares``."""
-        ...
 
 
 class VaryingWeightsOf(WeightsOf[D], Protocol[D]):
@@ -88,7 +78,6 @@ class VaryingWeightsOf(WeightsOf[D], Protocol[D]):
 
     def spread(self) -> WeightSpread:
         """Return covariances of log π and of π."""
-        ...
 
 
 class FactorisedWeightsOf(VaryingWeightsOf[D], Protocol[D]):
@@ -96,11 +85,9 @@ class FactorisedWeightsOf(VaryingWeightsOf[D], Protocol[D]):
 
     def log_normaliser(self) -> float:
         """Return the log normalising constant of the factors."""
-        ...
 
     def log_factors(self, draws: D) -> Array:
         """Return log factor j of the drawn weight k (S, J, K)."""
-        ...
 
 
 # Protocols for weights of any type, as in ``components``.
@@ -121,24 +108,19 @@ class ComponentsTwinOf(Protocol[D]):
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
         """Return log p(x_n | θ_k) (n, K) of framed data."""
-        ...
 
     def named(self, frame: Frame) -> NamedTensors:
         """Return parameters in data units that are not variables."""
-        ...
 
     @property
     def drawn(self) -> dict[str, Tensor]:
         """Fields of the record of draws."""
-        ...
 
     def draws(self, values: Mapping[str, Array]) -> DrawnComponents:
         """Return S draws from the values (S, ...) of ``drawn``."""
-        ...
 
     def point(self, draws: D) -> dict[str, Array]:
         """Return values (S, ...) of the PyMC variables at draws."""
-        ...
 
 
 class WeightsTwinOf(Protocol[D]):
@@ -147,24 +129,19 @@ class WeightsTwinOf(Protocol[D]):
     @property
     def log_weights(self) -> Tensor:
         """Log π_k (K,), finite."""
-        ...
 
     def named(self) -> NamedTensors:
         """π, if it is not a variable."""
-        ...
 
     @property
     def drawn(self) -> dict[str, Tensor]:
         """Fields of the record of draws."""
-        ...
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> DrawnWeights:
         """Return S draws from the values (S, ...) of ``drawn``."""
-        ...
 
     def point(self, draws: D) -> dict[str, Array]:
         """Return values (S, ...) of the PyMC variables at draws."""
-        ...
 
 
 # PyMC protocols for any family, as in ``components``.
@@ -189,15 +166,12 @@ class AllocationPriorOf(Protocol[T, Q, P]):
 
     def kl(self, allocation: Q, /) -> float:
         """Return KL(q || p), 0 for a free parameter."""
-        ...
 
     def mode(self, statistics: T, /) -> Allocation:
         """Return the maximiser of likelihood times prior density."""
-        ...
 
     def log_density(self, allocation: P, /) -> float:
         """Return the log prior density at a point."""
-        ...
 
     def n_parameters(self, n_components: int) -> int: ...
 
@@ -211,11 +185,9 @@ class WeightsPriorOf(AllocationPriorOf[Array, Q, P], Protocol[Q, P, D]):
 
     def log_density_of(self, draws: D) -> Array:
         """Return log p(π) (S,) of draws in their coordinates."""
-        ...
 
     def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> WeightsTwinOf[D]:
         """Declare K weights in a PyMC model; what is not random is taken from ``q``."""
-        ...
 
 
 class OrderedWeightsPriorOf(WeightsPriorOf[Q, P, D], Protocol[Q, P, D]):
@@ -223,7 +195,6 @@ class OrderedWeightsPriorOf(WeightsPriorOf[Q, P, D], Protocol[Q, P, D]):
 
     def reordered(self, draws: D, generator: np.random.Generator) -> tuple[DrawnWeights, Integers]:
         """Return a draw after a step over orders, and the new order."""
-        ...
 
 
 class PriorOf(Protocol[S, P, Q, D]):
@@ -232,46 +203,37 @@ class PriorOf(Protocol[S, P, Q, D]):
     @property
     def conjugate(self) -> bool:
         """Whether p(θ | X, Z) has closed form; if not, it needs more latent variables."""
-        ...
 
     def posterior(
         self, statistics: S, previous: Q | None = None, resolution: Array | None = None
     ) -> Posterior:
         """Return q(θ) given statistics; hyperparameters start from ``previous``."""
-        ...
 
     def kl(self, q: Q, /) -> float:
         """Return KL(q(θ) || p(θ)) over all components, in nats."""
-        ...
 
     def mode(
         self, statistics: S, previous: P | None = None, resolution: Array | None = None
     ) -> PointComponents:
         """Return the joint posterior mode given statistics."""
-        ...
 
     def log_density(self, components: P) -> float:
         """Return log p(θ) at point components."""
-        ...
 
     def log_density_of(self, draws: D) -> Array:
         """Return log p(θ) (S,) of draws, hyperparameters integrated out or fixed."""
-        ...
 
     def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> ComponentsTwinOf[D]:
         """Declare K components in a PyMC model; what is not random is taken from ``q``."""
-        ...
 
     def conditional(self, statistics: S, last: D, generator: np.random.Generator) -> Posterior:
         """Return p(θ | X, Z) at hard assignments, for a Gibbs step after the draw ``last``.
 
         Raises ``DegenerateFitError`` if a learned scale vanishes.
         """
-        ...
 
     def unframed(self, frame: Frame) -> Self:
         """Transform from a frame to data coordinates."""
-        ...
 
 
 class SeparablePriorOf(PriorOf[S, P, Q, D], Protocol[S, P, Q, D]):
@@ -279,14 +241,12 @@ class SeparablePriorOf(PriorOf[S, P, Q, D], Protocol[S, P, Q, D]):
 
     def separate(self) -> Self:
         """Return the prior with fixed hyperparameters, which features would share if learned."""
-        ...
 
     def feature_evidence(self, statistics: S) -> Array:
         """Return the log evidence (K, D) of each feature by component.
 
         Terms are omitted that depend on neither parameters nor responsibilities.
         """
-        ...
 
 
 class PriorChoiceOf(Protocol[F]):
@@ -295,7 +255,6 @@ class PriorChoiceOf(Protocol[F]):
     @property
     def fixes_scale(self) -> bool:
         """Whether the prior alone bounds all variances away from zero."""
-        ...
 
     def over(self, default: F, frame: Frame) -> Prior: ...
 

@@ -332,14 +332,12 @@ class AllocationSums(Protocol):
 
     def units(self) -> Array:
         """Return scales of the entries of ``pack``."""
-        ...
 
     def unpack(self, vector: Array, /) -> Self: ...
 
     @property
     def feasible(self) -> bool:
         """Whether an allocation has such statistics."""
-        ...
 
 
 @dataclass(frozen=True)

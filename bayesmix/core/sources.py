@@ -24,11 +24,9 @@ class Kept(Protocol):
 
     def differing(self, other: Kept) -> int:
         """Return the number of observations in which two of them differ."""
-        ...
 
     def some(self, rows: slice) -> Indices:
         """Return the values of some observations."""
-        ...
 
 
 class Source(Protocol):
@@ -49,30 +47,24 @@ class Source(Protocol):
     @property
     def faults(self) -> Faults:
         """Faults of values and weights."""
-        ...
 
     def row_text(self, row: int) -> str:
         """Return the name of an observation in messages, with its file if there are several."""
-        ...
 
     @property
     def columns(self) -> tuple[str, ...] | None:
         """Names of the features, or None."""
-        ...
 
     @property
     def numbers(self) -> Integers | None:
         """Numbers of the observations in the user's data, if this is a subset."""
-        ...
 
     @property
     def n_jobs(self) -> int | None:
         """Number of threads, for this source and for subsets."""
-        ...
 
     def idle(self, width: int) -> int:
         """Return the number of idle threads in a pass over ``width`` components."""
-        ...
 
     def reduce(
         self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
@@ -81,44 +73,35 @@ class Source(Protocol):
 
         ``earlier`` values of a previous pass are passed on with the chunks.
         """
-        ...
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         """Return the concatenated output of ``step``."""
-        ...
 
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
     ) -> Kept:
         """Store the output of ``step``, an integer per observation, where the data are."""
-        ...
 
     def with_jobs(self, n_jobs: int | None) -> Source:
         """Return the source with another number of threads."""
-        ...
 
     def present(self) -> Source:
         """Return the source without observations of weight zero."""
-        ...
 
     def subset(self, rows: Chosen) -> Source:
         """Return a subset (ascending indices or a slice) with its weights."""
-        ...
 
     def sample(self, n: int, generator: np.random.Generator) -> InMemory:
         """Draw at most n observations without replacement."""
-        ...
 
     def spread(self, n: int) -> InMemory:
         """Return about n evenly spaced observations."""
-        ...
 
     def in_memory(self, rows: Chosen | None = None) -> InMemory:
         """Return a subset (indices or a slice, by default all) in memory.
 
         Raises ``TooManyRowsError`` if it is too large.
         """
-        ...
 
 
 class InMemory(Source, Protocol):
@@ -127,25 +110,20 @@ class InMemory(Source, Protocol):
     @property
     def values(self) -> Stored:
         """Values (n, D) of any real type."""
-        ...
 
     @property
     def weights(self) -> Array | None:
         """Sample weights (n,), or None."""
-        ...
 
     @property
     def rows(self) -> Rows:
         """All observations as a single chunk."""
-        ...
 
     def reweighted(self, factors: Array) -> InMemory:
         """Multiply the sample weights by factors (n,)."""
-        ...
 
     def standing_for(self, total_weight: float) -> InMemory:
         """Scale the sample weights to a given total."""
-        ...
 
 
 # Picklable function that reads the values and weights of a partition.
@@ -180,7 +158,6 @@ class PartitionTask(Protocol[MadeBy]):
         self, part: Partition, values: Stored, weights: Array | None, earlier: Indices | None
     ) -> MadeBy:
         """Run on a partition; ``earlier`` are values that a previous task stored."""
-        ...
 
 
 class Engine(Protocol):
@@ -193,23 +170,19 @@ class Engine(Protocol):
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
         """Sum the task over parts."""
-        ...
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
         """Return the results of the task, in the order of the parts."""
-        ...
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Kept:
         """Store the results, an integer per observation, where the parts are."""
-        ...
 
     def with_jobs(self, n_jobs: int | None) -> Engine:
         """Return the engine with another number of threads."""
-        ...
 
 
 # Data of the user: an array, a frame, a list or a source.
@@ -224,12 +197,10 @@ class Procedure(Protocol):
     @property
     def fit(self) -> Callable[..., object]:
         """Method ``fit(X, y=None, ...)``, which returns the estimator."""
-        ...
 
     @property
     def score_samples(self) -> Callable[[UserRows], Array]:
         """Method that returns the log density (n,) in nats."""
-        ...
 
 
 class FittedMixture(Procedure, Protocol):
@@ -238,4 +209,3 @@ class FittedMixture(Procedure, Protocol):
     @property
     def predict_proba(self) -> Callable[[UserRows], Array]:
         """Method that returns probabilities of the components (n, K)."""
-        ...

@@ -103,7 +103,7 @@ class Together(ClassDensities):
                 continue
             if model.result_.degenerate is not None:
                 if len(classifier._structures) == 1:
-                    warn(model.result_.degenerate, DegenerateComponentWarning)
+                    self._warn_of_singular(model)
                     return model
                 return self._best_by_folds(source)
             value = self._value(model, source)
@@ -112,6 +112,16 @@ class Together(ClassDensities):
         if best is None:
             raise self._too_few(last)
         return best[1]
+
+    def _warn_of_singular(self, model: Mixture) -> None:
+        held = {k for event in model.result_.events for k in event.components}
+        names = ", ".join(str(self.classifier.classes_[k]) for k in sorted(held))
+        warn(
+            f"the covariance of class {names} is singular and is held at the resolution of the "
+            "data: use covariance_type='auto', inference=bayesmix.VariationalBayes(), or more "
+            "samples of that class",
+            DegenerateComponentWarning,
+        )
 
     def _fitted(self, source: ArraySource, structure: Any, inference: Any) -> Mixture:
         model: Mixture = self.classifier._mixture(self.n_classes, structure)

@@ -14,7 +14,6 @@ from sklearn.base import clone
 from bayesmix.allocation.chain import (
     DirichletChain,
     DirichletChainPrior,
-    FreeChain,
     MarkovChain,
     chained_states,
 )
@@ -207,15 +206,12 @@ class HiddenMarkovModel(Mixture):
                 "inference must have no prior of weights: give transition_prior instead"
             )
         stationary = initial == "stationary"
-        if inference.name == "maximum_likelihood":
-            prior: Any = FreeChain(stationary)
-            if self.transition_prior is not None:
-                raise InvalidInputError(
-                    "transition_prior is for fits with a prior: give inference="
-                    "MaximumAPosteriori() or VariationalBayes()"
-                )
-        else:
-            prior = DirichletChainPrior(concentration, stationary)
+        prior: Any = DirichletChainPrior(concentration, stationary)
+        if self.transition_prior is not None and inference.name == "maximum_likelihood":
+            raise InvalidInputError(
+                "transition_prior is for fits with a prior: give inference=MaximumAPosteriori() or "
+                "VariationalBayes()"
+            )
         if stationary and inference.variational:
             raise UnsupportedError(
                 "initial='stationary' has no conjugate prior: use initial='free' with "

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, FreeChain, MarkovChain
+from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
@@ -67,7 +67,6 @@ RECORDS: dict[str, Any] = {
         StickBreakingPrior,
         MarkovChain,
         DirichletChain,
-        FreeChain,
         DirichletChainPrior,
         objectives.MaximumLikelihood,
         objectives.MaximumAPosteriori,

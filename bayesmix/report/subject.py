@@ -44,7 +44,6 @@ class Search(Protocol):
     @property
     def k_probabilities_(self) -> pd.Series[float]:
         """Raises ``UndefinedError`` if candidates have no evidence."""
-        ...
 
     def summary(self, verbose: bool = False) -> str: ...
 

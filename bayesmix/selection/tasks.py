@@ -46,46 +46,36 @@ class Fitter(Protocol):
     @property
     def prefix(self) -> str:
         """Prefix of the mixture's parameters: the step's name in a pipeline."""
-        ...
 
     @property
     def table(self) -> UserRows:
         """The data as the estimator reads them."""
-        ...
 
     @property
     def source(self) -> Source:
         """The same data, checked."""
-        ...
 
     @property
     def searches(self) -> bool:
         """Whether the estimator uses a search."""
-        ...
 
     def on(self, rows: Chosen) -> Fitter:
         """Return the fitter of a subset, by row numbers."""
-        ...
 
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Procedure:
         """Return an unfitted estimator with other parameters."""
-        ...
 
     def sparse(self, parameters: Parameters, most: int) -> Procedure:
         """Return an unfitted estimator with ``most`` components that empties superfluous ones."""
-        ...
 
     def fit(self, candidate: Procedure, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate, starting also from ``near``, mixtures of at most as many components."""
-        ...
 
     def source_of(self, candidate: Procedure) -> Source:
         """Return the data as the mixture of a fitted candidate reads them."""
-        ...
 
     def log_density(self, candidate: Procedure) -> Array:
         """Return the log density (n,) in the units of the data by a fitted candidate."""
-        ...
 
 
 DEGENERATE = "degenerate"

@@ -148,7 +148,7 @@ def test_batches_may_lie_on_a_device():
 def test_what_a_device_cannot_do_is_refused_by_name():
     gaps = rows()
     gaps[3, 1] = np.nan
-    with pytest.raises(UnsupportedError, match="on a device"):
+    with pytest.raises(UnsupportedError, match="device array"):
         bm.GaussianMixture(3, missing="use").fit(there(gaps))
     with pytest.raises(ValueError, match="row 3"):
         bm.GaussianMixture(3).fit(there(gaps))

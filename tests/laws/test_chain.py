@@ -16,7 +16,6 @@ from bayesmix.allocation.chain import (
     ChainSums,
     DirichletChain,
     DirichletChainPrior,
-    FreeChain,
     MarkovChain,
     stationary_distribution,
 )
@@ -139,7 +138,7 @@ def test_the_kl_divergence_of_a_chain_is_that_of_its_rows():
 def test_a_stationary_chain_maximises_its_expected_log_likelihood():
     rng = generator(4)
     sums = ChainSums(rng.gamma(2.0, size=3), 10.0 * rng.gamma(1.0, size=(3, 3)))
-    chain = FreeChain(stationary=True).mode(sums)
+    chain = DirichletChainPrior(stationary=True).mode(sums)
     np.testing.assert_allclose(chain.initial @ chain.transition, chain.initial, atol=1e-12)
 
     def value(transition):
