@@ -94,8 +94,8 @@ class AssignedOutcome:
             return means, covariance[:size, :size]
         derivative = np.zeros((size, size))
         for k, p in enumerate(means):
-            own = slice(k * len(p), (k + 1) * len(p))
-            derivative[own, own] = np.diag(p) - np.outer(p, p)
+            block = slice(k * len(p), (k + 1) * len(p))
+            derivative[block, block] = np.diag(p) - np.outer(p, p)
         return means, derivative @ covariance[:size, :size] @ derivative
 
     def _scores(self, components: Any, shares: Array) -> tuple[Array, Array]:
@@ -208,14 +208,14 @@ def _assigned(shares: Array, weights: Array, outcome: pd.Series) -> tuple[Assign
         raise InvalidInputError(
             f"no observation with an outcome is assigned to class {missing[0]}: use fewer classes"
         )
-    kept = outcome[present]
-    numeric = pd.api.types.is_numeric_dtype(kept) and not pd.api.types.is_bool_dtype(kept)
+    observed = outcome[present]
+    numeric = pd.api.types.is_numeric_dtype(observed) and not pd.api.types.is_bool_dtype(observed)
     levels = None
     if numeric:
-        values = kept.to_numpy(dtype=np.float64)[:, None]
+        values = observed.to_numpy(dtype=np.float64)[:, None]
         if not np.isfinite(values).all():
             raise InvalidInputError("outcome must be finite, got infinity: drop such rows")
     else:
-        codes, levels = pd.factorize(kept, sort=True)
+        codes, levels = pd.factorize(observed, sort=True)
         values = np.eye(len(levels))[codes]
     return AssignedOutcome(values, classes[present], errors, weights[present], numeric), levels

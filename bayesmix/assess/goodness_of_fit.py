@@ -51,8 +51,8 @@ class Distances:
         held = weights > NO_SHARE
         values, weights = values[held], weights[held]
         structure = self.components.structure
-        one = structure.blocks.keep(self.components.precision_root, np.array([k]))
-        squared = structure.algebra.squared(values, self.components.means[[k]], one)[:, 0]
+        root = structure.blocks.keep(self.components.precision_root, np.array([k]))
+        squared = structure.algebra.squared(values, self.components.means[[k]], root)[:, 0]
         nearer = gammainc(0.5 * values.shape[1], 0.5 * squared)
         cells = np.minimum((nearer * GRID).astype(np.int64), GRID - 1)
         return np.bincount(cells, weights, GRID).astype(np.float64)
@@ -73,8 +73,8 @@ class Ranks:
         """Return sums of weights per grid cell (G,)."""
         held = weights > NO_SHARE
         values, weights = values[held], weights[held]
-        one = self.components.subset(np.array([k]))
-        log_density = one.expected_log_density(values)[:, 0].round(DECIMALS)
+        component = self.components.subset(np.array([k]))
+        log_density = component.expected_log_density(values)[:, 0].round(DECIMALS)
         drawn = self.drawn[k]
         # Count the observation itself among the ties, so that no rank is 0 or 1.
         total = len(drawn) + 1.0
@@ -96,9 +96,9 @@ def reference(
     rows = components.draw(np.full(K, REFERENCE_ROWS), generator)
     drawn = np.empty((K, REFERENCE_ROWS))
     for k in range(K):
-        own = rows[k * REFERENCE_ROWS : (k + 1) * REFERENCE_ROWS]
-        one = components.subset(np.array([k]))
-        drawn[k] = np.sort(one.expected_log_density(own)[:, 0].round(DECIMALS))
+        draws = rows[k * REFERENCE_ROWS : (k + 1) * REFERENCE_ROWS]
+        component = components.subset(np.array([k]))
+        drawn[k] = np.sort(component.expected_log_density(draws)[:, 0].round(DECIMALS))
     return Ranks(components, drawn)
 
 
@@ -349,10 +349,10 @@ def goodness_of_fit(
         source = some_rows(source, stream(seed, Purpose.RESAMPLE, OF_ROWS))
     null = result.plug_in
     n_drawn = max(2, round(source.total_weight))
-    again = None
+    refitted = None
     if refit:
-        again = to_refit(estimator, seed, n_jobs, **no_starts(estimator), warm_start=True)
-    task = ReplicateFit(again, result, n_drawn, seed)
+        refitted = to_refit(estimator, seed, n_jobs, **no_starts(estimator), warm_start=True)
+    task = ReplicateFit(refitted, result, n_drawn, seed)
     with single_threaded_blas():
         observed = inside(null, source, seed)
         replicates = repeated(task, n_resamples, n_jobs, "data sets", progress)
@@ -394,13 +394,13 @@ class ReplicateFit:
         values = null.frame.undo(null.components.draw(counts, generator))
         mixture = null
         if self.estimator is not None:
-            again = clone(self.estimator)
-            again.result_ = self.result
+            refitted = clone(self.estimator)
+            refitted.result_ = self.result
             try:
-                fit_quietly(again, values)
+                fit_quietly(refitted, values)
             except ValueError:
                 return None
-            mixture = again.result_.plug_in
+            mixture = refitted.result_.plug_in
         return inside(mixture, as_source(values), self.seed)
 
 
@@ -412,22 +412,25 @@ def _judged(
     of_replicates = np.array(
         [
             nothing
-            if each is None
+            if replicate is None
             # A variational refit may have fewer components, so only the total is compared.
             else np.vstack(
-                [each.shares, each.by_component if len(each.counts) == K else nothing[1:]]
+                [
+                    replicate.shares,
+                    replicate.by_component if len(replicate.counts) == K else nothing[1:],
+                ]
             )
-            for each in replicates
+            for replicate in replicates
         ]
     )
     of_rows = np.vstack([observed.shares, observed.by_component])
     distances = _distance(of_rows)
-    others = _distance(of_replicates)
-    known = ~np.isnan(others)
-    exceeding = (~(others < distances)).sum(axis=0)
-    failed_components = (~known[:, 1:]).sum(axis=0)
+    replicated = _distance(of_replicates)
+    defined = ~np.isnan(replicated)
+    exceeding = (~(replicated < distances)).sum(axis=0)
+    failed_components = (~defined[:, 1:]).sum(axis=0)
     p_values: Array = (1.0 + exceeding) / (1.0 + len(replicates))
-    p_values[1:] = (1.0 + exceeding[1:] - failed_components) / (1.0 + known[:, 1:].sum(axis=0))
+    p_values[1:] = (1.0 + exceeding[1:] - failed_components) / (1.0 + defined[:, 1:].sum(axis=0))
     shares = of_rows[1:]
     components = pd.DataFrame(
         {

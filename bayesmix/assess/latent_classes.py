@@ -160,7 +160,8 @@ def latent_classes(
     names = [str(n) for n in result.columns] if result.columns else list(range(values.shape[1]))
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(
-        [(name, each) for name, own in labels for each in own], names=["column", "level"]
+        [(name, answer) for name, answers in labels for answer in answers],
+        names=["column", "level"],
     )
 
     def table(numbers: Array) -> pd.DataFrame:
@@ -210,9 +211,9 @@ def _errors_under_q(estimator: Any, X: Any, sample_weight: Any) -> tuple[Array, 
     """Return standard errors by linear response."""
     from bayesmix.posterior.linear_response import linear_response
 
-    own = linear_response(estimator, X, sample_weight=sample_weight).standard_deviations
-    assert own.probabilities is not None
-    return own.probabilities, own.weights
+    deviations = linear_response(estimator, X, sample_weight=sample_weight).standard_deviations
+    assert deviations.probabilities is not None
+    return deviations.probabilities, deviations.weights
 
 
 def _errors_of_scores(
@@ -231,8 +232,8 @@ def _errors_of_scores(
     def spread(p: Array, first: int) -> Array:
         derivative = np.diag(p) - np.outer(p, p)
         places = slice(first, first + len(p))
-        own: Array = derivative @ covariance[places, places] @ derivative
-        return np.sqrt(np.maximum(own.diagonal(), 0.0))
+        covariances: Array = derivative @ covariance[places, places] @ derivative
+        return np.sqrt(np.maximum(covariances.diagonal(), 0.0))
 
     errors = np.empty((K, F))
     for k in range(K):
@@ -269,11 +270,11 @@ def _bivariate(
     observed = (given.T * weights) @ given
     both = (answered.T * weights) @ answered
     expected = both * ((point.probabilities.T * shares) @ point.probabilities)
-    found = pd.DataFrame(np.nan, index=names, columns=names)
+    residuals = pd.DataFrame(np.nan, index=names, columns=names)
     for first, second in combinations(range(len(names)), 2):
         (a, b), (c, d) = point.reading.pairs[first], point.reading.pairs[second]
         here, there = observed[a:b, c:d], expected[a:b, c:d]
         possible = there > 0.0
         total = ((here - there)[possible] ** 2 / there[possible]).sum()
-        found.iloc[first, second] = total / max((b - a - 1) * (d - c - 1), 1)
-    return found
+        residuals.iloc[first, second] = total / max((b - a - 1) * (d - c - 1), 1)
+    return residuals

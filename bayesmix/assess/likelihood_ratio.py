@@ -142,8 +142,8 @@ def likelihood_ratio_test(
     """
     estimator = getattr(model, "best_estimator_", model)
     _check_inference(estimator)
-    found = getattr(estimator, "n_components_", estimator.n_components)
-    K = validation.integer("n_components", found if n_components is None else n_components, 1)
+    default = getattr(estimator, "n_components_", estimator.n_components)
+    K = validation.integer("n_components", default if n_components is None else n_components, 1)
     n_resamples = validation.integer("n_resamples", n_resamples, 1)
     seed = root_seed(random_state)
     settings = {**no_starts(estimator), "n_components": K, "warm_start": False}

@@ -66,8 +66,8 @@ class Merging:
         steps = enumerate(self.hierarchy.joins, 1)
         return pd.DataFrame(
             [
-                (self.n_components - step, (one.first, one.second), one.overlap)
-                for step, one in steps
+                (self.n_components - step, (join.first, join.second), join.overlap)
+                for step, join in steps
             ],
             columns=["n_clusters", "merged", "overlap"],
         )

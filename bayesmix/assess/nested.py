@@ -222,8 +222,8 @@ class Outer:
             held = model.held_out_[model.best_index_]
             return float(held.score.value / held.weights.sum())
         seen = judged(rows, self.X)
-        own = train if seen is rows else rows_of(self.X, seen)
-        return float(np.average(log_density(model, own), weights=self._weights(seen)))
+        data = train if seen is rows else rows_of(self.X, seen)
+        return float(np.average(log_density(model, data), weights=self._weights(seen)))
 
 
 def nested_cv(
@@ -284,27 +284,29 @@ def nested_cv(
     if is_collection(X):
         X, sample_weight = partitioned(X, sample_weight, n_jobs), None
     weights = weights_of(X, sample_weight)
-    prepared = {str(name): _prepared(name, one, seed) for name, one in named.items()}
+    prepared = {str(name): _prepared(name, member, seed) for name, member in named.items()}
     if not prepared:
         raise InvalidInputError("procedures must contain at least one procedure")
     splits = make_splits(cv, X, seed, groups)
     outer = Outer(X, sample_weight, groups, splits)
-    jobs = [(name, one, number) for number in range(len(splits)) for name, one in prepared.items()]
+    jobs = [
+        (name, member, number) for number in range(len(splits)) for name, member in prepared.items()
+    ]
     folds = _run(outer, jobs, processes(X, n_jobs))
-    found = collected(folds, len(jobs), "outer folds", progress, _label)
+    outcomes = collected(folds, len(jobs), "outer folds", progress, _label)
     # After Ctrl-C, procedures are compared over the folds that all of them have finished.
-    n_folds = len(found) // len(prepared)
+    n_folds = len(outcomes) // len(prepared)
     if not n_folds:
         raise KeyboardInterrupt
-    found = found[: n_folds * len(prepared)]
+    outcomes = outcomes[: n_folds * len(prepared)]
     held = {}
     for name in prepared:
-        mine = [fold for fold in found if fold.procedure == name]
-        parts = [(splits[f.fold].test, f.density) for f in mine if f.density is not None]
+        outcomes_of_one = [fold for fold in outcomes if fold.procedure == name]
+        parts = [(splits[f.fold].test, f.density) for f in outcomes_of_one if f.density is not None]
         if not parts:
-            raise InvalidInputError(f"{name} failed in every fold: {mine[0].note}")
+            raise InvalidInputError(f"{name} failed in every fold: {outcomes_of_one[0].note}")
         held[name] = combined(parts, weights)
-    return NestedResult(tuple(found), held, n_folds)
+    return NestedResult(tuple(outcomes), held, n_folds)
 
 
 def _label(fold: OuterFold) -> str:

@@ -73,9 +73,9 @@ class PriorSensitivity:
         chosen_k = self.table["chosen"]
         same = int((chosen_k == self.n_components).sum())
         line = f"K={self.n_components} in {same} of {len(chosen_k)} priors."
-        others = chosen_k[chosen_k != self.n_components].value_counts()
-        if len(others):
-            said = ", ".join(f"K={k} in {times}" for k, times in others.items())
+        other_choices = chosen_k[chosen_k != self.n_components].value_counts()
+        if len(other_choices):
+            said = ", ".join(f"K={k} in {times}" for k, times in other_choices.items())
             line += f" Otherwise {said}."
             part = self._setting_apart()
             if part:
@@ -169,10 +169,10 @@ def prior_sensitivity(
     # After Ctrl-C, keep the priors under which every number of components was fitted.
     done, rows = [], []
     for number, prior in enumerate(priors):
-        mine = sweep.done(number, WHOLE)
-        if len(mine) == len(numbers):
+        candidates = sweep.done(number, WHOLE)
+        if len(candidates) == len(numbers):
             done.append(prior)
-            rows += mine
+            rows += candidates
     if not done:
         raise KeyboardInterrupt
     return _collected(done, rows, len(numbers), search.best_estimator_.n_components_)
@@ -198,8 +198,8 @@ def grid(estimator: Any, family: Any, scale: Any) -> Iterator[PriorOfGrid]:
             given = {} if estimator.inference.prior is None else estimator.inference.prior.parts
 
             def prior(mass: float) -> ProductPrior:
-                own = {part.columns: OF_LEVELS[type(part.family)](mass) for part in parts}
-                return ProductPrior({**given, **own})
+                priors = {part.columns: OF_LEVELS[type(part.family)](mass) for part in parts}
+                return ProductPrior({**given, **priors})
 
             return of_levels(estimator.inference, prior)
     raise UnsupportedError(
@@ -211,10 +211,10 @@ def grid(estimator: Any, family: Any, scale: Any) -> Iterator[PriorOfGrid]:
 def of_levels(inference: Any, prior: Callable[[float], Any]) -> Iterator[PriorOfGrid]:
     """Return 15 priors for columns of levels; ``prior`` is that of a given mass."""
     for alpha, mass in product(CONCENTRATIONS, MASSES):
-        own = replace(inference, prior=prior(mass), weights=DirichletPrior(alpha))
+        varied = replace(inference, prior=prior(mass), weights=DirichletPrior(alpha))
         settings: dict[str, float | str] = {"weight_concentration": alpha, "mass": mass}
         # Probabilities near zero have many local optima, which quick searches would miss.
-        yield PriorOfGrid(settings, {"inference": own, "search": "auto"})
+        yield PriorOfGrid(settings, {"inference": varied, "search": "auto"})
 
 
 def of_gaussians(family: Gaussian, scale: Any) -> Iterator[PriorOfGrid]:
@@ -259,10 +259,10 @@ def _collected(
     """Return the choice under each prior, from its candidates."""
     entries, tables = [], []
     for number, prior in enumerate(priors):
-        mine = rows[number * length : (number + 1) * length]
-        prior_over_k = prior_asked([row.asked for row in mine], None, falls=False)
-        series = over_k(mine, probabilities(mine, prior_over_k))
-        best = mine[chosen(mine, "elbo_log_k")[0]]
+        candidates = rows[number * length : (number + 1) * length]
+        prior_over_k = prior_asked([row.asked for row in candidates], None, falls=False)
+        series = over_k(candidates, probabilities(candidates, prior_over_k))
+        best = candidates[chosen(candidates, "elbo_log_k")[0]]
         tables.append(series.rename(number))
         entries.append(
             prior.settings

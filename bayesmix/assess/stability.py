@@ -52,7 +52,7 @@ def _each(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Resul
             from joblib import Parallel, delayed
 
             parallel = Parallel(n_jobs=workers, return_as="generator")
-            yield from parallel(delayed(task)(left) for left in range(number, n))
+            yield from parallel(delayed(task)(index) for index in range(number, n))
             return
         yield task(number)
 
@@ -89,8 +89,8 @@ def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> An
     filled = {"random_state": seed, "progress": False}
     if resolve_jobs(n_jobs) > 1:
         filled["n_jobs"] = 1
-    known = inner.get_params(deep=False)
-    left_open = {name: value for name, value in filled.items() if known.get(name, 0) is None}
+    present = inner.get_params(deep=False)
+    left_open = {name: value for name, value in filled.items() if present.get(name, 0) is None}
     return copy.set_params(**_of_last_step(copy, {**left_open, **parameters}))
 
 
@@ -172,8 +172,8 @@ class Stability:
     @cached_property
     def k_shares(self) -> pd.Series[float]:
         """Share of the resamples that select each number of components."""
-        found = self.fitted["n_components"].astype(int)
-        return found.value_counts(normalize=True).sort_index().rename("share")
+        selected = self.fitted["n_components"].astype(int)
+        return selected.value_counts(normalize=True).sort_index().rename("share")
 
     @cached_property
     def adjusted_rand(self) -> pd.Series[float]:
@@ -195,9 +195,9 @@ class Stability:
             f"K={self.n_components} in {same} of {n} {name}; adjusted Rand index with the "
             f"clustering of all data: {_words(self.adjusted_rand)}."
         ]
-        others = self.k_shares.drop(self.n_components, errors="ignore")
-        if len(others):
-            counts = (others * len(self.fitted)).round().astype(int)
+        other_shares = self.k_shares.drop(self.n_components, errors="ignore")
+        if len(other_shares):
+            counts = (other_shares * len(self.fitted)).round().astype(int)
             listed = ", ".join(f"K={k} in {count}" for k, count in counts.items())
             lines.append(f"Otherwise {listed}.")
         if len(self.table["between_halves"].dropna()):
@@ -317,10 +317,10 @@ class SplitTask:
         first = split * self.fits_a_split
         parts = self.parts(split)[: self.n_resamples - first]
         outcomes = [self._outcome(split, part) for part in parts]
-        found = [labels for _, labels in outcomes if labels is not None]
+        labellings = [labels for _, labels in outcomes if labels is not None]
         rows = [row for row, _ in outcomes]
-        if len(found) == 2:
-            rows[0]["between_halves"] = adjusted_rand(found[0], found[1], self.weights)
+        if len(labellings) == 2:
+            rows[0]["between_halves"] = adjusted_rand(labellings[0], labellings[1], self.weights)
         return rows
 
     def parts(self, split: int) -> list[Integers]:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Booleans
 
 
-def spread(values: Any, some: Booleans) -> list[Any]:
+def spread(values: Any, present: Booleans) -> list[Any]:
     """Return a value per row (n,), None for rows without one."""
-    left = iter(values)
-    return [next(left) if one else None for one in some.tolist()]
+    remaining = iter(values)
+    return [next(remaining) if is_present else None for is_present in present.tolist()]
 
 
 def predict(
@@ -61,14 +61,14 @@ def predict(
     if place is not None:
         try_to_write(place.parent)
     asked = options.Numbers(data, columns, None, sep, decimal, encoding)
-    fit, source, some = model_and_rows(screen, "predict", model, asked)
+    fit, source, present = model_and_rows(screen, "predict", model, asked)
     K, probabilities = fit.n_components_, fit.predict_proba(source)
     labels, densities = most_probable(probabilities, K), fit.score_samples(source)
-    kept = copied_columns(asked, keep)
+    copied = copied_columns(asked, keep)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
-    found = [labels, probabilities.max(axis=1), densities, *probabilities.T]
-    heads = [*kept, "component", "probability", "log_density", *columns_of_p]
-    columns_of_rows = *kept.values(), *(spread(column.tolist(), some) for column in found)
+    predicted = [labels, probabilities.max(axis=1), densities, *probabilities.T]
+    heads = [*copied, "component", "probability", "log_density", *columns_of_p]
+    columns_of_rows = *copied.values(), *(spread(column.tolist(), present) for column in predicted)
     lines = list(zip(*columns_of_rows, strict=True))
     if place is not None:
         text = io.StringIO()
@@ -170,7 +170,7 @@ def merge(
     from bayesmix.cli.result_files import Figure
 
     screen = Screen(shown)
-    fit, source, some = model_and_rows(screen, "merge", model, rows)
+    fit, source, present = model_and_rows(screen, "merge", model, rows)
     work = Work.on("merge", screen, rows, source, out)
     merging = work.noting(lambda: merge_components(fit, source))
     groups = merging.groups(clusters)
@@ -178,7 +178,7 @@ def merge(
     if clusters is not None:
         named = " | ".join(" ".join(map(str, group)) for group in groups)
         screen.answer(f"{clusters} clusters, as requested: {named}")
-    labels = spread(merging.predict(source, clusters), some)
+    labels = spread(merging.predict(source, clusters), present)
     lines = ["cluster", *("" if label is None else str(label) for label in labels)]
     values = {
         "model": model,
@@ -217,16 +217,16 @@ def stability(
     work = work_on_table("stability", table, out, run)
     search = search_for(work.source).set_params(progress=False)
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed}
-    found = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
-    work.screen.answer(found.summary())
+    result = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
+    work.screen.answer(result.summary())
     values = {
-        "summary": found.summary(),
-        "n_components": found.n_components,
-        "shares": found.k_shares.to_dict(),
-        "adjusted_rand": found.adjusted_rand.to_dict(),
-        "fits": found.table.to_dict("records"),
+        "summary": result.summary(),
+        "n_components": result.n_components,
+        "shares": result.k_shares.to_dict(),
+        "adjusted_rand": result.adjusted_rand.to_dict(),
+        "fits": result.table.to_dict("records"),
     }
-    end_with_table(work, found, values, "stability.csv")
+    end_with_table(work, result, values, "stability.csv")
 
 
 def sensitivity(
@@ -251,16 +251,16 @@ def sensitivity(
     search = search_for(source)
     work.fit(search)
     how: Any = {"n_jobs": run.jobs, "progress": screen.progress}
-    found = work.noting(lambda: prior_sensitivity(search, source, **how))
-    screen.answer(found.summary())
-    screen.table(frame_table("Number of components by prior", found.table))
+    result = work.noting(lambda: prior_sensitivity(search, source, **how))
+    screen.answer(result.summary())
+    screen.table(frame_table("Number of components by prior", result.table))
     values = {
-        "summary": found.summary(),
-        "n_components": found.n_components,
-        "shares": found.shares.to_dict(),
-        "priors": found.table.to_dict("records"),
+        "summary": result.summary(),
+        "n_components": result.n_components,
+        "shares": result.shares.to_dict(),
+        "priors": result.table.to_dict("records"),
     }
-    end_with_table(work, found, values, "priors.csv")
+    end_with_table(work, result, values, "priors.csv")
 
 
 def nested(
@@ -282,15 +282,15 @@ def nested(
     work = work_on_table("nested", table, out, run)
     searches = {"the search": search_for(work.source).set_params(progress=False)}
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
-    found = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
-    work.screen.answer(found.summary())
-    work.screen.table(frame_table("Outer folds, in nats per observation", found.table))
+    result = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
+    work.screen.answer(result.summary())
+    work.screen.table(frame_table("Outer folds, in nats per observation", result.table))
     values = {
-        "summary": found.summary(),
-        **found.scores.iloc[0].to_dict(),
-        "folds": found.table.to_dict("records"),
+        "summary": result.summary(),
+        **result.scores.iloc[0].to_dict(),
+        "folds": result.table.to_dict("records"),
     }
-    end_with_table(work, found, values, "folds.csv")
+    end_with_table(work, result, values, "folds.csv")
 
 
 def work_on_table(command: str, table: options.Table, out: str | None, run: options.Run) -> Work:
@@ -302,12 +302,12 @@ def work_on_table(command: str, table: options.Table, out: str | None, run: opti
     return Work.on(command, screen, table, source, out)
 
 
-def end_with_table(work: Work, found: Any, values: dict[str, Any], name: str) -> None:
+def end_with_table(work: Work, result: Any, values: dict[str, Any], name: str) -> None:
     """End a command whose result has a table and a figure."""
     from bayesmix.cli.result_files import Figure
 
-    figure = Figure(lambda ax: found.plot(ax=ax))
-    contents = {name: found.table.to_csv(index=False), f"{work.command}.png": figure}
+    figure = Figure(lambda ax: result.plot(ax=ax))
+    contents = {name: result.table.to_csv(index=False), f"{work.command}.png": figure}
     work.end(values | {"warnings": work.warnings}, contents)
 
 

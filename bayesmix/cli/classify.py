@@ -78,11 +78,11 @@ def classify(
         "log_likelihood": classifier.log_likelihood_,
         "n_parameters": classifier.n_parameters_,
     }
-    known = y.notna().to_numpy()
-    if folds > 1 and y[known].value_counts().min() >= folds:
+    labelled = y.notna().to_numpy()
+    if folds > 1 and y[labelled].value_counts().min() >= folds:
         splits = StratifiedKFold(folds, shuffle=True, random_state=run.seed)
         scores = work.noting(
-            lambda: cross_val_score(classifier, X[known], y[known], cv=splits, n_jobs=1)
+            lambda: cross_val_score(classifier, X[labelled], y[labelled], cv=splits, n_jobs=1)
         )
         error = 1.0 - scores.mean()
         spread = scores.std(ddof=1) / folds**0.5

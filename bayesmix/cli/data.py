@@ -71,8 +71,8 @@ def read_table(screen: Screen, table: Table) -> Source:
     )
     coding = coding_of(rows)
     if coding is not None and coding.left_out:
-        left = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
-        screen.postpone(f"left out: {left}")
+        dropped = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
+        screen.postpone(f"left out: {dropped}")
     return with_values(screen.postpone, rows)[0] if table.missing is Missing.USE else rows
 
 
@@ -135,17 +135,17 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
     missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)
     if columns is not None:
         # Columns requested by name may differ from the names of the fit.
-        found: Any = read_rows(rows, columns, missing)
-        renamed: Source = replace(found, columns=None)
+        renamed_rows: Any = read_rows(rows, columns, missing)
+        renamed: Source = replace(renamed_rows, columns=None)
         return renamed
-    coding, known = model.result_.family.coding, getattr(model, "feature_names_in_", None)
-    if coding is not None and coding.has_levels and known is not None:
-        coding = replace(coding, names=tuple(map(str, known)))
+    coding, fitted = model.result_.family.coding, getattr(model, "feature_names_in_", None)
+    if coding is not None and coding.has_levels and fitted is not None:
+        coding = replace(coding, names=tuple(map(str, fitted)))
         how = (coding, rows.weight, missing == "keep", TextFormat(**text_format(rows)))
         return of_data(rows.data, lambda place: read_as(place, *how))
-    if known is None or rows.data.lower().endswith(".npy"):
+    if fitted is None or rows.data.lower().endswith(".npy"):
         return read_rows(rows, None, missing)
-    return read_rows(rows, list(known), missing)
+    return read_rows(rows, list(fitted), missing)
 
 
 def copied_columns(rows: Numbers | Table, keep: str | None) -> dict[str, list[Any]]:
@@ -164,13 +164,13 @@ def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Boole
     """Return the rows that have a value, and their numbers (n,); ``say`` reports those dropped."""
     if not isinstance(rows, ArraySource):
         return rows, np.ones(rows.shape[0], dtype=bool)
-    some: Booleans = np.asarray(~np.isnan(rows.values).all(axis=1))
-    empty = np.flatnonzero(~some)
+    present: Booleans = np.asarray(~np.isnan(rows.values).all(axis=1))
+    empty = np.flatnonzero(~present)
     if not len(empty):
-        return rows, some
+        return rows, present
     named = ", ".join(map(str, empty[:3] + 1)) + (", ..." if len(empty) > 3 else "")
     say(f"left out: {len(empty):,} rows without any value (row {named})")
-    return rows.numbered(np.flatnonzero(some)), some
+    return rows.numbered(np.flatnonzero(present)), present
 
 
 def of_data(path: str, reader: Callable[[str], Read]) -> Read:

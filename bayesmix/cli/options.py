@@ -46,7 +46,7 @@ Decimal = Annotated[str | None, _option("SIGN", "Decimal sign in text: . or ,. D
 Encoding = Annotated[str | None, _option("NAME", "Encoding of text. Default: utf-8")]
 Weight = Annotated[str | None, _option("COLUMN", "Column of sample weights")]
 MissingValues = Annotated[
-    Missing, _option("NAME", "Missing values: error, use (sum over them exactly), or drop the rows")
+    Missing, _option("NAME", "Missing values: error, use (integrate them out), or drop the rows")
 ]
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
 VariableSelection = Annotated[
@@ -169,11 +169,11 @@ def spelled_out(command: Callable[..., None]) -> Callable[..., None]:
         parameters += of_group.values() or [parameter.replace(annotation=hints[name])]
 
     def run(**given: Any) -> None:
-        made = {
+        records = {
             name: kind(**{field.name: given.pop(field.name) for field in fields(kind)})
             for name, kind in groups.items()
         }
-        command(**made, **given)
+        command(**records, **given)
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -191,7 +191,7 @@ def numbers(text: str | None) -> list[int] | None:
     """Return numbers of components from "3", "1:10" (ends included), "1,2,5", or a combination."""
     if text is None:
         return None
-    found: list[int] = []
+    listed: list[int] = []
     for part in text.split(","):
         ends = re.fullmatch(r"\s*(\d{1,6})\s*(?::\s*(\d{1,6})\s*)?", part)
         first, last = (int(ends[1]), int(ends[2] or ends[1])) if ends else (0, 0)
@@ -200,8 +200,8 @@ def numbers(text: str | None) -> list[int] | None:
                 "--components must be numbers of at least 1, such as 3, 1:10 or 1,2,5, "
                 f"got {text!r}"
             )
-        found += range(first, last + 1)
-    return sorted(set(found))
+        listed += range(first, last + 1)
+    return sorted(set(listed))
 
 
 def structures(text: str | None) -> list[Any] | None:
@@ -212,26 +212,26 @@ def structures(text: str | None) -> list[Any] | None:
 
     if text is None:
         return None
-    found: list[Any] = []
+    listed: list[Any] = []
     for name in dict.fromkeys(names(text) or [""]):
         factors = re.fullmatch(r"factors:([1-9]\d{0,3})", name)
         if not factors and name not in (*NAMED, ALL):
             raise InvalidInputError(
                 f"--covariance must be among {', '.join(NAMED)} and factors:2, got {name!r}"
             )
-        found.append(FactorAnalytic(int(factors[1])) if factors else name)
-    return found
+        listed.append(FactorAnalytic(int(factors[1])) if factors else name)
+    return listed
 
 
 def structure(text: str) -> Any:
     """Return a single covariance structure."""
-    found = structures(text) or []
-    if len(found) > 1 or "all" in found:
+    listed = structures(text) or []
+    if len(listed) > 1 or "all" in listed:
         raise InvalidInputError(
             f"--covariance must be one structure for a fit, got {text!r}: "
             "bayesmix select compares several"
         )
-    return found[0]
+    return listed[0]
 
 
 def families(text: str | None) -> list[Any] | None:
@@ -251,8 +251,8 @@ def families(text: str | None) -> list[Any] | None:
         *(Gaussian, StudentT, LogNormal, Gamma, Exponential),
         *(Poisson, Bernoulli, Categorical),
     )
-    known = {kind().name: kind() for kind in kinds}
+    families = {kind().name: kind() for kind in kinds}
     asked = names(text) or [""]
-    if unknown := [name for name in asked if name not in known]:
-        raise InvalidInputError(f"--family must be among {', '.join(known)}, got {unknown[0]!r}")
-    return [known[name] for name in dict.fromkeys(asked)]
+    if unknown := [name for name in asked if name not in families]:
+        raise InvalidInputError(f"--family must be among {', '.join(families)}, got {unknown[0]!r}")
+    return [families[name] for name in dict.fromkeys(asked)]

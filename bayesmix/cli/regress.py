@@ -51,8 +51,8 @@ def regress(
     screen, text = Screen(run), TextFormat(**text_format(rows))
     frame = of_data(rows.data, lambda place: frame_of(place, None, None, text))
     gated = options.names(gate) or []
-    known = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}
-    used = [target, *gated, *filter(None, known.values())]
+    roles = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}
+    used = [target, *gated, *filter(None, roles.values())]
     explanatory = options.names(rows.columns) or [str(name) for name in frame if name not in used]
     for name in (*used, *explanatory):
         if name not in frame:
@@ -67,7 +67,7 @@ def regress(
     model = RegressionMixture(
         options.numbers(components) or 1, response=response.value, random_state=run.seed
     )
-    data: dict[str, Any] = {name: frame[key] for name, key in known.items() if key is not None}
+    data: dict[str, Any] = {name: frame[key] for name, key in roles.items() if key is not None}
     if gated:
         data["gate"] = indicators(frame[gated], "--gate")
     work.noting(lambda: model.fit(X, frame[target], **data))

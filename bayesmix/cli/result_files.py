@@ -90,9 +90,9 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return plain(value.item())
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, str | int | float) else str(value)
@@ -193,15 +193,15 @@ def _features(search: Any) -> dict[str, Any]:
 def _k_probabilities(search: Any) -> dict[str, Any]:
     """Return P(K | data), its evidence and its prior; None if the criterion gives none."""
     try:
-        found = search.k_probabilities_
+        series = search.k_probabilities_
     except UndefinedError:
         return {"k_probabilities": None}
-    evidence = found.attrs["evidence"]
+    evidence = series.attrs["evidence"]
     return {
-        "k_probabilities": dict(zip(found.index.tolist(), found.tolist(), strict=True)),
+        "k_probabilities": dict(zip(series.index.tolist(), series.tolist(), strict=True)),
         "k_evidence": evidence,
         "k_approximate": "approximation" in evidence,
-        "k_prior": found.attrs["prior"],
+        "k_prior": series.attrs["prior"],
     }
 
 
@@ -211,7 +211,7 @@ def check_values(check: Any) -> dict[str, Any]:
     return {
         "agrees": check.agrees,
         "verdict": check.verdict,
-        "findings": [{"kind": one.kind, "text": one.text} for one in check.findings],
+        "findings": [{"kind": finding.kind, "text": finding.text} for finding in check.findings],
         "sampler": check.sampler,
         "note": check.note,
         "chains": check.found.n_chains,
