@@ -17,6 +17,7 @@ from benchmarks import (
     ablation,
     bands,
     choosing,
+    cliffs,
     clusters,
     columns,
     crosscheck,
@@ -64,6 +65,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "mclust": ("All covariance structures, beside mclust", mclust.run),
     "kinds": ("Problems of all fourteen covariances: loss beside mclust", kinds.run),
     "growth": ("Growth with N, D, K; threads; many components", growth.run),
+    "cliffs": ("Few samples in many features, and far samples", cliffs.run),
     "outliers": ("Far rows and heavy tails: the right K by BIC", outliers.run),
     "outliers_theory": (
         "Noise beside mclust's, and what one row at 1e6 may do",

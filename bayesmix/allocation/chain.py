@@ -19,7 +19,7 @@ from bayesmix.allocation.point import PointWeights, add_labels
 from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.forward_backward import Chained, forward_backward
+from bayesmix.numerics.forward_backward import forward_backward
 from bayesmix.numerics.logsumexp import normalise
 
 # Smallest transition probability of a chain whose first state is stationary.
@@ -81,17 +81,9 @@ def allocate_sequences(
         return Allocated(normalise(joint))
     if rows.weights is not None:
         raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
-    chained = chained_states(initial, transition, joint, rows)
+    chained = forward_backward(joint, rows.side.starts, initial, transition)
     joint[:] = chained.smoothed
     return Allocated(chained.log_predictive, ChainSums(chained.initial, chained.transitions))
-
-
-def chained_states(
-    initial: Array, transition: Array, joint: Array, rows: Rows, smooth: bool = True
-) -> Chained:
-    """Return the filtered and smoothed probabilities of the states of sequences."""
-    assert rows.side.begins is not None
-    return forward_backward(joint, np.flatnonzero(rows.side.begins), initial, transition, smooth)
 
 
 def no_draws(chain: Any, n_draws: int, generator: np.random.Generator) -> Any:
@@ -203,11 +195,6 @@ class DirichletChainPrior:
 
     def posterior(self, statistics: ChainSums) -> DirichletChain:
         """Return the posterior concentrations: prior plus expected counts."""
-        if self.stationary:
-            raise UnsupportedError(
-                "initial='stationary' has no conjugate prior: use initial='free' with "
-                "VariationalBayes(), or another inference"
-            )
         return DirichletChain(
             statistics.initial + self.row_concentration,
             statistics.transitions + self.row_concentration,

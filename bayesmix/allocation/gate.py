@@ -7,7 +7,6 @@ weights, which are concave in γ.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import log_softmax
@@ -17,9 +16,6 @@ from bayesmix.core.rows import Allocated, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
-
-if TYPE_CHECKING:
-    from bayesmix.core.priors import DrawnWeights
 
 # Longest Newton step of a coefficient, in covariates of unit scale.
 LONGEST_STEP = 5.0
@@ -88,14 +84,6 @@ class Gate:
         chosen = self.coefficients[keep]
         shares = self.shares[keep]
         return replace(self, coefficients=chosen - chosen[0], shares=shares / shares.sum())
-
-    def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnWeights:
-        """Raise an error, as there is no posterior."""
-        raise UnsupportedError("weights that depend on covariates have no posterior draws")
-
-    def log_density_of(self, draws: DrawnWeights) -> Array:
-        """Raise an error, as there is no posterior."""
-        raise UnsupportedError("weights that depend on covariates have no posterior draws")
 
 
 @dataclass(frozen=True)

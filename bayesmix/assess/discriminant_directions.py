@@ -54,7 +54,12 @@ class DiscriminantDirections:
         return f"Shares of the separation: {listed}.\n{self.frame().round(3).to_string()}"
 
     def __repr__(self) -> str:
-        return f"DiscriminantDirections of {len(self.centre)} features\n{self.summary()}"
+        count, features = len(self.eigenvalues), len(self.centre)
+        largest = 100.0 * self.eigenvalues[0] / self.eigenvalues.sum()
+        return (
+            f"<DiscriminantDirections: {count} of {features} features, the first with "
+            f"{largest:.0f} % of the separation>"
+        )
 
     def plot(self, X: Any, y: Any = None, ax: Any = None) -> Any:
         """Plot samples along the first two directions; see ``plot_directions``."""

@@ -24,6 +24,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.search.starts import Given
 from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.sources.memory import ArraySource
@@ -147,7 +148,7 @@ def distal(
     -------
     DataFrame
         ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class
-        (and level). ``attrs["p_value"]`` is that of Wald's test that classes do not differ.
+        (and level).
 
     Examples
     --------
@@ -191,15 +192,7 @@ def distal(
     if levels is not None:
         index = pd.MultiIndex.from_product([range(K), levels], names=["class", "level"])
     name = "mean" if levels is None else "probability"
-    columns = {
-        name: estimates,
-        "standard_error": errors,
-        "lower": estimates - half,
-        "upper": estimates + half,
-    }
-    table = pd.DataFrame(columns, index=index)
-    table.attrs["p_value"] = _equality(means, covariance)
-    return table
+    return interval_table(index, estimates, errors, half, name)
 
 
 def _assigned(shares: Array, weights: Array, outcome: pd.Series) -> tuple[AssignedOutcome, Any]:
@@ -226,17 +219,3 @@ def _assigned(shares: Array, weights: Array, outcome: pd.Series) -> tuple[Assign
         codes, levels = pd.factorize(observed, sort=True)
         values = np.eye(len(levels))[codes]
     return AssignedOutcome(values, classes[present], errors, weights[present], numeric), levels
-
-
-def _equality(means: Array, covariance: Array) -> float:
-    """Return the p-value of Wald's test that all classes have the same means."""
-    K, M = means.shape
-    free = max(M - 1, 1)  # probabilities sum to 1
-    places = np.arange(K * M).reshape(K, M)[:, :free].ravel()
-    contrast = np.kron(np.column_stack([-np.ones(K - 1), np.eye(K - 1)]), np.eye(free))
-    differences = contrast @ means.ravel()[places]
-    spread = contrast @ covariance[np.ix_(places, places)] @ contrast.T
-    if not len(differences):
-        return float("nan")
-    statistic = differences @ np.linalg.pinv(spread, hermitian=True) @ differences
-    return float(stats.chi2.sf(statistic, len(differences)))

@@ -194,10 +194,16 @@ class SideInformation:
         return self.labels.shape[1] - 1 if self.labels.ndim == 2 else int(self.labels.max())
 
     @property
+    def starts(self) -> Integers:
+        """Return the first sample (G,) of each sequence or group."""
+        assert self.begins is not None
+        return np.flatnonzero(self.begins)
+
+    @property
     def group_sizes(self) -> Integers:
         """Return the size (G,) of each group."""
         assert self.begins is not None
-        return np.diff(np.append(np.flatnonzero(self.begins), len(self.begins)))
+        return np.diff(np.append(self.starts, len(self.begins)))
 
 
 NO_SIDE_INFORMATION = SideInformation()
@@ -287,7 +293,7 @@ class Rows:
         if len(self) <= size:
             return [self]
         cuts = np.arange(0, len(self) + size, size).clip(max=len(self))
-        borders = np.append(np.flatnonzero(self.side.begins), len(self))
+        borders = np.append(self.side.starts, len(self))
         cuts = np.unique(borders[np.searchsorted(borders, cuts)])
         return [self._part(slice(start, stop)) for start, stop in pairwise(cuts.tolist())]
 

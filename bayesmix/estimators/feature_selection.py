@@ -65,6 +65,14 @@ def _diagonal(family: Any) -> Any:
     return with_structure(family, "diag")
 
 
+def refuse_not_normal(family: Any) -> None:
+    """Raise ``UnsupportedError`` unless all features are normal."""
+    if not isinstance(family, Gaussian):
+        raise UnsupportedError(
+            "irrelevant='regression' takes Gaussian features: use irrelevant='independent'"
+        )
+
+
 def refuse_unsupported(estimator: Any, param_grid: Any) -> None:
     """Raise ``UnsupportedError`` for searches whose features cannot be selected."""
     if hasattr(estimator, "steps"):
@@ -88,22 +96,29 @@ def refuse_unsupported(estimator: Any, param_grid: Any) -> None:
         )
 
 
-def selected(
-    estimator: Any, source: Source, prior: Mapping[int, float], grows: bool, seed: int
-) -> SelectedFeatures:
-    """Return the relevant features of the data for the numbers of components in ``prior``."""
+def evenly_spaced(source: Source) -> ArraySource:
+    """Return the observations that features are chosen on, in memory."""
     if not isinstance(source, ArraySource):
         raise UnsupportedError(
             "variable_selection takes data in memory: give X.in_memory() (X.compute(), a NumPy "
             "array), or a sample of the observations"
         )
-    family = independent_family(estimator._model_of(estimator._model(), source).family)
     every = -(-source.shape[0] // MOST_ROWS)
-    if every > 1:
-        source = source.subset(np.arange(0, source.shape[0], every))
+    return source if every == 1 else source.subset(np.arange(0, source.shape[0], every))
+
+
+def feature_table(estimator: Any, source: ArraySource) -> FeatureTable:
+    """Return the data as a table of independent features under fixed priors."""
+    family = independent_family(estimator._model_of(estimator._model(), source).family)
     frame = family.frame(source.summary)
     weights = source.rows.weights_or_ones
-    table = FeatureTable(frame.apply(source.values), weights, family, source.summary, frame)
+    return FeatureTable(frame.apply(source.values), weights, family, source.summary, frame)
+
+
+def selected(
+    table: FeatureTable, prior: Mapping[int, float], grows: bool, seed: int
+) -> SelectedFeatures:
+    """Return the relevant features of the data for the numbers of components in ``prior``."""
 
     def log_prior_of(n_components: int) -> float:
         share = prior.get(n_components, 0.0)
@@ -148,7 +163,9 @@ def few_features(estimator: Any, source: Source, seed: int) -> str:
         return ""
     try:
         prior = prior_asked([1, 2, 3], None, True)
-        selection = selected(knowing_levels(estimator, source), source, prior, True, seed)
+        sample = evenly_spaced(source)
+        table = feature_table(knowing_levels(estimator, sample), sample)
+        selection = selected(table, prior, True, seed)
     except UnsupportedError:
         return ""
     n_relevant = int(selection.relevant.sum())

@@ -15,7 +15,6 @@ from bayesmix.allocation.chain import (
     DirichletChain,
     DirichletChainPrior,
     MarkovChain,
-    chained_states,
 )
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
@@ -36,7 +35,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.sequences import in_sequences
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.forward_backward import Chained, most_probable_paths
+from bayesmix.numerics.forward_backward import Chained, forward_backward, most_probable_paths
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -187,8 +186,7 @@ class HiddenMarkovModel(Mixture):
     def _sequences_to_fit(self, X: Any, lengths: Any, groups: Any, n_jobs: int | None) -> Source:
         validation.one_of("missing", self.missing, ("error", "use"))
         source = in_sequences(incoming.training_rows(self, X, None, n_jobs), lengths, groups)
-        assert source.side.begins is not None
-        if source.side.begins.all():
+        if len(source.side.starts) == source.shape[0]:
             raise InvalidInputError(
                 "every sequence has one sample, so there are no transitions: use Mixture"
             )
@@ -289,7 +287,9 @@ class HiddenMarkovModel(Mixture):
         chain = self._chain_of(self._fitted())
         with single_threaded_blas():
             joint = self._log_densities(source)
-            return chained_states(chain.initial, chain.transition, joint, source.rows, smooth)
+            return forward_backward(
+                joint, source.side.starts, chain.initial, chain.transition, smooth
+            )
 
     def predict_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
         """Return the probability of each state given the whole sequence (n, K)."""
@@ -320,14 +320,9 @@ class HiddenMarkovModel(Mixture):
             states: Integers = self.predict_proba(X, lengths, groups).argmax(axis=1)
             return states
         source = self._sequences(X, lengths, groups)
-        assert source.side.begins is not None
         chain = self._chain_of(self._fitted())
-        return most_probable_paths(
-            self._log_densities(source),
-            np.flatnonzero(source.side.begins),
-            chain.initial,
-            chain.transition,
-        )
+        joint = self._log_densities(source)
+        return most_probable_paths(joint, source.side.starts, chain.initial, chain.transition)
 
     def fit_predict(self, X: Any, lengths: Any = None, groups: Any = None) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
@@ -389,11 +384,10 @@ class HiddenMarkovModel(Mixture):
         those of 20,000 draws per state. Missing values have NaN.
         """
         source = self._sequences(X, lengths, groups)
-        assert source.side.begins is not None
         chain = self._chain_of(self._fitted())
         filtered = self.filter_proba(X, lengths, groups)
         predicted = np.vstack([chain.initial, filtered[:-1] @ chain.transition])
-        predicted[source.side.begins] = chain.initial
+        predicted[source.side.starts] = chain.initial
         values = np.asarray(source.values, dtype=np.float64)
         draws = np.sort(self._draws_by_state(seed_of(self, None)), axis=1)
         residuals = np.full(values.shape, np.nan)

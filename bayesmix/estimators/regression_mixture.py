@@ -46,6 +46,7 @@ from bayesmix.families.regressions import (
     Regressions,
 )
 from bayesmix.numerics.arrays import Array
+from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.search.starts import Given, begun
 
 if TYPE_CHECKING:
@@ -470,13 +471,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             names, estimates, errors = self._data.wald(self._mixture)
             half = float(ndtri(0.5 + 0.5 * level)) * errors
         index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
-        columns = {
-            "estimate": estimates,
-            "standard_error": errors,
-            "lower": estimates - half,
-            "upper": estimates + half,
-        }
-        return pd.DataFrame(columns, index=index)
+        return interval_table(index, estimates, errors, half)
 
     def summary(self) -> str:
         """Return the fit in words, with a table of its coefficients."""

@@ -99,6 +99,10 @@ class MixtureSearch(SearchResults, Showing):
         Whether to choose the features that distinguish the clusters first. Candidates are then
         fitted to these features, and the other features are independent with one distribution
         each. See ``get_support`` and ``feature_evidence_``.
+    irrelevant : {"independent", "regression"}, default="independent"
+        Whether irrelevant features are independent of the relevant ones, or may depend on these by
+        a linear regression (Gaussian features only). Features that are merely correlated are then
+        irrelevant.
 
     Attributes
     ----------
@@ -147,6 +151,7 @@ class MixtureSearch(SearchResults, Showing):
         patience: int | None = None,
         polish: float | None = None,
         variable_selection: bool = False,
+        irrelevant: str = "independent",
     ) -> None:
         store_parameters(self, locals())
 

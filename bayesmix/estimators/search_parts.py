@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,14 +13,23 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.errors import (
+    InvalidInputError,
+    SelectionWarning,
+    UndefinedError,
+    UnsupportedError,
+)
 from bayesmix.estimators.constraints import constrained
 from bayesmix.estimators.feature_selection import (
+    evenly_spaced,
+    feature_table,
     picked,
+    refuse_not_normal,
     refuse_unsupported,
     rejoined,
     restricted,
     selected,
+    some_features,
 )
 from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.fitters import TableFitter
@@ -39,6 +50,7 @@ from bayesmix.selection.candidates import (
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.selection.criteria import NAMES, POSTERIOR
 from bayesmix.selection.data_checks import column_names
+from bayesmix.selection.dependence import by_regression
 from bayesmix.selection.probability import (
     Probabilities,
     by_bic,
@@ -52,6 +64,7 @@ from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.scores import HeldOut, rows_of
 from bayesmix.selection.tasks import Fitter, KeptFits
+from bayesmix.sources.memory import ArraySource
 
 
 class SearchResults(Transforming):
@@ -136,19 +149,51 @@ class SearchResults(Transforming):
         self, estimator: Any, source: Source, falls: bool, seed: int
     ) -> tuple[Any, Source]:
         """Choose features, fit the other ones, and return estimator and data of those chosen."""
+        validation.one_of("irrelevant", self.irrelevant, ("independent", "regression"))
         refuse_unsupported(estimator, self.param_grid)
         estimator = knowing_levels(estimator, source)
         numbers = component_numbers(self.n_components, growth.LARGEST)
         prior = prior_asked(numbers, self.prior_over_k, falls)
-        selection = selected(estimator, source, prior, self.n_components is None, seed)
-        self._selected = FeatureSelection(
-            selection.relevant, selection.evidence, selection.relevance
-        )
-        if len(self._selected.rest):
+        sample = evenly_spaced(source)
+        table = feature_table(estimator, sample)
+        selection = selected(table, prior, self.n_components is None, seed)
+        if self.irrelevant == "regression":
+            refuse_not_normal(table.family)
+            self._selected = by_regression(table, selection, partial(self._refit, sample))
+        else:
+            self._selected = FeatureSelection(
+                selection.relevant, selection.evidence, selection.relevance
+            )
+        if len(self._selected.rest) and self.irrelevant == "independent":
             self._others, rest = restricted(estimator, source, self._selected.rest)
             self._others.set_params(n_components=1, covariance_type="diag")
             self._others._fitter(None, None, rest).fit(self._others)
         return restricted(estimator, source, self._selected.read)
+
+    def _refit(self, source: ArraySource, features: Integers, responsibilities: Any) -> Any:
+        """Return responsibilities of the best mixture of some features, with no more components.
+
+        With independent features more components are found than with correlated ones.
+        """
+        part, numbers = some_features(source, features), range(1, responsibilities.shape[1] + 1)
+        search = clone(self).set_params(
+            n_components=numbers,
+            variable_selection=False,
+            checkpoint=None,
+            refit=True,
+            polish=None,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SelectionWarning)
+            return search.fit(part).predict_proba(part)
+
+    def _refuse_regression(self) -> None:
+        """Raise for densities of all features where some depend on others."""
+        if self._selected is not None and len(self._selected.rest) and self._others is None:
+            raise UnsupportedError(
+                "irrelevant='regression' has no density of all features: use best_estimator_ with "
+                "transform(X), or irrelevant='independent'"
+            )
 
     def _restore_features(
         self, selection: FeatureSelection, others: Any, names: tuple[str, ...] | None
@@ -255,6 +300,7 @@ class SearchResults(Transforming):
 
     def score_samples(self, X: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
+        self._refuse_regression()
         density = self.best_estimator_.score_samples(self.features_read(X))
         if self._others is None or self._selected is None:
             return density
@@ -262,12 +308,14 @@ class SearchResults(Transforming):
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log density in nats under the best candidate."""
+        self._refuse_regression()
         if self._others is None:
             return float(self.best_estimator_.score(self.features_read(X)))
         return float(np.mean(self.score_samples(X)))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Draw samples and their components from the best candidate."""
+        self._refuse_regression()
         rows, components = last_step(self.best_estimator_).sample(n_samples, random_state)
         if self._others is None or self._selected is None:
             return rows, components

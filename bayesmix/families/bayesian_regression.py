@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, RESPONSES, Regressions
 from bayesmix.numerics.arrays import Array, Integers
@@ -145,18 +144,11 @@ class RegressionPrior:
     def over(self, variance: float, family: BayesianRegressionFamily) -> RegressionPrior:
         """Return the prior with its rate, for a response of a given variance."""
         rate = 0.05 * variance if self.rate is None else self.rate
-        for name, value in (("mean_precision", self.mean_precision), ("shape", self.shape)):
+        values = {"mean_precision": self.mean_precision, "shape": self.shape, "rate": rate}
+        for name, value in values.items():
             if not value > 0.0:
                 raise InvalidInputError(f"{name} must be a number above 0, got {value!r}")
-        if not rate > 0.0:
-            raise InvalidInputError(f"rate must be a number above 0, got {rate!r}")
         return replace(self, rate=rate, family=family)
-
-    @property
-    def b0(self) -> float:
-        """Rate, once it is known."""
-        assert self.rate is not None
-        return self.rate
 
     def posterior(
         self,
@@ -166,6 +158,7 @@ class RegressionPrior:
     ) -> RegressionPosterior:
         """Return q(β, λ) given moments (Bishop 2006, exercise 3.12)."""
         assert self.family is not None
+        assert self.rate is not None
         P = statistics.products.shape[1]
         precisions = statistics.squares + self.mean_precision * np.eye(P)
         solved = np.linalg.solve(precisions, statistics.products[:, :, None])
@@ -173,11 +166,12 @@ class RegressionPrior:
         explained = np.einsum("kp,kp->k", means, statistics.products)
         rest = np.maximum(statistics.responses - explained, 0.0)
         shape = self.shape + 0.5 * statistics.counts
-        return RegressionPosterior(self.family, means, precisions, shape, self.b0 + 0.5 * rest)
+        return RegressionPosterior(self.family, means, precisions, shape, self.rate + 0.5 * rest)
 
     def kl(self, q: RegressionPosterior) -> float:
         """Return KL(q || p) over all components."""
-        P, kappa, a0, b0 = q.means.shape[1], self.mean_precision, self.shape, self.b0
+        assert self.rate is not None
+        P, kappa, a0, b0 = q.means.shape[1], self.mean_precision, self.shape, self.rate
         a, b = q.shape, q.rate
         _, log_determinants = np.linalg.slogdet(q.precisions)
         traces = np.einsum("kpp->k", q.spreads)
@@ -186,7 +180,3 @@ class RegressionPrior:
         gamma = (a - a0) * digamma(a) - gammaln(a) + gammaln(a0)
         gamma += a0 * np.log(b / b0) + a * (b0 - b) / b
         return float((0.5 * normal + gamma).sum())
-
-    def unframed(self, frame: Frame) -> RegressionPrior:
-        """Return the prior itself, as regressions have no frame."""
-        return self

@@ -129,12 +129,16 @@ def gate_coefficients(
         errors = np.full(len(back), np.nan)
     gate: Any = result.mixture.weights
     estimates = back @ gate.coefficients[1:].ravel()
-    half = float(ndtri(0.5 + 0.5 * level)) * errors
     index = pd.MultiIndex.from_product([range(1, K), design.terms], names=["component", "term"])
-    columns = {
-        "estimate": estimates,
-        "standard_error": errors,
-        "lower": estimates - half,
-        "upper": estimates + half,
-    }
+    return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
+
+
+def interval_table(
+    index: Any, estimates: Array, errors: Array, half: Array, name: str = "estimate"
+) -> pd.DataFrame:
+    """Return estimates with standard errors, and intervals of a half width."""
+    import pandas as pd
+
+    lower, upper = estimates - half, estimates + half
+    columns = {name: estimates, "standard_error": errors, "lower": lower, "upper": upper}
     return pd.DataFrame(columns, index=index)

@@ -38,10 +38,14 @@ UNCERTAIN, MOST_UNCERTAIN = 6.0, 10
 
 @dataclass(frozen=True)
 class SelectedFeatures:
-    """States for each K, and the log evidence with log K! and log p(K) of each."""
+    """States for each K, and the log evidence with log K! and log p(K) of each.
+
+    ``tried`` are pairs of features and responsibilities that the search went through.
+    """
 
     states: tuple[Relevance, ...]
     values: Array
+    tried: tuple[tuple[Integers, Array], ...]
 
     @property
     def best(self) -> Relevance:
@@ -119,15 +123,17 @@ def select_features(
     """Return the relevant features for each K; where K grows, until more are far behind."""
     states: list[Relevance] = []
     values: list[float] = []
+    tried: list[tuple[Integers, Array]] = []
     with single_threaded_blas():
         groups = groups_of_features(table, seed)
         for n_components in numbers:
-            state = _for(table, n_components, states[-1:], groups, seed)
+            state, others = _for(table, n_components, states[-1:], groups, seed)
             states.append(state)
+            tried += others
             values.append(state.bound + _log_relabellings(state) + log_prior_of(n_components))
             if grows and max(values[-IN_A_ROW:]) < max(values) - FAR_BEHIND:
                 break
-    return SelectedFeatures(tuple(states), np.array(values))
+    return SelectedFeatures(tuple(states), np.array(values), tuple(tried))
 
 
 def _log_relabellings(state: Relevance) -> float:
@@ -142,13 +148,13 @@ def _for(
     before: Sequence[Relevance],
     groups: Groups,
     seed: int,
-) -> Relevance:
-    """Return the best state of K components."""
+) -> tuple[Relevance, list[tuple[Integers, Array]]]:
+    """Return the best state of K components, and the features and responsibilities of starts."""
     n, n_features = table.values.shape
     if n_components == 1:
         whole, none = np.ones((n, 1)), np.zeros(n_features, dtype=bool)
         bound = float(table.evidence_of_one.sum())
-        return Relevance(whole, none, np.zeros(n_features), bound)
+        return Relevance(whole, none, np.zeros(n_features), bound), []
     generator = stream(seed, Purpose.START, n_components)
     starts = [divided(rows, table.weights, n_components, generator) for rows in groups.values]
     for state in before:
@@ -161,7 +167,12 @@ def _for(
     short.sort(key=lambda state: -state.bound)
     best = [at(table, state.responsibilities) for state in short[:CONTINUED]]
     ends = [settled(table, state, MOST_PASSES, MOST_ROUNDS) for state in best]
-    return moved(table, max(ends, key=lambda state: state.bound))
+    tried = {
+        features.tobytes(): (features, state.responsibilities)
+        for state in reversed(short)
+        for features in [groups.candidates[state.features]]
+    }
+    return moved(table, max(ends, key=lambda state: state.bound)), list(tried.values())
 
 
 def _split(table: FeatureTable, state: Relevance, generator: np.random.Generator) -> list[Array]:

@@ -55,6 +55,7 @@ MADE = {
     ),
     "DensityRegion": lambda gm, vb, search: vb.density_region(0.9, n_draws=200),
     "AveragedDensity": lambda gm, vb, search: search.averaged_,
+    "DiscriminantDirections": lambda gm, vb, search: bm.discriminant_directions(gm),
     "FitResult": lambda gm, vb, search: vb.result_,
 }
 

@@ -74,7 +74,6 @@ def test_without_errors_of_assignment_means_are_those_of_the_classes(correction)
     np.testing.assert_allclose(table["mean"], [0.0, 3.0], atol=1e-6)
     spread = [y[classes == k].std() / np.sqrt((classes == k).sum()) for k in range(2)]
     np.testing.assert_allclose(table["standard_error"], spread, rtol=1e-4)
-    assert table.attrs["p_value"] < 1e-10
 
 
 @pytest.mark.parametrize("correction", ["ML", "BCH", None])
@@ -86,20 +85,9 @@ def test_weights_repeat_observations_and_missing_outcomes_are_left_out(measured,
     model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X[whole])
     one = bm.distal(model, X, y, correction, sample_weight=weights)
     two = bm.distal(model, X[whole], y[whole], correction)
-    pd.testing.assert_frame_equal(one, two, rtol=1e-6, check_flags=False)
+    pd.testing.assert_frame_equal(one, two, rtol=1e-6)
     gaps = np.where(np.arange(len(whole)) < 20, np.nan, y[whole])
     assert not one.equals(bm.distal(model, X[whole], gaps, correction))
-
-
-def test_the_test_of_equal_means_keeps_its_level():
-    rejected = 0
-    for seed in range(60):
-        X, _, _, _ = responses(400, 0.9, 100 + seed)
-        y = generator(4, seed).normal(size=400)
-        model = bm.Mixture(3, family=bm.Bernoulli(), search="short", random_state=0).fit(X)
-        rejected += bm.distal(model, X, y, "BCH").attrs["p_value"] < 0.05
-    # 60 tests at 5 %: more than 10 rejections have probability 0.0003.
-    assert rejected <= 10
 
 
 def test_bad_outcomes_are_named(measured):

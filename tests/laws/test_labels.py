@@ -185,7 +185,7 @@ def test_saved_fits_keep_their_labels(tmp_path):
         ({"labels": np.full(120, 4)}, "n_components=5 or more"),
         ({"labels": np.full(120, 0.5)}, "integers from 0"),
         ({"labels": np.full(120, "a")}, "pandas.factorize"),
-        ({"labels": np.zeros((120, 3))}, "allow sample 0 no component"),
+        ({"labels": np.zeros((120, 3))}, "exclude all components for sample 0"),
         ({"labels": np.eye(2)[np.zeros(120, int)]}, "a column for each of n_components=3"),
         ({"labels": -np.eye(3)[np.zeros(120, int)]}, "not negative"),
         ({"groups": [None] * 120}, "no missing values"),

@@ -10,6 +10,12 @@ from scipy.special import gammaln, logsumexp
 
 import bayesmix as bm
 from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.selection.dependence import (
+    factor_model,
+    joint_evidence,
+    joint_evidence_under,
+    priors,
+)
 from bayesmix.selection.relevance import FeatureTable, at, log_prior, settled
 from bayesmix.sources.memory import summarise
 
@@ -272,12 +278,99 @@ def test_a_search_without_selection_has_no_support():
         search.get_support()
 
 
+def multivariate_predictive(table):
+    """Density of the next observation under a normal-inverse-Wishart prior with ν0 = p + 2."""
+    prior, p = table.prior, table.n_features
+    m0, b0, nu0, scale = prior.mean, prior.mean_precision, p + 2.0, np.diag(prior.scale.mean[0])
+
+    def predictive(x, new):
+        n, mean = len(x), x.mean(axis=0) if len(x) else np.zeros(p)
+        b, nu = b0 + n, nu0 + n
+        m = (b0 * m0 + n * mean) / b
+        away = x - mean
+        psi = scale + away.T @ away + b0 * n / b * np.outer(mean - m0, mean - m0)
+        freedom = nu - p + 1
+        return stats.multivariate_t.logpdf(new, m, psi * (b + 1) / (b * freedom), freedom)
+
+    return predictive
+
+
+def test_joint_evidence_is_the_product_of_predictive_densities():
+    values = np.random.default_rng(10).normal(size=(10, 3)) @ np.array(
+        [[1.0, 0.5, 0.0], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]]
+    )
+    table = table_of(values, bm.Gaussian("diag"))
+    predictive = multivariate_predictive(table)
+    halves = np.repeat(np.eye(2), [6, 4], axis=0)
+    found = of_default(table, halves, shared=False)
+    parts = [one_after_another(part, predictive) for part in np.split(table.values, [6])]
+    assert found.whole == pytest.approx(sum(parts), abs=1e-9)
+    one = of_default(table, np.ones((10, 1)), shared=True)
+    assert one.whole == pytest.approx(one_after_another(table.values, predictive), abs=1e-9)
+
+
+def of_default(table, responsibilities, shared):
+    """Joint evidence under the default prior, the first of several."""
+    counts = responsibilities.sum(axis=0)
+    prior = priors(table, responsibilities, counts)[0]
+    return joint_evidence_under(table, responsibilities, counts, shared, *prior)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_evidence_without_a_feature_is_that_of_the_other_features(shared):
+    values = np.random.default_rng(13).normal(size=(12, 4)) @ np.tri(4)
+    table = table_of(values, bm.Gaussian("diag"))
+    halves = np.repeat(np.eye(2), [7, 5], axis=0)
+    whole = of_default(table, halves, shared)
+    for d in range(4):
+        part = table.some(np.delete(np.arange(4), d))
+        assert whole.without[d] == pytest.approx(of_default(part, halves, shared).whole)
+
+
+def test_features_with_one_common_factor_need_one_factor():
+    rng = np.random.default_rng(14)
+    loadings = np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    correlation = np.outer(loadings, loadings) + np.diag(1.0 - loadings**2)
+    assert factor_model(correlation, 1) == pytest.approx(correlation, abs=0.02)
+    X = rng.normal(size=(300, 10)) + rng.normal(size=(300, 1))
+    table = table_of(X, bm.Gaussian("diag"))
+    one = np.ones((300, 1))
+    assert joint_evidence(table, one, True).whole > of_default(table, one, True).whole + 20.0
+
+
+def test_features_that_are_merely_correlated_are_not_relevant_by_regression():
+    X, z = recipe(40, 11)
+    factor = np.random.default_rng(12).normal(size=(200, 1))
+    X[:, 6:14] = np.sqrt(0.5) * (X[:, 6:14] + factor)
+    search = bm.select(X, (1, 2, 3, 4), "diag", variable_selection=True, irrelevant="regression")
+    support = search.get_support()
+    assert support[:6].all()
+    assert not support[6:14].any()
+    assert support.sum() <= 7
+    assert pd.crosstab(z, search.predict(X)).to_numpy().max(axis=1).sum() > 170
+    evidence = search.feature_evidence_["evidence"]
+    assert (evidence[:6] > 5.0).all()
+    assert (evidence[6:14] < 0.0).all()
+    with pytest.raises(UnsupportedError, match="no density of all features"):
+        search.score_samples(X)
+
+
+def test_correlated_features_without_clusters_are_irrelevant_by_regression():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(200, 30))
+    X[:, :5] += rng.normal(size=(200, 1))
+    search = bm.select(X, variable_selection=True, irrelevant="regression")
+    assert search.n_components_ == 1
+    assert not search.get_support().any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"family": bm.StudentT()}, "takes Gaussian, LogNormal"),
         ({"noise": True}, "no noise component"),
         ({"missing": "use"}, "complete data"),
+        ({"family": bm.LogNormal(), "irrelevant": "regression"}, "Gaussian features"),
         ({"family": [bm.Gaussian(), bm.LogNormal()]}, "one family"),
     ],
 )
