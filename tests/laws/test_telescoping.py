@@ -447,7 +447,7 @@ def test_the_figure_shows_both_posteriors_and_the_prior():
     assert (
         bm.plots.plot_occupied(found, ax=Figure().subplots()).get_title(loc="right") == "K unknown"
     )
-    with pytest.raises(InvalidInputError, match="found must be what gibbs returned"):
+    with pytest.raises(InvalidInputError, match="found must be a GibbsOverK"):
         plot_over_k(vb)
 
 
