@@ -110,7 +110,7 @@ def known_labels(labels: Any, n_rows: int | None, at_least: int) -> Integers | A
             "0, 1, ... (pandas.factorize), or use MixtureClassifier"
         ) from None
     numbers = np.where(np.isnan(numbers), UNKNOWN, numbers)
-    wrong = np.flatnonzero((numbers != np.rint(numbers)) | (numbers < UNKNOWN))
+    wrong = np.flatnonzero((numbers != np.rint(numbers)) | (numbers < UNKNOWN) | np.isinf(numbers))
     if given.dtype.kind == "b" or len(wrong):
         value = given[wrong[0]] if len(wrong) else given[0]
         raise InvalidInputError(
@@ -197,6 +197,8 @@ def _column(
     ``n_rows`` is None if samples were left out; at least ``at_least`` remain.
     """
     is_pandas = hasattr(values, "to_numpy") and hasattr(values, "iloc")
+    if np.ma.isMaskedArray(values):
+        values = np.where(values.mask, None, values.data)
     given = values.to_numpy() if is_pandas else np.asarray(values)
     fits = given.ndim in dimensions
     if not fits or len(given) < at_least or (n_rows is not None and len(given) != n_rows):

@@ -210,3 +210,14 @@ def test_what_does_not_support_labels_says_so():
             analysis(model, X)
     with pytest.raises(UnsupportedError, match="noise"):
         bm.GaussianMixture(3, noise="uniform").fit(X, labels=z)
+
+
+def test_masked_labels_are_unknown_and_infinite_ones_are_refused():
+    X, z = three_clusters(15)
+    labels = some_of(z, 15)
+    masked = np.ma.array(z, mask=labels < 0)
+    one = bm.GaussianMixture(3, random_state=0).fit(X, labels=masked)
+    other = bm.GaussianMixture(3, random_state=0).fit(X, labels=labels)
+    np.testing.assert_array_equal(one.means_, other.means_)
+    with pytest.raises(InvalidInputError, match="integers from 0"):
+        bm.GaussianMixture(3).fit(X, labels=np.where(labels < 0, np.inf, labels))
