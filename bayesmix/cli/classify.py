@@ -19,6 +19,7 @@ def classify(
     predict: Annotated[
         str | None, typer.Option(metavar="FILE", help="Table of samples to classify")
     ] = None,
+    missing: options.MissingValues = options.Missing.ERROR,
     components: Annotated[
         str, typer.Option(metavar="K", help="Components of each class: a number, or auto")
     ] = "1",
@@ -51,18 +52,33 @@ def classify(
     screen, text = Screen(run), TextFormat(**text_format(rows))
     table = of_data(rows.data, lambda place: frame_of(place, None, None, text))
     beside = (target, rows.weight)
+    numbers = None if components == "auto" else options.numbers(components)
+    if numbers is not None and len(numbers) > 1:
+        raise InvalidInputError(f"--components must be one number or auto, got {components!r}")
     features = options.names(rows.columns) or [str(name) for name in table if name not in beside]
+    if target in features:
+        raise InvalidInputError(f"--columns must not include the target {target!r}")
     for name in (target, rows.weight or target, *features):
         if name not in table:
             raise InvalidInputError(
                 f"{rows.data} has no column {name!r}, it has {', '.join(map(str, table))}"
             )
     X, y = table[features], table[target]
+    new = (
+        None
+        if predict is None
+        else of_data(predict, lambda place: frame_of(place, None, None, text))
+    )
+    if new is not None and (absent := [name for name in features if name not in new]):
+        raise InvalidInputError(
+            f"{predict} has no column {absent[0]!r}, which the classifier needs"
+        )
     classifier = MixtureClassifier(
-        "auto" if components == "auto" else options.numbers(components)[0],  # type: ignore[index]  # given
+        "auto" if numbers is None else numbers[0],
         covariance_type=options.structures(covariance) or "auto",
         family="auto" if is_mixed_table(X) else None,
         novelty=novelty,
+        missing=missing.value,
         random_state=run.seed,
         n_jobs=run.jobs,
     )
@@ -91,9 +107,8 @@ def classify(
     contents: dict[str, Any] = {"model.bayesmix": classifier}
     if X.shape[1] > 1:
         contents["classes.png"] = Figure(lambda ax: plot_classes(classifier, X, y, ax=ax))
-    if predict is not None:
-        new = of_data(predict, lambda place: frame_of(place, None, None, text))
-        answers = predictions(classifier, new[[name for name in X if name in new]])
+    if new is not None:
+        answers = predictions(classifier, new[features])
         if out is None and not screen.machine:
             screen.answer(answers.to_csv(index=False).rstrip("\n"))
         contents["predictions.csv"] = answers.to_csv(index=False)

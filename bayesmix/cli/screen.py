@@ -31,6 +31,7 @@ WORDS = (
     (r"\bsample_weight\b", "--weight"),
     (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
     (r"or read with missing='keep'", "or give --missing use"),
+    (r"or create the mixture with missing='use' or 'drop'", "or give --missing use or drop"),
     (
         r"treat such columns as categories or counts",
         "take them as categories (--categorical a,b), leave them out (--exclude a,b)",

@@ -30,3 +30,20 @@ def test_classify_writes_the_classifier_of_the_class(run):  # noqa: F811
     direct = bm.MixtureClassifier(random_state=0).fit(features, frame["species"])
     assert (saved.predict(features) == direct.predict(features)).all()
     assert "no column 'kind'" in run("classify", "train.csv", "--target", "kind", code=2).stderr
+
+
+def test_classify_refuses_wrong_columns_and_uses_missing_values(run):  # noqa: F811
+    frame = load_iris(as_frame=True).frame
+    frame.columns = ["a", "b", "c", "d", "species"]
+    frame[["a", "b", "c"]].to_csv("new.csv", index=False)
+    frame.loc[::7, "a"] = None
+    frame.to_csv("train.csv", index=False)
+    train = ("classify", "train.csv", "--target", "species", "--folds", "0")
+    assert "3 classes, 4 features" in run(*train, "--missing", "use").stdout
+    for options, message in (
+        ((), "--missing use"),
+        (("--columns", "a,species"), "--columns must not include the target"),
+        (("--components", "1,2"), "--components must be one number"),
+        (("--predict", "new.csv"), "new.csv has no column 'd'"),
+    ):
+        assert message in run(*train, *options, code=2).stderr
