@@ -34,6 +34,8 @@ class DiscriminantDirections:
 
     def transform(self, X: Any) -> Array:
         """Return samples (n, D) in these directions (n, d), about the mean of the density."""
+        if hasattr(X, "columns") and set(self.features) <= set(X.columns):
+            X = X[list(self.features)]
         values = np.asarray(X, dtype=np.float64)
         if values.ndim != 2 or values.shape[1] != len(self.centre):
             raise InvalidInputError(
@@ -113,6 +115,11 @@ def discriminant_directions(model: Any, differences: str = "means") -> Discrimin
             kernel = kernel + weight * deviation @ np.linalg.pinv(total) @ deviation
         metric = total
     values, vectors = eigh(kernel, metric)
+    if values.max() < NEGLIGIBLE:
+        raise InvalidInputError(
+            "the means of the components or classes are equal, so no direction separates them: use "
+            "differences='means and covariances'"
+        )
     order = np.argsort(-values)[: min(most, len(centre))]
     order = order[values[order] > NEGLIGIBLE * values.max()]
     directions = vectors[:, order]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import logsumexp
 
 from bayesmix.em.result import log_density
@@ -12,7 +13,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import axes_or_new, colour, expect, marker, quiet
 
 if TYPE_CHECKING:
-    from bayesmix.numerics.arrays import Array, Integers
+    from bayesmix.numerics.arrays import Array
 
 # Points of the grid along each axis, and the room beside the data as a share of their range.
 N_GRID, MARGIN = 200, 0.08
@@ -71,8 +72,8 @@ def plot_classes(
             margin = joint[:, g] - np.delete(joint, g, axis=1).max(axis=1)
             ax.contour(*axes, margin.reshape(shape), levels=[0.0], colors="0.35", linewidths=0.8)
     if values is not None:
-        known = model.predict(X) if y is None else np.asarray(y)
-        _scatter(ax, values, known, model.classes_)
+        known = model.predict(X) if y is None else y
+        _scatter(ax, values, _with_none(known), model.classes_)
     ax.set_xlabel(names[columns[0]])
     ax.set_ylabel(names[columns[1]])
     quiet(ax)
@@ -96,8 +97,8 @@ def plot_directions(directions: Any, X: Any, y: Any = None, ax: Any = None) -> A
     """
     expect("directions", directions, "a DiscriminantDirections", "eigenvalues", "transform")
     scores = directions.transform(X)
-    known = np.asarray(directions.model.predict(X) if y is None else y)
-    classes = np.array(sorted({one for one in known.tolist() if one == one and one is not None}))
+    known = _with_none(directions.model.predict(X) if y is None else y)
+    classes = np.array(sorted({one for one in known.tolist() if one is not None}))
     ax = axes_or_new(ax)
     if scores.shape[1] == 1:
         for g, name in enumerate(classes):
@@ -113,12 +114,18 @@ def plot_directions(directions: Any, X: Any, y: Any = None, ax: Any = None) -> A
     return ax
 
 
+def _with_none(y: Any) -> Any:
+    """Return classes as objects, None where missing."""
+    known: Any = np.asarray(y, dtype=object)
+    return np.where(pd.isna(known), None, known)
+
+
 def _label(directions: Any, place: int) -> str:
     share = directions.eigenvalues[place] / directions.eigenvalues.sum()
     return f"direction {place + 1} ({100.0 * share:.0f} % of the separation)"
 
 
-def _scatter(ax: Any, values: Array, known: Integers, classes: Any) -> None:
+def _scatter(ax: Any, values: Array, known: Any, classes: Any) -> None:
     shown = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).astype(int)
     values, known = values[shown], known[shown]
     for g, name in enumerate(classes):
