@@ -36,6 +36,11 @@ from bayesmix.sources.memory import ArraySource
 
 # Numbers of components of a class that "auto" compares, as mclust does.
 NUMBERS = tuple(range(1, 6))
+# Structures with diagonal covariances, which fewer samples than features can determine.
+DIAGONAL = {
+    *("EII", "VII", "EEI", "VEI", "EVI", "VVI"),
+    *("spherical", "diag", "tied_spherical", "tied_diag"),
+}
 # Folds that compare structures where BIC has no value.
 FOLDS = 5
 
@@ -142,7 +147,8 @@ class Together(ClassDensities):
             one for one in self.classifier._structures if not without_posterior(one)
         ]
         if n_folds < 2 or len(names) < 2:
-            return self._fitted(source, names[0] if names else "full", inference)
+            fits = [self._fitted(source, name, inference) for name in names or ["full"]]
+            return max(fits, key=lambda model: model.result_.objective)
         seed = root_seed(self.classifier.random_state)
         folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed % 2**32)
         totals = np.zeros(len(names))
@@ -200,7 +206,7 @@ class Apart(ClassDensities):
         return self._one_hot()
 
     def _class(self, k: int) -> Mixture:
-        mine, name = self.source.subset(self.codes == k), self.classifier.classes_[k]
+        mine, name = self.source.subset(self.codes == k), self.classifier.classes_.tolist()[k]
         if mine.shape[0] < 2:
             raise InvalidInputError(
                 f"class {name!s} has 1 sample, and a mixture needs 2: give it more, or leave it out"
@@ -230,6 +236,15 @@ class Apart(ClassDensities):
             for one in self.classifier._structures
             if one is not None and not (variational and without_posterior(one))
         ]
+        n_samples, n_features = mine.shape
+        if structures and n_samples <= n_features:
+            # Other covariances would be singular, and exclude all new samples off their plane.
+            structures = [one for one in structures if one in DIAGONAL]
+            if not structures:
+                raise InvalidInputError(
+                    f"{n_samples} samples have singular covariances in {n_features} features: use "
+                    "covariance_type='diag', or one component for all classes"
+                )
         search = MixtureSearch(
             self.classifier._mixture(1).set_params(search="short", inference=inference),
             NUMBERS if number is None else number,

@@ -138,6 +138,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
         validation.integer("max_iter", self.max_iter, 1)
         n_jobs = validation.jobs(self.n_jobs)
+        self._mixture(1)._model()  # checks family and inference
         source = incoming.training_rows(self, X, sample_weight, n_jobs)
         if not isinstance(source, ArraySource):
             raise UnsupportedError("MixtureClassifier needs X in memory: give an array or frame")
@@ -156,6 +157,11 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         numbers = self._numbers(classes)
         given = None if self.priors == "empirical" else _priors_of(self.priors, classes)
         self._samples, self._novel = counts, None
+        if self.novelty and (name := self._all_classes[-1]) in classes:
+            raise InvalidInputError(
+                f"y has a class {name!s}, which novelty=True gives to samples of no known class: "
+                "give it another name"
+            )
         values, weights = np.asarray(source.values), source.rows.weights_or_ones
         if self.novelty:
             self._novel = _moments(values, source.weights)
@@ -166,13 +172,13 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             self.n_iter_, last = iteration, total
             self.models_, self.priors_ = fits.models(), fits.priors(shares)
             if self.novelty:
-                novel = float(shares[:, len(classes) :].sum())
-                self.novelty_weight_ = (novel + 1.0) / (len(codes) + 2.0)
+                novel = float((weights @ shares[:, len(classes) :]).sum())
+                self.novelty_weight_ = (novel + 1.0) / (source.total_weight + 2.0)
             joint = self._log_joint(values, self.novelty)
             density = logsumexp(joint, axis=1)
             of_class = joint[np.arange(len(codes)), np.maximum(codes, 0)]
             total = float(weights @ np.where(codes >= 0, of_class, density))
-            if fits.settled(self.novelty) or total - last < SETTLED * len(codes):
+            if fits.settled(self.novelty) or total - last < SETTLED * source.total_weight:
                 break
             shares = np.exp(joint - density[:, None])
             shares[codes >= 0] = np.eye(joint.shape[1])[codes[codes >= 0]]
@@ -301,8 +307,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def _all_classes(self) -> Any:
         if not self.novelty:
             return self.classes_
-        numeric = np.issubdtype(self.classes_.dtype, np.number)
-        return np.append(self.classes_, [-1 if numeric else "novel"])
+        return np.append(self.classes_, [-1 if self.classes_.dtype.kind in "biuf" else "novel"])
 
     def score_samples(self, X: Any) -> Array:
         """Return the log density (n,) of samples under the known classes, in nats."""
@@ -388,6 +393,8 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
             "MixtureClassifier requires y to be passed, but the target y is None: give the class "
             "of each sample, NaN where unknown"
         )
+    if np.ma.isMaskedArray(y):
+        y = np.where(y.mask, None, y.data)
     given: Any = y.to_numpy() if hasattr(y, "iloc") else np.asarray(y)
     if given.ndim == 2:
         given = column_or_1d(given, warn=True)
@@ -397,6 +404,8 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
         )
     unknown = pd.isna(given)
     if unlabelled is not None:
+        if not np.isscalar(unlabelled):
+            raise InvalidInputError(f"unlabelled must be a single value of y, got {unlabelled!r}")
         unknown |= given == unlabelled
     known = given[~unknown]
     if not len(known):
@@ -404,6 +413,11 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     if known.dtype.kind == "f" and not np.isfinite(known).all():
         raise InvalidInputError("y must hold classes, but it contains infinity")
     if known.dtype.kind == "O":
+        if len({isinstance(one, str) for one in known}) > 1:
+            raise InvalidInputError(
+                "y must hold classes of one type, but it has both text and other values: convert "
+                "the known ones to text"
+            )
         known = np.array(known.tolist())
     try:
         check_classification_targets(known)
@@ -419,7 +433,7 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
 
 def _moments(values: Array, weights: Array | None) -> tuple[Array, Array]:
     """Return the centre (D,) and scale matrix (D, D) of the density of no known class."""
-    covariance = np.atleast_2d(np.cov(values.T, aweights=weights))
+    covariance = np.atleast_2d(np.cov(values.T, aweights=weights, bias=True))
     return np.average(values, axis=0, weights=weights), BREADTH**2 * covariance
 
 

@@ -1,5 +1,6 @@
 """Classification by mixtures: mclust's numbers, sums by hand, unlabelled samples, novelty."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -174,11 +175,78 @@ def test_classifiers_are_saved(tmp_path):
         ({"priors": [0.5, 0.5]}, SPECIES, "one positive number for each of the 3"),
         ({"priors": {0: 1, 1: 1}}, SPECIES, "no entry for class 2"),
         ({"n_components": 3}, np.r_[np.zeros(148), 1, 1], "class 1.0 with 2 samples"),
+        ({}, np.array([1, "a"] * 75, dtype=object), "classes of one type"),
+        ({"unlabelled": [0, 1]}, SPECIES, "unlabelled must be a single value"),
+        ({"novelty": True}, SPECIES - 1, "y has a class -1"),
+        ({"inference": "vb"}, SPECIES, "^inference must be"),
     ],
 )
 def test_bad_input_is_refused(parameters, y, message):
     with pytest.raises(InvalidInputError, match=message):
         bm.MixtureClassifier(**parameters).fit(IRIS, y)
+
+
+def test_classes_with_fewer_samples_than_features_predict_new_samples():
+    rng = generator(7)
+    y = np.repeat([0, 1], 100)
+    X = rng.normal(size=(200, 15)) + 0.8 * y[:, None]
+    train = np.r_[0:10, 100:110]
+    classifier = bm.MixtureClassifier("auto", random_state=0).fit(X[train], y[train])
+    probability = classifier.predict_proba(X)[np.arange(200), y]
+    # Log loss is log 2 for guesses.
+    assert -np.log(probability).mean() < np.log(2.0)
+    with pytest.raises(InvalidInputError, match="10 samples have singular covariances"):
+        bm.MixtureClassifier(2, covariance_type="full").fit(X[train], y[train])
+
+
+def test_a_class_of_one_sample_does_not_decide_the_structure():
+    rng = generator(8)
+    side = rng.integers(0, 2, 100)
+    X = rng.normal(size=(100, 2)) * 0.3 + 4.0 * side[:, None]
+    # Two clusters along the diagonal, and a single sample of another class.
+    y = np.append(np.zeros(100, dtype=int), 1)
+    classifier = bm.MixtureClassifier(random_state=0).fit(np.vstack([X, [[4.0, 0.0]]]), y)
+    assert classifier.structures_["covariance_type"].iloc[0] in ("full", "tied", "EEE", "VVV")
+
+
+def test_novelty_counts_samples_by_their_weights():
+    rng = generator(9)
+    y = np.append(np.repeat([0, 1], 40), np.full(15, -1))
+    X = rng.normal(size=(95, 2)) + 6.0 * y[:, None] + np.where(y == -1, 30.0, 0.0)[:, None]
+    weights = rng.integers(1, 4, 95)
+    options = {"novelty": True, "unlabelled": -1, "covariance_type": "full"}
+    weighted = bm.MixtureClassifier(**options).fit(X, y, sample_weight=weights)
+    times = np.repeat(np.arange(95), weights)
+    repeated = bm.MixtureClassifier(**options).fit(X[times], y[times])
+    assert weighted.novelty_weight_ == pytest.approx(repeated.novelty_weight_, rel=1e-6)
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), atol=1e-6)
+
+
+def test_masked_classes_are_unknown_and_novelty_keeps_booleans():
+    hidden = np.arange(150) % 3 > 0
+    masked = bm.MixtureClassifier(random_state=0).fit(IRIS, np.ma.array(SPECIES, mask=hidden))
+    assert masked.structures_["samples"].tolist() == [17, 17, 16]
+    novel = bm.MixtureClassifier(novelty=True, random_state=0).fit(IRIS, SPECIES == 0)
+    assert novel.score(IRIS, SPECIES == 0) > 0.95
+
+
+def test_directions_of_frames_missing_classes_and_equal_means():
+    frame = pd.DataFrame(IRIS, columns=list("abcd"))
+    classifier = bm.MixtureClassifier(covariance_type="tied").fit(frame, SPECIES)
+    directions = bm.discriminant_directions(classifier)
+    np.testing.assert_allclose(
+        directions.transform(frame[list("dcba")]), directions.transform(frame)
+    )
+    names = pd.Series(np.array(["a", "b", "c"])[SPECIES], dtype="string")
+    names[::2] = pd.NA
+    directions.plot(frame, names)
+    classifier.plot(frame, names)
+    plt.close("all")
+    same = bm.MixtureClassifier(covariance_type="full").fit(
+        np.vstack([IRIS, IRIS]), np.repeat([0, 1], 150)
+    )
+    with pytest.raises(InvalidInputError, match="means of the components or classes are equal"):
+        bm.discriminant_directions(same)
 
 
 def test_novelty_needs_numbers():
