@@ -394,7 +394,7 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
             "of each sample, NaN where unknown"
         )
     if np.ma.isMaskedArray(y):
-        y = np.where(y.mask, None, y.data)
+        y = np.array(y.tolist(), dtype=object)
     given: Any = y.to_numpy() if hasattr(y, "iloc") else np.asarray(y)
     if given.ndim == 2:
         given = column_or_1d(given, warn=True)

@@ -198,7 +198,7 @@ def _column(
     """
     is_pandas = hasattr(values, "to_numpy") and hasattr(values, "iloc")
     if np.ma.isMaskedArray(values):
-        values = np.where(values.mask, None, values.data)
+        values = np.array(values.tolist(), dtype=object)
     given = values.to_numpy() if is_pandas else np.asarray(values)
     fits = given.ndim in dimensions
     if not fits or len(given) < at_least or (n_rows is not None and len(given) != n_rows):
