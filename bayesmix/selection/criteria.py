@@ -69,9 +69,10 @@ def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
 def log_relabellings(result: FitResult) -> float:
     """Return log(K! / ∏ m_j!), m_j being sizes of groups of equal (also empty) components.
 
-    Components with known labels have no relabellings and do not count. A mode of the posterior has
-    this many copies, of which a variational fit covers one, so the bound plus this approximates the
-    log evidence. Modes overlap, so the sum can exceed the exact value (by up to 1.8 nats in tests).
+    Components with known labels are groups of one, as which component has which name is arbitrary:
+    a single label does not change P(K). A mode of the posterior has this many copies, of which a
+    variational fit covers one, so the bound plus this approximates the log evidence. Modes overlap,
+    so the sum can exceed the exact value (by up to 1.8 nats in tests).
     NaN for pruned, sparse (α0 < 1), stick-breaking or type-II weights.
     """
     if why_no_probabilities(result) is not None:
@@ -91,7 +92,7 @@ def log_relabellings(result: FitResult) -> float:
         ]
         remaining = [k for k in remaining if k not in twins]
         groups.append(1 + len(twins))
-    return float(gammaln(free.sum() + 1) - sum(gammaln(size + 1) for size in groups))
+    return float(gammaln(result.n_components + 1) - sum(gammaln(size + 1) for size in groups))
 
 
 def evidence(result: FitResult, source: Source) -> Score:

@@ -158,6 +158,16 @@ def test_a_search_finds_the_class_that_nobody_labelled():
     np.testing.assert_array_equal(search.predict(X), z)
 
 
+def test_the_label_of_one_sample_does_not_change_the_probability_of_k():
+    rng = generator(16)
+    X = rng.normal(size=(60, 1)) + 20.0 * rng.integers(0, 2, 60)[:, None]
+    labels = np.full(60, -1)
+    labels[0] = 0
+    plain = bm.select(X, range(2, 4)).k_probabilities_
+    named = bm.select(X, range(2, 4), labels=labels).k_probabilities_
+    np.testing.assert_allclose(named, plain, atol=0.01)
+
+
 def test_missing_labels_and_samples_of_weight_zero():
     X, z = three_clusters(11)
     labels = some_of(z, 11)
