@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -22,6 +22,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.chain_starts import best_of_starts
+from bayesmix.em.display import columns_of, html_table
 from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
@@ -264,6 +265,11 @@ class HiddenMarkovModel(Mixture):
 
     def _seen(self, X: Any, sample_weight: Any = None) -> Source:
         """Checked samples as one sequence."""
+        if sample_weight is not None:
+            raise UnsupportedError(
+                "criteria of new data take one sequence, without lengths or weights: call them "
+                "without X for the training data"
+            )
         return self._sequences(X, None, None)
 
     def _sequences(self, X: Any, lengths: Any, groups: Any) -> ArraySource:
@@ -425,6 +431,27 @@ class HiddenMarkovModel(Mixture):
         return decoded(result.family, values), states
 
     # Looking
+
+    def summary(self) -> str:
+        """Return the fit in words: the states, then transitions and expected durations."""
+        text = super().summary().replace(" component", " state", 1)
+        text = text.replace("  component  weight", "      state  weight")
+        table = columns_of([*self._transition_table()], 1)
+        return "\n".join([text, "Transition probabilities from row to column:", *table])
+
+    def _transition_table(self) -> Iterator[tuple[str, ...]]:
+        """Yield the cells of the transition matrix, with expected durations."""
+        self._fitted()
+        K = len(self.transmat_)
+        yield ("from", *(f"to {k}" for k in range(K)), "expected duration")
+        for k, (row, duration) in enumerate(
+            zip(self.transmat_, self.expected_durations_, strict=True)
+        ):
+            yield (str(k), *(f"{value:.3f}" for value in row), f"{duration:.3g}")
+
+    def _answer_html(self) -> str:
+        head, *rows = self._transition_table()
+        return super()._answer_html() + html_table(head, rows, [0.0] * len(rows))
 
     def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
         """Plot the states of a sequence over time; without X the transition graph."""

@@ -11,7 +11,8 @@ from scipy import stats
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.core.designs import Standardised
+from bayesmix.core import validation
+from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
@@ -19,6 +20,7 @@ from bayesmix.em.expectation import CENTRED
 from bayesmix.em.objectives import MaximumLikelihood, VariationalBayes
 from bayesmix.em.run import Aitken, Problem
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.constraints import group_codes
 from bayesmix.families.bayesian_regression import (
     BayesianRegressionFamily,
     RegressionPosterior,
@@ -369,6 +371,47 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
     return response, design.drop(columns="Intercept", errors="ignore")
 
 
+def check_table(X: Any, y: Any = None) -> None:
+    """Raise ``InvalidInputError`` for text and missing values in a frame X or in y."""
+    if hasattr(X, "columns"):
+        columns_of("X", X, len(X))
+    if y is None or np.ndim(y) != 1:
+        return
+    import pandas as pd
+
+    if (missing := np.asarray(pd.isna(y))).any():
+        row = int(np.flatnonzero(missing)[0])
+        raise InvalidInputError(
+            f"y must have no missing values, got one in row {row}: drop such rows"
+        )
+    try:
+        np.asarray(y).astype(np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError("y must be numbers, got text: code it as numbers") from None
+
+
+def probability(level: Any) -> float:
+    """Return the probability of an interval."""
+    level = validation.number("level", level, 0.0, strict=True)
+    if level >= 1.0:
+        raise InvalidInputError(f"level must be less than 1, got {level:g}: 0.9 is 90 %")
+    return float(level)
+
+
+def trial_numbers(trials: Any, n: int) -> Array:
+    """Return numbers of trials (n,), by default 1."""
+    if trials is None:
+        return np.ones(n)
+    numbers: Array = validation.finite_array("trials", trials, (n,))
+    wrong = (numbers < 0.0) | (numbers != np.floor(numbers))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InvalidInputError(
+            f"trials must be whole numbers of at least 0, got {numbers[row]:g} in row {row}"
+        )
+    return numbers
+
+
 def check_response(response: Any, y: Array, trials: Array) -> None:
     """Raise ``InvalidInputError`` for responses outside the support."""
     wrong, support = response.wrong(y, trials)
@@ -381,10 +424,7 @@ def check_response(response: Any, y: Array, trials: Array) -> None:
 
 def unit_numbers(groups: Any, n: int) -> Integers:
     """Return numbers of units from 0 on."""
-    values = np.asarray(groups)
-    if values.shape != (n,):
-        raise InvalidInputError(f"groups must have shape ({n},), got {values.shape}")
-    return np.unique(values, return_inverse=True)[1]
+    return group_codes(groups, n, n)
 
 
 def varies(values: Array, units: Integers) -> Any:

@@ -30,8 +30,11 @@ from bayesmix.estimators.regression_data import (
     Starts,
     beside,
     check_response,
+    check_table,
     formula_matrices,
+    probability,
     shared_places,
+    trial_numbers,
     unit_numbers,
     variational_inference,
     varies,
@@ -222,6 +225,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if isinstance(y, str):
             self._formula = y
             y, X = formula_matrices(y, X)
+        check_table(X, y)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         n = len(y)
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
@@ -229,7 +233,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         design = Standardised.of("X", X, names, intercept)
         if trials is not None and response.name != "binomial":
             raise InvalidInputError("trials are for response='binomial': leave them out")
-        trials = np.ones(n) if trials is None else validation.finite_array("trials", trials, (n,))
+        trials = trial_numbers(trials, n)
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
         check_response(response, y, trials)
         weights = None
@@ -417,9 +421,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         Uncertainty of the coefficients is not included.
         """
-        level = validation.number("level", level, 0.0, strict=True)
-        if level >= 1.0:
-            raise InvalidInputError(f"level must be less than 1, got {level:g}")
+        level = probability(level)
         rows = self._new(X, gate, offset, trials)
         ends = [rows.quantile(0.5 - 0.5 * level), rows.quantile(0.5 + 0.5 * level)]
         return np.column_stack(ends)
@@ -434,6 +436,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         """
         rows = self._new(X, gate, offset, trials)
         y = validation.finite_array("y", y, (len(rows.predictors),))
+        check_response(self._response, y, rows.values[:, 2])
         upper = rows.cdf(y)
         if self._response.discrete:
             share = stream(root_seed(random_state), Purpose.SAMPLE).random(len(y))
@@ -465,6 +468,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         import pandas as pd
 
         check_is_fitted(self, "log_likelihood_")
+        level = probability(level)
         if self._q is not None:
             names, estimates, errors, half = self._data.credible(self._q, level)
         else:
@@ -476,15 +480,18 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def summary(self) -> str:
         """Return the fit in words, with a table of its coefficients."""
         check_is_fitted(self, "log_likelihood_")
-        K = self.n_components_
+        K, name = self.n_components_, self.response.replace("_", " ").replace("poisson", "Poisson")
         head = (
-            f"Mixture of {K} {self.response} regression{'s' if K > 1 else ''} "
+            f"Mixture of {K} {name} regression{'s' if K > 1 else ''} "
             f"(n = {self._data.n_samples:.0f}): log likelihood {self.log_likelihood_:.2f}, "
             f"{self.n_parameters_} parameters, BIC {self.bic():.1f}."
         )
         weights = ", ".join(f"{weight:.2f}" for weight in self.weights_)
         table = self.coefficients().round(3).to_string()
-        return f"{head}\nWeights: {weights}.\n{table}"
+        lines = [head, f"Weights: {weights}."]
+        if self._response.dispersed:
+            lines.append(f"Scales: {', '.join(f'{scale:.3g}' for scale in self.scale_)}.")
+        return "\n".join([*lines, table])
 
     def _answer_html(self) -> str:
         head = self.summary().splitlines()[0]
@@ -518,20 +525,22 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         data = self._data
         if self._formula is not None:
             X = formula_matrices(self._formula, X, without_response=True)[1]
+        check_table(X)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         n = len(X)
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
-        trials = np.ones(n) if trials is None else validation.finite_array("trials", trials, (n,))
+        trials = trial_numbers(trials, n)
         y = np.zeros(n) if y is None else validation.finite_array("y", y, (n,))
         covariates = None
         if gate is not None:
             if data.gate is None:
                 raise InvalidInputError("gate: the regressions were fitted without a gate")
-            table, _ = columns_of("gate", gate, n)
-            if table.shape[1] != len(data.gate.names):
+            table, names = columns_of("gate", gate, n)
+            named = hasattr(gate, "columns") and data.gate.names[0] != "gate0"
+            if len(names) != len(data.gate.names) or (named and names != data.gate.names):
                 raise InvalidInputError(
-                    f"gate must have the {len(data.gate.names)} columns of the fit, got "
-                    f"{table.shape[1]}"
+                    f"gate must have the columns of the fit, {', '.join(data.gate.names)}, in "
+                    f"that order, got {', '.join(names)}"
                 )
             covariates = data.gate.apply(table)
         return np.column_stack([y, offset, trials, data.design.apply(X)]), covariates

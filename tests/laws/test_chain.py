@@ -443,3 +443,21 @@ def test_figures_show_every_state_and_the_probable_transitions():
     shown = model.transmat_[~np.eye(3, dtype=bool)]
     assert {f"{p:.2f}" for p in shown if p >= 0.005} <= set(texts)
     assert f"0\n{model.expected_durations_[0]:.3g}" in texts
+
+
+def test_the_summary_speaks_of_states_and_prints_the_transitions():
+    model = bm.HiddenMarkovModel(2, family=bm.Poisson(), n_init=2, random_state=0)
+    text = model.fit(EARTHQUAKES).summary()
+    assert "component" not in text
+    assert "2 states" in text.splitlines()[0]
+    for k, row in enumerate(model.transmat_):
+        cells = [str(k), *(f"{p:.3f}" for p in row), f"{1.0 / (1.0 - row[k]):.3g}"]
+        assert cells in [line.split() for line in text.splitlines()]
+        assert f"{row[k]:.3f}" in model._repr_html_()
+
+
+def test_criteria_of_new_data_do_not_ignore_lengths():
+    model = bm.HiddenMarkovModel(2, family=bm.Poisson(), n_init=2, random_state=0)
+    model.fit(EARTHQUAKES, lengths=[50, 57])
+    with pytest.raises(UnsupportedError, match="one sequence, without lengths"):
+        model.bic(EARTHQUAKES, [50, 57])

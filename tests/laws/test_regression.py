@@ -261,3 +261,45 @@ def test_a_saved_fit_is_the_same(tmp_path, kind):
     assert loaded.summary() == model.summary()
     assert loaded.log_likelihood_ == model.log_likelihood_
     assert set(vars(loaded)) == set(vars(model))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"X": pd.DataFrame({"age": [1.0, 2, 3, 5], "sex": list("mfmf")})}, "'sex' is not numeric"),
+        ({"X": pd.DataFrame({"age": [1.0, 2, np.nan, 5]})}, "row 2, column 'age'"),
+        ({"y": [0, 1, np.nan, 2]}, "y must have no missing values, got one in row 2"),
+        ({"y": list("abab")}, "y must be numbers, got text"),
+        ({"groups": ["a", None, "b", "b"]}, "groups must have no missing values"),
+        ({"groups": [np.nan, 1, 1, 2]}, "groups must have no missing values"),
+        ({"trials": [1, 2.5, 1, 1]}, "trials must be whole numbers .* 2.5 in row 1"),
+    ],
+)
+def test_odd_input_names_the_argument_and_the_place(change, message):
+    model = bm.RegressionMixture(1, response="binomial")
+    arguments = {"X": [[1.0], [2], [3], [5]], "y": [0, 1, 0, 1]} | change
+    with pytest.raises(InvalidInputError, match=message):
+        model.fit(**arguments)
+
+
+def test_odd_input_after_the_fit():
+    rng = generator(47, 9)
+    x = rng.normal(size=(60, 1))
+    gate = pd.DataFrame({"age": x[:, 0]})
+    model = bm.RegressionMixture(2, response="poisson", n_init=2, random_state=0)
+    model.fit(x, rng.poisson(rng.choice([3, 40], 60)), gate=gate)
+    for call, message in (
+        (lambda: model.coefficients(95), "level must be less than 1"),
+        (lambda: model.predict(x, gate=gate.rename(columns={"age": "size"})), "gate must have"),
+        (lambda: model.residuals(x, x[:, 0], gate=gate), "counts"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            call()
+    assert model.summary().startswith("Mixture of 2 Poisson regressions")
+
+
+def test_the_summary_has_residual_scales():
+    x, y = np.arange(6.0)[:, None], np.array([0.0, 1, 0, 1, 0, 1])
+    residuals = y - np.polyval(np.polyfit(x[:, 0], y, 1), x[:, 0])
+    scale = np.sqrt((residuals**2).mean())
+    assert f"Scales: {scale:.3g}." in bm.RegressionMixture(1).fit(x, y).summary()
