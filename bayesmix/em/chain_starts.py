@@ -17,7 +17,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.expectation import joint_of_patterns
-from bayesmix.em.model import Model, Settings, rank, resolve
+from bayesmix.em.model import Model, Settings, check_values, rank, resolve
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
 from bayesmix.errors import BayesmixError
@@ -43,6 +43,7 @@ def best_of_starts(
     n_starts: int,
 ) -> Mixture:
     """Return the best optimum that starts and moves reach, in the order of its start."""
+    check_values(model.family, source, model.n_components)
     problem = resolve(model, source, replace(settings, stopping=AMONG_CANDIDATES))
     trials = Trials.of(problem, source, monitor, settings.max_iter)
     for number, shares in enumerate(_starts(fit, model, trials.samples, settings, monitor)):

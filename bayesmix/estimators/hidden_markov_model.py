@@ -352,7 +352,8 @@ class HiddenMarkovModel(Mixture):
         steps : int, default=1
             Number of samples ahead.
         level : float, default=0.9
-            Probability of the central predictive interval of each column.
+            Probability of the central predictive interval of each column. Means and intervals of
+            categorical columns are NaN.
         """
         steps = validation.integer("steps", steps, 1)
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
@@ -372,7 +373,16 @@ class HiddenMarkovModel(Mixture):
                 reached = np.cumsum(shares[step][order // N_DRAWS]) / N_DRAWS
                 places = np.searchsorted(reached, tails).clip(max=len(order) - 1)
                 bounds[:, step, column] = drawn[order[places]]
-        return Forecast(shares, shares @ result.unframed.plug_in().means, *bounds)
+        mean = shares @ result.unframed.plug_in().means
+        nominal = self._categorical_columns()
+        mean[:, nominal] = bounds[:, :, nominal] = np.nan
+        return Forecast(shares, mean, *bounds)
+
+    def _categorical_columns(self) -> Integers:
+        """Return the columns whose codes have no order."""
+        coding = self._fitted().family.coding
+        levels = () if coding is None else coding.levels
+        return np.array([d for d, of_d in enumerate(levels) if of_d is not None], dtype=np.intp)
 
     def _draws_by_state(self, seed: int) -> Array:
         """Return draws (K, S, D) of the values in each state."""
@@ -387,7 +397,7 @@ class HiddenMarkovModel(Mixture):
 
         They compare each value with its distribution given the samples before it; for counts the
         middle of the jump is taken (Zucchini, MacDonald & Langrock 2016, ch. 6). Distributions are
-        those of 20,000 draws per state. Missing values have NaN.
+        those of 20,000 draws per state. Missing values and categorical columns have NaN.
         """
         source = self._sequences(X, lengths, groups)
         chain = self._chain_of(self._fitted())
@@ -406,6 +416,7 @@ class HiddenMarkovModel(Mixture):
                 reached += shares * (0.5 * (below + upto) / N_DRAWS)
             rarest = 0.5 / N_DRAWS
             residuals[known, column] = ndtri(reached.clip(rarest, 1.0 - rarest))
+        residuals[:, self._categorical_columns()] = np.nan
         return residuals
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Integers]:

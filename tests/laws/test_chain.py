@@ -461,3 +461,21 @@ def test_criteria_of_new_data_do_not_ignore_lengths():
     model.fit(EARTHQUAKES, lengths=[50, 57])
     with pytest.raises(UnsupportedError, match="one sequence, without lengths"):
         model.bic(EARTHQUAKES, [50, 57])
+
+
+def test_categorical_columns_have_no_means_intervals_and_residuals():
+    rng = generator(46, 9)
+    X = pd.DataFrame({"word": rng.choice(["u", "v", "w"], 60), "size": rng.normal(size=60)})
+    family = bm.Product({"word": bm.Categorical(), "size": bm.Gaussian()})
+    model = bm.HiddenMarkovModel(2, family=family, n_init=2, random_state=0).fit(X)
+    ahead = model.forecast(X, 2)
+    for values in (ahead.mean, ahead.lower, ahead.upper, model.pseudo_residuals(X)):
+        assert np.isnan(values[:, 0]).all()
+        assert np.isfinite(values[:, 1]).all()
+
+
+def test_values_outside_the_support_are_refused_before_the_starts():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InvalidInputError, match="X must hold counts"):
+            bm.HiddenMarkovModel(2, family=bm.Poisson()).fit([[1.5], [-2.5], [0.5], [3.5]])
