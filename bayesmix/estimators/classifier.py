@@ -24,6 +24,7 @@ from bayesmix.estimators.representation import Showing
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.candidates import structures_asked
+from bayesmix.selection.summary_text import counted
 from bayesmix.sources.memory import ArraySource
 
 # Gain in nats per observation below which alternating fits have converged.
@@ -328,8 +329,9 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         table = self.structures_.assign(prior=self.priors_.round(3))
         kind = "EDDA" if (self.structures_["components"] == 1).all() else "mixture per class"
         return (
-            f"Mixture classifier ({kind}): {len(self.classes_)} classes, {self.n_features_in_} "
-            f"features, log likelihood {self.log_likelihood_:.2f}, {self.n_parameters_} "
+            f"Mixture classifier ({kind}): "
+            f"{len(self.classes_)} {'class' if len(self.classes_) == 1 else 'classes'}, "
+            f"{counted(self.n_features_in_, 'feature')}, log likelihood {self.log_likelihood_:.2f}, {self.n_parameters_} "
             f"parameters.\n{table.to_string()}"
         )
 
