@@ -35,7 +35,15 @@ def plot_states(
     values = np.asarray(X)
     if column not in range(values.shape[1]):
         raise InvalidInputError(f"column must be below {values.shape[1]}, got {column!r}")
-    values = values[:, column].astype(np.float64)
+    values = values[:, column]
+    levels: Any = ()
+    try:
+        values = values.astype(np.float64)
+    except ValueError:  # text
+        import pandas as pd
+
+        codes, levels = pd.factorize(values, sort=True)
+        values = np.where(codes < 0, np.nan, codes)
     probabilities = model.predict_proba(X, lengths, groups)
     states, time = probabilities.argmax(axis=1), np.arange(len(values))
     ax = axes_or_new(ax, 7.2, 3.8)
@@ -60,6 +68,8 @@ def plot_states(
     ax.set(
         xlabel="sample", ylabel=str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
     )
+    if len(levels):
+        ax.set_yticks(range(len(levels)), levels)
     ax.legend(frameon=False, ncols=min(model.n_components_, 4), loc="upper right")
     quiet(ax)
     return ax

@@ -479,3 +479,11 @@ def test_values_outside_the_support_are_refused_before_the_starts():
         warnings.simplefilter("error")
         with pytest.raises(InvalidInputError, match="X must hold counts"):
             bm.HiddenMarkovModel(2, family=bm.Poisson()).fit([[1.5], [-2.5], [0.5], [3.5]])
+
+
+def test_the_figure_of_a_categorical_column_has_its_levels():
+    X = pd.DataFrame({"word": generator(46, 10).choice(["u", "v", "w"], 60)})
+    model = bm.HiddenMarkovModel(2, family=bm.Categorical(), n_init=2, random_state=0).fit(X)
+    ax = model.plot(X)
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["u", "v", "w"]
+    assert ax.lines[0].get_ydata().tolist() == [list("uvw").index(word) for word in X["word"]]
