@@ -331,8 +331,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return (
             f"Mixture classifier ({kind}): "
             f"{len(self.classes_)} {'class' if len(self.classes_) == 1 else 'classes'}, "
-            f"{counted(self.n_features_in_, 'feature')}, log likelihood {self.log_likelihood_:.2f}, {self.n_parameters_} "
-            f"parameters.\n{table.to_string()}"
+            f"{counted(self.n_features_in_, 'feature')}, log likelihood "
+            f"{self.log_likelihood_:.2f}, {self.n_parameters_} parameters.\n{table.to_string()}"
         )
 
     def _answer_html(self) -> str:
