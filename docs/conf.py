@@ -1,7 +1,9 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from bayesmix.version import __version__
 
@@ -63,3 +65,13 @@ html_theme_options = {
         "color-brand-content": "#7cc4ee",
     },
 }
+
+
+def _skipped(app: Any, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out the methods of scikit-learn's metadata routing."""
+    return True if re.fullmatch(r"set_\w+_request", name) else None
+
+
+def setup(app: Any) -> None:
+    """Connect the filter of members."""
+    app.connect("autodoc-skip-member", _skipped)

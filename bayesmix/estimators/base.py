@@ -154,8 +154,6 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         prior and the largest number of components: a cluster that first appears later gets no
         component. Each further call runs an E-step on its batch and an M-step on the sums of all
         batches. Variational fits merge components if that raises the bound, unless ``prune=False``.
-            Name of a batch that may be passed again, so that its sums are replaced by new ones.
-            Named batches each keep about K D² numbers, unnamed ones none.
 
         ``elbo_`` is a bound on the evidence of all data so far. For point estimates the free energy
         (``lower_bound_``, per observation) is a bound on the log likelihood or log posterior.
@@ -172,9 +170,8 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         sample_weight : array (n,), optional
             Sample weights.
         batch : str or int, optional
-            A name under which these rows may come again, to be looked at with what has been
-            learned since: their sums then take the place of those that they had. Without a name a
-            batch adds nothing to what is kept; a named one keeps about K D² numbers.
+            Name of a batch that may be passed again, so that its sums are replaced by new ones.
+            Named batches each keep about K D² numbers, unnamed ones none.
         forgetting : float, optional
             For data that drift: the fraction of the earlier sums to discard now. The bound is then
             one on down-weighted data.

@@ -72,8 +72,9 @@ class HiddenMarkovModel(Mixture):
     n_init : int, default=10
         Number of starts; the best three of short runs are run to convergence.
     max_iter : int, default=1000
-    random_state, tol, acceleration, max_passes, max_seconds, n_jobs, verbose, verbose_interval,
-    progress
+    random_state, tol, acceleration, max_passes, max_seconds, n_jobs
+        As in ``GaussianMixture``.
+    verbose, verbose_interval, progress
         As in ``GaussianMixture``.
 
     Attributes

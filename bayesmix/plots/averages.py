@@ -171,7 +171,6 @@ def plot_averaged(
     One column: the average in black with its credible band, the candidates with the largest weights
     in colour, the data as a histogram. Two columns: regions with 25, 50, 75 and 95 % of the
     average, and the 75 % outline of each candidate.
-        A search, or its ``averaged_``.
 
     Parameters
     ----------
