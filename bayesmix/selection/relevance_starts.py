@@ -120,6 +120,8 @@ def apart(nearest: Integers, strengths: Array) -> list[Integers]:
 def divided_gains(values: Array) -> Array:
     """Return the gain (D,) per observation of two normals, cut at the best value, over one."""
     n = len(values)
+    if n < 4:  # no cut leaves two observations on both sides
+        return np.zeros(values.shape[1])
     first, cuts = np.arange(1.0, n + 1.0)[:, None], slice(1, n - 2)
     share = first[cuts] / n
     entropy = entr(share) + entr(1.0 - share)

@@ -378,3 +378,8 @@ def test_what_is_not_supported_is_refused_with_the_remedy(options, message):
     X = np.abs(np.random.default_rng(9).normal(size=(30, 4)))
     with pytest.raises(UnsupportedError, match=message):
         bm.select(X, variable_selection=True, **options)
+
+
+def test_three_observations_are_one_component():
+    search = bm.select(np.random.default_rng(0).normal(size=(3, 4)), variable_selection=True)
+    assert search.n_components_ == 1
