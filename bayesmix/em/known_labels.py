@@ -62,7 +62,7 @@ class Respecting:
         shares = self.start(rows)
         factors = np.exp(rows.side.log_factors(shares.shape[1]))
         shares = shares * factors
-        # If the other start excludes what the label allows, the label decides.
+        # Where the two have no component in common, the labels decide.
         excluded = shares.sum(axis=1) == 0.0
         shares[excluded] = factors[excluded]
         normalised: Array = shares / shares.sum(axis=1, keepdims=True)
@@ -122,11 +122,12 @@ def _starts(
     K, source = model.n_components, problem.source
     labelled = side_of(source).labels is not None
     log_factors = side_of(source).log_factors(K) if labelled else np.zeros((1, K))
+    factors = np.exp(log_factors)
     if index == 0 and known_components(log_factors).sum(axis=0).min() > source.shape[1]:
         yield LabelledOnly(K)
         return
     if labelled:
-        yield Respecting(_seeded(problem, np.exp(log_factors), settings.seed, index))
+        yield Respecting(_seeded(problem, factors, settings.seed, index))
     gated = side_of(source).covariates is not None
     # Gates of smaller candidates need covariates, which the ordinary fit does not have.
     near = () if gated else settings.near
@@ -139,7 +140,7 @@ def _starts(
             raise
         return
     if labelled and mixture.n_components == K:
-        yield Respecting(OfMixture(_matched(mixture, source, np.exp(log_factors))))
+        yield Respecting(OfMixture(_matched(mixture, source, factors)))
     elif not labelled:
         yield OfMixture(mixture)
     if gated and K > 1 and not labelled:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -45,7 +46,7 @@ DIAGONAL = {
 FOLDS = 5
 
 
-class ClassDensities:
+class ClassDensities(ABC):
     """Class densities that EM fits in turn with the classes of unlabelled samples."""
 
     def __init__(
@@ -65,14 +66,22 @@ class ClassDensities:
     def labelled(self) -> Booleans:
         return self.codes >= 0
 
-    def first(self) -> Array:
-        """Fit to labelled samples and return responsibilities (n, G)."""
-        raise NotImplementedError
+    @abstractmethod
+    def fit(self) -> None:
+        """Choose structures and fit them, before classes of unlabelled samples are known."""
 
-    def _one_hot(self) -> Array:
-        shares = np.zeros((len(self.codes), self.n_classes))
-        shares[self.labelled, self.codes[self.labelled]] = 1.0
-        return shares
+    @property
+    @abstractmethod
+    def settled(self) -> bool:
+        """Whether no further EM steps are needed."""
+
+    @abstractmethod
+    def refit(self, shares: Array) -> None:
+        """Fit again, with responsibilities (n, G) of the classes."""
+
+    @abstractmethod
+    def models(self) -> dict[Any, Mixture]:
+        """Return the mixture of each class."""
 
     def priors(self, shares: Array) -> Array:
         """Return class probabilities (G,) by sums of responsibilities."""
@@ -84,13 +93,17 @@ class ClassDensities:
 class Together(ClassDensities):
     """A mixture with known labels and one component per class."""
 
-    def first(self) -> Array:
-        labelled = replace(self.source, side=SideInformation(self.codes))
+    @property
+    def _source(self) -> ArraySource:
+        """All samples with their classes as labels of components."""
+        return replace(self.source, side=SideInformation(self.codes))
+
+    def fit(self) -> None:
+        source = self._source
         if self.classifier.novelty:
             # Samples of no known class would widen the others.
-            labelled = labelled.subset(np.flatnonzero(self.labelled))
-        self.model = self._best(labelled)
-        return self._one_hot()
+            source = source.subset(np.flatnonzero(self.labelled))
+        self.model = self._best(source)
 
     def _best(self, source: ArraySource) -> Mixture:
         """Return the structure with the best BIC or ELBO.
@@ -132,20 +145,18 @@ class Together(ClassDensities):
         model: Mixture = self.classifier._mixture(self.n_classes, structure)
         model.set_params(inference=inference)
         with warnings.catch_warnings():
-            for known in (DegenerateComponentWarning, FlatDirectionWarning):
-                warnings.simplefilter("ignore", known)
+            for category in (DegenerateComponentWarning, FlatDirectionWarning):
+                warnings.simplefilter("ignore", category)
             model._fit(partial(incoming.same_rows, model, source))
         return model
 
     def _best_by_folds(self, source: ArraySource) -> Mixture:
         """Return the variational fit with the best class probabilities of held-out samples."""
-        known: Any = source.side.labels
-        labelled = np.flatnonzero(known >= 0)
-        codes, inference = known[labelled], VariationalBayes()
+        labels: Any = source.side.labels
+        labelled = np.flatnonzero(labels >= 0)
+        codes, inference = labels[labelled], VariationalBayes()
         n_folds = min(FOLDS, int(np.bincount(codes).min()))
-        names: list[Any] = [
-            one for one in self.classifier._structures if not without_posterior(one)
-        ]
+        names = [name for name in self.classifier._structures if not without_posterior(name)]
         if n_folds < 2 or len(names) < 2:
             fits = [self._fitted(source, name, inference) for name in names or ["full"]]
             return max(fits, key=lambda model: model.result_.objective)
@@ -179,20 +190,19 @@ class Together(ClassDensities):
             "use inference=bayesmix.VariationalBayes(), or more samples"
         )
 
-    def settled(self, novelty: bool) -> bool:
-        """Whether no further EM steps are needed."""
-        return not novelty or bool(self.labelled.all())
+    @property
+    def settled(self) -> bool:
+        return not self.classifier.novelty or bool(self.labelled.all())
 
     def priors(self, shares: Array) -> Array:
         weights: Array = self.model.weights_
         return weights
 
     def refit(self, shares: Array) -> None:
-        """Fit again, with samples weighted by the probability that their class is known."""
+        """Fit again, each sample weighted by its probability of belonging to a known class."""
         factors = shares[:, : self.n_classes].sum(axis=1)
         factors[self.labelled] = 1.0
-        labelled = replace(self.source, side=SideInformation(self.codes))
-        _go_on(self.model, labelled.reweighted(factors))
+        _go_on(self.model, self._source.reweighted(factors))
 
     def models(self) -> dict[Any, Mixture]:
         return dict.fromkeys(self.classifier.classes_.tolist(), self.model)
@@ -201,9 +211,8 @@ class Together(ClassDensities):
 class Apart(ClassDensities):
     """A separate mixture for each class."""
 
-    def first(self) -> Array:
-        self.each = [self._class(k) for k in range(self.n_classes)]
-        return self._one_hot()
+    def fit(self) -> None:
+        self.mixtures = [self._class(k) for k in range(self.n_classes)]
 
     def _class(self, k: int) -> Mixture:
         mine, name = self.source.subset(self.codes == k), self.classifier.classes_.tolist()[k]
@@ -232,14 +241,14 @@ class Apart(ClassDensities):
         if variational and inference.weights is None:
             inference = replace(inference, weights=DirichletPrior(1.0))
         structures = [
-            one
-            for one in self.classifier._structures
-            if one is not None and not (variational and without_posterior(one))
+            name
+            for name in self.classifier._structures
+            if name is not None and not (variational and without_posterior(name))
         ]
         n_samples, n_features = mine.shape
         if structures and n_samples <= n_features:
             # Other covariances would be singular, and exclude all new samples off their plane.
-            structures = [one for one in structures if one in DIAGONAL]
+            structures = [name for name in structures if name in DIAGONAL]
             if not structures:
                 raise InvalidInputError(
                     f"{n_samples} samples have singular covariances in {n_features} features: use "
@@ -270,16 +279,17 @@ class Apart(ClassDensities):
             return -np.inf
         return result.log_likelihood - 0.5 * result.n_parameters * float(np.log(n))
 
-    def settled(self, novelty: bool) -> bool:
+    @property
+    def settled(self) -> bool:
         return bool(self.labelled.all())
 
     def refit(self, shares: Array) -> None:
         """Fit each class again, with samples weighted by its probability."""
-        for k, model in enumerate(self.each):
+        for k, model in enumerate(self.mixtures):
             _go_on(model, self.source.reweighted(shares[:, k]))
 
     def models(self) -> dict[Any, Mixture]:
-        return dict(zip(self.classifier.classes_.tolist(), self.each, strict=True))
+        return dict(zip(self.classifier.classes_.tolist(), self.mixtures, strict=True))
 
 
 def _go_on(model: Mixture, source: ArraySource) -> None:
@@ -290,13 +300,14 @@ def _go_on(model: Mixture, source: ArraySource) -> None:
 
 def by_component(result: FitResult) -> list[tuple[Any, Any]]:
     """Return the predictive density of each component and its family."""
-    each = [result.mixture.components.subset(np.array([k])) for k in range(result.n_components)]
+    K, whole = result.n_components, result.mixture.components
+    components = [whole.subset(np.array([k])) for k in range(K)]
     alone, frame = PointWeights(np.ones(1)), result.mixture.frame
     of: Any = Density
-    densities = [of(alone, one.predictive(), frame) for one in each]
+    densities = [of(alone, component.predictive(), frame) for component in components]
     return [(density, result.family) for density in densities]
 
 
 def log_densities(densities: list[tuple[Any, Any]], values: Array) -> Array:
     """Return log p(x | class) (n, G) in data units."""
-    return np.column_stack([log_density(one, values, family) for one, family in densities])
+    return np.column_stack([log_density(density, values, family) for density, family in densities])

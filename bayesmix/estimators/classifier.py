@@ -143,8 +143,9 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         source = incoming.training_rows(self, X, sample_weight, n_jobs)
         if not isinstance(source, ArraySource):
             raise UnsupportedError("MixtureClassifier needs X in memory: give an array or frame")
-        numerical = self.family in (None, "gaussian") or isinstance(self.family, Gaussian)
-        if validation.flag("novelty", self.novelty) and (not numerical or source.summary.n_missing):
+        if validation.flag("novelty", self.novelty) and (
+            not self._is_gaussian or source.summary.n_missing
+        ):
             raise UnsupportedError("novelty=True needs numerical features without missing values")
         classes, codes = _classes_of(y, _n_given(X), self.unlabelled)
         codes = codes if source.numbers is None else codes[source.numbers]
@@ -168,7 +169,10 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             self._novel = _moments(values, source.weights)
         kind = Together if numbers == [1] * len(classes) else Apart
         fits = kind(self, source, codes, numbers)
-        shares, total = fits.first(), -np.inf
+        fits.fit()
+        total, labelled = -np.inf, codes >= 0
+        shares = np.zeros((len(codes), len(classes)))
+        shares[labelled, codes[labelled]] = 1.0
         for iteration in range(1, self.max_iter + 1):
             self.n_iter_, last = iteration, total
             self.models_, self.priors_ = fits.models(), fits.priors(shares)
@@ -178,11 +182,11 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             joint = self._log_joint(values, self.novelty)
             density = logsumexp(joint, axis=1)
             of_class = joint[np.arange(len(codes)), np.maximum(codes, 0)]
-            total = float(weights @ np.where(codes >= 0, of_class, density))
-            if fits.settled(self.novelty) or total - last < SETTLED * source.total_weight:
+            total = float(weights @ np.where(labelled, of_class, density))
+            if fits.settled or total - last < SETTLED * source.total_weight:
                 break
             shares = np.exp(joint - density[:, None])
-            shares[codes >= 0] = np.eye(joint.shape[1])[codes[codes >= 0]]
+            shares[labelled] = np.eye(joint.shape[1])[codes[labelled]]
             fits.refit(shares)
         self.joint_log_likelihood_ = total
         self.priors_ = self.priors_ if given is None else given
@@ -227,9 +231,12 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         """Covariance structures to compare."""
         asked: Any = self.covariance_type
         if isinstance(asked, str) and asked == "auto":
-            gaussian = self.family in (None, "gaussian") or isinstance(self.family, Gaussian)
-            asked = "all" if gaussian else None
+            asked = "all" if self._is_gaussian else None
         return structures_asked(asked, self.n_features_in_, self._variational)
+
+    @property
+    def _is_gaussian(self) -> bool:
+        return self.family in (None, "gaussian") or isinstance(self.family, Gaussian)
 
     @property
     def _variational(self) -> bool:

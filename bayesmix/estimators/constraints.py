@@ -19,8 +19,9 @@ UNKNOWN = -1
 
 
 def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None) -> Source:
-    """Return the source with labels, groups and covariates, which are those of all samples given.
+    """Return the source with labels, groups and covariates.
 
+    These have an entry for each sample that the user gave, also for samples that were left out.
     Samples of a group are moved together.
     """
     if labels is None and groups is None and covariates is None:
