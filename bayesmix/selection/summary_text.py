@@ -89,8 +89,8 @@ class DataChecks:
         )
         if result is not None and chosen.asked > 1 and result.family.any_real and ahead > 0.0:
             notes.append(
-                f"Skewed: {listed(self.logs.columns)}. One log-normal fits better; consider taking "
-                "logs and refitting."
+                "A single log-normal fits better: consider taking logs. Skewed: "
+                f"{listed(self.logs.columns)}."
             )
         if result is not None and (zeros := _zeros(result)):
             notes.append(f"Many zeros: {listed(zeros)}; compare without these columns.")
