@@ -255,7 +255,8 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
     )
 
 
-# A fit that gains this many nats is a new start for a smaller one; dropping an empty component loses less.
+# A full search that gains this many nats is a new start for a smaller candidate; dropping an empty
+# component loses less.
 A_GAIN = 1.0
 
 
