@@ -275,12 +275,12 @@ class SearchResults(Transforming):
         if not self._rows:
             raise UndefinedError("refit=False kept no fitted model: set refit=True")
 
-    def predict(self, X: Any, **beside: Any) -> Any:
+    def predict(self, X: Any, *given: Any, **beside: Any) -> Any:
         """Return the most probable component of each sample under the best candidate.
 
-        ``beside`` X are covariates, or lengths or groups of sequences, as in ``fit``.
+        Beside X there are covariates, or lengths or groups of sequences, as in ``fit``.
         """
-        return self.best_estimator_.predict(self.features_read(X), **beside)
+        return self.best_estimator_.predict(self.features_read(X), *given, **beside)
 
     @property
     def n_components_(self) -> int:
@@ -302,9 +302,9 @@ class SearchResults(Transforming):
         """Return the most probable cluster of each sample; -1 for outlying components and noise."""
         return most_probable_clusters(self.predict_proba(X), self.clusters_)
 
-    def predict_proba(self, X: Any, **beside: Any) -> Any:
+    def predict_proba(self, X: Any, *given: Any, **beside: Any) -> Any:
         """Return the component probabilities of each sample under the best candidate."""
-        return self.best_estimator_.predict_proba(self.features_read(X), **beside)
+        return self.best_estimator_.predict_proba(self.features_read(X), *given, **beside)
 
     def score_samples(self, X: Any, **beside: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
