@@ -128,7 +128,8 @@ def rows_in_time(
         if numbers.isna().any():
             row = int(np.argmax(numbers.isna()))
             raise InvalidInputError(
-                f"--order: {given[row]!r} in row {row + 1} is neither a number nor a date such as 2026-01-31"
+                f"--order: {given[row]!r} in row {row + 1} is neither a number nor a date such "
+                "as 2026-01-31"
             )
         time = numbers.to_numpy().astype(np.int64 if dates else np.float64)
     rows = np.lexsort((time, groups))
