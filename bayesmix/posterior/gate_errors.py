@@ -124,7 +124,7 @@ def gate_coefficients(
         at = summed(source, result.mixture, form)
         information = PassDerivatives(result, source, form, at).information()
     K = result.n_components
-    back = np.kron(np.eye(K - 1), design.back)
+    back: Array = np.kron(np.eye(K - 1), design.back).astype(np.float64)
     errors = wald_errors(information, back, source.total_weight)
     for event in result.events:
         if event.kind == "separated":
