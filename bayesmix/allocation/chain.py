@@ -8,18 +8,18 @@ transition matrix (MacKay 1997; Beal 2003, ch. 3).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.optimize import minimize
-from scipy.special import digamma, softmax, xlogy
+from scipy.special import softmax, xlogy
 
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.point import PointWeights, add_labels
 from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.forward_backward import forward_backward
+from bayesmix.numerics.forward_backward import forward_backward, logs, most_probable_paths
 from bayesmix.numerics.logsumexp import normalise
 
 # Smallest transition probability of a chain whose first state is stationary.
@@ -64,13 +64,7 @@ class ChainSums:
         return bool(self.pack().min() >= 0.0)
 
 
-def allocate_sequences(
-    chain: MarkovChain | DirichletChain,
-    initial: Array,
-    transition: Array,
-    joint: Array,
-    rows: Rows,
-) -> Allocated:
+def allocate_sequences(chain: MarkovChain | DirichletChain, joint: Array, rows: Rows) -> Allocated:
     """Turn log densities (n, K) into smoothed probabilities in place, sequence by sequence.
 
     Samples outside sequences are independent, from the stationary distribution.
@@ -81,9 +75,32 @@ def allocate_sequences(
         return Allocated(normalise(joint))
     if rows.weights is not None:
         raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
+    initial, transition = (np.exp(part) for part in chain.expected_logs())
     chained = forward_backward(joint, rows.side.starts, initial, transition)
     joint[:] = chained.smoothed
     return Allocated(chained.log_predictive, ChainSums(chained.initial, chained.transitions))
+
+
+def path_probabilities(
+    chain: MarkovChain | DirichletChain,
+    log_density: Array,
+    smoothed: Array,
+    allocated: Allocated,
+    starts: Integers,
+) -> tuple[float, float]:
+    """Return the entropy of the paths of all sequences, and log P of the most probable paths.
+
+    States are dependent given the samples, so sums over samples would exceed the entropy.
+    """
+    log_initial, log_moves = chain.expected_logs()
+    sums, total = cast("ChainSums", allocated.statistics), float(allocated.log_normaliser.sum())
+    expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
+    expected += float(sums.initial @ log_initial + (sums.transitions * log_moves).sum())
+    path = most_probable_paths(log_density, starts, np.exp(log_initial), np.exp(log_moves))
+    steps = log_moves[path[:-1], path[1:]]
+    steps[starts[1:] - 1] = log_initial[path[starts[1:]]]
+    best = float(log_density[np.arange(len(path)), path].sum() + steps.sum())
+    return total - expected, best + float(log_initial[path[0]]) - total
 
 
 def no_draws(chain: Any, n_draws: int, generator: np.random.Generator) -> Any:
@@ -118,7 +135,11 @@ class MarkovChain:
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log densities (n, K) into smoothed probabilities in place."""
-        return allocate_sequences(self, self.initial, self.transition, joint, rows)
+        return allocate_sequences(self, joint, rows)
+
+    def expected_logs(self) -> tuple[Array, Array]:
+        """Return the logarithms of the probabilities of the first state and of transitions."""
+        return logs(self.initial), logs(self.transition)
 
     def proportional(self, shares: Array) -> MarkovChain:
         """Return the chain with transitions to each state changed in proportion to ``shares``."""
@@ -166,10 +187,12 @@ class DirichletChain:
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn expected log densities (n, K) into smoothed probabilities in place."""
-        totals = self.transitions.sum(axis=1, keepdims=True)
-        transition = np.exp(digamma(self.transitions) - digamma(totals))
-        initial = np.exp(digamma(self.initial) - digamma(self.initial.sum()))
-        return allocate_sequences(self, initial, transition, joint, rows)
+        return allocate_sequences(self, joint, rows)
+
+    def expected_logs(self) -> tuple[Array, Array]:
+        """Return the expected logarithms of the probabilities."""
+        initial, *moves = (row.expected_log() for row in self.dirichlets)
+        return initial, np.array(moves)
 
     def subset(self, keep: Integers, counts: Array) -> DirichletChain:
         """Select states, under which Dirichlet distributions are closed."""

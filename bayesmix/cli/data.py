@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.cli.options import Missing, Numbers, Table, names
+from bayesmix.cli.options import Missing, Numbers, Sequences, Table, names
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmix.cli.screen import Screen
-    from bayesmix.numerics.arrays import Booleans
+    from bayesmix.numerics.arrays import Booleans, Integers
 
 Read = TypeVar("Read")
 STANDARD_INPUT = "-"
@@ -43,8 +43,11 @@ def read_rows(
     return of_data(rows.data, lambda place: io.read(place, columns, rows.weight, **how))
 
 
-def read_table(screen: Screen, table: Table) -> Source:
-    """Read all usable columns of DATA; the others are named in a note."""
+def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
+    """Read all usable columns of DATA; the others are named in a note.
+
+    Rows without any value are dropped, unless ``empty``.
+    """
     from bayesmix import io
     from bayesmix.io.readers import in_parts, read_typed
     from bayesmix.io.text import TextFormat
@@ -73,22 +76,74 @@ def read_table(screen: Screen, table: Table) -> Source:
     if coding is not None and coding.left_out:
         dropped = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
         screen.postpone(f"left out: {dropped}")
-    return with_values(screen.postpone, rows)[0] if table.missing is Missing.USE else rows
+    drops = table.missing is Missing.USE and not empty
+    return with_values(screen.postpone, rows)[0] if drops else rows
 
 
-def read_with_covariates(
-    screen: Screen, table: Table, covariates: str | None
-) -> tuple[Source, pd.DataFrame | None]:
-    """Read the columns of DATA, and the covariates, which are no columns of the mixture."""
+def read_beside(
+    screen: Screen, table: Table, covariates: str | None, sequences: Sequences
+) -> tuple[Source, dict[str, Any]]:
+    """Read the columns of DATA, and covariates or sequences, which are no columns of the model.
+
+    Rows of sequences are in order of time.
+    """
     import pandas as pd
 
-    if covariates is None:
-        return read_table(screen, table), None
-    exclude = ",".join(filter(None, (table.exclude, covariates)))
-    source = read_table(screen, replace(table, exclude=exclude))
-    frame = indicators(pd.DataFrame(copied_columns(table, covariates)), "--covariates")
+    beside = [*sequences.names, *(names(covariates) or [])]
+    if not beside:
+        return read_table(screen, table), {}
+    exclude = ",".join([*(names(table.exclude) or []), *beside])
+    source = read_table(screen, replace(table, exclude=exclude), empty=bool(sequences.names))
+    columns = copied_columns(table, ",".join(beside))
+    if sequences.names:
+        if covariates is not None:
+            raise InvalidInputError("--covariates does not support sequences: leave it out")
+        if not isinstance(source, ArraySource):
+            raise InvalidInputError("--sequence and --order need data in memory, got parts")
+        rows, groups = rows_in_time(columns, sequences, source.shape[0])
+        return source.subset(rows), {"groups": groups}
+    frame = indicators(pd.DataFrame(columns), "--covariates")
     numbers = getattr(source, "numbers", None)
-    return source, frame if numbers is None else frame.iloc[numbers]
+    return source, {"covariates": frame if numbers is None else frame.iloc[numbers]}
+
+
+def rows_in_time(
+    columns: dict[str, list[Any]], sequences: Sequences, n_rows: int
+) -> tuple[Integers, Integers]:
+    """Return rows sorted by sequence and time, and the sequence of each.
+
+    Raises ``InvalidInputError`` for times that are missing, equal, or numbers in unequal steps.
+    """
+    import pandas as pd
+
+    groups, time = np.zeros(n_rows, dtype=np.intp), np.arange(n_rows, dtype=np.float64)
+    if sequences.sequence is not None:
+        groups = np.asarray(pd.factorize(pd.Series(columns[sequences.sequence]))[0], dtype=np.intp)
+    dates = False
+    if sequences.order is not None:
+        given = pd.Series(columns[sequences.order])
+        numbers = pd.to_numeric(given, errors="coerce")
+        if dates := bool(numbers.isna().any()):
+            numbers = pd.to_datetime(given, errors="coerce", format="ISO8601")
+        if numbers.isna().any():
+            row = int(np.argmax(numbers.isna()))
+            raise InvalidInputError(
+                f"--order: {given[row]!r} in row {row + 1} is neither a number nor a date such "
+                "as 2026-01-31"
+            )
+        time = numbers.to_numpy().astype(np.int64 if dates else np.float64)
+    rows = np.lexsort((time, groups))
+    steps = np.diff(time[rows])[np.diff(groups[rows]) == 0]
+    if len(steps) and not steps.min() > 0:
+        raise InvalidInputError(
+            "--order: two rows of a sequence have the same time: name sequences with --sequence"
+        )
+    if len(steps) and not dates and not np.allclose(steps, steps[0], rtol=1e-6, atol=0.0):
+        raise InvalidInputError(
+            f"--order: times have unequal steps, from {steps.min():g} to {steps.max():g}: insert "
+            "rows without values, and use --missing use"
+        )
+    return rows, groups[rows]
 
 
 def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -58,18 +59,25 @@ class Work:
         self.warnings += messages
         return outcome
 
-    def fit(self, estimator: Any, covariates: Any = None) -> None:
+    def fit(self, estimator: Any, **beside: Any) -> None:
         """Fit an estimator or a search, with a progress bar in a terminal."""
         estimator.set_params(progress=self.screen.progress)
-        given = {} if covariates is None else {"covariates": covariates}
-        self.noting(lambda: estimator.fit(self.source, **given))
+        self.noting(lambda: estimator.fit(self.source, **beside))
 
-    def show_gate(self, model: Any) -> dict[str, Any]:
-        """Print the coefficients of covariates, and return them for result.json."""
-        if not hasattr(model, "gate_coef_"):
-            return {}
+    def show_weights(self, model: Any) -> dict[str, Any]:
+        """Print the coefficients of covariates or the transitions, and return them."""
+        import pandas as pd
+
         from bayesmix.cli.shown_tables import frame_table
 
+        if hasattr(model, "transmat_"):
+            names = [f"to {k}" for k in range(model.n_components_)]
+            moves = pd.DataFrame(model.transmat_, columns=names).rename_axis("from").reset_index()
+            moves["expected duration"] = model.expected_durations_
+            self.screen.table(frame_table("Transition probabilities", moves))
+            return {"transitions": moves.to_dict("records"), "startprob": model.startprob_}
+        if not hasattr(model, "gate_coef_"):
+            return {}
         table = model.gate_coefficients(self.source).reset_index()
         self.screen.table(frame_table("Log odds of components against component 0", table))
         return {"gate": table.to_dict("records")}
@@ -169,9 +177,10 @@ def unfitted_search(
     run: options.Run,
     missing: str = "error",
     gated: bool = False,
+    ordered: bool = False,
 ) -> Callable[[Source], Any]:
     """Return the unfitted search, with its options checked before any data are read."""
-    from bayesmix.estimators.select import comparable, procedure
+    from bayesmix.estimators.select import chain, comparable, procedure
     from bayesmix.selection.criteria import POSTERIOR
 
     components = options.numbers(candidates.components)
@@ -185,13 +194,15 @@ def unfitted_search(
             f"--criterion {criterion} needs --method variational: a maximum likelihood fit has no "
             "posterior"
         )
+    variational = partial(chain, family=None, variational=True) if ordered else comparable
     return lambda source: procedure(
         source,
         components,
         structures,
         criterion or ("bic" if method == "em" else "auto"),
         run.seed,
-        estimator=None if method == "em" or of_posterior else comparable(source),
+        estimator=None if method == "em" or of_posterior else variational(source),
+        ordered=ordered,
         noise=candidates.noise,
         missing=missing,
         family=families if families is None or len(families) > 1 else families[0],
@@ -245,6 +256,7 @@ def select(
     context: typer.Context,
     table: options.Table,
     candidates: options.Candidates,
+    sequences: options.Sequences,
     covariates: options.Covariates = None,
     out: options.Out = None,
     report: Annotated[
@@ -259,26 +271,27 @@ def select(
     With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report
     one HTML page holds everything.
     """
-    search_for = unfitted_search(candidates, run, table.missing.value, covariates is not None)
+    gated, ordered = covariates is not None, bool(sequences.names)
+    search_for = unfitted_search(candidates, run, table.missing.value, gated, ordered)
     checkpoint = checkpoint_folder(restart)
-    from bayesmix.cli.data import read_with_covariates
+    from bayesmix.cli.data import read_beside
     from bayesmix.cli.shown_tables import candidate_table, component_tables
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
-    source, beside = read_with_covariates(screen, table, covariates)
+    source, beside = read_beside(screen, table, covariates, sequences)
     search = search_for(source).set_params(checkpoint=checkpoint)
     work = Work.on("select", screen, table, source, out)
     page = Path(out or "") / "report.html"
     if report:
         report_place(page)
-    work.fit(search, beside)
+    work.fit(search, **beside)
     work.name_checkpoint(search.interrupted_, checkpoint)
     screen.table(candidate_table(search))
     screen.say()
     screen.answer(search.summary())
     screen.table(*component_tables(search.best_estimator_, screen.out.width))
-    gate = work.show_gate(search.best_estimator_)
+    gate = work.show_weights(search.best_estimator_)
     pages = []
     if report:
         words = command_line(context)
@@ -300,6 +313,7 @@ def fit(
     family: options.Families = None,
     noise: options.Noise = False,
     covariates: options.Covariates = None,
+    sequences: options.Sequences,
     method: Annotated[
         options.Method,
         typer.Option(
@@ -319,45 +333,54 @@ def fit(
     families = options.families(family) or [None]
     if len(families) > 1:
         raise InvalidInputError("--family must be one for a fit: bayesmix select compares several")
-    from bayesmix.cli.data import read_with_covariates
+    from bayesmix.cli.data import read_beside
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
     from bayesmix.families.gaussian.family import Gaussian
 
     screen = Screen(run)
-    source, beside = read_with_covariates(screen, table, covariates)
+    source, beside = read_beside(screen, table, covariates, sequences)
     work = Work.on("fit", screen, table, source, out)
-    model = estimator_for(source, families[0], method, noise).set_params(
+    if sequences.names and (noise or checkpoint):
+        refused = "--noise" if noise else "--checkpoint"
+        raise InvalidInputError(f"{refused} does not support sequences: leave it out")
+    model = estimator_for(source, families[0], method, noise, bool(sequences.names)).set_params(
         n_components=components,
         covariance_type=structure if hasattr(families[0] or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
         missing=table.missing.value,
-        checkpoint=checkpoint,
+        **({} if sequences.names else {"checkpoint": checkpoint}),
     )
-    work.fit(model, beside)
+    work.fit(model, **beside)
     interrupted = model.result_.status == "interrupted"
     work.name_checkpoint(interrupted, checkpoint)
     screen.say()
     screen.answer(fit_sentence(model))
     screen.table(*component_tables(model, screen.out.width))
     values = {"model": model_values(model), "warnings": work.warnings, "interrupted": interrupted}
-    values |= work.show_gate(model)
+    values |= work.show_weights(model)
     work.end(values, {"model.bayesmix": model, **density_figure(model, source)}, interrupted)
 
 
-def estimator_for(source: Source, family: Any, method: options.Method, noise: bool) -> Any:
+def estimator_for(
+    source: Source, family: Any, method: options.Method, noise: bool, ordered: bool
+) -> Any:
     """Return the estimator of a fit: Gaussian, one family, or one family per column."""
     from bayesmix.em.objectives import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
     from bayesmix.estimators.fit_columns import is_mixed_table
     from bayesmix.estimators.gaussian import GaussianMixture
+    from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
     from bayesmix.estimators.mixture import Mixture
     from bayesmix.families.gaussian.family import Gaussian
 
     uniform, mixed = "uniform" if noise else None, is_mixed_table(source)
+    inference: Any = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
+    if ordered:
+        family = "auto" if family is None and mixed else family
+        return HiddenMarkovModel(family=family, inference=inference)
     if mixed or not isinstance(family or Gaussian(), Gaussian):
-        inference = {"variational": VariationalBayes(), "map": MaximumAPosteriori()}.get(method)
         return Mixture(family=family or "auto", inference=inference, noise=uniform)
     if method is options.Method.VARIATIONAL:
         return BayesianGaussianMixture(noise=uniform)

@@ -54,6 +54,8 @@ VariableSelection = Annotated[
     typer.Option("--variable-selection", help="Choose the columns that distinguish the clusters"),
 ]
 Covariates = Annotated[str | None, _option("A,B", "Columns on which the weights depend")]
+Sequence = Annotated[str | None, _option("COLUMN", "Column that names the sequence of each row")]
+Order = Annotated[str | None, _option("COLUMN", "Column of times, by which rows are sorted")]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]
 Seed = Annotated[int, _option("S", "Seed of the random numbers", min=0)]
 Jobs = Annotated[
@@ -131,6 +133,19 @@ class Candidates:
     family: Families = None
     noise: Noise = False
     variable_selection: VariableSelection = False
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences of a hidden Markov model, and the order of their rows."""
+
+    sequence: Sequence = None
+    order: Order = None
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that are named."""
+        return [name for name in (self.sequence, self.order) if name is not None]
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import write, written
 from bayesmix.errors import BayesmixError, UndefinedError
+from bayesmix.selection.candidates import takes_sequences
 from bayesmix.sources.border import coding_of
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 
@@ -249,9 +250,11 @@ def feature_contents(search: Any) -> dict[str, Any]:
 
 
 def density_figure(model: Any, source: Source) -> dict[str, Figure]:
-    """Return ``density.png``, or ``profile.png`` for mixed tables and categories."""
+    """Return ``density.png``; ``profile.png`` for mixed tables; ``transitions.png`` of states."""
     from bayesmix.plots import plot_density, plot_profile
 
+    if takes_sequences(model):
+        return {"transitions.png": Figure(lambda ax: model.plot(ax=ax))}
     family = model.result_.family
     if family.drawn_columns:
         few = source if source.shape[0] <= MOST_DRAWN else source.spread(MOST_DRAWN)

@@ -40,18 +40,19 @@ def best_of_starts(
     source: ArraySource,
     settings: Settings,
     monitor: Monitor,
-    n_starts: int,
 ) -> Mixture:
     """Return the best optimum that starts and moves reach, in the order of its start."""
     check_values(model.family, source, model.n_components)
     problem = resolve(model, source, replace(settings, stopping=AMONG_CANDIDATES))
     trials = Trials.of(problem, source, monitor, settings.max_iter)
     for number, shares in enumerate(_starts(fit, model, trials.samples, settings, monitor)):
-        if number >= max(1, n_starts) or monitor.stopped is not None:
+        if number >= settings.n_init or monitor.stopped is not None:
             break
         trials.add(shares, STICKY if number % 2 == 0 else 0.0)
-    best = trials.best()
     K = model.n_components
+    for mixture in settings.near:
+        trials.add_near(mixture, K)
+    best = trials.best()
     pairs = [(split, dropped) for split in range(K) for dropped in range(K) if split != dropped]
     generator = stream(settings.seed, Purpose.CANDIDATE)
     gain = np.inf
@@ -108,6 +109,17 @@ class Trials:
         except BayesmixError as refused:
             self.last = refused
 
+    def add_near(self, mixture: Mixture, n_components: int) -> None:
+        """Run a few passes from another fit, each of its states divided if one is missing."""
+        smoothed = self.smoothed(mixture)
+        n_missing = n_components - mixture.n_components
+        if n_missing == 0:
+            self.add(smoothed)
+        elif n_missing == 1:
+            smoothed = np.column_stack([smoothed, np.zeros(len(smoothed))])
+            for split in range(mixture.n_components):
+                self.add(exchanged(smoothed, self.samples, split, mixture.n_components))
+
     def best(self) -> State:
         """Return the best of the finalists, run to convergence, and forget all ends."""
         if not self.ends:
@@ -159,7 +171,7 @@ def _starts(
     inference = replace(model.inference, weights=None)  # type: ignore[type-var]  # a dataclass
     unordered = replace(model, inference=inference, prune=False)
     try:
-        alone = replace(settings, n_init=1, sort=False)
+        alone = replace(settings, n_init=1, sort=False, near=())
         mixture = fit(unordered, samples, alone, monitor.child()).mixture
         yield from 2 * [OfMixture(mixture)(samples.rows)]
     except BayesmixError:

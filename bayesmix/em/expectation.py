@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from bayesmix.allocation.chain import path_probabilities
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
 from bayesmix.core.families import Family
@@ -413,10 +414,10 @@ class AssessmentStep:
 
     def __call__(self, rows: Rows) -> Assessment:
         mixture = self.mixture
+        if rows.side.begins is not None and not rows.side.grouped:
+            return self._sequences(rows)
         if not has_gaps(rows.values):
             return self._blocks(rows)
-        if rows.side.begins is not None:
-            return self._sequences(rows)
         groups = rows.by_pattern(mixture.patterned)
         return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
@@ -438,8 +439,12 @@ class AssessmentStep:
         """Assess sequences, which patterns of missing values do not divide."""
         joint, log_volume = joint_of_patterns(self.mixture, rows)
         volume = float((self.mixture.frame.log_volume - log_volume) @ rows.weights_or_ones)
+        log_density = joint.copy()
         allocated = self.mixture.allocate(joint, rows)
-        return replace(self._sums(joint, allocated.log_normaliser, rows), unseen_volume=volume)
+        starts, chain = rows.side.starts, cast("Any", self.mixture.weights)
+        entropy, log_largest = path_probabilities(chain, log_density, joint, allocated, starts)
+        sums = self._sums(joint, allocated.log_normaliser, rows)
+        return replace(sums, entropy=entropy, log_largest=log_largest, unseen_volume=volume)
 
     def _block(self, rows: Rows) -> Assessment:
         framed = self.mixture.frame.apply(rows.values)

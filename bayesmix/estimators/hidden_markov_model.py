@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
-from scipy.special import gammaln, ndtri
-from sklearn.base import clone
+from scipy.special import ndtri
 
 from bayesmix.allocation.chain import (
     DirichletChain,
@@ -19,7 +18,7 @@ from bayesmix.allocation.chain import (
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.chain_starts import best_of_starts
 from bayesmix.em.display import columns_of, html_table
@@ -30,17 +29,16 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
-from bayesmix.estimators.fit_columns import decoded
-from bayesmix.estimators.methods import seed_of
+from bayesmix.estimators.fit_columns import decoded, knowing_levels
+from bayesmix.estimators.methods import information, seed_of
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.parameters import store_parameters
-from bayesmix.estimators.sequences import in_sequences
+from bayesmix.estimators.parameters import one_number, store_parameters
+from bayesmix.estimators.sequences import SequenceFitter, in_sequences, sequences_to_fit
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import Chained, forward_backward, most_probable_paths
+from bayesmix.selection import scores
+from bayesmix.selection.candidates import refuse_sequences
 from bayesmix.sources.memory import ArraySource
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000
@@ -55,9 +53,8 @@ class HiddenMarkovModel(Mixture):
 
     Parameters
     ----------
-    n_components : int or sequence of int, default=1
-        Number of states. Of several numbers the one with the smallest BIC is kept; for variational
-        fits the one with the largest bound + log K!.
+    n_components : int, default=1
+        Number of states. ``MixtureSearch`` and ``select`` choose it.
     family, covariance_type, inference
         As in ``Mixture``.
     initial : {"free", "stationary"}, default="free"
@@ -91,8 +88,6 @@ class HiddenMarkovModel(Mixture):
         Parameters of the states, as in ``Mixture``.
     log_likelihood_, elbo_ : float
         Total, in nats; the bound for variational fits.
-    selection_ : DataFrame
-        Criteria of each number of states, if there are several.
     result_ : FitResult
 
     Examples
@@ -115,7 +110,7 @@ class HiddenMarkovModel(Mixture):
 
     def __init__(
         self,
-        n_components: int | Sequence[int] = 1,
+        n_components: int = 1,
         *,
         family: Any = None,
         inference: Any = None,
@@ -159,42 +154,15 @@ class HiddenMarkovModel(Mixture):
             For lengths that do not sum to n, groups that are not contiguous, and sequences of one
             sample only; the estimator is then as it was.
         """
-        if isinstance(self.n_components, Iterable) and not isinstance(self.n_components, str):
-            self._fit_several(list(self.n_components), X, lengths, groups)
-        else:
-            self._fit(partial(self._sequences_to_fit, X, lengths, groups))
+        self._fit(partial(self._sequences_to_fit, X, lengths, groups))
         return self
-
-    def _fit_several(self, numbers: list[Any], X: Any, lengths: Any, groups: Any) -> None:
-        """Fit each number of states and keep the best."""
-        import pandas as pd
-
-        if not numbers:
-            raise InvalidInputError("n_components must hold at least one number of states")
-        seed = root_seed(self.random_state)
-        fits = [
-            clone(self).set_params(n_components=number, random_state=seed).fit(X, lengths, groups)
-            for number in numbers
-        ]
-        table = pd.DataFrame([_criteria(one.result_) for one in fits]).set_index("n_components")
-        name = "log_evidence" if "log_evidence" in table else "bic"
-        values = table[name].to_numpy()
-        best = fits[int(np.argmin(values) if name == "bic" else np.argmax(values))]
-        self._adopt(best.result_)
-        if hasattr(best, "feature_names_in_"):
-            self.feature_names_in_ = best.feature_names_in_
-        self.selection_: pd.DataFrame = table
 
     def _sequences_to_fit(self, X: Any, lengths: Any, groups: Any, n_jobs: int | None) -> Source:
         validation.one_of("missing", self.missing, ("error", "use"))
-        source = in_sequences(incoming.training_rows(self, X, None, n_jobs), lengths, groups)
-        if len(source.side.starts) == source.shape[0]:
-            raise InvalidInputError(
-                "every sequence has one sample, so there are no transitions: use Mixture"
-            )
-        return source
+        return sequences_to_fit(incoming.training_rows(self, X, None, n_jobs), lengths, groups)
 
     def _model(self) -> Model:
+        one_number(self)
         model = super()._model()
         initial = validation.one_of("initial", self.initial, ("free", "stationary"))
         concentration = 1.0
@@ -224,9 +192,7 @@ class HiddenMarkovModel(Mixture):
     ) -> FittedMixture | None:
         monitor = Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
         with single_threaded_blas():
-            return best_of_starts(
-                fit, model, cast("ArraySource", source), settings, monitor, settings.n_init
-            )
+            return best_of_starts(fit, model, cast("ArraySource", source), settings, monitor)
 
     def _describe(self, result: FitResult) -> None:
         super()._describe(result)
@@ -244,12 +210,25 @@ class HiddenMarkovModel(Mixture):
     def _chain_of(self, result: FitResult) -> MarkovChain:
         return cast("MarkovChain", result.mixture.weights.averaged())
 
-    # Not supported for sequences yet.
-
     def _fitter(self, X: Any, sample_weight: Any = None, source: Any = None) -> Any:
-        raise UnsupportedError(
-            "searches do not divide sequences yet: give several numbers, n_components=range(1, 5)"
-        )
+        if source is None or source.side.begins is None:
+            refuse_sequences(self)
+        mixture: Any = knowing_levels(self, source)
+        return SequenceFitter(mixture, source.with_jobs(validation.jobs(self.n_jobs)))
+
+    @property
+    def _without_transitions(self) -> Mixture:
+        """The mixture of the same samples without their order, as a candidate of a search."""
+        names = set(Mixture().get_params()) & set(self.get_params())
+        mixture = Mixture(**{name: getattr(self, name) for name in names})
+        mixture.set_params(prune=False, search="short", n_init=1)
+        inference: Any = self._model().inference
+        if inference.variational:
+            weights = inference.weights.of_row
+            mixture.set_params(inference=replace(self.inference, weights=weights))
+        return mixture
+
+    # Not supported for sequences yet.
 
     def _map(self, *arguments: Any, **options: Any) -> Any:
         raise UnsupportedError("this method does not support sequences: use predict_proba")
@@ -264,14 +243,8 @@ class HiddenMarkovModel(Mixture):
 
     # Predictions
 
-    def _seen(self, X: Any, sample_weight: Any = None) -> Source:
-        """Checked samples as one sequence."""
-        if sample_weight is not None:
-            raise UnsupportedError(
-                "criteria of new data take one sequence, without lengths or weights: call them "
-                "without X for the training data"
-            )
-        return self._sequences(X, None, None)
+    def _seen(self, X: Any, lengths: Any = None, groups: Any = None) -> Source:
+        return self._sequences(X, lengths, groups)
 
     def _sequences(self, X: Any, lengths: Any, groups: Any) -> ArraySource:
         self._fitted()
@@ -291,12 +264,22 @@ class HiddenMarkovModel(Mixture):
 
     def _chained(self, X: Any, lengths: Any, groups: Any, smooth: bool = True) -> Chained:
         source = self._sequences(X, lengths, groups)
-        chain = self._chain_of(self._fitted())
+        return self._passed(source, self._chain_of(self._fitted()).initial, smooth)
+
+    def _passed(self, source: ArraySource, initial: Array, smooth: bool) -> Chained:
+        transition = self._chain_of(self._fitted()).transition
         with single_threaded_blas():
             joint = self._log_densities(source)
-            return forward_backward(
-                joint, source.side.starts, chain.initial, chain.transition, smooth
-            )
+            return forward_backward(joint, source.side.starts, initial, transition, smooth)
+
+    def _sequence_log_density(self, source: ArraySource, whole: bool) -> Array:
+        """Return the log density (n,) of checked samples given those before.
+
+        Unless the sequences are ``whole``, their first states have the stationary distribution.
+        """
+        chain = self._chain_of(self._fitted())
+        initial = chain.initial if whole else chain.mean()
+        return self._passed(source, initial, smooth=False).log_predictive
 
     def predict_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
         """Return the probability of each state given the whole sequence (n, K)."""
@@ -342,6 +325,22 @@ class HiddenMarkovModel(Mixture):
     def score(self, X: Any, lengths: Any = None, groups: Any = None) -> float:  # type: ignore[override]  # sequences have no weights
         """Return the mean log density of the samples, in nats per observation."""
         return float(self.score_samples(X, lengths, groups).mean())
+
+    def bic(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+        """Return BIC, -2 log L + p log n, by default for the training data."""
+        return information(self, scores.bic, X, lengths, groups)
+
+    def aic(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+        """Return Akaike's information criterion, -2 log L + 2 p."""
+        return information(self, scores.aic, X, lengths, groups)
+
+    def aicc(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+        """Return AIC corrected for small n (Hurvich & Tsai 1989)."""
+        return information(self, scores.aicc, X, lengths, groups)
+
+    def icl(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+        """Return BIC - 2 log P(most probable path), as Celeux & Durand (2008)."""
+        return information(self, scores.icl, X, lengths, groups)
 
     def forecast(self, X: Any, steps: int = 1, level: float = 0.9) -> Forecast:
         """Return states and values of the samples that follow one sequence.
@@ -481,19 +480,3 @@ class Forecast:
     mean: Array  # (steps, D)
     lower: Array  # (steps, D)
     upper: Array  # (steps, D)
-
-
-def _criteria(result: FitResult) -> dict[str, float]:
-    """Return the criteria of a number of states."""
-    K, size = result.n_components, result.n_parameters
-    log_likelihood = result.plug_in_sums.log_likelihood
-    row = {
-        "n_components": K,
-        "log_likelihood": log_likelihood,
-        "n_parameters": size,
-        "bic": -2.0 * log_likelihood + size * float(np.log(result.total_weight)),
-    }
-    if result.variational:
-        row["elbo"] = result.objective
-        row["log_evidence"] = result.objective + float(gammaln(K + 1.0))
-    return row

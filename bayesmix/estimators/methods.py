@@ -388,14 +388,17 @@ def imputations(
     return [drawn(mixture, values, generator) for mixture in mixtures_of(result, draws)]
 
 
-def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> float:
-    """Return -2 times a criterion, by default for the training data."""
+def information(estimator: Any, criterion: Any, X: Any, *beside: Any) -> float:
+    """Return -2 times a criterion, by default for the training data.
+
+    ``beside`` X are its sample weights; or the lengths or groups of its sequences.
+    """
     result = estimator._fitted()
     if X is None:
         if result.n_rows == 0:
             raise InvalidInputError("this mixture was not fitted to data: pass X")
-        if sample_weight is not None:
-            raise InvalidInputError("sample_weight needs data: pass X as well")
+        if any(given is not None for given in beside):
+            raise InvalidInputError("lengths, groups or sample_weight needs data: pass X as well")
         if result.stream is not None:
             name = criterion.__name__
             raise UnsupportedError(
@@ -406,7 +409,7 @@ def information(estimator: Any, criterion: Any, X: Any, sample_weight: Any) -> f
         sums = result.plug_in_sums
     else:
         result.refuse_covariates(f"{criterion.__name__}(X)")
-        source = estimator._seen(X, sample_weight)
+        source = estimator._seen(X, *beside)
         with single_threaded_blas():
             point = replace(result.plug_in, weights=result.mixture.weights.averaged())
             sums = assess(result.family, point, source, result.log_volume)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bayesmix.core import validation
@@ -19,6 +19,16 @@ from bayesmix.families.gaussian.family import Gaussian
 def store_parameters(estimator: Any, given: Mapping[str, Any]) -> None:
     """Store the arguments of ``__init__``, its ``locals()``, unchanged as attributes."""
     vars(estimator).update((name, value) for name, value in given.items() if name != "self")
+
+
+def one_number(estimator: Any) -> None:
+    """Raise an error for several numbers of components, which a search compares."""
+    value = estimator.n_components
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        raise InvalidInputError(
+            f"n_components must be one number, got {value!r}: to choose among several, use "
+            f"bayesmix.MixtureSearch({type(estimator).__name__}(), n_components={[*value]})"
+        )
 
 
 def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None) -> Family:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Self
 
+import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
@@ -27,10 +28,11 @@ from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_parts import SearchResults
+from bayesmix.estimators.sequences import sequence_folds
 from bayesmix.selection import ranking as tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.candidates import Candidate, asked, prefix_of
+from bayesmix.selection.candidates import Candidate, asked, prefix_of, takes_sequences
 from bayesmix.selection.clusters import clusters_of_components
 from bayesmix.selection.criteria import OF_DRAWS, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
@@ -164,6 +166,7 @@ class MixtureSearch(SearchResults, Showing):
         *,
         labels: Any = None,
         covariates: Any = None,
+        lengths: Any = None,
     ) -> Self:
         """Fit and compare all candidates.
 
@@ -174,12 +177,16 @@ class MixtureSearch(SearchResults, Showing):
         sample_weight : array (n,), optional
             Sample weights, used in all criteria and in held-out log densities.
         groups : array (n,), optional
-            Groups that a splitter such as ``GroupKFold`` keeps together.
+            Groups that a splitter such as ``GroupKFold`` keeps together; for a hidden Markov model
+            the sequence of each sample.
         labels : array (n,) or (n, K), optional
             Known components, as in ``GaussianMixture.fit``; every candidate has at least as many.
         covariates : array or frame (n, P), optional
             Covariates of the mixing weights, as in ``GaussianMixture.fit``. Candidates are then
             maximum likelihood or maximum a posteriori fits.
+        lengths : sequence of int, optional
+            Lengths of the sequences of a hidden Markov model, as in ``HiddenMarkovModel.fit``.
+            Folds are whole sequences; of fewer sequences than folds, blocks with a gap.
 
         Raises
         ------
@@ -193,13 +200,19 @@ class MixtureSearch(SearchResults, Showing):
         criterion, functions = search_parameters.criterion_of(self.criterion)
         wanted = {criterion, *search_parameters.names_of(self.also)}
         seed = root_seed(self.random_state)
-        seed, kept_fits = search_parameters.kept_in(self, X, sample_weight, groups, seed)
+        beside = groups if lengths is None else lengths
+        seed, kept_fits = search_parameters.kept_in(self, X, sample_weight, beside, seed)
         estimator = search_parameters.estimator_of(self.estimator, seed)
         folded = any(record(name).folds for name in wanted)
         prefix = prefix_of(estimator)
         variational = search_parameters.is_variational(estimator, wanted)
         source = incoming.training_rows(self, X, sample_weight, 1)
         falls = criterion == RULE or self.n_components is None
+        ordered: Any = None
+        if takes_sequences(estimator) or lengths is not None:
+            refused = {"labels": labels, "covariates": covariates}
+            ordered = search_parameters.in_order(self, source, lengths, groups, wanted, refused)
+            X, source, groups = ordered, ordered, None
         self._forget_features()
         if validation.flag("variable_selection", self.variable_selection):
             _, _, groups = search_parameters.of_training(source, X, sample_weight, groups)
@@ -217,7 +230,7 @@ class MixtureSearch(SearchResults, Showing):
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         # The columns that a pipeline makes are unknown here.
-        plain = None if prefix else source
+        plain = None if prefix or ordered is not None else source
         checks = DataChecks(
             numbers,
             grows,
@@ -226,9 +239,13 @@ class MixtureSearch(SearchResults, Showing):
             rounded_features(plain),
             duplicates(plain),
             log_scale(plain),
-            few_features(estimator, source, seed) if grows and self._selected is None else "",
+            few_features(estimator, source, seed)
+            if grows and ordered is None and self._selected is None
+            else "",
         )
         folds = partial(make_splits, self.cv, X, seed, groups, checks.duplicates.distinct)
+        if ordered is not None:
+            folds = partial(sequence_folds, self.cv, ordered, seed)
         splits = folds() if folded else ()
         workers = processes(source, self.n_jobs)
         side_by_side = 1 if workers == 1 else len(chains) * (1 + len(splits))
@@ -245,7 +262,7 @@ class MixtureSearch(SearchResults, Showing):
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
         further = grows and variational and self._selected is None and not self.interrupted_
-        if further and not growth.finished(sweep, max(numbers), self._run):
+        if further and ordered is None and not growth.finished(sweep, max(numbers), self._run):
             self.interrupted_ = True
         weights = weights_of(X, sample_weight)
         rows = sweep.candidates(weights)
@@ -261,7 +278,10 @@ class MixtureSearch(SearchResults, Showing):
             if criterion == "loo" and any(disowned(row, "loo") for row in rows):
                 rows = with_folds(task, rows, folds(), weights, workers)
             judgement = Judgement(rows)
-        self._adopt(judgement, criterion, source.total_weight, checks, sweep.folds())
+        unordered = None
+        if ordered is not None and not self.interrupted_:
+            unordered = search_parameters.best_unordered(self, estimator, ordered, splits)
+        self._adopt(judgement, criterion, source.total_weight, checks, sweep.folds(), unordered)
         return self
 
     interrupted_: bool
@@ -297,6 +317,7 @@ class MixtureSearch(SearchResults, Showing):
         n: float,
         checks: DataChecks,
         folds: list[tuple[int, int, Candidate]],
+        unordered: Candidate | None = None,
     ) -> None:
         """Rank the candidates, those without a value last."""
         rows = judgement.candidates
@@ -318,7 +339,10 @@ class MixtureSearch(SearchResults, Showing):
         result = rows[0].result
         assert result is not None  # it has a value
         self._rounded = checks.rounded
-        self._clusters = clusters_of_components(result, checks.rounded)
+        ordered = takes_sequences(rows[0].estimator)
+        self._clusters = np.arange(result.n_components)
+        if not ordered:
+            self._clusters = clusters_of_components(result, checks.rounded)
         self.cautions_ = checks.notes(rows, self._clusters)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
@@ -332,9 +356,11 @@ class MixtureSearch(SearchResults, Showing):
             n,
             posterior,
             self.cautions_,
-            int(self._clusters.max()) + 1,
+            None if ordered else int(self._clusters.max()) + 1,
             len(words.suspected_outliers(result, self._clusters, checks.rounded)),
-            self._features_found(result.n_components),
+            words.order(rows[0], unordered, criterion)
+            if ordered
+            else self._features_found(result.n_components),
         )
         self._summary, self._details = answer.summary(), answer.verbose()
 

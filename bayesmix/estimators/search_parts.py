@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -34,6 +35,7 @@ from bayesmix.estimators.feature_selection import (
 from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.fitters import TableFitter
 from bayesmix.estimators.methods import Transforming
+from bayesmix.estimators.sequences import Unordered, sequences_to_fit
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.averaging import AveragedDensity
@@ -46,6 +48,7 @@ from bayesmix.selection.candidates import (
     largest_number,
     last_step,
     structures_asked,
+    takes_sequences,
 )
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.selection.criteria import NAMES, POSTERIOR
@@ -62,7 +65,7 @@ from bayesmix.selection.probability import (
 from bayesmix.selection.ranking import averaged_over
 from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.rule import NAME as RULE
-from bayesmix.selection.scores import HeldOut, rows_of
+from bayesmix.selection.scores import Fold, HeldOut, rows_of
 from bayesmix.selection.tasks import Fitter, KeptFits
 from bayesmix.sources.memory import ArraySource
 
@@ -114,6 +117,8 @@ class SearchResults(Transforming):
     def averaged_(self) -> AveragedDensity:
         """Model-averaged density: score_samples, sample, co_clustering, plot."""
         self._check_kept()
+        if takes_sequences(self):
+            raise UndefinedError("averaged_ does not support sequences: use best_estimator_")
         if self._averaged is None:
             self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
         return self._averaged
@@ -270,9 +275,12 @@ class SearchResults(Transforming):
         if not self._rows:
             raise UndefinedError("refit=False kept no fitted model: set refit=True")
 
-    def predict(self, X: Any, covariates: Any = None) -> Any:
-        """Return the most probable component of each sample under the best candidate."""
-        return self.best_estimator_.predict(self.features_read(X), *given(covariates))
+    def predict(self, X: Any, *given: Any, **beside: Any) -> Any:
+        """Return the most probable component of each sample under the best candidate.
+
+        Beside X there are covariates, or lengths or groups of sequences, as in ``fit``.
+        """
+        return self.best_estimator_.predict(self.features_read(X), *given, **beside)
 
     @property
     def n_components_(self) -> int:
@@ -294,23 +302,23 @@ class SearchResults(Transforming):
         """Return the most probable cluster of each sample; -1 for outlying components and noise."""
         return most_probable_clusters(self.predict_proba(X), self.clusters_)
 
-    def predict_proba(self, X: Any, covariates: Any = None) -> Any:
+    def predict_proba(self, X: Any, *given: Any, **beside: Any) -> Any:
         """Return the component probabilities of each sample under the best candidate."""
-        return self.best_estimator_.predict_proba(self.features_read(X), *given(covariates))
+        return self.best_estimator_.predict_proba(self.features_read(X), *given, **beside)
 
-    def score_samples(self, X: Any) -> Any:
+    def score_samples(self, X: Any, **beside: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
         self._refuse_regression()
-        density = self.best_estimator_.score_samples(self.features_read(X))
+        density = self.best_estimator_.score_samples(self.features_read(X), **beside)
         if self._others is None or self._selected is None:
             return density
         return density + self._others.score_samples(picked(self, X, self._selected.rest))
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, **beside: Any) -> float:
         """Return the mean log density in nats under the best candidate."""
         self._refuse_regression()
         if self._others is None:
-            return float(self.best_estimator_.score(self.features_read(X)))
+            return float(self.best_estimator_.score(self.features_read(X), **beside))
         return float(np.mean(self.score_samples(X)))
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
@@ -497,9 +505,47 @@ def beside(
     return constrained(source, labels, None, covariates)
 
 
-def given(covariates: Any) -> tuple[Any, ...]:
-    """Return covariates as a further argument; a pipeline accepts none."""
-    return () if covariates is None else (covariates,)
+def in_order(
+    search: Any, source: Source, lengths: Any, groups: Any, wanted: set[str], refused: Any
+) -> ArraySource:
+    """Return the source in sequences, or raise where the search cannot use them."""
+    if not takes_sequences(search):
+        raise InvalidInputError(
+            "lengths are those of sequences: use bayesmix.select(X, lengths=...) or "
+            "MixtureSearch(HiddenMarkovModel())"
+        )
+    if hasattr(search.estimator, "steps"):
+        raise UnsupportedError("sequences need a HiddenMarkovModel, got a pipeline: transform X")
+    refused = {"variable_selection": search.variable_selection or None, **refused}
+    if named := [name for name, value in refused.items() if value is not None]:
+        raise UnsupportedError(f"{named[0]} does not support sequences: leave it out")
+    if unsupported := sorted(wanted & {"evidence", "loo"}):
+        raise UnsupportedError(
+            f"criterion={unsupported[0]!r} does not support sequences: use 'auto', 'elbo_log_k', "
+            "'bic' or 'cv'"
+        )
+    return sequences_to_fit(source, lengths, groups)
+
+
+def best_unordered(
+    search: Any, estimator: Any, source: ArraySource, folds: tuple[Fold, ...]
+) -> Candidate | None:
+    """Return the best mixture of the same samples without their order; None if none fits."""
+    unordered = Unordered.of(source)
+    mixtures = clone(search).set_params(
+        estimator=estimator._without_transitions,
+        cv=unordered.folds(folds) or search.cv,
+        refit=True,
+        checkpoint=None,
+        progress=False,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            best: Candidate = mixtures.fit(unordered.samples).candidates_[0]
+        except ValueError:
+            return None
+    return replace(best, held=unordered.held_out(best.held))
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:

@@ -13,6 +13,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
+from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
@@ -39,6 +40,8 @@ def select(
     *,
     labels: Any = None,
     covariates: Any = None,
+    lengths: Any = None,
+    groups: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
@@ -82,6 +85,11 @@ def select(
         shows whether there are classes without labels.
     covariates : array or frame (n, P), optional
         Covariates of the mixing weights, as in ``GaussianMixture.fit``; "auto" is then "bic".
+    lengths : sequence of int, optional
+        Lengths of sequences in order of time, as in ``HiddenMarkovModel.fit``; ``[len(X)]`` for one
+        sequence. Hidden Markov models are compared, and the best one with the best mixture.
+    groups : array (n,), optional
+        The sequence of each sample, instead of ``lengths``.
     **options
         Further options of ``MixtureSearch``.
 
@@ -107,9 +115,17 @@ def select(
         missing=missing,
         family=family,
         variable_selection=variable_selection,
+        ordered=lengths is not None or groups is not None,
         **options,
     )
-    return search.fit(X, sample_weight=sample_weight, labels=labels, covariates=covariates)
+    return search.fit(
+        X,
+        sample_weight=sample_weight,
+        groups=groups,
+        labels=labels,
+        covariates=covariates,
+        lengths=lengths,
+    )
 
 
 def procedure(
@@ -122,9 +138,10 @@ def procedure(
     noise: Any = False,
     missing: str = "error",
     family: Any = None,
+    ordered: bool = False,
     **options: Any,
 ) -> MixtureSearch:
-    """Return the unfitted search that ``select`` uses for such data."""
+    """Return the unfitted search that ``select`` uses for such data; ``ordered``: sequences."""
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
     several = isinstance(family, Sequence) and not isinstance(family, str)
@@ -133,14 +150,18 @@ def procedure(
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
     numbers = columns_of_numbers(X)
-    if family is not None:
-        if estimator is not None:
-            raise InvalidInputError("family cannot be combined with an estimator: set it there")
-        with_noise = [member for member in families if isinstance(member, Gaussian | Product)]
-        if noise is not None and not with_noise:
-            raise UnsupportedError(
-                "noise needs Gaussian() or a Product: set noise=False, or include one in family"
-            )
+    if family is not None and estimator is not None:
+        raise InvalidInputError("family cannot be combined with an estimator: set it there")
+    with_noise = [member for member in families if isinstance(member, Gaussian | Product)]
+    if ordered and noise is not None:
+        raise UnsupportedError("noise does not support sequences: set noise=False")
+    if family is not None and noise is not None and not with_noise:
+        raise UnsupportedError(
+            "noise needs Gaussian() or a Product: set noise=False, or include one in family"
+        )
+    if ordered and estimator is None:
+        estimator = chain(X, family and families[0], criterion in POSTERIOR)
+    elif family is not None:
         inference = VariationalBayes(weights=DirichletPrior(1.0))
         estimator = Mixture(
             family=families[0] if noise is None else with_noise[0],
@@ -149,20 +170,20 @@ def procedure(
             search="short",
             noise=noise,
         )
-        if len(families) > 1:
-            more = options.get("param_grid", {})
-            options["param_grid"] = (
-                [
-                    {"family": [member], "noise": [noise if member in with_noise else None]} | more
-                    for member in families
-                ]
-                if noise is not None
-                else {"family": families} | more
-            )
-    if estimator is None:
+    elif estimator is None:
         estimator = comparable(X) if criterion in POSTERIOR else likely(X)
         # Many candidates each start where the one before ended, so moves would add little.
         estimator.set_params(search="short", **({} if noise is None else {"noise": noise}))
+    if len(families) > 1:
+        more = options.get("param_grid", {})
+        options["param_grid"] = (
+            [
+                {"family": [member], "noise": [noise if member in with_noise else None]} | more
+                for member in families
+            ]
+            if noise is not None
+            else {"family": families} | more
+        )
     if missing != "error":
         estimator = clone(estimator)
         last_step(estimator).set_params(missing=missing)
@@ -177,6 +198,14 @@ def procedure(
         random_state=random_state,
         **{"polish": POLISH} | options,
     )
+
+
+def chain(X: Any, family: Any, variational: bool) -> HiddenMarkovModel:
+    """Return a hidden Markov model for such columns."""
+    family = "auto" if family is None and is_mixed_table(X) else family
+    inference = VariationalBayes() if variational else None
+    # Fits start also from those with one state less, so a few other starts are enough.
+    return HiddenMarkovModel(family=family, inference=inference, n_init=4)
 
 
 def comparable(X: Any = None) -> Any:

@@ -1,18 +1,41 @@
-"""``lengths`` and ``groups`` of sequences, checked, beside the samples that they divide."""
+"""Sequences: ``lengths`` and ``groups``, held-out sequences and blocks, and their order.
+
+One long sequence is held out in blocks. Fits leave a gap around the block, as samples on both sides
+of its ends are dependent (Burman, Chow & Nolan 1994).
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.model_selection import KFold
 
-from bayesmix.core.rows import SideInformation
-from bayesmix.core.sources import Source
+from bayesmix.core.rows import NO_SIDE_INFORMATION, SideInformation
+from bayesmix.core.sources import Chosen, Parameters, Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.constraints import group_codes
-from bayesmix.numerics.arrays import Booleans
+from bayesmix.estimators.fitters import SourceFitter
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.selection.scores import Fold, HeldOut, make_splits
+from bayesmix.selection.tasks import Effort
 from bayesmix.sources.memory import ArraySource
+
+# Width of the gap beside a block that is held out, as a share of the block.
+GAP = 0.1
+
+
+def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> ArraySource:
+    """Return the source of a fit in sequences, some of which have transitions."""
+    ordered = in_sequences(source, lengths, groups)
+    if len(ordered.side.starts) == source.shape[0]:
+        raise InvalidInputError(
+            "every sequence has one sample, so there are no transitions: use Mixture"
+        )
+    return ordered
 
 
 def in_sequences(source: Source, lengths: Any, groups: Any) -> ArraySource:
@@ -62,3 +85,84 @@ def starts_of_sequences(lengths: Any, groups: Any, n_rows: int) -> Booleans:
         )
     begins[np.cumsum(sizes)[:-1]] = True
     return begins
+
+
+def sequence_folds(cv: Any, source: ArraySource, seed: int) -> tuple[Fold, ...]:
+    """Return folds of whole sequences; of fewer sequences than folds, blocks with gaps."""
+    begins = source.side.begins
+    assert begins is not None
+    sequences: Integers = np.cumsum(begins) - 1
+    if not isinstance(cv, int) or not sequences[-1] + 1 < cv <= len(sequences):
+        groups = None if isinstance(cv, int) else sequences
+        return make_splits(cv, source, seed, groups, sequences)
+    gap = math.ceil(GAP * len(sequences) / cv)
+    blocks = [(fold.train, fold.test) for fold in make_splits(KFold(cv), source, seed)]
+    return tuple(
+        Fold(train[(train < test[0] - gap) | (train > test[-1] + gap)], test)
+        for train, test in blocks
+    )
+
+
+@dataclass(frozen=True)
+class Unordered:
+    """The samples of sequences that have a value (n,), as independent ones."""
+
+    samples: ArraySource
+    present: Booleans
+
+    @classmethod
+    def of(cls, source: ArraySource) -> Unordered:
+        """Return the samples without their order."""
+        present: Booleans = ~np.isnan(np.asarray(source.values)).all(axis=1)
+        return cls(replace(source, side=NO_SIDE_INFORMATION).subset(present), present)
+
+    def folds(self, folds: tuple[Fold, ...]) -> list[tuple[Integers, ...]]:
+        """Return (train, test) of these samples for each fold."""
+        places = np.cumsum(self.present) - 1
+        parts = ((fold.train, fold.test) for fold in folds)
+        return [tuple(places[rows[self.present[rows]]] for rows in part) for part in parts]
+
+    def held_out(self, held: HeldOut | None) -> HeldOut | None:
+        """Return held-out densities of all samples; samples without a value have log density 0."""
+        if held is None:
+            return None
+        density = np.zeros(len(self.present))
+        density[self.present] = held.density
+        return HeldOut(density, np.ones(len(density)))
+
+
+@dataclass(frozen=True)
+class SequenceFitter(SourceFitter):
+    """Fits hidden Markov models to sequences, or to parts of them.
+
+    ``whole``: whether the samples are whole sequences. The first state of a part has the
+    stationary distribution.
+    """
+
+    whole: bool = True
+
+    @property
+    def searches(self) -> bool:
+        """Whether moves are optional: starts and moves of sequences always are the same."""
+        return False
+
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
+        """Return an unfitted copy with these parameters."""
+        return clone(self.estimator).set_params(**parameters)
+
+    def on(self, rows: Chosen) -> SequenceFitter:
+        """Return the fitter of some samples; where samples before are left out, a part begins."""
+        begins: Any = self.source.side.begins  # type: ignore[attr-defined]  # in memory
+        numbers = np.arange(len(begins))[rows]
+        first = np.append(True, np.diff(numbers) > 1)
+        last = np.append(first[1:], True)
+        ends = np.append(begins[1:], True)
+        whole = bool(begins[numbers[first]].all() and ends[numbers[last]].all())
+        part: Any = self.source.subset(numbers)
+        side = SideInformation(begins=part.side.begins | first)
+        return replace(self, source=replace(part, side=side), whole=whole)
+
+    def log_density(self, candidate: Any) -> Array:
+        """Return the log density (n,) of each sample given those before it."""
+        density: Array = candidate._sequence_log_density(self.source, self.whole)
+        return density

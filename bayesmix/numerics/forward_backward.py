@@ -139,9 +139,9 @@ class _Pass:
         shift = np.zeros(total.shape)
         rows = np.broadcast_to(rows, total.shape)[lost]
         away = self.log_density[rows] - self.largest[rows, None]
-        logs = np.maximum(away, LOWEST) + _log(predicted[lost])
-        shift[lost] = logs.max(axis=1)
-        shares[lost] = np.exp(logs - shift[lost][:, None])
+        joint = np.maximum(away, LOWEST) + logs(predicted[lost])
+        shift[lost] = joint.max(axis=1)
+        shares[lost] = np.exp(joint - shift[lost][:, None])
         total = shares @ self.ones
         shares /= total[..., None]
         return shares, np.log(total) + shift
@@ -163,7 +163,7 @@ class _Pass:
         order = segments.in_order
         carried, scale = carried.transpose(1, 0, 2)[order], scale.T[order]
         filtered = _filtered_borders(carried, scale)
-        weights = _log(filtered[:-1]) + scale
+        weights = logs(filtered[:-1]) + scale
         joint = np.exp(weights - weights.max(axis=1, keepdims=True))[:, :, None] * carried
         reverse = _ratio(joint, joint.sum(axis=1, keepdims=True))
         smoothed = _smoothed_borders(reverse, filtered[-1])
@@ -223,7 +223,7 @@ def _filtered_borders(carried: Array, scale: Array) -> Array:
     pairs = n // 2
     if pairs:
         left, right = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
-        weights = _log(carried[left]) + scale[right, None, :]
+        weights = logs(carried[left]) + scale[right, None, :]
         largest = weights.max(axis=2, keepdims=True)
         product = np.exp(weights - largest) @ carried[right]
         total = product.sum(axis=2, keepdims=True)
@@ -231,7 +231,7 @@ def _filtered_borders(carried: Array, scale: Array) -> Array:
         filtered[: 2 * pairs + 1 : 2] = _filtered_borders(
             product, scale[left] + (largest + np.log(total))[:, :, 0]
         )
-    weights = _log(filtered[:n:2]) + scale[::2]
+    weights = logs(filtered[:n:2]) + scale[::2]
     weights = np.exp(weights - weights.max(axis=1, keepdims=True))
     after = (weights[:, None, :] @ carried[::2])[:, 0]
     filtered[1::2] = after / after.sum(axis=1, keepdims=True)
@@ -263,9 +263,9 @@ def most_probable_paths(
     """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
     n, K = log_density.shape
     segments = Segments.of(starts, n)
-    log_moves = _log(transition)
+    log_moves = logs(transition)
     best = np.empty((n, K), dtype=np.intp)  # best state before, for each state
-    value = np.tile(_log(initial), (len(starts), 1))
+    value = np.tile(logs(initial), (len(starts), 1))
     for step, rows in segments.steps():
         if step:
             through = value[: len(rows), :, None] + log_moves
@@ -280,7 +280,7 @@ def most_probable_paths(
     return states
 
 
-def _log(values: Array) -> Array:
+def logs(values: Array) -> Array:
     """Return logarithms, ``LOWEST`` of 0."""
     logs: Array = np.full(values.shape, LOWEST)
     return np.log(values, out=logs, where=values > 0.0)

@@ -27,6 +27,7 @@ HOW = {
 WEIGHT_PRIORS = {
     "dirichlet_distribution": "weights ~ Dirichlet({0:g}, ..., {0:g})",
     "dirichlet_process": "weights by stick-breaking, concentration {0:g} (Blei & Jordan 2006)",
+    "dirichlet_chain": "first state and rows of transitions ~ Dirichlet({0:g}, ..., {0:g})",
     "type2_ml": "weights without a prior, by type-II maximum likelihood",
 }
 # Criteria that are not functions with a docstring.
@@ -90,7 +91,11 @@ def _rows(subject: Subject) -> str:
             f" with weights that sum to {result.total_weight:,g}: weight 2 counts as two rows in "
             "every criterion"
         )
-    text += ", assumed independent and identically distributed."
+    if subject.noun == "state":
+        n_sequences = counted(len(result.side.starts), "sequence")
+        text += f" in {n_sequences}, in order of time, assumed to follow a Markov chain of states."
+    else:
+        text += ", assumed independent and identically distributed."
     if result.n_missing:
         cells = result.n_rows * result.n_features
         text += f" {result.n_missing:,} of {cells:,} values are missing, assumed missing at random."
@@ -139,7 +144,7 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
     if result.inference.name == "maximum_likelihood":
         return [("Priors", "None: maximum likelihood.")]
     weights = result.inference.weights_prior
-    concentration = float(getattr(weights, "concentration", 0.0))
+    concentration = float(getattr(getattr(weights, "of_row", weights), "concentration", 0.0))
     entries = [
         ("Prior of components", prior_in_words(result.prior, result.unframed, result.variational)),
         ("Prior of weights", capital(WEIGHT_PRIORS[weights.name].format(concentration)) + "."),

@@ -143,7 +143,7 @@ LEAST_SHARE = 1
 def rows_one_by_one(subject: Subject) -> Markup:
     """Return an interactive scatter plot, if there are two columns to draw."""
     columns = _columns(subject)
-    if subject.X is None or len(columns) < 2:
+    if subject.X is None or len(columns) < 2 or subject.noun == "state":
         return Markup()
     values, _ = raw_rows(subject.rows)
     places = np.unique(np.linspace(0, len(values) - 1, MOST_ROWS).astype(int))

@@ -29,6 +29,7 @@ from bayesmix.plots import (
     plot_structures,
 )
 from bayesmix.plots.selection import MOST_LINES
+from bayesmix.plots.sequences import plot_transitions
 from bayesmix.plots.style import pyplot
 from bayesmix.report import assumptions, reproduce, tables
 from bayesmix.report import markup as rows_in_page
@@ -120,6 +121,9 @@ def features_figure(subject: Subject) -> Markup:
 
 def density_figure(subject: Subject) -> Markup:
     """Return the figure of the best fit: its density, or the profile of a mixed table."""
+    if subject.noun == "state":
+        caption = "States with expected durations; areas are long-run shares, arrows transitions."
+        return drawn(lambda ax: plot_transitions(subject.estimator, ax), caption, caption)
     if not subject.result.family.drawn_columns:
         caption = "The best fit: means ± standard deviations, and probabilities of levels."
         return drawn(

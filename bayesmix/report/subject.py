@@ -15,7 +15,7 @@ from bayesmix.core.sources import FittedMixture, Parameters, Procedure, UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.plots.subject import column_names
-from bayesmix.selection.candidates import last_step
+from bayesmix.selection.candidates import last_step, takes_sequences
 from bayesmix.selection.criteria import record
 from bayesmix.selection.scores import ScoreFunction
 
@@ -74,6 +74,11 @@ class Subject:
         """The fit of the best candidate, with column names if known."""
         result: FitResult = self.estimator.result_
         return replace(result, columns=tuple(self.columns))
+
+    @property
+    def noun(self) -> str:
+        """What a component is called: a state in sequences."""
+        return "state" if takes_sequences(self.estimator) else "component"
 
     @cached_property
     def steps(self) -> Any:
@@ -145,7 +150,7 @@ class Subject:
     def label(self, place: Any) -> str:
         """Describe a candidate: "3 components, tied covariance"."""
         row = self.table.loc[place]
-        parts = [counted(int(row["found_components"]), "component")]
+        parts = [counted(int(row["found_components"]), self.noun)]
         for name in self.parameters:
             known = name == "covariance_type"
             parts.append(f"{row[name]} covariance" if known else f"{name}={row[name]}")
@@ -156,7 +161,7 @@ class Subject:
         result = self.result
         n, name = result.n_components, result.family.name.capitalize()
         number = WORDS[n].capitalize() if n < len(WORDS) else f"{n:,}"
-        text = f"{number} {name} component{'' if n == 1 else 's'}"
+        text = f"{number} {name} {self.noun}{'' if n == 1 else 's'}"
         covariance = getattr(result.family, "covariance", None)
         if covariance is not None:
             text += f" with {covariance} covariance"

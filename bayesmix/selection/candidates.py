@@ -43,8 +43,8 @@ def last_step(model: Any) -> Any:
 
 
 def takes_sequences(model: Any) -> bool:
-    """Whether the order of samples matters to a model."""
-    return getattr(last_step(model), "takes_sequences", False)
+    """Whether the order of samples matters to a model, or to the model of a search."""
+    return getattr(last_step(getattr(model, "estimator", model)), "takes_sequences", False)
 
 
 def refuse_sequences(model: Any) -> None:

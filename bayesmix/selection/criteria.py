@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln
 
+from bayesmix.allocation.chain import DirichletChainPrior
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
@@ -48,6 +49,8 @@ def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
             "BayesianGaussianMixture, as in bayesmix.select(X, criterion='elbo_log_k')"
         )
     weights = getattr(result.inference, "weights", None)
+    if isinstance(weights, DirichletChainPrior):
+        weights = weights.of_row
     if not isinstance(weights, DirichletPrior):
         return UndefinedError(
             "stick-breaking and type-II weights leave components empty, so P(K) is undefined: use "

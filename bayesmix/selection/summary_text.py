@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Integers
-from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.candidates import Candidate, takes_sequences
 from bayesmix.selection.clusters import OUTLYING
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.data_checks import (
@@ -241,7 +241,8 @@ NUMBERS_SHOWN = 3
 
 def label(candidate: Candidate) -> str:
     """Describe a candidate: "3 components, tied covariance"."""
-    parts = [counted(candidate.n_components, "component")]
+    noun = "state" if takes_sequences(candidate.estimator) else "component"
+    parts = [counted(candidate.n_components, noun)]
     for key, value in candidate.parameters.items():
         name = key.split("__")[-1]
         if name == "covariance_type":
@@ -264,6 +265,24 @@ def short_label(candidate: Candidate) -> str:
     )
 
 
+def worse(best: Candidate, other: Candidate, column: str) -> Score:
+    """Return the difference to the best candidate in a criterion, paired if cross-validated."""
+    if column == "cv" and best.held is not None and other.held is not None:
+        return best.held.less(other.held)
+    return Score(best.value(column) - other.value(column))
+
+
+def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
+    """Say whether the order of samples matters: the best chain and the best mixture."""
+    if unordered is None:
+        return ""
+    behind = worse(best, unordered, record(criterion).column)
+    matters = "matters" if behind.value > 0.0 else "does not matter"
+    if abs(behind.value) < behind.standard_error:
+        matters = "may not matter"
+    return f"Order {matters}; best mixture: {label(unordered)} ({gap(behind)})."
+
+
 def counted(n: int, noun: str) -> str:
     """Return a number with a noun: "1 row", "3,000 rows"."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
@@ -281,6 +300,13 @@ def number(value: float, decimals: int | None = None) -> str:
     if decimals is None:
         decimals = 0 if size >= 100 else 1 if size >= 10 else 2
     return f"{value:,.{decimals}f}"
+
+
+def gap(behind: Score) -> str:
+    """Format the difference to the best model, with its standard error if there is one."""
+    if math.isfinite(behind.standard_error):
+        return f"{difference(behind)} nats"
+    return f"{number(-behind.value)} nats"
 
 
 def difference(behind: Score) -> str:
@@ -379,18 +405,11 @@ class Answer:
         for candidate in self.candidates[1:]:
             if candidate.dropped or not math.isfinite(candidate.value(column)):
                 break
-            behind = Score(self.best.value(column) - candidate.value(column))
+            behind = worse(self.best, candidate, column)
             if self.best.asked == candidate.asked == 1 and abs(behind.value) < 1e-9 * self.n:
                 continue  # structures that are the same model for K = 1
-            if candidate.held is not None and self.best.held is not None and column == "cv":
-                behind = self.best.held.less(candidate.held)
-            shown.append(f"{label(candidate)} ({self._gap(behind)})")
+            shown.append(f"{label(candidate)} ({gap(behind)})")
         return shown[:NUMBERS_SHOWN]
-
-    def _gap(self, behind: Score) -> str:
-        if math.isfinite(behind.standard_error):
-            return f"{difference(behind)} nats"
-        return f"{number(-behind.value)} nats"
 
     def _probable(self) -> str:
         """Return P(K | data) of the most probable K, and why another K was chosen."""

@@ -40,14 +40,23 @@ def random_chain(rng, K):
     return rng.dirichlet(np.ones(K)), rng.dirichlet(np.ones(K), K)
 
 
-def by_paths(log_density, initial, transition):
-    """Log likelihood, smoothed probabilities, transitions and best path: all K^T paths."""
-    T, K = log_density.shape
-    paths = np.array(list(product(range(K), repeat=T)))
+def paths_of(T, K):
+    return np.array(list(product(range(K), repeat=T)))
+
+
+def log_paths(log_density, initial, transition):
+    """Log joint densities of the samples and of all K^T paths."""
+    paths = paths_of(*log_density.shape)
     with np.errstate(divide="ignore"):
         log_joint = np.log(initial)[paths[:, 0]]
         log_joint += np.log(transition)[paths[:, :-1], paths[:, 1:]].sum(axis=1)
-    log_joint += log_density[np.arange(T), paths].sum(axis=1)
+    return log_joint + log_density[np.arange(len(log_density)), paths].sum(axis=1)
+
+
+def by_paths(log_density, initial, transition):
+    """Log likelihood, smoothed probabilities, transitions and best path: all K^T paths."""
+    paths, K = paths_of(*log_density.shape), log_density.shape[1]
+    log_joint = log_paths(log_density, initial, transition)
     total = logsumexp(log_joint)
     weights, one_hot = np.exp(log_joint - total), np.eye(K)[paths]
     smoothed = np.einsum("p,ptk->tk", weights, one_hot)
@@ -296,20 +305,6 @@ def test_the_bound_is_that_of_all_paths_and_never_falls(missing):
     assert model.elbo_ == pytest.approx(total, rel=1e-10)
 
 
-def test_the_number_of_states_is_chosen():
-    rng = generator(9)
-    states = (np.arange(400) // 40) % 2
-    X = rng.normal(3.0 * states, 1.0)[:, None]
-    model = bm.HiddenMarkovModel([1, 2, 3], random_state=0).fit(X)
-    assert model.n_components_ == 2
-    assert model.selection_["bic"].idxmin() == 2
-    bayes = bm.HiddenMarkovModel([1, 2, 3], inference=bm.VariationalBayes(), random_state=0).fit(X)
-    assert bayes.n_components_ == 2
-    np.testing.assert_allclose(
-        bayes.selection_["log_evidence"] - bayes.selection_["elbo"], gammaln([2.0, 3.0, 4.0])
-    )
-
-
 def test_a_missing_observation_is_a_step_without_evidence():
     X = EARTHQUAKES.to_numpy(dtype=float, copy=True)
     model = bm.HiddenMarkovModel(2, family=bm.Poisson(), missing="use", random_state=0).fit(X)
@@ -411,7 +406,6 @@ def test_what_sequences_do_not_support_is_refused():
     with pytest.raises(UnsupportedError, match="sequences"):
         model.sample_posterior()
     for refused in (
-        lambda: bm.MixtureSearch(bm.HiddenMarkovModel()).fit(EARTHQUAKES),
         lambda: bm.stability(model, EARTHQUAKES),
         lambda: bm.goodness_of_fit(model, EARTHQUAKES),
         lambda: model.impute(EARTHQUAKES),
@@ -456,11 +450,36 @@ def test_the_summary_speaks_of_states_and_prints_the_transitions():
         assert f"{row[k]:.3f}" in model._repr_html_()
 
 
-def test_criteria_of_new_data_do_not_ignore_lengths():
+def test_criteria_of_new_data_are_those_of_their_sequences():
     model = bm.HiddenMarkovModel(2, family=bm.Poisson(), n_init=2, random_state=0)
     model.fit(EARTHQUAKES, lengths=[50, 57])
-    with pytest.raises(UnsupportedError, match="one sequence, without lengths"):
-        model.bic(EARTHQUAKES, [50, 57])
+    total = model.score_samples(EARTHQUAKES, [50, 57]).sum()
+    assert model.aic(EARTHQUAKES, [50, 57]) == pytest.approx(-2.0 * total + 2.0 * 5)
+    assert model.bic(EARTHQUAKES, groups=[0] * 50 + [1] * 57) == pytest.approx(model.bic())
+    with pytest.raises(InvalidInputError, match="must sum to"):
+        model.icl(EARTHQUAKES, [50, 5])
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_icl_has_the_most_probable_path_and_icl_soft_the_entropy_of_the_paths(missing):
+    rng, lengths = generator(46, 11), (6, 5, 8)
+    X = gaussian_sequences(rng, lengths, missing)
+    model = bm.HiddenMarkovModel(
+        2, missing="use" if missing else "error", random_state=0, n_init=1, max_iter=3
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X, lengths)
+    log_density, entropy, log_largest = densities(model, X, "full"), 0.0, 0.0
+    for part in parts_of(lengths):
+        log_probability = log_paths(log_density[part], model.startprob_, model.transmat_)
+        log_probability -= logsumexp(log_probability)
+        entropy -= np.exp(log_probability) @ np.maximum(log_probability, -1e300)
+        log_largest += log_probability.max()
+    sums = model.result_.plug_in_sums
+    assert sums.entropy == pytest.approx(entropy, abs=1e-9)
+    assert sums.log_largest == pytest.approx(log_largest, abs=1e-9)
+    assert model.icl() == pytest.approx(model.bic() - 2.0 * log_largest)
 
 
 def test_categorical_columns_have_no_means_intervals_and_residuals():

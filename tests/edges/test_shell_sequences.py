@@ -1,0 +1,81 @@
+"""Hidden Markov models on the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from edges.test_cli import run  # noqa: F401  # a fixture
+from laws.cases import generator
+
+import bayesmix as bm
+
+
+@pytest.fixture
+def patients(run):  # noqa: F811
+    """Three patients of sixty weeks each, with two states; the file is not in order."""
+    rng = generator(46, 30)
+    week = np.tile(np.arange(60), 3)
+    values = rng.normal(3.0 * ((week // 15) % 2), 1.0)
+    table = pd.DataFrame({"id": np.repeat(["u", "v", "w"], 60), "week": week, "x": values})
+    table.sample(frac=1.0, random_state=0).to_csv("patients.csv", index=False)
+    return table
+
+
+IN_ORDER = ("--sequence", "id", "--order", "week")
+
+
+def test_sequences_of_a_fit_are_sorted_by_time(run, patients):  # noqa: F811
+    output = run("fit", "patients.csv", "--components", 2, *IN_ORDER, "--out", "found").stdout
+    direct = bm.HiddenMarkovModel(2, random_state=0).fit(patients[["x"]], [60] * 3)
+    saved = bm.load("found/model.bayesmix")
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-6)
+    assert "2 states, full covariance: log likelihood" in output
+    assert "Transition probabilities" in output
+    values = json.loads(Path("found/result.json").read_text("utf-8"))
+    moves = [[row["to 0"], row["to 1"]] for row in values["transitions"]]
+    np.testing.assert_allclose(moves, direct.transmat_, atol=1e-6)
+    assert "transitions.png" in str(values["files"])
+
+
+def test_a_selection_of_states_says_whether_order_matters(run, patients):  # noqa: F811
+    options = ("--components", "1:3", "--covariance", "full", "--method", "em", "--report")
+    output = run("select", "patients.csv", *IN_ORDER, *options, "--out", "found").stdout
+    assert "Best model: 2 states" in output
+    assert "Order matters; best mixture" in output
+    search = bm.select(patients[["x"]], (1, 2, 3), "full", "bic", lengths=[60] * 3)
+    values = json.loads(Path("found/result.json").read_text("utf-8"))
+    assert values["best"]["bic"] == pytest.approx(search.best_score_, abs=1e-6)
+    assert Path("found/report.html").exists()
+
+
+def test_rows_without_values_are_steps_without_evidence(run, patients):  # noqa: F811
+    patients.loc[[3, 70], "x"] = np.nan
+    patients.to_csv("patients.csv", index=False)
+    run("fit", "patients.csv", "--components", 2, *IN_ORDER, "--missing", "use", "--out", "found")
+    direct = bm.HiddenMarkovModel(2, missing="use", random_state=0)
+    direct.fit(patients[["x"]], [60] * 3)
+    saved = bm.load("found/model.bayesmix")
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--sequence", "name"), "no column 'name'"),
+        (("--order", "week"), "same time: name sequences with --sequence"),
+        (("--order", "id"), "neither a number nor a date"),
+        ((*IN_ORDER, "--noise"), "noise does not support sequences"),
+        ((*IN_ORDER, "--covariates", "x"), "--covariates does not support sequences"),
+    ],
+)
+def test_bad_sequences_end_with_a_message(run, patients, options, message):  # noqa: F811
+    said = run("select", "patients.csv", "--components", 2, *options, code=2).stderr
+    assert message in " ".join(said.split())
+
+
+def test_unequal_steps_of_time_are_refused(run, patients):  # noqa: F811
+    patients.drop(index=7).to_csv("patients.csv", index=False)
+    said = run("fit", "patients.csv", "--components", 2, *IN_ORDER, code=2).stderr
+    assert "times have unequal steps, from 1 to 2" in " ".join(said.split())
