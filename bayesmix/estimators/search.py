@@ -230,7 +230,7 @@ class MixtureSearch(SearchResults, Showing):
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         # The columns that a pipeline makes are unknown here.
-        plain = None if prefix or ordered is not None else source
+        plain = None if prefix or ordered is not None else self._named(source)
         checks = DataChecks(
             numbers,
             grows,
