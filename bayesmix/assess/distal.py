@@ -224,7 +224,7 @@ def distal(
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ObservedOutcome:
     """Outcomes (n, M) of all observations, and which of them are known."""
 
     values: Array
@@ -246,7 +246,7 @@ class Outcome:
         )
 
 
-def _observed(outcome: pd.Series, weights: Array) -> tuple[Outcome, Any]:
+def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]:
     """Return outcomes, and the levels of a category."""
     import pandas as pd
 
@@ -268,13 +268,13 @@ def _observed(outcome: pd.Series, weights: Array) -> tuple[Outcome, Any]:
         )
     values = np.zeros((len(outcome), known.shape[1]))
     values[present] = known
-    return Outcome(values, present, numeric), levels
+    return ObservedOutcome(values, present, numeric), levels
 
 
 def _refitted_means(
     estimator: Any,
     X: Any,
-    observed: Outcome,
+    observed: ObservedOutcome,
     correction: str | None,
     sample_weight: Any,
     n_draws: int,
