@@ -258,6 +258,8 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
 # A full search that gains this many nats is a new start for a smaller candidate; dropping an empty
 # component loses less.
 A_GAIN = 1.0
+# Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
+MOST_POLISHED = 4
 
 
 def polished(
@@ -265,9 +267,8 @@ def polished(
     rows: list[Candidate],
     worth: Callable[[list[Candidate]], Array],
     within: float,
-    most: int,
 ) -> list[Candidate]:
-    """Return candidates after full searches of at most this many, best first.
+    """Return candidates after full searches of at most MOST_POLISHED, best first.
 
     A candidate is searched if its ``worth`` is at least that of the best minus ``within``.
     """
@@ -278,7 +279,7 @@ def polished(
             _pass_down(task, rows, i)
     values = worth(rows)
     least = values.max() - within
-    while len(done) < most:
+    while len(done) < MOST_POLISHED:
         remaining = [i for i in np.argsort(-values, kind="stable").tolist() if i not in done]
         if not remaining or not values[remaining[0]] >= least > -np.inf:
             break
