@@ -367,7 +367,7 @@ class RegressionFamily:
     fixed: Integers  # columns of the design with the same coefficient in all components
     floor: float = 0.0  # smallest dispersion of a normal or gamma response
     name = "regression"
-    continuous = False
+    continuous = far_densities = False
     linear = False
     by_steps = True
 
@@ -425,10 +425,10 @@ class RegressionFamily:
         solved: Array = np.linalg.pinv(information, rcond=1e-12, hermitian=True) @ score
         return solved[places]
 
-    def n_parameters(self, n_components: int, n_design: int) -> int:
+    def n_parameters(self, n_components: int, n_columns: int) -> int:
         """Count coefficients and dispersions."""
         shared = len(self.fixed)
-        own = n_design - shared + int(self.response.dispersed)
+        own = n_columns - DESIGN - shared + int(self.response.dispersed)
         return shared + n_components * own
 
 
