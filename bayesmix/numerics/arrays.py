@@ -123,6 +123,8 @@ def host(X: Any) -> Any:
 
 def beside(values: Array | Integers, X: Any) -> Any:
     """Return host values as an array of the library and on the device of X."""
+    if not values.flags.writeable:
+        values = values.copy()  # PyTorch warns of arrays that it cannot write to
     return compat.array_namespace(X).asarray(values, device=compat.device(X))
 
 

@@ -16,7 +16,7 @@ from bayesmix.numerics.arrays import host, is_elsewhere
 strict = pytest.importorskip("array_api_strict")
 
 # NumPy cannot look at what lies on the second of these by itself.
-DEVICES = ("CPU_DEVICE", "device1")
+DEVICES = ("CPU_DEVICE", "device1", "torch")
 every_structure = pytest.mark.parametrize("covariance", STRUCTURES)
 
 
@@ -27,6 +27,8 @@ def rows(n=400):
 
 
 def there(values, name="device1"):
+    if name == "torch":
+        return pytest.importorskip("torch").asarray(values)
     return strict.asarray(values, device=strict.Device(name))
 
 
@@ -45,7 +47,8 @@ def models(covariance):
 
 
 @every_structure
-def test_a_fit_where_rows_lie_is_that_on_the_host(covariance, monkeypatch):
+@pytest.mark.parametrize("place", ["device1", "torch"])
+def test_a_fit_where_rows_lie_is_that_on_the_host(covariance, place, monkeypatch):
     passes = []
     sums = device_passes.device_sums
     monkeypatch.setattr(
@@ -57,7 +60,8 @@ def test_a_fit_where_rows_lie_is_that_on_the_host(covariance, monkeypatch):
             passes.clear()
             fitted(here, X, sample_weight=own)
             assert not passes
-            fitted(away, there(X), sample_weight=None if own is None else there(own))
+            shares = None if own is None else there(own, place)
+            fitted(away, there(X, place), sample_weight=shares)
             assert len(passes) > 1
             first, second = here.result_, away.result_
             assert second.objective == pytest.approx(first.objective, rel=1e-11)
@@ -157,17 +161,6 @@ def test_what_a_device_cannot_do_is_refused_by_name():
         bm.GaussianMixture(3).fit(single)
     with pytest.raises(ValueError, match="two dimensions"):
         bm.GaussianMixture(3).fit(there(rows()[:, 0]))
-
-
-def test_tensors_are_taken_as_they_are():
-    torch = pytest.importorskip("torch")
-    X = rows()
-    here, away = (
-        fitted(bm.GaussianMixture(3, random_state=0, search=None), values)
-        for values in (X, torch.asarray(X))
-    )
-    assert away.result_.objective == pytest.approx(here.result_.objective, rel=1e-11)
-    assert isinstance(away.predict_proba(torch.asarray(X)), torch.Tensor)
 
 
 def test_arrays_of_numpy_are_here():
