@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 from sklearn.base import clone
 
@@ -17,7 +18,7 @@ from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
-from bayesmix.core.sources import Chosen, Parameters
+from bayesmix.core.sources import Chosen, Parameters, Procedure, UserRows
 from bayesmix.em.expectation import CENTRED
 from bayesmix.em.objectives import MaximumLikelihood, VariationalBayes
 from bayesmix.em.result import DensitySums, FitResult
@@ -462,10 +463,10 @@ def varies(values: Array, units: Integers) -> Any:
 class RegressionFitter:
     """Fits candidates of a search to a table, its response, and what is beside them."""
 
-    estimator: Any
-    table: Any
-    response: Any  # (n,), or a formula
-    beside: dict[str, Any]
+    estimator: Procedure
+    table: UserRows
+    response: ArrayLike | str  # a formula
+    beside: dict[str, UserRows]
     source: ArraySource  # of the numbers of rows and their weights
     prefix = ""
     searches = False

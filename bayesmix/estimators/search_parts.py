@@ -118,8 +118,8 @@ class SearchResults(Transforming):
     def averaged_(self) -> AveragedDensity:
         """Model-averaged density: score_samples, sample, co_clustering, plot."""
         self._check_kept()
-        if (noun := noun_of(self)) != "component":
-            raise UndefinedError(f"averaged_ does not support {noun}s: use best_estimator_")
+        if what := DEPENDENT.get(noun_of(self)):
+            raise UndefinedError(f"averaged_ does not support {what}: use best_estimator_")
         if self._averaged is None:
             self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
         return self._averaged
@@ -357,6 +357,8 @@ class SearchResults(Transforming):
 
 
 STRUCTURE = "covariance_type"
+# Models other than mixtures of independent samples, by what their components are called.
+DEPENDENT = {"state": "sequences", "regression": "regressions"}
 # With folds every candidate is fitted to each fold, so an open range ends here.
 MOST_BY_FOLDS = 10
 KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
@@ -510,7 +512,7 @@ def beside(
 
 def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> None:
     """Raise an error for options of independent samples, in a search over another model."""
-    what = f"{noun_of(search)}s"
+    what = DEPENDENT[noun_of(search)]
     if hasattr(search.estimator, "steps"):
         raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
     for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
