@@ -33,6 +33,7 @@ from bayesmix.families.bayesian_regression import (
 from bayesmix.families.gaussian.collapse import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, held
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.search.starts import one_hot
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.selection.tasks import Effort
@@ -196,6 +197,33 @@ class Data:
             side=problem.source.side,  # type: ignore[attr-defined]  # in memory
         )
 
+    def separation(self, state: State, order: list[int]) -> list[str]:
+        """Return a sentence for each component that has coefficients without a finite maximum.
+
+        ``order`` has the components of the state in the order of the fit.
+        """
+        texts, expectation = [], cast("Any", state.expectation)
+        if self.gate is not None and expectation.allocation.separated:
+            coefficients = expectation.allocation.gate.coefficients
+            term = np.abs(coefficients).max(axis=0)[1:].argmax()
+            texts.append(
+                "the gate's covariates separate components completely (most: "
+                f"{self.gate.names[term]}), so that its coefficients have no finite maximum: use "
+                "fewer covariates or fewer components"
+            )
+        if not self.family.response.discrete:
+            return texts
+        sizes = np.append(np.ones(int(self.design.intercept)), self.design.scale)
+        for component, direction in self.family.flat_directions(expectation.statistics):
+            name = self.design.terms[int(np.abs(sizes * (self.design.back @ direction)).argmax())]
+            which = "fixed" if component is None else f"component {order.index(component)}"
+            texts.append(
+                f"{which}: {name!r} predicts responses completely (separation), so that its "
+                "coefficient has no finite maximum and no standard error: leave the column out, "
+                "merge its levels, or use fewer components"
+            )
+        return texts
+
     # Standard errors
 
     def credible(
@@ -225,12 +253,9 @@ class Data:
             hessian[place] = rise / (2.0 * step[place])
         information = -0.5 * (hessian + hessian.T)
         names, back = layout.back()
-        try:
-            np.linalg.cholesky(information)
-            covariance = np.linalg.inv(information)
-            errors = np.sqrt(np.einsum("ij,jk,ik->i", back, covariance, back))
-        except np.linalg.LinAlgError:
-            errors = np.full(len(names), np.nan)
+        units = layout.units
+        scaled = units[:, None] * information * units
+        errors = wald_errors(scaled, back * units, self.n_samples)
         return names, back @ theta, errors
 
 
@@ -281,6 +306,14 @@ class ParameterVector:
         logs = np.log(self.components.dispersion)
         dispersed = self.data.family.response.dispersed
         return np.concatenate([self.gate.ravel(), coefficients, logs if dispersed else []])
+
+    @property
+    def units(self) -> Array:
+        """Scale of each parameter: residual standard deviations for normal coefficients."""
+        units, components = np.ones(len(self.theta)), self.components
+        if components.response.name == "normal":
+            units[self.gate.size + self.places] = np.sqrt(components.dispersion)[:, None]
+        return units
 
     def score(self, theta: Array) -> Array:
         """Return the gradient of the log likelihood."""

@@ -11,7 +11,7 @@ from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from bayesmix.allocation.gate import Gate, GateSums
+from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.designs import Standardised, columns_of
@@ -289,9 +289,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self.n_iter_ = state.iterations
         self.objective_trace_ = np.array(state.trace)
         self._held = state.holds
-        self._separated = False
-        if data.gate is not None and self.n_components_ > 1:
-            self._separated = cast("GateSums", state.expectation.allocation).separated
+        self._separated = data.separation(state, order.tolist())
 
     def _show(self, data: Data, mixture: Mixture, result: FitResult) -> None:
         """Set the attributes that follow from data, mixture and result of the fit."""
@@ -354,12 +352,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                 "fewer components",
                 BayesmixWarning,
             )
-        if self._separated:
-            warn(
-                "the gate's covariates separate components completely, so that its coefficients "
-                "have no finite maximum: use fewer covariates or fewer components",
-                BayesmixWarning,
-            )
+        for text in self._separated:
+            warn(text, BayesmixWarning)
 
     # Predictions
 

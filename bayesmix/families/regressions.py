@@ -25,6 +25,8 @@ from bayesmix.numerics.arrays import Array, Integers
 RESPONSE, OFFSET, TRIALS, DESIGN = 0, 1, 2, 3
 # Linear predictors of log links are held in this range, so that means are finite.
 LARGEST_PREDICTOR = 50.0
+# Smallest eigenvalue of the information per sample below which a likelihood is flat.
+FLAT = 1e-7
 # Sizes of negative binomials, and the longest step of their logarithms.
 SIZES, LONGEST_STEP = (1e-3, 1e6), 1.0
 
@@ -424,6 +426,28 @@ class RegressionFamily:
             score[mine] += sums.score[k]
         solved: Array = np.linalg.pinv(information, rcond=1e-12, hermitian=True) @ score
         return solved[places]
+
+    def flat_directions(self, sums: RegressionSums) -> list[tuple[int | None, Array]]:
+        """Return directions (P,) of coefficients in which the likelihood is flat.
+
+        They come with their component, or None for shared coefficients.
+        """
+        P = sums.score.shape[1]
+        own = np.setdiff1d(np.arange(P), self.fixed)
+        blocks: list[Any] = [
+            (k, own, sums.information[k], count) for k, count in enumerate(sums.counts)
+        ]
+        blocks.append((None, self.fixed, sums.information.sum(axis=0), sums.counts.sum()))
+        found: list[tuple[int | None, Array]] = []
+        for component, columns, information, count in blocks:
+            if not len(columns):
+                continue
+            values, vectors = np.linalg.eigh(information[np.ix_(columns, columns)])
+            if values[0] < FLAT * count:
+                direction = np.zeros(P)
+                direction[columns] = vectors[:, 0]
+                found.append((component, direction))
+        return found
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
         """Count coefficients and dispersions."""

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 from scipy.special import ndtri
 
+from bayesmix.allocation.gate import SEPARATED
 from bayesmix.core import validation
 from bayesmix.core.mixture import Expectation
 from bayesmix.core.parallel import single_threaded_blas
@@ -23,7 +24,7 @@ from bayesmix.em.expectation import Form
 from bayesmix.em.model import Model, first_form
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.subject import rows_of_fit
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 DIFFERENCE = 1e-5
 SOLVED = 1e-5  # relative residual of the linear equations
 MOST_STEPS = 200  # of their solution
+# Eigenvalue of the information per sample below which differences are rounding.
+ROUNDING = 1e-11
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def gate_coefficients(
 ) -> pd.DataFrame:
     """Return coefficients of the gate with standard errors and Wald intervals.
 
-    ``X`` are the data of the fit. Standard errors are NaN where the information is singular.
+    ``X`` are the data of the fit. Standard errors are NaN where the information is singular, and
+    after separation a warning names the covariate.
     """
     import pandas as pd
 
@@ -120,17 +124,29 @@ def gate_coefficients(
         at = summed(source, result.mixture, form)
         information = PassDerivatives(result, source, form, at).information()
     K = result.n_components
-    back = np.kron(np.eye(K - 1), design.back)
-    try:
-        np.linalg.cholesky(information)
-        covariance = np.linalg.inv(information)
-        errors = np.sqrt(np.einsum("ij,jk,ik->i", back, covariance, back))
-    except np.linalg.LinAlgError:
-        errors = np.full(len(back), np.nan)
+    back: Array = np.kron(np.eye(K - 1), design.back).astype(np.float64)
+    errors = wald_errors(information, back, source.total_weight)
+    for event in result.events:
+        if event.kind == "separated":
+            warn(event.text, BayesmixWarning)
     gate: Any = result.mixture.weights
     estimates = back @ gate.coefficients[1:].ravel()
     index = pd.MultiIndex.from_product([range(1, K), design.terms], names=["component", "term"])
     return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
+
+
+def wald_errors(information: Array, back: Array, n: float) -> Array:
+    """Return standard errors of linear combinations ``back`` of parameters on a common scale.
+
+    They are NaN for combinations whose likelihood is flat, and where it has no maximum at all.
+    """
+    values, vectors = np.linalg.eigh(information)
+    if not len(values) or values[0] < -SEPARATED * n:
+        return np.full(len(back), np.nan)
+    roots = (back @ vectors) / np.sqrt(np.maximum(values, ROUNDING * n))
+    variances: Array = (roots**2).sum(axis=1)
+    flat = variances * SEPARATED * n > (back**2).sum(axis=1)
+    return np.where(flat, np.nan, np.sqrt(variances))
 
 
 def interval_table(

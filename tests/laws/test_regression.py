@@ -239,6 +239,30 @@ def test_separation_is_named():
         bm.RegressionMixture(2, random_state=0).fit(X, y, gate=z + rng.normal(size=120) * 0.01)
 
 
+@pytest.mark.parametrize("response", ["poisson", "binomial", "negative_binomial"])
+def test_a_column_that_predicts_responses_completely_is_named(response):
+    rng = generator(21)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "arm": np.repeat([0.0, 1.0], 100)})
+    y = draw(response, 0.8 + 0.4 * frame.x.to_numpy(), rng) * (frame.arm == 0)
+    model = bm.RegressionMixture(1, response=response)
+    with pytest.warns(BayesmixWarning, match="component 0: 'arm' predicts responses completely"):
+        model.fit(frame, y)
+    errors = model.coefficients().standard_error.droplevel([0, 1])
+    assert np.isnan(errors["arm"])
+    # The others are those of the samples that are not all zero.
+    half = bm.RegressionMixture(1, response=response).fit(frame[["x"]][:100], y[:100])
+    expected = half.coefficients().standard_error.droplevel([0, 1])
+    np.testing.assert_allclose(errors[["intercept", "x"]], expected, rtol=1e-3)
+
+
+def test_standard_errors_follow_the_units_of_the_response(npreg):
+    X = npreg[["x", "x2"]]
+    model = bm.RegressionMixture(2, random_state=0)
+    errors = model.fit(X, npreg.yn).coefficients().standard_error["coefficient"]
+    other = model.fit(X, 1e6 * npreg.yn).coefficients().standard_error["coefficient"]
+    np.testing.assert_allclose(other, 1e6 * errors, rtol=1e-3)
+
+
 @pytest.mark.parametrize("kind", ["gate", "groups", "variational", "poisson"])
 def test_a_saved_fit_is_the_same(tmp_path, kind):
     rng = generator(77)
