@@ -14,14 +14,13 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.selection.averaging import AveragedDensity, averaged
 from bayesmix.selection.candidates import Candidate, alike, from_simple_to_rich
 from bayesmix.selection.criteria import record, why_no_probabilities
-from bayesmix.selection.probability import Probabilities, evidence_of, prior_weights
+from bayesmix.selection.probability import Probabilities, log_evidences, prior_weights
 from bayesmix.selection.scores import finite, nec, stacking, within_one_error
 from bayesmix.selection.summary_text import label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import polished
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
-MOST_POLISHED = 5
 
 
 def completed(
@@ -45,7 +44,7 @@ def completed(
         values[order] = [rows[i].value(scored) for i in order]
         return values
 
-    return polished(task, rows, worth, polish, MOST_POLISHED)
+    return polished(task, rows, worth, polish)
 
 
 def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Candidate]:
@@ -71,7 +70,7 @@ def answerable(rows: list[Candidate], criterion: str) -> str:
     """
     if criterion == "loo":
         return "cv" if any(disowned(row, criterion) for row in rows) else criterion
-    return evidence_of(rows)[1] if criterion == "evidence" else criterion
+    return log_evidences(rows)[1] if criterion == "evidence" else criterion
 
 
 def disowned(row: Candidate, criterion: str) -> bool:
@@ -160,7 +159,11 @@ def results(rows: list[Candidate], criterion: str) -> Any:
     columns: list[dict[str, Any]] = []
     names = list(dict.fromkeys([criterion, *(name for row in rows for name in row.scores)]))
     ratios = _entropy_ratios(rows)
-    best = max((row for row in rows if row.held is not None), key=_held_out, default=None)
+    best = max(
+        (row for row in rows if row.held is not None),
+        key=lambda row: row.comparable("cv"),
+        default=None,
+    )
     for row, ratio in zip(rows, ratios, strict=True):
         entry = _parameters(row)
         entry["found_components"] = row.n_components
@@ -205,11 +208,6 @@ def over_structures(results: Any, criterion: str) -> Any:
             matrix.loc[1, name] = matrix.loc[1, equal].max()
     matrix.attrs = {"best": [(name, int(k), float(value)) for (k, name), value in best.items()]}
     return matrix
-
-
-def _held_out(row: Candidate) -> float:
-    value = row.value("cv")
-    return value if math.isfinite(value) else -math.inf
 
 
 def _parameters(row: Candidate) -> dict[str, Any]:
