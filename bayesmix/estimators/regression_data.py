@@ -41,6 +41,8 @@ from bayesmix.sources.memory import ArraySource
 
 # Step of the central differences that give the observed information.
 DIFFERENCE = 1e-5
+# Units of which starts are compared on large data.
+MOST_UNITS = 10_000
 
 
 def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
@@ -145,6 +147,23 @@ class Data:
     def rows(self) -> Rows:
         """All samples, with covariates and groups."""
         return Rows(self.values, self.weights, side=beside(self.covariates, self.units))
+
+    def for_starts(self, seed: int) -> Data:
+        """Return a random sample of the units of large data, among which starts are compared."""
+        units = np.arange(len(self.values)) if self.units is None else self.units
+        weighted = units if self.weights is None else units[self.weights > 0.0]
+        eligible = np.unique(weighted)
+        if len(eligible) <= MOST_UNITS:
+            return self
+        generator = stream(seed, Purpose.SUBSAMPLE)
+        rows = np.flatnonzero(np.isin(units, generator.choice(eligible, MOST_UNITS, False)))
+        return replace(
+            self,
+            values=self.values[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            units=None if self.units is None else np.unique(units[rows], return_inverse=True)[1],
+            covariates=None if self.covariates is None else self.covariates[rows],
+        )
 
     def first_predictor(self) -> Array:
         """Return linear predictors (n,) of the response alone, less the offset."""

@@ -21,7 +21,7 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.model import Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
@@ -264,8 +264,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def _best(self, data: Data, n_components: int, seed: int) -> State:
         """Return the converged run of the largest likelihood."""
-        starts = Starts(data.values, data.first_predictor(), data.units, seed)
-        problem, monitor = data.problem(), Monitor()
+        sample, monitor = data.for_starts(seed), Monitor()
+        starts = Starts(sample.values, sample.first_predictor(), sample.units, seed)
+        problem = sample.problem()
         numbers = range(self.n_init if n_components > 1 else 1)
         begun_runs = []
         for number in numbers:
@@ -276,6 +277,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         quick = replace(problem, stopping=AMONG_CANDIDATES)
         ends = [run(quick, s, monitor, self.max_iter) for s in begun_runs[:FINALISTS]]
         best = max(ends, key=_rank)
+        if sample is not data:
+            problem = data.problem()
+            best = begin_at(problem, best.current_mixture())
         return run(problem, best, monitor, self.max_iter)
 
     def _adopt(self, data: Data, state: State, seed: int) -> None:

@@ -248,7 +248,7 @@ class MixtureSearch(SearchResults, Showing):
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         # The columns that a pipeline makes are unknown here.
-        plain = source if independent and not prefix else None
+        plain = self._named(source) if independent and not prefix else None
         checks = DataChecks(
             numbers,
             grows,

@@ -164,7 +164,7 @@ class SearchResults(Transforming):
         table = feature_table(estimator, sample)
         selection = selected(table, prior, self.n_components is None, seed)
         if self.irrelevant == "regression":
-            refuse_not_normal(table.family)
+            refuse_not_normal(table)
             self._selected = by_regression(table, selection, partial(self._refit, sample))
         else:
             self._selected = FeatureSelection(
@@ -215,6 +215,13 @@ class SearchResults(Transforming):
         if self._selected is None:
             return ""
         return self._selected.sentence(self._feature_names(), n_components)
+
+    def _named(self, source: Any) -> Any:
+        """Return the data of the candidates with the names of the user's features."""
+        if self._selected is None or not isinstance(source, ArraySource):
+            return source
+        names = column_names(self._feature_names_given(), len(self._selected.relevant))
+        return replace(source, columns=tuple(names[d] for d in self._selected.read))
 
     def _feature_names_given(self) -> tuple[str, ...] | None:
         names = getattr(self, "feature_names_in_", None)

@@ -239,6 +239,23 @@ def test_separation_is_named():
         bm.RegressionMixture(2, random_state=0).fit(X, y, gate=z + rng.normal(size=120) * 0.01)
 
 
+@pytest.mark.parametrize("kind", ["plain", "gate", "groups", "weights", "variational"])
+def test_starts_from_a_sample_of_large_data_reach_the_same_optimum(monkeypatch, kind):
+    rng = generator(22)
+    x = rng.normal(size=(400, 1))
+    y = np.where(np.repeat(rng.random(200) < 0.4, 2), 6.0 + x[:, 0], -2.0 * x[:, 0])
+    y += rng.normal(size=400)
+    data = {"gate": {"gate": x}, "groups": {"groups": rng.permutation(200).repeat(2)}}
+    data["weights"] = {"sample_weight": rng.integers(0, 3, 400)}
+    inference = bm.VariationalBayes() if kind == "variational" else None
+    model = bm.RegressionMixture(2, inference=inference, random_state=0)
+    trace = model.fit(x, y, **data.get(kind, {})).objective_trace_
+    monkeypatch.setattr("bayesmix.estimators.regression_data.MOST_UNITS", 60)
+    sampled = model.fit(x, y, **data.get(kind, {})).objective_trace_
+    assert sampled[-1] == pytest.approx(trace[-1], abs=1e-4)
+    assert not np.array_equal(sampled, trace)
+
+
 @pytest.mark.parametrize("response", ["poisson", "binomial", "negative_binomial"])
 def test_a_column_that_predicts_responses_completely_is_named(response):
     rng = generator(21)
