@@ -230,13 +230,14 @@ def picked(search: Any, X: Any, features: Integers) -> Any:
         return some_features(whole, features)
     frame = hasattr(X, "columns") or hasattr(X, "column_names")
     if frame and names is not None:
-        there = {str(name) for name in getattr(X, "column_names", getattr(X, "columns", ()))}
+        there = {str(name): name for name in getattr(X, "column_names", getattr(X, "columns", ()))}
         wanted = [str(names[d]) for d in features]
         if absent := [name for name in wanted if name not in there]:
             raise InvalidInputError(
                 f"X must have the columns of the fit, but lacks {', '.join(map(repr, absent))}"
             )
-        return X.select(wanted) if hasattr(X, "column_names") else X[wanted]
+        chosen = [there[name] for name in wanted]
+        return X.select(chosen) if hasattr(X, "column_names") else X[chosen]
     values = np.asarray(X)
     if values.ndim != 2:
         raise InvalidInputError(f"X must be a table of rows and columns, got {values.ndim} axes")

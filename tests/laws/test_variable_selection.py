@@ -434,6 +434,28 @@ def test_features_are_found_with_missing_values():
         bm.select(X, (1, 2), variable_selection=True, missing="use", irrelevant="regression")
 
 
+def test_latent_classes_in_a_frame_with_numbered_columns():
+    rng = np.random.default_rng(8000)
+    z = rng.integers(0, 2, 400)
+    shares = np.full((2, 12), 0.5)
+    shares[:, :4] = [[0.1], [0.9]]
+    frame = pd.DataFrame(np.where(rng.random((400, 12)) < shares[z], "yes", "no"))
+    search = bm.select(frame, (1, 2, 3), variable_selection=True)
+    assert search.get_support(indices=True).tolist() == [0, 1, 2, 3]
+    assert pd.crosstab(z, search.predict(frame)).to_numpy().max(axis=1).sum() > 360
+
+
+def test_nested_cross_validation_scores_all_features_in_every_fold():
+    X, _ = recipe(20, 700)
+    options = {"n_components": (1, 2, 3, 4), "covariance_type": "diag", "random_state": 0}
+    both = {
+        "chosen": bm.MixtureSearch(bm.BayesianGaussianMixture(), **options, variable_selection=True)
+    }
+    result = bm.nested_cv(both, X, cv=2)
+    assert np.isfinite(result.score("chosen").value)
+    assert (result.table["note"] == "").all()
+
+
 def test_three_observations_are_one_component():
     search = bm.select(np.random.default_rng(0).normal(size=(3, 4)), variable_selection=True)
     assert search.n_components_ == 1
