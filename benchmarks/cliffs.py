@@ -1,4 +1,9 @@
-"""Clusters that no rule may hide: few samples in many features, and far samples beside clusters."""
+"""Clusters that no rule may hide: few samples in many features, and far samples beside clusters.
+
+Beside far samples, clean ones lose what the component of the far samples weighs: -log(1 - (3 + 1) /
+(n + K)) with a Dirichlet prior of one sample per component, 0.033 nats on average. A component with
+a weight of 3 / n would cost 0.026.
+"""
 
 from __future__ import annotations
 

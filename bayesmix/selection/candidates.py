@@ -250,6 +250,11 @@ class Candidate:
         score = self.scores.get(criterion)
         return math.nan if score is None else score.value
 
+    def comparable(self, criterion: str) -> float:
+        """Return the value of a score, minus infinity if there is none."""
+        value = self.value(criterion)
+        return value if math.isfinite(value) else -math.inf
+
     @property
     def structure(self) -> str:
         """All parameters but the number of components."""

@@ -29,7 +29,7 @@ Group: TypeAlias = tuple[int, ...]
 OUTLYING = -1
 # Groups are one cluster if the lighter one shares more than this with the other: equal normal
 # densities less than 3.2 standard deviations apart. Chosen and evaluated on different data
-# (benchmarks/clusters.py); from 0.08 to 0.12 the mean adjusted Rand index is the same.
+# (benchmarks/clusters.py); decision 16 has the alternatives.
 OVERLAP = 0.08
 # Number of draws per component; the standard error of a share of 0.08 is then 0.006.
 N_DRAWS = 2000

@@ -160,7 +160,11 @@ def results(rows: list[Candidate], criterion: str) -> Any:
     columns: list[dict[str, Any]] = []
     names = list(dict.fromkeys([criterion, *(name for row in rows for name in row.scores)]))
     ratios = _entropy_ratios(rows)
-    best = max((row for row in rows if row.held is not None), key=_held_out, default=None)
+    best = max(
+        (row for row in rows if row.held is not None),
+        key=lambda row: row.comparable("cv"),
+        default=None,
+    )
     for row, ratio in zip(rows, ratios, strict=True):
         entry = _parameters(row)
         entry["found_components"] = row.n_components
@@ -205,11 +209,6 @@ def over_structures(results: Any, criterion: str) -> Any:
             matrix.loc[1, name] = matrix.loc[1, equal].max()
     matrix.attrs = {"best": [(name, int(k), float(value)) for (k, name), value in best.items()]}
     return matrix
-
-
-def _held_out(row: Candidate) -> float:
-    value = row.value("cv")
-    return value if math.isfinite(value) else -math.inf
 
 
 def _parameters(row: Candidate) -> dict[str, Any]:

@@ -89,8 +89,8 @@ class DataChecks:
         )
         if result is not None and chosen.asked > 1 and result.family.any_real and ahead > 0.0:
             notes.append(
-                f"Skewed: {listed(self.logs.columns)}. One log-normal fits better; consider taking "
-                "logs and refitting."
+                "A single log-normal fits better: consider taking logs. Skewed: "
+                f"{listed(self.logs.columns)}."
             )
         if result is not None and (zeros := _zeros(result)):
             notes.append(f"Many zeros: {listed(zeros)}; compare without these columns.")
@@ -484,7 +484,7 @@ class Answer:
             # The rule computes these only for candidates that may win.
             partial = self.criterion == RULE and other.name in ("evidence", "cv")
             same = other.name == record(self.criterion).column
-            choice = max(self.candidates, key=lambda candidate: _value(candidate, other.name))
+            choice = max(self.candidates, key=lambda candidate: candidate.comparable(other.name))
             valued = math.isfinite(choice.value(other.name))
             if other.others and valued and not (partial or same):
                 structure = f" ({short_label(choice)})" if self.several else ""
@@ -505,7 +505,7 @@ class Answer:
             if candidate.dropped and candidate.sound is not None
         ]
         if dropped:
-            ahead = max(dropped, key=lambda candidate: _value(candidate, column))
+            ahead = max(dropped, key=lambda candidate: candidate.comparable(column))
             gain = ahead.value(column) - self.best.value(column)
             if gain > 0.0:
                 lines.append(
@@ -513,11 +513,13 @@ class Answer:
                     f"{ahead.dropped}."
                 )
         if self.criterion == RULE:
-            bic = max(self.candidates, key=lambda candidate: _value(candidate, "bic"))
+            bic = max(self.candidates, key=lambda candidate: candidate.comparable("bic"))
             if bic.n_components != self.best.n_components:
                 lines.append("BIC disagrees: the data do not clearly determine K.")
         if self.probabilities is not None and len(self.probabilities.prior) > 1:
-            lines.append(f"P(K | data) is based on {self.probabilities.source}; {self._prior()}.")
+            why = "" if self.probabilities.temperature == 1.0 else " against overconfidence"
+            source = self.probabilities.source
+            lines.append(f"P(K | data) is based on {source}{why}; {self._prior()}.")
         if self.criterion == "cv_1se":
             lines += self._simpler()
         asked: dict[str, list[str]] = {}
@@ -575,12 +577,6 @@ def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps
         verb = f"{names} {'is' if len(worse) == 1 else 'are'}" if out else f"finds {names}"
         clauses.append(f"{verb} slightly worse{values}")
     return "; ".join(clauses).replace(")", " nats)", 1)
-
-
-def _value(candidate: Candidate, column: str) -> float:
-    """Return the value of a score; candidates without one come last."""
-    value = candidate.value(column)
-    return value if math.isfinite(value) else -math.inf
 
 
 def _shortened(text: str) -> str:

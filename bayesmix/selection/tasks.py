@@ -3,9 +3,8 @@
 A candidate that cannot be fitted, or has a degenerate component, is recorded with the reason. A
 ``Fitter``, passed down from the estimators, holds the data, which it has checked once.
 
-The best candidates get a full search. Each started near the candidate with one component less, so
-those with more components are fitted again from an improved one, and those with fewer from one with
-nearly empty components.
+The best candidates get a full search. A candidate that ends with nearly empty components is a new
+start for the candidate with as many components as the others.
 """
 
 from __future__ import annotations
@@ -256,7 +255,8 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
     )
 
 
-# A fit that gains this many nats is a new start for others; dropping an empty component loses less.
+# A full search that gains this many nats is a new start for a smaller candidate; dropping an empty
+# component loses less.
 A_GAIN = 1.0
 
 
@@ -285,31 +285,11 @@ def polished(
         i = remaining[0]
         before = rows[i].reached
         rows[i] = task.polished(rows[i])
-        if shared:
-            _pass_on(task, rows, i, before)
+        if shared and rows[i].reached > before + A_GAIN:
+            _pass_down(task, rows, i)
         done.add(i)
         values = worth(rows)
     return rows
-
-
-def _pass_on(task: Task, rows: list[Candidate], i: int, before: float) -> None:
-    """Fit larger candidates again from a better smaller one."""
-    while True:
-        gained = rows[i].reached > before + A_GAIN
-        if gained:
-            _pass_down(task, rows, i)
-        larger, begin = _like(rows, i, rows[i].asked + 1), rows[i].begin
-        if larger is None or begin is None or not (gained or _describes_less(rows, larger, i)):
-            return
-        before = rows[larger].reached
-        rows[larger] = task.refit(rows[larger], begin, Effort.STARTS)
-        i = larger
-
-
-def _describes_less(rows: list[Candidate], larger: int, i: int) -> bool:
-    """Whether a candidate has a lower likelihood than a special case of it."""
-    more, fewer = (rows[place].value("log_likelihood") for place in (larger, i))
-    return more < fewer - A_GAIN
 
 
 def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
