@@ -1,13 +1,15 @@
 """Outcomes of classes, corrected for errors of assignment (three-step methods).
 
 Observations are assigned to their most probable class. The errors D[t, s] = P(assigned s | class t)
-follow from the fit and are taken as known. BCH weights observations by D⁻¹ (Bolck, Croon &
-Hagenaars 2004); ML fits the outcome with D as known misclassification (Vermunt 2010).
+follow from the fit. BCH weights observations by D⁻¹ (Bolck, Croon & Hagenaars 2004); ML fits the
+outcome with D as known misclassification (Vermunt 2010). Standard errors include the uncertainty
+of the fit (Bakk, Oberski & Vermunt 2014) by repeating all steps for randomly weighted observations.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from scipy import stats
 
 from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.random import root_seed
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
@@ -23,8 +26,10 @@ from bayesmix.em.run import Aitken
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.gate_errors import interval_table
+from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.search.starts import Given
 from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.sources.memory import ArraySource
@@ -56,6 +61,15 @@ class AssignedOutcome:
         flat = scores.reshape(len(scores), -1)
         counts = np.where(self.weights > 0.0, self.weights, 1.0)
         return means, flat.T @ (flat / counts[:, None])
+
+    def estimates(self, correction: str | None) -> tuple[Array, Array]:
+        """Return means (K, M) and their covariance given the classes; probabilities sum to 1."""
+        how = {"ML": self.maximum_likelihood, "BCH": self.bch, None: self.modal}
+        means, covariance = how[correction]()
+        if not self.numeric:
+            means = np.maximum(means, 0.0)
+            means /= means.sum(axis=1, keepdims=True)
+        return means, covariance
 
     def modal(self) -> tuple[Array, Array]:
         """Return means over assigned observations, uncorrected."""
@@ -119,11 +133,12 @@ def distal(
     covariates: Any = None,
     sample_weight: Any = None,
     level: float = 0.95,
+    n_draws: int = 100,
+    random_state: Any = 0,
 ) -> pd.DataFrame:
     """Return the mean or the distribution of an outcome in each class.
 
-    Errors of assignment to classes bias means toward each other. Corrections undo this; standard
-    errors do not include the uncertainty of the fit itself.
+    Errors of assignment to classes bias means toward each other. Corrections undo this.
 
     Parameters
     ----------
@@ -137,12 +152,18 @@ def distal(
     correction : {"ML", "BCH"} or None, default="ML"
         "ML" fits the outcome with known misclassification, and needs it to be normal within classes
         if it is a number. "BCH" (Bolck, Croon & Hagenaars 2004) reweights observations without such
-        an assumption, and may return probabilities outside [0, 1]. None does not correct.
+        an assumption; probabilities below 0 become 0, and the others of the class sum to 1. None
+        does not correct.
     covariates : array or frame (n, P), optional
         Covariates of the fit.
     sample_weight : array (n,), optional
     level : float, default=0.95
         Level of the intervals.
+    n_draws : int, default=100
+        Number of refits to randomly weighted observations, from which standard errors come. 0
+        takes the fit as known, which is adequate for well separated classes only.
+    random_state : None, int, RandomState or Generator, default=0
+        Seed of the weights.
 
     Returns
     -------
@@ -181,41 +202,103 @@ def distal(
             f"outcome must have one value for each of the {len(shares)} samples, got shape "
             f"{np.shape(outcome)}"
         )
-    assigned, levels = _assigned(shares, weights, given.reset_index(drop=True))
-    how = {"ML": assigned.maximum_likelihood, "BCH": assigned.bch, None: assigned.modal}
+    n_draws = validation.integer("n_draws", n_draws, 0)
+    observed, levels = _observed(given.reset_index(drop=True), weights)
     with single_threaded_blas():
-        means, covariance = how[correction]()
-    errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+        means, covariance = observed.assigned(shares, weights).estimates(correction)
+        errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+        if n_draws:
+            draws = _refitted_means(
+                estimator, X, observed, correction, sample_weight, n_draws, random_state
+            )
+            errors = draws.std(axis=0, ddof=1).ravel()
     half = stats.norm.isf(0.5 * (1.0 - level)) * errors
     K, estimates = len(means), means.ravel()
     index: Any = pd.RangeIndex(K, name="class")
     if levels is not None:
         index = pd.MultiIndex.from_product([range(K), levels], names=["class", "level"])
-    name = "mean" if levels is None else "probability"
-    return interval_table(index, estimates, errors, half, name)
+    if levels is None:
+        return interval_table(index, estimates, errors, half, "mean")
+    table = interval_table(index, estimates, errors, half, "probability")
+    return table.assign(lower=table["lower"].clip(lower=0.0), upper=table["upper"].clip(upper=1.0))
 
 
-def _assigned(shares: Array, weights: Array, outcome: pd.Series) -> tuple[AssignedOutcome, Any]:
-    """Return the observations with an outcome, and the levels of a category."""
+@dataclass(frozen=True)
+class ObservedOutcome:
+    """Outcomes (n, M) of all observations, and which of them are known."""
+
+    values: Array
+    present: Booleans
+    numeric: bool
+
+    def assigned(self, shares: Array, weights: Array) -> AssignedOutcome:
+        """Return the observations with an outcome, assigned to their most probable class."""
+        K, classes = shares.shape[1], shares.argmax(axis=1)
+        weighted, present = shares * weights[:, None], self.present
+        errors = (weighted.T @ np.eye(K)[classes]) / weighted.sum(axis=0)[:, None]
+        if (missing := np.flatnonzero(~np.isin(np.arange(K), classes[present]))).size:
+            raise InvalidInputError(
+                f"no observation with an outcome is assigned to class {missing[0]}: use fewer "
+                "classes"
+            )
+        return AssignedOutcome(
+            self.values[present], classes[present], errors, weights[present], self.numeric
+        )
+
+
+def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]:
+    """Return outcomes, and the levels of a category."""
     import pandas as pd
 
-    K, classes = shares.shape[1], shares.argmax(axis=1)
-    assigned_to = np.eye(K)[classes]
-    weighted = shares * weights[:, None]
-    errors = (weighted.T @ assigned_to) / weighted.sum(axis=0)[:, None]
     present = outcome.notna().to_numpy() & (weights > 0.0)
-    if (missing := np.flatnonzero(~np.isin(np.arange(K), classes[present]))).size:
-        raise InvalidInputError(
-            f"no observation with an outcome is assigned to class {missing[0]}: use fewer classes"
-        )
     observed = outcome[present]
     numeric = pd.api.types.is_numeric_dtype(observed) and not pd.api.types.is_bool_dtype(observed)
-    levels = None
+    levels, known = None, np.empty((0, 1))
     if numeric:
-        values = observed.to_numpy(dtype=np.float64)[:, None]
-        if not np.isfinite(values).all():
+        known = observed.to_numpy(dtype=np.float64)[:, None]
+        if not np.isfinite(known).all():
             raise InvalidInputError("outcome must be finite, got infinity: drop such rows")
     else:
         codes, levels = pd.factorize(observed, sort=True)
-        values = np.eye(len(levels))[codes]
-    return AssignedOutcome(values, classes[present], errors, weights[present], numeric), levels
+        known = np.eye(len(levels))[codes]
+    if len(known) and (known == known[0]).all():
+        raise InvalidInputError(
+            f"outcome must have at least two values, got {observed.iloc[0]} for all "
+            f"{len(known)} observations: classes cannot differ in it"
+        )
+    values = np.zeros((len(outcome), known.shape[1]))
+    values[present] = known
+    return ObservedOutcome(values, present, numeric), levels
+
+
+def _refitted_means(
+    estimator: Any,
+    X: Any,
+    observed: ObservedOutcome,
+    correction: str | None,
+    sample_weight: Any,
+    n_draws: int,
+    random_state: Any,
+) -> Array:
+    """Return means (S, K, M) of refits to randomly weighted observations."""
+    source = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True).in_memory()
+    kept = slice(None) if source.numbers is None else source.numbers
+    observed = replace(observed, values=observed.values[kept], present=observed.present[kept])
+    task = RefitTask(estimator.result_, source, root_seed(random_state))
+    framed = estimator.result_.mixture.frame.apply(source.rows.values)
+    means = []
+    for number in range(n_draws):
+        refit = task(number)
+        if refit is None:
+            continue
+        shares, _ = refit.point.responsibilities(framed, source.rows)
+        weights = source.rows.weights_or_ones * task.factors(number)
+        # Corrections need an assigned observation in each class.
+        with suppress(InvalidInputError, np.linalg.LinAlgError):
+            means.append(observed.assigned(shares, weights).estimates(correction)[0])
+    if len(means) < 2:
+        raise UnsupportedError(
+            f"only {len(means)} of {n_draws} refits have observations in all classes, too few for "
+            "standard errors: use fewer classes, or n_draws=0"
+        )
+    return np.array(means)

@@ -42,8 +42,9 @@ def regress(
     """
     from bayesmix.cli.data import indicators, of_data, text_format
     from bayesmix.cli.result_files import Figure
-    from bayesmix.cli.shown_tables import frame_table, rows_sentence
+    from bayesmix.cli.shown_tables import candidate_table, frame_table, rows_sentence
     from bayesmix.estimators.regression_mixture import RegressionMixture
+    from bayesmix.estimators.search import MixtureSearch
     from bayesmix.io.readers import frame_of
     from bayesmix.io.text import TextFormat
     from bayesmix.sources.border import as_source
@@ -64,15 +65,20 @@ def regress(
     place = None if out is None else results_folder(out)
     work = Work("regress", screen, rows.data, source, rows.weight, place)
     screen.say(rows_sentence(rows.data, source, None))
-    model = RegressionMixture(
-        options.numbers(components) or 1, response=response.value, random_state=run.seed
+    search = MixtureSearch(
+        RegressionMixture(response=response.value),
+        options.numbers(components) or 1,
+        random_state=run.seed,
+        n_jobs=run.jobs,
+        progress=screen.progress,
     )
     data: dict[str, Any] = {name: frame[key] for name, key in roles.items() if key is not None}
     if gated:
         data["gate"] = indicators(frame[gated], "--gate")
-    work.noting(lambda: model.fit(X, frame[target], **data))
+    work.noting(lambda: search.fit(X, frame[target], **data))
+    model = search.best_estimator_
     table = model.coefficients().reset_index()
-    screen.table(frame_table("Number of components", model.selection_.reset_index()))
+    screen.table(candidate_table(search))
     screen.say()
     screen.answer("\n".join(model.summary().splitlines()[:2]))
     screen.table(frame_table("Coefficients", table))
@@ -82,7 +88,7 @@ def regress(
         "weights": model.weights_,
         "log_likelihood": model.log_likelihood_,
         "bic": -0.5 * model.bic(),
-        "selection": model.selection_.reset_index().to_dict("records"),
+        "candidates": search.results_.to_dict("records"),
         "coefficients": table.to_dict("records"),
         "warnings": work.warnings,
         "seconds": work.seconds,

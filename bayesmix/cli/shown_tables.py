@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from bayesmix.cli.screen import printable
-from bayesmix.selection.candidates import takes_sequences
 from bayesmix.sources.border import coding_of
 
 if TYPE_CHECKING:
@@ -59,8 +58,7 @@ def fit_sentence(model: Any) -> str:
     """Describe size, structure, objective and status of a fit."""
     result = model.result_
     K, asked = model.n_components_, result.requested_components
-    noun = "state" if takes_sequences(model) else "component"
-    size = f"{K} {noun}{'s' if K != 1 else ''}"
+    size = f"{K} {model.noun}{'s' if K != 1 else ''}"
     size += f" of at most {asked}" if asked != K else ""
     size += "" if result.mixture.noise is None else " and noise"
     coding = result.family.coding

@@ -55,7 +55,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     result_: FitResult
     n_features_in_: int
-    takes_sequences = False  # whether the order of samples matters
+    noun = "component"  # what a component is called
 
     @abstractmethod
     def _model(self) -> Model:

@@ -23,6 +23,7 @@ from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.family import Product
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Integers
+from bayesmix.selection.data_checks import FEW_VALUES, rounded_features
 from bayesmix.selection.probability import prior_asked
 from bayesmix.selection.relevance import FeatureTable
 from bayesmix.selection.relevance_search import (
@@ -65,11 +66,17 @@ def _diagonal(family: Any) -> Any:
     return with_structure(family, "diag")
 
 
-def refuse_not_normal(family: Any) -> None:
-    """Raise ``UnsupportedError`` unless all features are normal."""
-    if not isinstance(family, Gaussian):
+def refuse_not_normal(table: FeatureTable) -> None:
+    """Raise ``UnsupportedError`` unless all features are normal and complete."""
+    if table.summary.n_missing:
         raise UnsupportedError(
-            "irrelevant='regression' takes Gaussian features: use irrelevant='independent'"
+            "irrelevant='regression' takes complete data: drop or impute missing values, or use "
+            "irrelevant='independent'"
+        )
+    if not isinstance(table.family, Gaussian):
+        raise UnsupportedError(
+            "irrelevant='regression' takes Gaussian features with more than "
+            f"{FEW_VALUES} values: use irrelevant='independent'"
         )
 
 
@@ -83,10 +90,6 @@ def refuse_unsupported(estimator: Any, param_grid: Any) -> None:
     if getattr(estimator, "noise", None) is not None:
         raise UnsupportedError(
             "variable_selection has no noise component: set noise=None, or variable_selection=False"
-        )
-    if incoming.missing_of(estimator) == "use":
-        raise UnsupportedError(
-            "variable_selection takes complete data: use missing='drop', or impute first"
         )
     grids = [param_grid] if isinstance(param_grid, Mapping) else list(param_grid or [])
     if any(name in grid for grid in grids for name in ("family", "noise", "missing")):
@@ -108,11 +111,38 @@ def evenly_spaced(source: Source) -> ArraySource:
 
 
 def feature_table(estimator: Any, source: ArraySource) -> FeatureTable:
-    """Return the data as a table of independent features under fixed priors."""
+    """Return the data as a table of independent features under fixed priors.
+
+    Raises ``InvalidInputError`` if all features are constant.
+    """
+    if (source.summary.minimum == source.summary.maximum).all():
+        raise InvalidInputError(
+            "X must vary, but all its features are constant: drop constant columns"
+        )
     family = independent_family(estimator._model_of(estimator._model(), source).family)
+    if isinstance(family, Gaussian):
+        family, source = with_levels(family, source)
     frame = family.frame(source.summary)
     weights = source.rows.weights_or_ones
     return FeatureTable(frame.apply(source.values), weights, family, source.summary, frame)
+
+
+def with_levels(family: Gaussian, source: ArraySource) -> tuple[Any, ArraySource]:
+    """Model features of few values by their levels, as normals collapse onto single values."""
+    few = [f.column for f in rounded_features(source) if f.n_values <= FEW_VALUES]
+    if not few:
+        return family, source
+    values, levels = np.array(source.values, dtype=np.float64), []
+    for d in few:
+        present = ~np.isnan(values[:, d])
+        known, codes = np.unique(values[present, d], return_inverse=True)
+        values[present, d] = codes
+        levels.append(tuple(known.tolist()))
+    others = np.setdiff1d(np.arange(values.shape[1]), few)
+    parts: dict[Any, Any] = {tuple(map(int, few)): Categorical(tuple(levels))}
+    if len(others):
+        parts[tuple(others.tolist())] = family
+    return Product(parts), replace(source, values=values)
 
 
 def selected(

@@ -106,7 +106,7 @@ class HiddenMarkovModel(Mixture):
     init_params, search = "kmeans", "auto"
     warm_start = prune = False
     checkpoint = noise = None
-    takes_sequences = True
+    noun = "state"
 
     def __init__(
         self,

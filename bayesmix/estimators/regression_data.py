@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
+from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
@@ -16,9 +18,11 @@ from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
+from bayesmix.core.sources import Chosen, Parameters, Procedure, UserRows
 from bayesmix.em.expectation import CENTRED
 from bayesmix.em.objectives import MaximumLikelihood, VariationalBayes
-from bayesmix.em.run import Aitken, Problem, State
+from bayesmix.em.result import DensitySums, FitResult
+from bayesmix.em.run import Aitken, Problem, State, assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.constraints import group_codes
 from bayesmix.families.bayesian_regression import (
@@ -31,10 +35,14 @@ from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions,
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.search.starts import one_hot
+from bayesmix.selection.scores import n_rows_of, rows_of
+from bayesmix.selection.tasks import Effort
 from bayesmix.sources.memory import ArraySource
 
 # Step of the central differences that give the observed information.
 DIFFERENCE = 1e-5
+# Units of which starts are compared on large data.
+MOST_UNITS = 10_000
 
 
 def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
@@ -140,6 +148,23 @@ class Data:
         """All samples, with covariates and groups."""
         return Rows(self.values, self.weights, side=beside(self.covariates, self.units))
 
+    def for_starts(self, seed: int) -> Data:
+        """Return a random sample of the units of large data, among which starts are compared."""
+        units = np.arange(len(self.values)) if self.units is None else self.units
+        weighted = units if self.weights is None else units[self.weights > 0.0]
+        eligible = np.unique(weighted)
+        if len(eligible) <= MOST_UNITS:
+            return self
+        generator = stream(seed, Purpose.SUBSAMPLE)
+        rows = np.flatnonzero(np.isin(units, generator.choice(eligible, MOST_UNITS, False)))
+        return replace(
+            self,
+            values=self.values[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            units=None if self.units is None else np.unique(units[rows], return_inverse=True)[1],
+            covariates=None if self.covariates is None else self.covariates[rows],
+        )
+
     def first_predictor(self) -> Array:
         """Return linear predictors (n,) of the response alone, less the offset."""
         y, offset, trials = self.values[:, 0], self.values[:, 1], self.values[:, 2]
@@ -161,15 +186,35 @@ class Data:
         guard = FloorGuard(np.array([self.family.floor]), held)
         return Problem(source, family, objective, frame, guard, Aitken(), False, CENTRED)
 
-    def log_likelihood(self, mixture: Mixture) -> float:
-        """Return that of point estimates."""
-        rows = self.rows
-        _, log_densities = mixture.responsibilities(rows.values, rows)
-        return float(log_densities @ rows.weights_or_ones)
-
-    def n_parameters(self, K: int) -> int:
-        weights = K - 1 if self.covariates is None else (K - 1) * self.covariates.shape[1]
-        return weights + self.family.n_parameters(K, self.values.shape[1] - DESIGN)
+    def result(self, mixture: Mixture, point: Mixture, state: State, seed: int) -> FitResult:
+        """Return the result of a run whose mixture, and its point estimates, are given."""
+        problem = self.problem()
+        assessment = assessed(problem.source, point)
+        sums = DensitySums.of(assessment, self.n_samples, 0.0)
+        return FitResult(
+            family=problem.family,
+            inference=problem.objective,
+            requested_components=mixture.n_components,
+            mixture=mixture,
+            objective=state.objective,
+            log_likelihood=sums.log_likelihood,
+            trace=np.array(state.trace),
+            segments=state.segments,
+            status=state.status,
+            events=state.events,
+            counts=assessment.counts,
+            hard_counts=assessment.hard_counts,
+            entropy=assessment.entropy,
+            plug_in_sums=sums,
+            total_weight=self.n_samples,
+            n_rows=len(self.values),
+            n_features=len(self.design.terms) - self.design.intercept,
+            passes=state.passes,
+            seconds=0.0,
+            seed=seed,
+            form=state.form.name,
+            side=problem.source.side,  # type: ignore[attr-defined]  # in memory
+        )
 
     def separation(self, state: State, order: list[int]) -> list[str]:
         """Return a sentence for each component that has coefficients without a finite maximum.
@@ -464,3 +509,62 @@ def varies(values: Array, units: Integers) -> Any:
     """Return where values (n, P) differ from the first of their unit."""
     firsts = np.unique(units, return_index=True)[1]
     return (values != values[firsts][units]).any(axis=1)
+
+
+@dataclass(frozen=True)
+class RegressionFitter:
+    """Fits candidates of a search to a table, its response, and what is beside them."""
+
+    estimator: Procedure
+    table: UserRows
+    response: ArrayLike | str  # a formula
+    beside: dict[str, UserRows]
+    source: ArraySource  # of the numbers of rows and their weights
+    prefix = ""
+    searches = False
+
+    @classmethod
+    def of(cls, estimator: Any, X: Any, y: Any, beside: dict[str, Any]) -> RegressionFitter:
+        """Return the fitter of all rows; ``beside`` are further arguments of ``fit``."""
+        weights = beside["sample_weight"]
+        weights = None if weights is None else np.asarray(weights, dtype=np.float64)
+        source = ArraySource(np.zeros((n_rows_of(X), 1)), weights)
+        given = {name: value for name, value in beside.items() if value is not None}
+        return cls(estimator, X, y, given, source)
+
+    def on(self, rows: Chosen) -> RegressionFitter:
+        """Return the fitter of some rows."""
+        response = self.response
+        return replace(
+            self,
+            table=rows_of(self.table, rows),
+            response=response if isinstance(response, str) else rows_of(response, rows),
+            beside={name: rows_of(value, rows) for name, value in self.beside.items()},
+            source=self.source.subset(rows),
+        )
+
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
+        """Return an unfitted copy with these parameters."""
+        return clone(self.estimator).set_params(**parameters)
+
+    def sparse(self, parameters: Parameters, most: int) -> Any:
+        """Raise an error, as no regression is emptied."""
+        raise UnsupportedError("regressions have no sparse prior of weights")
+
+    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        """Fit a candidate from its own starts."""
+        result: FitResult = candidate.fit(self.table, self.response, **self.beside).result_
+        return result
+
+    def source_of(self, candidate: Any) -> Any:
+        """Return the rows."""
+        return self.source
+
+    def log_density(self, candidate: Any) -> Array:
+        """Return the conditional log density (n,) of the responses."""
+        y, beside = self.response, dict(self.beside)
+        beside.pop("sample_weight", None)
+        if isinstance(y, str):
+            y, _ = formula_matrices(y, self.table)
+        density: Array = candidate.score_samples(self.table, y, **beside)
+        return density

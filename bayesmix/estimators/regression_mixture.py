@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
-from scipy.special import gammaln, ndtri, softmax
+from scipy.special import ndtri
 from sklearn.base import RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -19,11 +18,13 @@ from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
+from bayesmix.em.model import Model
 from bayesmix.em.objectives import MaximumLikelihood
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
+from bayesmix.em.result import FitResult
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.incoming import unchanged_on_error
-from bayesmix.estimators.parameters import store_parameters
+from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.regression_data import (
     Data,
     Predicted,
@@ -76,9 +77,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     Parameters
     ----------
-    n_components : int or sequence of int, default=1
-        Number of regressions; of several numbers the one with the smallest BIC, or the highest
-        probability of a variational fit, is kept.
+    n_components : int, default=1
+        Number of regressions. ``MixtureSearch`` chooses it.
     response : {"normal", "poisson", "binomial", "gamma", "negative_binomial"}, default="normal"
         Distribution of the response.
     fixed : sequence of column names or indices, optional
@@ -113,10 +113,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Bound on the log evidence of a variational fit.
     n_parameters_, n_iter_ : int
     converged_ : bool
-    selection_ : DataFrame
-        Log likelihood, number of parameters and BIC of each number of components; of a variational
-        fit the bound, the bound + log K! (approximate log evidence) and the probability, with equal
-        prior probabilities of the numbers.
+    result_ : FitResult
 
     Examples
     --------
@@ -130,10 +127,11 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     """
 
     _answer = "log_likelihood_"
+    noun = "regression"
 
     def __init__(
         self,
-        n_components: int | Sequence[int] = 1,
+        n_components: int = 1,
         *,
         response: str = "normal",
         fixed: Any = None,
@@ -188,39 +186,33 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             several values of the gate; the estimator is then as it was.
         """
         with unchanged_on_error(self):
-            numbers = self._numbers()
+            number = self._model().n_components
             validation.integer("n_init", self.n_init, 1)
             validation.integer("max_iter", self.max_iter, 1)
             data = self._training(X, y, gate, groups, offset, trials, sample_weight)
+            if number > data.n_units:
+                raise InvalidInputError(
+                    f"n_components={number} must not be larger than the number of "
+                    f"{'groups' if groups is not None else 'samples'}, got {data.n_units}"
+                )
             seed = root_seed(self.random_state)
-            fits = []
-            for number in numbers:
-                if number > data.n_units:
-                    raise InvalidInputError(
-                        f"n_components={number} must not be larger than the number of "
-                        f"{'groups' if groups is not None else 'samples'}, got {data.n_units}"
-                    )
-                fits.append(self._best(data, number, seed))
-            table = _table(data, fits)
-            best = table["bic"].idxmin() if data.variational is None else table.iloc[:, -1].idxmax()
-            self._adopt(data, fits[table.index.tolist().index(best)])
-            self.selection_ = table
+            self._adopt(data, self._best(data, number, seed), seed)
         self._warn(data)
         return self
 
-    def _numbers(self) -> list[int]:
-        values = self.n_components
-        several = list(values) if isinstance(values, Iterable) else [values]
-        if not several or isinstance(values, str):
-            raise InvalidInputError(
-                f"n_components must be an integer or a sequence of integers, got {values!r}"
-            )
-        return [validation.integer("n_components", value, 1) for value in several]
+    def _model(self) -> Model:
+        """Return number of components, response and inference, checked."""
+        one_number(self)
+        number = validation.integer("n_components", self.n_components, 1)
+        response = RESPONSES[validation.one_of("response", self.response, tuple(RESPONSES))]
+        family: Any = RegressionFamily(response, np.empty(0, dtype=int), 0.0)
+        inference: Any = MaximumLikelihood() if self.inference is None else self.inference
+        return Model(number, family, inference)
 
     def _training(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any, weight: Any
     ) -> Data:
-        response = RESPONSES[validation.one_of("response", self.response, tuple(RESPONSES))]
+        response: Any = self._model().family.response  # type: ignore[attr-defined]
         self._formula = None
         if isinstance(y, str):
             self._formula = y
@@ -272,8 +264,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def _best(self, data: Data, n_components: int, seed: int) -> State:
         """Return the converged run of the largest likelihood."""
-        starts = Starts(data.values, data.first_predictor(), data.units, seed)
-        problem, monitor = data.problem(), Monitor()
+        sample, monitor = data.for_starts(seed), Monitor()
+        starts = Starts(sample.values, sample.first_predictor(), sample.units, seed)
+        problem = sample.problem()
         numbers = range(self.n_init if n_components > 1 else 1)
         begun_runs = []
         for number in numbers:
@@ -284,13 +277,16 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         quick = replace(problem, stopping=AMONG_CANDIDATES)
         ends = [run(quick, s, monitor, self.max_iter) for s in begun_runs[:FINALISTS]]
         best = max(ends, key=_rank)
+        if sample is not data:
+            problem = data.problem()
+            best = begin_at(problem, best.current_mixture())
         return run(problem, best, monitor, self.max_iter)
 
-    def _adopt(self, data: Data, state: State) -> None:
+    def _adopt(self, data: Data, state: State, seed: int) -> None:
         mixture = state.current_mixture()
         order = np.argsort(-state.expectation.counts, kind="stable")
         mixture = mixture.subset(order, state.expectation.counts)
-        self._show(data, mixture)
+        self._show(data, mixture, data.result(mixture, point_of(mixture), state, seed))
         if data.variational is not None:
             self.elbo_ = state.objective
         self.converged_ = state.status == "converged"
@@ -299,16 +295,15 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._held = state.holds
         self._separated = data.separation(state, order.tolist())
 
-    def _show(self, data: Data, mixture: Mixture) -> None:
-        """Set the attributes that follow from the data and the mixture of the fit."""
+    def _show(self, data: Data, mixture: Mixture, result: FitResult) -> None:
+        """Set the attributes that follow from data, mixture and result of the fit."""
         for name in [name for name in vars(self) if name.endswith("_")]:
             if name not in ("n_features_in_", "feature_names_in_"):
                 delattr(self, name)
         self._q, self._fit_mixture = None, mixture
         if data.variational is not None:
-            self._q, weights = cast("RegressionPosterior", mixture.components), mixture.weights
-            point: Any = Mixture(PointWeights(weights.mean()), self._q.plug_in(), mixture.frame)
-            mixture = point
+            self._q = cast("RegressionPosterior", mixture.components)
+        mixture = point_of(mixture)
         components = cast("Regressions", mixture.components)
         self._data, self._mixture = data, mixture
         raw = components.coefficients @ data.design.back.T
@@ -321,27 +316,24 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             gate = cast("Gate", mixture.weights).coefficients @ data.gate.back.T
             self.gate_intercept_, self.gate_coef_ = gate[:, 0], gate[:, 1:]
         self.n_components_ = len(raw)
-        self.log_likelihood_ = data.log_likelihood(mixture)
-        self.n_parameters_ = data.n_parameters(len(raw))
+        self.result_ = result
+        self.log_likelihood_ = result.log_likelihood
+        self.n_parameters_ = result.n_parameters
 
     def to_record(self) -> dict[str, Any]:
         """Return the data, the mixture and the course of the fit, for saving."""
         check_is_fitted(self, "log_likelihood_")
         kept = {name: getattr(self, name) for name in KEPT if hasattr(self, name)}
-        table = self.selection_.reset_index().to_dict("list")
         data = {field.name: getattr(self._data, field.name) for field in fields(Data)}
-        return {"data": data, "mixture": self._fit_mixture, "kept": kept, "selection": table}
+        return {"data": data, "mixture": self._fit_mixture, "kept": kept, "result": self.result_}
 
     def from_record(self, record: dict[str, Any]) -> None:
         """Become the fit that ``to_record`` described."""
-        import pandas as pd
-
-        self._show(Data(**record["data"]), record["mixture"])
+        self._show(Data(**record["data"]), record["mixture"], record["result"])
         for name, value in record["kept"].items():
             if name not in KEPT:
                 raise ValueError(f"{name} is no attribute of a fit")
             setattr(self, name, value)
-        self.selection_ = pd.DataFrame(record["selection"]).set_index("n_components")
 
     def save(self, path: Any) -> None:
         """Save the fit to one file, without pickle; ``bayesmix.load`` reads it.
@@ -396,10 +388,20 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return joint
 
     def score_samples(
-        self, X: Any, y: Any, *, gate: Any = None, offset: Any = None, trials: Any = None
+        self,
+        X: Any,
+        y: Any,
+        *,
+        gate: Any = None,
+        groups: Any = None,
+        offset: Any = None,
+        trials: Any = None,
     ) -> Array:
-        """Return the conditional log density (n,) of the responses in nats."""
-        _, log_density = self._posterior(X, y, gate, None, offset, trials)
+        """Return the conditional log density (n,) of the responses in nats.
+
+        That of a group of observations is the sum of theirs.
+        """
+        _, log_density = self._posterior(X, y, gate, groups, offset, trials)
         return log_density
 
     def predict_interval(
@@ -573,18 +575,10 @@ def _scales(components: Regressions) -> Array:
     return np.sqrt(components.dispersion) if root else components.dispersion.copy()
 
 
-def _table(data: Data, fits: list[State]) -> pd.DataFrame:
-    """Return the criteria of fits with different numbers of components."""
-    import pandas as pd
-
-    numbers = np.array([state.current_mixture().n_components for state in fits])
-    values = np.array([state.objective for state in fits])
-    index = pd.Index(numbers, name="n_components")
-    if data.variational is not None:
-        evidence = values + gammaln(numbers + 1.0)
-        columns = {"elbo": values, "log_evidence": evidence, "probability": softmax(evidence)}
-        return pd.DataFrame(columns, index=index)
-    sizes = np.array([data.n_parameters(K) for K in numbers])
-    columns = {"log_likelihood": values, "n_parameters": sizes}
-    columns["bic"] = -2.0 * values + sizes * np.log(data.n_samples)
-    return pd.DataFrame(columns, index=index)
+def point_of(mixture: Mixture) -> Mixture:
+    """Return the point estimates of a fit."""
+    components: Any = mixture.components
+    if not isinstance(components, RegressionPosterior):
+        return mixture
+    point: Any = components.plug_in()
+    return Mixture(PointWeights(mixture.weights.mean()), point, mixture.frame)

@@ -17,22 +17,25 @@ from bayesmix.em.model import side_of
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,
+    InvalidInputError,
     SelectionWarning,
     UndefinedError,
     warn,
 )
 from bayesmix.estimators import incoming
 from bayesmix.estimators import search_parts as search_parameters
+from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.feature_selection import few_features, one_component
 from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.parameters import store_parameters
+from bayesmix.estimators.regression_data import RegressionFitter
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_parts import SearchResults
 from bayesmix.estimators.sequences import sequence_folds
 from bayesmix.selection import ranking as tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.candidates import Candidate, asked, prefix_of, takes_sequences
+from bayesmix.selection.candidates import Candidate, asked, noun_of, prefix_of
 from bayesmix.selection.clusters import clusters_of_components
 from bayesmix.selection.criteria import OF_DRAWS, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
@@ -167,13 +170,15 @@ class MixtureSearch(SearchResults, Showing):
         labels: Any = None,
         covariates: Any = None,
         lengths: Any = None,
+        **of_regression: Any,
     ) -> Self:
         """Fit and compare all candidates.
 
         Parameters
         ----------
         X : array, frame or source (n, D)
-        y : ignored
+        y : array (n,) or str, optional
+            Response of a mixture of regressions, or its formula; ignored otherwise.
         sample_weight : array (n,), optional
             Sample weights, used in all criteria and in held-out log densities.
         groups : array (n,), optional
@@ -187,6 +192,8 @@ class MixtureSearch(SearchResults, Showing):
         lengths : sequence of int, optional
             Lengths of the sequences of a hidden Markov model, as in ``HiddenMarkovModel.fit``.
             Folds are whole sequences; of fewer sequences than folds, blocks with a gap.
+        **of_regression
+            Further arguments of ``RegressionMixture.fit``: gate, offset, trials.
 
         Raises
         ------
@@ -206,12 +213,23 @@ class MixtureSearch(SearchResults, Showing):
         folded = any(record(name).folds for name in wanted)
         prefix = prefix_of(estimator)
         variational = search_parameters.is_variational(estimator, wanted)
-        source = incoming.training_rows(self, X, sample_weight, 1)
+        noun, regression = noun_of(estimator), None
+        independent = noun == "component"
+        if not independent:
+            given = {"labels": labels, "covariates": covariates}
+            search_parameters.refuse_independent(self, wanted, given)
+        if noun == "regression":
+            of_regression |= {"groups": groups, "sample_weight": sample_weight}
+            regression = RegressionFitter.of(estimator, X, y, of_regression)
+        elif of_regression:
+            raise InvalidInputError(f"{', '.join(of_regression)}: only RegressionMixture has these")
+        source: Any = regression and regression.source
+        if source is None:
+            source = incoming.training_rows(self, X, sample_weight, 1)
         falls = criterion == RULE or self.n_components is None
         ordered: Any = None
-        if takes_sequences(estimator) or lengths is not None:
-            refused = {"labels": labels, "covariates": covariates}
-            ordered = search_parameters.in_order(self, source, lengths, groups, wanted, refused)
+        if noun == "state" or lengths is not None:
+            ordered = search_parameters.in_order(self, source, lengths, groups)
             X, source, groups = ordered, ordered, None
         self._forget_features()
         if validation.flag("variable_selection", self.variable_selection):
@@ -230,7 +248,7 @@ class MixtureSearch(SearchResults, Showing):
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
         # The columns that a pipeline makes are unknown here.
-        plain = None if prefix or ordered is not None else source
+        plain = self._named(source) if independent and not prefix else None
         checks = DataChecks(
             numbers,
             grows,
@@ -240,17 +258,21 @@ class MixtureSearch(SearchResults, Showing):
             duplicates(plain),
             log_scale(plain),
             few_features(estimator, source, seed)
-            if grows and ordered is None and self._selected is None
+            if grows and independent and self._selected is None
             else "",
+            noun != "regression",
         )
         folds = partial(make_splits, self.cv, X, seed, groups, checks.duplicates.distinct)
         if ordered is not None:
             folds = partial(sequence_folds, self.cv, ordered, seed)
+        if regression is not None and isinstance(self.cv, int) and groups is not None:
+            units = group_codes(groups, source.shape[0], source.shape[0])
+            folds = partial(make_splits, self.cv, X, seed, None, units)
         splits = folds() if folded else ()
         workers = processes(source, self.n_jobs)
         side_by_side = 1 if workers == 1 else len(chains) * (1 + len(splits))
         search_parameters.share_threads(estimator, self.n_jobs, side_by_side)
-        fitter = search_parameters.fitter_of(estimator, X, sample_weight, source)
+        fitter = regression or search_parameters.fitter_of(estimator, X, sample_weight, source)
         functions |= {name: OF_DRAWS[name] for name in wanted & OF_DRAWS.keys()}
         grows = grows and not folded
         watched = "elbo_log_k" if criterion == RULE else criterion
@@ -262,7 +284,7 @@ class MixtureSearch(SearchResults, Showing):
         sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
         self._run(sweep)
         further = grows and variational and self._selected is None and not self.interrupted_
-        if further and ordered is None and not growth.finished(sweep, max(numbers), self._run):
+        if further and independent and not growth.finished(sweep, max(numbers), self._run):
             self.interrupted_ = True
         weights = weights_of(X, sample_weight)
         rows = sweep.candidates(weights)
@@ -339,9 +361,9 @@ class MixtureSearch(SearchResults, Showing):
         result = rows[0].result
         assert result is not None  # it has a value
         self._rounded = checks.rounded
-        ordered = takes_sequences(rows[0].estimator)
+        independent = noun_of(rows[0].estimator) == "component"
         self._clusters = np.arange(result.n_components)
-        if not ordered:
+        if independent:
             self._clusters = clusters_of_components(result, checks.rounded)
         self.cautions_ = checks.notes(rows, self._clusters)
         for caution in self.cautions_:
@@ -356,11 +378,11 @@ class MixtureSearch(SearchResults, Showing):
             n,
             posterior,
             self.cautions_,
-            None if ordered else int(self._clusters.max()) + 1,
+            int(self._clusters.max()) + 1 if independent else None,
             len(words.suspected_outliers(result, self._clusters, checks.rounded)),
-            words.order(rows[0], unordered, criterion)
-            if ordered
-            else self._features_found(result.n_components),
+            self._features_found(result.n_components)
+            if independent
+            else words.order(rows[0], unordered, criterion),
         )
         self._summary, self._details = answer.summary(), answer.verbose()
 

@@ -47,6 +47,7 @@ from bayesmix.selection.candidates import (
     each_once,
     largest_number,
     last_step,
+    noun_of,
     structures_asked,
     takes_sequences,
 )
@@ -117,8 +118,8 @@ class SearchResults(Transforming):
     def averaged_(self) -> AveragedDensity:
         """Model-averaged density: score_samples, sample, co_clustering, plot."""
         self._check_kept()
-        if takes_sequences(self):
-            raise UndefinedError("averaged_ does not support sequences: use best_estimator_")
+        if what := DEPENDENT.get(noun_of(self)):
+            raise UndefinedError(f"averaged_ does not support {what}: use best_estimator_")
         if self._averaged is None:
             self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
         return self._averaged
@@ -163,7 +164,7 @@ class SearchResults(Transforming):
         table = feature_table(estimator, sample)
         selection = selected(table, prior, self.n_components is None, seed)
         if self.irrelevant == "regression":
-            refuse_not_normal(table.family)
+            refuse_not_normal(table)
             self._selected = by_regression(table, selection, partial(self._refit, sample))
         else:
             self._selected = FeatureSelection(
@@ -214,6 +215,13 @@ class SearchResults(Transforming):
         if self._selected is None:
             return ""
         return self._selected.sentence(self._feature_names(), n_components)
+
+    def _named(self, source: Any) -> Any:
+        """Return the data of the candidates with the names of the user's features."""
+        if self._selected is None or not isinstance(source, ArraySource):
+            return source
+        names = column_names(self._feature_names_given(), len(self._selected.relevant))
+        return replace(source, columns=tuple(names[d] for d in self._selected.read))
 
     def _feature_names_given(self) -> tuple[str, ...] | None:
         names = getattr(self, "feature_names_in_", None)
@@ -317,6 +325,8 @@ class SearchResults(Transforming):
     def score(self, X: Any, y: Any = None, **beside: Any) -> float:
         """Return the mean log density in nats under the best candidate."""
         self._refuse_regression()
+        if noun_of(self) == "regression":
+            beside["y"] = y
         if self._others is None:
             return float(self.best_estimator_.score(self.features_read(X), **beside))
         return float(np.mean(self.score_samples(X)))
@@ -354,6 +364,8 @@ class SearchResults(Transforming):
 
 
 STRUCTURE = "covariance_type"
+# Models other than mixtures of independent samples, by what their components are called.
+DEPENDENT = {"state": "sequences", "regression": "regressions"}
 # With folds every candidate is fitted to each fold, so an open range ends here.
 MOST_BY_FOLDS = 10
 KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
@@ -505,24 +517,27 @@ def beside(
     return constrained(source, labels, None, covariates)
 
 
-def in_order(
-    search: Any, source: Source, lengths: Any, groups: Any, wanted: set[str], refused: Any
-) -> ArraySource:
-    """Return the source in sequences, or raise where the search cannot use them."""
+def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> None:
+    """Raise an error for options of independent samples, in a search over another model."""
+    what = DEPENDENT[noun_of(search)]
+    if hasattr(search.estimator, "steps"):
+        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
+    for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
+        if value is not None:
+            raise UnsupportedError(f"{name} does not support {what}: leave it out")
+    if unsupported := sorted(wanted & {"evidence", "loo"}):
+        raise UnsupportedError(
+            f"criterion={unsupported[0]!r} does not support {what}: use 'auto', 'elbo_log_k', "
+            "'bic' or 'cv'"
+        )
+
+
+def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
+    """Return the source in sequences, or raise for a model without order."""
     if not takes_sequences(search):
         raise InvalidInputError(
             "lengths are those of sequences: use bayesmix.select(X, lengths=...) or "
             "MixtureSearch(HiddenMarkovModel())"
-        )
-    if hasattr(search.estimator, "steps"):
-        raise UnsupportedError("sequences need a HiddenMarkovModel, got a pipeline: transform X")
-    refused = {"variable_selection": search.variable_selection or None, **refused}
-    if named := [name for name, value in refused.items() if value is not None]:
-        raise UnsupportedError(f"{named[0]} does not support sequences: leave it out")
-    if unsupported := sorted(wanted & {"evidence", "loo"}):
-        raise UnsupportedError(
-            f"criterion={unsupported[0]!r} does not support sequences: use 'auto', 'elbo_log_k', "
-            "'bic' or 'cv'"
         )
     return sequences_to_fit(source, lengths, groups)
 

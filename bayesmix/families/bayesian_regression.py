@@ -41,13 +41,17 @@ class BayesianRegressionFamily:
 
     centre: float = 0.0
     name = "bayesian_regression"
-    continuous = False
+    continuous = far_densities = False
     linear = False
     by_steps = False
 
     def response(self, values: Array) -> Array:
         """Return the response (n,) less offset and centre."""
         return values[:, RESPONSE] - values[:, OFFSET] - self.centre
+
+    def n_parameters(self, n_components: int, n_columns: int) -> int:
+        """Count coefficients and precisions."""
+        return n_components * (n_columns - DESIGN + 1)
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:
         """Return the moments under responsibilities (n, K)."""
@@ -101,6 +105,11 @@ class RegressionPosterior:
         return RegressionPosterior(
             self.family, self.means[keep], self.precisions[keep], self.shape[keep], self.rate[keep]
         )
+
+    @property
+    def expected_totals(self) -> Array:
+        """Coefficients and dispersion (K, P + 1), which are equal for equal components."""
+        return np.column_stack([self.means, self.dispersion])
 
     def plug_in(self) -> Regressions:
         """Return the regressions at E[β] and E[λ]."""

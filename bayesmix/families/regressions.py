@@ -369,7 +369,7 @@ class RegressionFamily:
     fixed: Integers  # columns of the design with the same coefficient in all components
     floor: float = 0.0  # smallest dispersion of a normal or gamma response
     name = "regression"
-    continuous = False
+    continuous = far_densities = False
     linear = False
     by_steps = True
 
@@ -449,10 +449,10 @@ class RegressionFamily:
                 found.append((component, direction))
         return found
 
-    def n_parameters(self, n_components: int, n_design: int) -> int:
+    def n_parameters(self, n_components: int, n_columns: int) -> int:
         """Count coefficients and dispersions."""
         shared = len(self.fixed)
-        own = n_design - shared + int(self.response.dispersed)
+        own = n_columns - DESIGN - shared + int(self.response.dispersed)
         return shared + n_components * own
 
 

@@ -124,8 +124,8 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     # Versions before 0.3.0 had a single text, and no clusters.
     kept.setdefault("_details", kept.get("_summary"))
     best = rows[0].result if rows else None
-    if best is not None:
-        kept.setdefault("_clusters", clusters_of_components(best))
+    if best is not None and "_clusters" not in kept:
+        kept["_clusters"] = clusters_of_components(best)
     if set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it holds no search")
     search._restore(rows, kept, described["folds"])

@@ -421,7 +421,7 @@ def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20
     """
     from matplotlib.ticker import StrMethodFormatter
 
-    style.expect("search", search, "a fitted MixtureSearch", "feature_evidence_", "get_support")
+    style.expect("search", search, "a fitted MixtureSearch", "results_", "get_support")
     ax = style.axes_or_new(ax)
     table = search.feature_evidence_.assign(relevant=search.get_support())
     table = table.sort_values("evidence", ascending=False, kind="stable")[:most]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bayesmix.core.sources import FittedMixture, Parameters, Procedure, UserRows
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UndefinedError
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.plots.subject import column_names
-from bayesmix.selection.candidates import last_step, takes_sequences
+from bayesmix.selection.candidates import last_step, noun_of
 from bayesmix.selection.criteria import record
 from bayesmix.selection.scores import ScoreFunction
 
@@ -78,7 +78,7 @@ class Subject:
     @property
     def noun(self) -> str:
         """What a component is called: a state in sequences."""
-        return "state" if takes_sequences(self.estimator) else "component"
+        return noun_of(self.estimator)
 
     @cached_property
     def steps(self) -> Any:
@@ -187,6 +187,8 @@ def subject_of(search: Any, X: Any) -> Subject:
         raise InvalidInputError(
             f"search must be a fitted MixtureSearch, got {what}{': call fit first' * unfitted}"
         )
+    if noun_of(search) == "regression":
+        raise UnsupportedError("reports do not support regressions: use summary() and plot()")
     found = Subject(search, X if X is None else search.features_read(X))
     # Raises an error that says what to do if the search kept no model.
     _ = found.estimator

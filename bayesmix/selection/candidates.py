@@ -44,7 +44,12 @@ def last_step(model: Any) -> Any:
 
 def takes_sequences(model: Any) -> bool:
     """Whether the order of samples matters to a model, or to the model of a search."""
-    return getattr(last_step(getattr(model, "estimator", model)), "takes_sequences", False)
+    return noun_of(model) == "state"
+
+
+def noun_of(model: Any) -> str:
+    """Return what a component of a model, or of a search, is called: a state in sequences."""
+    return getattr(last_step(getattr(model, "estimator", model)), "noun", "component")
 
 
 def refuse_sequences(model: Any) -> None:

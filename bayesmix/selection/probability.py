@@ -92,7 +92,7 @@ def probabilities(
     for row in rows:
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
-    values, criterion = evidence_of(rows)
+    values, criterion = log_evidences(rows)
     values_of_k = _normalised(rows, prior, values / temperature)
     return Probabilities(values_of_k, prior, criterion, temperature=temperature)
 
@@ -134,7 +134,7 @@ def _normalised(rows: list[Candidate], prior: dict[int, float], values: Array) -
     return probabilities
 
 
-def evidence_of(rows: list[Candidate]) -> tuple[Array, str]:
+def log_evidences(rows: list[Candidate]) -> tuple[Array, str]:
     """Return the log evidence of every candidate, or its substitute, and the column's name."""
     bounds = np.array([row.value("elbo_log_k") for row in rows])
     estimates = np.array([row.value("evidence") for row in rows])

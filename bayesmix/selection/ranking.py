@@ -14,14 +14,13 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.selection.averaging import AveragedDensity, averaged
 from bayesmix.selection.candidates import Candidate, alike, from_simple_to_rich
 from bayesmix.selection.criteria import record, why_no_probabilities
-from bayesmix.selection.probability import Probabilities, evidence_of, prior_weights
+from bayesmix.selection.probability import Probabilities, log_evidences, prior_weights
 from bayesmix.selection.scores import finite, nec, stacking, within_one_error
 from bayesmix.selection.summary_text import label
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import polished
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
-MOST_POLISHED = 5
 
 
 def completed(
@@ -45,7 +44,7 @@ def completed(
         values[order] = [rows[i].value(scored) for i in order]
         return values
 
-    return polished(task, rows, worth, polish, MOST_POLISHED)
+    return polished(task, rows, worth, polish)
 
 
 def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Candidate]:
@@ -71,7 +70,7 @@ def answerable(rows: list[Candidate], criterion: str) -> str:
     """
     if criterion == "loo":
         return "cv" if any(disowned(row, criterion) for row in rows) else criterion
-    return evidence_of(rows)[1] if criterion == "evidence" else criterion
+    return log_evidences(rows)[1] if criterion == "evidence" else criterion
 
 
 def disowned(row: Candidate, criterion: str) -> bool:

@@ -22,6 +22,7 @@ from bayesmix.core.priors import SeparablePrior
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.families.product.layout import summary_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.memo import once
 
@@ -62,6 +63,27 @@ class FeatureTable:
         return int(self.values.shape[1])
 
     @once
+    def complete(self) -> Array:
+        """Values with the mean of the feature where they are missing, for k-means."""
+        if not self._has_gaps:
+            return self.values
+        present, zeros = seen(self.values), without_gaps(self.values)
+        means = zeros.sum(axis=0) / np.maximum(present.sum(axis=0), 1.0)
+        return np.where(present > 0.0, zeros, means)
+
+    @once
+    def _has_gaps(self) -> bool:
+        return has_gaps(self.values)
+
+    def _log_density(self, posterior: Any) -> Array:
+        """Return E[log p(x | k)] (n, K) over the observed values."""
+        if self._has_gaps:
+            density: Array = posterior.linear.seen(self.values)[0]
+            return density
+        density = posterior.expected_log_density(self.values)
+        return density
+
+    @once
     def evidence_of_one(self) -> Array:
         """Log evidence (D,) of each feature with one distribution."""
         return self.evidence(np.ones((len(self.values), 1)))
@@ -94,7 +116,7 @@ class FeatureTable:
             if bound < before + GAIN:
                 break
             before = bound
-            joint = self.prior.posterior(statistics).expected_log_density(self.values)
+            joint = self._log_density(self.prior.posterior(statistics))
             responsibilities = joint + log_weights
             normalise(responsibilities)
         return responsibilities

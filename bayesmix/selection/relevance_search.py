@@ -159,7 +159,7 @@ def _for(
     starts = [divided(rows, table.weights, n_components, generator) for rows in groups.values]
     for state in before:
         if state.n_components > 1:
-            rows = table.some(state.features).values
+            rows = table.some(state.features).complete
             starts.append(divided(rows, table.weights, n_components, generator))
             starts += list(_split(table, state, generator))
     among = table if len(groups.candidates) == n_features else table.some(groups.candidates)
@@ -177,7 +177,7 @@ def _for(
 
 def _split(table: FeatureTable, state: Relevance, generator: np.random.Generator) -> list[Array]:
     """Return the responsibilities of a state with each component divided by k-means."""
-    rows, starts = table.some(state.features).values, []
+    rows, starts = table.some(state.features).complete, []
     for k, share in enumerate(state.responsibilities.T):
         halves = divided(rows, table.weights * share, 2, generator)
         split = np.column_stack([state.responsibilities, share * halves[:, 1]])

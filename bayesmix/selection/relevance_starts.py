@@ -66,9 +66,9 @@ class Groups:
 
 def groups_of_features(table: FeatureTable, seed: int) -> Groups:
     """Return groups of features in which k-means may find the components."""
-    scores, owner = standardised(table.family, table.values)
+    scores, owner = standardised(table.family, table.complete)
     nearest, strengths = closest(scores, owner)
-    divisibility = divided_gains(table.values)
+    divisibility = divided_gains(table.complete)
     alone = np.argsort(-divisibility, kind="stable")
     candidates = np.arange(table.n_features)
     if table.n_features > MOST_CANDIDATES:
@@ -77,7 +77,7 @@ def groups_of_features(table: FeatureTable, seed: int) -> Groups:
         dependent = by_strength[np.sort(first)][: MOST_CANDIDATES // 2]
         candidates = np.union1d(dependent, alone[: MOST_CANDIDATES // 2])
     groups = [scores[:, group] for group in apart(nearest, strengths)]
-    groups += [table.values[:, [d]] for d in alone[:N_ALONE]]
+    groups += [table.complete[:, [d]] for d in alone[:N_ALONE]]
     among = scores[:, np.isin(owner, candidates)]
     left, lengths, _ = np.linalg.svd(among, full_matrices=False)
     groups += [left[:, :q] * lengths[:q] for q in PRINCIPAL_COMPONENTS]

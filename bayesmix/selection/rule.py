@@ -22,8 +22,6 @@ from bayesmix.selection.scores import Fold, HeldOut, Score, combined, finite
 from bayesmix.selection.tasks import Question, Task, polished
 
 NAME = "evidence_folds"
-# Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
-MOST_POLISHED = 4
 # Differences, in standard errors, from which a structure is ruled out, or (from 1) excluded.
 RULED_OUT = 2.0
 # Seconds of remaining work above which worker processes are started.
@@ -67,7 +65,7 @@ class Rule:
 
     def _judged(self, candidates: list[Candidate], folds: Folds) -> Judgement:
         if self.polish is not None:
-            candidates = polished(self.task, candidates, self.evidence, self.polish, MOST_POLISHED)
+            candidates = polished(self.task, candidates, self.evidence, self.polish)
         values = self.evidence(candidates)
         best = {
             structure: max(members, key=values.__getitem__)

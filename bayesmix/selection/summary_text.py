@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Integers
-from bayesmix.selection.candidates import Candidate, takes_sequences
+from bayesmix.selection.candidates import Candidate, noun_of
 from bayesmix.selection.clusters import OUTLYING
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.data_checks import (
@@ -54,6 +54,7 @@ class DataChecks:
     duplicates: Duplicates
     logs: LogScale
     few_features: str = ""
+    of_features: bool = True  # whether components are distributions of the features
 
     def notes(self, candidates: list[Candidate], clusters: Integers) -> list[str]:
         """Return notes on the best candidate, most important first.
@@ -63,6 +64,8 @@ class DataChecks:
         chosen = candidates[0]
         result = chosen.sound
         notes = [*filter(None, [self.few_features]), *self._range(chosen)]
+        if not self.of_features:
+            return notes
         if result is not None:
             notes += components(result, clusters, self.rounded)
         if self.duplicates.n_copies:
@@ -241,8 +244,7 @@ NUMBERS_SHOWN = 3
 
 def label(candidate: Candidate) -> str:
     """Describe a candidate: "3 components, tied covariance"."""
-    noun = "state" if takes_sequences(candidate.estimator) else "component"
-    parts = [counted(candidate.n_components, noun)]
+    parts = [counted(candidate.n_components, noun_of(candidate.estimator))]
     for key, value in candidate.parameters.items():
         name = key.split("__")[-1]
         if name == "covariance_type":

@@ -3,8 +3,9 @@
 A candidate that cannot be fitted, or has a degenerate component, is recorded with the reason. A
 ``Fitter``, passed down from the estimators, holds the data, which it has checked once.
 
-The best candidates get a full search. A candidate that ends with nearly empty components is a new
-start for the candidate with as many components as the others.
+The best candidates get a full search. Each started near the candidate with one component less, so
+those with more components are fitted again from an improved one, and those with fewer from one with
+nearly empty components.
 """
 
 from __future__ import annotations
@@ -255,9 +256,10 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
     )
 
 
-# A full search that gains this many nats is a new start for a smaller candidate; dropping an empty
-# component loses less.
+# A fit that gains this many nats is a new start for others; dropping an empty component loses less.
 A_GAIN = 1.0
+# Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
+MOST_POLISHED = 4
 
 
 def polished(
@@ -265,9 +267,8 @@ def polished(
     rows: list[Candidate],
     worth: Callable[[list[Candidate]], Array],
     within: float,
-    most: int,
 ) -> list[Candidate]:
-    """Return candidates after full searches of at most this many, best first.
+    """Return candidates after full searches of at most MOST_POLISHED, best first.
 
     A candidate is searched if its ``worth`` is at least that of the best minus ``within``.
     """
@@ -278,18 +279,38 @@ def polished(
             _pass_down(task, rows, i)
     values = worth(rows)
     least = values.max() - within
-    while len(done) < most:
+    while len(done) < MOST_POLISHED:
         remaining = [i for i in np.argsort(-values, kind="stable").tolist() if i not in done]
         if not remaining or not values[remaining[0]] >= least > -np.inf:
             break
         i = remaining[0]
         before = rows[i].reached
         rows[i] = task.polished(rows[i])
-        if shared and rows[i].reached > before + A_GAIN:
-            _pass_down(task, rows, i)
+        if shared:
+            _pass_on(task, rows, i, before)
         done.add(i)
         values = worth(rows)
     return rows
+
+
+def _pass_on(task: Task, rows: list[Candidate], i: int, before: float) -> None:
+    """Fit larger candidates again from a better smaller one."""
+    while True:
+        gained = rows[i].reached > before + A_GAIN
+        if gained:
+            _pass_down(task, rows, i)
+        larger, begin = _like(rows, i, rows[i].asked + 1), rows[i].begin
+        if larger is None or begin is None or not (gained or _describes_less(rows, larger, i)):
+            return
+        before = rows[larger].reached
+        rows[larger] = task.refit(rows[larger], begin, Effort.STARTS)
+        i = larger
+
+
+def _describes_less(rows: list[Candidate], larger: int, i: int) -> bool:
+    """Whether a candidate has a lower likelihood than a special case of it."""
+    more, fewer = (rows[place].value("log_likelihood") for place in (larger, i))
+    return more < fewer - A_GAIN
 
 
 def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln, logsumexp, softmax
 from scipy.stats import multivariate_t
 
 import bayesmix as bm
@@ -84,11 +84,14 @@ def test_the_bound_is_below_the_evidence_summed_over_all_assignments():
 
 def test_the_bound_never_falls_and_ranks_the_truth_first():
     X, y = two_lines(150, 4)
-    model = bm.RegressionMixture([1, 2, 3], inference=bm.VariationalBayes(), random_state=0)
-    model.fit(X, y)
+    regressions = bm.RegressionMixture(inference=bm.VariationalBayes())
+    search = bm.MixtureSearch(regressions, [1, 2, 3], criterion="elbo_log_k", random_state=0)
+    model = search.fit(X, y).best_estimator_
     assert model.n_components_ == 2
-    assert model.selection_["probability"].sum() == pytest.approx(1.0)
-    assert model.selection_["probability"].loc[2] > 0.8
+    bounds = search.results_.set_index("n_components").sort_index()["elbo"]
+    expected = softmax(bounds + gammaln([2.0, 3.0, 4.0]))
+    np.testing.assert_allclose(search.k_probabilities_, expected, atol=1e-12)
+    assert expected[1] > 0.8
     assert (np.diff(model.objective_trace_) > -1e-9).all()
 
 
@@ -113,8 +116,10 @@ def test_groups_and_weights_count_as_in_maximum_likelihood():
 def test_npreg_has_two_regressions():
     table = pd.read_csv("tests/data/npreg.csv").assign(square=lambda t: t.x**2)
     inference = bm.VariationalBayes()
-    model = bm.RegressionMixture([1, 2, 3], inference=inference, random_state=0)
-    model.fit(table[["x", "square"]], table.yn)
+    search = bm.MixtureSearch(
+        bm.RegressionMixture(inference=inference), [1, 2, 3], criterion="auto", random_state=0
+    )
+    model = search.fit(table[["x", "square"]], table.yn).best_estimator_
     assert model.n_components_ == 2
     # flexmix's maximum likelihood estimates, in posterior standard deviations
     rows = model.coefficients()

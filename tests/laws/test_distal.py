@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit, logit, logsumexp, softmax
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError
 from laws.cases import generator
+from laws.test_covariates import hessian
 
 MEANS, SHARES = np.array([-1.0, 1.0, 0.0]), np.array([0.2, 0.5, 0.8])
 
@@ -39,14 +41,14 @@ def test_bch_solves_the_equations_of_misclassification(measured):
     errors, modal = errors_of(model, X)
     sums = np.array([[(modal == s).sum(), y[modal == s].sum()] for s in range(3)])
     counts, totals = np.linalg.solve(errors.T, sums).T
-    table = bm.distal(model, X, y, "BCH")
+    table = bm.distal(model, X, y, "BCH", n_draws=0)
     np.testing.assert_allclose(table["mean"], totals / counts, rtol=1e-10)
 
 
 def test_ml_of_a_category_is_the_saturated_solution(measured):
     # Classes times levels are as many cells as parameters, so ML and BCH agree inside (0, 1).
     model, X, _, yes, _ = measured
-    ml, bch = bm.distal(model, X, yes), bm.distal(model, X, yes, "BCH")
+    ml, bch = (bm.distal(model, X, yes, name, n_draws=0) for name in ("ML", "BCH"))
     np.testing.assert_allclose(ml["probability"], bch["probability"], atol=1e-4)
     np.testing.assert_allclose(ml["standard_error"], bch["standard_error"], rtol=0.1)
 
@@ -54,11 +56,11 @@ def test_ml_of_a_category_is_the_saturated_solution(measured):
 @pytest.mark.parametrize("correction", ["ML", "BCH"])
 def test_corrections_recover_the_truth_that_assignment_alone_misses(measured, correction):
     model, X, y, yes, order = measured
-    table = bm.distal(model, X, y, correction).loc[order]
+    table = bm.distal(model, X, y, correction, n_draws=10).loc[order]
     assert (np.abs(table["mean"] - MEANS) < 4.0 * table["standard_error"]).all()
-    shares = bm.distal(model, X, yes, correction).xs(True, level="level").loc[order]
+    shares = bm.distal(model, X, yes, correction, n_draws=10).xs(True, level="level").loc[order]
     assert (np.abs(shares["probability"] - SHARES) < 4.0 * shares["standard_error"]).all()
-    naive = bm.distal(model, X, y, None).loc[order]
+    naive = bm.distal(model, X, y, None, n_draws=0).loc[order]
     assert np.ptp(naive["mean"]) < 0.9 * np.ptp(table["mean"])
 
 
@@ -70,10 +72,13 @@ def test_without_errors_of_assignment_means_are_those_of_the_classes(correction)
     half = rng.normal(size=80)
     y = np.concatenate([half[:50], -half[:50], half[50:], -half[50:]]) + 3.0 * classes
     gm = bm.GaussianMixture(2, random_state=0).fit(X)
-    table = bm.distal(gm, X, y, correction)
+    table = bm.distal(gm, X, y, correction, n_draws=0)
     np.testing.assert_allclose(table["mean"], [0.0, 3.0], atol=1e-6)
     spread = [y[classes == k].std() / np.sqrt((classes == k).sum()) for k in range(2)]
     np.testing.assert_allclose(table["standard_error"], spread, rtol=1e-4)
+    drawn = bm.distal(gm, X, y, correction, n_draws=100)["standard_error"]
+    # A standard deviation of 100 draws has a relative standard error of 0.07.
+    np.testing.assert_allclose(drawn, spread, rtol=0.28)
 
 
 @pytest.mark.parametrize("correction", ["ML", "BCH", None])
@@ -83,11 +88,62 @@ def test_weights_repeat_observations_and_missing_outcomes_are_left_out(measured,
     weights = np.tile([1.0, 2.0], 200)
     whole = np.repeat(np.arange(400), weights.astype(int))
     model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X[whole])
-    one = bm.distal(model, X, y, correction, sample_weight=weights)
-    two = bm.distal(model, X[whole], y[whole], correction)
+    one = bm.distal(model, X, y, correction, sample_weight=weights, n_draws=0)
+    two = bm.distal(model, X[whole], y[whole], correction, n_draws=0)
     pd.testing.assert_frame_equal(one, two, rtol=1e-6)
     gaps = np.where(np.arange(len(whole)) < 20, np.nan, y[whole])
-    assert not one.equals(bm.distal(model, X[whole], gaps, correction))
+    assert not one.equals(bm.distal(model, X[whole], gaps, correction, n_draws=0))
+
+
+def two_classes():
+    rng = generator(60)
+    classes = rng.random(600) < 0.5
+    X = (rng.random((600, 4)) < np.where(classes[:, None], 0.75, 0.25)).astype(float)
+    return X, rng.normal(3.0 * classes, 1.0)
+
+
+def test_standard_errors_are_those_of_the_delta_method_over_both_steps():
+    # Bakk, Oberski & Vermunt 2014: V2 + C V1 C' with the information of the classes.
+    X, y = two_classes()
+    model = bm.Mixture(2, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X)
+    modal = model.predict(X)
+
+    def joint(theta):
+        p = expit(theta[1:].reshape(2, 4))
+        logs = X @ np.log(p).T + (1.0 - X) @ np.log1p(-p).T
+        return logs + np.log([expit(-theta[0]), expit(theta[0])])
+
+    def means(theta):
+        shares = softmax(joint(theta), axis=1)
+        errors = (shares.T @ np.eye(2)[modal]) / shares.sum(axis=0)[:, None]
+        sums = np.array([[(modal == s).sum(), y[modal == s].sum()] for s in range(2)])
+        counts, totals = np.linalg.solve(errors.T, sums).T
+        return totals / counts
+
+    weights = logit(model.weights_[1])
+    theta = np.append(weights, logit(model.means_).ravel())
+    information = -hessian(lambda t: logsumexp(joint(t), axis=1).sum(), theta)
+    moves = 1e-4 * np.eye(len(theta))
+    slopes = np.array([means(theta + move) - means(theta - move) for move in moves]) / 2e-4
+    second = bm.distal(model, X, y, "BCH", n_draws=0)["standard_error"]
+    first = np.einsum("ik,ij,jk->k", slopes, np.linalg.inv(information), slopes)
+    expected = np.sqrt(second**2 + first)
+    assert (expected > 1.3 * second).all()
+    drawn = bm.distal(model, X, y, "BCH", n_draws=400)["standard_error"]
+    np.testing.assert_allclose(drawn, expected, rtol=0.2)
+
+
+def test_probabilities_and_their_intervals_stay_between_0_and_1():
+    X, _, _, classes = responses(300, 0.75, 11)
+    model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X)
+    rare = np.where(model.predict(X) == 0, "often", np.where(classes == 1, "never", "seldom"))
+    for correction in ("ML", "BCH", None):
+        table = bm.distal(model, X, rare, correction, n_draws=20)
+        assert table["probability"].between(0.0, 1.0).all()
+        assert (table["lower"] >= 0.0).all()
+        assert (table["upper"] <= 1.0).all()
+        sums = table["probability"].groupby(level="class").sum()
+        np.testing.assert_allclose(sums, 1.0, rtol=1e-9)
 
 
 def test_bad_outcomes_are_named(measured):
@@ -96,6 +152,10 @@ def test_bad_outcomes_are_named(measured):
         bm.distal(model, X, y[:-1])
     with pytest.raises(InvalidInputError, match="outcome must be finite"):
         bm.distal(model, X, np.where(y > 2.0, np.inf, y))
+    with pytest.raises(InvalidInputError, match="outcome must have at least two values, got 1"):
+        bm.distal(model, X, np.ones(len(X)))
+    with pytest.raises(InvalidInputError, match="X must hold the data of the fit"):
+        bm.distal(model, X[:50], y[:50])
     with pytest.raises(InvalidInputError, match="correction must be"):
         bm.distal(model, X, y, "bch")
     with pytest.raises(InvalidInputError, match="assigned to class"):

@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 from scipy.special import expit, logsumexp, softmax
+from sklearn.model_selection import GroupKFold
 
 import bayesmix as bm
-from bayesmix.errors import BayesmixWarning, InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from laws.cases import generator
 
 DATA = "tests/data/"
@@ -31,10 +32,11 @@ def test_normal_regressions_reach_flexmix(npreg, n_components, log_likelihood):
 
 
 def test_the_smallest_bic_and_the_coefficients_are_those_of_flexmix(npreg):
-    model = bm.RegressionMixture(range(1, 4), random_state=1).fit(npreg[["x", "x2"]], npreg.yn)
-    assert model.n_components_ == 2
+    search = bm.MixtureSearch(bm.RegressionMixture(), range(1, 4), random_state=1)
+    model = search.fit(npreg[["x", "x2"]], npreg.yn).best_estimator_
+    assert search.n_components_ == 2
     assert model.bic() == pytest.approx(1332.775, abs=0.03)
-    assert model.selection_.bic.idxmin() == 2
+    assert search.best_score_ == pytest.approx(-0.5 * model.bic())
     order = np.argsort(-model.intercept_)
     found = np.column_stack([model.intercept_, model.coef_])[order]
     np.testing.assert_allclose(found, [[14.718, 9.845, -0.968], [-0.208, 4.815, 0.036]], atol=6e-3)
@@ -237,6 +239,23 @@ def test_separation_is_named():
         bm.RegressionMixture(2, random_state=0).fit(X, y, gate=z + rng.normal(size=120) * 0.01)
 
 
+@pytest.mark.parametrize("kind", ["plain", "gate", "groups", "weights", "variational"])
+def test_starts_from_a_sample_of_large_data_reach_the_same_optimum(monkeypatch, kind):
+    rng = generator(22)
+    x = rng.normal(size=(400, 1))
+    y = np.where(np.repeat(rng.random(200) < 0.4, 2), 6.0 + x[:, 0], -2.0 * x[:, 0])
+    y += rng.normal(size=400)
+    data = {"gate": {"gate": x}, "groups": {"groups": rng.permutation(200).repeat(2)}}
+    data["weights"] = {"sample_weight": rng.integers(0, 3, 400)}
+    inference = bm.VariationalBayes() if kind == "variational" else None
+    model = bm.RegressionMixture(2, inference=inference, random_state=0)
+    trace = model.fit(x, y, **data.get(kind, {})).objective_trace_
+    monkeypatch.setattr("bayesmix.estimators.regression_data.MOST_UNITS", 60)
+    sampled = model.fit(x, y, **data.get(kind, {})).objective_trace_
+    assert sampled[-1] == pytest.approx(trace[-1], abs=1e-4)
+    assert not np.array_equal(sampled, trace)
+
+
 @pytest.mark.parametrize("response", ["poisson", "binomial", "negative_binomial"])
 def test_a_column_that_predicts_responses_completely_is_named(response):
     rng = generator(21)
@@ -275,13 +294,12 @@ def test_a_saved_fit_is_the_same(tmp_path, kind):
         options["inference"] = bm.VariationalBayes()
     else:
         options["response"], y = "poisson", np.floor(np.abs(y))
-    model = bm.RegressionMixture(range(1, 3), random_state=0, **options).fit(X, y, **data)
+    model = bm.RegressionMixture(2, random_state=0, **options).fit(X, y, **data)
     model.save(tmp_path / "model.bayesmix")
     loaded = bm.load(tmp_path / "model.bayesmix")
     gate = {"gate": data["gate"]} if "gate" in data else {}
     np.testing.assert_array_equal(loaded.predict(X, **gate), model.predict(X, **gate))
     pd.testing.assert_frame_equal(loaded.coefficients(), model.coefficients())
-    pd.testing.assert_frame_equal(loaded.selection_, model.selection_, check_dtype=False)
     assert loaded.summary() == model.summary()
     assert loaded.log_likelihood_ == model.log_likelihood_
     assert set(vars(loaded)) == set(vars(model))
@@ -327,3 +345,47 @@ def test_the_summary_has_residual_scales():
     residuals = y - np.polyval(np.polyfit(x[:, 0], y, 1), x[:, 0])
     scale = np.sqrt((residuals**2).mean())
     assert f"Scales: {scale:.3g}." in bm.RegressionMixture(1).fit(x, y).summary()
+
+
+def test_held_out_densities_of_a_search_are_those_of_fits_to_the_other_samples(npreg):
+    X, y, units = npreg[["x", "x2"]], npreg.yn, np.repeat(np.arange(100), 2)
+    folds = list(GroupKFold(2).split(X, y, units))
+    search = bm.MixtureSearch(
+        bm.RegressionMixture(n_init=5), [1, 2], criterion="cv", cv=GroupKFold(2), random_state=0
+    ).fit(X, y, groups=units)
+    assert search.n_components_ == 2
+    expected = 0.0
+    for train, test in folds:
+        model = bm.RegressionMixture(2, random_state=0)
+        model.fit(X.iloc[train], y.iloc[train], groups=units[train])
+        held_out = model.score_samples(X.iloc[test], y.iloc[test], groups=units[test])
+        expected += held_out.sum()
+    assert search.best_score_ == pytest.approx(expected, abs=1e-3)
+
+
+def test_searches_over_regressions_are_saved_and_predict(tmp_path, npreg):
+    X = npreg[["x", "x2"]]
+    search = bm.MixtureSearch(bm.RegressionMixture(n_init=5), [1, 2], random_state=0)
+    search.fit(X, npreg.yp, gate=npreg[["x"]])
+    search.save(tmp_path / "search")
+    loaded = bm.load(tmp_path / "search")
+    assert loaded.summary() == search.summary()
+    gate = npreg[["x"]]
+    np.testing.assert_array_equal(loaded.predict(X, gate=gate), search.predict(X, gate=gate))
+    density = loaded.score_samples(X, y=npreg.yp, gate=gate)
+    assert density.sum() == pytest.approx(search.best_estimator_.log_likelihood_)
+    assert "regressions" in search.summary()
+    assert search.plot().lines
+
+
+def test_what_searches_over_regressions_do_not_support_is_refused(npreg):
+    X, y = npreg[["x"]], npreg.yn
+    with pytest.raises(InvalidInputError, match=r"MixtureSearch\(RegressionMixture\(\), n_comp"):
+        bm.RegressionMixture([1, 2]).fit(X, y)
+    with pytest.raises(InvalidInputError, match="gate: only RegressionMixture"):
+        bm.MixtureSearch().fit(X, gate=X)
+    search = bm.MixtureSearch(bm.RegressionMixture(), [1])
+    with pytest.raises(UnsupportedError, match="labels does not support regressions"):
+        search.fit(X, y, labels=np.zeros(len(X), dtype=int))
+    with pytest.raises(UnsupportedError, match="reports do not support regressions"):
+        search.fit(X, y).report("page.html")

@@ -9,7 +9,8 @@ from scipy import stats
 from scipy.special import gammaln, logsumexp
 
 import bayesmix as bm
-from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.errors import InvalidInputError, SelectionWarning, UndefinedError, UnsupportedError
+from bayesmix.numerics.gaps import without_gaps
 from bayesmix.selection.dependence import (
     factor_model,
     joint_evidence,
@@ -276,6 +277,8 @@ def test_a_search_without_selection_has_no_support():
     search = bm.MixtureSearch(n_components=(1, 2), random_state=0).fit(X)
     with pytest.raises(UndefinedError, match="variable_selection=True"):
         search.get_support()
+    with pytest.raises(UndefinedError, match="variable_selection=True"):
+        bm.plots.plot_feature_evidence(search)
 
 
 def multivariate_predictive(table):
@@ -369,7 +372,6 @@ def test_correlated_features_without_clusters_are_irrelevant_by_regression():
     [
         ({"family": bm.StudentT()}, "takes Gaussian, LogNormal"),
         ({"noise": True}, "no noise component"),
-        ({"missing": "use"}, "complete data"),
         ({"family": bm.LogNormal(), "irrelevant": "regression"}, "Gaussian features"),
         ({"family": [bm.Gaussian(), bm.LogNormal()]}, "one family"),
     ],
@@ -378,6 +380,58 @@ def test_what_is_not_supported_is_refused_with_the_remedy(options, message):
     X = np.abs(np.random.default_rng(9).normal(size=(30, 4)))
     with pytest.raises(UnsupportedError, match=message):
         bm.select(X, variable_selection=True, **options)
+
+
+def test_all_constant_features_are_refused():
+    with pytest.raises(InvalidInputError, match="all its features are constant"):
+        bm.select(np.ones((30, 4)), variable_selection=True)
+
+
+def test_noise_of_few_values_among_normal_features_is_irrelevant():
+    X, _ = recipe(20, 60)
+    rng = np.random.default_rng(61)
+    X[:, 10], X[:, 11] = rng.integers(0, 2, 200), rng.integers(1, 6, 200)
+    search = bm.select(X, (1, 2, 3, 4), "diag", variable_selection=True)
+    assert search.get_support(indices=True).tolist() == list(range(6))
+    assert (search.feature_evidence_["probability"][10:12] < 0.5).all()
+
+
+def test_warnings_name_features_of_the_table_that_was_given():
+    X, _ = recipe(8, 62)
+    X = X[:, ::-1].copy()
+    X[:, 5] = np.round(X[:, 5])
+    with pytest.warns(SelectionWarning, match="column 5"):
+        bm.select(X, (1, 2, 3), "diag", variable_selection=True)
+
+
+def test_missing_values_are_summed_over():
+    cases = [CASES[name] for name in ("normal", "counts", "times", "binary", "levels")]
+    halves = np.repeat(np.eye(2), 6, axis=0)
+    for family, values, _ in cases:
+        gaps = np.array(values, dtype=float)
+        gaps[[1, 7, 8], 0] = np.nan
+        table = table_of(gaps, family)
+        kept = np.setdiff1d(np.arange(12), [1, 7, 8])
+        part = FeatureTable(
+            table.values[kept], np.ones(9), table.family, table.summary, table.frame
+        )
+        assert table.evidence(halves)[0] == pytest.approx(part.evidence(halves[kept])[0])
+        assert table.evidence(halves)[1] == pytest.approx(
+            FeatureTable(
+                without_gaps(table.values), np.ones(12), table.family, table.summary, table.frame
+            ).evidence(halves)[1]
+        )
+
+
+def test_features_are_found_with_missing_values():
+    X, _ = recipe(20, 63)
+    X[np.random.default_rng(64).random(X.shape) < 0.1] = np.nan
+    search = bm.select(X, (1, 2, 3, 4), "diag", variable_selection=True, missing="use")
+    assert search.get_support(indices=True).tolist() == list(range(6))
+    assert search.n_components_ == 3
+    assert np.isfinite(search.score_samples(X)).all()
+    with pytest.raises(UnsupportedError, match="complete data"):
+        bm.select(X, (1, 2), variable_selection=True, missing="use", irrelevant="regression")
 
 
 def test_three_observations_are_one_component():
