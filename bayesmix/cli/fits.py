@@ -208,6 +208,7 @@ def unfitted_search(
         family=families if families is None or len(families) > 1 else families[0],
         n_jobs=run.jobs,
         variable_selection=candidates.variable_selection,
+        irrelevant=candidates.irrelevant.value,
     )
 
 

@@ -18,6 +18,7 @@ SearchMethod = StrEnum("SearchMethod", "EM VARIATIONAL")
 Missing = StrEnum("Missing", "ERROR USE DROP")
 Sampler = StrEnum("Sampler", "AUTO NUTS GIBBS")
 Parts = StrEnum("Parts", "HALF BOOTSTRAP")
+Dependence = StrEnum("Dependence", "INDEPENDENT REGRESSION")
 Criterion = StrEnum(
     "Criterion",
     "AUTO EVIDENCE_FOLDS BIC SABIC AIC AICC ICL ICL_SOFT ELBO ELBO_LOG_K EVIDENCE LOO CV CV_1SE",
@@ -52,6 +53,10 @@ Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise compon
 VariableSelection = Annotated[
     bool,
     typer.Option("--variable-selection", help="Choose the columns that distinguish the clusters"),
+]
+Irrelevant = Annotated[
+    Dependence,
+    _option("NAME", "With --variable-selection: how other columns depend on the chosen ones"),
 ]
 Covariates = Annotated[str | None, _option("A,B", "Columns on which the weights depend")]
 Sequence = Annotated[str | None, _option("COLUMN", "Column that names the sequence of each row")]
@@ -133,6 +138,7 @@ class Candidates:
     family: Families = None
     noise: Noise = False
     variable_selection: VariableSelection = False
+    irrelevant: Irrelevant = Dependence.INDEPENDENT
 
 
 @dataclass(frozen=True)

@@ -240,3 +240,17 @@ def test_noise_beside_columns_of_text_has_a_weight(run):
     Path("mixed.csv").write_text("\n".join(["a,kind", *lines]))
     arguments = ("--categorical", "kind", "--components", 2, "--noise")
     assert "2 components and noise" in run("fit", "mixed.csv", *arguments).stdout
+
+
+def test_correlated_features_without_clusters_are_left_out_by_regression(run, tmp_path):
+    rng = np.random.default_rng(3)
+    table = pd.DataFrame(rng.normal(size=(200, 30))).add_prefix("f")
+    table.iloc[:, :5] += rng.normal(size=(200, 1))
+    table.to_csv("table.csv", index=False)
+    for chosen, options in ((5, []), (0, ["--irrelevant", "regression"])):
+        run(
+            *("select", "table.csv", "--components", "1,2,3", "--variable-selection"),
+            *(*options, "--out", f"out{chosen}"),
+        )
+        features = pd.read_csv(tmp_path / f"out{chosen}" / "features.csv", index_col="feature")
+        assert features["relevant"].sum() == chosen
