@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.em.expectation import LINEAR
+from bayesmix.em.expectation import LINEAR, Form
 from bayesmix.em.fit import first_of_many
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.objectives import MaximumAPosteriori
@@ -69,22 +69,23 @@ def _truth(problem: Problem) -> tuple[Any, Mixture]:
     return source, Mixture(PointWeights(shares), components, frame)
 
 
-def _seconds(source: Any, step: Any, width: int, repeats: int) -> float:
+def _seconds(source: Any, form: Form, mixture: Mixture, repeats: int) -> float:
+    step, width = form.step(mixture), form.width(mixture.n_components)
     with single_threaded_blas():
         warm_until = time.perf_counter() + WARM_SECONDS
         while time.perf_counter() < warm_until:
-            source.reduce(step, width)
+            source.reduce(step, width, form.earlier)
         times = []
         for _ in range(repeats):
             began = time.perf_counter()
-            source.reduce(step, width)
+            source.reduce(step, width, form.earlier)
             times.append(time.perf_counter() - began)
     return median(times)
 
 
 def _row(problem: Problem, repeats: int) -> dict[str, Any]:
     source, mixture = _truth(problem)
-    seconds = _seconds(source, LINEAR.step(mixture), problem.n_components, repeats)
+    seconds = _seconds(source, LINEAR, mixture, repeats)
     work = problem.n_rows * problem.n_components
     return {
         "case": problem.name,
@@ -96,9 +97,11 @@ def _row(problem: Problem, repeats: int) -> dict[str, Any]:
 def _two_threads(repeats: int) -> dict[str, Any]:
     problem = Problem(100_000, 10, 10)
     source, mixture = _truth(problem)
-    step = LINEAR.step(mixture)
     one = ArraySource(source.values, n_jobs=1)
-    times = [(_seconds(one, step, 10, 5), _seconds(source, step, 10, 5)) for _ in range(repeats)]
+    times = [
+        (_seconds(one, LINEAR, mixture, 5), _seconds(source, LINEAR, mixture, 5))
+        for _ in range(repeats)
+    ]
     return {
         "case": f"{problem.name}: two threads against one",
         "times_faster": median(a / b for a, b in times),
@@ -111,14 +114,11 @@ def _many(problem: Problem) -> dict[str, Any]:
     with single_threaded_blas():
         # As in a run: candidates are fewer once rows have kept their anchors.
         form = refreshed(source, mixture, Truncated(LINEAR).renewed(source, mixture, 0))
-    few, all_ = form.step(mixture), LINEAR.step(mixture)
-    dense, truncated = (
-        _seconds(source, all_, problem.n_components, 2),
-        _seconds(source, few, 1, 5),
-    )
+    dense = _seconds(source, LINEAR, mixture, 2)
+    truncated = _seconds(source, form, mixture, 5)
     with single_threaded_blas():
-        below = source.reduce(all_, problem.n_components).log_normaliser
-        below -= source.reduce(few, 1).log_normaliser
+        below = source.reduce(LINEAR.step(mixture), problem.n_components).log_normaliser
+        below -= source.reduce(form.step(mixture), 1, form.earlier).log_normaliser
     return {
         "case": f"{problem.name}: {form.neighbours.shape[1]} candidates against all",
         "ms": 1e3 * truncated,
@@ -151,9 +151,8 @@ def _fits(problem: Problem, most: int) -> dict[str, Any]:
             values.append(value + each.objective.regulariser(state.current_mixture()))
             ends.append(state)
         last = ends[1]
-        few, all_ = last.form.step(last.current_mixture()), LINEAR.step(last.current_mixture())
-        of_all = _seconds(source, all_, problem.n_components, 1)
-        of_few = _seconds(source, few, 1, 3)
+        of_all = _seconds(source, LINEAR, last.current_mixture(), 1)
+        of_few = _seconds(source, last.form, last.current_mixture(), 3)
     return {
         "case": f"{problem.name}: {last.form.neighbours.shape[1]} candidates in the end",
         "status": last.status,
