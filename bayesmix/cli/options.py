@@ -58,7 +58,7 @@ Irrelevant = Annotated[
     Dependence,
     _option("NAME", "With --variable-selection: how other columns depend on the chosen ones"),
 ]
-Covariates = Annotated[str | None, _option("A,B", "Columns on which the weights depend")]
+Covariates = Annotated[str | None, _option("A,B", "Covariates of the mixing weights")]
 Sequence = Annotated[str | None, _option("COLUMN", "Column that names the sequence of each row")]
 Order = Annotated[str | None, _option("COLUMN", "Column of times, by which rows are sorted")]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]

@@ -28,7 +28,7 @@ def regress(
     response: Annotated[Response, _column("Distribution of the response", "NAME")] = (
         Response.NORMAL
     ),
-    gate: Annotated[Column, _column("Columns on which the weights depend", "A,B")] = None,
+    gate: Annotated[Column, _column("Covariates of the mixing weights", "A,B")] = None,
     groups: Annotated[Column, _column("Column that names the unit of each row")] = None,
     offset: Annotated[Column, _column("Column that is added to the linear predictor")] = None,
     trials: Annotated[Column, _column("Column of numbers of trials")] = None,

@@ -498,19 +498,19 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
         Sample weights enter log L and n.
         """
-        return information(self, criteria.bic, X, sample_weight)
+        return information(self, criteria.bic, X, sample_weight=sample_weight)
 
     def aic(self, X: Any = None, sample_weight: Any = None) -> float:
         """Return Akaike's information criterion, -2 log L + 2 p."""
-        return information(self, criteria.aic, X, sample_weight)
+        return information(self, criteria.aic, X, sample_weight=sample_weight)
 
     def aicc(self, X: Any = None, sample_weight: Any = None) -> float:
         """Return AIC corrected for small n (Hurvich & Tsai 1989); infinite if n - p - 1 <= 0."""
-        return information(self, criteria.aicc, X, sample_weight)
+        return information(self, criteria.aicc, X, sample_weight=sample_weight)
 
     def icl(self, X: Any = None, sample_weight: Any = None) -> float:
         """Return the integrated completed likelihood, hard version (Biernacki et al. 2000)."""
-        return information(self, criteria.icl, X, sample_weight)
+        return information(self, criteria.icl, X, sample_weight=sample_weight)
 
     # Display and storage
 

@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
 
+def _own(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of an estimator, without those of its parameters."""
+    parameters: dict[str, Any] = estimator.get_params(deep=False)
+    return parameters
+
+
 class Unfitted:
     """Unfitted copies of an estimator, or of a pipeline, with parameters changed."""
 
@@ -43,16 +49,19 @@ class Unfitted:
 
     @property
     def searches(self) -> bool:
-        """Whether the mixture searches for the optimum."""
-        return getattr(last_step(self.estimator), "search", None) is not None
+        """Whether the mixture searches for the optimum, and for how long is a parameter."""
+        return _own(last_step(self.estimator)).get("search") is not None
 
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
         """Return an unfitted copy with these parameters and this search."""
         copy = clone(self.estimator).set_params(**parameters)
         mixture = last_step(copy)
+        own = _own(mixture)
+        if "search" not in own:
+            return copy
         if effort in SEARCH_OF:
             mixture.set_params(search=SEARCH_OF[effort])
-        elif effort is Effort.WITHOUT_MOVES and getattr(mixture, "search", None) == "auto":
+        elif effort is Effort.WITHOUT_MOVES and own["search"] == "auto":
             mixture.set_params(search="short")
         return copy
 

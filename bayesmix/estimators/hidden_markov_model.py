@@ -328,19 +328,19 @@ class HiddenMarkovModel(Mixture):
 
     def bic(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
         """Return BIC, -2 log L + p log n, by default for the training data."""
-        return information(self, scores.bic, X, lengths, groups)
+        return information(self, scores.bic, X, lengths=lengths, groups=groups)
 
     def aic(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
         """Return Akaike's information criterion, -2 log L + 2 p."""
-        return information(self, scores.aic, X, lengths, groups)
+        return information(self, scores.aic, X, lengths=lengths, groups=groups)
 
     def aicc(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
         """Return AIC corrected for small n (Hurvich & Tsai 1989)."""
-        return information(self, scores.aicc, X, lengths, groups)
+        return information(self, scores.aicc, X, lengths=lengths, groups=groups)
 
     def icl(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
         """Return BIC - 2 log P(most probable path), as Celeux & Durand (2008)."""
-        return information(self, scores.icl, X, lengths, groups)
+        return information(self, scores.icl, X, lengths=lengths, groups=groups)
 
     def forecast(self, X: Any, steps: int = 1, level: float = 0.9) -> Forecast:
         """Return states and values of the samples that follow one sequence.

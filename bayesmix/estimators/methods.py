@@ -388,17 +388,19 @@ def imputations(
     return [drawn(mixture, values, generator) for mixture in mixtures_of(result, draws)]
 
 
-def information(estimator: Any, criterion: Any, X: Any, *beside: Any) -> float:
+def information(estimator: Any, criterion: Any, X: Any, **beside: Any) -> float:
     """Return -2 times a criterion, by default for the training data.
 
-    ``beside`` X are its sample weights; or the lengths or groups of its sequences.
+    ``beside`` has arguments that belong to X: sample weights, or the lengths or groups of its
+    sequences.
     """
     result = estimator._fitted()
     if X is None:
         if result.n_rows == 0:
             raise InvalidInputError("this mixture was not fitted to data: pass X")
-        if any(given is not None for given in beside):
-            raise InvalidInputError("lengths, groups or sample_weight needs data: pass X as well")
+        for name, given in beside.items():
+            if given is not None:
+                raise InvalidInputError(f"{name} needs data: pass X as well")
         if result.stream is not None:
             name = criterion.__name__
             raise UnsupportedError(
@@ -409,7 +411,7 @@ def information(estimator: Any, criterion: Any, X: Any, *beside: Any) -> float:
         sums = result.plug_in_sums
     else:
         result.refuse_covariates(f"{criterion.__name__}(X)")
-        source = estimator._seen(X, *beside)
+        source = estimator._seen(X, **beside)
         with single_threaded_blas():
             point = replace(result.plug_in, weights=result.mixture.weights.averaged())
             sums = assess(result.family, point, source, result.log_volume)

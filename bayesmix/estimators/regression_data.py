@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
@@ -25,6 +24,7 @@ from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Aitken, Problem, State, assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.constraints import group_codes
+from bayesmix.estimators.fitters import Unfitted
 from bayesmix.families.bayesian_regression import (
     BayesianRegressionFamily,
     RegressionPosterior,
@@ -36,7 +36,6 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.search.starts import one_hot
 from bayesmix.selection.scores import n_rows_of, rows_of
-from bayesmix.selection.tasks import Effort
 from bayesmix.sources.memory import ArraySource
 
 # Step of the central differences that give the observed information.
@@ -512,7 +511,7 @@ def varies(values: Array, units: Integers) -> Any:
 
 
 @dataclass(frozen=True)
-class RegressionFitter:
+class RegressionFitter(Unfitted):
     """Fits candidates of a search to a table, its response, and what is beside them."""
 
     estimator: Procedure
@@ -521,7 +520,6 @@ class RegressionFitter:
     beside: dict[str, UserRows]
     source: ArraySource  # of the numbers of rows and their weights
     prefix = ""
-    searches = False
 
     @classmethod
     def of(cls, estimator: Any, X: Any, y: Any, beside: dict[str, Any]) -> RegressionFitter:
@@ -542,10 +540,6 @@ class RegressionFitter:
             beside={name: rows_of(value, rows) for name, value in self.beside.items()},
             source=self.source.subset(rows),
         )
-
-    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
-        """Return an unfitted copy with these parameters."""
-        return clone(self.estimator).set_params(**parameters)
 
     def sparse(self, parameters: Parameters, most: int) -> Any:
         """Raise an error, as no regression is emptied."""

@@ -221,10 +221,10 @@ class MixtureSearch(SearchResults, Showing):
         if noun == "regression":
             of_regression |= {"groups": groups, "sample_weight": sample_weight}
             regression = RegressionFitter.of(estimator, X, y, of_regression)
+            source: Any = regression.source
         elif of_regression:
             raise InvalidInputError(f"{', '.join(of_regression)}: only RegressionMixture has these")
-        source: Any = regression and regression.source
-        if source is None:
+        else:
             source = incoming.training_rows(self, X, sample_weight, 1)
         falls = criterion == RULE or self.n_components is None
         ordered: Any = None

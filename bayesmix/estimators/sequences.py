@@ -11,17 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.model_selection import KFold
 
 from bayesmix.core.rows import NO_SIDE_INFORMATION, SideInformation
-from bayesmix.core.sources import Chosen, Parameters, Source
+from bayesmix.core.sources import Chosen, Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.scores import Fold, HeldOut, make_splits
-from bayesmix.selection.tasks import Effort
 from bayesmix.sources.memory import ArraySource
 
 # Width of the gap beside a block that is held out, as a share of the block.
@@ -140,15 +138,6 @@ class SequenceFitter(SourceFitter):
     """
 
     whole: bool = True
-
-    @property
-    def searches(self) -> bool:
-        """Whether moves are optional: starts and moves of sequences always are the same."""
-        return False
-
-    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
-        """Return an unfitted copy with these parameters."""
-        return clone(self.estimator).set_params(**parameters)
 
     def on(self, rows: Chosen) -> SequenceFitter:
         """Return the fitter of some samples; where samples before are left out, a part begins."""
