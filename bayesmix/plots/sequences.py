@@ -98,8 +98,9 @@ def plot_states(
     ax.text(1.01, 0.5 * STRIP, "P(state)", transform=ax.transAxes, va="center", fontsize="small")
     ax.margins(x=0.01)
     if time.dtype.kind == "M":
-        locator = AutoDateLocator()
-        ax.xaxis.set(major_locator=locator, major_formatter=ConciseDateFormatter(locator))
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     quiet(ax)
     legend_on_top(ax, *ax.get_legend_handles_labels())
     return ax
