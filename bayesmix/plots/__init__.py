@@ -1,6 +1,11 @@
 """Level 6: figures of fits, searches and comparisons; Matplotlib is imported when one is drawn."""
 
-from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio, plot_sensitivity
+from bayesmix.plots.assess import (
+    plot_goodness_of_fit,
+    plot_likelihood_ratio,
+    plot_residuals,
+    plot_sensitivity,
+)
 from bayesmix.plots.assignment import plot_assignment, plot_profile
 from bayesmix.plots.averages import plot_averaged, plot_conditional_mean, plot_uncertainty
 from bayesmix.plots.classes import plot_classes, plot_directions
@@ -42,6 +47,7 @@ __all__ = [
     "plot_profile",
     "plot_region",
     "plot_regression",
+    "plot_residuals",
     "plot_selection",
     "plot_sensitivity",
     "plot_stability",

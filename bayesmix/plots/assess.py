@@ -1,11 +1,13 @@
-"""Plots of goodness-of-fit tests, likelihood ratio tests and prior sensitivity."""
+"""Plots of goodness-of-fit tests, residuals, likelihood ratio tests and prior sensitivity."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import betaincinv, ndtri
 
+from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
 
 if TYPE_CHECKING:
@@ -138,6 +140,58 @@ def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
 WIDTH = 0.86
 NEAR = 0.03
 STEP = 0.035
+
+
+def plot_residuals(residuals: Any, ax: Axes | None = None) -> Axes:
+    """Plot the quantiles of residuals against those of a standard normal distribution.
+
+    The band has each order statistic of a standard normal sample with probability 95 %.
+
+    Parameters
+    ----------
+    residuals : array (n,) or (n, 1)
+        ``pseudo_residuals`` of a hidden Markov model or ``residuals`` of regressions; NaN is left
+        out.
+    ax : matplotlib Axes, optional
+        Where to draw; None creates a figure.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_earthquakes()
+    >>> hmm = bm.HiddenMarkovModel(2, family=bm.Poisson(), random_state=0).fit(X)
+    >>> ax = bm.plots.plot_residuals(hmm.pseudo_residuals(X), ax=Figure().subplots())
+    >>> ax.get_ylabel()
+    'residual'
+    """
+    values = np.squeeze(np.asarray(residuals))
+    if values.ndim != 1 or values.dtype.kind not in "iuf":
+        raise InvalidInputError(
+            f"residuals must be numbers in an array (n,), got {type(residuals).__name__}"
+        )
+    values = np.sort(values[~np.isnan(values)])
+    ranks = np.arange(1, len(values) + 1)
+    low, middle, high = (ndtri(betaincinv(ranks, ranks[::-1], p)) for p in (0.025, 0.5, 0.975))
+    outside = (values < low) | (values > high)
+    ax = style.axes_or_new(ax, 4.8, 4.4)
+    ax.fill_between(middle, low, high, color=style.FILL, linewidth=0, label="95 % pointwise band")
+    ax.plot(middle, middle, color=style.FAINT, lw=1.0)
+    for label, mine in (("inside", ~outside), ("outside", outside)):
+        if mine.any():
+            k = int(label == "outside")
+            ax.plot(
+                middle[mine], values[mine], ls="none", marker=style.marker(k), ms=4,
+                color=style.colour(k), label=f"{label}: {mine.sum()} residuals",
+            )  # fmt: skip
+    ax.set(xlabel="standard normal quantile", ylabel="residual")
+    style.quiet(ax)
+    style.legend_on_top(ax, *ax.get_legend_handles_labels())
+    return ax
 
 
 def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:

@@ -758,3 +758,15 @@ def test_steps_that_cannot_be_shown_are_refused(faithful):
             bm.plot_em_steps(start, faithful, wrong)
     with pytest.raises(InvalidInputError, match="ax must hold 2 axes"):
         bm.plot_em_steps(start, faithful, (1, 2), Figure().subplots(1, 3))
+
+
+def test_the_band_of_residuals_is_that_of_order_statistics():
+    values = np.array([0.1, np.nan, -3.5, 0.8, 4.2])
+    ax = bm.plots.plot_residuals(values[:, None], ax=Figure().subplots())
+    low, high = stats.norm.ppf(stats.beta.ppf([[0.025], [0.975]], [1, 2, 3, 4], [4, 3, 2, 1]))
+    known = np.sort(values[~np.isnan(values)])
+    outside = ((known < low) | (known > high)).sum()
+    assert outside == 2
+    assert f"outside: {outside} residuals" in [t.get_text() for t in ax.get_legend().get_texts()]
+    (band,) = ax.collections
+    assert band.get_datalim(ax.transData).ymin == pytest.approx(low[0])
