@@ -448,7 +448,7 @@ class HiddenMarkovModel(Mixture):
         text = super().summary().replace(" component", " state", 1)
         text = text.replace("  component  weight", "      state  weight")
         table = columns_of([*self._transition_table()], 1)
-        return "\n".join([text, "Transition probabilities from row to column:", *table])
+        return "\n".join([text, "Transition probabilities and expected durations:", *table])
 
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
         """Yield the cells of the transition matrix, with expected durations."""

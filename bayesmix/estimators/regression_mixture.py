@@ -347,12 +347,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _warn(self, data: Data) -> None:
         if not self.converged_:
             warn(
-                f"the fit did not converge within max_iter={self.max_iter} iterations: raise it",
+                f"the fit did not converge within max_iter={self.max_iter} iterations: increase "
+                "max_iter",
                 ConvergenceWarning,
             )
         if self._held:
             warn(
-                "a component fits its samples exactly, so the likelihood has no maximum: use "
+                "a component fits its observations exactly, so the likelihood has no maximum: use "
                 "fewer components",
                 BayesmixWarning,
             )

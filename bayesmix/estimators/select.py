@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.em.objectives import VariationalBayes
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
@@ -142,6 +143,12 @@ def procedure(
     **options: Any,
 ) -> MixtureSearch:
     """Return the unfitted search that ``select`` uses for such data; ``ordered``: sequences."""
+    allowed = MixtureSearch._get_param_names()
+    if unknown := [name for name in options if name not in allowed]:
+        names = [*list(signature(select).parameters)[1:-1], *allowed]
+        raise InvalidTypeError(
+            f"select has no argument {unknown[0]!r}, it has {', '.join(dict.fromkeys(names))}"
+        )
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
     several = isinstance(family, Sequence) and not isinstance(family, str)
