@@ -124,7 +124,7 @@ def test_whether_order_matters_is_the_difference_to_the_best_mixture():
     assert line in search.summary().splitlines()
     shuffled = generator(46, 22).permutation(EARTHQUAKES.to_numpy())
     search = bm.MixtureSearch(of_counts(), (1, 2, 3), random_state=0).fit(shuffled)
-    assert "Order does not matter" in search.summary()
+    assert "order of samples does not matter" in search.summary()
     missing = EARTHQUAKES.to_numpy(dtype=float, copy=True)
     missing[[3, 50, 51]] = np.nan
     search = bm.MixtureSearch(
