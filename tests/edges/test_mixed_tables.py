@@ -117,7 +117,9 @@ def test_auto_takes_numbers_as_one_block_and_says_what_it_left_out():
         m = bm.Mixture(3, family="auto", **OPTIONS).fit(wide)
     assert list(m.components_) == [("bill", "flipper"), "sex", "wet"]
     assert agreement(m.predict(wide), kind) > 0.95
-    assert m.result_.family.coding.sentence.startswith("continuous: bill, flipper; categorical: sex (2")
+    assert m.result_.family.coding.sentence.startswith(
+        "continuous: bill, flipper; categorical: sex (2"
+    )
     plain = frame.assign(sex=frame["sex"] == "m").astype(float)
     family = bm.Product({("bill", "flipper"): bm.Gaussian(), ("sex", "wet"): bm.Bernoulli()})
     by_hand = bm.Mixture(3, family=family, **OPTIONS).fit(plain)
