@@ -63,7 +63,7 @@ def _fail(problem: str) -> None:
 
 app = typer.Typer(
     cls=Commands,
-    epilog="Exit codes: 0 success, 1 internal error, 2 bad input or usage, 130 interrupted.",
+    epilog="Exit codes: 0 success, 1 internal error, 2 bad input, 130 interrupted.",
     rich_markup_mode=None,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
