@@ -574,10 +574,13 @@ def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps
         clauses.append(f"rules out {phrase(shown)}")
     if worse:
         shown = [f"{name} ({gap})" if "worse" in gaps else name for name, gap in worse.items()]
-        verb = f"{'is' if len(worse) == 1 else 'are'} slightly worse"
-        clauses.append(
-            f"{phrase(shown)} {verb}" if out else f"finds {phrase(shown)} slightly worse"
-        )
+        if not out:
+            clauses.append(f"finds {phrase(shown)} slightly worse")
+        elif len(shown) > 1:
+            clauses.append(f"{phrase(shown)} are slightly worse")
+        else:
+            name, *gap = shown[0].split(" (")
+            clauses.append(" (".join([f"{name} is slightly worse", *gap]))
     return "; ".join(clauses).replace(")", " nats)", 1)
 
 
