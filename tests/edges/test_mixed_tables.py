@@ -174,7 +174,7 @@ def test_explicit_parts_read_levels_and_name_what_they_cannot_be():
     with_dates = bm.Product({**parts, "date": bm.Gaussian()})
     some = bm.Product({key: parts[key] for key in parts if key != "wet"})
     for family, X, words in (
-        (with_dates, dated, "'date' is not: dates"),
+        (with_dates, dated, "'date' of X is neither numeric nor categorical: dates"),
         (some, frame, "'wet' is in no part"),
         (bm.Product(parts), frame.drop(columns="wet"), "columns of X, which are .* got 'wet'"),
     ):

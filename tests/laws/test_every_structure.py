@@ -132,7 +132,7 @@ def test_where_a_structure_without_a_posterior_wins_probabilities_are_by_bic_and
 
 
 def test_where_a_structure_with_a_posterior_wins_by_bic_there_are_none(search):
-    with pytest.raises(UndefinedError, match="use BayesianGaussianMixture"):
+    with pytest.raises(UndefinedError, match="fit BayesianGaussianMixture"):
         _ = search.k_probabilities_
     assert "Probability" not in search.summary()
 
