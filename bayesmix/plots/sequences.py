@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, halo, marker, quiet
+from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, finished, halo, marker
 
 # Transitions that are less probable have no arrow.
 LEAST_SHOWN = 0.005
@@ -65,14 +65,11 @@ def plot_states(
             linewidth=0,
         )  # fmt: skip
         reached = reached + share
-    ax.set(
-        xlabel="sample", ylabel=str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
-    )
     if len(levels):
         ax.set_yticks(range(len(levels)), levels)
     ax.legend(frameon=False, ncols=min(model.n_components_, 4), loc="upper right")
-    quiet(ax)
-    return ax
+    name = str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
+    return finished(ax, xlabel="sample", ylabel=name)
 
 
 def plot_transitions(model: Any, ax: Any = None) -> Any:
