@@ -68,7 +68,7 @@ def plot_classes(
         alpha = np.where(best == g, 0.30 * (sure - 1.0 / len(model.classes_)), 0.0).clip(0.0)
         ax.imshow(
             np.broadcast_to(to_rgb(colour(g)), (*shape, 3)), alpha=alpha.reshape(shape),
-            origin="lower", extent=(axes[0][0], axes[0][-1], axes[1][0], axes[1][-1]), aspect="auto",
+            origin="lower", extent=(*axes[0][[0, -1]], *axes[1][[0, -1]]), aspect="auto",
         )  # fmt: skip
         if len(model.classes_) > 1:
             margin = joint[:, g] - np.delete(joint, g, axis=1).max(axis=1)

@@ -463,9 +463,9 @@ def draw_points(
         colours[:, :3] = to_rgb(style.colour(k))
         colours[:, 3] = 0.25 + 0.65 * certainty[rows]
         ax.scatter(
-            *shown.values[rows].T, s=area[rows], c=colours, marker=style.marker(k),
-            linewidths=0.4 if k >= 0 else 1.0, edgecolors="white" if k >= 0 else None, zorder=2,
-            rasterized=len(shown.values) > 2000,
+            shown.values[rows, 0], shown.values[rows, 1], s=area[rows], c=colours,
+            marker=style.marker(k), linewidths=0.4 if k >= 0 else 1.0,
+            edgecolors="white" if k >= 0 else None, zorder=2, rasterized=len(shown.values) > 2000,
         )  # fmt: skip
     return remarks
 

@@ -224,7 +224,7 @@ def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_w
     sample = sample_of(run.opening, view, X, sample_weight)
     assert sample is not None
     value = ""
-    if run.estimator.get_params()["prior"] is None:
+    if vars(run.estimator)["prior"] is None:
         weights = 1.0 if sample.weights is None else sample.weights
         total = float((weights * run.opening.score_samples(raw_rows(X)[0])).sum())
         value = f"log likelihood {style.signed(total)}"

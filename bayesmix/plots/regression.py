@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import axes_or_new, colour, evenly, finished, line, marker
+from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, line, marker
 from bayesmix.plots.subject import fitted
 
 MOST_BINS = 60  # of equal size, over which fitted means are averaged
@@ -33,6 +33,8 @@ def plot_regression(
     -------
     matplotlib Axes
     """
+    model = getattr(model, "best_estimator_", model)
+    expect("model", model, "a fitted RegressionMixture", "intercept_", "coefficients")
     design = model._data.design
     if feature not in design.names and feature not in range(len(design.names)):
         raise InvalidInputError(f"feature must be a column of X, got {feature!r}")
@@ -63,7 +65,8 @@ def plot_regression(
         label = f"component {k} (weight {model.weights_[k]:.2f})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
     ax.legend(frameon=False)
-    return finished(ax, xlabel=design.names[place], ylabel="response")
+    name = getattr(y, "name", None) or "response"
+    return finished(ax, xlabel=design.names[place], ylabel=name)
 
 
 MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged
