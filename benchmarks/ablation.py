@@ -43,7 +43,9 @@ WITHOUT: dict[str, dict[str, Any]] = {
         f"{SEARCH}.OptimumSearch._under_a_prior": lambda self, state, passes: None
     },
     "columns in one scale": {
-        "bayesmix.search.starts.heap_factors": lambda rows, n_components: np.ones(rows.values.shape[1])
+        "bayesmix.search.starts.heap_factors": lambda rows, n_components: np.ones(
+            rows.values.shape[1]
+        )
     },
     "trials are never abandoned early": {f"{SEARCH}.STAGES": ((8, math.inf),)},
 }
