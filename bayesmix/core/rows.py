@@ -115,8 +115,7 @@ class Frame:
         # Distances that rounding alone may cause are 0.
         rounding = ROUNDING * (np.abs(away) @ np.abs(self.flat))
         distance[np.abs(distance) <= rounding] = 0.0
-        lost: Array = -0.5 * (distance * distance).sum(axis=1) / FLAT_FLOOR
-        return lost
+        return -0.5 * (distance * distance).sum(axis=1) / FLAT_FLOOR
 
     def undo(self, values: Array) -> Array:
         """Transform framed data (..., D') to data coordinates."""
@@ -128,8 +127,7 @@ class Frame:
         framed = scale / self.scale
         if self.basis is None:
             return framed
-        along: Array = np.sqrt((self.basis**2).T @ (framed * framed))
-        return along
+        return np.sqrt((self.basis**2).T @ (framed * framed))
 
 
 @dataclass(frozen=True)

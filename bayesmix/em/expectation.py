@@ -326,8 +326,7 @@ def block_rows(width: int, n_components: int) -> int:
 def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
     """Add the results of ``of_block`` over the blocks of a chunk, in order."""
     width = 2 * rows.values.shape[1]  # deviations from a mean, plain and whitened
-    total: Summand = reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
-    return total
+    return reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
 
 
 @dataclass(frozen=True)

@@ -65,15 +65,13 @@ class Respecting:
         # Where the two have no component in common, the labels decide.
         excluded = shares.sum(axis=1) == 0.0
         shares[excluded] = factors[excluded]
-        normalised: Array = shares / shares.sum(axis=1, keepdims=True)
-        return normalised
+        return shares / shares.sum(axis=1, keepdims=True)
 
 
 def known_components(log_factors: Array) -> Array:
     """Return responsibilities (n, K) of 1 where labels allow a single component, else 0."""
     allowed = log_factors > LOWEST_LOG
-    one_hot: Array = (allowed & (allowed.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
-    return one_hot
+    return (allowed & (allowed.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
 
 
 def begun_with_labels(

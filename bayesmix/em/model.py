@@ -124,8 +124,7 @@ def posed(
 
 def side_of(source: Source) -> SideInformation:
     """Return the side information of a source; only data in memory have some."""
-    side: SideInformation = getattr(source, "side", NO_SIDE_INFORMATION)
-    return side
+    return getattr(source, "side", NO_SIDE_INFORMATION)
 
 
 def watch(

@@ -94,8 +94,7 @@ class RegressionPosterior:
         away = self.family.response(values)[:, None] - design @ self.means.T
         spread = np.einsum("np,kpq,nq->nk", design, self.spreads, design, optimize=True)
         expected_log = digamma(self.shape) - np.log(2.0 * np.pi * self.rate)
-        density: Array = 0.5 * (expected_log - away**2 / self.dispersion - spread)
-        return density
+        return 0.5 * (expected_log - away**2 / self.dispersion - spread)
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:
         """Return the moments under responsibilities (n, K)."""
@@ -121,8 +120,7 @@ class RegressionPosterior:
     def deviations(self, back: Array) -> Array:
         """Return scales (K, P) of the Student-t marginals of coefficients in data units."""
         variances = np.einsum("ij,kjl,il->ki", back, self.spreads, back)
-        scales: Array = np.sqrt(variances * self.dispersion[:, None])
-        return scales
+        return np.sqrt(variances * self.dispersion[:, None])
 
 
 @dataclass(frozen=True)

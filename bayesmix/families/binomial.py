@@ -45,8 +45,7 @@ class Choices(Reading):
         """Return Σ log binomial coefficients."""
         failures = self.most - values
         logs = gammaln(self.most + 1.0) - gammaln(values + 1.0) - gammaln(failures + 1.0)
-        total: Array = logs.sum(axis=-1)
-        return total
+        return logs.sum(axis=-1)
 
 
 @dataclass(frozen=True)

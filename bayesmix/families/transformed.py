@@ -131,8 +131,7 @@ class TransformedComponents(Over):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        moments: Moments = self.normals.statistics(self.function.apply(values), responsibilities)
-        return moments
+        return self.normals.statistics(self.function.apply(values), responsibilities)
 
     def unframed(self, frame: Frame) -> Any:
         return self._lifted(self.normals.unframed(self.function.frame(frame.scale)))
@@ -207,8 +206,7 @@ class TransformedLinear(TransformedComponents):
 
     def from_sums(self, sums: Array) -> Moments:
         """Return centred moments of g(x) from summed features."""
-        moments: Moments = self.normals.from_sums(sums[:, :-1])
-        return moments
+        return self.normals.from_sums(sums[:, :-1])
 
     def seen(self, values: Array) -> Seen:
         transformed = self.function.apply(values)

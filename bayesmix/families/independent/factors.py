@@ -336,12 +336,11 @@ class SuccessPrior(ConjugatePrior[BetaFactors]):
         return float(density.sum())
 
     def log_density_of(self, draws: SuccessDraws) -> Array:
-        density: Array = (
+        return (
             (self.successes - 1.0) * draws.log_successes
             + (self.failures - 1.0) * draws.log_failures
             - betaln(self.successes, self.failures)
         ).sum(axis=(1, 2))
-        return density
 
     def pymc_distribution(self, pm: Pymc, q: BetaFactors, n_components: int) -> TotalsTwin:
         from pytensor import tensor as pt
@@ -461,13 +460,12 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         return float(density.sum())
 
     def log_density_of(self, draws: RateDraws) -> Array:
-        density: Array = (
+        return (
             (self.shape - 1.0) * draws.log_rates
             - self.rate * np.exp(draws.log_rates)
             + self.shape * np.log(self.rate)
             - gammaln(self.shape)
         ).sum(axis=(1, 2))
-        return density
 
     def pymc_distribution(self, pm: Pymc, q: GammaFactors, n_components: int) -> TotalsTwin:
         from pytensor import tensor as pt

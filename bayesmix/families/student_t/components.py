@@ -48,8 +48,7 @@ def most_likely(tails: Array, counts: Array) -> Array:
         middle = 0.5 * (low + high)
         rising = slope(np.exp(middle)) + average > 0.0
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    nu: Array = np.exp(0.5 * (low + high))
-    return nu
+    return np.exp(0.5 * (low + high))
 
 
 def point_freedom(asked: float | str | None, counts: Array, tails: Array) -> Array:
@@ -94,8 +93,7 @@ class FreedomFactor:
         reached = np.cumsum(self.probabilities, axis=1)
         uniform = generator.random((n_draws, 1 if shared else len(reached)))[:, :, None]
         places = np.minimum((reached < uniform).sum(axis=2), len(self.values) - 1)
-        drawn: Array = self.values[places]
-        return drawn
+        return self.values[places]
 
 
 @dataclass(frozen=True)
@@ -348,8 +346,7 @@ def _may_be_below(blocks: Array, floor: Array) -> Booleans:
     unit = np.sqrt(floor)
     values = np.linalg.eigvalsh(blocks / (unit[:, :, None] * unit[:, None, :]))
     lost = values.shape[1] * np.finfo(np.float64).eps * values[:, -1]
-    below: Booleans = values[:, 0] < AT_THE_FLOOR + 4.0 * lost
-    return below
+    return values[:, 0] < AT_THE_FLOOR + 4.0 * lost
 
 
 def variances_and_axes(block: Array, floor: Array) -> tuple[Array, Array]:
