@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -446,6 +446,16 @@ class WeightSpread:
     of_logs: Array  # Cov(log π)
     across: Array  # Cov(π, log π)
     of_weights: Array  # Cov(π)
+
+
+class AddedByField:
+    """A record of sums over observations."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __add__(self, other: Self) -> Self:
+        names = [own.name for own in fields(self)]
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 # Squares and sums of squares of larger values overflow.

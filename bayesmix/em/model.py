@@ -34,7 +34,7 @@ from bayesmix.em.objectives import (
     WithNoise,
 )
 from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
-from bayesmix.em.run import Problem, State
+from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.em.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
@@ -84,6 +84,17 @@ class Settings:
     def among(self, near: Near) -> Settings:
         """Return the settings of a candidate with starts ``near``; unchanged for None."""
         return self if near is None else replace(self, near=near, compared=True)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run of a fit: its problem, and its number among ``n_init``."""
+
+    problem: Problem
+    model: Model
+    settings: Settings
+    monitor: Monitor
+    index: int = 0
 
 
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from bayesmix.core.rows import AddedByField
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, RESPONSES, Regressions
 from bayesmix.numerics.arrays import Array, Integers
@@ -18,21 +19,13 @@ from bayesmix.numerics.memo import once
 
 
 @dataclass(frozen=True)
-class RegressionMoments:
+class RegressionMoments(AddedByField):
     """Weighted sums of x x' (K, P, P), x y (K, P) and y² (K,)."""
 
     counts: Array
     squares: Array
     products: Array
     responses: Array
-
-    def __add__(self, other: RegressionMoments) -> RegressionMoments:
-        return RegressionMoments(
-            self.counts + other.counts,
-            self.squares + other.squares,
-            self.products + other.products,
-            self.responses + other.responses,
-        )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
@@ -45,12 +45,15 @@ from bayesmix.numerics.special import log_gammas
 # Largest count that double precision distinguishes from the next.
 LARGEST_COUNT = 2.0**53
 
+# (c, η) from log λ and λ, arrays or tensors.
+Terms: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
+
 
 @dataclass(frozen=True)
 class RateForm:
     """Log p(x | λ) = c + η x + log h(x): (c, η) by (log λ, λ), and λ at stable variance 1/4."""
 
-    terms: Callable[[Any, Any], tuple[Any, Any]]
+    terms: Terms
     stabilised: Callable[[Array, Array], Array]
     reading: Reading
 

@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike
 
 from bayesmix.core.components import Densities, Named, Seen
 from bayesmix.core.engines import Whole
+from bayesmix.core.families import refuse_constant
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
 from bayesmix.core.rows import Event, Frame, Spread, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.defaults import refuse_constant
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussian
