@@ -40,7 +40,7 @@ from bayesmix.em.result import (
     assess,
     plug_in_density,
 )
-from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run
+from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
@@ -48,7 +48,6 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
-from bayesmix.numerics.arrays import Integers
 from bayesmix.search.moves import of_statistics
 from bayesmix.search.optimum import search
 from bayesmix.search.starts import (
@@ -63,7 +62,6 @@ from bayesmix.version import versions
 
 # With fewer iterations the user wants a few EM steps, not an optimum.
 FEW_ITERATIONS = 10
-PRUNE_BELOW = 1.0
 
 
 @dataclass(frozen=True)
@@ -207,7 +205,8 @@ def _one_run(
     state = _run_up_to(problem, state, monitor, settings.max_iter)
     try:
         if model.prune and problem.objective.variational:
-            state = _pruned(problem, state, monitor, settings.max_iter)
+            largest = side_of(problem.source).largest_label
+            state = pruned(problem, state, monitor, settings.max_iter, largest + 1)
         if settings.sort and side_of(problem.source).labels is None:
             state = _heaviest_first(problem, state, monitor, settings.max_iter)
     except KeyboardInterrupt:
@@ -221,59 +220,19 @@ def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) 
     return run(problem, state, monitor, max(0, max_iter - state.iterations))
 
 
-def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Drop components below one observation and without labels while the bound does not fall."""
-    largest = side_of(problem.source).largest_label
-    while monitor.stopped is None:
-        counts = state.expectation.counts
-        keep = np.flatnonzero((counts >= PRUNE_BELOW) | (np.arange(len(counts)) <= largest))
-        if len(keep) == len(counts) or len(keep) == 0:
-            return state
-        smaller_state = _subset(state, keep)
-        smaller = begin_at(problem, smaller_state.current_mixture(), smaller_state)
-        smaller = _run_up_to(problem, smaller, monitor, max_iter)
-        gain = smaller.objective - state.objective
-        if gain < -1e-12 * state.expectation.magnitude:
-            return state
-        dropped = len(counts) - len(keep)
-        event = Event(
-            "pruned",
-            f"{dropped} components with less than one observation were dropped",
-            at_pass=state.passes,
-            gain=gain,
-        )
-        state = replace(smaller, events=(*smaller.events, event))
-    return state
-
-
 def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
     """Sort components by weight; for stick-breaking weights only if the bound does not fall."""
     mixture = state.current_mixture()
     order = np.argsort(-mixture.weights.mean(), kind="stable")
     if np.array_equal(order, np.arange(len(order))):
         return state
-    reordered = _subset(state, order)
+    reordered = state.subset(order)
     if mixture.weights.exchangeable:
         return reordered
     moved = begin_at(problem, reordered.current_mixture(), reordered)
     moved = _run_up_to(problem, moved, monitor, max_iter)
     as_settled = moved.status == "converged" or state.status != "converged"
     return moved if moved.objective >= state.objective and as_settled else state
-
-
-def _subset(state: State, keep: Integers) -> State:
-    """Return the state for the components ``keep``, in that order."""
-    place = {int(old): new for new, old in enumerate(keep)}
-    events = tuple(
-        replace(event, components=tuple(place[k] for k in event.components if k in place))
-        for event in state.events
-    )
-    resolution = state.resolution
-    if resolution is not None and len(resolution) > 1:
-        resolution = resolution[keep]
-    mixture = state.current_mixture().subset(keep, state.expectation.counts)
-    form = state.form.regrouped
-    return replace(state, mixture=mixture, events=events, resolution=resolution, form=form)
 
 
 def _result(

@@ -1,22 +1,29 @@
 """Level 6: figures of fits, searches and comparisons; Matplotlib is imported when one is drawn."""
 
-from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio, plot_sensitivity
+from bayesmix.plots.assess import (
+    plot_goodness_of_fit,
+    plot_latent_classes,
+    plot_likelihood_ratio,
+    plot_merging,
+    plot_sensitivity,
+    plot_stability,
+)
 from bayesmix.plots.assignment import plot_assignment, plot_profile
 from bayesmix.plots.averages import plot_averaged, plot_conditional_mean, plot_uncertainty
 from bayesmix.plots.classes import plot_classes, plot_directions
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.iterations import plot_em_steps, plot_objective
-from bayesmix.plots.merging import plot_latent_classes, plot_merging, plot_stability
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
 from bayesmix.plots.regions import plot_region
-from bayesmix.plots.regression import plot_gate
+from bayesmix.plots.regression import plot_gate, plot_regression
 from bayesmix.plots.selection import (
     plot_feature_evidence,
     plot_nested,
     plot_selection,
     plot_structures,
 )
+from bayesmix.plots.sequences import plot_states, plot_transitions
 
 __all__ = [
     "plot_assignment",
@@ -40,9 +47,12 @@ __all__ = [
     "plot_pairs",
     "plot_profile",
     "plot_region",
+    "plot_regression",
     "plot_selection",
     "plot_sensitivity",
     "plot_stability",
+    "plot_states",
     "plot_structures",
+    "plot_transitions",
     "plot_uncertainty",
 ]

@@ -29,6 +29,7 @@ from bayesmix.em.run import (
     Problem,
     State,
     begin_at,
+    pruned,
     run,
 )
 from bayesmix.errors import DegenerateFitError, UnsupportedError
@@ -426,7 +427,10 @@ class OptimumSearch:
         if not self.settings.moves:
             return settled[0]
         improved = []
+        prunes = self.model.prune and self.problem.objective.variational
         for state in settled:
+            if prunes:  # all empty components at once, where moves would merge one by one
+                state = pruned(self.all_rows, state, self.monitor, SETTLE_PASSES)
             state = self.improver.improved(self.all_rows, state)
             improved.append(self.improver.divided(self.all_rows, state))
             if self.monitor.stopped is not None:
