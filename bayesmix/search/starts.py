@@ -292,6 +292,9 @@ def numbered_starts(
     With ``graphs`` some use clusters of a graph, most for components with few directions.
     """
     family, K = model.family, model.n_components
+    if K == 1:
+        yield from ((number, of_one_component) for number in numbers)
+        return
     generator = stream(seed, Purpose.START, index)
     rows = distinct_rows(source, summary, generator, heavy_tails=family.heavy_tails)
     factors = (heap_factors(rows, K), np.ones(rows.values.shape[1]))
@@ -384,6 +387,11 @@ class NearestCentre:
         labels = Distinct(filled, rows.weights_or_ones, stress).beyond(self.centres).argmin(axis=0)
         K = len(self.centres)
         return (1.0 - self.spread) * one_hot(labels, K) + self.spread / K
+
+
+def of_one_component(rows: Rows) -> Array:
+    """Assign all observations to one component."""
+    return np.ones((len(rows), 1))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ def regressed(
 LOST_IN_ROUNDING = 1e-12
 # Components with responsibility for at most one in this many observations are treated sparsely.
 FEW = 2
+# Deviations (features times observations) that are squared at once, within the cache.
+CACHED = 2**16
 # Number of features above which centred distances are faster than products of features.
 LINEAR_UP_TO = 64
 
@@ -271,7 +273,7 @@ class Dense:
     def flat(self, covariance: Array) -> tuple[Array, Array]:
         """Return orthonormal directions with extent (D, D') and without (D, f).
 
-        ``covariance`` (D, D) is that of the data, in columns of unit scale.
+        ``covariance`` is that of the data, in columns of unit scale: (D, D), or (D,) for axes.
         """
         columns = np.diagonal(covariance) < FLAT_VARIANCE
         rest = covariance[np.ix_(~columns, ~columns)]
@@ -377,10 +379,13 @@ class Axes:
     def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
         columns = values.T
         total = np.empty(means.shape)
-        for k in range(len(means)):
-            away = columns - means[k][:, None]
-            away *= away
-            np.dot(away, responsibilities[:, k], out=total[k])
+        size = max(1, CACHED // max(1, len(values)))
+        for first in range(0, len(columns), size):
+            block = slice(first, first + size)
+            for k in range(len(means)):
+                away = columns[block] - means[k, block, None]
+                away *= away
+                np.dot(away, responsibilities[:, k], out=total[k, block])
         return total
 
     def of_dense(self, matrices: Array) -> Array:
@@ -499,9 +504,10 @@ class Axes:
         return 0.0, self.select(blocks, columns)
 
     def flat(self, covariance: Array) -> tuple[Array, Array]:
-        columns = np.diagonal(covariance) < FLAT_VARIANCE
+        columns = covariance < FLAT_VARIANCE
         identity = np.eye(len(covariance))
-        return identity[:, ~columns], identity[:, columns]
+        basis = identity[:, ~columns] if columns.any() else identity
+        return basis, identity[:, columns]
 
     def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
         if frame.basis is not None and frame.flat is not None:
