@@ -257,13 +257,12 @@ def structure(text: str) -> Any:
 
 def families(text: str | None) -> list[Any] | None:
     """Return families separated by commas; None if the option is not given."""
-    from bayesmix.families.bernoulli import Bernoulli
     from bayesmix.families.categorical import Categorical
-    from bayesmix.families.exponential import Exponential
     from bayesmix.families.gamma import Gamma
     from bayesmix.families.gaussian.family import Gaussian
-    from bayesmix.families.poisson import Poisson
+    from bayesmix.families.rates import Exponential, Poisson
     from bayesmix.families.student_t.family import StudentT
+    from bayesmix.families.successes import Bernoulli
     from bayesmix.families.transformed import LogNormal
 
     if text is None:

@@ -34,7 +34,7 @@ from bayesmix.em.objectives import (
     WithNoise,
 )
 from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
-from bayesmix.em.run import Problem, State
+from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.em.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
@@ -91,6 +91,17 @@ class Settings:
         return self if near is None else replace(self, near=near, compared=True)
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A run of a fit: its problem, and its number among ``n_init``."""
+
+    problem: Problem
+    model: Model
+    settings: Settings
+    monitor: Monitor
+    index: int = 0
+
+
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:
     """Return the problem: frame, resolved priors and guard, from one pass over the data."""
     _check_size(model, source)
@@ -131,8 +142,7 @@ def posed(
 
 def side_of(source: Source) -> SideInformation:
     """Return the side information of a source; only data in memory have some."""
-    side: SideInformation = getattr(source, "side", NO_SIDE_INFORMATION)
-    return side
+    return getattr(source, "side", NO_SIDE_INFORMATION)
 
 
 def watch(
