@@ -46,7 +46,7 @@ def kinds_sentence(source: Source) -> str:
     coding = coding_of(source)
     if coding is None or not (coding.has_levels or coding.counts):
         return ""
-    return f"Columns used as {replace(coding, left_out=()).sentence}"
+    return f"Columns: {replace(coding, left_out=()).sentence}"
 
 
 def column_names(names: Any, n_columns: int) -> list[str]:
@@ -65,10 +65,11 @@ def fit_sentence(model: Any) -> str:
     gaussian = coding is None or set(coding.numbers) > set(coding.counts)
     if model.covariance_type is not None and gaussian:
         size += f", {model.covariance_type} covariance"
+    bound = "evidence lower bound" + (" (not tight)" if result.side.design is not None else "")
     objective = {
         "maximum_likelihood": f"log likelihood {result.log_likelihood:,.2f}",
         "maximum_a_posteriori": f"log posterior {result.objective:,.2f}",
-        "variational_bayes": f"evidence lower bound {result.objective:,.2f}",
+        "variational_bayes": f"{bound} {result.objective:,.2f}",
     }[result.inference.name]
     ended = "converged" if result.converged else f"stopped ({result.status})"
     if iterations := len(result.trace):

@@ -34,10 +34,15 @@ from bayesmix.em.objectives import (
     WithNoise,
 )
 from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
-from bayesmix.em.run import Problem, State
+from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.em.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
+
+LOOSE_BOUND = (
+    "With covariates the ELBO is a lower bound that is not tight (Böhning's bound of the softmax): "
+    "it does not compare numbers of components"
+)
 
 # Responsibilities (n, K) of observations.
 Start: TypeAlias = Callable[[Rows], Array]
@@ -86,6 +91,17 @@ class Settings:
         return self if near is None else replace(self, near=near, compared=True)
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A run of a fit: its problem, and its number among ``n_init``."""
+
+    problem: Problem
+    model: Model
+    settings: Settings
+    monitor: Monitor
+    index: int = 0
+
+
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:
     """Return the problem: frame, resolved priors and guard, from one pass over the data."""
     _check_size(model, source)
@@ -94,6 +110,8 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
         raise InvalidInputError(few[0].text)
     frame, notes = working_frame(model, source)
     objective = resolve_objective(model, source, frame)
+    if side_of(source).covariates is not None and objective.variational:
+        notes += (Event("loose bound", LOOSE_BOUND),)
     return posed(model, source, settings, frame, objective, few + notes)
 
 
@@ -124,8 +142,7 @@ def posed(
 
 def side_of(source: Source) -> SideInformation:
     """Return the side information of a source; only data in memory have some."""
-    side: SideInformation = getattr(source, "side", NO_SIDE_INFORMATION)
-    return side
+    return getattr(source, "side", NO_SIDE_INFORMATION)
 
 
 def watch(
@@ -196,15 +213,20 @@ def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> Noise
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors."""
     from bayesmix.allocation.dirichlet import DirichletPrior
+    from bayesmix.allocation.stick_breaking import StickBreakingPrior
 
     inference, family = model.inference, model.family
     if (covariates := side_of(source).covariates) is not None:
-        if getattr(inference, "weights", None) not in (None, DirichletPrior(1.0)):
+        sparse = 1.0 / model.n_components
+        defaults = (None, DirichletPrior(1.0), DirichletPrior(sparse), StickBreakingPrior(sparse))
+        if getattr(inference, "weights", None) not in defaults:
             raise UnsupportedError(
                 "covariates replace the prior of the weights: leave out its concentration"
             )
         precision = WEAK_PRECISION if isinstance(inference, MaximumAPosteriori) else 0.0
-        gate: Any = GatePrior(covariates.shape[1], precision)
+        gate: Any = GatePrior.normal(covariates.shape[1], precision)
+        if isinstance(inference, VariationalBayes):
+            gate = GatePrior.variational(source.in_memory().rows)
         inference = replace(cast("Any", inference), weights=gate)
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())
@@ -240,14 +262,8 @@ def _check_size(model: Model, source: Source) -> None:
         raise UnsupportedError(
             "noise does not support labels, groups and covariates: use noise=None"
         )
-    if side_of(source).covariates is not None:
-        if model.inference.variational:
-            raise UnsupportedError(
-                "covariates have no variational posterior: use GaussianMixture, or Mixture with "
-                "MaximumLikelihood() or MaximumAPosteriori()"
-            )
-        if K > MANY:
-            raise UnsupportedError(f"covariates need at most {MANY} components, got {K}")
+    if side_of(source).covariates is not None and K > MANY:
+        raise UnsupportedError(f"covariates need at most {MANY} components, got {K}")
     labels, largest = side_of(source).labels, side_of(source).largest_label
     if labels is not None and labels.ndim == 2 and labels.shape[1] != K:
         raise InvalidInputError(
@@ -275,16 +291,16 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
         return ()
-    remedy = f"use at most {largest} components, " if largest else "use "
     pooled, separate = K + n_features, K * (n_features + 1)
     least = pooled if (model.family.max_components(pooled, n_features) or 0) >= K else separate
-    needed, simpler = f"at least {least}", ", or covariance_type='diag'"
-    if n_distinct <= K:
-        needed, simpler = "more than that", ""
+    remedies = [f"at most {largest} component{'s' if largest > 1 else ''}"] if largest else []
+    remedies.append("a prior (prior='auto')")
+    if n_distinct > K:
+        remedies.append("covariance_type='diag'")
     text = (
-        f"n_components={K} {model.family.name}s need {needed} distinct rows, "
-        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared: "
-        f"{remedy}a prior (prior='auto'){simpler}"
+        f"the likelihood has no maximum: n_components={K} needs at least "
+        f"{least if n_distinct > K else K + 1} distinct observations, got {n_distinct} in "
+        f"{n_rows}. Use {' or '.join(remedies)}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 
@@ -297,9 +313,8 @@ def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
     if n_distinct == n_rows:
         return ()
     text = (
-        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: one "
-        "component per distinct row. Count the rows (numpy.unique(X, axis=0, "
-        "return_counts=True)), or use fewer components"
+        f"X has only {n_distinct} distinct observations in {n_rows}, so n_components={K} gives "
+        "each its own component: use fewer components"
     )
     return (Event(FEW_POINTS, text),)
 

@@ -77,17 +77,21 @@ def rows_of_fit(
     result = estimator.result_
     if not covariates:
         result.refuse_covariates("this analysis")
-    if not (labels or covariates) or result.side.begins is not None:
+    order = result.side.order if covariates else None
+    if not (labels or covariates) or (result.side.begins is not None and order is None):
         result.refuse_constraints("this analysis")
     rows = estimator._seen if gaps else estimator._rows
     source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
         _check_whole(source)
     check_shape("X", source, result)
+    if order is not None:
+        source = source.in_memory(order)
     if result.side:
         source = replace(source, side=result.side)  # type: ignore[type-var]  # in memory
-    gated = result.side.covariates is not None
-    plug_in: Any = result.density_at(result.side) if gated else result.plug_in
+    plug_in: Any = result.plug_in
+    if result.side.covariates is not None:
+        plug_in = replace(plug_in, weights=result.mixture.weights)
     here = (
         assess(result.family, plug_in, source, result.log_volume).log_likelihood
         / source.total_weight
