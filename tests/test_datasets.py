@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bayesmix.datasets import load_faithful, load_galaxies, load_iris, load_penguins
+from bayesmix.datasets import (
+    load_earthquakes,
+    load_faithful,
+    load_galaxies,
+    load_iris,
+    load_npreg,
+    load_penguins,
+)
 
 DATA = Path(__file__).parent / "data"
 
@@ -32,6 +39,14 @@ def test_values_are_those_of_the_reference_to_the_bit(load, name, columns):
     assert [dtype.kind in "fi" for dtype in frame.dtypes] == [True] * len(columns)
     for column in columns:
         assert frame[column].tolist() == [float(row[column]) for row in rows]
+
+
+def test_earthquakes_and_npreg_are_those_of_the_reference_to_the_bit():
+    rows, frame = rows_of("earthquakes.csv"), load_earthquakes()
+    assert frame["earthquakes"].to_dict() == {int(r["year"]): int(r["count"]) for r in rows}
+    rows, frame = rows_of("npreg.csv"), load_npreg()
+    for column, theirs in (("x", "x"), ("y", "yn"), ("class", "class")):
+        assert frame[column].tolist() == [float(row[theirs]) for row in rows]
 
 
 def test_faithful_has_the_published_means():

@@ -1,7 +1,7 @@
-"""Four well-known data sets, small enough to ship with the package.
+"""Six well-known data sets, small enough to ship with the package.
 
-Azzalini & Bowman 1990; Fisher 1936; Roeder 1990; Gorman, Williams & Fraser 2014. Each call returns
-a new frame.
+Azzalini & Bowman 1990; Fisher 1936; Roeder 1990; Gorman, Williams & Fraser 2014; Zucchini,
+MacDonald & Langrock 2016; Grün & Leisch 2008. Each call returns a new frame.
 """
 
 from __future__ import annotations
@@ -12,7 +12,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["load_faithful", "load_galaxies", "load_iris", "load_penguins"]
+__all__ = [
+    "load_earthquakes",
+    "load_faithful",
+    "load_galaxies",
+    "load_iris",
+    "load_npreg",
+    "load_penguins",
+]
+
+
+def load_earthquakes() -> pd.DataFrame:
+    """107 numbers of `earthquakes` of magnitude 7 or more per `year` (the index), 1900 to 2006.
+
+    Source: U.S. Geological Survey, public domain; the copy of Zucchini, MacDonald & Langrock 2016,
+    table 1.1.
+
+    Examples
+    --------
+    >>> from bayesmix.datasets import load_earthquakes
+    >>> load_earthquakes().loc[1943, "earthquakes"].item()
+    41
+    """
+    return _read("earthquakes.csv").set_index("year")
 
 
 def load_faithful() -> pd.DataFrame:
@@ -70,6 +92,22 @@ def load_galaxies() -> pd.DataFrame:
     26690
     """
     return _read("galaxies.csv")
+
+
+def load_npreg() -> pd.DataFrame:
+    """200 simulated observations of a response `y` that depends on `x` differently in two classes.
+
+    `class` 1 has mean 5x, class 2 has mean 40 - (x - 5)²; the standard deviation is 3. Source:
+    Grün & Leisch 2008, the columns `x`, `yn` and `class` of `NPreg` in R's package `flexmix`
+    (GPL-2 or later).
+
+    Examples
+    --------
+    >>> from bayesmix.datasets import load_npreg
+    >>> load_npreg()["class"].value_counts().to_dict()
+    {1: 100, 2: 100}
+    """
+    return _read("npreg.csv")
 
 
 def load_penguins() -> pd.DataFrame:

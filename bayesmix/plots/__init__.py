@@ -10,13 +10,14 @@ from bayesmix.plots.merging import plot_latent_classes, plot_merging, plot_stabi
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
 from bayesmix.plots.regions import plot_region
-from bayesmix.plots.regression import plot_gate
+from bayesmix.plots.regression import plot_gate, plot_regression
 from bayesmix.plots.selection import (
     plot_feature_evidence,
     plot_nested,
     plot_selection,
     plot_structures,
 )
+from bayesmix.plots.sequences import plot_states, plot_transitions
 
 __all__ = [
     "plot_assignment",
@@ -40,9 +41,12 @@ __all__ = [
     "plot_pairs",
     "plot_profile",
     "plot_region",
+    "plot_regression",
     "plot_selection",
     "plot_sensitivity",
     "plot_stability",
+    "plot_states",
     "plot_structures",
+    "plot_transitions",
     "plot_uncertainty",
 ]

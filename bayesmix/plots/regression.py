@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import axes_or_new, colour, line, marker, quiet
+from bayesmix.plots.style import axes_or_new, colour, expect, line, marker, quiet
 from bayesmix.plots.subject import fitted
 
 MOST_BINS = 60  # of equal size, over which fitted means are averaged
@@ -33,6 +33,8 @@ def plot_regression(
     -------
     matplotlib Axes
     """
+    model = getattr(model, "best_estimator_", model)
+    expect("model", model, "a fitted RegressionMixture", "intercept_", "coefficients")
     design = model._data.design
     if feature not in design.names and feature not in range(len(design.names)):
         raise InvalidInputError(f"feature must be a column of X, got {feature!r}")
@@ -62,7 +64,7 @@ def plot_regression(
         )  # fmt: skip
         label = f"component {k} (weight {model.weights_[k]:.2f})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
-    ax.set(xlabel=design.names[place], ylabel="response")
+    ax.set(xlabel=design.names[place], ylabel=getattr(y, "name", None) or "response")
     ax.legend(frameon=False)
     quiet(ax)
     return ax

@@ -432,7 +432,7 @@ def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20
         ax.barh(places[mine], table["evidence"][mine], label=kind, color=colour)
     ax.set_xscale("asinh", linear_width=CLOSE)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    ax.axvline(0.0, color=style.INK, lw=0.8)
+    ax.vlines(0.0, -0.5, len(table) - 0.5, color=style.INK, lw=0.8)
     ax.set_yticks(places, table.index)
     ax.invert_yaxis()
     ax.set_xlabel("evidence that the feature differs between components (nats)")

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, halo, marker, quiet
+from bayesmix.plots.style import (
+    FAINT,
+    INK,
+    axes_or_new,
+    colour,
+    expect,
+    halo,
+    legend_on_top,
+    marker,
+    quiet,
+)
 
 # Transitions that are less probable have no arrow.
 LEAST_SHOWN = 0.005
+# Height of the strip of probabilities, as a share of the axes.
+STRIP = 0.15
 
 
 def plot_states(
@@ -32,6 +45,11 @@ def plot_states(
     -------
     matplotlib Axes
     """
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.ticker import MaxNLocator
+
+    model = getattr(model, "best_estimator_", model)
+    expect("model", model, "a fitted HiddenMarkovModel", "transmat_")
     values = np.asarray(X)
     if column not in range(values.shape[1]):
         raise InvalidInputError(f"column must be below {values.shape[1]}, got {column!r}")
@@ -45,9 +63,14 @@ def plot_states(
         codes, levels = pd.factorize(values, sort=True)
         values = np.where(codes < 0, np.nan, codes)
     probabilities = model.predict_proba(X, lengths, groups)
-    states, time = probabilities.argmax(axis=1), np.arange(len(values))
+    states, (time, unit) = probabilities.argmax(axis=1), _times(X)
+    starts = model._sequences(X, lengths, groups).side.starts
     ax = axes_or_new(ax, 7.2, 3.8)
-    ax.plot(time, values, color=FAINT, linewidth=0.8, zorder=1)
+    for start, end in pairwise([*starts, len(values)]):
+        ax.plot(time[start:end], values[start:end], color=FAINT, linewidth=0.8, zorder=1)
+        if start:
+            border = time[start - 1] + (time[start] - time[start - 1]) / 2
+            ax.axvline(border, color=FAINT, linewidth=0.8, linestyle=":")
     for k in range(model.n_components_):
         own = states == k
         ax.scatter(
@@ -56,33 +79,65 @@ def plot_states(
         )  # fmt: skip
     known = values[~np.isnan(values)]
     low, high = known.min(), known.max()
-    height = 0.3 * (high - low if high > low else 1.0)
-    reached = np.zeros(len(values))
-    for k, share in enumerate(probabilities.T):
-        bottom = low - 1.3 * height + height * reached
-        ax.fill_between(
-            time, bottom, bottom + height * share, step="mid", color=colour(k), alpha=0.8,
-            linewidth=0,
-        )  # fmt: skip
-        reached = reached + share
-    ax.set(
-        xlabel="sample", ylabel=str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
-    )
+    span = high - low if high > low else 1.0
     if len(levels):
         ax.set_yticks(range(len(levels)), levels)
-    ax.legend(frameon=False, ncols=min(model.n_components_, 4), loc="upper right")
+    else:
+        ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
+        ax.set_yticks([tick for tick in ticks if low - 0.1 * span <= tick <= high])
+    ax.set_ylim(low - 0.35 * span, high + 0.05 * span)
+    reached = np.zeros(len(values))
+    for k, share in enumerate(probabilities.T):
+        ax.fill_between(
+            time, STRIP * reached, STRIP * (reached + share), step="mid", color=colour(k),
+            linewidth=0, transform=ax.get_xaxis_transform(),
+        )  # fmt: skip
+        reached = reached + share
+    name = str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
+    ax.set(xlabel=unit, ylabel=name)
+    ax.text(1.01, 0.5 * STRIP, "P(state)", transform=ax.transAxes, va="center", fontsize="small")
+    ax.margins(x=0.01)
+    if time.dtype.kind == "M":
+        locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     quiet(ax)
+    legend_on_top(ax, *ax.get_legend_handles_labels())
     return ax
+
+
+def _times(X: Any) -> tuple[Any, str]:
+    """Return the increasing numbers or dates of the index of a frame, or counts, and their name."""
+    index: Any = getattr(X, "index", None)
+    rising = getattr(index, "is_monotonic_increasing", False) and index.is_unique
+    if rising and index.dtype.kind in "iufM":
+        return np.asarray(index), str(
+            index.name or ("time" if index.dtype.kind == "M" else "sample")
+        )
+    return np.arange(len(X)), "sample"
 
 
 def plot_transitions(model: Any, ax: Any = None) -> Any:
     """Plot the states as a graph: areas are long-run shares, arrows transition probabilities.
 
-    Numbers in the nodes are states with their expected durations in samples.
+    Transitions of less than 0.5 % have no arrow.
+
+    Parameters
+    ----------
+    model : HiddenMarkovModel
+        A fitted model.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
     """
-    ax = axes_or_new(ax, 4.8, 4.8)
+    model = getattr(model, "best_estimator_", model)
+    expect("model", model, "a fitted HiddenMarkovModel", "transmat_")
     K = model.n_components_
-    angles = 0.5 * np.pi - 2.0 * np.pi * np.arange(K) / K
+    ax = axes_or_new(ax, 6.0, 2.2 if K == 2 else 4.4)
+    # Two states are side by side, the first of more is on top.
+    angles = (1.0 if K == 2 else 0.5) * np.pi - 2.0 * np.pi * np.arange(K) / K
     places = np.column_stack([np.cos(angles), np.sin(angles)])
     for j in range(K):
         for k in range(K):
@@ -97,16 +152,21 @@ def plot_transitions(model: Any, ax: Any = None) -> Any:
                     "shrinkA": 24, "shrinkB": 24,
                 },
             )  # fmt: skip
-            side = np.array([1.0, -1.0]) * (places[k] - places[j])[::-1]
-            middle = 0.5 * (places[j] + places[k]) - 0.1 * side
+            # The arc bends to the right of its direction, by half of `rad` times its length.
+            right = np.array([1.0, -1.0]) * (places[k] - places[j])[::-1]
+            middle = 0.5 * (places[j] + places[k]) + 0.1 * right
             ax.text(*middle, f"{probability:.2f}", ha="center", va="center", path_effects=halo())
     shares = model.stationary_distribution_
     ax.scatter(*places.T, s=500 + 2500 * shares, c=[colour(k) for k in range(K)], zorder=2)
     for k, duration in enumerate(model.expected_durations_):
-        ax.text(
-            *places[k], f"{k}\n{duration:.3g}", ha="center", va="center", zorder=3,
+        ax.text(*places[k], str(k), ha="center", va="center", zorder=3, path_effects=halo())
+        beside, above = np.rint(places[k]).astype(int)
+        ax.annotate(
+            f"{100.0 * shares[k]:.0f} % of the time,\n{duration:.3g} in a row", places[k],
+            xytext=26.0 * places[k], textcoords="offset points", fontsize="small",
+            ha=("center", "left", "right")[beside], va=("center", "bottom", "top")[above],
             path_effects=halo(),
         )  # fmt: skip
-    ax.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), aspect="equal")
+    ax.set(xlim=(-2.1, 2.1), ylim=(-0.6, 0.6) if K == 2 else (-1.5, 1.5), aspect="equal")
     ax.axis("off")
     return ax

@@ -281,6 +281,7 @@ NEEDED = {
     "plot_conditional_mean": ("eruptions", "waiting"),
     "plot_directions": (X,),
     "plot_em_steps": (X,),
+    "plot_states": (X,),
 }
 WRONG = {
     "a number": 42,
@@ -312,7 +313,7 @@ def test_a_figure_of_another_of_our_own_things_says_what_it_takes(mixture):
 
 
 # Figures of other models, or of fits with covariates.
-OF_OTHERS = ("plot_classes", "plot_gate")
+OF_OTHERS = ("plot_classes", "plot_gate", "plot_regression", "plot_states", "plot_transitions")
 OF_A_FIT = [
     name
     for name in FIGURES

@@ -24,7 +24,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.forward_backward import forward_backward, most_probable_paths
 from laws.cases import generator
 
-EARTHQUAKES = pd.read_csv(Path(__file__).parents[1] / "data" / "earthquakes.csv")[["count"]]
+EARTHQUAKES = pd.read_csv(Path(__file__).parents[1] / "data" / "earthquakes.csv", index_col="year")
 LENGTHS = [(8,), (1, 7), (5, 8, 3), (2, 2, 8, 1)]
 
 
@@ -436,10 +436,35 @@ def test_figures_show_every_state_and_the_probable_transitions():
         "state 0", "state 1", "state 2",
     ]  # fmt: skip
     assert ax.get_ylabel() == "count"
+    assert ax.get_xlabel() == "year"
+    assert ax.lines[0].get_xdata()[[0, -1]].tolist() == [1900, 2006]
     texts = [text.get_text() for text in model.plot().texts]
     shown = model.transmat_[~np.eye(3, dtype=bool)]
     assert {f"{p:.2f}" for p in shown if p >= 0.005} <= set(texts)
-    assert f"0\n{model.expected_durations_[0]:.3g}" in texts
+    assert sum(f"{model.expected_durations_[0]:.3g} in a row" in text for text in texts) == 1
+
+
+def test_probabilities_in_the_graph_are_on_the_arrows_of_their_transitions():
+    model = bm.HiddenMarkovModel(2, family=bm.Poisson(), random_state=0).fit(EARTHQUAKES)
+    ax = model.plot()
+    arrows = [text for text in ax.texts if getattr(text, "arrow_patch", None)]
+    ax.figure.canvas.draw()
+    for (j, k), arrow in zip(((0, 1), (1, 0)), arrows, strict=True):
+        middle = arrow.arrow_patch.get_path().vertices[1]  # of the two ends and the bend
+        bend = ax.transData.inverted().transform(
+            arrow.arrow_patch.get_transform().transform(middle)
+        )
+        (label,) = [t for t in ax.texts if t.get_text() == f"{model.transmat_[j, k]:.2f}"]
+        assert label.get_position()[1] * bend[1] > 0.0
+
+
+def test_the_figure_of_several_sequences_has_a_line_for_each():
+    model = bm.HiddenMarkovModel(2, family=bm.Poisson(), n_init=2, random_state=0)
+    model.fit(EARTHQUAKES, lengths=[50, 57])
+    ax = model.plot(EARTHQUAKES, lengths=[50, 57])
+    assert [len(line.get_xdata()) for line in ax.lines] == [50, 57, 2]
+    search = bm.MixtureSearch(bm.HiddenMarkovModel(family=bm.Poisson()), [2], random_state=0)
+    assert bm.plots.plot_states(search.fit(EARTHQUAKES), EARTHQUAKES).get_xlabel() == "year"
 
 
 def test_the_summary_speaks_of_states_and_prints_the_transitions():
