@@ -21,7 +21,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import BLOCK_VALUES, check_draws, labels_of, tails
-from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_of, shares_of
+from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, shares_of
 
 BATCH_VALUES = 2**21
 # Most responsibilities held; larger data are thinned to evenly spaced samples.
@@ -145,8 +145,8 @@ def credible_intervals(drawn: DrawnMixtures, level: float) -> Any:
 
     draws, order = _in_order_of_fit(drawn)
     named: Named = {"weights": (("component",), np.exp(draws.weights.log_weights))}
-    named |= parameters_of(drawn.result, draws)
-    named.pop("scale", None)  # a hyperparameter
+    named |= draws.components.parameters(drawn.result.mixture.frame) | draws.weights.named()
+    named.pop("covariance_prior", None)  # a hyperparameter
     table = []
     for kind, (axes, values) in named.items():
         values = in_order(values, axes, order)
