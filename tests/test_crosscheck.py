@@ -420,7 +420,7 @@ def test_the_figure_shows_both_intervals_and_every_chain():
     assert names == list(usual().parameters.index)
     legend = [text.get_text() for text in right.get_legend().get_texts()]
     assert legend == ["fit", "chain 0", "chain 1", "chain 2", "chain 3"]
-    with pytest.raises(InvalidInputError, match="axes must be two"):
+    with pytest.raises(InvalidInputError, match="axes must be an array"):
         usual().plot(axes=Figure().subplots())
 
 

@@ -2,11 +2,17 @@
 
 π_k(z) = exp(z'γ_k) / Σ_j exp(z'γ_j) with γ_0 = 0. An M-step is one Newton step on the expected log
 weights, which are concave in γ.
+
+Variational fits have q(γ) = N(m, V). Böhning (1992) bounds the curvature of the log softmax by
+B = (I - 11'/K) / 2 everywhere. At its best point the bound is log π_k(z) at m, less
+tr(B Cov(γz)) / 2, and V = (Λ + B ⊗ Σ w z z')⁻¹, where Λ is the prior precision. The covariance is a
+constant, and m maximises what a maximum a posteriori fit does. This lower bound is not tight.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import log_softmax
@@ -23,6 +29,8 @@ LONGEST_STEP = 5.0
 SEPARATED = 1e-7
 # 1 / 2.5², for slopes per standard deviation of a covariate (scale of Gelman et al. 2008).
 WEAK_PRECISION = 0.16
+# Log odds of intercepts have the variance of log odds under Dirichlet(1, ..., 1).
+INTERCEPT_PRECISION = 6.0 / np.pi**2
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,7 @@ class Gate:
 
     coefficients: Array
     shares: Array  # (K,) average weights over the data of the last pass
-    precision: float = 0.0  # of the prior of slopes
+    precisions: Array  # (P,) of the prior of centred coefficients, 0 without one
     exchangeable = True
 
     @property
@@ -45,6 +53,10 @@ class Gate:
     def mean(self) -> Array:
         """Return the average weights (K,) over the data."""
         return self.shares
+
+    def averaged(self) -> Gate:
+        """Return the gate at the mean of its coefficients."""
+        return self
 
     def log_weights(self, covariates: Array) -> Array:
         """Return log π_k(z_n) (n, K)."""
@@ -113,7 +125,7 @@ class GateSums:
     def separated(self) -> bool:
         """Whether covariates separate components, so that the likelihood has no maximum."""
         free = self._free(self.information)
-        if not len(free) or self.gate.precision:
+        if not len(free) or self.gate.precisions.any():
             return False
         least = float(np.linalg.eigvalsh(free)[0])
         return least < SEPARATED * float(self.shares.sum())
@@ -128,10 +140,9 @@ class GateSums:
     def penalised(self) -> tuple[Array, Array]:
         """Gradient (p,) and information (p, p) of free coefficients, log prior included."""
         gate, information = self.gate, self._free(self.information)
-        pull = gate.precision * slopes(gate.coefficients)
-        penalty = penalty_matrix(*gate.coefficients.shape)
-        gradient = self.gradient - (pull - pull.mean(axis=0))
-        return gradient[1:].ravel(), information + gate.precision * penalty
+        penalty = penalty_matrix(gate.n_components, gate.precisions)
+        free = gate.coefficients[1:].ravel()
+        return self.gradient[1:].ravel() - penalty @ free, information + penalty
 
     @once
     def next_coefficients(self) -> Array:
@@ -160,62 +171,72 @@ class GateSums:
         return replace(self, target=np.concatenate([np.zeros_like(self.gradient[:1]), free]))
 
 
-def slopes(coefficients: Array) -> Array:
-    """Return coefficients (K, P) with 0 for the intercepts."""
-    sloping: Array = coefficients * (np.arange(coefficients.shape[1]) > 0)
-    return sloping
-
-
-def penalty_matrix(K: int, P: int) -> Array:
-    """Return the matrix of Σ_k |β_k - mean β|² over slopes β in the free coefficients.
+def penalty_matrix(K: int, precisions: Array) -> Array:
+    """Return the matrix of Σ_k τ |γ_k - mean γ|² in the free coefficients, τ being the precisions.
 
     The penalty does not depend on the choice of the reference component.
     """
-    sloping = np.diag((np.arange(P) > 0).astype(np.float64))
-    return np.asarray(np.kron(np.eye(K - 1) - 1.0 / K, sloping), dtype=np.float64)
+    return np.asarray(np.kron(np.eye(K - 1) - 1.0 / K, np.diag(precisions)), dtype=np.float64)
 
 
 @dataclass(frozen=True)
 class GatePrior:
-    """Maximum likelihood of a gate on P covariates, the first of which is the intercept.
+    """Normal prior of centred coefficients of a gate on P covariates, the first of them constant.
 
-    With a ``precision`` above 0 centred slopes are normal, per standard deviation of a covariate.
+    ``precisions`` (P,) are in covariates of unit scale, 0 for maximum likelihood. Variational fits
+    need ``moments`` (P, P), Σ w z z' over units.
     """
 
-    n_covariates: int
-    precision: float = 0.0
+    precisions: Array
+    moments: Array | None = None
     name = "gate"
+
+    @classmethod
+    def normal(cls, n_covariates: int, slopes: float = 0.0, intercept: float = 0.0) -> Self:
+        """Return the prior with a precision of slopes and one of the intercept."""
+        return cls(np.where(np.arange(n_covariates) > 0, slopes, intercept))
+
+    @classmethod
+    def variational(cls, rows: Rows) -> Self:
+        """Return the proper prior of a variational fit to samples with covariates."""
+        z: Any = rows.side.covariates
+        first = rows.side.begins if rows.side.grouped else slice(None)
+        moments = (rows.weights_or_ones[first, None] * z[first]).T @ z[first]
+        prior = cls.normal(z.shape[1], WEAK_PRECISION, INTERCEPT_PRECISION)
+        return replace(prior, moments=moments)
 
     def mode(self, statistics: GateSums | Array) -> Gate:
         """Return the gate after a Newton step; from counts (K,) one with intercepts only."""
         if isinstance(statistics, GateSums):
             shares = statistics.shares / statistics.shares.sum()
-            return Gate(statistics.next_coefficients, shares, self.precision)
+            return Gate(statistics.next_coefficients, shares, self.precisions)
         shares = PointWeights.shares(statistics).probabilities
-        coefficients = np.zeros((len(shares), self.n_covariates))
+        coefficients = np.zeros((len(shares), len(self.precisions)))
         coefficients[:, 0] = np.log(np.maximum(shares, 1e-300))
-        return Gate(coefficients - coefficients[0], shares, self.precision)
+        return Gate(coefficients - coefficients[0], shares, self.precisions)
 
     def posterior(self, statistics: GateSums | Array) -> Gate:
-        """Raise an error, as the softmax has no conjugate prior."""
-        raise UnsupportedError(
-            "covariates have no variational posterior: use maximum likelihood or "
-            "MaximumAPosteriori()"
-        )
+        """Return the gate at the mean of q(γ), whose covariance does not change."""
+        return self.mode(statistics if isinstance(statistics, GateSums) else statistics + 1.0)
 
     def kl(self, gate: Gate) -> float:
-        """Return 0, as the coefficients are at a point."""
-        return 0.0
+        """Return KL(q || p) and Σ w tr(B Cov(γz)) / 2, which Böhning's bound subtracts.
+
+        Both together are (m'Λm + log det(Λ + B ⊗ Σ w z z') - log det Λ) / 2.
+        """
+        assert self.moments is not None
+        K, free = gate.n_components, gate.coefficients[1:].ravel()
+        prior = penalty_matrix(K, self.precisions)
+        curvature = np.kron(0.5 * (np.eye(K - 1) - 1.0 / K), self.moments)
+        gained = np.linalg.slogdet(prior + curvature)[1] - np.linalg.slogdet(prior)[1]
+        return float(0.5 * (free @ prior @ free + gained))
 
     def log_density(self, gate: Gate) -> float:
         """Return the log density of the slopes' prior, 0 without one."""
-        K, P = gate.coefficients.shape
-        if not self.precision or K == 1:
-            return 0.0
-        free = gate.coefficients[1:].ravel()
-        constant = (K - 1) * np.log(self.precision / (2.0 * np.pi)) - np.log(K)
-        squares = self.precision * (free @ penalty_matrix(K, P) @ free)
-        return float(0.5 * ((P - 1) * constant - squares))
+        K, free = gate.n_components, gate.coefficients[1:].ravel()
+        proper = self.precisions[self.precisions > 0.0]
+        constants = (K - 1) * np.log(proper / (2.0 * np.pi)) - np.log(K)
+        return float(0.5 * (constants.sum() - free @ penalty_matrix(K, self.precisions) @ free))
 
     def n_parameters(self, n_components: int) -> int:
-        return (n_components - 1) * self.n_covariates
+        return (n_components - 1) * len(self.precisions)

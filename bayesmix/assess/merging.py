@@ -124,7 +124,7 @@ class Merging:
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the tree of merges with the suggested cut; see ``plot_merging``."""
-        from bayesmix.plots.merging import plot_merging
+        from bayesmix.plots.assess import plot_merging
 
         return plot_merging(self, ax=ax)
 

@@ -211,7 +211,7 @@ class Stability:
 
     def plot(self, ax: Any = None) -> Any:
         """Plot agreement by the number of components selected; see ``plot_stability``."""
-        from bayesmix.plots.merging import plot_stability
+        from bayesmix.plots.assess import plot_stability
 
         return plot_stability(self, ax=ax)
 

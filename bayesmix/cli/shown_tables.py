@@ -65,10 +65,11 @@ def fit_sentence(model: Any) -> str:
     gaussian = coding is None or set(coding.numbers) > set(coding.counts)
     if model.covariance_type is not None and gaussian:
         size += f", {model.covariance_type} covariance"
+    bound = "evidence lower bound" + (" (not tight)" if result.side.design is not None else "")
     objective = {
         "maximum_likelihood": f"log likelihood {result.log_likelihood:,.2f}",
         "maximum_a_posteriori": f"log posterior {result.objective:,.2f}",
-        "variational_bayes": f"evidence lower bound {result.objective:,.2f}",
+        "variational_bayes": f"{bound} {result.objective:,.2f}",
     }[result.inference.name]
     ended = "converged" if result.converged else f"stopped ({result.status})"
     if iterations := len(result.trace):

@@ -138,8 +138,8 @@ class SideInformation:
 
     ``labels`` are known components (n,), -1 if unknown, or log factors (n, K) of the weights;
     ``begins`` (n,) marks starts of sequences or groups, which blocks do not divide; samples of a
-    group share their component if ``grouped``; ``covariates`` (n, P) are those of the weights,
-    standardised by ``design``.
+    group share their component if ``grouped``, and ``order`` (n,) are their places in the user's
+    data; ``covariates`` (n, P) are those of the weights, standardised by ``design``.
     """
 
     labels: Integers | Array | None = None
@@ -147,16 +147,17 @@ class SideInformation:
     covariates: Array | None = None
     grouped: bool = False
     design: Standardised | None = None
+    order: Integers | None = None
 
     def __getitem__(self, rows: Any) -> SideInformation:
         """Return the side information of some samples, chosen by slice, mask or indices."""
         if not self:
             return self
-        labels, begins, covariates = (
+        labels, begins, covariates, order = (
             None if part is None else part[rows]
-            for part in (self.labels, self.begins, self.covariates)
+            for part in (self.labels, self.begins, self.covariates, self.order)
         )
-        return SideInformation(labels, begins, covariates, self.grouped, self.design)
+        return SideInformation(labels, begins, covariates, self.grouped, self.design, order)
 
     @property
     def n_covariates(self) -> int:

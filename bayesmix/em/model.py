@@ -39,6 +39,11 @@ from bayesmix.em.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
 
+LOOSE_BOUND = (
+    "With covariates the ELBO is a lower bound that is not tight (Böhning's bound of the softmax): "
+    "it does not compare numbers of components"
+)
+
 # Responsibilities (n, K) of observations.
 Start: TypeAlias = Callable[[Rows], Array]
 
@@ -94,6 +99,8 @@ def resolve(model: Model, source: Source, settings: Settings) -> Problem:
         raise InvalidInputError(few[0].text)
     frame, notes = working_frame(model, source)
     objective = resolve_objective(model, source, frame)
+    if side_of(source).covariates is not None and objective.variational:
+        notes += (Event("loose bound", LOOSE_BOUND),)
     return posed(model, source, settings, frame, objective, few + notes)
 
 
@@ -196,15 +203,20 @@ def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> Noise
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors."""
     from bayesmix.allocation.dirichlet import DirichletPrior
+    from bayesmix.allocation.stick_breaking import StickBreakingPrior
 
     inference, family = model.inference, model.family
     if (covariates := side_of(source).covariates) is not None:
-        if getattr(inference, "weights", None) not in (None, DirichletPrior(1.0)):
+        sparse = 1.0 / model.n_components
+        defaults = (None, DirichletPrior(1.0), DirichletPrior(sparse), StickBreakingPrior(sparse))
+        if getattr(inference, "weights", None) not in defaults:
             raise UnsupportedError(
                 "covariates replace the prior of the weights: leave out its concentration"
             )
         precision = WEAK_PRECISION if isinstance(inference, MaximumAPosteriori) else 0.0
-        gate: Any = GatePrior(covariates.shape[1], precision)
+        gate: Any = GatePrior.normal(covariates.shape[1], precision)
+        if isinstance(inference, VariationalBayes):
+            gate = GatePrior.variational(source.in_memory().rows)
         inference = replace(cast("Any", inference), weights=gate)
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())
@@ -240,14 +252,8 @@ def _check_size(model: Model, source: Source) -> None:
         raise UnsupportedError(
             "noise does not support labels, groups and covariates: use noise=None"
         )
-    if side_of(source).covariates is not None:
-        if model.inference.variational:
-            raise UnsupportedError(
-                "covariates have no variational posterior: use GaussianMixture, or Mixture with "
-                "MaximumLikelihood() or MaximumAPosteriori()"
-            )
-        if K > MANY:
-            raise UnsupportedError(f"covariates need at most {MANY} components, got {K}")
+    if side_of(source).covariates is not None and K > MANY:
+        raise UnsupportedError(f"covariates need at most {MANY} components, got {K}")
     labels, largest = side_of(source).labels, side_of(source).largest_label
     if labels is not None and labels.ndim == 2 and labels.shape[1] != K:
         raise InvalidInputError(

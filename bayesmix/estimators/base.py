@@ -99,8 +99,8 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         covariates : array or frame (n, P), optional
             Variables on which the mixing weights depend by a multinomial logistic regression
             (latent class regression), without a constant; ``gate_coefficients`` has the standard
-            errors. Predictions then need ``covariates`` too. Maximum likelihood, or a maximum a
-            posteriori fit with a weak prior of the slopes.
+            errors. Predictions then need ``covariates`` too. Maximum a posteriori and variational
+            fits have a weak normal prior; the ELBO is then a lower bound that is not tight.
 
         Returns
         -------

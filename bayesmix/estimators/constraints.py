@@ -52,7 +52,8 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
     order = np.argsort(codes, kind="stable")
     source = source.numbered(order)
     begins = np.append(True, np.diff(codes[order]) != 0)
-    source = replace(source, side=replace(source.side, begins=begins, grouped=True))
+    side = replace(source.side, begins=begins, grouped=True, order=order)
+    source = replace(source, side=side)
     _check_groups(source)
     return source
 
@@ -91,6 +92,14 @@ def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
             f"{', '.join(names)}"
         )
     return replace(source, side=SideInformation(covariates=design.apply(table), design=design))
+
+
+def refuse_loose_bound(name: str) -> None:
+    """Raise an error, as the gap of Böhning's bound grows with the number of components."""
+    raise UnsupportedError(
+        f"with {name} the variational bound is not tight and does not compare numbers of "
+        "components: use criterion='bic' or 'cv' and maximum likelihood"
+    )
 
 
 def known_labels(labels: Any, n_rows: int | None, at_least: int) -> Integers | Array:

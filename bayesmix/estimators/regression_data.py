@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.allocation.gate import Gate, GatePrior
+from bayesmix.allocation.gate import Gate, GatePrior, penalty_matrix
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core import validation
 from bayesmix.core.designs import Standardised, columns_of
@@ -177,11 +177,14 @@ class Data:
         if bayes is not None:
             guard: Any = FloorGuard(np.zeros(1), held)
             family: Any = bayes.prior.family
+            if self.covariates is not None:
+                bayes = replace(bayes, weights=GatePrior.variational(self.rows))
             return Problem(source, family, bayes, frame, guard, Aitken(), False, CENTRED)
-        prior: Any = None if self.covariates is None else GatePrior(self.covariates.shape[1])
+        weights: Any = FreeWeights()
+        if self.covariates is not None:
+            weights = GatePrior.normal(self.covariates.shape[1])
         family = self.family
-        objective: Any = MaximumLikelihood(family=family)
-        objective = replace(objective, weights=prior or FreeWeights())
+        objective: Any = MaximumLikelihood(family=family, weights=weights)
         guard = FloorGuard(np.array([self.family.floor]), held)
         return Problem(source, family, objective, frame, guard, Aitken(), False, CENTRED)
 
@@ -270,6 +273,8 @@ class Data:
             rise = layout.score(theta + step) - layout.score(theta - step)
             hessian[place] = rise / (2.0 * step[place])
         information = -0.5 * (hessian + hessian.T)
+        gate = slice(layout.gate.size)
+        information[gate, gate] += penalty_matrix(mixture.n_components, layout.precisions)
         names, back = layout.back()
         units = layout.units
         scaled = units[:, None] * information * units
@@ -299,6 +304,11 @@ class ParameterVector:
         logs: Array = np.log(np.maximum(weights.mean(), 1e-300))
         odds: Array = logs - logs[0]
         return odds[1:, None]
+
+    @property
+    def precisions(self) -> Array:
+        """Prior precisions (P,) of the gate, 0 for maximum likelihood."""
+        return np.asarray(getattr(self.mixture.weights, "precisions", np.zeros(self.gate.shape[1])))
 
     @property
     def components(self) -> Regressions:
@@ -345,7 +355,7 @@ class ParameterVector:
         y, trials = data.values[:, :1], data.values[:, 2:3]
         eta = components.predictors(data.values)
         whole = np.concatenate([np.zeros_like(gate, shape=(1, self.gate.shape[1])), gate])
-        allocation = Gate(whole, np.full(len(whole), 1.0 / len(whole)))
+        allocation = Gate(whole, np.full(len(whole), 1.0 / len(whole)), self.precisions)
         joint = components.expected_log_density(data.values)
         side = beside(self.covariates, data.units)
         rows = Rows(data.values, data.weights, side=side)
@@ -401,13 +411,14 @@ def variational_inference(
         )
     for name, used in (
         (f"response={family.response.name!r}", family.response.name != "normal"),
-        ("gate", gate is not None),
         ("fixed", len(family.fixed) > 0),
     ):
         if used:
             raise UnsupportedError(
                 f"VariationalBayes() does not support {name}: use inference=None"
             )
+    if gate is not None and inference.weights not in (None, DirichletPrior(1.0)):
+        raise UnsupportedError("gate replaces the prior of the weights: leave out weights")
     prior = RegressionPrior() if inference.prior is None else inference.prior
     if not isinstance(prior, RegressionPrior):
         raise InvalidInputError(f"prior must be a RegressionPrior, got {prior!r}")

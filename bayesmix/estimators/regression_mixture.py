@@ -12,13 +12,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix.allocation.gate import Gate
-from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
-from bayesmix.em.model import Model
+from bayesmix.em.model import LOOSE_BOUND, Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run
@@ -110,7 +109,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     log_likelihood_ : float
         Log likelihood of y given X in nats, at the estimates.
     elbo_ : float
-        Bound on the log evidence of a variational fit.
+        Bound on the log evidence of a variational fit; with a gate it is not tight.
     n_parameters_, n_iter_ : int
     converged_ : bool
     result_ : FitResult
@@ -467,6 +466,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         level = probability(level)
         if self._q is not None:
             names, estimates, errors, half = self._data.credible(self._q, level)
+            if self._data.gate is not None:
+                wald_names, places, deviations = self._data.wald(self._mixture)
+                n_gate = len(wald_names) - len(names)
+                names = wald_names[:n_gate] + names
+                estimates = np.append(places[:n_gate], estimates)
+                errors = np.append(deviations[:n_gate], errors)
+                half = np.append(ndtri(0.5 + 0.5 * level) * deviations[:n_gate], half)
         else:
             names, estimates, errors = self._data.wald(self._mixture)
             half = float(ndtri(0.5 + 0.5 * level)) * errors
@@ -487,6 +493,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         lines = [head, f"Weights: {weights}."]
         if self._response.dispersed:
             lines.append(f"Scales: {', '.join(f'{scale:.3g}' for scale in self.scale_)}.")
+        if self._q is not None and self._data.gate is not None:
+            lines.append(f"{LOOSE_BOUND}.")
         return "\n".join([*lines, table])
 
     def _answer_html(self) -> str:
@@ -581,4 +589,4 @@ def point_of(mixture: Mixture) -> Mixture:
     if not isinstance(components, RegressionPosterior):
         return mixture
     point: Any = components.plug_in()
-    return Mixture(PointWeights(mixture.weights.mean()), point, mixture.frame)
+    return Mixture(mixture.weights.averaged(), point, mixture.frame)

@@ -24,7 +24,7 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators import incoming
 from bayesmix.estimators import search_parts as search_parameters
-from bayesmix.estimators.constraints import group_codes
+from bayesmix.estimators.constraints import group_codes, refuse_loose_bound
 from bayesmix.estimators.feature_selection import few_features, one_component
 from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.parameters import store_parameters
@@ -219,6 +219,8 @@ class MixtureSearch(SearchResults, Showing):
             given = {"labels": labels, "covariates": covariates}
             search_parameters.refuse_independent(self, wanted, given)
         if noun == "regression":
+            if variational and of_regression.get("gate") is not None:
+                refuse_loose_bound("gate")
             of_regression |= {"groups": groups, "sample_weight": sample_weight}
             regression = RegressionFitter.of(estimator, X, y, of_regression)
             source: Any = regression.source

@@ -20,7 +20,7 @@ from bayesmix.errors import (
     UndefinedError,
     UnsupportedError,
 )
-from bayesmix.estimators.constraints import constrained
+from bayesmix.estimators.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.feature_selection import (
     evenly_spaced,
     feature_table,
@@ -500,9 +500,7 @@ def beside(
     if labels is None and covariates is None:
         return source
     if covariates is not None and variational:
-        raise UnsupportedError(
-            "covariates have no variational posterior: use criterion='bic' and GaussianMixture"
-        )
+        refuse_loose_bound("covariates")
     what, remedy = ("labels", "'auto'") if covariates is None else ("covariates", "'bic'")
     if refused := sorted(wanted & {"evidence", "loo"}):
         raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")

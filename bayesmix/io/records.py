@@ -127,6 +127,9 @@ DOMAINS = {
     "FitResult.hard_counts": NOT_NEGATIVE,
     "Gate.coefficients": ANY,
     "Gate.shares": NOT_NEGATIVE,
+    "Gate.precisions": NOT_NEGATIVE,
+    "GatePrior.precisions": NOT_NEGATIVE,
+    "GatePrior.moments": ANY,
     "Regressions.coefficients": ANY,
     "Regressions.dispersion": NOT_NEGATIVE,
     "RegressionPosterior.means": ANY,
@@ -136,7 +139,7 @@ DOMAINS = {
     "RegressionFamily.fixed": NOT_NEGATIVE,
     "Standardised.centre": ANY,
     "Standardised.scale": POSITIVE,
-    **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates")},
+    **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates", "order")},
     **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
 }
 

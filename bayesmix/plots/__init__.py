@@ -1,12 +1,18 @@
 """Level 6: figures of fits, searches and comparisons; Matplotlib is imported when one is drawn."""
 
-from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio, plot_sensitivity
+from bayesmix.plots.assess import (
+    plot_goodness_of_fit,
+    plot_latent_classes,
+    plot_likelihood_ratio,
+    plot_merging,
+    plot_sensitivity,
+    plot_stability,
+)
 from bayesmix.plots.assignment import plot_assignment, plot_profile
 from bayesmix.plots.averages import plot_averaged, plot_conditional_mean, plot_uncertainty
 from bayesmix.plots.classes import plot_classes, plot_directions
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.iterations import plot_em_steps, plot_objective
-from bayesmix.plots.merging import plot_latent_classes, plot_merging, plot_stability
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
 from bayesmix.plots.regions import plot_region

@@ -1,4 +1,4 @@
-"""Plots of goodness-of-fit tests, likelihood ratio tests and prior sensitivity."""
+"""Plots of assessments: tests, prior sensitivity, merging trees, stability, latent classes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -43,30 +40,25 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
     ax = style.axes_or_new(ax)
-    handles: list[Any] = []
-    labels: list[str] = []
+    key: style.Key = {}
     if fit.n_failed < len(fit.replicates):
         low, high = fit.band()
-        handles.append(
-            ax.fill_between(
-                fit.grid, low - fit.grid, high - fit.grid, color=style.FILL, lw=0, zorder=1
-            )
+        key["95% of data sets of this model"] = ax.fill_between(
+            fit.grid, low - fit.grid, high - fit.grid, color=style.FILL, lw=0, zorder=1
         )
-        labels.append("95% of data sets of this model")
     ax.axhline(0.0, color=style.FAINT, lw=0.8, zorder=2)
-    handles += ax.plot(
+    (line,) = ax.plot(
         fit.grid, fit.shares - fit.grid, color=style.colour(0 if fit.fits else 5), lw=1.8, zorder=3
     )
-    labels.append(f"{fit.n_rows:,.0f} observations (p = {fit.p_value:.2g})")
+    key[f"{fit.n_rows:,.0f} observations (p = {fit.p_value:.2g})"] = line
     reach = 1.1 * max(abs(value) for value in ax.dataLim.intervaly)
-    ax.set(ylim=(-reach, reach), xlim=(0.0, 1.0))
     ax.set_xticks(np.linspace(0.0, 1.0, 5))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _points(value)))
-    ax.set(xlabel="expected coverage of the contour", ylabel="rows inside, observed less expected")
-    style.quiet(ax)
-    style.legend_on_top(ax, handles, labels)
-    return ax
+    return style.finished(
+        ax, key, xlim=(0.0, 1.0), ylim=(-reach, reach), xlabel="expected coverage of the contour",
+        ylabel="rows inside, observed less expected",
+    )  # fmt: skip
 
 
 def _points(value: float) -> str:
@@ -84,10 +76,6 @@ def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -103,35 +91,30 @@ def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
     ax = style.axes_or_new(ax)
     K = test.n_components
     values = test.replicates[~np.isnan(test.replicates)]
-    handles: list[Any] = []
-    labels: list[str] = []
+    key: style.Key = {}
     top = 1.0
     if len(values):
         counts, edges = np.histogram(values, bins="fd" if len(values) > 50 else "sturges")
         top = float(counts.max())
-        handles.append(
-            ax.bar(
-                edges[:-1], counts, np.diff(edges), align="edge", color=style.FILL, ec="white",
-                lw=0.8, zorder=1,
-            )
+        key[f"{len(values)} data sets simulated with K={K}"] = ax.bar(
+            edges[:-1], counts, np.diff(edges), align="edge", color=style.FILL, ec="white",
+            lw=0.8, zorder=1,
         )  # fmt: skip
-        labels.append(f"{len(values)} data sets simulated with K={K}")
         upper = float(np.quantile(values, 0.95))
-        handles.append(ax.vlines(upper, 0.0, top, color=style.FAINT, lw=1.2, ls=":", zorder=2))
-        labels.append("95% quantile")
+        key["95% quantile"] = ax.vlines(
+            upper, 0.0, top, color=style.FAINT, lw=1.2, ls=":", zorder=2
+        )
     colour = style.colour(5 if test.called_for else 0)
-    handles.append(ax.vlines(test.statistic, 0.0, top, color=colour, lw=2.5, zorder=3))
-    labels.append(f"observed (p = {test.p_value:.2g})")
-    ax.set_ylim(0.0, 1.03 * top)
+    key[f"observed (p = {test.p_value:.2g})"] = ax.vlines(
+        test.statistic, 0.0, top, color=colour, lw=2.5, zorder=3
+    )
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    if test.n_failed:
-        style.note(ax, [f"{test.n_failed} data sets have no value"])
     low, high = min(0.0, test.statistic, *values), max(test.statistic, *values, 1.0)
-    ax.set_xlim(low, high + 0.04 * (high - low))
-    ax.set(xlabel=f"twice the log likelihood ratio of K={K + 1} to K={K}", ylabel="data sets")
-    style.quiet(ax)
-    style.legend_on_top(ax, handles, labels)
-    return ax
+    return style.finished(
+        ax, key, [f"{test.n_failed} data sets have no value"] if test.n_failed else [],
+        xlim=(low, high + 0.04 * (high - low)), ylim=(0.0, 1.03 * top),
+        xlabel=f"twice the log likelihood ratio of K={K + 1} to K={K}", ylabel="data sets",
+    )  # fmt: skip
 
 
 # Width of marks relative to the space of one K, and their smallest distance side by side.
@@ -151,10 +134,6 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -171,32 +150,243 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
     by = "mass" if "mass" in found.table else "scale"
     values = list(dict.fromkeys(found.table[by]))
     width = WIDTH / len(values)
-    handles, labels = [], []
+    key: style.Key = {}
     for index, value in enumerate(values):
         mine = found.probabilities[found.table[by] == value].to_numpy(float)
         middles = numbers + width * (index - (len(values) - 1) / 2)
         most = 0.4 * width
         aside = [style.side_by_side(each, NEAR, STEP, most) for each in mine.T]
         colour = style.colour(index)
-        handles += ax.plot(
+        (key[_label(by, value)],) = ax.plot(
             (middles + np.transpose(aside)).ravel(), mine.ravel(), ls="none", color=colour,
             marker=style.marker(index), ms=5, mec="white", mew=0.5, zorder=3,
         )  # fmt: skip
         ax.hlines(np.median(mine, axis=0), middles - most, middles + most, color=colour, lw=1.5)
-        labels.append(_label(by, value))
     ax.vlines(numbers[:-1] + 0.5, 0.0, 1.0, color=style.FILL, lw=1.0, zorder=1)
     chosen = found.table["chosen"]
     times = [int((chosen == number).sum()) for number in numbers]
     names = [f"{number}\n{n} of {len(chosen)}" for number, n in zip(numbers, times, strict=True)]
     ax.set_xticks(numbers, names)
-    ax.set(xlim=(numbers[0] - 0.5, numbers[-1] + 0.5), ylim=(-0.03, 1.05))
-    ax.set(xlabel="number of components, and number of priors that choose it", ylabel="probability")
-    style.quiet(ax)
-    style.legend_on_top(ax, handles, labels)
-    return ax
+    return style.finished(
+        ax, key, xlim=(numbers[0] - 0.5, numbers[-1] + 0.5), ylim=(-0.03, 1.05),
+        xlabel="number of components, and number of priors that choose it", ylabel="probability",
+    )  # fmt: skip
 
 
 def _label(by: str, value: Any) -> str:
     if by == "mass":
         return f"mass {value:g}"
     return "scale learned" if value == "learned" else f"scale fixed at {value}"
+
+
+TREE_WIDTH = 5.8
+LEAST_HEIGHT, HEIGHT_OF_STEP = 3.6, 0.42
+# With more components, numbers at the merges would overlap.
+MOST_NUMBERED = 16
+# Between the suggested number of groups and the next merge.
+CUT = 0.5
+
+
+def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
+    """Draw the tree of merges, from all components at the top to one cluster at the bottom.
+
+    The number at a merge is the overlap: the share of the lighter group that both have in common.
+    The dashed line is the suggested cut; branches that cross it are the clusters.
+
+    Parameters
+    ----------
+    merging : Merging
+    ax : matplotlib Axes, optional
+        Where to draw; None creates a figure.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> gm = bm.GaussianMixture(n_components=4, random_state=0).fit(X)
+    >>> bm.plots.plot_merging(bm.merge_components(gm, X), ax=Figure().subplots()).get_ylabel()
+    'clusters'
+    """
+    style.expect("merging", merging, "a Merging", "tree", "groups")
+    K = merging.n_components
+    tree = style.axes_or_new(ax, TREE_WIDTH, max(LEAST_HEIGHT, 1.2 + HEIGHT_OF_STEP * K))
+    _draw_tree(tree, merging)
+    cut = merging.hierarchy.n_suggested - CUT
+    tree.axhline(cut, color=style.INK, lw=1.0, ls=(0, (4, 3)), zorder=1)
+    tree.set_yticks(range(1, K + 1))
+    return style.finished(tree, ylim=(0.2, K + 0.75), ylabel="clusters")
+
+
+def _draw_tree(ax: Axes, merging: Any) -> None:
+    """Draw components at the top in an order without crossings, and a step for each merge."""
+    K = merging.n_components
+    places: dict[tuple[int, ...], tuple[float, float]] = {
+        (k,): (float(x), float(K)) for x, k in enumerate(_leaves(merging))
+    }
+    for (k, *_), (x, y) in places.items():
+        style.number(
+            ax, k, x, y, textcoords="offset points", xytext=(0, 4), va="bottom", fontsize="medium"
+        )
+    shown = K <= MOST_NUMBERED
+    for n_clusters, pair, overlap in merging.tree.to_numpy():
+        branches = sorted(pair, key=lambda group: places[group][0])
+        (left, high_left), (right, high_right) = (places[group] for group in branches)
+        height = float(n_clusters)
+        for group, x, high in zip(branches, (left, right), (high_left, high_right), strict=True):
+            colour = style.colour(group[0]) if len(group) == 1 else style.INK
+            ax.plot([x, x], [high, height], color=colour, lw=2.0, solid_capstyle="butt", zorder=2)
+        ax.plot([left, right], [height, height], color=style.INK, lw=2.0, zorder=2)
+        middle = 0.5 * (left + right)
+        if shown:
+            ax.annotate(
+                f"{overlap:.0%}", (middle, height), textcoords="offset points", xytext=(0, 3),
+                ha="center", va="bottom", fontsize="small", color=style.INK,
+                path_effects=style.halo(),
+            )  # fmt: skip
+        places[tuple(sorted((*pair[0], *pair[1])))] = (middle, height)
+    root_x, root_y = places[tuple(range(K))]
+    ax.plot([root_x, root_x], [root_y, root_y - 0.5], color=style.INK, lw=2.0, zorder=2)
+    ax.set_xlim(-0.6, K - 0.4)
+    ax.set_xticks([])
+    ax.spines["bottom"].set_visible(False)
+    C = merging.n_clusters
+    ax.set_xlabel(
+        f"{K} component{'s' if K > 1 else ''}, merged from above; "
+        f"{C} cluster{'s' if C > 1 else ''} suggested"
+    )
+
+
+def _leaves(merging: Any) -> list[int]:
+    """Return components in the order of the tree."""
+    order: dict[Any, tuple[int, ...]] = {(k,): (k,) for k in range(merging.n_components)}
+    for pair in merging.tree["merged"]:
+        first, second = sorted(pair, key=lambda group: -merging.weights[list(group)].sum())
+        order[tuple(sorted((*first, *second)))] = (*order[first], *order[second])
+    return list(order[tuple(range(merging.n_components))])
+
+
+# Points closer than the first distance are drawn side by side at the second.
+CLOSE, ASIDE = 0.02, 0.07
+MOST_ASIDE = 0.4
+BETWEEN = "halves\ncompared"
+
+
+def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
+    """Plot the agreement of each resample with the clustering of all data, by its K.
+
+    Open marks: agreement between the halves of a split. The short line is the median.
+
+    Parameters
+    ----------
+    stability : Stability
+    ax : matplotlib Axes, optional
+        Where to draw; None creates a figure.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = bm.datasets.load_faithful()
+    >>> found = bm.stability(bm.GaussianMixture(2), X, n_resamples=4, random_state=0)
+    >>> bm.plots.plot_stability(found, ax=Figure().subplots()).get_xlabel()
+    'components selected'
+    """
+    style.expect("stability", stability, "a Stability", "k_shares", "between_halves")
+    ax = style.axes_or_new(ax)
+    fitted = stability.fitted
+    numbers = sorted({*stability.k_shares.index, stability.n_components})
+    n = len(stability.table)
+    names: list[str] = []
+    for place, number in enumerate(numbers):
+        values = fitted.loc[fitted["n_components"] == number, "adjusted_rand"].to_numpy(float)
+        found = number == stability.n_components
+        names.append(f"{number}\n{len(values)} of {n}" + ("\nas in all data" if found else ""))
+        _column(ax, place, values, style.colour(0) if found else style.FAINT, filled=True)
+    between = stability.table["between_halves"].dropna().to_numpy(float)
+    if len(between):
+        names.append(f"{BETWEEN}\n{len(between)} pairs")
+        place = len(numbers)
+        ax.axvline(place - 0.5, color=style.FILL, lw=1.0, zorder=1)
+        _column(ax, place, between, style.INK, filled=False)
+    ax.set_xticks(range(len(names)), names)
+    return style.finished(
+        ax, None, [f"{stability.n_failed} of {n} could not be fitted"] * bool(stability.n_failed),
+        xlim=(-0.6, len(names) - 0.4), ylim=(min(0.0, ax.dataLim.y0 - 0.03), 1.03),
+        xlabel="components selected", ylabel="adjusted Rand index",
+    )  # fmt: skip
+
+
+def _column(ax: Axes, place: int, values: Array, colour: str, filled: bool) -> None:
+    """Draw points side by side where they would overlap, and their median."""
+    if not len(values):
+        return
+    aside = style.side_by_side(values, CLOSE, ASIDE, MOST_ASIDE)
+    ax.plot(
+        place + aside, values, "o", color=colour, mfc=colour if filled else "none",
+        mec="white" if filled else colour, mew=0.5 if filled else 1.2, ms=7, zorder=3,
+    )  # fmt: skip
+    ax.hlines(
+        np.median(values), place - MOST_ASIDE, place + MOST_ASIDE, color=colour, lw=1.5, zorder=2
+    )
+
+
+# Width within a level for marks of the classes.
+CLASS_WIDTH = 0.5
+# Above this number, levels are listed vertically.
+MOST_ACROSS = 24
+
+
+def plot_latent_classes(classes: Any, ax: Axes | None = None) -> Axes:
+    """Plot item-response profiles: the probability of each level in each class, with intervals.
+
+    A line joins the levels of a column; a column with two levels shows the second only. More than
+    24 levels are listed vertically.
+
+    Parameters
+    ----------
+    classes : LatentClasses
+    ax : matplotlib Axes, optional
+        Where to draw; None creates a figure.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> from matplotlib.figure import Figure
+    >>> X = np.random.default_rng(0).integers(0, 3, (90, 2))
+    >>> m = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(X)
+    >>> bm.plots.plot_latent_classes(bm.latent_classes(m, X), ax=Figure().subplots()).get_ylabel()
+    'probability in the class'
+    """
+    style.expect("classes", classes, "LatentClasses", "bivariate_residuals")
+    index = classes.probabilities.index
+    columns = index.get_level_values("column")
+    runs = [np.flatnonzero(columns == name) for name in columns.unique()]
+    runs = [run[1:] if len(run) == 2 else run for run in runs]
+    starts = np.cumsum([0, *(len(run) + 0.5 * (len(run) > 1) for run in runs[:-1])])
+    places = [start + np.arange(len(run)) for start, run in zip(starts, runs, strict=True)]
+    n_levels = sum(map(len, runs))
+    across = n_levels <= MOST_ACROSS
+    long = 0.45 * n_levels if across else 1.0 + 0.25 * n_levels
+    ax = style.axes_or_new(ax, *((max(6.4, long), 4.4) if across else (6.4, long)))
+    n_classes = classes.probabilities.shape[1]
+    key: style.Key = {}
+    for k, share in enumerate(classes.sizes["share"]):
+        aside = CLASS_WIDTH * ((k + 0.5) / n_classes - 0.5)
+        middle = classes.probabilities[k].to_numpy()
+        below = middle - classes.lower[k].to_numpy()
+        over = classes.upper[k].to_numpy() - middle
+        for run, where in zip(runs, places, strict=True):
+            points, spread = (where + aside, middle[run]), np.maximum([below[run], over[run]], 0.0)
+            key[f"class {k} ({share:.0%})"] = ax.errorbar(
+                *(points if across else points[::-1]), yerr=spread if across else None,
+                xerr=None if across else spread, color=style.colour(k), marker=style.marker(k),
+                ls="-", lw=1.0, ms=5.0,
+            )  # fmt: skip
+    names = [f"{index[place][0]}: {index[place][1]}" for run in runs for place in run]
+    every, reach, what = np.concatenate(places), (-0.02, 1.02), "probability in the class"
+    if across:
+        ax.set_xticks(every, names, rotation=45, ha="right")
+        return style.finished(ax, key, ylim=reach, ylabel=what)
+    ax.set_yticks(every, names)
+    return style.finished(ax, key, ylim=(every[-1] + 1.0, -1.0), xlim=reach, xlabel=what)

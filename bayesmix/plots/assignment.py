@@ -11,8 +11,18 @@ from scipy.special import entr
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
-from bayesmix.plots.density import DRAWS, SEED, curve_grid, drawable_level, rug
-from bayesmix.plots.plane import draw_ellipses, finish, limits_of, rows_in_view
+from bayesmix.plots.density import (
+    DRAWS,
+    MOST_NAMED,
+    SEED,
+    curve_grid,
+    draw_ellipses,
+    drawable_level,
+    finish,
+    limits_of,
+    rows_in_view,
+    rug,
+)
 from bayesmix.plots.subject import (
     Sample,
     View,
@@ -30,7 +40,6 @@ if TYPE_CHECKING:
 
 # Grey scale from certain to uniform, unlike any component's colour.
 SHADES = ("#f2f2f2", "#8c8c8c", "#000000")
-MOST_NAMED = 10
 
 
 def plot_assignment(
@@ -68,10 +77,6 @@ def plot_assignment(
         the data of the fit.
     legend : bool, default=True
         For one column.
-
-    Returns
-    -------
-    Axes
 
     Examples
     --------
@@ -148,33 +153,27 @@ def _draw_probabilities(
     grid = curve_grid(view, low, high)
     rows = as_fitted(estimator, grid[:, None])
     curves = estimator.predict_proba(rows)
-    handles: list[Any] = []
-    labels: list[str] = []
+    key: style.Key = {}
     for k, curve in enumerate(curves.T[: view.n_components]):
-        handles += ax.plot(grid, curve, color=style.colour(k), ls=style.line(k), lw=1.8, zorder=4)
-        labels.append(f"{k}: weight {view.weights[k]:.2f}")
+        (line,) = ax.plot(grid, curve, color=style.colour(k), ls=style.line(k), lw=1.8, zorder=4)
+        key[view.labels[k]] = line
     if view.noise:
-        handles += ax.plot(grid, curves[:, -1], color=style.colour(-1), ls=":", lw=1.8, zorder=4)
-        labels.append(f"noise: weight {view.noise:.2g}")
+        (line,) = ax.plot(grid, curves[:, -1], color=style.colour(-1), ls=":", lw=1.8, zorder=4)
+        key[f"noise: weight {view.noise:.2g}"] = line
     if level is not None:
         ends = estimator.assignment_interval(rows, level, DRAWS, SEED, method, data)
-        shade: Any = None
         for k in range(view.n_components):
-            shade = ax.fill_between(
+            key[f"{100 * level:g} % intervals"] = ax.fill_between(
                 grid, *ends[:, k].T, color=style.colour(k), alpha=0.22, lw=0, zorder=2
             )
-        handles.append(shade)
-        labels.append(f"{100 * level:g} % intervals")
-    if len(handles) > MOST_NAMED:
-        handles, labels = [tuple(handles[:3])], [f"components 0 to {view.n_components - 1}"]
+    if len(key) > MOST_NAMED:
+        key = {f"components 0 to {view.n_components - 1}": tuple(key.values())[:3]}
     if sample is not None:
         rug(ax, sample.values[:, 0])
-    ax.set(xlim=(low, high), ylim=(0.0, 1.02), xlabel=view.names[0])
-    ax.set_ylabel("probability of the component")
-    style.quiet(ax)
-    style.note(ax, view.remarks)
-    if legend:
-        style.legend_on_top(ax, handles, labels)
+    style.finished(
+        ax, key if legend else None, view.remarks, xlim=(low, high), ylim=(0.0, 1.02),
+        xlabel=view.names[0], ylabel="probability of the component",
+    )  # fmt: skip
 
 
 # Fits with more columns show those in which components differ most.
@@ -210,10 +209,6 @@ def plot_profile(
         Whether columns are standardised by mean and standard deviation of the mixture; None: for
         continuous families, so that different units share an axis.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -241,12 +236,12 @@ def plot_profile(
     means = (np.array([line.means for line in drawn]).T - origin) / unit
     # The probability of a level has no spread.
     deviations = np.array([line.deviations * (not line.of_level) for line in drawn]).T / unit
+    key: style.Key = {}
     for k, weight in enumerate(weights):
         nudge = ROOM * ((k + 0.5) / len(weights) - 0.5)
-        ax.errorbar(
+        key[f"{k}: weight {weight:.2f}"] = ax.errorbar(
             means[k], places + nudge, xerr=deviations[k] if bars else None,
-            color=style.colour(k), marker=style.marker(k), ls="", ms=5, lw=1.2,
-            label=f"{k}: weight {weight:.2f}", zorder=3,
+            color=style.colour(k), marker=style.marker(k), ls="", ms=5, lw=1.2, zorder=3,
         )  # fmt: skip
     for place in places[1:]:
         ax.axhline(place - 0.5, color=style.FILL, lw=0.8, zorder=1)
@@ -259,12 +254,11 @@ def plot_profile(
         what = "probability"
     elif any(line.of_level for line in drawn):
         what += ", for levels their probability"
-    ax.set_xlabel(f"{what}{', standardised' if standardised else ''}")
-    style.quiet(ax)
-    if len(shown) < len(names):
-        style.note(ax, [f"{len(shown)} of {len(names)} columns, largest differences"])
+    few = len(shown) < len(names)
+    remarks = [f"{len(shown)} of {len(names)} columns, largest differences"] if few else []
+    style.finished(ax, None, remarks, xlabel=f"{what}{', standardised' if standardised else ''}")
     if 1 < len(weights) <= MOST_NAMED:
-        style.legend_beside(ax, *ax.get_legend_handles_labels())
+        style.legend_beside(ax, key)
     return ax
 
 

@@ -11,28 +11,25 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 from bayesmix.plots.density import (
     DRAWS,
+    HELD_TEXT,
+    MOST_POINTS,
     SEED,
     Band,
     band_of,
     band_of_average,
     curve_grid,
-    draw_band,
-    draw_histogram,
-    drawable_level,
-    rug,
-)
-from bayesmix.plots.plane import (
-    HELD,
-    MOST_POINTS,
-    SHADES,
     draw_ellipses,
     draw_plane,
     draw_points,
+    draw_whole,
+    drawable_level,
     fill_regions,
     finish,
+    finish_curve,
     holding,
     limits_of,
     plane_grid,
+    shades,
 )
 from bayesmix.plots.subject import fitted, sample_of, view_of
 
@@ -113,7 +110,7 @@ def plot_uncertainty(
         )
     band = band_of(estimator, view, level, method, X, sample_weight, PLANE_DRAWS)
     sample = sample_of(estimator, view, X, sample_weight)
-    left, right = _two(axes)
+    left, right = style.panels(axes, 1, 2, (11.0, 4.4))
     draw_plane(left, view, sample, legend)
     limits = limits_of(view, None if sample is None else sample.values)
     x, y, points = plane_grid(limits, PLANE_GRID)
@@ -141,15 +138,6 @@ def _draw_shares(ax: Axes, x: Array, y: Array, shares: Array, label: str) -> Non
     bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
     bar.set_label(f"half the width of the {label} / density")
     bar.outline.set_visible(False)
-
-
-def _two(axes: Any) -> tuple[Any, Any]:
-    if axes is None:
-        _, axes = style.pyplot().subplots(1, 2, figsize=(11.0, 4.4), layout="constrained")
-    each = list(np.ravel(np.asarray(axes, dtype=object)))
-    if len(each) != 2:
-        raise InvalidInputError(f"axes must be two, got {len(each)}")
-    return each[0], each[1]
 
 
 MOST_LINES = 5
@@ -187,10 +175,6 @@ def plot_averaged(
         out. None: 0.9 if candidates have a posterior. Two columns have no band.
     method : {"variational", "gibbs"}, default="variational"
         Source of the band; "gibbs" needs ``X``, the data of the fits.
-
-    Returns
-    -------
-    Axes
 
     Examples
     --------
@@ -232,43 +216,24 @@ def _curves(
     grid = np.unique(np.concatenate([curve_grid(view, low, high) for view in views[:MOST_LINES]]))
     densities = np.array([view.terms(grid[:, None]).sum(axis=1) for view in views])
     mean = average.shares @ densities
-    handles: list[Any] = ax.plot(grid, mean, color=style.INK, lw=2.6, zorder=4)
-    labels = ["average"]
-    top = float(mean.max())
-    if band is not None:
-        shade, highest = draw_band(ax, band, grid)
-        handles.append(shade)
-        labels.append(band.label)
-        top = max(top, highest)
-    if sample is not None:
-        bars, highest = draw_histogram(ax, sample, low, high)
-        handles.append(bars)
-        labels.append("rows")
-        top = max(top, highest)
-        rug(ax, sample.values[:, 0])
+    key, top, reached = draw_whole(ax, grid, mean, "average", sample, band)
     for place, density in enumerate(densities[:MOST_LINES]):
-        handles += ax.plot(
+        (line,) = ax.plot(
             grid, density, color=style.colour(place), ls=style.line(place), lw=1.3, zorder=5
         )
-        labels.append(_named(average, place))
-    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * top), xlabel=views[0].names[0])
-    style.label_density(ax)
-    style.quiet(ax)
-    style.note(ax, views[0].remarks)
-    style.legend_on_top(ax, handles, labels)
+        key[_named(average, place)] = line
+    finish_curve(ax, views[0], limits, max(top, reached), views[0].remarks, key)
 
 
 def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> None:
     """Draw regions of the average, an outline of each candidate, and the data."""
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     x, y, points = plane_grid(limits, GRID)
     cell = (x[1] - x[0]) * (y[1] - y[0])
     densities = np.array([view.terms(points).sum(axis=1) for view in views])
     fill_regions(ax, x, y, average.shares @ densities)
-    handles: list[Any] = [tuple(Patch(facecolor=shade) for shade in SHADES)]
-    labels = [f"average holds {', '.join(f'{100 * held:.0f}' for held in HELD)} %"]
+    key: style.Key = {f"average holds {HELD_TEXT}": shades()}
     for place, density in enumerate(densities[:MOST_LINES]):
         colour, ls = style.colour(place), style.line(place)
         level = holding(density, cell, (0.75,))
@@ -276,13 +241,11 @@ def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> No
             x, y, density.reshape(GRID, GRID), level, colors=[colour], linestyles=[ls],
             linewidths=1.4, zorder=3,
         )  # fmt: skip
-        handles.append(Line2D([], [], color=colour, ls=ls, lw=1.4))
-        labels.append(_named(average, place))
+        key[_named(average, place)] = Line2D([], [], color=colour, ls=ls, lw=1.4)
     if sample is not None:
         shown = sample.thinned(MOST_POINTS).values
         ax.plot(shown[:, 0], shown[:, 1], ".", color=style.FAINT, ms=3, zorder=1)
-    finish(ax, views[0], limits, views[0].remarks)
-    style.legend_on_top(ax, handles, labels)
+    finish(ax, views[0], limits, views[0].remarks, key)
 
 
 def _named(average: Any, place: int) -> str:
@@ -327,10 +290,6 @@ def plot_conditional_mean(
         data of the fit.
     legend : bool, default=True
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -358,20 +317,16 @@ def plot_conditional_mean(
     # Position among the columns that are not given.
     wanted = int(view.columns[1]) - (view.columns[1] > known)
     ax = style.axes_or_new(ax)
+    mean = estimator.conditional_mean(places[:, None], known)[:, wanted]
+    (line,) = ax.plot(places, mean, color=style.INK, lw=2.2, zorder=4, path_effects=style.halo(3.6))
+    key: style.Key = {f"mean of {view.names[1]} given {view.names[0]}": line}
     if number is not None:
         ends = estimator.conditional_interval(
             places[:, None], known, number, DRAWS, SEED, method, X
         )[:, wanted]
-        shade = ax.fill_between(places, *ends.T, color=style.INK, alpha=0.25, lw=0, zorder=3)
-    mean = estimator.conditional_mean(places[:, None], known)[:, wanted]
-    (line,) = ax.plot(places, mean, color=style.INK, lw=2.2, zorder=4, path_effects=style.halo(3.6))
+        key[f"{100 * number:g} % band of the mean"] = ax.fill_between(
+            places, *ends.T, color=style.INK, alpha=0.25, lw=0, zorder=3
+        )
     remarks = [] if sample is None else draw_points(ax, sample, limits)
-    finish(ax, view, limits, remarks)
-    if legend:
-        handles: list[Any] = [line]
-        labels = [f"mean of {view.names[1]} given {view.names[0]}"]
-        if number is not None:
-            handles.append(shade)
-            labels.append(f"{100 * number:g} % band of the mean")
-        style.legend_on_top(ax, handles, labels)
+    finish(ax, view, limits, remarks, key if legend else None)
     return ax

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from bayesmix.em.result import log_density
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import axes_or_new, colour, expect, marker, quiet
+from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, marker
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Array
@@ -38,6 +38,8 @@ def plot_classes(
     -------
     matplotlib Axes
     """
+    from matplotlib.colors import to_rgb
+
     expect("model", model, "a fitted MixtureClassifier", "classes_", "priors_")
     names = [str(name) for name in getattr(model, "feature_names_in_", range(model.n_features_in_))]
     given = [str(one) for one in features]
@@ -65,8 +67,8 @@ def plot_classes(
         # Regions fade where the class is uncertain.
         alpha = np.where(best == g, 0.30 * (sure - 1.0 / len(model.classes_)), 0.0).clip(0.0)
         ax.imshow(
-            np.broadcast_to(_rgb(g), (*shape, 3)), alpha=alpha.reshape(shape), origin="lower",
-            extent=(axes[0][0], axes[0][-1], axes[1][0], axes[1][-1]), aspect="auto",
+            np.broadcast_to(to_rgb(colour(g)), (*shape, 3)), alpha=alpha.reshape(shape),
+            origin="lower", extent=(*axes[0][[0, -1]], *axes[1][[0, -1]]), aspect="auto",
         )  # fmt: skip
         if len(model.classes_) > 1:
             margin = joint[:, g] - np.delete(joint, g, axis=1).max(axis=1)
@@ -74,10 +76,7 @@ def plot_classes(
     if values is not None:
         known = model.predict(X) if y is None else y
         _scatter(ax, values, _with_none(known), model.classes_)
-    ax.set_xlabel(names[columns[0]])
-    ax.set_ylabel(names[columns[1]])
-    quiet(ax)
-    return ax
+    return finished(ax, xlabel=names[columns[0]], ylabel=names[columns[1]])
 
 
 def plot_directions(directions: Any, X: Any, y: Any = None, ax: Any = None) -> Any:
@@ -109,9 +108,7 @@ def plot_directions(directions: Any, X: Any, y: Any = None, ax: Any = None) -> A
     else:
         _scatter(ax, scores, known, classes)
         ax.set_ylabel(_label(directions, 1))
-    ax.set_xlabel(_label(directions, 0))
-    quiet(ax)
-    return ax
+    return finished(ax, xlabel=_label(directions, 0))
 
 
 def _with_none(y: Any) -> Any:
@@ -126,7 +123,7 @@ def _label(directions: Any, place: int) -> str:
 
 
 def _scatter(ax: Any, values: Array, known: Any, classes: Any) -> None:
-    shown = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).astype(int)
+    shown = evenly(len(values), MOST_POINTS)
     values, known = values[shown], known[shown]
     for g, name in enumerate(classes):
         mine = known == name
@@ -138,9 +135,3 @@ def _scatter(ax: Any, values: Array, known: Any, classes: Any) -> None:
     if rest.any():
         ax.scatter(values[rest, 0], values[rest, 1], s=8, color="0.45", label="no class")
     ax.legend(frameon=False)
-
-
-def _rgb(g: int) -> tuple[float, ...]:
-    from matplotlib.colors import to_rgb
-
-    return to_rgb(colour(g))

@@ -1,8 +1,11 @@
-"""``plot_density``: a fitted mixture with its data, over one or two columns."""
+"""``plot_density``: a fitted mixture with its data, over one or two columns.
+
+One column is a curve, or bars of counts. Two columns are regions of highest density with ellipses.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
@@ -12,8 +15,6 @@ import numpy as np
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.plots import style
-from bayesmix.plots.plane import draw_plane
-from bayesmix.plots.style import axes_or_new
 from bayesmix.plots.subject import Sample, View, fitted, sample_of, view_of
 from bayesmix.posterior.bands import (
     DRAWS_OF_EACH,
@@ -37,30 +38,24 @@ def draw_bars(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None
     low, high = view.extent(0, None if sample is None else sample.values[:, 0])
     places = counts_between(low, high)
     edges = np.append(places, places[-1] + 1) - 0.5
-    handles: list[Any] = []
-    labels: list[str] = []
+    rows: style.Key = {}
     reached = 0.0
     if sample is not None:
         total = len(sample.values) if sample.weights is None else sample.weights.sum()
         shares = np.histogram(sample.values[:, 0], edges, weights=sample.weights)[0] / total
         reached = float(shares.max())
-        handles.append(ax.bar(places, shares, WIDTH, color=style.FILL, zorder=1))
-        labels.append("rows")
+        rows["rows"] = ax.bar(places, shares, WIDTH, color=style.FILL, zorder=1)
     terms = view.terms(places[:, None])
     outline, lines = draw_probabilities(ax, view, places, terms)
-    handles.insert(0, outline)
-    labels.insert(0, "probability")
+    key = {"probability": outline, **rows}
     if 1 < view.n_components <= MOST_NAMED:
-        handles += lines
-        labels += [f"{k}: weight {weight:.2f}" for k, weight in enumerate(view.weights)]
-    ax.set_xlim(edges[0], edges[-1])
-    ax.set_ylim(0.0, 1.08 * max(reached, float(terms.sum(axis=1).max())))
+        key |= zip(view.labels, lines, strict=True)
     style.whole_numbers(ax)
-    ax.set(xlabel=view.names[0], ylabel="probability")
-    style.quiet(ax)
-    style.note(ax, view.remarks)
-    if legend:
-        style.legend_on_top(ax, handles, labels)
+    style.finished(
+        ax, key if legend else None, view.remarks, xlim=(edges[0], edges[-1]),
+        ylim=(0.0, 1.08 * max(reached, float(terms.sum(axis=1).max()))), xlabel=view.names[0],
+        ylabel="probability",
+    )  # fmt: skip
 
 
 def counts_between(low: float, high: float) -> Array:
@@ -162,13 +157,6 @@ def drawable_level(name: str, level: Any, n_draws: int = DRAWS) -> float:
     return float(level)
 
 
-def draw_band(ax: Axes, band: Band, grid: Array) -> tuple[Any, float]:
-    """Draw a shaded band; return it and its maximum."""
-    lower, upper = band.ends(grid[:, None]).T
-    shade = ax.fill_between(grid, lower, upper, color=style.INK, alpha=0.32, lw=0, zorder=3.5)
-    return shade, float(upper.max())
-
-
 MOST_BINS = 200
 # Values count as rounded if a bin would have fewer distinct values than this.
 ROUNDED = 8.0
@@ -183,58 +171,69 @@ def draw_curve(
     ax: Axes, view: View, sample: Sample | None, kde: bool, legend: bool, band: Band | None = None
 ) -> None:
     """Draw the density of one column."""
-    values = None if sample is None else sample.values[:, 0]
-    low, high = view.extent(0, values)
+    low, high = view.extent(0, None if sample is None else sample.values[:, 0])
     grid = curve_grid(view, low, high)
     terms = view.terms(grid[:, None])
-    handles: list[Any] = []
-    labels: list[str] = []
     remarks = list(view.remarks)
-    reached = 0.0
+    key, top, reached = draw_whole(ax, grid, terms.sum(axis=1), "density", sample, band)
     if sample is not None:
         column = sample.values[:, 0]
-        bars, reached = draw_histogram(ax, sample, low, high)
         outside = int(((column < low) | (column > high)).sum())
         if outside:
             remarks.append(f"{outside:,} of {len(column):,} observations outside the view")
-        handles.append(bars)
-        labels.append("rows")
-    curve = terms.sum(axis=1)
-    (whole,) = ax.plot(grid, curve, color=style.INK, lw=2.6, zorder=4)
-    handles.insert(0, whole)
-    labels.insert(0, "density")
-    top = float(curve.max())
-    if band is not None:
-        shade, highest = draw_band(ax, band, grid)
-        top = max(top, highest)
-        handles.insert(1, shade)
-        labels.insert(1, band.label)
-    if sample is not None and kde:
-        estimate = kernel_density(column, sample.weights, grid)
+        estimate = kernel_density(column, sample.weights, grid) if kde else None
         if estimate is not None:
             (line,) = ax.plot(grid, estimate, color=style.FAINT, lw=1.2, zorder=3)
             reached = max(reached, float(estimate.max()))
-            handles.append(line)
-            labels.append("kernel density estimate")
-    if view.n_components > 1:
-        lines = draw_components(ax, view, grid, terms)
-        if len(lines) <= MOST_NAMED:
-            handles += lines
-            labels += [f"{k}: weight {weight:.2f}" for k, weight in enumerate(view.weights)]
-        else:
-            handles.append(tuple(lines[:3]))
-            labels.append(f"components 0 to {len(lines) - 1}")
-    if sample is not None:
+            key["kernel density estimate"] = line
         if top > HIGHEST * reached:
             remarks.append(f"the highest peak ({top:.3g}) is cut off")
             top = HIGHEST * reached
-        rug(ax, column)
-    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * max(top, reached)), xlabel=view.names[0])
-    style.label_density(ax)
-    style.quiet(ax)
-    style.note(ax, remarks)
-    if legend:
-        style.legend_on_top(ax, handles, labels)
+    if view.n_components > 1:
+        lines = draw_components(ax, view, grid, terms)
+        if len(lines) <= MOST_NAMED:
+            key |= zip(view.labels, lines, strict=True)
+        else:
+            key[f"components 0 to {len(lines) - 1}"] = tuple(lines[:3])
+    finish_curve(ax, view, (low, high), max(top, reached), remarks, key if legend else {})
+
+
+def draw_whole(
+    ax: Axes, grid: Array, curve: Array, name: str, sample: Sample | None, band: Band | None
+) -> tuple[style.Key, float, float]:
+    """Draw a density, its band, and the data as a histogram and a rug.
+
+    Returns the legend, and the heights of density or band and of the histogram.
+    """
+    (line,) = ax.plot(grid, curve, color=style.INK, lw=2.6, zorder=4)
+    key: style.Key = {name: line}
+    top, reached = float(curve.max()), 0.0
+    if band is not None:
+        lower, upper = band.ends(grid[:, None]).T
+        key[band.label] = ax.fill_between(
+            grid, lower, upper, color=style.INK, alpha=0.32, lw=0, zorder=3.5
+        )
+        top = max(top, float(upper.max()))
+    if sample is not None:
+        values = sample.values[:, 0]
+        heights, edges = histogram(values, sample.weights, grid[0], grid[-1])
+        key["rows"] = ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1)
+        ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
+        reached = float(heights.max())
+        rug(ax, values)
+    return key, top, reached
+
+
+def finish_curve(
+    ax: Axes, view: View, limits: tuple[float, float], top: float, remarks: list[str],
+    key: style.Key,
+) -> None:  # fmt: skip
+    """Set limits, labels, notes and legend of a density over one column."""
+    ax.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
+    style.finished(
+        ax, key, remarks, xlim=limits, ylim=(0.0, 1.06 * top), xlabel=view.names[0],
+        ylabel="density",
+    )  # fmt: skip
 
 
 def curve_grid(view: View, low: float, high: float) -> Array:
@@ -254,14 +253,6 @@ def draw_components(ax: Axes, view: View, grid: Array, terms: Array) -> list[Any
         peak = int(term.argmax())
         style.number_at_peak(ax, k, grid[peak], term[peak])
     return lines
-
-
-def draw_histogram(ax: Axes, sample: Sample, low: float, high: float) -> tuple[Any, float]:
-    """Draw a histogram; return its bars and their maximum."""
-    heights, edges = histogram(sample.values[:, 0], sample.weights, low, high)
-    bars = ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1)
-    ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
-    return bars, float(heights.max())
 
 
 def histogram(values: Array, weights: Array | None, low: float, high: float) -> tuple[Array, Array]:
@@ -315,12 +306,186 @@ def kernel_density(values: Array, weights: Array | None, grid: Array) -> Array |
 
 def rug(ax: Axes, values: Array) -> None:
     """Draw a tick per observation, or for an evenly spaced subset, under the axis."""
-    if len(values) > MOST_TICKS:
-        values = values[np.linspace(0, len(values) - 1, MOST_TICKS).astype(int)]
+    values = values[style.evenly(len(values), MOST_TICKS)]
     ax.plot(
         values, np.zeros(len(values)), "|", color=style.INK, ms=7, mew=0.7, alpha=0.55,
         transform=ax.get_xaxis_transform(), zorder=2, clip_on=True,
     )  # fmt: skip
+
+
+GRID = 201
+HELD = (0.95, 0.75, 0.5, 0.25)
+HELD_TEXT = f"{', '.join(f'{100 * held:.0f}' for held in HELD)} %"
+SHADES = ("#f3f3f3", "#e7e7e7", "#dadada", "#cdcdcd")
+MOST_POINTS = 5_000
+
+
+def draw_plane(ax: Axes, view: View, sample: Sample | None, legend: bool) -> None:
+    """Draw the density of two columns."""
+    limits = limits_of(view, None if sample is None else sample.values)
+    draw_regions(ax, view, limits)
+    draw_ellipses(ax, view)
+    remarks = list(view.remarks)
+    if sample is not None:
+        remarks += draw_points(ax, sample, limits)
+    finish(ax, view, limits, remarks, _key(view) if legend else None)
+
+
+def limits_of(view: View, values: Array | None) -> list[tuple[float, float]]:
+    """Return the limits of both axes."""
+    return [view.extent(d, None if values is None else values[:, d]) for d in (0, 1)]
+
+
+def finish(
+    ax: Axes, view: View, limits: list[tuple[float, float]], remarks: Sequence[str],
+    key: style.Key | None = None,
+) -> None:  # fmt: skip
+    """Set limits, labels, notes and legend of a plane."""
+    style.finished(
+        ax, key, remarks, xlim=limits[0], ylim=limits[1], xlabel=view.names[0],
+        ylabel=view.names[1],
+    )  # fmt: skip
+
+
+def _key(view: View) -> style.Key:
+    """Return the legend of a plane."""
+    from matplotlib.lines import Line2D
+
+    def dot(k: int) -> Line2D:
+        return Line2D([], [], ls="", marker=style.marker(k), color=style.colour(k), ms=5)
+
+    named = view.labels if 1 < view.n_components <= MOST_NAMED else ()
+    key: style.Key = {label: dot(k) for k, label in enumerate(named)}
+    if view.noise:
+        key[f"noise: weight {view.noise:.2g}"] = dot(-1)
+    key["1 and 2 standard deviations"] = tuple(
+        Line2D([], [], color=style.FAINT, lw=width, ls=ls) for width, ls in RIMS.values()
+    )
+    return key | {f"holds {HELD_TEXT}": shades()}
+
+
+def shades() -> tuple[Any, ...]:
+    """Return patches in the shades of the regions, for legends."""
+    from matplotlib.patches import Patch
+
+    return tuple(Patch(facecolor=shade) for shade in SHADES)
+
+
+def draw_regions(ax: Axes, view: View, limits: list[tuple[float, float]]) -> None:
+    """Draw filled contours of the regions that contain the shares ``HELD``."""
+    x, y, points = plane_grid(limits, GRID)
+    fill_regions(ax, x, y, view.terms(points).sum(axis=1) / (1.0 - view.noise))
+
+
+def fill_regions(ax: Axes, x: Array, y: Array, density: Array) -> None:
+    """Draw filled contours of a density on a grid."""
+    levels = np.unique(holding(density, (x[1] - x[0]) * (y[1] - y[0]), HELD))
+    heights = density.reshape(len(y), len(x))
+    shades = SHADES[-len(levels) :]
+    ax.contourf(x, y, heights, [*levels, 1.01 * density.max()], colors=shades, zorder=0)
+
+
+def plane_grid(limits: list[tuple[float, float]], n: int) -> tuple[Array, Array, Array]:
+    """Return n points along each axis, and the points (n n, 2) of their grid."""
+    x, y = (np.linspace(low, high, n) for low, high in limits)
+    return x, y, np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
+
+
+def holding(density: Array, cell: float, shares: tuple[float, ...]) -> Array:
+    """Return the levels above which a density on a grid contains these shares."""
+    descending = np.sort(density)[::-1]
+    held = np.cumsum(descending) * cell
+    places = np.minimum(np.searchsorted(held, shares), len(held) - 1)
+    return descending[places]
+
+
+# Standard deviations: width and style of the line.
+RIMS: dict[float, tuple[float, Any]] = {1.0: (1.8, "-"), 2.0: (1.1, (0, (4, 2)))}
+
+
+def draw_ellipses(ax: Axes, view: View, strength: Array | None = None) -> None:
+    """Draw ellipses of 1 and 2 standard deviations with the component's number."""
+    from matplotlib.patches import Ellipse
+
+    for k, (mean, covariance) in enumerate(zip(view.means, view.covariances, strict=True)):
+        variances, axes = np.linalg.eigh(covariance)
+        reach = np.sqrt(np.maximum(variances, 0.0))
+        angle = np.degrees(np.arctan2(axes[1, 1], axes[0, 1]))
+        alpha = 1.0 if strength is None else float(strength[k])
+        for deviations, (width, ls) in RIMS.items():
+            across, along = 2.0 * deviations * reach
+            ellipse = Ellipse(
+                (mean[0], mean[1]), along, across, angle=angle, fill=False, lw=width, ls=ls,
+                edgecolor=style.colour(k), alpha=alpha, zorder=3,
+                path_effects=style.halo(width + 1.4),
+            )  # fmt: skip
+            ax.add_patch(ellipse)
+        tip = 2.0 * reach[1] * axes[:, 1] * np.sign(axes[1, 1] or 1.0)
+        if view.n_components > 1:
+            style.number(
+                ax, k, mean[0] + tip[0], mean[1] + tip[1], zorder=5, va="center", alpha=alpha
+            )
+
+
+def outside_the_view(values: Array, limits: list[tuple[float, float]]) -> list[str]:
+    """Return a note on observations outside the view, if there are any."""
+    low, high = np.transpose(limits)
+    outside = ((values < low) | (values > high)).any(axis=1)
+    if not outside.any():
+        return []
+    return [f"{int(outside.sum()):,} of {len(values):,} observations outside the view"]
+
+
+def rows_in_view(sample: Sample, limits: list[tuple[float, float]]) -> tuple[Sample, list[str]]:
+    """Return at most ``MOST_POINTS`` observations, and notes on the others."""
+    remarks = sample.remarks + outside_the_view(sample.values, limits)
+    shown = sample.thinned(MOST_POINTS)
+    if len(shown.values) < len(sample.values):
+        remarks.append(f"{len(shown.values):,} of {len(sample.values):,} observations drawn")
+    return shown, remarks
+
+
+def draw_points(
+    ax: Axes, sample: Sample, limits: list[tuple[float, float]], size: float = 26.0
+) -> list[str]:
+    """Draw observations in colour and marker of their most probable component; return notes."""
+    from matplotlib.colors import to_rgb
+
+    shown, remarks = rows_in_view(sample, limits)
+    certainty = shown.certainty
+    area = size * (0.25 + 0.75 * certainty) * min(1.0, (1500 / len(shown.values)) ** 0.5)
+    if shown.weights is not None:
+        area = area * np.clip(shown.weights / shown.weights.mean(), 0.0, 9.0)
+    labels = shown.labels
+    for k in np.unique(labels):
+        rows = labels == k
+        colours = np.empty((int(rows.sum()), 4))
+        colours[:, :3] = to_rgb(style.colour(k))
+        colours[:, 3] = 0.25 + 0.65 * certainty[rows]
+        ax.scatter(
+            shown.values[rows, 0], shown.values[rows, 1], s=area[rows], c=colours,
+            marker=style.marker(k), linewidths=0.4 if k >= 0 else 1.0,
+            edgecolors="white" if k >= 0 else None, zorder=2, rasterized=len(shown.values) > 2000,
+        )  # fmt: skip
+    return remarks
+
+
+def draw_view(
+    ax: Axes,
+    view: View,
+    sample: Sample | None = None,
+    legend: bool = False,
+    kde: bool = False,
+    band: Band | None = None,
+) -> Axes:
+    """Draw the density of one or two columns."""
+    if len(view.columns) == 2:
+        draw_plane(ax, view, sample, legend)
+    elif view.continuous:
+        draw_curve(ax, view, sample, kde, legend, band)
+    else:
+        draw_bars(ax, view, sample, legend)
+    return ax
 
 
 def plot_density(
@@ -366,10 +531,6 @@ def plot_density(
         of the fit.
     legend : bool, default=True
 
-    Returns
-    -------
-    Axes
-
     Raises
     ------
     ValueError
@@ -395,11 +556,4 @@ def plot_density(
         )
     shaded = None if band is None else band_of(estimator, view, band, method, X, sample_weight)
     sample = sample_of(estimator, view, X, sample_weight)
-    ax = axes_or_new(ax)
-    if len(view.columns) == 2:
-        draw_plane(ax, view, sample, legend)
-    elif view.continuous:
-        draw_curve(ax, view, sample, kde, legend, shaded)
-    else:
-        draw_bars(ax, view, sample, legend)
-    return ax
+    return draw_view(style.axes_or_new(ax), view, sample, legend, kde, shaded)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
@@ -15,13 +15,20 @@ from sklearn.utils.validation import check_array
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import FittedMixture, Procedure
+from bayesmix.em.display import OBJECTIVES
 from bayesmix.em.result import FitResult, SearchRecord
 from bayesmix.errors import InvalidInputError, UnsupportedError, warn
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
-from bayesmix.plots.density import counts_between, curve_grid, draw_components, draw_probabilities
-from bayesmix.plots.plane import draw_ellipses, draw_points
+from bayesmix.plots.density import (
+    counts_between,
+    curve_grid,
+    draw_components,
+    draw_ellipses,
+    draw_points,
+    draw_probabilities,
+)
 from bayesmix.plots.subject import REACH, Sample, View, fitted, raw_rows, sample_of, view_of
 from bayesmix.search.starts import given_start, named_start
 from bayesmix.sources.border import as_source, is_collection, is_source
@@ -30,17 +37,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-class Startable(Procedure, Protocol):
-    """An estimator with starting parameters, and possibly a prior."""
-
-    prior: object
-
-
 @dataclass(frozen=True)
 class ExplicitStart:
     """An estimator with an explicit start, and the start itself to show."""
 
-    estimator: Startable
+    estimator: Procedure
     opening: FittedMixture | Array | None  # a mixture, responsibilities (n, K), or None
 
     def after(self, iteration: int, X: Any, sample_weight: Any) -> Any:
@@ -98,11 +99,6 @@ def _responsibilities(start: Any, X: Any) -> Array:
     return given_start(value, n_rows, n_components)(Rows(values))
 
 
-NAMES = {
-    "maximum_likelihood": "log likelihood",
-    "maximum_a_posteriori": "log posterior",
-    "variational_bayes": "bound",
-}
 MOST_DOTS = 2000
 # Components of a start are shown up to this many widths of the data outside them.
 FURTHEST = 0.6
@@ -207,7 +203,7 @@ def _step(model: Any, iteration: int, X: Any, columns: Any, sample_weight: Any) 
     title = f"iteration {iteration}"
     if model.converged_ and model.n_iter_ < iteration:
         title += f" (converged at {model.n_iter_})"
-    value = f"{NAMES[model.result_.inference.name]} {style.signed(model.result_.objective)}"
+    value = f"{OBJECTIVES[model.result_.inference.name]} {style.signed(model.result_.objective)}"
     return Step(title, value, view.names, view, sample)
 
 
@@ -228,7 +224,7 @@ def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_w
     sample = sample_of(run.opening, view, X, sample_weight)
     assert sample is not None
     value = ""
-    if run.estimator.prior is None:
+    if vars(run.estimator)["prior"] is None:
         weights = 1.0 if sample.weights is None else sample.weights
         total = float((weights * run.opening.score_samples(raw_rows(X)[0])).sum())
         value = f"log likelihood {style.signed(total)}"
@@ -240,14 +236,9 @@ def _axes(n: int) -> Any:
     across = n if n <= 4 else -(-n // 2) if n <= 8 else 4
     down = -(-n // across)
     _, grid = style.pyplot().subplots(
-        down,
-        across,
-        figsize=(max(2.6 * across, 3.6), 2.6 * down + 0.2),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+        down, across, figsize=(max(2.6 * across, 3.6), 2.6 * down + 0.2), sharex=True, sharey=True,
+        squeeze=False, layout="constrained",
+    )  # fmt: skip
     for place, unused in enumerate(grid.ravel()[n:], start=n):
         unused.remove()
         grid.ravel()[place - across].tick_params(labelbottom=True)
@@ -268,10 +259,9 @@ def _draw(axes: Any, steps: list[Step]) -> None:
         for ax, step in zip(axes, steps, strict=True)
     ]
     for ax, step in zip(axes, steps, strict=True):
-        ax.set_xlim(*limits[0])
-        ax.set_ylim(*(limits[1] if dimension == 2 else (0.0, 1.1 * (max(heights) or 1.0))))
+        top = (0.0, 1.1 * (max(heights) or 1.0))
+        style.finished(ax, xlim=limits[0], ylim=limits[1] if dimension == 2 else top)
         ax.set_title(f"{step.title}\n{step.value}".strip(), fontsize="small", loc="left")
-        style.quiet(ax)
         # Neighbouring panels share labels.
         if ax.xaxis.get_major_ticks()[0].label1.get_visible():
             ax.set_xlabel(step.names[0])
@@ -297,28 +287,21 @@ def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
     for k in np.unique(labels):
         rows = labels == k
         ax.scatter(
-            sample.values[rows, 0],
-            np.full(int(rows.sum()), 0.025),
+            sample.values[rows, 0], np.full(int(rows.sum()), 0.025),
             s=12.0 + 22.0 * certainty[rows],
             c=[to_rgba(style.colour(k), 0.35 + 0.6 * sure) for sure in certainty[rows]],
-            marker=style.marker(k),
-            transform=ax.get_xaxis_transform(),
-            linewidths=0.5,
-            edgecolors="white",
-            zorder=6,
-            clip_on=False,
-        )
+            marker=style.marker(k), transform=ax.get_xaxis_transform(), linewidths=0.5,
+            edgecolors="white", zorder=6, clip_on=False,
+        )  # fmt: skip
     if step.view is None:
         return 0.0
-    if not step.view.continuous:
-        places = counts_between(*limits)
-        terms = step.view.terms(places[:, None])
-        draw_probabilities(ax, step.view, places, terms)
-        return float(terms.sum(axis=1).max())
-    grid = curve_grid(step.view, *limits)
+    grid = curve_grid(step.view, *limits) if step.view.continuous else counts_between(*limits)
     terms = step.view.terms(grid[:, None])
-    ax.plot(grid, terms.sum(axis=1), color=style.INK, lw=1.8, zorder=4)
-    draw_components(ax, step.view, grid, terms)
+    if step.view.continuous:
+        ax.plot(grid, terms.sum(axis=1), color=style.INK, lw=1.8, zorder=4)
+        draw_components(ax, step.view, grid, terms)
+    else:
+        draw_probabilities(ax, step.view, grid, terms)
     return float(terms.sum(axis=1).max())
 
 
@@ -331,11 +314,6 @@ def _plane_panel(ax: Any, step: Step, limits: Any) -> float:
     return 0.0
 
 
-OBJECTIVE_NAMES = {
-    "maximum_likelihood": "log likelihood",
-    "maximum_a_posteriori": "log likelihood + log prior",
-    "variational_bayes": "evidence lower bound",
-}
 # Fewer points make no curve for the inset.
 FEWEST = 4
 # Width of the search panel relative to the run.
@@ -363,10 +341,6 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -386,17 +360,19 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
     draw_segments(ax, result.trace, starts)
     for start in starts[1:]:
         ax.axvline(start + 0.5, color=style.FAINT, lw=1.0, ls=":", zorder=1)
+    remarks = []
     if starts[1:]:
         kinds = sorted({event.kind for event in result.events if event.at_pass > 0})
-        style.note(ax, [f"dotted: a new segment ({', '.join(kinds) or 'a change of order'})"])
-    ax.set_xlabel(f"iteration ({result.status.replace('_', ' ')})")
-    ax.set_ylabel(f"{OBJECTIVE_NAMES[result.inference.name]} (nats)")
+        remarks = [f"dotted: a new segment ({', '.join(kinds) or 'a change of order'})"]
+    style.finished(
+        ax, None, remarks, xlabel=f"iteration ({result.status.replace('_', ' ')})",
+        ylabel=f"{OBJECTIVES[result.inference.name]} (nats)",
+    )  # fmt: skip
     style.whole_numbers(ax)
     if result.search_trace:
         _draw_search(ax, result)
     ax.ticklabel_format(axis="y", useOffset=False)
     ax.margins(x=0.02, y=0.06)
-    style.quiet(ax)
     if len(result.trace) >= FEWEST and np.ptp(result.trace) > 0:
         _gap_inset(ax, result.trace, starts)
     return ax
@@ -410,19 +386,19 @@ def _draw_search(ax: Axes, result: FitResult) -> None:
     width = SEARCH * max(len(result.trace), FEWEST)
     places = np.linspace(-width, 0.0, len(records) + 2)[1:-1]
     named = [_kind(record) for record in records]
-    handles = []
+    key: style.Key = {}
     for name in [name for name in TRIED if name in named]:
         marker, colour, face = TRIED[name]
         chosen = [place for place, kind in enumerate(named) if kind == name]
         values = [records[place].objective for place in chosen]
-        handles += ax.plot(
+        (key[name],) = ax.plot(
             places[chosen], values, ls="", marker=marker, ms=4.5, mfc=face, mec=colour, zorder=2,
             label=name,
         )  # fmt: skip
     ax.axvspan(-width, 0.5, color=GROUND, zorder=0, lw=0)
     ticks = MaxNLocator("auto", integer=True).tick_values(1, len(result.trace))
     ax.set_xticks([tick for tick in ticks if 1 <= tick <= len(result.trace)])
-    style.legend_on_top(ax, handles, [str(handle.get_label()) for handle in handles])
+    style.legend_on_top(ax, key)
 
 
 def _kind(record: SearchRecord) -> str:
@@ -460,4 +436,4 @@ def _gap_inset(ax: Axes, trace: Array, starts: list[int]) -> None:
     )
     inset.tick_params(labelsize="small")
     style.whole_numbers(inset)
-    style.quiet(inset)
+    style.finished(inset)

@@ -13,19 +13,19 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import style
-from bayesmix.plots.density import WIDTH, counts_between, draw_bars, draw_curve
-from bayesmix.plots.plane import (
+from bayesmix.plots.density import (
     GRID,
     HELD,
     SHADES,
+    WIDTH,
+    counts_between,
     draw_ellipses,
-    draw_plane,
     draw_points,
     draw_regions,
+    draw_view,
     holding,
     limits_of,
 )
-from bayesmix.plots.style import axes_or_new
 from bayesmix.plots.subject import (
     Sample,
     View,
@@ -118,7 +118,7 @@ def draw_shares(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None
         reached += own
     ax.set_xlim(-0.5, len(codes) - 0.5)
     _name_levels(ax, kind, "x")
-    style.quiet(ax)
+    style.finished(ax)
 
 
 def draw_cells(
@@ -133,10 +133,9 @@ def draw_cells(
         draw_points(ax, spread_out(sample, kinds), limits, size=14.0)
     else:
         _shade(ax, view, kinds, limits)
-    ax.set(xlim=limits[0], ylim=limits[1])
+    style.finished(ax, xlim=limits[0], ylim=limits[1])
     for axis, kind in zip(("x", "y"), kinds, strict=True):
         _name_levels(ax, kind, axis)
-    style.quiet(ax)
 
 
 def spread_out(sample: Sample, kinds: tuple[Kind, Kind]) -> Sample:
@@ -249,7 +248,8 @@ def plot_pairs(
     estimator = fitted(model, with_noise=True)
     names = column_names(estimator, X)
     shown = _columns(estimator, names, columns)
-    axes = _grid_of(axes, len(shown))
+    d = len(shown)
+    axes = style.panels(axes, d, d, (PANEL * d + 0.4, PANEL * d + 0.6), sharex="col")
     sample = whole_sample(estimator, X, sample_weight)
     kinds = {column: kind_of(estimator.result_, column) for column in shown}
 
@@ -261,7 +261,10 @@ def plot_pairs(
         for place, across in enumerate(shown):
             ax = axes[row, place]
             if row == place:
-                _alone(ax, *of(across), kinds[across])
+                if kinds[across].levels is None:
+                    draw_view(ax, *of(across))
+                else:
+                    draw_shares(ax, *of(across), kinds[across])
                 ax.set_title("", loc="right")
                 ax.set_yticks([])
             elif kinds[across].continuous and kinds[below].continuous:
@@ -301,27 +304,6 @@ def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
     return chosen
 
 
-def _alone(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None:
-    """Draw one column."""
-    if kind.levels is not None:
-        draw_shares(ax, view, sample, kind)
-    elif kind.continuous:
-        draw_curve(ax, view, sample, False, False)
-    else:
-        draw_bars(ax, view, sample, False)
-
-
-def _grid_of(axes: Any, d: int) -> Any:
-    if axes is None:
-        _, axes = style.pyplot().subplots(
-            d, d, figsize=(PANEL * d + 0.4, PANEL * d + 0.6), layout="constrained", sharex="col"
-        )
-    axes = np.asarray(axes, dtype=object)
-    if axes.shape != (d, d):
-        raise InvalidInputError(f"axes must be an array of ({d}, {d}) axes, got {axes.shape}")
-    return axes
-
-
 def _panel(ax: Axes, view: View, sample: Sample | None, lower: bool) -> None:
     limits = limits_of(view, None if sample is None else sample.values)
     if lower:
@@ -336,8 +318,7 @@ def _panel(ax: Axes, view: View, sample: Sample | None, lower: bool) -> None:
         draw_regions(ax, view, limits)
         if sample is not None:
             _unsure(ax, sample)
-    ax.set(xlim=limits[0], ylim=limits[1])
-    style.quiet(ax)
+    style.finished(ax, xlim=limits[0], ylim=limits[1])
 
 
 def _bins(ax: Axes, sample: Sample, limits: list[tuple[float, float]]) -> None:
@@ -374,7 +355,7 @@ def _remark(axes: Any, names: list[str], shown: list[int], sample: Sample | None
     if sample is not None:
         unsure = int((sample.probabilities.max(axis=1) < SURE).sum())
         remarks.append(f"uncertain (above the diagonal): {unsure:,} of {len(sample.values):,} rows")
-    style.note(axes[0, -1], remarks)
+    style.finished(axes[0, -1], remarks=remarks)
 
 
 def plot_part(
@@ -390,14 +371,7 @@ def plot_part(
         number = "one column" if most == 1 else "one or two columns"
         raise InvalidInputError(f"columns must name {number} to draw, got {len(drawn.columns)}")
     view = part_view(drawn)
-    ax = axes_or_new(ax)
-    if len(view.columns) == 2:
-        draw_plane(ax, view, None, legend)
-    elif view.continuous:
-        draw_curve(ax, view, None, False, legend)
-    else:
-        draw_bars(ax, view, None, legend)
-    return ax
+    return draw_view(style.axes_or_new(ax), view, legend=legend)
 
 
 def part_view(density: MixtureDensity) -> View:

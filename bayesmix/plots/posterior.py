@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 
@@ -57,12 +56,8 @@ def plot_crosscheck(check: Any, axes: Any = None) -> Any:
     'posterior standard deviations from the posterior mean'
     """
     style.expect("check", check, "a CrossCheck", "parameters", "alignment")
-    if axes is None:
-        _, axes = style.pyplot().subplots(figsize=size_of(check), layout="constrained", **PANELS)
+    axes = style.panels(axes, 1, 2, size_of(check), width_ratios=PANELS["width_ratios"])
     table = _chosen(check.parameters)
-    axes = np.ravel(np.asarray(axes, dtype=object))
-    if len(axes) != 2:
-        raise InvalidInputError(f"axes must be two matplotlib Axes, got {len(axes)}")
     _intervals(axes[0], table, len(check.parameters))
     _chains(axes[1], check)
     return axes
@@ -103,13 +98,14 @@ def _intervals(ax: Axes, table: pd.DataFrame, n_parameters: int) -> None:
     ax.set_yticks(places, [str(name) for name in table.index], fontsize="small")
     ax.set_ylim(-0.7, len(table) - 0.3)
     reach = max(2.2, 1.08 * float(np.abs(np.concatenate([sampler, fit])).max(initial=0.0)))
-    ax.set(xlim=(-reach, reach), xlabel="posterior standard deviations from the posterior mean")
     ax.tick_params(axis="y", length=0)
-    style.quiet(ax)
     ax.spines["left"].set_visible(False)
-    if n_parameters > len(table):
-        style.note(ax, [f"{len(table)} of {n_parameters} with the largest differences"])
-    style.legend_on_top(ax, [mine, theirs], ["90% interval of the fit", "of the sampler"])
+    few = n_parameters > len(table)
+    style.finished(
+        ax, {"90% interval of the fit": mine, "of the sampler": theirs},
+        [f"{len(table)} of {n_parameters} with the largest differences"] if few else [],
+        xlim=(-reach, reach), xlabel="posterior standard deviations from the posterior mean",
+    )  # fmt: skip
 
 
 def _chains(ax: Axes, check: Any) -> None:
@@ -121,28 +117,22 @@ def _chains(ax: Axes, check: Any) -> None:
     def shares(values: Array) -> Array:
         return np.histogram(values, bins)[0] / max(1, values.size)
 
-    handles: list[Any] = [ax.stairs(shares(own), bins, fill=True, color=style.FILL, zorder=1)]
-    labels = ["fit"]
+    key: style.Key = {"fit": ax.stairs(shares(own), bins, fill=True, color=style.FILL, zorder=1)}
     # Lines of more chains would hide one another.
     shown = chains if len(chains) <= MOST_CHAINS else chains.reshape(1, -1)
     for number, values in enumerate(shown):
-        handles.append(
-            ax.stairs(
-                shares(values), bins, color=style.colour(number), ls=style.line(number), lw=1.3,
-                zorder=3,
-            )
+        key[f"chain {number}" if len(shown) > 1 else "all chains"] = ax.stairs(
+            shares(values), bins, color=style.colour(number), ls=style.line(number), lw=1.3,
+            zorder=3,
         )  # fmt: skip
-        labels.append(f"chain {number}" if len(shown) > 1 else "all chains")
     ax.set_xlim(low, high)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
-    ax.set_xlabel(_in_lines(check.slowest.name))
     # Long numbers would overlap in a narrow panel.
     ax.locator_params(axis="x", nbins=4)
-    style.quiet(ax)
     rhat = max(table["rhat"].max() for table in (check.parameters, check.invariants))
-    style.note(ax, [f"largest R-hat: {rhat:.3f}"])
-    style.legend_on_top(ax, handles, labels)
+    xlabel = _in_lines(check.slowest.name)
+    style.finished(ax, key, [f"largest R-hat: {rhat:.3f}"], xlabel=xlabel)
 
 
 def _in_lines(name: str) -> str:
@@ -167,10 +157,6 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -191,27 +177,29 @@ def plot_over_k(found: Any, ax: Axes | None = None) -> Axes:
     prior = _up_to(found.prior_over_k[None], len(numbers))[0]
     probable = np.flatnonzero(np.maximum(of_k, of_occupied).mean(axis=0) >= WORTH_SHOWING)
     shown = slice(0, int(probable[-1]) + 1)
-    handles = [
-        _bars(ax, numbers[shown] - BAR_OF_K / 2, of_occupied[:, shown], style.FILL, style.FAINT),
-        _bars(ax, numbers[shown] + BAR_OF_K / 2, of_k[:, shown], style.colour(0), style.INK),
-        *ax.plot(
-            numbers[shown], prior[shown], ls=style.line(0), lw=1.2, color=style.colour(5),
-            marker="o", ms=4.0, mfc="white", zorder=4,
+    places = numbers[shown]
+    (line,) = ax.plot(
+        places, prior[shown], ls=style.line(0), lw=1.2, color=style.colour(5), marker="o", ms=4.0,
+        mfc="white", zorder=4,
+    )  # fmt: skip
+    aside = BAR_OF_K / 2
+    key = {
+        "occupied components": _bars(
+            ax, places - aside, of_occupied[:, shown], style.FILL, style.FAINT
         ),
-    ]  # fmt: skip
-    labels = ["occupied components", "components K", "prior of K"]
+        "components K": _bars(ax, places + aside, of_k[:, shown], style.colour(0), style.INK),
+        "prior of K": line,
+    }
     style.whole_numbers(ax)
-    ax.set_xlim(0.2, shown.stop + 0.8)
     highest = max(of_k[:, shown].max(), of_occupied[:, shown].max())
     # A prior far above both posteriors is cut off.
-    ax.set_ylim(0.0, 1.08 * max(highest, min(prior[shown].max(), 1.5 * highest)))
-    ax.set(xlabel="number of components", ylabel="probability")
-    style.quiet(ax)
+    top = 1.08 * max(highest, min(prior[shown].max(), 1.5 * highest))
     beyond = of_k.mean(axis=0)[shown.stop :].sum()
-    if beyond >= WORTH_SHOWING:
-        style.note(ax, [f"{beyond:.1%} at K > {shown.stop}"])
-    style.legend_on_top(ax, handles, labels)
-    return ax
+    return style.finished(
+        ax, key, [f"{beyond:.1%} at K > {shown.stop}"] if beyond >= WORTH_SHOWING else [],
+        xlim=(0.2, shown.stop + 0.8), ylim=(0.0, top), xlabel="number of components",
+        ylabel="probability",
+    )  # fmt: skip
 
 
 def _bars(ax: Axes, places: Array, of_chains: Array, colour: str, line: str) -> Any:
@@ -248,10 +236,6 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -266,24 +250,23 @@ def plot_occupied(found: Any, ax: Axes | None = None) -> Axes:
     ax = style.axes_or_new(ax)
     numbers = np.array(found.occupied.index)
     shares = found.occupied.to_numpy()
-    handles: list[Any] = [ax.bar(numbers, shares, BAR_OF_COUNT, color=style.FILL, zorder=1)]
-    labels = ["all draws"]
+    key: style.Key = {
+        "all draws": ax.bar(numbers, shares, BAR_OF_COUNT, color=style.FILL, zorder=1)
+    }
     own = (found.n_occupied[:, :, None] == numbers).mean(axis=1)
     highest = shares.max()
     if 1 < found.n_chains <= MOST_MARKED:
         nudges = np.linspace(-0.3, 0.3, found.n_chains) * BAR_OF_COUNT
         for chain, nudge in enumerate(nudges):
-            handles += ax.plot(
+            (key[f"chain {chain}"],) = ax.plot(
                 numbers + nudge, own[chain], ls="", color=style.colour(chain),
                 marker=style.marker(chain), ms=5, mec="white", mew=0.4, zorder=3,
             )  # fmt: skip
-            labels.append(f"chain {chain}")
         highest = own.max()
     style.whole_numbers(ax)
-    ax.set(xlim=(numbers.min() - 0.8, numbers.max() + 0.8), ylim=(0.0, 1.05 * highest))
-    ax.set(xlabel="occupied components", ylabel="probability")
-    style.quiet(ax)
     known = np.ndim(found.n_components) == 0
-    style.note(ax, [f"of {found.n_components} in the model" if known else "K unknown"])
-    style.legend_on_top(ax, handles, labels)
-    return ax
+    return style.finished(
+        ax, key, [f"of {found.n_components} in the model" if known else "K unknown"],
+        xlim=(numbers.min() - 0.8, numbers.max() + 0.8), ylim=(0.0, 1.05 * highest),
+        xlabel="occupied components", ylabel="probability",
+    )  # fmt: skip

@@ -9,17 +9,19 @@ import numpy as np
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
-from bayesmix.plots.density import curve_grid, rug
-from bayesmix.plots.pairs import part_view
-from bayesmix.plots.plane import (
+from bayesmix.plots.density import (
     GRID,
     MOST_POINTS,
+    curve_grid,
     draw_ellipses,
     finish,
+    finish_curve,
     limits_of,
     outside_the_view,
     plane_grid,
+    rug,
 )
+from bayesmix.plots.pairs import part_view
 from bayesmix.plots.subject import View, raw_rows
 
 if TYPE_CHECKING:
@@ -47,10 +49,6 @@ def plot_region(
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure.
     legend : bool, default=True
-
-    Returns
-    -------
-    Axes
 
     Examples
     --------
@@ -101,28 +99,21 @@ def _draw_line(
     grid = np.unique(np.concatenate([curve_grid(view, low, high), intervals.ravel()]))
     curve = view.terms(grid[:, None]).sum(axis=1)
     (line,) = ax.plot(grid, curve, color=style.INK, lw=2.2, zorder=4)
-    handles, labels = [line], ["density"]
-    shade: Any = None
+    key: style.Key = {"density": line}
     for first, last in intervals:
         within = (grid >= first) & (grid <= last)
-        shade = ax.fill_between(grid[within], curve[within], color=HELD, lw=0, zorder=1)
-    if shade is not None:
-        handles.append(shade)
-        labels.append(_named(region))
+        key[_named(region)] = ax.fill_between(
+            grid[within], curve[within], color=HELD, lw=0, zorder=1
+        )
     level = float(np.exp(region.threshold))
     ax.axhline(level, color=style.FAINT, lw=1.0, ls=(0, (4, 3)), zorder=3)
     if values is not None:
         rug(ax, values[inside, 0])
         _mark_outside(ax, values[~inside, 0])
         if not inside.all():
-            handles.append(_outside_mark())
-            labels.append(_outside_label(inside))
-    ax.set(xlim=(low, high), ylim=(0.0, 1.06 * float(curve.max())), xlabel=view.names[0])
-    style.label_density(ax)
-    style.quiet(ax)
-    style.note(ax, view.remarks)
-    if legend:
-        style.legend_on_top(ax, handles, labels)
+            key[_outside_label(inside)] = _outside_mark()
+    top = float(curve.max())
+    finish_curve(ax, view, (low, high), top, view.remarks, key if legend else {})
 
 
 def _mark_outside(ax: Axes, places: Array) -> None:
@@ -145,12 +136,11 @@ def _draw_plane(
     ax.contourf(x, y, grid, [0.0, 1.0 + max(0.0, float(grid.max()))], colors=[HELD], zorder=0)
     ax.contour(x, y, grid, [0.0], colors=[INSIDE], linewidths=1.4, zorder=1)
     draw_ellipses(ax, view, strength=np.full(view.n_components, 0.55))
-    handles: list[Any] = [Patch(facecolor=HELD, edgecolor=INSIDE)]
-    labels = [_named(region)]
+    key: style.Key = {_named(region): Patch(facecolor=HELD, edgecolor=INSIDE)}
     remarks = list(view.remarks)
     if values is not None:
         remarks += outside_the_view(values, limits)
-        shown = np.linspace(0, len(values) - 1, min(len(values), MOST_POINTS)).astype(int)
+        shown = style.evenly(len(values), MOST_POINTS)
         if len(shown) < len(values):
             remarks.append(f"{len(shown):,} of {len(values):,} observations drawn")
         some, within = values[shown], inside[shown]
@@ -158,13 +148,9 @@ def _draw_plane(
             *some[within].T, "o", color=INSIDE, ms=3.6, mec="white", mew=0.4, alpha=0.7, zorder=2
         )
         ax.plot(*some[~within].T, "X", color=OUTSIDE, ms=6.5, mec="white", mew=0.6, zorder=4)
-        handles.append(Line2D([], [], ls="", marker="o", color=INSIDE, ms=4))
-        labels.append("inside")
-        handles.append(_outside_mark())
-        labels.append(_outside_label(inside))
-    finish(ax, view, limits, remarks)
-    if legend:
-        style.legend_on_top(ax, handles, labels)
+        key["inside"] = Line2D([], [], ls="", marker="o", color=INSIDE, ms=4)
+        key[_outside_label(inside)] = _outside_mark()
+    finish(ax, view, limits, remarks, key if legend else None)
 
 
 def _named(region: DensityRegion) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import axes_or_new, colour, expect, line, marker, quiet
+from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, line, marker
 from bayesmix.plots.subject import fitted
 
 MOST_BINS = 60  # of equal size, over which fitted means are averaged
@@ -50,7 +50,7 @@ def plot_regression(
     joint = model._mixture.responsibilities(values, model._data.rows)[0] if X is None else None
     labels = (model.predict_proba(X, response) if joint is None else joint).argmax(axis=1)
     trials = values[:, 2] if X is None else 1.0
-    shown = np.linspace(0, len(table) - 1, min(len(table), MOST_POINTS)).astype(int)
+    shown = evenly(len(table), MOST_POINTS)
     means = model._response.mean(model.intercept_ + table @ model.coef_.T)
     order = np.argsort(table[:, place], kind="stable")
     bins = np.array_split(order, min(len(order), MOST_BINS))
@@ -64,10 +64,9 @@ def plot_regression(
         )  # fmt: skip
         label = f"component {k} (weight {model.weights_[k]:.2f})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
-    ax.set(xlabel=design.names[place], ylabel=getattr(y, "name", None) or "response")
     ax.legend(frameon=False)
-    quiet(ax)
-    return ax
+    name = getattr(y, "name", None) or "response"
+    return finished(ax, xlabel=design.names[place], ylabel=name)
 
 
 MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged
@@ -125,7 +124,5 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Any = None) -> Any:
     for k, curve in enumerate(weights.T):
         style = {"color": colour(k), "linestyle": line(k)}
         ax.plot(units, curve, linewidth=2.0, label=f"component {k}", **style)
-    ax.set(xlabel=design.names[place - 1], ylabel="weight", ylim=(0.0, 1.0))
     ax.legend(frameon=False)
-    quiet(ax)
-    return ax
+    return finished(ax, xlabel=design.names[place - 1], ylabel="weight", ylim=(0.0, 1.0))

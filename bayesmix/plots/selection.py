@@ -47,10 +47,6 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         A column of ``results_``; None: the criterion that chose. "all": every criterion, rescaled
         to 0 at its best and -1 at the median K.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -79,8 +75,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         error=results.get("cv_behind_se" if name == "cv" else f"{name}_se", np.nan),
         out=(results["excluded"] != "") if decides and "excluded" in results else False,
     )
-    handles: list[Any] = []
-    labels: list[str] = []
+    key: style.Key = {}
     groups = list(_groups(table))
     leading = table["behind"].nsmallest(NAMED_CELLS).index
     for index, (group, rows) in enumerate(groups):
@@ -91,27 +86,21 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         if len(groups) > MOST_LINES and not rows.index.isin(leading).any():
             _fade(line)
             continue
-        handles.append(line)
         _on_the_edge(ax, rows[rows["behind"].isna()], index, 2.0 * nudge)
-        labels.append(f"{group or _title(name)}{', left out' if out else ''}")
+        key[f"{group or _title(name)}{', left out' if out else ''}"] = line
     if len(groups) > MOST_LINES:
         _name(ax, table.loc[leading], groups)
-    handles += ax.plot(
-        table["n_components"][best], 0.0, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
-    )
     word = "best" if table["behind"].min() >= 0.0 else "chosen"
     n = int(table["n_components"][best])
     kind = _kind(table.loc[best], groups)
-    labels.append(f"{word}: {n} component{'s' if n != 1 else ''}{kind}")
+    (key[f"{word}: {n} component{'s' if n != 1 else ''}{kind}"],) = ax.plot(
+        n, 0.0, "o", ms=15, mfc="none", mec=style.INK, mew=1.6, zorder=4
+    )
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
-    ax.set(xlabel="components", ylabel=f"nats behind the best\nby {_title(name)}")
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
-    style.quiet(ax)
-    if len(handles) > MOST_ON_TOP:
-        style.legend_beside(ax, handles, labels)
-    else:
-        style.legend_on_top(ax, handles, labels)
+    style.finished(ax, xlabel="components", ylabel=f"nats behind the best\nby {_title(name)}")
+    (style.legend_beside if len(key) > MOST_ON_TOP else style.legend_on_top)(ax, key)
     return ax
 
 
@@ -137,29 +126,23 @@ def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
     chosen = record(search.criterion_).column
     if chosen not in shown and chosen in results:
         shown.insert(0, chosen)
-    handles: list[Any] = []
-    labels: list[str] = []
+    key: style.Key = {}
     for index, name in enumerate(shown):
         value = results[name].where(np.isfinite(results[name]))
         over_k = value.groupby(results["n_components"]).max().dropna()
         away = over_k.max() - over_k
         scale = away.median() if away.median() > 0 else max(away.max(), 1.0)
         height = np.maximum(-away / scale, LOWEST_RESCALED)
-        main = name == chosen
-        handles += ax.plot(
+        main, k = name == chosen, over_k.idxmax()
+        (key[f"{_title(name)}: {k}"],) = ax.plot(
             over_k.index, height, color=style.colour(index), marker=style.marker(index),
             ls="-" if main else style.line(index), lw=2.4 if main else 1.3, ms=5, zorder=3,
         )  # fmt: skip
-        k = over_k.idxmax()
         ax.plot(k, 0.0, "o", ms=12 + 3 * index, mfc="none", mec=style.colour(index), mew=1.2)
-        labels.append(f"{_title(name)}: {k}")
     style.whole_numbers(ax, np.unique(results["n_components"]).tolist())
-    ax.set_ylim(LOWEST_RESCALED - 0.15, 0.35)
     ax.set_yticks([0.0, -1.0], ["best", "median"])
-    ax.set(xlabel="components", ylabel="criterion, rescaled")
-    style.quiet(ax)
-    style.legend_on_top(ax, handles, labels)
-    return ax
+    reach = (LOWEST_RESCALED - 0.15, 0.35)
+    return style.finished(ax, key, ylim=reach, xlabel="components", ylabel="criterion, rescaled")
 
 
 def _title(criterion: str) -> str:
@@ -193,20 +176,12 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
     """Draw a line of candidates, faint if they cannot be chosen."""
     rows = rows.sort_values("n_components")
     fine = rows[rows["behind"].notna()]
-    container = ax.errorbar(
-        fine["n_components"] + nudge,
-        fine["behind"],
-        yerr=fine["error"] if fine["error"].notna().any() else None,
-        color=style.colour(index),
-        marker=style.marker(index),
-        ls=style.line(index) if index else "-",
-        ms=6,
-        lw=1.5,
-        capsize=2.5,
-        alpha=FAINT if out else 1.0,
-        zorder=2 if out else 3,
-    )
-    return container
+    return ax.errorbar(
+        fine["n_components"] + nudge, fine["behind"],
+        yerr=fine["error"] if fine["error"].notna().any() else None, color=style.colour(index),
+        marker=style.marker(index), ls=style.line(index) if index else "-", ms=6, lw=1.5,
+        capsize=2.5, alpha=FAINT if out else 1.0, zorder=2 if out else 3,
+    )  # fmt: skip
 
 
 def _fade(line: Any) -> None:
@@ -258,10 +233,6 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
         Where to draw; None creates a figure.
     criterion : str, optional
         A column of ``results_``; None: the criterion that chose.
-
-    Returns
-    -------
-    Axes
 
     Examples
     --------
@@ -335,10 +306,6 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
     ax : matplotlib Axes, optional
         Where to draw; None creates a figure.
 
-    Returns
-    -------
-    Axes
-
     Examples
     --------
     >>> import bayesmix as bm
@@ -369,10 +336,8 @@ def plot_nested(found: Any, ax: Axes | None = None) -> Axes:
         ax.plot(row["naive"], place, "D", mfc="white", mec=colour, ms=7, mew=1.6, zorder=4)
         ax.plot([row["held_out"], row["naive"]], [place, place], ":", color=colour, lw=1.2)
     ax.set_yticks(range(len(found.held)), list(found.held))
-    ax.set(ylim=(-0.6, len(found.held) - 0.25), xlabel="log density in nats per observation")
-    style.quiet(ax)
-    style.legend_on_top(ax, *_key())
-    return ax
+    reach = (-0.6, len(found.held) - 0.25)
+    return style.finished(ax, _key(), ylim=reach, xlabel="log density in nats per observation")
 
 
 def _apart(values: Any, numbers: Any) -> list[tuple[float, str]]:
@@ -388,17 +353,15 @@ def _apart(values: Any, numbers: Any) -> list[tuple[float, str]]:
     return [(float(np.mean(xs)), ",".join(str(k) for k in dict.fromkeys(ks))) for xs, ks in groups]
 
 
-def _key() -> tuple[list[Any], list[str]]:
+def _key() -> style.Key:
     from matplotlib.lines import Line2D
 
     ink = style.FAINT
-    handles = [
-        Line2D([], [], marker="o", color=ink, ms=8, lw=2),
-        Line2D([], [], marker="|", color=ink, ms=9, mew=1.6, ls=""),
-        Line2D([], [], marker="D", mfc="white", mec=ink, ms=7, ls=""),
-    ]
-    labels = ["held out, ± 1 standard error", "fold, with its K", "naive score"]
-    return handles, labels
+    return {
+        "held out, ± 1 standard error": Line2D([], [], marker="o", color=ink, ms=8, lw=2),
+        "fold, with its K": Line2D([], [], marker="|", color=ink, ms=9, mew=1.6, ls=""),
+        "naive score": Line2D([], [], marker="D", mfc="white", mec=ink, ms=7, ls=""),
+    }
 
 
 def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20) -> Axes:
@@ -427,15 +390,15 @@ def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20
     table = table.sort_values("evidence", ascending=False, kind="stable")[:most]
     places = np.arange(len(table))
     relevant = table["relevant"].to_numpy()
-    for kind, mine in (("relevant", relevant), ("irrelevant", ~relevant)):
-        colour = style.FILL if kind == "irrelevant" else style.colour(0)
-        ax.barh(places[mine], table["evidence"][mine], label=kind, color=colour)
+    kinds = (("relevant", relevant, style.colour(0)), ("irrelevant", ~relevant, style.FILL))
+    key = {
+        kind: ax.barh(places[mine], table["evidence"][mine], color=colour)
+        for kind, mine, colour in kinds
+    }
     ax.set_xscale("asinh", linear_width=CLOSE)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     ax.vlines(0.0, -0.5, len(table) - 0.5, color=style.INK, lw=0.8)
     ax.set_yticks(places, table.index)
     ax.invert_yaxis()
-    ax.set_xlabel("evidence that the feature differs between components (nats)")
-    style.quiet(ax)
-    style.legend_on_top(ax, *ax.get_legend_handles_labels())
-    return ax
+    what = "evidence that the feature differs between components (nats)"
+    return style.finished(ax, key, xlabel=what)

@@ -8,17 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import (
-    FAINT,
-    INK,
-    axes_or_new,
-    colour,
-    expect,
-    halo,
-    legend_on_top,
-    marker,
-    quiet,
-)
+from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, expect, finished, halo, marker
 
 # Transitions that are less probable have no arrow.
 LEAST_SHOWN = 0.005
@@ -71,12 +61,12 @@ def plot_states(
         if start:
             border = time[start - 1] + (time[start] - time[start - 1]) / 2
             ax.axvline(border, color=FAINT, linewidth=0.8, linestyle=":")
+    key = {}
     for k in range(model.n_components_):
         own = states == k
-        ax.scatter(
-            time[own], values[own], s=14, color=colour(k), marker=marker(k), linewidths=0,
-            label=f"state {k}", zorder=2,
-        )  # fmt: skip
+        key[f"state {k}"] = ax.scatter(
+            time[own], values[own], s=14, color=colour(k), marker=marker(k), linewidths=0, zorder=2
+        )
     known = values[~np.isnan(values)]
     low, high = known.min(), known.max()
     span = high - low if high > low else 1.0
@@ -94,16 +84,13 @@ def plot_states(
         )  # fmt: skip
         reached = reached + share
     name = str(getattr(X, "columns", [f"x{column}"] * (column + 1))[column])
-    ax.set(xlabel=unit, ylabel=name)
     ax.text(1.01, 0.5 * STRIP, "P(state)", transform=ax.transAxes, va="center", fontsize="small")
     ax.margins(x=0.01)
     if time.dtype.kind == "M":
         locator = AutoDateLocator()  # type: ignore[no-untyped-call]
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    quiet(ax)
-    legend_on_top(ax, *ax.get_legend_handles_labels())
-    return ax
+    return finished(ax, key, xlabel=unit, ylabel=name)
 
 
 def _times(X: Any) -> tuple[Any, str]:

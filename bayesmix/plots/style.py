@@ -7,16 +7,19 @@ component also has a marker, a line style and its number.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, missing_extra
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.text import Text
+
+# Artists of a legend by their labels.
+Key: TypeAlias = dict[str, Any]
 
 COLOURS = (
     "#0072B2",  # blue
@@ -85,15 +88,46 @@ def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.4) -> Axe
     return axes
 
 
+def panels(axes: Any, rows: int, columns: int, size: tuple[float, float], **options: Any) -> Any:
+    """Return an array of axes (rows, columns), flat for one row: those given, or of a new figure.
+
+    ``options`` are those of ``subplots``. Raises ``InvalidInputError`` for another number of axes.
+    """
+    if axes is None:
+        _, axes = pyplot().subplots(rows, columns, figsize=size, layout="constrained", **options)
+    axes = np.asarray(axes, dtype=object)
+    if axes.size != rows * columns or (rows > 1 and axes.shape != (rows, columns)):
+        raise InvalidInputError(
+            f"axes must be an array of ({rows}, {columns}) axes, got shape {axes.shape}"
+        )
+    return axes if rows > 1 else axes.ravel()
+
+
 def expect(name: str, value: Any, wanted: str, *attributes: str) -> None:
     """Raise an error unless an argument has the attributes of what a figure shows."""
     if not all(hasattr(value, each) for each in attributes):
         raise InvalidInputError(f"{name} must be {wanted}, got {type(value).__name__}")
 
 
-def quiet(ax: Axes) -> None:
-    """Remove frame and ticks without a scale."""
+def finished(
+    ax: Axes, key: Key | None = None, remarks: Sequence[str] = (), **properties: Any
+) -> Axes:
+    """Return axes with properties as in ``Axes.set``, a legend on top, and without a frame.
+
+    ``remarks``, on what a figure leaves out, are in small print above the right corner.
+    """
+    ax.set(**properties)
     ax.spines[["top", "right"]].set_visible(False)
+    if remarks:
+        ax.set_title("; ".join(remarks), loc="right", fontsize="small", color=FAINT)
+    if key:
+        legend_on_top(ax, key)
+    return ax
+
+
+def evenly(n: int, most: int) -> Integers:
+    """Return at most ``most`` evenly spaced indices below n."""
+    return np.linspace(0, n - 1, min(n, most)).astype(int)
 
 
 def halo(width: float = 2.5) -> list[Any]:
@@ -151,18 +185,6 @@ def side_by_side(values: Array, near: float, step: float, most: float) -> Array:
     return offsets if widest <= most else offsets * (most / widest)
 
 
-def label_density(ax: Axes) -> None:
-    """Label the vertical axis; powers of ten are above it."""
-    ax.set_ylabel("density")
-    ax.ticklabel_format(axis="y", scilimits=(-3, 4), useMathText=True)
-
-
-def note(ax: Axes, remarks: Sequence[str]) -> None:
-    """Write what a figure leaves out, in small print above its right corner."""
-    if remarks:
-        ax.set_title("; ".join(remarks), loc="right", fontsize="small", color=FAINT)
-
-
 def signed(value: float) -> str:
     """Format a value in nats with a true minus sign."""
     return f"{value:.2f}".replace("-", "−")
@@ -178,28 +200,19 @@ def _laid_out(ax: Axes) -> None:
         engine.execute(figure)
 
 
-def legend_on_top(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
+def legend_on_top(ax: Axes, key: Key) -> None:
     """Place a legend within the axes, above everything drawn."""
     from matplotlib.legend_handler import HandlerTuple
 
     def legend(columns: int) -> Any:
-        return ax.legend(
-            handles,
-            labels,
-            loc="upper left",
-            bbox_to_anchor=(0.0, 1.0),
-            ncols=columns,
-            fontsize="small",
-            frameon=False,
-            borderaxespad=0.2,
-            columnspacing=1.4,
-            handlelength=2.4,
+        return _legend(
+            ax, key, columns, loc="upper left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2,
             handler_map={tuple: HandlerTuple(ndivide=None, pad=0.3)},
-        )
+        )  # fmt: skip
 
     _laid_out(ax)
     available = size = ax.get_window_extent()
-    for columns in range(len(handles), 0, -1):
+    for columns in range(len(key), 0, -1):
         size = legend(columns).get_window_extent()
         if size.width <= available.width:
             break
@@ -208,18 +221,15 @@ def legend_on_top(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> No
     ax.set_ylim(low, low + (high - low) / max(1.0 - taken - 0.02, 0.3))
 
 
-def legend_beside(ax: Axes, handles: Sequence[Any], labels: Sequence[str]) -> None:
+def legend_beside(ax: Axes, key: Key) -> None:
     """Place a legend below the axes."""
     _laid_out(ax)
     below = LABEL * ax.figure.dpi / ax.get_window_extent().height
-    ax.legend(
-        handles,
-        labels,
-        loc="upper center",
-        bbox_to_anchor=(0.5, -below),
-        ncols=2,
-        fontsize="small",
-        frameon=False,
-        columnspacing=1.4,
-        handlelength=2.4,
-    )
+    _legend(ax, key, 2, loc="upper center", bbox_to_anchor=(0.5, -below))
+
+
+def _legend(ax: Axes, key: Key, columns: int, **options: Any) -> Any:
+    return ax.legend(
+        list(key.values()), list(key), ncols=columns, fontsize="small", frameon=False,
+        columnspacing=1.4, handlelength=2.4, **options,
+    )  # fmt: skip

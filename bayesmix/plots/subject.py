@@ -17,6 +17,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.em.result import FitResult, most_probable
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.plots.style import evenly
 from bayesmix.posterior.bands import marginal
 from bayesmix.sources.border import is_source
 from bayesmix.sources.dask_workers import gathered
@@ -88,6 +89,11 @@ class View:
     @property
     def n_components(self) -> int:
         return self.density.n_components
+
+    @property
+    def labels(self) -> list[str]:
+        """Return the text of the legend for each component."""
+        return [f"{k}: weight {weight:.2f}" for k, weight in enumerate(self.weights)]
 
     def terms(self, values: Array) -> Array:
         """Return π_k p(x | k) (n, K) at points (n, d), reduced by the noise weight."""
@@ -317,7 +323,7 @@ class Sample:
         """Return at most this many samples, evenly spaced."""
         if len(self.values) <= most:
             return self
-        rows = np.linspace(0, len(self.values) - 1, most).astype(int)
+        rows = evenly(len(self.values), most)
         weights = None if self.weights is None else self.weights[rows]
         return replace(
             self, values=self.values[rows], weights=weights, probabilities=self.probabilities[rows]

@@ -80,10 +80,11 @@ def rows_of_fit(
     result = estimator.result_
     if not covariates:
         result.refuse_covariates("this analysis")
+    order = result.side.order if covariates else None
     if result.side.ordered and sequences is not None:
         source: Source = _sequences(estimator, X, sample_weight, sequences).with_jobs(n_jobs)
     else:
-        if not (labels or covariates) or result.side.begins is not None:
+        if not (labels or covariates) or (result.side.begins is not None and order is None):
             result.refuse_constraints("this analysis")
         for name, given in (sequences or {}).items():
             if given is not None:
@@ -93,10 +94,13 @@ def rows_of_fit(
     if repeated:
         _check_whole(source)
     check_shape("X", source, result)
+    if order is not None:
+        source = source.in_memory(order)
     if result.side:
         source = replace(source, side=result.side)  # type: ignore[type-var]  # in memory
-    gated = result.side.covariates is not None
-    plug_in: Any = result.density_at(result.side) if gated else result.plug_in
+    plug_in: Any = result.plug_in
+    if result.side.covariates is not None:
+        plug_in = replace(plug_in, weights=result.mixture.weights)
     if result.side.ordered:
         plug_in = replace(plug_in, weights=result.mixture.weights.averaged())
     here = (

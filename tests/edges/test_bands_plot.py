@@ -151,7 +151,7 @@ def test_uncertainty_is_over_two_columns_of_fits_that_have_draws(faithful, waiti
     point = bm.GaussianMixture(2, search=None, random_state=0).fit(faithful)
     with pytest.raises(UnsupportedError, match="method='bootstrap'"):
         bm.plot_uncertainty(point, faithful)
-    with pytest.raises(InvalidInputError, match="axes must be two"):
+    with pytest.raises(InvalidInputError, match="axes must be an array"):
         bm.plot_uncertainty(bm.BayesianGaussianMixture(1).fit(faithful), axes=Figure().subplots())
     found = bm.weighted_bootstrap(point, faithful, n_draws=100)
     bm.plot_uncertainty(point, faithful, axes=Figure().subplots(1, 2), method=found)

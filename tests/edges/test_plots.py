@@ -15,8 +15,7 @@ from sklearn.preprocessing import StandardScaler
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, MissingExtraError, UnsupportedError
 from bayesmix.plots import style
-from bayesmix.plots.density import histogram, kernel_density
-from bayesmix.plots.plane import holding
+from bayesmix.plots.density import histogram, holding, kernel_density
 from bayesmix.sources.memory import ArraySource
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -523,7 +522,7 @@ def test_the_objective_is_drawn_as_it_was_with_a_line_a_segment(ax, faithful):
     np.testing.assert_array_equal(
         np.concatenate([line.get_xdata() for line in lines]), np.arange(model.n_iter_) + 1
     )
-    assert ax.get_ylabel() == "evidence lower bound (nats)"
+    assert ax.get_ylabel() == "ELBO (nats)"
     assert "pruned" in ax.get_title(loc="right")
 
 

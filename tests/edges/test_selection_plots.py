@@ -11,8 +11,12 @@ from bayesmix.assess.merging import merge_components
 from bayesmix.assess.stability import Stability
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots import style
-from bayesmix.plots.assess import plot_goodness_of_fit, plot_likelihood_ratio
-from bayesmix.plots.merging import plot_merging, plot_stability
+from bayesmix.plots.assess import (
+    plot_goodness_of_fit,
+    plot_likelihood_ratio,
+    plot_merging,
+    plot_stability,
+)
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")

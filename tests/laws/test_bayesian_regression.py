@@ -129,20 +129,59 @@ def test_npreg_has_two_regressions():
     assert away.max() < 0.6
 
 
+def test_the_bound_with_a_gate_is_below_the_evidence_and_never_falls():
+    rng = generator(41)
+    X, z = rng.normal(size=(7, 1)), rng.normal(size=(7, 1))
+    y = np.where(z[:, 0] > 0.0, 3.0, -3.0) * X[:, 0] + rng.normal(size=7)
+    model = bm.RegressionMixture(2, inference=bm.VariationalBayes(prior=PRIOR), random_state=0)
+    model.fit(X, y, gate=z)
+    design, gate, y = standardised(X), standardised(z), y - y.mean()
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    # Differences of two coefficients with precisions 6 / π² and 0.16.
+    first, second = np.meshgrid(nodes * np.pi / np.sqrt(3.0), nodes * np.sqrt(2.0 / 0.16))
+    odds = gate @ np.array([first.ravel(), second.ravel()])
+    terms = []
+    for labels in product((0, 1), repeat=7):
+        upper = np.array(labels, dtype=bool)
+        shares = -np.logaddexp(0.0, np.where(upper[:, None], -odds, odds)).sum(axis=0)
+        terms.append(
+            logsumexp(shares, b=np.outer(weights, weights).ravel() / (2.0 * np.pi))
+            + sum(evidence(design[own], y[own]) for own in (upper, ~upper) if own.any())
+        )
+    assert logsumexp(terms) - 3.0 < model.elbo_ < logsumexp(terms)
+    assert (np.diff(model.objective_trace_) >= -1e-10).all()
+
+
+def test_a_variational_gate_is_near_maximum_likelihood_on_many_samples():
+    rng = generator(42)
+    X, z = rng.normal(size=(2000, 1)), pd.DataFrame({"age": rng.normal(50.0, 10.0, 2000)})
+    upper = rng.random(2000) < 1.0 / (1.0 + np.exp(5.0 - 0.1 * z["age"].to_numpy()))
+    y = np.where(upper, 3.0, -3.0) * X[:, 0] + rng.normal(size=2000)
+    point = bm.RegressionMixture(2, random_state=0).fit(X, y, gate=z)
+    model = bm.RegressionMixture(2, inference=bm.VariationalBayes(), random_state=0)
+    model.fit(X, y, gate=z)
+    expected, table = point.coefficients().loc["gate"], model.coefficients().loc["gate"]
+    away = np.abs(table["estimate"] - expected["estimate"]) / expected["standard_error"]
+    assert away.max() < 0.1
+    np.testing.assert_allclose(table["standard_error"], expected["standard_error"], rtol=0.02)
+    assert "lower bound that is not tight" in model.summary()
+    search = bm.MixtureSearch(bm.RegressionMixture(inference=bm.VariationalBayes()), [1, 2])
+    with pytest.raises(UnsupportedError, match="gate the variational bound is not tight"):
+        search.fit(X, y, gate=z)
+
+
 @pytest.mark.parametrize(
-    ("options", "data", "message"),
+    ("options", "message"),
     [
-        ({"response": "poisson"}, {}, "does not support response='poisson'"),
-        ({"fixed": [0]}, {}, "does not support fixed"),
-        ({}, {"gate": True}, "does not support gate"),
+        ({"response": "poisson"}, "does not support response='poisson'"),
+        ({"fixed": [0]}, "does not support fixed"),
     ],
 )
-def test_what_has_no_conjugate_prior_is_refused(options, data, message):
+def test_what_has_no_conjugate_prior_is_refused(options, message):
     X, y = two_lines(30, 7)
-    data = dict.fromkeys(data, X)
     model = bm.RegressionMixture(2, inference=bm.VariationalBayes(), **options)
     with pytest.raises(UnsupportedError, match=message):
-        model.fit(X, np.rint(np.abs(y)), **data)
+        model.fit(X, np.rint(np.abs(y)))
 
 
 def test_bad_priors_are_named():

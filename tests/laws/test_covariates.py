@@ -1,10 +1,13 @@
 """Covariates on the weights: the likelihood, its information, invariances, and what is refused."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 import pytest
+from reference.exact import bernoulli_family, bernoulli_log_evidence
 from scipy.optimize import minimize
-from scipy.special import expit, log_softmax, logit, logsumexp
+from scipy.special import expit, gammaln, log_softmax, logit, logsumexp
 from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
@@ -236,13 +239,14 @@ def test_missing_answers_are_summed_over(survey):
 
 def test_the_prior_of_slopes_does_not_depend_on_the_reference():
     rng = generator(10)
-    gate = Gate(np.vstack([np.zeros(3), rng.normal(size=(2, 3))]), np.full(3, 1.0 / 3.0))
-    prior = GatePrior(3, 0.16)
+    prior = GatePrior.normal(3, 0.16)
+    coefficients = np.vstack([np.zeros(3), rng.normal(size=(2, 3))])
+    gate = Gate(coefficients, np.full(3, 1.0 / 3.0), prior.precisions)
     value = prior.log_density(gate)
     for order in ([1, 0, 2], [2, 1, 0]):
         other = gate.subset(np.array(order), np.ones(3))
         assert prior.log_density(other) == pytest.approx(value, rel=1e-12)
-    matrix = 0.16 * penalty_matrix(3, 3)
+    matrix = penalty_matrix(3, prior.precisions)
     slopes = [place for place in range(6) if place % 3]
     covariance_of_slopes = np.linalg.inv(matrix[np.ix_(slopes, slopes)])
     expected = multivariate_normal.logpdf(
@@ -315,7 +319,10 @@ def test_predictions_need_the_covariates_of_the_fit(survey):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (bm.BayesianGaussianMixture(2), "no variational posterior"),
+        (
+            bm.BayesianGaussianMixture(2, weight_concentration_prior=0.3),
+            "leave out its concentration",
+        ),
         (bm.GaussianMixture(2, noise=True), "noise does not support labels"),
         (bm.GaussianMixture(101), "at most 100 components"),
         (
@@ -351,5 +358,127 @@ def test_a_search_compares_candidates_with_covariates_by_held_out_density():
     alone = bm.MixtureSearch(model, n_components=(3,), criterion="cv", cv=3, random_state=0).fit(X)
     # The covariate predicts the class, so that held-out densities given it are higher.
     assert search.best_score_ > alone.best_score_ + 50.0
-    with pytest.raises(UnsupportedError, match="no variational posterior"):
+    with pytest.raises(UnsupportedError, match="bound is not tight and does not compare"):
         bm.select(X, (2, 3), criterion="elbo", covariates=Z)
+
+
+def log_evidence_with_covariates(X, z, K, slope_precision=0.16):
+    """Return log p(X | z) by enumeration of allocations and quadrature over the gate."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(24 if K == 2 else 16)
+    precisions = [6.0 / np.pi**2, slope_precision][: z.shape[1]]
+    axes = (K - 1) * z.shape[1]
+    grid = np.array(list(product(nodes, repeat=axes)))
+    log_weights = np.log(np.array(list(product(weights, repeat=axes)))).sum(axis=1)
+    log_weights -= 0.5 * axes * np.log(2.0 * np.pi)
+    # Differences of K independent coefficients from the first one.
+    root = np.linalg.cholesky(np.kron(np.eye(K - 1) + 1.0, np.diag(1.0 / np.array(precisions))))
+    gates = (grid @ root.T).reshape(len(grid), K - 1, z.shape[1])
+    linear = np.einsum("gkp,np->gnk", gates, z)
+    shares = log_softmax(np.concatenate([np.zeros_like(linear[:, :, :1]), linear], axis=2), axis=2)
+    density = bernoulli_family(1.0, 1.0, K)(X)
+    terms = []
+    for labels in product(range(K), repeat=len(X)):
+        of_gate = shares[:, np.arange(len(X)), labels].sum(axis=1) + log_weights
+        terms.append(logsumexp(of_gate) + density(np.array(labels)))
+    return logsumexp(terms)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("K", [2, 3])
+def test_the_bound_with_covariates_is_below_the_evidence_and_never_falls(seed, K):
+    rng = generator(900 + seed)
+    z = rng.normal(size=6)
+    X = (rng.random((6, 2)) < expit(2.0 * z)[:, None]).astype(float)
+    model = bm.Mixture(
+        K, family=bm.Bernoulli(), inference=bm.VariationalBayes(), prune=False, random_state=0
+    )
+    model.fit(X, covariates=z)
+    if K == 3:  # quadrature in four dimensions, fewer samples
+        X, z = X[:5], z[:5]
+        model.fit(X, covariates=z)
+    standard = np.column_stack([np.ones(len(z)), (z - z.mean()) / z.std()])
+    evidence = log_evidence_with_covariates(X, standard, K)
+    assert evidence - 2.0 * K < model.elbo_ < evidence
+    assert (np.diff(model.objective_trace_) >= -1e-12 * len(X)).all()
+
+
+def test_one_component_with_covariates_has_the_exact_evidence():
+    X, Z, _ = bakk(50, 0.8, 31)
+    model = bm.Mixture(1, family=bm.Bernoulli(), inference=bm.VariationalBayes())
+    elbo = model.fit(X, covariates=Z).elbo_
+    assert elbo == pytest.approx(bernoulli_log_evidence(X, 1.0, 1.0), rel=1e-12)
+
+
+def test_the_bound_of_an_intercept_is_below_that_of_dirichlet_weights_by_the_curvature():
+    n, none = 10_000, np.empty((10_000, 0))
+    for shares in ([0.5, 0.5], [0.1, 0.9], [0.2, 0.3, 0.5]):
+        K, counts = len(shares), np.array(shares)
+        # Components that do not overlap: allocations are known.
+        X = np.eye(K)[np.repeat(np.arange(K), np.rint(n * counts).astype(int))]
+        options = {"family": bm.Bernoulli(), "prune": False, "random_state": 0}
+        vb = bm.VariationalBayes(weights=bm.DirichletPrior(1.0))
+        dirichlet = bm.Mixture(K, inference=vb, **options).fit(X)
+        gated = bm.Mixture(K, inference=bm.VariationalBayes(), **options).fit(X, covariates=none)
+        # Densities at the estimates: normal of log odds against Dirichlet(1), a density of
+        # log odds of (K - 1)! times the product of the shares.
+        odds = np.log(counts[1:] / counts[0])
+        spread = (np.eye(K - 1) + 1.0) * np.pi**2 / 6.0
+        priors = multivariate_normal.logpdf(odds, np.zeros(K - 1), spread)
+        priors -= gammaln(K) + np.log(counts).sum()
+        curvature = 0.5 * (np.log(K * 2.0 ** (K - 1)) + np.log(counts).sum())
+        assert gated.elbo_ - dirichlet.elbo_ == pytest.approx(priors + curvature, abs=2e-3)
+
+
+def test_variational_coefficients_are_near_maximum_a_posteriori_on_many_samples():
+    X, Z, _ = bakk(4000, 0.9, 33)
+    point = fitted(X, Z, inference=bm.MaximumAPosteriori())
+    model = fitted(X, Z, inference=bm.VariationalBayes())
+    errors = model.gate_coefficients(X)
+    np.testing.assert_allclose(model.gate_coef_, point.gate_coef_, atol=0.01)
+    np.testing.assert_allclose(
+        errors["standard_error"], point.gate_coefficients(X)["standard_error"], rtol=0.02
+    )
+    assert "lower bound that is not tight" in model.summary()
+
+
+def test_variational_fits_drop_empty_components_and_are_saved(tmp_path):
+    X, z = two_normals(400, 34, distance=4.0)
+    model = bm.BayesianGaussianMixture(3, random_state=0).fit(X, covariates=z)
+    assert model.n_components_ == 2
+    model.save(tmp_path / "model.bayesmix")
+    loaded = bm.load(tmp_path / "model.bayesmix")
+    np.testing.assert_array_equal(loaded.predict_proba(X, z), model.predict_proba(X, z))
+    pd.testing.assert_frame_equal(loaded.gate_coefficients(X), model.gate_coefficients(X))
+
+
+def test_standard_errors_of_groups_of_one_are_those_without_groups(survey):
+    X, Z, _, model = survey
+    order = generator(35).permutation(len(X))
+    grouped = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0)
+    grouped.fit(X[order], covariates=Z.iloc[order], groups=order)
+    np.testing.assert_allclose(
+        grouped.gate_coefficients(X[order]), model.gate_coefficients(X), rtol=1e-4
+    )
+
+
+def test_standard_errors_with_groups_are_those_of_the_whole_hessian():
+    X, Z, _ = bakk(300, 0.8, 36)
+    units = generator(37).permutation(np.repeat(np.arange(300), 2))
+    place = np.zeros(600, dtype=int)
+    place[np.unique(units, return_index=True)[1]] = 1
+    # Two halves of a questionnaire with the same items in each, in random order.
+    halves = X.reshape(300, 2, 3)[units, place]
+    model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0)
+    model.fit(halves, groups=units, covariates=Z.iloc[units])
+
+    def value(theta):
+        gate, p = unpacked(theta, 3, 3)
+        joint = log_softmax(design_of(Z) @ gate.T, axis=1)
+        np.add.at(joint, units, item_log_density(halves, p))
+        return logsumexp(joint, axis=1).sum()
+
+    theta = parameters_of(model)
+    assert value(theta) == pytest.approx(model.log_likelihood_, rel=1e-10)
+    expected = np.sqrt(np.linalg.inv(-hessian(value, theta)).diagonal()[:4])
+    table = model.gate_coefficients(halves)
+    np.testing.assert_allclose(table["standard_error"], expected, rtol=2e-3)
