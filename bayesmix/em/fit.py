@@ -20,8 +20,8 @@ from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Event, Frame
 from bayesmix.core.sources import Source
-from bayesmix.em.known_labels import begun_with_labels
 from bayesmix.em.model import (
+    Attempt,
     Model,
     Settings,
     check_values,
@@ -30,7 +30,6 @@ from bayesmix.em.model import (
     side_of,
     under_a_prior,
 )
-from bayesmix.em.noise_starts import begun_with_noise, first_noise, refuse_flat
 from bayesmix.em.result import (
     FEW_POINTS,
     TOO_FEW_ROWS,
@@ -40,7 +39,13 @@ from bayesmix.em.result import (
     assess,
     plug_in_density,
 )
-from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run
+from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run
+from bayesmix.em.special_starts import (
+    begun_with_labels,
+    begun_with_noise,
+    first_noise,
+    refuse_flat,
+)
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
@@ -48,7 +53,6 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
-from bayesmix.numerics.arrays import Integers
 from bayesmix.search.moves import of_statistics
 from bayesmix.search.optimum import search
 from bayesmix.search.starts import (
@@ -63,7 +67,6 @@ from bayesmix.version import versions
 
 # With fewer iterations the user wants a few EM steps, not an optimum.
 FEW_ITERATIONS = 10
-PRUNE_BELOW = 1.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def fit(
                 continue_from = replace(continue_from, noise=first_noise(problem))
         best: Outcome | None = None
         try:
-            for outcome in _outcomes(problem, model, settings, monitor, continue_from):
+            for outcome in _outcomes(Attempt(problem, model, settings, monitor), continue_from):
                 if best is None or rank(problem, outcome.state) > rank(problem, best.state):
                     best = outcome
                 if monitor.stopped is not None:
@@ -112,81 +115,70 @@ def fit(
         if monitor.stopped == "interrupted":
             # The best run may have finished, but the fit did not.
             best = replace(best, state=replace(best.state, status="interrupted"))
-        result = _result(problem, model, settings, best, monitor, time.perf_counter() - began)
+        result = _result(
+            Attempt(problem, model, settings, monitor), best, time.perf_counter() - began
+        )
     _warn(result)
     return result
 
 
-def _outcomes(
-    problem: Problem,
-    model: Model,
-    settings: Settings,
-    monitor: Monitor,
-    continue_from: Mixture | None,
-) -> Iterator[Outcome]:
+def _outcomes(attempt: Attempt, continue_from: Mixture | None) -> Iterator[Outcome]:
     """Yield the runs in order, in worker processes if they take long and cores are idle."""
     began = time.perf_counter()
+    settings, monitor = attempt.settings, attempt.monitor
     runs = 1 if continue_from is not None else settings.n_init
     for index in range(runs):
         monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
         # Each worker would keep separate records of its passes.
         busy = index > 0 and settings.kept is None and time.perf_counter() - began > SECONDS_ALONE
         if busy and index + 1 < runs and monitor.countable:
-            idle = problem.source.idle(model.n_components)
+            idle = attempt.problem.source.idle(attempt.model.n_components)
             if idle:
-                yield from _in_workers(problem, model, settings, monitor, index, 1 + idle)
+                yield from _in_workers(attempt, index, 1 + idle)
                 return
-        yield _one_run(problem, model, settings, monitor, index, continue_from)
+        yield _one_run(replace(attempt, index=index), continue_from)
 
 
-def _in_workers(
-    problem: Problem, model: Model, settings: Settings, monitor: Monitor, first: int, workers: int
-) -> Iterator[Outcome]:
+def _in_workers(attempt: Attempt, first: int, workers: int) -> Iterator[Outcome]:
     """Yield the runs from ``first`` on, with the same results as in this process."""
     from joblib import Parallel, delayed
 
+    monitor, runs = attempt.monitor, attempt.settings.n_init
     jobs = (
-        delayed(_alone)(problem, model, settings, index) for index in range(first, settings.n_init)
+        delayed(_alone)(replace(attempt, monitor=Monitor(), index=index))
+        for index in range(first, runs)
     )
     outcomes = Parallel(n_jobs=workers, return_as="generator")(jobs)
     for index, (outcome, apart) in enumerate(outcomes, first):
-        monitor.stage = f"run {index + 1} of {settings.n_init}"
+        monitor.stage = f"run {index + 1} of {runs}"
         monitor.counted(apart)
         yield outcome
 
 
-def _alone(
-    problem: Problem, model: Model, settings: Settings, index: int
-) -> tuple[Outcome, Monitor]:
-    monitor = Monitor()
+def _alone(attempt: Attempt) -> tuple[Outcome, Monitor]:
     with single_threaded_blas():
-        return _one_run(problem, model, settings, monitor, index, None), monitor
+        return _one_run(attempt, None), attempt.monitor
 
 
-def _one_run(
-    problem: Problem,
-    model: Model,
-    settings: Settings,
-    monitor: Monitor,
-    index: int,
-    continue_from: Mixture | None,
-) -> Outcome:
+def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
+    model, settings, monitor = attempt.model, attempt.settings, attempt.monitor
     records: tuple[SearchRecord, ...] = ()
     few = settings.max_iter < FEW_ITERATIONS
     if few:
-        problem = replace(problem, accelerate=False)
+        attempt = replace(attempt, problem=replace(attempt.problem, accelerate=False))
+    problem = attempt.problem
     if continue_from is not None:
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
     elif side_of(problem.source):
-        state = begun_with_labels(fit, problem, model, settings, monitor, index)
+        state = begun_with_labels(fit, attempt)
     elif model.noise is not None:
-        state = begun_with_noise(fit, problem, model, settings, monitor, index)
+        state = begun_with_noise(fit, attempt)
     elif not problem.form.exact:
-        state = begin_at(problem, first_of_many(problem, model, settings, index))
+        state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
     elif settings.search and not few:
-        optimum = search(problem, model, settings, monitor, index)
+        optimum = search(attempt)
         records, state = optimum.records, optimum.state.afresh()
     else:
         start = named_start(
@@ -195,7 +187,7 @@ def _one_run(
             problem.source.summary,
             model.n_components,
             settings.seed,
-            index,
+            attempt.index,
             model.family,
         )
         state = begun(problem, start, model.n_components)
@@ -207,7 +199,8 @@ def _one_run(
     state = _run_up_to(problem, state, monitor, settings.max_iter)
     try:
         if model.prune and problem.objective.variational:
-            state = _pruned(problem, state, monitor, settings.max_iter)
+            largest = side_of(problem.source).largest_label
+            state = pruned(problem, state, monitor, settings.max_iter, largest + 1)
         if settings.sort and side_of(problem.source).labels is None:
             state = _heaviest_first(problem, state, monitor, settings.max_iter)
     except KeyboardInterrupt:
@@ -221,38 +214,13 @@ def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) 
     return run(problem, state, monitor, max(0, max_iter - state.iterations))
 
 
-def _pruned(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Drop components below one observation and without labels while the bound does not fall."""
-    largest = side_of(problem.source).largest_label
-    while monitor.stopped is None:
-        counts = state.expectation.counts
-        keep = np.flatnonzero((counts >= PRUNE_BELOW) | (np.arange(len(counts)) <= largest))
-        if len(keep) == len(counts) or len(keep) == 0:
-            return state
-        smaller_state = _subset(state, keep)
-        smaller = begin_at(problem, smaller_state.current_mixture(), smaller_state)
-        smaller = _run_up_to(problem, smaller, monitor, max_iter)
-        gain = smaller.objective - state.objective
-        if gain < -1e-12 * state.expectation.magnitude:
-            return state
-        dropped = len(counts) - len(keep)
-        event = Event(
-            "pruned",
-            f"{dropped} components with less than one observation were dropped",
-            at_pass=state.passes,
-            gain=gain,
-        )
-        state = replace(smaller, events=(*smaller.events, event))
-    return state
-
-
 def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
     """Sort components by weight; for stick-breaking weights only if the bound does not fall."""
     mixture = state.current_mixture()
     order = np.argsort(-mixture.weights.mean(), kind="stable")
     if np.array_equal(order, np.arange(len(order))):
         return state
-    reordered = _subset(state, order)
+    reordered = state.subset(order)
     if mixture.weights.exchangeable:
         return reordered
     moved = begin_at(problem, reordered.current_mixture(), reordered)
@@ -261,30 +229,8 @@ def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: 
     return moved if moved.objective >= state.objective and as_settled else state
 
 
-def _subset(state: State, keep: Integers) -> State:
-    """Return the state for the components ``keep``, in that order."""
-    place = {int(old): new for new, old in enumerate(keep)}
-    events = tuple(
-        replace(event, components=tuple(place[k] for k in event.components if k in place))
-        for event in state.events
-    )
-    resolution = state.resolution
-    if resolution is not None and len(resolution) > 1:
-        resolution = resolution[keep]
-    mixture = state.current_mixture().subset(keep, state.expectation.counts)
-    form = state.form.regrouped
-    return replace(state, mixture=mixture, events=events, resolution=resolution, form=form)
-
-
-def _result(
-    problem: Problem,
-    model: Model,
-    settings: Settings,
-    outcome: Outcome,
-    monitor: Monitor,
-    seconds: float,
-) -> FitResult:
-    state = outcome.state
+def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
+    problem, model, state = attempt.problem, attempt.model, outcome.state
     mixture = replace(
         state.current_mixture(), components=state.current_mixture().components.released()
     )
@@ -320,9 +266,9 @@ def _result(
         total_weight=total_weight,
         n_rows=n_rows,
         n_features=n_features,
-        passes=monitor.passes,
+        passes=attempt.monitor.passes,
         seconds=seconds,
-        seed=settings.seed,
+        seed=attempt.settings.seed,
         form=state.form.name,
         search_trace=tuple(
             replace(record, objective=record.objective + shift) for record in outcome.records

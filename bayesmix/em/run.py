@@ -30,7 +30,7 @@ from bayesmix.core.rows import Event, Frame
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment, AssessmentStep, Form
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import filled_at_once
 
 MEMORY = 8
@@ -84,8 +84,7 @@ class Anderson:
         if len(mix) == 1:
             # Growing steps lead away from a saddle point, whereas their secant points back to it.
             mix = -np.abs(mix)
-        combined: Array = outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
-        return combined
+        return outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
 
 
 def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
@@ -160,6 +159,8 @@ MOST_REPAIRS = 8
 MOST_HALVINGS = 20
 GOES_ON_CENTRED = "centred form"  # kind of event
 HELD = "held"
+# Number of observations below which a component is pruned.
+PRUNE_BELOW = 1.0
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,20 @@ class State:
     def afresh(self) -> State:
         """Return the state as the start of another run, with its last plain passes."""
         return replace(self, trace=self.recent, segments=(0,), status="running")
+
+    def subset(self, keep: Integers) -> State:
+        """Return the state of the components ``keep``, in that order."""
+        place = {int(old): new for new, old in enumerate(keep)}
+        events = tuple(
+            replace(event, components=tuple(place[k] for k in event.components if k in place))
+            for event in self.events
+        )
+        resolution = self.resolution
+        if resolution is not None and len(resolution) > 1:
+            resolution = resolution[keep]
+        mixture = self.current_mixture().subset(keep, self.expectation.counts)
+        form = self.form.regrouped
+        return replace(self, mixture=mixture, events=events, resolution=resolution, form=form)
 
     def current_mixture(self) -> Mixture:
         """Return the mixture, which exists after the first step."""
@@ -290,7 +305,7 @@ def _expect(
         return expectation, form, ()
     event = Event(
         GOES_ON_CENTRED,
-        "clusters are too far apart for the linear form of the E-step, so the centred form is used",
+        "the E-step uses centred data, because the clusters are far apart",
         at_pass=passes,
     )
     return expectation, final_form, (event,)
@@ -312,10 +327,7 @@ def summed(
     """Return the sums of an E-step over all observations."""
 
     def added() -> ChunkSums:
-        total: ChunkSums = source.reduce(
-            form.step(mixture), form.width(mixture.n_components), form.earlier
-        )
-        return total
+        return source.reduce(form.step(mixture), form.width(mixture.n_components), form.earlier)
 
     if kept is None:
         return added().finished()
@@ -328,8 +340,7 @@ def summed(
 
 def assessed(source: Source, mixture: Mixture) -> Assessment:
     """Return the diagnostics of a mixture from one pass."""
-    total: Assessment = source.reduce(AssessmentStep(mixture), mixture.n_components)
-    return total
+    return source.reduce(AssessmentStep(mixture), mixture.n_components)
 
 
 def _updated(
@@ -467,6 +478,32 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
             raise
         monitor.interrupt()
         return replace(state, status="interrupted")
+
+
+def pruned(
+    problem: Problem, state: State, monitor: Monitor, max_iter: int, n_labelled: int = 0
+) -> State:
+    """Drop components below one observation, beyond the labelled, unless the bound falls."""
+    while monitor.stopped is None:
+        counts = state.expectation.counts
+        keep = np.flatnonzero((counts >= PRUNE_BELOW) | (np.arange(len(counts)) < n_labelled))
+        if len(keep) == len(counts) or len(keep) == 0:
+            return state
+        fewer = state.subset(keep)
+        smaller = begin_at(problem, fewer.current_mixture(), fewer)
+        smaller = run(problem, smaller, monitor, max(0, max_iter - smaller.iterations))
+        gain = smaller.objective - state.objective
+        if gain < -1e-12 * state.expectation.magnitude:
+            return state
+        dropped = len(counts) - len(keep)
+        event = Event(
+            "pruned",
+            f"{dropped} components with less than one observation were dropped",
+            at_pass=state.passes,
+            gain=gain,
+        )
+        state = replace(smaller, events=(*smaller.events, event))
+    return state
 
 
 def _has_ended(problem: Problem, state: State) -> bool:

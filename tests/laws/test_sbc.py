@@ -16,7 +16,7 @@ from bayesmix.allocation.chain import ChainDraws
 from bayesmix.allocation.point import WeightDraws
 from bayesmix.core.random import Purpose, stream
 from bayesmix.families.gaussian.draws import GaussianDraws
-from bayesmix.families.poisson import PoissonDraws
+from bayesmix.families.rates import PoissonDraws
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.posterior_draws import Draws, joined, sample_of
 from bayesmix.sources.memory import ArraySource
