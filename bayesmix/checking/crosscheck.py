@@ -31,7 +31,7 @@ from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
-from bayesmix.errors import MissingExtraError
+from bayesmix.errors import MissingExtraError, UnsupportedError
 from bayesmix.posterior.arviz_groups import ToArviz
 from bayesmix.posterior.evidence import (
     Evidence,
@@ -253,6 +253,10 @@ def crosscheck(
     # Checked before hours of sampling.
     compare.required_arviz()
     estimator = sampled_fit(model)
+    if estimator.noun == "regression":
+        raise UnsupportedError(
+            "crosscheck does not support regressions: sample bayesmix.pymc_model(model) with PyMC"
+        )
     rows_of_fit(estimator, X, sample_weight, repeated=True)
     way, note = _way(estimator.result_, sampler)
     found = _sampled(way, model, X, warmup, options)
