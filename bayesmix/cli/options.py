@@ -38,10 +38,6 @@ Data = Annotated[
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Saved model")]
 Columns = Annotated[str | None, _option("A,B", "Columns to use. Default: all")]
-Exclude = Annotated[str | None, _option("A,B", "Columns to leave out")]
-Categorical = Annotated[str | None, _option("A,B", "Columns that are categories")]
-Continuous = Annotated[str | None, _option("A,B", "Columns that are continuous")]
-Counts = Annotated[str | None, _option("A,B", "Columns that are counts")]
 Sep = Annotated[str | None, _option("SIGN", "Separator of columns in text. Default: detected")]
 Decimal = Annotated[str | None, _option("SIGN", "Decimal sign in text: . or ,. Default: detected")]
 Encoding = Annotated[str | None, _option("NAME", "Encoding of text. Default: utf-8")]
@@ -50,23 +46,8 @@ MissingValues = Annotated[
     Missing, _option("NAME", "Missing values: error, use (integrate them out), or drop the rows")
 ]
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
-VariableSelection = Annotated[
-    bool,
-    typer.Option("--variable-selection", help="Choose the columns that distinguish the clusters"),
-]
-Irrelevant = Annotated[
-    Dependence,
-    _option("NAME", "With --variable-selection: how other columns depend on the chosen ones"),
-]
 Covariates = Annotated[str | None, _option("A,B", "Covariates of the mixing weights")]
-Sequence = Annotated[str | None, _option("COLUMN", "Column that names the sequence of each row")]
-Order = Annotated[str | None, _option("COLUMN", "Column of times, by which rows are sorted")]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]
-Seed = Annotated[int, _option("S", "Seed of the random numbers", min=0)]
-Jobs = Annotated[
-    int | None,
-    _option("N", "Number of parallel workers (results do not depend on it). Default: all cores"),
-]
 Static = Annotated[bool, typer.Option("--static", help="Report with images only, without the data")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer")]
 Json = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON")]
@@ -81,20 +62,10 @@ Structures = Annotated[
         "Covariances: full,tied,diag,spherical (the default), mclust's letters, factors:2, all",
     ),
 ]
-Criteria = Annotated[
-    Criterion | None,
-    _option("NAME", "bic, icl, aicc, cv, elbo, ... Default: auto; bic with --method em"),
-]
-SearchMethods = Annotated[
-    SearchMethod | None, _option("NAME", "em or variational. Default: by criterion")
-]
 Families = Annotated[
     str | None,
     _option("LIST", "Families of components: gaussian, student_t, poisson, ... Default: by column"),
 ]
-Scheduler = Annotated[str | None, _option("ADDRESS", "Dask scheduler, such as tcp://host:8786")]
-Checkpoint = Annotated[str | None, _option("DIR", "Folder for finished work, for --resume")]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume from the --checkpoint folder")]
 
 
 @dataclass(frozen=True)
@@ -115,16 +86,18 @@ class Table:
 
     data: Data
     columns: Columns = None
-    exclude: Exclude = None
-    categorical: Categorical = None
-    continuous: Continuous = None
-    counts: Counts = None
+    exclude: Annotated[str | None, _option("A,B", "Columns to leave out")] = None
+    categorical: Annotated[str | None, _option("A,B", "Columns that are categories")] = None
+    continuous: Annotated[str | None, _option("A,B", "Columns that are continuous")] = None
+    counts: Annotated[str | None, _option("A,B", "Columns that are counts")] = None
     weight: Weight = None
     sep: Sep = None
     decimal: Decimal = None
     encoding: Encoding = None
     missing: MissingValues = Missing.ERROR
-    scheduler: Scheduler = None
+    scheduler: Annotated[
+        str | None, _option("ADDRESS", "Dask scheduler, such as tcp://host:8786")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -133,20 +106,37 @@ class Candidates:
 
     components: Components = None
     covariance: Structures = None
-    criterion: Criteria = None
-    method: SearchMethods = None
+    criterion: Annotated[
+        Criterion | None,
+        _option("NAME", "bic, icl, aicc, cv, elbo, ... Default: auto; bic with --method em"),
+    ] = None
+    method: Annotated[
+        SearchMethod | None, _option("NAME", "em or variational. Default: by criterion")
+    ] = None
     family: Families = None
     noise: Noise = False
-    variable_selection: VariableSelection = False
-    irrelevant: Irrelevant = Dependence.INDEPENDENT
+    variable_selection: Annotated[
+        bool,
+        typer.Option(
+            "--variable-selection", help="Choose the columns that distinguish the clusters"
+        ),
+    ] = False
+    irrelevant: Annotated[
+        Dependence,
+        _option("NAME", "With --variable-selection: how other columns depend on the chosen ones"),
+    ] = Dependence.INDEPENDENT
 
 
 @dataclass(frozen=True)
 class Sequences:
     """Sequences of a hidden Markov model, and the order of their rows."""
 
-    sequence: Sequence = None
-    order: Order = None
+    sequence: Annotated[
+        str | None, _option("COLUMN", "Column that names the sequence of each row")
+    ] = None
+    order: Annotated[str | None, _option("COLUMN", "Column of times, by which rows are sorted")] = (
+        None
+    )
 
     @property
     def names(self) -> list[str]:
@@ -158,16 +148,25 @@ class Sequences:
 class Restart:
     """Checkpoints."""
 
-    checkpoint: Checkpoint = None
-    resume: Resume = False
+    checkpoint: Annotated[str | None, _option("DIR", "Folder for finished work, for --resume")] = (
+        None
+    )
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume from the --checkpoint folder")
+    ] = False
 
 
 @dataclass(frozen=True)
 class Run:
     """Randomness, workers and output."""
 
-    seed: Seed = 0
-    jobs: Jobs = None
+    seed: Annotated[int, _option("S", "Seed of the random numbers", min=0)] = 0
+    jobs: Annotated[
+        int | None,
+        _option(
+            "N", "Number of parallel workers (results do not depend on it). Default: all cores"
+        ),
+    ] = None
     quiet: Quiet = False
     json: Json = False
 
