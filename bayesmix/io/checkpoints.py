@@ -181,6 +181,12 @@ def open_checkpoint(
         write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
         return _of_search(folder, identity, seed), seed
     earlier = _read(place)
+    anew = "use another folder, or delete this one"
+    if "format" not in earlier:
+        raise InvalidInputError(
+            f"checkpoint {path} contains pickles of an earlier version, which can run code and are "
+            f"not opened: {anew}"
+        )
     first = earlier.pop("seed")
     same = identity | {"random_state": seed} if seeded else identity
     if seeded:
@@ -190,8 +196,7 @@ def open_checkpoint(
     )
     if different:
         raise InvalidInputError(
-            f"checkpoint {path} belongs to a {of} with other {', '.join(different)}: use another "
-            "folder, or delete this one"
+            f"checkpoint {path} belongs to a {of} with other {', '.join(different)}: {anew}"
         )
     return _of_search(folder, identity, first), first
 
