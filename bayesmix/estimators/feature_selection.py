@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 
 from bayesmix.core.sources import Source
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fit_columns import check_columns, knowing_levels, with_structure
-from bayesmix.families.bernoulli import Bernoulli
-from bayesmix.families.binomial import Binomial
 from bayesmix.families.categorical import Categorical
-from bayesmix.families.exponential import Exponential
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.family import Product
+from bayesmix.families.rates import Exponential, Poisson
+from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.data_checks import FEW_VALUES, rounded_features
+from bayesmix.selection.dependence import by_regression
 from bayesmix.selection.probability import prior_asked
 from bayesmix.selection.relevance import FeatureTable
 from bayesmix.selection.relevance_search import (
@@ -155,6 +156,37 @@ def selected(
         return math.log(share) if share > 0.0 else -math.inf
 
     return select_features(table, sorted(prior), log_prior_of, grows, seed)
+
+
+def features_of_search(
+    search: Any, estimator: Any, source: Source, prior: Mapping[int, float], seed: int
+) -> FeatureSelection:
+    """Return the features that distinguish the clusters, under the options of a search."""
+    sample = evenly_spaced(source)
+    table = feature_table(estimator, sample)
+    selection = selected(table, prior, search.n_components is None, seed)
+    if search.irrelevant == "regression":
+        refuse_not_normal(table)
+        return by_regression(table, selection, partial(_refit, search, sample))
+    return FeatureSelection(selection.relevant, selection.evidence, selection.relevance)
+
+
+def _refit(search: Any, source: ArraySource, features: Integers, responsibilities: Any) -> Any:
+    """Return responsibilities of the best mixture of some features, with no more components.
+
+    With independent features more components are found than with correlated ones.
+    """
+    part, numbers = some_features(source, features), range(1, responsibilities.shape[1] + 1)
+    search = clone(search).set_params(
+        n_components=numbers,
+        variable_selection=False,
+        checkpoint=None,
+        refit=True,
+        polish=None,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SelectionWarning)
+        return search.fit(part).predict_proba(part)
 
 
 def one_component(estimator: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,21 +15,16 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import (
     InvalidInputError,
-    SelectionWarning,
     UndefinedError,
     UnsupportedError,
 )
 from bayesmix.estimators.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.feature_selection import (
-    evenly_spaced,
-    feature_table,
+    features_of_search,
     picked,
-    refuse_not_normal,
     refuse_unsupported,
     rejoined,
     restricted,
-    selected,
-    some_features,
 )
 from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.fitters import TableFitter
@@ -54,7 +48,6 @@ from bayesmix.selection.candidates import (
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.selection.criteria import NAMES, POSTERIOR
 from bayesmix.selection.data_checks import column_names
-from bayesmix.selection.dependence import by_regression
 from bayesmix.selection.probability import (
     Probabilities,
     by_bic,
@@ -160,38 +153,12 @@ class SearchResults(Transforming):
         estimator = knowing_levels(estimator, source)
         numbers = component_numbers(self.n_components, growth.LARGEST)
         prior = prior_asked(numbers, self.prior_over_k, falls)
-        sample = evenly_spaced(source)
-        table = feature_table(estimator, sample)
-        selection = selected(table, prior, self.n_components is None, seed)
-        if self.irrelevant == "regression":
-            refuse_not_normal(table)
-            self._selected = by_regression(table, selection, partial(self._refit, sample))
-        else:
-            self._selected = FeatureSelection(
-                selection.relevant, selection.evidence, selection.relevance
-            )
+        self._selected = features_of_search(self, estimator, source, prior, seed)
         if len(self._selected.rest) and self.irrelevant == "independent":
             self._others, rest = restricted(estimator, source, self._selected.rest)
             self._others.set_params(n_components=1, covariance_type="diag")
             self._others._fitter(None, None, rest).fit(self._others)
         return restricted(estimator, source, self._selected.read)
-
-    def _refit(self, source: ArraySource, features: Integers, responsibilities: Any) -> Any:
-        """Return responsibilities of the best mixture of some features, with no more components.
-
-        With independent features more components are found than with correlated ones.
-        """
-        part, numbers = some_features(source, features), range(1, responsibilities.shape[1] + 1)
-        search = clone(self).set_params(
-            n_components=numbers,
-            variable_selection=False,
-            checkpoint=None,
-            refit=True,
-            polish=None,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", SelectionWarning)
-            return search.fit(part).predict_proba(part)
 
     def _refuse_regression(self) -> None:
         """Raise for densities of all features where some depend on others."""

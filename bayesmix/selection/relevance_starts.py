@@ -44,16 +44,14 @@ def standardised(family: Any, values: Array) -> tuple[Array, Integers]:
     for d in range(values.shape[1]):
         column = values[:, d]
         if levels[d]:
-            part = (column[:, None] == np.unique(column)).astype(float)
+            part = (column == np.unique(column)[:, None]).astype(float)
         else:
-            ranks = rankdata(column) / (len(column) + 1.0)
-            part = ndtri(ranks)[:, None]
-        parts.append(part)
-        owner += [d] * part.shape[1]
-    scores = np.hstack(parts)
-    scores -= scores.mean(axis=0)
-    deviation = scores.std(axis=0)
-    return scores / np.where(deviation > 0, deviation, 1.0), np.array(owner)
+            part = ndtri(rankdata(column) / (len(column) + 1.0))[None]
+        part -= part.mean(axis=1, keepdims=True)
+        deviation = part.std(axis=1, keepdims=True)
+        parts.append(part / np.where(deviation > 0, deviation, 1.0))
+        owner += [d] * len(part)
+    return np.concatenate(parts).T, np.array(owner)
 
 
 @dataclass(frozen=True)

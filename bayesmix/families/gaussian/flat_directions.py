@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from bayesmix.core.rows import Event, Frame, Rows
+from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.covariance.algebra import AXES
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics.arrays import Array
@@ -23,14 +23,18 @@ OFF_PLANE = 1e-5
 SOME_ROWS = 1000
 
 
-def pooled_covariance(source: Source, frame: Frame, unit: Array) -> tuple[Array, Array]:
-    """Return the covariance (D, D) in columns of unit scale, with outliers shrunk, and an anchor.
+def pooled_covariance(
+    source: Source, frame: Frame, unit: Array, structure: str = "full"
+) -> tuple[Array, Array]:
+    """Return the covariance in columns of unit scale, with outliers shrunk, and an anchor.
+
+    It is a matrix (D, D), or variances (D,) if the structure is "diag".
 
     Outliers are shrunk towards the anchor, an observation near the centre, which preserves linear
     relations between columns.
     """
     anchor = source.reduce(_Nearest(frame, unit), 1).values
-    drawn_in = source.reduce(_DrawnIn(frame, unit, anchor), 1)
+    drawn_in = source.reduce(_DrawnIn(frame, unit, anchor, structure), 1)
     covariance: Array = drawn_in.scatter[0] / drawn_in.counts[0]
     return covariance, anchor
 
@@ -49,8 +53,10 @@ def without_flat_directions(
     unit = summary.scale / frame.scale
     if _some_rows_suffice(structure, frame, source, unit):
         return frame, ()
-    covariance, anchor = pooled_covariance(source, frame, unit)
+    covariance, anchor = pooled_covariance(source, frame, unit, _dense_or_diag(structure))
     basis, flat = structure.algebra.flat(covariance)
+    if flat.shape[1] == 0:
+        return frame, ()
     if source.reduce(_FarFrom(flat, frame, unit, anchor), 1).distance > OFF_PLANE:
         # Shrunk outliers leave the plane of the others, so only constant columns are flat.
         identity = np.eye(len(flat))
@@ -66,7 +72,7 @@ def without_flat_directions(
     # The plane passes through all observations, though not through their medians.
     centre = frame.centre + frame.scale * (flat @ (flat.T @ (anchor * unit)))
     plane = replace(frame, centre=centre, basis=basis, flat=flat)
-    return plane, (_named(summary.constant, flat.shape[1]),)
+    return plane, (_named(summary, flat.shape[1]),)
 
 
 def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit: Array) -> bool:
@@ -77,25 +83,38 @@ def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit:
     share = sample.total_weight / source.total_weight
     if share == 0.0:
         return False
-    covariance, _ = pooled_covariance(sample, frame, unit)
+    covariance, _ = pooled_covariance(sample, frame, unit, _dense_or_diag(structure))
     _, flat = structure.algebra.flat(share * covariance)
     return len(flat.T) == 0
 
 
-def _named(constant: Any, n_flat: int) -> Event:
+def _dense_or_diag(structure: Structure) -> str:
+    return "diag" if structure.algebra is AXES else "full"
+
+
+def _named(summary: Summary, n_flat: int) -> Event:
     """Return the event for the flat directions."""
-    columns = np.flatnonzero(constant)
-    reasons = []
-    if len(columns):
-        names = ", ".join(map(str, columns))
-        one = len(columns) == 1
-        reasons.append(f"column {names} is constant" if one else f"columns {names} are constant")
-    if n_flat > len(columns):
-        reasons.append("columns are linearly dependent")
+    n_rows, n_columns = summary.n_rows, len(summary.constant)
+    columns = np.flatnonzero(summary.constant)
+    names = ", ".join(map(str, columns))
+    constant = f"column {names} is" if len(columns) == 1 else f"columns {names} are"
+    vary = f"the data vary in {n_columns - n_flat} of {n_columns} dimensions, and the model leaves "
+    vary += "out the other" if n_flat == 1 else f"out the other {n_flat}"
+    if n_flat == len(columns):
+        return Event(
+            "flat",
+            f"{constant} constant and left out of the model; drop constant columns to silence this",
+        )
+    if n_rows <= n_columns:
+        return Event(
+            "flat",
+            f"{n_rows} observations cannot determine a covariance matrix of {n_columns} variables: "
+            f"{vary}. Use covariance_type='diag', FactorAnalytic or fewer variables",
+        )
+    also = f"{constant} constant and " if len(columns) else ""
     return Event(
         "flat",
-        f"{' and '.join(reasons)}: the {n_flat} of {len(constant)} directions in which the data do "
-        "not vary are left out of the model; drop redundant columns to silence this",
+        f"{also}columns are linearly dependent: {vary}; drop redundant columns to silence this",
     )
 
 
@@ -129,12 +148,13 @@ class _DrawnIn:
     frame: Frame
     unit: Array
     anchor: Array
+    structure: str
 
     def __call__(self, rows: Rows) -> Moments:
         away, lengths, radius = _seen_from(self.anchor, self.frame, self.unit, rows)
         away *= np.minimum(1.0, radius / np.maximum(lengths, radius))[:, None]
         weights = rows.weights_or_ones
-        return moments(STRUCTURES["full"], away, weights[:, None])
+        return moments(STRUCTURES[self.structure], away, weights[:, None])
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ def regressed(
 LOST_IN_ROUNDING = 1e-12
 # Components with responsibility for at most one in this many observations are treated sparsely.
 FEW = 2
+# Deviations (features times observations) that are squared at once, within the cache.
+CACHED = 2**16
 # Number of features above which centred distances are faster than products of features.
 LINEAR_UP_TO = 64
 
@@ -120,8 +122,7 @@ class Dense:
 
     def log_det(self, root: Array) -> Array:
         """Return log |U Uᵀ| by block."""
-        logs: Array = np.dot(np.log(diagonals(root)), _twos(root.shape[1]))
-        return logs
+        return np.dot(np.log(diagonals(root)), _twos(root.shape[1]))
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
         """Sum numbers per block to numbers per component (K,)."""
@@ -156,19 +157,16 @@ class Dense:
     def lengths(self, away: Array, root: Array) -> Array:
         """Return |Uᵀ a_k|² (K,) for vectors a (K, D)."""
         along = (away[:, None, :] @ root)[:, 0]
-        total: Array = np.vecdot(along, along)
-        return total
+        return np.vecdot(along, along)
 
     def trace(self, blocks: Array, root: Array) -> Array:
         """Return tr(blocks U Uᵀ) by block."""
-        total: Array = np.einsum("bij,bij->b", blocks, self.gram(root))
-        return total
+        return np.einsum("bij,bij->b", blocks, self.gram(root))
 
     def inner(self, left: Array, right: Array) -> Array:
         """Return tr(L Lᵀ R Rᵀ) by block, from roots."""
         product = left.transpose(0, 2, 1) @ right
-        total: Array = np.einsum("bij,bij->b", product, product)
-        return total
+        return np.einsum("bij,bij->b", product, product)
 
     def factor(self, blocks: Array) -> Array:
         """Return L with blocks = L Lᵀ."""
@@ -275,7 +273,7 @@ class Dense:
     def flat(self, covariance: Array) -> tuple[Array, Array]:
         """Return orthonormal directions with extent (D, D') and without (D, f).
 
-        ``covariance`` (D, D) is that of the data, in columns of unit scale.
+        ``covariance`` is that of the data, in columns of unit scale: (D, D), or (D,) for axes.
         """
         columns = np.diagonal(covariance) < FLAT_VARIANCE
         rest = covariance[np.ix_(~columns, ~columns)]
@@ -305,8 +303,7 @@ class Dense:
 
     def tightest(self, root: Array, floor: Array) -> Array:
         """Return an upper bound (B,) on floor / variance; below 1 the block is above the floor."""
-        bound: Array = np.vecdot(root, root) @ floor
-        return bound
+        return np.vecdot(root, root) @ floor
 
 
 def _narrow_axes(block: Array) -> Array:
@@ -320,8 +317,7 @@ def _narrow_axes(block: Array) -> Array:
         inverse_root(block[None])
     except DegenerateFitError:
         least = max(least, LOST_IN_ROUNDING * float(variances[-1]))
-    below: Array = axes[:, variances < least] * np.sqrt(max(1.0, least))
-    return below
+    return axes[:, variances < least] * np.sqrt(max(1.0, least))
 
 
 @dataclass(frozen=True)
@@ -383,10 +379,13 @@ class Axes:
     def scatter(self, values: Array, responsibilities: Array, means: Array) -> Array:
         columns = values.T
         total = np.empty(means.shape)
-        for k in range(len(means)):
-            away = columns - means[k][:, None]
-            away *= away
-            np.dot(away, responsibilities[:, k], out=total[k])
+        size = max(1, CACHED // max(1, len(values)))
+        for first in range(0, len(columns), size):
+            block = slice(first, first + size)
+            for k in range(len(means)):
+                away = columns[block] - means[k, block, None]
+                away *= away
+                np.dot(away, responsibilities[:, k], out=total[k, block])
         return total
 
     def of_dense(self, matrices: Array) -> Array:
@@ -418,8 +417,7 @@ class Axes:
         return 2.0 * np.log(root)
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
-        total: Array = self.spread(block_values, n_components, n_features).sum(axis=1)
-        return total
+        return self.spread(block_values, n_components, n_features).sum(axis=1)
 
     def by_column(self, block_values: Array, n_components: int, n_features: int) -> Array:
         return self.spread(block_values, n_components, n_features)
@@ -437,8 +435,7 @@ class Axes:
         return out.T
 
     def lengths(self, away: Array, root: Array) -> Array:
-        total: Array = ((away * root) ** 2).sum(axis=1)
-        return total
+        return ((away * root) ** 2).sum(axis=1)
 
     def trace(self, blocks: Array, root: Array) -> Array:
         return blocks * root * root
@@ -507,9 +504,10 @@ class Axes:
         return 0.0, self.select(blocks, columns)
 
     def flat(self, covariance: Array) -> tuple[Array, Array]:
-        columns = np.diagonal(covariance) < FLAT_VARIANCE
+        columns = covariance < FLAT_VARIANCE
         identity = np.eye(len(covariance))
-        return identity[:, ~columns], identity[:, columns]
+        basis = identity[:, ~columns] if columns.any() else identity
+        return basis, identity[:, columns]
 
     def lift(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
         if frame.basis is not None and frame.flat is not None:
@@ -522,8 +520,7 @@ class Axes:
 
     def tightest(self, root: Array, floor: Array) -> Array:
         scale = floor if root.shape[1] == len(floor) else floor.mean()
-        bound: Array = (root * root * scale).max(axis=1)
-        return bound
+        return (root * root * scale).max(axis=1)
 
 
 Algebra: TypeAlias = Dense | Axes
