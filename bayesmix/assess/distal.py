@@ -161,7 +161,9 @@ def distal(
         Level of the intervals.
     n_draws : int, default=100
         Number of refits to randomly weighted observations, from which standard errors come. 0
-        takes the fit as known, which is adequate for well separated classes only.
+        takes the fit as known, which is adequate for well separated classes only. Intervals are
+        too narrow where classes hardly separate: with six binary items of probability .7, 95 %
+        intervals without refits covered 58 %, and those with refits are too narrow as well.
     random_state : None, int, RandomState or Generator, default=0
         Seed of the weights.
 
