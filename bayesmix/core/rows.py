@@ -193,6 +193,11 @@ class SideInformation:
         return self.labels.shape[1] - 1 if self.labels.ndim == 2 else int(self.labels.max())
 
     @property
+    def ordered(self) -> bool:
+        """Whether the samples are sequences."""
+        return self.begins is not None and not self.grouped
+
+    @property
     def starts(self) -> Integers:
         """Return the first sample (G,) of each sequence or group."""
         assert self.begins is not None
@@ -420,15 +425,15 @@ class Event:
         elif self.components:
             which = f"components {', '.join(map(str, self.components))}"
         else:
-            which = "a component that is no longer there"
+            which = "a component that was removed later"
         return self.message.replace("{which}", which).replace("{rows}", self._rows_text)
 
     @property
     def _rows_text(self) -> str:
         named = ", ".join(map(str, self.rows[:5]))
         if self.n_rows <= 1:
-            return f"row {named}" if self.n_rows else "no rows"
-        return f"{self.n_rows} rows ({named}{', ...' if self.n_rows > 5 else ''})"
+            return f"1 observation (row {named})" if self.n_rows else "no observations"
+        return f"{self.n_rows} observations (rows {named}{', ...' if self.n_rows > 5 else ''})"
 
 
 @dataclass(frozen=True)

@@ -291,16 +291,18 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
         return ()
-    remedy = f"use at most {largest} components, " if largest else "use "
     pooled, separate = K + n_features, K * (n_features + 1)
     least = pooled if (model.family.max_components(pooled, n_features) or 0) >= K else separate
-    needed, simpler = f"at least {least}", ", or covariance_type='diag'"
-    if n_distinct <= K:
-        needed, simpler = "more than that", ""
+    remedies = [f"at most {largest} component{'s' if largest > 1 else ''}"] if largest else []
+    remedies.append("a prior (prior='auto')")
+    if n_distinct > K:
+        remedies.append("covariance_type='diag'")
+    *first, last = remedies
+    use = f"{', '.join(first)} or {last}" if first else last
     text = (
-        f"n_components={K} {model.family.name}s need {needed} distinct rows, "
-        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared: "
-        f"{remedy}a prior (prior='auto'){simpler}"
+        f"the likelihood has no maximum: n_components={K} needs at least "
+        f"{least if n_distinct > K else K + 1} distinct observations, got {n_distinct} in "
+        f"{n_rows}. Use {use}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 
@@ -313,9 +315,8 @@ def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
     if n_distinct == n_rows:
         return ()
     text = (
-        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: one "
-        "component per distinct row. Count the rows (numpy.unique(X, axis=0, "
-        "return_counts=True)), or use fewer components"
+        f"X has only {n_distinct} distinct observations in {n_rows}, so n_components={K} gives "
+        "each its own component: use fewer components"
     )
     return (Event(FEW_POINTS, text),)
 

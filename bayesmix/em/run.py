@@ -305,7 +305,7 @@ def _expect(
         return expectation, form, ()
     event = Event(
         GOES_ON_CENTRED,
-        "clusters are too far apart for the linear form of the E-step, so the centred form is used",
+        "the E-step uses centred data, because the clusters are far apart",
         at_pass=passes,
     )
     return expectation, final_form, (event,)

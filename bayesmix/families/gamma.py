@@ -313,9 +313,9 @@ def held(mixture: Mixture[Gammas], floor: Array) -> list[Event]:
     return [
         Event(
             "held",
-            "{which} collapsed onto rows with equal values in a column, so the likelihood has no "
-            "maximum. Its shape is kept at the resolution of the data: use fewer components, or "
-            "Gaussian('diag') where columns are narrow",
+            "{which} collapsed onto equal values of a column, so the likelihood has no maximum. "
+            "The shape parameter was limited: use fewer components, or Gaussian('diag') for "
+            "columns of small relative variance",
             components=(k,),
         )
         for k in np.flatnonzero(low).tolist()

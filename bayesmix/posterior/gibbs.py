@@ -22,7 +22,7 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.sources import Source
 from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
-from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.numerics.arrays import frozen
 from bayesmix.posterior.chains import (
     BlockedGibbs,
@@ -52,42 +52,45 @@ def gibbs(
     n_components: Any = "fit",
     prior_over_k: Any = None,
     concentration: str = "static",
+    lengths: Any = None,
+    groups: Any = None,
 ) -> Gibbs | GibbsOverK:
-    """Draw from the posterior of a variational fit's model by blocked Gibbs sampling.
+    """Sample the posterior of the model of a variational fit by blocked Gibbs sampling.
 
-    Assignments are drawn given weights and parameters, then these given the assignments. A learned
-    scale of the prior is drawn too; a β0 learned by type-II maximum likelihood stays fixed. Unlike
-    fits with a degenerate component, sampling applies no resolution to the data.
+    Each sweep draws assignments given weights and parameters, and then weights and parameters given
+    the assignments. The assignments of a hidden Markov model are whole paths (forward filtering,
+    backward sampling). A learned scale of the prior is drawn too; a learned β0 is fixed.
 
     Parameters
     ----------
-    model : fitted variational mixture or search
+    model : fitted variational mixture, hidden Markov model or search
         With Dirichlet or stick-breaking weights.
     X : array, frame or source (n, D)
         The data that the model was fitted to.
     n_draws : int, default=1000
         Number of draws kept per chain.
     chains : int, default=4
-        Number of chains. Each starts at a draw from q, so agreement between chains does not show
-        that q found the dominant mode.
+        Number of chains. All start at draws from q, so they may miss a mode that q missed.
     warmup : int, optional
         Discarded sweeps per chain; None: half as many as draws.
     sample_weight : array (n,), optional
         Whole numbers, as in the fit; the w repetitions of a sample are assigned separately.
     random_state : None, int, RandomState or Generator, default=0
     n_jobs : int, optional
-        Number of threads (results do not depend on it); None: all cores.
+        Number of threads, which does not change results; None: all cores.
     progress : bool, optional
         Whether to show a progress bar; None: only in a terminal or notebook.
     n_components : "fit", int or None, default="fit"
-        "fit": the K requested for the fit, before pruning. None: K is sampled too, by the
+        "fit": the n_components of the fit, before pruning. None: K is sampled too, by the
         telescoping sampler, for Dirichlet weights.
     prior_over_k : None, dict or callable
         p(K) for unknown K, as a mapping or function from K to an unnormalised weight. None: K - 1 ~
         beta-negative-binomial (1, 4, 3), with mean K = 2 and a heavy tail.
     concentration : {"static", "dynamic"}, default="static"
-        Dirichlet concentration for unknown K: the fit's value for every K ("static"), or the fit's
-        total divided by K ("dynamic"), which leaves more components empty at large K.
+        Dirichlet concentration for unknown K: that of the fit for every K ("static"), or the total
+        concentration of the fit divided by K ("dynamic"; more components are empty at large K).
+    lengths, groups : optional
+        Sequences of a hidden Markov model, by default those of the fit; others are an error.
 
     Returns
     -------
@@ -100,7 +103,8 @@ def gibbs(
         If the fit has no posterior or its weights no prior, if X is not the data of the fit, or if
         sample weights are not whole numbers.
     UnsupportedError
-        If K is unknown and the weights are stick-breaking.
+        If K is unknown and the weights are stick-breaking, and for another K than that of a hidden
+        Markov model.
 
     Examples
     --------
@@ -113,7 +117,7 @@ def gibbs(
     >>> found.occupied.to_dict()
     {2: 1.0}
 
-    With a prior over K, the posterior of K itself:
+    With a prior over K, K is sampled too:
 
     >>> vb = bm.BayesianGaussianMixture(
     ...     3, weight_concentration_prior_type="dirichlet_distribution",
@@ -139,6 +143,7 @@ def gibbs(
         repeated=True,
         gaps=True,
         labels=same,
+        sequences={"lengths": lengths, "groups": groups},
     )
     plan = Plan(n_chains, n_warm, n_draws, root_seed(random_state))
     found: Gibbs | GibbsOverK
@@ -173,8 +178,8 @@ class SweepStep:
     ) -> tuple[KeptDraw, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned, following = self.sampler.sweep(draw, generator, key)
-        n_occupied = int(np.count_nonzero(assigned.statistics.counts))
-        return KeptDraw(draw.bare, assigned.log_likelihood, n_occupied), following
+        n_occupied = int(np.count_nonzero(assigned.counts))
+        return KeptDraw(draw.bare, assigned.log_normaliser, n_occupied), following
 
 
 def sampled(
@@ -222,6 +227,11 @@ def _number_of_components(
     result: FitResult, n_components: Any, prior_over_k: Any, concentration: Any
 ) -> int | None:
     """Return K, or None if unknown; raise if a prior over K is given for known K."""
+    if result.side.ordered and n_components not in ("fit", result.requested_components):
+        raise UnsupportedError(
+            "sampling with another or an unknown number of states does not support sequences: "
+            "leave out n_components, and fit with the number that you want"
+        )
     if n_components is None:
         return None
     if prior_over_k is not None or concentration != "static":

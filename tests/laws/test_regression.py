@@ -221,9 +221,9 @@ def test_wrong_input_is_named(npreg):
         model.fit(X.assign(twice=2 * X.x + 1), y)
     with pytest.raises(InvalidInputError, match="'one' is constant"):
         model.fit(X.assign(one=1.0), y)
-    with pytest.raises(InvalidInputError, match="y must be counts .*row 0: correct"):
+    with pytest.raises(InvalidInputError, match=r"y must be counts .*row 0: correct"):
         bm.RegressionMixture(2, response="poisson").fit(X, y)
-    with pytest.raises(InvalidInputError, match="from 0 to trials .* of 1 trials in row"):
+    with pytest.raises(InvalidInputError, match=r"from 0 to trials .* of 1 trials in row"):
         bm.RegressionMixture(2, response="binomial").fit(X, npreg.yp)
     with pytest.raises(InvalidInputError, match="column 'x' differs in row 1: use one value"):
         model.fit(X, y, groups=np.repeat(np.arange(100), 2), gate=X[["x"]])

@@ -140,8 +140,8 @@ class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
         names = ", ".join(map(str, columns))
         what = f"column {names} is" if len(columns) == 1 else f"columns {names} are"
         text = (
-            f"{what} constant: their noise variance is the same small value in every component; "
-            "drop constant columns to silence this"
+            f"{what} constant and does not affect the clusters; drop constant columns to silence "
+            "this"
         )
         return frame, (Event("flat", text),)
 

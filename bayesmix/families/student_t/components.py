@@ -340,9 +340,9 @@ def held_scales(mixture: Mixture[StudentComponents], floor: Array) -> list[Event
     return [
         Event(
             "held",
-            "{which} collapsed onto rows without variance in some direction, so the likelihood "
-            "has no maximum. Its scale is kept at the resolution of the data: use fewer "
-            "components, or a simpler covariance",
+            "{which} collapsed onto observations with zero variance in some direction, so the "
+            "likelihood has no maximum. The scale was set to a small positive value: use fewer "
+            "components or a simpler covariance",
             components=tuple(range(n_components)) if structure.shared else (int(k),),
         )
         for k in np.flatnonzero(_at_floor(components.blocks, lowest))
