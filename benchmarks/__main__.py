@@ -107,6 +107,10 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     ),
     "conformal": ("Coverage of conformal regions where the model is wrong", bands.conformal),
     "sbc": ("Do posterior draws come true? Simulation-based calibration", posterior.sbc),
+    "sbc_of_sequences": (
+        "Do posterior draws of hidden Markov models come true?",
+        posterior.sbc_of_sequences,
+    ),
     "corrections": (
         "Standard deviations as shares of those of Gibbs draws",
         posterior.corrections,

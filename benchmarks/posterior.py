@@ -91,6 +91,99 @@ def fitted(rows: Any) -> Any:
     return model.fit(rows)
 
 
+# Hidden Markov model of two states, two sequences of counts.
+LENGTHS = (20, 20)
+CHAIN_PRIOR = {"transition_prior": 1.5}
+RATE_PRIOR = bm.GammaPrior(2.0, 0.4)
+
+
+def drawn_sequences(seed: int) -> tuple[Parameters, Any]:
+    """First state (1, 2), transitions (1, 2, 2) and rates (1, 2) from the prior, and counts."""
+    generator = np.random.default_rng([seed, 2025])
+    initial, transition = generator.dirichlet([1.5, 1.5], 1), generator.dirichlet([1.5, 1.5], 2)
+    rates = generator.gamma(2.0, 1.0 / 0.4, 2)
+    states = []
+    for length in LENGTHS:
+        state = generator.choice(2, p=initial[0])
+        for _ in range(length):
+            states.append(state)
+            state = generator.choice(2, p=transition[state])
+    rows = generator.poisson(rates[states])[:, None].astype(float)
+    return (initial, transition[None], rates[None]), rows
+
+
+def quantities_of_sequences(parameters: Parameters, rows: Any) -> dict[str, Any]:
+    """States by their rates, and the log joint density by a plain recursion, (S,) each."""
+    order = np.argsort(parameters[2], axis=1)
+    initial, rates = (np.take_along_axis(parameters[i], order, axis=1) for i in (0, 2))
+    moves = np.take_along_axis(parameters[1], order[:, :, None], axis=1)
+    moves = np.take_along_axis(moves, order[:, None, :], axis=2)
+    joint = stats.gamma.logpdf(rates, 2.0, scale=1.0 / 0.4).sum(axis=1)
+    joint += 0.5 * (np.log(initial).sum(axis=1) + np.log(moves).sum(axis=(1, 2)))
+    log_densities = stats.poisson.logpmf(rows, rates[:, None, :])
+    for part in np.split(log_densities, np.cumsum(LENGTHS)[:-1], axis=1):
+        forward = np.log(initial) + part[:, 0]
+        for step in range(1, part.shape[1]):
+            forward = logsumexp(forward[:, :, None] + np.log(moves), axis=1) + part[:, step]
+        joint += logsumexp(forward, axis=1)
+    return {
+        "smaller rate": rates[:, 0],
+        "larger rate": rates[:, 1],
+        "stay at the smaller": moves[:, 0, 0],
+        "stay at the larger": moves[:, 1, 1],
+        "first at the smaller": initial[:, 0],
+        "log joint density": joint,
+    }
+
+
+def fitted_sequences(rows: Any, **options: Any) -> Any:
+    """The variational hidden Markov model under the prior that the rows are from."""
+    options = {"family": bm.Poisson(), "inference": bm.VariationalBayes(RATE_PRIOR)} | options
+    return bm.HiddenMarkovModel(2, random_state=0, **CHAIN_PRIOR, **options).fit(rows, LENGTHS)
+
+
+def places_of_sequences(seed: int) -> dict[str, dict[str, float]]:
+    """As ``places``, for hidden Markov models: draws by Gibbs sampling and from q."""
+    warnings.simplefilter("ignore")
+    truth, rows = drawn_sequences(seed)
+    generator = np.random.default_rng([seed, 2])
+    model = fitted_sequences(rows)
+    found = bm.gibbs(
+        model, rows, EVERY * N_RANKED, 1, WARMUP, random_state=seed, n_jobs=1, progress=False
+    )
+    some = slice(EVERY - 1, None, EVERY)
+    names = ("startprob", "transmat", "rates")
+    initial, transition, rates = (found.parameters[name][0, some] for name in names)
+    sample = model.sample_posterior(N_DRAWS, random_state=seed)
+    draws = {
+        "Gibbs": (initial, transition, rates[:, :, 0]),
+        "q": (sample.startprob, sample.transmat, sample.rates[:, :, 0]),
+    }
+    expected = quantities_of_sequences(truth, rows)
+    return {
+        method: {
+            name: place_of(float(expected[name][0]), values, generator)
+            for name, values in quantities_of_sequences(parameters, rows).items()
+        }
+        for method, parameters in draws.items()
+    }
+
+
+def sbc_of_sequences(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Places of the truth over 300 data sets of two sequences."""
+    found = Parallel(n_jobs=-1)(
+        delayed(places_of_sequences)(seed) for seed in range(20 if quick else 300)
+    )
+    by_method = {
+        method: {name: [one[method][name] for one in found] for name in found[0][method]}
+        for method in found[0]
+    }
+    table = ranked(by_method)
+    for row in table:
+        print("  ", row, flush=True)
+    return table
+
+
 def _of_gibbs(model: Any, rows: Any, seed: int) -> Parameters:
     found = bm.gibbs(
         model, rows, EVERY * N_RANKED, 1, WARMUP, random_state=seed, n_jobs=1, progress=False

@@ -85,7 +85,6 @@ if TYPE_CHECKING:
     from bayesmix.estimators.fitters import SourceFitter, TableFitter
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.io.checkpoints import Checkpoint, Passes
-    from bayesmix.report.subject import Search
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.dask_workers import DaskEngine, KeptThere
     from bayesmix.sources.local_workers import KeptParts, Local
@@ -149,7 +148,6 @@ if TYPE_CHECKING:
         _kept: KeptFits = kept
         _passes: PassesKept = passes
         _mixture: FittedMixture = estimator
-        _search: Search = search
         _procedure: Procedure = search
 
     def _sources(

@@ -7,7 +7,10 @@ transition matrix (MacKay 1997; Beal 2003, ch. 3).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
 from typing import Any, cast
 
 import numpy as np
@@ -15,11 +18,23 @@ from scipy.optimize import minimize
 from scipy.special import softmax, xlogy
 
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
-from bayesmix.allocation.point import PointWeights, add_labels
+from bayesmix.allocation.point import (
+    PointWeights,
+    WeightDraws,
+    add_labels,
+    densities_of_draws,
+)
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Assign
 from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.forward_backward import forward_backward, logs, most_probable_paths
+from bayesmix.numerics.forward_backward import (
+    drawn_paths,
+    forward_backward,
+    logs,
+    most_probable_paths,
+)
 from bayesmix.numerics.logsumexp import normalise
 
 # Smallest transition probability of a chain whose first state is stationary.
@@ -27,12 +42,13 @@ LEAST_MOVE = 1e-12
 
 
 def stationary_distribution(transition: Array) -> Array:
-    """Return the distribution (K,) that transitions preserve; of several the most even one."""
-    K = len(transition)
-    system = np.vstack([np.eye(K) - transition.T, np.ones(K)])
-    solution = np.linalg.lstsq(system, np.append(np.zeros(K), 1.0), rcond=None)[0]
-    distribution: Array = np.maximum(solution, 0.0)
-    distribution /= distribution.sum()
+    """Return the distribution (..., K) that transitions preserve; of several the most even one."""
+    K = transition.shape[-1]
+    balance = np.eye(K) - np.swapaxes(transition, -1, -2)
+    system = np.concatenate([balance, np.ones((*transition.shape[:-2], 1, K))], axis=-2)
+    inverse = np.linalg.pinv(system, rcond=(K + 1) * np.finfo(float).eps)
+    distribution: Array = np.maximum(inverse[..., -1], 0.0)
+    distribution /= distribution.sum(axis=-1, keepdims=True)
     return distribution
 
 
@@ -103,9 +119,59 @@ def path_probabilities(
     return total - expected, best + float(log_initial[path[0]]) - total
 
 
-def no_draws(chain: Any, n_draws: int, generator: np.random.Generator) -> Any:
-    """Raise an error, as draws of the parameters are those of mixing weights."""
-    raise UnsupportedError("posterior draws do not support sequences yet")
+@dataclass(frozen=True)
+class ChainDraws:
+    """S draws of a chain: log probabilities of the first state (S, K) and of moves (S, K, K)."""
+
+    log_initial: Array
+    log_transitions: Array
+
+    @cached_property
+    def log_weights(self) -> Array:
+        """Logarithms (S, K) of the stationary distributions."""
+        return logs(stationary_distribution(np.exp(self.log_transitions)))
+
+    def named(self) -> Named:
+        """Return probabilities of the first state and of transitions."""
+        return {
+            "startprob": (("component",), np.exp(self.log_initial)),
+            "transmat": (("component", "other_component"), np.exp(self.log_transitions)),
+        }
+
+    def rows(self) -> list[Array]:
+        """Return log probabilities (S, K) of the first state and of the moves from each state."""
+        return [self.log_initial, *self.log_transitions.swapaxes(0, 1)]
+
+    def chains(self) -> Iterator[MarkovChain]:
+        """Yield each draw as a chain."""
+        return map(MarkovChain, np.exp(self.log_initial), np.exp(self.log_transitions))
+
+    def log_density(self, joint: Array, rows: Rows) -> Array:
+        """Return log densities (S, n) of samples given those before, from those of states.
+
+        Samples outside sequences are from the stationary distribution.
+        """
+        if rows.side.begins is None:
+            return densities_of_draws(self, joint, rows)
+        allocated = map(MarkovChain.allocate, self.chains(), joint.transpose(0, 2, 1), repeat(rows))
+        return np.array([of_draw.log_normaliser for of_draw in allocated])
+
+    def shares(self, joint: Array, rows: Rows) -> None:
+        """Turn log densities (n, S, K) into smoothed probabilities in place."""
+        for chain, of_draw in zip(self.chains(), joint.swapaxes(0, 1), strict=True):
+            chain.allocate(of_draw, rows)
+
+    def assign(
+        self, joint: Array, rows: Rows, assign: Assign, generator: np.random.Generator
+    ) -> Allocated:
+        """Turn log densities (n, K) into drawn paths in place, with their transitions."""
+        K, starts = joint.shape[1], rows.side.starts
+        initial, transition = np.exp(self.log_initial[0]), np.exp(self.log_transitions[0])
+        log_predictive, path = drawn_paths(joint, starts, initial, transition, generator)
+        joint[:] = path[:, None] == np.arange(K)
+        moves = np.delete(path[:-1] * K + path[1:], starts[1:] - 1)
+        transitions = np.bincount(moves, minlength=K * K).reshape(K, K).astype(np.float64)
+        return Allocated(log_predictive, ChainSums(joint[starts].sum(axis=0), transitions))
 
 
 @dataclass(frozen=True)
@@ -115,7 +181,6 @@ class MarkovChain:
     initial: Array
     transition: Array
     exchangeable = True
-    draws = no_draws
 
     @property
     def n_components(self) -> int:
@@ -161,7 +226,6 @@ class DirichletChain:
     initial: Array
     transitions: Array
     exchangeable = True
-    draws = no_draws
 
     @property
     def n_components(self) -> int:
@@ -193,6 +257,17 @@ class DirichletChain:
         """Return the expected logarithms of the probabilities."""
         initial, *moves = (row.expected_log() for row in self.dirichlets)
         return initial, np.array(moves)
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> ChainDraws:
+        """Return independent draws of all rows."""
+        initial, *moves = (row.draws(n_draws, generator).log_weights for row in self.dirichlets)
+        return ChainDraws(initial, np.stack(moves, axis=1))
+
+    def log_density_of(self, draws: ChainDraws) -> Array:
+        """Return log q (S,) of draws."""
+        rows = zip(self.dirichlets, map(WeightDraws, draws.rows()), strict=True)
+        density: Array = np.sum([row.log_density_of(drawn) for row, drawn in rows], axis=0)
+        return density
 
     def subset(self, keep: Integers, counts: Array) -> DirichletChain:
         """Select states, under which Dirichlet distributions are closed."""
@@ -244,6 +319,12 @@ class DirichletChainPrior:
         if not self.stationary:
             rows.append(chain.initial)
         return sum(self.of_row.log_density(PointWeights(row)) for row in rows)
+
+    def log_density_of(self, draws: ChainDraws) -> Array:
+        """Return the log prior density (S,) of draws."""
+        rows = map(WeightDraws, draws.rows())
+        density: Array = np.sum([self.of_row.log_density_of(row) for row in rows], axis=0)
+        return density
 
     def n_parameters(self, n_components: int) -> int:
         return (n_components - 1) * (n_components + (not self.stationary))

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bayesmix.core.priors import Allocation, NamedTensors, Pymc, Tensor
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Allocation, Assign, DrawnWeights, NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import LOWEST_LOG, Allocated, GroupCounts, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -52,11 +53,50 @@ def group_by_group(weights: Allocation, joint: Array, rows: Rows) -> Allocated:
     return Allocated(log_normaliser, GroupCounts(counts))
 
 
+def densities_of_draws(draws: DrawnWeights, joint: Array, rows: Rows) -> Array:
+    """Return log Σ_k π_k p(x_n | θ_k) (S, n) from log densities (S, K, n)."""
+    joint += np.maximum(draws.log_weights, LOWEST_LOG)[:, :, None]
+    largest = joint.max(axis=1)
+    distant = ~np.isfinite(largest)
+    if distant.any():  # squared distances overflow, so densities are zero
+        np.nan_to_num(joint, copy=False, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)
+        largest[distant] = 0.0
+    joint -= largest[:, None]
+    np.exp(joint, out=joint)
+    log_density: Array = np.log(joint.sum(axis=1))
+    log_density += largest
+    return log_density
+
+
+def shares_of_draws(draws: DrawnWeights, joint: Array, rows: Rows) -> None:
+    """Turn log densities (n, S, K) into responsibilities in place, sample by sample."""
+    joint += np.maximum(draws.log_weights, LOWEST_LOG)
+    normalise(joint.reshape(-1, joint.shape[2]))
+
+
+def assign_samples(
+    draws: DrawnWeights, joint: Array, rows: Rows, assign: Assign, generator: np.random.Generator
+) -> Allocated:
+    """Turn log densities (n, K) into drawn assignments in place, sample by sample."""
+    joint += np.maximum(draws.log_weights[0], LOWEST_LOG)
+    add_labels(joint, rows)
+    log_normaliser = normalise(joint)
+    joint[:] = assign(joint, rows.weights, generator)
+    return Allocated(log_normaliser)
+
+
+def nothing_named(draws: DrawnWeights) -> Named:
+    """Return no parameters besides π."""
+    return {}
+
+
 @dataclass(frozen=True)
 class WeightDraws:
     """S draws of π as logarithms (S, K)."""
 
     log_weights: Array
+    named = nothing_named
+    log_density, shares, assign = densities_of_draws, shares_of_draws, assign_samples
 
 
 @dataclass(frozen=True)

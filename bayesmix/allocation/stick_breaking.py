@@ -12,7 +12,14 @@ from functools import cached_property
 import numpy as np
 from scipy.special import betaln, digamma, polygamma
 
-from bayesmix.allocation.point import PointWeights, sample_by_sample
+from bayesmix.allocation.point import (
+    PointWeights,
+    assign_samples,
+    densities_of_draws,
+    nothing_named,
+    sample_by_sample,
+    shares_of_draws,
+)
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import WeightSpread
 from bayesmix.errors import UnsupportedError
@@ -27,6 +34,8 @@ class StickDraws:
 
     log_first: Array
     log_rest: Array
+    named = nothing_named
+    log_density, shares, assign = densities_of_draws, shares_of_draws, assign_samples
 
     @property
     def log_weights(self) -> Array:

@@ -162,6 +162,8 @@ def distal(
     n_draws : int, default=100
         Number of refits to randomly weighted observations, for standard errors that include the
         uncertainty of the classes. 0 ignores it, which is adequate for well separated classes only.
+        Intervals are too narrow where classes hardly separate: with six binary items of probability
+        .7, 95 % intervals without refits covered 58 %, and those with refits are too narrow too.
     random_state : None, int, RandomState or Generator, default=0
         Seed of the weights.
 

@@ -81,7 +81,7 @@ class LatentClasses:
         if not np.isnan(residuals).all():
             first, second = np.unravel_index(np.nanargmax(residuals), residuals.shape)
             names, most = self.bivariate_residuals.index, np.nanmax(residuals)
-            pair = f"{names[int(first)]}, {names[int(second)]}"
+            pair = f"columns {names[int(first)]} and {names[int(second)]}"
             lines.append(f"Largest bivariate residual: {most:.2f} ({pair}).")
         return "\n".join([*lines, *(f"{note}." for note in self.notes)])
 

@@ -18,7 +18,7 @@ from scipy import stats
 from scipy.optimize import linear_sum_assignment
 from scipy.special import entr
 
-from bayesmix.core.mixture import Expectation, Mixture
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
@@ -30,7 +30,7 @@ from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior.bands import labels_of, named_draws
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.evidence import BATCHES, variance_of_mean
-from bayesmix.posterior.labels import BATCH_VALUES, Alignment
+from bayesmix.posterior.labels import BATCH_VALUES, Alignment, in_order
 from bayesmix.posterior.posterior_draws import (
     Draws,
     joined,
@@ -85,8 +85,7 @@ def of_parameters(
     found = []
     for kind, (axes, values) in theirs.items():
         fitted = mine[kind][1]
-        each = axes[:1] == ("component",)
-        arranged = alignment.relabelled(values)[:, : result.n_components] if each else values
+        arranged = in_order(values, axes, alignment.order[:, : result.n_components])
         columns = fitted.reshape(len(fitted), -1).T
         theirs_by_column = arranged.reshape(len(arranged), -1).T
         for number, name in labels_of(kind, axes, fitted.shape[1:], result.columns):
@@ -154,11 +153,11 @@ def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) ->
     framed = result.mixture.frame.apply(some.values)
     counted = some.weights_or_ones
     counted = counted * (source.total_weight / counted.sum())
-    n_draws, n_components = draws.weights.log_weights.shape
+    n_components = draws.weights.log_weights.shape[1]
     size = max(1, BATCH_VALUES // (n_components * len(rows)))
     numbers = []
-    for start in range(0, n_draws, size):
-        shares = shares_of(draws, framed, start, start + size)
+    for part in draws.in_parts(size):
+        shares = shares_of(part, framed, some)
         without = np.log(np.maximum(1.0 - shares, CERTAIN))
         numbers.append(-np.expm1(np.tensordot(counted, without, axes=1)).sum(axis=1))
     return np.concatenate(numbers)
@@ -350,17 +349,16 @@ def modes_of(
     chosen = np.array([part[-1] for part in np.array_split(np.arange(numbers.shape[1]), each)])
     whole = source.in_memory().rows
     every = result.mixture.frame.apply(whole.values)
-    framed = every[rows]
     counted = whole.weights_or_ones[rows]
     counted = counted / counted.sum()
     with single_threaded_blas():
         own = np.zeros((len(rows), n_components))
-        own[:, : result.n_components] = result.mixture.responsibilities(framed)[0]
+        own[:, : result.n_components] = result.mixture.responsibilities(every, whole)[0][rows]
         fits = _fits(result, source, draws, numbers[:, chosen].ravel(), seed)
     leaders, optima = [own], [(result.mixture, result.objective)]
     which = []
     for mixture, elbo in fits:
-        responsibilities = mixture.responsibilities(framed)[0]
+        responsibilities = mixture.responsibilities(every, whole)[0][rows]
         distances = [apart(responsibilities, one, counted) for one in leaders]
         if min(distances) > SAME:
             leaders.append(responsibilities)
@@ -375,7 +373,7 @@ def modes_of(
             elbo=elbo,
             away=apart(leaders[mode], own, counted),
             weights=tuple((-np.sort(-mixture.weights.mean())).tolist()),
-            responsibilities=frozen(mixture.responsibilities(every)[0]),
+            responsibilities=frozen(mixture.responsibilities(every, whole)[0]),
         )
         for mode, (mixture, elbo) in enumerate(optima)
     ]
@@ -400,8 +398,7 @@ def _fits(
     found = []
     for number in chosen:
         draw = draws.some(np.array([number]))
-        statistics = sampler.assigned(draw, (seed, OF_RESTARTS, int(number))).statistics
-        start = Expectation(0.0, 1.0, statistics.counts, statistics)
+        start = sampler.assigned(draw, (seed, OF_RESTARTS, int(number)))
         state = run(problem, begin(problem, start, result.mixture), Monitor(), MOST_PASSES)
         found.append(
             (state.current_mixture(), state.objective - source.total_weight * result.log_volume)

@@ -49,39 +49,23 @@ def classify(
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    from bayesmix.cli.data import of_data, text_format
+    from bayesmix.cli.data import whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classifier import MixtureClassifier
     from bayesmix.estimators.fit_columns import is_mixed_table
-    from bayesmix.io.readers import frame_of
-    from bayesmix.io.text import TextFormat
     from bayesmix.plots import plot_classes
     from bayesmix.sources.memory import ArraySource
 
-    screen, text = Screen(run), TextFormat(**text_format(rows))
-    table = of_data(rows.data, lambda place: frame_of(place, None, None, text))
-    beside = (target, rows.weight)
+    screen, beside = Screen(run), (target, rows.weight)
+    table = whole_table(rows, [*beside, *(options.names(rows.columns) or [])])
     numbers = None if components == "auto" else options.numbers(components)
     if numbers is not None and len(numbers) > 1:
         raise InvalidInputError(f"--components must be one number or auto, got {components!r}")
     features = options.names(rows.columns) or [str(name) for name in table if name not in beside]
     if target in features:
         raise InvalidInputError(f"--columns must not include the target {target!r}")
-    for name in (target, rows.weight or target, *features):
-        if name not in table:
-            raise InvalidInputError(
-                f"{rows.data} has no column {name!r}, it has {', '.join(map(str, table))}"
-            )
     X, y = table[features], table[target]
-    new = (
-        None
-        if predict is None
-        else of_data(predict, lambda place: frame_of(place, None, None, text))
-    )
-    if new is not None and (absent := [name for name in features if name not in new]):
-        raise InvalidInputError(
-            f"{predict} has no column {absent[0]!r}, which the classifier needs"
-        )
+    new = None if predict is None else whole_table(rows, features, predict)
     classifier = MixtureClassifier(
         "auto" if numbers is None else numbers[0],
         covariance_type=options.structures(covariance) or "auto",

@@ -22,15 +22,35 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmix.cli.screen import Screen
+    from bayesmix.io.text import TextFormat
     from bayesmix.numerics.arrays import Booleans, Integers
 
 Read = TypeVar("Read")
 STANDARD_INPUT = "-"
 
 
-def text_format(rows: Numbers | Table) -> Any:
-    """Return the text format of DATA as arguments of readers."""
-    return {name: getattr(rows, name) for name in ("sep", "decimal", "encoding")}
+def text_format(rows: Numbers | Table) -> TextFormat:
+    """Return the format of DATA as text."""
+    from bayesmix.io.text import TextFormat
+
+    return TextFormat(rows.sep, rows.decimal, rows.encoding)
+
+
+def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = None) -> pd.DataFrame:
+    """Return all columns of DATA, or of another file.
+
+    Raises ``InvalidInputError`` for names in ``used`` that are no columns.
+    """
+    from bayesmix.io.readers import frame_of
+
+    text, path = text_format(rows), path or rows.data
+    table = of_data(path, lambda place: frame_of(place, None, None, text))
+    for name in used:
+        if name is not None and name not in table:
+            raise InvalidInputError(
+                f"{path} has no column {name!r}, it has {', '.join(map(str, table))}"
+            )
+    return table
 
 
 def read_rows(
@@ -39,7 +59,7 @@ def read_rows(
     """Read the numeric columns of DATA."""
     from bayesmix import io
 
-    how = {"missing": missing, **text_format(rows)}
+    how: Any = {"missing": missing, **vars(text_format(rows))}
     return of_data(rows.data, lambda place: io.read(place, columns, rows.weight, **how))
 
 
@@ -50,7 +70,6 @@ def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
     """
     from bayesmix import io
     from bayesmix.io.readers import in_parts, read_typed
-    from bayesmix.io.text import TextFormat
 
     path, weight, columns = table.data, table.weight, names(table.columns)
     kinds = ("exclude", "categorical", "continuous", "counts")
@@ -61,14 +80,14 @@ def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
                 "--scheduler reads columns of numbers: name them with --columns, without "
                 "--exclude, --categorical, --continuous and --counts"
             )
-        return io.read(path, columns, weight, scheduler=table.scheduler, **text_format(table))
+        return io.read(path, columns, weight, scheduler=table.scheduler, **vars(text_format(table)))
     missing = "error" if table.missing is Missing.ERROR else "keep"
     many = any(mark in path for mark in "*?[") or "://" in path
     if not any(named.values()) and (
         many or path.lower().endswith(".npy") or (Path(path).exists() and in_parts(path))
     ):
         return read_rows(table, columns, missing)
-    text = TextFormat(**text_format(table))
+    text = text_format(table)
     rows: Source = of_data(
         path, lambda place: read_typed(place, columns, weight, missing, text, **named)
     )
@@ -185,7 +204,6 @@ def model_and_rows(
 def _rows_for(model: Any, rows: Numbers) -> Source:
     """Read the columns of the fit by name, or those requested."""
     from bayesmix.io.readers import read_as
-    from bayesmix.io.text import TextFormat
 
     missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)
     if columns is not None:
@@ -196,7 +214,7 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
     coding, fitted = model.result_.family.coding, getattr(model, "feature_names_in_", None)
     if coding is not None and coding.has_levels and fitted is not None:
         coding = replace(coding, names=tuple(map(str, fitted)))
-        how = (coding, rows.weight, missing == "keep", TextFormat(**text_format(rows)))
+        how = (coding, rows.weight, missing == "keep", text_format(rows))
         return of_data(rows.data, lambda place: read_as(place, *how))
     if fitted is None or rows.data.lower().endswith(".npy"):
         return read_rows(rows, None, missing)
@@ -206,13 +224,12 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
 def copied_columns(rows: Numbers | Table, keep: str | None) -> dict[str, list[Any]]:
     """Return columns of DATA to copy to the output."""
     from bayesmix.io import readers
-    from bayesmix.io.text import TextFormat
 
     if not (wanted := names(keep)):
         return {}
     if rows.data == STANDARD_INPUT:
         raise InvalidInputError("--keep reads DATA twice, so it must be a file and not a pipe")
-    return readers.copied_columns(rows.data, wanted, TextFormat(**text_format(rows)))
+    return readers.copied_columns(rows.data, wanted, text_format(rows))
 
 
 def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Booleans]:

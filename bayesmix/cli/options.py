@@ -39,10 +39,6 @@ Data = Annotated[
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Saved model")]
 Columns = Annotated[str | None, _option("A,B", "Columns to use. Default: all")]
-Exclude = Annotated[str | None, _option("A,B", "Columns to leave out")]
-Categorical = Annotated[str | None, _option("A,B", "Columns to treat as categorical")]
-Continuous = Annotated[str | None, _option("A,B", "Columns to treat as continuous")]
-Counts = Annotated[str | None, _option("A,B", "Columns to treat as counts")]
 Sep = Annotated[str | None, _option("CHAR", "Column separator in text files. Default: detected")]
 Decimal = Annotated[
     str | None, _option("CHAR", "Decimal point or comma in text files. Default: detected")
@@ -56,31 +52,8 @@ MissingValues = Annotated[
     ),
 ]
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
-VariableSelection = Annotated[
-    bool,
-    typer.Option("--variable-selection", help="Select the columns that distinguish the clusters"),
-]
-Irrelevant = Annotated[
-    Dependence,
-    _option(
-        "NAME",
-        "Model of the columns that are not selected: independent, or regression on the selected "
-        "columns",
-    ),
-]
 Covariates = Annotated[str | None, _option("A,B", "Covariates of the mixing weights")]
-Sequence = Annotated[
-    str | None, _option("COLUMN", "Column of sequence names, for hidden Markov models")
-]
-Order = Annotated[
-    str | None, _option("COLUMN", "Column of times to sort by, for hidden Markov models")
-]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]
-Seed = Annotated[int, _option("S", "Random seed", min=0)]
-Jobs = Annotated[
-    int | None,
-    _option("N", "Number of parallel workers; does not change results. Default: all cores"),
-]
 Static = Annotated[bool, typer.Option("--static", help="Put images in the report, but no data")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON")]
@@ -105,22 +78,6 @@ Structures = Annotated[
         "VVE, factors:2 (2 factors), or all. Default: full,tied,diag,spherical",
     ),
 ]
-Criteria = Annotated[
-    Criterion | None,
-    _option(
-        "NAME",
-        "auto (evidence and cross-validation), bic, icl, aic, aicc, elbo, evidence, loo, cv, "
-        "cv_1se, ... Default: auto; with --method em: bic",
-    ),
-]
-SearchMethods = Annotated[
-    SearchMethod | None,
-    _option(
-        "NAME",
-        "em (maximum likelihood) or variational (variational Bayes). Default: whichever "
-        "--criterion needs",
-    ),
-]
 Families = Annotated[
     str | None,
     _option(
@@ -128,15 +85,6 @@ Families = Annotated[
         "Families of components to compare: gaussian, student_t, poisson, ... Default: chosen by "
         "the type of each column",
     ),
-]
-Scheduler = Annotated[
-    str | None, _option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
-]
-Checkpoint = Annotated[
-    str | None, _option("DIR", "Folder for intermediate results, from which --resume continues")
-]
-Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue an interrupted run from the --checkpoint folder")
 ]
 
 
@@ -158,16 +106,18 @@ class Table:
 
     data: Data
     columns: Columns = None
-    exclude: Exclude = None
-    categorical: Categorical = None
-    continuous: Continuous = None
-    counts: Counts = None
+    exclude: Annotated[str | None, _option("A,B", "Columns to leave out")] = None
+    categorical: Annotated[str | None, _option("A,B", "Columns to treat as categorical")] = None
+    continuous: Annotated[str | None, _option("A,B", "Columns to treat as continuous")] = None
+    counts: Annotated[str | None, _option("A,B", "Columns to treat as counts")] = None
     weight: Weight = None
     sep: Sep = None
     decimal: Decimal = None
     encoding: Encoding = None
     missing: MissingValues = Missing.ERROR
-    scheduler: Scheduler = None
+    scheduler: Annotated[
+        str | None, _option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -176,20 +126,50 @@ class Candidates:
 
     components: Components = None
     covariance: Structures = None
-    criterion: Criteria = None
-    method: SearchMethods = None
+    criterion: Annotated[
+        Criterion | None,
+        _option(
+            "NAME",
+            "auto (evidence and cross-validation), bic, icl, aic, aicc, elbo, evidence, loo, cv, "
+            "cv_1se, ... Default: auto; with --method em: bic",
+        ),
+    ] = None
+    method: Annotated[
+        SearchMethod | None,
+        _option(
+            "NAME",
+            "em (maximum likelihood) or variational (variational Bayes). Default: whichever "
+            "--criterion needs",
+        ),
+    ] = None
     family: Families = None
     noise: Noise = False
-    variable_selection: VariableSelection = False
-    irrelevant: Irrelevant = Dependence.INDEPENDENT
+    variable_selection: Annotated[
+        bool,
+        typer.Option(
+            "--variable-selection", help="Select the columns that distinguish the clusters"
+        ),
+    ] = False
+    irrelevant: Annotated[
+        Dependence,
+        _option(
+            "NAME",
+            "Model of the columns that are not selected: independent, or regression on the "
+            "selected columns",
+        ),
+    ] = Dependence.INDEPENDENT
 
 
 @dataclass(frozen=True)
 class Sequences:
     """Sequences of a hidden Markov model, and the order of their rows."""
 
-    sequence: Sequence = None
-    order: Order = None
+    sequence: Annotated[
+        str | None, _option("COLUMN", "Column of sequence names, for hidden Markov models")
+    ] = None
+    order: Annotated[
+        str | None, _option("COLUMN", "Column of times to sort by, for hidden Markov models")
+    ] = None
 
     @property
     def names(self) -> list[str]:
@@ -201,16 +181,24 @@ class Sequences:
 class Restart:
     """Checkpoints."""
 
-    checkpoint: Checkpoint = None
-    resume: Resume = False
+    checkpoint: Annotated[
+        str | None, _option("DIR", "Folder for intermediate results, from which --resume continues")
+    ] = None
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Continue an interrupted run from the --checkpoint folder"),
+    ] = False
 
 
 @dataclass(frozen=True)
 class Run:
     """Randomness, workers and output."""
 
-    seed: Seed = 0
-    jobs: Jobs = None
+    seed: Annotated[int, _option("S", "Random seed", min=0)] = 0
+    jobs: Annotated[
+        int | None,
+        _option("N", "Number of parallel workers; does not change results. Default: all cores"),
+    ] = None
     quiet: Quiet = False
     json: Json = False
 

@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from bayesmix.cli import options
-from bayesmix.cli.fits import Work, results_folder
+from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
-from bayesmix.errors import InvalidInputError
 
 Response = StrEnum("Response", "NORMAL POISSON BINOMIAL GAMMA NEGATIVE_BINOMIAL")
 Column = str | None
@@ -42,31 +41,22 @@ def regress(
     The number of components is selected by BIC. --out DIR saves result.json, table.csv with the
     coefficients, model.bayesmix and a figure.
     """
-    from bayesmix.cli.data import indicators, of_data, text_format
+    from bayesmix.cli.data import indicators, whole_table
     from bayesmix.cli.result_files import Figure
-    from bayesmix.cli.shown_tables import candidate_table, frame_table, rows_sentence
+    from bayesmix.cli.shown_tables import candidate_table, frame_table
     from bayesmix.estimators.regression_mixture import RegressionMixture
     from bayesmix.estimators.search import MixtureSearch
-    from bayesmix.io.readers import frame_of
-    from bayesmix.io.text import TextFormat
     from bayesmix.sources.border import as_source
 
-    screen, text = Screen(run), TextFormat(**text_format(rows))
-    frame = of_data(rows.data, lambda place: frame_of(place, None, None, text))
-    gated = options.names(gate) or []
+    screen, gated = Screen(run), options.names(gate) or []
     roles = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}
     used = [target, *gated, *filter(None, roles.values())]
+    frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
     explanatory = options.names(rows.columns) or [str(name) for name in frame if name not in used]
-    for name in (*used, *explanatory):
-        if name not in frame:
-            raise InvalidInputError(
-                f"{rows.data} has no column {name!r}, it has {', '.join(map(str, frame))}"
-            )
     X = indicators(frame[explanatory], "--columns")
-    source = as_source(X.to_numpy(dtype=float), columns=tuple(map(str, X)))
-    place = None if out is None else results_folder(out)
-    work = Work("regress", screen, rows.data, source, rows.weight, place)
-    screen.say(rows_sentence(rows.data, source, None))
+    weights = None if rows.weight is None else frame[rows.weight].to_numpy(dtype=float)
+    source = as_source(X.to_numpy(dtype=float), weights, columns=tuple(map(str, X)))
+    work = Work.on("regress", screen, rows, source, out)
     search = MixtureSearch(
         RegressionMixture(response=response.value),
         options.numbers(components) or 1,

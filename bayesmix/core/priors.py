@@ -6,17 +6,25 @@ Markov chain by sequence and a gate by covariates, with statistics besides count
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.core.components import DrawnComponents, PointComponents, Posterior, Record
+from bayesmix.core.components import (
+    DrawnComponents,
+    Named,
+    PointComponents,
+    Posterior,
+    Record,
+)
 from bayesmix.core.rows import Allocated, Frame, Rows, WeightSpread
 from bayesmix.numerics.arrays import Array, Integers
 
 D = TypeVar("D", contravariant=True)  # draws of one type
+# responsibilities (n, K), sample weights (n,) or None, generator -> assigned weights (n, K)
+Assign: TypeAlias = Callable[[Array, Array | None, np.random.Generator], Array]
 
 
 class DrawnWeights(Record, Protocol):
@@ -24,7 +32,24 @@ class DrawnWeights(Record, Protocol):
 
     @property
     def log_weights(self) -> Array:
-        """Log π_k (S, K)."""
+        """Log π_k (S, K), of a Markov chain those of its stationary distribution."""
+
+    def named(self) -> Named:
+        """Return parameters (S, ...) besides π, by name."""
+
+    def log_density(self, joint: Array, rows: Rows) -> Array:
+        """Return log p(x_n | draw) (S, n) from log densities (S, K, n), which it overwrites."""
+
+    def shares(self, joint: Array, rows: Rows) -> None:
+        """Turn log densities (n, S, K) into the responsibilities of each draw in place."""
+
+    def assign(
+        self, joint: Array, rows: Rows, assign: Assign, generator: np.random.Generator
+    ) -> Allocated:
+        """Turn log densities (n, K) into drawn assignments in place, given the first draw.
+
+        ``assign`` draws those of independent observations.
+        """
 
 
 class Allocation(Protocol):

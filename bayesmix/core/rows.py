@@ -193,6 +193,11 @@ class SideInformation:
         return self.labels.shape[1] - 1 if self.labels.ndim == 2 else int(self.labels.max())
 
     @property
+    def ordered(self) -> bool:
+        """Whether the samples are sequences."""
+        return self.begins is not None and not self.grouped
+
+    @property
     def starts(self) -> Integers:
         """Return the first sample (G,) of each sequence or group."""
         assert self.begins is not None

@@ -169,8 +169,8 @@ def sentence(result: FitResult) -> str:
     iterations = len(result.trace)
     return (
         f"{family}, {size}, {name} {value}, {result.status} after {iterations} "
-        f"iteration{'s' if iterations != 1 else ''} ({result.passes} passes over the data in all "
-        f"starts, {_duration(result.seconds)})"
+        f"iteration{'s' if iterations != 1 else ''} ({result.passes} passes over the "
+        f"data, {_duration(result.seconds)})"
     )
 
 

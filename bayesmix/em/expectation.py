@@ -294,28 +294,35 @@ def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Row
 def sequence_sums(
     arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows, width: int
 ) -> ChunkSums:
-    """Run the E-step on a chunk of sequences, which are allocated whole.
+    """Run the E-step on a chunk of sequences, which are allocated whole."""
+    components, frame = mixture.components, mixture.frame
+    joint, statistics = densities_in_blocks(arithmetic, components, frame, rows, width)
+    joint += mixture.finite_log_weights
+    return block_sums(mixture, joint, rows, statistics)
 
-    Densities and statistics are computed in blocks; for large data, twice.
+
+def densities_in_blocks(
+    arithmetic: Arithmetic, components: Components, frame: Frame, rows: Rows, width: int
+) -> Densities:
+    """Return log densities of a chunk and a function to statistics, both computed in blocks.
+
+    For data with more than ``MOST_HELD`` features densities are computed twice.
     """
 
     def of_blocks() -> Iterator[tuple[slice, Densities]]:
-        for block in rows.cut(block_rows(width, mixture.n_components)):
-            values = mixture.frame.apply(block.values)
+        for block in rows.cut(block_rows(width, components.n_components)):
             place = slice(block.first - rows.first, block.first - rows.first + len(block))
-            yield place, arithmetic.densities(mixture.components, values)
+            yield place, arithmetic.densities(components, frame.apply(block.values))
 
     held = list(of_blocks()) if len(rows) * width <= MOST_HELD else None
-    joint: Array = np.empty((mixture.n_components, len(rows))).T
+    joint: Array = np.empty((components.n_components, len(rows))).T
     for place, (log_density, _) in held or of_blocks():
         joint[place] = log_density
-    joint += mixture.finite_log_weights
-    allocated = mixture.allocate(joint, rows)
-    if rows.weights is not None:
-        joint *= rows.weights[:, None]
-    totals = weighed(allocated.log_normaliser, rows)
-    parts = (statistics(joint[place]) for place, (_, statistics) in held or of_blocks())
-    return ChunkSums(*totals, reduce(add, parts), allocated.statistics)
+
+    def statistics(shares: Array) -> Additive:
+        return reduce(add, (part(shares[place]) for place, (_, part) in held or of_blocks()))
+
+    return joint, statistics
 
 
 def block_rows(width: int, n_components: int) -> int:

@@ -297,10 +297,12 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     remedies.append("a prior (prior='auto')")
     if n_distinct > K:
         remedies.append("covariance_type='diag'")
+    *first, last = remedies
+    use = f"{', '.join(first)} or {last}" if first else last
     text = (
         f"the likelihood has no maximum: n_components={K} needs at least "
         f"{least if n_distinct > K else K + 1} distinct observations, got {n_distinct} in "
-        f"{n_rows}. Use {' or '.join(remedies)}"
+        f"{n_rows}. Use {use}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 

@@ -185,9 +185,12 @@ def _check_groups(source: ArraySource) -> None:
     if side.covariates is not None:
         firsts = np.repeat(side.covariates[starts], side.group_sizes, axis=0)
         if (wrong := np.flatnonzero((firsts != side.covariates).any(axis=1))).size:
+            assert side.design is not None
+            place = int(np.argmax(firsts[wrong[0]] != side.covariates[wrong[0]]))
             raise InvalidInputError(
-                "covariates must be equal within a group, but those of sample "
-                f"{numbers[wrong[0]]} differ from the first of its group"
+                f"covariates must be equal within a group, but column {side.design.terms[place]!r} "
+                f"of sample {numbers[wrong[0]]} differs from the first of its group: use one value "
+                "for each group, such as its mean"
             )
     if side.labels is not None:
         factors = np.add.reduceat(side.log_factors(side.largest_label + 1), starts, axis=0)

@@ -30,7 +30,7 @@ from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
-from bayesmix.estimators.methods import information, seed_of
+from bayesmix.estimators.methods import arviz_draws, information, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.sequences import SequenceFitter, in_sequences, sequences_to_fit
@@ -240,6 +240,10 @@ class HiddenMarkovModel(Mixture):
         """Raise an error, as missing values depend on the whole sequence."""
         raise UnsupportedError("impute does not support sequences yet")
 
+    def assignment_interval(self, *arguments: Any, **options: Any) -> Any:
+        """Raise an error, as states depend on the whole sequence."""
+        raise UnsupportedError("assignment_interval does not support sequences yet")
+
     # Predictions
 
     def _seen(self, X: Any, lengths: Any = None, groups: Any = None) -> Source:
@@ -340,6 +344,21 @@ class HiddenMarkovModel(Mixture):
     def icl(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
         """Return BIC - 2 log P(most probable path), as Celeux & Durand (2008)."""
         return information(self, scores.icl, X, lengths=lengths, groups=groups)
+
+    def to_arviz(
+        self,
+        X: Any = None,
+        n_draws: int = 1000,
+        random_state: Any = None,
+        lengths: Any = None,
+        groups: Any = None,
+    ) -> Any:
+        """Return posterior draws as ``Mixture.to_arviz``, with ``startprob`` and ``transmat``.
+
+        Log likelihoods are those of samples given the samples before them.
+        """
+        seen = partial(self._sequences, lengths=lengths, groups=groups)
+        return arviz_draws(self, X, n_draws, random_state, seen)
 
     def forecast(self, X: Any, steps: int = 1, level: float = 0.9) -> Forecast:
         """Return states and values of the samples that follow one sequence.

@@ -401,7 +401,7 @@ def _not_finite(fault: Fault, columns: Any, row: str = "") -> str:
 
 
 def _others(fault: Fault) -> str:
-    return f" (and others: {fault.n_rows} rows in all)" if fault.n_rows > 1 else ""
+    return f" ({fault.n_rows} such rows in all)" if fault.n_rows > 1 else ""
 
 
 def _column(fault: Fault, columns: Any) -> str:

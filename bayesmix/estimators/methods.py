@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.sources import Source
 from bayesmix.em.missing_values import drawn
 from bayesmix.em.model import Model
 from bayesmix.em.result import FitResult, assess
@@ -214,13 +216,7 @@ class PosteriorMethods:
         Draws are independent, in one chain, and marked ``inference="variational"``: R-hat is not
         informative for them.
         """
-        from bayesmix.posterior.arviz_groups import variational_tree
-
-        result = self._fitted()
-        draws = validation.integer("n_draws", n_draws, 1)
-        source = None if X is None else incoming.new_rows(self, X)
-        seed = seed_of(self, random_state)
-        return variational_tree(result, source, draws, seed)
+        return arviz_draws(self, X, n_draws, random_state, partial(incoming.new_rows, self))
 
     def gate_coefficients(self, X: Any, level: float = 0.95, sample_weight: Any = None) -> Any:
         """Coefficients of the weights' covariates, with standard errors and Wald intervals.
@@ -330,6 +326,18 @@ def density(estimator: Any) -> MixtureDensity:
 def _names(estimator: Any) -> tuple[str, ...] | None:
     names = getattr(estimator, "feature_names_in_", None)
     return None if names is None else tuple(map(str, names))
+
+
+def arviz_draws(
+    estimator: Any, X: Any, n_draws: Any, random_state: Any, seen: Callable[[Any], Source]
+) -> Any:
+    """Return draws of a variational fit for ArviZ; ``seen`` checks the data."""
+    from bayesmix.posterior.arviz_groups import variational_tree
+
+    result = estimator._fitted()
+    draws = validation.integer("n_draws", n_draws, 1)
+    source = None if X is None else seen(X)
+    return variational_tree(result, source, draws, seed_of(estimator, random_state))
 
 
 def seed_of(estimator: Any, random_state: Any) -> int:

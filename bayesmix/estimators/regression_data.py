@@ -234,9 +234,11 @@ class Data:
             )
         if not self.family.response.discrete:
             return texts
-        sizes = np.append(np.ones(int(self.design.intercept)), self.design.scale)
         for component, direction in self.family.flat_directions(expectation.statistics):
-            name = self.design.terms[int(np.abs(sizes * (self.design.back @ direction)).argmax())]
+            part = np.abs(direction)
+            # The intercept is named only where no column takes part.
+            part[: int(self.design.intercept)] *= 0.1
+            name = self.design.terms[int(part.argmax())]
             which = "fixed" if component is None else f"component {order.index(component)}"
             texts.append(
                 f"{which}: {name!r} predicts responses completely (separation), so that its "
@@ -505,14 +507,28 @@ def check_response(response: Any, y: Array, trials: Array) -> None:
     wrong, support = response.wrong(y, trials)
     if wrong.any():
         place = int(np.flatnonzero(wrong)[0])
+        tried = f" of {trials[place]:g} trials" if response.name == "binomial" else ""
         raise InvalidInputError(
-            f"y must be {support} for response={response.name!r}, got {y[place]:g} in row {place}"
+            f"y must be {support} for response={response.name!r}, got {y[place]:g}{tried} in row "
+            f"{place}: correct such rows, or use another response"
         )
 
 
 def unit_numbers(groups: Any, n: int) -> Integers:
     """Return numbers of units from 0 on."""
     return group_codes(groups, n, n)
+
+
+def differs(
+    argument: str, names: tuple[str, ...], values: Array, units: Integers, row: int
+) -> InvalidInputError:
+    """Return the error of a row whose covariates (n, P) are not those of the first of its unit."""
+    first = int(np.argmax(units == units[row]))
+    column = names[int(np.argmax(values[row] != values[first])) - 1]
+    return InvalidInputError(
+        f"{argument} must be equal within a group, but column {column!r} differs in row {row}: use "
+        "one value for each group, such as its mean"
+    )
 
 
 def varies(values: Array, units: Integers) -> Any:

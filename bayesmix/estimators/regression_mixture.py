@@ -20,7 +20,7 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.model import LOOSE_BOUND, Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run, step
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
@@ -31,6 +31,7 @@ from bayesmix.estimators.regression_data import (
     beside,
     check_response,
     check_table,
+    differs,
     formula_matrices,
     probability,
     shared_places,
@@ -57,6 +58,8 @@ if TYPE_CHECKING:
 
 # Starts, passes of each, and how many of the best run to convergence.
 N_STARTS, SHORT, FINALISTS = 30, 6, 5
+# Steps of a single regression after convergence: gains of rounding size still improve coefficients.
+LAST_STEPS = 6
 # Attributes that do not follow from data and mixture.
 KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
@@ -239,10 +242,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             gate_design = Standardised.of("gate", table, gate_names, True)
             covariates = gate_design.apply(table)
             if units is not None and (varying := varies(covariates, units)).any():
-                row = int(np.flatnonzero(varying)[0])
-                raise InvalidInputError(
-                    f"gate must be constant within a group, and differs in row {row}"
-                )
+                raise differs("gate", gate_names, covariates, units, int(np.argmax(varying)))
         places = shared_places(self.fixed, design, names)
         floor = 0.0
         if response.name == "normal":
@@ -279,7 +279,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if sample is not data:
             problem = data.problem()
             best = begin_at(problem, best.current_mixture())
-        return run(problem, best, monitor, self.max_iter)
+        best = run(problem, best, monitor, self.max_iter)
+        for _ in range(LAST_STEPS if n_components == 1 else 0):
+            best = step(problem, best, monitor)
+        return best
 
     def _adopt(self, data: Data, state: State, seed: int) -> None:
         mixture = state.current_mixture()

@@ -54,14 +54,6 @@ class RowGroups:
     weight: str | None
     dtype: str
 
-    @property
-    def n_features(self) -> int:
-        return len(self.columns)
-
-    def of_type(self, dtype: str) -> RowGroups:
-        """Return the same rows as numbers of another type."""
-        return replace(self, dtype=dtype)
-
     def __call__(self) -> tuple[Array, Array | None]:
         import pyarrow
         import pyarrow.parquet
@@ -96,10 +88,6 @@ class RowsOfArray:
     columns: tuple[int, ...]
     weight: int | None
 
-    @property
-    def n_features(self) -> int:
-        return len(self.columns)
-
     def __call__(self) -> tuple[Array, Array | None]:
         try:
             rows = array_rows(self.place, self.start, self.stop)
@@ -123,10 +111,6 @@ class TextPart:
     text: TextFormat
     columns: tuple[str, ...]
     weight: str | None
-
-    @property
-    def n_features(self) -> int:
-        return len(self.columns)
 
     def __call__(self) -> tuple[Array, Array | None]:
         columns = list(self.columns)
@@ -228,7 +212,7 @@ def read_parts(
     source = PartitionedSource.of(
         engine,
         lengths or counted(engine, len(loaders)),
-        loaders[0].n_features,
+        len(loaders[0].columns),
         tuple(map(str, loaders)),
         names,
     )
@@ -333,7 +317,7 @@ def _row_groups(
         for groups in _joined(sizes):
             loaders.append(RowGroups(place, groups, wanted, weight, ""))
             lengths.append(sum(sizes[group] for group in groups))
-    return [loader.of_type(dtype) for loader in loaders], lengths, wanted
+    return [replace(loader, dtype=dtype) for loader in loaders], lengths, wanted
 
 
 def _is_number(types: Any, kind: Any) -> bool:

@@ -54,41 +54,14 @@ from bayesmix.selection.scores import HeldOut, Score
 RECORDS: dict[str, Any] = {
     record.__name__: record
     for record in (
-        FitResult,
-        SearchRecord,
-        Event,
-        Mixture,
-        Frame,
-        PointWeights,
-        FreeWeights,
-        Dirichlet,
-        DirichletPrior,
-        StickBreaking,
-        StickBreakingPrior,
-        MarkovChain,
-        DirichletChain,
-        DirichletChainPrior,
-        objectives.MaximumLikelihood,
-        objectives.MaximumAPosteriori,
-        objectives.VariationalBayes,
-        Coding,
-        Score,
-        HeldOut,
-        Stream,
-        NamedBatches,
-        BatchSums,
-        Noise,
-        UniformNoise,
-        WithNoise,
-        SideInformation,
-        Standardised,
-        Regressions,
-        RegressionFamily,
+        *(FitResult, SearchRecord, Event, Mixture, Frame, Coding, Score, HeldOut),
+        *(PointWeights, FreeWeights, Dirichlet, DirichletPrior, StickBreaking, StickBreakingPrior),
+        *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
+        *(objectives.MaximumLikelihood, objectives.MaximumAPosteriori),
+        *(objectives.VariationalBayes, WithNoise, Noise, UniformNoise),
+        *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
+        *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
         BayesianRegressionFamily,
-        RegressionPosterior,
-        RegressionPrior,
-        Gate,
-        GatePrior,
     )
 }
 RECORDS["Sums"] = DensitySums
@@ -108,37 +81,35 @@ REPLACED: dict[str, Any] = {
 # Domains of the numbers in a fit's arrays: invalid values give NaN results. Infinity is never
 # allowed.
 DOMAINS = {
-    **dict.fromkeys(("Frame.centre", "Frame.basis", "Frame.flat"), ANY),
-    "Frame.scale": POSITIVE,
-    "PointWeights.probabilities": NOT_NEGATIVE,
-    "Dirichlet.concentration": POSITIVE,
-    "MarkovChain.initial": NOT_NEGATIVE,
-    "MarkovChain.transition": NOT_NEGATIVE,
-    "DirichletChain.initial": POSITIVE,
-    "DirichletChain.transitions": POSITIVE,
-    "StickBreaking.first": POSITIVE,
-    "StickBreaking.rest": POSITIVE,
-    "Totals.counts": NOT_NEGATIVE,
-    "Totals.totals": ANY,  # of logarithms
-    "BatchSums.entropies": ANY,
-    "BatchSums.hard_counts": NOT_NEGATIVE,
-    **dict.fromkeys((f"UniformNoise.{name}" for name in ("origin", "lower", "upper", "axes")), ANY),
-    "FitResult.counts": NOT_NEGATIVE,
-    "FitResult.hard_counts": NOT_NEGATIVE,
-    "Gate.coefficients": ANY,
-    "Gate.shares": NOT_NEGATIVE,
-    "Gate.precisions": NOT_NEGATIVE,
-    "GatePrior.precisions": NOT_NEGATIVE,
-    "GatePrior.moments": ANY,
-    "Regressions.coefficients": ANY,
-    "Regressions.dispersion": NOT_NEGATIVE,
-    "RegressionPosterior.means": ANY,
-    "RegressionPosterior.precisions": ANY,
-    "RegressionPosterior.shape": POSITIVE,
-    "RegressionPosterior.rate": POSITIVE,
-    "RegressionFamily.fixed": NOT_NEGATIVE,
-    "Standardised.centre": ANY,
-    "Standardised.scale": POSITIVE,
+    **dict.fromkeys(
+        (
+            *("Frame.centre", "Frame.basis", "Frame.flat", "Standardised.centre"),
+            *("UniformNoise.origin", "UniformNoise.lower", "UniformNoise.upper"),
+            *("UniformNoise.axes", "Totals.totals", "BatchSums.entropies"),
+            *("Gate.coefficients", "GatePrior.moments", "Regressions.coefficients"),
+            *("RegressionPosterior.means", "RegressionPosterior.precisions"),
+            *("SideInformation.labels", "SideInformation.begins", "SideInformation.covariates"),
+        ),
+        ANY,
+    ),
+    **dict.fromkeys(
+        (
+            *("FitResult.counts", "FitResult.hard_counts", "BatchSums.hard_counts"),
+            *("PointWeights.probabilities", "MarkovChain.initial", "MarkovChain.transition"),
+            *("Totals.counts", "Gate.shares", "Gate.precisions", "GatePrior.precisions"),
+            *("Regressions.dispersion", "RegressionFamily.fixed"),
+        ),
+        NOT_NEGATIVE,
+    ),
+    **dict.fromkeys(
+        (
+            *("Frame.scale", "Standardised.scale", "Dirichlet.concentration"),
+            *("DirichletChain.initial", "DirichletChain.transitions"),
+            *("StickBreaking.first", "StickBreaking.rest"),
+            *("RegressionPosterior.shape", "RegressionPosterior.rate"),
+        ),
+        POSITIVE,
+    ),
     **{f"SideInformation.{name}": ANY for name in ("labels", "begins", "covariates", "order")},
     **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
 }
@@ -332,6 +303,10 @@ ESTIMATORS = {
     "HiddenMarkovModel": "bayesmix.estimators.hidden_markov_model",
     "RegressionMixture": "bayesmix.estimators.regression_mixture",
 }
+HOMES = ESTIMATORS | {
+    "MixtureSearch": "bayesmix.estimators.search",
+    "MixtureClassifier": "bayesmix.estimators.classifier",
+}
 # Their fits have no ``FitResult``; they hold their data, which standard errors need.
 REGRESSIONS = ("RegressionMixture",)
 
@@ -402,18 +377,14 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
 def unfitted(described: dict[str, Any], reader: Reader) -> Any:
     """Return the unfitted estimator of a description."""
     name = described["class"]
-    if name not in ESTIMATORS:
+    if name not in HOMES:
         raise DamagedFileError(f"holds a {name!r}, which this bayesmix does not know")
-    return made(getattr(importlib.import_module(ESTIMATORS[name]), name), described, reader)
-
-
-def made(kind: Any, described: dict[str, Any], reader: Reader) -> Any:
-    """Return an estimator of a class with described parameters."""
+    kind = getattr(importlib.import_module(HOMES[name]), name)
     values = {name: reader.value(value) for name, value in described["parameters"].items()}
     if unknown := sorted(values.keys() - kind().get_params(deep=False).keys()):
         raise DamagedFileError(
-            f"holds a {kind.__name__} with {', '.join(map(repr, unknown))}, which this bayesmix "
-            "does not know"
+            f"holds a {name} with {', '.join(map(repr, unknown))}, which this bayesmix does not "
+            "know"
         )
     return kind(**values)
 

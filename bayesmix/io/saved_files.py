@@ -1,11 +1,7 @@
-"""Saving and loading of fitted estimators and searches, without pickle.
-
-A fitted search with all its candidates as records and arrays, and back.
-"""
+"""Saving and loading of fitted estimators and searches, without pickle."""
 
 from __future__ import annotations
 
-import importlib
 import os
 from dataclasses import asdict, replace
 from os import PathLike
@@ -27,10 +23,6 @@ from bayesmix.selection.clusters import clusters_of_components
 from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.version import __version__
 
-CLASSIFIER = "MixtureClassifier"
-CLASSIFIER_HOME = "bayesmix.estimators.classifier"
-NAME = "MixtureSearch"
-HOME = "bayesmix.estimators.search"
 # Attributes of a search that are saved besides its candidates.
 KEPT = (
     *("criterion_", "cautions_", "interrupted_"),
@@ -47,7 +39,7 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
             "best_estimator_[-1].save(path), and its table with results_.to_csv(path)"
         )
     return {
-        "class": NAME,
+        "class": "MixtureSearch",
         "parameters": _parameters(search, writer),
         "estimator": _unfitted(search.estimator, writer),
         "kept": writer.value({name: getattr(search, name) for name in KEPT}),
@@ -110,7 +102,7 @@ def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
 
 def restored(described: dict[str, Any], reader: Reader) -> Any:
     """Return the fitted search of a description."""
-    search = mixture_records.made(getattr(importlib.import_module(HOME), NAME), described, reader)
+    search = mixture_records.unfitted(described, reader)
     if described["estimator"] is not None:
         search.estimator = mixture_records.unfitted(described["estimator"], reader)
     rows = []
@@ -140,7 +132,7 @@ def _classifier_described(classifier: Any, writer: Writer) -> dict[str, Any]:
     """Describe a fitted classifier: its parameters, mixtures and state."""
     models = {id(model): model for model in classifier.models_.values()}.values()
     return {
-        "class": CLASSIFIER,
+        "class": "MixtureClassifier",
         "parameters": mixture_records.parameters(classifier, writer, None),
         "models": [mixture_records.described(model, writer) for model in models],
         "state": writer.value(classifier._state()),
@@ -149,11 +141,18 @@ def _classifier_described(classifier: Any, writer: Writer) -> dict[str, Any]:
 
 def _classifier_restored(described: dict[str, Any], reader: Reader) -> Any:
     """Return the fitted classifier of a description."""
-    home = importlib.import_module(CLASSIFIER_HOME)
-    classifier = mixture_records.made(getattr(home, CLASSIFIER), described, reader)
+    classifier = mixture_records.unfitted(described, reader)
     models = [mixture_records.restored(each, reader) for each in described["models"]]
     classifier._restore(models, reader.value(described["state"]))
     return classifier
+
+
+# How each kind of model is described and restored.
+MIXTURE = mixture_records.described, mixture_records.restored
+KINDS = {
+    "MixtureSearch": (described, restored),
+    "MixtureClassifier": (_classifier_described, _classifier_restored),
+}
 
 
 def save(model: Any, path: str | PathLike[str]) -> None:
@@ -193,8 +192,7 @@ def save(model: Any, path: str | PathLike[str]) -> None:
     """
     place = file_to_write(path)
     writer = Writer()
-    kinds = {NAME: described, CLASSIFIER: _classifier_described}
-    describe = kinds.get(type(model).__name__, mixture_records.described)
+    describe, _ = KINDS.get(type(model).__name__, MIXTURE)
     write(place, pack({"bayesmix": __version__} | describe(model, writer), writer.arrays))
 
 
@@ -226,8 +224,7 @@ def load(path: str | PathLike[str]) -> Any:
 
 
 def _model(header: dict[str, Any], arrays: list[Any]) -> Any:
-    kinds = {NAME: restored, CLASSIFIER: _classifier_restored}
-    restore = kinds.get(header["class"], mixture_records.restored)
+    _, restore = KINDS.get(header["class"], MIXTURE)
     try:
         return restore(header, Reader(arrays))
     except DamagedFileError as problem:

@@ -144,10 +144,7 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
         )
     frame.columns = pd.Index(names)
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-        cells = _numbers_but_none(frame.iloc[:, place])
-        if not recent and not is_numeric(cells.dtype):
-            cells = _with_overflow(cells)
-        frame.isetitem(place, cells.array)
+        frame.isetitem(place, _as_numbers(frame.iloc[:, place], recent).array)
     return frame
 
 
@@ -210,25 +207,19 @@ def _check_size(path: str, separator: str) -> None:
             in_memory(path, needed, "drop rows or columns, or save it as .npy")
 
 
-def _numbers_but_none(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return numbers if a column contains nothing else besides "None"."""
-    said = column == NO_GAP
-    if not said.any():
-        return column
-    try:
-        return column.mask(said).astype(np.float64)
-    except ValueError:
-        return column
+def _as_numbers(column: pd.Series[Any], recent: bool) -> pd.Series[Any]:
+    """Return numbers if a column contains nothing else besides "None".
 
-
-def _with_overflow(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return numbers if pandas before 3.1 read a column as text because one number overflows."""
+    pandas before 3.1 (not ``recent``) reads numbers as text if one of them overflows.
+    """
     import pandas as pd
 
-    if pd.api.types.infer_dtype(column, skipna=True) != "string":
+    none = column == NO_GAP
+    overflow = not recent and pd.api.types.infer_dtype(column, skipna=True) == "string"
+    if not none.any() and not overflow:
         return column
     try:
-        return column.astype(np.float64)
+        return column.mask(none).astype(np.float64)
     except ValueError:
         return column
 

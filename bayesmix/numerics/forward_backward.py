@@ -1,4 +1,4 @@
-"""Forward filtering and backward smoothing of hidden Markov chains, vectorised over segments.
+"""Forward filtering, backward smoothing and sampling of hidden Markov chains, in segments.
 
 Long sequences are cut into segments. Matrices carry a filtered distribution across each segment;
 their products by pairs, and of pairs by pairs, give the distributions at all borders, from which
@@ -278,6 +278,37 @@ def most_probable_paths(
         if step:
             states[rows - 1] = best[rows, states[rows]]
     return states
+
+
+def drawn_paths(
+    log_density: Array,
+    starts: Integers,
+    initial: Array,
+    transition: Array,
+    generator: np.random.Generator,
+) -> tuple[Array, Integers]:
+    """Return one-step predictive log densities (n,), and states (n,) drawn given all observations.
+
+    Forward filtering and backward sampling (Chib 1996): a state is drawn for each possible next
+    state, for all observations at once; then the paths are followed from their ends.
+    """
+    n, K = log_density.shape
+    chained = forward_backward(log_density, starts, initial, transition, smooth=False)
+    ends = np.append(starts[1:], n) - 1
+    thresholds = chained.filtered @ transition
+    thresholds[ends] = 1.0
+    thresholds *= 1.0 - generator.random((n, 1))  # in (0, 1], so that no share of 0 is drawn
+    reached, before = np.zeros((n, K)), np.zeros((n, K), dtype=np.intp)
+    for shares, moves in zip(chained.filtered.T[:-1], transition, strict=False):
+        joint = np.outer(shares, moves)
+        joint[ends] = shares[ends, None]
+        reached += joint
+        before += reached < thresholds
+    state, path = 0, []
+    for choices in reversed(before.tolist()):
+        state = choices[state]
+        path.append(state)
+    return chained.log_predictive, np.array(path[::-1], dtype=np.intp)
 
 
 def logs(values: Array) -> Array:

@@ -13,6 +13,8 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, marker
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from bayesmix.numerics.arrays import Array
 
 # Points of the grid along each axis, and the room beside the data as a share of their range.
@@ -21,8 +23,8 @@ MOST_POINTS = 5000
 
 
 def plot_classes(
-    model: Any, X: Any = None, y: Any = None, features: Any = (0, 1), ax: Any = None
-) -> Any:
+    model: Any, X: Any = None, y: Any = None, features: Any = (0, 1), ax: Axes | None = None
+) -> Axes:
     """Plot the most probable class over two features, by the marginal class densities.
 
     Parameters
@@ -33,10 +35,6 @@ def plot_classes(
         Samples to draw, with their classes; without y they have their most probable class.
     features : pair of column names or indices, default=(0, 1)
     ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
     """
     from matplotlib.colors import to_rgb
 
@@ -79,7 +77,7 @@ def plot_classes(
     return finished(ax, xlabel=names[columns[0]], ylabel=names[columns[1]])
 
 
-def plot_directions(directions: Any, X: Any, y: Any = None, ax: Any = None) -> Any:
+def plot_directions(directions: Any, X: Any, y: Any = None, ax: Axes | None = None) -> Axes:
     """Plot samples along the first two discriminant directions.
 
     Parameters
@@ -89,10 +87,6 @@ def plot_directions(directions: Any, X: Any, y: Any = None, ax: Any = None) -> A
     y : array (n,), optional
         Classes that colour the samples; by default the most probable class or component.
     ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
     """
     expect("directions", directions, "a DiscriminantDirections", "eigenvalues", "transform")
     scores = directions.transform(X)

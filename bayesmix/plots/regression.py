@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,13 +10,17 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, line, marker
 from bayesmix.plots.subject import fitted
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
 MOST_BINS = 60  # of equal size, over which fitted means are averaged
 MOST_POINTS = 5000  # of the data
 
 
 def plot_regression(
-    model: Any, X: Any = None, y: Any = None, feature: Any = 0, ax: Any = None
-) -> Any:
+    model: Any, X: Any = None, y: Any = None, feature: Any = 0, ax: Axes | None = None
+) -> Axes:
     """Plot the mean response of each component along one column, over the data if given.
 
     Parameters
@@ -28,10 +32,6 @@ def plot_regression(
     feature : str or int, default=0
         Column of X along which fitted means are drawn, averaged over neighbouring samples.
     ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
     """
     model = getattr(model, "best_estimator_", model)
     expect("model", model, "a fitted RegressionMixture", "intercept_", "coefficients")
@@ -73,7 +73,7 @@ MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged
 MOST_PLACES = 100  # along a covariate
 
 
-def plot_gate(model: Any, covariate: str | int = 0, ax: Any = None) -> Any:
+def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> Axes:
     """Plot the weight of each component along one covariate.
 
     Weights are averaged over the other covariates of the data.
@@ -85,10 +85,6 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Any = None) -> Any:
     covariate : str or int, default=0
         Name or index of the covariate.
     ax : matplotlib Axes, optional
-
-    Returns
-    -------
-    matplotlib Axes
 
     Examples
     --------

@@ -62,10 +62,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         )
     if criterion == "all":
         return draw_all(results, style.axes_or_new(ax), search)
-    name = search.criterion_ if criterion is None else criterion
-    name = record(name).column
-    if name not in results.columns:
-        raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
+    name = _column(search, criterion)
     ax = style.axes_or_new(ax)
     value = results[name].where(np.isfinite(results[name]))
     decides = name == record(search.criterion_).column
@@ -102,6 +99,14 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     style.finished(ax, xlabel="components", ylabel=f"nats behind the best\nby {_title(name)}")
     (style.legend_beside if len(key) > MOST_ON_TOP else style.legend_on_top)(ax, key)
     return ax
+
+
+def _column(search: Any, criterion: str | None) -> str:
+    """Return the column of ``results_`` of a criterion, by default the one that chose."""
+    name = record(criterion or search.criterion_).column
+    if name not in search.results_.columns:
+        raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
+    return name
 
 
 def _scale(ax: Axes, least: float, most: float) -> None:
@@ -248,9 +253,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
             "search must be a fitted MixtureSearch over covariance structures, got "
             f"{type(search).__name__}"
         )
-    name = record(criterion or search.criterion_).column
-    if name not in results.columns:
-        raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
+    name = _column(search, criterion)
     matrix = search.matrix(name)
     best = matrix.attrs["best"]
     behind = best[0][2] - matrix.to_numpy(dtype=float).T

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 import numpy as np
 from scipy.special import entr
 
-from bayesmix.allocation.point import add_labels
 from bayesmix.core.components import (
     Additive,
     Completing,
@@ -28,11 +27,11 @@ from bayesmix.core.components import (
     Statistics,
 )
 from bayesmix.core.families import Family
-from bayesmix.core.mixture import ChunkSums, Mixture, finished
+from bayesmix.core.mixture import ChunkSums, Expectation, Mixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.priors import OrderedWeightsPrior, WeightsPrior
+from bayesmix.core.priors import Assign, OrderedWeightsPrior, Weights, WeightsPrior
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import LOWEST_LOG, Frame, Rows
+from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.display import FitProgress
 from bayesmix.em.expectation import (
@@ -41,14 +40,15 @@ from bayesmix.em.expectation import (
     Arithmetic,
     ExpectationStep,
     Step,
+    densities_in_blocks,
     sum_of_blocks,
+    weighed,
 )
 from bayesmix.em.missing_values import GappedStep
 from bayesmix.em.result import FitResult
-from bayesmix.errors import DegenerateFitError, InvalidInputError
+from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps
-from bayesmix.numerics.logsumexp import normalise
 from bayesmix.posterior.arviz_groups import ToArviz, inference_data
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.labels import co_clustered
@@ -88,7 +88,7 @@ class DrawsInChains:
 
     @cached_property
     def weights(self) -> Array:
-        """Mixing weights π (C, S, K)."""
+        """Mixing weights π (C, S, K), or the stationary distribution of a hidden Markov model."""
         return in_chains(np.exp(self.draws.weights.log_weights), self.n_chains)
 
     @cached_property
@@ -96,7 +96,8 @@ class DrawsInChains:
         """Parameters θ by name, (C, S, ...) in data units.
 
         Gaussian: "means" (C, S, K, D), "covariances" in scikit-learn's shape, and "scale" if the
-        prior learns it. Bernoulli: "probabilities", Poisson: "rates", both (C, S, K, D).
+        prior learns it. Bernoulli: "probabilities", Poisson: "rates", both (C, S, K, D). Hidden
+        Markov models: "startprob" (C, S, K), "transmat" (C, S, K, K).
         """
         return {name: values for name, (_, values) in self.named_parameters.items()}
 
@@ -109,7 +110,10 @@ class DrawsInChains:
         }
 
     def score_samples(self, X: Any) -> Array:
-        """Return the log posterior mean density of each sample (n,) in nats, over π and θ."""
+        """Return the log posterior mean density of each sample (n,) in nats, over π and θ.
+
+        For a hidden Markov model X is one sequence, and each sample is given those before it.
+        """
         return averaged_density(self.result, [self.draws], X, self.source.n_jobs)
 
 
@@ -175,6 +179,10 @@ class Gibbs(DrawsInChains, ToArviz):
         rows : array of sample indices (m,), optional
             Required above 5,000 samples, where the whole matrix would not fit.
         """
+        if self.result.side.ordered:
+            raise UnsupportedError(
+                "co_clustering does not support sequences: use the model's predict_proba"
+            )
         values = rows_together(self.source, rows)
         n_draws = self.draws.n_draws
         most = max(1, int(MOST_PRODUCTS / (len(values) ** 2 * self.n_components)))
@@ -344,9 +352,6 @@ def duplicates_named() -> Iterator[None]:
 # Rounding of log p(x), in nats per observation, that changes at most one assignment in ten million.
 MOST_LOSS = 1e-7
 
-# responsibilities (n, K), sample weights (n,) or None, generator -> allocated weights (n, K)
-Assign: TypeAlias = Callable[[Array, Array | None, np.random.Generator], Array]
-
 
 def together(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
     """Assign each sample to one component with its whole weight."""
@@ -373,76 +378,66 @@ def each_repetition(shares: Array, weights: Array | None, generator: np.random.G
 
 
 @dataclass(frozen=True)
-class Assigned:
-    """Statistics at a draw of Z, and the log likelihood Σ w log p(x | π, θ)."""
-
-    statistics: Statistics
-    log_likelihood: float
-
-
-@dataclass(frozen=True)
-class ChunkAssigned:
-    """Statistics and log likelihood summed over chunks."""
-
-    statistics: Additive
-    log_likelihood: float
-
-    def __add__(self, other: ChunkAssigned) -> ChunkAssigned:
-        return ChunkAssigned(
-            self.statistics + other.statistics, self.log_likelihood + other.log_likelihood
-        )
-
-
-@dataclass(frozen=True)
 class AssignmentStep:
     """Assignments of a chunk at one draw; ``key`` and the chunk name the random stream."""
 
     frame: Frame
-    components: Components
-    log_weights: Array
+    draw: Draws
     arithmetic: Arithmetic
     assign: Assign
     key: tuple[int, ...]
     family: Family
 
-    def __call__(self, rows: Rows) -> ChunkAssigned:
+    def __call__(self, rows: Rows) -> ChunkSums:
         seed, *rest = self.key
         generator = stream(seed, Purpose.DRAW, *rest, rows.first)
         if has_gaps(rows.values):
             return self._with_gaps(rows, generator)
-        return sum_of_blocks(
-            rows, len(self.log_weights), lambda block: self._block(block, generator)
-        )
+        components = self.draw.components.components
+        if rows.side.ordered:
+            width = 2 * rows.values.shape[1]
+            densities = densities_in_blocks(self.arithmetic, components, self.frame, rows, width)
+            return self._drawn(rows, *densities, generator)
 
-    def _block(self, rows: Rows, generator: np.random.Generator) -> ChunkAssigned:
-        shares, statistics = self.arithmetic.densities(
-            self.components, self.frame.apply(rows.values)
-        )
-        shares += self.log_weights
-        add_labels(shares, rows)
-        log_density = normalise(shares)
-        assigned = self.assign(shares, rows.weights, generator)
-        total = log_density.sum() if rows.weights is None else log_density @ rows.weights
-        return ChunkAssigned(statistics(assigned), float(total))
+        def of_block(block: Rows) -> ChunkSums:
+            values = self.frame.apply(block.values)
+            densities = self.arithmetic.densities(components, values)
+            return self._drawn(block, *densities, generator)
 
-    def _with_gaps(self, rows: Rows, generator: np.random.Generator) -> ChunkAssigned:
+        return sum_of_blocks(rows, self.n_components, of_block)
+
+    @property
+    def n_components(self) -> int:
+        return int(self.draw.components.components.n_components)
+
+    def _drawn(
+        self,
+        rows: Rows,
+        joint: Array,
+        statistics: Callable[[Array], Additive],
+        generator: np.random.Generator,
+    ) -> ChunkSums:
+        allocated = self.draw.weights.assign(joint, rows, self.assign, generator)
+        totals = weighed(allocated.log_normaliser, rows)
+        return ChunkSums(*totals, statistics(joint), allocated.statistics)
+
+    def _with_gaps(self, rows: Rows, generator: np.random.Generator) -> ChunkSums:
         """Draw Z | π, θ, observed values, then missing values | Z, π, θ.
 
         Missing values of conditionally independent features are left out instead. Every repetition
         of a sample has separate draws.
         """
-        repeated = np.rint(rows.weights_or_ones).astype(np.int64)
-        framed = self.frame.apply(np.repeat(np.asarray(rows.values), repeated, axis=0))
-        form = cast("Completing", cast("LinearComponents", self.components).linear)
-        shares, _ = form.seen(framed)
-        shares += self.log_weights
-        if rows.side:
-            shares += np.repeat(rows.side.log_factors(shares.shape[1]), repeated, axis=0)
-        log_density = normalise(shares)
-        assigned = self.assign(shares, None, generator)
-        filled = form.dense_filled(framed, assigned.argmax(axis=1), generator)
-        statistics = self.family.statistics(filled, assigned)
-        return ChunkAssigned(statistics, float(log_density.sum()))
+        repetitions = np.rint(rows.weights_or_ones).astype(np.int64)
+        repeated = replace(rows.some(np.repeat(np.arange(len(rows)), repetitions)), weights=None)
+        framed = self.frame.apply(repeated.values)
+        linear = cast("LinearComponents", self.draw.components.components).linear
+        form = cast("Completing", linear)
+
+        def statistics(assigned: Array) -> Statistics:
+            filled = form.dense_filled(framed, assigned.argmax(axis=1), generator)
+            return self.family.statistics(filled, assigned)
+
+        return self._drawn(repeated, form.seen(framed)[0], statistics, generator)
 
 
 @dataclass(frozen=True)
@@ -453,7 +448,7 @@ class BlockedGibbs:
     source: Source
     assign: Assign
     arithmetic: Arithmetic
-    expected: Statistics  # under q
+    expected: Expectation  # under q
 
     @property
     def mixture(self) -> Mixture[Posterior]:
@@ -469,13 +464,19 @@ class BlockedGibbs:
 
     def sweep(
         self, draw: Draws, generator: np.random.Generator, key: tuple[int, ...], share: float = 1.0
-    ) -> tuple[Assigned, Mixture[Posterior]]:
+    ) -> tuple[Expectation, Mixture[Posterior]]:
         """Draw assignments at one draw and return p(π, θ | X, Z, S) for a share of the samples."""
         assigned = self.assigned(draw, key)
-        statistics = assigned.statistics if share == 1.0 else assigned.statistics.scaled(share)
-        return assigned, self.conditional(statistics, draw.components, generator)
+        if share == 1.0:
+            weights = self.weights_prior.posterior(assigned.of_allocation)
+            return assigned, self.conditional(
+                weights, assigned.statistics, draw.components, generator
+            )
+        statistics = assigned.statistics.scaled(share)
+        weights = self.weights_prior.posterior(statistics.counts)
+        return assigned, self.conditional(weights, statistics, draw.components, generator)
 
-    def assigned(self, draw: Draws, key: tuple[int, ...]) -> Assigned:
+    def assigned(self, draw: Draws, key: tuple[int, ...]) -> Expectation:
         """Draw Z | π, θ, with the fast linear form unless it loses digits here."""
         components = draw.components.components
         found = self._assigned(draw, self.arithmetic, key)
@@ -483,29 +484,27 @@ class BlockedGibbs:
             found = self._assigned(draw, CENTRED, key)
         return found
 
-    def _assigned(self, draw: Draws, arithmetic: Arithmetic, key: tuple[int, ...]) -> Assigned:
-        log_weights = np.maximum(draw.weights.log_weights[0], LOWEST_LOG)
-        components = draw.components.components
+    def _assigned(self, draw: Draws, arithmetic: Arithmetic, key: tuple[int, ...]) -> Expectation:
         frame, family = self.mixture.frame, self.result.family
-        step = AssignmentStep(frame, components, log_weights, arithmetic, self.assign, key, family)
-        total: ChunkAssigned = self.source.reduce(step, len(log_weights))
-        return Assigned(finished(total.statistics), total.log_likelihood)
+        step = AssignmentStep(frame, draw, arithmetic, self.assign, key, family)
+        total: ChunkSums = self.source.reduce(step, step.n_components)
+        return total.finished()
+
+    @property
+    def weights_prior(self) -> WeightsPrior:
+        return self.result.bayesian.weights_prior
 
     def conditional(
         self,
+        weights: Weights,
         statistics: Statistics,
         last: DrawnComponents,
         generator: np.random.Generator,
-        weights: WeightsPrior | None = None,
     ) -> Mixture[Posterior]:
-        """Return p(π, θ | X, Z, S), with S drawn given the last θ; ``weights``: prior of π."""
-        inference = self.result.bayesian
-        weights = inference.weights_prior if weights is None else weights
-        return Mixture(
-            weights.posterior(statistics.counts),
-            inference.parameters_prior.conditional(statistics, last, generator),
-            self.mixture.frame,
-        )
+        """Return p(π, θ | X, Z, S) from p(π | Z), with S drawn given the last θ."""
+        prior = self.result.bayesian.parameters_prior
+        components = prior.conditional(statistics, last, generator)
+        return Mixture(weights, components, self.mixture.frame)
 
     def with_empty(self, statistics: Statistics, n_components: int) -> Statistics:
         """Return the statistics extended by empty components to ``n_components``."""
@@ -522,11 +521,17 @@ class BlockedGibbs:
         Keeps the heaviest components if there are fewer than in q.
         """
         last = draws_of(self.mixture, 1, generator).components
+        statistics, counts = self.expected.statistics, self.expected.counts
+        if n_components > self.mixture.n_components:
+            statistics = self.with_empty(statistics, n_components)
+            weights = self.weights_prior.posterior(statistics.counts)
+        else:
+            weights = self.weights_prior.posterior(self.expected.of_allocation)
+        mixture = self.conditional(weights, statistics, last, generator)
         if n_components >= self.mixture.n_components:
-            return self.conditional(self.with_empty(self.expected, n_components), last, generator)
-        counts = self.expected.counts
+            return mixture
         heaviest = np.sort(np.argsort(-counts, kind="stable")[:n_components])
-        return self.conditional(self.expected, last, generator).subset(heaviest, counts)
+        return mixture.subset(heaviest, counts)
 
 
 def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedGibbs:
@@ -535,11 +540,13 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
     gaps = source.summary.n_missing > 0
     step: Step = GappedStep(mixture) if gaps else ExpectationStep(mixture, CENTRED)
     expectation: ChunkSums = source.reduce(step, mixture.n_components)
-    statistics = expectation.finished().statistics
+    expected = expectation.finished()
     near = (
-        result.family.linear and not gaps and _keeps_digits(mixture.components, statistics, source)
+        result.family.linear
+        and not gaps
+        and _keeps_digits(mixture.components, expected.statistics, source)
     )
-    return BlockedGibbs(result, source, assign, LINEAR if near else CENTRED, statistics)
+    return BlockedGibbs(result, source, assign, LINEAR if near else CENTRED, expected)
 
 
 def _keeps_digits(components: Components, statistics: Statistics, source: Source) -> bool:

@@ -16,7 +16,8 @@ from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import Rows, SideInformation
+from bayesmix.core.sources import Source
 from bayesmix.em.display import cells, columns_of
 from bayesmix.em.result import FitResult, log_density
 from bayesmix.errors import InvalidInputError
@@ -359,9 +360,20 @@ def averaged_density(
     result.family.check(values)
     source = as_source(values, n_jobs=n_jobs)
     drawn = DrawnMixtures(result, tuple(parts))
+    if result.side.ordered:
+        return _density_of_sequence(drawn, source)
     size = max(1, BLOCK_VALUES // drawn.n_draws)
     starts = range(0, len(values), size)
     blocks = (drawn.log_densities(source.subset(slice(at, at + size))) for at in starts)
     averaged: Array = np.concatenate([logsumexp(block, axis=1) for block in blocks])
     averaged -= np.log(drawn.n_draws)
     return averaged
+
+
+def _density_of_sequence(drawn: DrawnMixtures, source: Source) -> Array:
+    """Return log densities (n,) of one sequence, each given the samples before it."""
+    side = SideInformation(begins=np.arange(source.shape[0]) == 0)
+    ordered = replace(source.in_memory(), side=side)  # type: ignore[type-var]  # in memory
+    upto = logsumexp(drawn.log_densities(ordered).cumsum(axis=0), axis=1) - np.log(drawn.n_draws)
+    given: Array = np.diff(upto, prepend=0.0)
+    return given

@@ -22,7 +22,7 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.sources import Source
 from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
-from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.numerics.arrays import frozen
 from bayesmix.posterior.chains import (
     BlockedGibbs,
@@ -52,15 +52,18 @@ def gibbs(
     n_components: Any = "fit",
     prior_over_k: Any = None,
     concentration: str = "static",
+    lengths: Any = None,
+    groups: Any = None,
 ) -> Gibbs | GibbsOverK:
     """Sample the posterior of the model of a variational fit by blocked Gibbs sampling.
 
     Each sweep draws assignments given weights and parameters, and then weights and parameters given
-    the assignments. A learned scale of the prior is drawn too; a learned β0 is fixed.
+    the assignments. The assignments of a hidden Markov model are whole paths (forward filtering,
+    backward sampling). A learned scale of the prior is drawn too; a learned β0 is fixed.
 
     Parameters
     ----------
-    model : fitted variational mixture or search
+    model : fitted variational mixture, hidden Markov model or search
         With Dirichlet or stick-breaking weights.
     X : array, frame or source (n, D)
         The data that the model was fitted to.
@@ -86,6 +89,8 @@ def gibbs(
     concentration : {"static", "dynamic"}, default="static"
         Dirichlet concentration for unknown K: that of the fit for every K ("static"), or the total
         concentration of the fit divided by K ("dynamic"; more components are empty at large K).
+    lengths, groups : optional
+        Sequences of a hidden Markov model, by default those of the fit; others are an error.
 
     Returns
     -------
@@ -98,7 +103,8 @@ def gibbs(
         If the fit has no posterior or its weights no prior, if X is not the data of the fit, or if
         sample weights are not whole numbers.
     UnsupportedError
-        If K is unknown and the weights are stick-breaking.
+        If K is unknown and the weights are stick-breaking, and for another K than that of a hidden
+        Markov model.
 
     Examples
     --------
@@ -137,6 +143,7 @@ def gibbs(
         repeated=True,
         gaps=True,
         labels=same,
+        sequences={"lengths": lengths, "groups": groups},
     )
     plan = Plan(n_chains, n_warm, n_draws, root_seed(random_state))
     found: Gibbs | GibbsOverK
@@ -171,8 +178,8 @@ class SweepStep:
     ) -> tuple[KeptDraw, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned, following = self.sampler.sweep(draw, generator, key)
-        n_occupied = int(np.count_nonzero(assigned.statistics.counts))
-        return KeptDraw(draw.bare, assigned.log_likelihood, n_occupied), following
+        n_occupied = int(np.count_nonzero(assigned.counts))
+        return KeptDraw(draw.bare, assigned.log_normaliser, n_occupied), following
 
 
 def sampled(
@@ -220,6 +227,11 @@ def _number_of_components(
     result: FitResult, n_components: Any, prior_over_k: Any, concentration: Any
 ) -> int | None:
     """Return K, or None if unknown; raise if a prior over K is given for known K."""
+    if result.side.ordered and n_components not in ("fit", result.requested_components):
+        raise UnsupportedError(
+            "sampling with another or an unknown number of states does not support sequences: "
+            "leave out n_components, and fit with the number that you want"
+        )
     if n_components is None:
         return None
     if prior_over_k is not None or concentration != "static":

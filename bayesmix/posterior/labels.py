@@ -15,6 +15,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesmix.core.components import Named
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import UnsupportedError
@@ -28,6 +29,8 @@ MOST_VALUES = 2**25
 # Floor of averages, so that no single sample decides the order.
 LEAST_SHARE = 1e-6
 MOST_SWEEPS = 50
+# Names of axes along which components stand.
+OF_COMPONENTS = ("component", "other_component")
 
 
 @dataclass(frozen=True)
@@ -51,31 +54,41 @@ class Alignment:
     rows: Integers = field(repr=False)
     n_sweeps: int
 
-    def relabelled(self, values: Array) -> Array:
-        """Return values (S, K, ...) with components in the order of the fit."""
-        further = (1,) * (values.ndim - 2)
-        return np.take_along_axis(values, self.order.reshape(*self.order.shape, *further), axis=1)
+    def relabelled(self, values: Array, axes: tuple[str, ...] = ("component",)) -> Array:
+        """Return values (S, ...) with components in the order of the fit, given names of axes."""
+        return in_order(values, axes, self.order)
+
+
+def in_order(values: Array, axes: tuple[str, ...], order: Integers) -> Array:
+    """Return values (S, ...) with their axes of components in an order (S, K')."""
+    for place, axis in enumerate(axes, start=1):
+        if axis in OF_COMPONENTS:
+            beside = [1] * (values.ndim - 1)
+            beside[place - 1] = order.shape[1]
+            values = np.take_along_axis(values, order.reshape(-1, *beside), axis=place)
+    return values
 
 
 def aligned(result: FitResult, source: Source, draws: Draws) -> Alignment:
     """Relabel draws to a fit by the responsibilities of its data.
 
-    Uses evenly spaced samples if samples x draws x components exceed 2^25.
+    Uses evenly spaced samples if samples x draws x components exceed 2^25, of sequences the first.
     """
     n_draws, n_components = draws.weights.log_weights.shape
     most = max(1, MOST_VALUES // (n_draws * n_components))
     rows = np.arange(0, source.shape[0], -(-source.shape[0] // most))
+    if result.side.ordered:  # neighbours count
+        rows = np.arange(min(source.shape[0], most))
     some = source.in_memory(rows).rows
     framed, weights = result.mixture.frame.apply(some.values), some.weights_or_ones
     with single_threaded_blas():
-        own, _ = result.mixture.responsibilities(framed)
+        own, _ = result.mixture.responsibilities(framed, some)
         pivot = np.zeros((len(rows), n_components))
         pivot[:, : result.n_components] = own
         size = max(1, BATCH_VALUES // (n_components * len(rows)))
         every = np.empty((n_draws, n_components, len(rows)))
-        for start in range(0, n_draws, size):
-            shares = shares_of(draws, framed, start, start + size)
-            every[start : start + size] = shares.transpose(1, 2, 0)
+        for start, part in zip(range(0, n_draws, size), draws.in_parts(size), strict=True):
+            every[start : start + size] = shares_of(part, framed, some).transpose(1, 2, 0)
         order, average, n_sweeps = relabelling(every, pivot, weights)
     return Alignment(order, average, rows, n_sweeps)
 
@@ -119,8 +132,9 @@ def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array
     size = max(1, BLOCK_VALUES // (n_draws * every))
     for start in range(0, source.shape[0], size):
         rows = slice(start, start + size)
-        framed = drawn.result.mixture.frame.apply(source.in_memory(rows).values)
-        shares = np.take_along_axis(shares_of(draws, framed), order[None], axis=2)
+        some = source.in_memory(rows).rows
+        framed = drawn.result.mixture.frame.apply(some.values)
+        shares = np.take_along_axis(shares_of(draws, framed, some), order[None], axis=2)
         band[rows] = np.moveaxis(np.quantile(shares, tails(level), axis=1), 0, -1)
     return band
 
@@ -131,12 +145,11 @@ def credible_intervals(drawn: DrawnMixtures, level: float) -> Any:
 
     draws, order = _in_order_of_fit(drawn)
     named: Named = {"weights": (("component",), np.exp(draws.weights.log_weights))}
-    named |= draws.components.parameters(drawn.result.mixture.frame)
+    named |= draws.components.parameters(drawn.result.mixture.frame) | draws.weights.named()
     named.pop("covariance_prior", None)  # a hyperparameter
     table = []
     for kind, (axes, values) in named.items():
-        if axes[0] == "component":
-            values = values[np.arange(len(values))[:, None], order]
+        values = in_order(values, axes, order)
         columns = values.reshape(len(values), -1).T
         for place, name in labels_of(kind, axes, values.shape[1:], drawn.result.columns):
             table.append((name, columns[place].mean(), *np.quantile(columns[place], tails(level))))
@@ -162,8 +175,8 @@ def co_clustered(draws: Draws, framed: Array) -> Array:
     n_rows = len(framed)
     total = np.zeros((n_rows, n_rows))
     size = max(1, BATCH_VALUES // (n_components * n_rows))
-    for start in range(0, n_draws, size):
-        shares = shares_of(draws, framed, start, start + size).reshape(n_rows, -1)
+    for part in draws.in_parts(size):
+        shares = shares_of(part, framed, Rows(framed)).reshape(n_rows, -1)
         total += shares @ shares.T
     total /= n_draws
     np.fill_diagonal(total, 1.0)

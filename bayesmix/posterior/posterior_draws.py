@@ -25,7 +25,7 @@ from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.priors import DrawnWeights, FactorisedWeights
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import LOWEST_LOG, Frame, Rows
+from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
 from bayesmix.em.missing_values import SEEN
@@ -33,7 +33,6 @@ from bayesmix.em.result import FitResult, has_far_rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gaps import has_gaps
-from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.permanents import log_permanents
 
 
@@ -56,6 +55,8 @@ class ByParameter:
     shapes: Array | None = None
     scales: Array | None = None
     degrees_of_freedom: Array | None = None
+    startprob: Array | None = None
+    transmat: Array | None = None
 
     def __post_init__(self) -> None:
         frozen(self)
@@ -147,7 +148,10 @@ class Draws:
         """Return all draws in order, in batches that limit memory."""
         K = self.weights.log_weights.shape[1]
         largest = max(array[0].size for array in _arrays(self.components))
-        size = max(1, BATCH_VALUES // (K * max(K, largest)))
+        return self.in_parts(max(1, BATCH_VALUES // (K * max(K, largest))))
+
+    def in_parts(self, size: int) -> list[Draws]:
+        """Return all draws in order, in parts of ``size`` draws."""
         starts = range(0, self.n_draws, size)
         return [_each(self, itemgetter(slice(start, start + size))) for start in starts]
 
@@ -238,29 +242,17 @@ MOST_LOSS = 1e-5
 
 @dataclass(frozen=True)
 class Tile:
-    """Some draws: log weights (T, K) and T K densities, grouped by draw."""
+    """Some draws: T draws of weights and T K densities, grouped by draw."""
 
-    log_weights: Array
+    weights: DrawnWeights
     components: Components
 
-    def log_density(self, values: Array, arithmetic: Arithmetic) -> Array:
-        """Return log Σ_k π_k p(x | θ_k) (T, n) of scaled samples."""
-        n_draws, n_components = self.log_weights.shape
+    def log_density(self, rows: Rows, values: Array, arithmetic: Arithmetic) -> Array:
+        """Return log Σ_k π_k p(x | θ_k) (T, n) of rows with scaled values."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            joint = arithmetic.densities(self.components, values)[0].T.reshape(
-                n_draws, n_components, len(values)
-            )
-            joint += self.log_weights[:, :, None]
-            largest = joint.max(axis=1)
-            distant = ~np.isfinite(largest)
-            if distant.any():  # squared distances overflow, so densities are zero
-                np.nan_to_num(joint, copy=False, nan=-np.inf, posinf=-np.inf, neginf=-np.inf)
-                largest[distant] = 0.0
-            joint -= largest[:, None]
-            np.exp(joint, out=joint)
-            log_density: Array = np.log(joint.sum(axis=1))
-            log_density += largest
-        return log_density
+            joint = arithmetic.densities(self.components, values)[0].T
+            n_draws = len(self.weights.log_weights)
+            return self.weights.log_density(joint.reshape(n_draws, -1, len(values)), rows)
 
 
 @dataclass(frozen=True)
@@ -277,7 +269,8 @@ class DensityStep:
     def block(self, rows: Rows) -> Array:
         """Return log p(x_n | draw) (S, n) of one block."""
         values = self.frame.apply(rows.values)
-        return np.concatenate([tile.log_density(values, self.arithmetic) for tile in self.tiles])
+        parts = [tile.log_density(rows, values, self.arithmetic) for tile in self.tiles]
+        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -318,17 +311,12 @@ def log_densities(result: FitResult, draws: Draws, source: Source) -> Array:
     return densities - result.log_volume
 
 
-def shares_of(draws: Draws, framed: Array, start: int = 0, stop: int | None = None) -> Array:
-    """Return p(z_n = k | x_n, π_s, θ_s) (n, S, K) for draws from ``start`` to ``stop``."""
-    log_weights = np.maximum(draws.weights.log_weights[start:stop], LOWEST_LOG)
-    n_draws, n_components = log_weights.shape
-    places = np.arange(start * n_components, (start + n_draws) * n_components)
-    components = draws.components.components.subset(places)
+def shares_of(draws: Draws, framed: Array, rows: Rows) -> Array:
+    """Return p(z_n = k | X, π_s, θ_s) (n, S, K) of samples, also given as ``framed``."""
     arithmetic: Arithmetic = SEEN if has_gaps(framed) else CENTRED
-    joint: Array = np.ascontiguousarray(arithmetic.densities(components, framed)[0])
-    joint = joint.reshape(len(framed), n_draws, n_components)
-    joint += log_weights
-    normalise(joint.reshape(-1, n_components))
+    densities = arithmetic.densities(draws.components.components, framed)[0]
+    joint: Array = np.ascontiguousarray(densities).reshape(len(framed), draws.n_draws, -1)
+    draws.weights.shares(joint, rows)
     return joint
 
 
@@ -339,19 +327,9 @@ def _over(work: Any, step: Any, draws: Draws) -> Any:
 
 
 def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
-    log_weights = np.maximum(draws.weights.log_weights, LOWEST_LOG)
-    n_draws, n_components = log_weights.shape
+    n_components = draws.weights.log_weights.shape[1]
     size = max(1, TILE_VALUES // (TILE_ROWS * n_components))
-    components = draws.components.components
-    tiles = tuple(
-        Tile(
-            log_weights[start : start + size],
-            components.subset(
-                np.arange(start * n_components, min(start + size, n_draws) * n_components)
-            ),
-        )
-        for start in range(0, n_draws, size)
-    )
+    tiles = tuple(Tile(part.weights, part.components.components) for part in draws.in_parts(size))
     return DensityStep(result.mixture.frame, tiles, _arithmetic(result, source))
 
 
@@ -392,6 +370,8 @@ class PosteriorSample(ByParameter):
         Shaped as ``rates``.
     scales, degrees_of_freedom : array, Student-t mixtures
         Scale matrices shaped as ``covariances``, and one number per component.
+    startprob, transmat : array (S, K), (S, K, K), hidden Markov models
+        Weights are those of the stationary distribution.
     """
 
     def __len__(self) -> int:
@@ -456,11 +436,11 @@ def as_sample(draws: Draws, named: Named) -> PosteriorSample:
 
 
 def parameters_of(result: FitResult, draws: Draws) -> Named:
-    """Return parameters of draws in data units by name, with the names of their axes.
+    """Return parameters of draws besides π in data units by name, with the names of their axes.
 
     Includes a learned scale of the prior.
     """
-    named = draws.components.parameters(result.mixture.frame)
+    named = draws.components.parameters(result.mixture.frame) | draws.weights.named()
     drawn = named.pop("covariance_prior", None)
     prior: Any = result.bayesian.parameters_prior if drawn is not None else None
     if drawn is not None and prior.scale.learned:

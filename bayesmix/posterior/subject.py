@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult, assess
 from bayesmix.em.run import assessed
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 
 # Relative rounding below which a sample weight counts as a whole number.
 WHOLE = 1e-9
@@ -68,20 +69,28 @@ def rows_of_fit(
     gaps: bool = False,
     labels: bool = False,
     covariates: bool = False,
+    sequences: Mapping[str, Any] | None = None,
 ) -> Source:
     """Return the data as a source without samples of weight 0, or raise unless they are the fit's.
 
     ``repeated`` requires whole sample weights. ``gaps`` allows missing values if the fit had some,
     ``labels`` known labels and ``covariates`` all side information, which the source then has.
+    ``sequences`` are ``lengths`` and ``groups``, by default those of the fit; None: not supported.
     """
     result = estimator.result_
     if not covariates:
         result.refuse_covariates("this analysis")
     order = result.side.order if covariates else None
-    if not (labels or covariates) or (result.side.begins is not None and order is None):
-        result.refuse_constraints("this analysis")
-    rows = estimator._seen if gaps else estimator._rows
-    source: Source = rows(X, sample_weight).present().with_jobs(n_jobs)
+    if result.side.ordered and sequences is not None:
+        source: Source = _sequences(estimator, X, sample_weight, sequences).with_jobs(n_jobs)
+    else:
+        if not (labels or covariates) or (result.side.begins is not None and order is None):
+            result.refuse_constraints("this analysis")
+        for name, given in (sequences or {}).items():
+            if given is not None:
+                raise InvalidInputError(f"{name} is for hidden Markov models, leave it out")
+        rows = estimator._seen if gaps else estimator._rows
+        source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
         _check_whole(source)
     check_shape("X", source, result)
@@ -92,6 +101,8 @@ def rows_of_fit(
     plug_in: Any = result.plug_in
     if result.side.covariates is not None:
         plug_in = replace(plug_in, weights=result.mixture.weights)
+    if result.side.ordered:
+        plug_in = replace(plug_in, weights=result.mixture.weights.averaged())
     here = (
         assess(result.family, plug_in, source, result.log_volume).log_likelihood
         / source.total_weight
@@ -103,6 +114,18 @@ def rows_of_fit(
             f"{here:.4g} nats, that of the fit was {own:.4g}; of a pipeline pass transformed data"
         )
     return source
+
+
+def _sequences(estimator: Any, X: Any, sample_weight: Any, sequences: Mapping[str, Any]) -> Source:
+    """Return checked data, or raise unless ``lengths`` and ``groups`` are those of the fit."""
+    if sample_weight is not None:
+        raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
+    begins = estimator.result_.side.begins
+    source: Any = estimator._seen(X, **sequences)
+    given = [name for name, value in sequences.items() if value is not None]
+    if given and not np.array_equal(source.side.begins, begins):
+        raise InvalidInputError(f"{given[0]} must be those of the fit, got other sequences")
+    return cast("Source", source)
 
 
 def check_shape(name: str, source: Source, result: FitResult) -> None:

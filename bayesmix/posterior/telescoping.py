@@ -404,14 +404,14 @@ class TelescopingStep:
     ) -> tuple[KeptOverK, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned = self.sampler.assigned(draw, key)
-        occupied = np.flatnonzero(assigned.statistics.counts)
+        occupied = np.flatnonzero(assigned.counts)
         statistics = assigned.statistics.subset(occupied)
         probabilities = self.over_k(statistics.counts)
         n_components = one_of(probabilities, generator)
         last = draw.components.subset(occupied)
         following = self.conditional(n_components, statistics, last, generator)
         probabilities = probabilities[: 1 + np.flatnonzero(probabilities > NOTHING)[-1]]
-        kept = KeptOverK(draw.bare, assigned.log_likelihood, len(occupied), probabilities)
+        kept = KeptOverK(draw.bare, assigned.log_normaliser, len(occupied), probabilities)
         return kept, following
 
     def conditional(
@@ -423,8 +423,9 @@ class TelescopingStep:
     ) -> Mixture[Posterior]:
         """Return p(π, θ | X, Z, S, K) from statistics and last θ of the occupied components."""
         statistics = self.sampler.with_empty(statistics, n_components)
-        weights = DirichletPrior(float(self.over_k.concentration[n_components - 1]))
-        return self.sampler.conditional(statistics, last, generator, weights)
+        prior = DirichletPrior(float(self.over_k.concentration[n_components - 1]))
+        weights = prior.posterior(statistics.counts)
+        return self.sampler.conditional(weights, statistics, last, generator)
 
 
 def one_of(probabilities: Array, generator: np.random.Generator) -> int:

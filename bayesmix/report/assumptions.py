@@ -16,8 +16,8 @@ from bayesmix.families.student_t.posterior import NormalWishartFreedom
 from bayesmix.families.successes import SuccessPrior
 from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.markup import Markup, joined, section, tag
-from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed
-from bayesmix.selection.criteria import OF_DRAWS, PLUG_IN
+from bayesmix.report.subject import Subject, capital, counted, listed
+from bayesmix.selection.criteria import OF_DRAWS, PLUG_IN, record
 
 MOST_NUMBERS = 6
 HOW = {
@@ -67,7 +67,7 @@ def assumptions(subject: Subject) -> Markup:
         ("Rows", _rows(subject)),
         ("Columns", listed(subject.columns) + _made_by(subject)),
         ("Candidates", _candidates(subject)),
-        (capital(criterion_name(subject.search.criterion_)), meaning(subject.search)),
+        (capital(record(subject.search.criterion_).label), meaning(subject.search)),
         *_folds(subject),
         *_priors(subject),
         ("Local optima", f"Chosen fit: {subject.result.search_summary}."),

@@ -6,18 +6,17 @@ import base64
 import hashlib
 import io
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
-from bayesmix.core.sources import FittedMixture
 from bayesmix.core.writing import file_to_write, try_to_write, write
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import label
@@ -34,16 +33,8 @@ from bayesmix.plots.style import pyplot
 from bayesmix.report import assumptions, reproduce, tables
 from bayesmix.report import markup as rows_in_page
 from bayesmix.report.markup import Markup, joined, number, paragraphs, section, table, tag, typeset
-from bayesmix.report.reproduce import in_lines
-from bayesmix.report.subject import (
-    Search,
-    Subject,
-    capital,
-    counted,
-    criterion_name,
-    listed,
-    subject_of,
-)
+from bayesmix.report.reproduce import in_lines, listing
+from bayesmix.report.subject import Subject, capital, counted, listed, subject_of
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.summary_text import SUREST
 from bayesmix.version import __version__
@@ -70,7 +61,7 @@ def figures(subject: Subject) -> Markup:
 
 def criterion_figure(subject: Subject) -> Markup:
     """Return the figure of the criterion that chose, over the number of components."""
-    name = criterion_name(subject.criterion)
+    name = subject.criterion_name
     numbers = sorted(set(subject.table["n_components"]))
     alt = (
         f"{capital(name)} over the number of components ({listed([str(k) for k in numbers])}); "
@@ -78,7 +69,7 @@ def criterion_figure(subject: Subject) -> Markup:
     )
     caption = f"{capital(name)} of every candidate, in nats behind the best."
     return drawn(
-        lambda ax: plot_selection(subject.search, ax=ax, criterion=subject.criterion), alt, caption
+        lambda ax: plot_selection(subject.search, ax=ax, criterion=subject.criterion), caption, alt
     )
 
 
@@ -87,14 +78,14 @@ def structures_figure(subject: Subject) -> Markup:
     table = subject.table
     if "covariance_type" not in table or table["covariance_type"].nunique() <= MOST_LINES:
         return Markup()
-    search, name = subject.search, criterion_name(subject.criterion)
+    search, name = subject.search, subject.criterion_name
     best = search.matrix(subject.criterion).attrs["best"]
     first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
     text = (
         f"{capital(name)} of every structure and number of components, in nats behind the best; "
         f"the best three are {first}."
     )
-    return drawn(lambda ax: plot_structures(search, ax=ax, criterion=subject.criterion), text, text)
+    return drawn(lambda ax: plot_structures(search, ax=ax, criterion=subject.criterion), text)
 
 
 def criteria_figure(subject: Subject) -> Markup:
@@ -106,9 +97,7 @@ def criteria_figure(subject: Subject) -> Markup:
         "All criteria over the number of components, rescaled to a common maximum. Marks show the "
         "best candidate of each criterion."
     )
-    return drawn(
-        lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption, caption
-    )
+    return drawn(lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption)
 
 
 def features_figure(subject: Subject) -> Markup:
@@ -116,26 +105,24 @@ def features_figure(subject: Subject) -> Markup:
     if not getattr(subject.search, "variable_selection", False):
         return Markup()
     caption = "Evidence that each feature distinguishes the clusters."
-    return drawn(lambda ax: plot_feature_evidence(subject.search, ax=ax), caption, caption)
+    return drawn(lambda ax: plot_feature_evidence(subject.search, ax=ax), caption)
 
 
 def density_figure(subject: Subject) -> Markup:
     """Return the figure of the best fit: its density, or the profile of a mixed table."""
     if subject.noun == "state":
         caption = "States with expected durations; areas are long-run shares, arrows transitions."
-        return drawn(lambda ax: plot_transitions(subject.estimator, ax), caption, caption)
+        return drawn(lambda ax: plot_transitions(subject.estimator, ax), caption)
     if not subject.result.family.drawn_columns:
         caption = "The best fit: means ± standard deviations, and probabilities of levels."
-        return drawn(
-            lambda ax: plot_profile(subject.estimator, subject.rows, ax=ax), caption, caption
-        )
+        return drawn(lambda ax: plot_profile(subject.estimator, subject.rows, ax=ax), caption)
     columns = columns_to_draw(subject)
     try:
         return drawn(
             lambda ax: plot_density(subject.estimator, subject.rows, ax=ax, columns=columns),
+            _about_density(subject, columns),
             f"Density of the best fit: {counted(subject.result.n_components, 'component')} over "
             f"{counted(subject.result.n_features, 'column')} ({listed(subject.columns)}).",
-            _about_density(subject, columns),
         )
     except UnsupportedError as problem:
         return tag("p", f"No picture of the density: {problem}.", class_="note")
@@ -168,8 +155,8 @@ def _about_density(subject: Subject, columns: Any) -> str:
     return "; ".join(parts) + "."
 
 
-def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
-    """Return a figure with alternative text and caption."""
+def drawn(draw: Callable[[Any], Any], caption: str, alt: str | None = None) -> Markup:
+    """Return a figure with caption and alternative text, by default the caption."""
     narrow, wide = (
         "data:image/svg+xml;base64," + base64.b64encode(svg(draw, size)).decode("ascii")
         for size in (NARROW, WIDE)
@@ -177,7 +164,7 @@ def drawn(draw: Callable[[Any], Any], alt: str, caption: str) -> Markup:
     picture = tag(
         "picture",
         tag("source", media=f"(max-width: {NARROW_BELOW}px)", srcset=narrow),
-        tag("img", src=wide, alt=alt),
+        tag("img", src=wide, alt=alt or caption),
     )
     return tag("figure", joined([picture, tag("figcaption", caption)]))
 
@@ -206,14 +193,13 @@ def svg(draw: Callable[[Any], Any], size: tuple[float, float]) -> bytes:
 LEAST_SHOWN = 0.0005
 
 
-def header(subject: Subject, title: str) -> Markup:
-    """Return the headline and the summary."""
+def header(title: str, headline: str, sentences: Iterable[str]) -> Markup:
+    """Return the title, the headline and the summary."""
     return tag(
         "header",
         tag("p", title, class_="eyebrow"),
-        tag("h1", subject.headline()),
-        joined(tag("p", typeset(line), class_="lede") for line in subject.sentences),
-        tag("p", _among(subject), class_="lede"),
+        tag("h1", headline),
+        joined(tag("p", typeset(line), class_="lede") for line in sentences),
     )
 
 
@@ -222,7 +208,7 @@ def _among(subject: Subject) -> str:
     numbers = sorted(set(subject.table["n_components"]))
     compared = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     components = "component" if numbers[-1] == 1 else "components"
-    chosen = criterion_name(subject.search.criterion_)
+    chosen = record(subject.search.criterion_).label
     rows = counted(subject.result.n_rows, "row")
     columns = counted(subject.result.n_features, "column")
     n = len(subject.table)
@@ -240,7 +226,7 @@ def criteria(subject: Subject) -> Markup:
     choices = _choices(subject)
     rows = [
         (
-            capital(criterion_name(name)) + (" (used)" if mine else ""),
+            capital(record(name).label) + (" (used)" if mine else ""),
             subject.label(place),
             record(name).question,
         )
@@ -384,9 +370,10 @@ def page(
     subject: Subject, title: str, command: Sequence[str] | None = None, interactive: bool = True
 ) -> str:
     """Return the page, the answer first."""
-    body = tag(
-        "main",
-        header(subject, title),
+    return document(
+        title,
+        subject.headline(),
+        header(title, subject.headline(), [*subject.sentences, _among(subject)]),
         tables.warnings(subject),
         criteria(subject),
         section("In pictures", figures(subject), probabilities(subject)),
@@ -395,13 +382,11 @@ def page(
         tables.candidates(subject),
         assumptions.assumptions(subject),
         reproduce.reproduce(subject, command),
-        tag("footer", tag("p", f"Made with bayesmix {__version__} on {date.today():%Y-%m-%d}.")),
     )
-    return document(f"{subject.headline()} · {title}", body)
 
 
-def document(name: str, body: Markup) -> str:
-    """Return a page with a title, which loads nothing."""
+def document(title: str, headline: str, *content: Markup) -> str:
+    """Return a page, which loads nothing."""
     script = part("page.js")
     allowed = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     policy = NOTHING_FROM_ELSEWHERE.format(script=allowed)
@@ -411,9 +396,11 @@ def document(name: str, body: Markup) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", name),
+        tag("title", f"{headline} · {title}"),
         tag("style", Markup(part("page.css"))),
     )
+    made = f"Made with bayesmix {__version__} on {date.today():%Y-%m-%d}."
+    body = tag("main", *content, tag("footer", tag("p", made)))
     whole = tag("body", body, tag("script", Markup(script)))
     return "<!doctype html>\n" + tag("html", head, whole, lang="en") + "\n"
 
@@ -429,13 +416,6 @@ def report_place(path: Any) -> Path:
     place = file_to_write(path)
     try_to_write(place.parent)
     return place
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A single fit in place of a search."""
-
-    best_estimator_: FittedMixture
 
 
 def write_fit_report(
@@ -455,30 +435,21 @@ def write_fit_report(
     ``write_report``.
     """
     place = report_place(path)
-    subject = Subject(cast("Search", Fitted(model)), X)  # candidates are not mentioned
+    subject = Subject(SimpleNamespace(best_estimator_=model), X)  # candidates are not mentioned
     fits = goodness_of_fit(model, X, n_jobs=n_jobs, random_state=random_state, progress=False)
     clusters = merge_components(model, X)
-    headline = capital(f"{counted(subject.result.n_components, 'component')}")
+    headline = capital(counted(subject.result.n_components, "component"))
     events = [tag("li", event.text) for event in subject.result.events]
-    body = tag(
-        "main",
-        tag(
-            "header",
-            tag("p", title, class_="eyebrow"),
-            tag("h1", headline),
-            tag("p", fits.summary(), class_="lede"),
-        ),
-        section("Worth acting on", tag("ul", joined(events), class_="warnings"))
-        if events
-        else Markup(),
+    text = document(
+        title,
+        headline,
+        header(title, headline, [fits.summary()]),
+        tables.worth_acting_on(events) if events else Markup(),
         section("In pictures", density_figure(subject)),
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         section("Clusters", paragraphs(clusters.summary().splitlines())),
-        section("How to do it again", tag("pre", tag("code", in_lines(command)), tabindex="0"))
-        if command
-        else Markup(),
-        tag("footer", tag("p", f"Made with bayesmix {__version__} on {date.today():%Y-%m-%d}.")),
+        section(reproduce.HEADING, listing(in_lines(command))) if command else Markup(),
     )
-    write(place, document(f"{headline} · {title}", body).encode("utf-8"))
+    write(place, text.encode("utf-8"))
     return Path(path)

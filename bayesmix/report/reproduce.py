@@ -19,6 +19,7 @@ from bayesmix.report.subject import Subject, counted, listed
 from bayesmix.selection.candidates import last_step
 from bayesmix.selection.criteria import NAMES, POSTERIOR
 
+HEADING = "How to do it again"
 WIDTH = 72
 LINE = "\n"
 # Estimators of `bayesmix select`: quick searches, the best refitted.
@@ -34,12 +35,15 @@ NO_MATTER = ("checkpoint", "n_jobs", "progress")
 
 def reproduce(subject: Subject, command: Sequence[str] | None) -> Markup:
     """Return a section with code and command; ``command`` is the one that was run, if known."""
-    content = [tag("p", "In Python:"), tag("pre", tag("code", script(subject)), tabindex="0")]
     words = command or shell_command(subject)
-    if words is not None:
-        shell = tag("code", in_lines(words))
-        content += [tag("p", "At the shell:"), tag("pre", shell, tabindex="0")]
-    return section("How to do it again", *content)
+    code = [tag("p", "In Python:"), listing(script(subject))]
+    shell = [] if words is None else [tag("p", "At the shell:"), listing(in_lines(words))]
+    return section(HEADING, *code, *shell)
+
+
+def listing(text: str) -> Markup:
+    """Return lines of code, which scroll on narrow pages."""
+    return tag("pre", tag("code", text), tabindex="0")
 
 
 def script(subject: Subject) -> str:

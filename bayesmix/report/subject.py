@@ -1,54 +1,19 @@
-"""Views of a fitted search for a report: best fit, candidates, and their names.
-
-What a report reads of a fitted search.
-"""
+"""Views of a fitted search for a report: best fit, candidates, and their names."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from bayesmix.core.sources import FittedMixture, Parameters, Procedure, UserRows
+from bayesmix.core.sources import UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.candidates import last_step, noun_of
 from bayesmix.selection.criteria import record
-from bayesmix.selection.scores import ScoreFunction
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-class Search(Protocol):
-    """A fitted ``MixtureSearch``: its request and its choice."""
-
-    estimator: Procedure
-    n_components: int | Sequence[int] | None
-    criterion: str | ScoreFunction
-    cv: object
-    polish: float | None
-    random_state: object
-    best_estimator_: FittedMixture
-    best_index_: int
-    best_params_: Parameters
-    best_score_: float
-    criterion_: str
-    results_: pd.DataFrame
-    folds_: pd.DataFrame
-    cautions_: list[str]
-
-    @property
-    def k_probabilities_(self) -> pd.Series[float]:
-        """Raises ``UndefinedError`` if candidates have no evidence."""
-
-    def summary(self, verbose: bool = False) -> str: ...
-
-    def matrix(self, criterion: str | None = None) -> pd.DataFrame: ...
-
 
 MOST_NAMES = 12
 WORDS = (
@@ -57,12 +22,12 @@ WORDS = (
 )
 
 
-@dataclass(frozen=True)
 class Subject:
     """A fitted search, and the data to show (or None)."""
 
-    search: Search
-    X: UserRows = None
+    def __init__(self, search: Any, X: UserRows = None) -> None:
+        self.search = search
+        self.X = X
 
     @cached_property
     def estimator(self) -> Any:
@@ -118,8 +83,12 @@ class Subject:
     @property
     def criterion(self) -> str:
         """Column by which candidates were compared; the one-standard-error rule uses "cv"."""
-        name = str(self.search.criterion_)
-        return record(name).column
+        return record(str(self.search.criterion_)).column
+
+    @property
+    def criterion_name(self) -> str:
+        """Name of the criterion for use in a sentence."""
+        return record(self.criterion).label
 
     @cached_property
     def parameters(self) -> list[str]:
@@ -204,11 +173,6 @@ def listed(names: Sequence[str], most: int = MOST_NAMES, between: str = ", ") ->
     """Return the first ``most`` names, and the number of the others."""
     more = len(names) - most
     return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-def criterion_name(criterion: str) -> str:
-    """Return the name of a criterion for use in a sentence."""
-    return record(criterion).label
 
 
 def capital(text: str) -> str:

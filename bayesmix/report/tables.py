@@ -16,7 +16,7 @@ from bayesmix.report.markup import (
     typeset,
     with_error,
 )
-from bayesmix.report.subject import Subject, capital, counted, criterion_name, finite, listed
+from bayesmix.report.subject import Subject, capital, counted, finite, listed
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.tasks import DEGENERATE
 
@@ -64,7 +64,7 @@ def candidates(subject: Subject) -> Markup:
     """Return all candidates in the order of ``results_``."""
     frame = subject.table
     order = list(frame.index)
-    name = criterion_name(subject.criterion).removeprefix("the ")
+    name = subject.criterion_name.removeprefix("the ")
     about = f"The chosen one first, then by {name}; nats, greater is better"
     many = len(order) > MOST_CANDIDATES
     shown = order[:FIRST_CANDIDATES] if many else order
@@ -154,7 +154,11 @@ def _behind(subject: Subject, place: Any) -> str:
 
 def warnings(subject: Subject) -> Markup:
     """Return warnings that the reader can act on."""
-    items = [*_of_the_search(subject), *_of_the_fits(subject)]
+    return worth_acting_on([*_of_the_search(subject), *_of_the_fits(subject)])
+
+
+def worth_acting_on(items: list[Markup]) -> Markup:
+    """Return a list of warnings."""
     if not items:
         return section("Worth acting on", tag("p", "Nothing: no fit gave a warning."))
     return section("Worth acting on", tag("ul", joined(items), class_="warnings"))
@@ -173,7 +177,7 @@ def _of_the_search(subject: Subject) -> list[Markup]:
     if finite(pareto) and pareto > PARETO_K:
         found.append(
             f"Pareto k of the chosen candidate is {pareto:.2f}, above {PARETO_K}: its "
-            f"{criterion_name(subject.criterion).removeprefix('the ')} is not to be trusted. "
+            f"{subject.criterion_name.removeprefix('the ')} is not to be trusted. "
             "Compare with another criterion, such as cross-validation."
         )
     return [tag("li", text) for text in found]

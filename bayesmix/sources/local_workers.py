@@ -15,7 +15,8 @@ import numpy as np
 
 from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.core.sources import Kept, Loader, Partition, PartitionTask
-from bayesmix.numerics.arrays import Array, Indices
+from bayesmix.numerics.arrays import Array, Indices, host
+from bayesmix.sources.partitions_of_rows import step_of
 
 Made = TypeVar("Made")
 
@@ -41,27 +42,32 @@ class KeptParts:
 
 @dataclass(frozen=True)
 class Local:
-    """Engine that loads partitions in threads."""
+    """Engine that loads partitions in threads, or one after another (``alone``)."""
 
     loaders: tuple[Loader, ...]
     n_jobs: int | None = 1
+    alone: bool = False
 
     def _run(self, task: PartitionTask[Made], part: Partition, earlier: Indices | None) -> Made:
-        return task(part, *self.loaders[part.index](), earlier)
+        loaded: Any = self.loaders[part.index]()
+        values, weights = loaded
+        if isinstance(values, np.ndarray):
+            return task(part, values, weights, earlier)
+        step = step_of(task)
+        found: Made | None = None if step is None else step.on_device(values, weights)
+        return found if found is not None else task(part, host(values), weights, earlier)
 
     def reduce(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> Made:
-        earlier_values, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
-        return reduced(lambda i: run(task, parts[i], earlier_values[i]), range(len(parts)), jobs)
+        each = list(zip(parts, kept_of(parts, earlier), strict=True))
+        return reduced(lambda one: self._run(task, *one), each, resolve_jobs(self.n_jobs))
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
     ) -> list[Made]:
-        earlier_values, run, jobs = kept_of(parts, earlier), self._run, resolve_jobs(self.n_jobs)
-        return list(
-            ordered_map(lambda i: run(task, parts[i], earlier_values[i]), range(len(parts)), jobs)
-        )
+        each = list(zip(parts, kept_of(parts, earlier), strict=True))
+        return list(ordered_map(lambda one: self._run(task, *one), each, resolve_jobs(self.n_jobs)))
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
@@ -69,7 +75,7 @@ class Local:
         return KeptParts(tuple(parts), tuple(self.map(task, parts, earlier)))
 
     def with_jobs(self, n_jobs: int | None) -> Local:
-        return replace(self, n_jobs=n_jobs)
+        return self if self.alone else replace(self, n_jobs=n_jobs)
 
 
 def kept_of(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Indices | None]:

@@ -401,15 +401,18 @@ def test_what_sequences_do_not_support_is_refused():
     model = bm.HiddenMarkovModel(
         2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0
     ).fit(EARTHQUAKES)
-    with pytest.raises(UnsupportedError, match="sequences"):
-        bm.gibbs(model, EARTHQUAKES)
-    with pytest.raises(UnsupportedError, match="sequences"):
-        model.sample_posterior()
+    found = bm.gibbs(model, EARTHQUAKES, n_draws=2, chains=1)
     for refused in (
         lambda: bm.stability(model, EARTHQUAKES),
         lambda: bm.goodness_of_fit(model, EARTHQUAKES),
         lambda: model.impute(EARTHQUAKES),
         lambda: model.assignment_entropy(EARTHQUAKES),
+        lambda: model.assignment_interval(EARTHQUAKES),
+        lambda: found.co_clustering(),
+        lambda: bm.gibbs(model, EARTHQUAKES, n_components=None),
+        lambda: bm.gibbs(model, EARTHQUAKES, n_components=3),
+        lambda: bm.linear_response(model, EARTHQUAKES),
+        lambda: bm.weighted_bootstrap(model, EARTHQUAKES),
     ):
         with pytest.raises(UnsupportedError, match="sequences"):
             refused()

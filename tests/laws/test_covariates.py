@@ -304,6 +304,16 @@ def test_bad_covariates_are_named(survey, problem):
         bm.Mixture(2, family=bm.Bernoulli()).fit(X, covariates=change(Z))
 
 
+@pytest.mark.parametrize("family", [bm.Bernoulli(), "categorical"])
+def test_groups_with_several_values_of_a_covariate_are_named(survey, family):
+    X, Z, _, _ = survey
+    same = Z.assign(site=np.arange(600) // 2, z=Z["z"].to_numpy()[np.arange(600) // 2])
+    with pytest.raises(InvalidInputError, match=r"column 'age' of sample 1 .*use one value for"):
+        bm.Mixture(2, family=family).fit(
+            X, covariates=same.assign(age=np.arange(600.0) ** 2), groups=np.arange(600) // 2
+        )
+
+
 def test_predictions_need_the_covariates_of_the_fit(survey):
     X, Z, _, model = survey
     with pytest.raises(InvalidInputError, match=r"give covariates= with the columns z"):

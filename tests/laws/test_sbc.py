@@ -4,6 +4,7 @@
 """
 
 import warnings
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
+from bayesmix.allocation.chain import ChainDraws
 from bayesmix.allocation.point import WeightDraws
 from bayesmix.core.random import Purpose, stream
 from bayesmix.families.gaussian.draws import GaussianDraws
+from bayesmix.families.rates import PoissonDraws
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.posterior_draws import Draws, joined, sample_of
 from bayesmix.sources.memory import ArraySource
@@ -79,6 +82,17 @@ def chain(seed, length):
     framed = frame.apply(means.reshape(-1, 1)).reshape(1, 2, 1)
     truth = Draws(WeightDraws(np.log(weights)), GaussianDraws(structure, framed, roots, scale, 0.2))
     rng = stream(seed, Purpose.DRAW, 99)
+    sample = sample_of(result, sweeps_around(truth, sampler, seed, length, rng))
+    found = sample.weights, sample.means[..., 0], sample.covariances[..., 0, 0]
+    expected = posterior.quantities((weights, means, variances), rows)
+    return {
+        name: posterior.place_of(float(expected[name][0]), values, rng)
+        for name, values in posterior.quantities(found, rows).items()
+    }
+
+
+def sweeps_around(truth, sampler, seed, length, rng):
+    """The draws of all sweeps before and after a truth at a random place among them."""
     before, others = int(rng.integers(length + 1)), []
     for direction, n_sweeps in enumerate((before, length - before)):
         draw = truth
@@ -86,12 +100,25 @@ def chain(seed, length):
             _, conditional = sampler.sweep(draw, rng, (seed, 98, direction, sweep))
             draw = sampler.drawn(conditional, rng)
             others.append(draw)
-    sample = sample_of(result, joined(others))
-    found = sample.weights, sample.means[..., 0], sample.covariances[..., 0, 0]
-    expected = posterior.quantities((weights, means, variances), rows)
+    return joined(others)
+
+
+def hidden_markov_chain(seed, length):
+    """The same for two sequences of counts and their hidden Markov model."""
+    truth, rows = posterior.drawn_sequences(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = posterior.fitted_sequences(rows, n_init=1, max_iter=2).result_
+    sampler = blocked_gibbs(result, replace(ArraySource(rows), side=result.side), each_repetition)
+    initial, transition, rates = (np.log(part) for part in truth)
+    draw = Draws(ChainDraws(initial, transition), PoissonDraws(rates[:, :, None]))
+    rng = stream(seed, Purpose.DRAW, 97)
+    sample = sample_of(result, sweeps_around(draw, sampler, seed, length, rng))
+    found = sample.startprob, sample.transmat, sample.rates[:, :, 0]
+    expected = posterior.quantities_of_sequences(truth, rows)
     return {
         name: posterior.place_of(float(expected[name][0]), values, rng)
-        for name, values in posterior.quantities(found, rows).items()
+        for name, values in posterior.quantities_of_sequences(found, rows).items()
     }
 
 
@@ -105,8 +132,9 @@ def cheaply_fitted(rows):
         return model.fit(rows)
 
 
-def test_the_truth_is_anywhere_among_gibbs_sweeps_that_begin_at_it():
-    places = [chain(seed, 40) for seed in range(400)]
+@pytest.mark.parametrize(("places_of", "n_sets"), [(chain, 400), (hidden_markov_chain, 150)])
+def test_the_truth_is_anywhere_among_gibbs_sweeps_that_begin_at_it(places_of, n_sets):
+    places = [places_of(seed, 40) for seed in range(n_sets)]
     for name in places[0]:
         values = np.array([one[name] for one in places])
         # Shifted, or too narrow and too wide: a false alarm in ten thousand for all twelve.

@@ -304,6 +304,22 @@ def fixed_weights(weights):
     return lambda counts: float(np.sum(xlogy(counts, np.asarray(weights, dtype=float))))
 
 
+def chain_paths(alpha0, starts):
+    """Paths of a Markov chain with Dirichlet first state and rows, integrated out: Z -> log p(Z).
+
+    The counts of first states and of the transitions from each state are Dirichlet-multinomial.
+    """
+
+    def log_path(path, n_components):
+        log_row = dirichlet_weights(alpha0)
+        moves = np.zeros((n_components, n_components))
+        inside = np.setdiff1d(np.arange(1, len(path)), starts)
+        np.add.at(moves, (path[inside - 1], path[inside]), 1)
+        return log_row(counts_of(path[starts], n_components)) + sum(map(log_row, moves))
+
+    return log_path
+
+
 # Enumeration
 
 
@@ -340,6 +356,13 @@ def enumerate_assignments(rows, n_components, family, log_weight_prior):
         for assignment in assignments
     ]
     return Enumeration(assignments, np.array(log_joint), n_components)
+
+
+def enumerate_paths(rows, n_components, family, log_path):
+    """Every path of a hidden Markov model with its log p(X, Z)."""
+    free = enumerate_assignments(rows, n_components, family, lambda counts: 0.0)
+    of_paths = np.array([log_path(path, n_components) for path in free.assignments])
+    return free._replace(log_joint=free.log_joint + of_paths)
 
 
 def log_evidence(rows, n_components, family, log_weight_prior):
