@@ -171,14 +171,7 @@ if TYPE_CHECKING:
         _left = kept
         _left = there
 
-    from bayesmix.families import binomial, categorical, exponential
-    from bayesmix.families.bernoulli import (
-        Bernoulli,
-        BernoulliDraws,
-        Bernoullis,
-        BetaPrior,
-        BetaProbabilities,
-    )
+    from bayesmix.families import categorical, rates, successes
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
@@ -196,14 +189,6 @@ if TYPE_CHECKING:
     from bayesmix.families.independent.factors import ColumnCoordinates, TotalsTwin
     from bayesmix.families.independent.levels import LevelCoordinates, LevelsTwin
     from bayesmix.families.independent.linear import LinearInTotals, SeenColumns, SeenTotals, Sums
-    from bayesmix.families.poisson import (
-        GammaPrior,
-        GammaRates,
-        NegativeBinomials,
-        Poisson,
-        PoissonDraws,
-        Poissons,
-    )
     from bayesmix.families.product.components import (
         LinearProduct,
         ProductCoordinates,
@@ -213,6 +198,14 @@ if TYPE_CHECKING:
     from bayesmix.families.product.family import Product, ProductGuard, Resolutions, WholeRows
     from bayesmix.families.product.layout import ProductStatistics
     from bayesmix.families.product.prior import PartPriors, ProductPrior, ProductTwin
+    from bayesmix.families.rates import (
+        GammaPrior,
+        GammaRates,
+        NegativeBinomials,
+        Poisson,
+        PoissonDraws,
+        Poissons,
+    )
     from bayesmix.families.student_t.components import StudentComponents, WeightedMoments
     from bayesmix.families.student_t.family import StudentT
     from bayesmix.families.student_t.posterior import (
@@ -221,6 +214,13 @@ if TYPE_CHECKING:
         StudentDraws,
         StudentPosterior,
         StudentPrior,
+    )
+    from bayesmix.families.successes import (
+        Bernoulli,
+        BernoulliDraws,
+        Bernoullis,
+        BetaPrior,
+        BetaProbabilities,
     )
 
     def _bernoulli(
@@ -262,45 +262,45 @@ if TYPE_CHECKING:
         _choice: PriorChoiceOf[GammaPrior] = prior
 
     def _exponential(
-        family: exponential.Exponential,
-        point: exponential.Exponentials,
-        posterior: exponential.ExponentialRates,
-        predictive: exponential.Lomaxes,
-        draws: exponential.ExponentialDraws,
-        prior: exponential.ExponentialPrior,
+        family: rates.Exponential,
+        point: rates.Exponentials,
+        posterior: rates.ExponentialRates,
+        predictive: rates.Lomaxes,
+        draws: rates.ExponentialDraws,
+        prior: rates.ExponentialPrior,
         choice: GammaPrior,
     ) -> None:
-        _family: FamilyOf[Sums, exponential.Exponentials] = family
+        _family: FamilyOf[Sums, rates.Exponentials] = family
         _point: PointComponents = point
-        _posterior: PosteriorOf[exponential.ExponentialDraws] = posterior
+        _posterior: PosteriorOf[rates.ExponentialDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
         _prior: SeparablePriorOf[
             Sums,
-            exponential.Exponentials,
-            exponential.ExponentialRates,
-            exponential.ExponentialDraws,
+            rates.Exponentials,
+            rates.ExponentialRates,
+            rates.ExponentialDraws,
         ] = prior
-        _choice: PriorChoiceOf[exponential.ExponentialPrior] = choice
+        _choice: PriorChoiceOf[rates.ExponentialPrior] = choice
 
     def _binomial(
-        family: binomial.Binomial,
-        point: binomial.Binomials,
-        posterior: binomial.BinomialProbabilities,
-        predictive: binomial.BetaBinomials,
-        draws: binomial.BinomialDraws,
-        prior: binomial.BinomialPrior,
+        family: successes.Binomial,
+        point: successes.Binomials,
+        posterior: successes.BinomialProbabilities,
+        predictive: successes.BetaBinomials,
+        draws: successes.BinomialDraws,
+        prior: successes.BinomialPrior,
         choice: BetaPrior,
     ) -> None:
-        _family: FamilyOf[Sums, binomial.Binomials] = family
+        _family: FamilyOf[Sums, successes.Binomials] = family
         _point: PointComponents = point
-        _posterior: PosteriorOf[binomial.BinomialDraws] = posterior
+        _posterior: PosteriorOf[successes.BinomialDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
         _prior: SeparablePriorOf[
-            Sums, binomial.Binomials, binomial.BinomialProbabilities, binomial.BinomialDraws
+            Sums, successes.Binomials, successes.BinomialProbabilities, successes.BinomialDraws
         ] = prior
-        _choice: PriorChoiceOf[binomial.BinomialPrior] = choice
+        _choice: PriorChoiceOf[successes.BinomialPrior] = choice
 
     def _categorical(
         family: categorical.Categorical,

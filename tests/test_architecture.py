@@ -246,7 +246,7 @@ def test_a_sound_tree_has_no_breach(tmp_path):
         ("em/up.py", 'il.import_module("..selection", "")', "1 em (level 3) imports sel"),
         ("selection/up.py", "from pkg import GaussianMixture", "1 selection (level 5) imports __"),
         ("selection/up.py", "import pkg", "1 selection (level 5) imports __init__ (level 8)"),
-        ("families/poisson.py", "from pkg.allocation import point", "1 families imports alloc"),
+        ("families/rates.py", "from pkg.allocation import point", "1 families imports alloc"),
         ("allocation/up.py", "import pkg.sources", "1 allocation imports sources beside"),
         ("sources/beside.py", "from pkg import families", "1 sources imports families beside it"),
         (

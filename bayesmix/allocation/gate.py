@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import log_softmax
 
-from bayesmix.allocation.point import PointWeights, sample_by_sample
+from bayesmix.allocation.point import PointWeights, WeightDraws, sample_by_sample
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -57,6 +57,10 @@ class Gate:
     def averaged(self) -> Gate:
         """Return the gate at the mean of its coefficients."""
         return self
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
+        """Raise an error, as draws of coefficients are not weights of all samples."""
+        raise UnsupportedError("posterior draws do not support covariates: fit without them")
 
     def log_weights(self, covariates: Array) -> Array:
         """Return log π_k(z_n) (n, K)."""

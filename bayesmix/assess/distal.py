@@ -138,7 +138,7 @@ def distal(
 ) -> pd.DataFrame:
     """Return the mean or the distribution of an outcome in each class.
 
-    Errors of assignment to classes bias means toward each other. Corrections undo this.
+    Classification errors bias the class means towards each other. The correction removes this bias.
 
     Parameters
     ----------
@@ -147,12 +147,12 @@ def distal(
     X : array or frame (n, D)
         Data of the fit.
     outcome : array or series (n,)
-        Numbers have means; text, booleans and categories have a distribution. Observations with a
-        missing outcome are left out.
+        For numbers, the result has means; for text, booleans and categories, probabilities.
+        Observations with a missing outcome are left out.
     correction : {"ML", "BCH"} or None, default="ML"
-        "ML" fits the outcome with known misclassification, and needs it to be normal within classes
-        if it is a number. "BCH" (Bolck, Croon & Hagenaars 2004) reweights observations without such
-        an assumption; probabilities below 0 become 0, and the others of the class sum to 1. None
+        "ML" estimates the outcome by maximum likelihood with known classification errors; a numeric
+        outcome is assumed to be normal within classes. "BCH" (Bolck, Croon & Hagenaars 2004)
+        reweights observations, without this assumption; negative probabilities are set to 0. None
         does not correct.
     covariates : array or frame (n, P), optional
         Covariates of the fit.
@@ -160,8 +160,8 @@ def distal(
     level : float, default=0.95
         Level of the intervals.
     n_draws : int, default=100
-        Number of refits to randomly weighted observations, from which standard errors come. 0
-        takes the fit as known, which is adequate for well separated classes only.
+        Number of refits to randomly weighted observations, for standard errors that include the
+        uncertainty of the classes. 0 ignores it, which is adequate for well separated classes only.
     random_state : None, int, RandomState or Generator, default=0
         Seed of the weights.
 

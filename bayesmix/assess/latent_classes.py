@@ -72,7 +72,7 @@ class LatentClasses:
     def summary(self) -> str:
         """Return class sizes, fit, and the largest bivariate residual."""
         shares = ", ".join(f"{share:.1%}" for share in self.sizes["share"])
-        lines = [f"{len(self.sizes)} classes: {shares}. Entropy {self.entropy:.2f}."]
+        lines = [f"{len(self.sizes)} classes: {shares}. Relative entropy {self.entropy:.2f}."]
         fit = f"G² {self.g_squared:.1f}, X² {self.x_squared:.1f}"
         df = self.degrees_of_freedom
         tested = f" with {df} degrees of freedom (p = {self.p_value:.3g})" if df > 0 else ""
@@ -82,8 +82,8 @@ class LatentClasses:
             first, second = np.unravel_index(np.nanargmax(residuals), residuals.shape)
             names, most = self.bivariate_residuals.index, np.nanmax(residuals)
             pair = f"{names[int(first)]}, {names[int(second)]}"
-            lines.append(f"Largest bivariate residual: {pair}: {most:.2f}.")
-        return "\n".join([*lines, *self.notes])
+            lines.append(f"Largest bivariate residual: {most:.2f} ({pair}).")
+        return "\n".join([*lines, *(f"{note}." for note in self.notes)])
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the answers of every class with their intervals; see ``plot_latent_classes``."""
@@ -179,13 +179,14 @@ def latent_classes(
     notes = []
     if gaps.any():
         notes.append(
-            f"G² and X² use the {n_complete:g} of {n:g} complete observations, residuals those "
-            "with both answers: valid if answers are missing completely at random"
+            f"G² and X² use the {n_complete:g} complete observations of {n:g}, and each residual "
+            "the observations with both answers. They are valid if answers are missing completely "
+            "at random"
         )
     if n_complete < SPARSE * cells:
         notes.append(
-            f"The table is sparse ({n_complete:g} observations, {cells:.3g} cells), so the p-value "
-            "is unreliable: see goodness_of_fit"
+            f"The contingency table is sparse ({n_complete:g} observations in {cells:.3g} cells), "
+            "so the p-value is unreliable; use goodness_of_fit"
         )
     if not inside.all():
         notes.append("Probabilities of 0 or 1 have no standard error: use a prior to avoid them")

@@ -137,23 +137,24 @@ class Merging:
 
 
 def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Merging:
-    """Return the clusters that the components of a fitted mixture form.
+    """Merge the overlapping components of a fitted mixture into clusters.
 
-    A cluster that is not normal takes several normal components. Two groups of components are one
-    cluster where the lighter one shares more than 8 % of its mass with the other: the mean product
-    of their responsibilities, over draws of the fitted density (Hennig 2010). Equal normal
-    densities do so where they are less than 3.2 standard deviations apart. Pairs are joined in
-    turn, the largest overlap first. The density itself does not change.
+    A cluster that is not normal needs several normal components. Clusters are merged in pairs, the
+    largest overlap first, while the smaller cluster shares more than 8 % of its mass with the
+    other. Overlap is the mean product of responsibilities over draws from the fitted density
+    (Hennig 2010). Two equal normal components are merged if their means are less than 3.2 standard
+    deviations apart. The density does not change.
 
-    Components with too few observations for their parameters, on identical observations, or
-    narrower than the rounding of the data are outlying unless they are joined to others: label -1.
+    Components are outlying (label -1) if they have too few observations for their parameters,
+    consist of identical observations, or are narrower than the rounding of the data, and are not
+    merged with others.
 
     Parameters
     ----------
     model : fitted estimator, search or pipeline
     X : array, frame or source (n, D), optional
-        The data of the fit: components narrower than their rounding are then found. A search knows
-        this already.
+        The data of the fit, to find components that are narrower than the rounding of the data. Not
+        needed for a search.
     sample_weight : array (n,), optional
         Sample weights of ``X``; those of 0 are left out.
 

@@ -127,7 +127,7 @@ class NestedResult:
             chosen = [f for f in self.folds if f.procedure == name and not f.note]
             lines.append(
                 f"{name}: held-out log density {row['held_out']:.4f} ± {row['standard_error']:.4f} "
-                f"nats per observation; naive score {row['naive']:.4f}, "
+                f"nats per observation. Its own score, {row['naive']:.4f}, is "
                 f"{abs(row['optimism']):.4f} too {'high' if row['optimism'] >= 0 else 'low'}. "
                 f"Selected: {_choices(chosen)}."
             )
@@ -136,7 +136,7 @@ class NestedResult:
                 lines.append(f"{row.procedure} and {row.than} predict identically.")
                 continue
             errors = abs(row.difference) / row.standard_error if row.standard_error else math.inf
-            clear = "" if errors > 2.0 else ", less than two standard errors"
+            clear = "" if errors > 2.0 else " (less than two standard errors)"
             better, worse = (
                 (row.procedure, row.than) if row.difference >= 0 else (row.than, row.procedure)
             )

@@ -16,11 +16,11 @@ from bayesmix.assess.stability import collected
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.sources import Parameters
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.bernoulli import Bernoulli, BetaPrior
 from bayesmix.families.categorical import Categorical, CategoricalPrior
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product
 from bayesmix.families.product.prior import ProductPrior
+from bayesmix.families.successes import Bernoulli, BetaPrior
 from bayesmix.selection.candidates import Candidate, last_step
 from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.selection.probability import over_k, prior_asked, probabilities

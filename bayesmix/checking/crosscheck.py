@@ -31,7 +31,7 @@ from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
-from bayesmix.errors import MissingExtraError
+from bayesmix.errors import MissingExtraError, UnsupportedError
 from bayesmix.posterior.arviz_groups import ToArviz
 from bayesmix.posterior.evidence import (
     Evidence,
@@ -178,19 +178,22 @@ def crosscheck(
 ) -> CrossCheck:
     """Compare a variational fit with MCMC.
 
-    Prior and likelihood are those of the fit, with β0 fixed at its learned value. Chains start at
-    draws from q, and draws are relabelled to the fit's responsibilities (Stephens 2000).
+    MCMC uses the prior and likelihood of the fit; β0 is fixed at its learned value. Chains start at
+    draws from q, and draws are relabelled by the responsibilities of the fit (Stephens 2000).
 
-    The fit agrees if the sampler converged (R-hat at most 1.01, effective sample size at least
-    400), means differ by at most half a posterior standard deviation, the median ratio of standard
-    deviations is between 0.8 and 1.25, every 90 % interval of the fit holds 75 % of the posterior,
-    and predictive densities are within 0.05 in total variation, all allowing for Monte Carlo error.
+    The fit agrees if all conditions hold, up to Monte Carlo error:
+
+    - the sampler converged: R-hat is at most 1.01, and the effective sample size at least 400;
+    - means differ by at most half a posterior standard deviation;
+    - the median ratio of standard deviations is between 0.8 and 1.25;
+    - each 90 % interval of the fit has a posterior probability of at least 75 %;
+    - the total variation distance of the predictive densities is at most 0.05.
 
     Parameters
     ----------
     model : fitted variational mixture or search
-        With Dirichlet or stick-breaking weights. A pruned fit is sampled with the K requested, and
-        compared for the components it kept.
+        With Dirichlet or stick-breaking weights. For a pruned fit, all requested components are
+        sampled, and the remaining ones are compared.
     X : array, frame or source (n, D)
         The data that the model was fitted to.
     n_draws : int, default=1000
@@ -250,6 +253,10 @@ def crosscheck(
     # Checked before hours of sampling.
     compare.required_arviz()
     estimator = sampled_fit(model)
+    if estimator.noun == "regression":
+        raise UnsupportedError(
+            "crosscheck does not support regressions: sample bayesmix.pymc_model(model) with PyMC"
+        )
     rows_of_fit(estimator, X, sample_weight, repeated=True)
     way, note = _way(estimator.result_, sampler)
     found = _sampled(way, model, X, warmup, options)

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.allocation.point import FreeWeights
+from bayesmix.checking.regression_model import regression_model
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs, single_threaded_blas
 from bayesmix.core.priors import ComponentsTwin, NamedTensors, Pymc, PymcModel, Tensor, WeightsTwin
@@ -41,7 +42,7 @@ from bayesmix.posterior.subject import rows_of_fit, variational_fit
 OF_BEGINNINGS = 14
 
 
-def pymc_model(model: Any, X: Any, sample_weight: Any = None) -> Any:
+def pymc_model(model: Any, X: Any = None, sample_weight: Any = None) -> Any:
     """Return the PyMC model of a variational fit: same prior and likelihood, up to rounding.
 
     Assignments are summed out, so all variables are continuous. They use the fit's coordinates
@@ -58,7 +59,7 @@ def pymc_model(model: Any, X: Any, sample_weight: Any = None) -> Any:
     ----------
     model : fitted variational mixture or search
     X : array, frame or source (n, D)
-        The data that the model was fitted to.
+        The data that the model was fitted to; a ``RegressionMixture`` keeps them.
     sample_weight : array (n,), optional
         As in the fit. Weights multiply log densities; non-integers give a weighted likelihood.
 
@@ -82,10 +83,11 @@ def pymc_model(model: Any, X: Any, sample_weight: Any = None) -> Any:
     >>> model = bm.pymc_model(vb, X)  # doctest: +SKIP
     >>> idata = pm.sample(model=model)  # doctest: +SKIP
     """
-    estimator = variational_fit(model)
+    estimator, pm = variational_fit(model), _pymc()
+    if estimator.noun == "regression":
+        return regression_model(pm, estimator)
     source = rows_of_fit(estimator, X, sample_weight)
     found = twin(estimator.result_, source)
-    pm = _pymc()
     start = beginnings(found, source, seed=0)(0)
     for variable in found.model.free_RVs:
         found.model.set_initval(variable, start[variable.name])

@@ -63,7 +63,7 @@ def _fail(problem: str) -> None:
 
 app = typer.Typer(
     cls=Commands,
-    epilog="Exit codes: 0 done, 2 bad input or usage, 130 interrupted, 1 an error of bayesmix.",
+    epilog="Exit codes: 0 success, 1 internal error, 2 bad input, 130 interrupted.",
     rich_markup_mode=None,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -86,20 +86,20 @@ def bayesmix(
         bool, typer.Option("--version", help="Print the version", callback=_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Mixture models: number of clusters, uncertainty, density."""
+    """Fit mixture models: clustering, density estimation, model selection."""
     if context.invoked_subcommand is None:
         print(context.get_help())
 
 
-SAVED = "found/model.bayesmix"
+SAVED = "results/model.bayesmix"
 EXAMPLES: dict[Callable[..., None], str] = {
     fits.demo: "--out figures",
-    fits.select: "iris.csv --components 1:9 --covariance full,tied --out found",
-    fits.fit: "iris.csv --components 3 --covariance tied --out found",
-    classify: "iris.csv --target species --predict new.csv --out classes",
-    regress.regress: "data.csv --target y --components 1:4 --out found",
+    fits.select: "iris.csv --components 1:9 --covariance full --out results",
+    fits.fit: "iris.csv --components 3 --covariance tied --out results",
+    classify: "iris.csv --target species --predict new.csv --out results",
+    regress.regress: "data.csv --target y --components 1:4 --out results",
     checks.predict: f"{SAVED} iris.csv --out labels.csv",
-    checks.crosscheck: "iris.csv --components 3 --covariance full --out checked",
+    checks.crosscheck: "iris.csv --components 3 --covariance full --out results",
     checks.merge: f"{SAVED} iris.csv --out merged",
     checks.stability: "iris.csv --components 1:4",
     checks.sensitivity: "iris.csv --covariance full",

@@ -43,12 +43,15 @@ def predict(
     decimal: options.Decimal = None,
     encoding: options.Encoding = None,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
-    rows: Annotated[bool, typer.Option("--rows", help="Include every row in the --json")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="With --json, print the prediction of every row")
+    ] = False,
     shown: options.Print,
 ) -> None:
-    """Write component, probabilities and log density as CSV.
+    """Predict the components of new data, as CSV.
 
-    Log densities are in nats.
+    Each row has the most probable component, its probability, the log density in nats and the
+    probabilities of all components.
     """
     from bayesmix.cli.data import copied_columns, model_and_rows
     from bayesmix.core.writing import file_to_write, try_to_write, write
@@ -101,10 +104,10 @@ def crosscheck(
     covariance: options.Structure = "full",
     sampler: Annotated[
         options.Sampler,
-        typer.Option(metavar="NAME", help="nuts, or gibbs, which needs no PyMC. Default: nuts"),
+        typer.Option(metavar="NAME", help="auto or nuts (needs PyMC), or gibbs (does not)"),
     ] = options.Sampler.AUTO,
     draws: Annotated[
-        int, typer.Option(metavar="N", min=20, help="Posterior draws of each chain")
+        int, typer.Option(metavar="N", min=20, help="Number of posterior draws per chain")
     ] = 1000,
     chains: Annotated[int, typer.Option(metavar="C", min=2, help="Number of chains")] = 4,
     out: options.Out = None,
@@ -112,8 +115,8 @@ def crosscheck(
 ) -> None:
     """Compare a variational fit with MCMC.
 
-    Weights have a Dirichlet prior with concentration 1; components are not pruned. With --out the
-    folder holds result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
+    The mixing weights have a Dirichlet(1, ..., 1) prior, and no components are pruned. --out DIR
+    saves result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
     """
     structure = options.structure(covariance)
     from bayesmix.checking.crosscheck import crosscheck as compare
@@ -155,15 +158,14 @@ def merge(
     rows: options.Numbers,
     clusters: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Number of clusters. Default: as the data suggest"),
+        typer.Option(metavar="N", min=1, help="Number of clusters. Default: chosen by overlap"),
     ] = None,
     out: options.Out = None,
     shown: options.Print,
 ) -> None:
     """Merge overlapping components into clusters.
 
-    The density does not change. With --out the folder holds result.json, tree.csv, labels.csv and a
-    figure.
+    The density does not change. --out DIR saves result.json, tree.csv, labels.csv and a figure.
     """
     from bayesmix.assess.merging import merge_components
     from bayesmix.cli.data import model_and_rows
@@ -201,7 +203,10 @@ def stability(
     table: options.Table,
     candidates: options.Candidates,
     parts: Annotated[
-        options.Parts, typer.Option(metavar="NAME", help="half (of the rows), or bootstrap")
+        options.Parts,
+        typer.Option(
+            metavar="NAME", help="Resamples: half (random halves of the data) or bootstrap"
+        ),
     ] = options.Parts.HALF,
     resamples: Annotated[int, typer.Option(metavar="N", min=1, help="Number of resamples")] = 20,
     out: options.Out = None,
@@ -209,7 +214,7 @@ def stability(
 ) -> None:
     """Repeat the search on resamples and compare the clusterings.
 
-    With --out the folder holds result.json, stability.csv and a figure.
+    --out DIR saves result.json, stability.csv and a figure.
     """
     search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.assess.stability import stability as repeated
@@ -237,9 +242,9 @@ def sensitivity(
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Choose the number of components under several priors.
+    """Select the number of components under several priors.
 
-    With --out the folder holds result.json, priors.csv and a figure.
+    --out DIR saves result.json, priors.csv and a figure.
     """
     candidates = options.Candidates(components, covariance)
     search_for = unfitted_search(candidates, run, table.missing.value)
@@ -271,9 +276,9 @@ def nested(
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Score the whole search by nested cross-validation.
+    """Assess the search by nested cross-validation.
 
-    With --out the folder holds result.json, folds.csv and a figure.
+    --out DIR saves result.json, folds.csv and a figure.
     """
     search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.assess.nested import nested_cv
@@ -322,7 +327,7 @@ def report(
 ) -> None:
     """Write an HTML report on a saved model and its data.
 
-    For a whole search: bayesmix select DATA --report.
+    For a report on a search, use: bayesmix select DATA --report.
     """
     from bayesmix.cli.data import model_and_rows
     from bayesmix.report import report_place

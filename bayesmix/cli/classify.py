@@ -17,26 +17,35 @@ def classify(
     rows: options.Numbers,
     target: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the classes")],
     predict: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Table of samples to classify")
+        str | None, typer.Option(metavar="FILE", help="File of new samples to classify")
     ] = None,
     missing: options.MissingValues = options.Missing.ERROR,
     components: Annotated[
-        str, typer.Option(metavar="K", help="Components of each class: a number, or auto")
+        str, typer.Option(metavar="K", help="Number of components per class, or auto")
     ] = "1",
-    covariance: options.Structures = None,
+    covariance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Covariance structures to compare, as for bayesmix select. Default: auto",
+        ),
+    ] = None,
     novelty: Annotated[
-        bool, typer.Option("--novelty", help="Samples may belong to no known class")
+        bool, typer.Option("--novelty", help="Allow samples that belong to no known class")
     ] = False,
     folds: Annotated[
-        int, typer.Option(metavar="N", min=0, help="Folds of the estimated error; 0: none")
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Folds to estimate the error rate; 0 for no estimate"
+        ),
     ] = 5,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Classify by a mixture for each class.
+    """Train a classifier: one mixture per class.
 
-    Rows without a class take part as unlabelled. With --out the folder holds result.json,
-    model.bayesmix, predictions.csv and a figure.
+    Rows without a class are used as unlabelled data. --out DIR saves result.json, model.bayesmix,
+    predictions.csv and a figure.
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 

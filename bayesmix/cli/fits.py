@@ -219,7 +219,7 @@ def demo(
     ),
     run: options.Run,
 ) -> None:
-    """Select a model for bundled data, Old Faithful's eruptions."""
+    """Run an example with data on Old Faithful eruptions."""
     import numpy as np
 
     from bayesmix.cli.shown_tables import candidate_table, component_tables
@@ -261,16 +261,20 @@ def select(
     covariates: options.Covariates = None,
     out: options.Out = None,
     report: Annotated[
-        bool, typer.Option("--report", help="Write report.html into --out, or here")
+        bool,
+        typer.Option(
+            "--report",
+            help="Also write report.html, into the --out folder or else the current folder",
+        ),
     ] = False,
     static: options.Static = False,
     restart: options.Restart,
     run: options.Run,
 ) -> None:
-    """Fit all candidates, compare them, and keep the best.
+    """Select the number of components and the covariance structure.
 
-    With --out the folder holds result.json, table.csv, model.bayesmix and figures; with --report
-    one HTML page holds everything.
+    --out DIR saves result.json, table.csv, model.bayesmix and figures. --report writes all results
+    to one HTML page.
     """
     gated, ordered = covariates is not None, bool(sequences.names)
     search_for = unfitted_search(candidates, run, table.missing.value, gated, ordered)
@@ -307,7 +311,9 @@ def fit(
     components: Annotated[
         int,
         typer.Option(
-            metavar="K", min=1, help="Number of components; with --method variational: at most"
+            metavar="K",
+            min=1,
+            help="Number of components; with --method variational, the maximum",
         ),
     ],
     covariance: options.Structure = "full",
@@ -319,7 +325,8 @@ def fit(
         options.Method,
         typer.Option(
             metavar="NAME",
-            help="em (maximum likelihood), variational or map (maximum a posteriori)",
+            help="em (maximum likelihood), variational (variational Bayes) or map (maximum a "
+            "posteriori)",
         ),
     ] = options.Method.EM,
     out: options.Out = None,
@@ -328,7 +335,7 @@ def fit(
 ) -> None:
     """Fit one mixture with K components.
 
-    With --out the folder holds result.json, model.bayesmix and a figure.
+    --out DIR saves result.json, model.bayesmix and a figure.
     """
     structure, checkpoint = options.structure(covariance), checkpoint_folder(restart)
     families = options.families(family) or [None]

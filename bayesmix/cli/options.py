@@ -33,68 +33,111 @@ Data = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="Table: .csv, .tsv, .txt, .xlsx, .parquet, .npy, a folder; - for standard input",
+        help="A .csv, .tsv, .txt, .xlsx, .parquet or .npy file, a folder of such files, or - for "
+        "standard input",
     ),
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Saved model")]
 Columns = Annotated[str | None, _option("A,B", "Columns to use. Default: all")]
 Exclude = Annotated[str | None, _option("A,B", "Columns to leave out")]
-Categorical = Annotated[str | None, _option("A,B", "Columns that are categories")]
-Continuous = Annotated[str | None, _option("A,B", "Columns that are continuous")]
-Counts = Annotated[str | None, _option("A,B", "Columns that are counts")]
-Sep = Annotated[str | None, _option("SIGN", "Separator of columns in text. Default: detected")]
-Decimal = Annotated[str | None, _option("SIGN", "Decimal sign in text: . or ,. Default: detected")]
-Encoding = Annotated[str | None, _option("NAME", "Encoding of text. Default: utf-8")]
+Categorical = Annotated[str | None, _option("A,B", "Columns to treat as categorical")]
+Continuous = Annotated[str | None, _option("A,B", "Columns to treat as continuous")]
+Counts = Annotated[str | None, _option("A,B", "Columns to treat as counts")]
+Sep = Annotated[str | None, _option("CHAR", "Column separator in text files. Default: detected")]
+Decimal = Annotated[
+    str | None, _option("CHAR", "Decimal point or comma in text files. Default: detected")
+]
+Encoding = Annotated[str | None, _option("NAME", "Encoding of text files. Default: utf-8")]
 Weight = Annotated[str | None, _option("COLUMN", "Column of sample weights")]
 MissingValues = Annotated[
-    Missing, _option("NAME", "Missing values: error, use (integrate them out), or drop the rows")
+    Missing,
+    _option(
+        "NAME", "Missing values: error (stop), use (integrate them out) or drop (omit the row)"
+    ),
 ]
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
 VariableSelection = Annotated[
     bool,
-    typer.Option("--variable-selection", help="Choose the columns that distinguish the clusters"),
+    typer.Option("--variable-selection", help="Select the columns that distinguish the clusters"),
 ]
 Irrelevant = Annotated[
     Dependence,
-    _option("NAME", "With --variable-selection: how other columns depend on the chosen ones"),
+    _option(
+        "NAME",
+        "Model of the columns that are not selected: independent, or regression on the selected "
+        "columns",
+    ),
 ]
 Covariates = Annotated[str | None, _option("A,B", "Covariates of the mixing weights")]
-Sequence = Annotated[str | None, _option("COLUMN", "Column that names the sequence of each row")]
-Order = Annotated[str | None, _option("COLUMN", "Column of times, by which rows are sorted")]
+Sequence = Annotated[
+    str | None, _option("COLUMN", "Column of sequence names, for hidden Markov models")
+]
+Order = Annotated[
+    str | None, _option("COLUMN", "Column of times to sort by, for hidden Markov models")
+]
 Out = Annotated[str | None, _option("DIR", "Folder for the results")]
-Seed = Annotated[int, _option("S", "Seed of the random numbers", min=0)]
+Seed = Annotated[int, _option("S", "Random seed", min=0)]
 Jobs = Annotated[
     int | None,
-    _option("N", "Number of parallel workers (results do not depend on it). Default: all cores"),
+    _option("N", "Number of parallel workers; does not change results. Default: all cores"),
 ]
-Static = Annotated[bool, typer.Option("--static", help="Report with images only, without the data")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the answer")]
-Json = Annotated[bool, typer.Option("--json", help="Print only the result, as JSON")]
+Static = Annotated[bool, typer.Option("--static", help="Put images in the report, but no data")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")]
+Json = Annotated[bool, typer.Option("--json", help="Print only JSON")]
+NUMBERS = "Numbers of components to compare: 3, 1:10 or 1,2,5"
 Components = Annotated[
-    str | None, _option("K", "Numbers of components: 3, 1:10 or 1,2,5. Default: from 1 until worse")
+    str | None,
+    _option("K", f"{NUMBERS}. Default: increase from 1 until the criterion gets clearly worse"),
 ]
-Structure = Annotated[str, _option("NAME", "full, tied, diag, spherical, factors:2, ...")]
+Structure = Annotated[
+    str,
+    _option(
+        "NAME",
+        "Covariance structure: full, tied, diag, spherical, a name from mclust such as VVE, or "
+        "factors:2 (2 factors)",
+    ),
+]
 Structures = Annotated[
     str | None,
     _option(
         "LIST",
-        "Covariances: full,tied,diag,spherical (the default), mclust's letters, factors:2, all",
+        "Covariance structures to compare: full, tied, diag, spherical, names from mclust such as "
+        "VVE, factors:2 (2 factors), or all. Default: full,tied,diag,spherical",
     ),
 ]
 Criteria = Annotated[
     Criterion | None,
-    _option("NAME", "bic, icl, aicc, cv, elbo, ... Default: auto; bic with --method em"),
+    _option(
+        "NAME",
+        "auto (evidence and cross-validation), bic, icl, aic, aicc, elbo, evidence, loo, cv, "
+        "cv_1se, ... Default: auto; with --method em: bic",
+    ),
 ]
 SearchMethods = Annotated[
-    SearchMethod | None, _option("NAME", "em or variational. Default: by criterion")
+    SearchMethod | None,
+    _option(
+        "NAME",
+        "em (maximum likelihood) or variational (variational Bayes). Default: whichever "
+        "--criterion needs",
+    ),
 ]
 Families = Annotated[
     str | None,
-    _option("LIST", "Families of components: gaussian, student_t, poisson, ... Default: by column"),
+    _option(
+        "LIST",
+        "Families of components to compare: gaussian, student_t, poisson, ... Default: chosen by "
+        "the type of each column",
+    ),
 ]
-Scheduler = Annotated[str | None, _option("ADDRESS", "Dask scheduler, such as tcp://host:8786")]
-Checkpoint = Annotated[str | None, _option("DIR", "Folder for finished work, for --resume")]
-Resume = Annotated[bool, typer.Option("--resume", help="Resume from the --checkpoint folder")]
+Scheduler = Annotated[
+    str | None, _option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
+]
+Checkpoint = Annotated[
+    str | None, _option("DIR", "Folder for intermediate results, from which --resume continues")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue an interrupted run from the --checkpoint folder")
+]
 
 
 @dataclass(frozen=True)
@@ -257,13 +300,12 @@ def structure(text: str) -> Any:
 
 def families(text: str | None) -> list[Any] | None:
     """Return families separated by commas; None if the option is not given."""
-    from bayesmix.families.bernoulli import Bernoulli
     from bayesmix.families.categorical import Categorical
-    from bayesmix.families.exponential import Exponential
     from bayesmix.families.gamma import Gamma
     from bayesmix.families.gaussian.family import Gaussian
-    from bayesmix.families.poisson import Poisson
+    from bayesmix.families.rates import Exponential, Poisson
     from bayesmix.families.student_t.family import StudentT
+    from bayesmix.families.successes import Bernoulli
     from bayesmix.families.transformed import LogNormal
 
     if text is None:

@@ -24,21 +24,23 @@ def regress(
     *,
     rows: options.Numbers,
     target: Annotated[str, _column("Column of the response")],
-    components: options.Components = "1:4",
-    response: Annotated[Response, _column("Distribution of the response", "NAME")] = (
-        Response.NORMAL
-    ),
+    components: Annotated[str, _column(options.NUMBERS, "K")] = "1:4",
+    response: Annotated[
+        Response, _column("normal, poisson, binomial, gamma or negative_binomial", "NAME")
+    ] = Response.NORMAL,
     gate: Annotated[Column, _column("Covariates of the mixing weights", "A,B")] = None,
-    groups: Annotated[Column, _column("Column that names the unit of each row")] = None,
-    offset: Annotated[Column, _column("Column that is added to the linear predictor")] = None,
-    trials: Annotated[Column, _column("Column of numbers of trials")] = None,
+    groups: Annotated[
+        Column, _column("Column of group names; rows of a group share their component")
+    ] = None,
+    offset: Annotated[Column, _column("Column of offsets in the linear predictor")] = None,
+    trials: Annotated[Column, _column("Column of binomial numbers of trials")] = None,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Fit mixtures of regressions of one column on others.
+    """Fit mixtures of regressions.
 
-    The number of components has the smallest BIC. With --out the folder holds result.json,
-    table.csv with the coefficients, model.bayesmix and a figure.
+    The number of components is selected by BIC. --out DIR saves result.json, table.csv with the
+    coefficients, model.bayesmix and a figure.
     """
     from bayesmix.cli.data import indicators, of_data, text_format
     from bayesmix.cli.result_files import Figure

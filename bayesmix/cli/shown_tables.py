@@ -46,7 +46,7 @@ def kinds_sentence(source: Source) -> str:
     coding = coding_of(source)
     if coding is None or not (coding.has_levels or coding.counts):
         return ""
-    return f"Columns used as {replace(coding, left_out=()).sentence}"
+    return f"Columns: {replace(coding, left_out=()).sentence}"
 
 
 def column_names(names: Any, n_columns: int) -> list[str]:

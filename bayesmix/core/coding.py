@@ -124,9 +124,9 @@ class Coding:
         ]
         dropped = [f"{name} ({why})" for name, why in self.left_out]
         said = (
-            ("numbers", numbers),
+            ("continuous", numbers),
             ("counts", self.counts),
-            ("categories", levels),
+            ("categorical", levels),
             ("left out", dropped),
         )
         return "; ".join(f"{what}: {', '.join(names)}" for what, names in said if names)

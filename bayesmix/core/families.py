@@ -1,9 +1,11 @@
-"""Protocol of a family of component densities."""
+"""Protocol of a family of component densities, with the defaults of families of real columns."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
+
+import numpy as np
 
 from bayesmix.core.coding import Coding
 from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
@@ -11,6 +13,7 @@ from bayesmix.core.engines import Guard
 from bayesmix.core.priors import Prior
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 S = TypeVar("S", contravariant=True)  # statistics of a family
@@ -30,18 +33,22 @@ class FamilyOf(Protocol[S, P]):
     @property
     def coding(self) -> Coding | None:
         """Levels behind the codes of categorical columns, or None."""
+        return None
 
     @property
     def any_real(self) -> bool:
         """Whether all finite numbers are valid."""
+        return True
 
     @property
     def drawn_columns(self) -> int:
         """Number of columns in a density plot: 2, or 1 for counts (bars), or 0 for none."""
+        return 2
 
     @property
     def least(self) -> float:
         """Lower limit of the support; plots start here."""
+        return -np.inf
 
     @property
     def linear(self) -> bool:
@@ -49,58 +56,72 @@ class FamilyOf(Protocol[S, P]):
 
         If not, updates raise ``DegenerateFitError`` for a collapsed component.
         """
+        return False
 
     @property
     def far_densities(self) -> bool:
         """Whether densities are ``FarDensities``; if not, they are finite at any distance."""
+        return False
 
     @property
     def takes_gaps(self) -> bool:
         """Whether missing values are allowed: components are ``Incomplete`` and ``Filling``."""
+        return False
 
     def made(self, components: Components) -> bool:
         """Whether components are of this family and covariance structure."""
+        return True
 
     def marginal(self, columns: Integers) -> Family:
         """Return the family of some columns."""
+        return self
 
     @property
     def truncates(self) -> bool:
         """Whether linear forms are ``Truncating``."""
+        return False
 
     @property
     def heavy_tails(self) -> bool:
         """Whether tails are heavy, so that starts should not be at outliers."""
+        return False
 
     @property
     def keeps_zeros(self) -> bool:
         """Whether a probability of 0 remains 0 in each update, so that starts must avoid it."""
+        return False
 
     @property
     def own_directions(self) -> int | None:
         """Number of directions along which components extend, for graph starts; None: all."""
+        return None
 
     @property
     def has_posterior(self) -> bool:
         """Whether variational fits exist."""
+        return True
 
     @property
     def rearranged(self) -> bool:
         """Whether moves can split, merge and exchange components by their statistics."""
+        return True
 
     def linear_is_faster(self, n_features: int) -> bool:
         """Whether the linear form is faster than the centred one."""
+        return self.linear
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise ``InvalidInputError`` for values outside the support.
 
         ``first`` is the number of the first observation, for the message.
         """
+        return
 
     def frame(self, summary: Summary) -> Frame: ...
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Return the frame without directions of no extent, and events that name them."""
+        return frame, ()
 
     def statistics(self, values: Array, responsibilities: Array) -> Statistics: ...
 
@@ -128,6 +149,7 @@ class FamilyOf(Protocol[S, P]):
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         """Return the largest K for which maximum likelihood is defined, or None."""
+        return None
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
         """Return the guard against degenerate components for these data.
@@ -138,3 +160,14 @@ class FamilyOf(Protocol[S, P]):
 
 # Any family, as in ``components``.
 Family: TypeAlias = FamilyOf[Any, Any]
+
+
+def refuse_constant(source: Source, data: str = "X", mixture: str = "") -> None:
+    """Raise an error for constant columns, whose density is unbounded."""
+    constant = np.flatnonzero(source.summary.constant)
+    if len(constant):
+        column = str(constant[0]) if source.columns is None else repr(source.columns[constant[0]])
+        raise InvalidInputError(
+            f"{data} must have no constant columns{mixture}, but all values of column {column} are "
+            "equal: leave out that column"
+        )

@@ -166,8 +166,7 @@ class Mixture(Generic[C, W]):
     @once
     def finite_log_weights(self) -> Array:
         """E[log π_k] (K,), finite."""
-        logs: Array = np.maximum(self.log_weights, LOWEST_LOG)
-        return logs
+        return np.maximum(self.log_weights, LOWEST_LOG)
 
     @once
     def coefficients(self: Mixture[Components]) -> Array:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -115,8 +115,7 @@ class Frame:
         # Distances that rounding alone may cause are 0.
         rounding = ROUNDING * (np.abs(away) @ np.abs(self.flat))
         distance[np.abs(distance) <= rounding] = 0.0
-        lost: Array = -0.5 * (distance * distance).sum(axis=1) / FLAT_FLOOR
-        return lost
+        return -0.5 * (distance * distance).sum(axis=1) / FLAT_FLOOR
 
     def undo(self, values: Array) -> Array:
         """Transform framed data (..., D') to data coordinates."""
@@ -128,8 +127,7 @@ class Frame:
         framed = scale / self.scale
         if self.basis is None:
             return framed
-        along: Array = np.sqrt((self.basis**2).T @ (framed * framed))
-        return along
+        return np.sqrt((self.basis**2).T @ (framed * framed))
 
 
 @dataclass(frozen=True)
@@ -422,15 +420,15 @@ class Event:
         elif self.components:
             which = f"components {', '.join(map(str, self.components))}"
         else:
-            which = "a component that is no longer there"
+            which = "a component that was removed later"
         return self.message.replace("{which}", which).replace("{rows}", self._rows_text)
 
     @property
     def _rows_text(self) -> str:
         named = ", ".join(map(str, self.rows[:5]))
         if self.n_rows <= 1:
-            return f"row {named}" if self.n_rows else "no rows"
-        return f"{self.n_rows} rows ({named}{', ...' if self.n_rows > 5 else ''})"
+            return f"1 observation (row {named})" if self.n_rows else "no observations"
+        return f"{self.n_rows} observations (rows {named}{', ...' if self.n_rows > 5 else ''})"
 
 
 @dataclass(frozen=True)
@@ -449,6 +447,16 @@ class WeightSpread:
     of_logs: Array  # Cov(log π)
     across: Array  # Cov(π, log π)
     of_weights: Array  # Cov(π)
+
+
+class AddedByField:
+    """A record of sums over observations."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __add__(self, other: Self) -> Self:
+        names = [own.name for own in fields(self)]
+        return type(self)(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 # Squares and sums of squares of larger values overflow.

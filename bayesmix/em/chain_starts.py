@@ -7,7 +7,7 @@ divided in two while others are dropped (cf. Ueda et al. 2000).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,8 +18,8 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.em.model import Model, Settings, check_values, rank, resolve
-from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
+from bayesmix.em.special_starts import Fit
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.numerics.gaps import without_gaps
@@ -35,7 +35,7 @@ LEAST_GAIN = 1e-6
 
 
 def best_of_starts(
-    fit: Callable[[Model, ArraySource, Settings, Monitor], FitResult],
+    fit: Fit,
     model: Model,
     source: ArraySource,
     settings: Settings,
@@ -161,7 +161,7 @@ def exchanged(smoothed: Array, samples: ArraySource, split: int, dropped: int) -
 
 
 def _starts(
-    fit: Callable[[Model, ArraySource, Settings, Monitor], FitResult],
+    fit: Fit,
     model: Model,
     samples: ArraySource,
     settings: Settings,

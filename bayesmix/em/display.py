@@ -165,12 +165,12 @@ def sentence(result: FitResult) -> str:
             f"{family}, {size}, {bound} {result.objective:.6g} of {result.n_rows} rows "
             f"in {result.stream.n_batches} batches"
         )
-    value = "not a value (degenerate)" if result.degenerate else f"{result.objective:.6g}"
+    value = "undefined (degenerate)" if result.degenerate else f"{result.objective:.6g}"
     iterations = len(result.trace)
     return (
         f"{family}, {size}, {name} {value}, {result.status} after {iterations} "
-        f"iteration{'s' if iterations != 1 else ''} ({result.passes} passes, "
-        f"{_duration(result.seconds)})"
+        f"iteration{'s' if iterations != 1 else ''} ({result.passes} passes over the data in all "
+        f"starts, {_duration(result.seconds)})"
     )
 
 
@@ -236,7 +236,7 @@ def events(result: FitResult) -> list[str]:
     last = {event.kind: event for event in result.events}
     many = {kind: sum(event.kind == kind for event in result.events) for kind in last}
     return [
-        f"{kind}{f' ({many[kind]} times)' if many[kind] > 1 else ''}: {event.text}"
+        f"{_capital(event.text)}{f' ({many[kind]} times)' if many[kind] > 1 else ''}"
         for kind, event in last.items()
     ]
 
@@ -268,7 +268,7 @@ def of_search(records: Any, total_weight: float, alike: float) -> str:
     text = f"{len(best)} of {len(starts)} starts reached the best optimum"
     if len(best) < len(starts):
         away = (starts[0] - starts[len(best)]) / total_weight
-        text += f"; the next is {away:.2g} nats per observation lower"
+        text += f"; the next best optimum is {away:.2g} nats per observation lower"
     moves = [r for r in records if r.stage not in ("start", "settle")]
     taken = [r for r in moves if r.accepted]
     if moves:

@@ -20,7 +20,7 @@ from bayesmix.allocation.point import PointWeights
 from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
-from bayesmix.core.rows import Frame, Rows
+from bayesmix.core.rows import AddedByField, Frame, Rows
 from bayesmix.core.sources import Kept, Source
 from bayesmix.em.device import device_assessment, device_sums
 from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
@@ -326,8 +326,7 @@ def block_rows(width: int, n_components: int) -> int:
 def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summand]) -> Summand:
     """Add the results of ``of_block`` over the blocks of a chunk, in order."""
     width = 2 * rows.values.shape[1]  # deviations from a mean, plain and whitened
-    total: Summand = reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
-    return total
+    return reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
 
 
 @dataclass(frozen=True)
@@ -365,7 +364,7 @@ class StartStep:
 
 
 @dataclass(frozen=True)
-class Assessment:
+class Assessment(AddedByField):
     """Diagnostics of a finished fit from one pass over the data."""
 
     log_likelihood: float  # Σ w log normaliser, in the frame
@@ -374,16 +373,6 @@ class Assessment:
     counts: Array
     hard_counts: Array  # sums of weights by most responsible component
     unseen_volume: float = 0.0  # Σ w log volume of the columns that are missing
-
-    def __add__(self, other: Assessment) -> Assessment:
-        return Assessment(
-            self.log_likelihood + other.log_likelihood,
-            self.entropy + other.entropy,
-            self.log_largest + other.log_largest,
-            self.counts + other.counts,
-            self.hard_counts + other.hard_counts,
-            self.unseen_volume + other.unseen_volume,
-        )
 
 
 def joint_of_patterns(mixture: Mixture[Components], rows: Rows) -> tuple[Array, Array]:

@@ -20,8 +20,8 @@ from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Event, Frame
 from bayesmix.core.sources import Source
-from bayesmix.em.known_labels import begun_with_labels
 from bayesmix.em.model import (
+    Attempt,
     Model,
     Settings,
     check_values,
@@ -30,7 +30,6 @@ from bayesmix.em.model import (
     side_of,
     under_a_prior,
 )
-from bayesmix.em.noise_starts import begun_with_noise, first_noise, refuse_flat
 from bayesmix.em.result import (
     FEW_POINTS,
     TOO_FEW_ROWS,
@@ -41,6 +40,12 @@ from bayesmix.em.result import (
     plug_in_density,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run
+from bayesmix.em.special_starts import (
+    begun_with_labels,
+    begun_with_noise,
+    first_noise,
+    refuse_flat,
+)
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
@@ -94,7 +99,7 @@ def fit(
                 continue_from = replace(continue_from, noise=first_noise(problem))
         best: Outcome | None = None
         try:
-            for outcome in _outcomes(problem, model, settings, monitor, continue_from):
+            for outcome in _outcomes(Attempt(problem, model, settings, monitor), continue_from):
                 if best is None or rank(problem, outcome.state) > rank(problem, best.state):
                     best = outcome
                 if monitor.stopped is not None:
@@ -110,81 +115,70 @@ def fit(
         if monitor.stopped == "interrupted":
             # The best run may have finished, but the fit did not.
             best = replace(best, state=replace(best.state, status="interrupted"))
-        result = _result(problem, model, settings, best, monitor, time.perf_counter() - began)
+        result = _result(
+            Attempt(problem, model, settings, monitor), best, time.perf_counter() - began
+        )
     _warn(result)
     return result
 
 
-def _outcomes(
-    problem: Problem,
-    model: Model,
-    settings: Settings,
-    monitor: Monitor,
-    continue_from: Mixture | None,
-) -> Iterator[Outcome]:
+def _outcomes(attempt: Attempt, continue_from: Mixture | None) -> Iterator[Outcome]:
     """Yield the runs in order, in worker processes if they take long and cores are idle."""
     began = time.perf_counter()
+    settings, monitor = attempt.settings, attempt.monitor
     runs = 1 if continue_from is not None else settings.n_init
     for index in range(runs):
         monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
         # Each worker would keep separate records of its passes.
         busy = index > 0 and settings.kept is None and time.perf_counter() - began > SECONDS_ALONE
         if busy and index + 1 < runs and monitor.countable:
-            idle = problem.source.idle(model.n_components)
+            idle = attempt.problem.source.idle(attempt.model.n_components)
             if idle:
-                yield from _in_workers(problem, model, settings, monitor, index, 1 + idle)
+                yield from _in_workers(attempt, index, 1 + idle)
                 return
-        yield _one_run(problem, model, settings, monitor, index, continue_from)
+        yield _one_run(replace(attempt, index=index), continue_from)
 
 
-def _in_workers(
-    problem: Problem, model: Model, settings: Settings, monitor: Monitor, first: int, workers: int
-) -> Iterator[Outcome]:
+def _in_workers(attempt: Attempt, first: int, workers: int) -> Iterator[Outcome]:
     """Yield the runs from ``first`` on, with the same results as in this process."""
     from joblib import Parallel, delayed
 
+    monitor, runs = attempt.monitor, attempt.settings.n_init
     jobs = (
-        delayed(_alone)(problem, model, settings, index) for index in range(first, settings.n_init)
+        delayed(_alone)(replace(attempt, monitor=Monitor(), index=index))
+        for index in range(first, runs)
     )
     outcomes = Parallel(n_jobs=workers, return_as="generator")(jobs)
     for index, (outcome, apart) in enumerate(outcomes, first):
-        monitor.stage = f"run {index + 1} of {settings.n_init}"
+        monitor.stage = f"run {index + 1} of {runs}"
         monitor.counted(apart)
         yield outcome
 
 
-def _alone(
-    problem: Problem, model: Model, settings: Settings, index: int
-) -> tuple[Outcome, Monitor]:
-    monitor = Monitor()
+def _alone(attempt: Attempt) -> tuple[Outcome, Monitor]:
     with single_threaded_blas():
-        return _one_run(problem, model, settings, monitor, index, None), monitor
+        return _one_run(attempt, None), attempt.monitor
 
 
-def _one_run(
-    problem: Problem,
-    model: Model,
-    settings: Settings,
-    monitor: Monitor,
-    index: int,
-    continue_from: Mixture | None,
-) -> Outcome:
+def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
+    model, settings, monitor = attempt.model, attempt.settings, attempt.monitor
     records: tuple[SearchRecord, ...] = ()
     few = settings.max_iter < FEW_ITERATIONS
     if few:
-        problem = replace(problem, accelerate=False)
+        attempt = replace(attempt, problem=replace(attempt.problem, accelerate=False))
+    problem = attempt.problem
     if continue_from is not None:
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = begun(problem, settings.init, model.n_components)
     elif side_of(problem.source):
-        state = begun_with_labels(fit, problem, model, settings, monitor, index)
+        state = begun_with_labels(fit, attempt)
     elif model.noise is not None:
-        state = begun_with_noise(fit, problem, model, settings, monitor, index)
+        state = begun_with_noise(fit, attempt)
     elif not problem.form.exact:
-        state = begin_at(problem, first_of_many(problem, model, settings, index))
+        state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
     elif settings.search and not few:
-        optimum = search(problem, model, settings, monitor, index)
+        optimum = search(attempt)
         records, state = optimum.records, optimum.state.afresh()
     else:
         start = named_start(
@@ -193,7 +187,7 @@ def _one_run(
             problem.source.summary,
             model.n_components,
             settings.seed,
-            index,
+            attempt.index,
             model.family,
         )
         state = begun(problem, start, model.n_components)
@@ -235,15 +229,8 @@ def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: 
     return moved if moved.objective >= state.objective and as_settled else state
 
 
-def _result(
-    problem: Problem,
-    model: Model,
-    settings: Settings,
-    outcome: Outcome,
-    monitor: Monitor,
-    seconds: float,
-) -> FitResult:
-    state = outcome.state
+def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
+    problem, model, state = attempt.problem, attempt.model, outcome.state
     mixture = replace(
         state.current_mixture(), components=state.current_mixture().components.released()
     )
@@ -279,9 +266,9 @@ def _result(
         total_weight=total_weight,
         n_rows=n_rows,
         n_features=n_features,
-        passes=monitor.passes,
+        passes=attempt.monitor.passes,
         seconds=seconds,
-        seed=settings.seed,
+        seed=attempt.settings.seed,
         form=state.form.name,
         search_trace=tuple(
             replace(record, objective=record.objective + shift) for record in outcome.records

@@ -34,7 +34,7 @@ from bayesmix.em.objectives import (
     WithNoise,
 )
 from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
-from bayesmix.em.run import Problem, State
+from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.em.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
@@ -91,6 +91,17 @@ class Settings:
         return self if near is None else replace(self, near=near, compared=True)
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A run of a fit: its problem, and its number among ``n_init``."""
+
+    problem: Problem
+    model: Model
+    settings: Settings
+    monitor: Monitor
+    index: int = 0
+
+
 def resolve(model: Model, source: Source, settings: Settings) -> Problem:
     """Return the problem: frame, resolved priors and guard, from one pass over the data."""
     _check_size(model, source)
@@ -131,8 +142,7 @@ def posed(
 
 def side_of(source: Source) -> SideInformation:
     """Return the side information of a source; only data in memory have some."""
-    side: SideInformation = getattr(source, "side", NO_SIDE_INFORMATION)
-    return side
+    return getattr(source, "side", NO_SIDE_INFORMATION)
 
 
 def watch(
@@ -281,16 +291,16 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
         return ()
-    remedy = f"use at most {largest} components, " if largest else "use "
     pooled, separate = K + n_features, K * (n_features + 1)
     least = pooled if (model.family.max_components(pooled, n_features) or 0) >= K else separate
-    needed, simpler = f"at least {least}", ", or covariance_type='diag'"
-    if n_distinct <= K:
-        needed, simpler = "more than that", ""
+    remedies = [f"at most {largest} component{'s' if largest > 1 else ''}"] if largest else []
+    remedies.append("a prior (prior='auto')")
+    if n_distinct > K:
+        remedies.append("covariance_type='diag'")
     text = (
-        f"n_components={K} {model.family.name}s need {needed} distinct rows, "
-        f"got {n_distinct} (of n_samples = {n_rows}), so its likelihood cannot be compared: "
-        f"{remedy}a prior (prior='auto'){simpler}"
+        f"the likelihood has no maximum: n_components={K} needs at least "
+        f"{least if n_distinct > K else K + 1} distinct observations, got {n_distinct} in "
+        f"{n_rows}. Use {' or '.join(remedies)}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 
@@ -303,9 +313,8 @@ def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
     if n_distinct == n_rows:
         return ()
     text = (
-        f"X has {n_distinct} distinct rows in {n_rows}, no more than n_components={K}: one "
-        "component per distinct row. Count the rows (numpy.unique(X, axis=0, "
-        "return_counts=True)), or use fewer components"
+        f"X has only {n_distinct} distinct observations in {n_rows}, so n_components={K} gives "
+        "each its own component: use fewer components"
     )
     return (Event(FEW_POINTS, text),)
 

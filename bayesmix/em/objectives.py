@@ -7,7 +7,7 @@ q(Z) the variational objective is the exact bound (Bishop 2006, eq. 10.70).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 from scipy.special import betaln, digamma
 
@@ -60,13 +60,13 @@ class MaximumLikelihood:
 
 
 @dataclass(frozen=True)
-class MaximumAPosteriori:
-    """Log likelihood plus log prior density; the mode is joint in (π, θ)."""
+class UnderAPrior:
+    """An objective with a prior, whose update is the mode or the posterior of π and θ."""
 
     prior: PriorChoice | Prior | None = None
     weights: WeightsPrior | None = None
-    name = "maximum_a_posteriori"
-    variational = False
+
+    estimate: ClassVar[str]  # method of the priors
 
     @property
     def weights_prior(self) -> WeightsPrior:
@@ -83,11 +83,22 @@ class MaximumAPosteriori:
         frame: Frame,
         resolution: Array | None,
     ) -> Mixture:
-        """Return the modes of the conjugate posteriors."""
-        components = self.parameters_prior.mode(
+        """Return modes, or the conjugate posteriors (Bishop 2006, eq. 10.57 and 10.59)."""
+        of_parameters, of_weights = (
+            getattr(prior, self.estimate) for prior in (self.parameters_prior, self.weights_prior)
+        )
+        components = of_parameters(
             expectation.statistics, previous and previous.components, resolution
         )
-        return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
+        return Mixture(of_weights(expectation.of_allocation), components, frame)
+
+
+class MaximumAPosteriori(UnderAPrior):
+    """Log likelihood plus log prior density; the mode is joint in (π, θ)."""
+
+    name = "maximum_a_posteriori"
+    variational = False
+    estimate = "mode"
 
     def regulariser(self, mixture: Mixture) -> float:
         """Return log p(π) + log p(θ)."""
@@ -97,35 +108,12 @@ class MaximumAPosteriori:
         )
 
 
-@dataclass(frozen=True)
-class VariationalBayes:
+class VariationalBayes(UnderAPrior):
     """The exact ELBO: the regulariser is minus the KL divergences of q(π) and q(θ)."""
 
-    prior: PriorChoice | Prior | None = None
-    weights: WeightsPrior | None = None
     name = "variational_bayes"
     variational = True
-
-    @property
-    def weights_prior(self) -> WeightsPrior:
-        return resolved(self.weights)
-
-    @property
-    def parameters_prior(self) -> Prior:
-        return cast("Prior", resolved(self.prior))
-
-    def update(
-        self,
-        expectation: Expectation,
-        previous: Mixture | None,
-        frame: Frame,
-        resolution: Array | None,
-    ) -> Mixture:
-        """Return the conjugate posteriors (Bishop 2006, eq. 10.57 and 10.59)."""
-        components = self.parameters_prior.posterior(
-            expectation.statistics, previous and previous.components, resolution
-        )
-        return Mixture(self.weights_prior.posterior(expectation.of_allocation), components, frame)
+    estimate = "posterior"
 
     def regulariser(self, mixture: Mixture) -> float:
         """Return -KL(q(π) || p(π)) - KL(q(θ) || p(θ)), hyperparameters included in q."""

@@ -84,8 +84,7 @@ class Anderson:
         if len(mix) == 1:
             # Growing steps lead away from a saddle point, whereas their secant points back to it.
             mix = -np.abs(mix)
-        combined: Array = outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
-        return combined
+        return outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
 
 
 def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
@@ -306,7 +305,7 @@ def _expect(
         return expectation, form, ()
     event = Event(
         GOES_ON_CENTRED,
-        "clusters are too far apart for the linear form of the E-step, so the centred form is used",
+        "the E-step uses centred data, because the clusters are far apart",
         at_pass=passes,
     )
     return expectation, final_form, (event,)
@@ -328,10 +327,7 @@ def summed(
     """Return the sums of an E-step over all observations."""
 
     def added() -> ChunkSums:
-        total: ChunkSums = source.reduce(
-            form.step(mixture), form.width(mixture.n_components), form.earlier
-        )
-        return total
+        return source.reduce(form.step(mixture), form.width(mixture.n_components), form.earlier)
 
     if kept is None:
         return added().finished()
@@ -344,8 +340,7 @@ def summed(
 
 def assessed(source: Source, mixture: Mixture) -> Assessment:
     """Return the diagnostics of a mixture from one pass."""
-    total: Assessment = source.reduce(AssessmentStep(mixture), mixture.n_components)
-    return total
+    return source.reduce(AssessmentStep(mixture), mixture.n_components)
 
 
 def _updated(

@@ -19,7 +19,7 @@ from bayesmix.core.engines import Objective
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.rows import Event, Rows
+from bayesmix.core.rows import AddedByField, Event, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form, block_rows
 from bayesmix.em.fit import units_of
@@ -34,7 +34,7 @@ Name = str | int
 
 
 @dataclass(frozen=True)
-class BatchSums:
+class BatchSums(AddedByField):
     """Sums of a batch, additive over batches."""
 
     statistics: Statistics
@@ -43,16 +43,6 @@ class BatchSums:
     hard_counts: Array  # (K,) weights by most responsible component
     n_rows: int
     weight: float
-
-    def __add__(self, other: BatchSums) -> BatchSums:
-        return BatchSums(
-            self.statistics + other.statistics,
-            self.free + other.free,
-            self.entropies + other.entropies,
-            self.hard_counts + other.hard_counts,
-            self.n_rows + other.n_rows,
-            self.weight + other.weight,
-        )
 
     def scaled(self, factor: float) -> BatchSums:
         """Return the sums with all sample weights multiplied by ``factor``."""

@@ -24,24 +24,24 @@ WEIGHT_PRIORS: dict[str, Any] = {
 
 
 class BayesianGaussianMixture(MixtureEstimator):
-    """Gaussian mixture by variational Bayes: exact bound, exact predictive density, pruning.
+    """Gaussian mixture by variational Bayes, with comparable lower bounds.
 
-    A replacement for scikit-learn's class of the same name. Each covariance structure has its own
-    conjugate prior (Bishop 2006, sec. 10.2, and its analogues), so bounds are comparable across K,
-    priors and structures.
+    Replaces scikit-learn's class of the same name. Each covariance structure has its own conjugate
+    prior (Bishop 2006, sec. 10.2), and the bound includes all constants, so it can be compared
+    across K, priors and structures.
 
     Parameters
     ----------
     n_components : int, default=1
         Largest number of components; see ``prune``.
     covariance_type : {"full", "tied", "diag", "spherical", "EEI", "EII"}, default="full"
-        "EEI" ("tied_diag") has one variance per feature for all components, "EII"
-        ("tied_spherical") one variance in all. Other structures have no conjugate prior and raise
-        an error.
+        As in ``GaussianMixture``. "EEI" ("tied_diag"): all components share a variance for each
+        feature. "EII" ("tied_spherical"): all share a single variance. Other structures have no
+        conjugate prior and raise an error.
     reg_covar : "auto" or float, default="auto"
-        "auto" adds nothing. A number is a measurement variance that is added to every feature.
+        "auto" adds nothing. A number is added to the variance of every feature.
     tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
-        As in ``GaussianMixture``; a numeric ``tol`` is compared with the change of the bound.
+        As in ``GaussianMixture``; a numeric ``tol`` is a threshold for the change of the bound.
     weight_concentration_prior_type : str, default="dirichlet_process"
         "dirichlet_process" (truncated stick-breaking, Blei & Jordan 2006),
         "dirichlet_distribution", or "type2_ml" (weights by type-II maximum likelihood, Corduneanu &
@@ -50,14 +50,13 @@ class BayesianGaussianMixture(MixtureEstimator):
         α0, by default 1 / n_components; must be None for "type2_ml".
     mean_precision_prior, mean_prior, degrees_of_freedom_prior, covariance_prior : optional
         β0, m0, ν0 and W0⁻¹ of μ | Λ ~ N(m0, (β0 Λ)⁻¹), Λ ~ Wishart(W0, ν0). By default m0 is the
-        medians, and β0 and a scale matrix shared by the components are learned.
+        vector of medians, and β0 and W0⁻¹ are estimated, with the same values for all components.
     prune : bool, default=True
-        Drop components with less than one observation if the bound does not fall.
+        Whether to remove components with less than one observation, if the bound does not decrease.
     search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
         As in ``GaussianMixture``; the search also changes K, by the bound.
     noise : None, bool, "uniform" or density, default=None
-        As in ``GaussianMixture``. The noise weight has a uniform prior; the components share the
-        rest.
+        As in ``GaussianMixture``. The noise weight has a uniform prior.
 
     Attributes
     ----------
@@ -66,9 +65,9 @@ class BayesianGaussianMixture(MixtureEstimator):
     means_, covariances_, precisions_, precisions_cholesky_ : arrays
         m_k, E[Λ]⁻¹, E[Λ] and its Cholesky factor.
     noise_weight_ : float
-        E[ε] if there is noise: with ``weights_`` it sums to 1.
+        Posterior mean of the noise weight; ``weights_`` and ``noise_weight_`` sum to 1.
     elbo_, lower_bound_ : float
-        The exact evidence lower bound (total) in nats, without log K!.
+        Evidence lower bound (total) in nats, with all constants and without log K!.
     weight_concentration_, mean_precision_, degrees_of_freedom_
         Parameters of q. Stick-breaking concentrations are two arrays (K - 1,).
     mean_prior_, mean_precision_prior_, degrees_of_freedom_prior_, covariance_prior_

@@ -34,37 +34,36 @@ BREADTH = 5.0
 
 
 class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
-    """Classification by mixture densities, one for each class.
+    """Classifier with a mixture density for each class.
 
-    With one component per class this is EDDA (Bensmail & Celeux 1996), whose covariance model is
-    shared by the classes and chosen by BIC; with several components it is mixture discriminant
-    analysis (MclustDA, Fraley & Raftery 2002). Samples without a class take part by EM.
+    With one component per class this is EDDA (Bensmail & Celeux 1996): all classes have the same
+    covariance model, which is selected by BIC. With several components it is mixture discriminant
+    analysis (MclustDA, Fraley & Raftery 2002). Samples without a class are used as unlabelled data.
 
     Parameters
     ----------
     n_components : int, "auto" or mapping of class to either, default=1
-        Number of components of each class; "auto" chooses 1 to 5 for each class
-        by BIC.
+        Number of components of each class; "auto" selects 1 to 5 for each class by BIC.
     covariance_type : str or sequence of str, default="auto"
-        Structures to compare; "auto" compares mclust's fourteen, or the six with a posterior if
-        ``inference`` is variational.
+        Structures to compare; "auto": the fourteen of mclust, or for variational inference the six
+        with a conjugate prior.
     family : Family, "auto" or str, optional
-        Distribution of a component, as in ``Mixture``; None is Gaussian, and "auto" reads the
-        columns of a frame: numbers, counts and categories.
+        Family of the components, as in ``Mixture``; None is Gaussian, and "auto" chooses by the
+        type of each column of a frame.
     inference : optional
-        ``MaximumLikelihood()``, ``MaximumAPosteriori()`` or ``VariationalBayes()``; with the last,
-        class probabilities are averaged over the posterior of the parameters, and structures and
-        numbers of components are compared by the ELBO. None is maximum likelihood.
+        ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` or ``VariationalBayes()``. With
+        ``VariationalBayes()``, class probabilities are averaged over the posterior of the
+        parameters, and models are compared by the ELBO.
     priors : "empirical", sequence or mapping of class to number, default="empirical"
         Class probabilities used in predictions.
     novelty : bool, default=False
-        Whether samples may belong to no known class: a broad density, a multivariate t with one
-        degree of freedom about the mean of all data and with five times their standard deviations,
-        competes with the classes.
+        Whether samples may belong to no known class. Such samples have a broad density: a
+        multivariate t with one degree of freedom, centred at the mean of all data, with five times
+        their standard deviations.
     unlabelled : optional
-        Value of y that marks samples without a class, besides None, NaN and pandas' NA.
+        Value of y that marks samples without a class, in addition to None, NaN and pandas' NA.
     missing : {"error", "use", "drop"}, default="error"
-        How missing values of X are treated, as in ``Mixture``.
+        Treatment of missing values of X, as in ``Mixture``.
     max_iter : int, default=100
         Largest number of EM iterations.
     random_state : None, int, RandomState or Generator, optional
@@ -74,17 +73,17 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     ----------
     classes_ : array (G,)
     models_ : dict
-        The mixture of each class; with one component per class the same for all of them, whose
-        component g is class g.
+        The mixture of each class. With one component per class, all entries are the same mixture,
+        in which component g is class g.
     priors_ : array (G,)
     log_likelihood_ : float
-        Total log density of X, with the classes summed over, at the fitted parameters.
+        Total log density of X, summed over the classes.
     joint_log_likelihood_ : float
         Total log density of X and the known classes, which EM maximises.
     n_parameters_ : int
     structures_ : DataFrame
     novelty_weight_ : float
-        Weight of the density of no known class; only with ``novelty=True``.
+        Weight of the samples of no known class; only with ``novelty=True``.
 
     Examples
     --------

@@ -16,13 +16,11 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fit_columns import check_columns, knowing_levels, with_structure
-from bayesmix.families.bernoulli import Bernoulli
-from bayesmix.families.binomial import Binomial
 from bayesmix.families.categorical import Categorical
-from bayesmix.families.exponential import Exponential
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.family import Product
+from bayesmix.families.rates import Exponential, Poisson
+from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.data_checks import FEW_VALUES, rounded_features

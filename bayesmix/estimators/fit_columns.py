@@ -17,14 +17,13 @@ from sklearn.base import clone
 from bayesmix.core.coding import Coding, Level, values_of
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError, warn
-from bayesmix.families.bernoulli import Bernoulli
-from bayesmix.families.binomial import Binomial
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.poisson import Poisson
 from bayesmix.families.product.family import Part, Product
+from bayesmix.families.rates import Poisson
 from bayesmix.families.registry import AUTO, family_named
 from bayesmix.families.student_t.family import StudentT
+from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.border import coding_of, is_collection, is_source
 from bayesmix.sources.dask_workers import columns_of

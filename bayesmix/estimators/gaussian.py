@@ -27,92 +27,92 @@ from bayesmix.search.starts import begun, named_start
 
 
 class GaussianMixture(MixtureEstimator):
-    """Gaussian mixture by EM, with a search for the best optimum and protection against collapse.
+    """Gaussian mixture by EM, with several starts and detection of degenerate components.
 
-    A replacement for scikit-learn's class of the same name; the parameters after
-    ``verbose_interval`` are additional.
+    Replaces scikit-learn's class of the same name; the parameters after ``verbose_interval`` are
+    additional.
 
     Parameters
     ----------
     n_components : int, default=1
         Number of components.
-    covariance_type : {"full", "tied", "diag", "spherical"}, letters or family, default="full"
-        A matrix per component, one matrix for all, a variance per feature, or one variance, per
-        component. Or mclust's letters for volume, shape and orientation (E equal, V variable, I
-        along the features), such as "EII" ("tied_spherical": one variance in all), "EEI"
-        ("tied_diag"), "VEE" or "EVE"; see the page on covariance models. ``FactorAnalytic(q)`` is
-        for many features.
+    covariance_type : str or FactorAnalytic, default="full"
+        "full": each component has its own matrix; "tied": all components share one matrix;
+        "diag": each component has a variance for each feature; "spherical": each component has one
+        variance. Also the fourteen models of mclust, such as "EII", "VEE" or "EVE", and
+        ``FactorAnalytic(q)`` for many features. See the page on covariance models.
     tol : "auto" or float, default="auto"
         "auto" stops when the estimated remaining gain is below 1e-9 nats per observation (1e-6 with
-        ``search="short"``). A number is scikit-learn's rule for the change of the mean log
-        likelihood.
+        ``search="short"``). A number is a threshold for the change of the mean log likelihood, as
+        in scikit-learn.
     reg_covar : "auto" or float, default="auto"
-        "auto" adds nothing: collapsed components are detected and repaired. A number is added to
-        every variance, in data units.
+        "auto" adds nothing; degenerate components are detected instead. A number is added to every
+        variance, in data units.
     max_iter : int, default=100
-        Limit on the iterations of the final run; ``max_passes`` limits the search. Below 10 there
-        is no search or acceleration; 0 returns the start.
+        Largest number of iterations of the final run. Below 10 there is no search or acceleration;
+        0 returns the start.
     n_init : int, default=1
-        Number of independent runs, each with its own search, of which the best is kept.
+        Number of independent runs, each with its own search. The best is returned.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"}, array or callable
-        Also responsibilities (n, K), labels (n,), or a function of (X, K, generator) that returns
-        either; such a start is used without a search, and components are not sorted. The names only
-        matter with ``search=None``, because the search makes its own starts.
+        Start of the fit. The names are used only with ``search=None``, because a search makes its
+        own starts. Responsibilities (n, K), labels (n,), or a function of (X, K, generator) that
+        returns either, are used without a search, and components are then not sorted.
     weights_init, means_init, precisions_init : arrays, optional
         Starting parameters, as in scikit-learn; they are used without a search.
     random_state : None, int, RandomState or Generator
-        A seed gives the same result with any number of threads.
+        Results with the same seed do not depend on the number of threads.
     warm_start : bool, default=False
         Continue from the last result, or from its responsibilities if data, structure or priors
         have changed. A different number of components or features starts a new fit.
     verbose, verbose_interval : int
         Print progress lines, as scikit-learn does.
     prior : None, "auto" or GaussianPrior, default=None
-        None is maximum likelihood. "auto" is a weak prior on the scale of the data, under which
-        covariances cannot be singular; the fit is the joint mode of (weights, means, covariances).
+        None is maximum likelihood. "auto" is a weak prior on the scale of the data, which prevents
+        singular covariances; the fit is then the joint posterior mode of weights, means and
+        covariances.
     weight_concentration_prior : float, optional
         Dirichlet concentration (at least 1, default 1) of a maximum a posteriori fit.
     search : "auto", "short" or None, default="auto"
         "auto": several starts and split-and-merge moves; "short": the starts only; None: one start.
     acceleration : "auto" or None, default="auto"
-        Anderson acceleration, which never lowers the objective ("auto": if tol is "auto").
+        Anderson acceleration, which never decreases the objective ("auto": if tol is "auto").
     max_passes, max_seconds : optional
         Limits for the whole fit. Results with a time limit are not reproducible.
     n_jobs : int, optional
-        Number of threads (results do not depend on it); None: all available cores.
+        Number of threads, which does not change results; None: all available cores.
     progress : None or bool, default=None
         Whether to show a progress bar; None: in a terminal or notebook, after one second.
     noise : None, bool, "uniform" or density, default=None
-        Adds a fixed density for outliers. "uniform" is 1 / V, V being the volume of
-        the smaller of two boxes around the data, along the features or the principal axes (as in
-        mclust), and 0 outside. A density is a fitted estimator with ``score_samples`` or a function
-        that returns log densities. Noise has label -1 and is not counted by ``n_components``.
+        A fixed density for outliers, which have label -1. ``n_components`` does not count it.
+        "uniform" (or True) is the uniform density on a box around the data, along the features or
+        the principal axes, whichever is smaller (as in mclust). A density is a fitted estimator
+        with ``score_samples``, or a function that returns log densities.
     missing : {"error", "use", "drop"}, default="error"
-        Treatment of NaN: raise an error; use the observed values of each sample by the exact
-        observed-data likelihood (missing at random); or drop incomplete samples.
+        Treatment of missing values: raise an error; use the observed values of each sample
+        (observed-data likelihood, missing at random); or drop incomplete samples.
     checkpoint : path, optional
-        Folder where finished passes over the data are saved every few seconds, so that the same fit
-        resumes after an interruption with identical results. Very short passes, and those with more
-        than 100 components, are not saved.
+        Folder where intermediate results are stored every few seconds. After an interruption, the
+        same call continues from there with identical results. Fits with more than 100 components
+        are not stored.
 
     Attributes
     ----------
     weights_ : array (K,)
     means_ : array (K, D)
     covariances_, precisions_, precisions_cholesky_ : arrays, shaped by ``covariance_type``
-        For factor analysers (K, D, D), computed when first read.
+        For factor analysers (K, D, D).
     loadings_, noise_variances_ : arrays (K, D, q) and (K, D)
         For factor analysers; shared loadings are (D, q), isotropic noise is (K,).
     noise_weight_ : float
-        Weight of the noise, if any: with ``weights_`` it sums to 1.
+        Weight of the noise component, if any; ``weights_`` and ``noise_weight_`` sum to 1.
     n_components_ : int
     converged_, n_iter_ : bool, int
     log_likelihood_ : float
         Total, in nats.
     lower_bound_ : float
-        The objective per observation, as in scikit-learn.
+        Objective per observation, as in scikit-learn.
     objective_trace_ : array of length ``n_iter_``
-        The objective after each iteration of the final run (total, in nats).
+        Objective after each iteration of the final run (total, in nats).
     result_ : FitResult
 
     Examples

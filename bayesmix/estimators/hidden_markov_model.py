@@ -45,11 +45,11 @@ N_DRAWS = 20_000
 
 
 class HiddenMarkovModel(Mixture):
-    """A hidden Markov model: a mixture whose component depends on that of the sample before.
+    """Hidden Markov model: a mixture in which the component depends on that of the previous sample.
 
-    Samples are in order of time; several sequences are given one after the other. Any family and
-    any inference of ``Mixture`` can be used. EM is that of Baum et al. (1970); the variational
-    posterior has Dirichlet rows of transitions, and its bound is exact (Beal 2003).
+    Samples are in order of time, and several sequences follow each other. Families and inference
+    methods are those of ``Mixture``: EM (Baum et al. 1970) or variational Bayes with Dirichlet
+    priors of the transition probabilities (Beal 2003).
 
     Parameters
     ----------
@@ -58,16 +58,15 @@ class HiddenMarkovModel(Mixture):
     family, covariance_type, inference
         As in ``Mixture``.
     initial : {"free", "stationary"}, default="free"
-        Distribution of the first state of a sequence; "stationary" is that of the transitions, and
-        not available with ``VariationalBayes``.
+        Distribution of the first state of a sequence: estimated, or the stationary distribution of
+        the transition matrix (not with ``VariationalBayes``).
     transition_prior : float, optional
-        Concentration of the Dirichlet priors of the first state and of each row of transitions, for
-        fits with a prior; 1 by default.
+        For fits with a prior: Dirichlet concentration of the initial distribution and each row of
+        the transition matrix; 1 by default.
     missing : {"error", "use"}, default="error"
-        "use": missing values are integrated out; a sample without any value is a step without
-        evidence.
+        "use": missing values are integrated out. A sample may have no observed value.
     n_init : int, default=10
-        Number of starts; the best three of short runs are run to convergence.
+        Number of quick starts; the best three are run to convergence.
     max_iter : int, default=1000
     random_state, tol, acceleration, max_passes, max_seconds, n_jobs
         As in ``GaussianMixture``.
@@ -79,9 +78,9 @@ class HiddenMarkovModel(Mixture):
     startprob_ : array (K,)
         Distribution of the first state; posterior mean for variational fits.
     transmat_ : array (K, K)
-        Transition probabilities from row to column.
+        Probabilities of the transition from state i (row) to state j (column).
     stationary_distribution_, weights_ : array (K,)
-        Long-run share of each state, by which states are sorted.
+        Stationary probability of each state. States are sorted by it.
     expected_durations_ : array (K,)
         Expected number of consecutive samples in a state.
     means_, ...
@@ -444,11 +443,11 @@ class HiddenMarkovModel(Mixture):
     # Looking
 
     def summary(self) -> str:
-        """Return the fit in words: the states, then transitions and expected durations."""
+        """Return a summary of the fit: states, transition probabilities, expected durations."""
         text = super().summary().replace(" component", " state", 1)
         text = text.replace("  component  weight", "      state  weight")
         table = columns_of([*self._transition_table()], 1)
-        return "\n".join([text, "Transition probabilities from row to column:", *table])
+        return "\n".join([text, "Transition probabilities and expected durations:", *table])
 
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
         """Yield the cells of the transition matrix, with expected durations."""

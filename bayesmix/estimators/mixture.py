@@ -31,38 +31,40 @@ OF_ONE_FAMILY = ("means_", "covariances_", "precisions_", "precisions_cholesky_"
 
 
 class Mixture(MixtureEstimator):
-    """Mixture of any family, with any inference.
+    """Mixture model for any family of components and any inference method.
 
     Parameters
     ----------
     n_components : int, default=1
     family : Family, "auto", optional
-        A family, such as ``Bernoulli()``, ``Poisson()`` or ``Product({column: family})``, or its
-        name; None: ``Gaussian("full")``. "auto" uses the column types of a frame: one Gaussian
-        block for numbers, Poisson for counts, levels for categories, text and booleans; dates and
-        identifiers are left out, with a warning.
+        Family of the components, such as ``Bernoulli()``, ``Poisson()`` or ``Product({column:
+        family})``, or its name; None: ``Gaussian("full")``. "auto" chooses by the type of each
+        column of a frame: one multivariate Gaussian for continuous columns, Poisson for counts,
+        Categorical for text, categories and booleans. Dates and identifiers are left out, with a
+        warning.
     inference : optional
         ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` or ``VariationalBayes()``,
         optionally with priors.
     covariance_type : str, optional
         Covariance structure of Gaussians; None: that of the family.
     prune : bool, default=True
-        Variational fits: drop components with less than one observation if the bound does not fall.
+        For variational fits: whether to remove components with less than one observation, if the
+        bound does not decrease.
     tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
         As in ``GaussianMixture``.
     search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
         As in ``GaussianMixture``.
     noise : None, bool, "uniform" or density, default=None
-        As in ``GaussianMixture``, for Gaussian families and products, whose discrete columns
-        contribute their numbers of values to V.
+        As in ``GaussianMixture``, for Gaussian families and products. In a product, each discrete
+        column has a uniform distribution over its values.
 
     Attributes
     ----------
     weights_ : array (K,)
     means_ : array (K, D)
         Mean of every component; Gaussian families have all attributes of ``GaussianMixture``.
-    components_ : mapping, products
-        Parameters of a part by its columns, such as ``components_["eggs"]["rates"]``. Products have
+    components_ : mapping, for products
+        Parameters of each part, by column, such as ``components_["eggs"]["rates"]``. Products have
         no ``means_``.
     log_likelihood_, elbo_ : float
         Total in nats; ``elbo_`` for variational fits.

@@ -67,12 +67,12 @@ RELATIVE_FLOOR = 1e-4
 
 
 class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
-    """A mixture of K regressions of a response, by maximum likelihood or variational Bayes.
+    """Mixture of K regressions, by maximum likelihood or variational Bayes.
 
     y_n | x_n, k has mean g(x_n'β_k + offset_n), where g is the identity for a normal response, the
-    exponential for counts and amounts, and the logistic function for successes among trials
-    (Wedel & DeSarbo 1995). Each M-step is a step of Fisher scoring, halved where the likelihood
-    would fall; it is exact for a normal response.
+    logistic function for a binomial response, and the exponential otherwise (Wedel & DeSarbo
+    1995). The M-step is exact for a normal response, otherwise a step of Fisher scoring, which is
+    halved if the likelihood would decrease.
 
     Parameters
     ----------
@@ -81,14 +81,14 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     response : {"normal", "poisson", "binomial", "gamma", "negative_binomial"}, default="normal"
         Distribution of the response.
     fixed : sequence of column names or indices, optional
-        Columns of X whose coefficients all components share.
+        Columns of X that have the same coefficient in all components.
     fit_intercept : bool, default=True
         Whether each component has an intercept.
     inference : optional
-        None is maximum likelihood; ``VariationalBayes()``, for a normal response, has a
-        ``RegressionPrior`` of coefficients and residual precisions, and an exact bound.
+        None is maximum likelihood. ``VariationalBayes()``, for a normal response, uses a
+        ``RegressionPrior`` of coefficients and residual precisions.
     n_init : int, default=30
-        Number of starts; the best five of short runs are run to convergence.
+        Number of quick starts; the best five are run to convergence.
     max_iter : int, default=2000
         Largest number of EM iterations of a run.
     random_state : int, RandomState or Generator, optional
@@ -103,9 +103,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Standard deviation of a normal response; coefficient of variation of a gamma response;
         1 / size of a negative binomial; 1 for counts and successes.
     weights_ : array (K,)
-        Mixing weights; with a gate their averages over the data.
+        Mixing weights; with a gate, averages over the data.
     gate_coef_, gate_intercept_ : arrays (K, P), (K,)
-        Coefficients of the log odds of component k against component 0; only with a gate.
+        Coefficients of the log odds of component k relative to component 0; only with a gate.
     log_likelihood_ : float
         Log likelihood of y given X in nats, at the estimates.
     elbo_ : float
@@ -346,12 +346,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _warn(self, data: Data) -> None:
         if not self.converged_:
             warn(
-                f"the fit did not converge within max_iter={self.max_iter} iterations: raise it",
+                f"the fit did not converge within max_iter={self.max_iter} iterations: increase "
+                "max_iter",
                 ConvergenceWarning,
             )
         if self._held:
             warn(
-                "a component fits its samples exactly, so the likelihood has no maximum: use "
+                "a component fits its observations exactly, so the likelihood has no maximum: use "
                 "fewer components",
                 BayesmixWarning,
             )
@@ -480,7 +481,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return interval_table(index, estimates, errors, half)
 
     def summary(self) -> str:
-        """Return the fit in words, with a table of its coefficients."""
+        """Return a summary of the fit, with a table of coefficients."""
         check_is_fitted(self, "log_likelihood_")
         K, name = self.n_components_, self.response.replace("_", " ").replace("poisson", "Poisson")
         head = (

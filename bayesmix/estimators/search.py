@@ -55,79 +55,81 @@ MOST_SHOWN = 6
 
 
 class MixtureSearch(SearchResults, Showing):
-    """Fit all candidates, compare them by one criterion, and keep the best.
+    """Search for the best candidate by a criterion.
 
     Parameters
     ----------
     estimator : estimator, optional
         A bayesmix estimator, or a pipeline that ends in one; default ``GaussianMixture()``.
     n_components : int or sequence of int, default=1..10
-        None: K grows until more components are clearly worse (at most 30; with folds, 10).
+        None: increase K from 1 until the criterion is clearly worse (at most 30; with
+        cross-validation 10).
     covariance_type : str or sequence of str, optional
-        Structures to compare, equal models once; None: that of the estimator. "all": mclust's
-        fourteen; for variational estimators the six with a conjugate prior.
+        Structures to compare; None: that of the estimator. "all": the fourteen of mclust, or for
+        variational estimators the six with a conjugate prior.
     param_grid : dict or list of dict, optional
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
         "bic", "sabic", "aic", "aicc", "icl", "icl_soft"; "cv" (cross-validated log density) and
         "cv_1se" (fewest parameters within one standard error of the best by "cv"); or a function
-        (FitResult, Source) -> float or ``bayesmix.Score``. Variational estimators also have "elbo",
-        "elbo_log_k", "evidence" (importance sampling), "loo" (leave-one-out; cross-validated if
-        unreliable) and "evidence_folds" ("auto": the evidence, among structures within one standard
-        error of the best by cross-validation). Greater is better, in nats.
+        (FitResult, Source) -> float or ``bayesmix.Score``. For variational estimators also "elbo",
+        "elbo_log_k", "evidence" (importance sampling), "loo" (leave-one-out, or cross-validation if
+        Pareto k is large) and "auto", also called "evidence_folds" (the log evidence, among
+        structures within one standard error of the best in cross-validation). All are in nats;
+        greater is better.
     cv : int or splitter, default=5
-        Folds, the same for all candidates. scikit-learn's splitters can be used: ``RepeatedKFold``,
-        ``GroupKFold``, ``TimeSeriesSplit``, ...
+        Number of folds, or a splitter of scikit-learn such as ``RepeatedKFold``, ``GroupKFold`` or
+        ``TimeSeriesSplit``. All candidates have the same folds.
     refit : bool, default=True
-        Keep the fits of all candidates, the best as ``best_estimator_``.
+        Whether to store the fits of all candidates, including ``best_estimator_``.
     n_jobs : int, optional
-        Number of parallel workers (results do not depend on it); None: all available cores.
+        Number of parallel workers, which does not change results; None: all available cores.
     random_state : None, int, RandomState or Generator
-        Seed of the folds, and of candidates whose estimator has none.
+        Seed of the folds, and of estimators without a seed.
     progress : None or bool, default=None
         As in the estimators.
     checkpoint : path, optional
-        Folder where finished fits are saved, so that the same search resumes after an interruption
-        with identical results. Its files contain no code.
+        Folder where finished fits are stored. After an interruption, the same call continues from
+        there with identical results.
     also : sequence of str, default=()
         Further criteria to compute for the same fits: "cv", "evidence", "loo".
     prior_over_k : None, dict or callable
-        Prior over K for ``k_probabilities_``: K -> weight. By default it decreases with K
-        (beta-negative-binomial) for "evidence_folds" or if K grows, and is uniform otherwise.
+        Prior weight of each K, for ``k_probabilities_``. By default it decreases with K
+        (beta-negative-binomial) for "auto" or ``n_components=None``, and is uniform otherwise.
     patience : int, optional
-        Stop increasing K once this many in a row were worse than the best so far; None fits all,
-        and so does a search with folds.
+        Number of successive K worse than the best after which the search stops; None: fit all K.
+        Ignored with cross-validation.
     polish : float, optional
-        With ``search="short"``: candidates within this many nats of the best are fitted again with
-        the full search. None: none are, except the winner by "cv".
+        With ``search="short"``, candidates within this many nats of the best are fitted again with
+        the full search. None: only the best candidate by "cv".
     variable_selection : bool, default=False
-        Whether to choose the features that distinguish the clusters first. Candidates are then
-        fitted to these features, and the other features are independent with one distribution
-        each. See ``get_support`` and ``feature_evidence_``.
+        Whether to select the features that distinguish the clusters. Candidates are fitted to
+        these features only. See ``get_support`` and ``feature_evidence_``.
     irrelevant : {"independent", "regression"}, default="independent"
-        Whether irrelevant features are independent of the relevant ones, or may depend on these by
-        a linear regression (Gaussian features only). Features that are merely correlated are then
-        irrelevant.
+        Model of the features that are not selected: independent of the selected ones, or a linear
+        regression on them (Gaussian features only).
 
     Attributes
     ----------
     results_ : DataFrame
-        One row per candidate, best first: its parameters, the criterion, nats "behind" the best,
-        all criteria with standard errors, seconds, warnings, and a note if it has no value.
-    folds_, restarts_ : DataFrame
-        One row per candidate and fold; one row per start or move of a fit. "candidate" is the row
-        of ``results_``.
+        A row per candidate, best first: parameters, the criterion, the difference to the best
+        ("behind", in nats), other criteria, standard errors, seconds, warnings, and a note if the
+        candidate failed.
+    folds_ : DataFrame
+        A row per candidate and fold; "candidate" is the row of ``results_``.
+    restarts_ : DataFrame
+        A row per start or move of each fit.
     best_index_, best_params_, best_score_, best_estimator_
     estimators_ : list
         The fit of each candidate; None if it failed.
     k_probabilities_ : Series
-        P(K | data), over structures that were not ruled out; ``attrs`` has the prior over K.
+        P(K | data), summed over structures that were not excluded; ``attrs`` has the prior over K.
     averaged_ : AveragedDensity
-        Model-averaged density: weights are probabilities, or stacking weights with "cv".
+        Model-averaged density, weighted by probabilities, or by stacking for "cv".
     cautions_ : list of str
-        Warnings about the answer: K at the edge of the range, small components, rounded columns.
+        Warnings: K at the limit of the range, small components, rounded columns, ...
     interrupted_ : bool
-        Whether Ctrl-C stopped the search, so that only the first candidates were compared.
+        Whether Ctrl-C stopped the search before all candidates were fitted.
 
     Examples
     --------

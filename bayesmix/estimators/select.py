@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.em.objectives import VariationalBayes
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
@@ -46,57 +47,54 @@ def select(
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
 
-    By default, variational fits are compared: the log evidence chooses K among the structures whose
-    cross-validated log density is within one standard error of the best. The benchmarks compare
-    this with other programs.
+    By default, variational fits are compared. Cross-validation excludes structures that are worse
+    than the best by more than one standard error, and the log evidence selects K and the structure
+    among the others.
 
     Parameters
     ----------
     X : array, frame or source (n, D)
-        In a frame, columns of categories, text or booleans become levels; dates and identifiers are
-        left out, with a warning. See ``Mixture(family="auto")``.
+        Frames may have columns of categories, text or booleans; dates and identifiers are left out,
+        with a warning. See ``Mixture(family="auto")``.
     n_components : int or sequence of int, optional
-        None: K grows from 1 until more components are clearly worse (at most 30), under a prior
-        that decreases with K (beta-negative-binomial).
+        Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
+        worse (at most 30), with a prior that decreases with K (beta-negative-binomial).
     covariance_type : str or sequence of str, optional
-        None: scikit-learn's four; for one feature "full" and "tied", which cover the others. "all":
-        mclust's fourteen for likelihood criteria such as "bic", the six with a conjugate prior for
-        variational criteria. If a structure without conjugate prior is included, such as "VVE" or
-        ``FactorAnalytic(2)``, "auto" is "bic".
+        Structures to compare. None: "full", "tied", "diag" and "spherical"; for one feature "full"
+        and "tied". "all": the fourteen of mclust for likelihood criteria such as "bic", or the six
+        with a conjugate prior for variational criteria.
     criterion : str or callable, default="auto"
-        As in ``MixtureSearch``. Estimators are variational if the criterion needs a posterior,
-        otherwise maximum likelihood.
+        As in ``MixtureSearch``. If it needs a posterior, fits are variational, otherwise maximum
+        likelihood. "auto" becomes "bic" if a model has no variational fit: noise, covariates, some
+        structures ("VVE", ``FactorAnalytic(2)``) and some families (``Gamma()``).
     sample_weight : array (n,), optional
     random_state : default=0
-    noise : bool or as of ``GaussianMixture``, default=False
-        Whether to add a noise component; True is "uniform". "auto" is then "bic", and criteria that
-        need a posterior raise an error. Of several families only Gaussians and products have noise.
+    noise : bool or as in ``GaussianMixture``, default=False
+        Whether to add a noise component; True is "uniform". Only Gaussian families and products can
+        have noise.
     missing : {"error", "use", "drop"}, default="error"
         Treatment of missing values, as in ``GaussianMixture``.
     family : Family or sequence of them, optional
         One family, or several to compare, such as ``[bm.Gaussian(), bm.StudentT()]``. None:
-        Gaussian, or the families of the columns of a frame. If a family has only maximum
-        likelihood, such as ``Gamma()``, "auto" is "bic".
+        Gaussian, or chosen by the type of each column of a frame.
     variable_selection : bool, default=False
-        Whether to choose the features that distinguish the clusters first, as in
-        ``MixtureSearch``.
+        Whether to select the features that distinguish the clusters, as in ``MixtureSearch``.
     labels : array (n,) or (n, K), optional
-        Known components, -1 where unknown; every candidate has at least as many. P(K | data) then
-        shows whether there are classes without labels.
+        Known components, -1 where unknown. K starts at the number of labelled components.
     covariates : array or frame (n, P), optional
-        Covariates of the mixing weights, as in ``GaussianMixture.fit``; "auto" is then "bic".
+        Covariates of the mixing weights, as in ``GaussianMixture.fit``.
     lengths : sequence of int, optional
-        Lengths of sequences in order of time, as in ``HiddenMarkovModel.fit``; ``[len(X)]`` for one
-        sequence. Hidden Markov models are compared, and the best one with the best mixture.
+        Lengths of sequences, as in ``HiddenMarkovModel.fit``; ``[len(X)]`` for one sequence. Hidden
+        Markov models are then compared with each other and with mixtures.
     groups : array (n,), optional
-        The sequence of each sample, instead of ``lengths``.
+        Sequence of each sample, instead of ``lengths``.
     **options
         Further options of ``MixtureSearch``.
 
     Returns
     -------
     MixtureSearch
-        Fitted.
+        The fitted search.
 
     Examples
     --------
@@ -142,6 +140,12 @@ def procedure(
     **options: Any,
 ) -> MixtureSearch:
     """Return the unfitted search that ``select`` uses for such data; ``ordered``: sequences."""
+    allowed = MixtureSearch._get_param_names()
+    if unknown := [name for name in options if name not in allowed]:
+        names = [*list(signature(select).parameters)[1:-1], *allowed]
+        raise InvalidTypeError(
+            f"select has no argument {unknown[0]!r}, it has {', '.join(dict.fromkeys(names))}"
+        )
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
     several = isinstance(family, Sequence) and not isinstance(family, str)

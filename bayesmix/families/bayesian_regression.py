@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from bayesmix.core.rows import AddedByField
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, RESPONSES, Regressions
 from bayesmix.numerics.arrays import Array, Integers
@@ -18,21 +19,13 @@ from bayesmix.numerics.memo import once
 
 
 @dataclass(frozen=True)
-class RegressionMoments:
+class RegressionMoments(AddedByField):
     """Weighted sums of x x' (K, P, P), x y (K, P) and y² (K,)."""
 
     counts: Array
     squares: Array
     products: Array
     responses: Array
-
-    def __add__(self, other: RegressionMoments) -> RegressionMoments:
-        return RegressionMoments(
-            self.counts + other.counts,
-            self.squares + other.squares,
-            self.products + other.products,
-            self.responses + other.responses,
-        )
 
 
 @dataclass(frozen=True)
@@ -94,8 +87,7 @@ class RegressionPosterior:
         away = self.family.response(values)[:, None] - design @ self.means.T
         spread = np.einsum("np,kpq,nq->nk", design, self.spreads, design, optimize=True)
         expected_log = digamma(self.shape) - np.log(2.0 * np.pi * self.rate)
-        density: Array = 0.5 * (expected_log - away**2 / self.dispersion - spread)
-        return density
+        return 0.5 * (expected_log - away**2 / self.dispersion - spread)
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:
         """Return the moments under responsibilities (n, K)."""
@@ -121,8 +113,7 @@ class RegressionPosterior:
     def deviations(self, back: Array) -> Array:
         """Return scales (K, P) of the Student-t marginals of coefficients in data units."""
         variances = np.einsum("ij,kjl,il->ki", back, self.spreads, back)
-        scales: Array = np.sqrt(variances * self.dispersion[:, None])
-        return scales
+        return np.sqrt(variances * self.dispersion[:, None])
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.components import Named, Seen
+from bayesmix.core.families import FamilyOf, refuse_constant
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.defaults import FamilyDefaults, refuse_constant
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard, variance_floor
 from bayesmix.families.independent.columns import (
     SMALLEST,
@@ -213,7 +213,7 @@ class GammaDraws(ByComponent):
 
 
 @dataclass(frozen=True)
-class Gamma(FamilyDefaults):
+class Gamma(FamilyOf[Sums, Gammas]):
     """Independent gamma columns, such as amounts and durations.
 
     Maximum likelihood only, as shapes have no conjugate prior.
@@ -233,14 +233,8 @@ class Gamma(FamilyDefaults):
     any_real = False
     drawn_columns = 1
     least = SMALLEST
-
-    @property
-    def has_posterior(self) -> bool:
-        return False
-
-    @property
-    def takes_gaps(self) -> bool:
-        return True
+    has_posterior = False
+    takes_gaps = True
 
     def check(self, values: Stored, first: int = 0) -> None:
         refuse_not_positive(values, first, "a Gamma")
@@ -319,9 +313,9 @@ def held(mixture: Mixture[Gammas], floor: Array) -> list[Event]:
     return [
         Event(
             "held",
-            "{which} collapsed onto rows with equal values in a column, so the likelihood has no "
-            "maximum. Its shape is kept at the resolution of the data: use fewer components, or "
-            "Gaussian('diag') where columns are narrow",
+            "{which} collapsed onto equal values of a column, so the likelihood has no maximum. "
+            "The shape parameter was limited: use fewer components, or Gaussian('diag') for "
+            "columns of small relative variance",
             components=(k,),
         )
         for k in np.flatnonzero(low).tolist()

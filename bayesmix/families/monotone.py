@@ -66,8 +66,7 @@ class Function(ABC):
 
     def log_jacobian(self, values: Array, transformed: Array) -> Array:
         """Return Σ_d log g'(x_d) (n,) over the observed cells."""
-        total: Array = np.nansum(self.log_slopes(values, transformed), axis=1)
-        return total
+        return np.nansum(self.log_slopes(values, transformed), axis=1)
 
     def expansion(self, means: Array, deviations: Array) -> Array:
         """Return E[x He_j(z)] / sqrt(j!) (..., j) for g(x) = mean + deviation z, z standard normal.
@@ -75,8 +74,7 @@ class Function(ABC):
         Entry 0 is E[x]; covariances follow by Mehler's formula, derivatives by Stein's.
         """
         nodes = means[..., None] + deviations[..., None] * NODES
-        coefficients: Array = self.inverse(nodes) @ WEIGHTED
-        return coefficients
+        return self.inverse(nodes) @ WEIGHTED
 
     def means(self, means: Array, variances: Array) -> Array:
         """Return E[x] for normal g(x)."""
@@ -88,8 +86,7 @@ class Function(ABC):
         correlations = covariances / (deviations[:, :, None] * deviations[:, None])
         terms = self.expansion(means, deviations)[..., 1:]
         powers = correlations[..., None] ** DEGREES[1:]
-        total: Array = np.einsum("kij,kdj,kidj->kid", terms, terms, powers)
-        return total
+        return np.einsum("kij,kdj,kidj->kid", terms, terms, powers)
 
 
 @dataclass(frozen=True)
@@ -153,8 +150,7 @@ class Power(Function):
         return np.maximum(values, SMALLEST)
 
     def log_slopes(self, values: Array, transformed: Array) -> Array:
-        slopes: Array = np.log(self.power / self.unit) + (self.power - 1.0) * np.log(values)
-        return slopes
+        return np.log(self.power / self.unit) + (self.power - 1.0) * np.log(values)
 
     def frame(self, scale: Array) -> Frame:
         powers = scale**self.power

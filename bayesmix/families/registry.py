@@ -108,7 +108,7 @@ FAMILIES = {
     "bernoulli": Entry(
         ("Bernoulli", "BetaPrior"),
         {
-            "bernoulli": {
+            "successes": {
                 "Bernoulli": {},
                 "Bernoullis": {"probabilities": SHARES},
                 "BetaProbabilities": {"successes": POSITIVE, "failures": POSITIVE},
@@ -119,7 +119,7 @@ FAMILIES = {
     "poisson": Entry(
         ("Poisson", "GammaPrior"),
         {
-            "poisson": {
+            "rates": {
                 "Poisson": {},
                 "Poissons": {"rates": NOT_NEGATIVE},
                 "GammaRates": {"shape": POSITIVE, "rate": POSITIVE},
@@ -130,7 +130,7 @@ FAMILIES = {
     "exponential": Entry(
         ("Exponential",),
         {
-            "exponential": {
+            "rates": {
                 "Exponential": {},
                 "Exponentials": {"rates": POSITIVE},
                 "ExponentialRates": {"shape": POSITIVE, "rate": POSITIVE},
@@ -144,7 +144,7 @@ FAMILIES = {
     "binomial": Entry(
         ("Binomial",),
         {
-            "binomial": {
+            "successes": {
                 "Binomial": {},
                 "Binomials": {"probabilities": SHARES},
                 "BinomialProbabilities": {"successes": POSITIVE, "failures": POSITIVE},

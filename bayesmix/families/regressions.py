@@ -460,7 +460,7 @@ def held(mixture: Mixture[Regressions], floor: Array) -> Sequence[Event]:
     """Return events for components whose dispersion is at its floor."""
     low = mixture.components.dispersion <= floor[0] * (1.0 + 1e-9)
     text = (
-        "{which} fits its samples exactly, so the likelihood has no maximum. Its dispersion is "
-        "kept at the resolution of the response: use fewer components"
+        "{which} fits its observations exactly, so the likelihood has no maximum. The dispersion "
+        "was set to a small positive value: use fewer components"
     )
     return [Event("held", text, components=(k,)) for k in np.flatnonzero(low).tolist()]

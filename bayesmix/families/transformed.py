@@ -16,12 +16,12 @@ from numpy.typing import ArrayLike
 
 from bayesmix.core.components import Densities, Named, Seen
 from bayesmix.core.engines import Whole
+from bayesmix.core.families import refuse_constant
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
 from bayesmix.core.rows import Event, Frame, Spread, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.defaults import refuse_constant
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussian
@@ -131,8 +131,7 @@ class TransformedComponents(Over):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        moments: Moments = self.normals.statistics(self.function.apply(values), responsibilities)
-        return moments
+        return self.normals.statistics(self.function.apply(values), responsibilities)
 
     def unframed(self, frame: Frame) -> Any:
         return self._lifted(self.normals.unframed(self.function.frame(frame.scale)))
@@ -207,8 +206,7 @@ class TransformedLinear(TransformedComponents):
 
     def from_sums(self, sums: Array) -> Moments:
         """Return centred moments of g(x) from summed features."""
-        moments: Moments = self.normals.from_sums(sums[:, :-1])
-        return moments
+        return self.normals.from_sums(sums[:, :-1])
 
     def seen(self, values: Array) -> Seen:
         transformed = self.function.apply(values)

@@ -26,7 +26,7 @@ MOSTLY_NUMBERS = 0.5
 # From this many rows on, a column of unique values is an identifier; fewer may differ by chance.
 FEWEST_OF_A_KEY = 10
 CELLS_NAMED = 3
-MEND = "correct these cells, or treat the column as levels"
+MEND = "correct these cells, or treat the column as categorical"
 # Two values are a category, coded as numbers.
 FEWEST_COUNTS = 3
 LEAST_FILLED = 0.5
@@ -132,6 +132,11 @@ def _of_text(column: pd.Series[Any]) -> ColumnKind:
     text = present.astype(str).str.strip()
     numbers = pd.to_numeric(text, errors="coerce")
     share = float(numbers.notna().mean())
+    if share == 1.0:
+        return ColumnKind(
+            why="numbers stored as text: convert them with pandas.to_numeric, or treat the column "
+            "as categorical"
+        )
     if share > MOSTLY_NUMBERS:
         wrong = text[numbers.isna()]
         cells = ", ".join(
@@ -139,7 +144,7 @@ def _of_text(column: pd.Series[Any]) -> ColumnKind:
             for place, value in zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
         )
         more = f" and {len(wrong) - CELLS_NAMED} more" if len(wrong) > CELLS_NAMED else ""
-        return ColumnKind(why=f"numbers but for {cells}{more}: {MEND}")
+        return ColumnKind(why=f"numbers except {cells}{more}: {MEND}")
     if way := _way_of_writing(text):
         return ColumnKind(why=f"{way}: {MEND}")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
@@ -427,7 +432,7 @@ def coded(
         if kind.why and own is None and not (wanted is not None and numeric):
             if wanted is not None:
                 raise InvalidInputError(
-                    f"X must have columns of numbers or of levels, but {name!r} is not: {kind.why}"
+                    f"column {name!r} of X is neither numeric nor categorical: {kind.why}"
                 )
             left_out.append((name, kind.why))
             continue
@@ -437,7 +442,7 @@ def coded(
             counted.append(name)
     if not kept:
         why = ", ".join(f"{name} ({why})" for name, why in left_out[:NAMED])
-        raise InvalidInputError(f"X must have a column of numbers or of levels: {why}")
+        raise InvalidInputError(f"X has no column that can be used: {why}")
     coding = Coding(tuple(kept), tuple(levels), tuple(left_out), tuple(counted))
     return recoded(frame, coding), coding
 

@@ -53,11 +53,10 @@ def gibbs(
     prior_over_k: Any = None,
     concentration: str = "static",
 ) -> Gibbs | GibbsOverK:
-    """Draw from the posterior of a variational fit's model by blocked Gibbs sampling.
+    """Sample the posterior of the model of a variational fit by blocked Gibbs sampling.
 
-    Assignments are drawn given weights and parameters, then these given the assignments. A learned
-    scale of the prior is drawn too; a β0 learned by type-II maximum likelihood stays fixed. Unlike
-    fits with a degenerate component, sampling applies no resolution to the data.
+    Each sweep draws assignments given weights and parameters, and then weights and parameters given
+    the assignments. A learned scale of the prior is drawn too; a learned β0 is fixed.
 
     Parameters
     ----------
@@ -68,26 +67,25 @@ def gibbs(
     n_draws : int, default=1000
         Number of draws kept per chain.
     chains : int, default=4
-        Number of chains. Each starts at a draw from q, so agreement between chains does not show
-        that q found the dominant mode.
+        Number of chains. All start at draws from q, so they may miss a mode that q missed.
     warmup : int, optional
         Discarded sweeps per chain; None: half as many as draws.
     sample_weight : array (n,), optional
         Whole numbers, as in the fit; the w repetitions of a sample are assigned separately.
     random_state : None, int, RandomState or Generator, default=0
     n_jobs : int, optional
-        Number of threads (results do not depend on it); None: all cores.
+        Number of threads, which does not change results; None: all cores.
     progress : bool, optional
         Whether to show a progress bar; None: only in a terminal or notebook.
     n_components : "fit", int or None, default="fit"
-        "fit": the K requested for the fit, before pruning. None: K is sampled too, by the
+        "fit": the n_components of the fit, before pruning. None: K is sampled too, by the
         telescoping sampler, for Dirichlet weights.
     prior_over_k : None, dict or callable
         p(K) for unknown K, as a mapping or function from K to an unnormalised weight. None: K - 1 ~
         beta-negative-binomial (1, 4, 3), with mean K = 2 and a heavy tail.
     concentration : {"static", "dynamic"}, default="static"
-        Dirichlet concentration for unknown K: the fit's value for every K ("static"), or the fit's
-        total divided by K ("dynamic"), which leaves more components empty at large K.
+        Dirichlet concentration for unknown K: that of the fit for every K ("static"), or the total
+        concentration of the fit divided by K ("dynamic"; more components are empty at large K).
 
     Returns
     -------
@@ -113,7 +111,7 @@ def gibbs(
     >>> found.occupied.to_dict()
     {2: 1.0}
 
-    With a prior over K, the posterior of K itself:
+    With a prior over K, K is sampled too:
 
     >>> vb = bm.BayesianGaussianMixture(
     ...     3, weight_concentration_prior_type="dirichlet_distribution",

@@ -322,7 +322,7 @@ def _check(result: FitResult) -> None:
         raise UnsupportedError(WITHOUT_A_PRIOR)
     if any(event.kind == "held" and event.components for event in result.events):
         raise UnsupportedError(
-            "a component of this fit is degenerate (kept at the resolution of the data), so the "
+            "a component of this fit is degenerate (singular covariance), so the "
             "ELBO has no maximum: use fewer components, or a covariance_prior"
         )
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from bayesmix.families.categorical import CategoricalPrior
 from bayesmix.families.gaussian.prior import NormalWishart
-from bayesmix.families.independent.factors import RatePrior, SuccessPrior
 from bayesmix.families.product.prior import PartPriors
+from bayesmix.families.rates import RatePrior
 from bayesmix.families.student_t.posterior import NormalWishartFreedom
+from bayesmix.families.successes import SuccessPrior
 from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.markup import Markup, joined, section, tag
 from bayesmix.report.subject import Subject, capital, counted, criterion_name, listed

@@ -103,8 +103,8 @@ def criteria_figure(subject: Subject) -> Markup:
     if with_value["n_components"].nunique() == 1:
         return Markup()
     caption = (
-        "All criteria over the number of components, each rescaled so that its best is on top, and "
-        "with what it would choose."
+        "All criteria over the number of components, rescaled to a common maximum. Marks show the "
+        "best candidate of each criterion."
     )
     return drawn(
         lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption, caption
@@ -249,8 +249,8 @@ def criteria(subject: Subject) -> Markup:
     return section(
         "Criteria",
         table(
-            "Criteria, the candidates that they would choose, and what they measure",
-            ("criterion", "would choose", "asks"),
+            "Criteria, their best candidates, and what they estimate",
+            ("criterion", "best candidate", "estimates"),
             rows,
             ("words", "words", "words"),
             [mine for _, _, mine in choices],

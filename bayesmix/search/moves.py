@@ -257,8 +257,7 @@ def _whitened(values: Array, weights: Array) -> Array:
     unit = 1.0 / np.where(deviation > 0.0, deviation, 1.0)
     variances, axes = np.linalg.eigh(covariance * unit * unit[:, None])
     wide = variances > NO_EXTENT * variances[-1]
-    white: Array = away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide]))
-    return white
+    return away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide]))
 
 
 def _advanced(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -19,7 +19,7 @@ from typing import TypeVar
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import ordered_map
 from bayesmix.core.random import Purpose, stream
-from bayesmix.em.model import Model, Settings, is_valueless, rank, under_a_prior, watch
+from bayesmix.em.model import Attempt, Model, Settings, is_valueless, rank, under_a_prior, watch
 from bayesmix.em.result import ALIKE, SearchRecord
 from bayesmix.em.run import (
     AMONG_CANDIDATES,
@@ -359,11 +359,9 @@ class _Run:
         return f"start {self.number}" if self.number >= 0 else "start from another candidate"
 
 
-def search(
-    problem: Problem, model: Model, settings: Settings, monitor: Monitor, index: int
-) -> Optimum:
+def search(attempt: Attempt) -> Optimum:
     """Return the best state that starts and moves reach."""
-    searcher = OptimumSearch(problem, model, settings, monitor, index)
+    searcher = OptimumSearch(*(getattr(attempt, own.name) for own in fields(attempt)))
     try:
         return Optimum(searcher.best_state(), tuple(searcher.attempts.records))
     except KeyboardInterrupt:
@@ -371,7 +369,7 @@ def search(
         best = searcher.attempts.fallback()
         if best is None:
             raise
-        monitor.interrupt()
+        attempt.monitor.interrupt()
         return Optimum(best, tuple(searcher.attempts.records))
 
 

@@ -230,8 +230,7 @@ class NearestNeighbour:
         scaled = (values - self.summary.centre) / self.summary.scale
         along = (scaled - self.centre) @ self.axes
         nearest = _closeness(along, self.sampled, self.by_direction).argmax(axis=1)
-        shares: Array = np.eye(self.n_components)[self.labels[nearest]]
-        return shares
+        return np.eye(self.n_components)[self.labels[nearest]]
 
 
 def _closeness(along: Array, sampled: Array, by_direction: bool) -> Array:
@@ -244,8 +243,7 @@ def _closeness(along: Array, sampled: Array, by_direction: bool) -> Array:
 
 def _of_unit_length(rows: Array) -> Array:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    directions: Array = rows / np.maximum(lengths, TINY)
-    return directions
+    return rows / np.maximum(lengths, TINY)
 
 
 def _similarity(close: Array, n_neighbours: int, by_direction: bool) -> Array:
@@ -260,8 +258,7 @@ def _similarity(close: Array, n_neighbours: int, by_direction: bool) -> Array:
         reach = np.sqrt(np.maximum(-least, NEGLIGIBLE**2))
         close = np.exp(close / reach[:, None] / reach)
     directed = np.where(near, close, 0.0)
-    graph: Array = directed + directed.T
-    return graph
+    return directed + directed.T
 
 
 def _spectral_axes(graph: Array, n_clusters: int) -> Array:
@@ -341,8 +338,7 @@ def means_of(rows: Distinct, labels: Array, n_groups: int) -> Array:
     """Return means (K, D) of groups of observations; the overall mean for an empty group."""
     shares = one_hot(labels, n_groups) * rows.weights[:, None]
     shares[:, shares.sum(axis=0) == 0.0] = rows.weights[:, None]
-    means: Array = (shares.T @ rows.values) / shares.sum(axis=0)[:, None]
-    return means
+    return (shares.T @ rows.values) / shares.sum(axis=0)[:, None]
 
 
 def heap_factors(rows: Distinct, n_components: int) -> Array:

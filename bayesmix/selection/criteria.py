@@ -45,8 +45,8 @@ def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
     """
     if not result.variational:
         return UndefinedError(
-            "a maximum likelihood or maximum a posteriori fit has no log evidence: use "
-            "BayesianGaussianMixture, as in bayesmix.select(X, criterion='elbo_log_k')"
+            "maximum likelihood and maximum a posteriori fits have no log evidence: use "
+            "bayesmix.select(X), or fit BayesianGaussianMixture"
         )
     weights = getattr(result.inference, "weights", None)
     if isinstance(weights, DirichletChainPrior):
@@ -187,9 +187,9 @@ def leave_one_out_score(result: FitResult, source: Source) -> Score:
     return Score(estimate.total, estimate.standard_error, estimate.note, worst)
 
 
-COMPONENTS = "how many components generated the data"
-CLUSTERS = "how many well-separated clusters there are"
-PREDICTION = "which density predicts new observations best"
+COMPONENTS = "the number of components"
+CLUSTERS = "the number of well-separated clusters"
+PREDICTION = "predictive accuracy"
 
 
 @dataclass(frozen=True)

@@ -60,17 +60,16 @@ def log_evidence(
     sample_weight: Any = None,
     random_state: Any = 0,
 ) -> Evidence:
-    """Estimate the log evidence of a variational fit, between the ELBO and an upper bound.
+    """Estimate the log evidence of a variational fit, with a lower and an upper bound.
 
-    The ELBO is a lower bound; the upper bound has Monte Carlo error. The importance-sampling
-    estimate comes with its standard error and Pareto k. If k exceeds 0.2, bridge sampling from
-    Gibbs draws is used instead (Meng & Wong 1996), as the note says. The estimate is NaN, with the
-    reason, if both fail.
+    The estimate is by importance sampling, or, if Pareto k exceeds 0.2, by bridge sampling from
+    Gibbs draws (Meng & Wong 1996). If both fail it is NaN, and ``note`` has the reason. The lower
+    bound is the ELBO; the upper bound has Monte Carlo error.
 
     Parameters
     ----------
     model : fitted mixture, pipeline or search
-        With Dirichlet weights, not pruned, and at most 20 components; other fits have no estimate.
+        Estimates need Dirichlet weights, no pruning and at most 20 components.
     X : array, frame or source (n, D)
         The data of the fit.
     n_draws : int, default=1000

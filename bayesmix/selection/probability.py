@@ -26,9 +26,9 @@ ROOTS = 4.0
 # Candidates further below the best than this are ignored.
 NATS_THAT_MATTER = 15.0
 SOURCES = {
-    "evidence": "importance-weighted evidence",
-    "elbo_log_k": "bound + log K! (an approximation)",
-    "bic": "BIC (an approximation: {structure} has no conjugate prior)",
+    "evidence": "importance-sampled log evidence",
+    "elbo_log_k": "ELBO + log K!, an approximation of the log evidence",
+    "bic": "BIC, an approximation of the log evidence, because {structure} has no conjugate prior",
 }
 
 
@@ -52,7 +52,9 @@ class Probabilities:
     def source(self) -> str:
         """Source of the evidence, in words."""
         source = SOURCES[self.criterion].format(structure=self.structure)
-        return source if self.temperature == 1.0 else f"{source}, divided by {self.temperature:.1f}"
+        if self.temperature == 1.0:
+            return source
+        return f"{source}, divided by {self.temperature:.1f} to avoid overconfidence"
 
 
 def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:

@@ -75,28 +75,28 @@ class DataChecks:
             )
         if self.duplicates.values and chosen.asked > 1:
             notes.append(
-                f"Repeated values: {listed(self.duplicates.values)}; components may fit these "
-                "values only."
+                f"Repeated values: {listed(self.duplicates.values)}. A component may model nothing "
+                "but these values."
             )
         if rounded := self._coarse(candidates, binary=False):
             notes.append(
-                f"Rounded features: {listed(rounded)}; components may fit the rounding. Treat as "
-                "counts?"
+                f"Rounded features: {listed(rounded)}. Components may model the rounding; consider "
+                "counts."
             )
         if binary := self._coarse(candidates, binary=True):
             notes.append(
-                f"Binary features: {listed(binary)}; components may only separate their two values."
+                f"Binary features: {listed(binary)}. Components may only separate the two values."
             )
         ahead = self.logs.bic - float(
             np.nanmax([candidate.value("bic") for candidate in candidates])
         )
         if result is not None and chosen.asked > 1 and result.family.any_real and ahead > 0.0:
             notes.append(
-                "A single log-normal fits better: consider taking logs. Skewed: "
+                "A single log-normal distribution fits better: consider taking logs of "
                 f"{listed(self.logs.columns)}."
             )
         if result is not None and (zeros := _zeros(result)):
-            notes.append(f"Many zeros: {listed(zeros)}; compare without these columns.")
+            notes.append(f"Many zeros: {listed(zeros)}. Compare with a fit without these features.")
         return notes
 
     def _range(self, chosen: Candidate) -> list[str]:
@@ -110,8 +110,8 @@ class DataChecks:
         if self.left_out:
             n, features = self.shape[0], counted(self.shape[1], "feature")
             notes.append(
-                f"With n = {n:,} and {features}, {phrase(self.left_out)} covariance "
-                f"{'was' if len(self.left_out) == 1 else 'were'} not tried."
+                f"Not tried: {phrase(self.left_out)} covariance (too many parameters for n = {n:,} "
+                f"and {features})."
             )
         if len(self.numbers) == 1 or min(self.numbers) < chosen.asked < max(self.numbers):
             return notes
@@ -282,7 +282,7 @@ def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
     matters = "matters" if behind.value > 0.0 else "does not matter"
     if abs(behind.value) < behind.standard_error:
         matters = "may not matter"
-    return f"Order {matters}; best mixture: {label(unordered)} ({gap(behind)})."
+    return f"The order of samples {matters}. Best mixture: {label(unordered)} ({gap(behind)})."
 
 
 def counted(n: int, noun: str) -> str:
@@ -394,11 +394,11 @@ class Answer:
         )
         if column == "cv" and self.best.held is not None:
             judged = float(self.best.held.weights.sum())
-            text += f" of {judged:,.10g} observations" if judged < 0.99 * self.n else ""
+            text += f" on {judged:,.10g} observations" if judged < 0.99 * self.n else ""
         if self.best.result is not None and self.best.result.mixture.noise is not None:
-            text += ", since noise has no log evidence" if self.criterion == "bic" else ""
+            text += ", because noise has no log evidence" if self.criterion == "bic" else ""
         following = self._next()
-        return f"{text}; next: {following[0]}." if following else f"{text}."
+        return f"{text}; next best: {following[0]}." if following else f"{text}."
 
     def _next(self) -> list[str]:
         """Return the next candidates in the table, with their differences to the best."""
@@ -448,7 +448,7 @@ class Answer:
         behind = self.judgement.behind
         if not behind:
             why = self.judgement.why_no_folds
-            return _shortened(f"{text} Chosen by the evidence alone{f': {why}' if why else ''}.")
+            return _shortened(f"{text} Chosen by log evidence alone{f': {why}' if why else ''}.")
         out, worse, level = dict[str, str](), dict[str, str](), list[str]()
         for same in self._models(list(behind)):
             score, name = behind[same[0]], "/".join(names[candidate] for candidate in same)
@@ -500,7 +500,7 @@ class Answer:
         span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
         lines.append(f"{counted(len(self.candidates), 'candidate')} compared, K = {span}.")
         if following := self._next():
-            lines.append(f"Next by {record(self.criterion).label}: {'; '.join(following)}.")
+            lines.append(f"Next best by {record(self.criterion).label}: {'; '.join(following)}.")
         dropped = [
             candidate
             for candidate in self.candidates
@@ -511,17 +511,16 @@ class Answer:
             gain = ahead.value(column) - self.best.value(column)
             if gain > 0.0:
                 lines.append(
-                    f"The log evidence alone would choose {label(ahead)} (+{number(gain)} nats), "
-                    f"{ahead.dropped}."
+                    f"Largest log evidence: {label(ahead)} (+{number(gain)} nats). This model was "
+                    f"not chosen because it is {ahead.dropped}."
                 )
         if self.criterion == RULE:
             bic = max(self.candidates, key=lambda candidate: candidate.comparable("bic"))
             if bic.n_components != self.best.n_components:
                 lines.append("BIC disagrees: the data do not clearly determine K.")
         if self.probabilities is not None and len(self.probabilities.prior) > 1:
-            why = "" if self.probabilities.temperature == 1.0 else " against overconfidence"
-            source = self.probabilities.source
-            lines.append(f"P(K | data) is based on {source}{why}; {self._prior()}.")
+            lines.append(f"P(K | data) uses {self.probabilities.source}.")
+            lines.append(f"The prior over K {self._prior()}.")
         if self.criterion == "cv_1se":
             lines += self._simpler()
         asked: dict[str, list[str]] = {}
@@ -529,29 +528,29 @@ class Answer:
             if criterion.name == self.criterion or criterion.others:
                 asked.setdefault(criterion.question, []).append(criterion.label)
         for question, names in asked.items():
-            text = f"{phrase(names)} {'measures' if len(names) == 1 else 'measure'} {question}."
+            text = f"{phrase(names)} {'estimates' if len(names) == 1 else 'estimate'} {question}."
             lines.append(text[0].upper() + text[1:])
         failed = sum(
             candidate.note.startswith(("failed", "degenerate")) for candidate in self.candidates
         )
         if failed:
             lines.append(
-                f"{failed} of {len(self.candidates)} candidates have no value: see the column note "
-                "of results_."
+                f"{failed} of {len(self.candidates)} candidates failed; the column note of "
+                "results_ has the reasons."
             )
         coding = getattr(getattr(self.best.result, "family", None), "coding", None)
         if coding is not None and self.best.result is not None:
             columns = self.best.result.columns
             named = coding if columns is None else replace(coding, names=columns)
-            lines.append(f"Columns used as {named.sentence}.")
+            lines.append(f"Columns: {named.sentence}.")
         return lines
 
     def _prior(self) -> str:
         assert self.probabilities is not None
         prior = self.probabilities.prior
         if len(set(prior.values())) == 1:
-            return f"the prior over K is uniform from {min(prior)} to {max(prior)}"
-        return "the prior decreases with K" if self.probabilities.falls else "the prior is as given"
+            return f"is uniform from {min(prior)} to {max(prior)}"
+        return "decreases with K" if self.probabilities.falls else "was given by the user"
 
     def _simpler(self) -> list[str]:
         """Return the loss in log density that the one-standard-error rule accepts."""
@@ -574,10 +573,14 @@ def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps
         shown = [f"{name} ({gap})" if "out" in gaps else name for name, gap in out.items()]
         clauses.append(f"rules out {phrase(shown)}")
     if worse:
-        names = phrase(list(worse))
-        values = f" ({', '.join(worse.values())})" if "worse" in gaps else ""
-        verb = f"{names} {'is' if len(worse) == 1 else 'are'}" if out else f"finds {names}"
-        clauses.append(f"{verb} slightly worse{values}")
+        shown = [f"{name} ({gap})" if "worse" in gaps else name for name, gap in worse.items()]
+        if not out:
+            clauses.append(f"finds {phrase(shown)} slightly worse")
+        elif len(shown) > 1:
+            clauses.append(f"{phrase(shown)} are slightly worse")
+        else:
+            name, *gap = shown[0].split(" (")
+            clauses.append(" (".join([f"{name} is slightly worse", *gap]))
     return "; ".join(clauses).replace(")", " nats)", 1)
 
 

@@ -128,7 +128,7 @@ def test_fewer_rows_than_components_are_refused_with_the_largest_number(kind):
 
 def test_more_full_covariances_than_rows_determine_are_fitted_and_have_no_value():
     few = np.repeat(X[:8], 5, axis=0)
-    too_few = r"n_components=3 .*at least 9 distinct rows, got 8.*at most 2"
+    too_few = r"n_components=3 .*at least 9 distinct observations, got 8.*at most 2"
     gm = GaussianMixture(3, random_state=0)
     with pytest.warns(DegenerateComponentWarning, match=too_few):
         gm.fit(few)
@@ -147,7 +147,8 @@ def test_axes_in_common_of_fewer_rows_than_columns_have_no_value(structure):
     gm = GaussianMixture(1, covariance_type=structure)
     with pytest.warns((DegenerateComponentWarning, FlatDirectionWarning)) as told:
         gm.fit(few)
-    assert any("at least 16 distinct rows, got 12" in str(one.message) for one in told)
+    assert any("at least 16 distinct observations, got 12" in str(one.message) for one in told)
+    assert any("12 observations cannot determine" in str(one.message) for one in told)
     assert gm.result_.degenerate
 
 
@@ -245,7 +246,7 @@ def test_rows_are_named_by_the_numbers_that_the_user_gave_them():
     model.fit(values, sample_weight=weights)
     moved = [event for event in model.result_.events if event.kind == "relocated"]
     assert moved[0].rows == tuple(range(40, 48))
-    assert "8 rows (40, 41, 42, 43, 44, ...)" in moved[0].text
+    assert "8 observations (rows 40, 41, 42, 43, 44, ...)" in moved[0].text
 
 
 # Parameters
@@ -484,3 +485,17 @@ def test_a_frame_whose_columns_have_no_names_is_imputed_by_place():
         filled = model.impute(gaps)  # had no columns
     assert list(filled.columns) == [0, 1]
     assert filled.notna().all(axis=None)
+
+
+def test_select_names_its_own_arguments_when_one_is_unknown():
+    with pytest.raises(TypeError, match="select has no argument 'k', it has n_components, cov"):
+        bm.select(X, k=3)
+
+
+def test_fewer_observations_than_variables_are_not_called_redundant_columns():
+    wide = np.random.default_rng(5).normal(size=(20, 40))
+    said = (
+        "20 observations cannot determine a covariance matrix of 40 variables: the data vary in 19"
+    )
+    with pytest.warns(FlatDirectionWarning, match=said):
+        BayesianGaussianMixture(1).fit(wide)

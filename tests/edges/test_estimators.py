@@ -459,7 +459,7 @@ def test_what_happened_is_told():
     repeated = np.vstack([X, np.repeat([[30.0, 30.0]], 8, axis=0)])
     start = np.append(np.zeros(120, dtype=int), np.ones(8, dtype=int))
     model = GaussianMixture(2, covariance_type="diag", init_params=start).fit(repeated)
-    assert ": component 1 collapsed onto 8 rows (120, 121, " in repr(model.result_)
+    assert "omponent 1 collapsed onto 8 observations (rows 120, 121, " in repr(model.result_)
     vb = BayesianGaussianMixture(n_components=9, search=None, max_iter=1000, random_state=0).fit(X)
     assert "of 9" in repr(vb.result_)
     assert "pruned" in repr(vb.result_)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.em.noise_starts import begun_with_noise
+from bayesmix.em.special_starts import begun_with_noise
 from bayesmix.errors import BayesmixError, DegenerateFitError, InvalidInputError
 from bayesmix.families.gamma import Gammas
 from benchmarks import nastier

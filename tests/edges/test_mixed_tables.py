@@ -52,7 +52,8 @@ def agreement(labels, kind):
         ([7.0] * 12, None, "one value"),
         (["x"] * 12, None, "one value"),
         ([None] * 12, None, "empty"),
-        (["1", "2", "n/a", "4"] * 5, None, "numbers but for 'n/a' in row 2, 'n/a' in row 6"),
+        (["1", "2", "n/a", "4"] * 5, None, "numbers except 'n/a' in row 2, 'n/a' in row 6"),
+        (["1", "2", "4", "7"] * 5, None, "numbers stored as text: convert them"),
         (
             ["999", "1,234", "12,345.6", "2,000"] * 5,
             None,
@@ -98,12 +99,12 @@ def test_counts_are_told_from_grades_years_and_amounts():
     table = pd.DataFrame({"size": rng.normal(2.0 * kind), "eggs": eggs})
     m = bm.Mixture(2, family="auto", **OPTIONS).fit(table)
     assert list(m.components_) == ["size", "eggs"]
-    assert m.result_.family.coding.sentence == "numbers: size; counts: eggs"
+    assert m.result_.family.coding.sentence == "continuous: size; counts: eggs"
     by_hand = bm.Mixture(
         2, family=bm.Product({"size": bm.Gaussian(), "eggs": bm.Poisson()}), **OPTIONS
     ).fit(table)
     assert m.log_likelihood_ == by_hand.log_likelihood_
-    assert by_hand.result_.family.coding.sentence == "numbers: size; counts: eggs"
+    assert by_hand.result_.family.coding.sentence == "continuous: size; counts: eggs"
 
 
 def test_auto_takes_numbers_as_one_block_and_says_what_it_left_out():
@@ -116,7 +117,9 @@ def test_auto_takes_numbers_as_one_block_and_says_what_it_left_out():
         m = bm.Mixture(3, family="auto", **OPTIONS).fit(wide)
     assert list(m.components_) == [("bill", "flipper"), "sex", "wet"]
     assert agreement(m.predict(wide), kind) > 0.95
-    assert m.result_.family.coding.sentence.startswith("numbers: bill, flipper; categories: sex (2")
+    assert m.result_.family.coding.sentence.startswith(
+        "continuous: bill, flipper; categorical: sex (2"
+    )
     plain = frame.assign(sex=frame["sex"] == "m").astype(float)
     family = bm.Product({("bill", "flipper"): bm.Gaussian(), ("sex", "wet"): bm.Bernoulli()})
     by_hand = bm.Mixture(3, family=family, **OPTIONS).fit(plain)
@@ -171,7 +174,7 @@ def test_explicit_parts_read_levels_and_name_what_they_cannot_be():
     with_dates = bm.Product({**parts, "date": bm.Gaussian()})
     some = bm.Product({key: parts[key] for key in parts if key != "wet"})
     for family, X, words in (
-        (with_dates, dated, "'date' is not: dates"),
+        (with_dates, dated, "'date' of X is neither numeric nor categorical: dates"),
         (some, frame, "'wet' is in no part"),
         (bm.Product(parts), frame.drop(columns="wet"), "columns of X, which are .* got 'wet'"),
     ):
@@ -189,7 +192,7 @@ def test_select_on_a_mixed_frame_chooses_structure_and_number():
     assert set(search.results_["covariance_type"]) == {"diag", "full"}
     assert agreement(search.predict(dated), kind) > 0.95
     coding = search.best_estimator_.result_.family.coding
-    assert coding.sentence.startswith("numbers: bill, flipper; categories: sex (2 levels)")
+    assert coding.sentence.startswith("continuous: bill, flipper; categorical: sex (2 levels)")
     assert search.best_params_["covariance_type"] in ("diag", "full")
 
 
@@ -213,7 +216,7 @@ def test_numbers_that_are_0_or_1_are_levels_of_a_mixed_table():
     frame = frame.assign(wet=frame["wet"].astype(float))
     frame.loc[::9, "wet"] = np.nan
     m = bm.Mixture(2, family="auto", missing="use", random_state=0).fit(frame)
-    assert "categories: sex (2 levels), wet (2 levels)" in m.result_.family.coding.sentence
+    assert "categorical: sex (2 levels), wet (2 levels)" in m.result_.family.coding.sentence
     assert set(m.impute(frame)["wet"]) == {0, 1}
     # Where the family is given they are what it says.
     parts = {("bill", "flipper"): bm.Gaussian(), "sex": bm.Bernoulli(), "wet": bm.Poisson()}
@@ -225,7 +228,7 @@ def test_odd_cells_in_a_column_of_numbers_are_named():
     frame = pd.DataFrame({"a": ["1.5", "2", "?", "4"] * 4, "b": np.arange(16.0) ** 2})
     made, coding = coded(frame)
     assert coding.names == ("b",)
-    words = r"left out: a \(numbers but for '\?' in row 2"
+    words = r"left out: a \(numbers except '\?' in row 2"
     with pytest.warns(BayesmixWarning, match=words) as said:
         bm.Mixture(1, family="auto").fit(frame)
     assert len(said) == 1
@@ -349,7 +352,7 @@ def shell(tmp_path, monkeypatch):
 def test_the_shell_takes_a_table_as_python_does(shell):
     search = ("select", "birds.csv", "--components", "1:3", "--covariance", "diag")
     done = shell(*search, "--out", "all")
-    said = "Columns used as numbers: bill, flipper; categories: sex (2 levels), wet (2 levels)\n"
+    said = "Columns: continuous: bill, flipper; categorical: sex (2 levels), wet (2 levels)\n"
     assert said in done.stdout
     assert "note: left out: id (looks like an identifier" in done.stderr
     with pytest.warns(BayesmixWarning, match="left out: id"):
@@ -358,9 +361,7 @@ def test_the_shell_takes_a_table_as_python_does(shell):
     assert values["chosen"]["n_components"] == expected.best_estimator_.n_components_
     assert values["model"]["log_likelihood"] == expected.best_estimator_.log_likelihood_
     done = shell(*search, "--exclude", "flipper", "--out", "found")
-    assert (
-        "Columns used as numbers: bill; categories: sex (2 levels), wet (2 levels)" in done.stdout
-    )
+    assert "Columns: continuous: bill; categorical: sex (2 levels), wet (2 levels)" in done.stdout
     assert "left out: id (looks like an identifier" in done.stderr
     values = json.loads(Path("found/result.json").read_text("utf-8"))
     assert values["data"]["levels"] == {"sex": ["f", "m"], "wet": [False, True]}
@@ -408,14 +409,14 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["mass", "1.5", "?", "2.5", "3"], "mass (numbers but for '?' in row 2: correct these"),
+        (["mass", "1.5", "?", "2.5", "3"], "mass (numbers except '?' in row 2: correct these"),
         (["day", "2020-01-01", "2020-01-02"], "day (dates)"),
     ],
 )
 def test_a_file_without_columns_to_fit_says_what_they_are(shell, lines, said):
     Path("odd.txt").write_text("\n".join(lines))
     done = shell("select", "odd.txt", code=2)
-    assert "must have a column of numbers or of levels" in done.stderr
+    assert "has no column that can be used" in done.stderr
     assert said in done.stderr
 
 
@@ -446,9 +447,9 @@ def test_kinds_of_columns_can_be_overruled(shell):
     assert "Columns:" not in plain.stdout
     assert "note: left out: empty (empty)" in plain.stderr
     done = shell(*fit, "--counts", "n", "--categorical", "grade")
-    assert "Columns used as numbers: a; counts: n; categories: grade (3 levels)" in done.stdout
+    assert "Columns: continuous: a; counts: n; categorical: grade (3 levels)" in done.stdout
     done = shell(*fit, "--categorical", "grade", "--continuous", "n")
-    assert "Columns used as numbers: a, n; categories: grade (3 levels)" in done.stdout
+    assert "Columns: continuous: a, n; categorical: grade (3 levels)" in done.stdout
     assert "--counts must be found" in shell(*fit, "--counts", "m", code=2).stderr
     assert "of one kind" in shell(*fit, "--counts", "n", "--continuous", "n", code=2).stderr
 
@@ -476,7 +477,7 @@ def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
     frame.to_csv("odd.csv", index=False)
     done = shell("fit", "odd.csv", "--components", 1)
     assert done.stderr.count("'?'") == 1
-    assert "left out: bill (numbers but for '?' in row 10: correct" in done.stderr
+    assert "left out: bill (numbers except '?' in row 10: correct" in done.stderr
     fit = ("fit", "birds.csv", "--components", 1)
     assert "--exclude must be found" in shell(*fit, "--exclude", "moon", code=2).stderr
     assert "--categorical must be found" in shell(*fit, "--categorical", "moon", code=2).stderr

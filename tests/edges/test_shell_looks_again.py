@@ -84,7 +84,7 @@ def test_sensitivity_counts_the_priors_that_agree(run):
 def test_nested_judges_the_search_on_rows_it_has_not_seen(run):
     done = run("nested", FAITHFUL, *QUICK, "--folds", 3, "--out", "nested")
     found = result_of("nested")
-    assert "nats per observation; naive score" in done.stdout
+    assert "nats per observation. Its own score" in done.stdout
     assert [fold["n_components"] for fold in found["folds"]] == [2, 2, 2]
     search = bm.MixtureSearch(
         bm.GaussianMixture(search="short"), (1, 2), ["full"], polish=6.0, random_state=0

@@ -43,7 +43,7 @@ def test_a_selection_of_states_says_whether_order_matters(run, patients):  # noq
     options = ("--components", "1:3", "--covariance", "full", "--method", "em", "--report")
     output = run("select", "patients.csv", *IN_ORDER, *options, "--out", "found").stdout
     assert "Best model: 2 states" in output
-    assert "Order matters; best mixture" in output
+    assert "The order of samples matters. Best mixture" in output
     search = bm.select(patients[["x"]], (1, 2, 3), "full", "bic", lengths=[60] * 3)
     values = json.loads(Path("found/result.json").read_text("utf-8"))
     assert values["best"]["bic"] == pytest.approx(search.best_score_, abs=1e-6)

@@ -20,15 +20,15 @@ from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.rows import Frame
-from bayesmix.families import binomial, categorical, exponential
-from bayesmix.families.bernoulli import Bernoullis
+from bayesmix.families import categorical, rates, successes
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.families.independent.levels import Levels
 from bayesmix.families.monotone import function_of
-from bayesmix.families.poisson import Poissons
+from bayesmix.families.rates import Poissons
+from bayesmix.families.successes import Bernoullis
 from bayesmix.families.transformed import TransformedComponents, TransformedPrior
 
 COVARIANCES = ("full", "tied", "diag", "spherical")
@@ -402,14 +402,14 @@ class ExponentialCase(CountsCase):
         return rng.exponential(8.0 * shares**2, (len(shares), 2))
 
     def point(self, rng, n_components, dimension):
-        return exponential.Exponentials(rng.uniform(0.3, 6.0, size=(n_components, dimension)))
+        return rates.Exponentials(rng.uniform(0.3, 6.0, size=(n_components, dimension)))
 
     def log_density_by_scipy(self, point, rows):
         return stats.expon.logpdf(rows[:, None, :], scale=1.0 / point.rates).sum(axis=2)
 
     def nudged(self, point, rng, size):
         factors = np.exp(size * rng.normal(size=point.rates.shape))
-        return exponential.Exponentials(point.rates * factors)
+        return rates.Exponentials(point.rates * factors)
 
     def letters(self, rng, dimension):
         return {"shape": 1.4, "rate": rng.uniform(0.3, 1.2, dimension), "alpha0": 1.3}
@@ -418,7 +418,7 @@ class ExponentialCase(CountsCase):
         return bm.GammaPrior(letters["shape"], letters["rate"])
 
     def prior(self, letters):
-        return exponential.ExponentialPrior(letters["shape"], letters["rate"])
+        return rates.ExponentialPrior(letters["shape"], letters["rate"])
 
     def log_density(self, x, rate):
         return np.log(rate) - rate * x
@@ -618,7 +618,7 @@ class BinomialCase(CountsCase):
 
     def point(self, rng, n_components, dimension):
         shares = rng.uniform(0.1, 0.9, size=(n_components, 2))
-        return binomial.Binomials(shares, binomial.Choices(self.trials))
+        return successes.Binomials(shares, successes.Choices(self.trials))
 
     def log_density_by_scipy(self, point, rows):
         logs = stats.binom.logpmf(rows[:, None, :], self.trials, point.probabilities)
@@ -631,7 +631,7 @@ class BinomialCase(CountsCase):
         return bm.BetaPrior(letters["a"], letters["b"])
 
     def prior(self, letters):
-        return binomial.BinomialPrior(letters["a"], letters["b"], binomial.Choices(self.trials))
+        return successes.BinomialPrior(letters["a"], letters["b"], successes.Choices(self.trials))
 
     def grouped(self, rng, shares):
         return rng.binomial(self.trials, shares, (len(shares), 2))

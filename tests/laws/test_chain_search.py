@@ -120,17 +120,17 @@ def test_whether_order_matters_is_the_difference_to_the_best_mixture():
     search = bm.MixtureSearch(of_counts(), (1, 2, 3), random_state=0).fit(EARTHQUAKES)
     mixtures = bm.MixtureSearch(bm.Mixture(family=bm.Poisson()), (1, 2, 3), random_state=0)
     behind = mixtures.fit(EARTHQUAKES).best_score_ - search.best_score_
-    line = f"Order matters; best mixture: 2 components ({behind:.1f} nats)."
+    line = f"The order of samples matters. Best mixture: 2 components ({behind:.1f} nats)."
     assert line in search.summary().splitlines()
     shuffled = generator(46, 22).permutation(EARTHQUAKES.to_numpy())
     search = bm.MixtureSearch(of_counts(), (1, 2, 3), random_state=0).fit(shuffled)
-    assert "Order does not matter" in search.summary()
+    assert "order of samples does not matter" in search.summary()
     missing = EARTHQUAKES.to_numpy(dtype=float, copy=True)
     missing[[3, 50, 51]] = np.nan
     search = bm.MixtureSearch(
         of_counts(missing="use"), (1, 2), criterion="cv", cv=3, random_state=0
     ).fit(missing)
-    assert "Order matters; best mixture" in search.summary()
+    assert "The order of samples matters. Best mixture" in search.summary()
 
 
 def test_searches_are_saved_plotted_and_reported(tmp_path):

@@ -445,6 +445,8 @@ def test_variational_fits_drop_empty_components_and_are_saved(tmp_path):
     X, z = two_normals(400, 34, distance=4.0)
     model = bm.BayesianGaussianMixture(3, random_state=0).fit(X, covariates=z)
     assert model.n_components_ == 2
+    with pytest.raises(UnsupportedError, match="posterior draws do not support covariates"):
+        model.sample_posterior(10)
     model.save(tmp_path / "model.bayesmix")
     loaded = bm.load(tmp_path / "model.bayesmix")
     np.testing.assert_array_equal(loaded.predict_proba(X, z), model.predict_proba(X, z))

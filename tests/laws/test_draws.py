@@ -9,9 +9,9 @@ from scipy import special, stats
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
-from bayesmix.families.bernoulli import BetaProbabilities
 from bayesmix.families.gaussian.wishart_scale import LearnedScale, Wishart
-from bayesmix.families.poisson import GammaRates
+from bayesmix.families.rates import GammaRates
+from bayesmix.families.successes import BetaProbabilities
 from bayesmix.numerics.special import log_gammas
 from laws.cases import COLUMN_CASES, EVERY_CASE, GAUSSIAN_CASES, generator, identity, posterior_of
 

@@ -114,7 +114,7 @@ def test_under_a_posterior_the_number_of_components_has_probabilities():
 def test_where_a_structure_without_a_posterior_wins_probabilities_are_by_bic_and_say_so(tmp_path):
     rows = read_csv("iris.csv", usecols=range(4))
     search = bm.select(rows, (1, 2, 3), "all", criterion="bic", random_state=0, n_jobs=1)
-    said = "BIC (an approximation: VEV has no conjugate prior)"
+    said = "BIC, an approximation of the log evidence, because VEV has no conjugate prior"
     found = search.k_probabilities_
     assert search.best_params_["covariance_type"] == "VEV"
     assert found.attrs["evidence"] == said
@@ -132,7 +132,7 @@ def test_where_a_structure_without_a_posterior_wins_probabilities_are_by_bic_and
 
 
 def test_where_a_structure_with_a_posterior_wins_by_bic_there_are_none(search):
-    with pytest.raises(UndefinedError, match="use BayesianGaussianMixture"):
+    with pytest.raises(UndefinedError, match="fit BayesianGaussianMixture"):
         _ = search.k_probabilities_
     assert "Probability" not in search.summary()
 

@@ -127,7 +127,7 @@ def test_rows_with_gaps_count_by_the_answers_that_they_have():
     cells = np.exp(log_likelihood(np.array(list(table)), shares, p)) * len(whole)
     observed = np.array(list(table.values()))
     assert found.g_squared == pytest.approx(2.0 * (observed * np.log(observed / cells)).sum())
-    assert f"{len(whole)} of {len(rows)} complete observations" in found.summary()
+    assert f"{len(whole)} complete observations of {len(rows)}" in found.summary()
     pair = rows[~np.isnan(rows[:, :2]).any(axis=1), :2]
     residual = sum(
         ((pair == (i, j)).all(axis=1).sum() - e) ** 2 / e

@@ -16,7 +16,8 @@ from bayesmix.em.expectation import CENTRED, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import LevelProbabilities
 from bayesmix.families.gaussian.wishart_scale import Wishart
-from bayesmix.families.independent.factors import BetaFactors, GammaFactors
+from bayesmix.families.rates import GammaFactors
+from bayesmix.families.successes import BetaFactors
 from bayesmix.families.transformed import TransformedComponents, _renamed
 from bayesmix.posterior.linear_response import linear_response
 from bayesmix.sources.memory import ArraySource
@@ -264,8 +265,8 @@ def test_q_varies_with_its_coordinates_as_its_draws_say(structure):
 
 
 def test_slopes_are_over_what_a_family_reads_in_a_row():
-    from bayesmix.families.exponential import ExponentialRates
     from bayesmix.families.independent.linear import Plain
+    from bayesmix.families.rates import ExponentialRates
 
     class HalfSquares(Plain):  # what a Rayleigh reads
         def totals(self, values):

@@ -14,7 +14,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.em.expectation import CENTRED, LINEAR, ExpectationStep
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.bernoulli import BetaPrior
+from bayesmix.families.successes import BetaPrior
 from bayesmix.sources.memory import ArraySource
 
 from .cases import PLAIN, BernoulliCase, GaussianCase, PoissonCase, generator, soft_assignments

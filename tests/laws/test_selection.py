@@ -216,7 +216,7 @@ def test_a_candidate_that_fails_in_a_fold_is_a_row_with_its_reason():
     last = search.results_.iloc[1]
     assert math.isfinite(last["bic"])
     assert math.isnan(last["cv"])
-    assert "fold 0: failed: n_components=2 gaussians need at least 6 distinct rows" in last["note"]
+    assert "fold 0: failed: the likelihood has no maximum: n_components=2 needs" in last["note"]
     assert search.best_params_["n_components"] == 1
 
 
@@ -259,8 +259,8 @@ def test_a_summary_answers_in_lines_of_known_order():
     assert set(held) == {"full", "tied", "diag", "spherical"}
     verbose = search.summary(verbose=True)
     assert verbose.startswith(search.summary())
-    assert "Next by log evidence: 4 components, tied covariance (-2.25 nats)" in verbose
-    assert "the prior decreases with K" in verbose
+    assert "Next best by log evidence: 4 components, tied covariance (-2.25 nats)" in verbose
+    assert "The prior over K decreases with K" in verbose
 
 
 def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
@@ -269,8 +269,8 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
     assert lines[0].startswith("Best model: 3 components, tied covariance (n = 272, 2 features)")
     behind = second.value("bic") - first.value("bic")
     assert lines[1] == (
-        f"Chosen by BIC ({first.value('bic'):,.1f} nats); next: {second.n_components} components, "
-        f"{second.parameters['covariance_type']} covariance ({behind:.2f} nats)."
+        f"Chosen by BIC ({first.value('bic'):,.1f} nats); next best: {second.n_components} "
+        f"components, {second.parameters['covariance_type']} covariance ({behind:.2f} nats)."
     )
     others = next(line for line in lines if line.startswith("Other criteria"))
     assert "BIC" not in others
@@ -279,23 +279,23 @@ def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
 def test_a_search_with_noise_says_why_it_compares_by_bic():
     lines = bm.select(FAITHFUL, 2, "full", noise=True).summary().splitlines()
     assert lines[1].startswith("Chosen by BIC (-")
-    assert lines[1].endswith(" nats), since noise has no log evidence.")
+    assert lines[1].endswith(" nats), because noise has no log evidence.")
 
 
 def test_the_prior_over_k_is_in_the_verbose_summary():
     flat = bm.MixtureSearch(variational(), n_components=(1, 2)).fit(two_groups(40))
-    assert "the prior over K is uniform from 1 to 2" in flat.summary(verbose=True)
+    assert "The prior over K is uniform from 1 to 2" in flat.summary(verbose=True)
     given = bm.MixtureSearch(variational(), n_components=(1, 2), prior_over_k={1: 1, 2: 3})
-    assert "the prior is as given" in given.fit(two_groups(40)).summary(verbose=True)
+    assert "The prior over K was given by the user" in given.fit(two_groups(40)).summary(
+        verbose=True
+    )
 
 
 def test_other_criteria_are_named_whatever_they_choose_and_asked_what_for_in_the_verbose_summary():
     search = bm.select(bm.datasets.load_iris(), (1, 2, 3, 4), "full")
     assert "Other criteria: BIC 2, ICL 2, AIC 4." in search.summary()
     assert "BIC disagrees: the data do not clearly determine K." in search.summary(verbose=True)
-    assert "ICL measures how many well-separated clusters there are." in search.summary(
-        verbose=True
-    )
+    assert "ICL estimates the number of well-separated clusters." in search.summary(verbose=True)
 
 
 def test_one_move_and_one_component_are_not_plural():
@@ -339,7 +339,7 @@ def test_a_prior_over_k_multiplies_the_odds(bayesian):
 @pytest.mark.parametrize(
     ("estimator", "reason"),
     [
-        (bm.GaussianMixture(), "has no log evidence"),
+        (bm.GaussianMixture(), "have no log evidence"),
         (bm.BayesianGaussianMixture(), "number of occupied components"),
         (
             bm.BayesianGaussianMixture(
@@ -533,7 +533,7 @@ def test_the_number_of_components_under_a_grid_of_priors():
     heights = np.sort(np.concatenate([line.get_ydata() for line in ax.get_lines()]))
     assert np.array_equal(heights, np.sort(found.probabilities.to_numpy().ravel()))
     assert len({tuple(row) for row in found.table.iloc[:, :4].astype(str).to_numpy()}) == 27
-    with pytest.raises(ValueError, match="has no log evidence"):
+    with pytest.raises(ValueError, match="have no log evidence"):
         bm.prior_sensitivity(bm.select(X, (1, 2), "diag", "bic"), X)
 
 

@@ -99,8 +99,7 @@ def low_rank(directions: Array, projected: Array) -> Array:
     largest = np.maximum(values[:, -1:], 0.0)
     extent = values > NO_EXTENT * largest
     inverse = np.where(extent, 1.0 / np.sqrt(np.where(extent, values, 1.0)), 0.0)
-    made: Array = projected @ (vectors * inverse[:, None, :])
-    return made
+    return projected @ (vectors * inverse[:, None, :])
 
 
 # Smaller counts are treated as 0.
@@ -346,8 +345,7 @@ class FactorAnalysers:
     def offset(self) -> Array:
         """Log density at the mean (K,)."""
         log_det = np.log(self.noise).sum(axis=1) + np.linalg.slogdet(self._precise)[1]
-        constant: Array = -0.5 * (log_det + self.means.shape[1] * LOG_2PI)
-        return constant
+        return -0.5 * (log_det + self.means.shape[1] * LOG_2PI)
 
     def expected_log_density(self, values: Array) -> Array:
         return self.offset - 0.5 * self._squared(values.T, self.means)
@@ -407,8 +405,7 @@ class FactorAnalysers:
 
     @property
     def deviations(self) -> Array:
-        deviations: Array = np.sqrt(np.square(self.loadings).sum(axis=2) + self.noise)
-        return deviations
+        return np.sqrt(np.square(self.loadings).sum(axis=2) + self.noise)
 
     @property
     def covariances(self) -> Array:

@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 import numpy as np
 
 from bayesmix.core import validation
+from bayesmix.core.families import FamilyOf
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.factor_analytic.factor_analysers import (
     NO_ROWS,
     FactorAnalysers,
@@ -66,7 +66,7 @@ MORE_DIRECTIONS = 10
 
 
 @dataclass(frozen=True)
-class FactorAnalytic(FamilyDefaults):
+class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
     """Factor-analytic covariances Λ Λᵀ + Ψ with diagonal noise, for ``covariance_type``.
 
     The cost is linear in the columns, which may outnumber observations (Ghahramani & Hinton
@@ -98,15 +98,11 @@ class FactorAnalytic(FamilyDefaults):
     name = "factor_analytic"
     continuous = True
     far_densities = True
-    rearranged = False
+    rearranged = has_posterior = False
 
     @property
     def own_directions(self) -> int:
         return self.n_factors
-
-    @property
-    def has_posterior(self) -> bool:
-        return False
 
     def __post_init__(self) -> None:
         validation.integer("n_factors", self.n_factors, 1)
@@ -144,8 +140,8 @@ class FactorAnalytic(FamilyDefaults):
         names = ", ".join(map(str, columns))
         what = f"column {names} is" if len(columns) == 1 else f"columns {names} are"
         text = (
-            f"{what} constant: their noise variance is the same small value in every component; "
-            "drop constant columns to silence this"
+            f"{what} constant and does not affect the clusters; drop constant columns to silence "
+            "this"
         )
         return frame, (Event("flat", text),)
 

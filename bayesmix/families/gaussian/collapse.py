@@ -291,19 +291,21 @@ class GaussianGuard:
         """Return the reason why a component is held, and the remedy."""
         if min(holding.distinct_counts) >= self._needed:
             return (
-                " extends over too many orders of magnitude, so its covariance cannot be "
-                "inverted. It is widened in its narrow directions: check for outliers, or use "
-                "more components"
+                " has a numerically singular covariance, because its variances differ by many "
+                "orders of magnitude. The smallest were increased: check for outliers, or use more "
+                "components"
             )
-        what = " collapsed onto {rows} without variance in "
+        what = " collapsed onto {rows} with zero variance in "
         what += "one direction" if n_directions == 1 else f"{n_directions} directions"
-        held = "Its variance is kept at the resolution of the data: "
         if self.repair:
             return (
-                f"{what}, so the likelihood has no maximum. {held}use a prior, fewer components, "
-                "or a simpler covariance"
+                f"{what}, so the likelihood has no maximum. The variance was set to a small "
+                "positive value: use a prior, fewer components or a simpler covariance"
             )
-        return f"{what}. {held}to avoid this, use fewer components or a simpler covariance"
+        return (
+            f"{what}. The variance was set to a small positive value: use fewer components or a "
+            "simpler covariance"
+        )
 
     def _relocate(
         self,
@@ -332,7 +334,7 @@ class GaussianGuard:
             events.append(
                 Event(
                     "relocated",
-                    "{which} collapsed onto {rows} and was moved to where the fit was worst",
+                    "{which} collapsed onto {rows} and was restarted where the density is low",
                     components=(k,),
                     rows=holdings.each[k].rows,
                     n_rows=holdings.each[k].n_rows,

@@ -63,13 +63,11 @@ class WhitenedMatrices:
         """Standard deviation (B,) of the residual of ½ log|M| on M."""
         steps = np.arange(self.n_features)
         each = polygamma(1, 0.5 * (self.freedom[:, None] - steps)).sum(axis=1)
-        left: Array = np.sqrt(0.25 * each - 0.5 * self.n_features / self.freedom)
-        return left
+        return np.sqrt(0.25 * each - 0.5 * self.n_features / self.freedom)
 
     def whitened(self, away: Array, b: int) -> Array:
         """Return Rᵀ a for rows a (n, D)."""
-        turned: Array = away @ self.root[b]
-        return turned
+        return away @ self.root[b]
 
     def coloured(self, normal: Array, b: int) -> Array:
         """Return R⁻ᵀ u for rows u (n, D)."""
@@ -178,17 +176,14 @@ class WhitenedAxes:
         return np.sqrt(variance)
 
     def whitened(self, away: Array, b: int) -> Array:
-        turned: Array = away * self.root[b]
-        return turned
+        return away * self.root[b]
 
     def coloured(self, normal: Array, b: int) -> Array:
-        turned: Array = normal / self.root[b]
-        return turned
+        return normal / self.root[b]
 
     def slopes(self, y: Array, b: int) -> Array:
         lengths = (y * y).reshape(len(y), self.n_elements, -1).sum(axis=2)
-        slopes: Array = (self.shared - lengths) / np.sqrt(2.0 * self.freedom[b])
-        return slopes
+        return (self.shared - lengths) / np.sqrt(2.0 * self.freedom[b])
 
     def mean_of_inverse(self, b: int) -> Array:
         nu = self.freedom[b]

@@ -85,12 +85,11 @@ class GaussianDraws:
         n_draws, n_components, n_features = self.means.shape
         away = (self.means - mean).reshape(-1, n_features)
         lengths = self.structure.algebra.lengths(away, self.flat_roots)
-        normals: Array = 0.5 * (
+        return 0.5 * (
             n_features * (np.log(mean_precision) - LOG_2PI)
             + self.log_det
             - mean_precision * lengths.reshape(n_draws, n_components)
         )
-        return normals
 
 
 def axes_of(n_covariances: int, n_scale: int) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.core.families import FamilyOf, refuse_constant
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.defaults import FamilyDefaults, refuse_constant
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
 from bayesmix.families.gaussian.flat_directions import without_flat_directions
@@ -35,7 +35,7 @@ LARGEST = 1e151
 
 
 @dataclass(frozen=True)
-class Gaussian(FamilyDefaults):
+class Gaussian(FamilyOf[Moments, Gaussians]):
     """Gaussian components with ``covariance`` "full", "tied", "diag" or "spherical".
 
     Also accepts mclust's letters, see ``GaussianMixture``.

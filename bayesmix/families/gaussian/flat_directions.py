@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from bayesmix.core.rows import Event, Frame, Rows
+from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.algebra import AXES
@@ -73,7 +72,7 @@ def without_flat_directions(
     # The plane passes through all observations, though not through their medians.
     centre = frame.centre + frame.scale * (flat @ (flat.T @ (anchor * unit)))
     plane = replace(frame, centre=centre, basis=basis, flat=flat)
-    return plane, (_named(summary.constant, flat.shape[1]),)
+    return plane, (_named(summary, flat.shape[1]),)
 
 
 def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit: Array) -> bool:
@@ -93,20 +92,29 @@ def _dense_or_diag(structure: Structure) -> str:
     return "diag" if structure.algebra is AXES else "full"
 
 
-def _named(constant: Any, n_flat: int) -> Event:
+def _named(summary: Summary, n_flat: int) -> Event:
     """Return the event for the flat directions."""
-    columns = np.flatnonzero(constant)
-    reasons = []
-    if len(columns):
-        names = ", ".join(map(str, columns))
-        one = len(columns) == 1
-        reasons.append(f"column {names} is constant" if one else f"columns {names} are constant")
-    if n_flat > len(columns):
-        reasons.append("columns are linearly dependent")
+    n_rows, n_columns = summary.n_rows, len(summary.constant)
+    columns = np.flatnonzero(summary.constant)
+    names = ", ".join(map(str, columns))
+    constant = f"column {names} is" if len(columns) == 1 else f"columns {names} are"
+    vary = f"the data vary in {n_columns - n_flat} of {n_columns} dimensions, and the model leaves "
+    vary += "out the other" if n_flat == 1 else f"out the other {n_flat}"
+    if n_flat == len(columns):
+        return Event(
+            "flat",
+            f"{constant} constant and left out of the model; drop constant columns to silence this",
+        )
+    if n_rows <= n_columns:
+        return Event(
+            "flat",
+            f"{n_rows} observations cannot determine a covariance matrix of {n_columns} variables: "
+            f"{vary}. Use covariance_type='diag', FactorAnalytic or fewer variables",
+        )
+    also = f"{constant} constant and " if len(columns) else ""
     return Event(
         "flat",
-        f"{' and '.join(reasons)}: the {n_flat} of {len(constant)} directions in which the data do "
-        "not vary are left out of the model; drop redundant columns to silence this",
+        f"{also}columns are linearly dependent: {vary}; drop redundant columns to silence this",
     )
 
 

@@ -162,8 +162,7 @@ class _Hidden:
     def covered(self, block: int, pull: Array) -> Array:
         """Return Λ_hh⁻¹ g_h (s, n) for g (D, all observations)."""
         own = self.covariances[block][self.pattern]
-        product: Array = np.einsum("nij,jn->in", own, pull[self.places, self.rows])
-        return product
+        return np.einsum("nij,jn->in", own, pull[self.places, self.rows])
 
     def left(self, block: int, shares: Array, n_features: int) -> Array:
         """Return Σ_n r_n Λ_hh⁻¹ in the full matrix (D, D)."""

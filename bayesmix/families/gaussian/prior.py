@@ -247,8 +247,7 @@ class GaussianPosterior(ByQuadratics):
         """Σ_d 1 / β_k (K,)."""
         if self.mean_precision.ndim == 1:
             return self.n_features / self.mean_precision
-        total: Array = (1.0 / self.mean_precision).sum(axis=1)
-        return total
+        return (1.0 / self.mean_precision).sum(axis=1)
 
     def expected_distance(self, point: Array) -> Array:
         """Return (m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""

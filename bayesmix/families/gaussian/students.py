@@ -69,8 +69,7 @@ class Students:
         means, logs = np.ldexp(self.means, -exponent), 2.0 * exponent * np.log(2.0)
 
         def widened(squares: Array, nu: Array) -> Array:
-            out: Array = np.logaddexp(0.0, logs + np.log(np.maximum(squares, TINY)) - np.log(nu))
-            return out
+            return np.logaddexp(0.0, logs + np.log(np.maximum(squares, TINY)) - np.log(nu))
 
         return self._log_density(units, means, widened), 0.0
 
@@ -128,8 +127,7 @@ class Students:
         nu = nu[:, None] if nu.ndim == 1 else nu
         factor = np.full(nu.shape, np.nan)
         np.divide(nu, nu - 2.0, out=factor, where=nu > 2.0)
-        covariances: Array = self.algebra.dense(self.blocks, *self.means.shape) * factor[:, :, None]
-        return covariances
+        return self.algebra.dense(self.blocks, *self.means.shape) * factor[:, :, None]
 
     def unframed(self, frame: Frame) -> Students:
         """Transform to data coordinates, with the floor as variance of flat directions."""

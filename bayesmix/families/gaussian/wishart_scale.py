@@ -109,8 +109,7 @@ class Wishart:
 def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int) -> Array:
     """Return log B = ν/2 log |W⁻¹| - ν p/2 log 2 - log Γ_p(ν/2)."""
     half = 0.5 * degrees_of_freedom
-    normaliser: Array = half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
-    return normaliser
+    return half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
 
 
 @dataclass(frozen=True)
@@ -151,8 +150,7 @@ class FixedScale:
         """Return log p(Λ_1, ..., Λ_B) (S,) of drawn blocks."""
         freedom = np.full((1,) if self.mean.ndim == 3 else self.mean.shape, nu0)
         blocks = Wishart(self.algebra, freedom, self.mean).log_densities(roots)
-        density: Array = blocks.sum(axis=(1, 2))
-        return density
+        return blocks.sum(axis=(1, 2))
 
     learned = False
 
@@ -221,8 +219,7 @@ class LearnedScale:
             + prior.log_normaliser
             - log_normaliser(prior.degrees_of_freedom + n_blocks * nu0, given, p)
         )
-        density: Array = blocks.sum(axis=1)
-        return density
+        return blocks.sum(axis=1)
 
     @once
     def _known(self) -> FixedScale:

@@ -159,8 +159,7 @@ class Levels(Reading):
     @cached_property
     def starts(self) -> Integers:
         """Start of the levels of each column (D,)."""
-        starts: Integers = self.ends - np.array(self.numbers)
-        return starts
+        return self.ends - np.array(self.numbers)
 
     @property
     def pairs(self) -> list[tuple[int, int]]:

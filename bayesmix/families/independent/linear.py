@@ -158,8 +158,7 @@ class Counts(Reading):
     has_base = True
 
     def log_base(self, values: Array) -> Array:
-        logs: Array = -gammaln(values.T + 1.0).sum(axis=0)
-        return logs
+        return -gammaln(values.T + 1.0).sum(axis=0)
 
 
 PLAIN, MEASURED, COUNTS = Plain(), Plain(measured=True), Counts()

@@ -166,8 +166,7 @@ class Products:
 
     @property
     def n_components(self) -> int:
-        n_components: int = self.parts[0].n_components
-        return n_components
+        return self.parts[0].n_components
 
     @once
     def linear(self) -> LinearProduct:

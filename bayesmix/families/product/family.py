@@ -16,10 +16,10 @@ from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.bernoulli import Bernoulli
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.layout import Layout, ProductStatistics, some_columns
+from bayesmix.families.successes import Bernoulli
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.memo import once
 

@@ -5,13 +5,13 @@ The two differ if directions without extent were set aside (``Frame.basis``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.core.components import Incomplete, Statistics
+from bayesmix.core.components import Incomplete, Statistics, StatisticsOfParts
 from bayesmix.core.rows import Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -213,7 +213,7 @@ class SomeColumns:
 
 @filled_at_once
 @dataclass(frozen=True)
-class ProductStatistics:
+class ProductStatistics(StatisticsOfParts):
     """Statistics of each part."""
 
     layout: Layout
@@ -225,53 +225,8 @@ class ProductStatistics:
         return self.parts[0].counts
 
     @property
-    def shared(self) -> bool:
-        """Whether any part shares sums between components."""
-        return any(part.shared for part in self.parts)
+    def _parts(self) -> tuple[Statistics, ...]:
+        return self.parts
 
-    def __add__(self, other: ProductStatistics) -> ProductStatistics:
-        pairs = zip(self.parts, other.parts, strict=True)
-        return ProductStatistics(self.layout, tuple(one + two for one, two in pairs))
-
-    def scaled(self, factor: float) -> ProductStatistics:
-        return self._each(lambda part: part.scaled(factor))
-
-    def subset(self, keep: Integers) -> ProductStatistics:
-        return self._each(lambda part: part.subset(keep))
-
-    @classmethod
-    def joined(cls, parts: Sequence[ProductStatistics]) -> ProductStatistics:
-        columns = zip(*(one.parts for one in parts), strict=True)
-        joined = tuple(type(own[0]).joined(own) for own in columns)
-        return cls(parts[0].layout, joined)
-
-    def merged(self, first: int, second: int) -> ProductStatistics:
-        return self._each(lambda part: part.merged(first, second))
-
-    def split(self, k: int, halves: ProductStatistics) -> ProductStatistics:
-        pairs = zip(self.parts, halves.parts, strict=True)
-        return ProductStatistics(self.layout, tuple(part.split(k, own) for part, own in pairs))
-
-    def exchanged(self, keep: Integers, others: ProductStatistics) -> ProductStatistics:
-        pairs = zip(self.parts, others.parts, strict=True)
-        exchanged = tuple(part.exchanged(keep, own) for part, own in pairs)
-        return ProductStatistics(self.layout, exchanged)
-
-    def pack(self) -> Array:
-        return np.concatenate([part.pack() for part in self.parts])
-
-    def units(self) -> Array:
-        return np.concatenate(
-            [np.broadcast_to(part.units(), part.pack().shape) for part in self.parts]
-        )
-
-    def unpack(self, vector: Array) -> ProductStatistics:
-        parts, first = [], 0
-        for part in self.parts:
-            size = len(part.pack())
-            parts.append(part.unpack(vector[first : first + size]))
-            first += size
+    def _of(self, parts: Iterable[Statistics]) -> ProductStatistics:
         return ProductStatistics(self.layout, tuple(parts))
-
-    def _each(self, change: Callable[[Statistics], Statistics]) -> ProductStatistics:
-        return ProductStatistics(self.layout, tuple(map(change, self.parts)))

@@ -78,8 +78,7 @@ class PartPriors:
     def log_density_of(self, draws: ProductDraws) -> Array:
         pairs = zip(self.parts, draws.parts, strict=True)
         each = [part.log_density_of(own) for part, own in pairs]
-        total: Array = np.sum(each, axis=0)
-        return total
+        return np.sum(each, axis=0)
 
     def conditional(
         self, statistics: ProductStatistics, last: ProductDraws, generator: np.random.Generator

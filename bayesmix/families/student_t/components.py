@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.linalg.lapack import dgejsv
 from scipy.special import digamma, gammaln, logsumexp, xlogy
 
+from bayesmix.core.components import StatisticsOfParts
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
@@ -48,8 +50,7 @@ def most_likely(tails: Array, counts: Array) -> Array:
         middle = 0.5 * (low + high)
         rising = slope(np.exp(middle)) + average > 0.0
         low, high = np.where(rising, middle, low), np.where(rising, high, middle)
-    nu: Array = np.exp(0.5 * (low + high))
-    return nu
+    return np.exp(0.5 * (low + high))
 
 
 def point_freedom(asked: float | str | None, counts: Array, tails: Array) -> Array:
@@ -94,8 +95,7 @@ class FreedomFactor:
         reached = np.cumsum(self.probabilities, axis=1)
         uniform = generator.random((n_draws, 1 if shared else len(reached)))[:, :, None]
         places = np.minimum((reached < uniform).sum(axis=2), len(self.values) - 1)
-        drawn: Array = self.values[places]
-        return drawn
+        return self.values[places]
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class FreedomPrior:
 
 @filled_at_once
 @dataclass(frozen=True)
-class WeightedMoments:
+class WeightedMoments(StatisticsOfParts):
     """Counts Σ r (K,), moments weighted by r E[u], and statistics for ν.
 
     ``tails`` are Σ r (E[log u] - E[u]) (K,) at a point, and Σ r log p(x | ν) (K, J) on a grid of ν.
@@ -156,51 +156,12 @@ class WeightedMoments:
     tails: Array
 
     @property
-    def shared(self) -> bool:
-        return self.weighted.shared
+    def _parts(self) -> tuple[Sums, Moments]:
+        return Sums(self.counts, self.tails), self.weighted
 
-    @property
-    def _sums(self) -> Sums:
-        return Sums(self.counts, self.tails)
-
-    @staticmethod
-    def _of(sums: Sums, weighted: Moments) -> WeightedMoments:
+    def _of(self, parts: Iterable[Any]) -> WeightedMoments:
+        sums, weighted = parts
         return WeightedMoments(sums.counts, weighted, sums.totals)
-
-    def __add__(self, other: WeightedMoments) -> WeightedMoments:
-        return self._of(self._sums + other._sums, self.weighted + other.weighted)
-
-    def scaled(self, factor: float) -> WeightedMoments:
-        return self._of(self._sums.scaled(factor), self.weighted.scaled(factor))
-
-    def subset(self, keep: Integers) -> WeightedMoments:
-        return self._of(self._sums.subset(keep), self.weighted.subset(keep))
-
-    @staticmethod
-    def joined(parts: Sequence[WeightedMoments]) -> WeightedMoments:
-        sums, weighted = [part._sums for part in parts], [part.weighted for part in parts]
-        return WeightedMoments._of(Sums.joined(sums), Moments.joined(weighted))
-
-    def merged(self, first: int, second: int) -> WeightedMoments:
-        return self._of(self._sums.merged(first, second), self.weighted.merged(first, second))
-
-    def split(self, k: int, halves: WeightedMoments) -> WeightedMoments:
-        return self._of(self._sums.split(k, halves._sums), self.weighted.split(k, halves.weighted))
-
-    def exchanged(self, keep: Integers, others: WeightedMoments) -> WeightedMoments:
-        weighted = self.weighted.exchanged(keep, others.weighted)
-        return self._of(self._sums.exchanged(keep, others._sums), weighted)
-
-    def pack(self) -> Array:
-        return np.concatenate([self._sums.pack(), self.weighted.pack()])
-
-    def units(self) -> Array:
-        own = len(self.counts) + self.tails.size
-        return np.concatenate([np.ones(own), self.weighted.units()])
-
-    def unpack(self, vector: Array) -> WeightedMoments:
-        own = len(self.counts) + self.tails.size
-        return self._of(self._sums.unpack(vector[:own]), self.weighted.unpack(vector[own:]))
 
 
 @filled_at_once
@@ -348,8 +309,7 @@ def _may_be_below(blocks: Array, floor: Array) -> Booleans:
     unit = np.sqrt(floor)
     values = np.linalg.eigvalsh(blocks / (unit[:, :, None] * unit[:, None, :]))
     lost = values.shape[1] * np.finfo(np.float64).eps * values[:, -1]
-    below: Booleans = values[:, 0] < AT_THE_FLOOR + 4.0 * lost
-    return below
+    return values[:, 0] < AT_THE_FLOOR + 4.0 * lost
 
 
 def variances_and_axes(block: Array, floor: Array) -> tuple[Array, Array]:
@@ -380,9 +340,9 @@ def held_scales(mixture: Mixture[StudentComponents], floor: Array) -> list[Event
     return [
         Event(
             "held",
-            "{which} collapsed onto rows without variance in some direction, so the likelihood "
-            "has no maximum. Its scale is kept at the resolution of the data: use fewer "
-            "components, or a simpler covariance",
+            "{which} collapsed onto observations with zero variance in some direction, so the "
+            "likelihood has no maximum. The scale was set to a small positive value: use fewer "
+            "components or a simpler covariance",
             components=tuple(range(n_components)) if structure.shared else (int(k),),
         )
         for k in np.flatnonzero(_at_floor(components.blocks, lowest))

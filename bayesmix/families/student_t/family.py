@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.core.components import Components
+from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.defaults import FamilyDefaults
 from bayesmix.families.gaussian.collapse import FloorGuard
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
@@ -48,7 +48,7 @@ NO_ROWS = 1e-200
 
 
 @dataclass(frozen=True)
-class StudentT(FamilyDefaults):
+class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
     """Student-t components with scale matrices "full", "tied", "diag" or "spherical".
 
     ``degrees_of_freedom``: a number; "shared", learned for all; None or "free", learned

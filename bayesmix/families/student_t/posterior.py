@@ -186,8 +186,7 @@ class MixedStudents:
         places = (reached[labels] < uniform[:, None]).sum(axis=1)
         centre = self.students.means[labels]
         away = self.students.draw(counts, generator) - centre
-        rows: Array = centre + away * np.sqrt(self.widths[labels, places])[:, None]
-        return rows
+        return centre + away * np.sqrt(self.widths[labels, places])[:, None]
 
 
 def mixed_students(q: GaussianPosterior, freedom: FreedomFactor) -> MixedStudents:
@@ -299,14 +298,12 @@ class StudentPosterior:
             q.precisions.expected_log_det, n_components, n_features
         )
         normaliser = log_normaliser(self.freedom.values, n_features)
-        constants: Array = normaliser[:, None] + 0.5 * (log_det - n_features * LOG_2PI)
-        return constants
+        return normaliser[:, None] + 0.5 * (log_det - n_features * LOG_2PI)
 
     def _at(self, j: int, log_rates: Array) -> Array:
         """Return log ∫ exp E[log p(x, u | θ_k, ν_j)] du (n, K) from log((ν_j + E[δ²]) / 2)."""
         half = 0.5 * (self.freedom.values[j] + self.normals.n_features)
-        density: Array = self._constants[j] - half * log_rates
-        return density
+        return self._constants[j] - half * log_rates
 
     def _squared(self, values: Array) -> Array:
         """Return E[δ²] (n, K)."""
@@ -331,8 +328,7 @@ class StudentPosterior:
         logs = 2.0 * exponent * np.log(2.0) + np.log(np.maximum(squares, TINY))
 
         def log_rates(nu: float) -> Array:
-            rates: Array = np.logaddexp(np.log(nu + self._beside), logs) - np.log(2.0)
-            return rates
+            return np.logaddexp(np.log(nu + self._beside), logs) - np.log(2.0)
 
         return self._averaged(log_rates), 0.0
 

@@ -122,8 +122,7 @@ class Dense:
 
     def log_det(self, root: Array) -> Array:
         """Return log |U Uᵀ| by block."""
-        logs: Array = np.dot(np.log(diagonals(root)), _twos(root.shape[1]))
-        return logs
+        return np.dot(np.log(diagonals(root)), _twos(root.shape[1]))
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
         """Sum numbers per block to numbers per component (K,)."""
@@ -158,19 +157,16 @@ class Dense:
     def lengths(self, away: Array, root: Array) -> Array:
         """Return |Uᵀ a_k|² (K,) for vectors a (K, D)."""
         along = (away[:, None, :] @ root)[:, 0]
-        total: Array = np.vecdot(along, along)
-        return total
+        return np.vecdot(along, along)
 
     def trace(self, blocks: Array, root: Array) -> Array:
         """Return tr(blocks U Uᵀ) by block."""
-        total: Array = np.einsum("bij,bij->b", blocks, self.gram(root))
-        return total
+        return np.einsum("bij,bij->b", blocks, self.gram(root))
 
     def inner(self, left: Array, right: Array) -> Array:
         """Return tr(L Lᵀ R Rᵀ) by block, from roots."""
         product = left.transpose(0, 2, 1) @ right
-        total: Array = np.einsum("bij,bij->b", product, product)
-        return total
+        return np.einsum("bij,bij->b", product, product)
 
     def factor(self, blocks: Array) -> Array:
         """Return L with blocks = L Lᵀ."""
@@ -307,8 +303,7 @@ class Dense:
 
     def tightest(self, root: Array, floor: Array) -> Array:
         """Return an upper bound (B,) on floor / variance; below 1 the block is above the floor."""
-        bound: Array = np.vecdot(root, root) @ floor
-        return bound
+        return np.vecdot(root, root) @ floor
 
 
 def _narrow_axes(block: Array) -> Array:
@@ -322,8 +317,7 @@ def _narrow_axes(block: Array) -> Array:
         inverse_root(block[None])
     except DegenerateFitError:
         least = max(least, LOST_IN_ROUNDING * float(variances[-1]))
-    below: Array = axes[:, variances < least] * np.sqrt(max(1.0, least))
-    return below
+    return axes[:, variances < least] * np.sqrt(max(1.0, least))
 
 
 @dataclass(frozen=True)
@@ -423,8 +417,7 @@ class Axes:
         return 2.0 * np.log(root)
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
-        total: Array = self.spread(block_values, n_components, n_features).sum(axis=1)
-        return total
+        return self.spread(block_values, n_components, n_features).sum(axis=1)
 
     def by_column(self, block_values: Array, n_components: int, n_features: int) -> Array:
         return self.spread(block_values, n_components, n_features)
@@ -442,8 +435,7 @@ class Axes:
         return out.T
 
     def lengths(self, away: Array, root: Array) -> Array:
-        total: Array = ((away * root) ** 2).sum(axis=1)
-        return total
+        return ((away * root) ** 2).sum(axis=1)
 
     def trace(self, blocks: Array, root: Array) -> Array:
         return blocks * root * root
@@ -528,8 +520,7 @@ class Axes:
 
     def tightest(self, root: Array, floor: Array) -> Array:
         scale = floor if root.shape[1] == len(floor) else floor.mean()
-        bound: Array = (root * root * scale).max(axis=1)
-        return bound
+        return (root * root * scale).max(axis=1)
 
 
 Algebra: TypeAlias = Dense | Axes

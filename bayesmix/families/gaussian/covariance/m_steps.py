@@ -28,16 +28,14 @@ def of_one_volume(scatter: Array, counts: Array, previous: Array | None) -> Arra
     shapes = unit_volume(scatter)
     volumes = np.maximum((scatter / (counts * shapes)).mean(axis=1, keepdims=True), NO_VARIANCE)
     share = counts[:, :1] / counts[:, :1].sum()
-    covariances: Array = (share * volumes).sum() * shapes
-    return covariances
+    return (share * volumes).sum() * shapes
 
 
 def of_own_forms(scatter: Array, counts: Array, previous: Array | None) -> Array:
     """EVV: Σ_k = λ C_k with |C_k| = 1."""
     extents = np.maximum(np.trace(scatter, axis1=-2, axis2=-1), 1.0)
     volumes = np.maximum(determinant_roots(scatter), NO_VARIANCE * extents)
-    covariances: Array = volumes.sum() / counts.sum() * (scatter / align(volumes, scatter))
-    return covariances
+    return volumes.sum() / counts.sum() * (scatter / align(volumes, scatter))
 
 
 def of_own_axes(scatter: Array, counts: Array, previous: Array | None) -> Array:
@@ -61,15 +59,13 @@ def along(axes: Array, variances: Array) -> Array:
 def determinant_roots(matrices: Array) -> Array:
     """Return |S|^(1/D), bounded away from zero."""
     logs = np.linalg.slogdet(matrices)[1] / matrices.shape[-1]
-    roots: Array = np.exp(np.maximum(logs, np.log(NO_VARIANCE)))
-    return roots
+    return np.exp(np.maximum(logs, np.log(NO_VARIANCE)))
 
 
 def unit_volume(variances: Array) -> Array:
     """Scale variances to a product of 1 over the columns."""
     logs = np.log(np.maximum(variances, NO_VARIANCE))
-    shapes: Array = np.exp(logs - logs.mean(axis=-1, keepdims=True))
-    return shapes
+    return np.exp(logs - logs.mean(axis=-1, keepdims=True))
 
 
 # Most rotations, and the angle in radians that counts as converged: errors of joint rotations are
@@ -211,8 +207,7 @@ class _Point:
         left, right = _pairs(len(self.axes)).sides
         ratio = own[:, left] / own[:, right]
         curvature: Array = 2.0 * self.shares @ (ratio + 1.0 / ratio - 2.0)
-        least: Array = np.maximum(curvature, LEAST_CURVATURE * self.shares.sum())
-        return least
+        return np.maximum(curvature, LEAST_CURVATURE * self.shares.sum())
 
     def _curvature(self, relative: Array, own: Array) -> Array:
         """Return second derivatives (P, P) of Σ_k n_k Σ_a log M_aa, M = Dᵀ S_k D, at fixed shares.
@@ -346,8 +341,7 @@ def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Arra
     except DegenerateFitError:
         return np.broadcast_to(first, scatter.shape).copy()
     volumes = _at_least(np.trace(squares, axis1=1, axis2=2) / (n_features * counts))
-    covariances: Array = align(volumes, scatter) * matrix
-    return covariances
+    return align(volumes, scatter) * matrix
 
 
 def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Array:
@@ -389,8 +383,7 @@ def _seen_by(root: Array, matrices: Array) -> Array:
 
 
 def _has_scatter(logs: Array) -> Booleans:
-    found: Booleans = logs > np.log(NO_VARIANCE)
-    return found
+    return logs > np.log(NO_VARIANCE)
 
 
 def _at_least(volumes: Array) -> Array:

@@ -1,0 +1,511 @@
+"""Poisson and exponential families: independent columns with gamma posteriors over rates λ.
+
+Log p(x | λ) is linear in x, λ and log λ; predictive densities are negative binomial and Lomax.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from scipy.special import digamma, gammaln, polygamma, xlogy
+
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Pymc
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.independent.columns import (
+    SMALLEST,
+    Columns,
+    ColumnsFamily,
+    ConjugatePrior,
+    DrawnColumns,
+    PointColumns,
+    PosteriorColumns,
+    refuse_not_positive,
+    refuse_where,
+)
+from bayesmix.families.independent.factors import ColumnCoordinates, TotalsTwin
+from bayesmix.families.independent.linear import (
+    COUNTS,
+    MEASURED,
+    NEVER,
+    LinearInTotals,
+    Reading,
+    Sums,
+)
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.numerics.special import log_gammas
+
+# Largest count that double precision distinguishes from the next.
+LARGEST_COUNT = 2.0**53
+
+# (c, η) from log λ and λ, arrays or tensors.
+Terms: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class RateForm:
+    """Log p(x | λ) = c + η x + log h(x): (c, η) by (log λ, λ), and λ at stable variance 1/4."""
+
+    terms: Terms
+    stabilised: Callable[[Array, Array], Array]
+    reading: Reading
+
+    def of(self, log_rates: Array, rates: Array) -> LinearInTotals:
+        """Return K densities from (expected) rates and their logarithms (K, D)."""
+        terms, places = self.terms(log_rates, rates), self.stabilised(log_rates, rates)
+        return LinearInTotals(*terms, self.reading, stabilised=places)
+
+
+# -Σ λ + x log λ - Σ log x!; square roots stabilise the variance, see ``LinearInTotals.near``.
+COUNTED = RateForm(lambda logs, rates: (-rates, logs), lambda logs, rates: np.sqrt(rates), COUNTS)
+# Σ log λ - λ x; two exponentials overlap by 1 / cosh(½ log(λ_j / λ_k)).
+WAITED = RateForm(lambda logs, rates: (logs, -rates), lambda logs, rates: 0.5 * logs, MEASURED)
+
+
+def _logarithms(rates: Any) -> Array:
+    """Return finite log λ."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(rates), NEVER)
+
+
+@dataclass(frozen=True)
+class RateColumns(PointColumns):
+    """Rates (K, D) at a point."""
+
+    rates: Array
+
+    form: ClassVar[RateForm]
+
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        return self.form.of(_logarithms(self.rates), self.rates)
+
+
+@dataclass(frozen=True)
+class RateDraws(DrawnColumns):
+    """S draws of rates by their logarithms (S, K, D)."""
+
+    log_rates: Array
+
+    point: ClassVar[type[RateColumns]]
+
+    @cached_property
+    def components(self) -> LinearInTotals:
+        log_rates = self.log_rates.reshape(-1, self.log_rates.shape[2])
+        return self.point.form.of(log_rates, np.exp(log_rates))
+
+    def at(self, draw: int) -> RateColumns:
+        return self.point(np.exp(self.log_rates[draw]))
+
+    def parameters(self, frame: Frame) -> Named:
+        return {"rates": (("component", "feature"), np.exp(self.log_rates))}
+
+
+@dataclass(frozen=True)
+class AveragedRates(Columns):
+    """Predictive densities for λ ~ Gamma(shape, rate), both (K, D)."""
+
+    shape: Array
+    rate: Array
+
+    def drawn_rates(self, counts: Integers, generator: np.random.Generator) -> Array:
+        """Draw counts_k rates (n, D) of each component."""
+        shape = np.repeat(self.shape, counts, axis=0)
+        return generator.gamma(shape) / np.repeat(self.rate, counts, axis=0)
+
+
+@dataclass(frozen=True)
+class GammaFactors(PosteriorColumns):
+    """q(λ) = Π Gamma(shape, rate), both (K, D)."""
+
+    shape: Array
+    rate: Array
+
+    drawn: ClassVar[type[RateDraws]]
+    averaged: ClassVar[type[AveragedRates]]
+
+    @property
+    def rates(self) -> Array:
+        """E[λ] (K, D)."""
+        return self.shape / self.rate
+
+    @property
+    def log_rates(self) -> Array:
+        """E[log λ] (K, D)."""
+        return digamma(self.shape) - np.log(self.rate)
+
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        return self.drawn.point.form.of(self.log_rates, self.rates)
+
+    def plug_in(self) -> RateColumns:
+        return self.drawn.point(self.rates)
+
+    def predictive(self) -> Columns:
+        return self.averaged(self.shape, self.rate)
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> RateDraws:
+        return self.drawn(log_gammas(self.shape, n_draws, generator) - np.log(self.rate))
+
+    def log_factors(self, draws: RateDraws) -> tuple[Array, Array]:
+        normalisers = (self.shape * np.log(self.rate) - gammaln(self.shape)).sum(axis=1)
+        pairs: Array = (
+            (draws.log_rates @ (self.shape - 1.0).T).transpose(0, 2, 1)
+            - (np.exp(draws.log_rates) @ self.rate.T).transpose(0, 2, 1)
+            + normalisers[:, None]
+        )
+        return np.zeros(len(pairs)), pairs
+
+
+@dataclass(frozen=True)
+class RatePrior(ConjugatePrior[GammaFactors]):
+    """Prior λ ~ Gamma(shape, rate (D,)), the same for all components."""
+
+    shape: float
+    rate: Array
+
+    def kl(self, q: GammaFactors) -> float:
+        divergence = (
+            (q.shape - self.shape) * digamma(q.shape)
+            - gammaln(q.shape)
+            + gammaln(self.shape)
+            + self.shape * (np.log(q.rate) - np.log(self.rate))
+            + q.shape * (self.rate / q.rate - 1.0)
+        )
+        return float(divergence.sum())
+
+    def feature_evidence(self, statistics: Sums) -> Array:
+        q = self.given(statistics)
+        prior = self.shape * np.log(self.rate) - gammaln(self.shape)
+        return prior - q.shape * np.log(q.rate) + gammaln(q.shape)
+
+    def mode_given(self, statistics: Sums) -> RateColumns:
+        """Return the posterior mode; shapes below 1 are an error."""
+        if self.shape < 1.0:
+            raise InvalidInputError(
+                f"a maximum a posteriori fit needs a Gamma shape of at least 1, got {self.shape}"
+            )
+        q = self.given(statistics)
+        return q.drawn.point((q.shape - 1.0) / q.rate)
+
+    def log_density(self, components: RateColumns) -> float:
+        """Return log p(λ) at a point, with 0 log 0 = 0."""
+        rates = components.rates
+        density = (
+            xlogy(self.shape - 1.0, rates)
+            - self.rate * rates
+            + self.shape * np.log(self.rate)
+            - gammaln(self.shape)
+        )
+        return float(density.sum())
+
+    def log_density_of(self, draws: RateDraws) -> Array:
+        return (
+            (self.shape - 1.0) * draws.log_rates
+            - self.rate * np.exp(draws.log_rates)
+            + self.shape * np.log(self.rate)
+            - gammaln(self.shape)
+        ).sum(axis=(1, 2))
+
+    def pymc_distribution(self, pm: Pymc, q: GammaFactors, n_components: int) -> TotalsTwin:
+        from pytensor import tensor as pt
+
+        axes = ("component", "feature")
+        # As an array, since PyTensor computes log Γ of scalars in float32 if they fit.
+        rates = pm.Gamma("rates", alpha=np.array(self.shape), beta=self.rate, dims=axes)
+        logs, form = {"log_rates": pt.log(rates)}, q.drawn.point.form
+        constants, slopes = form.terms(logs["log_rates"], rates)
+        return TotalsTwin(constants.sum(axis=1), slopes, logs, q.drawn, form.reading)
+
+
+class RatesFamily(ColumnsFamily[RateColumns]):
+    """Shared methods of the families of rates."""
+
+    drawn_columns = 1
+    mean_where_empty = 1.0
+    drawn: ClassVar[type[RateDraws]]
+
+    @property
+    def reading(self) -> Reading:
+        return self.drawn.point.form.reading
+
+    def as_draws(self, points: Sequence[RateColumns]) -> RateDraws:
+        return self.drawn(_logarithms([point.rates for point in points]))
+
+
+class NegativeBinomials(AveragedRates):
+    """Gamma-Poisson predictive."""
+
+    @property
+    def means(self) -> Array:
+        return self.shape / self.rate
+
+    @property
+    def deviations(self) -> Array:
+        return np.sqrt(self.means * (1.0 + 1.0 / self.rate))
+
+    def expected_log_density(self, values: Array) -> Array:
+        out = np.empty((len(values), self.n_components))
+        for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
+            out[:, k] = (
+                gammaln(shape + values)
+                - gammaln(shape)
+                - shape * np.log1p(1.0 / rate)
+                - values * np.log1p(rate)
+            ).sum(axis=1)
+        out -= gammaln(values + 1.0).sum(axis=1, keepdims=True)
+        return out
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        return generator.poisson(self.drawn_rates(counts, generator)).astype(float)
+
+
+class Poissons(RateColumns):
+    """Rates (K, D) at a point; 0 is allowed."""
+
+    form = COUNTED
+
+    def expected_log_density(self, values: Array) -> Array:
+        """Return log p(x | λ_k) (n, K), minus infinity for positive counts at rate 0."""
+        out = self.linear.expected_log_density(values)
+        out[out < IMPOSSIBLE] = -np.inf
+        return out
+
+    @property
+    def means(self) -> Array:
+        return self.rates
+
+    @property
+    def deviations(self) -> Array:
+        return np.sqrt(self.rates)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        return generator.poisson(np.repeat(self.rates, counts, axis=0)).astype(float)
+
+
+class PoissonDraws(RateDraws):
+    """S draws of log rates (S, K, D)."""
+
+    point = Poissons
+
+
+class GammaRates(GammaFactors):
+    """q(λ) = Π Gamma(shape, rate), both (K, D)."""
+
+    drawn, averaged = PoissonDraws, NegativeBinomials
+
+    @property
+    def means(self) -> Array:
+        return self.rates
+
+    def coordinates(self) -> ColumnCoordinates:
+        shape, rate, of_log = self.shape, self.rate, polygamma(1, self.shape)
+        residual = (shape - 1.0 / of_log) / rate**2
+        return ColumnCoordinates(
+            name="rates",
+            expected=self.log_rates,
+            deviation=np.sqrt(of_log),
+            slope=-1.0 / (rate * of_log),
+            left=residual,
+            across=1.0 / (rate * np.sqrt(of_log)),
+            across_left=-residual,
+            own=shape / rate**2,
+            read=lambda draws: draws.log_rates,
+            write=PoissonDraws,
+        )
+
+
+class GammaPrior(RatePrior):
+    """Prior λ ~ Gamma(shape, rate (D,)), the same for all components."""
+
+    def given(self, statistics: Sums) -> GammaRates:
+        """Add totals to the shape and counts to the rate."""
+        rate = self.rate + np.broadcast_to(statistics.known, statistics.totals.shape)
+        return GammaRates(self.shape + statistics.totals, rate)
+
+
+@dataclass(frozen=True)
+class Poisson(RatesFamily):
+    """Independent columns of counts.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).poisson([[3.0, 8.0]], (50, 2))
+    >>> bm.Mixture(n_components=1, family=bm.Poisson()).fit(rows).n_components_
+    1
+    """
+
+    name = "poisson"
+    continuous = False
+    drawn = PoissonDraws
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise an error for values that are negative, fractional or beyond double precision."""
+        broken = (values != np.floor(values)) & ~np.isnan(values)
+        wrong = (values < 0) | broken | (values > LARGEST_COUNT)
+        held = "counts (0, 1, 2, ... up to 2**53) for a Poisson"
+        refuse_where(wrong, values, first, held, "use another family")
+
+    def at_means(self, means: Array) -> Poissons:
+        """Return the mean counts as rates."""
+        return Poissons(means)
+
+    def feasible(self, statistics: Sums) -> bool:
+        """Whether neither totals nor counts are negative."""
+        return bool((statistics.totals >= 0).all() and (statistics.known >= 0).all())
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> GammaPrior:
+        """Return an exponential prior of the rates, with the mean of the column."""
+        return GammaPrior(1.0, 1.0 / np.maximum(summary.mean, 1e-3))
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> GammaPrior:
+        """Return a gamma prior of shape 1.5 with the mean of the column; its mode is not 0."""
+        return GammaPrior(1.5, 1.5 / np.maximum(source.summary.mean, 1e-3))
+
+
+def _positive(log_densities: Array, values: Array) -> Array:
+    """Set log densities (n, K) to minus infinity for negative values."""
+    log_densities[(values < 0.0).any(axis=1)] = -np.inf
+    return log_densities
+
+
+class Exponentials(RateColumns):
+    """Rates (K, D) at a point."""
+
+    form = WAITED
+
+    def expected_log_density(self, values: Array) -> Array:
+        return _positive(self.linear.expected_log_density(values), values)
+
+    @property
+    def means(self) -> Array:
+        return 1.0 / self.rates
+
+    @property
+    def deviations(self) -> Array:
+        return self.means
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        rates = np.repeat(self.rates, counts, axis=0)
+        return generator.standard_exponential(rates.shape) / rates
+
+
+class Lomaxes(AveragedRates):
+    """Gamma-exponential predictive (Lomax)."""
+
+    @property
+    def means(self) -> Array:
+        """E[x | k], infinite for shapes up to 1."""
+        return self.rate / np.where(self.shape > 1.0, self.shape - 1.0, 0.0)
+
+    @property
+    def deviations(self) -> Array:
+        """Standard deviation of each column (K, D), NaN for shapes up to 2."""
+        defined = self.shape > 2.0
+        squares = np.divide(
+            self.shape, self.shape - 2.0, where=defined, out=np.full_like(self.shape, np.nan)
+        )
+        return self.means * np.sqrt(squares)
+
+    def expected_log_density(self, values: Array) -> Array:
+        out, clipped = np.empty((len(values), self.n_components)), np.maximum(values, 0.0)
+        for k, (shape, rate) in enumerate(zip(self.shape, self.rate, strict=True)):
+            out[:, k] = (np.log(shape / rate) - (shape + 1.0) * np.log1p(clipped / rate)).sum(
+                axis=1
+            )
+        return _positive(out, values)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        rates = self.drawn_rates(counts, generator)
+        return generator.standard_exponential(rates.shape) / rates
+
+
+class ExponentialDraws(RateDraws):
+    """S draws of log rates (S, K, D)."""
+
+    point = Exponentials
+
+    def parameters(self, frame: Frame) -> Named:
+        axes, rates = ("component", "feature"), np.exp(self.log_rates)
+        return {"rates": (axes, rates), "means": (axes, 1.0 / rates)}
+
+
+class ExponentialRates(GammaFactors):
+    """q(λ) = Π Gamma(shape, rate), both (K, D)."""
+
+    drawn, averaged = ExponentialDraws, Lomaxes
+
+    @property
+    def means(self) -> Array:
+        return self.rate / self.shape
+
+    def coordinates(self) -> ColumnCoordinates:
+        """Return standardised rates; draws are free in log λ, equal to first order."""
+        expected = -self.rates
+        return ColumnCoordinates(
+            name="rates",
+            expected=expected,
+            deviation=np.sqrt(self.shape) / self.rate,
+            slope=-1.0 / self.rates,
+            left=polygamma(1, self.shape) - 1.0 / self.shape,
+            across=-np.sqrt(self.shape) / self.rate,
+            across_left=np.zeros_like(self.rate),
+            of_means=-1.0 / self.rates**2,
+            own=self.shape / self.rate**2,
+            read=lambda draws: expected * (1.0 + draws.log_rates - np.log(self.rates)),
+            write=lambda values: ExponentialDraws(values / expected - 1.0 + np.log(self.rates)),
+        )
+
+
+class ExponentialPrior(RatePrior):
+    """Prior λ ~ Gamma(shape, rate (D,)), the same for all components."""
+
+    def given(self, statistics: Sums) -> ExponentialRates:
+        """Add counts to the shape and totals to the rate."""
+        shape = self.shape + np.broadcast_to(statistics.known, statistics.totals.shape)
+        return ExponentialRates(shape, self.rate + statistics.totals)
+
+
+@dataclass(frozen=True)
+class Exponential(RatesFamily):
+    """Independent exponential columns, such as waiting times.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).exponential([[3.0, 8.0]], (50, 2))
+    >>> bm.Mixture(n_components=1, family=bm.Exponential()).fit(rows).n_components_
+    1
+    """
+
+    name = "exponential"
+    continuous = True
+    least = SMALLEST
+    drawn = ExponentialDraws
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise an error for values that are not positive, whose density is unbounded."""
+        refuse_not_positive(values, first, "an exponential")
+
+    def at_means(self, means: Array) -> Exponentials:
+        return Exponentials(1.0 / np.maximum(means, SMALLEST))  # rounding can produce means of 0
+
+    def feasible(self, statistics: Sums) -> bool:
+        """Whether totals are positive where there are observations."""
+        return bool(((statistics.totals > 0) | (statistics.known == 0)).all())
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> ExponentialPrior:
+        """Return an exponential prior of the rates, with the mean of the column."""
+        return ExponentialPrior(1.0, summary.mean)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> ExponentialPrior:
+        """Return a gamma prior of shape 1.5 with the mean of the column; its mode is not 0."""
+        return ExponentialPrior(1.5, 1.5 * source.summary.mean)

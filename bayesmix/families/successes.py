@@ -1,0 +1,514 @@
+"""Bernoulli and binomial families: numbers of successes in columns, Beta posteriors.
+
+Bishop 2006, sec. 9.3.3. A Bernoulli column is a single trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.special import betaln, digamma, gammaln, log_expit, logit, xlog1py, xlogy
+
+from bayesmix.core.components import Named
+from bayesmix.core.priors import Pymc
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.independent.columns import (
+    Columns,
+    ColumnsFamily,
+    ConjugatePrior,
+    DrawnColumns,
+    PointColumns,
+    PosteriorColumns,
+    refuse_where,
+)
+from bayesmix.families.independent.factors import ColumnCoordinates, TotalsTwin, of_betas
+from bayesmix.families.independent.linear import NEVER, PLAIN, LinearInTotals, Reading, Sums
+from bayesmix.numerics import arrays as features
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.numerics.special import log_gammas
+
+# Log probability ratio that stands for impossible, where infinities would cancel.
+SURE = 700.0
+
+
+def _stabilised(shares: Array, most: Array | float) -> Array:
+    """Return angles, which stabilise the variance of successes, see ``LinearInTotals.near``."""
+    return np.sqrt(most) * np.arcsin(np.sqrt(shares))
+
+
+class OfTrials:
+    """Records with numbers of trials in ``reading``, or of a single trial per column."""
+
+    reading: Reading  # sufficient statistics
+
+    @property
+    def trials(self) -> tuple[Reading, ...]:
+        """Last argument of records with several trials."""
+        return () if self.reading is PLAIN else (self.reading,)
+
+    @property
+    def most(self) -> Array | float:
+        return self.reading.most
+
+
+@dataclass(frozen=True)
+class SuccessColumns(OfTrials, PointColumns):
+    """Probabilities (K, D) of success at a point; zeros and ones are allowed."""
+
+    probabilities: Array
+
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        """Log p(x | θ_k) = Σ n log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44).
+
+        A failure at p = 1 is penalised by ``SURE`` nats.
+        """
+        always = self.probabilities == 1.0
+        safe = np.where(always, 0.5, self.probabilities)
+        log_odds = np.where(always, SURE, np.maximum(logit(safe), NEVER))
+        constants = self.most * np.where(always, -SURE, np.log1p(-safe))
+        places = _stabilised(self.probabilities, self.most)
+        return LinearInTotals(constants, log_odds, self.reading, not always.any(), places)
+
+    def expected_log_density(self, values: Array) -> Array:
+        """Return Σ x log p + (n - x) log(1 - p) (n, K), minus infinity if impossible.
+
+        The linear form would cancel for many trials.
+        """
+        with np.errstate(divide="ignore"):
+            logs = np.log(self.probabilities), np.log1p(-self.probabilities)
+        yes, no = (np.maximum(one, NEVER) for one in logs)
+        out: Array = values @ yes.T + (self.most - values) @ no.T
+        out[out < IMPOSSIBLE] = -np.inf
+        if self.reading.has_base:
+            out += self.reading.log_base(values)[:, None]
+        return out
+
+    @property
+    def means(self) -> Array:
+        return self.most * self.probabilities
+
+    @property
+    def deviations(self) -> Array:
+        return np.sqrt(self.most * (self.probabilities * (1.0 - self.probabilities)))
+
+
+@dataclass(frozen=True)
+class SuccessDraws(OfTrials, DrawnColumns):
+    """S draws of probabilities as log p and log (1 - p), both (S, K, D)."""
+
+    log_successes: Array
+    log_failures: Array
+
+    point: ClassVar[Callable[..., SuccessColumns]]
+
+    @cached_property
+    def components(self) -> LinearInTotals:
+        n_features = self.log_successes.shape[2]
+        failures = self.log_failures.reshape(-1, n_features)
+        log_odds = self.log_successes.reshape(-1, n_features) - failures
+        return LinearInTotals(self.most * failures, log_odds, self.reading)
+
+    def at(self, draw: int) -> SuccessColumns:
+        return self.point(np.exp(self.log_successes[draw]), *self.trials)
+
+    def parameters(self, frame: Frame) -> Named:
+        return {"probabilities": (("component", "feature"), np.exp(self.log_successes))}
+
+
+@dataclass(frozen=True)
+class BetaFactors(OfTrials, PosteriorColumns):
+    """q(θ) = Π Beta(successes, failures), both (K, D)."""
+
+    successes: Array
+    failures: Array
+
+    kind: ClassVar[type[SuccessDraws]]
+
+    def drawn(self, *logs: Array) -> SuccessDraws:
+        """Return draws from log p and log (1 - p) (S, K, D)."""
+        return self.kind(*logs, *self.trials)
+
+    @property
+    def shares(self) -> Array:
+        """E[p] (K, D)."""
+        return self.successes / (self.successes + self.failures)
+
+    @property
+    def means(self) -> Array:
+        return self.most * self.shares
+
+    def plug_in(self) -> SuccessColumns:
+        return self.kind.point(self.shares, *self.trials)
+
+    @cached_property
+    def linear(self) -> LinearInTotals:
+        log_odds = digamma(self.successes) - digamma(self.failures)
+        log_failure = digamma(self.failures) - digamma(self.successes + self.failures)
+        constants, places = self.most * log_failure, _stabilised(self.shares, self.most)
+        return LinearInTotals(constants, log_odds, self.reading, stabilised=places)
+
+    def draws(self, n_draws: int, generator: np.random.Generator) -> SuccessDraws:
+        successes = log_gammas(self.successes, n_draws, generator)
+        failures = log_gammas(self.failures, n_draws, generator)
+        total = np.logaddexp(successes, failures)
+        return self.drawn(successes - total, failures - total)
+
+    def log_factors(self, draws: SuccessDraws) -> tuple[Array, Array]:
+        normalisers = betaln(self.successes, self.failures).sum(axis=1)
+        pairs: Array = (
+            (draws.log_successes @ (self.successes - 1.0).T).transpose(0, 2, 1)
+            + (draws.log_failures @ (self.failures - 1.0).T).transpose(0, 2, 1)
+            - normalisers[:, None]
+        )
+        return np.zeros(len(pairs)), pairs
+
+    def coordinates(self) -> ColumnCoordinates:
+        return of_betas(
+            self.successes,
+            self.failures,
+            self.most,
+            lambda draws: draws.log_successes - draws.log_failures,
+            lambda odds: self.drawn(log_expit(odds), log_expit(-odds)),
+        )
+
+
+@dataclass(frozen=True)
+class SuccessPrior(OfTrials, ConjugatePrior[BetaFactors]):
+    """Prior θ ~ Beta(successes, failures), the same for all components and columns."""
+
+    successes: float
+    failures: float
+
+    factors: ClassVar[type[BetaFactors]]
+
+    def given(self, statistics: Sums) -> BetaFactors:
+        """Add successes and failures to the prior."""
+        failures = self.most * statistics.known - statistics.totals
+        return self.factors(
+            self.successes + statistics.totals, self.failures + failures, *self.trials
+        )
+
+    def kl(self, q: BetaFactors) -> float:
+        a, b = q.successes, q.failures
+        total = digamma(a + b)
+        divergence = (
+            betaln(self.successes, self.failures)
+            - betaln(a, b)
+            + (a - self.successes) * (digamma(a) - total)
+            + (b - self.failures) * (digamma(b) - total)
+        )
+        return float(divergence.sum())
+
+    def feature_evidence(self, statistics: Sums) -> Array:
+        q = self.given(statistics)
+        return betaln(q.successes, q.failures) - betaln(self.successes, self.failures)
+
+    def mode_given(self, statistics: Sums) -> SuccessColumns:
+        """Return the posterior mode; parameters below 1 are an error."""
+        if min(self.successes, self.failures) < 1.0:
+            raise InvalidInputError(
+                "a maximum a posteriori fit needs Beta parameters of at least 1, got "
+                f"({self.successes}, {self.failures})"
+            )
+        q = self.given(statistics)
+        total = q.successes + q.failures - 2.0
+        shares = np.where(total > 0.0, (q.successes - 1.0) / np.where(total > 0.0, total, 1.0), 0.5)
+        return q.kind.point(shares, *self.trials)
+
+    def log_density(self, components: SuccessColumns) -> float:
+        """Return log p(θ) at a point, with 0 log 0 = 0."""
+        p = components.probabilities
+        density = (
+            xlogy(self.successes - 1.0, p)
+            + xlog1py(self.failures - 1.0, -p)
+            - betaln(self.successes, self.failures)
+        )
+        return float(density.sum())
+
+    def log_density_of(self, draws: SuccessDraws) -> Array:
+        return (
+            (self.successes - 1.0) * draws.log_successes
+            + (self.failures - 1.0) * draws.log_failures
+            - betaln(self.successes, self.failures)
+        ).sum(axis=(1, 2))
+
+    def pymc_distribution(self, pm: Pymc, q: BetaFactors, n_components: int) -> TotalsTwin:
+        from pytensor import tensor as pt
+
+        axes = ("component", "feature")
+        # As arrays, since PyTensor computes log Γ of scalars in float32 if they fit.
+        alpha, beta = np.array(self.successes), np.array(self.failures)
+        p = pm.Beta("probabilities", alpha=alpha, beta=beta, dims=axes)
+        logs = {"log_successes": pt.log(p), "log_failures": pt.log1p(-p)}
+        successes, failures = logs.values()
+        constants, slopes = (q.most * failures).sum(axis=1), successes - failures
+        return TotalsTwin(constants, slopes, logs, q.drawn, q.reading)
+
+
+class SuccessFamily(ColumnsFamily[SuccessColumns]):
+    """Shared methods of the families of successes."""
+
+    continuous = False
+    keeps_zeros = True
+    kind: ClassVar[type[SuccessDraws]]
+    prior: ClassVar[Callable[..., SuccessPrior]]
+
+    @property
+    def trials(self) -> tuple[Reading, ...]:
+        """Last argument of records with several trials."""
+        return () if self.reading is PLAIN else (self.reading,)
+
+    @property
+    def mean_where_empty(self) -> Array | float:
+        return 0.5 * self.reading.most
+
+    def at_means(self, means: Array) -> SuccessColumns:
+        """Return the fractions of successes (Bishop 2006, eq. 9.59)."""
+        return self.kind.point(np.clip(means / self.reading.most, 0.0, 1.0), *self.trials)
+
+    def feasible(self, statistics: Sums) -> bool:
+        """Whether the numbers of successes are possible."""
+        most = self.reading.most * statistics.known
+        return bool((statistics.totals >= 0).all() and (statistics.totals <= most).all())
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> SuccessPrior:
+        return self.prior(1.0, 1.0, *self.trials)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> SuccessPrior:
+        """Return Beta(1.5, 1.5), which keeps probabilities off 0 and 1."""
+        return self.prior(1.5, 1.5, *self.trials)
+
+    def as_draws(self, points: Sequence[SuccessColumns]) -> SuccessDraws:
+        shares = np.array([one.probabilities for one in points])
+        with np.errstate(divide="ignore"):
+            logs = np.log(shares), np.log1p(-shares)
+        return self.kind(*(np.maximum(one, NEVER) for one in logs), *self.trials)
+
+
+class Bernoullis(SuccessColumns):
+    """Success probabilities (K, D) at a point; 0 and 1 are allowed."""
+
+    reading = PLAIN
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        p = np.repeat(self.probabilities, counts, axis=0)
+        return (generator.random(p.shape) < p).astype(float)
+
+
+class BernoulliDraws(SuccessDraws):
+    """S draws of probabilities as log p and log (1 - p), both (S, K, D)."""
+
+    reading, point = PLAIN, Bernoullis
+
+
+class BetaProbabilities(BetaFactors):
+    """q(θ) = Π Beta(successes, failures), both (K, D)."""
+
+    reading, kind = PLAIN, BernoulliDraws
+
+    def predictive(self) -> SuccessColumns:
+        """Return p(x | k, data), a Bernoulli at the mean."""
+        return self.plug_in()
+
+
+@dataclass(frozen=True)
+class BetaPrior(SuccessPrior):
+    """Prior θ ~ Beta(successes, failures), the same for all components and columns."""
+
+    successes: float = 1.0
+    failures: float = 1.0
+
+    reading, factors = PLAIN, BetaProbabilities
+
+
+@dataclass(frozen=True)
+class Bernoulli(SuccessFamily):
+    """Independent binary columns.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).integers(0, 2, (50, 3))
+    >>> bm.Mixture(n_components=1, family=bm.Bernoulli()).fit(rows).n_components_
+    1
+    """
+
+    name = "bernoulli"
+    kind, prior = BernoulliDraws, BetaPrior
+    reading = PLAIN
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise an error for values other than 0 and 1."""
+        wrong = (values != 0) & (values != 1) & ~np.isnan(values)
+        held, remedy = "zeros and ones for a Bernoulli", "threshold it, or use another family"
+        refuse_where(wrong, values, first, held, remedy)
+
+
+@dataclass(frozen=True)
+class Choices(Reading):
+    """Sufficient statistics of numbers of successes."""
+
+    trials: tuple[int, ...]
+
+    kind = features.CHOICES
+    has_base = True
+
+    @property
+    def most(self) -> Array:
+        return np.array(self.trials, dtype=np.float64)
+
+    def subset(self, columns: Integers) -> Choices:
+        return Choices(tuple(self.trials[column] for column in columns))
+
+    def log_base(self, values: Array) -> Array:
+        """Return Σ log binomial coefficients."""
+        failures = self.most - values
+        logs = gammaln(self.most + 1.0) - gammaln(values + 1.0) - gammaln(failures + 1.0)
+        return logs.sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class Binomials(SuccessColumns):
+    """Success probabilities (K, D) at a point; 0 and 1 are allowed."""
+
+    reading: Choices
+
+    def marginal(self, columns: Integers) -> Binomials:
+        return Binomials(self.probabilities[:, columns], self.reading.subset(columns))
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        p = np.repeat(self.probabilities, counts, axis=0)
+        return generator.binomial(self.reading.trials, p).astype(float)
+
+
+@dataclass(frozen=True)
+class BetaBinomials(Columns):
+    """Beta-binomial predictive, with probabilities integrated out."""
+
+    successes: Array
+    failures: Array
+    reading: Choices
+
+    @property
+    def means(self) -> Array:
+        return self.reading.most * self.successes / (self.successes + self.failures)
+
+    @property
+    def deviations(self) -> Array:
+        total, most = self.successes + self.failures, self.reading.most
+        share = self.successes / total
+        return np.sqrt(most * share * (1.0 - share) * (total + most) / (total + 1.0))
+
+    def marginal(self, columns: Integers) -> BetaBinomials:
+        parameters = self.successes[:, columns], self.failures[:, columns]
+        return BetaBinomials(*parameters, self.reading.subset(columns))
+
+    def expected_log_density(self, values: Array) -> Array:
+        out, failures = np.empty((len(values), self.n_components)), self.reading.most - values
+        for k, (a, b) in enumerate(zip(self.successes, self.failures, strict=True)):
+            out[:, k] = (betaln(a + values, b + failures) - betaln(a, b)).sum(axis=1)
+        out += self.reading.log_base(values)[:, None]
+        return out
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        a, b = (np.repeat(each, counts, axis=0) for each in (self.successes, self.failures))
+        return generator.binomial(self.reading.trials, generator.beta(a, b)).astype(float)
+
+
+@dataclass(frozen=True)
+class BinomialDraws(SuccessDraws):
+    """S draws of probabilities as log p and log (1 - p), both (S, K, D)."""
+
+    reading: Choices
+
+    point = Binomials
+
+    def parameters(self, frame: Frame) -> Named:
+        axes, shares = ("component", "feature"), np.exp(self.log_successes)
+        return {"probabilities": (axes, shares), "means": (axes, self.most * shares)}
+
+
+@dataclass(frozen=True)
+class BinomialProbabilities(BetaFactors):
+    """q(θ) = Π Beta(successes, failures), both (K, D)."""
+
+    reading: Choices
+
+    kind = BinomialDraws
+
+    def predictive(self) -> BetaBinomials:
+        return BetaBinomials(self.successes, self.failures, self.reading)
+
+
+@dataclass(frozen=True)
+class BinomialPrior(SuccessPrior):
+    """Prior θ ~ Beta(successes, failures), the same for all components and columns."""
+
+    reading: Choices
+
+    factors = BinomialProbabilities
+
+
+@dataclass(frozen=True)
+class Binomial(SuccessFamily):
+    """Independent numbers of successes in known numbers of trials.
+
+    Parameters
+    ----------
+    n_trials : sequence of int
+        Number of trials of each column.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rows = np.random.default_rng(0).binomial([5, 20], 0.3, (50, 2))
+    >>> bm.Mixture(n_components=1, family=bm.Binomial([5, 20])).fit(rows).n_components_
+    1
+    """
+
+    n_trials: tuple[int, ...]
+
+    name = "binomial"
+    kind, prior = BinomialDraws, BinomialPrior
+    drawn_columns = 1
+
+    def __post_init__(self) -> None:
+        numbers: list[Any] = np.atleast_1d(self.n_trials).tolist()
+        if not numbers or any(one != int(one) or one < 1 for one in numbers):
+            raise InvalidInputError(
+                "n_trials must be whole numbers of at least 1, one for each column, got "
+                f"{self.n_trials!r}"
+            )
+        object.__setattr__(self, "n_trials", tuple(map(int, numbers)))
+
+    @property
+    def reading(self) -> Choices:
+        return Choices(self.n_trials)
+
+    def marginal(self, columns: Integers) -> Binomial:
+        return Binomial(tuple(self.n_trials[column] for column in columns))
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise an error for values that are no numbers of successes."""
+        if values.shape[1] != len(self.n_trials):
+            raise InvalidInputError(
+                f"n_trials must be given for each of the {values.shape[1]} columns of X, got "
+                f"{len(self.n_trials)}"
+            )
+        broken = (values != np.floor(values)) & ~np.isnan(values)
+        wrong = (values < 0) | broken | (values > self.reading.most)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise InvalidInputError(
+                f"X must hold numbers of successes, 0 to {self.n_trials[column]} in column "
+                f"{column}, got {values[row, column]:g} in row {first + row}: correct n_trials, or "
+                "use another family"
+            )

@@ -1,0 +1,88 @@
+"""The PyMC model of a mixture of regressions has the prior and the likelihood of the fit."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import dirichlet, gamma, multivariate_normal, norm
+
+import bayesmix as bm
+from bayesmix.errors import UnsupportedError
+from laws.cases import generator
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    pm = pytest.importorskip("pymc")
+
+PRIOR = bm.RegressionPrior(mean_precision=0.3, shape=2.0, rate=1.5)
+
+
+def two_lines(n, seed):
+    rng = generator(seed)
+    X, z = rng.normal(size=(n, 1)), rng.normal(size=(n, 1))
+    upper = rng.random(n) < 1.0 / (1.0 + np.exp(-z[:, 0]))
+    return X, z, 1.0 + np.where(upper, 3.0, -3.0) * X[:, 0] + 0.5 * rng.normal(size=n)
+
+
+def standardised(X):
+    return np.column_stack([np.ones(len(X)), (X - X.mean(axis=0)) / X.std(axis=0)])
+
+
+@pytest.mark.parametrize("kind", ["plain", "gate", "units"])
+def test_the_density_is_prior_times_likelihood(kind):
+    X, z, y = two_lines(40, 61)
+    units = np.arange(40) if kind != "units" else generator(62).permutation(np.arange(40) // 2)
+    vb = bm.RegressionMixture(2, inference=bm.VariationalBayes(prior=PRIOR), random_state=0)
+    vb.fit(X, y, gate=z if kind == "gate" else None, groups=units if kind == "units" else None)
+    model = bm.pymc_model(vb)
+    names = [variable.name for variable in model.free_RVs]
+    rng = generator(63)
+    values = {
+        "precision": rng.gamma(3.0, 1.0, 2),
+        "standardised": rng.normal(size=(2, 2)),
+        "weights": np.array([0.3, 0.7]),
+        "free_gate": rng.normal(size=2),
+    }
+    values = {name: values[name] for name in names}
+    lam, beta = values["precision"], values["standardised"]
+    design = standardised(X)
+    density = norm.logpdf((y - y.mean())[:, None], design @ beta.T, 1.0 / np.sqrt(lam))
+    sums = np.zeros((units.max() + 1, 2))
+    np.add.at(sums, units, density)
+    if kind == "gate":
+        odds = standardised(z) @ values["free_gate"]
+        logs = log_softmax(np.column_stack([np.zeros(40), odds]), axis=1)
+        spread = 2.0 * np.diag([np.pi**2 / 6.0, 1.0 / 0.16])
+        weights_prior = multivariate_normal.logpdf(values["free_gate"], np.zeros(2), spread)
+    else:
+        logs = np.log(values["weights"])
+        weights_prior = dirichlet.logpdf(values["weights"], [1.0, 1.0])
+    expected = logsumexp(sums + logs, axis=1).sum() + weights_prior
+    expected += gamma.logpdf(lam, 2.0, scale=1.0 / 1.5).sum()
+    expected += norm.logpdf(beta, 0.0, 1.0 / np.sqrt(0.3 * lam)[:, None]).sum()
+    point = {}
+    for variable in model.free_RVs:
+        transform = model.rvs_to_transforms[variable]
+        value = values[variable.name]
+        if transform is not None:
+            value = transform.forward(value, *variable.owner.inputs).eval()
+        point[model.rvs_to_values[variable].name] = value
+    compiled = model.compile_fn(model.logp(jacobian=False), mode="FAST_COMPILE")
+    assert float(compiled(point)) == pytest.approx(expected, rel=1e-10)
+
+
+def test_the_sampler_agrees_with_the_fit():
+    X, _, y = two_lines(150, 64)
+    vb = bm.RegressionMixture(2, inference=bm.VariationalBayes(), random_state=0).fit(X, y)
+    with bm.pymc_model(vb):
+        draws = pm.sample(300, tune=300, chains=2, cores=1, random_seed=1, progressbar=False)
+    table = vb.coefficients()
+    sampled = draws.posterior["coefficients"].to_numpy().reshape(-1, 4)
+    errors = table["standard_error"].to_numpy()
+    assert (np.abs(sampled.mean(axis=0) - table["estimate"]) < 0.3 * errors).all()
+    ratio = sampled.std(axis=0) / errors
+    assert ((ratio > 0.8) & (ratio < 1.25)).all()
+    with pytest.raises(UnsupportedError, match="does not support regressions"):
+        bm.crosscheck(vb, X)
