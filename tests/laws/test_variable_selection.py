@@ -458,7 +458,7 @@ def test_all_constant_features_are_refused():
         bm.select(np.ones((30, 4)), variable_selection=True)
     with pytest.raises(BayesmixError) as raised:
         bm.select(np.ones((30, 4)), (1, 2, 3))
-    assert str(raised.value).count("distinct rows") == 1
+    assert str(raised.value).count("distinct observations") == 1
 
 
 def test_noise_of_few_values_among_normal_features_is_irrelevant():
