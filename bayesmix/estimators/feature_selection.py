@@ -125,7 +125,8 @@ def feature_table(estimator: Any, source: ArraySource) -> FeatureTable:
         family, source = with_levels(family, source)
     frame = family.frame(source.summary)
     weights = source.rows.weights_or_ones
-    return FeatureTable(frame.apply(source.values), weights, family, source.summary, frame)
+    values = frame.apply(source.values)
+    return FeatureTable(values, weights, family, source.summary, frame, source.side)
 
 
 def with_levels(family: Gaussian, source: ArraySource) -> tuple[Any, ArraySource]:

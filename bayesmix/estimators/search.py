@@ -235,6 +235,7 @@ class MixtureSearch(SearchResults, Showing):
         if noun == "state" or lengths is not None:
             ordered = search_parameters.in_order(self, source, lengths, groups)
             X, source, groups = ordered, ordered, None
+        source = search_parameters.beside(self, source, labels, covariates, wanted, variational)
         self._forget_features()
         if validation.flag("variable_selection", self.variable_selection):
             _, _, groups = search_parameters.of_training(source, X, sample_weight, groups)
@@ -244,9 +245,9 @@ class MixtureSearch(SearchResults, Showing):
             self, X, estimator, folded, prefix, variational
         )
         grows = self.n_components is None
-        if self._selected is not None and not self._selected.relevant.any():
+        unlabelled = side_of(source).labels is None
+        if self._selected is not None and unlabelled and not self._selected.relevant.any():
             chains, grows = [[one_component(estimator)]], False
-        source = search_parameters.beside(self, source, labels, covariates, wanted, variational)
         if labels is not None:
             chains = search_parameters.with_room(chains, side_of(source).largest_label + 1)
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})

@@ -11,7 +11,9 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
+from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.core.sources import Source
+from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import (
     InvalidInputError,
@@ -151,12 +153,15 @@ class SearchResults(Transforming):
         validation.one_of("irrelevant", self.irrelevant, ("independent", "regression"))
         refuse_unsupported(estimator, self.param_grid)
         estimator = knowing_levels(estimator, source)
-        numbers = component_numbers(self.n_components, growth.LARGEST)
+        chain = [{"n_components": k} for k in component_numbers(self.n_components, growth.LARGEST)]
+        (chain,) = with_room([chain], side_of(source).largest_label + 1)
+        numbers = [asked(candidate) for candidate in chain]
         prior = prior_asked(numbers, self.prior_over_k, falls)
         self._selected = features_of_search(self, estimator, source, prior, seed)
         if len(self._selected.rest) and self.irrelevant == "independent":
             self._others, rest = restricted(estimator, source, self._selected.rest)
             self._others.set_params(n_components=1, covariance_type="diag")
+            rest = replace(rest, side=NO_SIDE_INFORMATION)
             self._others._fitter(None, None, rest).fit(self._others)
         return restricted(estimator, source, self._selected.read)
 
@@ -473,10 +478,13 @@ def beside(
         raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
     if hasattr(search.estimator, "steps"):
         raise UnsupportedError(f"{what} needs a mixture, got a pipeline: transform X before")
-    if search.variable_selection:
+    if search.variable_selection and (covariates is not None or np.ndim(labels) == 2):
         raise UnsupportedError(
-            f"variable_selection does not support {what}: leave out one of the two"
+            f"variable_selection takes labels (n,) and no covariates, got {what}"
+            f"{'' if covariates is not None else ' (n, K)'}: leave out one of the two"
         )
+    if search.variable_selection and search.irrelevant == "regression":
+        raise UnsupportedError("labels need irrelevant='independent', got 'regression'")
     if search.checkpoint is not None:
         raise UnsupportedError(f"checkpoint does not support {what}: use checkpoint=None")
     return constrained(source, labels, None, covariates)

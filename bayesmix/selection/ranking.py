@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -93,12 +94,13 @@ def chosen(rows: list[Candidate], criterion: str) -> list[int]:
 
 
 def why_none(rows: list[Candidate]) -> str:
-    """Return why candidates have no value: failed fits, or no evidence."""
+    """Return why candidates have no value, reasons that differ in numbers alone once."""
     reasons = [row.note for row in rows if row.note]
     reasons += [
         str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
     ]
-    return "; ".join(dict.fromkeys(reasons))
+    kinds = {re.sub(r"\d+", "", reason): reason for reason in reversed(reasons)}
+    return "; ".join(reversed(kinds.values()))
 
 
 def averaged_over(

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
-from scipy.special import digamma, gammaln, xlogy
+from scipy.optimize import linear_sum_assignment
+from scipy.special import digamma, expit, gammaln, logsumexp, xlogy
 
 from bayesmix.core.families import Family
 from bayesmix.core.priors import SeparablePrior
-from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Frame, SideInformation, Summary
 from bayesmix.families.product.layout import summary_of
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
@@ -30,17 +31,23 @@ from bayesmix.numerics.memo import once
 GAIN = 1e-3
 MOST_PASSES = 200
 MOST_ROUNDS = 30
+# Grid of log odds of relevance, fine enough for 5,000 features.
+LARGEST_LOGIT, N_LOGITS = 20.0, 1001
 
 
 @dataclass(frozen=True)
 class FeatureTable:
-    """Framed values (n, D), sample weights (n,), and a family of independent features."""
+    """Framed values (n, D), sample weights (n,), and a family of independent features.
+
+    ``side`` has the known components of samples, -1 where unknown.
+    """
 
     values: Array
     weights: Array
     family: Family
     summary: Summary
     frame: Frame
+    side: SideInformation = NO_SIDE_INFORMATION
 
     @once
     def prior(self) -> SeparablePrior:
@@ -56,11 +63,34 @@ class FeatureTable:
             self.family.marginal(features),
             summary_of(self.summary, features),
             self.frame.of_columns(features)[0],
+            self.side,
         )
 
     @property
     def n_features(self) -> int:
         return int(self.values.shape[1])
+
+    @property
+    def n_labelled(self) -> int:
+        """Number of components that labels name."""
+        return self.side.largest_label + 1
+
+    @property
+    def fewest(self) -> int:
+        """Smallest number of relevant features: without any and without labels, K is 1."""
+        return 0 if self.n_labelled else 1
+
+    def constrained(self, responsibilities: Array) -> Array:
+        """Return responsibilities at which known components are matched and then fixed."""
+        labels = self.side.labels
+        if labels is None:
+            return responsibilities
+        n_components, known = responsibilities.shape[1], labels >= 0
+        shares = np.eye(n_components)[labels[known]]
+        _, order = linear_sum_assignment(-(shares.T @ responsibilities[known]))
+        matched = responsibilities[:, order]
+        matched[known] = shares
+        return matched
 
     @once
     def complete(self) -> Array:
@@ -118,18 +148,24 @@ class FeatureTable:
             before = bound
             joint = self._log_density(self.prior.posterior(statistics))
             responsibilities = joint + log_weights
+            if self.n_labelled:
+                responsibilities += self.side.log_factors(len(counts))
             normalise(responsibilities)
         return responsibilities
 
 
 @dataclass(frozen=True)
 class Relevance:
-    """Responsibilities (n, K), relevant features (D,), gains (D,) in nats, and the bound."""
+    """Responsibilities (n, K), relevant features (D,), gains (D,) in nats, and the bound.
+
+    ``fewest`` is the smallest number of relevant features.
+    """
 
     responsibilities: Array
     relevant: Booleans
     gains: Array
     bound: float
+    fewest: int = 1
 
     @property
     def n_components(self) -> int:
@@ -147,11 +183,37 @@ class Relevance:
         odds: Array = self.gains + np.log(others + 1.0) - np.log(n_features - others)
         return odds
 
+    @property
+    def log_evidence(self) -> float:
+        """The bound, summed over all sets of relevant features."""
+        best = self.gains[self.relevant].sum()
+        best += log_prior(self.relevant.sum(), len(self.gains), self.fewest)
+        return float(self.bound - best) + over_sets(self.gains, self.fewest)[1]
 
-def log_prior(n_relevant: Any, n_features: int) -> Array:
-    """Return log p(S): the size is uniform on 1, ..., D, and sets of a size are equally likely."""
+
+def over_sets(gains: Array, fewest: int) -> tuple[Array, float]:
+    """Return P(relevant) (D,), and log Σ_S p(S) exp(Σ_{d in S} gain_d).
+
+    As p(S) ∝ ∫ θ^|S| (1 - θ)^(D - |S|) dθ, features are independent given θ. The integral is over
+    log(θ / (1 - θ)), without the empty set if ``fewest`` is 1.
+    """
+    n_features, logits = len(gains), np.linspace(-LARGEST_LOGIT, LARGEST_LOGIT, N_LOGITS)
+    sets = np.zeros(N_LOGITS)
+    for gain in gains:
+        sets += np.logaddexp(0.0, logits + gain)
+    none = -np.logaddexp(0.0, logits)
+    nodes = n_features * none + logits + 2.0 * none + np.log(logits[1] - logits[0])
+    nonempty = nodes + sets + (np.log(-np.expm1(-sets)) if fewest else 0.0)
+    total = logsumexp(nonempty)
+    shares = np.exp(nodes + sets - total)
+    probabilities = np.array([expit(logits + gain) @ shares for gain in gains])
+    return probabilities, float(total + np.log((n_features + 1) / (n_features + 1 - fewest)))
+
+
+def log_prior(n_relevant: Any, n_features: int, fewest: int = 1) -> Array:
+    """Return log p(S): the size is uniform up to D, and sets of a size are equally likely."""
     sets = gammaln(n_features + 1) - gammaln(n_relevant + 1) - gammaln(n_features - n_relevant + 1)
-    prior: Array = -np.log(n_features) - sets
+    prior: Array = -np.log(n_features + 1 - fewest) - sets
     return prior
 
 
@@ -159,17 +221,21 @@ def at(table: FeatureTable, responsibilities: Array) -> Relevance:
     """Return the best set of relevant features at these responsibilities."""
     gains = table.evidence(responsibilities) - table.evidence_of_one
     order = np.argsort(-gains, kind="stable")
-    totals = np.cumsum(gains[order]) + log_prior(np.arange(1, len(gains) + 1), len(gains))
+    sizes = np.arange(table.fewest, len(gains) + 1)
+    totals = np.append(0.0, np.cumsum(gains[order]))[sizes]
+    totals += log_prior(sizes, len(gains), table.fewest)
     best = int(totals.argmax())
     relevant = np.zeros(len(gains), dtype=bool)
-    relevant[order[: best + 1]] = True
+    relevant[order[: sizes[best]]] = True
     bound = table.evidence_of_one.sum() + table.allocation(responsibilities) + totals[best]
-    return Relevance(responsibilities, relevant, gains, float(bound))
+    return Relevance(responsibilities, relevant, gains, float(bound), table.fewest)
 
 
 def settled(table: FeatureTable, state: Relevance, passes: int, rounds: int) -> Relevance:
     """Alternate fits to the relevant features and choices of these, until the bound stands."""
     for _ in range(rounds):
+        if not state.relevant.any():
+            break
         updated = table.some(state.features).passes(state.responsibilities, passes)
         following = at(table, updated)
         if following.bound < state.bound + GAIN:
@@ -188,5 +254,5 @@ def toggled(table: FeatureTable, state: Relevance, feature: int, passes: int) ->
     gains = state.gains.copy()
     gains[relevant] = own
     bound = table.evidence_of_one.sum() + table.allocation(responsibilities) + own.sum()
-    bound += float(log_prior(len(own), table.n_features))
-    return Relevance(responsibilities, relevant, gains, float(bound))
+    bound += float(log_prior(len(own), table.n_features, table.fewest))
+    return Relevance(responsibilities, relevant, gains, float(bound), table.fewest)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.special import expit, gammaln, logsumexp
+from scipy.special import gammaln, logsumexp
 
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
@@ -19,6 +19,7 @@ from bayesmix.selection.relevance import (
     FeatureTable,
     Relevance,
     at,
+    over_sets,
     settled,
     toggled,
 )
@@ -65,7 +66,10 @@ class SelectedFeatures:
     @property
     def relevance(self) -> Array:
         """P(relevant | data) (D,), averaged over K."""
-        each = [expit(s.log_odds) if s.n_components > 1 else 0.0 * s.gains for s in self.states]
+        each = [
+            over_sets(s.gains, s.fewest)[0] if s.n_components > 1 else 0.0 * s.gains
+            for s in self.states
+        ]
         average: Array = self.probabilities @ np.array(each)
         return average
 
@@ -130,16 +134,18 @@ def select_features(
             state, others = _for(table, n_components, states[-1:], groups, seed)
             states.append(state)
             tried += others
-            values.append(state.bound + _log_relabellings(state) + log_prior_of(n_components))
+            relabellings = _log_relabellings(state, table.n_labelled)
+            log_evidence = state.log_evidence if n_components > 1 else state.bound
+            values.append(log_evidence + relabellings + log_prior_of(n_components))
             if grows and max(values[-IN_A_ROW:]) < max(values) - FAR_BEHIND:
                 break
     return SelectedFeatures(tuple(states), np.array(values), tuple(tried))
 
 
-def _log_relabellings(state: Relevance) -> float:
-    """Return log(K! / m!), as m empty components are identical."""
-    empty = np.count_nonzero(state.responsibilities.sum(axis=0) < EMPTY)
-    return float(gammaln(state.n_components + 1.0) - gammaln(empty + 1.0))
+def _log_relabellings(state: Relevance, n_labelled: int) -> float:
+    """Return log((K - L)! / m!) with L labelled components, as m empty ones are identical."""
+    empty = np.count_nonzero(state.responsibilities[:, n_labelled:].sum(axis=0) < EMPTY)
+    return float(gammaln(state.n_components - n_labelled + 1.0) - gammaln(empty + 1.0))
 
 
 def _for(
@@ -162,6 +168,9 @@ def _for(
             rows = table.some(state.features).complete
             starts.append(divided(rows, table.weights, n_components, generator))
             starts += list(_split(table, state, generator))
+    starts = [table.constrained(start) for start in starts]
+    if table.n_labelled:
+        starts.append(_of_labels(table, n_components))
     among = table if len(groups.candidates) == n_features else table.some(groups.candidates)
     short = [settled(among, at(among, start), *SHORT) for start in starts]
     short.sort(key=lambda state: -state.bound)
@@ -173,6 +182,22 @@ def _for(
         for features in [groups.candidates[state.features]]
     }
     return moved(table, max(ends, key=lambda state: state.bound)), list(tried.values())
+
+
+def _of_labels(table: FeatureTable, n_components: int) -> Array:
+    """Return responsibilities after a pass from the labelled samples alone."""
+    labels: Any = table.side.labels
+    known = labels >= 0
+    shares = np.eye(n_components)[labels] * known[:, None]
+    labelled = replace(
+        table,
+        values=table.values[known],
+        weights=table.weights[known],
+        side=table.side[known],
+    )
+    state = at(labelled, shares[known])
+    features = state.features if state.relevant.any() else np.array([state.gains.argmax()])
+    return table.some(features).passes(shares, 1)
 
 
 def _split(table: FeatureTable, state: Relevance, generator: np.random.Generator) -> list[Array]:
@@ -192,8 +217,9 @@ def moved(table: FeatureTable, state: Relevance) -> Relevance:
         uncertain = np.argsort(np.abs(state.log_odds))[:MOST_UNCERTAIN]
         gains = state.gains.copy()
         for feature in uncertain:
+            smaller = state.relevant.sum() - 1
             if abs(state.log_odds[feature]) > UNCERTAIN or (
-                state.relevant[feature] and state.relevant.sum() == 1
+                state.relevant[feature] and smaller < max(table.fewest, 1)
             ):
                 continue
             other = toggled(table, state, int(feature), SHORT[0])

@@ -9,7 +9,13 @@ from scipy import stats
 from scipy.special import gammaln, logsumexp
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, SelectionWarning, UndefinedError, UnsupportedError
+from bayesmix.errors import (
+    BayesmixError,
+    InvalidInputError,
+    SelectionWarning,
+    UndefinedError,
+    UnsupportedError,
+)
 from bayesmix.numerics.gaps import without_gaps
 from bayesmix.selection.dependence import (
     factor_model,
@@ -17,7 +23,7 @@ from bayesmix.selection.dependence import (
     joint_evidence_under,
     priors,
 )
-from bayesmix.selection.relevance import FeatureTable, at, log_prior, settled
+from bayesmix.selection.relevance import FeatureTable, at, log_prior, over_sets, settled
 from bayesmix.sources.memory import summarise
 
 
@@ -160,6 +166,24 @@ def test_the_prior_over_sets_sums_to_one():
     sizes = np.arange(1, 8)
     sets = gammaln(8) - gammaln(sizes + 1) - gammaln(8 - sizes)
     assert np.exp(log_prior(sizes, 7) + sets).sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("fewest", [0, 1])
+def test_probabilities_and_evidence_sum_over_all_sets(fewest):
+    gains = np.array([3.0, -2.0, 0.4, -6.0, 1.1])
+    sets = [np.array(each, dtype=bool) for each in itertools.product((0, 1), repeat=5)]
+    sets = [each for each in sets if each.sum() >= fewest]
+    logs = [gains[each].sum() + log_prior(each.sum(), 5, fewest) for each in sets]
+    shares = np.exp(logs - logsumexp(logs))
+    probabilities, total = over_sets(gains, fewest)
+    assert probabilities == pytest.approx(shares @ np.array(sets), abs=1e-9)
+    assert total == pytest.approx(logsumexp(logs), abs=1e-9)
+
+
+def test_a_single_relevant_feature_is_certain_if_there_must_be_one():
+    assert over_sets(np.array([-3.0]), 1)[0] == pytest.approx([1.0])
+    many = np.append(10.0, np.full(4999, -30.0))
+    assert over_sets(many, 1)[0][0] == pytest.approx(1.0, abs=1e-6)
 
 
 def test_weights_count_repetitions():
@@ -367,9 +391,56 @@ def test_correlated_features_without_clusters_are_irrelevant_by_regression():
     assert not search.get_support().any()
 
 
+def iris_and_noise():
+    iris = bm.datasets.load_iris(with_species=True)
+    noise = np.random.default_rng(71).normal(size=(150, 20))
+    species = iris["species"].cat.codes.to_numpy().astype(int)
+    return np.hstack([iris.iloc[:, :4].to_numpy(), noise]), species
+
+
+@pytest.mark.parametrize("share", [1.0, 0.1])
+def test_features_that_tell_labelled_classes_apart_are_relevant(share):
+    X, species = iris_and_noise()
+    labels = np.where(np.random.default_rng(72).random(150) < share, species, -1)
+    search = bm.select(X, 3, "tied", labels=labels, variable_selection=True)
+    assert search.get_support(indices=True).tolist() == [0, 1, 2, 3]
+    assert (search.predict(X) == species).mean() > 0.94
+    assert np.isfinite(search.score_samples(X)).all()
+
+
+def test_with_all_labels_the_evidence_of_a_feature_is_exact():
+    X, species = iris_and_noise()
+    search = bm.select(X, 3, "diag", labels=species, variable_selection=True)
+    table = table_of(X, bm.Gaussian("diag"))
+    exact = table.evidence(np.eye(3)[species]) - table.evidence_of_one
+    assert search.feature_evidence_["evidence"].to_numpy()[:4] == pytest.approx(exact[:4])
+
+
+def test_permuted_labels_permute_the_components_and_choose_the_same_features():
+    X, species = iris_and_noise()
+    labels = np.where(np.arange(150) % 10 == 0, species, -1)
+    order = np.array([2, 0, 1])
+    permuted = np.where(labels >= 0, order[labels], -1)
+    one, other = (
+        bm.select(X, 3, "diag", labels=each, variable_selection=True) for each in (labels, permuted)
+    )
+    assert np.array_equal(one.get_support(), other.get_support())
+    assert np.array_equal(order[one.predict(X)], other.predict(X))
+
+
+def test_no_feature_needs_to_tell_labelled_classes_apart():
+    X = np.random.default_rng(73).normal(size=(90, 10))
+    search = bm.select(X, 3, "diag", labels=np.arange(90) % 3, variable_selection=True)
+    assert not search.get_support().any()
+    assert search.n_components_ == 3
+    assert "None of 10 features distinguishes clusters." in search.summary()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"labels": np.eye(3)[np.arange(30) % 3]}, r"takes labels \(n,\)"),
+        ({"labels": np.arange(30) % 3, "irrelevant": "regression"}, "irrelevant='independent'"),
         ({"family": bm.StudentT()}, "takes Gaussian, LogNormal"),
         ({"noise": True}, "no noise component"),
         ({"family": bm.LogNormal(), "irrelevant": "regression"}, "Gaussian features"),
@@ -385,6 +456,9 @@ def test_what_is_not_supported_is_refused_with_the_remedy(options, message):
 def test_all_constant_features_are_refused():
     with pytest.raises(InvalidInputError, match="all its features are constant"):
         bm.select(np.ones((30, 4)), variable_selection=True)
+    with pytest.raises(BayesmixError) as raised:
+        bm.select(np.ones((30, 4)), (1, 2, 3))
+    assert str(raised.value).count("distinct observations") == 1
 
 
 def test_noise_of_few_values_among_normal_features_is_irrelevant():
