@@ -132,9 +132,9 @@ class BetaFactors(OfTrials, PosteriorColumns):
 
     kind: ClassVar[type[SuccessDraws]]
 
-    def drawn(self, *logs: Array) -> SuccessDraws:
+    def drawn(self, log_successes: Array, log_failures: Array) -> SuccessDraws:
         """Return draws from log p and log (1 - p) (S, K, D)."""
-        return self.kind(*logs, *self.trials)
+        return self.kind(log_successes, log_failures, *self.trials)
 
     @property
     def shares(self) -> Array:

@@ -462,7 +462,7 @@ def test_what_happened_is_told():
     assert "omponent 1 collapsed onto 8 observations (rows 120, 121, " in repr(model.result_)
     vb = BayesianGaussianMixture(n_components=9, search=None, max_iter=1000, random_state=0).fit(X)
     assert "of 9" in repr(vb.result_)
-    assert "pruned" in repr(vb.result_)
+    assert "were dropped" in repr(vb.result_)
     assert "ELBO" in repr(vb.result_)
 
 

@@ -25,9 +25,9 @@ def in_workers(at_once, monkeypatch):
     begun = []
     begin = workflow._in_workers
 
-    def noted(problem, model, settings, monitor, first, workers):
+    def noted(attempt, first, workers):
         begun.append(first)
-        return begin(problem, model, settings, monitor, first, workers)
+        return begin(attempt, first, workers)
 
     monkeypatch.setattr(workflow, "_in_workers", noted)
     return begun
