@@ -97,9 +97,10 @@ def fit(
             refuse_flat(problem)
             if continue_from is not None and continue_from.noise is None:
                 continue_from = replace(continue_from, noise=first_noise(problem))
+        attempt = Attempt(problem, model, settings, monitor)
         best: Outcome | None = None
         try:
-            for outcome in _outcomes(Attempt(problem, model, settings, monitor), continue_from):
+            for outcome in _outcomes(attempt, continue_from):
                 if best is None or rank(problem, outcome.state) > rank(problem, best.state):
                     best = outcome
                 if monitor.stopped is not None:
@@ -115,9 +116,7 @@ def fit(
         if monitor.stopped == "interrupted":
             # The best run may have finished, but the fit did not.
             best = replace(best, state=replace(best.state, status="interrupted"))
-        result = _result(
-            Attempt(problem, model, settings, monitor), best, time.perf_counter() - began
-        )
+        result = _result(attempt, best, time.perf_counter() - began)
     _warn(result)
     return result
 

@@ -496,9 +496,11 @@ def pruned(
         if gain < -1e-12 * state.expectation.magnitude:
             return state
         dropped = len(counts) - len(keep)
+        dropped_text = "1 component" if dropped == 1 else f"{dropped} components"
         event = Event(
             "pruned",
-            f"{dropped} components with less than one observation were dropped",
+            f"{dropped_text} with less than one observation {'was' if dropped == 1 else 'were'} "
+            "dropped",
             at_pass=state.passes,
             gain=gain,
         )

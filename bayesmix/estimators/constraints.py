@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -168,6 +169,18 @@ def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
     return np.asarray(codes, dtype=np.intp)
 
 
+def unequal(terms: Sequence[str], values: Array, firsts: Integers) -> tuple[str, int] | None:
+    """Return the term and sample of the first covariate (n, P) that varies within a group.
+
+    ``firsts`` (n,) are the first samples of the groups.
+    """
+    differ = values != values[firsts]
+    if not differ.any():
+        return None
+    row = int(np.argmax(differ.any(axis=1)))
+    return terms[int(np.argmax(differ[row]))], row
+
+
 def _check_groups(source: ArraySource) -> None:
     """Raise an error for groups with two labels, or several sample weights or covariates."""
     side = source.side
@@ -183,14 +196,14 @@ def _check_groups(source: ArraySource) -> None:
                 f"{numbers[starts[wrong[0]]]} has several"
             )
     if side.covariates is not None:
-        firsts = np.repeat(side.covariates[starts], side.group_sizes, axis=0)
-        if (wrong := np.flatnonzero((firsts != side.covariates).any(axis=1))).size:
-            assert side.design is not None
-            place = int(np.argmax(firsts[wrong[0]] != side.covariates[wrong[0]]))
+        assert side.design is not None
+        firsts = np.repeat(starts, side.group_sizes)
+        if (found := unequal(side.design.terms, side.covariates, firsts)) is not None:
+            column, row = found
             raise InvalidInputError(
-                f"covariates must be equal within a group, but column {side.design.terms[place]!r} "
-                f"of sample {numbers[wrong[0]]} differs from the first of its group: use one value "
-                "for each group, such as its mean"
+                f"covariates must be equal within a group, but column {column!r} of sample "
+                f"{numbers[row]} differs from the first of its group: use one value for each "
+                "group, such as its mean"
             )
     if side.labels is not None:
         factors = np.add.reduceat(side.log_factors(side.largest_label + 1), starts, axis=0)

@@ -519,24 +519,6 @@ def unit_numbers(groups: Any, n: int) -> Integers:
     return group_codes(groups, n, n)
 
 
-def differs(
-    argument: str, names: tuple[str, ...], values: Array, units: Integers, row: int
-) -> InvalidInputError:
-    """Return the error of a row whose covariates (n, P) are not those of the first of its unit."""
-    first = int(np.argmax(units == units[row]))
-    column = names[int(np.argmax(values[row] != values[first])) - 1]
-    return InvalidInputError(
-        f"{argument} must be equal within a group, but column {column!r} differs in row {row}: use "
-        "one value for each group, such as its mean"
-    )
-
-
-def varies(values: Array, units: Integers) -> Any:
-    """Return where values (n, P) differ from the first of their unit."""
-    firsts = np.unique(units, return_index=True)[1]
-    return (values != values[firsts][units]).any(axis=1)
-
-
 @dataclass(frozen=True)
 class RegressionFitter(Unfitted):
     """Fits candidates of a search to a table, its response, and what is beside them."""

@@ -22,6 +22,7 @@ from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run, step
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.estimators.constraints import unequal
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.regression_data import (
@@ -31,14 +32,12 @@ from bayesmix.estimators.regression_data import (
     beside,
     check_response,
     check_table,
-    differs,
     formula_matrices,
     probability,
     shared_places,
     trial_numbers,
     unit_numbers,
     variational_inference,
-    varies,
 )
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import (
@@ -236,13 +235,19 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             if weights.min() < 0.0 or not weights.any():
                 raise InvalidInputError("sample_weight must be at least 0, and positive somewhere")
         units = None if groups is None else unit_numbers(groups, n)
+        firsts = None if units is None else np.unique(units, return_index=True)[1][units]
+        if firsts is not None and weights is not None and (weights != weights[firsts]).any():
+            raise InvalidInputError("sample_weight must be constant within a group")
         covariates, gate_design = None, None
         if gate is not None:
             table, gate_names = columns_of("gate", gate, n)
             gate_design = Standardised.of("gate", table, gate_names, True)
             covariates = gate_design.apply(table)
-            if units is not None and (varying := varies(covariates, units)).any():
-                raise differs("gate", gate_names, covariates, units, int(np.argmax(varying)))
+            if firsts is not None and (found := unequal(gate_design.terms, covariates, firsts)):
+                raise InvalidInputError(
+                    f"gate must be equal within a group, but column {found[0]!r} differs in row "
+                    f"{found[1]}: use one value for each group, such as its mean"
+                )
         places = shared_places(self.fixed, design, names)
         floor = 0.0
         if response.name == "normal":
@@ -254,8 +259,6 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             values, units = values[order], units[order]
             weights = None if weights is None else weights[order]
             covariates = None if covariates is None else covariates[order]
-            if weights is not None and varies(weights[:, None], units).any():
-                raise InvalidInputError("sample_weight must be constant within a group")
         bayes = None
         if self.inference is not None and not isinstance(self.inference, MaximumLikelihood):
             bayes = variational_inference(self.inference, family, gate, intercept, values, weights)

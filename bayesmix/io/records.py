@@ -88,7 +88,6 @@ DOMAINS = {
             *("UniformNoise.axes", "Totals.totals", "BatchSums.entropies"),
             *("Gate.coefficients", "GatePrior.moments", "Regressions.coefficients"),
             *("RegressionPosterior.means", "RegressionPosterior.precisions"),
-            *("SideInformation.labels", "SideInformation.begins", "SideInformation.covariates"),
         ),
         ANY,
     ),

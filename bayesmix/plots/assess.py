@@ -162,17 +162,16 @@ def plot_residuals(residuals: Any, ax: Axes | None = None) -> Axes:
     low, middle, high = (ndtri(betaincinv(ranks, ranks[::-1], p)) for p in (0.025, 0.5, 0.975))
     outside = (values < low) | (values > high)
     ax = style.axes_or_new(ax, 4.8, 4.4)
-    ax.fill_between(middle, low, high, color=style.FILL, linewidth=0, label="95 % pointwise band")
+    band = ax.fill_between(middle, low, high, color=style.FILL, linewidth=0)
+    key: style.Key = {}
     ax.plot(middle, middle, color=style.FAINT, lw=1.0)
-    for label, mine in (("inside", ~outside), ("outside", outside)):
+    for k, (label, mine) in enumerate((("inside", ~outside), ("outside", outside))):
         if mine.any():
-            k = int(label == "outside")
-            ax.plot(
+            (key[f"{label}: {mine.sum()} residuals"],) = ax.plot(
                 middle[mine], values[mine], ls="none", marker=style.marker(k), ms=4,
-                color=style.colour(k), label=f"{label}: {mine.sum()} residuals",
+                color=style.colour(k),
             )  # fmt: skip
-    handles, labels = ax.get_legend_handles_labels()
-    key = dict(zip(labels, handles, strict=True))
+    key["95 % pointwise band"] = band
     return style.finished(ax, key, xlabel="standard normal quantile", ylabel="residual")
 
 

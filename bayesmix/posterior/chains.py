@@ -467,13 +467,11 @@ class BlockedGibbs:
     ) -> tuple[Expectation, Mixture[Posterior]]:
         """Draw assignments at one draw and return p(π, θ | X, Z, S) for a share of the samples."""
         assigned = self.assigned(draw, key)
-        if share == 1.0:
-            weights = self.weights_prior.posterior(assigned.of_allocation)
-            return assigned, self.conditional(
-                weights, assigned.statistics, draw.components, generator
-            )
-        statistics = assigned.statistics.scaled(share)
-        weights = self.weights_prior.posterior(statistics.counts)
+        statistics, of_allocation = assigned.statistics, assigned.of_allocation
+        if share != 1.0:
+            statistics = statistics.scaled(share)
+            of_allocation = statistics.counts
+        weights = self.weights_prior.posterior(of_allocation)
         return assigned, self.conditional(weights, statistics, draw.components, generator)
 
     def assigned(self, draw: Draws, key: tuple[int, ...]) -> Expectation:
@@ -521,15 +519,15 @@ class BlockedGibbs:
         Keeps the heaviest components if there are fewer than in q.
         """
         last = draws_of(self.mixture, 1, generator).components
-        statistics, counts = self.expected.statistics, self.expected.counts
+        statistics, of_allocation = self.expected.statistics, self.expected.of_allocation
         if n_components > self.mixture.n_components:
             statistics = self.with_empty(statistics, n_components)
-            weights = self.weights_prior.posterior(statistics.counts)
-        else:
-            weights = self.weights_prior.posterior(self.expected.of_allocation)
+            of_allocation = statistics.counts
+        weights = self.weights_prior.posterior(of_allocation)
         mixture = self.conditional(weights, statistics, last, generator)
         if n_components >= self.mixture.n_components:
             return mixture
+        counts = self.expected.counts
         heaviest = np.sort(np.argsort(-counts, kind="stable")[:n_components])
         return mixture.subset(heaviest, counts)
 
