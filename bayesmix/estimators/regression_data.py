@@ -379,11 +379,11 @@ class ParameterVector:
         names: list[tuple[str, int | str, str]] = []
         rows: list[Array] = []
         size, first = len(self.theta), self.gate.size
-        gate_terms = [] if data.gate is None else data.gate.terms
-        gate_back = [] if data.gate is None else data.gate.back
+        gate = data.gate
+        gate_terms = [] if gate is None else list(zip(gate.terms, gate.back, strict=True))
         width = self.gate.shape[1]
         for k in range(len(self.gate)):
-            for term, row in zip(gate_terms, gate_back, strict=True):
+            for term, row in gate_terms:
                 names.append(("gate", k + 1, term))
                 rows.append(np.zeros(size))
                 rows[-1][k * width : (k + 1) * width] = row
