@@ -297,7 +297,8 @@ class ChainTwin:
         from pytensor import tensor as pt
 
         n, (initial, transitions) = len(rows), self.drawn.values()
-        moves = pt.where(rows.side.begins[:, None, None], initial, transitions) + joint[:, None, :]
+        begins = np.isin(np.arange(n), rows.side.starts)[:, None, None]
+        moves = pt.where(begins, initial, transitions) + joint[:, None, :]
         while n > 1:
             pairs = moves[: n - n % 2 : 2, :, :, None] + moves[1:n:2, None, :, :]
             moves = pt.concatenate([pm.math.logsumexp(pairs, axis=2), moves[n - n % 2 : n]])
