@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.chain_starts import best_of_starts
-from bayesmix.em.display import columns_of, html_table
+from bayesmix.em.display import columns_of, html_table, shortened
 from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
@@ -394,7 +395,8 @@ class HiddenMarkovModel(Mixture):
         mean = shares @ result.unframed.plug_in().means
         nominal = self._categorical_columns()
         mean[:, nominal] = bounds[:, :, nominal] = np.nan
-        return Forecast(shares, mean, *bounds)
+        names = result.columns or tuple(f"x{column}" for column in range(mean.shape[1]))
+        return Forecast(shares, mean, bounds[0], bounds[1], level, names)
 
     def _categorical_columns(self) -> Integers:
         """Return the columns whose codes have no order."""
@@ -463,10 +465,10 @@ class HiddenMarkovModel(Mixture):
 
     def summary(self) -> str:
         """Return a summary of the fit: states, transition probabilities, expected durations."""
-        text = super().summary().replace(" component", " state", 1)
-        text = text.replace("  component  weight", "      state  weight")
         table = columns_of([*self._transition_table()], 1)
-        return "\n".join([text, "Transition probabilities and expected durations:", *table])
+        return "\n".join(
+            [super().summary(), "Transition probabilities and expected durations:", *table]
+        )
 
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
         """Yield the cells of the transition matrix, with expected durations."""
@@ -490,11 +492,41 @@ class HiddenMarkovModel(Mixture):
         return plot_transitions(self, ax) if X is None else plot_states(self, X, ax=ax, **options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Forecast:
-    """States and values of the samples that follow a sequence, one row per step."""
+    """States and values of the samples that follow a sequence, one row per step.
 
-    state_probabilities: Array  # (steps, K)
-    mean: Array  # (steps, D)
-    lower: Array  # (steps, D)
-    upper: Array  # (steps, D)
+    Attributes
+    ----------
+    state_probabilities : array (steps, K)
+    mean, lower, upper : array (steps, D)
+        Mean and limits of the central interval of each column; NaN if it is categorical.
+    level : float
+        Probability of the intervals.
+    columns : tuple of str
+    """
+
+    state_probabilities: Array
+    mean: Array
+    lower: Array
+    upper: Array
+    level: float
+    columns: tuple[str, ...]
+
+    def summary(self) -> str:
+        """Return state probabilities, and mean with interval of each column, step by step."""
+        numbers = range(self.state_probabilities.shape[1])
+        rows = [("step", *(f"P({k})" for k in numbers), *self.columns)]
+        for step, shares in enumerate(self.state_probabilities):
+            values = zip(self.mean[step], self.lower[step], self.upper[step], strict=True)
+            cells = ("-" if math.isnan(m) else f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in values)
+            rows.append((str(step + 1), *(f"{share:.2f}" for share in shares), *cells))
+        return "\n".join([f"{self._headline}:", *columns_of(rows, 1)])
+
+    @property
+    def _headline(self) -> str:
+        steps = f"{len(self.mean)} step{'s' if len(self.mean) > 1 else ''}"
+        return f"Forecast of {steps}, means and {100 * self.level:g} % intervals"
+
+    def __repr__(self) -> str:
+        return shortened([f"<{self._headline}>", *self.summary().splitlines()[1:]])
