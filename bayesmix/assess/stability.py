@@ -84,6 +84,8 @@ def collected(
 def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> Any:
     """Return an unfitted copy for many fits: with a seed, silent, one core per worker."""
     refuse_sequences(model)
+    if isinstance(fitted := getattr(_chosen(model), "result_", None), FitResult):
+        fitted.refuse_covariates("refitting")
     copy = clone(model)
     inner = last_step(copy)
     filled = {"random_state": seed, "progress": False}

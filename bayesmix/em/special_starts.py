@@ -25,7 +25,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.model import Attempt, Model, Settings, Start, rank, side_of
 from bayesmix.em.objectives import WithNoise
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import Monitor, Problem, State, begin_at, run
+from bayesmix.em.run import Monitor, Problem, State, begin_at, pruned, run
 from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
@@ -43,21 +43,32 @@ from bayesmix.search.starts import (
 Fit: TypeAlias = Callable[[Model, Source, Settings, Monitor], FitResult]
 
 
-def _best(problem: Problem, starts: Iterable[Start], attempt: Attempt, passes: int) -> State:
-    """Return the best state after a few passes from each start."""
+def _best(
+    problem: Problem,
+    starts: Iterable[Start],
+    attempt: Attempt,
+    passes: int,
+    prunes: bool = False,
+) -> State:
+    """Return the best state after a few passes from each start.
+
+    ``prunes``: halfway, drop all empty components.
+    """
+    K, monitor = attempt.model.n_components, attempt.monitor
     best: State | None = None
     last: BayesmixError | None = None
     for start in starts:
         try:
-            state = run(
-                problem, begun(problem, start, attempt.model.n_components), attempt.monitor, passes
-            )
+            state = begun(problem, start, K)
+            state = run(problem, state, monitor, passes // 2 if prunes else passes)
+            if prunes:
+                state = pruned(problem, state, monitor, passes)
         except BayesmixError as refused:
             last = refused
             continue
         if best is None or rank(problem, state) > rank(problem, best):
             best = state
-        if attempt.monitor.stopped is not None:
+        if monitor.stopped is not None:
             break
     if best is None:
         assert last is not None
@@ -114,7 +125,9 @@ def begun_with_labels(fit: Fit, attempt: Attempt) -> State:
         generator = stream(settings.seed, Purpose.SUBSAMPLE, attempt.index)
         problem = replace(problem, source=problem.source.sample(MOST_ROWS, generator))
     starts = _starts(fit, problem, attempt)
-    best = _best(problem, starts, attempt, MORE_PASSES if gated else FEW_PASSES)
+    passes = MORE_PASSES if gated else FEW_PASSES
+    prunes = gated and side.labels is None and attempt.model.prune and problem.objective.variational
+    best = _best(problem, starts, attempt, passes, prunes)
     if problem.source is attempt.problem.source:
         return best.afresh()
     return begin_at(attempt.problem, best.current_mixture())

@@ -215,6 +215,8 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         model = self._model()
         with incoming.unchanged_on_error(self):
             fitted: FitResult | None = getattr(self, "result_", None)
+            if fitted is not None:
+                fitted.refuse_covariates("partial_fit")
             if fitted is not None and fitted.stream is None:
                 warn(
                     "partial_fit begins a new stream, without the data of fit: pass these as its "
@@ -493,24 +495,24 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
     # Criteria with scikit-learn's sign: lower is better
 
-    def bic(self, X: Any = None, sample_weight: Any = None) -> float:
+    def bic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return BIC, -2 log L + p log n, by default for the training data.
 
-        Sample weights enter log L and n.
+        Sample weights enter log L and n. Fits with covariates need those of X.
         """
-        return information(self, criteria.bic, X, sample_weight=sample_weight)
+        return information(self, criteria.bic, X, covariates, sample_weight=sample_weight)
 
-    def aic(self, X: Any = None, sample_weight: Any = None) -> float:
+    def aic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return Akaike's information criterion, -2 log L + 2 p."""
-        return information(self, criteria.aic, X, sample_weight=sample_weight)
+        return information(self, criteria.aic, X, covariates, sample_weight=sample_weight)
 
-    def aicc(self, X: Any = None, sample_weight: Any = None) -> float:
+    def aicc(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return AIC corrected for small n (Hurvich & Tsai 1989); infinite if n - p - 1 <= 0."""
-        return information(self, criteria.aicc, X, sample_weight=sample_weight)
+        return information(self, criteria.aicc, X, covariates, sample_weight=sample_weight)
 
-    def icl(self, X: Any = None, sample_weight: Any = None) -> float:
+    def icl(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return the integrated completed likelihood, hard version (Biernacki et al. 2000)."""
-        return information(self, criteria.icl, X, sample_weight=sample_weight)
+        return information(self, criteria.icl, X, covariates, sample_weight=sample_weight)
 
     # Display and storage
 

@@ -19,6 +19,7 @@ from bayesmix.em.model import Model
 from bayesmix.em.result import FitResult, assess
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
+from bayesmix.estimators.constraints import at_covariates
 from bayesmix.estimators.fit_columns import decoded, like_given
 from bayesmix.estimators.predictions import entropies
 from bayesmix.families.product.family import level_probabilities
@@ -396,7 +397,9 @@ def imputations(
     return [drawn(mixture, values, generator) for mixture in mixtures_of(result, draws)]
 
 
-def information(estimator: Any, criterion: Any, X: Any, **beside: Any) -> float:
+def information(
+    estimator: Any, criterion: Any, X: Any, covariates: Any = None, **beside: Any
+) -> float:
     """Return -2 times a criterion, by default for the training data.
 
     ``beside`` has arguments that belong to X: sample weights, or the lengths or groups of its
@@ -406,7 +409,7 @@ def information(estimator: Any, criterion: Any, X: Any, **beside: Any) -> float:
     if X is None:
         if result.n_rows == 0:
             raise InvalidInputError("this mixture was not fitted to data: pass X")
-        for name, given in beside.items():
+        for name, given in (beside | {"covariates": covariates}).items():
             if given is not None:
                 raise InvalidInputError(f"{name} needs data: pass X as well")
         if result.stream is not None:
@@ -418,8 +421,7 @@ def information(estimator: Any, criterion: Any, X: Any, **beside: Any) -> float:
             )
         sums = result.plug_in_sums
     else:
-        result.refuse_covariates(f"{criterion.__name__}(X)")
-        source = estimator._seen(X, **beside)
+        source = at_covariates(estimator._seen(X, **beside), result, covariates)
         with single_threaded_blas():
             point = replace(result.plug_in, weights=result.mixture.weights.averaged())
             sums = assess(result.family, point, source, result.log_volume)

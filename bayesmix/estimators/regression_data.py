@@ -379,11 +379,11 @@ class ParameterVector:
         names: list[tuple[str, int | str, str]] = []
         rows: list[Array] = []
         size, first = len(self.theta), self.gate.size
-        gate_terms = ["intercept"] if data.gate is None else data.gate.terms
-        gate_back = np.eye(1) if data.gate is None else data.gate.back
+        gate = data.gate
+        gate_terms = [] if gate is None else list(zip(gate.terms, gate.back, strict=True))
         width = self.gate.shape[1]
         for k in range(len(self.gate)):
-            for term, row in zip(gate_terms, gate_back, strict=True):
+            for term, row in gate_terms:
                 names.append(("gate", k + 1, term))
                 rows.append(np.zeros(size))
                 rows[-1][k * width : (k + 1) * width] = row
@@ -538,6 +538,20 @@ class RegressionFitter(Unfitted):
         source = ArraySource(np.zeros((n_rows_of(X), 1)), weights)
         given = {name: value for name, value in beside.items() if value is not None}
         return cls(estimator, X, y, given, source)
+
+    def check(self, chains: list[list[dict[str, Any]]]) -> None:
+        """Raise the error of the first candidate if the data suit none."""
+        names = ("gate", "groups", "offset", "trials", "sample_weight")
+        given = [self.beside.get(name) for name in names]
+        errors = []
+        for parameters, *_ in chains:
+            candidate: Any = self.candidate(parameters)
+            try:
+                candidate._training(self.table, self.response, *given)
+            except InvalidInputError as problem:
+                errors.append(problem)
+        if len(errors) == len(chains):
+            raise errors[0]
 
     def on(self, rows: Chosen) -> RegressionFitter:
         """Return the fitter of some rows."""

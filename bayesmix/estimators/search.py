@@ -244,6 +244,8 @@ class MixtureSearch(SearchResults, Showing):
         chains, left_out = search_parameters.chains_of(
             self, X, estimator, folded, prefix, variational
         )
+        if regression is not None:
+            regression.check(chains)
         grows = self.n_components is None
         unlabelled = side_of(source).labels is None
         if self._selected is not None and unlabelled and not self._selected.relevant.any():

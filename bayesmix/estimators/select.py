@@ -141,6 +141,10 @@ def procedure(
 ) -> MixtureSearch:
     """Return the unfitted search that ``select`` uses for such data; ``ordered``: sequences."""
     allowed = MixtureSearch._get_param_names()
+    if "y" in options:
+        raise InvalidTypeError(
+            "select has no response y: fit MixtureSearch(RegressionMixture()) to X and y"
+        )
     if unknown := [name for name in options if name not in allowed]:
         names = [*list(signature(select).parameters)[1:-1], *allowed]
         raise InvalidTypeError(

@@ -77,3 +77,6 @@ def test_regress_writes_the_fit_of_the_class(run):  # noqa: F811
     assert (Path("found") / "regression.png").exists()
     said = run("regress", "data.csv", "--target", "z", code=2).stderr
     assert "no column 'z'" in said
+    said = run("regress", "data.csv", "--target", "y", "--response", "poisson", code=2).stderr
+    assert "y must be counts" in said
+    assert "candidate" not in said

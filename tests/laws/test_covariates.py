@@ -350,13 +350,27 @@ def test_unsupported_models_are_refused(model, message):
 def test_analyses_without_covariates_are_refused(survey):
     X, _, _, model = survey
     for analysis in (
-        lambda: model.bic(X),
+        lambda: model.partial_fit(X),
+        lambda: bm.stability(model, X),
         lambda: bm.goodness_of_fit(model, X),
         lambda: bm.weighted_bootstrap(model, X),
         lambda: model.impute(X),
     ):
         with pytest.raises(UnsupportedError, match="covariates"):
             analysis()
+
+
+def test_criteria_of_the_data_of_the_fit_are_those_of_the_fit(survey):
+    X, Z, _, model = survey
+    for name in ("bic", "aic", "aicc", "icl"):
+        criterion = getattr(model, name)
+        assert criterion(X, covariates=Z) == pytest.approx(criterion(), rel=1e-12)
+    halves = [model.aic(X[part], covariates=Z[part]) for part in (slice(300), slice(300, None))]
+    assert sum(halves) == pytest.approx(model.aic() + 2.0 * model.n_parameters_, rel=1e-12)
+    with pytest.raises(InvalidInputError, match="give covariates="):
+        model.bic(X)
+    with pytest.raises(InvalidInputError, match="covariates needs data"):
+        model.bic(covariates=Z)
 
 
 def test_a_search_compares_candidates_with_covariates_by_held_out_density():
@@ -461,6 +475,15 @@ def test_variational_fits_drop_empty_components_and_are_saved(tmp_path):
     loaded = bm.load(tmp_path / "model.bayesmix")
     np.testing.assert_array_equal(loaded.predict_proba(X, z), model.predict_proba(X, z))
     pd.testing.assert_frame_equal(loaded.gate_coefficients(X), model.gate_coefficients(X))
+
+
+def test_random_starts_of_variational_fits_drop_empty_components():
+    X, Z, _ = bakk(300, 0.75, 901)
+    vb = {"inference": bm.VariationalBayes(), "random_state": 0}
+    three = bm.Mixture(3, family=bm.Bernoulli(), **vb).fit(X, covariates=Z)
+    six = bm.Mixture(6, family=bm.Bernoulli(), **vb).fit(X, covariates=Z)
+    assert six.n_components_ == three.n_components_ == 3
+    assert six.elbo_ == pytest.approx(three.elbo_, abs=1e-6)
 
 
 def test_standard_errors_of_groups_of_one_are_those_without_groups(survey):

@@ -148,6 +148,7 @@ def test_a_gate_without_effect_is_the_mixture(npreg):
     gated = bm.RegressionMixture(2, random_state=0).fit(X, npreg.yn, gate=npreg[["x"]])
     assert plain.log_likelihood_ <= gated.log_likelihood_ < plain.log_likelihood_ + 4.0
     assert gated.n_parameters_ == plain.n_parameters_ + 1
+    assert set(plain.coefficients().index.get_level_values("part")) == {"coefficient"}
 
 
 def test_weights_are_repetitions(npreg):
@@ -388,11 +389,24 @@ def test_what_searches_over_regressions_do_not_support_is_refused(npreg):
         bm.RegressionMixture([1, 2]).fit(X, y)
     with pytest.raises(InvalidInputError, match="gate: only RegressionMixture"):
         bm.MixtureSearch().fit(X, gate=X)
+    with pytest.raises(TypeError, match=r"fit MixtureSearch\(RegressionMixture\(\)\) to X and y"):
+        bm.select(X, y=y)
     search = bm.MixtureSearch(bm.RegressionMixture(), [1])
     with pytest.raises(UnsupportedError, match="labels does not support regressions"):
         search.fit(X, y, labels=np.zeros(len(X), dtype=int))
     with pytest.raises(UnsupportedError, match="reports do not support regressions"):
         search.fit(X, y).report("page.html")
+
+
+def test_a_search_names_problems_of_the_data_unless_some_candidate_takes_them(npreg):
+    X, y = npreg[["x"]], npreg.yn - 20.0
+    counts = bm.MixtureSearch(bm.RegressionMixture(response="poisson"), [1, 2])
+    with pytest.raises(InvalidInputError, match=r"^y must be counts .*row 0"):
+        counts.fit(X, y)
+    with pytest.raises(InvalidInputError, match=r"^gate: column 'gate0' is constant"):
+        counts.fit(X, npreg.yp, gate=np.ones(200))
+    both = counts.set_params(param_grid={"response": ["poisson", "normal"]}).fit(X, y)
+    assert both.best_params_["response"] == "normal"
 
 
 def scored(response, X, y, scale):
