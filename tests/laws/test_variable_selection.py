@@ -404,7 +404,7 @@ def test_a_copy_of_a_feature_is_irrelevant_given_that_feature(s):
 
 
 def test_the_simulated_example_of_clustvarsel_is_solved():
-    # Scrucca & Raftery 2018: two features with clusters, one that depends on the first, two of noise.
+    # Scrucca & Raftery 2018: two features with clusters, one that depends on the first, two others.
     rng = np.random.default_rng(7203)
     z = rng.integers(0, 2, 200)
     covariances = np.array([[[1.0, 0.5], [0.5, 1.0]], [[1.5, -0.7], [-0.7, 1.5]]])
