@@ -7,7 +7,7 @@ transition matrix (MacKay 1997; Beal 2003, ch. 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
@@ -25,7 +25,7 @@ from bayesmix.allocation.point import (
     densities_of_draws,
 )
 from bayesmix.core.components import Named
-from bayesmix.core.priors import Assign
+from bayesmix.core.priors import Assign, NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Allocated, Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -286,6 +286,53 @@ class DirichletChain:
 
 
 @dataclass(frozen=True)
+class ChainTwin:
+    """A chain in PyMC, with probabilities of the first state (K,) and of transitions (K, K)."""
+
+    startprob: Tensor
+    transmat: Tensor
+
+    @cached_property
+    def drawn(self) -> dict[str, Tensor]:
+        """Fields of ``ChainDraws``."""
+        from pytensor import tensor as pt
+
+        return {"log_initial": pt.log(self.startprob), "log_transitions": pt.log(self.transmat)}
+
+    def log_likelihood(self, pm: Pymc, joint: Tensor, rows: Rows) -> Tensor:
+        """Return log p(X) from log densities (n, K), paths summed out.
+
+        The forward recursion is a product of matrices (K, K), one per sample, which is taken by
+        pairs. Where a sequence begins, the matrix forgets the state before.
+        """
+        from pytensor import tensor as pt
+
+        n, (initial, transitions) = len(rows), self.drawn.values()
+        begins = np.isin(np.arange(n), rows.side.starts)[:, None, None]
+        moves = pt.where(begins, initial, transitions) + joint[:, None, :]
+        while n > 1:
+            pairs = moves[: n - n % 2 : 2, :, :, None] + moves[1:n:2, None, :, :]
+            moves = pt.concatenate([pm.math.logsumexp(pairs, axis=2), moves[n - n % 2 : n]])
+            n -= n // 2
+        return pm.math.logsumexp(moves[0, 0])
+
+    def named(self) -> NamedTensors:
+        """Return the stationary distribution π, which solves (I - Aᵀ + 1 1ᵀ) π = 1."""
+        from pytensor import tensor as pt
+
+        balance = pt.eye(self.transmat.shape[0]) - self.transmat.T + 1.0
+        return {"weights": (("component",), pt.linalg.solve(balance, pt.ones_like(self.startprob)))}
+
+    def draws(self, values: Mapping[str, Array], n_draws: int) -> ChainDraws:
+        """Return S draws from the values of ``drawn``."""
+        return ChainDraws(**values)
+
+    def point(self, draws: ChainDraws) -> dict[str, Array]:
+        """Return values of the PyMC variables at draws."""
+        return {name: values for name, (_, values) in draws.named().items()}
+
+
+@dataclass(frozen=True)
 class DirichletChainPrior:
     """Symmetric Dirichlet priors of the first state and of each row of the transition matrix.
 
@@ -336,6 +383,13 @@ class DirichletChainPrior:
         rows = map(WeightDraws, draws.rows())
         density: Array = np.sum([self.of_row.log_density_of(row) for row in rows], axis=0)
         return density
+
+    def pymc_distribution(self, pm: Pymc, q: DirichletChain, n_components: int) -> ChainTwin:
+        """Declare the priors of the first state and of transitions in PyMC."""
+        concentration = np.full((n_components, n_components), float(self.row_concentration))
+        startprob = pm.Dirichlet("startprob", a=concentration[0], dims="component")
+        axes = ("component", "other_component")
+        return ChainTwin(startprob, pm.Dirichlet("transmat", a=concentration, dims=axes))
 
     def n_parameters(self, n_components: int) -> int:
         return (n_components - 1) * (n_components + (not self.stationary))
