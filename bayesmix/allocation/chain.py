@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.optimize import minimize
@@ -26,7 +26,7 @@ from bayesmix.allocation.point import (
 )
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Assign, NamedTensors, Pymc, Tensor
-from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
+from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Allocated, Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import (
@@ -36,6 +36,9 @@ from bayesmix.numerics.forward_backward import (
     most_probable_paths,
 )
 from bayesmix.numerics.logsumexp import normalise
+
+if TYPE_CHECKING:
+    from bayesmix.allocation.gated_chain import GatedChain, GatedSums
 
 # Smallest transition probability of a chain whose first state is stationary.
 LEAST_MOVE = 1e-12
@@ -80,7 +83,9 @@ class ChainSums:
         return bool(self.pack().min() >= 0.0)
 
 
-def allocate_sequences(chain: MarkovChain | DirichletChain, joint: Array, rows: Rows) -> Allocated:
+def allocate_sequences(
+    chain: MarkovChain | DirichletChain | GatedChain, joint: Array, rows: Rows
+) -> Allocated:
     """Turn log densities (n, K) into smoothed probabilities in place, sequence by sequence.
 
     Samples outside sequences are independent, from the stationary distribution.
@@ -91,32 +96,34 @@ def allocate_sequences(chain: MarkovChain | DirichletChain, joint: Array, rows: 
         return Allocated(normalise(joint))
     if rows.weights is not None:
         raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
-    initial, transition = (np.exp(part) for part in chain.expected_logs())
+    initial, transition = (np.exp(part) for part in chain.expected_logs(rows.side))
     chained = forward_backward(joint, rows.side.starts, initial, transition)
     joint[:] = chained.smoothed
     return Allocated(chained.log_predictive, ChainSums(chained.initial, chained.transitions))
 
 
 def path_probabilities(
-    chain: MarkovChain | DirichletChain,
+    chain: MarkovChain | DirichletChain | GatedChain,
     log_density: Array,
     smoothed: Array,
     allocated: Allocated,
-    starts: Integers,
+    side: SideInformation,
 ) -> tuple[float, float]:
     """Return the entropy of the paths of all sequences, and log P of the most probable paths.
 
     States are dependent given the samples, so sums over samples would exceed the entropy.
     """
-    log_initial, log_moves = chain.expected_logs()
-    sums, total = cast("ChainSums", allocated.statistics), float(allocated.log_normaliser.sum())
+    starts, (log_initial, log_moves) = side.starts, chain.expected_logs(side)
+    sums = cast("ChainSums | GatedSums", allocated.statistics)
+    total = float(allocated.log_normaliser.sum())
     expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
-    expected += float(sums.initial @ log_initial + (sums.transitions * log_moves).sum())
+    expected += float((smoothed[starts] * log_initial).sum() + (sums.transitions * log_moves).sum())
     path = most_probable_paths(log_density, starts, np.exp(log_initial), np.exp(log_moves))
-    steps = log_moves[path[:-1], path[1:]]
-    steps[starts[1:] - 1] = log_initial[path[starts[1:]]]
+    steps = np.append(0.0, log_moves[path[:-1], path[1:]])
+    first = np.broadcast_to(log_initial, (len(starts), len(log_moves)))
+    steps[starts] = first[np.arange(len(starts)), path[starts]]
     best = float(log_density[np.arange(len(path)), path].sum() + steps.sum())
-    return total - expected, best + float(log_initial[path[0]]) - total
+    return total - expected, best - total
 
 
 @dataclass(frozen=True)
@@ -202,9 +209,13 @@ class MarkovChain:
         """Turn log densities (n, K) into smoothed probabilities in place."""
         return allocate_sequences(self, joint, rows)
 
-    def expected_logs(self) -> tuple[Array, Array]:
+    def expected_logs(self, side: SideInformation = NO_SIDE_INFORMATION) -> tuple[Array, Array]:
         """Return the logarithms of the probabilities of the first state and of transitions."""
         return logs(self.initial), logs(self.transition)
+
+    def first_states(self, side: SideInformation) -> Array:
+        """Return the probabilities (K,) of the first state of all sequences."""
+        return self.initial
 
     def proportional(self, shares: Array) -> MarkovChain:
         """Return the chain with transitions to each state changed in proportion to ``shares``."""
@@ -253,7 +264,7 @@ class DirichletChain:
         """Turn expected log densities (n, K) into smoothed probabilities in place."""
         return allocate_sequences(self, joint, rows)
 
-    def expected_logs(self) -> tuple[Array, Array]:
+    def expected_logs(self, side: SideInformation = NO_SIDE_INFORMATION) -> tuple[Array, Array]:
         """Return the expected logarithms of the probabilities."""
         initial, *moves = (row.expected_log() for row in self.dirichlets)
         return initial, np.array(moves)

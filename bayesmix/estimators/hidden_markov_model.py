@@ -30,6 +30,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
+from bayesmix.estimators.constraints import at_covariates, constrained
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.methods import arviz_draws, information, seed_of
 from bayesmix.estimators.mixture import Mixture
@@ -77,7 +78,10 @@ class HiddenMarkovModel(Mixture):
     Attributes
     ----------
     startprob_ : array (K,)
-        Distribution of the first state; posterior mean for variational fits.
+        Distribution of the first state; posterior mean for variational fits; with covariates the
+        average over the sequences of the fit.
+    gate_coef_, gate_intercept_ : arrays (K, P), (K,)
+        Log odds of each first state against state 0; only with covariates.
     transmat_ : array (K, K)
         Probabilities of the transition from state i (row) to state j (column).
     stationary_distribution_, weights_ : array (K,)
@@ -132,7 +136,9 @@ class HiddenMarkovModel(Mixture):
     ) -> None:
         store_parameters(self, locals())
 
-    def fit(self, X: Any, lengths: Any = None, groups: Any = None) -> Self:  # type: ignore[override]  # sequences have no weights
+    def fit(  # type: ignore[override]  # sequences have no weights
+        self, X: Any, lengths: Any = None, groups: Any = None, *, covariates: Any = None
+    ) -> Self:
         """Fit the model to one or several sequences.
 
         Parameters
@@ -143,6 +149,10 @@ class HiddenMarkovModel(Mixture):
             Number of samples of each sequence; by default X is one sequence.
         groups : array (n,), optional
             Identifier of the sequence of each sample, instead of ``lengths``.
+        covariates : array or frame (n_sequences, P) or (n, P), optional
+            Variables on which the first state depends by a multinomial logistic regression; those
+            of the samples of a sequence must be equal. Predictions then need ``covariates`` too.
+            Maximum a posteriori fits have a weak normal prior; not for variational fits.
 
         Returns
         -------
@@ -154,12 +164,15 @@ class HiddenMarkovModel(Mixture):
             For lengths that do not sum to n, groups that are not contiguous, and sequences of one
             sample only; the estimator is then as it was.
         """
-        self._fit(partial(self._sequences_to_fit, X, lengths, groups))
+        self._fit(partial(self._sequences_to_fit, X, lengths, groups, covariates))
         return self
 
-    def _sequences_to_fit(self, X: Any, lengths: Any, groups: Any, n_jobs: int | None) -> Source:
+    def _sequences_to_fit(
+        self, X: Any, lengths: Any, groups: Any, covariates: Any, n_jobs: int | None
+    ) -> Source:
         validation.one_of("missing", self.missing, ("error", "use"))
-        return sequences_to_fit(incoming.training_rows(self, X, None, n_jobs), lengths, groups)
+        source = incoming.training_rows(self, X, None, n_jobs)
+        return constrained(sequences_to_fit(source, lengths, groups), None, None, covariates)
 
     def _model(self) -> Model:
         one_number(self)
@@ -247,10 +260,11 @@ class HiddenMarkovModel(Mixture):
 
     # Predictions
 
-    def _seen(self, X: Any, lengths: Any = None, groups: Any = None) -> Source:
-        return self._sequences(X, lengths, groups)
+    def _sequences(self, X: Any, lengths: Any, groups: Any, covariates: Any = None) -> ArraySource:
+        source = at_covariates(self._seen(X, lengths, groups), self.result_, covariates)
+        return cast("ArraySource", source)
 
-    def _sequences(self, X: Any, lengths: Any, groups: Any) -> ArraySource:
+    def _seen(self, X: Any, lengths: Any = None, groups: Any = None) -> Source:
         self._fitted()
         gaps = incoming.missing_of(self) == "use"
         source = incoming.new_rows(self, X, None, gaps).in_memory()
@@ -266,9 +280,12 @@ class HiddenMarkovModel(Mixture):
             joint -= log_volume[:, None]
         return joint
 
-    def _chained(self, X: Any, lengths: Any, groups: Any, smooth: bool = True) -> Chained:
-        source = self._sequences(X, lengths, groups)
-        return self._passed(source, self._chain_of(self._fitted()).initial, smooth)
+    def _chained(
+        self, X: Any, lengths: Any, groups: Any, covariates: Any, smooth: bool = True
+    ) -> Chained:
+        source = self._sequences(X, lengths, groups, covariates)
+        initial = self._chain_of(self._fitted()).first_states(source.side)
+        return self._passed(source, initial, smooth)
 
     def _passed(self, source: ArraySource, initial: Array, smooth: bool) -> Chained:
         transition = self._chain_of(self._fitted()).transition
@@ -285,66 +302,93 @@ class HiddenMarkovModel(Mixture):
         initial = chain.initial if whole else chain.mean()
         return self._passed(source, initial, smooth=False).log_predictive
 
-    def predict_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def predict_proba(  # type: ignore[override]  # of sequences
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return the probability of each state given the whole sequence (n, K)."""
-        return self._chained(X, lengths, groups).smoothed
+        return self._chained(X, lengths, groups, covariates).smoothed
 
-    def responsibilities(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def responsibilities(  # type: ignore[override]  # of sequences
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return ``predict_proba``."""
-        return self.predict_proba(X, lengths, groups)
+        return self.predict_proba(X, lengths, groups, covariates)
 
-    def filter_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def filter_proba(
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return the probability of each state given the sequence up to the sample (n, K)."""
-        return self._chained(X, lengths, groups, smooth=False).filtered
+        return self._chained(X, lengths, groups, covariates, smooth=False).filtered
 
-    def predict(
-        self, X: Any, lengths: Any = None, groups: Any = None, *, algorithm: str = "smoothing"
+    def predict(  # type: ignore[override]  # of sequences
+        self,
+        X: Any,
+        lengths: Any = None,
+        groups: Any = None,
+        covariates: Any = None,
+        *,
+        algorithm: str = "smoothing",
     ) -> Integers:
         """Return the state of each sample (n,).
 
         Parameters
         ----------
-        X, lengths, groups
+        X, lengths, groups, covariates
             As in ``fit``.
         algorithm : {"smoothing", "viterbi"}, default="smoothing"
             The most probable state of each sample, or the most probable path of each sequence.
         """
         validation.one_of("algorithm", algorithm, ("smoothing", "viterbi"))
         if algorithm == "smoothing":
-            states: Integers = self.predict_proba(X, lengths, groups).argmax(axis=1)
+            states: Integers = self.predict_proba(X, lengths, groups, covariates).argmax(axis=1)
             return states
-        source = self._sequences(X, lengths, groups)
+        source = self._sequences(X, lengths, groups, covariates)
         chain = self._chain_of(self._fitted())
-        joint = self._log_densities(source)
-        return most_probable_paths(joint, source.side.starts, chain.initial, chain.transition)
+        initial, joint = chain.first_states(source.side), self._log_densities(source)
+        return most_probable_paths(joint, source.side.starts, initial, chain.transition)
 
-    def fit_predict(self, X: Any, lengths: Any = None, groups: Any = None) -> Integers:
+    def fit_predict(
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
-        return self.fit(X, lengths, groups).predict(X, lengths, groups)
+        self.fit(X, lengths, groups, covariates=covariates)
+        return self.predict(X, lengths, groups, covariates)
 
-    def score_samples(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def score_samples(  # type: ignore[override]  # of sequences
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return the log density of each sample given those before it (n,), in nats."""
-        return self._chained(X, lengths, groups, smooth=False).log_predictive
+        return self._chained(X, lengths, groups, covariates, smooth=False).log_predictive
 
-    def score(self, X: Any, lengths: Any = None, groups: Any = None) -> float:  # type: ignore[override]  # sequences have no weights
+    def score(
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return the mean log density of the samples, in nats per observation."""
-        return float(self.score_samples(X, lengths, groups).mean())
+        return float(self.score_samples(X, lengths, groups, covariates).mean())
 
-    def bic(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+    def bic(  # type: ignore[override]  # sequences have no weights
+        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return BIC, -2 log L + p log n, by default for the training data."""
-        return information(self, scores.bic, X, lengths=lengths, groups=groups)
+        return information(self, scores.bic, X, covariates, lengths=lengths, groups=groups)
 
-    def aic(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+    def aic(  # type: ignore[override]  # sequences have no weights
+        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return Akaike's information criterion, -2 log L + 2 p."""
-        return information(self, scores.aic, X, lengths=lengths, groups=groups)
+        return information(self, scores.aic, X, covariates, lengths=lengths, groups=groups)
 
-    def aicc(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+    def aicc(  # type: ignore[override]  # sequences have no weights
+        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return AIC corrected for small n (Hurvich & Tsai 1989)."""
-        return information(self, scores.aicc, X, lengths=lengths, groups=groups)
+        return information(self, scores.aicc, X, covariates, lengths=lengths, groups=groups)
 
-    def icl(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+    def icl(  # type: ignore[override]  # sequences have no weights
+        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return BIC - 2 log P(most probable path), as Celeux & Durand (2008)."""
-        return information(self, scores.icl, X, lengths=lengths, groups=groups)
+        return information(self, scores.icl, X, covariates, lengths=lengths, groups=groups)
 
     def to_arviz(
         self,
@@ -361,7 +405,9 @@ class HiddenMarkovModel(Mixture):
         seen = partial(self._sequences, lengths=lengths, groups=groups)
         return arviz_draws(self, X, n_draws, random_state, seen)
 
-    def forecast(self, X: Any, steps: int = 1, level: float = 0.9) -> Forecast:
+    def forecast(
+        self, X: Any, steps: int = 1, level: float = 0.9, covariates: Any = None
+    ) -> Forecast:
         """Return states and values of the samples that follow one sequence.
 
         Parameters
@@ -373,13 +419,15 @@ class HiddenMarkovModel(Mixture):
         level : float, default=0.9
             Probability of the central predictive interval of each column. Means and intervals of
             categorical columns are NaN.
+        covariates : array or frame (1, P), optional
+            Those of the sequence, as in ``fit``.
         """
         steps = validation.integer("steps", steps, 1)
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
             raise InvalidInputError(f"level must be between 0 and 1, got {level}")
         result = self._fitted()
         transition = self._chain_of(result).transition
-        present = self.filter_proba(X)[-1]
+        present = self.filter_proba(X, covariates=covariates)[-1]
         shares = np.empty((steps, len(present)))
         for step in range(steps):
             shares[step] = present = present @ transition
@@ -412,18 +460,20 @@ class HiddenMarkovModel(Mixture):
         drawn: Array = density.frame.undo(values).reshape(len(counts), N_DRAWS, -1)
         return drawn
 
-    def pseudo_residuals(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def pseudo_residuals(
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return normal pseudo-residuals (n, D), standard normal if the model holds.
 
         They compare each value with its distribution given the samples before it; for counts the
         middle of the jump is taken (Zucchini, MacDonald & Langrock 2016, ch. 6). Distributions are
         those of 20,000 draws per state. Missing values and categorical columns have NaN.
         """
-        source = self._sequences(X, lengths, groups)
+        source = self._sequences(X, lengths, groups, covariates)
         chain = self._chain_of(self._fitted())
-        filtered = self.filter_proba(X, lengths, groups)
+        filtered = self.filter_proba(X, lengths, groups, covariates)
         predicted = np.vstack([chain.initial, filtered[:-1] @ chain.transition])
-        predicted[source.side.starts] = chain.initial
+        predicted[source.side.starts] = chain.first_states(source.side)
         values = np.asarray(source.values, dtype=np.float64)
         draws = np.sort(self._draws_by_state(seed_of(self, None)), axis=1)
         residuals = np.full(values.shape, np.nan)
