@@ -271,7 +271,7 @@ def most_probable_paths(
     n, K = log_density.shape
     segments = Segments.cut(starts, n, K)
     first, log_moves, begins = logs(initial), logs(transition), segments.begins[:, None]
-    best = np.empty((n, K), dtype=np.intp)  # best state before, for each state
+    best: Integers = np.empty((n, K), dtype=np.intp)  # best state before, for each state
     value = _best_to_borders(log_density, first, log_moves, segments)
     steps = list(segments.steps())
     for step, rows in steps:
@@ -310,7 +310,7 @@ def _best_to_borders(
     return value
 
 
-def _last_states(value: Array, best: Array, segments: Segments) -> Integers:
+def _last_states(value: Array, best: Integers, segments: Segments) -> Integers:
     """Return the last state (B,) of each segment on the best path of its sequence."""
     last: Integers = value.argmax(axis=1)
     if segments.begins.all():
