@@ -15,6 +15,7 @@ _HOMES = {
     "DiscriminantDirections": "assess.discriminant_directions",
     "Evidence": "posterior.evidence",
     "FitResult": "em.result",
+    "Forecast": "estimators.hidden_markov_model",
     "Gibbs": "posterior.chains",
     "GibbsOverK": "posterior.telescoping",
     "GoodnessOfFit": "assess.goodness_of_fit",

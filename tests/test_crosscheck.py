@@ -125,6 +125,23 @@ def test_an_exact_fit_agrees(seed):
     assert found.parameters["difference"].abs().max() < 5.0 * np.sqrt(2 / 1000)
 
 
+def test_a_chain_of_states_far_apart_agrees():
+    rng = np.random.default_rng(465)
+    X = rng.poisson(3.0 + 27.0 * (np.arange(48) // 8 % 2))[:, None]
+    model = bm.HiddenMarkovModel(
+        2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0
+    ).fit(X, [20, 28])
+    found = crosscheck(
+        model, X, n_draws=300, chains=2, sampler="gibbs", groups=np.repeat([7, 3], [20, 28])
+    )
+    assert found.agrees, found.verdict
+    assert {"startprob[1]", "transmat[0, 1]"} <= set(found.parameters.index)
+    assert "occupied components" not in found.invariants.index
+    assert "evidence of hidden Markov models is not sampled" in found.summary()
+    with pytest.raises(InvalidInputError, match="lengths must be those of the fit"):
+        crosscheck(model, X, sampler="gibbs", lengths=[30, 18])
+
+
 def test_groups_far_apart_agree_and_everything_is_told():
     found = usual()
     assert found.agrees, found.verdict

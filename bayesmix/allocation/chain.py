@@ -7,11 +7,11 @@ transition matrix (MacKay 1997; Beal 2003, ch. 3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import repeat
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy.optimize import minimize
@@ -25,8 +25,8 @@ from bayesmix.allocation.point import (
     densities_of_draws,
 )
 from bayesmix.core.components import Named
-from bayesmix.core.priors import Assign
-from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
+from bayesmix.core.priors import Assign, NamedTensors, Pymc, Tensor
+from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Allocated, Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import (
@@ -36,6 +36,9 @@ from bayesmix.numerics.forward_backward import (
     most_probable_paths,
 )
 from bayesmix.numerics.logsumexp import normalise
+
+if TYPE_CHECKING:
+    from bayesmix.allocation.gated_chain import GatedChain, GatedSums
 
 # Smallest transition probability of a chain whose first state is stationary.
 LEAST_MOVE = 1e-12
@@ -80,7 +83,9 @@ class ChainSums:
         return bool(self.pack().min() >= 0.0)
 
 
-def allocate_sequences(chain: MarkovChain | DirichletChain, joint: Array, rows: Rows) -> Allocated:
+def allocate_sequences(
+    chain: MarkovChain | DirichletChain | GatedChain, joint: Array, rows: Rows
+) -> Allocated:
     """Turn log densities (n, K) into smoothed probabilities in place, sequence by sequence.
 
     Samples outside sequences are independent, from the stationary distribution.
@@ -91,32 +96,34 @@ def allocate_sequences(chain: MarkovChain | DirichletChain, joint: Array, rows: 
         return Allocated(normalise(joint))
     if rows.weights is not None:
         raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
-    initial, transition = (np.exp(part) for part in chain.expected_logs())
+    initial, transition = (np.exp(part) for part in chain.expected_logs(rows.side))
     chained = forward_backward(joint, rows.side.starts, initial, transition)
     joint[:] = chained.smoothed
     return Allocated(chained.log_predictive, ChainSums(chained.initial, chained.transitions))
 
 
 def path_probabilities(
-    chain: MarkovChain | DirichletChain,
+    chain: MarkovChain | DirichletChain | GatedChain,
     log_density: Array,
     smoothed: Array,
     allocated: Allocated,
-    starts: Integers,
+    side: SideInformation,
 ) -> tuple[float, float]:
     """Return the entropy of the paths of all sequences, and log P of the most probable paths.
 
     States are dependent given the samples, so sums over samples would exceed the entropy.
     """
-    log_initial, log_moves = chain.expected_logs()
-    sums, total = cast("ChainSums", allocated.statistics), float(allocated.log_normaliser.sum())
+    starts, (log_initial, log_moves) = side.starts, chain.expected_logs(side)
+    sums = cast("ChainSums | GatedSums", allocated.statistics)
+    total = float(allocated.log_normaliser.sum())
     expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
-    expected += float(sums.initial @ log_initial + (sums.transitions * log_moves).sum())
+    expected += float((smoothed[starts] * log_initial).sum() + (sums.transitions * log_moves).sum())
     path = most_probable_paths(log_density, starts, np.exp(log_initial), np.exp(log_moves))
-    steps = log_moves[path[:-1], path[1:]]
-    steps[starts[1:] - 1] = log_initial[path[starts[1:]]]
+    steps = np.append(0.0, log_moves[path[:-1], path[1:]])
+    first = np.broadcast_to(log_initial, (len(starts), len(log_moves)))
+    steps[starts] = first[np.arange(len(starts)), path[starts]]
     best = float(log_density[np.arange(len(path)), path].sum() + steps.sum())
-    return total - expected, best + float(log_initial[path[0]]) - total
+    return total - expected, best - total
 
 
 @dataclass(frozen=True)
@@ -202,9 +209,13 @@ class MarkovChain:
         """Turn log densities (n, K) into smoothed probabilities in place."""
         return allocate_sequences(self, joint, rows)
 
-    def expected_logs(self) -> tuple[Array, Array]:
+    def expected_logs(self, side: SideInformation = NO_SIDE_INFORMATION) -> tuple[Array, Array]:
         """Return the logarithms of the probabilities of the first state and of transitions."""
         return logs(self.initial), logs(self.transition)
+
+    def first_states(self, side: SideInformation) -> Array:
+        """Return the probabilities (K,) of the first state of all sequences."""
+        return self.initial
 
     def proportional(self, shares: Array) -> MarkovChain:
         """Return the chain with transitions to each state changed in proportion to ``shares``."""
@@ -253,7 +264,7 @@ class DirichletChain:
         """Turn expected log densities (n, K) into smoothed probabilities in place."""
         return allocate_sequences(self, joint, rows)
 
-    def expected_logs(self) -> tuple[Array, Array]:
+    def expected_logs(self, side: SideInformation = NO_SIDE_INFORMATION) -> tuple[Array, Array]:
         """Return the expected logarithms of the probabilities."""
         initial, *moves = (row.expected_log() for row in self.dirichlets)
         return initial, np.array(moves)
@@ -272,6 +283,53 @@ class DirichletChain:
     def subset(self, keep: Integers, counts: Array) -> DirichletChain:
         """Select states, under which Dirichlet distributions are closed."""
         return DirichletChain(self.initial[keep], self.transitions[keep][:, keep])
+
+
+@dataclass(frozen=True)
+class ChainTwin:
+    """A chain in PyMC, with probabilities of the first state (K,) and of transitions (K, K)."""
+
+    startprob: Tensor
+    transmat: Tensor
+
+    @cached_property
+    def drawn(self) -> dict[str, Tensor]:
+        """Fields of ``ChainDraws``."""
+        from pytensor import tensor as pt
+
+        return {"log_initial": pt.log(self.startprob), "log_transitions": pt.log(self.transmat)}
+
+    def log_likelihood(self, pm: Pymc, joint: Tensor, rows: Rows) -> Tensor:
+        """Return log p(X) from log densities (n, K), paths summed out.
+
+        The forward recursion is a product of matrices (K, K), one per sample, which is taken by
+        pairs. Where a sequence begins, the matrix forgets the state before.
+        """
+        from pytensor import tensor as pt
+
+        n, (initial, transitions) = len(rows), self.drawn.values()
+        begins = np.isin(np.arange(n), rows.side.starts)[:, None, None]
+        moves = pt.where(begins, initial, transitions) + joint[:, None, :]
+        while n > 1:
+            pairs = moves[: n - n % 2 : 2, :, :, None] + moves[1:n:2, None, :, :]
+            moves = pt.concatenate([pm.math.logsumexp(pairs, axis=2), moves[n - n % 2 : n]])
+            n -= n // 2
+        return pm.math.logsumexp(moves[0, 0])
+
+    def named(self) -> NamedTensors:
+        """Return the stationary distribution π, which solves (I - Aᵀ + 1 1ᵀ) π = 1."""
+        from pytensor import tensor as pt
+
+        balance = pt.eye(self.transmat.shape[0]) - self.transmat.T + 1.0
+        return {"weights": (("component",), pt.linalg.solve(balance, pt.ones_like(self.startprob)))}
+
+    def draws(self, values: Mapping[str, Array], n_draws: int) -> ChainDraws:
+        """Return S draws from the values of ``drawn``."""
+        return ChainDraws(**values)
+
+    def point(self, draws: ChainDraws) -> dict[str, Array]:
+        """Return values of the PyMC variables at draws."""
+        return {name: values for name, (_, values) in draws.named().items()}
 
 
 @dataclass(frozen=True)
@@ -325,6 +383,13 @@ class DirichletChainPrior:
         rows = map(WeightDraws, draws.rows())
         density: Array = np.sum([self.of_row.log_density_of(row) for row in rows], axis=0)
         return density
+
+    def pymc_distribution(self, pm: Pymc, q: DirichletChain, n_components: int) -> ChainTwin:
+        """Declare the priors of the first state and of transitions in PyMC."""
+        concentration = np.full((n_components, n_components), float(self.row_concentration))
+        startprob = pm.Dirichlet("startprob", a=concentration[0], dims="component")
+        axes = ("component", "other_component")
+        return ChainTwin(startprob, pm.Dirichlet("transmat", a=concentration, dims=axes))
 
     def n_parameters(self, n_components: int) -> int:
         return (n_components - 1) * (n_components + (not self.stationary))

@@ -9,7 +9,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
 
-from bayesmix.allocation.point import PointWeights, WeightDraws, sample_by_sample
+from bayesmix.allocation.point import (
+    PointWeights,
+    WeightDraws,
+    log_likelihood_of_samples,
+    sample_by_sample,
+)
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import WeightSpread
 from bayesmix.errors import InvalidInputError
@@ -92,6 +97,7 @@ class DirichletTwin:
     """Dirichlet weights in PyMC, with π as a variable."""
 
     weights: Tensor
+    log_likelihood = log_likelihood_of_samples
 
     @cached_property
     def log_weights(self) -> Tensor:

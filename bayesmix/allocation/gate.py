@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from bayesmix.allocation.point import PointWeights, WeightDraws, sample_by_sample
-from bayesmix.core.rows import Allocated, Rows
+from bayesmix.core.rows import Allocated, Rows, SideInformation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
@@ -69,27 +69,36 @@ class Gate:
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log densities into responsibilities; return derivatives at these coefficients."""
-        covariates = rows.side.covariates
-        if covariates is None:
-            raise UnsupportedError(
-                "the weights of this fit depend on covariates: pass covariates= (or gate=)"
-            )
+        covariates = self.needed(rows.side)
         logs = self.log_weights(covariates)
         # A group has one set of weights, and its samples the same covariates.
         sizes = rows.side.group_sizes if rows.side.grouped else np.ones(len(rows), dtype=int)
         sizes = np.repeat(sizes, sizes)[:, None]
         joint += logs / sizes
         allocated = sample_by_sample(self, joint, rows)
-        weights, shares = rows.weights_or_ones[:, None] / sizes, np.exp(logs)
+        statistics = self.sums(joint, covariates, rows.weights_or_ones[:, None] / sizes)
+        return Allocated(allocated.log_normaliser, statistics)
+
+    @staticmethod
+    def needed(side: SideInformation) -> Array:
+        """Return the covariates (n, P), or raise an error if there are none."""
+        if side.covariates is None:
+            raise UnsupportedError(
+                "the weights of this fit depend on covariates: pass covariates= (or gate=)"
+            )
+        return side.covariates
+
+    def sums(self, responsibilities: Array, covariates: Array, weights: Array) -> GateSums:
+        """Return derivatives at these coefficients, under sample weights (n, 1)."""
+        shares = np.exp(self.log_weights(covariates))
         K, P = self.coefficients.shape
         products = (shares[:, :, None] * covariates[:, None, :]).reshape(-1, K * P)
         information = -((weights * products).T @ products).reshape(K, P, K, P)
         own = ((weights * products).T @ covariates).reshape(K, P, P)
         every = np.arange(K)
         information[every, :, every, :] += own
-        gradient = (weights * (joint - shares)).T @ covariates
-        statistics = GateSums(self, gradient, information, (weights * shares).sum(axis=0))
-        return Allocated(allocated.log_normaliser, statistics)
+        gradient = (weights * (responsibilities - shares)).T @ covariates
+        return GateSums(self, gradient, information, (weights * shares).sum(axis=0))
 
     def halfway_to(self, other: Gate) -> Gate:
         """Return the gate between two."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -85,6 +86,14 @@ def assign_samples(
     return Allocated(log_normaliser)
 
 
+def log_likelihood_of_samples(twin: Any, pm: Pymc, joint: Tensor, rows: Rows) -> Tensor:
+    """Return Σ_n w_n log Σ_k π_k p(x_n | θ_k) in PyMC, from log densities (n, K)."""
+    densities = pm.math.logsumexp(twin.log_weights + joint, axis=1)
+    if rows.weights is not None:
+        densities = densities * pm.Data("row_weights", rows.weights, dims="row")
+    return densities.sum()
+
+
 def nothing_named(draws: DrawnWeights) -> Named:
     """Return no parameters besides π."""
     return {}
@@ -155,6 +164,7 @@ class PointTwin:
     """Fixed weights in PyMC."""
 
     weights: PointWeights
+    log_likelihood = log_likelihood_of_samples
 
     @property
     def log_weights(self) -> Array:

@@ -16,6 +16,7 @@ from bayesmix.allocation.point import (
     PointWeights,
     assign_samples,
     densities_of_draws,
+    log_likelihood_of_samples,
     nothing_named,
     sample_by_sample,
     shares_of_draws,
@@ -141,6 +142,7 @@ class StickTwin:
     """Sticks in PyMC, parametrised by -log(1 - v) (K - 1,)."""
 
     spent: Tensor
+    log_likelihood = log_likelihood_of_samples
 
     @cached_property
     def drawn(self) -> dict[str, Tensor]:

@@ -110,18 +110,19 @@ def of_all_draws(
         "log likelihood": (own.log_likelihood, found.log_likelihood.ravel()),
     }
     rows = _typical_rows(result, source, alignment.rows)
-    some = source.subset(rows)
+    some = as_source(source.in_memory(rows).values)  # without the order of sequences
     densities = (log_densities_at(result, each, some) for each in (own.draws, draws))
     for row, *both in zip(rows, *densities, strict=True):
         pairs[f"log density of sample {row}"] = (both[0], both[1])
     for place in range(mine.shape[1]):
         pairs[f"weight {place + 1} by size"] = (mine[:, place], theirs[:, place])
     pairs["entropy of the weights"] = (entropies(own.draws), entropies(draws))
-    with single_threaded_blas():
-        pairs[OCCUPIED] = (
-            occupied(result, source, own.draws, alignment.rows),
-            occupied(result, source, draws, alignment.rows),
-        )
+    if not result.side.ordered:  # states of a sequence are dependent
+        with single_threaded_blas():
+            pairs[OCCUPIED] = (
+                occupied(result, source, own.draws, alignment.rows),
+                occupied(result, source, draws, alignment.rows),
+            )
     return _that_vary(
         [
             Quantity(name, mine, theirs.reshape(n_chains, -1))

@@ -175,6 +175,9 @@ def crosscheck(
     random_state: Any = 0,
     n_jobs: int | None = None,
     progress: bool | None = None,
+    *,
+    lengths: Any = None,
+    groups: Any = None,
 ) -> CrossCheck:
     """Compare a variational fit with MCMC.
 
@@ -191,7 +194,7 @@ def crosscheck(
 
     Parameters
     ----------
-    model : fitted variational mixture or search
+    model : fitted variational mixture, hidden Markov model or search
         With Dirichlet or stick-breaking weights. For a pruned fit, all requested components are
         sampled, and the remaining ones are compared.
     X : array, frame or source (n, D)
@@ -212,6 +215,8 @@ def crosscheck(
         Number of cores; None: all.
     progress : bool, optional
         Whether to show progress bars; None: only in a terminal or notebook.
+    lengths, groups : optional
+        Sequences of a hidden Markov model, by default those of the fit; others are an error.
 
     Returns
     -------
@@ -250,6 +255,7 @@ def crosscheck(
         "n_jobs": n_jobs,
         "progress": progress,
     }
+    sequences = {"lengths": lengths, "groups": groups}
     # Checked before hours of sampling.
     compare.required_arviz()
     estimator = sampled_fit(model)
@@ -257,9 +263,9 @@ def crosscheck(
         raise UnsupportedError(
             "crosscheck does not support regressions: sample bayesmix.pymc_model(model) with PyMC"
         )
-    rows_of_fit(estimator, X, sample_weight, repeated=True)
+    rows_of_fit(estimator, X, sample_weight, repeated=True, sequences=sequences)
     way, note = _way(estimator.result_, sampler)
-    found = _sampled(way, model, X, warmup, options)
+    found = _sampled(way, model, X, warmup, options | sequences)
     if found.n_draws < FEWEST_DRAWS:
         # Interrupted before the first draw.
         raise KeyboardInterrupt
@@ -322,7 +328,7 @@ def _way(result: FitResult, sampler: str) -> tuple[str, str]:
     if sampler != "auto":
         return sampler, ""
     weights: Any = result.inference.weights_prior
-    concentration = weights.concentration
+    concentration = getattr(weights, "of_row", weights).concentration
     if result.requested_components == 1 or concentration >= LEAST_CONCENTRATION:
         return "nuts", ""
     return "gibbs", (

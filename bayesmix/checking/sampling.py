@@ -42,13 +42,22 @@ from bayesmix.posterior.subject import rows_of_fit, variational_fit
 OF_BEGINNINGS = 14
 
 
-def pymc_model(model: Any, X: Any = None, sample_weight: Any = None) -> Any:
+def pymc_model(
+    model: Any,
+    X: Any = None,
+    sample_weight: Any = None,
+    *,
+    lengths: Any = None,
+    groups: Any = None,
+) -> Any:
     """Return the PyMC model of a variational fit: same prior and likelihood, up to rounding.
 
     Assignments are summed out, so all variables are continuous. They use the fit's coordinates
     (features shifted and scaled), and deterministics give data units under the names of
     ``to_arviz``: "weights", "means", "covariances", a learned "scale", "probabilities", "rates".
-    Components are not ordered.
+    Components are not ordered. The paths of a hidden Markov model are summed out by the forward
+    recursion; its variables include "startprob" and "transmat", and "weights" is their stationary
+    distribution.
 
     The number of components is that requested for the fit, before pruning. A learned scale is a
     variable; β0 and type-II weights stay at their learned values. The initial point is
@@ -62,6 +71,8 @@ def pymc_model(model: Any, X: Any = None, sample_weight: Any = None) -> Any:
         The data that the model was fitted to; a ``RegressionMixture`` keeps them.
     sample_weight : array (n,), optional
         As in the fit. Weights multiply log densities; non-integers give a weighted likelihood.
+    lengths, groups : optional
+        Sequences of a hidden Markov model, by default those of the fit; others are an error.
 
     Returns
     -------
@@ -72,6 +83,8 @@ def pymc_model(model: Any, X: Any = None, sample_weight: Any = None) -> Any:
     ------
     InvalidInputError
         If the fit has no posterior, or X is not the data of the fit.
+    UnsupportedError
+        For Student-t components, and for sequences with missing values.
     MissingExtraError
         If PyMC is not installed.
 
@@ -86,7 +99,8 @@ def pymc_model(model: Any, X: Any = None, sample_weight: Any = None) -> Any:
     estimator, pm = variational_fit(model), _pymc()
     if estimator.noun == "regression":
         return regression_model(pm, estimator)
-    source = rows_of_fit(estimator, X, sample_weight)
+    sequences = {"lengths": lengths, "groups": groups}
+    source = rows_of_fit(estimator, X, sample_weight, sequences=sequences)
     found = twin(estimator.result_, source)
     start = beginnings(found, source, seed=0)(0)
     for variable in found.model.free_RVs:
@@ -138,6 +152,7 @@ def twin(result: FitResult, source: Source) -> Twin:
     names = result.columns
     coords = {
         "component": np.arange(n_components),
+        "other_component": np.arange(n_components),
         "feature": np.arange(result.n_features) if names is None else list(names),
         "other_feature": np.arange(result.n_features) if names is None else list(names),
         "direction": np.arange(mixture.frame.n_directions),
@@ -150,11 +165,8 @@ def twin(result: FitResult, source: Source) -> Twin:
         )
         rows = source.in_memory().rows
         framed = mixture.frame.apply(rows.values)
-        joint = weights.log_weights + components.log_density(pm, framed)
-        densities = pm.math.logsumexp(joint, axis=1) - result.log_volume
-        if rows.weights is not None:
-            densities = densities * pm.Data("row_weights", rows.weights, dims="row")
-        pm.Potential("log_likelihood", densities.sum())
+        total = weights.log_likelihood(pm, components.log_density(pm, framed), rows)
+        pm.Potential("log_likelihood", total - source.total_weight * result.log_volume)
     return Twin(model, result, n_components, weights, components)
 
 
@@ -426,6 +438,8 @@ def nuts(
     n_jobs: int | None = None,
     progress: bool | None = None,
     sampler: str | None = None,
+    lengths: Any = None,
+    groups: Any = None,
 ) -> NutsDraws:
     """Draw from the posterior of a variational fit's model with NUTS.
 
@@ -441,7 +455,8 @@ def nuts(
         root_seed(random_state),
     )
     estimator = variational_fit(model)
-    source = rows_of_fit(estimator, X, sample_weight)
+    sequences = {"lengths": lengths, "groups": groups}
+    source = rows_of_fit(estimator, X, sample_weight, sequences=sequences)
     return sampled(estimator.result_, source, plan, resolve_jobs(n_jobs), progress, sampler)
 
 

@@ -243,7 +243,7 @@ def headline(check: Any) -> str:
     """Return fit, sampler and verdict in one line."""
     result, found = check.found.result, check.found
     K = result.n_components
-    size = f"{K} component{'s' if K != 1 else ''}"
+    size = f"{K} {result.noun}{'s' if K != 1 else ''}"
     if result.requested_components != K:
         size += f" of {result.requested_components}"
     kinds = {finding.kind for finding in check.findings}

@@ -196,7 +196,8 @@ def component_tables(model: Any, width: int) -> list[Table]:
             columns = [first, weights] if not tables else [first]
             table = new_table("")
             tables.append((table, columns))
-            for name in ("component", "weight")[: len(columns)]:
+            weight = "stationary" if model.noun == "state" else "weight"
+            for name in (model.noun, weight)[: len(columns)]:
                 table.add_column(name, justify="right")
             room = width - (18 if len(columns) == 2 else 9)
         tables[-1][0].add_column(escape(head), justify="right", no_wrap=True)

@@ -151,9 +151,8 @@ class ComponentsTwinOf(Protocol[D]):
 class WeightsTwinOf(Protocol[D]):
     """K weights of a draw, in PyMC."""
 
-    @property
-    def log_weights(self) -> Tensor:
-        """Log π_k (K,), finite."""
+    def log_likelihood(self, pm: Pymc, joint: Tensor, rows: Rows) -> Tensor:
+        """Return log p(X) from the log densities (n, K) of components, assignments summed out."""
 
     def named(self) -> NamedTensors:
         """π, if it is not a variable."""

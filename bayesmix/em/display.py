@@ -150,12 +150,13 @@ def sentence(result: FitResult) -> str:
     """Return model, size, objective and status of a fit in one line."""
     asked, n_components = result.requested_components, result.n_components
     family = result.family.name.replace("_", " ")
-    size = f"{n_components} component{'s' if n_components != 1 else ''}"
+    size = f"{n_components} {result.noun}{'s' if n_components != 1 else ''}"
     size += f" of {asked}" if asked != n_components else ""
     noise = result.mixture.noise
     size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
     if result.side.design is not None:
-        size += f", weights by {', '.join(result.side.design.names)}"
+        what = "first states" if result.side.ordered else "weights"
+        size += f", {what} by {', '.join(result.side.design.names)}"
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
         return f"{family}, {size}, given"
@@ -177,13 +178,17 @@ def sentence(result: FitResult) -> str:
 def component_table(
     result: FitResult, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
 ) -> ComponentTable:
-    """Return weight, expected observations, and mean ± standard deviation of each column."""
+    """Return weight, expected observations, and mean ± standard deviation of each column.
+
+    The weights of states are their stationary probabilities.
+    """
     point = result.unframed.plug_in()
     weights, noise = result.mixture.mean_weights, result.mixture.noise
     shown = range(min(result.n_components, most_components))
     columns = [cells_of(result, point, d) for d in range(min(result.n_features, most_columns))]
     names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
-    heads = ("component", "weight", "n", *names[:most_columns])
+    weight = "stationary" if result.side.ordered else "weight"
+    heads = (result.noun, weight, "n", *names[:most_columns])
     counted = result.n_rows > 0
     rows = [
         (
@@ -202,7 +207,7 @@ def component_table(
     left_out = [
         f"{remaining} more {what}{'s' * (remaining > 1)}"
         for remaining, what in (
-            (result.n_components - most_components, "component"),
+            (result.n_components - most_components, result.noun),
             (result.n_features - most_columns, "column"),
         )
         if remaining > 0

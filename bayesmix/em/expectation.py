@@ -437,8 +437,8 @@ class AssessmentStep:
         volume = float((self.mixture.frame.log_volume - log_volume) @ rows.weights_or_ones)
         log_density = joint.copy()
         allocated = self.mixture.allocate(joint, rows)
-        starts, chain = rows.side.starts, cast("Any", self.mixture.weights)
-        entropy, log_largest = path_probabilities(chain, log_density, joint, allocated, starts)
+        chain: Any = self.mixture.weights
+        entropy, log_largest = path_probabilities(chain, log_density, joint, allocated, rows.side)
         sums = self._sums(joint, allocated.log_normaliser, rows)
         return replace(sums, entropy=entropy, log_largest=log_largest, unseen_volume=volume)
 

@@ -212,14 +212,23 @@ def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> Noise
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors."""
+    from bayesmix.allocation.chain import DirichletChainPrior
     from bayesmix.allocation.dirichlet import DirichletPrior
+    from bayesmix.allocation.gated_chain import GatedChainPrior
     from bayesmix.allocation.stick_breaking import StickBreakingPrior
 
     inference, family = model.inference, model.family
     if (covariates := side_of(source).covariates) is not None:
+        weights: Any = getattr(inference, "weights", None)
         sparse = 1.0 / model.n_components
         defaults = (None, DirichletPrior(1.0), DirichletPrior(sparse), StickBreakingPrior(sparse))
-        if getattr(inference, "weights", None) not in defaults:
+        chained = isinstance(weights, DirichletChainPrior)
+        if chained and (weights.stationary or inference.variational):
+            raise UnsupportedError(
+                "covariates of the first state need initial='free', and maximum likelihood or "
+                "MaximumAPosteriori()"
+            )
+        if not chained and weights not in defaults:
             raise UnsupportedError(
                 "covariates replace the prior of the weights: leave out its concentration"
             )
@@ -227,6 +236,8 @@ def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
         gate: Any = GatePrior.normal(covariates.shape[1], precision)
         if isinstance(inference, VariationalBayes):
             gate = GatePrior.variational(source.in_memory().rows)
+        if chained:
+            gate = GatedChainPrior(gate, weights)
         inference = replace(cast("Any", inference), weights=gate)
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())

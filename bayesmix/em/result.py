@@ -303,6 +303,11 @@ class FitResult:
         return reasons[-1] if reasons else None
 
     @property
+    def noun(self) -> str:
+        """What a component is called: "state" in a hidden Markov model."""
+        return "state" if self.side.ordered else "component"
+
+    @property
     def n_parameters(self) -> int:
         """Number of free parameters, for AIC and BIC; noise adds its weight."""
         K, noise = self.n_components, self.mixture.noise is not None

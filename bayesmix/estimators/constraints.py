@@ -14,6 +14,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.scores import rows_of
 from bayesmix.sources.memory import ArraySource
 
 UNKNOWN = -1
@@ -36,11 +37,14 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
         informative = (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any()
         source = replace(source, side=SideInformation(known)) if informative else source
     if covariates is not None:
+        covariates = of_samples(covariates, source.side)
         n_rows = len(covariates) if n_given is None else n_given
         table, names = columns_of("covariates", covariates, max(n_rows, source.shape[0]))
         design = Standardised.of("covariates", table[selection], names)
         side = replace(source.side, covariates=design.apply(table[selection]), design=design)
         source = replace(source, side=side)
+        if side.ordered:
+            _check_groups(source)
     if groups is None:
         return source
     codes = group_codes(groups, n_given, source.shape[0])[selection]
@@ -68,6 +72,13 @@ def _in_memory(source: Source) -> ArraySource:
     return source
 
 
+def of_samples(covariates: Any, side: SideInformation) -> Any:
+    """Return covariates with a row for each sample, from one for each sequence."""
+    if not side.ordered or len(covariates) != len(side.starts):
+        return covariates
+    return rows_of(covariates, np.repeat(np.arange(len(covariates)), side.group_sizes))
+
+
 def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
     """Return the samples of a prediction with their covariates, as in the fit.
 
@@ -84,6 +95,7 @@ def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
             f"{', '.join(design.names)}"
         )
     source = _in_memory(source)
+    covariates = of_samples(covariates, source.side)
     table, names = columns_of("covariates", covariates, source.shape[0])
     if len(names) != len(design.names) or (
         hasattr(covariates, "columns") and names != design.names
@@ -92,7 +104,11 @@ def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
             f"covariates must have the columns of the fit, {', '.join(design.names)}, got "
             f"{', '.join(names)}"
         )
-    return replace(source, side=SideInformation(covariates=design.apply(table), design=design))
+    side = replace(source.side, covariates=design.apply(table), design=design)
+    source = replace(source, side=side)
+    if side.ordered:
+        _check_groups(source)
+    return source
 
 
 def refuse_loose_bound(name: str) -> None:
@@ -182,8 +198,12 @@ def unequal(terms: Sequence[str], values: Array, firsts: Integers) -> tuple[str,
 
 
 def _check_groups(source: ArraySource) -> None:
-    """Raise an error for groups with two labels, or several sample weights or covariates."""
+    """Raise an error for groups with two labels, or several sample weights or covariates.
+
+    Covariates of a sequence must be equal too.
+    """
     side = source.side
+    unit = "sequence" if side.ordered else "group"
     assert side.begins is not None
     starts = np.flatnonzero(side.begins)
     numbers = np.arange(len(side.begins)) if source.numbers is None else source.numbers
@@ -201,9 +221,9 @@ def _check_groups(source: ArraySource) -> None:
         if (found := unequal(side.design.terms, side.covariates, firsts)) is not None:
             column, row = found
             raise InvalidInputError(
-                f"covariates must be equal within a group, but column {column!r} of sample "
-                f"{numbers[row]} differs from the first of its group: use one value for each "
-                "group, such as its mean"
+                f"covariates must be equal within a {unit}, but column {column!r} of sample "
+                f"{numbers[row]} differs from the first of its {unit}: use one value for each "
+                f"{unit}, such as its mean"
             )
     if side.labels is not None:
         factors = np.add.reduceat(side.log_factors(side.largest_label + 1), starts, axis=0)

@@ -38,7 +38,7 @@ from bayesmix.sources.memory import ArraySource
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
 # Largest number of evenly spaced observations from which features are selected.
 MOST_ROWS = 10_000
-# Without variable selection, numbers of features (least, most) for which a note on them is made.
+# Without variable selection, the summary has a note on at least MANY features.
 MANY, MOST_LOOKED_AT = 20, 1000
 
 
@@ -215,22 +215,27 @@ def rejoined(rows: Any, others: Any, selection: FeatureSelection) -> Any:
     return np.hstack([rows, others])[:, order]
 
 
-def few_features(estimator: Any, source: Source, seed: int) -> str:
+def few_features(estimator: Any, param_grid: Any, source: Source, seed: int) -> str:
     """Return a note if at most half of many features distinguish two or three clusters, or "".
 
-    Data and models that ``variable_selection`` does not take are not looked at.
+    Very many features are not looked at, but get a note. Data and models that
+    ``variable_selection`` does not take get none.
     """
     n_features = source.shape[1]
-    supported = not hasattr(estimator, "steps") and getattr(estimator, "noise", None) is None
-    if not (MANY <= n_features <= MOST_LOOKED_AT and supported) or source.summary.n_missing:
+    if n_features < MANY:
         return ""
     try:
-        prior = prior_asked([1, 2, 3], None, True)
+        refuse_unsupported(estimator, param_grid)
         sample = evenly_spaced(source)
         table = feature_table(knowing_levels(estimator, sample), sample)
-        selection = selected(table, prior, True, seed)
     except UnsupportedError:
         return ""
+    if n_features > MOST_LOOKED_AT:
+        return (
+            f"If only some of {n_features:,} features distinguish clusters, set "
+            "variable_selection=True."
+        )
+    selection = selected(table, prior_asked([1, 2, 3], None, True), True, seed)
     n_relevant = int(selection.relevant.sum())
     if not 0 < n_relevant <= n_features // 2:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,7 +22,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.chain_starts import best_of_starts
-from bayesmix.em.display import columns_of, html_table
+from bayesmix.em.display import columns_of, html_table, shortened
 from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
@@ -29,6 +30,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
+from bayesmix.estimators.constraints import at_covariates, constrained
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.methods import arviz_draws, information, seed_of
 from bayesmix.estimators.mixture import Mixture
@@ -78,7 +80,10 @@ class HiddenMarkovModel(Mixture):
     Attributes
     ----------
     startprob_ : array (K,)
-        Distribution of the first state; posterior mean for variational fits.
+        Distribution of the first state; posterior mean for variational fits; with covariates the
+        average over the sequences of the fit.
+    gate_coef_, gate_intercept_ : arrays (K, P), (K,)
+        Log odds of each first state against state 0; only with covariates.
     transmat_ : array (K, K)
         Probabilities of the transition from state i (row) to state j (column).
     stationary_distribution_, weights_ : array (K,)
@@ -134,7 +139,9 @@ class HiddenMarkovModel(Mixture):
     ) -> None:
         store_parameters(self, locals())
 
-    def fit(self, X: Any, lengths: Any = None, groups: Any = None) -> Self:  # type: ignore[override]  # sequences have no weights
+    def fit(  # type: ignore[override]  # sequences have no weights
+        self, X: Any, lengths: Any = None, groups: Any = None, *, covariates: Any = None
+    ) -> Self:
         """Fit the model to one or several sequences.
 
         Parameters
@@ -145,6 +152,10 @@ class HiddenMarkovModel(Mixture):
             Number of samples of each sequence; by default X is one sequence.
         groups : array (n,), optional
             Identifier of the sequence of each sample, instead of ``lengths``.
+        covariates : array or frame (n_sequences, P) or (n, P), optional
+            Variables on which the first state depends by a multinomial logistic regression; those
+            of the samples of a sequence must be equal. Predictions then need ``covariates`` too.
+            Maximum a posteriori fits have a weak normal prior; not for variational fits.
 
         Returns
         -------
@@ -156,12 +167,15 @@ class HiddenMarkovModel(Mixture):
             For lengths that do not sum to n, groups that are not contiguous, and sequences of one
             sample only; the estimator is then as it was.
         """
-        self._fit(partial(self._sequences_to_fit, X, lengths, groups))
+        self._fit(partial(self._sequences_to_fit, X, lengths, groups, covariates))
         return self
 
-    def _sequences_to_fit(self, X: Any, lengths: Any, groups: Any, n_jobs: int | None) -> Source:
+    def _sequences_to_fit(
+        self, X: Any, lengths: Any, groups: Any, covariates: Any, n_jobs: int | None
+    ) -> Source:
         validation.one_of("missing", self.missing, ("error", "use"))
-        return sequences_to_fit(incoming.training_rows(self, X, None, n_jobs), lengths, groups)
+        source = incoming.training_rows(self, X, None, n_jobs)
+        return constrained(sequences_to_fit(source, lengths, groups), None, None, covariates)
 
     def _model(self) -> Model:
         one_number(self)
@@ -249,10 +263,11 @@ class HiddenMarkovModel(Mixture):
 
     # Predictions
 
-    def _seen(self, X: Any, lengths: Any = None, groups: Any = None) -> Source:
-        return self._sequences(X, lengths, groups)
+    def _sequences(self, X: Any, lengths: Any, groups: Any, covariates: Any = None) -> ArraySource:
+        source = at_covariates(self._seen(X, lengths, groups), self.result_, covariates)
+        return cast("ArraySource", source)
 
-    def _sequences(self, X: Any, lengths: Any, groups: Any) -> ArraySource:
+    def _seen(self, X: Any, lengths: Any = None, groups: Any = None) -> Source:
         self._fitted()
         gaps = incoming.missing_of(self) == "use"
         source = incoming.new_rows(self, X, None, gaps).in_memory()
@@ -268,9 +283,12 @@ class HiddenMarkovModel(Mixture):
             joint -= log_volume[:, None]
         return joint
 
-    def _chained(self, X: Any, lengths: Any, groups: Any, smooth: bool = True) -> Chained:
-        source = self._sequences(X, lengths, groups)
-        return self._passed(source, self._chain_of(self._fitted()).initial, smooth)
+    def _chained(
+        self, X: Any, lengths: Any, groups: Any, covariates: Any, smooth: bool = True
+    ) -> Chained:
+        source = self._sequences(X, lengths, groups, covariates)
+        initial = self._chain_of(self._fitted()).first_states(source.side)
+        return self._passed(source, initial, smooth)
 
     def _passed(self, source: ArraySource, initial: Array, smooth: bool) -> Chained:
         transition = self._chain_of(self._fitted()).transition
@@ -287,66 +305,93 @@ class HiddenMarkovModel(Mixture):
         initial = chain.initial if whole else chain.mean()
         return self._passed(source, initial, smooth=False).log_predictive
 
-    def predict_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def predict_proba(  # type: ignore[override]  # of sequences
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return the probability of each state given the whole sequence (n, K)."""
-        return self._chained(X, lengths, groups).smoothed
+        return self._chained(X, lengths, groups, covariates).smoothed
 
-    def responsibilities(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def responsibilities(  # type: ignore[override]  # of sequences
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return ``predict_proba``."""
-        return self.predict_proba(X, lengths, groups)
+        return self.predict_proba(X, lengths, groups, covariates)
 
-    def filter_proba(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def filter_proba(
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return the probability of each state given the sequence up to the sample (n, K)."""
-        return self._chained(X, lengths, groups, smooth=False).filtered
+        return self._chained(X, lengths, groups, covariates, smooth=False).filtered
 
-    def predict(
-        self, X: Any, lengths: Any = None, groups: Any = None, *, algorithm: str = "smoothing"
+    def predict(  # type: ignore[override]  # of sequences
+        self,
+        X: Any,
+        lengths: Any = None,
+        groups: Any = None,
+        covariates: Any = None,
+        *,
+        algorithm: str = "smoothing",
     ) -> Integers:
         """Return the state of each sample (n,).
 
         Parameters
         ----------
-        X, lengths, groups
+        X, lengths, groups, covariates
             As in ``fit``.
         algorithm : {"smoothing", "viterbi"}, default="smoothing"
             The most probable state of each sample, or the most probable path of each sequence.
         """
         validation.one_of("algorithm", algorithm, ("smoothing", "viterbi"))
         if algorithm == "smoothing":
-            states: Integers = self.predict_proba(X, lengths, groups).argmax(axis=1)
+            states: Integers = self.predict_proba(X, lengths, groups, covariates).argmax(axis=1)
             return states
-        source = self._sequences(X, lengths, groups)
+        source = self._sequences(X, lengths, groups, covariates)
         chain = self._chain_of(self._fitted())
-        joint = self._log_densities(source)
-        return most_probable_paths(joint, source.side.starts, chain.initial, chain.transition)
+        initial, joint = chain.first_states(source.side), self._log_densities(source)
+        return most_probable_paths(joint, source.side.starts, initial, chain.transition)
 
-    def fit_predict(self, X: Any, lengths: Any = None, groups: Any = None) -> Integers:
+    def fit_predict(
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Integers:
         """Fit, and return the most probable state of each sample (n,)."""
-        return self.fit(X, lengths, groups).predict(X, lengths, groups)
+        self.fit(X, lengths, groups, covariates=covariates)
+        return self.predict(X, lengths, groups, covariates)
 
-    def score_samples(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def score_samples(  # type: ignore[override]  # of sequences
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return the log density of each sample given those before it (n,), in nats."""
-        return self._chained(X, lengths, groups, smooth=False).log_predictive
+        return self._chained(X, lengths, groups, covariates, smooth=False).log_predictive
 
-    def score(self, X: Any, lengths: Any = None, groups: Any = None) -> float:  # type: ignore[override]  # sequences have no weights
+    def score(
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return the mean log density of the samples, in nats per observation."""
-        return float(self.score_samples(X, lengths, groups).mean())
+        return float(self.score_samples(X, lengths, groups, covariates).mean())
 
-    def bic(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+    def bic(  # type: ignore[override]  # sequences have no weights
+        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return BIC, -2 log L + p log n, by default for the training data."""
-        return information(self, scores.bic, X, lengths=lengths, groups=groups)
+        return information(self, scores.bic, X, covariates, lengths=lengths, groups=groups)
 
-    def aic(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+    def aic(  # type: ignore[override]  # sequences have no weights
+        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return Akaike's information criterion, -2 log L + 2 p."""
-        return information(self, scores.aic, X, lengths=lengths, groups=groups)
+        return information(self, scores.aic, X, covariates, lengths=lengths, groups=groups)
 
-    def aicc(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+    def aicc(  # type: ignore[override]  # sequences have no weights
+        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return AIC corrected for small n (Hurvich & Tsai 1989)."""
-        return information(self, scores.aicc, X, lengths=lengths, groups=groups)
+        return information(self, scores.aicc, X, covariates, lengths=lengths, groups=groups)
 
-    def icl(self, X: Any = None, lengths: Any = None, groups: Any = None) -> float:
+    def icl(  # type: ignore[override]  # sequences have no weights
+        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
         """Return BIC - 2 log P(most probable path), as Celeux & Durand (2008)."""
-        return information(self, scores.icl, X, lengths=lengths, groups=groups)
+        return information(self, scores.icl, X, covariates, lengths=lengths, groups=groups)
 
     def to_arviz(
         self,
@@ -363,7 +408,9 @@ class HiddenMarkovModel(Mixture):
         seen = partial(self._sequences, lengths=lengths, groups=groups)
         return arviz_draws(self, X, n_draws, random_state, seen)
 
-    def forecast(self, X: Any, steps: int = 1, level: float = 0.9) -> Forecast:
+    def forecast(
+        self, X: Any, steps: int = 1, level: float = 0.9, covariates: Any = None
+    ) -> Forecast:
         """Return states and values of the samples that follow one sequence.
 
         Parameters
@@ -375,13 +422,15 @@ class HiddenMarkovModel(Mixture):
         level : float, default=0.9
             Probability of the central predictive interval of each column. Means and intervals of
             categorical columns are NaN.
+        covariates : array or frame (1, P), optional
+            Those of the sequence, as in ``fit``.
         """
         steps = validation.integer("steps", steps, 1)
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
             raise InvalidInputError(f"level must be between 0 and 1, got {level}")
         result = self._fitted()
         transition = self._chain_of(result).transition
-        present = self.filter_proba(X)[-1]
+        present = self.filter_proba(X, covariates=covariates)[-1]
         shares = np.empty((steps, len(present)))
         for step in range(steps):
             shares[step] = present = present @ transition
@@ -397,7 +446,8 @@ class HiddenMarkovModel(Mixture):
         mean = shares @ result.unframed.plug_in().means
         nominal = self._categorical_columns()
         mean[:, nominal] = bounds[:, :, nominal] = np.nan
-        return Forecast(shares, mean, *bounds)
+        names = result.columns or tuple(f"x{column}" for column in range(mean.shape[1]))
+        return Forecast(shares, mean, bounds[0], bounds[1], level, names)
 
     def _categorical_columns(self) -> Integers:
         """Return the columns whose codes have no order."""
@@ -413,18 +463,20 @@ class HiddenMarkovModel(Mixture):
         drawn: Array = density.frame.undo(values).reshape(len(counts), N_DRAWS, -1)
         return drawn
 
-    def pseudo_residuals(self, X: Any, lengths: Any = None, groups: Any = None) -> Array:
+    def pseudo_residuals(
+        self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> Array:
         """Return normal pseudo-residuals (n, D), standard normal if the model holds.
 
         They compare each value with its distribution given the samples before it; for counts the
         middle of the jump is taken (Zucchini, MacDonald & Langrock 2016, ch. 6). Distributions are
         those of 20,000 draws per state. Missing values and categorical columns have NaN.
         """
-        source = self._sequences(X, lengths, groups)
+        source = self._sequences(X, lengths, groups, covariates)
         chain = self._chain_of(self._fitted())
-        filtered = self.filter_proba(X, lengths, groups)
+        filtered = self.filter_proba(X, lengths, groups, covariates)
         predicted = np.vstack([chain.initial, filtered[:-1] @ chain.transition])
-        predicted[source.side.starts] = chain.initial
+        predicted[source.side.starts] = chain.first_states(source.side)
         values = np.asarray(source.values, dtype=np.float64)
         draws = np.sort(self._draws_by_state(seed_of(self, None)), axis=1)
         residuals = np.full(values.shape, np.nan)
@@ -466,10 +518,10 @@ class HiddenMarkovModel(Mixture):
 
     def summary(self) -> str:
         """Return a summary of the fit: states, transition probabilities, expected durations."""
-        text = super().summary().replace(" component", " state", 1)
-        text = text.replace("  component  weight", "      state  weight")
         table = columns_of([*self._transition_table()], 1)
-        return "\n".join([text, "Transition probabilities and expected durations:", *table])
+        return "\n".join(
+            [super().summary(), "Transition probabilities and expected durations:", *table]
+        )
 
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
         """Yield the cells of the transition matrix, with expected durations."""
@@ -493,11 +545,41 @@ class HiddenMarkovModel(Mixture):
         return plot_transitions(self, ax) if X is None else plot_states(self, X, ax=ax, **options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Forecast:
-    """States and values of the samples that follow a sequence, one row per step."""
+    """States and values of the samples that follow a sequence, one row per step.
 
-    state_probabilities: Array  # (steps, K)
-    mean: Array  # (steps, D)
-    lower: Array  # (steps, D)
-    upper: Array  # (steps, D)
+    Attributes
+    ----------
+    state_probabilities : array (steps, K)
+    mean, lower, upper : array (steps, D)
+        Mean and limits of the central interval of each column; NaN if it is categorical.
+    level : float
+        Probability of the intervals.
+    columns : tuple of str
+    """
+
+    state_probabilities: Array
+    mean: Array
+    lower: Array
+    upper: Array
+    level: float
+    columns: tuple[str, ...]
+
+    def summary(self) -> str:
+        """Return state probabilities, and mean with interval of each column, step by step."""
+        numbers = range(self.state_probabilities.shape[1])
+        rows = [("step", *(f"P({k})" for k in numbers), *self.columns)]
+        for step, shares in enumerate(self.state_probabilities):
+            values = zip(self.mean[step], self.lower[step], self.upper[step], strict=True)
+            cells = ("-" if math.isnan(m) else f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in values)
+            rows.append((str(step + 1), *(f"{share:.2f}" for share in shares), *cells))
+        return "\n".join([f"{self._headline}:", *columns_of(rows, 1)])
+
+    @property
+    def _headline(self) -> str:
+        steps = f"{len(self.mean)} step{'s' if len(self.mean) > 1 else ''}"
+        return f"Forecast of {steps}, means and {100 * self.level:g} % intervals"
+
+    def __repr__(self) -> str:
+        return shortened([f"<{self._headline}>", *self.summary().splitlines()[1:]])

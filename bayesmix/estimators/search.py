@@ -264,8 +264,8 @@ class MixtureSearch(SearchResults, Showing):
             rounded_features(plain),
             duplicates(plain),
             log_scale(plain),
-            few_features(estimator, source, seed)
-            if grows and independent and self._selected is None
+            few_features(estimator, self.param_grid, source, seed)
+            if len(numbers) > 1 and independent and self._selected is None and not side_of(source)
             else "",
             noun != "regression",
         )

@@ -322,7 +322,8 @@ class SearchResults(Transforming):
         """Return a band (n, 2) of the density that includes the uncertainty of K and structure.
 
         The same as ``averaged_.density_interval``: a mixture over all candidates that were not
-        ruled out. With ``data``, the data of the fit, draws come from Gibbs sampling.
+        ruled out. With ``data``, the data of the fit, draws come from Gibbs sampling. With
+        ``variable_selection``, the density is that of the selected features.
 
         Examples
         --------

@@ -21,6 +21,7 @@ import numpy as np
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
+from bayesmix.allocation.gated_chain import GatedChain, GatedChainPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
 from bayesmix.core import components, engines, families, portable, priors, sources
@@ -57,6 +58,7 @@ RECORDS: dict[str, Any] = {
         *(FitResult, SearchRecord, Event, Mixture, Frame, Coding, Score, HeldOut),
         *(PointWeights, FreeWeights, Dirichlet, DirichletPrior, StickBreaking, StickBreakingPrior),
         *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
+        *(GatedChain, GatedChainPrior),
         *(objectives.MaximumLikelihood, objectives.MaximumAPosteriori),
         *(objectives.VariationalBayes, WithNoise, Noise, UniformNoise),
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
@@ -95,7 +97,13 @@ DOMAINS = {
         (
             *("FitResult.counts", "FitResult.hard_counts", "BatchSums.hard_counts"),
             *("PointWeights.probabilities", "MarkovChain.initial", "MarkovChain.transition"),
-            *("Totals.counts", "Gate.shares", "Gate.precisions", "GatePrior.precisions"),
+            *(
+                "GatedChain.transition",
+                "Totals.counts",
+                "Gate.shares",
+                "Gate.precisions",
+                "GatePrior.precisions",
+            ),
             *("Regressions.dispersion", "RegressionFamily.fixed"),
         ),
         NOT_NEGATIVE,

@@ -86,9 +86,11 @@ def forward_backward(
     """Return filtered and smoothed probabilities of the states of sequences.
 
     ``log_density`` (n, K) is that of each observation in each state, 0 where it is missing;
-    ``starts`` are the first rows of sequences. ``initial`` and the rows of ``transition`` need not
-    sum to 1. Without ``smooth`` the smoothed probabilities are the filtered ones.
+    ``starts`` are the first rows of sequences. ``initial`` (K,), or (S, K) of each sequence, and
+    the rows of ``transition`` need not sum to 1. Without ``smooth`` the smoothed probabilities are
+    the filtered ones.
     """
+    log_density, initial = _with_initial(log_density, starts, initial)
     segments = Segments.cut(starts, *log_density.shape)
     chain = _Pass(log_density, initial, transition, segments)
     borders = None if segments.begins.all() else chain.across()
@@ -261,6 +263,7 @@ def most_probable_paths(
     log_density: Array, starts: Integers, initial: Array, transition: Array
 ) -> Integers:
     """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
+    log_density, initial = _with_initial(log_density, starts, initial)
     n, K = log_density.shape
     segments = Segments.of(starts, n)
     log_moves = logs(transition)
@@ -309,6 +312,15 @@ def drawn_paths(
         state = choices[state]
         path.append(state)
     return chained.log_predictive, np.array(path[::-1], dtype=np.intp)
+
+
+def _with_initial(log_density: Array, starts: Integers, initial: Array) -> tuple[Array, Array]:
+    """Move the initial distributions (S, K) of sequences, if they differ, into the densities."""
+    if initial.ndim == 1:
+        return log_density, initial
+    log_density = log_density.copy()
+    log_density[starts] += logs(initial)
+    return log_density, np.ones(initial.shape[1])
 
 
 def logs(values: Array) -> Array:

@@ -29,6 +29,7 @@ from bayesmix.plots.subject import (
     as_fitted,
     column_names,
     column_number,
+    features_read,
     fitted,
     sample_of,
     view_of,
@@ -89,6 +90,7 @@ def plot_assignment(
     'eruptions'
     """
     estimator = fitted(model, with_noise=level is None)
+    X = features_read(model, X)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
             f"plot_assignment needs continuous columns, got a {estimator.result_.family.name} "
@@ -220,6 +222,7 @@ def plot_profile(
     ['sepal_length', 'sepal_width']
     """
     estimator = fitted(model, with_noise=True)
+    X = features_read(model, X)
     result, names = estimator.result_, column_names(estimator, X)
     weights = result.mixture.mean_weights
     point = result.unframed.plug_in()

@@ -32,6 +32,7 @@ from bayesmix.plots.subject import (
     column_names,
     column_number,
     columns_that_vary,
+    features_read,
     fitted,
     most_columns,
     view_over,
@@ -246,6 +247,7 @@ def plot_pairs(
     'sepal_length'
     """
     estimator = fitted(model, with_noise=True)
+    X = features_read(model, X)
     names = column_names(estimator, X)
     shown = _columns(estimator, names, columns)
     d = len(shown)

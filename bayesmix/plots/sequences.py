@@ -17,7 +17,13 @@ STRIP = 0.15
 
 
 def plot_states(
-    model: Any, X: Any, lengths: Any = None, groups: Any = None, column: int = 0, ax: Any = None
+    model: Any,
+    X: Any,
+    lengths: Any = None,
+    groups: Any = None,
+    column: int = 0,
+    ax: Any = None,
+    covariates: Any = None,
 ) -> Any:
     """Plot one column of sequences over time, and the smoothed probabilities of the states.
 
@@ -30,6 +36,8 @@ def plot_states(
     column : int, default=0
         Column of X that is shown.
     ax : matplotlib Axes, optional
+    covariates : optional
+        As in ``fit``.
 
     Returns
     -------
@@ -52,9 +60,9 @@ def plot_states(
 
         codes, levels = pd.factorize(values, sort=True)
         values = np.where(codes < 0, np.nan, codes)
-    probabilities = model.predict_proba(X, lengths, groups)
+    probabilities = model.predict_proba(X, lengths, groups, covariates)
     states, (time, unit) = probabilities.argmax(axis=1), _times(X)
-    starts = model._sequences(X, lengths, groups).side.starts
+    starts = model._seen(X, lengths, groups).side.starts
     ax = axes_or_new(ax, 7.2, 3.8)
     for start, end in pairwise([*starts, len(values)]):
         ax.plot(time[start:end], values[start:end], color=FAINT, linewidth=0.8, zorder=1)

@@ -50,6 +50,12 @@ def fitted(model: Any, with_noise: bool = False) -> Any:
     )
 
 
+def features_read(model: Any, X: Any) -> Any:
+    """Return the features that the mixture of a model reads; of a search, the selected ones."""
+    pick = getattr(model, "features_read", None)
+    return X if X is None or pick is None else pick(X)
+
+
 def _described(model: Any) -> str:
     unfitted = hasattr(model, "fit") and type(model).__module__.startswith("bayesmix")
     return f"{type(model).__name__}{': call fit first' if unfitted else ''}"

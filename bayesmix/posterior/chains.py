@@ -196,6 +196,7 @@ class Gibbs(DrawsInChains, ToArviz):
 
     def summary(self) -> str:
         """Return the posterior of the number of occupied components and convergence diagnostics."""
+        ordered = self.result.side.ordered
         lines = [
             f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} warm-up sweeps,"
             f" K={self.n_components}.",
@@ -207,7 +208,7 @@ class Gibbs(DrawsInChains, ToArviz):
                     "entropy of the weights": self.entropy,
                 }
             ),
-            *closing(self.status),
+            *closing(self.status, "score_samples" if ordered else INVARIANT),
         ]
         return "\n".join(lines)
 
@@ -264,11 +265,14 @@ def convergence_lines(measured: Mapping[str, Any]) -> list[str]:
     return [line for name, values in measured.items() if (line := convergence(name, values))]
 
 
-def closing(status: str) -> list[str]:
+INVARIANT = "score_samples and co_clustering"
+
+
+def closing(status: str, invariant: str = INVARIANT) -> list[str]:
     """Return the closing lines of a summary: label switching and an early end."""
     lines = [
         "Components are not identified (labels switch between draws): use label-invariant "
-        "quantities, such as score_samples and co_clustering."
+        f"quantities, such as {invariant}."
     ]
     if status != "finished":
         lines.append(f"The run was {status}; these are the draws so far.")

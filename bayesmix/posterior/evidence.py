@@ -204,6 +204,8 @@ def without_evidence(result: FitResult) -> str:
 
 def without_relabellings(result: FitResult, n_components: int) -> str:
     """Return why densities cannot be averaged over relabellings; empty if they can."""
+    if result.side.ordered:
+        return "no estimate: the evidence of hidden Markov models is not sampled, use elbo_"
     if not isinstance(result.inference.weights_prior, DirichletPrior):
         return (
             "no estimate: the evidence for a number of components needs "

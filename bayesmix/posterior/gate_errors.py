@@ -51,25 +51,23 @@ class PassDerivatives:
     def moved(self, statistics: Array, coefficients: Array) -> tuple[Array, Array]:
         """Return scaled statistics and the score of the gate after an M-step and an E-step."""
         gate: Any = self.result.mixture.weights
-        units = self.units
-        vector = np.concatenate(
-            [
-                self.at.statistics.pack() + statistics / units,
-                gate.coefficients[1:].ravel() + coefficients,
-            ]
-        )
+        units, size = self.units, len(statistics)
+        free = gate.coefficients[1:].ravel() + coefficients
+        vector = np.append(self.at.pack()[:size] + statistics / units, free)
         result, frame = self.result, self.result.mixture.frame
         expectation = self.at.unpacked(vector)
         resolution: Any = result.resolution
         mixture = result.inference.update(expectation, result.mixture, frame, resolution)
         after = summed(self.source, mixture, self.form)
         sums: Any = after.allocation
-        return units * after.statistics.pack(), sums.penalised[0]
+        return units * after.pack()[:size], sums.penalised[0]
 
     @property
     def units(self) -> Array:
-        size = len(self.at.statistics.pack())
-        return np.broadcast_to(self.at.statistics.units(), size)
+        """Units of all statistics but the coefficients, which are last."""
+        sums: Any = self.at.allocation
+        units = self.at.units()
+        return units[: len(units) - len(sums.penalised[0])]
 
     def along(self, statistics: Array, coefficients: Array) -> tuple[Array, Array]:
         """Return the derivatives of both along a direction."""
@@ -84,7 +82,7 @@ class PassDerivatives:
     def information(self) -> Array:
         """Return the information of the gate, with all other parameters free."""
         sums: Any = self.at.allocation
-        n_statistics, n_coefficients = len(self.units), sums.units().size
+        n_statistics, n_coefficients = len(self.units), len(sums.penalised[0])
         still = np.zeros(n_coefficients)
         remaining = LinearOperator(
             (n_statistics, n_statistics),
@@ -117,7 +115,10 @@ def gate_coefficients(
         )
     if not validation.number("level", level, 0.0, strict=True) < 1.0:
         raise InvalidInputError(f"level must be less than 1, got {level!r}")
-    source = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True)
+    sequences: Any = {} if result.side.ordered else None
+    source = rows_of_fit(
+        estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences
+    )
     model = Model(result.n_components, result.family, result.inference)
     form = first_form(model, source, result.mixture.frame, result.seed).surer
     with single_threaded_blas():

@@ -83,6 +83,10 @@ def rows_of_fit(
     order = result.side.order if covariates else None
     if result.side.ordered and sequences is not None:
         source: Source = _sequences(estimator, X, sample_weight, sequences).with_jobs(n_jobs)
+        if source.summary.n_missing and not gaps:
+            raise UnsupportedError(
+                "this analysis does not support sequences with missing values: use bayesmix.gibbs"
+            )
     else:
         if not (labels or covariates) or (result.side.begins is not None and order is None):
             result.refuse_constraints("this analysis")

@@ -56,6 +56,9 @@ MADE = {
     "DensityRegion": lambda gm, vb, search: vb.density_region(0.9, n_draws=200),
     "AveragedDensity": lambda gm, vb, search: search.averaged_,
     "DiscriminantDirections": lambda gm, vb, search: bm.discriminant_directions(gm),
+    "Forecast": lambda gm, vb, search: (
+        bm.HiddenMarkovModel(2, random_state=0).fit(X).forecast(X, 30)
+    ),
     "FitResult": lambda gm, vb, search: vb.result_,
 }
 
@@ -95,6 +98,18 @@ def test_leave_one_out_says_whether_it_is_reliable():
     ]
     doubtful = bm.results.LeaveOneOut(np.array([-1.0, -2.0]), np.array([0.1, 0.9]), -3.0, 0.5)
     assert "above 0.7 for 1 of 2 observations: use cross-validation" in doubtful.summary()
+
+
+def test_a_forecast_shows_states_and_intervals_step_by_step():
+    values = np.array([[1.25, np.nan]])
+    found = bm.results.Forecast(
+        np.array([[0.1, 0.9]]), values, values - 1.0, values + 1.0, 0.8, ("count", "kind")
+    )
+    assert found.summary().splitlines() == [
+        "Forecast of 1 step, means and 80 % intervals:",
+        "  step  P(0)  P(1)              count  kind",
+        "     1  0.10  0.90  1.25 [0.25, 2.25]     -",
+    ]
 
 
 def test_evidence_without_an_estimate_says_why():

@@ -196,6 +196,7 @@ def test_draws_carry_their_chains_to_every_result():
     np.testing.assert_array_equal(exported["startprob"], found.parameters["startprob"])
     of_fit = model.to_arviz(EARTHQUAKES, n_draws=20, lengths=[60, 47])
     assert of_fit.posterior["transmat"].shape == (1, 20, 2, 2)
+    assert "co_clustering" not in found.summary()
     sample = model.sample_posterior(50)
     assert sample.transmat.shape == (50, 2, 2)
     assert sample.startprob.shape == (50, 2)

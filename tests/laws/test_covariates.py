@@ -360,6 +360,28 @@ def test_analyses_without_covariates_are_refused(survey):
             analysis()
 
 
+# Students by four kinds of cheating and five groups of grades (Dayton 1998, tables 3.4 and 7.1).
+CHEATING = {
+    "0000": (51, 63, 35, 30, 24), "0001": (19, 18, 6, 2, 1), "0010": (0, 5, 1, 0, 1),
+    "0011": (4, 0, 0, 0, 1), "0100": (4, 4, 4, 0, 1), "0101": (3, 0, 0, 1, 0),
+    "0110": (1, 0, 0, 0, 0), "0111": (0, 1, 0, 1, 0), "1000": (5, 4, 0, 0, 1),
+    "1001": (2, 1, 0, 0, 0), "1010": (1, 0, 0, 0, 0), "1011": (0, 1, 1, 0, 0),
+    "1100": (4, 6, 1, 0, 0), "1101": (4, 0, 0, 0, 0), "1110": (1, 0, 0, 0, 0),
+    "1111": (1, 1, 0, 0, 0),
+}  # fmt: skip
+
+
+def test_the_fit_to_students_who_cheat_is_that_of_polca():
+    items = np.array([list(pattern) for pattern in CHEATING], dtype=float).repeat(5, axis=0)
+    grades, counts = np.tile(np.arange(1.0, 6.0), 16), np.concatenate(list(CHEATING.values()))
+    model = bm.Mixture(2, family=bm.Bernoulli(), random_state=0)
+    model.fit(items, covariates=grades, sample_weight=counts)
+    assert model.log_likelihood_ == pytest.approx(-429.6384, abs=1e-4)
+    assert model.gate_intercept_[1] == pytest.approx(0.1134289, abs=2e-5)
+    assert model.gate_coef_[1, 0] == pytest.approx(-0.8424836, abs=2e-5)
+    assert model.weights_[1] == pytest.approx(0.1781068, abs=1e-5)
+
+
 def test_criteria_of_the_data_of_the_fit_are_those_of_the_fit(survey):
     X, Z, _, model = survey
     for name in ("bic", "aic", "aicc", "icl"):

@@ -9,7 +9,7 @@ conditional density, by SciPy, is added.
 
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, MissingExtraError
+from bayesmix.errors import InvalidInputError, MissingExtraError, UnsupportedError
 from bayesmix.families.product.prior import PartPriors
 from bayesmix.posterior.posterior_draws import draws_of, log_likelihoods, log_prior, parameters_of
 from bayesmix.sources.memory import ArraySource
@@ -128,6 +128,8 @@ COORDINATES = {
     "log_weights": lambda logs: pt.exp(logs)[:-1],
     "log_first": pt.exp,
     "log_rest": None,
+    "log_initial": lambda logs: pt.exp(logs)[:-1],
+    "log_transitions": lambda logs: pt.exp(logs)[:, :-1].ravel(),
     "means": lambda means: means.ravel(),
     "roots": elements,
     "scale_roots": elements,
@@ -236,6 +238,56 @@ def test_draws_of_a_product_go_into_the_model_and_come_out_by_part():
         axes, theirs = named[name]
         assert model.named_vars_to_dims[name] == axes
         np.testing.assert_allclose(values, theirs, rtol=1e-10, err_msg=name)
+
+
+def fitted_chain(case, lengths, n_components=K):
+    """A hidden Markov model of sequences."""
+    rows = case.rows(generator(462, len(case.name)), sum(lengths), D)
+    vb = bm.HiddenMarkovModel(
+        n_components,
+        family=case.family,
+        inference=bm.VariationalBayes(prior=case.choice(case.letters(generator(463), D))),
+        transition_prior=0.8,
+        n_init=1,
+        max_iter=20,
+        tol=0.0,
+        random_state=0,
+        n_jobs=1,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        vb.fit(rows, lengths)
+    return Case(vb, replace(ArraySource(rows), side=vb.result_.side))
+
+
+@pytest.mark.parametrize(
+    ("case", "lengths", "n_components"),
+    [
+        (GAUSSIAN_CASES[0], [30], 3),
+        (GAUSSIAN_CASES[2], [7, 1, 12, 9], 3),
+        (COUNT_CASES[1], [2, 5], 2),
+        (COUNT_CASES[0], [1, 2], 1),
+    ],
+)
+def test_the_joint_density_of_a_chain_is_that_of_the_fit(case, lengths, n_components):
+    fitted_chain(case, lengths, n_components).assert_equal(464)
+
+
+def test_a_chain_has_the_names_of_its_draws_and_refuses_other_sequences():
+    case = fitted_chain(COUNT_CASES[1], [8, 12])
+    drawn, model, found = as_in_the_frame(case, 3)
+    assert {"startprob", "transmat"} <= {variable.name for variable in model.free_RVs}
+    np.testing.assert_allclose(found["weights"], np.exp(drawn.weights.log_weights), rtol=1e-10)
+    rows = case.source.values
+    assert pymc_model(case.vb, rows, groups=np.repeat(["a", "b"], [8, 12])) is not None
+    with pytest.raises(InvalidInputError, match="lengths must be those of the fit"):
+        pymc_model(case.vb, rows, lengths=[10, 10])
+    rows = np.where(np.arange(20)[:, None] == 5, np.nan, rows)
+    gaps = bm.HiddenMarkovModel(
+        2, family=bm.Poisson(), inference=bm.VariationalBayes(), missing="use", random_state=0
+    ).fit(rows)
+    with pytest.raises(UnsupportedError, match="sequences with missing values"):
+        pymc_model(gaps, rows)
 
 
 def flat_rows():

@@ -391,6 +391,60 @@ def test_correlated_features_without_clusters_are_irrelevant_by_regression():
     assert not search.get_support().any()
 
 
+@pytest.mark.parametrize("s", [7201, 7202])
+def test_a_copy_of_a_feature_is_irrelevant_given_that_feature(s):
+    rng = np.random.default_rng(s)
+    X = rng.normal(size=(200, 6))
+    X[:, 0] += 4.0 * rng.integers(0, 2, 200)
+    X[:, 1] = X[:, 0] + 0.7 * X[:, 1]
+    options = {"n_components": (1, 2, 3), "covariance_type": "diag", "variable_selection": True}
+    assert bm.select(X, **options).get_support(indices=True).tolist() == [0, 1]
+    by_regression = bm.select(X, **options, irrelevant="regression")
+    assert by_regression.get_support(indices=True).tolist() == [0]
+
+
+def test_the_simulated_example_of_clustvarsel_is_solved():
+    # Scrucca & Raftery 2018: two features with clusters, one that depends on the first, two others.
+    rng = np.random.default_rng(7203)
+    z = rng.integers(0, 2, 200)
+    covariances = np.array([[[1.0, 0.5], [0.5, 1.0]], [[1.5, -0.7], [-0.7, 1.5]]])
+    X = np.array([rng.multivariate_normal([3.0 * k] * 2, covariances[k]) for k in z])
+    others = rng.normal(size=(200, 3)) * [1.0, 2.0, 1.0] + [0.0, 1.5, 2.0]
+    X = np.column_stack([X, others])
+    X[:, 2] += X[:, 0]
+    search = bm.select(X, (1, 2, 3), "full", variable_selection=True, irrelevant="regression")
+    assert search.get_support(indices=True).tolist() == [0, 1]
+    assert search.n_components_ == 2
+    assert pd.crosstab(z, search.predict(X)).to_numpy().max(axis=1).sum() > 180
+
+
+def gaps(X):
+    X[::7, 3] = np.nan
+    return X
+
+
+@pytest.mark.parametrize(
+    ("X", "options", "note"),
+    [
+        (recipe(30, 65)[0], {}, "Only 6 of 30 features seem"),
+        (gaps(recipe(30, 66)[0]), {"missing": "use"}, "Only 6 of 30 features seem"),
+        (recipe(1001, 67, 50)[0], {}, "If only some of 1,001 features"),
+    ],
+)
+def test_the_summary_names_the_option_if_few_of_many_features_may_matter(X, options, note):
+    with pytest.warns(SelectionWarning, match=note):
+        search = bm.select(X, (1, 2), "diag", **options)
+    assert "variable_selection=True" in search.summary(verbose=True)
+
+
+def test_figures_of_a_search_take_the_whole_table(small):
+    X, search = small
+    own = bm.plot_density(search.best_estimator_, search.transform(X), columns=[0, 1])
+    whole = bm.plot_density(search, X, columns=[0, 1])
+    assert whole.get_xlim() == own.get_xlim()
+    assert bm.plot_pairs(search, X, columns=[0, 1]).shape == (2, 2)
+
+
 def iris_and_noise():
     iris = bm.datasets.load_iris(with_species=True)
     noise = np.random.default_rng(71).normal(size=(150, 20))

@@ -1,0 +1,157 @@
+"""A Markov chain whose first state depends on covariates of the sequence, by a softmax gate.
+
+The statistics are those of the gate at the first samples, and the expected transitions (Zucchini,
+MacDonald & Langrock 2016, ch. 10, for covariates of a chain).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+
+from bayesmix.allocation.chain import (
+    ChainSums,
+    DirichletChainPrior,
+    MarkovChain,
+    allocate_sequences,
+)
+from bayesmix.allocation.gate import Gate, GatePrior, GateSums
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.rows import Allocated, Rows, SideInformation
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.forward_backward import logs
+
+
+@dataclass(frozen=True)
+class GatedSums:
+    """Statistics of the gate at first samples, and expected counts of transitions (K, K)."""
+
+    transitions: Array
+    gate: GateSums
+
+    def __add__(self, other: GatedSums) -> GatedSums:
+        return GatedSums(self.transitions + other.transitions, self.gate + other.gate)
+
+    def pack(self) -> Array:
+        return np.append(self.transitions, self.gate.pack())
+
+    def unpack(self, vector: Array) -> GatedSums:
+        size = self.transitions.size
+        transitions = vector[:size].reshape(self.transitions.shape)
+        return GatedSums(transitions, self.gate.unpack(vector[size:]))
+
+    def units(self) -> Array:
+        """Return 1 / number of transitions, and 1 for coefficients."""
+        moves = np.full(self.transitions.size, 1.0 / max(float(self.transitions.sum()), 1.0))
+        return np.append(moves, self.gate.units())
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no count is negative."""
+        return bool(self.transitions.min() >= 0.0)
+
+    @property
+    def separated(self) -> bool:
+        """Whether covariates separate first states, so that the likelihood has no maximum."""
+        return self.gate.separated
+
+    @property
+    def penalised(self) -> tuple[Array, Array]:
+        """Gradient and information of the gate's free coefficients, log prior included."""
+        return self.gate.penalised
+
+
+@dataclass(frozen=True)
+class GatedChain:
+    """A gate for the first state of each sequence, and transitions (K, K) from row to column."""
+
+    gate: Gate
+    transition: Array
+    exchangeable = True
+
+    @property
+    def n_components(self) -> int:
+        return len(self.transition)
+
+    @property
+    def coefficients(self) -> Array:
+        """Coefficients (K, P) of the gate."""
+        return self.gate.coefficients
+
+    @property
+    def initial(self) -> Array:
+        """Probabilities (K,) of the first state, averaged over the sequences of the fit."""
+        return self.gate.shares
+
+    @property
+    def _chain(self) -> MarkovChain:
+        return MarkovChain(self.initial, self.transition)
+
+    def expected_log(self) -> Array:
+        """Return 0 (K,), as ``allocate`` adds the probabilities of each sample."""
+        return np.zeros(self.n_components)
+
+    def mean(self) -> Array:
+        """Return the stationary distribution (K,)."""
+        return self._chain.mean()
+
+    def averaged(self) -> GatedChain:
+        """Return the chain itself."""
+        return self
+
+    def log_weights(self, covariates: Array) -> Array:
+        """Return log probabilities (n, K) of the first state at covariates."""
+        return self.gate.log_weights(covariates)
+
+    def expected_logs(self, side: SideInformation) -> tuple[Array, Array]:
+        """Return log probabilities of first states (S, K) and of transitions (K, K)."""
+        return self.log_weights(self.gate.needed(side)[side.starts]), logs(self.transition)
+
+    def first_states(self, side: SideInformation) -> Array:
+        """Return the probabilities (S, K) of the first state of each sequence."""
+        return np.asarray(np.exp(self.expected_logs(side)[0]))
+
+    def allocate(self, joint: Array, rows: Rows) -> Allocated:
+        """Turn log densities (n, K) into smoothed probabilities in place."""
+        allocated = allocate_sequences(self, joint, rows)
+        if rows.side.begins is None:
+            return allocated
+        starts, sums = rows.side.starts, cast("ChainSums", allocated.statistics)
+        covariates = self.gate.needed(rows.side)[starts]
+        gate = self.gate.sums(joint[starts], covariates, np.ones((len(starts), 1)))
+        return Allocated(allocated.log_normaliser, GatedSums(sums.transitions, gate))
+
+    def halfway_to(self, other: GatedChain) -> GatedChain:
+        """Return the chain with the gate between two."""
+        return replace(other, gate=self.gate.halfway_to(other.gate))
+
+    def subset(self, keep: Integers, counts: Array) -> GatedChain:
+        """Select states and renormalise."""
+        kept = self._chain.subset(keep, counts)
+        return GatedChain(self.gate.subset(keep, counts), kept.transition)
+
+
+@dataclass(frozen=True)
+class GatedChainPrior:
+    """Prior of the coefficients of first states, and of each row of the transition matrix."""
+
+    gate: GatePrior
+    chain: DirichletChainPrior
+    name = "gated_chain"
+
+    def mode(self, statistics: GatedSums | ChainSums) -> GatedChain:
+        """Return the gate after a Newton step, and the most probable transitions."""
+        first: Any = statistics.gate if isinstance(statistics, GatedSums) else statistics.initial
+        gate = self.gate.mode(first)
+        sums = ChainSums(gate.shares, statistics.transitions)
+        return GatedChain(gate, self.chain.mode(sums).transition)
+
+    def log_density(self, chain: GatedChain) -> float:
+        """Return the log prior density of coefficients and transitions."""
+        rows = map(PointWeights, chain.transition)
+        return self.gate.log_density(chain.gate) + sum(map(self.chain.of_row.log_density, rows))
+
+    def n_parameters(self, n_components: int) -> int:
+        return self.gate.n_parameters(n_components) + n_components * (n_components - 1)
