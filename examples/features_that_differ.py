@@ -1,6 +1,6 @@
 """Features that differ between the clusters.
 
-Irises with eight further columns of noise: the evidence of each column.
+Seven of 120 simulated markers: the evidence of the 20 clearest.
 """
 
 import numpy as np
@@ -8,8 +8,11 @@ import pandas as pd
 
 import bayesmix as bm
 
-iris = bm.datasets.load_iris()
-noise = np.random.default_rng(0).normal(size=(len(iris), 8))
-table = iris.join(pd.DataFrame(noise, columns=[f"noise {d}" for d in range(8)]))
-search = bm.select(table, n_components=range(1, 6), variable_selection=True)
+rng = np.random.default_rng(51)
+group = rng.integers(0, 3, 200)
+X = pd.DataFrame(rng.normal(size=(200, 120)), columns=[f"marker {d}" for d in range(120)])
+X.loc[group == 1, ["marker 8", "marker 21", "marker 35"]] += 2.2
+X.loc[group == 2, ["marker 47", "marker 62", "marker 70"]] += 2.2
+X["marker 9"] = X["marker 8"] + 0.5 * X["marker 9"]
+search = bm.select(X, variable_selection=True)
 bm.plots.plot_feature_evidence(search)

@@ -53,6 +53,8 @@ def best_of_starts(
     for mixture in settings.near:
         trials.add_near(mixture, K)
     best = trials.best()
+    if not settings.moves:
+        return best.current_mixture()
     pairs = [(split, dropped) for split in range(K) for dropped in range(K) if split != dropped]
     generator = stream(settings.seed, Purpose.CANDIDATE)
     gain = np.inf

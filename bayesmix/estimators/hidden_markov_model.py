@@ -69,6 +69,8 @@ class HiddenMarkovModel(Mixture):
         "use": missing values are integrated out. A sample may have no observed value.
     n_init : int, default=10
         Number of quick starts; the best three are run to convergence.
+    search : {"auto", "short"}, default="auto"
+        "auto": starts and moves, which divide a state in two and drop another; "short": starts.
     max_iter : int, default=1000
     random_state, tol, acceleration, max_passes, max_seconds, n_jobs
         As in ``GaussianMixture``.
@@ -107,7 +109,7 @@ class HiddenMarkovModel(Mixture):
     """
 
     # Parameters of other estimators, fixed here.
-    init_params, search = "kmeans", "auto"
+    init_params = "kmeans"
     warm_start = prune = False
     checkpoint = noise = None
     noun = "state"
@@ -125,6 +127,7 @@ class HiddenMarkovModel(Mixture):
         tol: str | float = "auto",
         max_iter: int = 1000,
         n_init: int = 10,
+        search: str = "auto",
         random_state: Any = None,
         acceleration: str | None = "auto",
         max_passes: int | None = None,

@@ -213,7 +213,7 @@ def chain(X: Any, family: Any, variational: bool) -> HiddenMarkovModel:
     family = "auto" if family is None and is_mixed_table(X) else family
     inference = VariationalBayes() if variational else None
     # Fits start also from those with one state less, so a few other starts are enough.
-    return HiddenMarkovModel(family=family, inference=inference, n_init=4)
+    return HiddenMarkovModel(family=family, inference=inference, n_init=4, search="short")
 
 
 def comparable(X: Any = None) -> Any:

@@ -399,6 +399,9 @@ def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20
         for kind, mine, colour in kinds
     }
     ax.set_xscale("asinh", linear_width=CLOSE)
+    limits = ax.get_xlim()
+    ax.set_xticks([x for x in ax.get_xticks() if x == 0.0 or abs(x) >= CLOSE], minor=False)
+    ax.set_xlim(limits)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     ax.vlines(0.0, -0.5, len(table) - 0.5, color=style.INK, lw=0.8)
     ax.set_yticks(places, table.index)

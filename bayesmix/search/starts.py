@@ -154,8 +154,8 @@ def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
     return centres
 
 
-# Largest graph, as eigenvectors take cubic time.
-MOST_ROWS = 500
+# Size of a graph: enough for its clusters, but eigenvectors take cubic time.
+ROWS_PER_CLUSTER, MOST_ROWS = 50, 500
 # Numbers of neighbours, in turn: few separate close clusters, many connect sparse ones.
 NEIGHBOURS = (10, 5, 20)
 # Distinct observations per cluster that a graph needs.
@@ -185,9 +185,10 @@ def graph_start(
     neighbours and, for clusters with few directions, the measure.
     """
     values, weights = rows.values, rows.weights
-    if len(values) > MOST_ROWS:
+    n_sampled = min(ROWS_PER_CLUSTER * n_components, MOST_ROWS)
+    if len(values) > n_sampled:
         shares = weights / weights.sum()
-        sample = generator.choice(len(values), MOST_ROWS, replace=False, p=shares)
+        sample = generator.choice(len(values), n_sampled, replace=False, p=shares)
         values, weights = values[sample], weights[sample]
     # Clusters differ in their directions and in their centre.
     n_axes = values.shape[1] if directions is None else n_components * (directions + 1)

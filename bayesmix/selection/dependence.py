@@ -43,20 +43,26 @@ def joint_evidence(table: FeatureTable, responsibilities: Array, shared: bool) -
 
     ``table`` holds the features S alone. The best of several priors is used, see ``priors``.
     """
+    return max(joint_evidences(table, responsibilities, shared), key=lambda one: one.whole)
+
+
+def joint_evidences(
+    table: FeatureTable, responsibilities: Array, shared: bool
+) -> list[JointEvidence]:
+    """Return the evidence under each of several priors."""
     shares = responsibilities * table.weights[:, None]
     counts = shares.sum(axis=0)
-    evidences = [
+    return [
         joint_evidence_under(table, shares, counts, shared, *prior)
         for prior in priors(table, shares, counts)
     ]
-    return max(evidences, key=lambda one: one.whole)
 
 
 def priors(table: FeatureTable, shares: Array, counts: Array) -> list[tuple[float, Array, float]]:
     """Return degrees of freedom and scale of inverse-Wishart priors, and their cost per feature.
 
-    The first is the default prior. The others are centred at a covariance matrix with few factors,
-    within components, whose loadings cost half of log n each.
+    The first is the default prior. The others are centred at a covariance matrix with few factors
+    or none, within components, whose loadings and variances cost half of log n each.
     """
     prior: Any = table.prior
     p, n = table.n_features, float(counts.sum())
@@ -67,16 +73,18 @@ def priors(table: FeatureTable, shares: Array, counts: Array) -> list[tuple[floa
     within = within - (means.T * counts) @ means + default
     deviation = np.sqrt(np.diagonal(within) / (n + 1.0))
     correlation = within / np.outer(deviation, deviation) / (n + 1.0)
-    for n_factors in range(1, min(MOST_FACTORS, (p - 1) // 2) + 1):
+    for n_factors in range(min(MOST_FACTORS, (p - 1) // 2) + 1):
         covariance = factor_model(correlation, n_factors) * np.outer(deviation, deviation)
         for strength in STRENGTHS:
             nu0 = p + 1.0 + strength * n
-            choices.append((nu0, strength * n * covariance, 0.5 * n_factors * np.log(n)))
+            choices.append((nu0, strength * n * covariance, 0.5 * (n_factors + 1) * np.log(n)))
     return choices
 
 
 def factor_model(correlation: Array, n_factors: int) -> Array:
     """Return a correlation matrix with few factors, by principal axes."""
+    if not n_factors:
+        return np.eye(len(correlation))
     common = 1.0 - 1.0 / np.diagonal(np.linalg.inv(correlation))
     for _ in range(ROUNDS):
         reduced = correlation.copy()
@@ -162,9 +170,9 @@ def compared(table: FeatureTable, responsibilities: Array) -> Comparison:
         JointEvidence(float(apart.sum()), apart.sum() - apart),
     ]
     clusters = max(forms, key=lambda form: form.whole)
-    joint = joint_evidence(table, np.ones((len(table.values), 1)), shared=True)
-    irrelevant = np.maximum(joint.whole - joint.without, alone)
-    one = max(joint.whole, float(alone.sum()))
+    joint = joint_evidences(table, np.ones((len(table.values), 1)), shared=True)
+    irrelevant = np.max([*(one.whole - one.without for one in joint), alone], axis=0)
+    one = max(*(one.whole for one in joint), float(alone.sum()))
     return Comparison(clusters, one, clusters.whole - clusters.without - irrelevant)
 
 
@@ -242,7 +250,7 @@ def by_regression(table: FeatureTable, searched: SelectedFeatures, fit: Fit) -> 
         start = best_of_all.features, best_of_all.responsibilities
         states.append(settled_by_regression(table, *start, fit))
     best = max(states, key=worth, default=None)
-    if best is None or best.log_bayes_factor <= 0.0:
+    if best is None or worth(best) <= 0.0:
         nothing = np.zeros(n_features)
         return FeatureSelection(nothing > 0.0, nothing, nothing)
     while True:
