@@ -334,7 +334,7 @@ class Schedule:
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(11, 15, 5, 3)
+FULL = Schedule(11, 15, 8, 3)
 # Probabilities of 0 stay 0, and families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
