@@ -393,7 +393,7 @@ def _not_finite(fault: Fault, columns: Any, row: str = "") -> str:
     wanted, value, remedy = "be finite numbers", "infinity", "drop or impute such rows"
     if missing:
         wanted, value = "have no missing values", "NaN"
-        remedy += ", or create the mixture with missing='use' or 'drop'"
+        remedy += ", or create the model with missing='use'"
     return (
         f"X must {wanted}, but it contains {value} in {row or f'row {fault.row}'}, column "
         f"{_column(fault, columns)}{_others(fault)}: {remedy}"

@@ -44,10 +44,11 @@ def variational_fit(model: Any) -> Any:
     estimator = fitted_mixture(model)
     result: FitResult = estimator.result_
     if not result.variational:
+        name = "HiddenMarkovModel" if result.side.ordered else "BayesianGaussianMixture, or Mixture"
         raise InvalidInputError(
             "model must be a variational fit, which has a prior, got "
-            f"{result.inference.name.replace('_', ' ')}: use BayesianGaussianMixture, or Mixture "
-            "with inference=VariationalBayes()"
+            f"{result.inference.name.replace('_', ' ')}: use {name} with "
+            "inference=VariationalBayes()"
         )
     return estimator
 

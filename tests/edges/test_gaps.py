@@ -69,9 +69,7 @@ def test_what_cannot_be_used_is_said(rows, words):
 
 
 def test_what_takes_no_gaps_says_so():
-    with pytest.raises(
-        InvalidInputError, match="or create the mixture with missing='use' or 'drop'"
-    ):
+    with pytest.raises(InvalidInputError, match="or create the model with missing='use'"):
         bm.GaussianMixture(2).fit(GAPS)
     with pytest.raises(UnsupportedError, match=r"StudentT.* does not support missing values"):
         bm.Mixture(2, family=bm.StudentT(), missing="use").fit(GAPS)

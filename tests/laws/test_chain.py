@@ -21,7 +21,7 @@ from bayesmix.allocation.chain import (
 )
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.forward_backward import forward_backward, most_probable_paths
+from bayesmix.numerics.forward_backward import Segments, forward_backward, most_probable_paths
 from laws.cases import generator
 
 EARTHQUAKES = pd.read_csv(Path(__file__).parents[1] / "data" / "earthquakes.csv", index_col="year")
@@ -62,6 +62,34 @@ def by_paths(log_density, initial, transition):
     smoothed = np.einsum("p,ptk->tk", weights, one_hot)
     moves = np.einsum("p,ptj,ptk->jk", weights, one_hot[:, :-1], one_hot[:, 1:])
     return total, smoothed, moves, paths[log_joint.argmax()]
+
+
+def viterbi(log_density, initial, transition):
+    """The most probable path of one sequence, step by step."""
+    with np.errstate(divide="ignore"):
+        value, moves, before = np.log(initial) + log_density[0], np.log(transition), []
+    for row in log_density[1:]:
+        through = value[:, None] + moves
+        before.append(through.argmax(axis=0))
+        value = through.max(axis=0) + row
+    path = [value.argmax()]
+    for best in reversed(before):
+        path.append(best[path[-1]])
+    return path[::-1]
+
+
+@pytest.mark.parametrize("lengths", [(300,), (1, 90, 30, 7)])
+@pytest.mark.parametrize("one_way", [False, True])
+def test_the_most_probable_paths_of_long_sequences_are_those_of_single_steps(lengths, one_way):
+    rng, starts = generator(4614, len(lengths)), starts_of(lengths)
+    initial, transition = random_chain(rng, 3)
+    if one_way:  # states that are left are not visited again
+        transition = np.triu(transition) / np.triu(transition).sum(axis=1, keepdims=True)
+    log_density = rng.normal(size=(sum(lengths), 3))
+    assert not Segments.cut(starts, sum(lengths), 3).begins.all()
+    paths = most_probable_paths(log_density, starts, initial, transition)
+    for part in parts_of(lengths):
+        np.testing.assert_array_equal(paths[part], viterbi(log_density[part], initial, transition))
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
