@@ -94,9 +94,9 @@ class Gate:
         K, P = self.coefficients.shape
         products = (shares[:, :, None] * covariates[:, None, :]).reshape(-1, K * P)
         information = -((weights * products).T @ products).reshape(K, P, K, P)
-        own = ((weights * products).T @ covariates).reshape(K, P, P)
+        diagonal = ((weights * products).T @ covariates).reshape(K, P, P)
         every = np.arange(K)
-        information[every, :, every, :] += own
+        information[every, :, every, :] += diagonal
         gradient = (weights * (responsibilities - shares)).T @ covariates
         return GateSums(self, gradient, information, (weights * shares).sum(axis=0))
 

@@ -129,8 +129,8 @@ class GatedChain:
 
     def subset(self, keep: Integers, counts: Array) -> GatedChain:
         """Select states and renormalise."""
-        kept = self._chain.subset(keep, counts)
-        return GatedChain(self.gate.subset(keep, counts), kept.transition)
+        transition = self._chain.subset(keep, counts).transition
+        return GatedChain(self.gate.subset(keep, counts), transition)
 
 
 @dataclass(frozen=True)

@@ -176,7 +176,7 @@ def _criterion(search: Any) -> str:
 
 def component_tables(model: Any, width: int) -> list[Table]:
     """Return weights and features of components, in several tables if they are wide."""
-    from bayesmix.em.display import cells_of
+    from bayesmix.em.display import cells_of, component_heads
 
     result, D = model.result_, model.n_features_in_
     names = column_names(getattr(model, "feature_names_in_", None), D)[:FEATURES_SHOWN]
@@ -196,8 +196,7 @@ def component_tables(model: Any, width: int) -> list[Table]:
             columns = [first, weights] if not tables else [first]
             table = new_table("")
             tables.append((table, columns))
-            weight = "stationary" if model.noun == "state" else "weight"
-            for name in (model.noun, weight)[: len(columns)]:
+            for name in component_heads(result)[: len(columns)]:
                 table.add_column(name, justify="right")
             room = width - (18 if len(columns) == 2 else 9)
         tables[-1][0].add_column(escape(head), justify="right", no_wrap=True)

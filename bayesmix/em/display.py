@@ -175,6 +175,11 @@ def sentence(result: FitResult) -> str:
     )
 
 
+def component_heads(result: FitResult) -> tuple[str, str]:
+    """Return the heads of the columns with numbers and weights of components, or of states."""
+    return result.noun, "stationary" if result.side.ordered else "weight"
+
+
 def component_table(
     result: FitResult, most_components: int = MOST_COMPONENTS, most_columns: int = MOST_COLUMNS
 ) -> ComponentTable:
@@ -187,8 +192,7 @@ def component_table(
     shown = range(min(result.n_components, most_components))
     columns = [cells_of(result, point, d) for d in range(min(result.n_features, most_columns))]
     names = result.columns or tuple(f"x{d}" for d in range(result.n_features))
-    weight = "stationary" if result.side.ordered else "weight"
-    heads = (result.noun, weight, "n", *names[:most_columns])
+    heads = (*component_heads(result), "n", *names[:most_columns])
     counted = result.n_rows > 0
     rows = [
         (

@@ -38,7 +38,8 @@ from bayesmix.sources.memory import ArraySource
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
 # Largest number of evenly spaced observations from which features are selected.
 MOST_ROWS = 10_000
-# Without variable selection, the summary has a note on at least MANY features.
+# Without variable selection, tables with at least MANY features may get a note in the summary;
+# tables with more than MOST_LOOKED_AT get one without a look at the features.
 MANY, MOST_LOOKED_AT = 20, 1000
 
 

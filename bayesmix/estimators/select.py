@@ -212,7 +212,7 @@ def chain(X: Any, family: Any, variational: bool) -> HiddenMarkovModel:
     """Return a hidden Markov model for such columns."""
     family = "auto" if family is None and is_mixed_table(X) else family
     inference = VariationalBayes() if variational else None
-    # Fits start also from those with one state less, so a few other starts are enough.
+    # Fits also start from those with one state less, so a few starts without moves are enough.
     return HiddenMarkovModel(family=family, inference=inference, n_init=4, search="short")
 
 

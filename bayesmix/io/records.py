@@ -97,13 +97,8 @@ DOMAINS = {
         (
             *("FitResult.counts", "FitResult.hard_counts", "BatchSums.hard_counts"),
             *("PointWeights.probabilities", "MarkovChain.initial", "MarkovChain.transition"),
-            *(
-                "GatedChain.transition",
-                "Totals.counts",
-                "Gate.shares",
-                "Gate.precisions",
-                "GatePrior.precisions",
-            ),
+            *("Totals.counts", "Gate.shares", "Gate.precisions", "GatePrior.precisions"),
+            "GatedChain.transition",
             *("Regressions.dispersion", "RegressionFamily.fixed"),
         ),
         NOT_NEGATIVE,

@@ -400,6 +400,7 @@ def plot_feature_evidence(search: Any, ax: Axes | None = None, *, most: int = 20
     }
     ax.set_xscale("asinh", linear_width=CLOSE)
     limits = ax.get_xlim()
+    # Labels of ticks nearer to 0 would overlap.
     ax.set_xticks([x for x in ax.get_xticks() if x == 0.0 or abs(x) >= CLOSE], minor=False)
     ax.set_xlim(limits)
     ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))

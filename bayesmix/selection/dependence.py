@@ -43,7 +43,7 @@ def joint_evidence(table: FeatureTable, responsibilities: Array, shared: bool) -
 
     ``table`` holds the features S alone. The best of several priors is used, see ``priors``.
     """
-    return max(joint_evidences(table, responsibilities, shared), key=lambda one: one.whole)
+    return max(joint_evidences(table, responsibilities, shared), key=lambda form: form.whole)
 
 
 def joint_evidences(
@@ -171,8 +171,8 @@ def compared(table: FeatureTable, responsibilities: Array) -> Comparison:
     ]
     clusters = max(forms, key=lambda form: form.whole)
     joint = joint_evidences(table, np.ones((len(table.values), 1)), shared=True)
-    irrelevant = np.max([*(one.whole - one.without for one in joint), alone], axis=0)
-    one = max(*(one.whole for one in joint), float(alone.sum()))
+    irrelevant = np.max([*(form.whole - form.without for form in joint), alone], axis=0)
+    one = max(*(form.whole for form in joint), float(alone.sum()))
     return Comparison(clusters, one, clusters.whole - clusters.without - irrelevant)
 
 
