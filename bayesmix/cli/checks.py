@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesmix.cli import options
-from bayesmix.cli.fits import Work, command_line, unfitted_search
+from bayesmix.cli.fits import Work, command_line, estimator_for, unfitted_search
 from bayesmix.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def crosscheck(
     rows: options.Numbers,
     components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
     covariance: options.Structure = "full",
+    sequences: options.Sequences,
     sampler: Annotated[
         options.Sampler,
         typer.Option(metavar="NAME", help="auto or nuts (needs PyMC), or gibbs (does not)"),
@@ -115,24 +116,29 @@ def crosscheck(
 ) -> None:
     """Compare a variational fit with MCMC.
 
-    The mixing weights have a Dirichlet(1, ..., 1) prior, and no components are pruned. --out DIR
-    saves result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
+    The mixing weights, or the transitions from each state of --sequence and --order, have a
+    Dirichlet(1, ..., 1) prior, and no components are pruned. --out DIR saves result.json,
+    parameters.csv, invariants.csv, model.bayesmix and a figure.
     """
     structure = options.structure(covariance)
     from bayesmix.checking.crosscheck import crosscheck as compare
     from bayesmix.checking.verdict import by_kind
-    from bayesmix.cli.data import read_rows
+    from bayesmix.cli.data import read_beside, read_rows
     from bayesmix.cli.result_files import Figure, check_values, model_values
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.select import comparable
     from bayesmix.plots.posterior import PANELS, plot_crosscheck, size_of
 
     screen = Screen(run)
-    source = read_rows(rows, options.names(rows.columns))
+    if sequences.names:
+        table = options.Table(**vars(rows))
+        source, beside = read_beside(screen, table, None, sequences)
+        model = estimator_for(source, None, options.Method.VARIATIONAL, False, True)
+    else:
+        source, beside, model = read_rows(rows, options.names(rows.columns)), {}, comparable()
     work = Work.on("crosscheck", screen, rows, source, out)
     same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
-    model = comparable().set_params(n_components=components, covariance_type=structure, **same)
-    work.fit(model)
+    work.fit(model.set_params(n_components=components, covariance_type=structure, **same), **beside)
     how: dict[str, Any] = {"n_draws": draws, "chains": chains, "sampler": sampler.value}
     check = work.noting(lambda: compare(model, source, **how, **same, progress=screen.progress))
     screen.say()
