@@ -13,6 +13,7 @@ import typer
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work, command_line, estimator_for, unfitted_search
 from bayesmix.cli.screen import Screen
+from bayesmix.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Booleans
@@ -46,16 +47,19 @@ def predict(
     rows: Annotated[
         bool, typer.Option("--rows", help="With --json, print the prediction of every row")
     ] = False,
+    sequences: options.Sequences,
     shown: options.Print,
 ) -> None:
     """Predict the components of new data, as CSV.
 
     Each row has the most probable component, its probability, the log density in nats and the
-    probabilities of all components.
+    probabilities of all components. Without --sequence and --order, a hidden Markov model takes
+    the rows as one sequence.
     """
-    from bayesmix.cli.data import copied_columns, model_and_rows
+    from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time
     from bayesmix.core.writing import file_to_write, try_to_write, write
     from bayesmix.em.result import most_probable
+    from bayesmix.selection.candidates import takes_sequences
 
     screen = Screen(shown)
     if posterior:
@@ -65,8 +69,18 @@ def predict(
         try_to_write(place.parent)
     asked = options.Numbers(data, columns, None, sep, decimal, encoding)
     fit, source, present = model_and_rows(screen, "predict", model, asked)
-    K, probabilities = fit.n_components_, fit.predict_proba(source)
-    labels, densities = most_probable(probabilities, K), fit.score_samples(source)
+    beside: dict[str, Any] = {}
+    in_file: Any = slice(None)
+    K = fit.n_components_
+    if sequences.names:
+        if not takes_sequences(fit):
+            raise InvalidInputError("--sequence and --order are for hidden Markov models")
+        columns_of_time = copied_columns(asked, ",".join(sequences.names))
+        in_time, groups = rows_in_time(columns_of_time, sequences, source.shape[0])
+        source, beside, in_file = source.subset(in_time), {"groups": groups}, in_time.argsort()
+    probabilities = fit.predict_proba(source, **beside)[in_file]
+    labels = most_probable(probabilities, K)
+    densities = fit.score_samples(source, **beside)[in_file]
     copied = copied_columns(asked, keep)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
     predicted = [labels, probabilities.max(axis=1), densities, *probabilities.T]

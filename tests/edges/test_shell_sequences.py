@@ -71,6 +71,18 @@ def test_sequences_are_compared_with_mcmc(run, patients):  # noqa: F811
     assert "transmat[0, 1]" in {row["quantity"] for row in values["parameters"]}
 
 
+def test_predictions_are_in_the_order_of_the_file(run, patients):  # noqa: F811
+    patients.loc[[5], "x"] = np.nan
+    shuffled = patients.sample(frac=1.0, random_state=1)
+    shuffled.to_csv("patients.csv", index=False)
+    direct = bm.HiddenMarkovModel(2, missing="use", random_state=0)
+    direct.fit(patients[["x"]], [60] * 3).save("model.bayesmix")
+    run("predict", "model.bayesmix", "patients.csv", *IN_ORDER, "--out", "states.csv")
+    expected = direct.predict_proba(patients[["x"]], [60] * 3)[shuffled.index]
+    predicted = pd.read_csv("states.csv")[["p0", "p1"]].to_numpy()
+    np.testing.assert_allclose(predicted, expected, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
