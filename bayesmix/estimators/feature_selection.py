@@ -161,7 +161,7 @@ def symmetric(family: Any, source: ArraySource) -> ArraySource:
     Otherwise several components would describe the shape of a feature that does not differ.
     """
     values = np.array(source.values, dtype=np.float64)
-    parts = [(family, range(values.shape[1]))]
+    parts: list[tuple[Any, Any]] = [(family, range(values.shape[1]))]
     if isinstance(family, Product):
         parts = list(zip(family.families, family.layout.columns, strict=True))
     for part, columns in parts:
