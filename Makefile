@@ -26,8 +26,9 @@ help:
 demo: $(VENV)/.installed-plot
 	@start=$$(date +%s) && $(BIN)/bayesmix demo && echo "demo: $$(($$(date +%s) - start)) s"
 
+# One thread of BLAS in each of the two processes.
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
