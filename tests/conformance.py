@@ -18,48 +18,45 @@ if TYPE_CHECKING:
         StickTwin,
     )
     from bayesmix.core.components import (
-        ByPatternOf,
-        CompletingOf,
+        ByPattern,
+        Completing,
         Coordinates,
-        CoordinatesOf,
         DrawnComponents,
         FarDensities,
         Filling,
         Incomplete,
         LinearComponents,
         PointComponents,
-        PosteriorOf,
+        Posterior,
         Predictive,
         Statistics,
-        TruncatingOf,
+        Truncating,
     )
     from bayesmix.core.engines import (
         Bayesian,
         Guard,
-        GuardOf,
         Objective,
         PassesKept,
         Resolved,
         Stopping,
         Whole,
     )
-    from bayesmix.core.families import FamilyOf
+    from bayesmix.core.families import Family
     from bayesmix.core.mixture import ChunkSums
     from bayesmix.core.portable import DeviceStep, OnDevice, Portable
     from bayesmix.core.priors import (
         ComponentsTwin,
-        ComponentsTwinOf,
         DrawnWeights,
-        FactorisedWeightsOf,
-        OrderedWeightsPriorOf,
-        PriorChoiceOf,
-        PriorOf,
-        SeparablePriorOf,
-        VaryingWeightsOf,
+        FactorisedWeights,
+        OrderedWeightsPrior,
+        Prior,
+        PriorChoice,
+        SeparablePrior,
+        VaryingWeights,
+        Weights,
         WeightsAtAPoint,
-        WeightsOf,
-        WeightsPriorOf,
-        WeightsTwinOf,
+        WeightsPrior,
+        WeightsTwin,
     )
     from bayesmix.core.sources import (
         Engine,
@@ -94,24 +91,24 @@ if TYPE_CHECKING:
     def _point_weights(
         weights: PointWeights, draws: WeightDraws, twin: PointTwin, prior: FreeWeights
     ) -> None:
-        _weights: WeightsOf[WeightDraws] = weights
+        _weights: Weights = weights
         _draws: DrawnWeights = draws
-        _twin: WeightsTwinOf[WeightDraws] = twin
+        _twin: WeightsTwin = twin
         _at_a_point: WeightsAtAPoint = weights
-        _prior: WeightsPriorOf[PointWeights, PointWeights, WeightDraws] = prior
+        _prior: WeightsPrior = prior
 
     def _dirichlet(weights: Dirichlet, twin: DirichletTwin, prior: DirichletPrior) -> None:
-        _weights: FactorisedWeightsOf[WeightDraws] = weights
-        _twin: WeightsTwinOf[WeightDraws] = twin
-        _prior: WeightsPriorOf[Dirichlet, PointWeights, WeightDraws] = prior
+        _weights: FactorisedWeights = weights
+        _twin: WeightsTwin = twin
+        _prior: WeightsPrior = prior
 
     def _stick_breaking(
         weights: StickBreaking, draws: StickDraws, twin: StickTwin, prior: StickBreakingPrior
     ) -> None:
-        _weights: VaryingWeightsOf[StickDraws] = weights
+        _weights: VaryingWeights = weights
         _draws: DrawnWeights = draws
-        _twin: WeightsTwinOf[StickDraws] = twin
-        _prior: OrderedWeightsPriorOf[StickBreaking, PointWeights, StickDraws] = prior
+        _twin: WeightsTwin = twin
+        _prior: OrderedWeightsPrior = prior
 
     def _engine(
         likelihood: MaximumLikelihood,
@@ -173,7 +170,7 @@ if TYPE_CHECKING:
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
-    from bayesmix.families.gaussian.collapse import FloorGuard, GaussianGuard, GaussianMixtures
+    from bayesmix.families.gaussian.collapse import FloorGuard, GaussianGuard
     from bayesmix.families.gaussian.coordinates import GaussianCoordinates
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
@@ -228,18 +225,18 @@ if TYPE_CHECKING:
         draws: BernoulliDraws,
         prior: BetaPrior,
     ) -> None:
-        _family: FamilyOf[Sums, Bernoullis] = family
+        _family: Family = family
         _point: PointComponents = point
         _linear: LinearComponents = point
         _linear = posterior
-        _posterior: PosteriorOf[BernoulliDraws] = posterior
+        _posterior: Posterior = posterior
         _incomplete: Incomplete = point
         _incomplete = posterior
         _filling: Filling = point
         _filling = posterior
         _draws: DrawnComponents = draws
-        _prior: SeparablePriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
-        _choice: PriorChoiceOf[BetaPrior] = prior
+        _prior: SeparablePrior = prior
+        _choice: PriorChoice = prior
 
     def _poisson(
         family: Poisson,
@@ -249,15 +246,15 @@ if TYPE_CHECKING:
         draws: PoissonDraws,
         prior: GammaPrior,
     ) -> None:
-        _family: FamilyOf[Sums, Poissons] = family
+        _family: Family = family
         _point: PointComponents = point
         _linear: LinearComponents = point
         _linear = posterior
-        _posterior: PosteriorOf[PoissonDraws] = posterior
+        _posterior: Posterior = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: SeparablePriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
-        _choice: PriorChoiceOf[GammaPrior] = prior
+        _prior: SeparablePrior = prior
+        _choice: PriorChoice = prior
 
     def _exponential(
         family: rates.Exponential,
@@ -268,18 +265,13 @@ if TYPE_CHECKING:
         prior: rates.ExponentialPrior,
         choice: GammaPrior,
     ) -> None:
-        _family: FamilyOf[Sums, rates.Exponentials] = family
+        _family: Family = family
         _point: PointComponents = point
-        _posterior: PosteriorOf[rates.ExponentialDraws] = posterior
+        _posterior: Posterior = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: SeparablePriorOf[
-            Sums,
-            rates.Exponentials,
-            rates.ExponentialRates,
-            rates.ExponentialDraws,
-        ] = prior
-        _choice: PriorChoiceOf[rates.ExponentialPrior] = choice
+        _prior: SeparablePrior = prior
+        _choice: PriorChoice = choice
 
     def _binomial(
         family: successes.Binomial,
@@ -290,15 +282,13 @@ if TYPE_CHECKING:
         prior: successes.BinomialPrior,
         choice: BetaPrior,
     ) -> None:
-        _family: FamilyOf[Sums, successes.Binomials] = family
+        _family: Family = family
         _point: PointComponents = point
-        _posterior: PosteriorOf[successes.BinomialDraws] = posterior
+        _posterior: Posterior = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: SeparablePriorOf[
-            Sums, successes.Binomials, successes.BinomialProbabilities, successes.BinomialDraws
-        ] = prior
-        _choice: PriorChoiceOf[successes.BinomialPrior] = choice
+        _prior: SeparablePrior = prior
+        _choice: PriorChoice = choice
 
     def _categorical(
         family: categorical.Categorical,
@@ -309,19 +299,14 @@ if TYPE_CHECKING:
         twin: LevelsTwin,
         prior: categorical.CategoricalPrior,
     ) -> None:
-        _family: FamilyOf[Sums, categorical.Categoricals] = family
+        _family: Family = family
         _point: PointComponents = point
-        _posterior: PosteriorOf[categorical.CategoricalDraws] = posterior
+        _posterior: Posterior = posterior
         _draws: DrawnComponents = draws
         _coordinates: Coordinates = coordinates
         _twin: ComponentsTwin = twin
-        _prior: SeparablePriorOf[
-            Sums,
-            categorical.Categoricals,
-            categorical.LevelProbabilities,
-            categorical.CategoricalDraws,
-        ] = prior
-        _choice: PriorChoiceOf[categorical.CategoricalPrior] = prior
+        _prior: SeparablePrior = prior
+        _choice: PriorChoice = prior
 
     def _independent_columns(
         statistics: Sums,
@@ -333,7 +318,7 @@ if TYPE_CHECKING:
         seen_totals: SeenTotals,
     ) -> None:
         _statistics: Statistics = statistics
-        _linear: CompletingOf[Sums] = linear
+        _linear: Completing = linear
         _components: LinearComponents = linear
         _incomplete: Incomplete = seen
         _incomplete = seen_totals
@@ -356,19 +341,19 @@ if TYPE_CHECKING:
         twin: ProductTwin,
     ) -> None:
         _resolution: Resolved = resolution
-        _twin: ComponentsTwinOf[ProductDraws] = twin
-        _family: FamilyOf[ProductStatistics, Products] = family
+        _twin: ComponentsTwin = twin
+        _family: Family = family
         _statistics: Statistics = statistics
-        _linear: CompletingOf[ProductStatistics] = linear
+        _linear: Completing = linear
         _incomplete: Incomplete = components
         _filling: Filling = components
         _point: PointComponents = components
-        _posterior: PosteriorOf[ProductDraws] = components
+        _posterior: Posterior = components
         _far: FarDensities = components
         _draws: DrawnComponents = draws
-        _coordinates: CoordinatesOf[ProductDraws] = coordinates
-        _prior: SeparablePriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
-        _choice: PriorChoiceOf[PartPriors] = choice
+        _coordinates: Coordinates = coordinates
+        _prior: SeparablePrior = prior
+        _choice: PriorChoice = choice
         _guard: Guard = guard
         _whole: Whole = whole
 
@@ -386,13 +371,13 @@ if TYPE_CHECKING:
         choice: GaussianPrior,
         guard: GaussianGuard,
     ) -> None:
-        _family: FamilyOf[Moments, Gaussians] = family
+        _family: Family = family
         _statistics: Statistics = statistics
-        _linear: TruncatingOf[Moments] = linear
+        _linear: Truncating = linear
         _components: LinearComponents = linear
         _components = point
         _components = posterior
-        _by_pattern: ByPatternOf[Moments] = linear
+        _by_pattern: ByPattern = linear
         _portable: Portable = linear
         _portable = point
         _portable = posterior
@@ -403,17 +388,17 @@ if TYPE_CHECKING:
         _filling: Filling = point
         _filling = posterior
         _point: PointComponents = point
-        _posterior: PosteriorOf[GaussianDraws] = posterior
+        _posterior: Posterior = posterior
         _predictive: Predictive = predictive
         _far: FarDensities = point
         _far = posterior
         _far = predictive
         _draws: DrawnComponents = draws
-        _coordinates: CoordinatesOf[GaussianDraws] = coordinates
-        _twin: ComponentsTwinOf[GaussianDraws] = twin
-        _prior: SeparablePriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
-        _choice: PriorChoiceOf[NormalWishart] = choice
-        _guard: GuardOf[GaussianMixtures] = guard
+        _coordinates: Coordinates = coordinates
+        _twin: ComponentsTwin = twin
+        _prior: SeparablePrior = prior
+        _choice: PriorChoice = choice
+        _guard: Guard = guard
 
     def _factor_analytic(
         family: FactorAnalytic,
@@ -421,7 +406,7 @@ if TYPE_CHECKING:
         point: FactorAnalysers,
         guard: FloorGuard[FactorAnalysers],
     ) -> None:
-        _family: FamilyOf[ProjectedMoments, FactorAnalysers] = family
+        _family: Family = family
         _statistics: Statistics = statistics
         _point: PointComponents = point
         _far: FarDensities = point
@@ -429,7 +414,7 @@ if TYPE_CHECKING:
 
     def _gamma(family: Gamma, point: Gammas, draws: GammaDraws) -> None:
         _draws: DrawnComponents = draws
-        _family: FamilyOf[Sums, Gammas] = family
+        _family: Family = family
         _point: PointComponents = point
 
     def _student_t(
@@ -442,13 +427,13 @@ if TYPE_CHECKING:
         prior: NormalWishartFreedom,
         choice: StudentPrior,
     ) -> None:
-        _posterior: PosteriorOf[StudentDraws] = posterior
+        _posterior: Posterior = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: PriorOf[WeightedMoments, StudentComponents, StudentPosterior, StudentDraws]
+        _prior: Prior
         _prior = prior
-        _choice: PriorChoiceOf[NormalWishartFreedom] = choice
-        _family: FamilyOf[WeightedMoments, StudentComponents] = family
+        _choice: PriorChoice = choice
+        _family: Family = family
         _statistics: Statistics = statistics
         _point: PointComponents = point
         _far: FarDensities = point

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from bayesmix.core.components import (
 from bayesmix.core.rows import Allocated, Frame, Rows, WeightSpread
 from bayesmix.numerics.arrays import Array, Integers
 
-D = TypeVar("D", contravariant=True)  # draws of one type
 # responsibilities (n, K), sample weights (n,) or None, generator -> assigned weights (n, K)
 Assign: TypeAlias = Callable[[Array, Array | None, np.random.Generator], Array]
 
@@ -74,7 +73,7 @@ class Allocation(Protocol):
         """Select components, in the order given."""
 
 
-class WeightsOf(Allocation, Protocol[D]):
+class Weights(Allocation, Protocol):
     """Mixing weights: at a point, or with a distribution."""
 
     def averaged(self) -> Weights:
@@ -83,7 +82,7 @@ class WeightsOf(Allocation, Protocol[D]):
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnWeights:
         """Return independent draws."""
 
-    def log_density_of(self, draws: D) -> Array:
+    def log_density_of(self, draws: Any) -> Array:
         """Return log q(π) (S,) of draws in their coordinates; 0 at a point."""
 
     @property
@@ -91,34 +90,28 @@ class WeightsOf(Allocation, Protocol[D]):
         """Whether the order of components is arbitrary."""
 
 
-class WeightsAtAPoint(WeightsOf[Any], Protocol):
+class WeightsAtAPoint(Weights, Protocol):
     """Mixing weights at a point."""
 
     def proportional(self, shares: Array) -> Self:
         """Return weights proportional to ``shares``."""
 
 
-class VaryingWeightsOf(WeightsOf[D], Protocol[D]):
+class VaryingWeights(Weights, Protocol):
     """Mixing weights with a distribution."""
 
     def spread(self) -> WeightSpread:
         """Return covariances of log π and of π."""
 
 
-class FactorisedWeightsOf(VaryingWeightsOf[D], Protocol[D]):
+class FactorisedWeights(VaryingWeights, Protocol):
     """A density that factorises over components, so that relabellings can be summed."""
 
     def log_normaliser(self) -> float:
         """Return the log normalising constant of the factors."""
 
-    def log_factors(self, draws: D) -> Array:
+    def log_factors(self, draws: Any) -> Array:
         """Return log factor j of the drawn weight k (S, J, K)."""
-
-
-# Protocols for weights of any type, as in ``components``.
-Weights: TypeAlias = WeightsOf[Any]
-VaryingWeights: TypeAlias = VaryingWeightsOf[Any]
-FactorisedWeights: TypeAlias = FactorisedWeightsOf[Any]
 
 
 # PyMC and PyTensor have no type hints.
@@ -128,7 +121,7 @@ PymcModel: TypeAlias = Any
 NamedTensors: TypeAlias = dict[str, tuple[tuple[str, ...], Tensor]]
 
 
-class ComponentsTwinOf(Protocol[D]):
+class ComponentsTwin(Protocol):
     """K component densities of a draw, in PyMC."""
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
@@ -144,11 +137,11 @@ class ComponentsTwinOf(Protocol[D]):
     def draws(self, values: Mapping[str, Array]) -> DrawnComponents:
         """Return S draws from the values (S, ...) of ``drawn``."""
 
-    def point(self, draws: D) -> dict[str, Array]:
+    def point(self, draws: Any) -> dict[str, Array]:
         """Return values (S, ...) of the PyMC variables at draws."""
 
 
-class WeightsTwinOf(Protocol[D]):
+class WeightsTwin(Protocol):
     """K weights of a draw, in PyMC."""
 
     def log_likelihood(self, pm: Pymc, joint: Tensor, rows: Rows) -> Tensor:
@@ -164,64 +157,54 @@ class WeightsTwinOf(Protocol[D]):
     def draws(self, values: Mapping[str, Array], n_draws: int) -> DrawnWeights:
         """Return S draws from the values (S, ...) of ``drawn``."""
 
-    def point(self, draws: D) -> dict[str, Array]:
+    def point(self, draws: Any) -> dict[str, Array]:
         """Return values (S, ...) of the PyMC variables at draws."""
 
 
-# PyMC protocols for any family, as in ``components``.
-ComponentsTwin: TypeAlias = ComponentsTwinOf[Any]
-WeightsTwin: TypeAlias = WeightsTwinOf[Any]
-
-
-S = TypeVar("S", contravariant=True)  # statistics of a family
-T = TypeVar("T", contravariant=True)  # statistics of an allocation
-P = TypeVar("P", contravariant=True)  # densities or weights at a point
-Q = TypeVar("Q", contravariant=True)  # densities or weights under q
-F = TypeVar("F", contravariant=True)  # a prior
-
-
-class AllocationPriorOf(Protocol[T, Q, P]):
+class AllocationPrior(Protocol):
     """Update of an allocation from its statistics: a prior, or maximum likelihood."""
 
     @property
     def name(self) -> str: ...
 
-    def posterior(self, statistics: T, /) -> Allocation: ...
+    def posterior(self, statistics: Any, /) -> Allocation: ...
 
-    def kl(self, allocation: Q, /) -> float:
+    def kl(self, allocation: Any, /) -> float:
         """Return KL(q || p), 0 for a free parameter."""
 
-    def mode(self, statistics: T, /) -> Allocation:
+    def mode(self, statistics: Any, /) -> Allocation:
         """Return the maximiser of likelihood times prior density."""
 
-    def log_density(self, allocation: P, /) -> float:
+    def log_density(self, allocation: Any, /) -> float:
         """Return the log prior density at a point."""
 
     def n_parameters(self, n_components: int) -> int: ...
 
 
-class WeightsPriorOf(AllocationPriorOf[Array, Q, P], Protocol[Q, P, D]):
+class WeightsPrior(AllocationPrior, Protocol):
     """Update of weights from counts (K,): a prior, or type-II maximum likelihood."""
 
     def posterior(self, counts: Array, /) -> Weights: ...
 
     def mode(self, counts: Array, /) -> Weights: ...
 
-    def log_density_of(self, draws: D) -> Array:
+    def log_density_of(self, draws: Any) -> Array:
         """Return log p(π) (S,) of draws in their coordinates."""
 
-    def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> WeightsTwinOf[D]:
+    def pymc_distribution(self, pm: Pymc, q: Any, n_components: int) -> WeightsTwin:
         """Declare K weights in a PyMC model; what is not random is taken from ``q``."""
 
 
-class OrderedWeightsPriorOf(WeightsPriorOf[Q, P, D], Protocol[Q, P, D]):
+class OrderedWeightsPrior(WeightsPrior, Protocol):
     """A prior that depends on the order of components."""
 
-    def reordered(self, draws: D, generator: np.random.Generator) -> tuple[DrawnWeights, Integers]:
+    def reordered(
+        self, draws: Any, generator: np.random.Generator
+    ) -> tuple[DrawnWeights, Integers]:
         """Return a draw after a step over orders, and the new order."""
 
 
-class PriorOf(Protocol[S, P, Q, D]):
+class Prior(Protocol):
     """A prior over component parameters, conjugate to the family."""
 
     @property
@@ -229,28 +212,28 @@ class PriorOf(Protocol[S, P, Q, D]):
         """Whether p(θ | X, Z) has closed form; if not, it needs more latent variables."""
 
     def posterior(
-        self, statistics: S, previous: Q | None = None, resolution: Array | None = None
+        self, statistics: Any, previous: Any = None, resolution: Array | None = None
     ) -> Posterior:
         """Return q(θ) given statistics; hyperparameters start from ``previous``."""
 
-    def kl(self, q: Q, /) -> float:
+    def kl(self, q: Any, /) -> float:
         """Return KL(q(θ) || p(θ)) over all components, in nats."""
 
     def mode(
-        self, statistics: S, previous: P | None = None, resolution: Array | None = None
+        self, statistics: Any, previous: Any = None, resolution: Array | None = None
     ) -> PointComponents:
         """Return the joint posterior mode given statistics."""
 
-    def log_density(self, components: P) -> float:
+    def log_density(self, components: Any) -> float:
         """Return log p(θ) at point components."""
 
-    def log_density_of(self, draws: D) -> Array:
+    def log_density_of(self, draws: Any) -> Array:
         """Return log p(θ) (S,) of draws, hyperparameters integrated out or fixed."""
 
-    def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> ComponentsTwinOf[D]:
+    def pymc_distribution(self, pm: Pymc, q: Any, n_components: int) -> ComponentsTwin:
         """Declare K components in a PyMC model; what is not random is taken from ``q``."""
 
-    def conditional(self, statistics: S, last: D, generator: np.random.Generator) -> Posterior:
+    def conditional(self, statistics: Any, last: Any, generator: np.random.Generator) -> Posterior:
         """Return p(θ | X, Z) at hard assignments, for a Gibbs step after the draw ``last``.
 
         Raises ``DegenerateFitError`` if a learned scale vanishes.
@@ -260,33 +243,24 @@ class PriorOf(Protocol[S, P, Q, D]):
         """Transform from a frame to data coordinates."""
 
 
-class SeparablePriorOf(PriorOf[S, P, Q, D], Protocol[S, P, Q, D]):
+class SeparablePrior(Prior, Protocol):
     """A conjugate prior under which features are independent given the component."""
 
     def separate(self) -> Self:
         """Return the prior with fixed hyperparameters, which features would share if learned."""
 
-    def feature_evidence(self, statistics: S) -> Array:
+    def feature_evidence(self, statistics: Any) -> Array:
         """Return the log evidence (K, D) of each feature by component.
 
         Terms are omitted that depend on neither parameters nor responsibilities.
         """
 
 
-class PriorChoiceOf(Protocol[F]):
+class PriorChoice(Protocol):
     """The user's prior in data units, completed by defaults."""
 
     @property
     def fixes_scale(self) -> bool:
         """Whether the prior alone bounds all variances away from zero."""
 
-    def over(self, default: F, frame: Frame) -> Prior: ...
-
-
-# Priors of any family, as in ``components``.
-AllocationPrior: TypeAlias = AllocationPriorOf[Any, Any, Any]
-WeightsPrior: TypeAlias = WeightsPriorOf[Any, Any, Any]
-OrderedWeightsPrior: TypeAlias = OrderedWeightsPriorOf[Any, Any, Any]
-Prior: TypeAlias = PriorOf[Any, Any, Any, Any]
-SeparablePrior: TypeAlias = SeparablePriorOf[Any, Any, Any, Any]
-PriorChoice: TypeAlias = PriorChoiceOf[Any]
+    def over(self, default: Any, frame: Frame) -> Prior: ...

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.components import Named, Seen
-from bayesmix.core.families import FamilyOf, refuse_constant
+from bayesmix.core.families import Family, refuse_constant
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -213,7 +213,7 @@ class GammaDraws(ByComponent):
 
 
 @dataclass(frozen=True)
-class Gamma(FamilyOf[Sums, Gammas]):
+class Gamma(Family):
     """Independent gamma columns, such as amounts and durations.
 
     Maximum likelihood only, as shapes have no conjugate prior.
