@@ -418,7 +418,6 @@ class AssessmentStep:
         return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
-        """Run the assessment on the device of ``values``; None if it cannot."""
         assessment = device_assessment(self.mixture, values, weights)
         return None if assessment is None else Assessment(*assessment)
 

@@ -55,7 +55,6 @@ class MaximumLikelihood:
         return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
-        """Return 0."""
         return 0.0
 
 
@@ -101,7 +100,6 @@ class MaximumAPosteriori(UnderAPrior):
     estimate = "mode"
 
     def regulariser(self, mixture: Mixture) -> float:
-        """Return log p(π) + log p(θ)."""
         return float(
             self.weights_prior.log_density(mixture.weights)
             + self.parameters_prior.log_density(mixture.components)

@@ -57,7 +57,6 @@ class Categoricals(PointColumns):
         return _linear(self.log_probabilities, self.probabilities, self.reading)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | θ_k) (n, K), minus infinity for impossible levels."""
         out = self.reading.gathered(self.log_probabilities, values)
         out[out < IMPOSSIBLE] = -np.inf
         return out
@@ -106,7 +105,6 @@ class CategoricalDraws(DrawnColumns):
         return Categoricals(np.exp(self.log_probabilities[draw]), self.reading)
 
     def parameters(self, frame: Frame) -> Named:
-        """Return probabilities (S, K, F) and means of codes, with their axes."""
         shares = np.exp(self.log_probabilities)
         means = self.reading.sums(shares * self.reading.codes)
         return {
@@ -143,7 +141,6 @@ class LevelProbabilities(PosteriorColumns):
 
     @property
     def means(self) -> Array:
-        """E[code] (K, D)."""
         return self.plug_in().means
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> CategoricalDraws:
@@ -156,7 +153,6 @@ class LevelProbabilities(PosteriorColumns):
         return np.zeros(len(pairs)), pairs.transpose(0, 2, 1) - normalisers[:, None]
 
     def coordinates(self) -> LevelCoordinates:
-        """Return standardised log ratios of probabilities."""
         return LevelCoordinates(
             self.concentration,
             self.reading,
@@ -335,7 +331,6 @@ class Categorical(ColumnsFamily[Categoricals]):
         return Categoricals(np.clip(means, 0.0, 1.0), self.reading)
 
     def feasible(self, statistics: Sums) -> bool:
-        """Whether no counts are negative."""
         return bool((statistics.totals >= 0).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> CategoricalPrior:

@@ -206,7 +206,6 @@ class GammaDraws(ByComponent):
         return Gammas(self.shapes[draw], self.rates[draw])
 
     def parameters(self, frame: Frame) -> Named:
-        """Return shapes, rates and means (S, K, D) in data units."""
         axes, rates = ("component", "feature"), self.rates / frame.scale
         named = {"shapes": self.shapes, "rates": rates, "means": self.shapes / rates}
         return {name: (axes, values) for name, values in named.items()}

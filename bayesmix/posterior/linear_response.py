@@ -77,7 +77,6 @@ class AllCoordinates:
         return places, np.hstack([of_weights, self.components.slopes(values, k)])
 
     def parameters(self) -> dict[str, Spread]:
-        """Return how weights and parameters in data units vary with z."""
         n_weights, K = self.root.shape[1], self.mixture.n_components
         across = np.zeros((K, self.size))
         across[:, :n_weights] = self.of_logs(self.weights.across)

@@ -50,7 +50,6 @@ class Distinct:
     stress: Array | None = None
 
     def beyond(self, centres: Array) -> Array:
-        """Return |x - c|² - |x|² (K, m) by matrix products, where cancellation is harmless."""
         if self.stress is None:
             out: Array = (-2.0 * centres) @ self.values.T
             out += np.einsum("kd,kd->k", centres, centres)[:, None]

@@ -267,7 +267,6 @@ class DaskEngine:
         return KeptThere(self.client, parts, self._outputs(task, parts, earlier))
 
     def with_jobs(self, n_jobs: int | None) -> DaskEngine:
-        """Return the engine itself, as the cluster sets the number of threads."""
         return self
 
     def _outputs(

@@ -268,12 +268,10 @@ class ArraySource:
 
     @cached_property
     def rows(self) -> Rows:
-        """All observations, with caches that last between passes."""
         return Rows(self.values, self.weights, side=self.side)
 
     @cached_property
     def faults(self) -> Faults:
-        """Faults of values and weights."""
         return self.reduce(faults_in, 1)
 
     def row_text(self, row: int) -> str:
@@ -333,7 +331,6 @@ class ArraySource:
         return self if rows is None else self.subset(rows)
 
     def subset(self, rows: Any) -> ArraySource:
-        """Return a subset (indices or a mask) with its weights."""
         weights = None if self.weights is None else self.weights[rows]
         return replace(
             self,

@@ -179,7 +179,6 @@ class FactorAnalytic(Family):
         return FactorAnalysers(self.model, means, loadings, noise)
 
     def feasible(self, statistics: ProjectedMoments) -> bool:
-        """Whether no noise is negative."""
         return bool(statistics.estimate[1].min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:

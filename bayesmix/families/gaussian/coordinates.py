@@ -278,7 +278,6 @@ class GaussianCoordinates:
         return np.concatenate([self._of_block(self._block(k)), self._of_mean(k)])
 
     def slopes(self, values: Array, k: int) -> Array:
-        """Return d E[log N(x | μ_k, Λ_k⁻¹)] / d E[z] (n, p) over ``places(k)``."""
         b = self._block(k)
         y = self.blocks.whitened(values - self.q.means[k], b)
         beta, n_features = self.q.mean_precision[k], y.shape[1]

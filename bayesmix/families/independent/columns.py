@@ -75,7 +75,6 @@ class ColumnsOfComponents(ByComponent):
 
     @property
     def patterned(self) -> Booleans:
-        """No columns, as all are independent."""
         return np.zeros(self.means.shape[1], dtype=bool)
 
     def unframed(self, frame: Frame) -> Self:
@@ -99,7 +98,6 @@ class Columns(ColumnsOfComponents):
         """Draw counts_k observations of each component, in component order."""
 
     def seen_in(self, columns: Integers) -> Densities:
-        """Drop the factors of missing cells."""
         return SeenColumns(self)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
@@ -114,7 +112,6 @@ class Columns(ColumnsOfComponents):
         return self.picked(slice(None), columns)
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Self:
-        """Return the marginal of ``columns``, as columns are independent."""
         return self.marginal(columns)
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
@@ -136,7 +133,6 @@ class PointColumns(Columns):
         return self.means
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals."""
         return self.linear.statistics(values, responsibilities)
 
     def released(self) -> Self:
@@ -174,19 +170,15 @@ class PosteriorColumns(ColumnsOfComponents):
         """Return p(x | k, data), with parameters integrated out."""
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return E[log p(x | θ_k)] (n, K)."""
         return self.linear.expected_log_density(values)
 
     def seen_in(self, columns: Integers) -> SeenTotals:
-        """Drop the factors of missing cells."""
         return SeenTotals(self.linear)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Draw missing cells at E[θ]."""
         return self.plug_in().filled(values, labels, generator)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals."""
         return self.linear.statistics(values, responsibilities)
 
     def released(self) -> Self:
@@ -231,7 +223,6 @@ class ConjugatePrior(ABC, Generic[Q]):
     def posterior(
         self, statistics: Sums, previous: Q | None = None, resolution: Array | None = None
     ) -> Q:
-        """Return q(θ); there are no hyperparameters or floors."""
         return self.given(statistics)
 
     def mode(
@@ -240,7 +231,6 @@ class ConjugatePrior(ABC, Generic[Q]):
         previous: PointColumns | None = None,
         resolution: Array | None = None,
     ) -> PointColumns:
-        """Return the joint posterior mode."""
         return self.mode_given(statistics)
 
     def conditional(self, statistics: Sums, last: Any, generator: np.random.Generator) -> Q:
@@ -250,7 +240,6 @@ class ConjugatePrior(ABC, Generic[Q]):
         return self
 
     def separate(self) -> Self:
-        """Return the prior unchanged, as nothing is learned."""
         return self
 
     @abstractmethod
@@ -300,7 +289,6 @@ class ColumnsFamily(Family, ABC, Generic[P]):
         return Frame.identity(summary.n_features)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals, by column if values are missing."""
         if has_gaps(values):
             present, complete = seen(values), without_gaps(values)
             totals = totals_of_seen(self.reading, complete, present)
@@ -326,7 +314,6 @@ class ColumnsFamily(Family, ABC, Generic[P]):
         return n_components * n_features
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
-        """Return no guard, as the likelihood is bounded."""
         return NoGuard()
 
 

@@ -67,7 +67,6 @@ class LevelCoordinates:
 
     @cached_property
     def columns(self) -> list[list[OneColumn]]:
-        """Factors of each component."""
         pairs = self.reading.pairs
         return [
             [OneColumn.of(row[start:end]) for start, end in pairs] for row in self.concentration
@@ -97,7 +96,6 @@ class LevelCoordinates:
         return 0.0
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Return covariances of probabilities and of means of codes."""
         shape = self.concentration.shape
         across = np.zeros((*shape, self.size))
         for k, columns in enumerate(self.columns):
@@ -236,7 +234,6 @@ class LevelsTwin:
         return data(pm, self.reading.totals(values)) @ self.drawn["log_probabilities"].T
 
     def named(self, frame: Frame) -> NamedTensors:
-        """Return probabilities of all columns, and means of codes."""
         from pytensor import tensor as pt
 
         shares = pt.exp(self.drawn["log_probabilities"])

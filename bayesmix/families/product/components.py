@@ -53,7 +53,6 @@ class LinearProduct:
         return tuple(part.coefficients.shape[1] - 1 for part in self.parts)
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """Return features (F, n): a constant, then those of the parts."""
         if out is None:
             out = np.empty((1 + sum(self.widths), len(values)))
         out[0], place = 1.0, 1
@@ -71,7 +70,6 @@ class LinearProduct:
         return np.hstack([constants, *(part.coefficients[:, 1:] for part in self.parts)])
 
     def from_sums(self, sums: Array) -> ProductStatistics:
-        """Return statistics of each part from its features and the common constant."""
         parts, place = [], 1
         for part, width in zip(self.parts, self.widths, strict=True):
             part_sums = np.hstack([sums[:, :1], sums[:, place : place + width]])
@@ -114,12 +112,10 @@ class LinearProduct:
         return LinearProduct(self.layout, tuple(part.subset(keep) for part in self.parts))
 
     def near(self, log_weights: Array) -> Array:
-        """Return log overlaps, which add over parts, with half the log weights."""
         nothing = np.zeros_like(log_weights)
         return sum((part.near(nothing) for part in self.parts), 0.5 * log_weights)
 
     def expected_log_likelihood(self, statistics: ProductStatistics) -> float:
-        """Return Σ_i Σ_k Σ_n r_nk E[log p(x_ni | θ_ki)], the sum over parts."""
         pairs = zip(self.parts, statistics.parts, strict=True)
         return float(
             sum(part.expected_log_likelihood(part_statistics) for part, part_statistics in pairs)
@@ -173,7 +169,6 @@ class Products:
         return LinearProduct(self.layout, tuple(part.linear for part in self.parts))
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return Σ_i E[log p(x_i | θ_ki)] (n, K)."""
         return log_density(self.layout, self.parts, values)
 
     def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
@@ -231,7 +226,6 @@ class Products:
 
     @property
     def patterned(self) -> Booleans:
-        """Columns that are dependent in their part."""
         return self.layout.patterned(self.parts)
 
     def seen_in(self, columns: Integers) -> Products:
@@ -248,7 +242,6 @@ class Products:
         )
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Products:
-        """Return the densities of ``columns``; each part depends on its given columns only."""
         known = self.layout.picked(given)
 
         def of_part(part: int, numbers: Integers, _: Integers) -> Any:
@@ -347,7 +340,6 @@ class ProductDraws:
         return Products(self.layout, tuple(part.at(draw) for part in self.parts))
 
     def parameters(self, frame: Frame) -> Named:
-        """Return parameters (S, ...) in data units, named like "species: probabilities"."""
         named = {}
         frames = self.layout.frames(frame)
         for label, part, own in zip(self.layout.labels, self.parts, frames, strict=True):
@@ -394,7 +386,6 @@ class ProductCoordinates:
         )
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Return parameters in data units, named like "species: probabilities"."""
         named: dict[str, Spread] = {}
         frames = self.layout.frames(frame)
         for first, label, part, own in zip(

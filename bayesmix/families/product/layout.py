@@ -221,7 +221,6 @@ class ProductStatistics(StatisticsOfParts):
 
     @property
     def counts(self) -> Array:
-        """Σ w r (K,), common to all parts."""
         return self.parts[0].counts
 
     @property

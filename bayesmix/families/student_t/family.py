@@ -165,7 +165,6 @@ class StudentT(Family):
         return weighted.scatter.ndim == 3 or self._normal.feasible(weighted)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishartFreedom:
-        """Return the Gaussian prior with learned scale, and degrees of freedom on a grid."""
         return self._with_freedom(self._normal.reference_prior(summary, frame))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishartFreedom:
