@@ -18,45 +18,48 @@ if TYPE_CHECKING:
         StickTwin,
     )
     from bayesmix.core.components import (
-        ByPattern,
-        Completing,
+        ByPatternOf,
+        CompletingOf,
         Coordinates,
+        CoordinatesOf,
         DrawnComponents,
         FarDensities,
         Filling,
         Incomplete,
         LinearComponents,
         PointComponents,
-        Posterior,
+        PosteriorOf,
         Predictive,
         Statistics,
-        Truncating,
+        TruncatingOf,
     )
     from bayesmix.core.engines import (
         Bayesian,
         Guard,
+        GuardOf,
         Objective,
         PassesKept,
         Resolved,
         Stopping,
         Whole,
     )
-    from bayesmix.core.families import Family
+    from bayesmix.core.families import FamilyOf
     from bayesmix.core.mixture import ChunkSums
     from bayesmix.core.portable import DeviceStep, OnDevice, Portable
     from bayesmix.core.priors import (
         ComponentsTwin,
+        ComponentsTwinOf,
         DrawnWeights,
-        FactorisedWeights,
-        OrderedWeightsPrior,
-        Prior,
-        PriorChoice,
-        SeparablePrior,
-        VaryingWeights,
-        Weights,
+        FactorisedWeightsOf,
+        OrderedWeightsPriorOf,
+        PriorChoiceOf,
+        PriorOf,
+        SeparablePriorOf,
+        VaryingWeightsOf,
         WeightsAtAPoint,
-        WeightsPrior,
-        WeightsTwin,
+        WeightsOf,
+        WeightsPriorOf,
+        WeightsTwinOf,
     )
     from bayesmix.core.sources import (
         Engine,
@@ -91,24 +94,24 @@ if TYPE_CHECKING:
     def _point_weights(
         weights: PointWeights, draws: WeightDraws, twin: PointTwin, prior: FreeWeights
     ) -> None:
-        _weights: Weights = weights
+        _weights: WeightsOf[WeightDraws] = weights
         _draws: DrawnWeights = draws
-        _twin: WeightsTwin = twin
+        _twin: WeightsTwinOf[WeightDraws] = twin
         _at_a_point: WeightsAtAPoint = weights
-        _prior: WeightsPrior = prior
+        _prior: WeightsPriorOf[PointWeights, PointWeights, WeightDraws] = prior
 
     def _dirichlet(weights: Dirichlet, twin: DirichletTwin, prior: DirichletPrior) -> None:
-        _weights: FactorisedWeights = weights
-        _twin: WeightsTwin = twin
-        _prior: WeightsPrior = prior
+        _weights: FactorisedWeightsOf[WeightDraws] = weights
+        _twin: WeightsTwinOf[WeightDraws] = twin
+        _prior: WeightsPriorOf[Dirichlet, PointWeights, WeightDraws] = prior
 
     def _stick_breaking(
         weights: StickBreaking, draws: StickDraws, twin: StickTwin, prior: StickBreakingPrior
     ) -> None:
-        _weights: VaryingWeights = weights
+        _weights: VaryingWeightsOf[StickDraws] = weights
         _draws: DrawnWeights = draws
-        _twin: WeightsTwin = twin
-        _prior: OrderedWeightsPrior = prior
+        _twin: WeightsTwinOf[StickDraws] = twin
+        _prior: OrderedWeightsPriorOf[StickBreaking, PointWeights, StickDraws] = prior
 
     def _engine(
         likelihood: MaximumLikelihood,
@@ -170,7 +173,7 @@ if TYPE_CHECKING:
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
-    from bayesmix.families.gaussian.collapse import FloorGuard, GaussianGuard
+    from bayesmix.families.gaussian.collapse import FloorGuard, GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.coordinates import GaussianCoordinates
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
@@ -225,18 +228,18 @@ if TYPE_CHECKING:
         draws: BernoulliDraws,
         prior: BetaPrior,
     ) -> None:
-        _family: Family = family
+        _family: FamilyOf[Sums, Bernoullis] = family
         _point: PointComponents = point
         _linear: LinearComponents = point
         _linear = posterior
-        _posterior: Posterior = posterior
+        _posterior: PosteriorOf[BernoulliDraws] = posterior
         _incomplete: Incomplete = point
         _incomplete = posterior
         _filling: Filling = point
         _filling = posterior
         _draws: DrawnComponents = draws
-        _prior: SeparablePrior = prior
-        _choice: PriorChoice = prior
+        _prior: SeparablePriorOf[Sums, Bernoullis, BetaProbabilities, BernoulliDraws] = prior
+        _choice: PriorChoiceOf[BetaPrior] = prior
 
     def _poisson(
         family: Poisson,
@@ -246,15 +249,15 @@ if TYPE_CHECKING:
         draws: PoissonDraws,
         prior: GammaPrior,
     ) -> None:
-        _family: Family = family
+        _family: FamilyOf[Sums, Poissons] = family
         _point: PointComponents = point
         _linear: LinearComponents = point
         _linear = posterior
-        _posterior: Posterior = posterior
+        _posterior: PosteriorOf[PoissonDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: SeparablePrior = prior
-        _choice: PriorChoice = prior
+        _prior: SeparablePriorOf[Sums, Poissons, GammaRates, PoissonDraws] = prior
+        _choice: PriorChoiceOf[GammaPrior] = prior
 
     def _exponential(
         family: rates.Exponential,
@@ -265,13 +268,18 @@ if TYPE_CHECKING:
         prior: rates.ExponentialPrior,
         choice: GammaPrior,
     ) -> None:
-        _family: Family = family
+        _family: FamilyOf[Sums, rates.Exponentials] = family
         _point: PointComponents = point
-        _posterior: Posterior = posterior
+        _posterior: PosteriorOf[rates.ExponentialDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: SeparablePrior = prior
-        _choice: PriorChoice = choice
+        _prior: SeparablePriorOf[
+            Sums,
+            rates.Exponentials,
+            rates.ExponentialRates,
+            rates.ExponentialDraws,
+        ] = prior
+        _choice: PriorChoiceOf[rates.ExponentialPrior] = choice
 
     def _binomial(
         family: successes.Binomial,
@@ -282,13 +290,15 @@ if TYPE_CHECKING:
         prior: successes.BinomialPrior,
         choice: BetaPrior,
     ) -> None:
-        _family: Family = family
+        _family: FamilyOf[Sums, successes.Binomials] = family
         _point: PointComponents = point
-        _posterior: Posterior = posterior
+        _posterior: PosteriorOf[successes.BinomialDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: SeparablePrior = prior
-        _choice: PriorChoice = choice
+        _prior: SeparablePriorOf[
+            Sums, successes.Binomials, successes.BinomialProbabilities, successes.BinomialDraws
+        ] = prior
+        _choice: PriorChoiceOf[successes.BinomialPrior] = choice
 
     def _categorical(
         family: categorical.Categorical,
@@ -299,14 +309,19 @@ if TYPE_CHECKING:
         twin: LevelsTwin,
         prior: categorical.CategoricalPrior,
     ) -> None:
-        _family: Family = family
+        _family: FamilyOf[Sums, categorical.Categoricals] = family
         _point: PointComponents = point
-        _posterior: Posterior = posterior
+        _posterior: PosteriorOf[categorical.CategoricalDraws] = posterior
         _draws: DrawnComponents = draws
         _coordinates: Coordinates = coordinates
         _twin: ComponentsTwin = twin
-        _prior: SeparablePrior = prior
-        _choice: PriorChoice = prior
+        _prior: SeparablePriorOf[
+            Sums,
+            categorical.Categoricals,
+            categorical.LevelProbabilities,
+            categorical.CategoricalDraws,
+        ] = prior
+        _choice: PriorChoiceOf[categorical.CategoricalPrior] = prior
 
     def _independent_columns(
         statistics: Sums,
@@ -318,7 +333,7 @@ if TYPE_CHECKING:
         seen_totals: SeenTotals,
     ) -> None:
         _statistics: Statistics = statistics
-        _linear: Completing = linear
+        _linear: CompletingOf[Sums] = linear
         _components: LinearComponents = linear
         _incomplete: Incomplete = seen
         _incomplete = seen_totals
@@ -341,19 +356,19 @@ if TYPE_CHECKING:
         twin: ProductTwin,
     ) -> None:
         _resolution: Resolved = resolution
-        _twin: ComponentsTwin = twin
-        _family: Family = family
+        _twin: ComponentsTwinOf[ProductDraws] = twin
+        _family: FamilyOf[ProductStatistics, Products] = family
         _statistics: Statistics = statistics
-        _linear: Completing = linear
+        _linear: CompletingOf[ProductStatistics] = linear
         _incomplete: Incomplete = components
         _filling: Filling = components
         _point: PointComponents = components
-        _posterior: Posterior = components
+        _posterior: PosteriorOf[ProductDraws] = components
         _far: FarDensities = components
         _draws: DrawnComponents = draws
-        _coordinates: Coordinates = coordinates
-        _prior: SeparablePrior = prior
-        _choice: PriorChoice = choice
+        _coordinates: CoordinatesOf[ProductDraws] = coordinates
+        _prior: SeparablePriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
+        _choice: PriorChoiceOf[PartPriors] = choice
         _guard: Guard = guard
         _whole: Whole = whole
 
@@ -371,13 +386,13 @@ if TYPE_CHECKING:
         choice: GaussianPrior,
         guard: GaussianGuard,
     ) -> None:
-        _family: Family = family
+        _family: FamilyOf[Moments, Gaussians] = family
         _statistics: Statistics = statistics
-        _linear: Truncating = linear
+        _linear: TruncatingOf[Moments] = linear
         _components: LinearComponents = linear
         _components = point
         _components = posterior
-        _by_pattern: ByPattern = linear
+        _by_pattern: ByPatternOf[Moments] = linear
         _portable: Portable = linear
         _portable = point
         _portable = posterior
@@ -388,17 +403,17 @@ if TYPE_CHECKING:
         _filling: Filling = point
         _filling = posterior
         _point: PointComponents = point
-        _posterior: Posterior = posterior
+        _posterior: PosteriorOf[GaussianDraws] = posterior
         _predictive: Predictive = predictive
         _far: FarDensities = point
         _far = posterior
         _far = predictive
         _draws: DrawnComponents = draws
-        _coordinates: Coordinates = coordinates
-        _twin: ComponentsTwin = twin
-        _prior: SeparablePrior = prior
-        _choice: PriorChoice = choice
-        _guard: Guard = guard
+        _coordinates: CoordinatesOf[GaussianDraws] = coordinates
+        _twin: ComponentsTwinOf[GaussianDraws] = twin
+        _prior: SeparablePriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
+        _choice: PriorChoiceOf[NormalWishart] = choice
+        _guard: GuardOf[GaussianMixtures] = guard
 
     def _factor_analytic(
         family: FactorAnalytic,
@@ -406,7 +421,7 @@ if TYPE_CHECKING:
         point: FactorAnalysers,
         guard: FloorGuard[FactorAnalysers],
     ) -> None:
-        _family: Family = family
+        _family: FamilyOf[ProjectedMoments, FactorAnalysers] = family
         _statistics: Statistics = statistics
         _point: PointComponents = point
         _far: FarDensities = point
@@ -414,7 +429,7 @@ if TYPE_CHECKING:
 
     def _gamma(family: Gamma, point: Gammas, draws: GammaDraws) -> None:
         _draws: DrawnComponents = draws
-        _family: Family = family
+        _family: FamilyOf[Sums, Gammas] = family
         _point: PointComponents = point
 
     def _student_t(
@@ -427,13 +442,13 @@ if TYPE_CHECKING:
         prior: NormalWishartFreedom,
         choice: StudentPrior,
     ) -> None:
-        _posterior: Posterior = posterior
+        _posterior: PosteriorOf[StudentDraws] = posterior
         _predictive: Predictive = predictive
         _draws: DrawnComponents = draws
-        _prior: Prior
+        _prior: PriorOf[WeightedMoments, StudentComponents, StudentPosterior, StudentDraws]
         _prior = prior
-        _choice: PriorChoice = choice
-        _family: Family = family
+        _choice: PriorChoiceOf[NormalWishartFreedom] = choice
+        _family: FamilyOf[WeightedMoments, StudentComponents] = family
         _statistics: Statistics = statistics
         _point: PointComponents = point
         _far: FarDensities = point

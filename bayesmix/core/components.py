@@ -1,4 +1,7 @@
-"""Protocols of component densities: point estimates, posteriors and posterior draws."""
+"""Protocols of component densities: point estimates, posteriors and posterior draws.
+
+Type parameters stand for the statistics and draws of a family.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import Field
 from operator import add
-from typing import Any, ClassVar, Protocol, Self, TypeAlias
+from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
 from bayesmix.core.rows import Frame, Spread
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+
+S = TypeVar("S", contravariant=True)  # statistics of a family
+D = TypeVar("D", contravariant=True)  # draws of a family
 
 # Parameters in data units by name, with the names of their axes after the first.
 Named: TypeAlias = dict[str, tuple[tuple[str, ...], Array]]
@@ -182,7 +188,7 @@ class FarDensities(Densities, Protocol):
         """Return log densities (n, K) of ``units`` times 2^exponent, and a term to add (n,)."""
 
 
-class Linear(Components, Protocol):
+class LinearOf(Components, Protocol[S]):
     """Log densities that are linear in features, so that an E-step is two matrix products.
 
     Coefficients are (K, F), features (F, n); ``loss`` bounds the cancellation.
@@ -204,14 +210,14 @@ class Linear(Components, Protocol):
     def near(self, log_weights: Array) -> Array:
         """Return the closeness of component k to j in nats (K, K), to find its neighbours."""
 
-    def expected_log_likelihood(self, statistics: Any) -> float:
+    def expected_log_likelihood(self, statistics: S) -> float:
         """Return Σ_k Σ_n r_nk E[log p(x_n | θ_k)] from statistics, without constants."""
 
-    def loss(self, statistics: Any, most: float = 0.0) -> float:
+    def loss(self, statistics: S, most: float = 0.0) -> float:
         """Return a bound on the rounding of Σ w log p(x); a rough one if it is at most ``most``."""
 
 
-class Completing(Linear, Protocol):
+class CompletingOf(LinearOf[S], Protocol[S]):
     """Linear forms that allow missing values and compute their expectations."""
 
     @property
@@ -230,14 +236,14 @@ class Completing(Linear, Protocol):
         """Draw missing cells where they are counted in statistics."""
 
 
-class ByPattern(Completing, Protocol):
+class ByPatternOf(CompletingOf[S], Protocol[S]):
     """Forms that treat each pattern of missing values in its observed columns."""
 
-    def completed(self, columns: Integers, sums: Any) -> Statistics:
+    def completed(self, columns: Integers, sums: S) -> Statistics:
         """Return statistics of all columns from those of the observed ones."""
 
 
-class Truncating(Linear, Protocol):
+class TruncatingOf(LinearOf[S], Protocol[S]):
     """Linear forms that can be truncated to a few components; see ``Family.truncates``."""
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[Self, Array]:
@@ -302,7 +308,7 @@ class PointComponents(FittedComponents, Predictive, Protocol):
         """Standard deviation of each column (K, D)."""
 
 
-class Posterior(FittedComponents, Protocol):
+class PosteriorOf(FittedComponents, Protocol[D]):
     """q(θ), or p(θ | X, Z): averaged components, and draws of them."""
 
     @property
@@ -312,10 +318,10 @@ class Posterior(FittedComponents, Protocol):
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnComponents:
         """Return independent draws."""
 
-    def coordinates(self) -> Coordinates:
+    def coordinates(self) -> CoordinatesOf[D]:
         """Return q(θ) in coordinates of unit variance, for linear response."""
 
-    def log_factors(self, draws: Any) -> tuple[Array, Array]:
+    def log_factors(self, draws: D) -> tuple[Array, Array]:
         """Return log q(θ) of S draws: a shared part (S,) and factors (S, J, K).
 
         Entry (j, k) of the latter is the log density of the drawn component k under factor j.
@@ -345,7 +351,7 @@ class DrawnComponents(Record, Protocol):
         """Return parameters (S, ...) in data units."""
 
 
-class Coordinates(Protocol):
+class CoordinatesOf(Protocol[D]):
     """q(θ) in P uncorrelated coordinates z of unit variance."""
 
     @property
@@ -368,8 +374,17 @@ class Coordinates(Protocol):
     def moved(self) -> Integers:
         """Coordinates that ``standardised`` returns; the variances of the others are O(1/n²)."""
 
-    def standardised(self, draws: Any) -> Array:
+    def standardised(self, draws: D) -> Array:
         """Return draws of q in unconstrained coordinates (S, ...) equal to z to first order."""
 
     def drawn(self, standardised: Array) -> DrawnComponents:
         """Return the draws with these unconstrained coordinates."""
+
+
+# Protocols for any family.
+Linear: TypeAlias = LinearOf[Any]
+Truncating: TypeAlias = TruncatingOf[Any]
+Completing: TypeAlias = CompletingOf[Any]
+ByPattern: TypeAlias = ByPatternOf[Any]
+Posterior: TypeAlias = PosteriorOf[Any]
+Coordinates: TypeAlias = CoordinatesOf[Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from bayesmix.core.components import Densities
 from bayesmix.core.mixture import ChunkSums, Expectation, Mixture, Repair
@@ -11,6 +11,8 @@ from bayesmix.core.priors import Prior, WeightsPrior
 from bayesmix.core.rows import Event, Frame
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Integers, Stored
+
+M = TypeVar("M", contravariant=True)  # mixtures of a family
 
 
 class Objective(Protocol):
@@ -93,7 +95,7 @@ class Whole(Protocol):
         """Return log joints (n, K) of all columns, with ``components`` for those of the guard."""
 
 
-class Guard(Protocol):
+class GuardOf(Protocol[M]):
     """Guard against degenerate components; the only object that may change an updated mixture."""
 
     @property
@@ -105,9 +107,13 @@ class Guard(Protocol):
 
     def examine(
         self,
-        mixture: Any,
+        mixture: M,
         resolution: Array | None,
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
         """Return a repair, or None if no component collapsed; ``events`` are of the run."""
+
+
+# Guard of any family, as in ``components``.
+Guard: TypeAlias = GuardOf[Any]

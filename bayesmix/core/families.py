@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
+S = TypeVar("S", contravariant=True)  # statistics of a family
+P = TypeVar("P", contravariant=True)  # densities at a point
 
-class Family(Protocol):
+
+class FamilyOf(Protocol[S, P]):
     """A family of component densities."""
 
     @property
@@ -124,13 +127,13 @@ class Family(Protocol):
 
     def maximum_likelihood(
         self,
-        statistics: Any,
-        previous: Any = None,
+        statistics: S,
+        previous: P | None = None,
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> PointComponents: ...
 
-    def feasible(self, statistics: Any) -> bool:
+    def feasible(self, statistics: S) -> bool:
         """Whether the statistics, if extrapolated, are in the domain of the M-step."""
 
     def reference_prior(self, summary: Summary, frame: Frame) -> Prior:
@@ -139,7 +142,7 @@ class Family(Protocol):
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> Prior:
         """Return the default prior of MAP, which prevents singular and boundary estimates."""
 
-    def as_draws(self, points: Sequence[Any]) -> DrawnComponents:
+    def as_draws(self, points: Sequence[P]) -> DrawnComponents:
         """Return mixtures at points as draws."""
 
     def n_parameters(self, n_components: int, n_features: int) -> int: ...
@@ -156,6 +159,7 @@ class Family(Protocol):
 
 
 # Any family, as in ``components``.
+Family: TypeAlias = FamilyOf[Any, Any]
 
 
 def refuse_constant(source: Source, data: str = "X", mixture: str = "") -> None:

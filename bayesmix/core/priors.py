@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from bayesmix.core.components import (
 from bayesmix.core.rows import Allocated, Frame, Rows, WeightSpread
 from bayesmix.numerics.arrays import Array, Integers
 
+D = TypeVar("D", contravariant=True)  # draws of one type
 # responsibilities (n, K), sample weights (n,) or None, generator -> assigned weights (n, K)
 Assign: TypeAlias = Callable[[Array, Array | None, np.random.Generator], Array]
 
@@ -73,7 +74,7 @@ class Allocation(Protocol):
         """Select components, in the order given."""
 
 
-class Weights(Allocation, Protocol):
+class WeightsOf(Allocation, Protocol[D]):
     """Mixing weights: at a point, or with a distribution."""
 
     def averaged(self) -> Weights:
@@ -82,7 +83,7 @@ class Weights(Allocation, Protocol):
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnWeights:
         """Return independent draws."""
 
-    def log_density_of(self, draws: Any) -> Array:
+    def log_density_of(self, draws: D) -> Array:
         """Return log q(π) (S,) of draws in their coordinates; 0 at a point."""
 
     @property
@@ -90,28 +91,34 @@ class Weights(Allocation, Protocol):
         """Whether the order of components is arbitrary."""
 
 
-class WeightsAtAPoint(Weights, Protocol):
+class WeightsAtAPoint(WeightsOf[Any], Protocol):
     """Mixing weights at a point."""
 
     def proportional(self, shares: Array) -> Self:
         """Return weights proportional to ``shares``."""
 
 
-class VaryingWeights(Weights, Protocol):
+class VaryingWeightsOf(WeightsOf[D], Protocol[D]):
     """Mixing weights with a distribution."""
 
     def spread(self) -> WeightSpread:
         """Return covariances of log π and of π."""
 
 
-class FactorisedWeights(VaryingWeights, Protocol):
+class FactorisedWeightsOf(VaryingWeightsOf[D], Protocol[D]):
     """A density that factorises over components, so that relabellings can be summed."""
 
     def log_normaliser(self) -> float:
         """Return the log normalising constant of the factors."""
 
-    def log_factors(self, draws: Any) -> Array:
+    def log_factors(self, draws: D) -> Array:
         """Return log factor j of the drawn weight k (S, J, K)."""
+
+
+# Protocols for weights of any type, as in ``components``.
+Weights: TypeAlias = WeightsOf[Any]
+VaryingWeights: TypeAlias = VaryingWeightsOf[Any]
+FactorisedWeights: TypeAlias = FactorisedWeightsOf[Any]
 
 
 # PyMC and PyTensor have no type hints.
@@ -121,7 +128,7 @@ PymcModel: TypeAlias = Any
 NamedTensors: TypeAlias = dict[str, tuple[tuple[str, ...], Tensor]]
 
 
-class ComponentsTwin(Protocol):
+class ComponentsTwinOf(Protocol[D]):
     """K component densities of a draw, in PyMC."""
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
@@ -137,11 +144,11 @@ class ComponentsTwin(Protocol):
     def draws(self, values: Mapping[str, Array]) -> DrawnComponents:
         """Return S draws from the values (S, ...) of ``drawn``."""
 
-    def point(self, draws: Any) -> dict[str, Array]:
+    def point(self, draws: D) -> dict[str, Array]:
         """Return values (S, ...) of the PyMC variables at draws."""
 
 
-class WeightsTwin(Protocol):
+class WeightsTwinOf(Protocol[D]):
     """K weights of a draw, in PyMC."""
 
     def log_likelihood(self, pm: Pymc, joint: Tensor, rows: Rows) -> Tensor:
@@ -157,54 +164,64 @@ class WeightsTwin(Protocol):
     def draws(self, values: Mapping[str, Array], n_draws: int) -> DrawnWeights:
         """Return S draws from the values (S, ...) of ``drawn``."""
 
-    def point(self, draws: Any) -> dict[str, Array]:
+    def point(self, draws: D) -> dict[str, Array]:
         """Return values (S, ...) of the PyMC variables at draws."""
 
 
-class AllocationPrior(Protocol):
+# PyMC protocols for any family, as in ``components``.
+ComponentsTwin: TypeAlias = ComponentsTwinOf[Any]
+WeightsTwin: TypeAlias = WeightsTwinOf[Any]
+
+
+S = TypeVar("S", contravariant=True)  # statistics of a family
+T = TypeVar("T", contravariant=True)  # statistics of an allocation
+P = TypeVar("P", contravariant=True)  # densities or weights at a point
+Q = TypeVar("Q", contravariant=True)  # densities or weights under q
+F = TypeVar("F", contravariant=True)  # a prior
+
+
+class AllocationPriorOf(Protocol[T, Q, P]):
     """Update of an allocation from its statistics: a prior, or maximum likelihood."""
 
     @property
     def name(self) -> str: ...
 
-    def posterior(self, statistics: Any, /) -> Allocation: ...
+    def posterior(self, statistics: T, /) -> Allocation: ...
 
-    def kl(self, allocation: Any, /) -> float:
+    def kl(self, allocation: Q, /) -> float:
         """Return KL(q || p), 0 for a free parameter."""
 
-    def mode(self, statistics: Any, /) -> Allocation:
+    def mode(self, statistics: T, /) -> Allocation:
         """Return the maximiser of likelihood times prior density."""
 
-    def log_density(self, allocation: Any, /) -> float:
+    def log_density(self, allocation: P, /) -> float:
         """Return the log prior density at a point."""
 
     def n_parameters(self, n_components: int) -> int: ...
 
 
-class WeightsPrior(AllocationPrior, Protocol):
+class WeightsPriorOf(AllocationPriorOf[Array, Q, P], Protocol[Q, P, D]):
     """Update of weights from counts (K,): a prior, or type-II maximum likelihood."""
 
     def posterior(self, counts: Array, /) -> Weights: ...
 
     def mode(self, counts: Array, /) -> Weights: ...
 
-    def log_density_of(self, draws: Any) -> Array:
+    def log_density_of(self, draws: D) -> Array:
         """Return log p(π) (S,) of draws in their coordinates."""
 
-    def pymc_distribution(self, pm: Pymc, q: Any, n_components: int) -> WeightsTwin:
+    def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> WeightsTwinOf[D]:
         """Declare K weights in a PyMC model; what is not random is taken from ``q``."""
 
 
-class OrderedWeightsPrior(WeightsPrior, Protocol):
+class OrderedWeightsPriorOf(WeightsPriorOf[Q, P, D], Protocol[Q, P, D]):
     """A prior that depends on the order of components."""
 
-    def reordered(
-        self, draws: Any, generator: np.random.Generator
-    ) -> tuple[DrawnWeights, Integers]:
+    def reordered(self, draws: D, generator: np.random.Generator) -> tuple[DrawnWeights, Integers]:
         """Return a draw after a step over orders, and the new order."""
 
 
-class Prior(Protocol):
+class PriorOf(Protocol[S, P, Q, D]):
     """A prior over component parameters, conjugate to the family."""
 
     @property
@@ -212,28 +229,28 @@ class Prior(Protocol):
         """Whether p(θ | X, Z) has closed form; if not, it needs more latent variables."""
 
     def posterior(
-        self, statistics: Any, previous: Any = None, resolution: Array | None = None
+        self, statistics: S, previous: Q | None = None, resolution: Array | None = None
     ) -> Posterior:
         """Return q(θ) given statistics; hyperparameters start from ``previous``."""
 
-    def kl(self, q: Any, /) -> float:
+    def kl(self, q: Q, /) -> float:
         """Return KL(q(θ) || p(θ)) over all components, in nats."""
 
     def mode(
-        self, statistics: Any, previous: Any = None, resolution: Array | None = None
+        self, statistics: S, previous: P | None = None, resolution: Array | None = None
     ) -> PointComponents:
         """Return the joint posterior mode given statistics."""
 
-    def log_density(self, components: Any) -> float:
+    def log_density(self, components: P) -> float:
         """Return log p(θ) at point components."""
 
-    def log_density_of(self, draws: Any) -> Array:
+    def log_density_of(self, draws: D) -> Array:
         """Return log p(θ) (S,) of draws, hyperparameters integrated out or fixed."""
 
-    def pymc_distribution(self, pm: Pymc, q: Any, n_components: int) -> ComponentsTwin:
+    def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> ComponentsTwinOf[D]:
         """Declare K components in a PyMC model; what is not random is taken from ``q``."""
 
-    def conditional(self, statistics: Any, last: Any, generator: np.random.Generator) -> Posterior:
+    def conditional(self, statistics: S, last: D, generator: np.random.Generator) -> Posterior:
         """Return p(θ | X, Z) at hard assignments, for a Gibbs step after the draw ``last``.
 
         Raises ``DegenerateFitError`` if a learned scale vanishes.
@@ -243,24 +260,33 @@ class Prior(Protocol):
         """Transform from a frame to data coordinates."""
 
 
-class SeparablePrior(Prior, Protocol):
+class SeparablePriorOf(PriorOf[S, P, Q, D], Protocol[S, P, Q, D]):
     """A conjugate prior under which features are independent given the component."""
 
     def separate(self) -> Self:
         """Return the prior with fixed hyperparameters, which features would share if learned."""
 
-    def feature_evidence(self, statistics: Any) -> Array:
+    def feature_evidence(self, statistics: S) -> Array:
         """Return the log evidence (K, D) of each feature by component.
 
         Terms are omitted that depend on neither parameters nor responsibilities.
         """
 
 
-class PriorChoice(Protocol):
+class PriorChoiceOf(Protocol[F]):
     """The user's prior in data units, completed by defaults."""
 
     @property
     def fixes_scale(self) -> bool:
         """Whether the prior alone bounds all variances away from zero."""
 
-    def over(self, default: Any, frame: Frame) -> Prior: ...
+    def over(self, default: F, frame: Frame) -> Prior: ...
+
+
+# Priors of any family, as in ``components``.
+AllocationPrior: TypeAlias = AllocationPriorOf[Any, Any, Any]
+WeightsPrior: TypeAlias = WeightsPriorOf[Any, Any, Any]
+OrderedWeightsPrior: TypeAlias = OrderedWeightsPriorOf[Any, Any, Any]
+Prior: TypeAlias = PriorOf[Any, Any, Any, Any]
+SeparablePrior: TypeAlias = SeparablePriorOf[Any, Any, Any, Any]
+PriorChoice: TypeAlias = PriorChoiceOf[Any]

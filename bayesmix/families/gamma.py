@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.components import Named, Seen
-from bayesmix.core.families import Family, refuse_constant
+from bayesmix.core.families import FamilyOf, refuse_constant
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -212,7 +212,7 @@ class GammaDraws(ByComponent):
 
 
 @dataclass(frozen=True)
-class Gamma(Family):
+class Gamma(FamilyOf[Sums, Gammas]):
     """Independent gamma columns, such as amounts and durations.
 
     Maximum likelihood only, as shapes have no conjugate prior.

@@ -239,7 +239,7 @@ def test_what_no_file_can_hold_is_a_warning_and_the_search_goes_on(tmp_path):
 
     options = {"estimator": bm.Mixture(family=OwnFamily()), "covariance_type": None}
     whole = search_in(None, **options).fit(ROWS)
-    with pytest.warns(BayesmixWarning, match="family should be Family and is OwnFamily") as heard:
+    with pytest.warns(BayesmixWarning, match="family should be FamilyOf and is OwnFamily") as heard:
         found = search_in(tmp_path / "kept", **options).fit(ROWS)
     assert len(heard) == 1
     same_answers(found, whole, ROWS)

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from bayesmix.core import validation
-from bayesmix.core.families import Family
+from bayesmix.core.families import FamilyOf
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Event, Frame, Summary
@@ -66,7 +66,7 @@ MORE_DIRECTIONS = 10
 
 
 @dataclass(frozen=True)
-class FactorAnalytic(Family):
+class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
     """Factor-analytic covariances Λ Λᵀ + Ψ with diagonal noise, for ``covariance_type``.
 
     The cost is linear in the columns, which may outnumber observations (Ghahramani & Hinton

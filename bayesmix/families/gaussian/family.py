@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.core.families import Family, refuse_constant
+from bayesmix.core.families import FamilyOf, refuse_constant
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
@@ -35,7 +35,7 @@ LARGEST = 1e151
 
 
 @dataclass(frozen=True)
-class Gaussian(Family):
+class Gaussian(FamilyOf[Moments, Gaussians]):
     """Gaussian components with ``covariance`` "full", "tied", "diag" or "spherical".
 
     Also accepts mclust's letters, see ``GaussianMixture``.

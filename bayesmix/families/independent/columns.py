@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesmix.core.components import Coordinates, Densities, Named, PointComponents, Predictive
 from bayesmix.core.engines import Whole
-from bayesmix.core.families import Family
+from bayesmix.core.families import FamilyOf
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -256,7 +256,7 @@ class ConjugatePrior(ABC, Generic[Q]):
         return replace(default, **{name: getattr(self, name) for name in names})
 
 
-class ColumnsFamily(Family, ABC, Generic[P]):
+class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
     """Shared methods of families with independent columns."""
 
     any_real = False  # checked by each family

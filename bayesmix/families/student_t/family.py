@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.core.components import Components
-from bayesmix.core.families import Family
+from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
@@ -48,7 +48,7 @@ NO_ROWS = 1e-200
 
 
 @dataclass(frozen=True)
-class StudentT(Family):
+class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
     """Student-t components with scale matrices "full", "tied", "diag" or "spherical".
 
     ``degrees_of_freedom``: a number; "shared", learned for all; None or "free", learned
