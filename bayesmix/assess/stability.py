@@ -93,7 +93,9 @@ def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> An
         filled["n_jobs"] = 1
     present = inner.get_params(deep=False)
     left_open = {name: value for name, value in filled.items() if present.get(name, 0) is None}
-    return copy.set_params(**_of_last_step(copy, {**left_open, **parameters}))
+    return copy.set_params(
+        **{prefix_of(copy) + name: value for name, value in {**left_open, **parameters}.items()}
+    )
 
 
 def no_starts(estimator: Any) -> dict[str, Any]:
@@ -130,10 +132,6 @@ def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -
     if getattr(inner, "interrupted_", False) or getattr(result, "status", "") == "interrupted":
         raise KeyboardInterrupt
     return model
-
-
-def _of_last_step(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    return {f"{prefix_of(model)}{name}": value for name, value in parameters.items()}
 
 
 METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}

@@ -474,9 +474,6 @@ def console_for(wanted: bool | None) -> Any:
     console = Console(file=sys.stderr)
     if wanted:
         return console
-    alone = multiprocessing.parent_process() is None and not _in_a_thread()
+    main = threading.current_thread() is threading.main_thread()
+    alone = multiprocessing.parent_process() is None and main
     return console if alone and (console.is_terminal or console.is_jupyter) else None
-
-
-def _in_a_thread() -> bool:
-    return threading.current_thread() is not threading.main_thread()

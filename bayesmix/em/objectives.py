@@ -179,14 +179,11 @@ class WithNoise:
         """Return the noise for a given fraction of the observations."""
         if not self.variational:
             return Noise.at(self.density, share)
-        noisy, clean = self._beta(share)
+        noisy = 1.0 + share * self.total_weight
+        clean = 1.0 + (1.0 - share) * self.total_weight
         total = digamma(noisy + clean)
         log_weight, log_rest = digamma(noisy) - total, digamma(clean) - total
         return Noise(self.density, float(log_weight), float(log_rest), noisy / (noisy + clean))
-
-    def _beta(self, share: float) -> tuple[float, float]:
-        """Return the parameters of q(ε)."""
-        return 1.0 + share * self.total_weight, 1.0 + (1.0 - share) * self.total_weight
 
     def regulariser(self, mixture: Mixture) -> float:
         """Return the regulariser of the components, minus KL(q(ε) || p(ε)) for a bound."""

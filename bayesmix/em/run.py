@@ -189,10 +189,6 @@ class Problem:
             return mixture
         return Mixture(mixture.weights, mixture.linear, mixture.frame)
 
-    def free_threads(self, n_components: int) -> int:
-        """Return the number of parallel fits that idle threads allow."""
-        return 1 + self.source.idle(n_components)
-
 
 @filled_at_once
 @dataclass(frozen=True)

@@ -184,7 +184,9 @@ class AnchorStep:
 
     def __call__(self, rows: Rows) -> Any:
         n_components = self.mixture.n_components
-        best = np.empty(len(rows), dtype=_index_type(n_components))
+        # The smallest integer type sorts fastest.
+        index_type = np.uint16 if n_components <= 2**16 else np.int32
+        best = np.empty(len(rows), dtype=index_type)
         if self.nearest is None:
             start = 0
             for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
@@ -272,8 +274,3 @@ def _some_rows(n_rows: int, look: int) -> slice:
     """Return a different subsample for each look, cycling through the data."""
     first = look % max(1, n_rows // LOOK_AT) * LOOK_AT
     return slice(first, first + LOOK_AT)
-
-
-def _index_type(n_components: int) -> Any:
-    """Return the smallest integer type, which sorts fastest."""
-    return np.uint16 if n_components <= 2**16 else np.int32

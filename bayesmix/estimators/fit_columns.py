@@ -123,14 +123,9 @@ def is_mixed(family: Any) -> bool:
     return isinstance(family, Product | Categorical) or family in (AUTO, "categorical")
 
 
-def family_asked(estimator: Any) -> Any:
-    """Return the family of an estimator, or of the candidates of a search."""
-    return family_named(getattr(getattr(estimator, "estimator", estimator), "family", None))
-
-
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
     """Return the family or estimator that codes levels as numbers; None if there is none."""
-    family = family_asked(estimator)
+    family = family_named(getattr(getattr(estimator, "estimator", estimator), "family", None))
     return partial(coded_for, family) if is_mixed(family) else None
 
 

@@ -109,18 +109,15 @@ def _draw_line(
     ax.axhline(level, color=style.FAINT, lw=1.0, ls=(0, (4, 3)), zorder=3)
     if values is not None:
         rug(ax, values[inside, 0])
-        _mark_outside(ax, values[~inside, 0])
+        outside = values[~inside, 0]
+        ax.plot(
+            outside, np.zeros(len(outside)), "X", color=OUTSIDE, ms=6.5, mec="white", mew=0.6,
+            transform=ax.get_xaxis_transform(), zorder=6, clip_on=False,
+        )  # fmt: skip
         if not inside.all():
             key[_outside_label(inside)] = _outside_mark()
     top = float(curve.max())
     finish_curve(ax, view, (low, high), top, view.remarks, key if legend else {})
-
-
-def _mark_outside(ax: Axes, places: Array) -> None:
-    ax.plot(
-        places, np.zeros(len(places)), "X", color=OUTSIDE, ms=6.5, mec="white", mew=0.6,
-        transform=ax.get_xaxis_transform(), zorder=6, clip_on=False,
-    )  # fmt: skip
 
 
 def _draw_plane(

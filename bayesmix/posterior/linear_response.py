@@ -165,7 +165,8 @@ class LinearResponse:
             raise InvalidInputError(
                 f"name must be one of {', '.join(self._spreads)}, got {name!r:.40}"
             )
-        return _covariance(self._spreads[name], self._response)
+        spread, follow = self._spreads[name], self._response - np.eye(len(self._response))
+        return spread.own + spread.across @ follow @ spread.across.T
 
     def draws(self, n_draws: int, seed: int) -> Draws:
         """Return draws from q rescaled by linear response, in the fit's coordinates.
@@ -289,11 +290,6 @@ def linear_response(
         _response=frozen(response),
         _spreads=spreads,
     )
-
-
-def _covariance(spread: Spread, response: Array) -> Array:
-    follow = response - np.eye(len(response))
-    return spread.own + spread.across @ follow @ spread.across.T
 
 
 def _deviations(spreads: dict[str, Spread], response: Array | None) -> OfParameters:

@@ -226,7 +226,7 @@ class Improver:
         moves = (move for move in moves if move.predicted > least)
         behind: list[tuple[Move, State]] = []
         begun, followed = (partial(step, problem, state) for step in (self._begun, self._followed))
-        threads = problem.free_threads(state.current_mixture().n_components)
+        threads = 1 + problem.source.idle(state.current_mixture().n_components)
         for move, trial in self.attempts.in_order(begun, moves, threads):
             if trial is not None:
                 if self._is_better(problem, trial, state):

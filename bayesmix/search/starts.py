@@ -165,11 +165,6 @@ TINY = np.finfo(np.float64).tiny
 LLOYD_ROUNDS = 100
 
 
-def has_enough_rows(values: Array, n_clusters: int) -> bool:
-    """Whether there are enough distinct observations for a graph, and several clusters."""
-    return n_clusters > 1 and len(values) >= FEWEST_ROWS * n_clusters
-
-
 def graph_start(
     rows: Distinct,
     summary: Summary,
@@ -300,7 +295,7 @@ def numbered_starts(
     factors = (heap_factors(rows, K), np.ones(rows.values.shape[1]))
     directions = family.own_directions
     by_graph: tuple[int, ...] = ()
-    if rows.stress is None and has_enough_rows(rows.values, K):
+    if rows.stress is None and len(rows.values) >= FEWEST_ROWS * K:
         if directions is not None:
             by_graph = tuple(number for number in numbers if number % 3 < 2)
         elif graphs and family.rearranged:

@@ -94,7 +94,7 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
     make = delayed(_rows_of, pure=False)
     if hasattr(X, "columns") and hasattr(sample_weight, "to_frame"):
         # As a single frame, since Dask may read fewer columns of a file in fewer blocks.
-        joined = X.assign(**{_new_name(X.columns): sample_weight})
+        joined = X.assign(**{"_".join(["weight", *map(str, X.columns)]): sample_weight})
         return [make(block, None, number, True) for number, block in enumerate(joined.to_delayed())]
     rows = np.ravel(np.array(whole_rows(X).to_delayed(), dtype=object)).tolist()
     weights: list[Any] = [None] * len(rows)
@@ -150,11 +150,6 @@ def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
         loaders.append(BlockAtHand(values, weights) if n_bytes <= MOST_KEPT else Computed(block))
         lengths.append(len(values))
     return tuple(loaders), lengths
-
-
-def _new_name(columns: Any) -> str:
-    """Return a name that no column has."""
-    return "_".join(["weight", *map(str, columns)])
 
 
 def _rows_of(
