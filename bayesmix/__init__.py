@@ -62,7 +62,7 @@ _HOMES = {
     "read": "io",
     "read_table": "io:read",
     "load": "io",
-    "from_sklearn": "estimators.exchange",
+    "from_sklearn": "export",
     "show_versions": "version",
     "__version__": "version",
 }

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias, cast
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from scipy.linalg import block_diag
 
 from bayesmix.core.components import (
-    Completing,
-    Components,
     Coordinates,
-    Densities,
     DrawnComponents,
-    Linear,
     Named,
     Seen,
 )
@@ -26,22 +22,49 @@ from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import filled_at_once, once
 
+# Components of a part, of the same type as those of the product.
+OfPart: TypeAlias = Any
 
-@filled_at_once
+
 @dataclass(frozen=True)
-class LinearProduct:
-    """K log densities that are sums of linear forms of the parts."""
+class SumOverParts:
+    """K log densities that are sums over parts."""
 
     layout: Layout
-    parts: tuple[Linear, ...]
+    parts: tuple[OfPart, ...]
+
+    @property
+    def n_components(self) -> int:
+        return int(self.parts[0].n_components)
+
+    def with_columns(self, values: Array) -> Iterator[tuple[OfPart, Array]]:
+        """Return each part with its columns of framed data."""
+        return zip(self.parts, self.layout.split(values), strict=True)
+
+    def each(self, change: Callable[[OfPart], Any]) -> Self:
+        """Return the same sum over changed parts."""
+        return replace(self, parts=tuple(map(change, self.parts)))
+
+    def subset(self, keep: Integers) -> Self:
+        return self.each(lambda part: part.subset(keep))
+
+    def expected_log_density(self, values: Array) -> Array:
+        densities = (part.expected_log_density(own) for part, own in self.with_columns(values))
+        return sum(densities, np.zeros((len(values), self.n_components), order="F"))
+
+    def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
+        pairs = self.with_columns(values)
+        parts = tuple(part.statistics(own, responsibilities) for part, own in pairs)
+        return ProductStatistics(self.layout, parts)
+
+
+@filled_at_once
+class LinearProduct(SumOverParts):
+    """Linear forms of a product."""
 
     @property
     def kind(self) -> int:
         return features.PRODUCT
-
-    @property
-    def n_components(self) -> int:
-        return self.parts[0].n_components
 
     @property
     def linear(self) -> LinearProduct:
@@ -56,10 +79,8 @@ class LinearProduct:
         if out is None:
             out = np.empty((1 + sum(self.widths), len(values)))
         out[0], place = 1.0, 1
-        for part, part_values, width in zip(
-            self.parts, self.layout.split(values), self.widths, strict=True
-        ):
-            out[place : place + width] = part.features(part_values)[1:]
+        for (part, own), width in zip(self.with_columns(values), self.widths, strict=True):
+            out[place : place + width] = part.features(own)[1:]
             place += width
         return out
 
@@ -77,21 +98,12 @@ class LinearProduct:
             place += width
         return ProductStatistics(self.layout, tuple(parts))
 
-    def expected_log_density(self, values: Array) -> Array:
-        return log_density(self.layout, self.parts, values)
-
-    def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
-        return statistics(self.layout, self.parts, values, responsibilities)
-
     @property
     def dense(self) -> bool:
         return False
 
     def seen(self, values: Array) -> Seen:
-        pairs = zip(
-            cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
-        )
-        each = [part.seen(own) for part, own in pairs]
+        each = [part.seen(own) for part, own in self.with_columns(values)]
         total: Array = sum(
             (density for density, _ in each), np.zeros((len(values), self.n_components), order="F")
         )
@@ -102,14 +114,10 @@ class LinearProduct:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        pairs = zip(
-            cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
+        pairs = self.with_columns(values)
+        return self.layout.together(
+            [part.dense_filled(own, labels, generator) for part, own in pairs]
         )
-        parts = [part.dense_filled(part_values, labels, generator) for part, part_values in pairs]
-        return self.layout.together(parts)
-
-    def subset(self, keep: Integers) -> LinearProduct:
-        return LinearProduct(self.layout, tuple(part.subset(keep) for part in self.parts))
 
     def near(self, log_weights: Array) -> Array:
         nothing = np.zeros_like(log_weights)
@@ -132,59 +140,22 @@ class LinearProduct:
         return total
 
 
-def log_density(layout: Layout, parts: Sequence[Densities], values: Array) -> Array:
-    """Return Σ_i log p(x_i | θ_k) (n, K)."""
-    pairs = zip(parts, layout.split(values), strict=True)
-    densities = (part.expected_log_density(part_values) for part, part_values in pairs)
-    return sum(densities, np.zeros((len(values), parts[0].n_components), order="F"))
-
-
-def statistics(
-    layout: Layout, parts: Sequence[Components], values: Array, responsibilities: Array
-) -> ProductStatistics:
-    """Return statistics of each part."""
-    pairs = zip(parts, layout.split(values), strict=True)
-    return ProductStatistics(
-        layout, tuple(part.statistics(part_values, responsibilities) for part, part_values in pairs)
-    )
-
-
-# Components of a part, of the same type as those of the product.
-OfPart: TypeAlias = Any
-
-
 @dataclass(frozen=True)
-class Products:
+class Products(SumOverParts):
     """K densities Π_i p(x_i | θ_ki), with the capabilities that the parts share."""
-
-    layout: Layout
-    parts: tuple[OfPart, ...]
-
-    @property
-    def n_components(self) -> int:
-        return self.parts[0].n_components
 
     @once
     def linear(self) -> LinearProduct:
         return LinearProduct(self.layout, tuple(part.linear for part in self.parts))
 
-    def expected_log_density(self, values: Array) -> Array:
-        return log_density(self.layout, self.parts, values)
-
-    def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
-        return statistics(self.layout, self.parts, values, responsibilities)
-
-    def subset(self, keep: Integers) -> Products:
-        return self._each(lambda part: part.subset(keep))
-
     def released(self) -> Products:
-        return self._each(lambda part: part.released())
+        return self.each(lambda part: part.released())
 
     def plug_in(self) -> Products:
-        return self._each(lambda part: part.plug_in())
+        return self.each(lambda part: part.plug_in())
 
     def predictive(self) -> Products:
-        return self._each(lambda part: part.predictive())
+        return self.each(lambda part: part.predictive())
 
     def unframed(self, frame: Frame) -> Products:
         frames = self.layout.frames(frame)
@@ -192,9 +163,6 @@ class Products:
             part.unframed(part_frame) for part, part_frame in zip(self.parts, frames, strict=True)
         )
         return Products(self.layout.unframed(frame), parts)
-
-    def _each(self, change: Callable[[Any], Any]) -> Products:
-        return replace(self, parts=tuple(map(change, self.parts)))
 
     @property
     def expected_totals(self) -> Array:
@@ -236,10 +204,8 @@ class Products:
         return Products(self.layout.at([places for _, places in picked]), parts)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        pairs = zip(self.parts, self.layout.split(values), strict=True)
-        return self.layout.together(
-            [part.filled(part_values, labels, generator) for part, part_values in pairs]
-        )
+        pairs = self.with_columns(values)
+        return self.layout.together([part.filled(own, labels, generator) for part, own in pairs])
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Products:
         known = self.layout.picked(given)
@@ -288,9 +254,7 @@ class Products:
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
         relative = np.zeros((len(units), self.n_components))
         lost: Array | float = 0.0
-        for part, own, far in zip(
-            self.parts, self.layout.split(units), self.layout.far, strict=True
-        ):
+        for (part, own), far in zip(self.with_columns(units), self.layout.far, strict=True):
             if far:
                 more, beside = part.beyond(own, exponent)
                 lost = lost + beside
