@@ -62,7 +62,7 @@ _HOMES = {
     "read": "io",
     "read_table": "io:read",
     "load": "io",
-    "from_sklearn": "export",
+    "from_sklearn": "estimators.exchange",
     "show_versions": "version",
     "__version__": "version",
 }

@@ -149,8 +149,6 @@ def from_sklearn(model: Any) -> Any:
     """
     from sklearn.mixture import GaussianMixture
 
-    from bayesmix.export import point_result
-
     if not isinstance(model, GaussianMixture):
         raise UnsupportedError(
             f"only scikit-learn's GaussianMixture can be converted, got {type(model).__name__}"
