@@ -50,8 +50,7 @@ class Dirichlet:
         return frozen(expected)
 
     def mean(self) -> Array:
-        share: Array = self.concentration / self.total
-        return share
+        return self.concentration / self.total
 
     def averaged(self) -> PointWeights:
         return PointWeights(self.mean())
@@ -76,13 +75,11 @@ class Dirichlet:
 
     def log_density_of(self, draws: WeightDraws) -> Array:
         """Return log q(π) (S,), a density over π_1, ..., π_{K-1} (Bishop 2006, eq. B.16)."""
-        density: Array = self.log_normaliser() + draws.log_weights @ (self.concentration - 1.0)
-        return density
+        return self.log_normaliser() + draws.log_weights @ (self.concentration - 1.0)
 
     def log_factors(self, draws: WeightDraws) -> Array:
         """Return (α_j - 1) log π_k (S, J, K), the factors of the density without C(α)."""
-        pairs: Array = (self.concentration - 1.0)[:, None] * draws.log_weights[:, None, :]
-        return pairs
+        return (self.concentration - 1.0)[:, None] * draws.log_weights[:, None, :]
 
     def subset(self, keep: Integers, counts: Array) -> Dirichlet:
         return Dirichlet(self.concentration[keep])

@@ -61,8 +61,7 @@ class Gate:
         raise UnsupportedError("posterior draws do not support covariates: fit without them")
 
     def log_weights(self, covariates: Array) -> Array:
-        logs: Array = log_softmax(covariates @ self.coefficients.T, axis=1)
-        return logs
+        return log_softmax(covariates @ self.coefficients.T, axis=1)
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log densities into responsibilities; return derivatives at these coefficients."""

@@ -121,12 +121,11 @@ class StickBreaking:
 
     def log_density_of(self, draws: StickDraws) -> Array:
         """Return log q(v) (S,) of draws, a density over v."""
-        density: Array = (
+        return (
             draws.log_first @ (self.first - 1.0)
             + draws.log_rest @ (self.rest - 1.0)
             - betaln(self.first, self.rest).sum()
         )
-        return density
 
     def subset(self, keep: Integers, counts: Array) -> StickBreaking:
         """Return the posterior of the kept counts, as sticks are not closed under selection."""

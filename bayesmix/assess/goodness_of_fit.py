@@ -132,8 +132,7 @@ class Inside:
     @property
     def shares(self) -> Array:
         """Return the coverage of all components together (G + 1,)."""
-        shares: Array = self.reached.sum(axis=0) / self.counts.sum()
-        return shares
+        return self.reached.sum(axis=0) / self.counts.sum()
 
     @property
     def by_component(self) -> Array:

@@ -214,8 +214,7 @@ class Outer:
 
     def _weights(self, rows: Any) -> Array:
         weights: Array = weights_of(self.X, self.sample_weight)
-        weights = weights[places_in(rows, len(weights))]
-        return weights
+        return weights[places_in(rows, len(weights))]
 
     def _naive(self, model: Any, train: Any, rows: Any) -> float:
         if record(getattr(model, "criterion_", "")).folds:

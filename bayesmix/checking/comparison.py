@@ -144,8 +144,7 @@ def _by_size(draws: Draws) -> Array:
 
 def entropies(draws: Draws) -> Array:
     """Return the entropy -Σ π log π (S,) in nats."""
-    entropy: Array = entr(np.exp(draws.weights.log_weights)).sum(axis=1)
-    return entropy
+    return entr(np.exp(draws.weights.log_weights)).sum(axis=1)
 
 
 def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) -> Array:

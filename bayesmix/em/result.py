@@ -355,15 +355,7 @@ class FitResult:
     @cached_property
     def density(self) -> Mixture[Predictive]:
         """Predictive density as a mixture, which ``score_samples`` evaluates."""
-        mixture = self.mixture
-        return frozen(
-            Mixture(
-                PointWeights(mixture.weights.mean()),
-                mixture.components.predictive(),
-                mixture.frame,
-                mixture.noise and mixture.noise.averaged,
-            )
-        )
+        return frozen(_averaged(self.mixture, self.mixture.components.predictive()))
 
     @cached_property
     def plug_in(self) -> Mixture[PointComponents]:
@@ -469,12 +461,12 @@ def most_probable(shares: Array, n_components: int) -> Integers:
 
 def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
     """Return the mixture at E[π] and at the plug-in components."""
-    return Mixture(
-        PointWeights(mixture.weights.mean()),
-        mixture.components.plug_in(),
-        mixture.frame,
-        mixture.noise and mixture.noise.averaged,
-    )
+    return _averaged(mixture, mixture.components.plug_in())
+
+
+def _averaged(mixture: Mixture, components: Predictive) -> Mixture[Any]:
+    noise = mixture.noise and mixture.noise.averaged
+    return Mixture(PointWeights(mixture.weights.mean()), components, mixture.frame, noise)
 
 
 def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:

@@ -38,8 +38,7 @@ SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
 def _own(estimator: Any) -> dict[str, Any]:
     """Return the parameters of an estimator, without those of its parameters."""
-    parameters: dict[str, Any] = estimator.get_params(deep=False)
-    return parameters
+    return estimator.get_params(deep=False)
 
 
 class Unfitted:
@@ -91,8 +90,7 @@ class SourceFitter(Unfitted):
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
         candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
-        result: FitResult = candidate.result_
-        return result
+        return candidate.result_
 
     def source_of(self, candidate: Any) -> Source:
         return self.source
@@ -100,8 +98,7 @@ class SourceFitter(Unfitted):
     def log_density(self, candidate: Any) -> Array:
         source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
         check_values(candidate.result_.family, source, 1)
-        density: Array = in_memory(candidate.result_, source, FitResult.log_density)
-        return density
+        return in_memory(candidate.result_, source, FitResult.log_density)
 
 
 @dataclass(frozen=True)
@@ -134,8 +131,7 @@ class TableFitter(Unfitted):
                 candidate.steps[-1] = name, inner
         else:
             fit_weighted(candidate, self.table, self.sample_weight)
-        result: FitResult = inner.result_
-        return result
+        return inner.result_
 
     def source_of(self, candidate: Any) -> Source:
         steps = steps_before(candidate)

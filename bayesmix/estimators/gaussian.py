@@ -262,8 +262,7 @@ class GaussianMixture(MixtureEstimator):
         """
         from bayesmix.estimators.exchange import gaussian_from_parameters
 
-        model: GaussianMixture = gaussian_from_parameters(cls, weights, means, covariances)
-        return model
+        return gaussian_from_parameters(cls, weights, means, covariances)
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's ``GaussianMixture`` with these parameters."""

@@ -120,8 +120,7 @@ def _dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any
 def missing_of(estimator: Any) -> str:
     """Return how an estimator, or the estimator of a search, treats missing values."""
     inner = last_step(getattr(estimator, "estimator", estimator))
-    missing: str = validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
-    return missing
+    return validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
 
 
 def _complete(source: Source) -> Source:

@@ -89,8 +89,7 @@ def entropies(
     result: FitResult, values: Array, side: SideInformation = NO_SIDE_INFORMATION
 ) -> Array:
     """Return entropies (n,) of the component probabilities, in nats."""
-    entropy: Array = entr(result.probabilities(values, side)).sum(axis=1)
-    return entropy
+    return entr(result.probabilities(values, side)).sum(axis=1)
 
 
 @dataclass(frozen=True)

@@ -247,8 +247,7 @@ class SearchResults(Transforming):
         return np.array(self._feature_names(), dtype=object)[self.get_support()]
 
     def _fitted(self) -> FitResult:
-        result: FitResult = last_step(self.best_estimator_).result_
-        return result
+        return last_step(self.best_estimator_).result_
 
     def _check_kept(self) -> None:
         check_is_fitted(self, "results_")
@@ -430,8 +429,7 @@ def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fit
     """Return the object that fits candidates, to a table for pipelines, else to a source."""
     if hasattr(estimator, "steps"):
         return TableFitter(estimator, X, sample_weight, source)
-    fitter: Fitter = estimator._fitter(X, sample_weight, source)
-    return fitter
+    return estimator._fitter(X, sample_weight, source)
 
 
 def chains_of(

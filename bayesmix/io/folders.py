@@ -275,8 +275,7 @@ def _parts(
             "give a pattern, as data/*.parquet"
         )
     make = makes.get(kinds.pop(), partial(_texts, text=text))
-    found: tuple[list[Any], list[int], tuple[str, ...] | None] = make(places, columns, weight)
-    return found
+    return make(places, columns, weight)
 
 
 def _row_groups(

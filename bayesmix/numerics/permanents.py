@@ -163,8 +163,7 @@ def _of_batch(entries: Array) -> Array:
         for place in range(1, columns.shape[1]):
             following += row[columns[:, place]] * sums[before[:, place]]
         sums = following
-    last: Array = sums[0]
-    return last
+    return sums[0]
 
 
 @lru_cache(maxsize=8)

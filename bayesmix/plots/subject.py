@@ -310,8 +310,7 @@ class Sample:
         if n_components == 1:
             return np.ones(len(self.values))
         least = 1.0 / n_components
-        certainty: Array = (self.probabilities.max(axis=1) - least) / (1.0 - least)
-        return certainty
+        return (self.probabilities.max(axis=1) - least) / (1.0 - least)
 
     def over(self, columns: Integers) -> Sample:
         """Return some columns, for samples with values in all of them."""

@@ -162,8 +162,7 @@ class Gibbs(DrawsInChains, ToArviz):
     @cached_property
     def entropy(self) -> Array:
         """Entropy of the mixing weights -Σ π log π (C, S) in nats."""
-        entropy: Array = entr(self.weights).sum(axis=2)
-        return entropy
+        return entr(self.weights).sum(axis=2)
 
     @cached_property
     def occupied(self) -> Any:

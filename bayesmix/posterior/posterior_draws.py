@@ -161,15 +161,13 @@ class Draws:
 
     def some(self, numbers: Integers) -> Draws:
         """Return the draws with these indices."""
-        chosen: Draws = _each(self, itemgetter(numbers))
-        return chosen
+        return _each(self, itemgetter(numbers))
 
 
 def joined(parts: Sequence[Draws]) -> Draws:
     """Return the concatenated draws of all parts."""
     queues = [iter(list(_arrays(part))) for part in parts]
-    every: Draws = _each(parts[0], lambda _: np.concatenate([next(queue) for queue in queues]))
-    return every
+    return _each(parts[0], lambda _: np.concatenate([next(queue) for queue in queues]))
 
 
 def _arrays(record: Any) -> Iterator[Array]:
@@ -208,16 +206,14 @@ def draws_of(mixture: Mixture[Posterior], n_draws: int, generator: np.random.Gen
 def log_prior(inference: Bayesian, draws: Draws) -> Array:
     """Return log p(π) + log p(θ) (S,)."""
     density: Array = inference.weights_prior.log_density_of(draws.weights)
-    density = density + inference.parameters_prior.log_density_of(draws.components)
-    return density
+    return density + inference.parameters_prior.log_density_of(draws.components)
 
 
 def log_q(mixture: Mixture[Posterior], draws: Draws) -> Array:
     """Return log q(π, θ) (S,)."""
     shared, pairs = mixture.components.log_factors(draws.components)
     own = np.trace(pairs, axis1=1, axis2=2)
-    density: Array = mixture.weights.log_density_of(draws.weights) + shared + own
-    return density
+    return mixture.weights.log_density_of(draws.weights) + shared + own
 
 
 def log_q_symmetrised(mixture: Mixture[Posterior], draws: Draws) -> Array:
@@ -280,8 +276,7 @@ class LikelihoodStep:
     densities: DensityStep
 
     def __call__(self, rows: Rows) -> Array:
-        total: Array = np.sum([self._block(part) for part in rows.blocks(TILE_ROWS)], axis=0)
-        return total
+        return np.sum([self._block(part) for part in rows.blocks(TILE_ROWS)], axis=0)
 
     def _block(self, rows: Rows) -> Array:
         densities = self.densities.block(rows)

@@ -240,8 +240,7 @@ class GibbsOverK(ToArviz):
     @cached_property
     def entropy(self) -> Array:
         """Entropy of the mixing weights -Σ π log π (C, S) in nats."""
-        entropy: Array = np.nansum(entr(self.weights), axis=2)
-        return entropy
+        return np.nansum(entr(self.weights), axis=2)
 
     def score_samples(self, X: Any) -> Array:
         """Return the log posterior mean density of each sample (n,) in nats, over K, π and θ."""

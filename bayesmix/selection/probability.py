@@ -132,8 +132,7 @@ def _normalised(rows: list[Candidate], prior: dict[int, float], values: Array) -
     """Return probabilities of candidates from their log evidence."""
     with np.errstate(divide="ignore"):
         logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
-    probabilities: Array = np.exp(logs - logsumexp(logs))
-    return probabilities
+    return np.exp(logs - logsumexp(logs))
 
 
 def log_evidences(rows: list[Candidate]) -> tuple[Array, str]:

@@ -135,8 +135,7 @@ class Computed:
         self.block = block
 
     def __call__(self) -> tuple[Stored, Array | None]:
-        block: tuple[Stored, Array | None] = self.block.compute(scheduler="synchronous")
-        return block
+        return self.block.compute(scheduler="synchronous")
 
 
 def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:

@@ -296,8 +296,7 @@ class ArraySource:
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         chunks = self._chunks(width, earlier)
         parts: Any = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
-        whole: Value = parts[0] if len(parts) == 1 else cast("Any", np.concatenate(parts))
-        return whole
+        return parts[0] if len(parts) == 1 else cast("Any", np.concatenate(parts))
 
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
