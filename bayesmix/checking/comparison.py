@@ -164,8 +164,6 @@ def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) ->
 
 
 def _that_vary(quantities: list[Quantity]) -> list[Quantity]:
-    """Return the quantities that vary over draws."""
-
     def least(one: Quantity) -> float:
         return 0.01 if one.name == OCCUPIED else ROUNDING * float(np.abs(one.sampled).max())
 

@@ -520,7 +520,6 @@ class Faults:
 
 
 def _both(one: Booleans | None, other: Booleans | None) -> Booleans | None:
-    """Return the logical and; None is neutral."""
     if one is None or other is None:
         return other if one is None else one
     return one & other

@@ -447,7 +447,7 @@ class Reporter:
 
 
 def started(
-    wanted: bool | None, columns: Sequence[Any], label: str, **task: Any
+    wanted: bool | None, columns: Sequence[Any], title: str, **task: Any
 ) -> tuple[Any, Any]:
     """Return a bar on the console and its task, None without a console."""
     from rich.progress import Progress
@@ -458,7 +458,7 @@ def started(
     transient = console.is_terminal or console.is_jupyter
     bar = Progress(*columns, console=console, transient=transient)
     bar.start()
-    return bar, bar.add_task(label, **task)
+    return bar, bar.add_task(title, **task)
 
 
 def console_for(wanted: bool | None) -> Any:

@@ -209,7 +209,6 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
 
 
 def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Run until there are ``max_iter`` iterations in total."""
     return run(problem, state, monitor, max(0, max_iter - state.iterations))
 
 

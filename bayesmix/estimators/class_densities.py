@@ -94,7 +94,6 @@ class Together(ClassDensities):
 
     @property
     def _source(self) -> ArraySource:
-        """All samples with their classes as labels of components."""
         return replace(self.source, side=SideInformation(self.codes))
 
     def fit(self) -> None:

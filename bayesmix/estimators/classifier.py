@@ -192,7 +192,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         self.log_likelihood_ = float(weights @ self._log_density(values))
 
     def _numbers(self, classes: Any) -> list[int | None]:
-        """Return the number of components of each class, None where it is to be chosen."""
         asked = self.n_components
         if isinstance(asked, Mapping):
             names = [str(one) for one in classes]
@@ -227,7 +226,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
     @property
     def _structures(self) -> list[Any]:
-        """Covariance structures to compare."""
         asked: Any = self.covariance_type
         if isinstance(asked, str) and asked == "auto":
             asked = "all" if self._is_gaussian else None

@@ -256,7 +256,6 @@ def _column(
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN or pandas' NA."""
     import pandas as pd
 
     return bool(np.isscalar(value) or value is None or value is pd.NA) and bool(pd.isna(value))

@@ -37,7 +37,6 @@ SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
 
 def _own(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of an estimator, without those of its parameters."""
     return estimator.get_params(deep=False)
 
 

@@ -189,7 +189,6 @@ class SearchResults(Transforming):
         return self._selected.sentence(self._feature_names(), n_components)
 
     def _named(self, source: Any) -> Any:
-        """Return the data of the candidates with the names of the user's features."""
         if self._selected is None or not isinstance(source, ArraySource):
             return source
         names = column_names(self._feature_names_given(), len(self._selected.relevant))

@@ -70,7 +70,6 @@ WAITED = RateForm(lambda logs, rates: (logs, -rates), lambda logs, rates: 0.5 * 
 
 
 def _logarithms(rates: Any) -> Array:
-    """Return finite log λ."""
     with np.errstate(divide="ignore"):
         return np.maximum(np.log(rates), NEVER)
 

@@ -383,7 +383,6 @@ def positions(
 
 
 def _position(path: str, argument: str, column: Any, n_columns: int) -> int:
-    """Return the position of a column given as an integer or its digits."""
     place = int(column) if str(column).isdecimal() else -1
     if not 0 <= place < n_columns:
         raise InvalidInputError(

@@ -58,7 +58,6 @@ def log_permanents(log_matrices: Array) -> Array:
 
 
 def _of_every_matching(log_matrices: Array) -> Array:
-    """Sum over all matchings."""
     K = log_matrices.shape[1]
     columns = np.array(list(permutations(range(K))))
     matchings = log_matrices[:, np.arange(K), columns].sum(axis=2)

@@ -55,5 +55,4 @@ def _summed_once(function: Any, a: float, dimension: int, shape: tuple[int, ...]
 
 @lru_cache(maxsize=64)
 def _steps(dimension: int) -> Array:
-    """0, 1/2, ..., (D - 1)/2."""
     return frozen(np.arange(dimension) / 2.0)

@@ -210,7 +210,6 @@ def _bars(ax: Axes, places: Array, of_chains: Array, colour: str, line: str) -> 
 
 
 def _up_to(shares: Array, length: int) -> Array:
-    """Return shares (C, M) of equal length, padded with 0."""
     whole = np.zeros((len(shares), length))
     width = min(length, shares.shape[1])
     whole[:, :width] = shares[:, :width]

@@ -463,7 +463,6 @@ def _k_given_partition(
 
 
 def _by_k(kept: list[KeptDraw], n_components: Integers) -> tuple[Group, ...]:
-    """Return the draws grouped by K."""
     groups = []
     for k in np.unique(n_components):
         places = np.flatnonzero(n_components == k)

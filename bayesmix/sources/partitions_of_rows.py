@@ -487,13 +487,11 @@ def counted(engine: Engine, n_parts: int) -> list[int]:
 
 
 def _firsts(lengths: list[int]) -> list[int]:
-    """Return the number of the first observation of each partition."""
     ends: list[int] = np.cumsum(lengths).tolist()
     return [end - n_rows for end, n_rows in zip(ends, lengths, strict=True)]
 
 
 def _numbers(rows: Any) -> Integers:
-    """Return indices from indices or a mask."""
     rows = np.asarray(rows)
     return np.flatnonzero(rows) if rows.dtype == bool else rows
 

@@ -259,7 +259,6 @@ class GaussianCoordinates:
         return int(self._n_scale + n_blocks * (self.blocks.n_elements + 1) + K * (D + 1))
 
     def _block(self, k: int) -> int:
-        """Return the block of component k."""
         return 0 if self.q.structure.shared else k
 
     def _of_block(self, b: int) -> Integers:

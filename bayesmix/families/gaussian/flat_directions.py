@@ -93,7 +93,6 @@ def _dense_or_diag(structure: Structure) -> str:
 
 
 def _named(summary: Summary, n_flat: int) -> Event:
-    """Return the event for the flat directions."""
     n_rows, n_columns = summary.n_rows, len(summary.constant)
     columns = np.flatnonzero(summary.constant)
     names = ", ".join(map(str, columns))

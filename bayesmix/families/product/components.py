@@ -331,7 +331,6 @@ class ProductCoordinates:
 
     @once
     def _firsts(self) -> list[int]:
-        """First coordinate of each part."""
         return [0, *np.cumsum([part.size for part in self.parts]).tolist()]
 
     def places(self, k: int) -> Integers:

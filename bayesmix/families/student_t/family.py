@@ -93,7 +93,6 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
 
     @property
     def _normal(self) -> Gaussian:
-        """Limit of the family for infinite degrees of freedom."""
         return Gaussian(self.covariance)
 
     def made(self, components: Components) -> bool:
