@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -178,7 +179,7 @@ class Stream:
 def visited(source: Source, mixture: Mixture, form: Form) -> BatchSums:
     """Run the E-step on a batch and return its sums."""
     expectation, _ = surely_summed(source, mixture, form)
-    entropies, hard_counts = source.reduce(EntropiesStep(mixture), mixture.n_components)
+    entropies, hard_counts = source.reduce(partial(_entropies, mixture), mixture.n_components)
     statistics = expectation.statistics
     return BatchSums(
         statistics,
@@ -228,23 +229,16 @@ def merged(objective: Objective, stream: Stream, first: int, second: int) -> Str
     return replace(fewer, mixture=mixture, resolution=resolution).updated(objective)
 
 
-@dataclass(frozen=True)
-class EntropiesStep:
-    """Entropies -Σ w r log r and hard counts of the components (2, K)."""
-
-    mixture: Mixture[Components]
-
-    def __call__(self, rows: Rows) -> Array:
-        n_components = self.mixture.n_components
-        total = np.zeros((2, n_components))
-        for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
-            framed = self.mixture.frame.apply(block.values)
-            responsibilities, _ = self.mixture.responsibilities(framed)
-            weights = block.weights_or_ones
-            labels = responsibilities.argmax(axis=1)
-            total[0] += weights @ entr(responsibilities)
-            total[1] += np.bincount(labels, weights, n_components)
-        return total
+def _entropies(mixture: Mixture[Components], rows: Rows) -> Array:
+    """Return entropies -Σ w r log r and hard counts of the components (2, K)."""
+    total = np.zeros((2, mixture.n_components))
+    for block in rows.blocks(block_rows(rows.values.shape[1], mixture.n_components)):
+        responsibilities, _ = mixture.responsibilities(mixture.frame.apply(block.values))
+        weights = block.weights_or_ones
+        labels = responsibilities.argmax(axis=1)
+        total[0] += weights @ entr(responsibilities)
+        total[1] += np.bincount(labels, weights, mixture.n_components)
+    return total
 
 
 STREAMED = "streamed"  # status of a fit

@@ -7,15 +7,13 @@ K as unknown.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bayesmix.core import validation
-from bayesmix.core.components import Posterior
 from bayesmix.core.deprecated import renamed_keyword
-from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.random import root_seed
 from bayesmix.core.sources import Source
@@ -28,6 +26,7 @@ from bayesmix.posterior.chains import (
     Gibbs,
     KeptDraw,
     Plan,
+    State,
     run_chains,
 )
 from bayesmix.posterior.posterior_draws import joined, log_prior, refuse_many
@@ -156,26 +155,23 @@ def gibbs(
     return found
 
 
-@dataclass(frozen=True)
-class SweepStep:
-    """One sweep with K fixed: assignments at the current draw, then the next conditional."""
-
-    sampler: BlockedGibbs
-
-    def __call__(
-        self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
-    ) -> tuple[KeptDraw, Mixture[Posterior]]:
-        draw = self.sampler.drawn(state, generator)
-        assigned, following = self.sampler.sweep(draw, generator, key)
-        n_occupied = int(np.count_nonzero(assigned.counts))
-        return KeptDraw(draw.bare, assigned.log_normaliser, n_occupied), following
+def _sweep(
+    sampler: BlockedGibbs, state: State, generator: np.random.Generator, key: tuple[int, ...]
+) -> tuple[KeptDraw, State]:
+    """Draw assignments at the current draw, then the next conditional."""
+    draw = sampler.drawn(state, generator)
+    assigned, following = sampler.sweep(draw, generator, key)
+    n_occupied = int(np.count_nonzero(assigned.counts))
+    return KeptDraw(draw.bare, assigned.log_normaliser, n_occupied), following
 
 
 def sampled(
     result: FitResult, source: Source, plan: Plan, bar: FitProgress, n_components: int
 ) -> Gibbs:
     """Return all chains for known K."""
-    kept, common = run_chains(result, source, plan, bar, n_components, SweepStep)
+    kept, common = run_chains(
+        result, source, plan, bar, n_components, lambda sampler: partial(_sweep, sampler)
+    )
     draws = joined([one.draw for one in kept])
     density = draws.over_batches(lambda batch: log_prior(result.bayesian, batch))
     log_joint = common["log_likelihood"] + density.reshape(plan.n_chains, -1)

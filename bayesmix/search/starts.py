@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -389,19 +390,10 @@ def of_one_component(rows: Rows) -> Array:
     return np.ones((len(rows), 1))
 
 
-@dataclass(frozen=True)
-class RandomShares:
-    """Random responsibilities that do not depend on the chunk of an observation."""
-
-    n_components: int
-    seed: int
-    run: int
-
-    def __call__(self, rows: Rows) -> Array:
-        generator = stream(self.seed, Purpose.START, self.run, rows.first)
-        shares = generator.random((len(rows), self.n_components))
-        shares /= shares.sum(axis=1, keepdims=True)
-        return shares
+def random_shares(n_components: int, seed: int, run: int, rows: Rows) -> Array:
+    """Return random responsibilities that do not depend on the chunk of an observation."""
+    shares = stream(seed, Purpose.START, run, rows.first).random((len(rows), n_components))
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -451,7 +443,7 @@ def named_start(
 ) -> Start:
     """Return the start named by ``init_params``, adapted to a family if given."""
     if name == "random":
-        return RandomShares(n_components, seed, run)
+        return partial(random_shares, n_components, seed, run)
     spread = 0.0 if family is None else spread_of(family)
     heavy_tails = family is not None and family.heavy_tails
     generator = stream(seed, Purpose.START, run)

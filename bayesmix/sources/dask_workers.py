@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -117,25 +117,8 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
     ]
 
 
-@dataclass(frozen=True)
-class BlockAtHand:
-    """A block in memory."""
-
-    values: Stored
-    weights: Array | None
-
-    def __call__(self) -> tuple[Stored, Array | None]:
-        return self.values, self.weights
-
-
-class Computed:
-    """A block that is computed on demand."""
-
-    def __init__(self, block: Any) -> None:
-        self.block = block
-
-    def __call__(self) -> tuple[Stored, Array | None]:
-        return self.block.compute(scheduler="synchronous")
+def _at_hand(values: Stored, weights: Array | None) -> tuple[Stored, Array | None]:
+    return values, weights
 
 
 def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
@@ -146,7 +129,8 @@ def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
     for block in blocks:
         values, weights = block.compute()
         n_bytes += values.nbytes
-        loaders.append(BlockAtHand(values, weights) if n_bytes <= MOST_KEPT else Computed(block))
+        computed = partial(block.compute, scheduler="synchronous")
+        loaders.append(partial(_at_hand, values, weights) if n_bytes <= MOST_KEPT else computed)
         lengths.append(len(values))
     return tuple(loaders), lengths
 
