@@ -23,7 +23,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, Summary
 from bayesmix.core.sources import Source
-from bayesmix.em.expectation import StartStep
+from bayesmix.em.expectation import sums_at
 from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.errors import InvalidInputError
@@ -428,7 +428,7 @@ def begun(
     problem: Problem, start: Start, n_components: int, origin: Mixture | None = None
 ) -> State:
     """Return a state that starts with an M-step from responsibilities; see ``begin``."""
-    step = StartStep(problem.family, problem.frame, start, n_components)
+    step = partial(sums_at, start, problem.family, problem.frame, n_components)
     return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
 
 
