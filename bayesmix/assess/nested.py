@@ -17,6 +17,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
@@ -76,8 +77,6 @@ class NestedResult:
     @property
     def table(self) -> Any:
         """Per procedure and outer fold: the choice, held-out and naive log density."""
-        import pandas as pd
-
         names = ["procedure", "fold", "n_components", "covariance_type", "held_out", "naive"]
         names += ["seconds", "note"]
         return pd.DataFrame([{name: getattr(f, name) for name in names} for f in self.folds])
@@ -85,8 +84,6 @@ class NestedResult:
     @property
     def scores(self) -> Any:
         """Per procedure: mean held-out log density, standard error, naive score, optimism."""
-        import pandas as pd
-
         rows = []
         for name, held in self.held.items():
             n = float(held.weights.sum())
@@ -100,8 +97,6 @@ class NestedResult:
     @property
     def differences(self) -> Any:
         """Per pair: mean difference (first minus second) in nats per observation, and error."""
-        import pandas as pd
-
         rows = []
         for first, second in combinations(self.held, 2):
             n = float(self.held[first].weights.sum())

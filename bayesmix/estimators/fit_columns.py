@@ -12,6 +12,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 from bayesmix.core.coding import Coding, Level, values_of
@@ -218,7 +219,6 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
     assert X.coding is not None
     if X.coding.names == coding.names and X.coding.levels == coding.levels:
         return X
-    import pandas as pd
 
     from bayesmix.io.table_columns import recoded
 
@@ -333,8 +333,6 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
 
     if not is_frame(X) or is_collection(X):
         return table
-    import pandas as pd
-
     given = list(getattr(X, "column_names", X.columns))
     columns = given if names is None else [str(name) for name in names]
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
+import pandas as pd
 from scipy.special import entr
 
 from bayesmix.core.parallel import single_threaded_blas
@@ -119,8 +120,6 @@ class BlockPrediction:
 
     def of_frame(self, block: Any) -> Any:
         """Return predictions with the index of a block of a frame."""
-        import pandas as pd
-
         values = self(block)
         kind = pd.Series if values.ndim == 1 else pd.DataFrame
         return kind(values, index=block.index)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
@@ -226,8 +227,6 @@ class SearchResults(Transforming):
         The evidence is that of a distribution in each component over one for all components. Both
         columns are averaged over K.
         """
-        import pandas as pd
-
         selection = self._selection()
         columns = {"evidence": selection.evidence, "probability": selection.probability}
         return pd.DataFrame(columns, index=pd.Index(self._feature_names(), name="feature"))

@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
@@ -372,8 +373,6 @@ def as_fitted(model: Any, values: Array) -> Any:
     named = getattr(model, "feature_names_in_", None)
     if named is None:
         return values
-    import pandas as pd
-
     return pd.DataFrame(values, columns=list(named))
 
 
