@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
@@ -312,8 +313,6 @@ def _run(outer: Outer, jobs: list[tuple[str, Any, int]], workers: int) -> Iterat
     if workers == 1 or len(jobs) == 1:
         yield from (outer(*job) for job in jobs)
         return
-    from joblib import Parallel, delayed
-
     yield from Parallel(n_jobs=workers, return_as="generator")(delayed(outer)(*job) for job in jobs)
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
@@ -49,8 +50,6 @@ def _each(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Resul
     began = time.perf_counter()
     for number in range(n):
         if workers > 1 and time.perf_counter() - began > SECONDS_ALONE:
-            from joblib import Parallel, delayed
-
             parallel = Parallel(n_jobs=workers, return_as="generator")
             yield from parallel(delayed(task)(index) for index in range(number, n))
             return

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from bayesmix.core.engines import Objective
 from bayesmix.core.families import Family
@@ -140,8 +141,6 @@ def _outcomes(attempt: Attempt, continue_from: Mixture | None) -> Iterator[Outco
 
 def _in_workers(attempt: Attempt, first: int, workers: int) -> Iterator[Outcome]:
     """Yield the runs from ``first`` on, with the same results as in this process."""
-    from joblib import Parallel, delayed
-
     monitor, runs = attempt.monitor, attempt.settings.n_init
     jobs = (
         delayed(_alone)(replace(attempt, monitor=Monitor(), index=index))

@@ -112,6 +112,8 @@ class Gammas(Columns):
     shapes: Array
     rates: Array
 
+    dense = False
+
     @property
     def means(self) -> Array:
         return self.shapes / self.rates
@@ -148,10 +150,6 @@ class Gammas(Columns):
     def linear(self) -> Gammas:
         """Return self, as missing values need no linear form."""
         return self
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     @property
     def patterned(self) -> Booleans:

@@ -62,9 +62,7 @@ class SumOverParts:
 class LinearProduct(SumOverParts):
     """Linear forms of a product."""
 
-    @property
-    def kind(self) -> int:
-        return features.PRODUCT
+    kind, dense = features.PRODUCT, False
 
     @property
     def linear(self) -> LinearProduct:
@@ -97,10 +95,6 @@ class LinearProduct(SumOverParts):
             parts.append(part.from_sums(part_sums))
             place += width
         return ProductStatistics(self.layout, tuple(parts))
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     def seen(self, values: Array) -> Seen:
         each = [part.seen(own) for part, own in self.with_columns(values)]
