@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 import numpy as np
-import pandas as pd
 from scipy.special import entr
 
 from bayesmix.core.components import (
@@ -227,6 +226,8 @@ class Gibbs(DrawsInChains, ToArviz):
 
 def shares_by_number(n_occupied: Integers) -> Any:
     """Return the share of draws by number of occupied components (Series)."""
+    import pandas as pd
+
     numbers, counts = np.unique(n_occupied, return_counts=True)
     index = pd.Index(numbers, name="occupied components")
     return pd.Series(counts / n_occupied.size, index=index, name="probability")

@@ -9,10 +9,9 @@ any family, and parameters at their boundary stay there.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from scipy.sparse.linalg import LinearOperator, gmres
 from scipy.special import ndtri
 
@@ -28,6 +27,9 @@ from bayesmix.em.run import summed
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.subject import rows_of_fit
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Step of central differences, in shares of the data and in coefficients.
 DIFFERENCE = 1e-5
@@ -103,6 +105,8 @@ def gate_coefficients(
     ``X`` are the data of the fit. Standard errors are NaN where the information is singular, and
     after separation a warning names the covariate.
     """
+    import pandas as pd
+
     result: FitResult = estimator._fitted()
     design = result.side.design
     if design is None:
@@ -150,6 +154,8 @@ def interval_table(
     index: Any, estimates: Array, errors: Array, half: Array, name: str = "estimate"
 ) -> pd.DataFrame:
     """Return estimates with standard errors, and intervals of a half width."""
+    import pandas as pd
+
     lower, upper = estimates - half, estimates + half
     columns = {name: estimates, "standard_error": errors, "lower": lower, "upper": upper}
     return pd.DataFrame(columns, index=index)

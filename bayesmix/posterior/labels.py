@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix.core.components import Named
@@ -142,6 +141,8 @@ def assignment_band(drawn: DrawnMixtures, source: Source, level: float) -> Array
 
 def credible_intervals(drawn: DrawnMixtures, level: float) -> Any:
     """Return mean and equal-tailed interval of every weight and parameter (DataFrame)."""
+    import pandas as pd
+
     draws, order = _in_order_of_fit(drawn)
     named: Named = {"weights": (("component",), np.exp(draws.weights.log_weights))}
     named |= draws.components.parameters(drawn.result.mixture.frame) | draws.weights.named()

@@ -14,7 +14,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.special import betaln, entr, gammaln
 
 from bayesmix.allocation.dirichlet import DirichletPrior
@@ -205,6 +204,8 @@ class GibbsOverK(ToArviz):
 
         Omits the tail below 1 in 10,000; ``attrs`` holds the prior of the listed K.
         """
+        import pandas as pd
+
         shares = self.k_of_chains.mean(axis=0)
         beyond = np.cumsum(shares[::-1])[::-1]
         last = int(np.flatnonzero(beyond > NOT_LISTED)[-1]) + 1
