@@ -41,12 +41,7 @@ from bayesmix.em.result import (
     plug_in_density,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run
-from bayesmix.em.special_starts import (
-    begun_with_labels,
-    begun_with_noise,
-    first_noise,
-    refuse_flat,
-)
+from bayesmix.em.special_starts import begun_with_labels, begun_with_noise, first_noise, refuse_flat
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,

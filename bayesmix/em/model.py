@@ -16,14 +16,7 @@ from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import NoiseDensity, hypervolume
 from bayesmix.core.priors import PriorChoice
-from bayesmix.core.rows import (
-    NO_SIDE_INFORMATION,
-    Event,
-    Frame,
-    Rows,
-    SideInformation,
-    Summary,
-)
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation, Summary
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, LINEAR, MOST_LOSS_OF_LARGE, Form, Linear

@@ -30,14 +30,7 @@ from bayesmix.estimators.fit_columns import (
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
 from bayesmix.selection.candidates import last_step, takes_sequences
 from bayesmix.selection.scores import rows_of
-from bayesmix.sources.border import (
-    as_source,
-    coding_of,
-    complete,
-    eager,
-    is_collection,
-    is_source,
-)
+from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.devices import on_device
 from bayesmix.sources.memory import ArraySource

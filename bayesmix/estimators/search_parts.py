@@ -16,11 +16,7 @@ from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
-from bayesmix.errors import (
-    InvalidInputError,
-    UndefinedError,
-    UnsupportedError,
-)
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.feature_selection import (
     features_of_search,

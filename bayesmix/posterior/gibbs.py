@@ -21,14 +21,7 @@ from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.numerics.arrays import frozen
-from bayesmix.posterior.chains import (
-    BlockedGibbs,
-    Gibbs,
-    KeptDraw,
-    Plan,
-    State,
-    run_chains,
-)
+from bayesmix.posterior.chains import BlockedGibbs, Gibbs, KeptDraw, Plan, State, run_chains
 from bayesmix.posterior.posterior_draws import joined, log_prior, refuse_many
 from bayesmix.posterior.subject import rows_of_fit, sampled_fit
 from bayesmix.posterior.telescoping import GibbsOverK, sampled_over_k

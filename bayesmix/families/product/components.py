@@ -10,12 +10,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 from scipy.linalg import block_diag
 
-from bayesmix.core.components import (
-    Coordinates,
-    DrawnComponents,
-    Named,
-    Seen,
-)
+from bayesmix.core.components import Coordinates, DrawnComponents, Named, Seen
 from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.product.layout import Layout, ProductStatistics
 from bayesmix.numerics import arrays as features
