@@ -179,6 +179,7 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
     array([0, 1, 0, 1])
     """
     estimator, rows = fitted_mixture(model, X)
+    estimator.result_.refuse_sequences("merge_components")
     rounded: Sequence[Any] = getattr(model, "_rounded", ())
     if X is not None:
         rounded = rounded_features(seen_rows(estimator, rows, sample_weight))

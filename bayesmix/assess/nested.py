@@ -28,7 +28,7 @@ from bayesmix.core.sources import UserRows
 from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.candidates import last_step, log_density
+from bayesmix.selection.candidates import last_step, log_density, refuse_sequences
 from bayesmix.selection.criteria import record
 from bayesmix.selection.scores import (
     Fold,
@@ -323,6 +323,7 @@ def _prepared(name: Any, procedure: Any, seed: int) -> Any:
             f"procedures must have fit and score_samples, got {type(procedure).__name__} for "
             f"{name!r}"
         )
+    refuse_sequences(procedure, "nested_cv")
     copy = clone(procedure)
     inner = last_step(copy)
     parameters = inner.get_params(deep=False)

@@ -301,9 +301,8 @@ def compared(
         return seen
 
     divergent = float(np.mean(getattr(found, "diverging", 0.0)))
-    different = verdict.findings(
-        parameters, invariants, moved, predictive, divergent, modes, result.objective
-    )
+    seen_by = (parameters, invariants, moved, predictive, divergent)
+    different = verdict.findings(*seen_by, modes, result.objective, result.side.ordered)
     bar.advance(STEPS[6])
     return CrossCheck(
         found=found,

@@ -59,11 +59,15 @@ def findings(
     divergent: float,
     modes: Callable[[], Sequence[Mode]],
     elbo: float,
+    ordered: bool = False,
 ) -> tuple[Finding, ...]:
-    """Return the differences; ``modes`` is called only if there are any."""
+    """Return the differences; ``modes`` is called only if there are any.
+
+    ``ordered``: whether the fit is a hidden Markov model, which has no ``init_params``.
+    """
     found = [_posterior(moved)]
     unsure = not_converged(parameters, invariants)
-    several = _modes(modes(), elbo) if unsure else None
+    several = _modes(modes(), elbo, ordered) if unsure else None
     stuck = several is not None and several.kind == "stuck"
     if unsure:
         found += [several, _convergence(parameters, invariants, stuck)]
@@ -71,7 +75,7 @@ def findings(
     if not stuck and max(parameters["rhat"].max(), invariants["rhat"].max()) < FAR_FROM_ONE:
         compared = [_shift(parameters), _spread(parameters), _distance(distance)]
         if any(compared) and not unsure:
-            found.append(_modes(modes(), elbo))
+            found.append(_modes(modes(), elbo, ordered))
         found += compared
     found.append(_divergences(divergent))
     return tuple(each for each in found if each is not None)
@@ -102,11 +106,11 @@ def _posterior(moved: Sequence[Moved]) -> Finding | None:
     )
 
 
-def _modes(modes: Sequence[Mode], elbo: float) -> Finding | None:
+def _modes(modes: Sequence[Mode], elbo: float, ordered: bool) -> Finding | None:
     by_chain = np.array([mode.by_chain for mode in modes])
     owners = [int(np.argmax(chain)) if chain.max() >= OWNED_FROM else -1 for chain in by_chain.T]
     others = [(n, mode) for n, mode in enumerate(modes) if n and mode.share >= NAMED_FROM]
-    better = _better(modes, elbo)
+    better = _better(modes, elbo, ordered)
     if -1 not in owners and len(set(owners)) > 1:
         parts = [
             f"{_chains([c for c, owner in enumerate(owners) if owner == mode])} in "
@@ -130,7 +134,7 @@ def _modes(modes: Sequence[Mode], elbo: float) -> Finding | None:
     return Finding("modes", f"{said}{better}")
 
 
-def _better(modes: Sequence[Mode], elbo: float) -> str:
+def _better(modes: Sequence[Mode], elbo: float, ordered: bool) -> str:
     """Return how to reach a better optimum that the fit missed."""
     # After pruning, the ELBO belongs to a model with fewer components.
     same = [n for n, mode in enumerate(modes) if len(mode.weights) == len(modes[0].weights)]
@@ -138,6 +142,8 @@ def _better(modes: Sequence[Mode], elbo: float) -> str:
     gain = modes[best].elbo - elbo
     if gain <= WORTH_A_FIT:
         return ""
+    if ordered:
+        return "; a fit with a larger n_init may reach the better optimum"
     return (
         f"; a fit with init_params=check.modes[{best}].responsibilities starts at the better "
         "optimum"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesmix.cli import options
-from bayesmix.cli.fits import Work, command_line, unfitted_search
+from bayesmix.cli.fits import Work, command_line, estimator_for, unfitted_search
 from bayesmix.cli.screen import Screen
+from bayesmix.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Booleans
@@ -46,16 +47,19 @@ def predict(
     rows: Annotated[
         bool, typer.Option("--rows", help="With --json, print the prediction of every row")
     ] = False,
+    sequences: options.Sequences,
     shown: options.Print,
 ) -> None:
     """Predict the components of new data, as CSV.
 
     Each row has the most probable component, its probability, the log density in nats and the
-    probabilities of all components.
+    probabilities of all components. Without --sequence and --order, a hidden Markov model takes
+    the rows as one sequence.
     """
-    from bayesmix.cli.data import copied_columns, model_and_rows
+    from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time
     from bayesmix.core.writing import file_to_write, try_to_write, write
     from bayesmix.em.result import most_probable
+    from bayesmix.selection.candidates import takes_sequences
 
     screen = Screen(shown)
     if posterior:
@@ -65,8 +69,18 @@ def predict(
         try_to_write(place.parent)
     asked = options.Numbers(data, columns, None, sep, decimal, encoding)
     fit, source, present = model_and_rows(screen, "predict", model, asked)
-    K, probabilities = fit.n_components_, fit.predict_proba(source)
-    labels, densities = most_probable(probabilities, K), fit.score_samples(source)
+    beside: dict[str, Any] = {}
+    in_file: Any = slice(None)
+    K = fit.n_components_
+    if sequences.names:
+        if not takes_sequences(fit):
+            raise InvalidInputError("--sequence and --order are for hidden Markov models")
+        columns_of_time = copied_columns(asked, ",".join(sequences.names))
+        in_time, groups = rows_in_time(columns_of_time, sequences, source.shape[0])
+        source, beside, in_file = source.subset(in_time), {"groups": groups}, in_time.argsort()
+    probabilities = fit.predict_proba(source, **beside)[in_file]
+    labels = most_probable(probabilities, K)
+    densities = fit.score_samples(source, **beside)[in_file]
     copied = copied_columns(asked, keep)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
     predicted = [labels, probabilities.max(axis=1), densities, *probabilities.T]
@@ -102,6 +116,7 @@ def crosscheck(
     rows: options.Numbers,
     components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
     covariance: options.Structure = "full",
+    sequences: options.Sequences,
     sampler: Annotated[
         options.Sampler,
         typer.Option(metavar="NAME", help="auto or nuts (needs PyMC), or gibbs (does not)"),
@@ -115,24 +130,29 @@ def crosscheck(
 ) -> None:
     """Compare a variational fit with MCMC.
 
-    The mixing weights have a Dirichlet(1, ..., 1) prior, and no components are pruned. --out DIR
-    saves result.json, parameters.csv, invariants.csv, model.bayesmix and a figure.
+    The mixing weights, or the transitions from each state of --sequence and --order, have a
+    Dirichlet(1, ..., 1) prior, and no components are pruned. --out DIR saves result.json,
+    parameters.csv, invariants.csv, model.bayesmix and a figure.
     """
     structure = options.structure(covariance)
     from bayesmix.checking.crosscheck import crosscheck as compare
     from bayesmix.checking.verdict import by_kind
-    from bayesmix.cli.data import read_rows
+    from bayesmix.cli.data import read_beside, read_rows
     from bayesmix.cli.result_files import Figure, check_values, model_values
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.select import comparable
     from bayesmix.plots.posterior import PANELS, plot_crosscheck, size_of
 
     screen = Screen(run)
-    source = read_rows(rows, options.names(rows.columns))
+    if sequences.names:
+        table = options.Table(**vars(rows))
+        source, beside = read_beside(screen, table, None, sequences)
+        model = estimator_for(source, None, options.Method.VARIATIONAL, False, True)
+    else:
+        source, beside, model = read_rows(rows, options.names(rows.columns)), {}, comparable()
     work = Work.on("crosscheck", screen, rows, source, out)
     same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
-    model = comparable().set_params(n_components=components, covariance_type=structure, **same)
-    work.fit(model)
+    work.fit(model.set_params(n_components=components, covariance_type=structure, **same), **beside)
     how: dict[str, Any] = {"n_draws": draws, "chains": chains, "sampler": sampler.value}
     check = work.noting(lambda: compare(model, source, **how, **same, progress=screen.progress))
     screen.say()

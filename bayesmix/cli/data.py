@@ -185,9 +185,11 @@ def model_and_rows(
 ) -> tuple[Any, Source, Booleans]:
     """Return a saved model, its data, and the row numbers (n,) of these.
 
-    Rows without any value are dropped if the model supports missing values.
+    Rows without any value are dropped if the model supports missing values, unless they are steps
+    of sequences.
     """
     from bayesmix.io import load
+    from bayesmix.selection.candidates import takes_sequences
 
     path = rows.data
     if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
@@ -196,7 +198,7 @@ def model_and_rows(
         )
     model = load(model_path)
     source = _rows_for(model, rows)
-    if model.missing == "use":
+    if model.missing == "use" and not takes_sequences(model):
         return model, *with_values(screen.note, source)
     return model, source, np.ones(source.shape[0], dtype=bool)
 

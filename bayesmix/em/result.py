@@ -179,6 +179,10 @@ def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
 
 # Label of noise.
 NOISE = -1
+WITHOUT_SEQUENCES = (
+    "{} does not support sequences: use elbo_ for the evidence, criterion='cv' of MixtureSearch "
+    "for prediction, bayesmix.gibbs for uncertainty, pseudo_residuals for the fit"
+)
 # Difference, in nats per observation, within which two starts reached the same optimum.
 ALIKE = 1e-6
 # Events after which a maximised likelihood cannot be compared: a held component, or more components
@@ -398,11 +402,17 @@ class FitResult:
 
     def refuse_constraints(self, what: str) -> None:
         """Raise an error if the fit had known labels, groups, sequences or covariates."""
+        self.refuse_sequences(what)
         if self.side:
             raise UnsupportedError(
-                f"{what} does not support labels, groups, sequences or covariates, and this fit "
-                "has some: fit without them"
+                f"{what} does not support labels, groups or covariates, and this fit has some: fit "
+                "without them"
             )
+
+    def refuse_sequences(self, what: str) -> None:
+        """Raise an error for a hidden Markov model."""
+        if self.side.ordered:
+            raise UnsupportedError(WITHOUT_SEQUENCES.format(what))
 
     def refuse_covariates(self, what: str) -> None:
         """Raise an error if the weights depend on covariates."""

@@ -510,7 +510,10 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return information(self, criteria.aicc, X, covariates, sample_weight=sample_weight)
 
     def icl(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
-        """Return the integrated completed likelihood, hard version (Biernacki et al. 2000)."""
+        """Return the integrated completed likelihood, hard version (Biernacki et al. 2000).
+
+        For sequences it is BIC - 2 log P(most probable path) (Celeux & Durand 2008).
+        """
         return information(self, criteria.icl, X, covariates, sample_weight=sample_weight)
 
     # Display and storage

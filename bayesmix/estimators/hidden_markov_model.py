@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self, cast
@@ -46,12 +46,27 @@ from bayesmix.sources.memory import ArraySource
 N_DRAWS = 20_000
 
 
+def _criterion(criterion: Callable[..., float]) -> Any:
+    """Return the method of an information criterion, with the sequences of X."""
+
+    def method(
+        self: Any, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
+    ) -> float:
+        return information(self, criterion, X, covariates, lengths=lengths, groups=groups)
+
+    method.__name__ = criterion.__name__
+    method.__doc__ = getattr(Mixture, criterion.__name__).__doc__
+    return method
+
+
 class HiddenMarkovModel(Mixture):
     """Hidden Markov model: a mixture in which the component depends on that of the previous sample.
 
     Samples are in order of time, and several sequences follow each other. Families and inference
     methods are those of ``Mixture``: EM (Baum et al. 1970) or variational Bayes with Dirichlet
-    priors of the transition probabilities (Beal 2003).
+    priors of the transition probabilities (Beal 2003). Densities of single samples, their regions
+    and figures (``density_interval``, ``marginal``, ``tail_probability``) are those at a time drawn
+    at random: the states have the stationary distribution.
 
     Parameters
     ----------
@@ -244,7 +259,7 @@ class HiddenMarkovModel(Mixture):
             mixture.set_params(inference=replace(self.inference, weights=weights))
         return mixture
 
-    # Not supported for sequences yet.
+    # Not supported for sequences.
 
     def _map(self, *arguments: Any, **options: Any) -> Any:
         raise UnsupportedError("this method does not support sequences: use predict_proba")
@@ -255,11 +270,17 @@ class HiddenMarkovModel(Mixture):
 
     def impute(self, *arguments: Any, **options: Any) -> Any:
         """Raise an error, as missing values depend on the whole sequence."""
-        raise UnsupportedError("impute does not support sequences yet")
+        raise UnsupportedError(
+            "impute does not support sequences: where a whole sample is missing, its mean is "
+            "predict_proba(X) @ means_"
+        )
 
     def assignment_interval(self, *arguments: Any, **options: Any) -> Any:
         """Raise an error, as states depend on the whole sequence."""
-        raise UnsupportedError("assignment_interval does not support sequences yet")
+        raise UnsupportedError(
+            "assignment_interval does not support sequences: use predict_proba, or the draws of "
+            "bayesmix.gibbs"
+        )
 
     # Predictions
 
@@ -369,29 +390,7 @@ class HiddenMarkovModel(Mixture):
         """Return the mean log density of the samples, in nats per observation."""
         return float(self.score_samples(X, lengths, groups, covariates).mean())
 
-    def bic(  # type: ignore[override]  # sequences have no weights
-        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> float:
-        """Return BIC, -2 log L + p log n, by default for the training data."""
-        return information(self, scores.bic, X, covariates, lengths=lengths, groups=groups)
-
-    def aic(  # type: ignore[override]  # sequences have no weights
-        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> float:
-        """Return Akaike's information criterion, -2 log L + 2 p."""
-        return information(self, scores.aic, X, covariates, lengths=lengths, groups=groups)
-
-    def aicc(  # type: ignore[override]  # sequences have no weights
-        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> float:
-        """Return AIC corrected for small n (Hurvich & Tsai 1989)."""
-        return information(self, scores.aicc, X, covariates, lengths=lengths, groups=groups)
-
-    def icl(  # type: ignore[override]  # sequences have no weights
-        self, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
-    ) -> float:
-        """Return BIC - 2 log P(most probable path), as Celeux & Durand (2008)."""
-        return information(self, scores.icl, X, covariates, lengths=lengths, groups=groups)
+    bic, aic, aicc, icl = map(_criterion, (scores.bic, scores.aic, scores.aicc, scores.icl))
 
     def to_arviz(
         self,

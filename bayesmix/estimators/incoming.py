@@ -183,7 +183,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     _refuse_weights(sample_weight)
     check_columns(estimator, X.shape[1], X.columns)
     source = _given(X, n_jobs)
-    refuse(source, gaps=gaps)
+    refuse(source, gaps=gaps, empty=takes_sequences(estimator))
     return source
 
 

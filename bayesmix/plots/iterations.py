@@ -31,6 +31,7 @@ from bayesmix.plots.density import (
 )
 from bayesmix.plots.subject import REACH, Sample, View, fitted, raw_rows, sample_of, view_of
 from bayesmix.search.starts import given_start, named_start
+from bayesmix.selection.candidates import refuse_sequences
 from bayesmix.sources.border import as_source, is_collection, is_source
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def plot_em_steps(
             "start must be a mixture of bayesmix, or a fitted search (of scikit-learn: "
             f"bayesmix.from_sklearn(start)), got {type(start).__name__}"
         )
+    refuse_sequences(start, "plot_em_steps")
     wanted = [int(each) for each in iterations]
     if not wanted or min(wanted) < 0:
         raise InvalidInputError(

@@ -380,6 +380,12 @@ def refuse_many(result: FitResult, n_draws: int) -> None:
     validation.in_memory(f"{n_draws:,} draws", n_bytes, "use fewer draws")
 
 
+def variational_estimator(result: FitResult) -> str:
+    """Return what to fit for a posterior."""
+    name = "HiddenMarkovModel" if result.side.ordered else "BayesianGaussianMixture, or Mixture"
+    return f"{name} with inference=VariationalBayes()"
+
+
 def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
     """Return draws from q in the fit's coordinates; equal seeds and sizes give equal draws.
 
@@ -388,10 +394,10 @@ def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
     result.refuse_noise("a draw")
     if not result.variational:
         words = result.inference.name.replace("_", " ")
+        bands = ", or for bands refit to reweighted samples (method='bootstrap')"
         raise UnsupportedError(
             f"a {words} fit is a point estimate without a posterior: use a variational fit "
-            "(BayesianGaussianMixture, or Mixture with inference=VariationalBayes()), or for bands "
-            "refit to reweighted samples (method='bootstrap')"
+            f"({variational_estimator(result)}){'' if result.side.ordered else bands}"
         )
     refuse_many(result, n_draws)
     return draws_of(result.posterior, n_draws, stream(seed, Purpose.DRAW, OF_THE_POSTERIOR))

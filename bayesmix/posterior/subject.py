@@ -15,6 +15,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult, assess
 from bayesmix.em.run import assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.posterior.posterior_draws import variational_estimator
 
 # Relative rounding below which a sample weight counts as a whole number.
 WHOLE = 1e-9
@@ -44,11 +45,9 @@ def variational_fit(model: Any) -> Any:
     estimator = fitted_mixture(model)
     result: FitResult = estimator.result_
     if not result.variational:
-        name = "HiddenMarkovModel" if result.side.ordered else "BayesianGaussianMixture, or Mixture"
         raise InvalidInputError(
             "model must be a variational fit, which has a prior, got "
-            f"{result.inference.name.replace('_', ' ')}: use {name} with "
-            "inference=VariationalBayes()"
+            f"{result.inference.name.replace('_', ' ')}: use {variational_estimator(result)}"
         )
     return estimator
 

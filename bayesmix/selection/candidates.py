@@ -21,7 +21,7 @@ from sklearn.model_selection import ParameterGrid
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.sources import Parameters, Procedure
-from bayesmix.em.result import FitResult
+from bayesmix.em.result import WITHOUT_SEQUENCES, FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import (
     NAMED,
@@ -53,13 +53,10 @@ def noun_of(model: Any) -> str:
     return getattr(last_step(getattr(model, "estimator", model)), "noun", "component")
 
 
-def refuse_sequences(model: Any) -> None:
+def refuse_sequences(model: Any, what: str = "this analysis") -> None:
     """Raise an error for a model of sequences, which cannot be fitted to some of the samples."""
     if takes_sequences(model):
-        raise UnsupportedError(
-            f"{type(last_step(model)).__name__} is fitted to whole sequences, which refits to some "
-            "of the samples do not support yet"
-        )
+        raise UnsupportedError(WITHOUT_SEQUENCES.format(what))
 
 
 def steps_before(model: Any) -> Any:

@@ -102,9 +102,10 @@ def clusters_of_components(result: FitResult, rounded: Sequence[RoundedFeature] 
     """Return the cluster of every component (K,): 0, 1, ... from the heaviest, -1 for outlying.
 
     A group is outlying if all its components are ``too_small``, unless all groups are. ``rounded``:
-    rounded features of the data, if known. Components with known labels are clusters as they are.
+    rounded features of the data, if known. Components with known labels are clusters as they are,
+    and so are states of sequences, which the order of samples may tell apart.
     """
-    if result.side.labels is not None:
+    if result.side.labels is not None or result.side.ordered:
         return np.arange(result.n_components)
     hierarchy = Hierarchy.of(result)
     return labels_of(hierarchy.groups(hierarchy.n_suggested), too_small(result, rounded))

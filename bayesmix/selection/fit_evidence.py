@@ -47,6 +47,7 @@ def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
 
 def seen_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     """Return data with the columns of the fit, and weights; missing values may be allowed."""
+    estimator.result_.refuse_sequences("this analysis")
     estimator.result_.refuse_covariates("this analysis")
     source: Source = estimator._seen(X, sample_weight)
     return source.present()

@@ -60,6 +60,29 @@ def test_rows_without_values_are_steps_without_evidence(run, patients):  # noqa:
     assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-6)
 
 
+def test_sequences_are_compared_with_mcmc(run, patients):  # noqa: F811
+    options = ("--components", 2, *IN_ORDER, "--sampler", "gibbs", "--draws", 20, "--chains", 2)
+    run("crosscheck", "patients.csv", *options, "--out", "found")
+    direct = bm.HiddenMarkovModel(2, inference=bm.VariationalBayes(), random_state=0)
+    direct.fit(patients[["x"]], [60] * 3)
+    saved = bm.load("found/model.bayesmix")
+    assert saved.elbo_ == pytest.approx(direct.elbo_, abs=1e-6)
+    values = json.loads(Path("found/result.json").read_text("utf-8"))
+    assert "transmat[0, 1]" in {row["quantity"] for row in values["parameters"]}
+
+
+def test_predictions_are_in_the_order_of_the_file(run, patients):  # noqa: F811
+    patients.loc[[5], "x"] = np.nan
+    shuffled = patients.sample(frac=1.0, random_state=1)
+    shuffled.to_csv("patients.csv", index=False)
+    direct = bm.HiddenMarkovModel(2, missing="use", random_state=0)
+    direct.fit(patients[["x"]], [60] * 3).save("model.bayesmix")
+    run("predict", "model.bayesmix", "patients.csv", *IN_ORDER, "--out", "states.csv")
+    expected = direct.predict_proba(patients[["x"]], [60] * 3)[shuffled.index]
+    predicted = pd.read_csv("states.csv")[["p0", "p1"]].to_numpy()
+    np.testing.assert_allclose(predicted, expected, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

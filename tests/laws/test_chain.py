@@ -433,6 +433,11 @@ def test_what_sequences_do_not_support_is_refused():
     for refused in (
         lambda: bm.stability(model, EARTHQUAKES),
         lambda: bm.goodness_of_fit(model, EARTHQUAKES),
+        lambda: bm.merge_components(model, EARTHQUAKES),
+        lambda: bm.log_evidence(model, EARTHQUAKES),
+        lambda: bm.leave_one_out(model, EARTHQUAKES),
+        lambda: bm.nested_cv(model, EARTHQUAKES),
+        lambda: bm.plot_em_steps(model, EARTHQUAKES),
         lambda: model.impute(EARTHQUAKES),
         lambda: model.assignment_entropy(EARTHQUAKES),
         lambda: model.assignment_interval(EARTHQUAKES),
@@ -446,6 +451,18 @@ def test_what_sequences_do_not_support_is_refused():
             refused()
     with pytest.raises(UnsupportedError, match="sequences"):
         model.partial_fit(EARTHQUAKES)
+    point = bm.HiddenMarkovModel(2, family=bm.Poisson(), random_state=0).fit(EARTHQUAKES)
+    with pytest.raises(UnsupportedError, match=r"\(HiddenMarkovModel with inference=Variational"):
+        point.sample_posterior()
+
+
+def test_missing_values_do_not_make_samples_independent():
+    counts = EARTHQUAKES.astype(float)
+    counts.iloc[7] = np.nan
+    model = bm.HiddenMarkovModel(2, family=bm.Poisson(), missing="use", random_state=0).fit(counts)
+    for refused in (bm.goodness_of_fit, bm.merge_components):
+        with pytest.raises(UnsupportedError, match="sequences"):
+            refused(model, counts)
 
 
 def test_heavy_tails_and_factors_are_states():

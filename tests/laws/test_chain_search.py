@@ -180,6 +180,7 @@ def test_what_needs_independent_samples_or_one_number_is_refused():
     with pytest.raises(BayesmixError, match="must not be larger than the number of rows"):
         bm.MixtureSearch(of_counts(), [200]).fit(EARTHQUAKES)
     search = bm.MixtureSearch(of_counts(), [2], random_state=0).fit(EARTHQUAKES)
+    assert search.n_clusters_ == 2
     for refused in (lambda: search.averaged_, lambda: bm.stability(search, EARTHQUAKES)):
         with pytest.raises(UnsupportedError, match="sequences"):
             refused()
