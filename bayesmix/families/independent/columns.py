@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from bayesmix.core.components import Coordinates, Densities, Named, PointComponents, Predictive
+from bayesmix.core.components import Densities, DrawnComponents, Posterior, Predictive
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.mixture import Mixture, Repair
@@ -81,21 +81,13 @@ class ColumnsOfComponents(ByComponent):
         return self
 
 
-class Columns(ColumnsOfComponents):
+class Columns(ColumnsOfComponents, Predictive):
     """K densities of independent columns."""
 
     @property
     @abstractmethod
     def deviations(self) -> Array:
         """Standard deviation of each column (K, D)."""
-
-    @abstractmethod
-    def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k) (n, K)."""
-
-    @abstractmethod
-    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """Draw counts_k observations of each component, in component order."""
 
     def seen_in(self, columns: Integers) -> Densities:
         return SeenColumns(self)
@@ -145,7 +137,7 @@ class PointColumns(Columns):
         return self
 
 
-class PosteriorColumns(ColumnsOfComponents):
+class PosteriorColumns(ColumnsOfComponents, Posterior):
     """Posterior q(θ) = Π q(θ_kd)."""
 
     @property
@@ -158,16 +150,8 @@ class PosteriorColumns(ColumnsOfComponents):
         """E[log p(x | θ_k)], linear in sufficient statistics."""
 
     @abstractmethod
-    def coordinates(self) -> Coordinates:
-        """Return q(θ) in coordinates of unit variance."""
-
-    @abstractmethod
     def plug_in(self) -> PointColumns:
         """Return the point E[θ]."""
-
-    @abstractmethod
-    def predictive(self) -> Predictive:
-        """Return p(x | k, data), with parameters integrated out."""
 
     def expected_log_density(self, values: Array) -> Array:
         return self.linear.expected_log_density(values)
@@ -185,21 +169,8 @@ class PosteriorColumns(ColumnsOfComponents):
         return self
 
 
-class DrawnColumns(ByComponent):
+class DrawnColumns(ByComponent, DrawnComponents):
     """S draws of the parameters of K components, fields (S, K, ...)."""
-
-    @property
-    @abstractmethod
-    def components(self) -> LinearInTotals:
-        """All S K densities, grouped by draw."""
-
-    @abstractmethod
-    def at(self, draw: int) -> PointComponents:
-        """Return a draw as K densities at a point."""
-
-    @abstractmethod
-    def parameters(self, frame: Frame) -> Named:
-        """Return parameters (S, ...) by name, with their axes."""
 
     def subset(self, keep: Integers) -> Self:
         return self.picked(slice(None), keep)
