@@ -105,7 +105,8 @@ def _rows(subject: Subject) -> str:
 
 def _made_by(subject: Subject) -> str:
     if subject.steps is None:
-        return "."
+        n_given = len(subject.columns_given)
+        return "." if n_given == len(subject.columns) else f"; selected from {n_given:,} columns."
     names = ", ".join(type(step).__name__ for _, step in subject.steps.steps)
     return f"; output of {names}. Criteria refer to these columns."
 

@@ -104,7 +104,7 @@ def features_figure(subject: Subject) -> Markup:
     """Return the figure of the evidence of each feature, if features were selected."""
     if not getattr(subject.search, "variable_selection", False):
         return Markup()
-    caption = "Evidence that each feature distinguishes the clusters."
+    caption = "Evidence of a difference between components, for at most 20 columns."
     return drawn(lambda ax: plot_feature_evidence(subject.search, ax=ax), caption)
 
 
@@ -211,12 +211,13 @@ def _among(subject: Subject) -> str:
     chosen = record(subject.search.criterion_).label
     rows = counted(subject.result.n_rows, "row")
     columns = counted(subject.result.n_features, "column")
-    n = len(subject.table)
+    n, n_given = len(subject.table), len(subject.columns_given)
+    selected = f" selected from {n_given:,}" if n_given > subject.result.n_features else ""
     if n == 1:
-        return f"The only candidate, fitted to {rows} of {columns}; there was no choice."
+        return f"The only candidate, fitted to {rows} of {columns}{selected}; there was no choice."
     return (
         f"Chosen by {chosen} among {n} candidates of {compared} {components}, on {rows} of "
-        f"{columns}."
+        f"{columns}{selected}."
     )
 
 

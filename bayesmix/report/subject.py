@@ -76,6 +76,12 @@ class Subject:
         return column_names(self.estimator, self.X if self.steps is None else None)
 
     @property
+    def columns_given(self) -> list[str]:
+        """Names of the columns of the data, also of those that were not selected."""
+        selects = getattr(self.search, "_selected", None) is not None
+        return self.search._feature_names() if selects else self.columns
+
+    @property
     def table(self) -> Any:
         """One row per candidate."""
         return self.search.results_
