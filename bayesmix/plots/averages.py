@@ -31,7 +31,7 @@ from bayesmix.plots.density import (
     plane_grid,
     shades,
 )
-from bayesmix.plots.subject import fitted, fitted_and_read, sample_of, view_of
+from bayesmix.plots.subject import features_read, fitted, fitted_and_read, sample_of, view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -51,10 +51,15 @@ def fitted(model: Any, with_noise: bool = False) -> Any:
     )
 
 
+def features_read(model: Any, X: Any) -> Any:
+    """Return the features that the mixture of a model reads; of a search, the selected ones."""
+    pick = getattr(model, "features_read", None)
+    return X if X is None or pick is None else pick(X)
+
+
 def fitted_and_read(model: Any, X: Any, with_noise: bool = False) -> tuple[Any, Any]:
-    """Return the fitted estimator, and the features that it reads: of a search, the selected."""
-    estimator, pick = fitted(model, with_noise), getattr(model, "features_read", None)
-    return estimator, X if X is None or pick is None else pick(X)
+    """Return the fitted estimator, and the features that it reads."""
+    return fitted(model, with_noise), features_read(model, X)
 
 
 def _described(model: Any) -> str:
