@@ -54,7 +54,7 @@ class BayesmixWarning(UserWarning):
 
 
 class DegenerateComponentWarning(BayesmixWarning):
-    """A component collapsed onto identical observations; its variance is held at a floor."""
+    """A component collapsed onto identical observations; its variance was set to a lower limit."""
 
 
 class FlatDirectionWarning(BayesmixWarning):

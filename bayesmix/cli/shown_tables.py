@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bayesmix.core.sources import Source
 
-# Criteria in the table besides the one that chose; three fit into 80 columns.
+# Further criteria in the table; three fit into 80 columns.
 OTHER_CRITERIA = ("elbo", "bic", "icl", "aic")
 HEADS = {"evidence_folds": "EVIDENCE"}
 NO_VALUE = "-"

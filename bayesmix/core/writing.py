@@ -124,7 +124,7 @@ def _place(path: Any, name: str) -> Path:
         return Path(os.path.realpath(text))
     except ValueError as problem:  # e.g. a NUL character
         raise InvalidInputError(
-            f"{name} must be one that a file can have, got {path!r} ({problem})"
+            f"{name} must be a valid file name, got {path!r} ({problem})"
         ) from None
 
 

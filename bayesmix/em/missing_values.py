@@ -51,7 +51,7 @@ class Gapped(Form):
 
     seed: int
 
-    name = "gaps left out"
+    name = "missing values integrated out"
 
     def step(self, mixture: Mixture[Components]) -> Step:
         return GappedStep(mixture)

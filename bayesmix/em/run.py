@@ -517,7 +517,7 @@ def _may_have_ended(problem: Problem, state: State) -> bool:
     return problem.stopping.expected(state.recent, weight, magnitude)
 
 
-# Remaining gain in nats per observation of a converged run and of one that is only compared with
+# Remaining gain in nats per observation of a converged run and of a run that is only compared with
 # others, and the relative rounding of a sum.
 REMAINING_GAIN = 1e-9
 REMAINING_IN_SEARCH = 1e-6

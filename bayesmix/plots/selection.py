@@ -102,7 +102,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
 
 
 def _column(search: Any, criterion: str | None) -> str:
-    """Return the column of ``results_`` of a criterion, by default the one that chose."""
+    """Return the column of ``results_`` of a criterion, by default the criterion of the choice."""
     name = record(criterion or search.criterion_).column
     if name not in search.results_.columns:
         raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")

@@ -394,7 +394,7 @@ def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
     result.refuse_noise("a draw")
     if not result.variational:
         words = result.inference.name.replace("_", " ")
-        bands = ", or for bands refit to reweighted samples (method='bootstrap')"
+        bands = "; for bands, method='bootstrap' needs no posterior"
         raise UnsupportedError(
             f"a {words} fit is a point estimate without a posterior: use a variational fit "
             f"({variational_estimator(result)}){'' if result.side.ordered else bands}"

@@ -208,7 +208,7 @@ def _(prior: NormalWishartFreedom, q: Any, variational: bool) -> str:
 def _(prior: PartPriors, q: Any, variational: bool) -> str:
     parts = zip(prior.layout.labels, prior.parts, q.parts, strict=True)
     return " ".join(
-        f"{label}: {prior_in_words(own, found, variational)}" for label, own, found in parts
+        f"{label}: {prior_in_words(prior, q, variational)}" for label, prior, q in parts
     )
 
 

@@ -227,11 +227,11 @@ def criteria(subject: Subject) -> Markup:
     choices = _choices(subject)
     rows = [
         (
-            capital(record(name).label) + (" (used)" if mine else ""),
+            capital(record(name).label) + (" (used)" if used else ""),
             subject.label(place),
             record(name).question,
         )
-        for name, place, mine in choices
+        for name, place, used in choices
     ]
     return section(
         "Criteria",
@@ -240,22 +240,22 @@ def criteria(subject: Subject) -> Markup:
             ("criterion", "best candidate", "estimates"),
             rows,
             ("words", "words", "words"),
-            [mine for _, _, mine in choices],
+            [used for _, _, used in choices],
         ),
         paragraphs(map(typeset, rest)),
     )
 
 
 def _choices(subject: Subject) -> list[tuple[str, Any, bool]]:
-    """Return (criterion, its candidate, whether it chose), the one that chose first."""
-    mine = subject.search.criterion_
-    names = [name for name in RECORDS if name != mine and name in subject.table]
-    found = [(mine, subject.search.best_index_, True)]
+    """Return (criterion, its candidate, whether it was used), the one in use first."""
+    criterion = subject.search.criterion_
+    names = [name for name in RECORDS if name != criterion and name in subject.table]
+    choices = [(criterion, subject.search.best_index_, True)]
     for name in names:
         values = subject.table[name].dropna()
         if len(values):
-            found.append((name, values.idxmax(), False))
-    return found
+            choices.append((name, values.idxmax(), False))
+    return choices
 
 
 def probabilities(subject: Subject) -> Markup:

@@ -34,7 +34,7 @@ NO_MATTER = ("checkpoint", "n_jobs", "progress")
 
 
 def reproduce(subject: Subject, command: Sequence[str] | None) -> Markup:
-    """Return a section with code and command; ``command`` is the one that was run, if known."""
+    """Return a section with code and command; ``command`` is the command that was run, if known."""
     words = command or shell_command(subject)
     code = [tag("p", "In Python:"), listing(script(subject))]
     shell = [] if words is None else [tag("p", "At the shell:"), listing(in_lines(words))]

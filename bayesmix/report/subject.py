@@ -164,10 +164,10 @@ def subject_of(search: Any, X: Any) -> Subject:
         )
     if noun_of(search) == "regression":
         raise UnsupportedError("reports do not support regressions: use summary() and plot()")
-    found = Subject(search, X if X is None else search.features_read(X))
+    subject = Subject(search, X if X is None else search.features_read(X))
     # Raises an error that says what to do if the search kept no model.
-    _ = found.estimator
-    return found
+    _ = subject.estimator
+    return subject
 
 
 def counted(n: int, what: str) -> str:

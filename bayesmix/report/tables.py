@@ -43,7 +43,7 @@ PARETO_K = 0.7
 
 def components(subject: Subject) -> Markup:
     """Return weight, expected observations, and mean ± standard deviation of each component."""
-    found = display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS)
+    shown = display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS)
     coding = subject.result.family.coding
     levels = "; for categories the most probable one" if coding and coding.has_levels else ""
     units = "" if subject.steps is None else ", in the columns that the pipeline makes"
@@ -51,12 +51,12 @@ def components(subject: Subject) -> Markup:
         "Components",
         table(
             f"Mean ± standard deviation by column{levels}{units}",
-            found.heads,
-            [tuple(typeset(cell) for cell in row) for row in found.rows],
-            ["number"] * len(found.heads),
+            shown.heads,
+            [tuple(typeset(cell) for cell in row) for row in shown.rows],
+            ["number"] * len(shown.heads),
         ),
-        tag("p", capital(found.more.removeprefix("... and ")) + ".", class_="note")
-        if found.more
+        tag("p", capital(shown.more.removeprefix("... and ")) + ".", class_="note")
+        if shown.more
         else Markup(),
         tag("p", typeset(capital(display.sentence(subject.result))) + ".", class_="note"),
     )
@@ -166,33 +166,34 @@ def listed_warnings(items: list[Markup]) -> Markup:
 
 
 def _of_the_search(subject: Subject) -> list[Markup]:
-    search, frame, found = subject.search, subject.table, []
+    search, frame, notes = subject.search, subject.table, []
     if getattr(search, "interrupted_", False):
-        found.append(
+        notes.append(
             "The search was interrupted: only the candidates listed here were compared. Run it "
             "again, with checkpoint=... to go on where it ended."
         )
     best = frame.loc[search.best_index_]
-    found += search.cautions_
+    notes += search.cautions_
     pareto = best.get(f"{subject.criterion}_k", float("nan"))
     if finite(pareto) and pareto > PARETO_K:
-        found.append(
+        notes.append(
             f"Pareto k of the chosen candidate is {pareto:.2f}, above {PARETO_K}: its "
             f"{subject.criterion_name.removeprefix('the ')} is not to be trusted. "
             "Compare with another criterion, such as cross-validation."
         )
-    return [tag("li", text) for text in found]
+    return [tag("li", text) for text in notes]
 
 
 def _of_the_fits(subject: Subject) -> list[Markup]:
     """Return each note and warning once, with its candidates."""
-    heard: dict[str, list[str]] = {}
+    candidates_of: dict[str, list[str]] = {}
     for place in subject.table.index:
         note, warning = (str(subject.table[name][place]) for name in ("note", "warnings"))
         # A collapse is reported in both.
         for text in (note, "" if note.startswith(DEGENERATE) else warning):
             if text:
-                heard.setdefault(text, []).append(subject.label(place))
+                candidates_of.setdefault(text, []).append(subject.label(place))
     return [
-        tag("li", tag("b", listed(labels, 3, "; ") + ": "), text) for text, labels in heard.items()
+        tag("li", tag("b", listed(labels, 3, "; ") + ": "), text)
+        for text, labels in candidates_of.items()
     ]

@@ -102,7 +102,7 @@ class Sweep:
                 return
 
     def in_workers(self, workers: int) -> Iterator[Candidate]:
-        """Run what is left in worker processes: always the next of every chain that can run."""
+        """Run the remaining candidates in worker processes: the next one of each chain."""
         with Parallel(n_jobs=workers, return_as="generator") as parallel:
             while ready := self.ready:
                 finished = parallel(

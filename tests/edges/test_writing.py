@@ -127,8 +127,8 @@ def test_a_name_as_long_as_names_can_be_works(written, tmp_path):
     ("name", "said"),
     [
         ("x" * 300, "name too long; shorten the name"),
-        ("a\0b", "path must be one that a file can have"),
-        ("\ud800", "path must be one that a file can have"),
+        ("a\0b", "path must be a valid file name"),
+        ("\ud800", "path must be a valid file name"),
         ("file/model", "file is none: make it first"),
         ("none/model", "none is none: make it first"),
         ("", "is a folder"),

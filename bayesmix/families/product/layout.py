@@ -54,7 +54,7 @@ class Layout:
     def split(self, values: Array) -> list[Array]:
         """Return the framed columns (n, D_i) of each part, contiguous by column."""
         columns = values.T
-        return [columns[own].T for own in self.places]
+        return [columns[indices].T for indices in self.places]
 
     def together(self, parts: Sequence[Array]) -> Array:
         """Combine arrays (..., D_i) of the parts into one (..., D')."""
@@ -77,9 +77,9 @@ class Layout:
             return self
         framed, first = [], 0
         for columns, loses in zip(self.columns, self.continuous, strict=True):
-            own = len(columns) - lost * loses
-            framed.append(tuple(range(first, first + own)))
-            first += own
+            n_framed = len(columns) - lost * loses
+            framed.append(tuple(range(first, first + n_framed)))
+            first += n_framed
         return replace(self, framed=tuple(framed))
 
     def frames(self, frame: Frame) -> list[Frame]:
@@ -88,8 +88,8 @@ class Layout:
 
     def _frame(self, frame: Frame, part: int) -> Frame:
         if frame.basis is None:
-            own = self.places[part]
-            return Frame(frame.centre[own], frame.scale[own])
+            indices = self.places[part]
+            return Frame(frame.centre[indices], frame.scale[indices])
         assert frame.flat is not None
         rows = np.array(self.columns[part])
         centre, scale = frame.centre[rows], frame.scale[rows]
@@ -107,30 +107,30 @@ class Layout:
         """Return the frame of all columns from those of the parts."""
         n_columns = self.n_columns
         centre, scale = np.empty(n_columns), np.empty(n_columns)
-        n_flat = sum(0 if own.flat is None else own.flat.shape[1] for own in frames)
+        n_flat = sum(0 if part.flat is None else part.flat.shape[1] for part in frames)
         basis, flat = np.zeros((n_columns, n_columns - n_flat)), np.zeros((n_columns, n_flat))
         across = along = 0
-        for columns, own in zip(self.columns, frames, strict=True):
+        for columns, part in zip(self.columns, frames, strict=True):
             rows = list(columns)
-            centre[rows], scale[rows] = own.centre, own.scale
-            spanned = np.eye(len(rows)) if own.basis is None else own.basis
+            centre[rows], scale[rows] = part.centre, part.scale
+            spanned = np.eye(len(rows)) if part.basis is None else part.basis
             basis[rows, along : along + spanned.shape[1]] = spanned
             along += spanned.shape[1]
-            if own.flat is not None:
-                flat[rows, across : across + own.flat.shape[1]] = own.flat
-                across += own.flat.shape[1]
+            if part.flat is not None:
+                flat[rows, across : across + part.flat.shape[1]] = part.flat
+                across += part.flat.shape[1]
         return Frame(centre, scale, basis, flat) if n_flat else Frame(centre, scale)
 
     def summaries(self, summary: Summary) -> list[Summary]:
         """Return the summary of each part."""
-        return [summary_of(summary, np.array(own)) for own in self.columns]
+        return [summary_of(summary, np.array(indices)) for indices in self.columns]
 
     def picked(self, wanted: Integers) -> list[tuple[Integers, Integers]]:
         """Return for each part the wanted framed columns, by number and position in ``wanted``."""
         found = []
-        for own in self.places:
-            places = np.flatnonzero(np.isin(wanted, own))
-            numbers = np.array([int(np.flatnonzero(own == one)[0]) for one in wanted[places]])
+        for indices in self.places:
+            places = np.flatnonzero(np.isin(wanted, indices))
+            numbers = np.array([int(np.flatnonzero(indices == one)[0]) for one in wanted[places]])
             found.append((numbers.astype(np.int64), places))
         return found
 
@@ -147,7 +147,7 @@ class Layout:
 
     def some(self, kept: Sequence[int], framed: Sequence[Integers]) -> Layout:
         """Return the layout of the parts ``kept`` at these positions."""
-        places = tuple(tuple(map(int, own)) for own in framed)
+        places = tuple(tuple(map(int, indices)) for indices in framed)
         return Layout(
             tuple(self.labels[part] for part in kept),
             places,
