@@ -125,6 +125,8 @@ def _column_per_structure(search: Any) -> Table:
         table.add_row(str(K), *cells)
     if results[search.criterion_].isna().any():
         table.caption = NO_VALUE_CAPTION
+    elif results["behind"].isna().any():
+        table.caption = f"{NO_VALUE}  excluded by cross-validation"
     return table
 
 
@@ -179,7 +181,8 @@ def component_tables(model: Any, width: int) -> list[Table]:
     from bayesmix.em.display import cells_of, component_heads
 
     result, D = model.result_, model.n_features_in_
-    names = column_names(getattr(model, "feature_names_in_", None), D)[:FEATURES_SHOWN]
+    given = getattr(model, "feature_names_in_", result.columns)
+    names = column_names(given, D)[:FEATURES_SHOWN]
     heads = [f"x{name}" if name.isdigit() else printable(name) for name in names]
     point, noise = result.unframed.plug_in(), result.mixture.noise
     first: list[str] = [str(k) for k in range(model.n_components_)]

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.stats import kurtosis, skew
 from sklearn.base import clone
 
 from bayesmix.core.sources import Source
@@ -22,7 +23,7 @@ from bayesmix.families.product.family import Product
 from bayesmix.families.rates import Exponential, Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.families.transformed import Transformed
-from bayesmix.numerics.arrays import Integers
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.data_checks import FEW_VALUES, rounded_features
 from bayesmix.selection.dependence import by_regression
 from bayesmix.selection.probability import prior_asked
@@ -32,6 +33,7 @@ from bayesmix.selection.relevance_search import (
     SelectedFeatures,
     select_features,
 )
+from bayesmix.selection.relevance_starts import divided_gains
 from bayesmix.sources.border import is_source
 from bayesmix.sources.memory import ArraySource
 
@@ -41,6 +43,10 @@ MOST_ROWS = 10_000
 # Without variable selection, tables with at least MANY features may get a note in the summary;
 # tables with more than MOST_LOOKED_AT get one without a look at the features.
 MANY, MOST_LOOKED_AT = 20, 1000
+# Standard errors beyond which skewness or excess kurtosis are not those of normal values, and the
+# origins (quantiles) and widths (times the interquartile range) of transformations.
+NOT_NORMAL = 4.0
+ORIGINS, WIDTHS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0), (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 def independent_family(family: Any) -> Any:
@@ -124,6 +130,7 @@ def feature_table(estimator: Any, source: ArraySource) -> FeatureTable:
     family = independent_family(estimator._model_of(estimator._model(), source).family)
     if isinstance(family, Gaussian):
         family, source = with_levels(family, source)
+    source = symmetric(family, source)
     frame = family.frame(source.summary)
     weights = source.rows.weights_or_ones
     values = frame.apply(source.values)
@@ -146,6 +153,48 @@ def with_levels(family: Gaussian, source: ArraySource) -> tuple[Any, ArraySource
     if len(others):
         parts[tuple(others.tolist())] = family
     return Product(parts), replace(source, values=values)
+
+
+def symmetric(family: Any, source: ArraySource) -> ArraySource:
+    """Transform normal features that are skewed or have heavy tails.
+
+    Otherwise several components would describe the shape of a feature that does not differ.
+    """
+    values = np.array(source.values, dtype=np.float64)
+    parts: list[tuple[Any, Any]] = [(family, range(values.shape[1]))]
+    if isinstance(family, Product):
+        parts = list(zip(family.families, family.layout.columns, strict=True))
+    for part, columns in parts:
+        for d in columns if isinstance(part, Gaussian) else ():
+            present = ~np.isnan(values[:, d])
+            values[present, d] = nearer_to_normal(values[present, d])
+    return replace(source, values=values)
+
+
+def nearer_to_normal(x: Array) -> Array:
+    """Return arsinh((x - origin) / width) if normal values, or two normals, are less likely for x.
+
+    These are the S_U transformations (Johnson 1949), with the logarithm as a limit.
+    """
+    lower, middle, upper = np.quantile(x, (0.25, 0.5, 0.75)) if len(x) else np.zeros(3)
+    if lower == upper:
+        return x
+    # Fourth powers of larger values could overflow.
+    standard, n = np.clip((x - middle) / (upper - lower), -1e30, 1e30), len(x)
+    shape = abs(skew(standard)) / np.sqrt(6.0 / n), abs(kurtosis(standard)) / np.sqrt(24.0 / n)
+    if max(shape) < NOT_NORMAL:
+        return x
+    best, deviation = x, standard.std()
+    largest = divided_gains((standard / deviation)[:, None])[0]
+    for origin in np.quantile(standard, ORIGINS):
+        for width in WIDTHS:
+            scaled = (standard - origin) / width
+            transformed = np.arcsinh(scaled)
+            log_slopes = -np.log(width * np.hypot(1.0, scaled))
+            gain = np.log(deviation / transformed.std()) + log_slopes.mean()
+            if gain > largest:
+                best, largest = transformed, gain
+    return best
 
 
 def selected(

@@ -363,6 +363,7 @@ class MixtureSearch(SearchResults, Showing):
         ranked = [*order, *(i for i in range(len(rows)) if i not in order)]
         judgement = replace(judgement, candidates=[rows[i] for i in ranked])
         rows = judgement.candidates
+        self._number_columns(rows)
         self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
         self._show(rows, criterion)
         result = rows[0].result

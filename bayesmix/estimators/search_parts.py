@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, clone
+from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
@@ -32,7 +33,7 @@ from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.fitters import TableFitter
 from bayesmix.estimators.methods import Transforming
 from bayesmix.estimators.sequences import Unordered, sequences_to_fit
-from bayesmix.numerics.arrays import Integers
+from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import (
@@ -66,7 +67,7 @@ from bayesmix.selection.tasks import Fitter, KeptFits
 from bayesmix.sources.memory import ArraySource
 
 
-class SearchResults(Transforming):
+class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # scikit-learn is untyped
     """Results of a search, and predictions of ``best_estimator_``."""
 
     criterion_: str
@@ -111,7 +112,10 @@ class SearchResults(Transforming):
 
     @property
     def averaged_(self) -> AveragedDensity:
-        """Model-averaged density: score_samples, sample, co_clustering, plot."""
+        """Model-averaged density: score_samples, sample, co_clustering, plot.
+
+        With ``variable_selection`` it is the density of the selected features, ``transform(X)``.
+        """
         self._check_kept()
         if what := DEPENDENT.get(noun_of(self)):
             raise UndefinedError(f"averaged_ does not support {what}: use best_estimator_")
@@ -121,7 +125,7 @@ class SearchResults(Transforming):
 
     @property
     def best_estimator_(self) -> Any:
-        """The fit of the best candidate."""
+        """The fit of the best candidate; with ``variable_selection``, to ``transform(X)``."""
         self._check_kept()
         return self._rows[self.best_index_].estimator
 
@@ -200,7 +204,17 @@ class SearchResults(Transforming):
         return None if names is None else tuple(map(str, names))
 
     def _feature_names(self) -> list[str]:
-        return column_names(self._feature_names_given(), len(self._selection().relevant))
+        n_features = len(self._selection().relevant)
+        return [*(self._feature_names_given() or (f"x{d}" for d in range(n_features)))]
+
+    def _number_columns(self, rows: list[Candidate]) -> None:
+        """Name columns without names by their position in the data of the search."""
+        if self._selected is not None and self._feature_names_given() is None:
+            columns = tuple(f"x{d}" for d in self._selected.read)
+            for row in rows:
+                if row.estimator is not None:
+                    mixture = last_step(row.estimator)
+                    mixture.result_ = replace(mixture.result_, columns=columns)
 
     def features_read(self, X: Any) -> Any:
         """Return the features that the candidates were fitted to: all if none was selected."""
@@ -215,10 +229,8 @@ class SearchResults(Transforming):
             )
         return self._selected
 
-    def get_support(self, indices: bool = False) -> Any:
-        """Whether each feature (D,) distinguishes the clusters, or the numbers of those that do."""
-        relevant = self._selection().relevant
-        return np.flatnonzero(relevant) if indices else relevant.copy()
+    def _get_support_mask(self) -> Booleans:
+        return self._selection().relevant.copy()
 
     @property
     def feature_evidence_(self) -> Any:
@@ -242,9 +254,9 @@ class SearchResults(Transforming):
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Names of the columns that ``transform`` returns."""
-        if getattr(self, "_selected", None) is None:
-            return super().get_feature_names_out(input_features)
-        return np.array(self._feature_names(), dtype=object)[self.get_support()]
+        selects = self._selected is not None
+        of_columns = SelectorMixin if selects else ClassNamePrefixFeaturesOutMixin
+        return of_columns.get_feature_names_out(self, input_features)
 
     def _fitted(self) -> FitResult:
         result: FitResult = last_step(self.best_estimator_).result_
@@ -322,8 +334,12 @@ class SearchResults(Transforming):
         """Return a band (n, 2) of the density that includes the uncertainty of K and structure.
 
         The same as ``averaged_.density_interval``: a mixture over all candidates that were not
-        ruled out. With ``data``, the data of the fit, draws come from Gibbs sampling. With
-        ``variable_selection``, the density is that of the selected features.
+        ruled out. With ``data``, the data of the fit, draws come from Gibbs sampling.
+
+        Raises
+        ------
+        UnsupportedError
+            With ``variable_selection``, unless all features were selected.
 
         Examples
         --------
@@ -333,7 +349,12 @@ class SearchResults(Transforming):
         >>> search.density_interval(X[:1], level=0.9).shape
         (1, 2)
         """
-        return self.averaged_.density_interval(self.features_read(X), level, **options)
+        if self._selected is not None and len(self._selected.rest):
+            raise UnsupportedError(
+                "density_interval has no band over features that were not selected: use "
+                "averaged_.density_interval(transform(X)), the band of the selected features"
+            )
+        return self.averaged_.density_interval(X, level, **options)
 
 
 STRUCTURE = "covariance_type"

@@ -186,6 +186,7 @@ def plot_averaged(
     >>> bm.plots.plot_averaged(average, X, ax=Figure().subplots(), columns="waiting").get_xlabel()
     'waiting'
     """
+    X = features_read(average, X)
     average = getattr(average, "averaged_", average)
     style.expect("average", average, "a fitted search or its averaged_", "estimators")
     leader = fitted(average.estimators[0])

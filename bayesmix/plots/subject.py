@@ -189,9 +189,10 @@ def most_columns(family: Family) -> int:
 def column_names(model: Any, X: Any) -> list[str]:
     """Return names of the fit's or the frame's columns, else x (one column) or x0, x1, ..."""
     n_features = model.result_.n_features
-    named = getattr(model, "feature_names_in_", getattr(X, "columns", None))
-    if named is not None and len(named) == n_features:
-        return [str(name) for name in named]
+    fitted_names = getattr(model, "feature_names_in_", model.result_.columns)
+    for named in (fitted_names, getattr(X, "columns", None)):
+        if named is not None and len(named) == n_features:
+            return [str(name) for name in named]
     return ["x"] if n_features == 1 else [f"x{column}" for column in range(n_features)]
 
 

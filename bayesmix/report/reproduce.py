@@ -19,7 +19,7 @@ from bayesmix.report.subject import Subject, counted, listed
 from bayesmix.selection.candidates import last_step
 from bayesmix.selection.criteria import NAMES, POSTERIOR
 
-HEADING = "How to do it again"
+HEADING = "How to reproduce"
 WIDTH = 72
 LINE = "\n"
 # Estimators of `bayesmix select`: quick searches, the best refitted.
@@ -59,7 +59,7 @@ def script(subject: Subject) -> str:
     rows = f"X = ...  # {counted(result.n_rows, 'row')}"
     if subject.steps is None:
         # A name may contain a line break, which would end the line of code.
-        rows += f"; columns {' '.join(listed(subject.columns).split())}"
+        rows += f"; columns {' '.join(listed(subject.columns_given).split())}"
     weighted = result.total_weight != result.n_rows
     fit = "fit(X, sample_weight=sample_weight)" if weighted else "fit(X)"
     own = [

@@ -76,6 +76,12 @@ class Subject:
         return column_names(self.estimator, self.X if self.steps is None else None)
 
     @property
+    def columns_given(self) -> list[str]:
+        """Names of the columns of the data, also of those that were not selected."""
+        selects = getattr(self.search, "_selected", None) is not None
+        return self.search._feature_names() if selects else self.columns
+
+    @property
     def table(self) -> Any:
         """One row per candidate."""
         return self.search.results_
@@ -128,7 +134,7 @@ class Subject:
     def headline(self) -> str:
         """Return the answer: "Three Gaussian components with tied covariance"."""
         result = self.result
-        n, name = result.n_components, result.family.name.capitalize()
+        n, name = result.n_components, family_title(result.family)
         number = WORDS[n].capitalize() if n < len(WORDS) else f"{n:,}"
         text = f"{number} {name} {self.noun}{'' if n == 1 else 's'}"
         covariance = getattr(result.family, "covariance", None)
@@ -173,6 +179,11 @@ def listed(names: Sequence[str], most: int = MOST_NAMES, between: str = ", ") ->
     """Return the first ``most`` names, and the number of the others."""
     more = len(names) - most
     return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def family_title(family: Any) -> str:
+    """Return the name of a family for the start of a phrase: "Student t"."""
+    return "Mixed-type" if family.name == "product" else capital(family.name.replace("_", " "))
 
 
 def capital(text: str) -> str:

@@ -202,8 +202,18 @@ class AveragedDensity:
 
 
 def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:
-    """Return estimators with the data; only the first warns of missing column names."""
+    """Return estimators with the data; only the first warns of missing column names.
+
+    Raises ``InvalidInputError`` for data with features that were not selected.
+    """
+    n_columns = getattr(X, "shape", (0,))[-1]
     for place, estimator in enumerate(estimators):
+        n_features = getattr(estimator, "n_features_in_", n_columns)
+        if n_columns > n_features:
+            raise InvalidInputError(
+                f"X must have the {n_features} features of the candidates, got {n_columns}: with "
+                "variable_selection, pass search.transform(X)"
+            )
         names = getattr(estimator, "feature_names_in_", None)
         unnamed = isinstance(X, np.ndarray) and names is not None
         yield estimator, pd.DataFrame(X, columns=names) if place and unnamed else X

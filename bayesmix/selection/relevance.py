@@ -206,7 +206,8 @@ def over_sets(gains: Array, fewest: int) -> tuple[Array, float]:
     nonempty = nodes + sets + (np.log(-np.expm1(-sets)) if fewest else 0.0)
     total = logsumexp(nonempty)
     shares = np.exp(nodes + sets - total)
-    probabilities = np.array([expit(logits + gain) @ shares for gain in gains])
+    # Shares sum to 1 up to rounding.
+    probabilities = np.minimum([expit(logits + gain) @ shares for gain in gains], 1.0)
     return probabilities, float(total + np.log((n_features + 1) / (n_features + 1 - fewest)))
 
 

@@ -7,6 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 from scipy.special import gammaln, logsumexp
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
 from bayesmix.errors import (
@@ -16,6 +19,7 @@ from bayesmix.errors import (
     UndefinedError,
     UnsupportedError,
 )
+from bayesmix.estimators.feature_selection import nearer_to_normal
 from bayesmix.numerics.gaps import without_gaps
 from bayesmix.selection.dependence import (
     factor_model,
@@ -176,6 +180,7 @@ def test_probabilities_and_evidence_sum_over_all_sets(fewest):
     logs = [gains[each].sum() + log_prior(each.sum(), 5, fewest) for each in sets]
     shares = np.exp(logs - logsumexp(logs))
     probabilities, total = over_sets(gains, fewest)
+    assert probabilities.max() <= 1.0
     assert probabilities == pytest.approx(shares @ np.array(sets), abs=1e-9)
     assert total == pytest.approx(logsumexp(logs), abs=1e-9)
 
@@ -259,9 +264,53 @@ def test_rows_are_read_and_drawn_with_all_features(small):
     rows, _ = search.sample(4000, random_state=0)
     assert rows.shape == (4000, 12)
     assert np.abs(rows.mean(axis=0) - X.mean(axis=0)).max() < 0.25
-    assert search.get_feature_names_out().tolist() == [f"column {d}" for d in np.flatnonzero(kept)]
+    names = [f"x{d}" for d in np.flatnonzero(kept)]
+    assert search.get_feature_names_out().tolist() == names
+    assert list(search.best_estimator_.result_.columns) == names
+    back = search.inverse_transform(search.transform(X))
+    assert np.array_equal(back, np.where(kept, X, 0.0))
     with pytest.raises(ValueError, match="12 features"):
         search.predict(X[:, :6])
+
+
+def test_features_keep_their_number_in_summaries_figures_and_saved_searches(tmp_path):
+    X, _ = recipe(8, 48)
+    search = bm.select(X[:, ::-1], (2, 3), "diag", variable_selection=True)
+    assert search.get_support(indices=True).tolist() == [2, 3, 4, 5, 6, 7]
+    search.save(tmp_path / "search.bayesmix")
+    for each in (search, bm.load(tmp_path / "search.bayesmix")):
+        words = each.best_estimator_.summary().split()
+        assert "x7" in words
+        assert "x1" not in words
+        assert bm.plot_density(each, X[:, ::-1], columns=[0, 5]).get_ylabel() == "x7 (column 5)"
+
+
+def test_the_averaged_density_is_that_of_the_selected_features(small):
+    X, search = small
+    kept = search.transform(X)
+    assert np.isfinite(search.averaged_.score_samples(kept)).all()
+    lower, upper = search.averaged_.density_interval(kept, n_draws=100).T
+    density = np.exp(search.averaged_.score_samples(kept))
+    assert ((lower < density) & (density < upper)).mean() > 0.9
+    with pytest.raises(InvalidInputError, match=r"search.transform\(X\)"):
+        search.averaged_.co_clustering(X)
+    with pytest.raises(UnsupportedError, match=r"averaged_.density_interval\(transform\(X\)\)"):
+        search.density_interval(X)
+    assert bm.plots.plot_averaged(search, X, columns=[0]).get_xlabel().startswith("x0")
+
+
+def test_a_search_selects_features_in_a_pipeline():
+    X, z = recipe(12, 49)
+    frame = pd.DataFrame(X, columns=[f"gene {d}" for d in range(12)])
+    select = bm.MixtureSearch(
+        bm.BayesianGaussianMixture(), (2, 3), "diag", variable_selection=True, random_state=0
+    )
+    steps = make_pipeline(StandardScaler(), select, LinearDiscriminantAnalysis()).fit(frame, z)
+    names = [f"gene {d}" for d in range(6)]
+    assert steps[:-1].get_feature_names_out().tolist() == names
+    assert steps.score(frame, z) > 0.85
+    table = make_pipeline(StandardScaler(), select).set_output(transform="pandas")
+    assert table.fit_transform(frame).columns.tolist() == names
 
 
 def test_a_saved_search_answers_the_same(small, tmp_path):
@@ -294,6 +343,53 @@ def test_mixed_tables_have_relevant_features_of_every_kind():
     rows, _ = search.sample(5, random_state=0)
     assert rows.columns.tolist() == frame.columns.tolist()
     assert np.isfinite(search.score_samples(frame)).all()
+
+
+def test_features_are_not_relevant_for_their_shape():
+    rng = np.random.default_rng(4810)
+    z = rng.integers(0, 2, 300)
+    frame = pd.DataFrame(
+        {
+            "height": rng.normal(2.5 * z),
+            "income": rng.lognormal(10.0, 1.0, 300),
+            "wait": rng.gamma(1.5, 3.0, 300),
+            "return": rng.standard_t(3, 300),
+            "wealth": np.exp(rng.normal(2.5 * z)),
+            "colour": np.where(rng.random(300) < 0.1 + 0.8 * z, "red", "blue"),
+        }
+    )
+    search = bm.select(frame, (1, 2, 3), "diag", variable_selection=True)
+    assert search.transform(frame).columns.tolist() == ["height", "wealth", "colour"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(4811).lognormal(10.0, 1.0, 500),
+        -np.random.default_rng(4812).gamma(1.5, 3.0, 500),
+        1e8 + np.random.default_rng(4813).standard_t(3, 500),
+        np.append(np.random.default_rng(4814).normal(size=500), 1e100),
+    ],
+)
+def test_transformed_features_keep_their_order_and_are_nearer_to_normal(values):
+    transformed = nearer_to_normal(values)
+    assert (np.diff(transformed[np.argsort(values)]) >= 0.0).all()
+    scores = stats.norm.ppf(stats.rankdata(values) / (len(values) + 1.0))
+    after, before = (np.corrcoef(scores, each)[0, 1] for each in (transformed, values))
+    assert 1.0 - after < 0.5 * (1.0 - before)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.random.default_rng(4815).normal(size=300),
+        np.random.default_rng(4816).normal(size=300) + np.repeat([0.0, 8.0], [240, 60]),
+        np.repeat([0.0, 1.0], [290, 10]),
+        np.zeros(0),
+    ],
+)
+def test_normal_features_and_separate_groups_are_not_transformed(values):
+    assert nearer_to_normal(values) is values
 
 
 def test_a_search_without_selection_has_no_support():
