@@ -31,7 +31,7 @@ WORDS = (
     (r"\bsample_weight\b", "--weight"),
     (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
     (r"or read with missing='keep'", "or give --missing use"),
-    (r"or create the model with missing='use'", "or give --missing use"),
+    (r"or set missing='use' \(integrate them out\) or missing='drop'", "or give --missing use"),
     (
         r"treat such columns as categories or counts",
         "take them as categories (--categorical a,b), leave them out (--exclude a,b)",

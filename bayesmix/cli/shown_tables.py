@@ -125,6 +125,8 @@ def _column_per_structure(search: Any) -> Table:
         table.add_row(str(K), *cells)
     if results[search.criterion_].isna().any():
         table.caption = NO_VALUE_CAPTION
+    elif results["behind"].isna().any():
+        table.caption = f"{NO_VALUE}  excluded by cross-validation"
     return table
 
 

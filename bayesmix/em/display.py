@@ -149,7 +149,8 @@ def _cells(row: Sequence[str], share: float) -> str:
 def sentence(result: FitResult) -> str:
     """Return model, size, objective and status of a fit in one line."""
     asked, n_components = result.requested_components, result.n_components
-    family = result.family.name.replace("_", " ")
+    family = "mixed-type" if result.family.name == "product" else result.family.name
+    family = family.replace("_", " ")
     size = f"{n_components} {result.noun}{'s' if n_components != 1 else ''}"
     size += f" of {asked}" if asked != n_components else ""
     noise = result.mixture.noise

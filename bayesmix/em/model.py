@@ -25,7 +25,7 @@ from bayesmix.core.rows import (
 )
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import in_memory
-from bayesmix.em.expectation import CENTRED, LINEAR, MOST_LOSS_OF_LARGE, Form, Linear
+from bayesmix.em.expectation import CENTRED, Form, Linear
 from bayesmix.em.missing_values import Gapped
 from bayesmix.em.objectives import (
     MaximumAPosteriori,
@@ -171,7 +171,7 @@ def dense_form(family: Family, source: Source, frame: Frame, n_components: int) 
     """Choose an E-step that evaluates all components."""
     if not (family.linear and family.linear_is_faster(frame.n_directions)):
         return CENTRED
-    return Linear(MOST_LOSS_OF_LARGE) if _is_large(source, n_components) else LINEAR
+    return Linear(_is_large(source, n_components))
 
 
 def _is_large(source: Source, n_components: int) -> bool:

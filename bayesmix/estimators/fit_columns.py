@@ -67,7 +67,8 @@ def refuse_no_table(X: Any) -> None:
     """Raise an error for input without rows and columns, with what to give instead."""
     if isinstance(X, (str, bytes, PathLike)):
         raise InvalidInputError(
-            f"X must be rows, got {str(X)!r:.60}: read a file with bayesmix.read(path)"
+            f"X must be an array or a data frame, got {str(X)!r:.60}: read a file with "
+            "bayesmix.read(path)"
         )
     fields = getattr(getattr(X, "dtype", None), "names", None)
     if fields:

@@ -27,6 +27,7 @@ from bayesmix.estimators.fit_columns import (
     refuse_no_table,
     refuse_text,
 )
+from bayesmix.families.registry import family_named
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
 from bayesmix.selection.candidates import last_step, takes_sequences
 from bayesmix.selection.scores import rows_of
@@ -347,9 +348,9 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
     except OverflowError as problem:
         raise InvalidInputError(f"X must be numbers in the range of a double: {problem}") from None
     except TypeError as problem:
-        raise InvalidTypeError(explained(X, problem)) from None
+        raise InvalidTypeError(explained(estimator, X, problem)) from None
     except ValueError as problem:
-        raise InvalidInputError(explained(X, problem)) from None
+        raise InvalidInputError(explained(estimator, X, problem)) from None
 
 
 def _nan_for_gaps(X: Any) -> Any:
@@ -365,7 +366,7 @@ def _nan_for_gaps(X: Any) -> Any:
     return X
 
 
-def explained(X: Any, problem: Exception) -> str:
+def explained(estimator: Any, X: Any, problem: Exception) -> str:
     """Return scikit-learn's message with the row in question or the remedy added."""
     text = str(problem)
     if "contains NaN" in text or "contains infinity" in text:
@@ -373,7 +374,8 @@ def explained(X: Any, problem: Exception) -> str:
             values = X.to_numpy(np.float64, na_value=np.nan)
         else:
             values = np.asarray(X, dtype=np.float64)
-        return _not_finite(Fault.of(values, ~np.isfinite(values)), getattr(X, "columns", None))
+        fault = Fault.of(values, ~np.isfinite(values))
+        return _not_finite(fault, getattr(X, "columns", None), remedy=_missing_remedy(estimator))
     if "Reshape your data" in text:
         return (
             f"X must have two dimensions, rows and columns, got shape {np.shape(X)}. Reshape your "
@@ -388,12 +390,23 @@ def explained(X: Any, problem: Exception) -> str:
     return named
 
 
-def _not_finite(fault: Fault, columns: Any, row: str = "") -> str:
+USE_OR_DROP = ", or set missing='use' (integrate them out) or missing='drop'"
+
+
+def _missing_remedy(estimator: Any) -> str:
+    """Return the parameter of an estimator, or of the estimator of a search, that allows NaN."""
+    inner = last_step(getattr(estimator, "estimator", estimator))
+    if not hasattr(inner, "missing"):
+        return ""
+    family = family_named(getattr(inner, "family", None))
+    usable = getattr(family, "takes_gaps", True) and getattr(inner, "noise", None) is None
+    return USE_OR_DROP if usable else ", or set missing='drop'"
+
+
+def _not_finite(fault: Fault, columns: Any, row: str = "", remedy: str = USE_OR_DROP) -> str:
     missing = bool(np.isnan(fault.value))
-    wanted, value, remedy = "be finite numbers", "infinity", "drop or impute such rows"
-    if missing:
-        wanted, value = "have no missing values", "NaN"
-        remedy += ", or create the model with missing='use'"
+    wanted, value = ("have no missing values", "NaN") if missing else ("be finite", "infinity")
+    remedy = f"drop or impute such rows{remedy if missing else ''}"
     return (
         f"X must {wanted}, but it contains {value} in {row or f'row {fault.row}'}, column "
         f"{_column(fault, columns)}{_others(fault)}: {remedy}"

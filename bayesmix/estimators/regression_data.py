@@ -462,8 +462,8 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
 
 
 def check_table(X: Any, y: Any = None) -> None:
-    """Raise ``InvalidInputError`` for text and missing values in a frame X or in y."""
-    if hasattr(X, "columns"):
+    """Raise ``InvalidInputError`` for missing values in X or y, and text in a frame X or in y."""
+    if hasattr(X, "columns") or (getattr(X, "ndim", 0) == 2 and X.dtype.kind == "f"):
         columns_of("X", X, len(X))
     if y is None or np.ndim(y) != 1:
         return

@@ -84,7 +84,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
             _fade(line)
             continue
         _on_the_edge(ax, rows[rows["behind"].isna()], index, 2.0 * nudge)
-        key[f"{group or _title(name)}{', left out' if out else ''}"] = line
+        key[f"{group or _title(name)}{', excluded' if out else ''}"] = line
     if len(groups) > MOST_LINES:
         _name(ax, table.loc[leading], groups)
     word = "best" if table["behind"].min() >= 0.0 else "chosen"

@@ -16,7 +16,7 @@ from bayesmix.families.student_t.posterior import NormalWishartFreedom
 from bayesmix.families.successes import SuccessPrior
 from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.markup import Markup, joined, section, tag
-from bayesmix.report.subject import Subject, capital, counted, listed
+from bayesmix.report.subject import Subject, capital, counted, family_title, listed
 from bayesmix.selection.criteria import OF_DRAWS, PLUG_IN, record
 
 MOST_NUMBERS = 6
@@ -79,7 +79,7 @@ def assumptions(subject: Subject) -> Markup:
         ("Versions", ", ".join(f"{k} {v}" for k, v in subject.result.versions.items())),
     ]  # fmt: skip
     return section(
-        "What was assumed",
+        "Assumptions",
         tag("dl", joined(joined([tag("dt", term), tag("dd", text)]) for term, text in entries)),
     )
 
@@ -114,7 +114,7 @@ def _made_by(subject: Subject) -> str:
 def _candidates(subject: Subject) -> str:
     result = subject.result
     return (
-        f"{counted(len(subject.table), 'candidate')}, {result.family.name.capitalize()} mixtures; "
+        f"{counted(len(subject.table), 'candidate')}, {family_title(result.family)} mixtures; "
         f"each fitted by {HOW[result.inference.name]} from several starts, including the fit with "
         "fewer components."
     )
@@ -154,8 +154,8 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
     series = subject.probabilities
     if series is not None:
         prior = series.attrs["prior"]
-        pairs = ", ".join(f"{p:.3g} for {k}" for k, p in prior.items())
-        entries.append(("Prior over K", f"{pairs}; from {series.attrs['evidence']}."))
+        pairs = listed([f"{k}: {p:.2g}" for k, p in prior.items()])
+        entries.append(("Prior over K", f"{pairs}. P(K | data) uses {series.attrs['evidence']}."))
     if result.variational:
         entries.append(
             (
@@ -185,12 +185,13 @@ def _(prior: NormalWishart, q: Any, variational: bool) -> str:
         f"= {_numbers(prior.mean)}, β0 = {precision:.3g}{by_rows}, "
         f"ν0 = {prior.degrees_of_freedom:g}, diagonal of W0⁻¹ = {_numbers(variances)}"
     )
-    return text + (" (the mean of a learned scale that components share)." if learned else ".")
+    return text + (" (mean of the learned scale that components share)." if learned else ".")
 
 
 @prior_in_words.register
 def _(prior: TransformedPrior, q: Any, variational: bool) -> str:
-    return f"Of {prior.function.plural}: {prior_in_words(prior.normals, q.normals, variational)}"
+    of_normals = prior_in_words(prior.normals, q.normals, variational)
+    return f"{capital(prior.function.plural)}: {of_normals}"
 
 
 @prior_in_words.register
@@ -218,9 +219,10 @@ def _(prior: RatePrior, q: Any, variational: bool) -> str:
 
 @prior_in_words.register
 def _(prior: CategoricalPrior, q: Any, variational: bool) -> str:
+    least = f"{prior.least:g} + " if prior.least else ""
     return (
-        f"Probabilities of levels ~ Dirichlet({prior.least or 0.0:g} + {prior.mass:g} / L), L the "
-        "number of levels of the column."
+        f"Probabilities of levels ~ Dirichlet({least}{prior.mass:g} / L), L the number of levels "
+        "of the column."
     )
 
 

@@ -125,7 +125,7 @@ def density_figure(subject: Subject) -> Markup:
             f"{counted(subject.result.n_features, 'column')} ({listed(subject.columns)}).",
         )
     except UnsupportedError as problem:
-        return tag("p", f"No picture of the density: {problem}.", class_="note")
+        return tag("p", f"No figure of the density: {problem}.", class_="note")
 
 
 def columns_to_draw(subject: Subject) -> Any:
@@ -209,8 +209,8 @@ def _among(subject: Subject) -> str:
     compared = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     components = "component" if numbers[-1] == 1 else "components"
     chosen = record(subject.search.criterion_).label
-    rows = counted(subject.result.n_rows, "row")
-    columns = counted(subject.result.n_features, "column")
+    rows = counted(subject.result.n_rows, "observation")
+    columns = counted(subject.result.n_features, "variable")
     n, n_given = len(subject.table), len(subject.columns_given)
     selected = f" selected from {n_given:,}" if n_given > subject.result.n_features else ""
     if n == 1:
@@ -280,8 +280,10 @@ def probabilities(subject: Subject) -> Markup:
         )
         for k, p in series.items()
     )
-    caption = f"Probability of each number of components, from {series.attrs['evidence']} and " + (
-        "the same prior probability for each." if flat else "the given prior over K."
+    prior_text = "the same prior probability for each" if flat else "the prior over K below"
+    caption = (
+        f"Probability of each number of components, with {prior_text}. It uses "
+        f"{series.attrs['evidence']}."
     )
     heads = tag(
         "tr",
@@ -377,7 +379,7 @@ def page(
         header(title, subject.headline(), [*subject.sentences, _among(subject)]),
         tables.warnings(subject),
         criteria(subject),
-        section("In pictures", figures(subject), probabilities(subject)),
+        section("Figures", figures(subject), probabilities(subject)),
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         tables.candidates(subject),
@@ -445,8 +447,8 @@ def write_fit_report(
         title,
         headline,
         header(title, headline, [fits.summary()]),
-        tables.worth_acting_on(events) if events else Markup(),
-        section("In pictures", density_figure(subject)),
+        tables.listed_warnings(events) if events else Markup(),
+        section("Figures", density_figure(subject)),
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         section("Clusters", paragraphs(clusters.summary().splitlines())),

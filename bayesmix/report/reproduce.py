@@ -19,7 +19,7 @@ from bayesmix.report.subject import Subject, counted, listed
 from bayesmix.selection.candidates import last_step
 from bayesmix.selection.criteria import NAMES, POSTERIOR
 
-HEADING = "How to do it again"
+HEADING = "How to reproduce"
 WIDTH = 72
 LINE = "\n"
 # Estimators of `bayesmix select`: quick searches, the best refitted.

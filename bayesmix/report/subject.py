@@ -134,7 +134,7 @@ class Subject:
     def headline(self) -> str:
         """Return the answer: "Three Gaussian components with tied covariance"."""
         result = self.result
-        n, name = result.n_components, result.family.name.capitalize()
+        n, name = result.n_components, family_title(result.family)
         number = WORDS[n].capitalize() if n < len(WORDS) else f"{n:,}"
         text = f"{number} {name} {self.noun}{'' if n == 1 else 's'}"
         covariance = getattr(result.family, "covariance", None)
@@ -179,6 +179,11 @@ def listed(names: Sequence[str], most: int = MOST_NAMES, between: str = ", ") ->
     """Return the first ``most`` names, and the number of the others."""
     more = len(names) - most
     return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def family_title(family: Any) -> str:
+    """Return the name of a family for the start of a phrase: "Student t"."""
+    return "Mixed-type" if family.name == "product" else capital(family.name.replace("_", " "))
 
 
 def capital(text: str) -> str:

@@ -44,11 +44,13 @@ PARETO_K = 0.7
 def components(subject: Subject) -> Markup:
     """Return weight, expected observations, and mean ± standard deviation of each component."""
     found = display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS)
+    coding = subject.result.family.coding
+    levels = "; for categories the most probable one" if coding and coding.has_levels else ""
     units = "" if subject.steps is None else ", in the columns that the pipeline makes"
     return section(
-        "The components",
+        "Components",
         table(
-            f"Mean ± standard deviation by column{units}",
+            f"Mean ± standard deviation by column{levels}{units}",
             found.heads,
             [tuple(typeset(cell) for cell in row) for row in found.rows],
             ["number"] * len(found.heads),
@@ -87,7 +89,7 @@ def candidates(subject: Subject) -> Markup:
                 class_="note",
             )
         )
-    return section("The candidates", *content)
+    return section("Candidates", *content)
 
 
 def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
@@ -154,14 +156,14 @@ def _behind(subject: Subject, place: Any) -> str:
 
 def warnings(subject: Subject) -> Markup:
     """Return warnings that the reader can act on."""
-    return worth_acting_on([*_of_the_search(subject), *_of_the_fits(subject)])
+    return listed_warnings([*_of_the_search(subject), *_of_the_fits(subject)])
 
 
-def worth_acting_on(items: list[Markup]) -> Markup:
+def listed_warnings(items: list[Markup]) -> Markup:
     """Return a list of warnings."""
     if not items:
-        return section("Worth acting on", tag("p", "Nothing: no fit gave a warning."))
-    return section("Worth acting on", tag("ul", joined(items), class_="warnings"))
+        return section("Warnings", tag("p", "None."))
+    return section("Warnings", tag("ul", joined(items), class_="warnings"))
 
 
 def _of_the_search(subject: Subject) -> list[Markup]:

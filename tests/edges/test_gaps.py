@@ -69,8 +69,14 @@ def test_what_cannot_be_used_is_said(rows, words):
 
 
 def test_what_takes_no_gaps_says_so():
-    with pytest.raises(InvalidInputError, match="or create the model with missing='use'"):
-        bm.GaussianMixture(2).fit(GAPS)
+    for model in (bm.GaussianMixture(2), bm.MixtureSearch(bm.HiddenMarkovModel(2), [1, 2])):
+        with pytest.raises(InvalidInputError, match="impute such rows, or set missing='use'"):
+            model.fit(GAPS)
+    for model in (bm.Mixture(2, family=bm.StudentT()), bm.GaussianMixture(2, noise=True)):
+        with pytest.raises(InvalidInputError, match="impute such rows, or set missing='drop'"):
+            model.fit(GAPS)
+    with pytest.raises(InvalidInputError, match=r"drop or impute such rows$"):
+        bm.RegressionMixture(2).fit(GAPS, np.zeros(len(GAPS)))
     with pytest.raises(UnsupportedError, match=r"StudentT.* does not support missing values"):
         bm.Mixture(2, family=bm.StudentT(), missing="use").fit(GAPS)
     with pytest.raises(UnsupportedError, match=r"StudentT.* does not support missing values"):

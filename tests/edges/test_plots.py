@@ -639,7 +639,7 @@ def test_what_was_left_out_is_faint_and_may_be_ahead(ax):
     )
     given.best_index_ = 2
     bm.plot_selection(given, ax)
-    assert labelled(ax, "full, left out")
+    assert labelled(ax, "full, excluded")
     assert labelled(ax, "chosen: 3 components, diag")
     line = next(line for line in ax.lines if len(line.get_xdata()) == 2)
     assert line.get_alpha() < 1.0

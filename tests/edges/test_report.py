@@ -32,13 +32,13 @@ from bayesmix.sources.memory import ArraySource
 pytest.importorskip("matplotlib")
 
 HEADINGS = [
-    "Worth acting on",
+    "Warnings",
     "Criteria",
-    "In pictures",
-    "The components",
-    "The candidates",
-    "What was assumed",
-    "How to do it again",
+    "Figures",
+    "Components",
+    "Candidates",
+    "Assumptions",
+    "How to reproduce",
 ]
 ROWS = "The rows, one by one"
 ONE_COLUMN_AT_A_TIME = {"one column", "by bic", "pca", "bernoulli", "poisson"}
@@ -200,9 +200,8 @@ def test_the_answer_stands_first_then_how_sure_it_is(search, faithful, tmp_path,
     page = Page(search.report(tmp_path / "report.html", faithful))
     assert page.texts("h1") == ["Three Gaussian components with tied covariance"]
     header = page.texts("header")[0]
-    assert "Chosen by BIC among 6 candidates of 1 to 3 components, on 272 rows of 2 columns." in (
-        header
-    )
+    among = "Chosen by BIC among 6 candidates of 1 to 3 components, on 272 observations"
+    assert f"{among} of 2 variables." in header
     for line in search.summary().splitlines():
         assert typeset(line) in header
     assert page.text.startswith(header)
@@ -396,7 +395,7 @@ def test_an_interrupted_search_says_so(faithful, tmp_path, monkeypatch, undrawn)
         ("weights", "Between AIC and BIC."),
         ("variational", "Dirichlet(1, ..., 1)"),
         ("variational", "β0 = "),
-        ("variational", "(the mean of a learned scale that components share)"),
+        ("variational", "(mean of the learned scale that components share)"),
         ("variational", "Its standard deviations are therefore too small"),
         ("pruned", "stick-breaking, concentration 0.5"),
         ("cv_1se", "2, shuffled by the seed, the same for every candidate."),
@@ -727,7 +726,7 @@ def test_a_subject_reads_only_what_a_search_shows(search):
 @pytest.mark.parametrize(
     ("family", "told"),
     [
-        (bm.LogNormal(), "Of logarithms: μ | Λ ~ N(m0"),
+        (bm.LogNormal(), "Logarithms: μ | Λ ~ N(m0"),
         (bm.StudentT(degrees_of_freedom=4.0), "Degrees of freedom: 4."),
         (bm.StudentT(), "as probable."),
         (bm.Product({0: bm.LogNormal(), 1: bm.Gaussian()}), "1: μ | Λ ~ N(m0"),

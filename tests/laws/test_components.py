@@ -13,7 +13,7 @@ import bayesmix as bm
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame, Rows
-from bayesmix.em.expectation import CENTRED, LINEAR, ExpectationStep
+from bayesmix.em.expectation import CENTRED, LINEAR, ExpectationStep, Linear
 from bayesmix.sources.memory import ArraySource
 from laws.cases import (
     COLUMN_CASES,
@@ -584,6 +584,17 @@ def test_the_linear_form_is_used_where_clusters_are_near_and_not_where_they_are_
     mixture, fast, _ = two_forms(case, generator(1), 3.0, 3)
     assert LINEAR.keeps_digits(mixture, fast)
     mixture, fast, _ = two_forms(case, generator(1), 1e6, 3)
+    assert not LINEAR.keeps_digits(mixture, fast)
+
+
+@pytest.mark.parametrize(("n_features", "separation"), [(2, 100.0), (6, 30.0), (20, 10.0)])
+def test_rounding_of_large_problems_is_below_the_worst_case_per_feature(n_features, separation):
+    """What lets large problems use the linear form where the worst case would not."""
+    case, rng = GAUSSIAN_CASES[0], generator(n_features)
+    mixture, fast, exact = two_forms(case, rng, separation, n_features, n_components=5, n=3000)
+    per_feature = mixture.linear.loss(exact.statistics) / mixture.coefficients.shape[1]
+    assert abs(fast.log_normaliser - exact.log_normaliser) <= per_feature
+    assert Linear(large=True).keeps_digits(mixture, fast)
     assert not LINEAR.keeps_digits(mixture, fast)
 
 
