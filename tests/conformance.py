@@ -170,6 +170,7 @@ if TYPE_CHECKING:
         _left = there
 
     from bayesmix.families import categorical, rates, successes
+    from bayesmix.families.categorical import LevelCoordinates, LevelsTwin
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
@@ -185,7 +186,6 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.twin import GaussianTwin
     from bayesmix.families.independent.columns import NoGuard
     from bayesmix.families.independent.factors import ColumnCoordinates, TotalsTwin
-    from bayesmix.families.independent.levels import LevelCoordinates, LevelsTwin
     from bayesmix.families.independent.linear import LinearInTotals, SeenColumns, SeenTotals, Sums
     from bayesmix.families.product.components import (
         LinearProduct,

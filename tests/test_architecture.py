@@ -32,7 +32,6 @@ LEVELS = {
     "selection": 5,
     "assess": 5,
     "io": 6,
-    "export": 6,
     "plots": 6,
     "report": 6,
     "checking": 6,

@@ -50,16 +50,12 @@ class Dirichlet:
         return frozen(expected)
 
     def mean(self) -> Array:
-        """Return E[π_k]."""
-        share: Array = self.concentration / self.total
-        return share
+        return self.concentration / self.total
 
     def averaged(self) -> PointWeights:
-        """Return the weights at their mean."""
         return PointWeights(self.mean())
 
     def spread(self) -> WeightSpread:
-        """Return covariances of log π and of π."""
         total, share = self.total, self.mean()
         identity = np.eye(self.n_components)
         return WeightSpread(
@@ -79,16 +75,13 @@ class Dirichlet:
 
     def log_density_of(self, draws: WeightDraws) -> Array:
         """Return log q(π) (S,), a density over π_1, ..., π_{K-1} (Bishop 2006, eq. B.16)."""
-        density: Array = self.log_normaliser() + draws.log_weights @ (self.concentration - 1.0)
-        return density
+        return self.log_normaliser() + draws.log_weights @ (self.concentration - 1.0)
 
     def log_factors(self, draws: WeightDraws) -> Array:
         """Return (α_j - 1) log π_k (S, J, K), the factors of the density without C(α)."""
-        pairs: Array = (self.concentration - 1.0)[:, None] * draws.log_weights[:, None, :]
-        return pairs
+        return (self.concentration - 1.0)[:, None] * draws.log_weights[:, None, :]
 
     def subset(self, keep: Integers, counts: Array) -> Dirichlet:
-        """Select components, under which Dirichlet distributions are closed."""
         return Dirichlet(self.concentration[keep])
 
 
@@ -101,7 +94,6 @@ class DirichletTwin:
 
     @cached_property
     def log_weights(self) -> Tensor:
-        """Log π_k (K,)."""
         from pytensor import tensor as pt
 
         return pt.log(self.weights)
@@ -111,15 +103,12 @@ class DirichletTwin:
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """Fields of ``WeightDraws``."""
         return {"log_weights": self.log_weights}
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> WeightDraws:
-        """Return S draws from the values (S, K) of ``drawn``."""
         return WeightDraws(**values)
 
     def point(self, draws: WeightDraws) -> dict[str, Array]:
-        """Return values (S, K) of the PyMC variable at draws."""
         return {"weights": np.exp(draws.log_weights)}
 
 
@@ -158,11 +147,9 @@ class DirichletPrior:
         )
 
     def log_density_of(self, draws: WeightDraws) -> Array:
-        """Return log p(π) (S,) of draws."""
         return _symmetric(self.concentration, draws.log_weights.shape[1]).log_density_of(draws)
 
     def pymc_distribution(self, pm: Pymc, q: Dirichlet, n_components: int) -> DirichletTwin:
-        """Declare the prior over K weights in PyMC."""
         concentration = _symmetric(self.concentration, n_components).concentration
         return DirichletTwin(pm.Dirichlet("weights", a=concentration, dims="component"))
 

@@ -51,11 +51,9 @@ class Gate:
         return np.zeros(self.n_components)
 
     def mean(self) -> Array:
-        """Return the average weights (K,) over the data."""
         return self.shares
 
     def averaged(self) -> Gate:
-        """Return the gate at the mean of its coefficients."""
         return self
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
@@ -63,9 +61,7 @@ class Gate:
         raise UnsupportedError("posterior draws do not support covariates: fit without them")
 
     def log_weights(self, covariates: Array) -> Array:
-        """Return log π_k(z_n) (n, K)."""
-        logs: Array = log_softmax(covariates @ self.coefficients.T, axis=1)
-        return logs
+        return log_softmax(covariates @ self.coefficients.T, axis=1)
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         """Turn log densities into responsibilities; return derivatives at these coefficients."""
@@ -176,7 +172,6 @@ class GateSums:
         return self.next_coefficients[1:].ravel()
 
     def units(self) -> Array:
-        """Return 1, as covariates have unit scale."""
         return np.ones(self.gradient[1:].size)
 
     def unpack(self, vector: Array) -> GateSums:

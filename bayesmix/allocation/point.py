@@ -127,7 +127,6 @@ class PointWeights:
         return len(self.probabilities)
 
     def expected_log(self) -> Array:
-        """Return log π_k, minus infinity at zero."""
         if np.count_nonzero(self.probabilities) == len(self.probabilities):
             return np.log(self.probabilities)
         logs = np.full(len(self.probabilities), -np.inf)
@@ -135,23 +134,18 @@ class PointWeights:
         return logs
 
     def mean(self) -> Array:
-        """Return π_k."""
         return self.probabilities
 
     def averaged(self) -> PointWeights:
-        """Return the weights themselves."""
         return self
 
     def proportional(self, shares: Array) -> PointWeights:
-        """Return weights proportional to ``shares``."""
         return PointWeights(shares / shares.sum())
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
-        """Return the same point in each draw."""
         return WeightDraws(np.broadcast_to(self.expected_log(), (n_draws, self.n_components)))
 
     def log_density_of(self, draws: WeightDraws) -> Array:
-        """Return 0, as a point has no density."""
         return np.zeros(len(draws.log_weights))
 
     def subset(self, keep: Integers, counts: Array) -> PointWeights:
@@ -168,25 +162,20 @@ class PointTwin:
 
     @property
     def log_weights(self) -> Array:
-        """Log π_k (K,), finite."""
         return np.maximum(self.weights.expected_log(), LOWEST_LOG)
 
     def named(self) -> NamedTensors:
-        """π with its dimension."""
         return {"weights": (("component",), self.weights.probabilities)}
 
     @property
     def drawn(self) -> dict[str, Tensor]:
-        """Return no tensors."""
         return {}
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> WeightDraws:
-        """Return the same point in each draw."""
         logs = self.weights.expected_log()
         return WeightDraws(np.broadcast_to(logs, (n_draws, len(logs))))
 
     def point(self, draws: WeightDraws) -> dict[str, Array]:
-        """Return no values, as there is no variable."""
         return {}
 
 
@@ -203,11 +192,9 @@ class FreeWeights:
     mode = posterior
 
     def kl(self, weights: PointWeights) -> float:
-        """Return 0, as a parameter has no KL divergence."""
         return 0.0
 
     def log_density_of(self, draws: WeightDraws) -> Array:
-        """Return 0, as neither prior nor point has a density."""
         return np.zeros(len(draws.log_weights))
 
     def log_density(self, weights: PointWeights) -> float:
@@ -215,7 +202,6 @@ class FreeWeights:
         raise UnsupportedError("weights without a prior have no prior density")
 
     def pymc_distribution(self, pm: Pymc, q: PointWeights, n_components: int) -> PointTwin:
-        """Return the fixed weights of the fit."""
         return PointTwin(q)
 
     def n_parameters(self, n_components: int) -> int:

@@ -40,7 +40,6 @@ class StickDraws:
 
     @property
     def log_weights(self) -> Array:
-        """Log π_k (S, K)."""
         logs = np.zeros((len(self.log_first), self.log_first.shape[1] + 1))
         logs[:, :-1] = self.log_first
         logs[:, 1:] += np.cumsum(self.log_rest, axis=1)
@@ -90,11 +89,9 @@ class StickBreaking:
         return expected
 
     def averaged(self) -> PointWeights:
-        """Return the weights at their mean."""
         return PointWeights(self.mean())
 
     def spread(self) -> WeightSpread:
-        """Return covariances of log π and of π, from those of log v and log(1 - v)."""
         K, total = self.n_components, self.first + self.rest
         # log π = up log v + down log(1 - v)
         up, down = np.eye(K, K - 1), np.tri(K, K - 1, -1)
@@ -117,7 +114,6 @@ class StickBreaking:
         )
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> StickDraws:
-        """Return independent draws of the sticks."""
         first = log_gammas(self.first, n_draws, generator)
         rest = log_gammas(self.rest, n_draws, generator)
         total = np.logaddexp(first, rest)
@@ -125,12 +121,11 @@ class StickBreaking:
 
     def log_density_of(self, draws: StickDraws) -> Array:
         """Return log q(v) (S,) of draws, a density over v."""
-        density: Array = (
+        return (
             draws.log_first @ (self.first - 1.0)
             + draws.log_rest @ (self.rest - 1.0)
             - betaln(self.first, self.rest).sum()
         )
-        return density
 
     def subset(self, keep: Integers, counts: Array) -> StickBreaking:
         """Return the posterior of the kept counts, as sticks are not closed under selection."""
@@ -146,7 +141,6 @@ class StickTwin:
 
     @cached_property
     def drawn(self) -> dict[str, Tensor]:
-        """Fields of ``StickDraws``."""
         from pytensor import tensor as pt
 
         first = pt.log(-pt.expm1(-self.spent))
@@ -154,7 +148,6 @@ class StickTwin:
 
     @cached_property
     def log_weights(self) -> Tensor:
-        """Log π_k (K,), as in ``StickDraws``."""
         from pytensor import tensor as pt
 
         first, rest = self.drawn.values()
@@ -162,17 +155,14 @@ class StickTwin:
         return pt.concatenate([first, none]) + pt.concatenate([none, rest.cumsum()])
 
     def named(self) -> NamedTensors:
-        """π with its dimension."""
         from pytensor import tensor as pt
 
         return {"weights": (("component",), pt.exp(self.log_weights))}
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> StickDraws:
-        """Return S draws from the values (S, K - 1) of ``drawn``."""
         return StickDraws(**values)
 
     def point(self, draws: StickDraws) -> dict[str, Array]:
-        """Return values (S, K - 1) of the PyMC variable at draws."""
         return {"stick_log_rest": -draws.log_rest}
 
 
@@ -212,7 +202,6 @@ class StickBreakingPrior:
         raise UnsupportedError("stick-breaking weights have no point density here")
 
     def log_density_of(self, draws: StickDraws) -> Array:
-        """Return log p(v) (S,) of draws, a density over v."""
         n_sticks = draws.log_rest.shape[1]
         density: Array = (self.concentration - 1.0) * draws.log_rest.sum(axis=1)
         density -= n_sticks * betaln(1.0, self.concentration)

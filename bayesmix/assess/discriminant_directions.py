@@ -41,8 +41,7 @@ class DiscriminantDirections:
             raise InvalidInputError(
                 f"X must have the {len(self.centre)} features of the fit, got shape {values.shape}"
             )
-        scores: Array = (values - self.centre) @ self.directions
-        return scores
+        return (values - self.centre) @ self.directions
 
     def frame(self) -> pd.DataFrame:
         """Return the coefficients, a row per feature."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from bayesmix.core import validation
@@ -33,9 +34,6 @@ from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.search.starts import Given
 from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.sources.memory import ArraySource
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 CORRECTIONS = ("ML", "BCH", None)
 MOST_PASSES = 1000
@@ -187,8 +185,6 @@ def distal(
     >>> bm.distal(m, X, income)["mean"].round(1).tolist()
     [30.4, 40.8]
     """
-    import pandas as pd
-
     validation.one_of("correction", correction, CORRECTIONS)
     if not validation.number("level", level, 0.0, strict=True) < 1.0:
         raise InvalidInputError(f"level must be less than 1, got {level!r}")
@@ -251,8 +247,6 @@ class ObservedOutcome:
 
 def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]:
     """Return outcomes, and the levels of a category."""
-    import pandas as pd
-
     present = outcome.notna().to_numpy() & (weights > 0.0)
     observed = outcome[present]
     numeric = pd.api.types.is_numeric_dtype(observed) and not pd.api.types.is_bool_dtype(observed)

@@ -8,6 +8,7 @@ uniform are tested by a parametric bootstrap.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -102,24 +103,17 @@ def reference(
     return Ranks(components, drawn)
 
 
-@dataclass(frozen=True)
-class ReachStep:
-    """Map a chunk to sums of responsibilities per component and grid cell (K, G)."""
-
-    mixture: Mixture
-    reference: Distances | Ranks
-
-    def __call__(self, rows: Rows) -> Array:
-        mixture = self.mixture
-        mass = np.zeros((mixture.n_components, GRID))
-        for block in rows.blocks(block_rows(rows.values.shape[1], mixture.n_components)):
-            values = mixture.frame.apply(block.values)
-            shares, _ = mixture.responsibilities(values)
-            if block.weights is not None:
-                shares *= block.weights[:, None]
-            for k in range(mixture.n_components):
-                mass[k] += self.reference.mass(values, k, shares[:, k])
-        return mass
+def _masses(mixture: Mixture, reference: Distances | Ranks, rows: Rows) -> Array:
+    """Return sums of responsibilities per component and grid cell (K, G) over a chunk."""
+    mass = np.zeros((mixture.n_components, GRID))
+    for block in rows.blocks(block_rows(rows.values.shape[1], mixture.n_components)):
+        values = mixture.frame.apply(block.values)
+        shares, _ = mixture.responsibilities(values)
+        if block.weights is not None:
+            shares *= block.weights[:, None]
+        for k in range(mixture.n_components):
+            mass[k] += reference.mass(values, k, shares[:, k])
+    return mass
 
 
 @dataclass(frozen=True)
@@ -132,8 +126,7 @@ class Inside:
     @property
     def shares(self) -> Array:
         """Return the coverage of all components together (G + 1,)."""
-        shares: Array = self.reached.sum(axis=0) / self.counts.sum()
-        return shares
+        return self.reached.sum(axis=0) / self.counts.sum()
 
     @property
     def by_component(self) -> Array:
@@ -352,7 +345,7 @@ def goodness_of_fit(
     refitted = None
     if refit:
         refitted = to_refit(estimator, seed, n_jobs, **no_starts(estimator), warm_start=True)
-    task = ReplicateFit(refitted, result, n_drawn, seed)
+    task = partial(_replicate, refitted, result, n_drawn, seed)
     with single_threaded_blas():
         observed = inside(null, source, seed)
         replicates = repeated(task, n_resamples, n_jobs, "data sets", progress)
@@ -362,7 +355,8 @@ def goodness_of_fit(
 def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Inside:
     """Return the counts of a plug-in mixture's components within contours."""
     generator = stream(seed, Purpose.RESAMPLE, OF_REFERENCE)
-    mass = source.reduce(ReachStep(mixture, reference(mixture, generator)), mixture.n_components)
+    step = partial(_masses, mixture, reference(mixture, generator))
+    mass = source.reduce(step, mixture.n_components)
     reached = np.concatenate([np.zeros((len(mass), 1)), np.cumsum(mass, axis=1)], axis=1)
     return Inside(reached[:, -1].copy(), reached)
 
@@ -378,30 +372,24 @@ def some_rows(source: Source, generator: np.random.Generator) -> Source:
     return as_source(values, drawn[rows].astype(np.float64), source.n_jobs)
 
 
-@dataclass(frozen=True, eq=False)
-class ReplicateFit:
+def _replicate(
+    estimator: Procedure | None, result: FitResult, n_rows: int, seed: int, number: int
+) -> Inside | None:
     """Simulate data, refit unless ``estimator`` is None, and compute coverage."""
-
-    estimator: Procedure | None
-    result: FitResult
-    n_rows: int
-    seed: int
-
-    def __call__(self, number: int) -> Inside | None:
-        generator = stream(self.seed, Purpose.RESAMPLE, number)
-        null = plug_in_density(self.result.mixture)
-        counts = generator.multinomial(self.n_rows, null.weights.mean())
-        values = null.frame.undo(null.components.draw(counts, generator))
-        mixture = null
-        if self.estimator is not None:
-            refitted = clone(self.estimator)
-            refitted.result_ = self.result
-            try:
-                fit_quietly(refitted, values)
-            except ValueError:
-                return None
-            mixture = refitted.result_.plug_in
-        return inside(mixture, as_source(values), self.seed)
+    generator = stream(seed, Purpose.RESAMPLE, number)
+    null = plug_in_density(result.mixture)
+    counts = generator.multinomial(n_rows, null.weights.mean())
+    values = null.frame.undo(null.components.draw(counts, generator))
+    mixture = null
+    if estimator is not None:
+        refitted = clone(estimator)
+        refitted.result_ = result
+        try:
+            fit_quietly(refitted, values)
+        except ValueError:
+            return None
+        mixture = refitted.result_.plug_in
+    return inside(mixture, as_source(values), seed)
 
 
 def _judged(

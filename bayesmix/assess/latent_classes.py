@@ -209,7 +209,6 @@ def latent_classes(
 
 
 def _errors_under_q(estimator: Any, X: Any, sample_weight: Any) -> tuple[Array, Array]:
-    """Return standard errors by linear response."""
     from bayesmix.posterior.linear_response import linear_response
 
     deviations = linear_response(estimator, X, sample_weight=sample_weight).standard_deviations

@@ -17,6 +17,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
@@ -76,8 +78,6 @@ class NestedResult:
     @property
     def table(self) -> Any:
         """Per procedure and outer fold: the choice, held-out and naive log density."""
-        import pandas as pd
-
         names = ["procedure", "fold", "n_components", "covariance_type", "held_out", "naive"]
         names += ["seconds", "note"]
         return pd.DataFrame([{name: getattr(f, name) for name in names} for f in self.folds])
@@ -85,8 +85,6 @@ class NestedResult:
     @property
     def scores(self) -> Any:
         """Per procedure: mean held-out log density, standard error, naive score, optimism."""
-        import pandas as pd
-
         rows = []
         for name, held in self.held.items():
             n = float(held.weights.sum())
@@ -100,8 +98,6 @@ class NestedResult:
     @property
     def differences(self) -> Any:
         """Per pair: mean difference (first minus second) in nats per observation, and error."""
-        import pandas as pd
-
         rows = []
         for first, second in combinations(self.held, 2):
             n = float(self.held[first].weights.sum())
@@ -214,8 +210,7 @@ class Outer:
 
     def _weights(self, rows: Any) -> Array:
         weights: Array = weights_of(self.X, self.sample_weight)
-        weights = weights[places_in(rows, len(weights))]
-        return weights
+        return weights[places_in(rows, len(weights))]
 
     def _naive(self, model: Any, train: Any, rows: Any) -> float:
         if record(getattr(model, "criterion_", "")).folds:
@@ -318,8 +313,6 @@ def _run(outer: Outer, jobs: list[tuple[str, Any, int]], workers: int) -> Iterat
     if workers == 1 or len(jobs) == 1:
         yield from (outer(*job) for job in jobs)
         return
-    from joblib import Parallel, delayed
-
     yield from Parallel(n_jobs=workers, return_as="generator")(delayed(outer)(*job) for job in jobs)
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
@@ -49,8 +50,6 @@ def _each(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Resul
     began = time.perf_counter()
     for number in range(n):
         if workers > 1 and time.perf_counter() - began > SECONDS_ALONE:
-            from joblib import Parallel, delayed
-
             parallel = Parallel(n_jobs=workers, return_as="generator")
             yield from parallel(delayed(task)(index) for index in range(number, n))
             return
@@ -93,7 +92,9 @@ def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> An
         filled["n_jobs"] = 1
     present = inner.get_params(deep=False)
     left_open = {name: value for name, value in filled.items() if present.get(name, 0) is None}
-    return copy.set_params(**_of_last_step(copy, {**left_open, **parameters}))
+    return copy.set_params(
+        **{prefix_of(copy) + name: value for name, value in {**left_open, **parameters}.items()}
+    )
 
 
 def no_starts(estimator: Any) -> dict[str, Any]:
@@ -130,10 +131,6 @@ def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -
     if getattr(inner, "interrupted_", False) or getattr(result, "status", "") == "interrupted":
         raise KeyboardInterrupt
     return model
-
-
-def _of_last_step(model: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    return {f"{prefix_of(model)}{name}": value for name, value in parameters.items()}
 
 
 METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}

@@ -144,8 +144,7 @@ def _by_size(draws: Draws) -> Array:
 
 def entropies(draws: Draws) -> Array:
     """Return the entropy -Σ π log π (S,) in nats."""
-    entropy: Array = entr(np.exp(draws.weights.log_weights)).sum(axis=1)
-    return entropy
+    return entr(np.exp(draws.weights.log_weights)).sum(axis=1)
 
 
 def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) -> Array:
@@ -165,8 +164,6 @@ def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) ->
 
 
 def _that_vary(quantities: list[Quantity]) -> list[Quantity]:
-    """Return the quantities that vary over draws."""
-
     def least(one: Quantity) -> float:
         return 0.01 if one.name == OCCUPIED else ROUNDING * float(np.abs(one.sampled).max())
 

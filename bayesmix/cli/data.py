@@ -211,8 +211,7 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
     if columns is not None:
         # Columns requested by name may differ from the names of the fit.
         renamed_rows: Any = read_rows(rows, columns, missing)
-        renamed: Source = replace(renamed_rows, columns=None)
-        return renamed
+        return replace(renamed_rows, columns=None)
     coding, fitted = model.result_.family.coding, getattr(model, "feature_names_in_", None)
     if coding is not None and coding.has_levels and fitted is not None:
         coding = replace(coding, names=tuple(map(str, fitted)))

@@ -131,7 +131,6 @@ def _column_per_structure(search: Any) -> Table:
 
 
 def _line_per_candidate(search: Any) -> Table:
-    """Return a line per candidate with several criteria."""
     results, criterion = search.results_, search.criterion_
     table = new_table(f"{_criterion(search)}: candidates, in nats, greater is better")
     errors = results.get(f"{criterion}_se")

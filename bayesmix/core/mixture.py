@@ -61,7 +61,6 @@ class Mixture(Generic[C, W]):
         return int(self.components.n_components)
 
     def subset(self: M, keep: Integers, counts: Array) -> M:
-        """Select components, in the order given."""
         return replace(
             self,
             weights=self.weights.subset(keep, counts[keep]),
@@ -79,7 +78,6 @@ class Mixture(Generic[C, W]):
         return replace(other, **halved) if halved else None
 
     def marginal(self, columns: Integers) -> Mixture[Any]:
-        """Return the marginal mixture of some columns."""
         if self.noise is not None:
             raise UnsupportedError(
                 "a mixture with noise has no marginal density: drop samples with missing values, "
@@ -141,7 +139,6 @@ class Mixture(Generic[C, W]):
         return self.with_noise(joint, log_normaliser, stored.values)
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
-        """Turn log joints (n, K) into responsibilities in place, including the noise."""
         allocated = self.weights.allocate(joint, rows)
         if self.noise is None:
             return allocated
@@ -160,7 +157,6 @@ class Mixture(Generic[C, W]):
 
     @property
     def linear(self: Mixture[Components]) -> Linear:
-        """Linear forms of the components."""
         return cast("LinearComponents", self.components).linear
 
     @once
@@ -186,7 +182,6 @@ class FeatureSums:
 
     @property
     def counts(self) -> Array:
-        """Σ w r (K,), as the first feature is 1."""
         return self.sums[:, 0]
 
     def __add__(self, other: FeatureSums) -> FeatureSums:
@@ -219,12 +214,10 @@ class Expectation:
         return self.counts if self.allocation is None else self.allocation
 
     def pack(self) -> Array:
-        """Return all statistics as a vector, for extrapolation."""
         packed = self.statistics.pack()
         return packed if self.allocation is None else np.append(packed, self.allocation.pack())
 
     def units(self) -> Array:
-        """Return scales of the entries of ``pack``."""
         units: Array = np.asarray(self.statistics.units())
         if self.allocation is None:
             return units
@@ -251,7 +244,6 @@ class ChunkSums:
 
     @property
     def counts(self) -> Array:
-        """Σ w r (K,)."""
         return self.statistics.counts
 
     def __add__(self, other: ChunkSums) -> ChunkSums:

@@ -103,7 +103,6 @@ class Noise:
 
     @property
     def averaged(self) -> Noise:
-        """Noise with weight E[ε]."""
         return self.at(self.density, self.weight)
 
     def joined(
@@ -124,7 +123,6 @@ class Noise:
         return total, share
 
     def log_density(self, values: Array, log_volume: float) -> Array:
-        """Return the framed log density (n,) of data in data units."""
         return self.density.log_density(values) + log_volume
 
 

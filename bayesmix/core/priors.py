@@ -12,13 +12,7 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.core.components import (
-    DrawnComponents,
-    Named,
-    PointComponents,
-    Posterior,
-    Record,
-)
+from bayesmix.core.components import DrawnComponents, Named, PointComponents, Posterior, Record
 from bayesmix.core.rows import Allocated, Frame, Rows, WeightSpread
 from bayesmix.numerics.arrays import Array, Integers
 

@@ -283,7 +283,6 @@ class Rows:
         return groups
 
     def some(self, mine: Any) -> Rows:
-        """Return some of the observations."""
         return Rows(
             self.values[mine],
             None if self.weights is None else self.weights[mine],
@@ -363,7 +362,6 @@ class GroupCounts:
         return self.counts
 
     def units(self) -> Array:
-        """Return 1 / number of groups."""
         return np.full(len(self.counts), 1.0 / self.counts.sum())
 
     def unpack(self, vector: Array) -> GroupCounts:
@@ -371,7 +369,6 @@ class GroupCounts:
 
     @property
     def feasible(self) -> bool:
-        """Whether no count is negative."""
         return bool(self.counts.min() >= 0.0)
 
 
@@ -523,7 +520,6 @@ class Faults:
 
 
 def _both(one: Booleans | None, other: Booleans | None) -> Booleans | None:
-    """Return the logical and; None is neutral."""
     if one is None or other is None:
         return other if one is None else one
     return one & other

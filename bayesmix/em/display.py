@@ -324,28 +324,16 @@ class FitProgress:
             self.bar.update(self.task, completed=self.done, label=label)
 
     def _new_bar(self) -> Any:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeRemainingColumn,
-        )
+        from rich import progress
 
-        console = console_for(self.wanted)
-        if console is None:
-            return None
-        bar = Progress(
-            TextColumn(self.what),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[label]}", style="dim"),
-            console=console,
-            transient=console.is_terminal or console.is_jupyter,
+        columns = (
+            progress.TextColumn(self.what),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[label]}", style="dim"),
         )
-        self.task = bar.add_task(self.what, total=self.total, label="")
-        bar.start()
+        bar, self.task = started(self.wanted, columns, self.what, total=self.total, label="")
         return bar
 
 
@@ -446,23 +434,32 @@ class Reporter:
         print(line)
 
     def _new_bar(self) -> Any:
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich import progress
 
-        console = console_for(self.wanted)
-        if console is None:
-            return None
-        bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            TextColumn("gain {task.fields[gain]}", style="dim"),
-            TextColumn("{task.fields[speed]}", style="dim"),
-            TimeElapsedColumn(),
-            console=console,
-            transient=console.is_terminal or console.is_jupyter,
+        columns = (
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}"),
+            progress.TextColumn("gain {task.fields[gain]}", style="dim"),
+            progress.TextColumn("{task.fields[speed]}", style="dim"),
+            progress.TimeElapsedColumn(),
         )
-        self.task = bar.add_task(self.label, total=None, gain="", speed="")
-        bar.start()
+        bar, self.task = started(self.wanted, columns, self.label, total=None, gain="", speed="")
         return bar
+
+
+def started(
+    wanted: bool | None, columns: Sequence[Any], title: str, **task: Any
+) -> tuple[Any, Any]:
+    """Return a bar on the console and its task, None without a console."""
+    from rich.progress import Progress
+
+    console = console_for(wanted)
+    if console is None:
+        return None, None
+    transient = console.is_terminal or console.is_jupyter
+    bar = Progress(*columns, console=console, transient=transient)
+    bar.start()
+    return bar, bar.add_task(title, **task)
 
 
 def console_for(wanted: bool | None) -> Any:
@@ -475,9 +472,6 @@ def console_for(wanted: bool | None) -> Any:
     console = Console(file=sys.stderr)
     if wanted:
         return console
-    alone = multiprocessing.parent_process() is None and not _in_a_thread()
+    main = threading.current_thread() is threading.main_thread()
+    alone = multiprocessing.parent_process() is None and main
     return console if alone and (console.is_terminal or console.is_jupyter) else None
-
-
-def _in_a_thread() -> bool:
-    return threading.current_thread() is not threading.main_thread()

@@ -354,23 +354,22 @@ class ExpectationStep:
         return device_sums(self.mixture, self.arithmetic.watched, values, weights)
 
 
-@dataclass(frozen=True)
-class StartStep:
-    """Sums of given responsibilities, for runs that begin without a mixture."""
+def sums_at(
+    responsibilities: Callable[[Rows], Array],
+    family: Family,
+    frame: Frame,
+    n_components: int,
+    rows: Rows,
+) -> ChunkSums:
+    """Return the sums of given responsibilities, for runs that begin without a mixture."""
 
-    family: Family
-    frame: Frame
-    responsibilities: Callable[[Rows], Array]
-    n_components: int
+    def of_block(block: Rows) -> ChunkSums:
+        shares = np.array(responsibilities(block), dtype=np.float64)
+        if block.weights is not None:
+            shares *= block.weights[:, None]
+        return ChunkSums(0.0, 0.0, family.statistics(frame.apply(block.values), shares))
 
-    def __call__(self, rows: Rows) -> ChunkSums:
-        return sum_of_blocks(rows, self.n_components, self._block)
-
-    def _block(self, rows: Rows) -> ChunkSums:
-        shares = np.array(self.responsibilities(rows), dtype=np.float64)
-        if rows.weights is not None:
-            shares *= rows.weights[:, None]
-        return ChunkSums(0.0, 0.0, self.family.statistics(self.frame.apply(rows.values), shares))
+    return sum_of_blocks(rows, n_components, of_block)
 
 
 @dataclass(frozen=True)
@@ -421,7 +420,6 @@ class AssessmentStep:
         return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
-        """Run the assessment on the device of ``values``; None if it cannot."""
         assessment = device_assessment(self.mixture, values, weights)
         return None if assessment is None else Assessment(*assessment)
 

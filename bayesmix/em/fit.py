@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from bayesmix.core.engines import Objective
 from bayesmix.core.families import Family
@@ -40,12 +41,7 @@ from bayesmix.em.result import (
     plug_in_density,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run
-from bayesmix.em.special_starts import (
-    begun_with_labels,
-    begun_with_noise,
-    first_noise,
-    refuse_flat,
-)
+from bayesmix.em.special_starts import begun_with_labels, begun_with_noise, first_noise, refuse_flat
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
@@ -140,8 +136,6 @@ def _outcomes(attempt: Attempt, continue_from: Mixture | None) -> Iterator[Outco
 
 def _in_workers(attempt: Attempt, first: int, workers: int) -> Iterator[Outcome]:
     """Yield the runs from ``first`` on, with the same results as in this process."""
-    from joblib import Parallel, delayed
-
     monitor, runs = attempt.monitor, attempt.settings.n_init
     jobs = (
         delayed(_alone)(replace(attempt, monitor=Monitor(), index=index))
@@ -209,7 +203,6 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
 
 
 def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    """Run until there are ``max_iter`` iterations in total."""
     return run(problem, state, monitor, max(0, max_iter - state.iterations))
 
 

@@ -116,7 +116,6 @@ class GappedStep:
         return self.mixture, SEEN if has_gaps(group.rows.values) else CENTRED
 
     def _completed(self, group: Pattern, statistics: Statistics) -> Statistics:
-        """Return statistics of all columns."""
         if len(group.columns) < len(self.mixture.frame.centre):
             return self.form.completed(group.columns, statistics)
         return statistics

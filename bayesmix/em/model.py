@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -15,14 +16,7 @@ from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import NoiseDensity, hypervolume
 from bayesmix.core.priors import PriorChoice
-from bayesmix.core.rows import (
-    NO_SIDE_INFORMATION,
-    Event,
-    Frame,
-    Rows,
-    SideInformation,
-    Summary,
-)
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation, Summary
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
@@ -349,21 +343,15 @@ def count_distinct(source: Source, needed: int) -> int:
     return 0 if seen is None else len(seen)
 
 
-@dataclass(frozen=True)
-class CheckStep:
-    """Check of a chunk by the family."""
-
-    family: Family
-
-    def __call__(self, rows: Rows) -> int:
-        self.family.check(np.asarray(rows.values), rows.first)
-        return len(rows)
+def _checked(family: Family, rows: Rows) -> int:
+    family.check(np.asarray(rows.values), rows.first)
+    return len(rows)
 
 
 def check_values(family: Family, source: Source, width: int) -> None:
     """Check all values by the family, unless it accepts any real number."""
     if not family.any_real:
-        source.reduce(CheckStep(family), width)
+        source.reduce(partial(_checked, family), width)
 
 
 def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:

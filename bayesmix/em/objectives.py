@@ -55,7 +55,6 @@ class MaximumLikelihood:
         return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
 
     def regulariser(self, mixture: Mixture) -> float:
-        """Return 0."""
         return 0.0
 
 
@@ -101,7 +100,6 @@ class MaximumAPosteriori(UnderAPrior):
     estimate = "mode"
 
     def regulariser(self, mixture: Mixture) -> float:
-        """Return log p(π) + log p(θ)."""
         return float(
             self.weights_prior.log_density(mixture.weights)
             + self.parameters_prior.log_density(mixture.components)
@@ -181,14 +179,11 @@ class WithNoise:
         """Return the noise for a given fraction of the observations."""
         if not self.variational:
             return Noise.at(self.density, share)
-        noisy, clean = self._beta(share)
+        noisy = 1.0 + share * self.total_weight
+        clean = 1.0 + (1.0 - share) * self.total_weight
         total = digamma(noisy + clean)
         log_weight, log_rest = digamma(noisy) - total, digamma(clean) - total
         return Noise(self.density, float(log_weight), float(log_rest), noisy / (noisy + clean))
-
-    def _beta(self, share: float) -> tuple[float, float]:
-        """Return the parameters of q(ε)."""
-        return 1.0 + share * self.total_weight, 1.0 + (1.0 - share) * self.total_weight
 
     def regulariser(self, mixture: Mixture) -> float:
         """Return the regulariser of the components, minus KL(q(ε) || p(ε)) for a bound."""

@@ -7,7 +7,7 @@ normal components such an observation belongs to the widest.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -159,29 +159,22 @@ def _scaled(frame: Frame, values: Array) -> tuple[Array, Array]:
     return (units if frame.basis is None else units @ frame.basis), exponents
 
 
-@dataclass(frozen=True)
-class AtAnyDistance:
-    """Assessment of a chunk, also where squared distances overflow."""
-
-    family: Family
-    mixture: Mixture
-
-    def __call__(self, rows: Rows) -> Assessment:
-        values = np.asarray(rows.values)
-        plain = self.mixture.noise is not None or has_gaps(values)
-        plain = plain or bool(rows.side)
-        if plain or not has_far_rows(self.mixture, values, self.family):
-            return AssessmentStep(self.mixture)(rows)
-        shares, log_density = described(self.mixture, values, self.family)
-        weights, largest = rows.weights_or_ones, shares.max(axis=1)
-        hard = np.bincount(shares.argmax(axis=1), weights, self.mixture.n_components)
-        return Assessment(
-            float(log_density[weights > 0.0] @ weights[weights > 0.0]),
-            float(-(xlogy(shares, shares).sum(axis=1) @ weights)),
-            float(np.log(largest) @ weights),
-            weights @ shares,
-            hard.astype(np.float64),
-        )
+def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
+    """Return the assessment of a chunk, also where squared distances overflow."""
+    values = np.asarray(rows.values)
+    plain = mixture.noise is not None or has_gaps(values) or bool(rows.side)
+    if plain or not has_far_rows(mixture, values, family):
+        return AssessmentStep(mixture)(rows)
+    shares, log_density = described(mixture, values, family)
+    weights, largest = rows.weights_or_ones, shares.max(axis=1)
+    hard = np.bincount(shares.argmax(axis=1), weights, mixture.n_components)
+    return Assessment(
+        float(log_density[weights > 0.0] @ weights[weights > 0.0]),
+        float(-(xlogy(shares, shares).sum(axis=1) @ weights)),
+        float(np.log(largest) @ weights),
+        weights @ shares,
+        hard.astype(np.float64),
+    )
 
 
 # Label of noise.
@@ -359,15 +352,7 @@ class FitResult:
     @cached_property
     def density(self) -> Mixture[Predictive]:
         """Predictive density as a mixture, which ``score_samples`` evaluates."""
-        mixture = self.mixture
-        return frozen(
-            Mixture(
-                PointWeights(mixture.weights.mean()),
-                mixture.components.predictive(),
-                mixture.frame,
-                mixture.noise and mixture.noise.averaged,
-            )
-        )
+        return frozen(_averaged(self.mixture, self.mixture.components.predictive()))
 
     @cached_property
     def plug_in(self) -> Mixture[PointComponents]:
@@ -479,15 +464,16 @@ def most_probable(shares: Array, n_components: int) -> Integers:
 
 def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
     """Return the mixture at E[π] and at the plug-in components."""
-    return Mixture(
-        PointWeights(mixture.weights.mean()),
-        mixture.components.plug_in(),
-        mixture.frame,
-        mixture.noise and mixture.noise.averaged,
-    )
+    return _averaged(mixture, mixture.components.plug_in())
+
+
+def _averaged(mixture: Mixture, components: Predictive) -> Mixture[Any]:
+    noise = mixture.noise and mixture.noise.averaged
+    return Mixture(PointWeights(mixture.weights.mean()), components, mixture.frame, noise)
 
 
 def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
     """Return the sums of a density over the data."""
-    assessment: Assessment = source.reduce(AtAnyDistance(family, mixture), mixture.n_components)
+    step = partial(at_any_distance, family, mixture)
+    assessment: Assessment = source.reduce(step, mixture.n_components)
     return DensitySums.of(assessment, source.total_weight, log_volume)

@@ -189,10 +189,6 @@ class Problem:
             return mixture
         return Mixture(mixture.weights, mixture.linear, mixture.frame)
 
-    def free_threads(self, n_components: int) -> int:
-        """Return the number of parallel fits that idle threads allow."""
-        return 1 + self.source.idle(n_components)
-
 
 @filled_at_once
 @dataclass(frozen=True)
@@ -543,11 +539,9 @@ class Aitken:
         return self._little_is_left(recent[-(self.confirmations + 2) :], n_rows, magnitude)
 
     def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """Whether the last two gains indicate convergence."""
         return len(recent) > 2 and self._little_is_left(recent[-3:], n_rows, magnitude)
 
     def is_small(self, gain: float, n_rows: float) -> bool:
-        """Whether a gain is below ten times the tolerance."""
         return gain < 10.0 * self.remaining * n_rows
 
     def _little_is_left(self, values: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
@@ -584,7 +578,6 @@ class Change:
         return False
 
     def is_small(self, gain: float, n_rows: float) -> bool:
-        """Whether a gain is below ``tol``."""
         return gain / (n_rows if self.per_row else 1.0) < self.tol
 
 

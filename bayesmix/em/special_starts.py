@@ -11,7 +11,8 @@ prefers a component on a single outlier to noise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -85,30 +86,20 @@ MOST_ROWS = 10_000  # on which such starts are compared
 CONCENTRATION = 0.3  # of responsibilities of a random start
 
 
-@dataclass(frozen=True)
-class LabelledOnly:
-    """Responsibilities of samples whose component is known; the others count in none."""
-
-    n_components: int
-
-    def __call__(self, rows: Rows) -> Array:
-        return known_components(rows.side.log_factors(self.n_components))
+def labelled_only(n_components: int, rows: Rows) -> Array:
+    """Return responsibilities of samples whose component is known; the others count in none."""
+    return known_components(rows.side.log_factors(n_components))
 
 
-@dataclass(frozen=True)
-class Respecting:
-    """Responsibilities of another start, multiplied by the factors of the labels."""
-
-    start: Start
-
-    def __call__(self, rows: Rows) -> Array:
-        shares = self.start(rows)
-        factors = np.exp(rows.side.log_factors(shares.shape[1]))
-        shares = shares * factors
-        # Where the two have no component in common, the labels decide.
-        excluded = shares.sum(axis=1) == 0.0
-        shares[excluded] = factors[excluded]
-        return shares / shares.sum(axis=1, keepdims=True)
+def respecting(start: Start, rows: Rows) -> Array:
+    """Return responsibilities of another start, multiplied by the factors of the labels."""
+    shares = start(rows)
+    factors = np.exp(rows.side.log_factors(shares.shape[1]))
+    shares = shares * factors
+    # Where the two have no component in common, the labels decide.
+    excluded = shares.sum(axis=1) == 0.0
+    shares[excluded] = factors[excluded]
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 def known_components(log_factors: Array) -> Array:
@@ -140,10 +131,10 @@ def _starts(fit: Fit, problem: Problem, attempt: Attempt) -> Iterator[Start]:
     log_factors = side_of(source).log_factors(K) if labelled else np.zeros((1, K))
     factors = np.exp(log_factors)
     if index == 0 and known_components(log_factors).sum(axis=0).min() > source.shape[1]:
-        yield LabelledOnly(K)
+        yield partial(labelled_only, K)
         return
     if labelled:
-        yield Respecting(_seeded(problem, factors, settings.seed, index))
+        yield partial(respecting, _seeded(problem, factors, settings.seed, index))
     gated = side_of(source).covariates is not None
     # Gates of smaller candidates need covariates, which the ordinary fit does not have.
     near = () if gated else settings.near
@@ -156,7 +147,7 @@ def _starts(fit: Fit, problem: Problem, attempt: Attempt) -> Iterator[Start]:
             raise
         return
     if labelled and mixture.n_components == K:
-        yield Respecting(OfMixture(_matched(mixture, source, factors)))
+        yield partial(respecting, OfMixture(_matched(mixture, source, factors)))
     elif not labelled:
         yield OfMixture(mixture)
     if gated and K > 1 and not labelled:

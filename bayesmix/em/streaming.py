@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -16,7 +17,6 @@ from scipy.special import entr
 
 from bayesmix.core.components import Components, Statistics
 from bayesmix.core.engines import Objective
-from bayesmix.core.families import Family
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import AddedByField, Event, Rows
@@ -179,7 +179,7 @@ class Stream:
 def visited(source: Source, mixture: Mixture, form: Form) -> BatchSums:
     """Run the E-step on a batch and return its sums."""
     expectation, _ = surely_summed(source, mixture, form)
-    entropies, hard_counts = source.reduce(EntropiesStep(mixture), mixture.n_components)
+    entropies, hard_counts = source.reduce(partial(_entropies, mixture), mixture.n_components)
     statistics = expectation.statistics
     return BatchSums(
         statistics,
@@ -195,11 +195,6 @@ def expected_log_joint(mixture: Mixture[Components], statistics: Statistics) -> 
     """Return <S, Θ> = Σ_k Σ_n w r (E[log π_k] + E[log p(x_n | θ_k)]) without constants."""
     of_rows = mixture.linear.expected_log_likelihood(statistics)
     return of_rows + float(statistics.counts @ mixture.finite_log_weights)
-
-
-def is_sound(sums: BatchSums) -> bool:
-    """Whether all sums are finite."""
-    return bool(np.isfinite(sums.free) and np.isfinite(sums.statistics.pack()).all())
 
 
 def best_merge(objective: Objective, stream: Stream) -> tuple[Stream, tuple[int, int]] | None:
@@ -234,54 +229,37 @@ def merged(objective: Objective, stream: Stream, first: int, second: int) -> Str
     return replace(fewer, mixture=mixture, resolution=resolution).updated(objective)
 
 
-@dataclass(frozen=True)
-class EntropiesStep:
-    """Entropies -Σ w r log r and hard counts of the components (2, K)."""
-
-    mixture: Mixture[Components]
-
-    def __call__(self, rows: Rows) -> Array:
-        n_components = self.mixture.n_components
-        total = np.zeros((2, n_components))
-        for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
-            framed = self.mixture.frame.apply(block.values)
-            responsibilities, _ = self.mixture.responsibilities(framed)
-            weights = block.weights_or_ones
-            labels = responsibilities.argmax(axis=1)
-            total[0] += weights @ entr(responsibilities)
-            total[1] += np.bincount(labels, weights, n_components)
-        return total
+def _entropies(mixture: Mixture[Components], rows: Rows) -> Array:
+    """Return entropies -Σ w r log r and hard counts of the components (2, K)."""
+    total = np.zeros((2, mixture.n_components))
+    for block in rows.blocks(block_rows(rows.values.shape[1], mixture.n_components)):
+        responsibilities, _ = mixture.responsibilities(mixture.frame.apply(block.values))
+        weights = block.weights_or_ones
+        labels = responsibilities.argmax(axis=1)
+        total[0] += weights @ entr(responsibilities)
+        total[1] += np.bincount(labels, weights, mixture.n_components)
+    return total
 
 
 STREAMED = "streamed"  # status of a fit
-
-
-def rows_needed(model: Model, n_features: int) -> int:
-    """Return the smallest size of the first batch."""
-    return max(2, model.n_components * (n_features + 1))
 
 
 def check_first(model: Model, source: Source) -> None:
     """Raise an error if no stream can begin with this batch."""
     if model.noise is not None:
         raise UnsupportedError("partial_fit does not support noise: use fit, or noise=None")
-    refuse_family(model.family)
+    if not model.family.linear:
+        raise UnsupportedError(
+            f"partial_fit needs a family whose log density is linear in its sums, and "
+            f"{model.family.name!r} has none: use fit"
+        )
     n_rows, n_features = source.shape
-    needed = rows_needed(model, n_features)
+    needed = max(2, model.n_components * (n_features + 1))
     if n_rows < needed:
         raise InvalidInputError(
             f"X must have at least {needed} rows in the first batch of a stream, n_components x "
             f"(columns + 1), got {n_rows}: scales and prior are determined by this batch, so it "
             "should have thousands of rows"
-        )
-
-
-def refuse_family(family: Family) -> None:
-    """Raise an error for families without a linear form."""
-    if not family.linear:
-        raise UnsupportedError(
-            f"partial_fit needs a family whose log density is linear in its sums, and "
-            f"{family.name!r} has none: use fit"
         )
 
 
@@ -320,7 +298,8 @@ def arrived(
         try:
             sums = _visited(result, stream, source)
             stream = stream.arrived(sums, name).updated(result.inference)
-            revisited = before is not None and _alike(before, sums)
+            size = None if before is None else (before.n_rows, before.weight)
+            revisited = size == (sums.n_rows, sums.weight)
             merges: tuple[Event, ...] = ()
             if prune and result.variational:
                 stream, merges = _with_fewer(result, stream)
@@ -337,16 +316,12 @@ def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
     form = dense_form(result.family, source, mixture.frame, mixture.n_components)
     with np.errstate(over="ignore", invalid="ignore"):
         sums = visited(source, mixture, form)
-    if not is_sound(sums):
+    if not (np.isfinite(sums.free) and np.isfinite(sums.statistics.pack()).all()):
         raise InvalidInputError(
             "X has a row so far from the first batch that its density underflows: leave it out, "
             "or begin with a batch that has such rows"
         )
     return sums
-
-
-def _alike(before: BatchSums, sums: BatchSums) -> bool:
-    return (before.n_rows, before.weight) == (sums.n_rows, sums.weight)
 
 
 def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event, ...]]:

@@ -175,30 +175,23 @@ def _gathered(form: Truncating, grouped_rows: Grouped, shares: Array) -> Additiv
     return form.gathered(flat, grouped_rows.candidates.ravel(), grouped_rows.places)
 
 
-@dataclass(frozen=True)
-class AnchorStep:
-    """The candidate with the largest responsibility; all components without ``nearest``."""
-
-    mixture: Mixture[Components]
-    nearest: Indices | None = None
-
-    def __call__(self, rows: Rows) -> Any:
-        n_components = self.mixture.n_components
-        best = np.empty(len(rows), dtype=_index_type(n_components))
-        if self.nearest is None:
-            start = 0
-            for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
-                joint = self.mixture.log_joint(self.mixture.frame.apply(block.values))
-                best[start : start + len(block)] = joint.argmax(axis=1)
-                start += len(block)
-            return best
-        for grouped_rows in grouped(self.mixture, rows, self.nearest):
-            places = grouped_rows.joint.argmax(axis=0)
-            groups = np.repeat(
-                np.arange(len(grouped_rows.candidates)), np.diff(grouped_rows.bounds)
-            )
-            best[grouped_rows.order] = grouped_rows.candidates[groups, places]
+def _anchors(mixture: Mixture[Components], nearest: Indices | None, rows: Rows) -> Any:
+    """Return the candidates with the largest responsibility; of all components without any."""
+    n_components = mixture.n_components
+    # The smallest integer type sorts fastest.
+    best = np.empty(len(rows), dtype=np.uint16 if n_components <= 2**16 else np.int32)
+    if nearest is None:
+        start = 0
+        for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
+            joint = mixture.log_joint(mixture.frame.apply(block.values))
+            best[start : start + len(block)] = joint.argmax(axis=1)
+            start += len(block)
         return best
+    for grouped_rows in grouped(mixture, rows, nearest):
+        places = grouped_rows.joint.argmax(axis=0)
+        groups = np.repeat(np.arange(len(grouped_rows.candidates)), np.diff(grouped_rows.bounds))
+        best[grouped_rows.order] = grouped_rows.candidates[groups, places]
+    return best
 
 
 def first_truncation(source: Source, mixture: Mixture[Components], dense: Form) -> Truncated:
@@ -217,7 +210,7 @@ def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> 
     """
     nearest = neighbours(mixture, WIDTHS[-1])
     before, width = form.anchors_and_neighbours[0], form.anchors_and_neighbours[1].shape[1]
-    step = AnchorStep(of_forms(mixture), nearest[:, : FURTHER * width])
+    step = partial(_anchors, of_forms(mixture), nearest[:, : FURTHER * width])
     anchors = source.keep(step, 1, before)
     moved = anchors.differing(before) / source.shape[0]
     widest = replace(form, anchors=anchors, neighbours=nearest, moved=moved, looks=form.looks + 1)
@@ -232,7 +225,7 @@ def refreshed(source: Source, mixture: Mixture[Components], form: Truncated) -> 
 
 def _every_anchor(source: Source, mixture: Mixture[Components]) -> Kept:
     """Return the most responsible of all components for each observation."""
-    return source.keep(AnchorStep(of_forms(mixture)), mixture.n_components)
+    return source.keep(partial(_anchors, of_forms(mixture), None), mixture.n_components)
 
 
 def _wide_enough(joint: Array, anchors: Indices, widest: Truncated) -> Truncated:
@@ -272,8 +265,3 @@ def _some_rows(n_rows: int, look: int) -> slice:
     """Return a different subsample for each look, cycling through the data."""
     first = look % max(1, n_rows // LOOK_AT) * LOOK_AT
     return slice(first, first + LOOK_AT)
-
-
-def _index_type(n_components: int) -> Any:
-    """Return the smallest integer type, which sorts fastest."""
-    return np.uint16 if n_components <= 2**16 else np.int32

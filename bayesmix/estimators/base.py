@@ -375,7 +375,6 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return warm if same_frame and _kind(inference) == _kind(self.result_.inference) else None
 
     def _adopt(self, result: FitResult) -> None:
-        """Set the fitted attributes that all estimators have."""
         for name in [name for name in vars(self) if name.endswith("_")]:
             if not name.startswith("_") and name not in OF_THE_ROWS:
                 delattr(self, name)

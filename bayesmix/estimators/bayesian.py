@@ -132,7 +132,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         >>> bool((theirs.predict(X) == vb.predict(X)).all())
         True
         """
-        from bayesmix.export import to_sklearn
+        from bayesmix.estimators.exchange import to_sklearn
 
         self._fitted()
         return to_sklearn(self)

@@ -86,8 +86,7 @@ class ClassDensities(ABC):
     def priors(self, shares: Array) -> Array:
         """Return class probabilities (G,) by sums of responsibilities."""
         totals = self.source.rows.weights_or_ones @ shares[:, : self.n_classes]
-        priors: Array = totals / totals.sum()
-        return priors
+        return totals / totals.sum()
 
 
 class Together(ClassDensities):
@@ -95,7 +94,6 @@ class Together(ClassDensities):
 
     @property
     def _source(self) -> ArraySource:
-        """All samples with their classes as labels of components."""
         return replace(self.source, side=SideInformation(self.codes))
 
     def fit(self) -> None:
@@ -195,8 +193,7 @@ class Together(ClassDensities):
         return not self.classifier.novelty or bool(self.labelled.all())
 
     def priors(self, shares: Array) -> Array:
-        weights: Array = self.model.weights_
-        return weights
+        return self.model.weights_
 
     def refit(self, shares: Array) -> None:
         """Fit again, each sample weighted by its probability of belonging to a known class."""

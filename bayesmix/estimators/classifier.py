@@ -192,7 +192,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         self.log_likelihood_ = float(weights @ self._log_density(values))
 
     def _numbers(self, classes: Any) -> list[int | None]:
-        """Return the number of components of each class, None where it is to be chosen."""
         asked = self.n_components
         if isinstance(asked, Mapping):
             names = [str(one) for one in classes]
@@ -227,7 +226,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
     @property
     def _structures(self) -> list[Any]:
-        """Covariance structures to compare."""
         asked: Any = self.covariance_type
         if isinstance(asked, str) and asked == "auto":
             asked = "all" if self._is_gaussian else None
@@ -288,8 +286,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return np.column_stack([joint + np.log1p(-weight), np.log(weight) + broad])
 
     def _log_density(self, values: Array) -> Array:
-        density: Array = logsumexp(self._log_joint(values, False), axis=1)
-        return density
+        return logsumexp(self._log_joint(values, False), axis=1)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return log probabilities (n, G) of the classes; with ``novelty`` (n, G + 1).
@@ -297,13 +294,11 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         The last column is then that of no known class.
         """
         joint = self._log_joint(self._values(X), self.novelty)
-        log_proba: Array = joint - logsumexp(joint, axis=1, keepdims=True)
-        return log_proba
+        return joint - logsumexp(joint, axis=1, keepdims=True)
 
     def predict_proba(self, X: Any) -> Array:
         """Return probabilities (n, G) of the classes; with ``novelty`` (n, G + 1)."""
-        proba: Array = np.exp(self.predict_log_proba(X))
-        return proba
+        return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class (n,); -1 or "novel" for no known class."""
@@ -459,5 +454,4 @@ def _priors_of(priors: Any, classes: Any) -> Array:
             f"priors must be 'empirical' or one positive number for each of the {len(classes)} "
             f"classes, got {priors!r:.60}"
         )
-    shares: Array = given / given.sum()
-    return shares
+    return given / given.sum()

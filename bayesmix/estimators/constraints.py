@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
@@ -172,8 +173,6 @@ def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
 
     Raises ``InvalidInputError`` for missing values or a wrong length.
     """
-    import pandas as pd
-
     given = _column("groups", groups, n_rows, at_least, (1,))
 
     codes, _ = pd.factorize(given)
@@ -256,7 +255,4 @@ def _column(
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN or pandas' NA."""
-    import pandas as pd
-
     return bool(np.isscalar(value) or value is None or value is pd.NA) and bool(pd.isna(value))

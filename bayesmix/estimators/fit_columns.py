@@ -12,6 +12,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import clone
 
 from bayesmix.core.coding import Coding, Level, values_of
@@ -124,14 +125,9 @@ def is_mixed(family: Any) -> bool:
     return isinstance(family, Product | Categorical) or family in (AUTO, "categorical")
 
 
-def family_asked(estimator: Any) -> Any:
-    """Return the family of an estimator, or of the candidates of a search."""
-    return family_named(getattr(getattr(estimator, "estimator", estimator), "family", None))
-
-
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
     """Return the family or estimator that codes levels as numbers; None if there is none."""
-    family = family_asked(estimator)
+    family = family_named(getattr(getattr(estimator, "estimator", estimator), "family", None))
     return partial(coded_for, family) if is_mixed(family) else None
 
 
@@ -224,7 +220,6 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
     assert X.coding is not None
     if X.coding.names == coding.names and X.coding.levels == coding.levels:
         return X
-    import pandas as pd
 
     from bayesmix.io.table_columns import recoded
 
@@ -339,8 +334,6 @@ def like_given(table: Any, X: Any, names: Any) -> Any:
 
     if not is_frame(X) or is_collection(X):
         return table
-    import pandas as pd
-
     given = list(getattr(X, "column_names", X.columns))
     columns = given if names is None else [str(name) for name in names]
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)

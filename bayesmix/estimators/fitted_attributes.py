@@ -40,8 +40,7 @@ class PartParameters(Mapping[str, Array]):
     named: Mapping[str, Array]
 
     def __getitem__(self, name: str) -> Array:
-        value: Array = self.named[name]
-        return value
+        return self.named[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.named)

@@ -37,9 +37,7 @@ SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
 
 def _own(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of an estimator, without those of its parameters."""
-    parameters: dict[str, Any] = estimator.get_params(deep=False)
-    return parameters
+    return estimator.get_params(deep=False)
 
 
 class Unfitted:
@@ -84,29 +82,22 @@ class SourceFitter(Unfitted):
 
     @property
     def table(self) -> UserRows:
-        """The source."""
         return self.source
 
     def on(self, rows: Chosen) -> SourceFitter:
-        """Return the fitter of a subset of the samples, by index."""
         return replace(self, source=incoming.part_of(self.source, rows))
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit a mixture, whose search also starts from the mixtures ``near``."""
         candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
-        result: FitResult = candidate.result_
-        return result
+        return candidate.result_
 
     def source_of(self, candidate: Any) -> Source:
-        """Return the data unchanged."""
         return self.source
 
     def log_density(self, candidate: Any) -> Array:
-        """Return the log density (n,) under a fitted mixture."""
         source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
         check_values(candidate.result_.family, source, 1)
-        density: Array = in_memory(candidate.result_, source, FitResult.log_density)
-        return density
+        return in_memory(candidate.result_, source, FitResult.log_density)
 
 
 @dataclass(frozen=True)
@@ -124,13 +115,11 @@ class TableFitter(Unfitted):
         return prefix_of(self.estimator)
 
     def on(self, rows: Chosen) -> TableFitter:
-        """Return the fitter of a subset of the samples, by index."""
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
         part = incoming.part_of(self.source, rows)
         return replace(self, table=rows_of(self.table, rows), sample_weight=weight, source=part)
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit all steps; the search of a bayesmix mixture also starts from ``near``."""
         inner = last_step(candidate)
         if near and inner is not candidate and inner._reads_sources:
             name = candidate.steps[-1][0]
@@ -141,11 +130,9 @@ class TableFitter(Unfitted):
                 candidate.steps[-1] = name, inner
         else:
             fit_weighted(candidate, self.table, self.sample_weight)
-        result: FitResult = inner.result_
-        return result
+        return inner.result_
 
     def source_of(self, candidate: Any) -> Source:
-        """Return the data as transformed by the steps before the mixture."""
         steps = steps_before(candidate)
         if steps is None:
             return self.source
@@ -153,7 +140,6 @@ class TableFitter(Unfitted):
         return as_source(values, self.source.in_memory().weights, self.source.n_jobs)
 
     def log_density(self, candidate: Any) -> Array:
-        """Return the log density (n,) in the units of the transformed data."""
         return log_density(candidate, self.table)
 
 

@@ -260,14 +260,13 @@ class GaussianMixture(MixtureEstimator):
         >>> gm.covariance_type
         'spherical'
         """
-        from bayesmix.export import gaussian_from_parameters
+        from bayesmix.estimators.exchange import gaussian_from_parameters
 
-        model: GaussianMixture = gaussian_from_parameters(cls, weights, means, covariances)
-        return model
+        return gaussian_from_parameters(cls, weights, means, covariances)
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's ``GaussianMixture`` with these parameters."""
-        from bayesmix.export import to_sklearn
+        from bayesmix.estimators.exchange import to_sklearn
 
         self._fitted()
         return to_sklearn(self)

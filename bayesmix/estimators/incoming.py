@@ -31,14 +31,7 @@ from bayesmix.families.registry import family_named
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
 from bayesmix.selection.candidates import last_step, takes_sequences
 from bayesmix.selection.scores import rows_of
-from bayesmix.sources.border import (
-    as_source,
-    coding_of,
-    complete,
-    eager,
-    is_collection,
-    is_source,
-)
+from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.devices import on_device
 from bayesmix.sources.memory import ArraySource
@@ -121,8 +114,7 @@ def _dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any
 def missing_of(estimator: Any) -> str:
     """Return how an estimator, or the estimator of a search, treats missing values."""
     inner = last_step(getattr(estimator, "estimator", estimator))
-    missing: str = validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
-    return missing
+    return validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
 
 
 def _complete(source: Source) -> Source:

@@ -135,8 +135,7 @@ class PosteriorMethods:
 
         From 0 (one component is certain) to log K (all are equally probable).
         """
-        entropy: Array = self._map(X, entropies, covariates=covariates)
-        return entropy
+        return self._map(X, entropies, covariates=covariates)
 
     def density_region(
         self,
@@ -425,8 +424,7 @@ def information(
         with single_threaded_blas():
             point = replace(result.plug_in, weights=result.mixture.weights.averaged())
             sums = assess(result.family, point, source, result.log_volume)
-    value: float = -2.0 * criterion(sums, result.n_parameters)
-    return value
+    return -2.0 * criterion(sums, result.n_parameters)
 
 
 class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped
@@ -436,8 +434,7 @@ class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: 
 
     def transform(self, X: Any) -> Array:
         """Return ``predict_proba``, for pipelines; a frame after ``set_output``."""
-        probabilities: Array = self.predict_proba(X)
-        return probabilities
+        return self.predict_proba(X)
 
     @property
     def _n_features_out(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from bayesmix.core import validation
@@ -58,7 +59,8 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
     if value is None or (isinstance(value, str) and value == "uniform"):
         return value
     if hasattr(value, "score_samples"):
-        return OwnNoise(value.score_samples, getattr(value, "sample", None) and _Draws(value))
+        draws = partial(_draws, value) if hasattr(value, "sample") else None
+        return OwnNoise(value.score_samples, draws)
     if callable(value) and not isinstance(value, type):
         return OwnNoise(value)
     raise InvalidInputError(
@@ -67,15 +69,9 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
     )
 
 
-class _Draws:
-    """Draws of an estimator, in the order of scikit-learn's mixtures."""
-
-    def __init__(self, estimator: Any) -> None:
-        self.estimator = estimator
-
-    def __call__(self, n: int, generator: Any) -> Any:
-        drawn = self.estimator.sample(n) if n else []
-        return drawn[0] if isinstance(drawn, tuple) else drawn
+def _draws(estimator: Any, n: int, generator: Any) -> Any:
+    drawn = estimator.sample(n) if n else []
+    return drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn returns labels too
 
 
 # Parameters that do not change the model, only how long it runs or what it prints.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
+import pandas as pd
 from scipy.special import entr
 
 from bayesmix.core.parallel import single_threaded_blas
@@ -89,8 +90,7 @@ def entropies(
     result: FitResult, values: Array, side: SideInformation = NO_SIDE_INFORMATION
 ) -> Array:
     """Return entropies (n,) of the component probabilities, in nats."""
-    entropy: Array = entr(result.probabilities(values, side)).sum(axis=1)
-    return entropy
+    return entr(result.probabilities(values, side)).sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,6 @@ class BlockPrediction:
 
     def of_frame(self, block: Any) -> Any:
         """Return predictions with the index of a block of a frame."""
-        import pandas as pd
-
         values = self(block)
         kind = pd.Series if values.ndim == 1 else pd.DataFrame
         return kind(values, index=block.index)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, clone
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
@@ -16,11 +17,7 @@ from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
-from bayesmix.errors import (
-    InvalidInputError,
-    UndefinedError,
-    UnsupportedError,
-)
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.feature_selection import (
     features_of_search,
@@ -193,7 +190,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         return self._selected.sentence(self._feature_names(), n_components)
 
     def _named(self, source: Any) -> Any:
-        """Return the data of the candidates with the names of the user's features."""
         if self._selected is None or not isinstance(source, ArraySource):
             return source
         names = column_names(self._feature_names_given(), len(self._selected.relevant))
@@ -239,8 +235,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         The evidence is that of a distribution in each component over one for all components. Both
         columns are averaged over K.
         """
-        import pandas as pd
-
         selection = self._selection()
         columns = {"evidence": selection.evidence, "probability": selection.probability}
         return pd.DataFrame(columns, index=pd.Index(self._feature_names(), name="feature"))
@@ -259,8 +253,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         return of_columns.get_feature_names_out(self, input_features)
 
     def _fitted(self) -> FitResult:
-        result: FitResult = last_step(self.best_estimator_).result_
-        return result
+        return last_step(self.best_estimator_).result_
 
     def _check_kept(self) -> None:
         check_is_fitted(self, "results_")
@@ -451,8 +444,7 @@ def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fit
     """Return the object that fits candidates, to a table for pipelines, else to a source."""
     if hasattr(estimator, "steps"):
         return TableFitter(estimator, X, sample_weight, source)
-    fitter: Fitter = estimator._fitter(X, sample_weight, source)
-    return fitter
+    return estimator._fitter(X, sample_weight, source)
 
 
 def chains_of(

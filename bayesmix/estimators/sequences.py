@@ -153,5 +153,4 @@ class SequenceFitter(SourceFitter):
 
     def log_density(self, candidate: Any) -> Array:
         """Return the log density (n,) of each sample given those before it."""
-        density: Array = candidate._sequence_log_density(self.source, self.whole)
-        return density
+        return candidate._sequence_log_density(self.source, self.whole)

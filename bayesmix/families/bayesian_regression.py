@@ -47,7 +47,6 @@ class BayesianRegressionFamily:
         return n_components * (n_columns - DESIGN + 1)
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:
-        """Return the moments under responsibilities (n, K)."""
         y, design = self.response(values), values[:, DESIGN:]
         return RegressionMoments(
             responsibilities.sum(axis=0),
@@ -82,7 +81,6 @@ class RegressionPosterior:
         return np.asarray(np.linalg.inv(self.precisions), dtype=np.float64)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return E[log p(y | x, k)] (n, K)."""
         design = values[:, DESIGN:]
         away = self.family.response(values)[:, None] - design @ self.means.T
         spread = np.einsum("np,kpq,nq->nk", design, self.spreads, design, optimize=True)
@@ -90,7 +88,6 @@ class RegressionPosterior:
         return 0.5 * (expected_log - away**2 / self.dispersion - spread)
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:
-        """Return the moments under responsibilities (n, K)."""
         return self.family.statistics(values, responsibilities)
 
     def subset(self, keep: Integers) -> RegressionPosterior:
@@ -104,7 +101,6 @@ class RegressionPosterior:
         return np.column_stack([self.means, self.dispersion])
 
     def plug_in(self) -> Regressions:
-        """Return the regressions at E[β] and E[λ]."""
         coefficients = self.means.copy()
         if self.family.centre:
             coefficients[:, 0] += self.family.centre

@@ -112,6 +112,8 @@ class Gammas(Columns):
     shapes: Array
     rates: Array
 
+    dense = False
+
     @property
     def means(self) -> Array:
         return self.shapes / self.rates
@@ -148,10 +150,6 @@ class Gammas(Columns):
     def linear(self) -> Gammas:
         """Return self, as missing values need no linear form."""
         return self
-
-    @property
-    def dense(self) -> bool:
-        return False
 
     @property
     def patterned(self) -> Booleans:
@@ -206,7 +204,6 @@ class GammaDraws(ByComponent):
         return Gammas(self.shapes[draw], self.rates[draw])
 
     def parameters(self, frame: Frame) -> Named:
-        """Return shapes, rates and means (S, K, D) in data units."""
         axes, rates = ("component", "feature"), self.rates / frame.scale
         named = {"shapes": self.shapes, "rates": rates, "means": self.shapes / rates}
         return {name: (axes, values) for name, values in named.items()}

@@ -81,7 +81,6 @@ class Function(ABC):
         return self.expansion(means, np.sqrt(variances))[..., 0]
 
     def covariances(self, means: Array, covariances: Array) -> Array:
-        """Return covariances (K, D, D) of x for normal g(x)."""
         deviations = np.sqrt(np.diagonal(covariances, axis1=1, axis2=2))
         correlations = covariances / (deviations[:, :, None] * deviations[:, None])
         terms = self.expansion(means, deviations)[..., 1:]

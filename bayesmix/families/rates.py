@@ -70,7 +70,6 @@ WAITED = RateForm(lambda logs, rates: (logs, -rates), lambda logs, rates: 0.5 * 
 
 
 def _logarithms(rates: Any) -> Array:
-    """Return finite log λ."""
     with np.errstate(divide="ignore"):
         return np.maximum(np.log(rates), NEVER)
 
@@ -359,11 +358,9 @@ class Poisson(RatesFamily):
         return Poissons(means)
 
     def feasible(self, statistics: Sums) -> bool:
-        """Whether neither totals nor counts are negative."""
         return bool((statistics.totals >= 0).all() and (statistics.known >= 0).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> GammaPrior:
-        """Return an exponential prior of the rates, with the mean of the column."""
         return GammaPrior(1.0, 1.0 / np.maximum(summary.mean, 1e-3))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> GammaPrior:
@@ -503,7 +500,6 @@ class Exponential(RatesFamily):
         return bool(((statistics.totals > 0) | (statistics.known == 0)).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> ExponentialPrior:
-        """Return an exponential prior of the rates, with the mean of the column."""
         return ExponentialPrior(1.0, summary.mean)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> ExponentialPrior:

@@ -161,8 +161,8 @@ FAMILIES = {
                 "Categoricals": {"probabilities": SHARES},
                 "LevelProbabilities": {"concentration": POSITIVE},
                 "CategoricalPrior": {},
-            },
-            "independent.levels": {"Levels": {}},
+                "Levels": {},
+            }
         },
     ),
     "product": Entry(

@@ -323,7 +323,6 @@ class Regressions:
         return self.response.log_density(y, trials, self.predictors(values), self.dispersion)
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
-        """Return derivatives of the expected log likelihood at these components."""
         y, trials, design = values[:, RESPONSE, None], values[:, TRIALS, None], values[:, DESIGN:]
         eta = self.predictors(values)
         slopes, curvature = self.response.derivatives(y, trials, eta, self.dispersion)

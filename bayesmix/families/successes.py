@@ -138,7 +138,6 @@ class BetaFactors(OfTrials, PosteriorColumns):
 
     @property
     def shares(self) -> Array:
-        """E[p] (K, D)."""
         return self.successes / (self.successes + self.failures)
 
     @property
@@ -224,7 +223,6 @@ class SuccessPrior(OfTrials, ConjugatePrior[BetaFactors]):
         return q.kind.point(shares, *self.trials)
 
     def log_density(self, components: SuccessColumns) -> float:
-        """Return log p(θ) at a point, with 0 log 0 = 0."""
         p = components.probabilities
         density = (
             xlogy(self.successes - 1.0, p)
@@ -275,7 +273,6 @@ class SuccessFamily(ColumnsFamily[SuccessColumns]):
         return self.kind.point(np.clip(means / self.reading.most, 0.0, 1.0), *self.trials)
 
     def feasible(self, statistics: Sums) -> bool:
-        """Whether the numbers of successes are possible."""
         most = self.reading.most * statistics.known
         return bool((statistics.totals >= 0).all() and (statistics.totals <= most).all())
 
@@ -315,7 +312,6 @@ class BetaProbabilities(BetaFactors):
     reading, kind = PLAIN, BernoulliDraws
 
     def predictive(self) -> SuccessColumns:
-        """Return p(x | k, data), a Bernoulli at the mean."""
         return self.plug_in()
 
 

@@ -121,7 +121,6 @@ class TransformedComponents(Over):
     normals: Normals
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return E[log p(x | k)] (n, K), minus infinity outside the domain of g."""
         lower, upper = self.function.lower, self.function.upper
         inside = np.clip(values, max(lower, SMALLEST), np.nextafter(upper, lower))
         transformed = self.function.apply(inside)
@@ -205,7 +204,6 @@ class TransformedLinear(TransformedComponents):
         return np.hstack([self.normals.coefficients, np.ones((self.n_components, 1))])
 
     def from_sums(self, sums: Array) -> Moments:
-        """Return centred moments of g(x) from summed features."""
         return self.normals.from_sums(sums[:, :-1])
 
     def seen(self, values: Array) -> Seen:
@@ -227,7 +225,6 @@ class TransformedDraws(Over):
     normals: GaussianDraws
 
     def parameters(self, frame: Frame) -> Named:
-        """Return the Gaussian parameters over g(x), and E[x | k] (S, K, D) as ``means``."""
         named = self.normals.parameters(self.function.frame(frame.scale))
         axes, means = named["means"]
         variances = _variances(named["covariances"][1], self.normals.structure, means.shape)
@@ -464,7 +461,6 @@ class Transformed(Over):
         return TransformedComponents(self.function, normals)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> TransformedPrior:
-        """Return the Gaussian prior over g(x), with learned scale."""
         inner = self.function.summary(summary, frame)
         normals = self.family.reference_prior(inner, Frame.identity(inner.n_features))
         return TransformedPrior(self.function, normals)

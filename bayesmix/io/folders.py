@@ -275,8 +275,7 @@ def _parts(
             "give a pattern, as data/*.parquet"
         )
     make = makes.get(kinds.pop(), partial(_texts, text=text))
-    found: tuple[list[Any], list[int], tuple[str, ...] | None] = make(places, columns, weight)
-    return found
+    return make(places, columns, weight)
 
 
 def _row_groups(
@@ -384,7 +383,6 @@ def positions(
 
 
 def _position(path: str, argument: str, column: Any, n_columns: int) -> int:
-    """Return the position of a column given as an integer or its digits."""
     place = int(column) if str(column).isdecimal() else -1
     if not 0 <= place < n_columns:
         raise InvalidInputError(

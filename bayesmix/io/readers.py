@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.core.coding import Coding
 from bayesmix.core.sources import Engine, Loader
@@ -43,10 +44,6 @@ from bayesmix.io.text import (
 )
 from bayesmix.sources.memory import DAMAGED, ArraySource, open_npy
 from bayesmix.sources.partitions_of_rows import PartitionedSource
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 # Size in bytes above which a Parquet file is read in parts.
 LARGE_PARQUET = 2**28
@@ -248,8 +245,6 @@ def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat
 
 def _spreadsheet(path: str) -> pd.DataFrame:
     """Read the first sheet of a workbook."""
-    import pandas as pd
-
     try:
         frame = pd.read_excel(path, engine="openpyxl")
     except ImportError:
@@ -283,8 +278,6 @@ def in_parts(path: str) -> bool:
 
 
 def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
-    import pandas as pd
-
     try:
         import pyarrow.parquet
     except ImportError:

@@ -8,18 +8,15 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.core.coding import NAMED, Coding, Level, codes_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
 MOSTLY_NUMBERS = 0.5
@@ -70,8 +67,6 @@ YES_OR_NO = ColumnKind(yes_or_no=True)
 
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the type of a column from its dtype and values."""
-    import pandas as pd
-
     dtype = column.dtype
     if pd.api.types.is_bool_dtype(dtype):
         return ColumnKind(levels_of(column))
@@ -120,8 +115,6 @@ def _are_counts(values: Array) -> bool:
 
 
 def _of_text(column: pd.Series[Any]) -> ColumnKind:
-    import pandas as pd
-
     present = column.dropna()
     if not present.map(lambda value: isinstance(value, str)).all():
         kinds = {type(value).__name__ for value in present}
@@ -163,8 +156,6 @@ def _way_of_writing(text: pd.Series[Any]) -> str:
 
 
 def _are_dates(text: pd.Series[Any]) -> bool:
-    import pandas as pd
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return bool(pd.to_datetime(text, errors="coerce", format="mixed").notna().all())
@@ -183,8 +174,6 @@ def _of_levels(column: pd.Series[Any]) -> ColumnKind:
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
     """Return the observed levels, in the order of a categorical dtype, otherwise sorted."""
-    import pandas as pd
-
     if isinstance(column.dtype, pd.CategoricalDtype):
         there = set(column.dropna())
         return tuple(level for level in _declared(column) if level in there)
@@ -197,8 +186,6 @@ def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:
 
     Raises ``InvalidInputError`` if there are too many for levels.
     """
-    import pandas as pd
-
     of_type = isinstance(column.dtype, pd.CategoricalDtype)
     levels = _declared(column) if of_type else levels_of(column)
     if len(levels) > MOST_LEVELS:
@@ -302,8 +289,6 @@ def check_names(
 
 
 def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) -> str:
-    import pandas as pd
-
     wrong = np.asarray(pd.to_numeric(column, errors="coerce").isna() & column.notna())
     text = f"{argument} must be numeric, but {name!r} in {path} is not"
     if not wrong.any():
@@ -388,8 +373,6 @@ def as_pandas(X: Any) -> pd.DataFrame:
 
 
 def _of_another_kind(X: Any) -> Any:
-    import pandas as pd
-
     if not hasattr(X, "get_columns"):
         return X.to_pandas()
     # Polars requires another package for this.
@@ -398,8 +381,6 @@ def _of_another_kind(X: Any) -> Any:
 
 def is_plain(X: Any) -> bool:
     """Whether all columns of a frame are numeric."""
-    import pandas as pd
-
     return all(
         pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_bool_dtype(dtype)
         for dtype in as_pandas(X).dtypes
@@ -452,8 +433,6 @@ def recoded(X: Any, coding: Coding) -> pd.DataFrame:
 
     Raises ``InvalidInputError`` for missing columns and unknown levels.
     """
-    import pandas as pd
-
     frame = as_pandas(X)
     if absent := [name for name in coding.names if name not in frame.columns]:
         raise InvalidInputError(
@@ -466,8 +445,6 @@ def recoded(X: Any, coding: Coding) -> pd.DataFrame:
 
 
 def _codes(name: str, column: pd.Series[Any], levels: tuple[Any, ...] | None) -> Array:
-    import pandas as pd
-
     if levels is None:
         try:
             return column.to_numpy(dtype=np.float64, na_value=np.nan)
@@ -487,8 +464,6 @@ def as_levels(
 
     Levels that are not given are those of the dtype, or those observed.
     """
-    import pandas as pd
-
     frame = as_pandas(X if is_frame(X) else pd.DataFrame(X))
     if given is not None and len(given) != frame.shape[1]:
         raise InvalidInputError(

@@ -8,18 +8,15 @@ import warnings
 import zlib
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.core.validation import in_memory, one_of
 from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
-
-if TYPE_CHECKING:
-    import pandas as pd
-
 
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 SPREADSHEET = (".xlsx",)
@@ -95,8 +92,6 @@ UNKNOWN = TextFormat()
 
 def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNOWN) -> pd.DataFrame:
     """Return a text table as a pandas frame, including numbers with decimal commas."""
-    import pandas as pd
-
     encoding = text.encoding or "utf-8-sig"
     try:
         separator = text.sep or _separator(path, encoding)
@@ -212,8 +207,6 @@ def _as_numbers(column: pd.Series[Any], recent: bool) -> pd.Series[Any]:
 
     pandas before 3.1 (not ``recent``) reads numbers as text if one of them overflows.
     """
-    import pandas as pd
-
     none = column == NO_GAP
     overflow = not recent and pd.api.types.infer_dtype(column, skipna=True) == "string"
     if not none.any() and not overflow:

@@ -66,15 +66,9 @@ TRANSFORMED = 8  # plus the kind of the normal features: these of g(x), and the 
 EXPONENTIAL = 16
 
 
-def n_features_of(kind: int, n_columns: int) -> int:
-    """Return F, the number of features for a number of columns."""
-    more = (0, 1, n_columns, n_columns * (n_columns + 1) // 2)
-    return 1 + n_columns + more[kind]
-
-
 def cost_of(n_columns: int) -> int:
     """Return the cost of an observation and a component in a pass, in multiplications."""
-    return n_features_of(DENSE, n_columns) + EXPONENTIAL
+    return 1 + n_columns + n_columns * (n_columns + 1) // 2 + EXPONENTIAL
 
 
 def quantiles(column: Array, weights: Array | None, levels: tuple[float, ...]) -> list[float]:

@@ -53,8 +53,7 @@ def _exponentiated(log_joint: Array) -> Array:
         log_joint -= LEFT_OUT
     total = log_joint.sum(axis=1)
     log_joint /= total[:, None]  # a share of all is exactly 1
-    log_sums: Array = np.log(total)
-    return log_sums
+    return np.log(total)
 
 
 def normalised(xp: Any, log_joint: Any) -> tuple[Any, Any]:

@@ -58,7 +58,6 @@ def log_permanents(log_matrices: Array) -> Array:
 
 
 def _of_every_matching(log_matrices: Array) -> Array:
-    """Sum over all matchings."""
     K = log_matrices.shape[1]
     columns = np.array(list(permutations(range(K))))
     matchings = log_matrices[:, np.arange(K), columns].sum(axis=2)
@@ -163,8 +162,7 @@ def _of_batch(entries: Array) -> Array:
         for place in range(1, columns.shape[1]):
             following += row[columns[:, place]] * sums[before[:, place]]
         sums = following
-    last: Array = sums[0]
-    return last
+    return sums[0]
 
 
 @lru_cache(maxsize=8)

@@ -45,8 +45,7 @@ def _summed(function: Any, a: Array, dimension: int) -> Array:
     a = np.asarray(a)
     if a.size == 1:  # the value of a prior, the same in each pass
         return _summed_once(function, a.item(), dimension, a.shape)
-    total: Array = function(a[..., None] - _steps(dimension)).sum(axis=-1)
-    return total
+    return function(a[..., None] - _steps(dimension)).sum(axis=-1)
 
 
 @lru_cache(maxsize=256)
@@ -56,5 +55,4 @@ def _summed_once(function: Any, a: float, dimension: int, shape: tuple[int, ...]
 
 @lru_cache(maxsize=64)
 def _steps(dimension: int) -> Array:
-    """0, 1/2, ..., (D - 1)/2."""
     return frozen(np.arange(dimension) / 2.0)

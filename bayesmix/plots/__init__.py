@@ -11,12 +11,11 @@ from bayesmix.plots.assess import (
 )
 from bayesmix.plots.assignment import plot_assignment, plot_profile
 from bayesmix.plots.averages import plot_averaged, plot_conditional_mean, plot_uncertainty
-from bayesmix.plots.classes import plot_classes, plot_directions
 from bayesmix.plots.density import plot_density
 from bayesmix.plots.iterations import plot_em_steps, plot_objective
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
-from bayesmix.plots.regions import plot_region
+from bayesmix.plots.regions import plot_classes, plot_directions, plot_region
 from bayesmix.plots.regression import plot_gate, plot_regression
 from bayesmix.plots.selection import (
     plot_feature_evidence,

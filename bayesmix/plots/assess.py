@@ -310,7 +310,6 @@ def _draw_tree(ax: Axes, merging: Any) -> None:
 
 
 def _leaves(merging: Any) -> list[int]:
-    """Return components in the order of the tree."""
     order: dict[Any, tuple[int, ...]] = {(k,): (k,) for k in range(merging.n_components)}
     for pair in merging.tree["merged"]:
         first, second = sorted(pair, key=lambda group: -merging.weights[list(group)].sum())

@@ -29,8 +29,7 @@ from bayesmix.plots.subject import (
     as_fitted,
     column_names,
     column_number,
-    features_read,
-    fitted,
+    fitted_and_read,
     sample_of,
     view_of,
 )
@@ -89,8 +88,7 @@ def plot_assignment(
     >>> ax.get_xlabel()
     'eruptions'
     """
-    estimator = fitted(model, with_noise=level is None)
-    X = features_read(model, X)
+    estimator, X = fitted_and_read(model, X, with_noise=level is None)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
             f"plot_assignment needs continuous columns, got a {estimator.result_.family.name} "
@@ -221,8 +219,7 @@ def plot_profile(
     >>> [label.get_text() for label in ax.get_yticklabels()][:2]
     ['sepal_length', 'sepal_width']
     """
-    estimator = fitted(model, with_noise=True)
-    X = features_read(model, X)
+    estimator, X = fitted_and_read(model, X, with_noise=True)
     result, names = estimator.result_, column_names(estimator, X)
     weights = result.mixture.mean_weights
     point = result.unframed.plug_in()

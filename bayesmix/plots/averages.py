@@ -31,7 +31,7 @@ from bayesmix.plots.density import (
     plane_grid,
     shades,
 )
-from bayesmix.plots.subject import features_read, fitted, sample_of, view_of
+from bayesmix.plots.subject import features_read, fitted, fitted_and_read, sample_of, view_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,8 +97,7 @@ def plot_uncertainty(
     >>> right.get_xlabel()
     'eruptions'
     """
-    estimator = fitted(model)
-    X = features_read(model, X)
+    estimator, X = fitted_and_read(model, X)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
             f"plot_uncertainty needs continuous columns, got a {estimator.result_.family.name} "
@@ -302,8 +301,7 @@ def plot_conditional_mean(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eruptions', 'waiting')
     """
-    estimator = fitted(model)
-    X = features_read(model, X)
+    estimator, X = fitted_and_read(model, X)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
             "plot_conditional_mean needs continuous columns, got a "

@@ -15,7 +15,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.plots import style
-from bayesmix.plots.subject import Sample, View, features_read, fitted, sample_of, view_of
+from bayesmix.plots.subject import Sample, View, fitted_and_read, sample_of, view_of
 from bayesmix.posterior.bands import (
     DRAWS_OF_EACH,
     density_band,
@@ -548,8 +548,7 @@ def plot_density(
     >>> ax.get_xlabel(), ax.get_ylabel()
     ('eruptions', 'waiting')
     """
-    estimator = fitted(model, with_noise=band is None)
-    X = features_read(model, X)
+    estimator, X = fitted_and_read(model, X, with_noise=band is None)
     view = view_of(estimator, columns, X)
     if band is not None and len(view.columns) == 2:
         raise UnsupportedError(

@@ -234,7 +234,6 @@ def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_w
 
 
 def _axes(n: int) -> Any:
-    """Create a grid of panels with common scales."""
     across = n if n <= 4 else -(-n // 2) if n <= 8 else 4
     down = -(-n // across)
     _, grid = style.pyplot().subplots(

@@ -32,8 +32,7 @@ from bayesmix.plots.subject import (
     column_names,
     column_number,
     columns_that_vary,
-    features_read,
-    fitted,
+    fitted_and_read,
     most_columns,
     view_over,
     whole_sample,
@@ -246,8 +245,7 @@ def plot_pairs(
     >>> axes[3, 0].get_xlabel()
     'sepal_length'
     """
-    estimator = fitted(model, with_noise=True)
-    X = features_read(model, X)
+    estimator, X = fitted_and_read(model, X, with_noise=True)
     names = column_names(estimator, X)
     shown = _columns(estimator, names, columns)
     d = len(shown)

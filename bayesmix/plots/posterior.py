@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.axes import Axes
 
 
@@ -131,13 +131,10 @@ def _chains(ax: Axes, check: Any) -> None:
     # Long numbers would overlap in a narrow panel.
     ax.locator_params(axis="x", nbins=4)
     rhat = max(table["rhat"].max() for table in (check.parameters, check.invariants))
-    xlabel = _in_lines(check.slowest.name)
+    xlabel = check.slowest.name
+    if len(xlabel) > LONG_NAME:
+        xlabel = xlabel.replace("[", "\n[", 1)
     style.finished(ax, key, [f"largest R-hat: {rhat:.3f}"], xlabel=xlabel)
-
-
-def _in_lines(name: str) -> str:
-    """Break a long name into two lines."""
-    return name if len(name) <= LONG_NAME else name.replace("[", "\n[", 1)
 
 
 BAR_OF_K = 0.4
@@ -213,7 +210,6 @@ def _bars(ax: Axes, places: Array, of_chains: Array, colour: str, line: str) -> 
 
 
 def _up_to(shares: Array, length: int) -> Array:
-    """Return shares (C, M) of equal length, padded with 0."""
     whole = np.zeros((len(shares), length))
     width = min(length, shares.shape[1])
     whole[:, :width] = shares[:, :width]

@@ -190,7 +190,6 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
 
 
 def _fade(line: Any) -> None:
-    """Draw a line in the background."""
     for artist in line.get_children():
         artist.set(color=style.FAINT, zorder=1.5)
     line.lines[0].set(marker="", lw=1.0)

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import FAINT, INK, axes_or_new, colour, expect, finished, halo, marker
@@ -56,8 +57,6 @@ def plot_states(
     try:
         values = values.astype(np.float64)
     except ValueError:  # text
-        import pandas as pd
-
         codes, levels = pd.factorize(values, sort=True)
         values = np.where(codes < 0, np.nan, codes)
     probabilities = model.predict_proba(X, lengths, groups, covariates)

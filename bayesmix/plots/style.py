@@ -84,8 +84,7 @@ def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.4) -> Axe
     if ax is not None:
         return ax
     _, new = pyplot().subplots(figsize=(width, height), layout="constrained")
-    axes: Axes = new
-    return axes
+    return new
 
 
 def panels(axes: Any, rows: int, columns: int, size: tuple[float, float], **options: Any) -> Any:

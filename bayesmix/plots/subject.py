@@ -10,6 +10,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
@@ -54,6 +55,11 @@ def features_read(model: Any, X: Any) -> Any:
     """Return the features that the mixture of a model reads; of a search, the selected ones."""
     pick = getattr(model, "features_read", None)
     return X if X is None or pick is None else pick(X)
+
+
+def fitted_and_read(model: Any, X: Any, with_noise: bool = False) -> tuple[Any, Any]:
+    """Return the fitted estimator, and the features that it reads."""
+    return fitted(model, with_noise), features_read(model, X)
 
 
 def _described(model: Any) -> str:
@@ -311,8 +317,7 @@ class Sample:
         if n_components == 1:
             return np.ones(len(self.values))
         least = 1.0 / n_components
-        certainty: Array = (self.probabilities.max(axis=1) - least) / (1.0 - least)
-        return certainty
+        return (self.probabilities.max(axis=1) - least) / (1.0 - least)
 
     def over(self, columns: Integers) -> Sample:
         """Return some columns, for samples with values in all of them."""
@@ -374,8 +379,6 @@ def as_fitted(model: Any, values: Array) -> Any:
     named = getattr(model, "feature_names_in_", None)
     if named is None:
         return values
-    import pandas as pd
-
     return pd.DataFrame(values, columns=list(named))
 
 

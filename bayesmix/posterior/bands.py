@@ -287,8 +287,7 @@ def _band(
     # Log densities of -inf are floored so that quantiles can be interpolated.
     logs = (np.maximum(log_densities(rows), np.finfo(float).min) for rows in blocks)
     quantiles = [np.quantile(each, tails(level), axis=1).T for each in logs]
-    band: Array = np.exp(np.concatenate(quantiles))
-    return band
+    return np.exp(np.concatenate(quantiles))
 
 
 def _simultaneous(

@@ -7,6 +7,7 @@ Chains take one step each in turn, so that an interrupt leaves them equally long
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -53,6 +54,7 @@ from bayesmix.posterior.arviz_groups import ToArviz, inference_data
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, draws_of, parameters_of
+from bayesmix.posterior.subject import log_volume
 
 
 def in_chains(values: Array, n_chains: int) -> Array:
@@ -160,8 +162,7 @@ class Gibbs(DrawsInChains, ToArviz):
     @cached_property
     def entropy(self) -> Array:
         """Entropy of the mixing weights -Σ π log π (C, S) in nats."""
-        entropy: Array = entr(self.weights).sum(axis=2)
-        return entropy
+        return entr(self.weights).sum(axis=2)
 
     @cached_property
     def occupied(self) -> Any:
@@ -282,9 +283,26 @@ def closing(status: str, invariant: str = INVARIANT) -> list[str]:
 # Random streams of parameters and assignments; other consumers use other numbers.
 OF_PARAMETERS, OF_ASSIGNMENTS = 4, 5
 
+
+@dataclass(frozen=True)
+class KeptDraw:
+    """One draw of one chain: (π, θ), its log likelihood and the number of occupied components."""
+
+    draw: Draws
+    log_likelihood: float
+    n_occupied: int
+    k_probabilities: Array | None = None  # given the partition, without a negligible tail
+
+    @property
+    def n_components(self) -> int:
+        return int(self.draw.weights.log_weights.shape[1])
+
+
 # chain state, generator, key of its assignments -> kept draw, next state
 State: TypeAlias = "Mixture[Posterior]"
-ChainStep: TypeAlias = Callable[[State, np.random.Generator, tuple[int, ...]], tuple[Any, State]]
+ChainStep: TypeAlias = Callable[
+    [State, np.random.Generator, tuple[int, ...]], tuple[KeptDraw, State]
+]
 
 
 @dataclass(frozen=True)
@@ -309,15 +327,17 @@ def run_in_rounds(
     generators: Sequence[np.random.Generator],
     plan: Plan,
     bar: FitProgress,
-) -> tuple[list[list[Any]], str]:
-    """Return the draws of every chain and the status, "finished" or "interrupted"."""
-    rounds: list[list[Any]] = []
+) -> tuple[list[KeptDraw], str]:
+    """Return the draws, chain after chain, and the status, "finished" or "interrupted"."""
+    rounds: list[list[KeptDraw]] = []
+    status = "finished"
     try:
         for sweep in range(plan.n_warm + plan.n_draws):
             kept, following = [], []
             for chain, (state, generator) in enumerate(zip(states, generators, strict=True)):
                 key = (plan.seed, OF_ASSIGNMENTS, chain, sweep)
-                one, state = _sampled(step, state, generator, key)
+                with duplicates_named():
+                    one, state = step(state, generator, key)
                 kept.append(one)
                 following.append(state)
             states = following
@@ -327,19 +347,36 @@ def run_in_rounds(
     except KeyboardInterrupt:
         if not rounds:
             raise
-        return _by_chain(rounds), "interrupted"
-    return _by_chain(rounds), "finished"
+        status = "interrupted"
+    return [one for chain in zip(*rounds, strict=True) for one in chain], status
 
 
-def _by_chain(rounds: list[list[Any]]) -> list[list[Any]]:
-    return [list(chain) for chain in zip(*rounds, strict=True)]
-
-
-def _sampled(
-    step: ChainStep, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
-) -> tuple[Any, Mixture[Posterior]]:
-    with duplicates_named():
-        return step(state, generator, key)
+def run_chains(
+    result: FitResult,
+    source: Source,
+    plan: Plan,
+    bar: FitProgress,
+    n_components: int,
+    step_of: Callable[[BlockedGibbs], ChainStep],
+) -> tuple[list[KeptDraw], dict[str, Any]]:
+    """Return the draws, chain after chain, and the fields that the results for any K share."""
+    began = time.perf_counter()
+    with single_threaded_blas():
+        sampler = blocked_gibbs(result, source, each_repetition)
+        generators = plan.generators()
+        states = [sampler.beginning(n_components, one) for one in generators]
+        kept, status = run_in_rounds(step_of(sampler), states, generators, plan, bar)
+    log_likelihood = np.array([one.log_likelihood for one in kept]) - log_volume(result, source)
+    return kept, {
+        "result": result,
+        "source": source,
+        "log_likelihood": in_chains(log_likelihood, plan.n_chains),
+        "n_occupied": in_chains(np.array([one.n_occupied for one in kept]), plan.n_chains),
+        "warmup": plan.n_warm,
+        "status": status,
+        "seed": plan.seed,
+        "seconds": time.perf_counter() - began,
+    }
 
 
 @contextmanager

@@ -375,5 +375,4 @@ def _density_of_sequence(drawn: DrawnMixtures, source: Source) -> Array:
     side = SideInformation(begins=np.arange(source.shape[0]) == 0)
     ordered = replace(source.in_memory(), side=side)  # type: ignore[type-var]  # in memory
     upto = logsumexp(drawn.log_densities(ordered).cumsum(axis=0), axis=1) - np.log(drawn.n_draws)
-    given: Array = np.diff(upto, prepend=0.0)
-    return given
+    return np.diff(upto, prepend=0.0)

@@ -263,8 +263,7 @@ def log_ratios(
     def of_batch(batch: Draws) -> Array:
         joint = log_likelihoods(result, batch, source) + log_prior(result.bayesian, batch)
         terms = [density(one, batch) + math.log(n / total) for one, n in parts]
-        ratios: Array = joint - np.logaddexp.reduce(terms, axis=0)
-        return ratios
+        return joint - np.logaddexp.reduce(terms, axis=0)
 
     return draws.over_batches(of_batch)
 

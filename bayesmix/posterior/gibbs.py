@@ -7,33 +7,23 @@ K as unknown.
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bayesmix.core import validation
-from bayesmix.core.components import Posterior
 from bayesmix.core.deprecated import renamed_keyword
-from bayesmix.core.mixture import Mixture
-from bayesmix.core.parallel import resolve_jobs, single_threaded_blas
+from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.random import root_seed
 from bayesmix.core.sources import Source
 from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.numerics.arrays import frozen
-from bayesmix.posterior.chains import (
-    BlockedGibbs,
-    Gibbs,
-    Plan,
-    blocked_gibbs,
-    each_repetition,
-    run_in_rounds,
-)
-from bayesmix.posterior.posterior_draws import Draws, joined, log_prior, refuse_many
-from bayesmix.posterior.subject import log_volume, rows_of_fit, sampled_fit
+from bayesmix.posterior.chains import BlockedGibbs, Gibbs, KeptDraw, Plan, State, run_chains
+from bayesmix.posterior.posterior_draws import joined, log_prior, refuse_many
+from bayesmix.posterior.subject import rows_of_fit, sampled_fit
 from bayesmix.posterior.telescoping import GibbsOverK, sampled_over_k
 
 
@@ -158,69 +148,27 @@ def gibbs(
     return found
 
 
-@dataclass(frozen=True)
-class KeptDraw:
-    """One draw of one chain: (π, θ), its log likelihood and the number of occupied components."""
-
-    draw: Draws
-    log_likelihood: float
-    n_occupied: int
-
-
-@dataclass(frozen=True)
-class SweepStep:
-    """One sweep with K fixed: assignments at the current draw, then the next conditional."""
-
-    sampler: BlockedGibbs
-
-    def __call__(
-        self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
-    ) -> tuple[KeptDraw, Mixture[Posterior]]:
-        draw = self.sampler.drawn(state, generator)
-        assigned, following = self.sampler.sweep(draw, generator, key)
-        n_occupied = int(np.count_nonzero(assigned.counts))
-        return KeptDraw(draw.bare, assigned.log_normaliser, n_occupied), following
+def _sweep(
+    sampler: BlockedGibbs, state: State, generator: np.random.Generator, key: tuple[int, ...]
+) -> tuple[KeptDraw, State]:
+    """Draw assignments at the current draw, then the next conditional."""
+    draw = sampler.drawn(state, generator)
+    assigned, following = sampler.sweep(draw, generator, key)
+    n_occupied = int(np.count_nonzero(assigned.counts))
+    return KeptDraw(draw.bare, assigned.log_normaliser, n_occupied), following
 
 
 def sampled(
     result: FitResult, source: Source, plan: Plan, bar: FitProgress, n_components: int
 ) -> Gibbs:
     """Return all chains for known K."""
-    began = time.perf_counter()
-    with single_threaded_blas():
-        sampler = blocked_gibbs(result, source, each_repetition)
-        generators = plan.generators()
-        states = [sampler.beginning(n_components, one) for one in generators]
-        chains, status = run_in_rounds(SweepStep(sampler), states, generators, plan, bar)
-    return _arranged(result, source, plan, chains, status, time.perf_counter() - began)
-
-
-def _arranged(
-    result: FitResult,
-    source: Source,
-    plan: Plan,
-    chains: list[list[KeptDraw]],
-    status: str,
-    seconds: float,
-) -> Gibbs:
-    kept = [one for chain in chains for one in chain]
-    shape = (plan.n_chains, len(chains[0]))
+    kept, common = run_chains(
+        result, source, plan, bar, n_components, lambda sampler: partial(_sweep, sampler)
+    )
     draws = joined([one.draw for one in kept])
     density = draws.over_batches(lambda batch: log_prior(result.bayesian, batch))
-    log_likelihood = np.array([one.log_likelihood for one in kept])
-    log_likelihood -= log_volume(result, source)
-    return Gibbs(
-        result=result,
-        source=source,
-        draws=frozen(draws),
-        log_likelihood=frozen(log_likelihood.reshape(shape)),
-        log_joint=frozen((log_likelihood + density).reshape(shape)),
-        n_occupied=frozen(np.array([one.n_occupied for one in kept]).reshape(shape)),
-        warmup=plan.n_warm,
-        status=status,
-        seed=plan.seed,
-        seconds=seconds,
-    )
+    log_joint = common["log_likelihood"] + density.reshape(plan.n_chains, -1)
+    return Gibbs(draws=frozen(draws), log_joint=frozen(log_joint), **common)
 
 
 def _number_of_components(

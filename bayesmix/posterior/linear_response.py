@@ -13,7 +13,7 @@ and the largest fraction of missing information (Dempster, Laird & Rubin 1977).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, cast
 
 import numpy as np
@@ -77,7 +77,6 @@ class AllCoordinates:
         return places, np.hstack([of_weights, self.components.slopes(values, k)])
 
     def parameters(self) -> dict[str, Spread]:
-        """Return how weights and parameters in data units vary with z."""
         n_weights, K = self.root.shape[1], self.mixture.n_components
         across = np.zeros((K, self.size))
         across[:, :n_weights] = self.of_logs(self.weights.across)
@@ -96,31 +95,22 @@ def coordinates_of(mixture: Mixture[Posterior]) -> AllCoordinates:
     return AllCoordinates(mixture, weights, root, mixture.components.coordinates())
 
 
-@dataclass(frozen=True)
-class GainStep:
-    """Σ_n w_n Jᵀ (diag(r) - r rᵀ) J (P, P) over a chunk."""
-
-    mixture: Mixture
-    coordinates: AllCoordinates
-
-    def __call__(self, rows: Rows) -> Array:
-        size = self.coordinates.size
-        total = np.zeros((size, size))
-        for block in rows.blocks(max(16, BLOCK_VALUES // size)):
-            self._add(block, total)
-        return total
-
-    def _add(self, rows: Rows, total: Array) -> None:
-        values = self.mixture.frame.apply(rows.values)
-        shares, _ = self.mixture.responsibilities(values)
-        weights = rows.weights_or_ones
-        average = np.zeros((len(rows), len(total)))
+def _gains(mixture: Mixture, coordinates: AllCoordinates, rows: Rows) -> Array:
+    """Return Σ_n w_n Jᵀ (diag(r) - r rᵀ) J (P, P) over a chunk."""
+    size = coordinates.size
+    total = np.zeros((size, size))
+    for block in rows.blocks(max(16, BLOCK_VALUES // size)):
+        values = mixture.frame.apply(block.values)
+        shares, _ = mixture.responsibilities(values)
+        weights = block.weights_or_ones[:, None]
+        average = np.zeros((len(block), size))
         for k in range(shares.shape[1]):
-            places, slopes = self.coordinates.slopes(values, k)
+            places, slopes = coordinates.slopes(values, k)
             shared = slopes * shares[:, k, None]
-            total[np.ix_(places, places)] += (slopes * weights[:, None]).T @ shared
+            total[np.ix_(places, places)] += (slopes * weights).T @ shared
             average[:, places] += shared
-        total -= (average * weights[:, None]).T @ average
+        total -= (average * weights).T @ average
+    return total
 
 
 # At this size a matrix of all pairs takes 72 MB, and its eigenvalues about ten seconds.
@@ -166,7 +156,8 @@ class LinearResponse:
             raise InvalidInputError(
                 f"name must be one of {', '.join(self._spreads)}, got {name!r:.40}"
             )
-        return _covariance(self._spreads[name], self._response)
+        spread, follow = self._spreads[name], self._response - np.eye(len(self._response))
+        return spread.own + spread.across @ follow @ spread.across.T
 
     def draws(self, n_draws: int, seed: int) -> Draws:
         """Return draws from q rescaled by linear response, in the fit's coordinates.
@@ -274,7 +265,8 @@ def linear_response(
             f"got {coordinates.size:,}: use fewer components, a simpler covariance_type, or gibbs"
         )
     with single_threaded_blas():
-        gain: Array = source.reduce(GainStep(result.mixture, coordinates), result.n_components)
+        step = partial(_gains, result.mixture, coordinates)
+        gain: Array = source.reduce(step, result.n_components)
         gain[coordinates.of_components] += coordinates.components.coupling()
         rates, axes = np.linalg.eigh(0.5 * (gain + gain.T))
         spreads = coordinates.parameters()
@@ -290,11 +282,6 @@ def linear_response(
         _response=frozen(response),
         _spreads=spreads,
     )
-
-
-def _covariance(spread: Spread, response: Array) -> Array:
-    follow = response - np.eye(len(response))
-    return spread.own + spread.across @ follow @ spread.across.T
 
 
 def _deviations(spreads: dict[str, Spread], response: Array | None) -> OfParameters:

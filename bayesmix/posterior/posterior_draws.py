@@ -161,15 +161,13 @@ class Draws:
 
     def some(self, numbers: Integers) -> Draws:
         """Return the draws with these indices."""
-        chosen: Draws = _each(self, itemgetter(numbers))
-        return chosen
+        return _each(self, itemgetter(numbers))
 
 
 def joined(parts: Sequence[Draws]) -> Draws:
     """Return the concatenated draws of all parts."""
     queues = [iter(list(_arrays(part))) for part in parts]
-    every: Draws = _each(parts[0], lambda _: np.concatenate([next(queue) for queue in queues]))
-    return every
+    return _each(parts[0], lambda _: np.concatenate([next(queue) for queue in queues]))
 
 
 def _arrays(record: Any) -> Iterator[Array]:
@@ -208,16 +206,14 @@ def draws_of(mixture: Mixture[Posterior], n_draws: int, generator: np.random.Gen
 def log_prior(inference: Bayesian, draws: Draws) -> Array:
     """Return log p(π) + log p(θ) (S,)."""
     density: Array = inference.weights_prior.log_density_of(draws.weights)
-    density = density + inference.parameters_prior.log_density_of(draws.components)
-    return density
+    return density + inference.parameters_prior.log_density_of(draws.components)
 
 
 def log_q(mixture: Mixture[Posterior], draws: Draws) -> Array:
     """Return log q(π, θ) (S,)."""
     shared, pairs = mixture.components.log_factors(draws.components)
     own = np.trace(pairs, axis1=1, axis2=2)
-    density: Array = mixture.weights.log_density_of(draws.weights) + shared + own
-    return density
+    return mixture.weights.log_density_of(draws.weights) + shared + own
 
 
 def log_q_symmetrised(mixture: Mixture[Posterior], draws: Draws) -> Array:
@@ -272,36 +268,21 @@ class DensityStep:
         parts = [tile.log_density(rows, values, self.arithmetic) for tile in self.tiles]
         return np.concatenate(parts)
 
-
-@dataclass(frozen=True)
-class LikelihoodStep:
-    """Σ_n w_n log p(x_n | draw) (S,) over a chunk."""
-
-    densities: DensityStep
-
-    def __call__(self, rows: Rows) -> Array:
-        total: Array = np.sum([self._block(part) for part in rows.blocks(TILE_ROWS)], axis=0)
-        return total
-
-    def _block(self, rows: Rows) -> Array:
-        densities = self.densities.block(rows)
-        return densities.sum(axis=1) if rows.weights is None else densities @ rows.weights
+    def likelihoods(self, rows: Rows) -> Array:
+        """Return Σ_n w_n log p(x_n | draw) (S,) over a chunk."""
+        blocks = rows.blocks(TILE_ROWS)
+        parts = [(self.block(part), part.weights) for part in blocks]
+        return np.sum([d.sum(axis=1) if w is None else d @ w for d, w in parts], axis=0)
 
 
-@dataclass(frozen=True)
-class FarStep:
-    """Whether squared distances overflow for any sample of a chunk: 0 or 1."""
-
-    mixture: Mixture
-    family: Family
-
-    def __call__(self, rows: Rows) -> int:
-        return int(has_far_rows(self.mixture, np.asarray(rows.values), self.family))
+def _is_far(mixture: Mixture, family: Family, rows: Rows) -> int:
+    """Return 1 if squared distances overflow for any sample of a chunk, else 0."""
+    return int(has_far_rows(mixture, np.asarray(rows.values), family))
 
 
 def log_likelihoods(result: FitResult, draws: Draws, source: Source) -> Array:
     """Return log p(X | draw) (S,) in nats and data units, streaming the data."""
-    total: Array = _over(source.reduce, LikelihoodStep(_step(result, draws, source)), draws)
+    total: Array = _over(source.reduce, _step(result, draws, source).likelihoods, draws)
     return total - source.total_weight * result.log_volume
 
 
@@ -338,7 +319,7 @@ def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     if not result.family.linear:
         return CENTRED
     mixture: Mixture = result.mixture
-    if source.reduce(FarStep(mixture, result.family), 1):
+    if source.reduce(partial(_is_far, mixture, result.family), 1):
         return CENTRED
     expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
     loss = mixture.linear.loss(expectation.finished().statistics)

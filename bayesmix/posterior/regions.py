@@ -49,8 +49,7 @@ def intervals_above(density: Any, threshold: float) -> Array:
         )
 
     def above(places: Array) -> Array:
-        scores: Array = density.score_samples(places[:, None]) - threshold
-        return scores
+        return density.score_samples(places[:, None]) - threshold
 
     places = _places(mixture, above)
     inside = above(places) >= 0.0
@@ -201,8 +200,7 @@ class DensityRegion:
 
     def contains(self, X: Any) -> Any:
         """Return whether each sample (n,) is inside; ties with the threshold are."""
-        inside = self.density.score_samples(X) + TIE >= self.threshold
-        return inside
+        return self.density.score_samples(X) + TIE >= self.threshold
 
     def coverage(self, X: Any) -> float:
         """Return the share of samples inside, with standard error √(share (1 - share) / n)."""

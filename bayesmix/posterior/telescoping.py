@@ -7,10 +7,9 @@ prior (Frühwirth-Schnatter, Malsiner-Walli & Grün 2021, alg. 1).
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from numbers import Integral
 from typing import Any
 
@@ -30,21 +29,19 @@ from bayesmix.posterior.arviz_groups import ToArviz, inference_data_over_k
 from bayesmix.posterior.chains import (
     MOST_PRODUCTS,
     BlockedGibbs,
+    KeptDraw,
     Plan,
-    blocked_gibbs,
     closing,
     convergence_lines,
-    each_repetition,
     in_chains,
     listed,
     rows_together,
-    run_in_rounds,
+    run_chains,
     shares_by_number,
 )
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, joined, parameters_of
-from bayesmix.posterior.subject import log_volume
 
 # Functions of K are evaluated up to here, and further while their weights are not negligible.
 FIRST_ASKED, LAST_ASKED = 64, 4096
@@ -243,8 +240,7 @@ class GibbsOverK(ToArviz):
     @cached_property
     def entropy(self) -> Array:
         """Entropy of the mixing weights -Σ π log π (C, S) in nats."""
-        entropy: Array = np.nansum(entr(self.weights), axis=2)
-        return entropy
+        return np.nansum(entr(self.weights), axis=2)
 
     def score_samples(self, X: Any) -> Array:
         """Return the log posterior mean density of each sample (n,) in nats, over K, π and θ."""
@@ -376,20 +372,6 @@ class KGivenPartition:
 
 
 @dataclass(frozen=True)
-class KeptOverK:
-    """One draw of (K, π, θ) from one chain, with the assignments drawn at it."""
-
-    draw: Draws
-    log_likelihood: float
-    n_occupied: int
-    k_probabilities: Array  # given the partition, without a negligible tail
-
-    @property
-    def n_components(self) -> int:
-        return int(self.draw.weights.log_weights.shape[1])
-
-
-@dataclass(frozen=True)
 class TelescopingStep:
     """Z | K, π, θ; S | θ of occupied components; K | partition; π, θ | K, partition, S.
 
@@ -401,7 +383,7 @@ class TelescopingStep:
 
     def __call__(
         self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
-    ) -> tuple[KeptOverK, Mixture[Posterior]]:
+    ) -> tuple[KeptDraw, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned = self.sampler.assigned(draw, key)
         occupied = np.flatnonzero(assigned.counts)
@@ -411,7 +393,7 @@ class TelescopingStep:
         last = draw.components.subset(occupied)
         following = self.conditional(n_components, statistics, last, generator)
         probabilities = probabilities[: 1 + np.flatnonzero(probabilities > NOTHING)[-1]]
-        kept = KeptOverK(draw.bare, assigned.log_normaliser, len(occupied), probabilities)
+        kept = KeptDraw(draw.bare, assigned.log_normaliser, len(occupied), probabilities)
         return kept, following
 
     def conditional(
@@ -444,15 +426,18 @@ def sampled_over_k(
 ) -> GibbsOverK:
     """Run all chains from the fit's K or the largest that the prior allows."""
     over_k = _k_given_partition(result, source.total_weight, prior_over_k, concentration)
-    began = time.perf_counter()
-    with single_threaded_blas():
-        sampler = blocked_gibbs(result, source, each_repetition)
-        generators = plan.generators()
-        first = min(result.requested_components, len(over_k.prior))
-        states = [sampler.beginning(first, one) for one in generators]
-        step = TelescopingStep(sampler, over_k)
-        chains, status = run_in_rounds(step, states, generators, plan, bar)
-    return _arranged(result, source, plan, chains, over_k, status, time.perf_counter() - began)
+    first = min(result.requested_components, len(over_k.prior))
+    step_of = partial(TelescopingStep, over_k=over_k)
+    kept, common = run_chains(result, source, plan, bar, first, step_of)
+    n_components = np.array([one.n_components for one in kept])
+    return GibbsOverK(
+        groups=frozen(_by_k(kept, n_components)),
+        n_components=frozen(n_components.reshape(plan.n_chains, -1)),
+        k_of_chains=frozen(_averaged_over_draws(kept, plan.n_chains)),
+        prior_over_k=over_k.prior,
+        concentration=over_k.concentration,
+        **common,
+    )
 
 
 def _k_given_partition(
@@ -477,39 +462,7 @@ def _k_given_partition(
     return frozen(KGivenPartition(prior, of_numbers, total_weight))
 
 
-def _arranged(
-    result: FitResult,
-    source: Source,
-    plan: Plan,
-    chains: list[list[KeptOverK]],
-    over_k: KGivenPartition,
-    status: str,
-    seconds: float,
-) -> GibbsOverK:
-    kept = [one for chain in chains for one in chain]
-    shape = (plan.n_chains, len(chains[0]))
-    n_components = np.array([one.n_components for one in kept])
-    log_likelihood = np.array([one.log_likelihood for one in kept])
-    log_likelihood -= log_volume(result, source)
-    return GibbsOverK(
-        result=result,
-        source=source,
-        groups=frozen(_by_k(kept, n_components)),
-        n_components=frozen(n_components.reshape(shape)),
-        n_occupied=frozen(np.array([one.n_occupied for one in kept]).reshape(shape)),
-        log_likelihood=frozen(log_likelihood.reshape(shape)),
-        k_of_chains=frozen(_averaged_over_draws(chains)),
-        prior_over_k=over_k.prior,
-        concentration=over_k.concentration,
-        warmup=plan.n_warm,
-        status=status,
-        seed=plan.seed,
-        seconds=seconds,
-    )
-
-
-def _by_k(kept: list[KeptOverK], n_components: Integers) -> tuple[Group, ...]:
-    """Return the draws grouped by K."""
+def _by_k(kept: list[KeptDraw], n_components: Integers) -> tuple[Group, ...]:
     groups = []
     for k in np.unique(n_components):
         places = np.flatnonzero(n_components == k)
@@ -517,12 +470,11 @@ def _by_k(kept: list[KeptOverK], n_components: Integers) -> tuple[Group, ...]:
     return tuple(groups)
 
 
-def _averaged_over_draws(chains: list[list[KeptOverK]]) -> Array:
+def _averaged_over_draws(kept: list[KeptDraw], n_chains: int) -> Array:
     """Return p(K | partition) averaged over each chain (C, K)."""
-    longest = max(len(one.k_probabilities) for chain in chains for one in chain)
-    total = np.zeros((len(chains), longest))
-    for own, chain in zip(total, chains, strict=True):
-        for one in chain:
-            own[: len(one.k_probabilities)] += one.k_probabilities
+    shares = [one.k_probabilities for one in kept if one.k_probabilities is not None]
+    total = np.zeros((n_chains, max(map(len, shares))))
+    for number, one in enumerate(shares):
+        total[number * n_chains // len(shares), : len(one)] += one
     total /= total.sum(axis=1, keepdims=True)
     return total

@@ -91,7 +91,6 @@ def _changed(thing: Any) -> dict[str, Any]:
 
 
 def _call(name: str, parameters: dict[str, Any], modules: set[str]) -> str:
-    """Return a call in one line if it is short, otherwise in a line per argument."""
     written = [f"{key}={code(value, modules)}" for key, value in parameters.items()]
     line = f"{name}({', '.join(written)})"
     if len(line) <= WIDTH and "\n" not in line:
@@ -206,6 +205,5 @@ def _of_the_shell(estimator: Any) -> bool:
 
 
 def _listed_numbers(value: Any) -> str:
-    """Return numbers of components in the syntax of the command line."""
     numbers = (value,) if isinstance(value, Integral) else tuple(int(k) for k in value)
     return f"{numbers[0]}:{numbers[-1]}" if _consecutive(numbers) else ",".join(map(str, numbers))

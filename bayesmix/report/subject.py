@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
 from bayesmix.core.sources import UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
@@ -56,8 +58,6 @@ class Subject:
         """The data as the mixture reads them: transformed by a pipeline, with names if possible."""
         if self.X is None or self.steps is None:
             return self.X
-        import pandas as pd
-
         values = self.steps.transform(self.X)
         return pd.DataFrame(getattr(values, "values", values), columns=self.columns)
 

@@ -131,7 +131,6 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
 
 
 def _scores(subject: Subject) -> list[str]:
-    """Return the columns of scores with any value."""
     columns = ["log_likelihood", *RECORDS, "nec"]
     return [name for name in columns if name in subject.table and subject.table[name].notna().any()]
 

@@ -111,7 +111,6 @@ class Attempts:
                 yield item, result
 
     def _take(self, apart: Attempts) -> None:
-        """Add the runs of another thread."""
         self.monitor.counted(apart.monitor)
         self.records += apart.records
         if apart.best is not None:
@@ -120,7 +119,6 @@ class Attempts:
             self.best_of_sample = self._better(self.best_of_sample, apart.best_of_sample)
 
     def _better(self, state: State | None, later: State) -> State:
-        """Return the better of two states."""
         return later if state is None or self.rank(later) > self.rank(state) else state
 
     def note(self, stage: str, description: str, state: State, gain: float, accepted: bool) -> None:
@@ -167,7 +165,6 @@ class Improver:
         return state
 
     def _rounds(self) -> Iterator[int]:
-        """Yield rounds of moves while more are allowed."""
         if self.model.n_components > 1 and self.model.family.rearranged:
             for number in range(MOST_ROUNDS):
                 if self.attempts.monitor.stopped is not None:
@@ -226,7 +223,7 @@ class Improver:
         moves = (move for move in moves if move.predicted > least)
         behind: list[tuple[Move, State]] = []
         begun, followed = (partial(step, problem, state) for step in (self._begun, self._followed))
-        threads = problem.free_threads(state.current_mixture().n_components)
+        threads = 1 + problem.source.idle(state.current_mixture().n_components)
         for move, trial in self.attempts.in_order(begun, moves, threads):
             if trial is not None:
                 if self._is_better(problem, trial, state):
@@ -479,7 +476,6 @@ class OptimumSearch:
 
     @property
     def _stopped(self) -> bool:
-        """Whether the search must stop and has a state to return."""
         begun = self.attempts.best is not None or self.attempts.best_of_sample is not None
         return self.monitor.stopped is not None and begun
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, Summary
 from bayesmix.core.sources import Source
-from bayesmix.em.expectation import StartStep
+from bayesmix.em.expectation import sums_at
 from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.errors import InvalidInputError
@@ -50,7 +51,6 @@ class Distinct:
     stress: Array | None = None
 
     def beyond(self, centres: Array) -> Array:
-        """Return |x - c|² - |x|² (K, m) by matrix products, where cancellation is harmless."""
         if self.stress is None:
             out: Array = (-2.0 * centres) @ self.values.T
             out += np.einsum("kd,kd->k", centres, centres)[:, None]
@@ -164,11 +164,6 @@ FEWEST_ROWS = 4
 NEGLIGIBLE = 1e-6
 TINY = np.finfo(np.float64).tiny
 LLOYD_ROUNDS = 100
-
-
-def has_enough_rows(values: Array, n_clusters: int) -> bool:
-    """Whether there are enough distinct observations for a graph, and several clusters."""
-    return n_clusters > 1 and len(values) >= FEWEST_ROWS * n_clusters
 
 
 def graph_start(
@@ -301,7 +296,7 @@ def numbered_starts(
     factors = (heap_factors(rows, K), np.ones(rows.values.shape[1]))
     directions = family.own_directions
     by_graph: tuple[int, ...] = ()
-    if rows.stress is None and has_enough_rows(rows.values, K):
+    if rows.stress is None and len(rows.values) >= FEWEST_ROWS * K:
         if directions is not None:
             by_graph = tuple(number for number in numbers if number % 3 < 2)
         elif graphs and family.rearranged:
@@ -395,19 +390,10 @@ def of_one_component(rows: Rows) -> Array:
     return np.ones((len(rows), 1))
 
 
-@dataclass(frozen=True)
-class RandomShares:
-    """Random responsibilities that do not depend on the chunk of an observation."""
-
-    n_components: int
-    seed: int
-    run: int
-
-    def __call__(self, rows: Rows) -> Array:
-        generator = stream(self.seed, Purpose.START, self.run, rows.first)
-        shares = generator.random((len(rows), self.n_components))
-        shares /= shares.sum(axis=1, keepdims=True)
-        return shares
+def random_shares(n_components: int, seed: int, run: int, rows: Rows) -> Array:
+    """Return random responsibilities that do not depend on the chunk of an observation."""
+    shares = stream(seed, Purpose.START, run, rows.first).random((len(rows), n_components))
+    return shares / shares.sum(axis=1, keepdims=True)
 
 
 @dataclass(frozen=True)
@@ -442,7 +428,7 @@ def begun(
     problem: Problem, start: Start, n_components: int, origin: Mixture | None = None
 ) -> State:
     """Return a state that starts with an M-step from responsibilities; see ``begin``."""
-    step = StartStep(problem.family, problem.frame, start, n_components)
+    step = partial(sums_at, start, problem.family, problem.frame, n_components)
     return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
 
 
@@ -457,7 +443,7 @@ def named_start(
 ) -> Start:
     """Return the start named by ``init_params``, adapted to a family if given."""
     if name == "random":
-        return RandomShares(n_components, seed, run)
+        return partial(random_shares, n_components, seed, run)
     spread = 0.0 if family is None else spread_of(family)
     heavy_tails = family is not None and family.heavy_tails
     generator = stream(seed, Purpose.START, run)

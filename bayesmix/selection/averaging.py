@@ -52,8 +52,7 @@ class AveragedDensity:
     def score_samples(self, X: Any) -> Array:
         """Return the log density (n,) in nats."""
         terms = [log_density(estimator, rows) for estimator, rows in _with_rows(self.estimators, X)]
-        logs: Array = logsumexp(np.column_stack(terms), axis=1, b=self.shares)
-        return logs
+        return logsumexp(np.column_stack(terms), axis=1, b=self.shares)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Return the mean log density in nats."""
@@ -144,8 +143,7 @@ class AveragedDensity:
         p(X | others) / p(X | true) has mean 1 under the true candidate, so it exceeds 1 / (1 -
         level) with probability at most 1 - level (Markov).
         """
-        plausible: list[bool] = (self.shares >= (1.0 - level) * self.prior).tolist()
-        return plausible
+        return (self.shares >= (1.0 - level) * self.prior).tolist()
 
     def _refuse_pipelines(self, what: str) -> None:
         for estimator in self.estimators:

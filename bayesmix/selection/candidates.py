@@ -15,6 +15,7 @@ from numbers import Integral
 from typing import Any, TypeAlias
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import ParameterGrid
 
 from bayesmix.core import validation
@@ -128,8 +129,6 @@ def log_stretch(steps: Any, X: Any) -> float:
 def _transformed(steps: Any, points: Array, X: Any) -> Any:
     """Return points transformed by the steps, as a frame if the data are a frame."""
     if hasattr(X, "columns") and hasattr(X, "iloc"):
-        import pandas as pd
-
         return steps.transform(pd.DataFrame(points, columns=X.columns))
     return steps.transform(points)
 

@@ -148,8 +148,7 @@ def most_probable_clusters(shares: Array, clusters: Integers) -> Integers:
     """
     labels = np.append(clusters, np.full(shares.shape[1] - len(clusters), OUTLYING))
     sums = shares @ np.equal.outer(labels, np.arange(OUTLYING, labels.max() + 1))
-    most: Integers = sums.argmax(axis=1) + OUTLYING
-    return most
+    return sums.argmax(axis=1) + OUTLYING
 
 
 def shared_mass(mixture: Mixture[PointComponents]) -> Array:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import logsumexp
 
 from bayesmix.numerics.arrays import Array
@@ -132,8 +133,7 @@ def _normalised(rows: list[Candidate], prior: dict[int, float], values: Array) -
     """Return probabilities of candidates from their log evidence."""
     with np.errstate(divide="ignore"):
         logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
-    probabilities: Array = np.exp(logs - logsumexp(logs))
-    return probabilities
+    return np.exp(logs - logsumexp(logs))
 
 
 def log_evidences(rows: list[Candidate]) -> tuple[Array, str]:
@@ -157,8 +157,6 @@ def totals_over_k(rows: list[Candidate], probabilities: Probabilities) -> dict[i
 
 def over_k(rows: list[Candidate], probabilities: Probabilities) -> Any:
     """Return P(K | X) as a Series; ``attrs`` has the prior over K and its evidence."""
-    import pandas as pd
-
     series = pd.Series(totals_over_k(rows, probabilities), name="probability").sort_index()
     series = series.rename_axis("n_components")
     series.attrs = {"prior": probabilities.prior, "evidence": probabilities.source}

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
@@ -156,8 +157,6 @@ def results(rows: list[Candidate], criterion: str) -> Any:
 
     Parameters and the criterion that chose come first, then the nats behind the best.
     """
-    import pandas as pd
-
     columns: list[dict[str, Any]] = []
     names = list(dict.fromkeys([criterion, *(name for row in rows for name in row.scores)]))
     ratios = _entropy_ratios(rows)
@@ -269,16 +268,12 @@ def folds(fits: list[tuple[int, int, Candidate]]) -> Any:
 
 def of_folds(entries: list[Any]) -> Any:
     """Return the table of these rows."""
-    import pandas as pd
-
     columns = ["candidate", "fold", "found_components", "held_out", "rows", "seconds", "note"]
     return pd.DataFrame(entries, columns=[*columns, "warnings"])
 
 
 def restarts(rows: list[Candidate]) -> Any:
     """Return a row per start or move in the search of each candidate."""
-    import pandas as pd
-
     columns = ["candidate", "stage", "description", "objective", "gain", "accepted", "passes"]
     entries = [
         (number, *(getattr(record, name) for name in columns[1:]))

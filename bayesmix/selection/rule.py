@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from bayesmix.core.parallel import SECONDS_ALONE
 from bayesmix.errors import InvalidInputError
@@ -195,8 +196,6 @@ def in_turn(
         rest = jobs[place:]
         seconds_left = (time.perf_counter() - began) / max(place, 1) * len(rest)
         if workers > 1 and len(rest) > 1 and seconds_left > WORTH_WORKERS * SECONDS_ALONE:
-            from joblib import Parallel, delayed
-
             parallel = Parallel(n_jobs=workers, return_as="generator")
             yield from parallel(delayed(call)(*arguments) for arguments in rest)
             return

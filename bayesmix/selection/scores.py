@@ -311,5 +311,4 @@ def stacking(densities: Array, weights: Array) -> Array:
         if value - before < STACKING_GAIN:
             break
         before = value
-    normalised: Array = shares / shares.sum()
-    return normalised
+    return shares / shares.sum()

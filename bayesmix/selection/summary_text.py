@@ -401,7 +401,6 @@ class Answer:
         return f"{text}; next best: {following[0]}." if following else f"{text}."
 
     def _next(self) -> list[str]:
-        """Return the next candidates in the table, with their differences to the best."""
         column = record(self.criterion).column
         shown = []
         for candidate in self.candidates[1:]:
@@ -480,7 +479,6 @@ class Answer:
         return list(groups.values())
 
     def _other_criteria(self) -> str:
-        """Return the choices of other criteria."""
         parts = []
         for other in RECORDS.values():
             # The rule computes these only for candidates that may win.

@@ -21,6 +21,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import SECONDS_ALONE
@@ -102,8 +103,6 @@ class Sweep:
 
     def in_workers(self, workers: int) -> Iterator[Candidate]:
         """Run what is left in worker processes: always the next of every chain that can run."""
-        from joblib import Parallel, delayed
-
         with Parallel(n_jobs=workers, return_as="generator") as parallel:
             while ready := self.ready:
                 finished = parallel(

@@ -300,17 +300,15 @@ def _pass_on(task: Task, rows: list[Candidate], i: int, before: float) -> None:
         if gained:
             _pass_down(task, rows, i)
         larger, begin = _like(rows, i, rows[i].asked + 1), rows[i].begin
-        if larger is None or begin is None or not (gained or _describes_less(rows, larger, i)):
+        if larger is None or begin is None:
+            return
+        more, fewer = (rows[place].value("log_likelihood") for place in (larger, i))
+        # A candidate describes the data at least as well as a special case of it.
+        if not (gained or more < fewer - A_GAIN):
             return
         before = rows[larger].reached
         rows[larger] = task.refit(rows[larger], begin, Effort.STARTS)
         i = larger
-
-
-def _describes_less(rows: list[Candidate], larger: int, i: int) -> bool:
-    """Whether a candidate has a lower likelihood than a special case of it."""
-    more, fewer = (rows[place].value("log_likelihood") for place in (larger, i))
-    return more < fewer - A_GAIN
 
 
 def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:

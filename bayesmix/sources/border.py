@@ -13,7 +13,7 @@ from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
-from bayesmix.sources.partitions_of_rows import Complete, PartitionedSource, Passed
+from bayesmix.sources.partitions_of_rows import PartitionedSource, Passed, is_complete
 
 
 def is_source(X: Any) -> TypeGuard[Source]:
@@ -81,11 +81,11 @@ def few_enough(source: Source, n_columns: int) -> Source:
 def complete(source: Source) -> Source:
     """Return the complete observations, in memory with their original numbers."""
     if isinstance(source, PartitionedSource):
-        return source.chosen(Complete()) if source.faults.not_finite else source
+        return source.chosen(is_complete) if source.faults.not_finite else source
     whole = source.in_memory()
     assert isinstance(whole, ArraySource)
-    is_complete = Complete()(whole.rows)
-    return whole if is_complete.all() else whole.numbered(np.flatnonzero(is_complete))
+    mask = is_complete(whole.rows)
+    return whole if mask.all() else whole.numbered(np.flatnonzero(mask))
 
 
 def all_weights(source: Source) -> Array:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -94,7 +94,7 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
     make = delayed(_rows_of, pure=False)
     if hasattr(X, "columns") and hasattr(sample_weight, "to_frame"):
         # As a single frame, since Dask may read fewer columns of a file in fewer blocks.
-        joined = X.assign(**{_new_name(X.columns): sample_weight})
+        joined = X.assign(**{"_".join(["weight", *map(str, X.columns)]): sample_weight})
         return [make(block, None, number, True) for number, block in enumerate(joined.to_delayed())]
     rows = np.ravel(np.array(whole_rows(X).to_delayed(), dtype=object)).tolist()
     weights: list[Any] = [None] * len(rows)
@@ -117,26 +117,8 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
     ]
 
 
-@dataclass(frozen=True)
-class BlockAtHand:
-    """A block in memory."""
-
-    values: Stored
-    weights: Array | None
-
-    def __call__(self) -> tuple[Stored, Array | None]:
-        return self.values, self.weights
-
-
-class Computed:
-    """A block that is computed on demand."""
-
-    def __init__(self, block: Any) -> None:
-        self.block = block
-
-    def __call__(self) -> tuple[Stored, Array | None]:
-        block: tuple[Stored, Array | None] = self.block.compute(scheduler="synchronous")
-        return block
+def _at_hand(values: Stored, weights: Array | None) -> tuple[Stored, Array | None]:
+    return values, weights
 
 
 def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
@@ -147,14 +129,10 @@ def _held(blocks: list[Any]) -> tuple[tuple[Any, ...], list[int]]:
     for block in blocks:
         values, weights = block.compute()
         n_bytes += values.nbytes
-        loaders.append(BlockAtHand(values, weights) if n_bytes <= MOST_KEPT else Computed(block))
+        computed = partial(block.compute, scheduler="synchronous")
+        loaders.append(partial(_at_hand, values, weights) if n_bytes <= MOST_KEPT else computed)
         lengths.append(len(values))
     return tuple(loaders), lengths
-
-
-def _new_name(columns: Any) -> str:
-    """Return a name that no column has."""
-    return "_".join(["weight", *map(str, columns)])
 
 
 def _rows_of(
@@ -267,7 +245,6 @@ class DaskEngine:
         return KeptThere(self.client, parts, self._outputs(task, parts, earlier))
 
     def with_jobs(self, n_jobs: int | None) -> DaskEngine:
-        """Return the engine itself, as the cluster sets the number of threads."""
         return self
 
     def _outputs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -16,17 +16,8 @@ from bayesmix.sources.partitions_of_rows import PartitionedSource
 PART_VALUES = 2**23
 
 
-@dataclass(frozen=True)
-class Slice:
-    """Consecutive rows of an array."""
-
-    values: DeviceArray
-    weights: Array | None
-    rows: slice
-
-    def __call__(self) -> tuple[Stored, Array | None]:
-        weights = None if self.weights is None else self.weights[self.rows]
-        return cast("Stored", self.values[self.rows, :]), weights
+def _sliced(X: DeviceArray, weights: Array | None, rows: slice) -> tuple[Stored, Array | None]:
+    return cast("Stored", X[rows, :]), None if weights is None else weights[rows]
 
 
 def on_device(X: DeviceArray, weights: Array | None, n_jobs: int | None) -> PartitionedSource:
@@ -42,7 +33,7 @@ def on_device(X: DeviceArray, weights: Array | None, n_jobs: int | None) -> Part
     lengths = [min(size, n_rows - start) for start in range(0, n_rows, size)]
     names = tuple(f"part {number}" for number in range(len(lengths)))
     ends = np.cumsum(lengths).tolist()
-    loaders = [Slice(X, weights, slice(end - n, end)) for end, n in zip(ends, lengths, strict=True)]
+    parts = [slice(end - n, end) for end, n in zip(ends, lengths, strict=True)]
     # A device has its own threads.
-    engine = Local(tuple(loaders), alone=True)
+    engine = Local(tuple(partial(_sliced, X, weights, part) for part in parts), alone=True)
     return PartitionedSource.of(engine, lengths, n_features, names, None, n_jobs)

@@ -268,12 +268,10 @@ class ArraySource:
 
     @cached_property
     def rows(self) -> Rows:
-        """All observations, with caches that last between passes."""
         return Rows(self.values, self.weights, side=self.side)
 
     @cached_property
     def faults(self) -> Faults:
-        """Faults of values and weights."""
         return self.reduce(faults_in, 1)
 
     def row_text(self, row: int) -> str:
@@ -298,8 +296,7 @@ class ArraySource:
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         chunks = self._chunks(width, earlier)
         parts: Any = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
-        whole: Value = parts[0] if len(parts) == 1 else cast("Any", np.concatenate(parts))
-        return whole
+        return parts[0] if len(parts) == 1 else cast("Any", np.concatenate(parts))
 
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
@@ -333,7 +330,6 @@ class ArraySource:
         return self if rows is None else self.subset(rows)
 
     def subset(self, rows: Any) -> ArraySource:
-        """Return a subset (indices or a mask) with its weights."""
         weights = None if self.weights is None else self.weights[rows]
         return replace(
             self,

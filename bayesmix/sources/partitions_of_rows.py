@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar, cast
+from functools import cached_property, partial
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -26,10 +26,8 @@ STEP = np.uint64(0x9E3779B97F4A7C15)
 ROUNDS = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB)))
 
 
-class Choice(Protocol):
-    """Selection mask (n,) among observations that earlier selections left."""
-
-    def __call__(self, rows: Rows) -> Booleans: ...
+# Selection mask (n,) among observations that earlier selections left.
+Choice: TypeAlias = Callable[[Rows], Booleans]
 
 
 @dataclass(frozen=True)
@@ -58,36 +56,25 @@ class OfFold:
         return np.flatnonzero(self._own(self.every * np.arange(n_rows)))
 
 
-@dataclass(frozen=True)
-class WithWeight:
-    """Observations of positive weight."""
-
-    def __call__(self, rows: Rows) -> Booleans:
-        return np.asarray(rows.weights_or_ones > 0.0)
+def has_weight(rows: Rows) -> Booleans:
+    """Return which observations have positive weight."""
+    return np.asarray(rows.weights_or_ones > 0.0)
 
 
-@dataclass(frozen=True)
-class Complete:
-    """Complete observations."""
-
-    def __call__(self, rows: Rows) -> Booleans:
-        return np.asarray(~np.isnan(np.asarray(rows.values)).any(axis=1))
+def is_complete(rows: Rows) -> Booleans:
+    """Return which observations have no missing values."""
+    return np.asarray(~np.isnan(np.asarray(rows.values)).any(axis=1))
 
 
-@dataclass(frozen=True)
-class Numbered:
-    """Observations by ascending numbers, or a slice."""
-
-    rows: Indices | slice
-
-    def __call__(self, rows: Rows) -> Booleans:
-        among = _row_numbers(rows)
-        if isinstance(self.rows, slice):
-            start, stop, step = self.rows.start, self.rows.stop, self.rows.step
-            return np.asarray((among >= start) & (among < stop) & ((among - start) % step == 0))
-        place = np.searchsorted(self.rows, among)
-        place[place == len(self.rows)] = 0
-        return np.asarray(self.rows[place] == among) if len(self.rows) else np.zeros(0, dtype=bool)
+def has_number(numbers: Indices | slice, rows: Rows) -> Booleans:
+    """Return which observations have these ascending numbers, or numbers in a slice."""
+    among = _row_numbers(rows)
+    if isinstance(numbers, slice):
+        start, stop, step = numbers.start, numbers.stop, numbers.step
+        return np.asarray((among >= start) & (among < stop) & ((among - start) % step == 0))
+    place = np.searchsorted(numbers, among)
+    place[place == len(numbers)] = 0
+    return np.asarray(numbers[place] == among) if len(numbers) else np.zeros(0, dtype=bool)
 
 
 def _row_numbers(rows: Rows) -> Integers:
@@ -171,30 +158,22 @@ def one_in(n_rows: int, n_features: int) -> int:
     return -(-n_rows // most)
 
 
-@dataclass(frozen=True)
-class LookStep:
-    """First pass over a chunk, with every ``every``-th observation in the subsample."""
-
-    every: int
-
-    def __call__(self, rows: Rows) -> FirstLook:
-        faults = faults_in(rows)
-        brought = slice(-rows.first % self.every, None, self.every)
-        values = np.asarray(rows.values, dtype=np.float64)
-        weights = rows.weights_or_ones
-        if faults:
-            # Faulty data are not fitted, so the sums are not needed.
-            none = np.zeros(values.shape[1])
-            sums = 0.0, none, none, none, none
-        else:
-            sums = _sums(values, weights)
-        return FirstLook(
-            faults,
-            int(np.count_nonzero(weights)),
-            *sums,
-            (np.array(rows.values[brought]),),
-            (None if rows.weights is None else np.array(rows.weights[brought]),),
-        )
+def first_look(every: int, rows: Rows) -> FirstLook:
+    """Pass over a chunk for the first time, with every ``every``-th observation brought along."""
+    faults = faults_in(rows)
+    brought = slice(-rows.first % every, None, every)
+    values = np.asarray(rows.values, dtype=np.float64)
+    weights = rows.weights_or_ones
+    # Faulty data are not fitted, so the sums are not needed.
+    none = np.zeros(values.shape[1])
+    sums = (0.0, none, none, none, none) if faults else _sums(values, weights)
+    return FirstLook(
+        faults,
+        int(np.count_nonzero(weights)),
+        *sums,
+        (np.array(rows.values[brought]),),
+        (None if rows.weights is None else np.array(rows.weights[brought]),),
+    )
 
 
 def _sums(values: Array, weights: Array) -> tuple[float, Array, Array, Array, Array]:
@@ -265,21 +244,16 @@ def step_of(task: Any) -> DeviceStep[Any] | None:
     return task.work.step if whole and isinstance(task.work.step, DeviceStep) else None
 
 
-@dataclass(frozen=True)
-class Brought:
-    """Copy of some observations by ascending number."""
-
-    rows: Indices | slice
-
-    def __call__(self, rows: Rows) -> tuple[Stored, Array | None]:
-        first, end = rows.first, rows.first + len(rows)
-        own: Any
-        if isinstance(self.rows, slice):
-            own = _within(self.rows, first, end)
-        else:
-            own = self.rows[slice(*np.searchsorted(self.rows, [first, end]))] - first
-        weights = None if rows.weights is None else np.array(rows.weights[own])
-        return np.array(rows.values[own]), weights
+def _copied(numbers: Indices | slice, rows: Rows) -> tuple[Stored, Array | None]:
+    """Return copies of some observations by ascending number."""
+    first, end = rows.first, rows.first + len(rows)
+    own: Any
+    if isinstance(numbers, slice):
+        own = _within(numbers, first, end)
+    else:
+        own = numbers[slice(*np.searchsorted(numbers, [first, end]))] - first
+    weights = None if rows.weights is None else np.array(rows.weights[own])
+    return np.array(rows.values[own]), weights
 
 
 @dataclass
@@ -339,7 +313,7 @@ class PartitionedSource:
     @cached_property
     def look(self) -> FirstLook:
         """First pass over the data."""
-        return self.reduce(LookStep(one_in(*self.shape)), 1)
+        return self.reduce(partial(first_look, one_in(*self.shape)), 1)
 
     @cached_property
     def some(self) -> ArraySource:
@@ -414,13 +388,13 @@ class PartitionedSource:
         return other
 
     def present(self) -> PartitionedSource:
-        return self if self.look.n_present == self.shape[0] else self.chosen(WithWeight())
+        return self if self.look.n_present == self.shape[0] else self.chosen(has_weight)
 
     def subset(self, rows: Any) -> PartitionedSource:
         """Return a subset (ascending numbers, a mask or a slice), left in place."""
         if isinstance(rows, slice):
-            return self.chosen(Numbered(slice(*rows.indices(self.shape[0]))))
-        return self.chosen(Numbered(_numbers(rows)))
+            return self.chosen(partial(has_number, slice(*rows.indices(self.shape[0]))))
+        return self.chosen(partial(has_number, _numbers(rows)))
 
     def chosen(self, choice: Choice) -> PartitionedSource:
         """Return the observations that a rule selects."""
@@ -471,7 +445,7 @@ class PartitionedSource:
         touched = [part for part in self.parts if _touches(numbers, part)]
         if not touched:
             raise InvalidInputError("no rows are asked for")
-        parts = self.engine.map(OnChosen(Brought(numbers), self.choices), touched)
+        parts = self.engine.map(OnChosen(partial(_copied, numbers), self.choices), touched)
         weights = None
         if parts[0][1] is not None:
             weights = np.concatenate(
@@ -487,13 +461,11 @@ def counted(engine: Engine, n_parts: int) -> list[int]:
 
 
 def _firsts(lengths: list[int]) -> list[int]:
-    """Return the number of the first observation of each partition."""
     ends: list[int] = np.cumsum(lengths).tolist()
     return [end - n_rows for end, n_rows in zip(ends, lengths, strict=True)]
 
 
 def _numbers(rows: Any) -> Integers:
-    """Return indices from indices or a mask."""
     rows = np.asarray(rows)
     return np.flatnonzero(rows) if rows.dtype == bool else rows
 

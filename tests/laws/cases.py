@@ -21,11 +21,11 @@ from bayesmix.allocation.point import FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.rows import Frame
 from bayesmix.families import categorical, rates, successes
+from bayesmix.families.categorical import Levels
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.gaussian.wishart_scale import FixedScale
-from bayesmix.families.independent.levels import Levels
 from bayesmix.families.monotone import function_of
 from bayesmix.families.rates import Poissons
 from bayesmix.families.successes import Bernoullis

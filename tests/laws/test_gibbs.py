@@ -25,7 +25,7 @@ from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.gibbs import gibbs
 from bayesmix.posterior.labels import co_clustered
-from bayesmix.posterior.posterior_draws import draws_of, log_likelihoods, log_prior
+from bayesmix.posterior.posterior_draws import Draws, draws_of, log_likelihoods, log_prior
 from bayesmix.sources.memory import ArraySource
 from laws.cases import (
     BINOMIAL_CASE,
@@ -224,7 +224,7 @@ def test_where_rows_are_drawn_anew_in_every_sweep_parameters_have_their_prior(ca
         rng = stream(5, Purpose.DRAW, chain)
         for _ in range(60):
             weights, components = from_prior(rng)
-            draw = module.Draws(weights.draws(1, rng), components.draws(1, rng))
+            draw = Draws(weights.draws(1, rng), components.draws(1, rng))
             expected.append(functions(draw))
         values = []
         for sweep in range(40):

@@ -233,7 +233,6 @@ class ProjectedMoments:
         )
 
     def units(self) -> Array:
-        """Return factors for ``pack`` that give columns unit second moments."""
         counts, means, loadings, noise = self._parts
         K, _, q = loadings.shape
         second = np.square(means) + np.square(loadings).sum(axis=2) + noise
@@ -375,7 +374,6 @@ class FactorAnalysers:
         return np.where(widest, self.offset, -np.inf), np.full(len(units), -np.inf)
 
     def statistics(self, values: Array, responsibilities: Array) -> ProjectedMoments:
-        """Return moments along the directions of these components."""
         return projected_moments(
             self.model, values, responsibilities, self.directions, self.unsure, self.noise
         )

@@ -30,11 +30,6 @@ from bayesmix.numerics.arrays import Array, Integers
 COLUMNS_NAMED = 5
 
 
-def floor_of_noise(frame: Frame, summary: Summary) -> Array:
-    """Return the smallest noise variances (D,), in the frame."""
-    return variance_floor(summary.scale / frame.scale, summary.gap / frame.scale)
-
-
 def held_noise(summary: Summary, mixture: Mixture[FactorAnalysers], floor: Array) -> list[Event]:
     """Return events for components with noise at the floor in more columns than factors."""
     components = mixture.components
@@ -179,7 +174,6 @@ class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
         return FactorAnalysers(self.model, means, loadings, noise)
 
     def feasible(self, statistics: ProjectedMoments) -> bool:
-        """Whether no noise is negative."""
         return bool(statistics.estimate[1].min() >= 0.0)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
@@ -209,4 +203,5 @@ class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
         self, source: Source, frame: Frame, summary: Summary, repair: bool
     ) -> FloorGuard[FactorAnalysers]:
         """Return the guard that reports noise at the floor."""
-        return FloorGuard(floor_of_noise(frame, summary), partial(held_noise, summary))
+        floor = variance_floor(summary.scale / frame.scale, summary.gap / frame.scale)
+        return FloorGuard(floor, partial(held_noise, summary))

@@ -89,7 +89,6 @@ class GaussianGuard:
 
     @cached_property
     def resolution(self) -> Array | None:
-        """Ridge for all components, or None."""
         if not self.ridge:
             return None
         scale = self.frame.directions(np.ones(self.summary.n_features))
@@ -505,7 +504,6 @@ class FloorGuard(Generic[C]):
 
     @property
     def resolution(self) -> Array:
-        """Floor (1, D) of all components."""
         return self.floor[None]
 
     def among(self, whole: Whole) -> FloorGuard[C]:
@@ -518,7 +516,6 @@ class FloorGuard(Generic[C]):
         events: tuple[Event, ...],
         thorough: bool,
     ) -> Repair | None:
-        """Report degenerate components, once each."""
         if not thorough:
             return None
         known = set(held_before(events))

@@ -259,7 +259,6 @@ class GaussianCoordinates:
         return int(self._n_scale + n_blocks * (self.blocks.n_elements + 1) + K * (D + 1))
 
     def _block(self, k: int) -> int:
-        """Return the block of component k."""
         return 0 if self.q.structure.shared else k
 
     def _of_block(self, b: int) -> Integers:
@@ -278,7 +277,6 @@ class GaussianCoordinates:
         return np.concatenate([self._of_block(self._block(k)), self._of_mean(k)])
 
     def slopes(self, values: Array, k: int) -> Array:
-        """Return d E[log N(x | μ_k, Λ_k⁻¹)] / d E[z] (n, p) over ``places(k)``."""
         b = self._block(k)
         y = self.blocks.whitened(values - self.q.means[k], b)
         beta, n_features = self.q.mean_precision[k], y.shape[1]

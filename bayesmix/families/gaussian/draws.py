@@ -53,7 +53,6 @@ class GaussianDraws:
         return Quadratics(self.structure, offset, means, self.flat_roots)
 
     def subset(self, keep: Integers) -> GaussianDraws:
-        """Select components in each draw; a shared precision is kept."""
         roots = self.roots if self.structure.shared else self.roots[:, keep]
         return replace(self, means=self.means[:, keep], roots=roots)
 

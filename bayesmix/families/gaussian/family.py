@@ -101,7 +101,6 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         return without_flat_directions(self.structure, frame, source)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Return centred moments, with a first guess for missing values."""
         if has_gaps(values):
             return available(self.structure, values, responsibilities)
         return moments(self.structure, values, responsibilities)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -33,8 +34,8 @@ def pooled_covariance(
     Outliers are shrunk towards the anchor, an observation near the centre, which preserves linear
     relations between columns.
     """
-    anchor = source.reduce(_Nearest(frame, unit), 1).values
-    drawn_in = source.reduce(_DrawnIn(frame, unit, anchor, structure), 1)
+    anchor = source.reduce(partial(_nearest, frame, unit), 1).values
+    drawn_in = source.reduce(partial(_drawn_in, frame, unit, anchor, structure), 1)
     covariance: Array = drawn_in.scatter[0] / drawn_in.counts[0]
     return covariance, anchor
 
@@ -57,7 +58,7 @@ def without_flat_directions(
     basis, flat = structure.algebra.flat(covariance)
     if flat.shape[1] == 0:
         return frame, ()
-    if source.reduce(_FarFrom(flat, frame, unit, anchor), 1).distance > OFF_PLANE:
+    if source.reduce(partial(_far_from, flat, frame, unit, anchor), 1).distance > OFF_PLANE:
         # Shrunk outliers leave the plane of the others, so only constant columns are flat.
         identity = np.eye(len(flat))
         basis, flat = identity[:, ~summary.constant], identity[:, summary.constant]
@@ -93,7 +94,6 @@ def _dense_or_diag(structure: Structure) -> str:
 
 
 def _named(summary: Summary, n_flat: int) -> Event:
-    """Return the event for the flat directions."""
     n_rows, n_columns = summary.n_rows, len(summary.constant)
     columns = np.flatnonzero(summary.constant)
     names = ", ".join(map(str, columns))
@@ -129,47 +129,25 @@ class _NearestRow:
         return other if other.distance < self.distance else self
 
 
-@dataclass(frozen=True)
-class _Nearest:
-    frame: Frame
-    unit: Array
-
-    def __call__(self, rows: Rows) -> _NearestRow:
-        values = without_gaps(self.frame.apply(rows.values)) / self.unit
-        distances = (values * values).sum(axis=1)
-        nearest = int(distances.argmin())
-        return _NearestRow(float(distances[nearest]), values[nearest].copy())
+def _nearest(frame: Frame, unit: Array, rows: Rows) -> _NearestRow:
+    values = without_gaps(frame.apply(rows.values)) / unit
+    distances = (values * values).sum(axis=1)
+    nearest = int(distances.argmin())
+    return _NearestRow(float(distances[nearest]), values[nearest].copy())
 
 
-@dataclass(frozen=True)
-class _DrawnIn:
-    """Moments about the anchor, with outliers shrunk."""
-
-    frame: Frame
-    unit: Array
-    anchor: Array
-    structure: str
-
-    def __call__(self, rows: Rows) -> Moments:
-        away, lengths, radius = _seen_from(self.anchor, self.frame, self.unit, rows)
-        away *= np.minimum(1.0, radius / np.maximum(lengths, radius))[:, None]
-        weights = rows.weights_or_ones
-        return moments(STRUCTURES[self.structure], away, weights[:, None])
+def _drawn_in(frame: Frame, unit: Array, anchor: Array, structure: str, rows: Rows) -> Moments:
+    """Return moments about the anchor, with outliers shrunk."""
+    away, lengths, radius = _seen_from(anchor, frame, unit, rows)
+    away *= np.minimum(1.0, radius / np.maximum(lengths, radius))[:, None]
+    return moments(STRUCTURES[structure], away, rows.weights_or_ones[:, None])
 
 
-@dataclass(frozen=True)
-class _FarFrom:
-    """Largest distance of shrunk observations from the plane through the anchor."""
-
-    flat: Array
-    frame: Frame
-    unit: Array
-    anchor: Array
-
-    def __call__(self, rows: Rows) -> _Farthest:
-        away, lengths, radius = _seen_from(self.anchor, self.frame, self.unit, rows)
-        distances = np.abs(away[lengths > radius] @ self.flat)
-        return _Farthest(float(distances.max(initial=0.0)))
+def _far_from(flat: Array, frame: Frame, unit: Array, anchor: Array, rows: Rows) -> _Farthest:
+    """Return the largest distance of shrunk observations from the plane through the anchor."""
+    away, lengths, radius = _seen_from(anchor, frame, unit, rows)
+    distances = np.abs(away[lengths > radius] @ flat)
+    return _Farthest(float(distances.max(initial=0.0)))
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,6 @@ class Moments:
         )
 
     def subset(self, keep: Integers) -> Moments:
-        """Select components; a shared scatter is kept."""
         structure = self.structure
         scatter = structure.blocks.keep(self.scatter, keep)
         by_column = None if self.column_counts is None else self.column_counts[keep]
@@ -132,7 +131,6 @@ class Moments:
 
     @staticmethod
     def joined(parts: Sequence[Moments]) -> Moments:
-        """Concatenate components; shared scatters are summed."""
         structure = parts[0].structure
         by_column = None
         if any(part.by_column for part in parts):
@@ -171,7 +169,6 @@ class Moments:
         return np.concatenate(sums if self.column_counts is None else [*sums, self.known.ravel()])
 
     def units(self) -> Array:
-        """Return factors for ``pack`` that give columns unit second moments."""
         (n_components, n_features), algebra = self.means.shape, self.structure.algebra
         total = self.second.sum(axis=0, keepdims=True)
         total /= self.block_counts.sum() or 1.0  # noise may have all observations

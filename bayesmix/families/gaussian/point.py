@@ -40,7 +40,6 @@ class Gaussians(ByQuadratics):
 
     @once
     def linear(self) -> Quadratics:
-        """Log N(x | μ_k, Σ_k) as quadratic forms."""
         algebra, (n_components, n_features) = self.structure.algebra, self.means.shape
         root = self.precision_root
         log_det = algebra.log_det(root)
@@ -66,7 +65,6 @@ class Gaussians(ByQuadratics):
         )
 
     def released(self) -> Gaussians:
-        """Return the plain density, without the guard's resolution."""
         return replace(self, resolution=None)
 
     def framed(self, frame: Frame) -> Gaussians:

@@ -106,7 +106,6 @@ class NormalWishart:
         return min(max(float(best), lowest), highest)
 
     def separate(self) -> NormalWishart:
-        """Return the prior with β0 and S fixed; S is the squared scale of each feature."""
         scale, n_features = self.scale, len(self.mean)
         if isinstance(scale, LearnedScale):
             mean = scale.prior.mean / SHARE_OF_VARIANCE ** (1.0 / n_features)
@@ -274,7 +273,6 @@ class GaussianPosterior(ByQuadratics):
         return self.linear.marginal(columns)
 
     def subset(self, keep: Integers) -> GaussianPosterior:
-        """Select components; a shared block is kept until the next pass."""
         structure, resolution = self.structure, self.resolution
         return replace(
             self,
@@ -289,7 +287,6 @@ class GaussianPosterior(ByQuadratics):
         )
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> GaussianDraws:
-        """Return independent draws of (μ, Λ), and of a learned scale S."""
         roots = self.precisions.draw(n_draws, generator)
         normal = generator.standard_normal((n_draws, *self.means.shape))
         away = self.structure.algebra.coloured(normal, roots)
@@ -302,7 +299,6 @@ class GaussianPosterior(ByQuadratics):
         )
 
     def coordinates(self) -> GaussianCoordinates:
-        """Return q in coordinates of unit variance, including a learned S."""
         return GaussianCoordinates(self, learned=not isinstance(self.scale, FixedScale))
 
     def log_factors(self, draws: GaussianDraws) -> tuple[Array, Array]:
@@ -314,7 +310,6 @@ class GaussianPosterior(ByQuadratics):
         return np.zeros(len(normals)), normals + wisharts
 
     def released(self) -> GaussianPosterior:
-        """Return the posterior without the guard's resolution."""
         return replace(self, resolution=None)
 
     def unframed(self, frame: Frame) -> GaussianPosterior:
@@ -332,7 +327,6 @@ class GaussianPosterior(ByQuadratics):
         )
 
     def plug_in(self) -> Gaussians:
-        """Return the point m_k, E[Λ_k]⁻¹, which criteria use."""
         return Gaussians(self.structure, self.means, self.blocks)
 
     def predictive(self) -> Students:

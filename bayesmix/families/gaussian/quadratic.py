@@ -115,7 +115,6 @@ class Quadratics:
         return self.marginal(columns)
 
     def seen(self, values: Array) -> Seen:
-        """Return log densities with missing values, and a function to moments."""
         if not has_gaps(values):
             return self.expected_log_density(values), lambda shares: self.statistics(values, shares)
         if self.dense:
@@ -134,7 +133,6 @@ class Quadratics:
 
     @property
     def dense(self) -> bool:
-        """Whether columns are dependent within a component."""
         return self.structure.algebra.kind == features.DENSE
 
     def completed(self, columns: Integers, sums: Moments) -> Moments:
@@ -176,7 +174,6 @@ class Quadratics:
         return Quadratics(self.structure, offset, means, root)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Draw missing cells from N(m, (U Uᵀ)⁻¹) of the components ``labels``, given the others."""
         out = values.copy()
         for columns, rows in patterns(values):
             if len(columns) < values.shape[1]:
@@ -239,14 +236,12 @@ class Quadratics:
         return Moments(structure, of_all, means, structure.blocks.pool(total))
 
     def from_sums(self, sums: Array) -> Moments:
-        """Return centred moments from summed features."""
         structure, n_features = self.structure, self.means.shape[1]
         second = structure.blocks.pool(structure.algebra.second(sums, n_features))
         counts, totals = sums[:, 0].copy(), sums[:, 1 : 1 + n_features]
         return Moments.about_origin(structure, counts, totals, second)
 
     def expected_log_likelihood(self, statistics: Moments) -> float:
-        """Return Σ_k Σ_n r_nk E[log p(x_n | θ_k)] from distances of means and scatter."""
         algebra, counts = self.structure.algebra, statistics.counts
         away = counts @ algebra.lengths(statistics.means - self.means, self.root)
         within = algebra.trace(statistics.scatter, self.root).sum()
@@ -296,11 +291,9 @@ class ByQuadratics(ABC):
 
     @property
     def on_device(self) -> QuadraticsOnDevice:
-        """Log densities on a device."""
         return self.linear.on_device
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log densities (n, K) in centred form."""
         return self.linear.expected_log_density(values)
 
     @property
@@ -308,7 +301,6 @@ class ByQuadratics(ABC):
         return np.ones(self.n_features, dtype=bool)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Draw missing cells, see ``Quadratics.filled``."""
         return self.linear.filled(values, labels, generator)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
@@ -316,7 +308,6 @@ class ByQuadratics(ABC):
         return self.linear.beyond(units, exponent)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
-        """Return centred moments."""
         return self.linear.statistics(values, responsibilities)
 
 
@@ -349,7 +340,6 @@ class QuadraticsOnDevice:
         return xp.stack(columns, axis=1)
 
     def statistics(self, xp: Any, values: Any, responsibilities: Any) -> Moments:
-        """Return centred moments: means first, then scatter."""
         structure = self.forms.structure
         counts = host(xp.sum(responsibilities, axis=0))
         means = averages(host(xp.matrix_transpose(responsibilities) @ values), counts[:, None])

@@ -122,7 +122,6 @@ class Students:
 
     @property
     def covariances(self) -> Array:
-        """Covariance matrices (K, D, D), NaN for ν up to 2."""
         nu = self.degrees_of_freedom
         nu = nu[:, None] if nu.ndim == 1 else nu
         factor = np.full(nu.shape, np.nan)
@@ -137,7 +136,6 @@ class Students:
         )
 
     def marginal(self, columns: Integers) -> Students:
-        """Return the marginal densities, with the same degrees of freedom."""
         blocks = self.algebra.select(self.blocks, columns)
         freedom = self.degrees_of_freedom
         if self.joint:

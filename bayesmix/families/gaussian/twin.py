@@ -58,7 +58,6 @@ class DenseTwin:
         return roots
 
     def point(self, name: str, roots: Array) -> dict[str, Array]:
-        """Return the variables of a Wishart at drawn roots (S, B, p, p)."""
         size = roots.shape[-1]
         upper = np.triu_indices(size, 1)
         found = {f"{name}_log_diagonal": np.log(np.diagonal(roots, axis1=-2, axis2=-1))}
@@ -170,7 +169,6 @@ class GaussianTwin:
         return _log_normal(self.structure, rows, self.means, self.roots, 1.0)
 
     def named(self, frame: Frame) -> NamedTensors:
-        """Return means, covariances and a learned S in data units, with their axes."""
         structure, algebra, twin = self.structure, self.structure.algebra, twin_of(self.structure)
         blocks = twin.lifted(algebra, twin.inverse(self.roots), frame)
         covariances = structure.blocks.as_covariances(blocks)

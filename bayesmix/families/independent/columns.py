@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from bayesmix.core.components import Coordinates, Densities, Named, PointComponents, Predictive
+from bayesmix.core.components import Densities, DrawnComponents, Posterior, Predictive
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.mixture import Mixture, Repair
@@ -75,14 +75,13 @@ class ColumnsOfComponents(ByComponent):
 
     @property
     def patterned(self) -> Booleans:
-        """No columns, as all are independent."""
         return np.zeros(self.means.shape[1], dtype=bool)
 
     def unframed(self, frame: Frame) -> Self:
         return self
 
 
-class Columns(ColumnsOfComponents):
+class Columns(ColumnsOfComponents, Predictive):
     """K densities of independent columns."""
 
     @property
@@ -90,16 +89,7 @@ class Columns(ColumnsOfComponents):
     def deviations(self) -> Array:
         """Standard deviation of each column (K, D)."""
 
-    @abstractmethod
-    def expected_log_density(self, values: Array) -> Array:
-        """log p(x | k) (n, K)."""
-
-    @abstractmethod
-    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        """Draw counts_k observations of each component, in component order."""
-
     def seen_in(self, columns: Integers) -> Densities:
-        """Drop the factors of missing cells."""
         return SeenColumns(self)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
@@ -114,7 +104,6 @@ class Columns(ColumnsOfComponents):
         return self.picked(slice(None), columns)
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Self:
-        """Return the marginal of ``columns``, as columns are independent."""
         return self.marginal(columns)
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
@@ -136,7 +125,6 @@ class PointColumns(Columns):
         return self.means
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals."""
         return self.linear.statistics(values, responsibilities)
 
     def released(self) -> Self:
@@ -149,7 +137,7 @@ class PointColumns(Columns):
         return self
 
 
-class PosteriorColumns(ColumnsOfComponents):
+class PosteriorColumns(ColumnsOfComponents, Posterior):
     """Posterior q(θ) = Π q(θ_kd)."""
 
     @property
@@ -162,52 +150,27 @@ class PosteriorColumns(ColumnsOfComponents):
         """E[log p(x | θ_k)], linear in sufficient statistics."""
 
     @abstractmethod
-    def coordinates(self) -> Coordinates:
-        """Return q(θ) in coordinates of unit variance."""
-
-    @abstractmethod
     def plug_in(self) -> PointColumns:
         """Return the point E[θ]."""
 
-    @abstractmethod
-    def predictive(self) -> Predictive:
-        """Return p(x | k, data), with parameters integrated out."""
-
     def expected_log_density(self, values: Array) -> Array:
-        """Return E[log p(x | θ_k)] (n, K)."""
         return self.linear.expected_log_density(values)
 
     def seen_in(self, columns: Integers) -> SeenTotals:
-        """Drop the factors of missing cells."""
         return SeenTotals(self.linear)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        """Draw missing cells at E[θ]."""
         return self.plug_in().filled(values, labels, generator)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals."""
         return self.linear.statistics(values, responsibilities)
 
     def released(self) -> Self:
         return self
 
 
-class DrawnColumns(ByComponent):
+class DrawnColumns(ByComponent, DrawnComponents):
     """S draws of the parameters of K components, fields (S, K, ...)."""
-
-    @property
-    @abstractmethod
-    def components(self) -> LinearInTotals:
-        """All S K densities, grouped by draw."""
-
-    @abstractmethod
-    def at(self, draw: int) -> PointComponents:
-        """Return a draw as K densities at a point."""
-
-    @abstractmethod
-    def parameters(self, frame: Frame) -> Named:
-        """Return parameters (S, ...) by name, with their axes."""
 
     def subset(self, keep: Integers) -> Self:
         return self.picked(slice(None), keep)
@@ -231,7 +194,6 @@ class ConjugatePrior(ABC, Generic[Q]):
     def posterior(
         self, statistics: Sums, previous: Q | None = None, resolution: Array | None = None
     ) -> Q:
-        """Return q(θ); there are no hyperparameters or floors."""
         return self.given(statistics)
 
     def mode(
@@ -240,7 +202,6 @@ class ConjugatePrior(ABC, Generic[Q]):
         previous: PointColumns | None = None,
         resolution: Array | None = None,
     ) -> PointColumns:
-        """Return the joint posterior mode."""
         return self.mode_given(statistics)
 
     def conditional(self, statistics: Sums, last: Any, generator: np.random.Generator) -> Q:
@@ -250,7 +211,6 @@ class ConjugatePrior(ABC, Generic[Q]):
         return self
 
     def separate(self) -> Self:
-        """Return the prior unchanged, as nothing is learned."""
         return self
 
     @abstractmethod
@@ -300,7 +260,6 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         return Frame.identity(summary.n_features)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        """Return counts and totals, by column if values are missing."""
         if has_gaps(values):
             present, complete = seen(values), without_gaps(values)
             totals = totals_of_seen(self.reading, complete, present)
@@ -326,7 +285,6 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         return n_components * n_features
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
-        """Return no guard, as the likelihood is bounded."""
         return NoGuard()
 
 

@@ -55,11 +55,9 @@ class ColumnCoordinates:
         return np.hstack([(totals + self.slope[k]) * self.deviation[k], residual])
 
     def coupling(self) -> float:
-        """Return 0: components are not coupled."""
         return 0.0
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Return covariances of probabilities or rates, with z and with each other."""
         K, D = self.expected.shape
         across = np.zeros((K, D, self.size))
         for k in range(K):

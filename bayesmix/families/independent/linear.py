@@ -229,7 +229,6 @@ class LinearInTotals:
         return False
 
     def seen(self, values: Array) -> Seen:
-        """Sum over the observed cells only."""
         present, complete = seen(values), without_gaps(values)
         totals = totals_of_seen(self.reading, complete, present)
         out: Array = self.slopes @ totals
@@ -267,31 +266,26 @@ class LinearInTotals:
         return (self.coefficients @ self.features(values)).T
 
     def local(self, anchors: Integers, candidates: Integers) -> tuple[LinearInTotals, Array]:
-        """Return the forms of candidates about the origin."""
         nowhere = np.zeros((len(candidates), self.constants.shape[1]))
         return self.subset(candidates.ravel()), nowhere
 
     def gathered(self, sums: Array, components: Integers, places: Array) -> Sums:
-        """Sum counts and totals by component."""
         total = np.zeros((self.n_components, sums.shape[1]))
         np.add.at(total, components, sums)
         return self.from_sums(total)
 
     def from_sums(self, summed: Array) -> Sums:
-        """Return counts and totals from summed features."""
         n_features = summed.shape[1] - 1 - self.reading.has_base
         totals = summed[:, 1 : 1 + n_features].copy()
         return Sums(summed[:, 0].copy(), totals, self.reading.measured)
 
     def expected_log_likelihood(self, statistics: Sums) -> float:
-        """Return Σ_k Σ_n r_nk E[log p(x_n | θ_k)] without the constant log h(x)."""
         constants, slopes = self.coefficients[:, 0], self.coefficients[:, 1:]
         totals = statistics.totals
         of_totals = np.vdot(slopes[:, : totals.shape[1]], totals)
         return float(constants @ statistics.counts + of_totals)
 
     def loss(self, statistics: Sums, most: float = 0.0) -> float:
-        """Return a bound on the rounding of Σ_n w_n log p(x_n), in nats."""
         if not self.exact:
             return np.inf
         sizes = np.concatenate([statistics.counts[:, None], statistics.totals], axis=1)
@@ -318,7 +312,6 @@ class SeenTotals:
         return self
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log densities (n, K) over the observed cells."""
         return self.form.seen(values)[0]
 
 
@@ -337,11 +330,9 @@ class SeenColumns:
         return self.columns.patterned
 
     def seen_in(self, columns: Integers) -> SeenColumns:
-        """Return self, as missing cells are left out in all columns."""
         return self
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(x | k) (n, K) over the observed cells."""
         gaps = np.isnan(values)
         some = gaps.any(axis=0)
         whole = np.flatnonzero(~some)

@@ -2,46 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeAlias, cast
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from bayesmix.core.components import (
-    Completing,
-    Components,
-    Coordinates,
-    Densities,
-    DrawnComponents,
-    Linear,
-    Named,
-    Seen,
-)
+from bayesmix.core.components import Coordinates, DrawnComponents, Named, Seen
 from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.product.layout import Layout, ProductStatistics
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import filled_at_once, once
 
+# Components of a part, of the same type as those of the product.
+OfPart: TypeAlias = Any
 
-@filled_at_once
+
 @dataclass(frozen=True)
-class LinearProduct:
-    """K log densities that are sums of linear forms of the parts."""
+class SumOverParts:
+    """K log densities that are sums over parts."""
 
     layout: Layout
-    parts: tuple[Linear, ...]
-
-    @property
-    def kind(self) -> int:
-        return features.PRODUCT
+    parts: tuple[OfPart, ...]
 
     @property
     def n_components(self) -> int:
-        return self.parts[0].n_components
+        return int(self.parts[0].n_components)
+
+    def with_columns(self, values: Array) -> Iterator[tuple[OfPart, Array]]:
+        """Return each part with its columns of framed data."""
+        return zip(self.parts, self.layout.split(values), strict=True)
+
+    def each(self, change: Callable[[OfPart], Any]) -> Self:
+        """Return the same sum over changed parts."""
+        return replace(self, parts=tuple(map(change, self.parts)))
+
+    def subset(self, keep: Integers) -> Self:
+        return self.each(lambda part: part.subset(keep))
+
+    def expected_log_density(self, values: Array) -> Array:
+        densities = (part.expected_log_density(own) for part, own in self.with_columns(values))
+        return sum(densities, np.zeros((len(values), self.n_components), order="F"))
+
+    def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
+        pairs = self.with_columns(values)
+        parts = tuple(part.statistics(own, responsibilities) for part, own in pairs)
+        return ProductStatistics(self.layout, parts)
+
+
+@filled_at_once
+class LinearProduct(SumOverParts):
+    """Linear forms of a product."""
+
+    kind, dense = features.PRODUCT, False
 
     @property
     def linear(self) -> LinearProduct:
@@ -53,14 +69,11 @@ class LinearProduct:
         return tuple(part.coefficients.shape[1] - 1 for part in self.parts)
 
     def features(self, values: Array, out: Array | None = None) -> Array:
-        """Return features (F, n): a constant, then those of the parts."""
         if out is None:
             out = np.empty((1 + sum(self.widths), len(values)))
         out[0], place = 1.0, 1
-        for part, part_values, width in zip(
-            self.parts, self.layout.split(values), self.widths, strict=True
-        ):
-            out[place : place + width] = part.features(part_values)[1:]
+        for (part, own), width in zip(self.with_columns(values), self.widths, strict=True):
+            out[place : place + width] = part.features(own)[1:]
             place += width
         return out
 
@@ -71,7 +84,6 @@ class LinearProduct:
         return np.hstack([constants, *(part.coefficients[:, 1:] for part in self.parts)])
 
     def from_sums(self, sums: Array) -> ProductStatistics:
-        """Return statistics of each part from its features and the common constant."""
         parts, place = [], 1
         for part, width in zip(self.parts, self.widths, strict=True):
             part_sums = np.hstack([sums[:, :1], sums[:, place : place + width]])
@@ -79,21 +91,8 @@ class LinearProduct:
             place += width
         return ProductStatistics(self.layout, tuple(parts))
 
-    def expected_log_density(self, values: Array) -> Array:
-        return log_density(self.layout, self.parts, values)
-
-    def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
-        return statistics(self.layout, self.parts, values, responsibilities)
-
-    @property
-    def dense(self) -> bool:
-        return False
-
     def seen(self, values: Array) -> Seen:
-        pairs = zip(
-            cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
-        )
-        each = [part.seen(own) for part, own in pairs]
+        each = [part.seen(own) for part, own in self.with_columns(values)]
         total: Array = sum(
             (density for density, _ in each), np.zeros((len(values), self.n_components), order="F")
         )
@@ -104,22 +103,16 @@ class LinearProduct:
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        pairs = zip(
-            cast("tuple[Completing, ...]", self.parts), self.layout.split(values), strict=True
+        pairs = self.with_columns(values)
+        return self.layout.together(
+            [part.dense_filled(own, labels, generator) for part, own in pairs]
         )
-        parts = [part.dense_filled(part_values, labels, generator) for part, part_values in pairs]
-        return self.layout.together(parts)
-
-    def subset(self, keep: Integers) -> LinearProduct:
-        return LinearProduct(self.layout, tuple(part.subset(keep) for part in self.parts))
 
     def near(self, log_weights: Array) -> Array:
-        """Return log overlaps, which add over parts, with half the log weights."""
         nothing = np.zeros_like(log_weights)
         return sum((part.near(nothing) for part in self.parts), 0.5 * log_weights)
 
     def expected_log_likelihood(self, statistics: ProductStatistics) -> float:
-        """Return Σ_i Σ_k Σ_n r_nk E[log p(x_ni | θ_ki)], the sum over parts."""
         pairs = zip(self.parts, statistics.parts, strict=True)
         return float(
             sum(part.expected_log_likelihood(part_statistics) for part, part_statistics in pairs)
@@ -136,60 +129,22 @@ class LinearProduct:
         return total
 
 
-def log_density(layout: Layout, parts: Sequence[Densities], values: Array) -> Array:
-    """Return Σ_i log p(x_i | θ_k) (n, K)."""
-    pairs = zip(parts, layout.split(values), strict=True)
-    densities = (part.expected_log_density(part_values) for part, part_values in pairs)
-    return sum(densities, np.zeros((len(values), parts[0].n_components), order="F"))
-
-
-def statistics(
-    layout: Layout, parts: Sequence[Components], values: Array, responsibilities: Array
-) -> ProductStatistics:
-    """Return statistics of each part."""
-    pairs = zip(parts, layout.split(values), strict=True)
-    return ProductStatistics(
-        layout, tuple(part.statistics(part_values, responsibilities) for part, part_values in pairs)
-    )
-
-
-# Components of a part, of the same type as those of the product.
-OfPart: TypeAlias = Any
-
-
 @dataclass(frozen=True)
-class Products:
+class Products(SumOverParts):
     """K densities Π_i p(x_i | θ_ki), with the capabilities that the parts share."""
-
-    layout: Layout
-    parts: tuple[OfPart, ...]
-
-    @property
-    def n_components(self) -> int:
-        return self.parts[0].n_components
 
     @once
     def linear(self) -> LinearProduct:
         return LinearProduct(self.layout, tuple(part.linear for part in self.parts))
 
-    def expected_log_density(self, values: Array) -> Array:
-        """Return Σ_i E[log p(x_i | θ_ki)] (n, K)."""
-        return log_density(self.layout, self.parts, values)
-
-    def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
-        return statistics(self.layout, self.parts, values, responsibilities)
-
-    def subset(self, keep: Integers) -> Products:
-        return self._each(lambda part: part.subset(keep))
-
     def released(self) -> Products:
-        return self._each(lambda part: part.released())
+        return self.each(lambda part: part.released())
 
     def plug_in(self) -> Products:
-        return self._each(lambda part: part.plug_in())
+        return self.each(lambda part: part.plug_in())
 
     def predictive(self) -> Products:
-        return self._each(lambda part: part.predictive())
+        return self.each(lambda part: part.predictive())
 
     def unframed(self, frame: Frame) -> Products:
         frames = self.layout.frames(frame)
@@ -197,9 +152,6 @@ class Products:
             part.unframed(part_frame) for part, part_frame in zip(self.parts, frames, strict=True)
         )
         return Products(self.layout.unframed(frame), parts)
-
-    def _each(self, change: Callable[[Any], Any]) -> Products:
-        return replace(self, parts=tuple(map(change, self.parts)))
 
     @property
     def expected_totals(self) -> Array:
@@ -231,7 +183,6 @@ class Products:
 
     @property
     def patterned(self) -> Booleans:
-        """Columns that are dependent in their part."""
         return self.layout.patterned(self.parts)
 
     def seen_in(self, columns: Integers) -> Products:
@@ -242,13 +193,10 @@ class Products:
         return Products(self.layout.at([places for _, places in picked]), parts)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        pairs = zip(self.parts, self.layout.split(values), strict=True)
-        return self.layout.together(
-            [part.filled(part_values, labels, generator) for part, part_values in pairs]
-        )
+        pairs = self.with_columns(values)
+        return self.layout.together([part.filled(own, labels, generator) for part, own in pairs])
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Products:
-        """Return the densities of ``columns``; each part depends on its given columns only."""
         known = self.layout.picked(given)
 
         def of_part(part: int, numbers: Integers, _: Integers) -> Any:
@@ -295,9 +243,7 @@ class Products:
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
         relative = np.zeros((len(units), self.n_components))
         lost: Array | float = 0.0
-        for part, own, far in zip(
-            self.parts, self.layout.split(units), self.layout.far, strict=True
-        ):
+        for (part, own), far in zip(self.with_columns(units), self.layout.far, strict=True):
             if far:
                 more, beside = part.beyond(own, exponent)
                 lost = lost + beside
@@ -347,7 +293,6 @@ class ProductDraws:
         return Products(self.layout, tuple(part.at(draw) for part in self.parts))
 
     def parameters(self, frame: Frame) -> Named:
-        """Return parameters (S, ...) in data units, named like "species: probabilities"."""
         named = {}
         frames = self.layout.frames(frame)
         for label, part, own in zip(self.layout.labels, self.parts, frames, strict=True):
@@ -375,7 +320,6 @@ class ProductCoordinates:
 
     @once
     def _firsts(self) -> list[int]:
-        """First coordinate of each part."""
         return [0, *np.cumsum([part.size for part in self.parts]).tolist()]
 
     def places(self, k: int) -> Integers:
@@ -394,7 +338,6 @@ class ProductCoordinates:
         )
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Return parameters in data units, named like "species: probabilities"."""
         named: dict[str, Spread] = {}
         frames = self.layout.frames(frame)
         for first, label, part, own in zip(

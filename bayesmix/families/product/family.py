@@ -172,7 +172,6 @@ class Product:
         return parts[0].family if len(parts) == 1 else Product(tuple(parts), names)
 
     def linear_is_faster(self, n_features: int) -> bool:
-        """Return True: one matrix product serves all parts."""
         return True
 
     def check(self, values: Stored, first: int = 0) -> None:
@@ -379,7 +378,6 @@ class WholeRows:
     columns: Integers
 
     def log_joint(self, values: Stored, components: Any) -> Array:
-        """Return log joints (n, K) of all columns with ``components`` in the part's place."""
         changed = with_part(self.mixture.components, self.part, components)
         mixture = replace(self.mixture, components=changed)
         return mixture.log_joint(mixture.frame.apply(values))
@@ -397,7 +395,6 @@ class ProductGuard:
         return together([guard.resolution for guard in self.guards])
 
     def among(self, whole: Whole) -> ProductGuard:
-        """Return self, as products are not nested."""
         return self
 
     def examine(

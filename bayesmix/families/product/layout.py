@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar, cast
+from functools import partial
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -164,15 +165,8 @@ def summary_of(summary: Summary, columns: Integers) -> Summary:
 Value = TypeVar("Value")
 
 
-@dataclass(frozen=True)
-class OfColumns(Generic[Value]):
-    """A step over some columns of a chunk."""
-
-    step: Callable[[Rows], Value]
-    columns: Integers
-
-    def __call__(self, rows: Rows) -> Value:
-        return self.step(replace(rows, values=rows.values[:, self.columns]))
+def _of_columns(step: Callable[[Rows], Value], columns: Integers, rows: Rows) -> Value:
+    return step(replace(rows, values=rows.values[:, columns]))
 
 
 def some_columns(source: Source, columns: tuple[int, ...]) -> Source:
@@ -205,7 +199,7 @@ class SomeColumns:
         return None if names is None else tuple(names[column] for column in self.picked)
 
     def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
-        return self.source.reduce(OfColumns(step, self.picked), width)
+        return self.source.reduce(partial(_of_columns, step, self.picked), width)
 
     def spread(self, n: int) -> SomeColumns:
         return replace(self, source=self.source.spread(n))
@@ -221,7 +215,6 @@ class ProductStatistics(StatisticsOfParts):
 
     @property
     def counts(self) -> Array:
-        """Σ w r (K,), common to all parts."""
         return self.parts[0].counts
 
     @property

@@ -63,7 +63,6 @@ class PartPriors:
         return replace(self, parts=tuple(cast("Any", part).separate() for part in self.parts))
 
     def feature_evidence(self, statistics: ProductStatistics) -> Array:
-        """Return the log evidence (K, D) of each feature, from its part."""
         pairs = zip(self.parts, statistics.parts, strict=True)
         each = [cast("Any", part).feature_evidence(own) for part, own in pairs]
         return statistics.layout.together(each)
@@ -160,7 +159,6 @@ class ProductTwin:
         return labels_of(self.layout)
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
-        """Return Σ_i log p(x_i | θ_ki) (n, K)."""
         given = zip(self.labels, self.parts, self.layout.split(values), strict=True)
         return sum(
             part.log_density(cast("Pymc", PartOfModel(pm, label)), np.ascontiguousarray(own))
@@ -168,7 +166,6 @@ class ProductTwin:
         )
 
     def named(self, frame: Frame) -> NamedTensors:
-        """Return parameters in data units, named like "species: probabilities"."""
         named = {}
         frames = self.layout.frames(frame)
         for label, part, own in zip(self.labels, self.parts, frames, strict=True):

@@ -87,11 +87,9 @@ class FreedomFactor:
 
     @property
     def means(self) -> Array:
-        """E[ν_k] (K,)."""
         return self.probabilities @ self.values
 
     def draw(self, n_draws: int, shared: bool, generator: np.random.Generator) -> Array:
-        """Draw ν (S, K)."""
         reached = np.cumsum(self.probabilities, axis=1)
         uniform = generator.random((n_draws, 1 if shared else len(reached)))[:, :, None]
         places = np.minimum((reached < uniform).sum(axis=2), len(self.values) - 1)
@@ -119,7 +117,6 @@ class FreedomPrior:
         return FreedomFactor(self.values, np.full((n_components, n_values), 1.0 / n_values))
 
     def posterior(self, scores: Array) -> FreedomFactor:
-        """Return q(ν) from Σ r log p(x | ν_j) (K, J)."""
         logs = self._logs(scores)
         return FreedomFactor(self.values, np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))
 
@@ -195,7 +192,6 @@ class StudentComponents:
 
     @property
     def deviations(self) -> Array:
-        """Standard deviation of each column (K, D), NaN where undefined."""
         return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
 
     @property
@@ -203,14 +199,12 @@ class StudentComponents:
         return self.students.precision_root
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log St(x | μ_k, Σ_k, ν_k) (n, K)."""
         return self.students.expected_log_density(values)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, float]:
         return self.students.beyond(units, exponent)
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
-        """Return moments weighted by E[u], and statistics for degrees of freedom."""
         squared = self.structure.algebra.squared(values, self.means, self.precision_root)
         return hidden_moments(
             self.structure, values, responsibilities, squared, self.degrees_of_freedom

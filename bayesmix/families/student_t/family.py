@@ -93,7 +93,6 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
 
     @property
     def _normal(self) -> Gaussian:
-        """Limit of the family for infinite degrees of freedom."""
         return Gaussian(self.covariance)
 
     def made(self, components: Components) -> bool:
@@ -165,7 +164,6 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
         return weighted.scatter.ndim == 3 or self._normal.feasible(weighted)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NormalWishartFreedom:
-        """Return the Gaussian prior with learned scale, and degrees of freedom on a grid."""
         return self._with_freedom(self._normal.reference_prior(summary, frame))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishartFreedom:

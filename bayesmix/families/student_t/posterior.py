@@ -68,7 +68,6 @@ class StudentDraws:
         )
 
     def parameters(self, frame: Frame) -> Named:
-        """Return means, scale matrices, degrees of freedom and S in data units."""
         named = self.normals.parameters(frame)
         return {
             "means": named["means"],
@@ -111,7 +110,6 @@ class MixedStudents:
 
     @property
     def precision_root(self) -> Array:
-        """Root U of shape⁻¹ = U Uᵀ, at width 1."""
         return self.students.precision_root
 
     @property
@@ -333,7 +331,6 @@ class StudentPosterior:
         return self._averaged(log_rates), 0.0
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
-        """Return moments weighted by E[u], and Σ r log p(x | ν_j) for q(ν)."""
         freedom, n_features = self.freedom, values.shape[1]
         squared, mixing = self._squared(values), np.zeros(responsibilities.shape)
         scores = np.empty(freedom.probabilities.shape)
@@ -363,7 +360,6 @@ class StudentPosterior:
         return mixed_students(self.normals, self.freedom)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> StudentDraws:
-        """Return independent draws of (μ, Λ, ν), and of a learned scale."""
         normals = self.normals.draws(n_draws, generator)
         freedom = self.freedom.draw(n_draws, self.shared, generator)
         return StudentDraws(normals, np.broadcast_to(freedom, normals.means.shape[:2]).copy())
@@ -424,7 +420,6 @@ class NormalWishartFreedom:
         return self.normals.degrees_of_freedom + rows
 
     def kl(self, q: StudentPosterior) -> float:
-        """Return the KL divergences of q(μ, Λ), q(S) and q(ν)."""
         return self.normals.kl(q.normals) + self.freedom.kl(q.freedom)
 
     def mode(

@@ -60,7 +60,6 @@ class Dense:
     kind: ClassVar[int] = features.DENSE
 
     def linear_is_faster(self, n_features: int) -> bool:
-        """Whether the linear form is faster than the centred one."""
         return n_features <= LINEAR_UP_TO
 
     def block_dimension(self, n_features: int) -> int:

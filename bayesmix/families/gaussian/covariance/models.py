@@ -152,7 +152,6 @@ class Structure:
 
     @property
     def shared(self) -> bool:
-        """Whether all components share a covariance."""
         return self.blocks.shared
 
     @property
@@ -213,7 +212,6 @@ class Structure:
         return volume + shape * (n_features - 1) + orientation * pairs
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
-        """Return the largest K whose covariances ``n_distinct`` observations determine, or None."""
         # Variable shapes and orientations are determined by the component's observations alone. As
         # many components as distinct observations would each hold one.
         if self.letters[1:] == "VV":

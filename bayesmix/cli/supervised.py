@@ -1,7 +1,8 @@
-"""The command classify: a classifier of a table with known classes."""
+"""Commands for tables with a target column: classify and regress."""
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -119,3 +120,85 @@ def predictions(classifier: Any, X: Any) -> Any:
     frame.insert(0, "class", classifier.predict(X))
     frame["log_density"] = classifier.score_samples(X)
     return frame
+
+
+Response = StrEnum("Response", "NORMAL POISSON BINOMIAL GAMMA NEGATIVE_BINOMIAL")
+Column = str | None
+
+
+def _column(text: str, metavar: str = "COLUMN") -> Any:
+    return typer.Option(metavar=metavar, help=text)
+
+
+def regress(
+    *,
+    rows: options.Numbers,
+    target: Annotated[str, _column("Column of the response")],
+    components: Annotated[str, _column(options.NUMBERS, "K")] = "1:4",
+    response: Annotated[
+        Response, _column("normal, poisson, binomial, gamma or negative_binomial", "NAME")
+    ] = Response.NORMAL,
+    gate: Annotated[Column, _column("Covariates of the mixing weights", "A,B")] = None,
+    groups: Annotated[
+        Column, _column("Column of group names; rows of a group share their component")
+    ] = None,
+    offset: Annotated[Column, _column("Column of offsets in the linear predictor")] = None,
+    trials: Annotated[Column, _column("Column of binomial numbers of trials")] = None,
+    out: options.Out = None,
+    run: options.Run,
+) -> None:
+    """Fit mixtures of regressions.
+
+    The number of components is selected by BIC. --out DIR saves result.json, table.csv with the
+    coefficients, model.bayesmix and a figure.
+    """
+    from bayesmix.cli.data import indicators, whole_table
+    from bayesmix.cli.result_files import Figure
+    from bayesmix.cli.shown_tables import candidate_table, frame_table
+    from bayesmix.estimators.regression_mixture import RegressionMixture
+    from bayesmix.estimators.search import MixtureSearch
+    from bayesmix.sources.border import as_source
+
+    screen, gated = Screen(run), options.names(gate) or []
+    roles = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}
+    used = [target, *gated, *filter(None, roles.values())]
+    frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
+    explanatory = options.names(rows.columns) or [str(name) for name in frame if name not in used]
+    X = indicators(frame[explanatory], "--columns")
+    weights = None if rows.weight is None else frame[rows.weight].to_numpy(dtype=float)
+    source = as_source(X.to_numpy(dtype=float), weights, columns=tuple(map(str, X)))
+    work = Work.on("regress", screen, rows, source, out)
+    search = MixtureSearch(
+        RegressionMixture(response=response.value),
+        options.numbers(components) or 1,
+        random_state=run.seed,
+        n_jobs=run.jobs,
+        progress=screen.progress,
+    )
+    data: dict[str, Any] = {name: frame[key] for name, key in roles.items() if key is not None}
+    if gated:
+        data["gate"] = indicators(frame[gated], "--gate")
+    work.noting(lambda: search.fit(X, frame[target], **data))
+    model = search.best_estimator_
+    table = model.coefficients().reset_index()
+    screen.table(candidate_table(search))
+    screen.say()
+    screen.answer("\n".join(model.summary().splitlines()[:2]))
+    screen.table(frame_table("Coefficients", table))
+    values = {
+        "response": response.value,
+        "n_components": model.n_components_,
+        "weights": model.weights_,
+        "log_likelihood": model.log_likelihood_,
+        "bic": -0.5 * model.bic(),
+        "candidates": search.results_.to_dict("records"),
+        "coefficients": table.to_dict("records"),
+        "warnings": work.warnings,
+        "seconds": work.seconds,
+    }
+    contents = {
+        "model.bayesmix": model,
+        "table.csv": table.to_csv(index=False),
+        "regression.png": Figure(lambda ax: model.plot(ax=ax)),
+    }
+    work.end(values, contents)
