@@ -98,7 +98,7 @@ def allocate_sequences(
         raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
     initial, transition = (np.exp(part) for part in chain.expected_logs(rows.side))
     chained = forward_backward(joint, rows.side.starts, initial, transition)
-    joint[:] = chained.smoothed
+    joint[:] = chained.shares
     return Allocated(chained.log_predictive, ChainSums(chained.initial, chained.transitions))
 
 

@@ -26,6 +26,7 @@ from bayesmix.assess.stability import collected, fit_quietly
 from bayesmix.core.random import root_seed
 from bayesmix.core.sources import UserRows
 from bayesmix.em.display import shortened
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import last_step, log_density, refuse_sequences
@@ -324,6 +325,9 @@ def _prepared(name: Any, procedure: Any, seed: int) -> Any:
             f"{name!r}"
         )
     refuse_sequences(procedure, "nested_cv")
+    fitted = getattr(last_step(getattr(procedure, "best_estimator_", procedure)), "result_", None)
+    if isinstance(fitted, FitResult):
+        fitted.refuse_covariates("nested_cv")
     copy = clone(procedure)
     inner = last_step(copy)
     parameters = inner.get_params(deep=False)

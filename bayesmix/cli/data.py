@@ -197,6 +197,11 @@ def model_and_rows(
             f"the first argument is the model: bayesmix {command} {path} {model_path}"
         )
     model = load(model_path)
+    if model.result_.side.design is not None:
+        raise InvalidInputError(
+            f"{command} does not support covariates: in Python, "
+            f"bayesmix.load({model_path!r}).predict_proba(X, covariates=Z)"
+        )
     source = _rows_for(model, rows)
     if model.missing == "use" and not takes_sequences(model):
         return model, *with_values(screen.note, source)

@@ -10,7 +10,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import kurtosis, skew
 from sklearn.base import clone
 
 from bayesmix.core.sources import Source
@@ -181,10 +180,13 @@ def nearer_to_normal(x: Array) -> Array:
         return x
     # Fourth powers of larger values could overflow.
     standard, n = np.clip((x - middle) / (upper - lower), -1e30, 1e30), len(x)
-    shape = abs(skew(standard)) / np.sqrt(6.0 / n), abs(kurtosis(standard)) / np.sqrt(24.0 / n)
-    if max(shape) < NOT_NORMAL:
+    centred, deviation = standard - standard.mean(), standard.std()
+    squares = centred * centred
+    skewness = squares @ centred / n / deviation**3
+    kurtosis = squares @ squares / n / deviation**4 - 3.0
+    if max(abs(skewness) / np.sqrt(6.0 / n), abs(kurtosis) / np.sqrt(24.0 / n)) < NOT_NORMAL:
         return x
-    best, deviation = x, standard.std()
+    best = x
     largest = divided_gains((standard / deviation)[:, None])[0]
     for origin in np.quantile(standard, ORIGINS):
         for width in WIDTHS:

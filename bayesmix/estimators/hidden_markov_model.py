@@ -330,7 +330,7 @@ class HiddenMarkovModel(Mixture):
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
     ) -> Array:
         """Return the probability of each state given the whole sequence (n, K)."""
-        return self._chained(X, lengths, groups, covariates).smoothed
+        return self._chained(X, lengths, groups, covariates).shares
 
     def responsibilities(  # type: ignore[override]  # of sequences
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
@@ -342,7 +342,7 @@ class HiddenMarkovModel(Mixture):
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
     ) -> Array:
         """Return the probability of each state given the sequence up to the sample (n, K)."""
-        return self._chained(X, lengths, groups, covariates, smooth=False).filtered
+        return self._chained(X, lengths, groups, covariates, smooth=False).shares
 
     def predict(  # type: ignore[override]  # of sequences
         self,

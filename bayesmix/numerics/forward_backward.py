@@ -28,15 +28,14 @@ LOWEST = -1e300
 
 @dataclass(frozen=True)
 class Chained:
-    """Filtered and smoothed probabilities (n, K) and one-step predictive log densities (n,).
+    """Smoothed, or filtered, probabilities (n, K) and one-step predictive log densities (n,).
 
     ``initial`` (K,) and ``transitions`` (K, K) are expected counts of first states and of pairs of
     consecutive states.
     """
 
     log_predictive: Array
-    filtered: Array
-    smoothed: Array
+    shares: Array
     initial: Array
     transitions: Array
 
@@ -84,136 +83,152 @@ class Segments:
 def forward_backward(
     log_density: Array, starts: Integers, initial: Array, transition: Array, smooth: bool = True
 ) -> Chained:
-    """Return filtered and smoothed probabilities of the states of sequences.
+    """Return smoothed probabilities of the states of sequences; without ``smooth`` filtered ones.
 
     ``log_density`` (n, K) is that of each observation in each state, 0 where it is missing;
     ``starts`` are the first rows of sequences. ``initial`` (K,), or (S, K) of each sequence, and
-    the rows of ``transition`` need not sum to 1. Without ``smooth`` the smoothed probabilities are
-    the filtered ones.
+    the rows of ``transition`` need not sum to 1.
     """
     log_density, initial = _with_initial(log_density, starts, initial)
     segments = Segments.cut(starts, *log_density.shape)
     chain = _Pass(log_density, initial, transition, segments)
     borders = None if segments.begins.all() else chain.across()
     chain.forward(borders)
-    smoothed, transitions = chain.filtered, np.zeros_like(transition)
-    if smooth:
-        smoothed, transitions = chain.backward(borders)
-    return Chained(
-        chain.log_predictive,
-        chain.filtered,
-        smoothed,
-        smoothed[starts].sum(axis=0),
-        transitions * transition,
-    )
+    transitions = chain.backward(borders) if smooth else np.zeros_like(transition)
+    shares = chain.in_order(chain.shares)
+    log_predictive = chain.in_order(chain.log_predictive)
+    return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions * transition)
 
 
 @dataclass(frozen=True)
 class _Borders:
-    """Distributions (B, K) before segments, filtered, and at their ends, smoothed."""
+    """Distributions (K, B) before segments, filtered, and at their ends, smoothed."""
 
     before: Array
     ends: Array
 
 
 class _Pass:
-    """The recursions over the rows of one array, with what they fill in."""
+    """The recursions over the rows of one array, with what they fill in.
+
+    Arrays have the states first and then the rows step by step, so that operations on all segments
+    at a step are on long vectors.
+    """
 
     def __init__(
         self, log_density: Array, initial: Array, transition: Array, segments: Segments
     ) -> None:
-        self.log_density, self.segments = log_density, segments
-        self.initial, self.transition = initial, transition
-        self.largest = np.maximum(log_density.max(axis=1), LOWEST)
-        # Filtered probabilities take the place of the densities, row by row.
-        self.filtered = np.subtract(log_density, self.largest[:, None], order="C")
-        np.exp(self.filtered, out=self.filtered)
+        self.segments, self.initial, self.forth = segments, initial[:, None], transition
+        self.back = np.ascontiguousarray(transition.T)
+        rows = [rows for _, rows in segments.steps()]
+        self.rows = np.concatenate(rows)
+        ends = np.cumsum([len(some) for some in rows]).tolist()
+        self.steps = list(map(slice, [0, *ends[:-1]], ends))
+        # Densities, then filtered and then smoothed probabilities take each other's place.
+        self.log_density, self.shares = log_density, np.empty(log_density.shape[::-1])
+        for step in self.steps:
+            self.shares[:, step] = log_density[self.rows[step]].T
+        self.largest = np.maximum(self.shares.max(axis=0), LOWEST)
+        self.shares -= self.largest
+        np.exp(self.shares, out=self.shares)
         self.log_predictive = self.largest.copy()
         self.ones = np.ones(len(transition))
 
-    def _conditioned(self, predicted: Array, rows: Integers) -> tuple[Array, Array]:
-        """Return predictions (..., B, K) given the observations, and log normalisers (..., B)."""
-        shares = predicted * self.filtered[rows]
-        total = shares @ self.ones
+    def in_order(self, values: Array) -> Array:
+        """Return values (..., n) as (n, ...) in the order of the rows."""
+        places = np.empty_like(self.rows)
+        places[self.rows] = np.arange(len(places))
+        ordered: Array = values.take(places, axis=-1).T
+        return ordered
+
+    def _conditioned(self, predicted: Array, step: slice, shares: Array) -> Array:
+        """Fill in predictions (..., K, B) given observations, and return log normalisers (..., B).
+
+        Arrays of all segments exceed what is allocated cheaply, so ``shares`` is used again.
+        """
+        np.multiply(predicted, self.shares[:, step], out=shares)
+        total = self.ones @ shares
         if total.min() > SMALLEST:
-            shares /= total[..., None]
-            return shares, np.log(total)
+            shares /= total[..., None, :]
+            return np.log(total)
         lost = total <= SMALLEST
         shift = np.zeros(total.shape)
-        rows = np.broadcast_to(rows, total.shape)[lost]
-        away = self.log_density[rows] - self.largest[rows, None]
-        joint = np.maximum(away, LOWEST) + logs(predicted[lost])
+        places = np.broadcast_to(np.arange(step.start, step.stop), total.shape)[lost]
+        away = self.log_density[self.rows[places]] - self.largest[places, None]
+        joint = np.maximum(away, LOWEST) + logs(np.moveaxis(predicted, -2, -1)[lost])
         shift[lost] = joint.max(axis=1)
-        shares[lost] = np.exp(joint - shift[lost][:, None])
-        total = shares @ self.ones
-        shares /= total[..., None]
-        return shares, np.log(total) + shift
+        np.moveaxis(shares, -2, -1)[lost] = np.exp(joint - shift[lost][:, None])
+        total = self.ones @ shares
+        shares /= total[..., None, :]
+        log_total: Array = np.log(total) + shift
+        return log_total
 
     def across(self) -> _Borders:
         """Return the distributions at the borders of segments."""
         segments = self.segments
-        # Axes: the state before the segment, the segment, the present state. A segment that begins
+        # Axes: the state before the segment, the present state, the segment. A segment that begins
         # a sequence forgets the state before.
-        begins = segments.begins[:, None]
-        carried = np.where(begins, self.initial, self.transition[:, None, :])
-        scale = np.zeros(carried.shape[:2])
-        for step, rows in segments.steps():
-            predicted = carried[:, : len(rows)]
-            if step:
-                predicted = predicted @ self.transition
-            carried[:, : len(rows)], log_total = self._conditioned(predicted, rows)
-            scale[:, : len(rows)] += log_total
+        predicted = np.where(segments.begins, self.initial, self.forth[:, :, None])
+        carried = np.empty_like(predicted)
+        scale = np.zeros((len(carried), len(segments.begins)))
+        for number, step in enumerate(self.steps):
+            size = step.stop - step.start
+            if number:
+                np.matmul(self.back, carried[..., :size], out=predicted[..., :size])
+            before, after = predicted[..., :size], carried[..., :size]
+            scale[:, :size] += self._conditioned(before, step, after)
         order = segments.in_order
-        carried, scale = carried.transpose(1, 0, 2)[order], scale.T[order]
+        carried, scale = carried.transpose(2, 0, 1)[order], scale.T[order]
         filtered = _filtered_borders(carried, scale)
         weights = logs(filtered[:-1]) + scale
         joint = np.exp(weights - weights.max(axis=1, keepdims=True))[:, :, None] * carried
         reverse = _ratio(joint, joint.sum(axis=1, keepdims=True))
         smoothed = _smoothed_borders(reverse, filtered[-1])
-        before, ends = np.empty_like(scale), np.empty_like(scale)
-        before[order], ends[order] = filtered[:-1], smoothed[1:]
+        before, ends = np.empty_like(scale.T), np.empty_like(scale.T)
+        before[:, order], ends[:, order] = filtered[:-1].T, smoothed[1:].T
         return _Borders(before, ends)
 
     def _first(self, borders: _Borders | None) -> Array:
-        """Return the predictions (B, K) of the first rows of segments."""
-        begins = self.segments.begins[:, None]
+        """Return the predictions (K, B) of the first rows of segments."""
+        begins = self.segments.begins
         if borders is None:
-            return np.broadcast_to(self.initial, (len(begins), len(self.initial)))
-        return np.where(begins, self.initial, borders.before @ self.transition)
+            return np.broadcast_to(self.initial, (len(self.initial), len(begins)))
+        return np.where(begins, self.initial, self.back @ borders.before)
 
     def forward(self, borders: _Borders | None) -> None:
         """Filter all segments at once."""
         predicted = self._first(borders)
         shares = predicted
-        for step, rows in self.segments.steps():
-            if step:
-                predicted = shares[: len(rows)] @ self.transition
-            shares, log_total = self._conditioned(predicted, rows)
-            self.filtered[rows] = shares
-            self.log_predictive[rows] += log_total
+        for number, step in enumerate(self.steps):
+            if number:
+                predicted = self.back @ shares[:, : step.stop - step.start]
+            shares = self.shares[:, step]
+            self.log_predictive[step] += self._conditioned(predicted, step, shares)
 
-    def backward(self, borders: _Borders | None) -> tuple[Array, Array]:
-        """Return smoothed probabilities (n, K), and expected transitions over their probability."""
+    def backward(self, borders: _Borders | None) -> Array:
+        """Smooth all segments at once, and return expected transitions over their probability."""
         segments = self.segments
-        last = self.filtered[segments.first + segments.length - 1]
-        if borders is not None:
+        if borders is None:
+            begins = np.array([step.start for step in self.steps])
+            last = self.shares[:, begins[segments.length - 1] + np.arange(len(segments.length))]
+        else:
             last = borders.ends
-        smoothed = np.empty_like(self.filtered)
-        transitions = np.zeros_like(self.transition)
-        after = last[:0]
-        for _, rows in reversed(list(segments.steps())):
-            shares = last[: len(rows)].copy()
-            if len(after):
-                earlier = self.filtered[rows[: len(after)]]
-                ratio = _ratio(after, earlier @ self.transition)
-                transitions += earlier.T @ ratio
-                shares[: len(after)] = earlier * (ratio @ self.transition.T)
-            smoothed[rows] = after = shares
+        transitions = np.zeros_like(self.forth)
+        after = last[:, :0]
+        for step in reversed(self.steps):
+            shares, reached = self.shares[:, step], after.shape[1]
+            shares[:, reached:] = last[:, reached : shares.shape[1]]
+            if reached:
+                inner = shares[:, :reached]
+                ratio = _ratio(after, self.back @ inner)
+                transitions += inner @ ratio.T
+                inner *= self.forth @ ratio
+            after = shares
         if borders is not None:
-            inner = ~segments.begins
-            ratio = _ratio(after[inner], self._first(borders)[inner])
-            transitions += borders.before[inner].T @ ratio
-        return smoothed, transitions
+            within = ~segments.begins
+            ratio = _ratio(after[:, within], self._first(borders)[:, within])
+            transitions += borders.before[:, within] @ ratio.T
+        return transitions
 
 
 def _filtered_borders(carried: Array, scale: Array) -> Array:
@@ -340,11 +355,11 @@ def drawn_paths(
     n, K = log_density.shape
     chained = forward_backward(log_density, starts, initial, transition, smooth=False)
     ends = np.append(starts[1:], n) - 1
-    thresholds = chained.filtered @ transition
+    thresholds = chained.shares @ transition
     thresholds[ends] = 1.0
     thresholds *= 1.0 - generator.random((n, 1))  # in (0, 1], so that no share of 0 is drawn
     reached, before = np.zeros((n, K)), np.zeros((n, K), dtype=np.intp)
-    for shares, moves in zip(chained.filtered.T[:-1], transition, strict=False):
+    for shares, moves in zip(chained.shares.T[:-1], transition, strict=False):
         joint = np.outer(shares, moves)
         joint[ends] = shares[ends, None]
         reached += joint
@@ -373,4 +388,6 @@ def logs(values: Array) -> Array:
 
 def _ratio(part: Array, whole: Array) -> Array:
     """Return part / whole, 0 where the whole is 0."""
+    if whole.all():
+        return part / whole
     return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0.0)

@@ -33,6 +33,8 @@ def test_covariates_of_a_fit_are_no_columns_of_it(run, answers):  # noqa: F811
     values = json.loads(Path("found/result.json").read_text("utf-8"))
     assert values["data"]["columns"] == list("abcd")
     assert [row["term"] for row in values["gate"]] == ["intercept", "age", "party_right"]
+    said = run("predict", "found/model.bayesmix", "answers.csv", code=2).stderr
+    assert "predict does not support covariates" in said
     expected = direct.gate_coefficients(table)["standard_error"]
     errors = [row["standard_error"] for row in values["gate"]]
     np.testing.assert_allclose(errors, expected, rtol=1e-3)

@@ -100,17 +100,18 @@ def test_forward_backward_is_the_sum_over_all_paths(lengths, K):
     log_density = 3.0 * rng.normal(size=(sum(lengths), K))
     log_density[1] = 0.0  # a step without evidence
     chained = forward_backward(log_density, starts_of(lengths), initial, transition)
+    present = forward_backward(log_density, starts_of(lengths), initial, transition, smooth=False)
     paths = most_probable_paths(log_density, starts_of(lengths), initial, transition)
     moves, firsts = np.zeros((K, K)), np.zeros(K)
     for part in parts_of(lengths):
         total, smoothed, own, best = by_paths(log_density[part], initial, transition)
         assert chained.log_predictive[part].sum() == pytest.approx(total, abs=1e-12)
-        np.testing.assert_allclose(chained.smoothed[part], smoothed, atol=1e-13)
+        np.testing.assert_allclose(chained.shares[part], smoothed, atol=1e-13)
         np.testing.assert_array_equal(paths[part], best)
         for stop in range(part.start + 1, part.stop + 1):
             before = log_density[part.start : stop]
             filtered = by_paths(before, initial, transition)[1][-1]
-            np.testing.assert_allclose(chained.filtered[stop - 1], filtered, atol=1e-13)
+            np.testing.assert_allclose(present.shares[stop - 1], filtered, atol=1e-13)
         moves, firsts = moves + own, firsts + smoothed[0]
     np.testing.assert_allclose(chained.transitions, moves, atol=1e-12)
     np.testing.assert_allclose(chained.initial, firsts, atol=1e-12)
@@ -124,7 +125,7 @@ def test_impossible_transitions_and_far_observations_keep_their_digits():
         total, smoothed, moves, _ = by_paths(log_density, initial, transition)
         chained = forward_backward(log_density, np.array([0]), initial, transition)
         assert chained.log_predictive.sum() == pytest.approx(total, rel=1e-13)
-        np.testing.assert_allclose(chained.smoothed, smoothed, atol=1e-13)
+        np.testing.assert_allclose(chained.shares, smoothed, atol=1e-13)
         np.testing.assert_allclose(chained.transitions, moves, atol=1e-12)
         log_density[2, 0] = -6000.0
 
@@ -137,7 +138,7 @@ def test_equal_rows_of_transitions_are_the_mixture():
     joint = log_density + np.log(weights)
     np.testing.assert_allclose(chained.log_predictive, logsumexp(joint, axis=1), atol=1e-12)
     shares = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
-    np.testing.assert_allclose(chained.smoothed, shares, atol=1e-12)
+    np.testing.assert_allclose(chained.shares, shares, atol=1e-12)
 
 
 @pytest.mark.parametrize("n", [100_000, 1_000_000])
@@ -148,10 +149,10 @@ def test_long_sequences_do_not_underflow(n):
     log_density = np.repeat(rng.normal(-50.0, 10.0, (n, 1)), 2, axis=1)
     chained = forward_backward(log_density, np.array([0]), initial, transition)
     assert chained.log_predictive.sum() == pytest.approx(log_density[:, 0].sum(), rel=1e-12)
-    np.testing.assert_allclose(chained.smoothed.sum(axis=1), 1.0, atol=1e-10)
+    np.testing.assert_allclose(chained.shares.sum(axis=1), 1.0, atol=1e-10)
     assert chained.transitions.sum() == pytest.approx(n - 1, rel=1e-10)
     steady = stationary_distribution(transition)
-    np.testing.assert_allclose(chained.smoothed[-1], steady, atol=1e-10)
+    np.testing.assert_allclose(chained.shares[-1], steady, atol=1e-10)
 
 
 # The allocation

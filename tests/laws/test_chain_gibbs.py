@@ -169,7 +169,7 @@ def test_log_likelihoods_and_responsibilities_of_draws_are_those_of_their_chains
     for s, chain in enumerate(chains):
         expected = forward_backward(joint[s].T, np.array([0, 4]), *chain)
         np.testing.assert_allclose(density[s], expected.log_predictive)
-        np.testing.assert_allclose(shares[:, s], expected.smoothed)
+        np.testing.assert_allclose(shares[:, s], expected.shares)
     unordered = draws.log_density(joint.copy(), Rows(np.zeros((n, 1))))
     steady = stationary_distribution(chains[1][1])
     np.testing.assert_allclose(unordered[1], np.log(steady @ np.exp(joint[1])))

@@ -353,6 +353,7 @@ def test_analyses_without_covariates_are_refused(survey):
         lambda: model.partial_fit(X),
         lambda: bm.stability(model, X),
         lambda: bm.goodness_of_fit(model, X),
+        lambda: bm.nested_cv(model, X),
         lambda: bm.weighted_bootstrap(model, X),
         lambda: model.impute(X),
     ):
