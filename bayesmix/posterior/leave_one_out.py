@@ -72,7 +72,7 @@ def leave_one_out(
     if not result.variational:
         raise InvalidInputError(
             "result must be a variational fit, which has a posterior to draw from, got "
-            f"{result.inference.name}: use cross-validation"
+            f"{result.inference.name.replace('_', ' ')}: use cross-validation"
         )
     if result.n_rows * n_draws > MOST_VALUES:
         raise InvalidInputError(

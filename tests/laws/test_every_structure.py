@@ -128,7 +128,7 @@ def test_where_a_structure_without_a_posterior_wins_probabilities_are_by_bic_and
         expected = shares[table["n_components"] == k].sum() / shares.sum()
         assert found[k] == pytest.approx(expected, rel=1e-9)
     page = search.report(tmp_path / "report.html", rows).read_text("utf-8")
-    assert f"from {said} and" in page
+    assert f"uses {said}." in page
 
 
 def test_where_a_structure_with_a_posterior_wins_by_bic_there_are_none(search):

@@ -1,6 +1,7 @@
-"""What has to happen once, before workers begin."""
+"""What has to happen once before workers begin, and after each test."""
 
 import contextlib
+import sys
 import warnings
 
 
@@ -11,3 +12,9 @@ def pytest_configure(config):
     with warnings.catch_warnings(), contextlib.suppress(ImportError):
         warnings.simplefilter("ignore")
         import arviz  # noqa: F401
+
+
+def pytest_runtest_teardown():
+    """Matplotlib warns of the twenty-first open figure."""
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
