@@ -119,7 +119,7 @@ def test_an_interrupt_of_nutpie_keeps_the_draws_so_far(fit, monkeypatch):
 
     monkeypatch.setattr(nutpie, "sample", Background)
     vb, rows = fit
-    with pytest.warns(BayesmixWarning, match=r"interrupted: these are \d+ draws of \d chains"):
+    with pytest.warns(BayesmixWarning, match=r"interrupted: the result has \d+ of \d+ draws"):
         kept = nuts(vb, rows, n_draws=10**7, chains=2, warmup=50, n_jobs=2, progress=False)
     assert kept.status == "interrupted"
     assert 0 < kept.n_draws < 10**7

@@ -137,7 +137,7 @@ def _size(value: Any, n_rows: int) -> int:
         number = 0
     if not 1 <= number <= n_rows - 2:
         raise InvalidInputError(
-            f"calibration_size must be a share above 0 and below 1, or a number of rows up to "
+            "calibration_size must be a fraction between 0 and 1, or a number of samples up to "
             f"{n_rows - 2}, got {value!r}"
         )
     return number

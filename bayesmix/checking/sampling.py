@@ -496,8 +496,8 @@ def sampled(
     complete = (n_chains, n_draws) == (plan.n_chains, plan.n_draws)
     if not complete:
         warn(
-            f"interrupted: these are {n_draws} draws of {n_chains} chains, of {plan.n_draws} and "
-            f"{plan.n_chains}",
+            f"interrupted: the result has {n_draws} of {plan.n_draws} draws from {n_chains} of "
+            f"{plan.n_chains} chains",
             BayesmixWarning,
         )
     values = {

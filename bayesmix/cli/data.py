@@ -77,7 +77,7 @@ def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
     if table.scheduler is not None:
         if any(named.values()):
             raise InvalidInputError(
-                "--scheduler reads columns of numbers: name them with --columns, without "
+                "--scheduler reads numeric columns only: name them with --columns, and leave out "
                 "--exclude, --categorical, --continuous and --counts"
             )
         return io.read(path, columns, weight, scheduler=table.scheduler, **vars(text_format(table)))
@@ -118,7 +118,7 @@ def read_beside(
         if covariates is not None:
             raise InvalidInputError("--covariates does not support sequences: leave it out")
         if not isinstance(source, ArraySource):
-            raise InvalidInputError("--sequence and --order need data in memory, got parts")
+            raise InvalidInputError("--sequence and --order need data in memory, got data in parts")
         rows, groups = rows_in_time(columns, sequences, source.shape[0])
         return source.subset(rows), {"groups": groups}
     frame = indicators(pd.DataFrame(columns), "--covariates")

@@ -340,7 +340,7 @@ def fit(
     structure, checkpoint = options.structure(covariance), checkpoint_folder(restart)
     families = options.families(family) or [None]
     if len(families) > 1:
-        raise InvalidInputError("--family must be one for a fit: bayesmix select compares several")
+        raise InvalidInputError("--family must name one family: bayesmix select compares several")
     from bayesmix.cli.data import read_beside
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence

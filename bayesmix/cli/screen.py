@@ -30,8 +30,12 @@ WORDS = (
     (r"\bn_clusters\b", "--clusters"),
     (r"\bsample_weight\b", "--weight"),
     (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
-    (r"or read with missing='keep'", "or give --missing use"),
-    (r"or set missing='use' \(integrate them out\) or missing='drop'", "or give --missing use"),
+    (
+        r"or read with missing='keep'",
+        "or give --missing drop, or --missing use where the model supports it",
+    ),
+    (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),
+    (r"\b(?:set )?missing='(\w+)'", r"--missing \1"),
     (
         r"treat such columns as categories or counts",
         "take them as categories (--categorical a,b), leave them out (--exclude a,b)",

@@ -76,8 +76,8 @@ class Frame:
             return Frame(centre, scale), columns
         if not np.array_equal(self.basis, self.basis.astype(bool)):
             raise UnsupportedError(
-                "some columns are linear combinations of others, which missing values do not "
-                "allow: leave out such columns"
+                "missing values are not supported if columns are linear combinations of others: "
+                "leave out such columns"
             )
         varies = self.basis[columns].any(axis=1)
         places = self.basis[columns[varies]].argmax(axis=1)

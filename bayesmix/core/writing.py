@@ -34,10 +34,10 @@ def file_to_write(path: Any, name: str = "path") -> Path:
     kind = _kind(place)
     _check_parent(place, name)
     if stat.S_ISDIR(kind):
-        raise InvalidInputError(f"{name} must name a file, and {place} is a folder")
+        raise InvalidInputError(f"{name} must name a file, but {place} is a folder")
     if kind and not stat.S_ISREG(kind):
         raise InvalidInputError(
-            f"{name} must name a file, and {place} is a device or a pipe, which is never replaced"
+            f"{name} must name a file, but {place} is a device or a pipe, which is never replaced"
         )
     return place
 
@@ -47,7 +47,7 @@ def folder_to_write(path: Any, name: str, parents: bool = False) -> Path:
     place = _place(path, name)
     kind = _kind(place)
     if kind and not stat.S_ISDIR(kind):
-        raise InvalidInputError(f"{name} must name a folder, and {place} is a file")
+        raise InvalidInputError(f"{name} must name a folder, but {place} is a file")
     if not parents:
         _check_parent(place, name)
     with naming(place, "made"):
@@ -131,7 +131,8 @@ def _place(path: Any, name: str) -> Path:
 def _check_parent(place: Path, name: str) -> None:
     if not os.path.isdir(place.parent):
         raise InvalidInputError(
-            f"{name} must lie in a folder that is there, and {place.parent} is none: make it first"
+            f"{name} must be in an existing folder, but {place.parent} does not exist: create it "
+            "first"
         )
 
 

@@ -306,7 +306,7 @@ def arrived(
             return _result(result, stream, revisited, merges, time.perf_counter() - began)
         except DegenerateFitError as problem:
             raise DegenerateFitError(
-                f"with this batch {problem}; the stream is as it was before"
+                f"with this batch {problem}; the stream is unchanged"
             ) from None
 
 

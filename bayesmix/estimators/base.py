@@ -205,7 +205,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             validation.number("forgetting", forgetting, 0.0, strict=True)
             if not forgetting < 1.0:
                 raise InvalidInputError(
-                    f"forgetting must be a share, more than 0 and less than 1, got {forgetting!r}"
+                    f"forgetting must be a number between 0 and 1, got {forgetting!r}"
                 )
         if incoming.missing_of(self) != "error":
             raise UnsupportedError(

@@ -133,7 +133,7 @@ class Together(ClassDensities):
         held = {k for event in model.result_.events for k in event.components}
         names = ", ".join(str(self.classifier.classes_[k]) for k in sorted(held))
         warn(
-            f"the covariance of class {names} is singular and is held at the resolution of the "
+            f"the covariance of class {names} is singular and was raised to the resolution of the "
             "data: use covariance_type='auto', inference=bayesmix.VariationalBayes(), or more "
             "samples of that class",
             DegenerateComponentWarning,
@@ -183,7 +183,7 @@ class Together(ClassDensities):
     def _too_few(self, last: BayesmixError | None) -> BayesmixError:
         counts = np.bincount(self.codes[self.labelled])
         return InvalidInputError(
-            f"no covariance structure can be fitted, where class "
+            f"no covariance structure can be fitted, because class "
             f"{self.classifier.classes_[counts.argmin()]!s} has {counts.min()} samples ({last}): "
             "use inference=bayesmix.VariationalBayes(), or more samples"
         )

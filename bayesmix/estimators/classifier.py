@@ -160,8 +160,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         self._samples, self._novel = counts, None
         if self.novelty and (name := self._all_classes[-1]) in classes:
             raise InvalidInputError(
-                f"y has a class {name!s}, which novelty=True gives to samples of no known class: "
-                "give it another name"
+                f"y must not contain the class {name!s}, which novelty=True uses for unusual "
+                "samples: rename it"
             )
         values, weights = np.asarray(source.values), source.rows.weights_or_ones
         if self.novelty:

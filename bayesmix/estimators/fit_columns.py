@@ -69,7 +69,7 @@ def refuse_no_table(X: Any) -> None:
     if isinstance(X, (str, bytes, PathLike)):
         raise InvalidInputError(
             f"X must be an array or a data frame, got {str(X)!r:.60}: read a file with "
-            "bayesmix.read(path)"
+            "bayesmix.read_table(path)"
         )
     fields = getattr(getattr(X, "dtype", None), "names", None)
     if fields:
@@ -83,7 +83,7 @@ def refuse_no_table(X: Any) -> None:
         got = f"a list of {type(X[0]).__name__}" if records else f"{type(X).__name__}"
         raise InvalidTypeError(
             f"X must be a table of numbers, got {got}: give an array, a list of rows, or "
-            "a frame (pandas.DataFrame(X) of dicts, list(X) of what runs through once)"
+            "a frame (pandas.DataFrame(X) of dicts, list(X) of an iterator)"
         )
 
 

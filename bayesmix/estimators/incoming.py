@@ -26,10 +26,10 @@ from bayesmix.estimators.fit_columns import (
     reads_levels,
     refuse_no_table,
     refuse_text,
+    with_structure,
 )
-from bayesmix.families.registry import family_named
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
-from bayesmix.selection.candidates import last_step, takes_sequences
+from bayesmix.selection.candidates import last_step, structures_asked, takes_sequences
 from bayesmix.selection.scores import rows_of
 from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
 from bayesmix.sources.dask_workers import collected
@@ -43,7 +43,7 @@ REMEDIES = {
     "Complex data": "use two columns for the real and the imaginary part",
     "convert string": "X must be numbers: encode or drop text",
     "is expecting": OF_THE_FIT,
-    "inhomogeneous": "X must be a table: every row as long as the others",
+    "inhomogeneous": "X must be a table with rows of equal length",
     "Found array with dim": "X must have two dimensions: rows and columns",
 }
 MISSING = ("error", "use", "drop")
@@ -390,8 +390,17 @@ def _missing_remedy(estimator: Any) -> str:
     inner = last_step(getattr(estimator, "estimator", estimator))
     if not hasattr(inner, "missing"):
         return ""
-    family = family_named(getattr(inner, "family", None))
-    usable = getattr(family, "takes_gaps", True) and getattr(inner, "noise", None) is None
+    mixture = inner._mixture(1) if hasattr(inner, "_mixture") else inner  # of a class
+    model, asked = mixture._model(), getattr(estimator, "covariance_type", None)
+    structures = structures_asked(None if asked == "auto" else asked, None, False)
+    families = [
+        with_structure(model.family, structure) if isinstance(structure, str | None) else structure
+        for structure in structures
+    ]
+    complete_only = getattr(estimator, "variable_selection", False) and (
+        estimator.irrelevant == "regression"
+    )
+    usable = model.noise is None and not complete_only and any(f.takes_gaps for f in families)
     return USE_OR_DROP if usable else ", or set missing='drop'"
 
 

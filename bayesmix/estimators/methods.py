@@ -354,9 +354,14 @@ def refuse_gaps(model: Model) -> None:
             "noise=None"
         )
     if not family.takes_gaps:
+        gaussian = family.name == "gaussian"
+        named = f"covariance_type={family.covariance!r}" if gaussian else repr(family)
+        remedy = (
+            "covariance_type='full' or covariance_type='diag'" if gaussian else "Gaussian('full')"
+        )
         raise UnsupportedError(
-            f"{family!r} does not support missing values: drop such rows (missing='drop'), or use "
-            "Gaussian('full') or Gaussian('diag')"
+            f"{named} does not support missing values: drop such rows (missing='drop'), or use "
+            f"{remedy}"
         )
 
 

@@ -484,7 +484,7 @@ def probability(level: Any) -> float:
     """Return the probability of an interval."""
     level = validation.number("level", level, 0.0, strict=True)
     if level >= 1.0:
-        raise InvalidInputError(f"level must be less than 1, got {level:g}: 0.9 is 90 %")
+        raise InvalidInputError(f"level must be less than 1, got {level:g}: for 90 % use 0.9")
     return float(level)
 
 

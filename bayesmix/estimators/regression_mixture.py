@@ -337,7 +337,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._show(Data(**record["data"]), record["mixture"], record["result"])
         for name, value in record["kept"].items():
             if name not in KEPT:
-                raise ValueError(f"{name} is no attribute of a fit")
+                raise ValueError(f"{name} is not an attribute of a fit")
             setattr(self, name, value)
 
     def save(self, path: Any) -> None:
@@ -561,7 +561,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         components, weights = self._regressions, cast("Any", self._mixture.weights)
         if isinstance(weights, Gate):
             if covariates is None:
-                raise InvalidInputError("gate: give the covariates of the weights, as in fit")
+                raise InvalidInputError("gate must be given, because the fit has a gate")
             shares = np.exp(weights.log_weights(covariates))
         else:
             shares = np.broadcast_to(weights.mean(), (len(values), components.n_components))

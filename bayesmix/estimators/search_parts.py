@@ -523,7 +523,7 @@ def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySou
     """Return the source in sequences, or raise for a model without order."""
     if not takes_sequences(search):
         raise InvalidInputError(
-            "lengths are those of sequences: use bayesmix.select(X, lengths=...) or "
+            "lengths is only for sequences: use bayesmix.select(X, lengths=...) or "
             "MixtureSearch(HiddenMarkovModel())"
         )
     return sequences_to_fit(source, lengths, groups)

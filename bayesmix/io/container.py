@@ -127,7 +127,7 @@ def memory_order(array: Bits) -> list[int]:
 def opened(path: Any) -> Iterator[BinaryIO]:
     """Open a file to read; errors name its path."""
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
-        raise DamagedFileError(f"{path} is no file")
+        raise DamagedFileError(f"{path} is not a file")
     with naming(path, "read", "see who may read it"), open(path, "rb") as stream:
         try:
             yield stream
@@ -179,7 +179,7 @@ def _check_preamble(beginning: bytes, there: int, kind: FileKind) -> int:
             f"formats up to {kind.version}: pip install --upgrade bayesmix"
         )
     if there < size:
-        raise DamagedFileError(f"is truncated: {there:,} of {size:,} bytes are there; {kind.again}")
+        raise DamagedFileError(f"is truncated: it has {there:,} of {size:,} bytes; {kind.again}")
     if version < 1 or there > size or header_bytes > size - HEADER_BEGINS:
         raise DamagedFileError(f"is damaged: its lengths do not fit the file; {kind.again}")
     return int(header_bytes)

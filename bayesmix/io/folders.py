@@ -234,7 +234,7 @@ def _places(path: str) -> list[str]:
     if not found:
         where = f"{path} is a folder that has" if os.path.isdir(path) else f"at {path} there is"
         raise InvalidInputError(
-            f"path must name a file of rows, but {where} none that ends in "
+            f"path must name a data file, but {where} none that ends in "
             f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
         )
     return sorted(found, key=_in_order)
@@ -374,7 +374,7 @@ def positions(
     if kept is not None:
         if columns is not None and kept in places:
             raise InvalidInputError(
-                f"weight must not be one of the columns to fit, got {weight!r} for both"
+                f"weight must not be one of the columns to fit, but {weight!r} is"
             )
         places = [place for place in places if place != kept]
         if not places:

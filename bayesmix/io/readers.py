@@ -105,7 +105,7 @@ def read(
     >>> import os, tempfile, bayesmix as bm
     >>> path = os.path.join(tempfile.mkdtemp(), "faithful.csv")
     >>> bm.datasets.load_faithful().to_csv(path, index=False)
-    >>> rows = bm.read(path, columns=["waiting"])
+    >>> rows = bm.read_table(path, columns=["waiting"])
     >>> rows.shape, rows.columns
     ((272, 1), ('waiting',))
     >>> bm.GaussianMixture(n_components=2, random_state=0).fit(rows).feature_names_in_
@@ -120,7 +120,7 @@ def read(
     text = TextFormat(sep, decimal, encoding)
     many = names_many(path)
     if not many and not os.path.isfile(path):
-        raise InvalidInputError(f"path must name a file of rows, but there is no {path}")
+        raise InvalidInputError(f"path must name a data file, but {path} does not exist")
     if scheduler is not None:
         return read_parts(path, chosen, weight, text, _workers_of(scheduler))
     if in_parts(path):
@@ -146,7 +146,8 @@ def read_typed(
     """
     if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
         raise InvalidInputError(
-            f"{path} must be one table with column names for this option: use only --columns"
+            f"{path} must be a single table with column names: for other data only --columns is "
+            "supported"
         )
     frame = _named_rows(path, text)
     names = [str(name) for name in frame.columns]
@@ -207,7 +208,7 @@ def read_as(
 def _named_rows(path: str, text: TextFormat) -> pd.DataFrame:
     """Read a table with rows numbered from 1."""
     if not os.path.isfile(path):
-        raise InvalidInputError(f"path must name a file of rows, but there is no {path}")
+        raise InvalidInputError(f"path must name a data file, but {path} does not exist")
     frame = frame_of(path, None, None, text)
     return frame.set_axis(range(1, len(frame) + 1))
 

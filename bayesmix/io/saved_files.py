@@ -216,8 +216,8 @@ def load(path: str | PathLike[str]) -> Any:
     """
     path = path_text("path", path)
     if not os.path.isfile(path):
-        kind = "a folder" if os.path.isdir(path) else "no file"
-        what = f"{path} is {kind}" if os.path.exists(path) else f"there is no {path}"
+        kind = "a folder" if os.path.isdir(path) else "not a file"
+        what = f"{path} is {kind}" if os.path.exists(path) else f"{path} does not exist"
         raise InvalidInputError(f"path must name a saved model, but {what}")
     with opened(path) as stream:
         return _model(*unpack(stream))

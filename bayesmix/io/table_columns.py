@@ -283,9 +283,7 @@ def check_names(
     if repeated := sorted(name for name, times in Counter(columns).items() if times > 1):
         raise InvalidInputError(f"{asked} must name a column once, got {listed(repeated)} twice")
     if weight is not None and weight in columns:
-        raise InvalidInputError(
-            f"weight must not be one of the columns to fit, got {weight!r} for both"
-        )
+        raise InvalidInputError(f"weight must not be one of the columns to fit, but {weight!r} is")
 
 
 def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) -> str:

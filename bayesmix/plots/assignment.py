@@ -307,7 +307,7 @@ def _columns(names: list[str], columns: Any, apart: Any) -> list[int]:
     if columns is not None:
         listed = [columns] if isinstance(columns, str | int) else list(columns)
         if not listed:
-            raise InvalidInputError("columns must name a column at least, got none")
+            raise InvalidInputError("columns must name at least one column, got none")
         return [column_number(names, column) for column in listed]
     if len(names) <= MOST_COLUMNS:
         return list(range(len(names)))

@@ -191,7 +191,7 @@ def plot_averaged(
     leader = fitted(average.estimators[0])
     first = view_of(leader, columns, X)
     if band is not None and len(first.columns) > 1:
-        raise UnsupportedError("band is drawn over one column: name it, as in columns=0")
+        raise UnsupportedError("band needs one column: choose it, as in columns=0")
     views = [view_of(fitted(each), first.columns.tolist(), X) for each in average.estimators]
     sample = sample_of(leader, first, X, None)
     ax = style.axes_or_new(ax)

@@ -157,8 +157,8 @@ def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
     basis = density.frame.basis
     if basis is not None and not basis[chosen].any(axis=1).all():
         raise InvalidInputError(
-            f"columns must differ among the rows of the fit to be drawn, and of "
-            f"{', '.join(names[column] for column in chosen)} one is constant: name others"
+            "columns must vary in the data of the fit, but one of "
+            f"{', '.join(names[column] for column in chosen)} is constant: choose others"
         )
     noise = density.noise
     shown = marginal(replace(density, noise=None), chosen)
@@ -181,13 +181,13 @@ def most_columns(family: Family) -> int:
     """Return how many columns of a family can be drawn together, or raise ``UnsupportedError``."""
     if family.name == "product":
         raise UnsupportedError(
-            "a product of families is drawn by plot_pairs and plot_profile, or part by part: "
-            "mixture.marginal(columns).plot() of one or two columns of a part"
+            "density figures do not support products of families: use plot_pairs or plot_profile, "
+            "or mixture.marginal(columns).plot() for one or two columns of a part"
         )
     if not family.drawn_columns:
         raise UnsupportedError(
-            "a density is drawn for continuous columns and for counts: one column of a "
-            f"{family.name} mixture shows nothing of its components, see means_"
+            "density figures support continuous columns and counts, got a "
+            f"{family.name} mixture: use means_ or plot_profile"
         )
     return family.drawn_columns
 

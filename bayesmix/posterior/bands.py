@@ -53,8 +53,8 @@ def drawn_mixtures(
     draw = METHODS[method]
     if draw is not _variational and data is None:
         raise InvalidInputError(
-            f"data must be the rows of the fit for method={method!r}: an estimator does not keep "
-            "them"
+            f"method={method!r} needs the data of the fit, which the estimator does not store: "
+            "pass data=X"
         )
     return draw(estimator, data, sample_weight, number, seed)
 
@@ -176,8 +176,8 @@ def _shares(mixture: Mixture[Predictive], known: Integers, framed: Array) -> Arr
     impossible = np.flatnonzero(normalise(log_joint) == -np.inf)
     if len(impossible):
         raise InvalidInputError(
-            f"no component of the mixture can have the given values (row {impossible[0]}): give "
-            "others"
+            "given values must have a positive density in some component, but those in row "
+            f"{impossible[0]} have none: change them"
         )
     return log_joint
 

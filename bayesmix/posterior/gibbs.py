@@ -177,8 +177,8 @@ def _number_of_components(
     """Return K, or None if unknown; raise if a prior over K is given for known K."""
     if result.side.ordered and n_components not in ("fit", result.requested_components):
         raise UnsupportedError(
-            "sampling with another or an unknown number of states does not support sequences: "
-            "leave out n_components, and fit with the number that you want"
+            "sequences are sampled with the number of states of the fit: leave out n_components, "
+            "or fit again with another number"
         )
     if n_components is None:
         return None

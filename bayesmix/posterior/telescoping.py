@@ -89,9 +89,9 @@ def prior_of_unknown(given: Any) -> Array:
         asked *= 2
     if left > MOST_LEFT:
         raise InvalidInputError(
-            f"prior_over_k must have nearly all of its weight below K = {LAST_ASKED:,} for unknown "
-            f"K, got a function with {left:.1%} between {LAST_ASKED // 2:,} and there: use one "
-            f"that decreases faster, or a mapping, as {{k: 1 for k in range(1, 31)}}"
+            f"prior_over_k must have nearly all of its weight below K = {LAST_ASKED // 2:,} for "
+            f"unknown K, but {left:.1%} is above: use a function that decreases faster, or a "
+            f"mapping, such as {{k: 1 for k in range(1, 31)}}"
         )
     return table
 

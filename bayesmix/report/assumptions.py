@@ -67,7 +67,10 @@ def assumptions(subject: Subject) -> Markup:
         ("Rows", _rows(subject)),
         ("Columns", listed(subject.columns) + _made_by(subject)),
         ("Candidates", _candidates(subject)),
-        (capital(record(subject.search.criterion_).label), meaning(subject.search)),
+        (
+            capital(record(subject.search.criterion_).label),
+            subject.in_terms(meaning(subject.search)),
+        ),
         *_folds(subject),
         *_priors(subject),
         ("Local optima", f"Chosen fit: {subject.result.search_summary}."),
@@ -113,10 +116,11 @@ def _made_by(subject: Subject) -> str:
 
 def _candidates(subject: Subject) -> str:
     result = subject.result
+    models = "hidden Markov models" if subject.noun == "state" else "mixtures"
     return (
-        f"{counted(len(subject.table), 'candidate')}, {family_title(result.family)} mixtures; "
+        f"{counted(len(subject.table), 'candidate')}, {family_title(result.family)} {models}; "
         f"each fitted by {HOW[result.inference.name]} from several starts, including the fit with "
-        "fewer components."
+        f"fewer {subject.noun}s."
     )
 
 
@@ -148,7 +152,10 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
     weights = result.inference.weights_prior
     concentration = float(getattr(getattr(weights, "of_row", weights), "concentration", 0.0))
     entries = [
-        ("Prior of components", prior_in_words(result.prior, result.unframed, result.variational)),
+        (
+            f"Prior of {subject.noun}s",
+            prior_in_words(result.prior, result.unframed, result.variational),
+        ),
         ("Prior of weights", capital(WEIGHT_PRIORS[weights.name].format(concentration)) + "."),
     ]
     series = subject.probabilities

@@ -64,7 +64,8 @@ def criterion_figure(subject: Subject) -> Markup:
     name = subject.criterion_name
     numbers = sorted(set(subject.table["n_components"]))
     alt = (
-        f"{capital(name)} over the number of components ({listed([str(k) for k in numbers])}); "
+        f"{capital(name)} over the number of {subject.noun}s "
+        f"({listed([str(k) for k in numbers])}); "
         f"chosen: {subject.label(subject.search.best_index_)}."
     )
     caption = f"{capital(name)} of every candidate, in nats behind the best."
@@ -82,8 +83,8 @@ def structures_figure(subject: Subject) -> Markup:
     best = search.matrix(subject.criterion).attrs["best"]
     first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
     text = (
-        f"{capital(name)} of every structure and number of components, in nats behind the best; "
-        f"the best three are {first}."
+        f"{capital(name)} of every structure and number of {subject.noun}s, in nats behind the "
+        f"best; the best three are {first}."
     )
     return drawn(lambda ax: plot_structures(search, ax=ax, criterion=subject.criterion), text)
 
@@ -94,8 +95,8 @@ def criteria_figure(subject: Subject) -> Markup:
     if with_value["n_components"].nunique() == 1:
         return Markup()
     caption = (
-        "All criteria over the number of components, rescaled to a common maximum. Marks show the "
-        "best candidate of each criterion."
+        f"All criteria over the number of {subject.noun}s, rescaled to a common maximum. Marks "
+        "show the best candidate of each criterion."
     )
     return drawn(lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption)
 
@@ -207,7 +208,7 @@ def _among(subject: Subject) -> str:
     """Describe the criterion and the candidates of the choice."""
     numbers = sorted(set(subject.table["n_components"]))
     compared = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    components = "component" if numbers[-1] == 1 else "components"
+    components = subject.noun if numbers[-1] == 1 else f"{subject.noun}s"
     chosen = record(subject.search.criterion_).label
     rows = counted(subject.result.n_rows, "observation")
     columns = counted(subject.result.n_features, "variable")
@@ -229,7 +230,7 @@ def criteria(subject: Subject) -> Markup:
         (
             capital(record(name).label) + (" (used)" if used else ""),
             subject.label(place),
-            record(name).question,
+            subject.in_terms(record(name).question),
         )
         for name, place, used in choices
     ]
@@ -282,12 +283,12 @@ def probabilities(subject: Subject) -> Markup:
     )
     prior_text = "the same prior probability for each" if flat else "the prior over K below"
     caption = (
-        f"Probability of each number of components, with {prior_text}. It uses "
+        f"Probability of each number of {subject.noun}s, with {prior_text}. It uses "
         f"{series.attrs['evidence']}."
     )
     heads = tag(
         "tr",
-        tag("th", "components", scope="col", class_="number"),
+        tag("th", f"{subject.noun}s", scope="col", class_="number"),
         tag("th", "probability", scope="col", class_="number"),
         tag("td", aria_hidden="true"),
     )

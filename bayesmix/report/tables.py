@@ -46,9 +46,9 @@ def components(subject: Subject) -> Markup:
     shown = display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS)
     coding = subject.result.family.coding
     levels = "; for categories the most probable one" if coding and coding.has_levels else ""
-    units = "" if subject.steps is None else ", in the columns that the pipeline makes"
+    units = "" if subject.steps is None else ", in the columns of the pipeline's output"
     return section(
-        "Components",
+        capital(f"{subject.noun}s"),
         table(
             f"Mean ± standard deviation by column{levels}{units}",
             shown.heads,
@@ -98,7 +98,7 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
     pruned = bool((frame["found_components"] != frame["n_components"]).any())
     beside = [name for name in _scores(subject) if name != subject.criterion]
     heads = [
-        "components",
+        f"{subject.noun}s",
         *(["found"] if pruned else []),
         *(SHORT.get(name, name) for name in subject.parameters),
         SHORT.get(subject.criterion, record(subject.criterion).label),

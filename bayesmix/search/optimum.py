@@ -416,8 +416,8 @@ class OptimumSearch:
             settled = list(islice((state for state in on_all_rows if state is not None), 1))
         if not settled:
             raise DegenerateFitError(
-                "no start led to a mixture with usable covariances: use a prior (prior='auto'), "
-                "fewer components, or a simpler covariance_type"
+                "every start ended with a singular covariance: use a prior (prior='auto'), fewer "
+                "components, or a simpler covariance_type"
             )
         if not self.settings.moves:
             return settled[0]

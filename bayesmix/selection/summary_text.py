@@ -81,7 +81,7 @@ class DataChecks:
         if rounded := self._coarse(candidates, binary=False):
             notes.append(
                 f"Rounded features: {listed(rounded)}. Components may model the rounding; consider "
-                "counts."
+                "a family for counts."
             )
         if binary := self._coarse(candidates, binary=True):
             notes.append(
@@ -97,7 +97,7 @@ class DataChecks:
             )
         if result is not None and (zeros := _zeros(result)):
             notes.append(f"Many zeros: {listed(zeros)}. Compare with a fit without these features.")
-        return notes
+        return [in_terms(note, noun_of(chosen.estimator)) for note in notes]
 
     def _range(self, chosen: Candidate) -> list[str]:
         """Return notes on structures left out, and on K at an end of the range."""
@@ -285,6 +285,11 @@ def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
     return f"The order of samples {matters}. Best mixture: {label(unordered)} ({gap(behind)})."
 
 
+def in_terms(text: str, noun: str) -> str:
+    """Return a text that calls components by their name in the model, such as state."""
+    return text.replace("component", noun).replace("Component", noun.capitalize())
+
+
 def counted(n: int, noun: str) -> str:
     """Return a number with a noun: "1 row", "3,000 rows"."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"
@@ -463,7 +468,7 @@ class Answer:
             if len(line) <= WIDTH:
                 return line
         gone = len(out) + len(worse)
-        verb = f"drops {gone} structures" if gone else f"does not separate {len(level)} others"
+        verb = f"drops {gone} structures" if gone else f"does not distinguish {len(level)} others"
         return f"{text} Cross-validation {verb}."
 
     def _models(self, structures: list[str]) -> list[list[str]]:
@@ -527,6 +532,7 @@ class Answer:
                 asked.setdefault(criterion.question, []).append(criterion.label)
         for question, names in asked.items():
             text = f"{phrase(names)} {'estimates' if len(names) == 1 else 'estimate'} {question}."
+            text = in_terms(text, noun_of(self.best.estimator))
             lines.append(text[0].upper() + text[1:])
         failed = sum(
             candidate.note.startswith(("failed", "degenerate")) for candidate in self.candidates
@@ -559,13 +565,13 @@ class Answer:
         if behind.value <= 0.0:
             return ["The chosen model also has the best cross-validated log density."]
         gap = f"{number(behind.value)} ± {number(behind.standard_error)}"
-        return [f"The best cross-validated log density has {label(leader)} (+{gap} nats)."]
+        return [f"Best cross-validated log density: {label(leader)} (+{gap} nats)."]
 
 
 def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps: str) -> str:
     """Describe the result of cross-validation; ``gaps`` selects the differences to print."""
     if not (out or worse):
-        return f"does not separate it from {phrase(level)}"
+        return f"does not distinguish it from {phrase(level)}"
     clauses = []
     if out:
         shown = [f"{name} ({gap})" if "out" in gaps else name for name, gap in out.items()]

@@ -101,7 +101,7 @@ def _blocks(X: Any, sample_weight: Any) -> list[Any]:
     if sample_weight is not None:
         if not is_collection(sample_weight):
             raise InvalidInputError(
-                "sample_weight beside a Dask collection must be one as well, with the same blocks, "
+                "sample_weight must be a Dask collection with the same blocks as X, "
                 f"got {type(sample_weight).__name__}: give dask.array.from_array(weights, "
                 "chunks=X.chunks[0])"
             )

@@ -363,9 +363,9 @@ class PartitionedSource:
         n_rows = self.shape[0]
         if n_rows * n_columns > MOST_AT_HAND:
             raise TooManyRowsError(
-                f"{n_columns} numbers for each of {n_rows:,} rows are more than are brought here "
-                f"({MOST_AT_HAND:,}): ask for some at a time, rows.subset(slice(start, stop)), or "
-                "give a Dask collection, whose answers are lazy"
+                f"{n_columns} numbers for each of {n_rows:,} rows exceed the limit of "
+                f"{MOST_AT_HAND:,} values in memory: use parts, rows.subset(slice(start, stop)), "
+                "or a Dask collection, for which results are lazy"
             )
 
     def keep(
@@ -406,7 +406,7 @@ class PartitionedSource:
             if n_rows
         )
         if not parts:
-            raise InvalidInputError("X must hold rows, but none are chosen")
+            raise InvalidInputError("at least one row must be selected, got none")
         return replace(self, parts=parts, choices=choices)
 
     def sample(self, n: int, generator: np.random.Generator) -> ArraySource:
@@ -429,9 +429,9 @@ class PartitionedSource:
             size = len(numbers)
         if size * self.n_features > MOST_AT_HAND:
             raise TooManyRowsError(
-                f"{size:,} rows x {self.n_features} columns are more than are looked at at once "
-                f"({MOST_AT_HAND:,} values): give a sample of them, as "
-                "rows.sample(100_000, numpy.random.default_rng(0)), or of a Dask array X[::100]"
+                f"{size:,} rows x {self.n_features} columns exceed the limit of {MOST_AT_HAND:,} "
+                "values in memory: use a sample, such as rows.sample(100_000, "
+                "numpy.random.default_rng(0)), or X[::100] of a Dask array"
             )
         if "look" in self.__dict__ and len(self.some.values) == n_rows:
             return self.some if rows is None else self.some.subset(numbers)
@@ -444,7 +444,7 @@ class PartitionedSource:
         """Bring observations by ascending number into memory."""
         touched = [part for part in self.parts if _touches(numbers, part)]
         if not touched:
-            raise InvalidInputError("no rows are asked for")
+            raise InvalidInputError("at least one row must be selected, got none")
         parts = self.engine.map(OnChosen(partial(_copied, numbers), self.choices), touched)
         weights = None
         if parts[0][1] is not None:

@@ -70,7 +70,7 @@ UNUSABLE = {
     "three dimensions": (X[None], ["X", "dim 3", "two dimensions"]),
     "a number": (3.0, ["X", "two dimensions", "()", "Reshape your data"]),
     "nothing": (None, ["X", "NoneType", "give an array"]),
-    "a ragged list": ([[1.0, 2.0], [3.0]], ["X", "inhomogeneous", "every row as long"]),
+    "a ragged list": ([[1.0, 2.0], [3.0]], ["X", "inhomogeneous", "rows of equal length"]),
     "no rows": (X[:0], ["X", "0 sample(s)", "(0, 2)", "give at least|two rows"]),
     "no columns": (X[:, :0], ["X", "0 feature(s)", "(60, 0)", "at least one row and one column"]),
     "a sparse array": (sp.csr_array(X), ["X", "Sparse data", "toarray"]),
@@ -417,7 +417,7 @@ NO_TABLES = {
     "dicts": ([{"a": 1}, {"a": 2}], r"got a list of dict: .*pandas.DataFrame"),
     "a set": ({1.0, 2.0}, r"got set: .*list\(X\)"),
     "a number": (3.0, r"two dimensions"),
-    "a ragged list": ([[1.0, 2.0], [3.0]], r"every row as long as the others"),
+    "a ragged list": ([[1.0, 2.0], [3.0]], r"rows of equal length"),
     "records": (np.zeros(3, [("a", float), ("b", float)]), r"records of a, b: give pandas"),
     "columns of one name": (
         pd.DataFrame(np.eye(4), columns=["a", "b", "a", "c"]),
@@ -434,7 +434,7 @@ def test_what_is_no_table_is_refused_with_what_to_give(what, asked):
     given, said = NO_TABLES[what]
     with pytest.raises(InvalidInputError, match=said):
         asked(given)
-    with pytest.raises(InvalidInputError, match="runs through once"):
+    with pytest.raises(InvalidInputError, match="of an iterator"):
         asked(iter([[1.0], [2.0]]))
 
 

@@ -320,7 +320,7 @@ def test_demo_answers_the_three_questions(run):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fit", "no.csv", "--components", "2"], "there is no no.csv"),
+        (["fit", "no.csv", "--components", "2"], "no.csv does not exist"),
         (["fit", "holes.csv", "--components", "2"], "2 of 5 rows have: 2 (b) and 4 (a)"),
         (["fit", "text.csv", "--components", "2"], "has no column that can be used"),
         (["fit", IRIS, "--components", "2", "--continuous", "species"], "must have numbers in"),
@@ -340,11 +340,11 @@ def test_demo_answers_the_three_questions(run):
         (["select", IRIS, "--criterion", "elbo", "--method", "em"], "needs --method variational"),
         (["select", IRIS, "--criterion", "waic"], "--criterion"),
         (["select", IRIS, "--nothing"], "--nothing"),
-        (["predict", "no.bayesmix", IRIS], "there is no no.bayesmix"),
+        (["predict", "no.bayesmix", IRIS], "no.bayesmix does not exist"),
         (["predict", IRIS, IRIS], "is not a model saved by bayesmix"),
         (["predict", IRIS, "model.bayesmix"], "the first argument is the model"),
         (["predict", "model.bayesmix", "one.csv"], "there is no column"),
-        (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no is none: make it"),
+        (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no does not exist: create it"),
         (["cluster"], "No such command"),
     ],
 )
@@ -448,7 +448,7 @@ def test_exit_codes_and_streams_of_the_real_program(tmp_path):
     assert json.loads(fine.stdout)["model"]["n_components"] == 2
     bad = shell("fit", "no.csv", "--components", "2", cwd=tmp_path)
     assert (bad.returncode, bad.stdout) == (2, "")
-    assert bad.stderr == "bayesmix: DATA must name a file of rows, but there is no no.csv\n"
+    assert bad.stderr == "bayesmix: DATA must name a data file, but no.csv does not exist\n"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")

@@ -133,7 +133,7 @@ def test_without_a_client_blocks_are_computed_here(tmp_path, monkeypatch):
     assert found[0].result_.objective == pytest.approx(expected.result_.objective, rel=1e-12)
     np.testing.assert_array_equal(found[0].means_, found[1].means_)
     assert found[0].result_.total_weight == weights.sum()
-    with pytest.raises(InvalidInputError, match="sample_weight beside a Dask collection"):
+    with pytest.raises(InvalidInputError, match="sample_weight must be a Dask collection"):
         bm.GaussianMixture(3).fit(array, sample_weight=weights)
     with pytest.raises(InvalidInputError, match="the 4 blocks that X has, got 2"):
         bm.GaussianMixture(3).fit(array, sample_weight=da.from_array(weights, chunks=500))

@@ -69,10 +69,25 @@ def test_what_cannot_be_used_is_said(rows, words):
 
 
 def test_what_takes_no_gaps_says_so():
-    for model in (bm.GaussianMixture(2), bm.MixtureSearch(bm.HiddenMarkovModel(2), [1, 2])):
+    usable = (
+        bm.GaussianMixture(2),
+        bm.MixtureSearch(bm.HiddenMarkovModel(2), [1, 2]),
+        bm.MixtureSearch(bm.GaussianMixture(), [1, 2], covariance_type=["VEI", "full"]),
+    )
+    for model in usable:
         with pytest.raises(InvalidInputError, match="impute such rows, or set missing='use'"):
             model.fit(GAPS)
-    for model in (bm.Mixture(2, family=bm.StudentT()), bm.GaussianMixture(2, noise=True)):
+    only_drop = (
+        bm.Mixture(2, family=bm.StudentT()),
+        bm.GaussianMixture(2, noise=True),
+        bm.GaussianMixture(2, covariance_type="VEI"),
+        bm.GaussianMixture(2, covariance_type=bm.FactorAnalytic(1)),
+        bm.MixtureSearch(bm.GaussianMixture(), [1, 2], covariance_type=["VEI", "EVI"]),
+        bm.MixtureSearch(
+            bm.GaussianMixture(), [1, 2], variable_selection=True, irrelevant="regression"
+        ),
+    )
+    for model in only_drop:
         with pytest.raises(InvalidInputError, match="impute such rows, or set missing='drop'"):
             model.fit(GAPS)
     with pytest.raises(InvalidInputError, match=r"drop or impute such rows$"):

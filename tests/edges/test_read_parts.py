@@ -154,7 +154,7 @@ def test_a_part_that_is_gone_or_damaged_is_named(kind, table, tmp_path):
 
 def test_files_that_do_not_go_together_are_refused(table, tmp_path):
     for content, words in (
-        ([], "path must name a file of rows, but .* is a folder that has none"),
+        ([], "path must name a data file, but .* is a folder that has none"),
         ([("a.npy", np.zeros((3, 2))), ("b.npy", np.zeros((3, 3)))], "b.npy must have 2 columns"),
         ([("a.npy", np.zeros((3, 2))), ("b.csv", None)], "of one kind, got .csv and .npy"),
         ([("a.npy", np.zeros((0, 2)))], "must contain rows"),

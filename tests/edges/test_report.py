@@ -616,8 +616,8 @@ def test_a_source_shows_its_rows_with_their_weights(search, faithful, tmp_path):
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        (".", "path must name a file, and .* is a folder"),
-        ("nowhere/report.html", "nowhere is none: make it first"),
+        (".", "path must name a file, but .* is a folder"),
+        ("nowhere/report.html", "nowhere does not exist: create it first"),
         (None, "path must be the path of"),
     ],
 )

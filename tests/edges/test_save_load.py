@@ -163,11 +163,11 @@ def test_a_link_stays_a_link(tmp_path):
 
 
 def test_paths_that_cannot_be_are_refused(tmp_path):
-    with pytest.raises(InvalidInputError, match="folder that is there"):
+    with pytest.raises(InvalidInputError, match="must be in an existing folder"):
         save(fitted("em full"), tmp_path / "no" / "model")
     with pytest.raises(InvalidInputError, match="is a folder"):
         save(fitted("em full"), tmp_path)
-    with pytest.raises(InvalidInputError, match="there is no"):
+    with pytest.raises(InvalidInputError, match="does not exist"):
         bm.load(tmp_path / "no")
     with pytest.raises(InvalidInputError, match="is a folder"):
         bm.load(tmp_path)

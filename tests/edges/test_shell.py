@@ -170,7 +170,7 @@ def test_a_search_without_evidence_has_no_probabilities(run):
         ("n_components=200 must not be", "--components 200 must not be"),
         ("rows, got 3 (of n_samples = 10): use", "rows, got 3: use"),
         ("got n_samples = 10: use", "got 10 rows: use"),
-        ("path must name a file of rows", "DATA must name a file of rows"),
+        ("path must name a data file", "DATA must name a data file"),
         ("path must name a saved model", "MODEL must name a saved model"),
         ("columns must name at least one", "--columns must name at least one"),
         ("Value error, no such thing", "no such thing"),

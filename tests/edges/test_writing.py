@@ -108,7 +108,7 @@ def test_pipes_are_refused_and_stay(written, tmp_path):
     with pytest.raises(InvalidInputError, match="never replaced"):
         written(tmp_path / "pipe")
     assert stat.S_ISFIFO(os.stat(tmp_path / "pipe").st_mode)
-    with pytest.raises(BayesmixError, match="pipe is no file"):
+    with pytest.raises(BayesmixError, match="pipe is not a file"):
         bm.load(tmp_path / "pipe")
 
 
@@ -129,8 +129,8 @@ def test_a_name_as_long_as_names_can_be_works(written, tmp_path):
         ("x" * 300, "name too long; shorten the name"),
         ("a\0b", "path must be a valid file name"),
         ("\ud800", "path must be a valid file name"),
-        ("file/model", "file is none: make it first"),
-        ("none/model", "none is none: make it first"),
+        ("file/model", "file does not exist: create it first"),
+        ("none/model", "none does not exist: create it first"),
         ("", "is a folder"),
     ],
 )

@@ -173,7 +173,7 @@ def test_wrong_sequences_of_a_search_are_refused(options, message):
 
 
 def test_what_needs_independent_samples_or_one_number_is_refused():
-    with pytest.raises(InvalidInputError, match="lengths are those of sequences"):
+    with pytest.raises(InvalidInputError, match="lengths is only for sequences"):
         bm.MixtureSearch().fit(EARTHQUAKES, lengths=[107])
     with pytest.raises(InvalidInputError, match=r"MixtureSearch\(HiddenMarkovModel\(\), n_comp"):
         bm.HiddenMarkovModel([1, 2], family=bm.Poisson()).fit(EARTHQUAKES)

@@ -411,7 +411,7 @@ def test_a_posterior_and_a_prior_are_refused_by_name():
         bm.GaussianMixture(2, covariance_type=family, prior="auto").fit(rows)
     with pytest.raises(UnsupportedError, match="partial_fit needs a family"):
         bm.GaussianMixture(2, covariance_type=family).partial_fit(rows)
-    with pytest.raises(UnsupportedError, match="draw by draw"):
+    with pytest.raises(UnsupportedError, match="factors can rotate between draws"):
         family.as_draws([])
 
 

@@ -337,7 +337,7 @@ def test_regions_that_cannot_be_made_are_refused(arguments, words):
     ("arguments", "words"),
     [
         ({"calibration_size": 0.0}, "calibration_size"),
-        ({"calibration_size": 49}, "calibration_size must be a share .* up to 48"),
+        ({"calibration_size": 49}, "calibration_size must be a fraction .* up to 48"),
         ({"calibration_size": True}, "calibration_size"),
         ({"calibration_size": 5}, "calibration must be at least 9"),
         ({"sample_weight": np.ones(49)}, "sample_weight must hold 50 finite, non-negative numbers"),

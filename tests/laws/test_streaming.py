@@ -349,10 +349,10 @@ def test_what_a_stream_does_not_know_it_refuses_with_what_to_do():
         ({"batch": 1.5}, "batch must be a string or an integer"),
         ({"batch": True}, "batch must be a string or an integer"),
         ({"y": "a"}, "y is ignored, got 'a': name a batch with batch='a'"),
-        ({"forgetting": 1.0}, "forgetting must be a share"),
+        ({"forgetting": 1.0}, "forgetting must be a number between 0 and 1"),
         ({"forgetting": 0.1, "batch": "a"}, "forgetting must be None in a stream with named"),
         ({"X": np.zeros((3, 5))}, "5 features"),
-        ({"X": np.full((3, 2), 1e140)}, "is singular .* the stream is as it was before"),
+        ({"X": np.full((3, 2), 1e140)}, "is singular .* the stream is unchanged"),
     ],
 )
 def test_what_is_refused_leaves_a_stream_as_it_was(arguments, message):

@@ -519,7 +519,7 @@ def test_a_prior_is_a_mapping_or_a_function_as_in_a_search():
 @pytest.mark.parametrize(
     ("prior", "message"),
     [
-        (lambda k: 1.0, "prior_over_k must have nearly all of its weight below K = 4,096"),
+        (lambda k: 1.0, "prior_over_k must have nearly all of its weight below K = 2,048"),
         (lambda k: -1.0, "prior_over_k must give non-negative weights"),
         ({}, "prior_over_k must give non-negative weights"),
         ({0: 1.0}, "prior_over_k must map numbers of components from 1 to 4,096"),

@@ -185,14 +185,14 @@ class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
         raise UnsupportedError(
-            "factor analysers have no fit under a prior: use prior=None, or "
-            "covariance_type='diag', the nearest that has one"
+            "factor analysers do not support priors: use prior=None, or covariance_type='diag', "
+            "the most similar structure that does"
         )
 
     def as_draws(self, points: Sequence[FactorAnalysers]) -> NoReturn:
         raise UnsupportedError(
-            "factor analysers are not compared draw by draw, for a factor may turn from one to "
-            "the next: use covariance_type='diag' or 'full' for draws of a density"
+            "factor analysers have no posterior draws, because factors can rotate between draws: "
+            "use covariance_type='diag' or 'full'"
         )
 
     def n_parameters(self, n_components: int, n_features: int) -> int:

@@ -165,9 +165,9 @@ def _refuse_columns_apart(covariance: str, scale: Array) -> None:
     least, most = int(scale.argmin()), int(scale.argmax())
     if scale[most] > FARTHEST * scale[least]:
         raise InvalidInputError(
-            f"covariance_type={covariance!r} measures all columns of X in one unit, but the spread "
-            f"of column {least} is {scale[least]:.3g} and that of column {most} "
-            f"{scale[most]:.3g}: divide columns by their spreads, or use covariance_type='full'"
+            f"covariance_type={covariance!r} needs columns of similar scale, but the spread of "
+            f"column {least} is {scale[least]:.3g} and that of column {most} {scale[most]:.3g}: "
+            "standardise the columns, or use covariance_type='full'"
         )
 
 

@@ -190,7 +190,7 @@ class Structure:
         if self.nearest is not None:
             raise UnsupportedError(
                 f"covariance_type={self.name!r} has no variational fit: use {self.nearest!r}, the "
-                "nearest that has one, or maximum likelihood (GaussianMixture)"
+                "most similar structure that has one, or maximum likelihood (GaussianMixture)"
             )
         return self.blocks
 
