@@ -39,7 +39,7 @@ def text_format(rows: Numbers | Table) -> TextFormat:
 def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = None) -> pd.DataFrame:
     """Return all columns of DATA, or of another file.
 
-    Raises ``InvalidInputError`` for names in ``used`` that are no columns.
+    Raises ``InvalidInputError`` for names in ``used`` that are not columns.
     """
     from bayesmix.io.readers import frame_of
 
@@ -102,7 +102,7 @@ def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
 def read_beside(
     screen: Screen, table: Table, covariates: str | None, sequences: Sequences
 ) -> tuple[Source, dict[str, Any]]:
-    """Read the columns of DATA, and covariates or sequences, which are no columns of the model.
+    """Read the columns of DATA, and covariates or sequences, which the mixture does not model.
 
     Rows of sequences are in order of time.
     """

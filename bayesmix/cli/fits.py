@@ -238,7 +238,7 @@ def demo(
     work.fit(search)
     screen.heading("How many clusters?")
     screen.answer(search.summary())
-    screen.heading("How sure?")
+    screen.heading("How certain?")
     screen.table(candidate_table(search))
     screen.heading("What density?")
     screen.table(*component_tables(search.best_estimator_, screen.out.width))
@@ -317,7 +317,7 @@ def fit(
         ),
     ],
     covariance: options.Structure = "full",
-    family: options.Families = None,
+    family: options.OneFamily = None,
     noise: options.Noise = False,
     covariates: options.Covariates = None,
     sequences: options.Sequences,

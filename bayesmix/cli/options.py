@@ -86,6 +86,14 @@ Families = Annotated[
         "the type of each column",
     ),
 ]
+OneFamily = Annotated[
+    str | None,
+    _option(
+        "NAME",
+        "Family of components: gaussian, student_t, poisson, ... Default: chosen by the type of "
+        "each column",
+    ),
+]
 
 
 @dataclass(frozen=True)

@@ -163,18 +163,18 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         Parameters
         ----------
         X : array, frame or source (n, D)
-            The first batch needs n_components x (D + 1) samples, better some thousands from all
-            clusters; later batches may have any size. After ``fit`` a new stream begins, with a
-            warning: the data of the fit are not part of it.
+            The first batch needs n_components x (D + 1) samples, preferably thousands from all
+            clusters; later batches may have any size. After ``fit`` a new stream begins without
+            the data of that fit, and a warning is given.
         y : ignored
         sample_weight : array (n,), optional
             Sample weights.
         batch : str or int, optional
-            Name of a batch that may be passed again, so that its sums are replaced by new ones.
-            Named batches each keep about K D² numbers, unnamed ones none.
+            Name of a batch that may be passed again; its sums are then replaced. About K D²
+            numbers are stored for a named batch, and none for one without a name.
         forgetting : float, optional
-            For data that drift: the fraction of the earlier sums to discard now. The bound is then
-            one on down-weighted data.
+            For data that drift: the fraction of the earlier sums to discard now. The bound then
+            refers to down-weighted data.
 
         Returns
         -------

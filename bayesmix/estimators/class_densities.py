@@ -267,7 +267,7 @@ class Apart(ClassDensities):
         return best
 
     def _bic(self, result: FitResult, source: Source) -> float:
-        """BIC with the size of the whole sample, so that the classes add up to that of all.
+        """Return BIC with the total sample size, so that values of classes add up to the total.
 
         Fits with as many parameters as samples are excluded.
         """

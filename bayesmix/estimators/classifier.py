@@ -83,7 +83,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     n_parameters_ : int
     structures_ : DataFrame
     novelty_weight_ : float
-        Weight of the samples of no known class; only with ``novelty=True``.
+        Mixing weight of the density of unknown classes; only with ``novelty=True``.
 
     Examples
     --------

@@ -24,8 +24,8 @@ UNKNOWN = -1
 def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None) -> Source:
     """Return the source with labels, groups and covariates.
 
-    These have an entry for each sample that the user gave, also for samples that were left out.
-    Samples of a group are moved together.
+    All three have an entry for each given sample, including samples that were left out. Samples
+    of a group are made consecutive.
     """
     if labels is None and groups is None and covariates is None:
         return source
@@ -83,7 +83,7 @@ def of_samples(covariates: Any, side: SideInformation) -> Any:
 def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
     """Return the samples of a prediction with their covariates, as in the fit.
 
-    Raises ``InvalidInputError`` where covariates are missing, or the fit had none or others.
+    Raises ``InvalidInputError`` if covariates are missing, or are not those of the fit.
     """
     design = result.side.design
     if design is None:

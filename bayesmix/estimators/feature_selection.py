@@ -1,4 +1,4 @@
-"""Variable selection of a search: what it takes, what comes out, and the columns that are read."""
+"""Variable selection in a search: checks of its input, features selected, and their columns."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def feature_table(estimator: Any, source: ArraySource) -> FeatureTable:
 
 
 def with_levels(family: Gaussian, source: ArraySource) -> tuple[Any, ArraySource]:
-    """Model features of few values by their levels, as normals collapse onto single values."""
+    """Model features of few values as categorical, as normals collapse onto single values."""
     few = [f.column for f in rounded_features(source) if f.n_values <= FEW_VALUES]
     if not few:
         return family, source
@@ -270,8 +270,8 @@ def rejoined(rows: Any, others: Any, selection: FeatureSelection) -> Any:
 def few_features(estimator: Any, param_grid: Any, source: Source, seed: int) -> str:
     """Return a note if at most half of many features distinguish two or three clusters, or "".
 
-    Very many features are not looked at, but get a note. Data and models that
-    ``variable_selection`` does not take get none.
+    For very many features, a note is returned without a check. Data and models that
+    ``variable_selection`` does not support get no note.
     """
     n_features = source.shape[1]
     if n_features < MANY:

@@ -47,7 +47,7 @@ class Unfitted:
 
     @property
     def searches(self) -> bool:
-        """Whether the mixture searches for the optimum, and for how long is a parameter."""
+        """Whether the mixture has a parameter ``search`` that is not None."""
         return _own(last_step(self.estimator)).get("search") is not None
 
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:

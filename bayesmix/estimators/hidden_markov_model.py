@@ -65,8 +65,8 @@ class HiddenMarkovModel(Mixture):
     Samples are in order of time, and several sequences follow each other. Families and inference
     methods are those of ``Mixture``: EM (Baum et al. 1970) or variational Bayes with Dirichlet
     priors of the transition probabilities (Beal 2003). Densities of single samples, their regions
-    and figures (``density_interval``, ``marginal``, ``tail_probability``) are those at a time drawn
-    at random: the states have the stationary distribution.
+    and figures (``density_interval``, ``marginal``, ``tail_probability``) refer to a random time,
+    at which states have the stationary distribution.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ class HiddenMarkovModel(Mixture):
     n_init : int, default=10
         Number of quick starts; the best three are run to convergence.
     search : {"auto", "short"}, default="auto"
-        "auto": starts and moves, which divide a state in two and drop another; "short": starts.
+        "auto": starts, and moves that split one state and remove another; "short": starts only.
     max_iter : int, default=1000
     random_state, tol, acceleration, max_passes, max_seconds, n_jobs
         As in ``GaussianMixture``.
@@ -180,7 +180,7 @@ class HiddenMarkovModel(Mixture):
         ------
         InvalidInputError
             For lengths that do not sum to n, groups that are not contiguous, and sequences of one
-            sample only; the estimator is then as it was.
+            sample only; the estimator is then unchanged.
         """
         self._fit(partial(self._sequences_to_fit, X, lengths, groups, covariates))
         return self

@@ -40,7 +40,7 @@ class PosteriorMethods:
     Bands and intervals are computed from draws of whole mixtures, with these parameters:
 
     n_draws : int, default=1000
-        Number of draws; of given draws, at most this many, evenly spaced.
+        Number of draws. If ``method`` contains draws, at most this many are used, evenly spaced.
     method : {"variational", "gibbs", "bootstrap"} or draws, default="variational"
         "variational": draws from q of a variational fit; fast, but too narrow for overlapping
         components. "gibbs": posterior draws by ``bayesmix.gibbs``. "bootstrap": refits to
@@ -48,8 +48,8 @@ class PosteriorMethods:
         two need ``data``. A result of these two functions is used as it is; with ``gibbs(...,
         n_components=None)`` bands average over the number of components.
     data : array, frame or source (n, D), optional
-        The data of the fit, which an estimator does not keep. For weighted data, pass a source with
-        weights, or draws.
+        The data of the fit, which an estimator does not store. For weighted data, pass a source
+        with weights, or draws.
 
     ``random_state=None`` uses the estimator's own.
     """
@@ -219,9 +219,9 @@ class PosteriorMethods:
         return arviz_draws(self, X, n_draws, random_state, partial(incoming.new_rows, self))
 
     def gate_coefficients(self, X: Any, level: float = 0.95, sample_weight: Any = None) -> Any:
-        """Coefficients of the weights' covariates, with standard errors and Wald intervals.
+        """Return coefficients of the covariates, with standard errors and Wald intervals.
 
-        They are log odds of each component against component 0, per unit of the covariate.
+        Coefficients are log odds of each component against component 0, per unit of the covariate.
         Standard errors come from the observed information of all parameters (Louis 1982), which
         takes a few hundred passes over ``X``, the data of the fit.
 
@@ -368,7 +368,7 @@ def refuse_gaps(model: Model) -> None:
 def expected(result: FitResult, values: Array) -> Array:
     """Fill missing values with their predictive mean, or most probable level.
 
-    Of columns that have levels the most probable of them.
+    Columns with levels get the most probable level.
     """
     from bayesmix.posterior.bands import conditional_means
 

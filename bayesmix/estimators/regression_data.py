@@ -54,7 +54,7 @@ def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
 
 @dataclass(frozen=True)
 class Starts:
-    """Starts of a mixture of regressions: samples assigned to regressions through a few of them."""
+    """Starts of a mixture of regressions: assignments to regressions fitted to a few samples."""
 
     values: Array
     first: Array  # (n,) linear predictors of the response alone
@@ -521,7 +521,7 @@ def unit_numbers(groups: Any, n: int) -> Integers:
 
 @dataclass(frozen=True)
 class RegressionFitter(Unfitted):
-    """Fits candidates of a search to a table, its response, and what is beside them."""
+    """Fits candidates of a search to a table, its response and further arguments."""
 
     estimator: Procedure
     table: UserRows
@@ -565,7 +565,7 @@ class RegressionFitter(Unfitted):
         )
 
     def sparse(self, parameters: Parameters, most: int) -> Any:
-        """Raise an error, as no regression is emptied."""
+        """Raise an error, as regressions have no sparse prior."""
         raise UnsupportedError("regressions have no sparse prior of weights")
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:

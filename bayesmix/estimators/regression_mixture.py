@@ -184,7 +184,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         ------
         InvalidInputError
             For collinear or constant columns, responses outside the support, and units with
-            several values of the gate; the estimator is then as it was.
+            several values of the gate; the estimator is then unchanged.
         """
         with unchanged_on_error(self):
             number = self._model().n_components
@@ -405,7 +405,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     ) -> Array:
         """Return the conditional log density (n,) of the responses in nats.
 
-        That of a group of observations is the sum of theirs.
+        The log density of a group is the sum over its observations.
         """
         _, log_density = self._posterior(X, y, gate, groups, offset, trials)
         return log_density

@@ -193,7 +193,8 @@ class MixtureSearch(SearchResults, Showing):
             maximum likelihood or maximum a posteriori fits.
         lengths : sequence of int, optional
             Lengths of the sequences of a hidden Markov model, as in ``HiddenMarkovModel.fit``.
-            Folds are whole sequences; of fewer sequences than folds, blocks with a gap.
+            Folds are whole sequences. With fewer sequences than folds, they are blocks of samples,
+            and samples next to a block are left out of its fit.
         **of_regression
             Further arguments of ``RegressionMixture.fit``: gate, offset, trials.
 
@@ -319,7 +320,7 @@ class MixtureSearch(SearchResults, Showing):
     _alone = False
 
     def _winner_alone(self) -> None:
-        """Let the next fit keep the winner only; with folds no other is fitted to all data."""
+        """Keep only the best candidate of the next fit; others are fitted to the folds alone."""
         self._alone = True
 
     def _run(self, sweep: Sweep) -> None:

@@ -150,7 +150,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def _select_features(
         self, estimator: Any, source: Source, falls: bool, seed: int
     ) -> tuple[Any, Source]:
-        """Choose features, fit the other ones, and return estimator and data of those chosen."""
+        """Select features, model the others, and return estimator and data of the selected."""
         validation.one_of("irrelevant", self.irrelevant, ("independent", "regression"))
         refuse_unsupported(estimator, self.param_grid)
         estimator = knowing_levels(estimator, source)
@@ -167,7 +167,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         return restricted(estimator, source, self._selected.read)
 
     def _refuse_regression(self) -> None:
-        """Raise for densities of all features where some depend on others."""
+        """Raise an error for densities of all features if some depend on others."""
         if self._selected is not None and len(self._selected.rest) and self._others is None:
             raise UnsupportedError(
                 "irrelevant='regression' has no density of all features: use best_estimator_ with "
@@ -177,14 +177,14 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def _restore_features(
         self, selection: FeatureSelection, others: Any, names: tuple[str, ...] | None
     ) -> None:
-        """Be the search that was saved."""
+        """Restore the features of a saved search."""
         self._selected, self._others = selection, others
         self.n_features_in_ = len(selection.relevant)
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
 
     def _features_found(self, n_components: int) -> str:
-        """Return which features were selected, in words; empty if none were to be."""
+        """Describe the selected features; empty without variable selection."""
         if self._selected is None:
             return ""
         return self._selected.sentence(self._feature_names(), n_components)
@@ -232,8 +232,8 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def feature_evidence_(self) -> Any:
         """Evidence in nats and P(relevant | data) of each feature, a frame.
 
-        The evidence is that of a distribution in each component over one for all components. Both
-        columns are averaged over K.
+        The evidence is the log Bayes factor of a distribution for each component against one
+        distribution for all. Both columns are averaged over K.
         """
         selection = self._selection()
         columns = {"evidence": selection.evidence, "probability": selection.probability}
@@ -263,7 +263,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def predict(self, X: Any, *given: Any, **beside: Any) -> Any:
         """Return the most probable component of each sample under the best candidate.
 
-        Beside X there are covariates, or lengths or groups of sequences, as in ``fit``.
+        Covariates, or lengths or groups of sequences, are passed as in ``fit``.
         """
         return self.best_estimator_.predict(self.features_read(X), *given, **beside)
 
@@ -482,7 +482,7 @@ def beside(
     wanted: set[str],
     variational: bool,
 ) -> Source:
-    """Return the source with labels and covariates, or raise where the search cannot use them."""
+    """Return the source with labels and covariates; raise an error if they are not supported."""
     if labels is None and covariates is None:
         return source
     if covariates is not None and variational:

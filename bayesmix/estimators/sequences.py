@@ -27,7 +27,7 @@ GAP = 0.1
 
 
 def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> ArraySource:
-    """Return the source of a fit in sequences, some of which have transitions."""
+    """Return the source in sequences; raise an error if there are no transitions."""
     ordered = in_sequences(source, lengths, groups)
     if len(ordered.side.starts) == source.shape[0]:
         raise InvalidInputError(
@@ -86,7 +86,7 @@ def starts_of_sequences(lengths: Any, groups: Any, n_rows: int) -> Booleans:
 
 
 def sequence_folds(cv: Any, source: ArraySource, seed: int) -> tuple[Fold, ...]:
-    """Return folds of whole sequences; of fewer sequences than folds, blocks with gaps."""
+    """Return folds of whole sequences; with fewer sequences than folds, blocks with gaps."""
     begins = source.side.begins
     assert begins is not None
     sequences: Integers = np.cumsum(begins) - 1

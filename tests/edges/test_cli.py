@@ -308,7 +308,7 @@ def test_predict_gives_what_the_estimator_gives(run):
 
 def test_demo_answers_the_three_questions(run):
     text = run("demo").stdout
-    for question in ("How many clusters?", "How sure?", "What density?"):
+    for question in ("How many clusters?", "How certain?", "What density?"):
         assert question in text
     assert "Best model: 3 components, tied covariance" in text
     assert {"density.png", "selection.png", "result.json"} <= set(os.listdir("bayesmix-demo"))
@@ -344,7 +344,10 @@ def test_demo_answers_the_three_questions(run):
         (["predict", IRIS, IRIS], "is not a model saved by bayesmix"),
         (["predict", IRIS, "model.bayesmix"], "the first argument is the model"),
         (["predict", "model.bayesmix", "one.csv"], "there is no column"),
-        (["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"], "no does not exist: create it"),
+        (
+            ["predict", "model.bayesmix", FAITHFUL, "--out", "no/labels.csv"],
+            "no does not exist: create it",
+        ),
         (["cluster"], "No such command"),
     ],
 )
