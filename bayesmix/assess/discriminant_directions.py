@@ -79,7 +79,7 @@ def discriminant_directions(model: Any, differences: str = "means") -> Discrimin
     Parameters
     ----------
     model : fitted Gaussian mixture, search or MixtureClassifier
-        Of a classifier with several components per class, the classes are compared.
+        For a classifier with several components per class, the classes are compared.
     differences : {"means", "means and covariances"}, default="means"
 
     Raises

@@ -34,7 +34,7 @@ class Merging:
     model : the fitted model; its density does not change
     clusters : array (K,)
         The cluster of every component, 0 is the heaviest; -1 for outlying components.
-    hierarchy : the joins from K components to one cluster
+    hierarchy : the merges from K components to one cluster
     """
 
     model: FittedMixture
@@ -58,10 +58,10 @@ class Merging:
 
     @property
     def tree(self) -> pd.DataFrame:
-        """The joins: a row for K - 1, ..., 1 groups left.
+        """The merges, with a row for K - 1, ..., 1 remaining groups.
 
-        ``merged`` is the pair of groups that the step joins, ``overlap`` the share of the lighter
-        one that they share: 0 where they are separated, 0.5 where equal groups are inseparable.
+        ``merged`` is the pair of groups, and ``overlap`` the fraction of the lighter group's mass
+        that it shares with the other: 0 if separated, 0.5 if equal groups are inseparable.
         """
         steps = enumerate(self.hierarchy.joins, 1)
         return pd.DataFrame(
@@ -94,7 +94,7 @@ class Merging:
         return labels_of(self.groups(n_clusters), np.zeros(self.n_components, dtype=bool))
 
     def predict_proba(self, X: Any, n_clusters: int | None = None) -> Array:
-        """Return the probabilities of the clusters (n, C): those of their components, added."""
+        """Return the probabilities of the clusters (n, C), sums over their components."""
         probabilities: Array = self.model.predict_proba(X)
         labels = self.labels(n_clusters)
         return probabilities @ np.equal.outer(labels, np.arange(labels.max() + 1))

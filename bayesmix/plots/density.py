@@ -297,8 +297,8 @@ def kernel_density(values: Array, weights: Array | None, grid: Array) -> Array |
         mass, edges = np.histogram(values, MOST_KERNELS, weights=mass)
         values = (0.5 * (edges[1:] + edges[:-1]))[mass > 0]
         mass = mass[mass > 0]
-    # Weights are repetition counts (DESIGN, section 5), so n = Σw determines the bandwidth and the
-    # variance, unlike in SciPy.
+    # Weights are repetition counts, so n = Σw determines the bandwidth and the variance, unlike
+    # in SciPy.
     unbiased = (1.0 - ((mass / mass.sum()) ** 2).sum()) / (1.0 - 1.0 / n)
     bandwidth = n**-0.2 * np.sqrt(unbiased)
     return gaussian_kde(values, float(bandwidth), weights=mass)(grid)

@@ -35,8 +35,8 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     The best candidate is at 0; the scale is linear for close candidates and logarithmic for others.
     The chosen candidate is ringed, excluded structures are faint, and crosses at the lower edge are
     failed or degenerate fits. Standard errors are shown if the criterion has them (paired ones for
-    cross-validation). Of more than seven structures, only those of the best three candidates are in
-    colour.
+    cross-validation). With more than seven structures, only those of the best three
+    candidates are in colour.
 
     Parameters
     ----------

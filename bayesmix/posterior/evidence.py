@@ -6,8 +6,7 @@ Z) join q, which misses modes without this showing in Pareto k. Bridge sampling 
     p(X) = E_g[p(X, θ) h(θ)] / E_post[g(θ) h(θ)],  h = 1 / (s₁ p(X, θ) + s₂ p(X) g(θ)),
 
 iterated to a fixed point. The upper bound E_post[log p(X, θ) - log q_sym(θ)] exceeds log p(X) by
-KL(p(θ | X) || q_sym). Sources: Meng & Wong (1996), Frühwirth-Schnatter (2004), Lee & Robert (2016);
-DESIGN section 5.
+KL(p(θ | X) || q_sym). Sources: Meng & Wong (1996), Frühwirth-Schnatter (2004), Lee & Robert (2016).
 """
 
 from __future__ import annotations

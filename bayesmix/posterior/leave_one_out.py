@@ -63,10 +63,10 @@ def leave_one_out(
     """Return the leave-one-out log density of every sample from one variational fit.
 
     With Dirichlet weights the draws are those of the log evidence, averaged over relabellings;
-    otherwise they come from q. Pruned components stay out, and values learned by type-II maximum
-    likelihood are treated as known. A sample of weight w loses one repetition (all of it if w <
-    1). Raises ``InvalidInputError`` if the fit is not variational, source is not the data of the
-    fit, or samples times draws are more than 50 million.
+    otherwise they come from q. Pruned components are left out, and values learned by type-II
+    maximum likelihood are treated as known. A sample of weight w loses one repetition (all of it if
+    w < 1). Raises ``InvalidInputError`` if the fit is not variational, source is not the data of
+    the fit, or samples times draws are more than 50 million.
     """
     seed = checked(result, source, n_draws, seed)
     if not result.variational:

@@ -451,7 +451,7 @@ class OptimumSearch:
     def _settled_starts(self) -> list[State]:
         """Return distinct optima of the most promising starts, best first, until enough agree.
 
-        Where most starts collapse, or all ends, more of them are run under a prior first.
+        If most starts or all optima collapse, more starts are run, first under a prior.
         """
         schedule = self._schedule
         ends: list[State] = []
