@@ -347,7 +347,7 @@ def seed_of(estimator: Any, random_state: Any) -> int:
 
 def refuse_gaps(model: Model) -> None:
     """Raise an error for models that do not support missing values."""
-    family = model.family
+    family: Any = model.family
     if model.noise is not None:
         raise UnsupportedError(
             "noise does not support missing values: drop such rows (missing='drop'), or use "
