@@ -255,18 +255,16 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             settings = self._settings(model, source).among(near)
             per_row = 1.0 if model.inference.variational else source.total_weight
             reporter = self._reporter(per_row, passed(source))
-            monitor = reporter.attach(self._monitor())
+            validation.optional_integer("max_passes", self.max_passes, 1)
+            if self.max_seconds is not None:
+                validation.number("max_seconds", self.max_seconds, 0.0, strict=True)
+            monitor = reporter.attach(Monitor(self.max_passes, self.max_seconds))
             with reporter:
                 start = self._start_mixture(model, source, settings)
                 result = fit(model, source, settings, monitor, start)
         self._adopt(result)
         reporter.finished(result.converged, self.lower_bound_)
         self._warn(result)
-
-    @property
-    def _reads_sources(self) -> bool:
-        """Whether X may be a source: not if a subclass overrides ``fit``."""
-        return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
         """Return the object that fits candidates of this estimator."""
@@ -275,7 +273,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             source = incoming.training_rows(self, X, sample_weight, n_jobs)
         source = source.with_jobs(n_jobs)
         mixture = knowing_levels(self, source)
-        if self._reads_sources:
+        if type(self).fit is MixtureEstimator.fit:  # an override may not take sources
             return SourceFitter(mixture, source)
         return TableFitter(mixture, X, sample_weight, source)
 
@@ -335,12 +333,6 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         if rows is not None and given.ndim and len(given) > rows[-1]:
             given = given[rows]
         return given_start(given, source.shape[0], model.n_components, model.noise is not None)
-
-    def _monitor(self) -> Monitor:
-        validation.optional_integer("max_passes", self.max_passes, 1)
-        if self.max_seconds is not None:
-            validation.number("max_seconds", self.max_seconds, 0.0, strict=True)
-        return Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
 
     def _explicit_parameters(self) -> bool:
         """Whether starting parameters were given, which are then used without a search."""
