@@ -266,6 +266,11 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         reporter.finished(result.converged, self.lower_bound_)
         self._warn(result)
 
+    @property
+    def _reads_sources(self) -> bool:
+        """Whether X may be a source: not if a subclass overrides ``fit``."""
+        return type(self).fit is MixtureEstimator.fit
+
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
         """Return the object that fits candidates of this estimator."""
         n_jobs = validation.jobs(self.n_jobs)
@@ -273,7 +278,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             source = incoming.training_rows(self, X, sample_weight, n_jobs)
         source = source.with_jobs(n_jobs)
         mixture = knowing_levels(self, source)
-        if type(self).fit is MixtureEstimator.fit:  # an override may not take sources
+        if self._reads_sources:
             return SourceFitter(mixture, source)
         return TableFitter(mixture, X, sample_weight, source)
 
