@@ -138,12 +138,13 @@ class Partition:
     """A partition of a source.
 
     ``index`` is its number in the engine; ``firsts`` the number of its first observation in the
-    full data and after each selection.
+    full data and after each selection; ``begins`` (n,) where its sequences begin.
     """
 
     index: int
     firsts: tuple[int, ...]
     n_rows: int
+    begins: Booleans | None = None
 
     @property
     def first(self) -> int:

@@ -19,7 +19,6 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.chain_starts import best_of_starts
 from bayesmix.em.display import columns_of, html_table, shortened
-from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
@@ -31,11 +30,19 @@ from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.methods import arviz_draws, information, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
-from bayesmix.estimators.sequences import SequenceFitter, in_sequences, sequences_to_fit
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.forward_backward import Chained, forward_backward, most_probable_paths
+from bayesmix.estimators.sequences import (
+    InSequences,
+    SequenceFitter,
+    StatesOfRows,
+    in_sequences,
+    sequences_at_hand,
+    sequences_to_fit,
+)
+from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.numerics.forward_backward import most_probable_paths
 from bayesmix.selection import scores
 from bayesmix.selection.candidates import refuse_sequences
+from bayesmix.sources.border import few_enough
 from bayesmix.sources.memory import ArraySource
 
 # Draws per state for predictive intervals and pseudo-residuals.
@@ -157,8 +164,9 @@ class HiddenMarkovModel(Mixture):
 
         Parameters
         ----------
-        X : array or frame (n, D)
-            Samples in order of time, sequence after sequence.
+        X : array, frame, source or Dask collection (n, D)
+            Samples in order of time, sequence after sequence. Of data in parts, each sequence lies
+            in one part.
         lengths : sequence of int, optional
             Number of samples of each sequence; by default X is one sequence.
         groups : array (n,), optional
@@ -175,8 +183,8 @@ class HiddenMarkovModel(Mixture):
         Raises
         ------
         InvalidInputError
-            For lengths that do not sum to n, groups that are not contiguous, and sequences of one
-            sample only; the estimator is then as it was.
+            For lengths that do not sum to n, groups that are not contiguous, sequences across
+            parts, and sequences of one sample only; the estimator is then as it was.
         """
         self._fit(partial(self._sequences_to_fit, X, lengths, groups, covariates))
         return self
@@ -218,8 +226,9 @@ class HiddenMarkovModel(Mixture):
         self, model: Model, source: Source, settings: Settings
     ) -> FittedMixture | None:
         monitor = Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
+        sequences = sequences_at_hand(cast("InSequences", source))
         with single_threaded_blas():
-            return best_of_starts(fit, model, cast("ArraySource", source), settings, monitor)
+            return best_of_starts(fit, model, sequences, settings, monitor)
 
     def _describe(self, result: FitResult) -> None:
         super()._describe(result)
@@ -290,43 +299,41 @@ class HiddenMarkovModel(Mixture):
         source = incoming.new_rows(self, X, None, gaps).in_memory()
         return in_sequences(source, lengths, groups)
 
-    def _log_densities(self, source: ArraySource) -> Array:
-        """Return the log density (n, K) of each sample in each state, in data units."""
+    def _in_parts(self, X: Any, lengths: Any, groups: Any, covariates: Any) -> Source:
+        """Return checked sequences; those of data in parts are left there."""
+        if is_elsewhere(X) or covariates is not None or self._fitted().side.design is not None:
+            return self._sequences(X, lengths, groups, covariates)
+        gaps = incoming.missing_of(self) == "use"
+        return in_sequences(incoming.new_rows(self, X, None, gaps), lengths, groups)
+
+    def _states(self, **options: Any) -> StatesOfRows:
         result = self._fitted()
         states: Any = replace(result.density, weights=cast("Any", self._chain_of(result)))
-        with np.errstate(over="ignore"):  # far samples have a density of 0
-            joint, log_volume = joint_of_patterns(states, source.rows)
-        if result.family.continuous:
-            joint -= log_volume[:, None]
-        return joint
+        return StatesOfRows(states, result.family.continuous, **options)
 
     def _chained(
         self, X: Any, lengths: Any, groups: Any, covariates: Any, smooth: bool = True
-    ) -> Chained:
-        source = self._sequences(X, lengths, groups, covariates)
-        initial = self._chain_of(self._fitted()).first_states(source.side)
-        return self._passed(source, initial, smooth)
-
-    def _passed(self, source: ArraySource, initial: Array, smooth: bool) -> Chained:
-        transition = self._chain_of(self._fitted()).transition
+    ) -> Array:
+        """Return ``StatesOfRows`` (n, K + 1) of all samples."""
+        step, n_components = self._states(smooth=smooth), self._fitted().n_components
+        source = few_enough(self._in_parts(X, lengths, groups, covariates), n_components + 1)
         with single_threaded_blas():
-            joint = self._log_densities(source)
-            return forward_backward(joint, source.side.starts, initial, transition, smooth)
+            return source.map(step, n_components)
 
     def _sequence_log_density(self, source: ArraySource, whole: bool) -> Array:
         """Return the log density (n,) of checked samples given those before.
 
         Unless the sequences are ``whole``, their first states have the stationary distribution.
         """
-        chain = self._chain_of(self._fitted())
-        initial = chain.initial if whole else chain.mean()
-        return self._passed(source, initial, smooth=False).log_predictive
+        initial = None if whole else self._chain_of(self._fitted()).mean()
+        with single_threaded_blas():
+            return self._states(initial=initial)(source.rows)[:, -1]
 
     def predict_proba(  # type: ignore[override]  # of sequences
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
     ) -> Array:
         """Return the probability of each state given the whole sequence (n, K)."""
-        return self._chained(X, lengths, groups, covariates).shares
+        return self._chained(X, lengths, groups, covariates)[:, :-1]
 
     def responsibilities(  # type: ignore[override]  # of sequences
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
@@ -338,7 +345,7 @@ class HiddenMarkovModel(Mixture):
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
     ) -> Array:
         """Return the probability of each state given the sequence up to the sample (n, K)."""
-        return self._chained(X, lengths, groups, covariates, smooth=False).shares
+        return self._chained(X, lengths, groups, covariates, smooth=False)[:, :-1]
 
     def predict(  # type: ignore[override]  # of sequences
         self,
@@ -363,7 +370,8 @@ class HiddenMarkovModel(Mixture):
             return self.predict_proba(X, lengths, groups, covariates).argmax(axis=1)
         source = self._sequences(X, lengths, groups, covariates)
         chain = self._chain_of(self._fitted())
-        initial, joint = chain.first_states(source.side), self._log_densities(source)
+        initial = chain.first_states(source.side)
+        joint = self._states().log_densities(source.rows)
         return most_probable_paths(joint, source.side.starts, initial, chain.transition)
 
     def fit_predict(
@@ -377,13 +385,16 @@ class HiddenMarkovModel(Mixture):
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
     ) -> Array:
         """Return the log density of each sample given those before it (n,), in nats."""
-        return self._chained(X, lengths, groups, covariates, smooth=False).log_predictive
+        return self._chained(X, lengths, groups, covariates, smooth=False)[:, -1]
 
     def score(
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
     ) -> float:
         """Return the mean log density of the samples, in nats per observation."""
-        return float(self.score_samples(X, lengths, groups, covariates).mean())
+        source = self._in_parts(X, lengths, groups, covariates)
+        with single_threaded_blas():
+            total = source.reduce(self._states().total, self._fitted().n_components)
+        return total / source.shape[0]
 
     bic, aic, aicc, icl = map(_criterion, (scores.bic, scores.aic, scores.aicc, scores.icl))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -521,7 +521,12 @@ def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySou
             "lengths are those of sequences: use bayesmix.select(X, lengths=...) or "
             "MixtureSearch(HiddenMarkovModel())"
         )
-    return sequences_to_fit(source, lengths, groups)
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError(
+            "a search over hidden Markov models needs X in memory, got X in parts or on a device: "
+            "give an array, or fit HiddenMarkovModel with a given number of states"
+        )
+    return cast("ArraySource", sequences_to_fit(source, lengths, groups))
 
 
 def best_unordered(

@@ -8,25 +8,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from sklearn.model_selection import KFold
 
-from bayesmix.core.rows import NO_SIDE_INFORMATION, SideInformation
+from bayesmix.allocation.chain import MarkovChain
+from bayesmix.core.mixture import Mixture as FittedMixture
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.core.sources import Chosen, Source
+from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.forward_backward import forward_backward
 from bayesmix.selection.scores import Fold, HeldOut, make_splits
-from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.border import is_collection
+from bayesmix.sources.memory import MOST_SORTED, ArraySource
+from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
 
 # Width of the gap beside a block that is held out, as a share of the block.
 GAP = 0.1
 
 
-def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> ArraySource:
+InSequences: TypeAlias = ArraySource | PartitionedSource
+
+
+def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> InSequences:
     """Return the source of a fit in sequences, some of which have transitions."""
     ordered = in_sequences(source, lengths, groups)
     if len(ordered.side.starts) == source.shape[0]:
@@ -36,16 +45,28 @@ def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> ArraySource:
     return ordered
 
 
-def in_sequences(source: Source, lengths: Any, groups: Any) -> ArraySource:
+def in_sequences(source: Source, lengths: Any, groups: Any) -> InSequences:
     """Return the source with the starts of its sequences; by default all samples are one."""
+    groups = groups.compute() if is_collection(groups) else groups
+    begins = starts_of_sequences(lengths, groups, source.shape[0])
+    if isinstance(source, PartitionedSource) and not getattr(source.engine, "alone", False):
+        return source.in_sequences(begins)
     if not isinstance(source, ArraySource):
         raise UnsupportedError(
-            "a hidden Markov model needs X in memory, got X in parts or on a device: give an array"
+            "a hidden Markov model needs X in main memory, got X on a device: give a NumPy array"
         )
     if source.weights is not None:
         raise UnsupportedError("samples of a sequence have no weights: leave them out")
-    begins = starts_of_sequences(lengths, groups, source.shape[0])
     return replace(source, side=SideInformation(begins=begins))
+
+
+def sequences_at_hand(source: InSequences) -> ArraySource:
+    """Return sequences in memory: all of them, or evenly spaced ones of data that are too large."""
+    n_rows, n_features = source.shape
+    if n_rows * n_features <= MOST_AT_HAND:
+        return source.in_memory()
+    numbers = np.cumsum(cast("Booleans", source.side.begins)) - 1
+    return source.in_memory(np.flatnonzero(numbers % -(-n_rows // MOST_SORTED) == 0))
 
 
 def starts_of_sequences(lengths: Any, groups: Any, n_rows: int) -> Booleans:
@@ -154,3 +175,36 @@ class SequenceFitter(SourceFitter):
     def log_density(self, candidate: Any) -> Array:
         """Return the log density (n,) of each sample given those before it."""
         return candidate._sequence_log_density(self.source, self.whole)
+
+
+@dataclass(frozen=True)
+class StatesOfRows:
+    """Computation on a chunk of sequences: probabilities of states, and one-step log densities.
+
+    ``initial`` replaces the distribution of the first states.
+    """
+
+    states: FittedMixture
+    continuous: bool
+    smooth: bool = False
+    initial: Array | None = None
+
+    def log_densities(self, rows: Rows) -> Array:
+        """Return the log density (n, K) of each sample in each state, in data units."""
+        with np.errstate(over="ignore"):  # far samples have a density of 0
+            joint, log_volume = joint_of_patterns(self.states, rows)
+        if self.continuous:
+            joint -= log_volume[:, None]
+        return joint
+
+    def __call__(self, rows: Rows) -> Array:
+        """Return smoothed or filtered probabilities, and log densities last (n, K + 1)."""
+        chain = cast("MarkovChain", self.states.weights)
+        initial = chain.first_states(rows.side) if self.initial is None else self.initial
+        joint, starts = self.log_densities(rows), rows.side.starts
+        chained = forward_backward(joint, starts, initial, chain.transition, self.smooth)
+        return np.column_stack([chained.shares, chained.log_predictive])
+
+    def total(self, rows: Rows) -> float:
+        """Return the log density of all samples."""
+        return float(self(rows)[:, -1].sum())

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from scipy.special import logsumexp, softmax
 
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
@@ -24,6 +25,8 @@ CACHED, FEWEST = 2**15, 8
 SMALLEST = 1e-250
 # Stands for the logarithm of 0.
 LOWEST = -1e300
+# Masses below 1e-308 are lost. Unless they grow by more than this three times, they do not matter.
+GROWTH = 1e90
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,63 @@ def forward_backward(
     chain = _Pass(log_density, initial, transition, segments)
     borders = None if segments.begins.all() else chain.across()
     chain.forward(borders)
+    lost = chain.lost(starts)
+    if lost.any():
+        return _partly_in_logs(log_density, starts, initial, transition, smooth, lost)
     transitions = chain.backward(borders) if smooth else np.zeros_like(transition)
     shares = chain.in_order(chain.shares)
     log_predictive = chain.in_order(chain.log_predictive)
     return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions * transition)
+
+
+def _partly_in_logs(
+    log_density: Array,
+    starts: Integers,
+    initial: Array,
+    transition: Array,
+    smooth: bool,
+    lost: Booleans,
+) -> Chained:
+    """Return ``forward_backward``, in logarithms for the sequences that are ``lost`` (S,)."""
+    n, K = log_density.shape
+    log_predictive, shares, transitions = np.empty(n), np.empty((n, K)), np.zeros((K, K))
+    lengths = np.diff(np.append(starts, n))
+    rest = np.repeat(~lost, lengths)
+    if rest.any():
+        first = np.cumsum(np.append(0, lengths[~lost][:-1]))
+        chained = forward_backward(log_density[rest], first, initial, transition, smooth)
+        log_predictive[rest], shares[rest] = chained.log_predictive, chained.shares
+        transitions += chained.transitions
+    for start, length in zip(starts[lost], lengths[lost], strict=True):
+        rows = slice(start, start + length)
+        own = _in_logs(log_density[rows], logs(initial), logs(transition), smooth)
+        log_predictive[rows], shares[rows] = own[:2]
+        transitions += own[2]
+    return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions)
+
+
+def _in_logs(
+    log_density: Array, log_initial: Array, log_moves: Array, smooth: bool
+) -> tuple[Array, Array, Array]:
+    """Return one-step densities, probabilities and transitions of one sequence."""
+    log_density = np.maximum(log_density, LOWEST)
+    log_predictive, log_shares = np.empty(len(log_density)), np.empty(log_density.shape)
+    predicted = log_initial
+    for row, of_row in enumerate(log_density):
+        joint = predicted + of_row
+        log_predictive[row] = logsumexp(joint)
+        log_shares[row] = joint - log_predictive[row]
+        predicted = logsumexp(log_shares[row][:, None] + log_moves, axis=0)
+    transitions = np.zeros_like(log_moves)
+    if smooth:
+        log_future = np.zeros(len(log_initial))
+        for row in range(len(log_density) - 1, 0, -1):
+            log_shares[row] += log_future
+            through = log_moves + (log_density[row] + log_future - log_predictive[row])
+            transitions += softmax(log_shares[row - 1][:, None] + through)
+            log_future = logsumexp(through, axis=1)
+        log_shares[0] += log_future
+    return log_predictive, softmax(log_shares, axis=1), transitions
 
 
 @dataclass(frozen=True)
@@ -130,6 +186,9 @@ class _Pass:
             self.shares[:, step] = log_density[self.rows[step]].T
         self.largest = np.maximum(self.shares.max(axis=0), LOWEST)
         self.shares -= self.largest
+        # Masses that are lost can matter only where other states cannot follow.
+        one_way = transition.min() < 1.0 / GROWTH
+        self.relative = self.shares.copy() if one_way else None
         np.exp(self.shares, out=self.shares)
         self.log_predictive = self.largest.copy()
         self.ones = np.ones(len(transition))
@@ -202,6 +261,29 @@ class _Pass:
                 predicted = self.back @ shares[:, : step.stop - step.start]
             shares = self.shares[:, step]
             self.log_predictive[step] += self._conditioned(predicted, step, shares)
+
+    def lost(self, starts: Integers) -> Booleans:
+        """Return which sequences (S,) may depend on filtered masses that underflowed.
+
+        Lost mass stays in states of negligible share, as elsewhere it is negligible for good. At a
+        row it grows at most by the density of such a state over the normaliser.
+        """
+        none = np.zeros(len(starts), dtype=bool)
+        if self.relative is None:
+            return none
+        limit, fall = np.log(GROWTH), self.log_predictive - self.largest
+        growth = np.where(self.shares < 1.0 / GROWTH, self.relative, -np.inf).max(axis=0)
+        growth -= fall
+        growth[fall < -limit] = np.inf
+        growth = growth.clip(-limit, 2.0 * limit)
+        if growth.sum(where=growth > 0.0) <= limit:
+            return none
+        total = np.cumsum(self.in_order(growth))
+        # Each sequence lies below those before it, so that its least total is its own.
+        total -= np.ptp(total) * np.repeat(np.arange(len(starts)), np.diff([*starts, len(total)]))
+        grown = total - np.minimum.accumulate(total)
+        worst: Booleans = np.maximum.reduceat(grown, starts) > limit
+        return worst
 
     def backward(self, borders: _Borders | None) -> Array:
         """Smooth all segments at once, and return expected transitions over their probability."""

@@ -15,9 +15,16 @@ import numpy as np
 
 from bayesmix.core.parallel import ordered_map, reduced
 from bayesmix.core.portable import DeviceStep
-from bayesmix.core.rows import Faults, Rows, Summary, faults_in
+from bayesmix.core.rows import (
+    NO_SIDE_INFORMATION,
+    Faults,
+    Rows,
+    SideInformation,
+    Summary,
+    faults_in,
+)
 from bayesmix.core.sources import Engine, Kept, Partition, PartitionTask
-from bayesmix.errors import InvalidInputError, TooManyRowsError
+from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, chunk_rows, summarise
 
@@ -232,7 +239,8 @@ class OnChosen(Generic[Value]):
             mask = choice(Rows(values, weights, first))
             values = values[mask]
             weights = None if weights is None else weights[mask]
-        return self.work(Rows(values, weights, part.first, earlier))
+        side = SideInformation(begins=part.begins)
+        return self.work(Rows(values, weights, part.first, earlier, side))
 
 
 def step_of(task: Any) -> DeviceStep[Any] | None:
@@ -275,6 +283,7 @@ class PartitionedSource:
     choices: tuple[Choice, ...] = ()
     n_jobs: int | None = 1
     passed: Passed = field(default_factory=Passed, repr=False, compare=False)
+    side: SideInformation = NO_SIDE_INFORMATION
 
     numbers = None
 
@@ -379,10 +388,32 @@ class PartitionedSource:
     def with_jobs(self, n_jobs: int | None) -> PartitionedSource:
         if n_jobs == self.n_jobs:
             return self
-        other = replace(self, engine=self.engine.with_jobs(n_jobs), n_jobs=n_jobs)
+        return self._of_the_same_rows(engine=self.engine.with_jobs(n_jobs), n_jobs=n_jobs)
+
+    def _of_the_same_rows(self, **changes: Any) -> PartitionedSource:
+        other = replace(self, **changes)
         cached = {name: self.__dict__[name] for name in OF_THE_ROWS if name in self.__dict__}
         other.__dict__.update(cached)
         return other
+
+    def in_sequences(self, begins: Booleans) -> PartitionedSource:
+        """Return the source in sequences, of which none may lie in two parts.
+
+        ``begins`` (n,) is where they begin.
+        """
+        divided = [part for part in self.parts if not begins[part.first]]
+        if divided:
+            raise InvalidInputError(
+                "each sequence must lie in one part of X, but that of "
+                f"{self.row_text(divided[0].first)} begins in an earlier part: divide X where "
+                "sequences end, or give X in memory"
+            )
+        stops = [part.first + part.n_rows for part in self.parts]
+        parts = tuple(
+            replace(part, begins=begins[part.first : stop])
+            for part, stop in zip(self.parts, stops, strict=True)
+        )
+        return self._of_the_same_rows(parts=parts, side=SideInformation(begins=begins))
 
     def present(self) -> PartitionedSource:
         return self if self.look.n_present == self.shape[0] else self.chosen(has_weight)
@@ -395,6 +426,8 @@ class PartitionedSource:
 
     def chosen(self, choice: Choice) -> PartitionedSource:
         """Return the observations that a rule selects."""
+        if self.side:
+            raise UnsupportedError("sequences in parts have no subsets: give X in memory")
         choices = (*self.choices, choice)
         lengths = self.engine.map(OnChosen(len, choices), self.parts)
         parts = tuple(
@@ -416,6 +449,14 @@ class PartitionedSource:
         return self.some.spread(n)
 
     def in_memory(self, rows: Any = None) -> ArraySource:
+        whole = self._in_memory(rows)
+        return (
+            replace(whole, side=self.side[slice(None) if rows is None else rows])
+            if self.side
+            else whole
+        )
+
+    def _in_memory(self, rows: Any) -> ArraySource:
         n_rows = self.shape[0]
         numbers = slice(None) if rows is None else rows
         if isinstance(numbers, slice):

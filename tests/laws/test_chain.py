@@ -130,6 +130,42 @@ def test_impossible_transitions_and_far_observations_keep_their_digits():
         log_density[2, 0] = -6000.0
 
 
+def test_contradicting_densities_and_transitions_are_the_sum_over_all_paths():
+    rng, mended = generator(46, 21), 0
+    for _ in range(150):
+        K, T = rng.integers(2, 4), rng.integers(3, 7)
+        log_density = 700.0 * rng.normal(size=(T, K))
+        transition = rng.dirichlet(np.full(K, 0.1), K)
+        transition[rng.random((K, K)) < 0.3] = 0.0
+        transition[np.diag_indices(K)] += 1e-3
+        transition /= transition.sum(axis=1, keepdims=True)
+        initial = rng.dirichlet(np.full(K, 0.3))
+        # Beside a sequence without evidence.
+        both = np.vstack([log_density, np.zeros((40, K))])
+        chained = forward_backward(both, np.array([0, T]), initial, transition)
+        alone = forward_backward(both[T:], np.array([0]), initial, transition)
+        total, smoothed, moves, _ = by_paths(log_density, initial, transition)
+        mended += (log_density.max() - log_density.min()) > 700.0
+        assert chained.log_predictive[:T].sum() == pytest.approx(total, rel=1e-12)
+        np.testing.assert_allclose(chained.shares[:T], smoothed, atol=1e-9)
+        np.testing.assert_allclose(chained.transitions - alone.transitions, moves, atol=1e-8)
+        np.testing.assert_allclose(chained.shares[T:], alone.shares, atol=1e-13)
+    assert mended > 100
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+def test_a_state_that_underflows_may_return_after_many_observations(smooth):
+    log_density = np.zeros((1000, 2))
+    log_density[0, 1], log_density[1:, 0] = -900.0, -1.0  # the second is better by 99 in all
+    chained = forward_backward(log_density, np.array([0]), np.full(2, 0.5), np.eye(2), smooth)
+    total = np.logaddexp(*log_density.sum(axis=0)) - np.log(2.0)
+    assert chained.log_predictive.sum() == pytest.approx(total, rel=1e-12)
+    np.testing.assert_allclose(chained.shares[-1], [0.0, 1.0], atol=1e-12)
+    if smooth:
+        np.testing.assert_allclose(chained.shares[0], [0.0, 1.0], atol=1e-12)
+        np.testing.assert_allclose(chained.transitions, np.diag([0.0, 999.0]), atol=1e-9)
+
+
 def test_equal_rows_of_transitions_are_the_mixture():
     rng = generator(1)
     weights = rng.dirichlet(np.ones(3))

@@ -5,7 +5,7 @@ import pytest
 from sklearn.base import clone
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, TooManyRowsError
+from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.plots import plot_density
 from laws.cases import generator
 from laws.parts import Parts
@@ -121,3 +121,58 @@ def test_bad_rows_are_named_by_their_number_among_all():
     assert list(model.feature_names_in_) == ["a", "b"]
     with pytest.raises(InvalidInputError, match="columns b, a, but a, b were fitted"):
         model.predict(Parts.of(X, [20], columns=("b", "a")))
+
+
+LENGTHS = (60, 90, 50, 120, 80)
+
+
+def sequences_in_files(folder, cuts):
+    rng, lengths = generator(46, 30), np.array(LENGTHS)
+    states = np.concatenate([np.cumsum(rng.random(n) < 0.1) % 3 for n in lengths])
+    X = 3.0 * states[:, None] * [1.0, -0.5] + rng.normal(size=(lengths.sum(), 2))
+    for number, part in enumerate(np.split(X, cuts)):
+        np.save(folder / f"part-{number}.npy", part)
+    return X, bm.read(folder)
+
+
+@pytest.mark.parametrize("inference", [None, bm.VariationalBayes()])
+def test_sequences_in_parts_are_fitted_as_in_one_array(inference, tmp_path):
+    X, parts = sequences_in_files(tmp_path, (150, 320))
+    model = bm.HiddenMarkovModel(3, inference=inference, n_init=2, search="short", random_state=0)
+    expected = clone(model).fit(X, LENGTHS)
+    found = clone(model).fit(parts, LENGTHS)
+    groups = np.repeat(np.arange(len(LENGTHS)), LENGTHS)
+    with_workers = clone(model).set_params(n_jobs=3).fit(parts, groups=groups)
+    np.testing.assert_array_equal(found.objective_trace_, with_workers.objective_trace_)
+    np.testing.assert_array_equal(found.transmat_, with_workers.transmat_)
+    assert found.result_.objective == pytest.approx(expected.result_.objective, rel=1e-12)
+    np.testing.assert_allclose(found.transmat_, expected.transmat_, rtol=1e-6)
+    assert found.score(parts, LENGTHS) == pytest.approx(expected.score(X, LENGTHS), rel=1e-12)
+    assert found.icl() == pytest.approx(expected.icl(X, LENGTHS), rel=1e-9)
+    for method in ("predict_proba", "filter_proba", "score_samples"):
+        values = [getattr(m, method)(x, LENGTHS) for m, x in ((found, parts), (expected, X))]
+        np.testing.assert_allclose(*values, atol=1e-8)
+
+
+def test_sequences_that_do_not_fit_into_memory_start_from_some_of_them(tmp_path, monkeypatch):
+    X, parts = sequences_in_files(tmp_path, (150, 320))
+    monkeypatch.setattr("bayesmix.estimators.sequences.MOST_AT_HAND", X.size - 1)
+    monkeypatch.setattr("bayesmix.estimators.sequences.MOST_SORTED", len(X) // 2)
+    monkeypatch.setattr("bayesmix.sources.partitions_of_rows.MOST_AT_HAND", X.size - 1)
+    model = bm.HiddenMarkovModel(3, n_init=2, random_state=0)
+    expected, found = clone(model).fit(X, LENGTHS), clone(model).fit(parts, LENGTHS)
+    assert found.log_likelihood_ == pytest.approx(expected.log_likelihood_, rel=1e-8)
+
+
+def test_sequences_across_parts_are_refused(tmp_path):
+    _, parts = sequences_in_files(tmp_path, (149, 320))
+    model = bm.HiddenMarkovModel(2, random_state=0)
+    for given in ({"lengths": LENGTHS}, {}):
+        with pytest.raises(InvalidInputError, match=r"row 149 \(row 0 of .*part-1.npy\) begins in"):
+            model.fit(parts, **given)
+    assert not hasattr(model, "result_")
+    search = bm.MixtureSearch(model, n_components=[1, 2])
+    with pytest.raises(UnsupportedError, match="needs X in memory"):
+        search.fit(parts, lengths=LENGTHS)
+    with pytest.raises(UnsupportedError, match="have no subsets"):
+        parts.in_sequences(np.isin(np.arange(400), [0, 149, 320])).subset(slice(100))
