@@ -16,6 +16,7 @@ from typing import Any
 from benchmarks import (
     ablation,
     bands,
+    chains,
     choosing,
     cliffs,
     clusters,
@@ -76,6 +77,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "features": ("Variable selection: features, clusters, seconds", features.run),
     "latent_classes": ("Latent classes beside StepMix", latent_classes.run),
     "mixed_tables": ("Numbers, categories and counts with gaps, beside StepMix", mixed_tables.run),
+    "chains": ("Hidden Markov models beside hmmlearn: passes, optima, K", chains.run),
     "streams": ("Rows as they arrive, beside whole fits", streams.run),
     "scale": ("Rows in parts and on workers", scale.run),
     "columns": ("Factor analysers: clusters in many columns", columns.run),
