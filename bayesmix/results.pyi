@@ -1,6 +1,4 @@
-from bayesmix.assess.discriminant_directions import (
-    DiscriminantDirections as DiscriminantDirections,
-)
+from bayesmix.assess.discriminant_directions import DiscriminantDirections as DiscriminantDirections
 from bayesmix.assess.goodness_of_fit import GoodnessOfFit as GoodnessOfFit
 from bayesmix.assess.latent_classes import LatentClasses as LatentClasses
 from bayesmix.assess.likelihood_ratio import LikelihoodRatioTest as LikelihoodRatioTest

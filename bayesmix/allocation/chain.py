@@ -23,6 +23,7 @@ from bayesmix.allocation.point import (
     WeightDraws,
     add_labels,
     densities_of_draws,
+    no_log_weights,
 )
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Assign, NamedTensors, Pymc, Tensor
@@ -188,14 +189,11 @@ class MarkovChain:
     initial: Array
     transition: Array
     exchangeable = True
+    expected_log, allocate = no_log_weights, allocate_sequences
 
     @property
     def n_components(self) -> int:
         return len(self.initial)
-
-    def expected_log(self) -> Array:
-        """Return 0 (K,), as ``allocate`` adds the probabilities of each sample."""
-        return np.zeros(self.n_components)
 
     def mean(self) -> Array:
         """Return the stationary distribution (K,)."""
@@ -204,10 +202,6 @@ class MarkovChain:
     def averaged(self) -> MarkovChain:
         """Return the chain itself."""
         return self
-
-    def allocate(self, joint: Array, rows: Rows) -> Allocated:
-        """Turn log densities (n, K) into smoothed probabilities in place."""
-        return allocate_sequences(self, joint, rows)
 
     def expected_logs(self, side: SideInformation = NO_SIDE_INFORMATION) -> tuple[Array, Array]:
         """Return the logarithms of the probabilities of the first state and of transitions."""
@@ -237,6 +231,7 @@ class DirichletChain:
     initial: Array
     transitions: Array
     exchangeable = True
+    expected_log, allocate = no_log_weights, allocate_sequences
 
     @property
     def n_components(self) -> int:
@@ -247,10 +242,6 @@ class DirichletChain:
         """Distributions of the first state and of the rows."""
         return [Dirichlet(row) for row in (self.initial, *self.transitions)]
 
-    def expected_log(self) -> Array:
-        """Return 0 (K,), as ``allocate`` adds the expected logarithms of each sample."""
-        return np.zeros(self.n_components)
-
     def averaged(self) -> MarkovChain:
         """Return the chain at the posterior mean."""
         initial, *rows = (row.mean() for row in self.dirichlets)
@@ -259,10 +250,6 @@ class DirichletChain:
     def mean(self) -> Array:
         """Return the stationary distribution (K,) of the mean transitions."""
         return self.averaged().mean()
-
-    def allocate(self, joint: Array, rows: Rows) -> Allocated:
-        """Turn expected log densities (n, K) into smoothed probabilities in place."""
-        return allocate_sequences(self, joint, rows)
 
     def expected_logs(self, side: SideInformation = NO_SIDE_INFORMATION) -> tuple[Array, Array]:
         """Return the expected logarithms of the probabilities."""
@@ -277,8 +264,7 @@ class DirichletChain:
     def log_density_of(self, draws: ChainDraws) -> Array:
         """Return log q (S,) of draws."""
         rows = zip(self.dirichlets, map(WeightDraws, draws.rows()), strict=True)
-        density: Array = np.sum([row.log_density_of(drawn) for row, drawn in rows], axis=0)
-        return density
+        return np.sum([row.log_density_of(drawn) for row, drawn in rows], axis=0)
 
     def subset(self, keep: Integers, counts: Array) -> DirichletChain:
         """Select states, under which Dirichlet distributions are closed."""
@@ -381,8 +367,7 @@ class DirichletChainPrior:
     def log_density_of(self, draws: ChainDraws) -> Array:
         """Return the log prior density (S,) of draws."""
         rows = map(WeightDraws, draws.rows())
-        density: Array = np.sum([self.of_row.log_density_of(row) for row in rows], axis=0)
-        return density
+        return np.sum([self.of_row.log_density_of(row) for row in rows], axis=0)
 
     def pymc_distribution(self, pm: Pymc, q: DirichletChain, n_components: int) -> ChainTwin:
         """Declare the priors of the first state and of transitions in PyMC."""

@@ -17,7 +17,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import log_softmax
 
-from bayesmix.allocation.point import PointWeights, WeightDraws, sample_by_sample
+from bayesmix.allocation.point import PointWeights, WeightDraws, no_log_weights, sample_by_sample
 from bayesmix.core.rows import Allocated, Rows, SideInformation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -41,14 +41,11 @@ class Gate:
     shares: Array  # (K,) average weights over the data of the last pass
     precisions: Array  # (P,) of the prior of centred coefficients, 0 without one
     exchangeable = True
+    expected_log = no_log_weights
 
     @property
     def n_components(self) -> int:
         return len(self.coefficients)
-
-    def expected_log(self) -> Array:
-        """Return 0 (K,), as ``allocate`` adds the weights of each sample."""
-        return np.zeros(self.n_components)
 
     def mean(self) -> Array:
         return self.shares

@@ -18,7 +18,7 @@ from bayesmix.allocation.chain import (
     allocate_sequences,
 )
 from bayesmix.allocation.gate import Gate, GatePrior, GateSums
-from bayesmix.allocation.point import PointWeights
+from bayesmix.allocation.point import PointWeights, no_log_weights
 from bayesmix.core.rows import Allocated, Rows, SideInformation
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import logs
@@ -70,6 +70,7 @@ class GatedChain:
     gate: Gate
     transition: Array
     exchangeable = True
+    expected_log = no_log_weights
 
     @property
     def n_components(self) -> int:
@@ -88,10 +89,6 @@ class GatedChain:
     @property
     def _chain(self) -> MarkovChain:
         return MarkovChain(self.initial, self.transition)
-
-    def expected_log(self) -> Array:
-        """Return 0 (K,), as ``allocate`` adds the probabilities of each sample."""
-        return np.zeros(self.n_components)
 
     def mean(self) -> Array:
         """Return the stationary distribution (K,)."""

@@ -54,6 +54,11 @@ def group_by_group(weights: Allocation, joint: Array, rows: Rows) -> Allocated:
     return Allocated(log_normaliser, GroupCounts(counts))
 
 
+def no_log_weights(weights: Allocation) -> Array:
+    """Return 0 (K,), as ``allocate`` adds the log weights of each sample."""
+    return np.zeros(weights.n_components)
+
+
 def densities_of_draws(draws: DrawnWeights, joint: Array, rows: Rows) -> Array:
     """Return log Σ_k π_k p(x_n | θ_k) (S, n) from log densities (S, K, n)."""
     joint += np.maximum(draws.log_weights, LOWEST_LOG)[:, :, None]

@@ -108,9 +108,7 @@ class StickBreaking:
             seen = StickBreaking(self.first + up[k], self.rest + down[k], self.prior)
             products[k] = mean[k] * seen.mean()
         return WeightSpread(
-            both + mixed + mixed.T,
-            mean[:, None] * raised,
-            products - np.outer(mean, mean),
+            both + mixed + mixed.T, mean[:, None] * raised, products - np.outer(mean, mean)
         )
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> StickDraws:

@@ -289,7 +289,13 @@ def nested_cv(
         (name, member, number) for number in range(len(splits)) for name, member in prepared.items()
     ]
     folds = _run(outer, jobs, processes(X, n_jobs))
-    outcomes = collected(folds, len(jobs), "outer folds", progress, _label)
+    outcomes = collected(
+        folds,
+        len(jobs),
+        "outer folds",
+        progress,
+        lambda fold: f"{fold.procedure}, fold {fold.fold}",
+    )
     # After Ctrl-C, procedures are compared over the folds that all of them have finished.
     n_folds = len(outcomes) // len(prepared)
     if not n_folds:
@@ -303,10 +309,6 @@ def nested_cv(
             raise InvalidInputError(f"{name} failed in every fold: {outcomes_of_one[0].note}")
         held[name] = combined(parts, weights)
     return NestedResult(tuple(outcomes), held, n_folds)
-
-
-def _label(fold: OuterFold) -> str:
-    return f"{fold.procedure}, fold {fold.fold}"
 
 
 def _run(outer: Outer, jobs: list[tuple[str, Any, int]], workers: int) -> Iterator[OuterFold]:

@@ -356,10 +356,7 @@ class SplitTask:
 
 
 def adjusted_rand(first: Any, second: Any, weights: Array) -> float:
-    """Return the adjusted Rand index of two weighted labellings (Hubert & Arabie 1985, eq. 5).
-
-    1 for equal partitions, 0 on average for unrelated ones.
-    """
+    """Return the adjusted Rand index of two weighted labellings (Hubert & Arabie 1985, eq. 5)."""
     _, rows = np.unique(first, return_inverse=True)
     _, columns = np.unique(second, return_inverse=True)
     together = np.zeros((rows.max() + 1, columns.max() + 1))

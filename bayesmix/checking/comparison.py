@@ -109,7 +109,10 @@ def of_all_draws(
         ),
         "log likelihood": (own.log_likelihood, found.log_likelihood.ravel()),
     }
-    rows = _typical_rows(result, source, alignment.rows)
+    # Samples from the tail to the middle of a component.
+    density = result.log_density(source.in_memory(alignment.rows).values)
+    places = (np.array(PLACES) * (len(density) - 1)).round().astype(np.intp)
+    rows = np.unique(alignment.rows[np.argsort(density, kind="stable")][places])
     some = as_source(source.in_memory(rows).values)  # without the order of sequences
     densities = (log_densities_at(result, each, some) for each in (own.draws, draws))
     for row, *both in zip(rows, *densities, strict=True):
@@ -129,13 +132,6 @@ def of_all_draws(
             for name, (mine, theirs) in pairs.items()
         ]
     )
-
-
-def _typical_rows(result: FitResult, source: Source, rows: Integers) -> Integers:
-    """Return indices of samples from the tail to the middle of a component."""
-    ascending = rows[np.argsort(result.log_density(source.in_memory(rows).values), kind="stable")]
-    places = (np.array(PLACES) * (len(rows) - 1)).round().astype(np.intp)
-    return np.unique(ascending[places])
 
 
 def _by_size(draws: Draws) -> Array:

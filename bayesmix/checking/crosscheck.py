@@ -291,7 +291,10 @@ def compared(
     bar.advance(STEPS[3])
     moved = moved_by_gibbs(result, source, draws, n_chains, seed)
     bar.advance(STEPS[4])
-    k = _pareto_k(result, own)
+    # Of p(X, π, θ) / q, with q averaged over relabellings for symmetric priors.
+    labelled = bool(without_relabellings(result, result.n_components))
+    density = (log_q if labelled else log_q_symmetrised)(result.posterior, own.draws)
+    k = float(pareto_smoothed(own.log_joint - density)[1])
     evidence = _evidence(result, found, k, seed)
     bar.advance(STEPS[5])
     seen: list[Mode] = []
@@ -345,13 +348,6 @@ def _sampled(way: str, model: Any, X: Any, warmup: int | None, options: dict[str
         return nuts(model, X, warmup=WARMUP_OF_NUTS if warmup is None else warmup, **options)
     except MissingExtraError as problem:
         raise MissingExtraError(f"{problem}; sampler='gibbs' does not need it") from problem
-
-
-def _pareto_k(result: FitResult, own: FitDraws) -> float:
-    """Return Pareto k of p(X, π, θ) / q, with q averaged over relabellings for symmetric priors."""
-    labelled = bool(without_relabellings(result, result.n_components))
-    density = (log_q if labelled else log_q_symmetrised)(result.posterior, own.draws)
-    return float(pareto_smoothed(own.log_joint - density)[1])
 
 
 def _evidence(result: FitResult, found: Any, k: float, seed: int) -> Evidence:

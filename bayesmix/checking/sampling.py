@@ -44,12 +44,7 @@ OF_BEGINNINGS = 14
 
 
 def pymc_model(
-    model: Any,
-    X: Any = None,
-    sample_weight: Any = None,
-    *,
-    lengths: Any = None,
-    groups: Any = None,
+    model: Any, X: Any = None, sample_weight: Any = None, *, lengths: Any = None, groups: Any = None
 ) -> Any:
     """Return the PyMC model of a variational fit: same prior and likelihood, up to rounding.
 
@@ -201,10 +196,7 @@ Beginning: TypeAlias = Callable[[int], dict[str, Array]]
 
 @dataclass(frozen=True)
 class Job:
-    """A sampling job: model, kept quantities, starting points and sizes.
-
-    ``begin`` maps any integer to a starting point.
-    """
+    """A sampling job; ``begin`` maps any integer to a starting point."""
 
     model: PymcModel
     names: tuple[str, ...]
@@ -266,7 +258,10 @@ def by_nutpie(job: Job) -> NutsRun:
     values = [np.asarray(posterior[name].values) for name in job.names]
     chains, diverging = [], []
     for *each, divergent in zip(*values, statistics["diverging"].values, strict=True):
-        length = _length(each)
+        # An interrupt leaves NaN for the rest.
+        there = [~np.isnan(value.reshape(len(value), -1)).any(axis=1) for value in each]
+        missing = np.flatnonzero(~np.all(there, axis=0))
+        length = int(missing[0]) if len(missing) else len(each[0])
         chains.append({name: one[:length] for name, one in zip(job.names, each, strict=True)})
         diverging.append(divergent[:length])
     return arranged(chains, diverging, compiled_at - began, time.perf_counter() - compiled_at)
@@ -335,13 +330,6 @@ def arranged(
     }
     divergences = np.stack([diverging[number][:n_draws] for number in numbers]).astype(bool)
     return NutsRun(values, divergences, compile_seconds, seconds)
-
-
-def _length(values: list[Array]) -> int:
-    """Return the number of draws of a chain; an interrupt leaves NaN for the rest."""
-    there = [~np.isnan(value.reshape(len(value), -1)).any(axis=1) for value in values]
-    missing = np.flatnonzero(~np.all(there, axis=0))
-    return int(missing[0]) if len(missing) else len(values[0])
 
 
 def _unconstrained(model: Any) -> Callable[[dict[str, Array]], Array]:
@@ -475,9 +463,12 @@ def sampled(
     """
     name = _which(sampler)
     found = twin(result, source)
+    import pymc as pm
+
     with found.model:
         names = tuple(f"drawn_{part}" for part in found.drawn)
-        _declare(found, names)
+        for part, tensor in zip(names, found.drawn.values(), strict=True):
+            pm.Deterministic(part, tensor)
     shown = console_for(progress) is not None
     job = Job(
         found.model,
@@ -532,13 +523,6 @@ def _which(sampler: str | None) -> str:
     if sampler == "nutpie" and not installed:
         raise missing_extra("nutpie", "pymc")
     return sampler or ("nutpie" if installed else "pymc")
-
-
-def _declare(found: Twin, names: tuple[str, ...]) -> None:
-    import pymc as pm
-
-    for name, tensor in zip(names, found.drawn.values(), strict=True):
-        pm.Deterministic(name, tensor)
 
 
 def regression_model(pm: Pymc, estimator: Any) -> PymcModel:

@@ -30,15 +30,13 @@ def predict(
     model: options.Model,
     data: options.Data,
     columns: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Columns to use. Default: those of the fit, by name"),
+        str | None, options.option("A,B", "Columns to use. Default: those of the fit, by name")
     ] = None,
     out: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Output CSV. Default: standard output")
+        str | None, options.option("FILE", "Output CSV. Default: standard output")
     ] = None,
     keep: Annotated[
-        str | None,
-        typer.Option(metavar="A,B", help="Columns of DATA to copy to the output, such as an id"),
+        str | None, options.option("A,B", "Columns of DATA to copy to the output, such as an id")
     ] = None,
     sep: options.Sep = None,
     decimal: options.Decimal = None,
@@ -114,17 +112,16 @@ def predict(
 def crosscheck(
     *,
     rows: options.Numbers,
-    components: Annotated[int, typer.Option(metavar="K", min=1, help="Number of components")],
+    components: Annotated[int, options.option("K", "Number of components", min=1)],
     covariance: options.Structure = "full",
     sequences: options.Sequences,
     sampler: Annotated[
-        options.Sampler,
-        typer.Option(metavar="NAME", help="auto or nuts (needs PyMC), or gibbs (does not)"),
+        options.Sampler, options.option("NAME", "auto or nuts (needs PyMC), or gibbs (does not)")
     ] = options.Sampler.AUTO,
     draws: Annotated[
-        int, typer.Option(metavar="N", min=20, help="Number of posterior draws per chain")
+        int, options.option("N", "Number of posterior draws per chain", min=20)
     ] = 1000,
-    chains: Annotated[int, typer.Option(metavar="C", min=2, help="Number of chains")] = 4,
+    chains: Annotated[int, options.option("C", "Number of chains", min=2)] = 4,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
@@ -177,8 +174,7 @@ def merge(
     model: options.Model,
     rows: options.Numbers,
     clusters: Annotated[
-        int | None,
-        typer.Option(metavar="N", min=1, help="Number of clusters. Default: chosen by overlap"),
+        int | None, options.option("N", "Number of clusters. Default: chosen by overlap", min=1)
     ] = None,
     out: options.Out = None,
     shown: options.Print,
@@ -224,11 +220,9 @@ def stability(
     candidates: options.Candidates,
     parts: Annotated[
         options.Parts,
-        typer.Option(
-            metavar="NAME", help="Resamples: half (random halves of the data) or bootstrap"
-        ),
+        options.option("NAME", "Resamples: half (random halves of the data) or bootstrap"),
     ] = options.Parts.HALF,
-    resamples: Annotated[int, typer.Option(metavar="N", min=1, help="Number of resamples")] = 20,
+    resamples: Annotated[int, options.option("N", "Number of resamples", min=1)] = 20,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
@@ -292,7 +286,7 @@ def nested(
     *,
     table: options.Table,
     candidates: options.Candidates,
-    folds: Annotated[int, typer.Option(metavar="N", min=2, help="Number of outer folds")] = 5,
+    folds: Annotated[int, options.option("N", "Number of outer folds", min=2)] = 5,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
@@ -341,7 +335,7 @@ def report(
     context: typer.Context,
     model: options.Model,
     rows: options.Numbers,
-    out: Annotated[str, typer.Option(metavar="FILE", help="Output page")] = "report.html",
+    out: Annotated[str, options.option("FILE", "Output page")] = "report.html",
     static: options.Static = False,
     run: options.Run,
 ) -> None:

@@ -166,10 +166,7 @@ def rows_in_time(
 
 
 def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
-    """Return numbers, with indicators of all levels of text but the first.
-
-    Raises ``InvalidInputError`` for missing values.
-    """
+    """Return numbers, indicators of all levels of text but the first; gaps are an error."""
     import pandas as pd
 
     frame = frame.replace("", np.nan).infer_objects()

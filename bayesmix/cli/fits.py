@@ -214,9 +214,7 @@ def unfitted_search(
 
 def demo(
     *,
-    out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the results")] = (
-        "bayesmix-demo"
-    ),
+    out: Annotated[str, options.option("DIR", "Folder for the results")] = "bayesmix-demo",
     run: options.Run,
 ) -> None:
     """Run an example with data on Old Faithful eruptions."""
@@ -310,11 +308,7 @@ def fit(
     table: options.Table,
     components: Annotated[
         int,
-        typer.Option(
-            metavar="K",
-            min=1,
-            help="Number of components; with --method variational, the maximum",
-        ),
+        options.option("K", "Number of components; with --method variational, the maximum", min=1),
     ],
     covariance: options.Structure = "full",
     family: options.OneFamily = None,
@@ -323,9 +317,9 @@ def fit(
     sequences: options.Sequences,
     method: Annotated[
         options.Method,
-        typer.Option(
-            metavar="NAME",
-            help="em (maximum likelihood), variational (variational Bayes) or map (maximum a "
+        options.option(
+            "NAME",
+            "em (maximum likelihood), variational (variational Bayes) or map (maximum a "
             "posteriori)",
         ),
     ] = options.Method.EM,

@@ -25,7 +25,8 @@ Criterion = StrEnum(
 )
 
 
-def _option(metavar: str, text: str, **bounds: Any) -> Any:
+def option(metavar: str, text: str, **bounds: Any) -> Any:
+    """Return an option of a command that takes a value."""
     return typer.Option(metavar=metavar, help=text, **bounds)
 
 
@@ -38,33 +39,31 @@ Data = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Saved model")]
-Columns = Annotated[str | None, _option("A,B", "Columns to use. Default: all")]
-Sep = Annotated[str | None, _option("CHAR", "Column separator in text files. Default: detected")]
+Columns = Annotated[str | None, option("A,B", "Columns to use. Default: all")]
+Sep = Annotated[str | None, option("CHAR", "Column separator in text files. Default: detected")]
 Decimal = Annotated[
-    str | None, _option("CHAR", "Decimal point or comma in text files. Default: detected")
+    str | None, option("CHAR", "Decimal point or comma in text files. Default: detected")
 ]
-Encoding = Annotated[str | None, _option("NAME", "Encoding of text files. Default: utf-8")]
-Weight = Annotated[str | None, _option("COLUMN", "Column of sample weights")]
+Encoding = Annotated[str | None, option("NAME", "Encoding of text files. Default: utf-8")]
+Weight = Annotated[str | None, option("COLUMN", "Column of sample weights")]
 MissingValues = Annotated[
     Missing,
-    _option(
-        "NAME", "Missing values: error (stop), use (integrate them out) or drop (omit the row)"
-    ),
+    option("NAME", "Missing values: error (stop), use (integrate them out) or drop (omit the row)"),
 ]
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
-Covariates = Annotated[str | None, _option("A,B", "Covariates of the mixing weights")]
-Out = Annotated[str | None, _option("DIR", "Folder for the results")]
+Covariates = Annotated[str | None, option("A,B", "Covariates of the mixing weights")]
+Out = Annotated[str | None, option("DIR", "Folder for the results")]
 Static = Annotated[bool, typer.Option("--static", help="Put images in the report, but no data")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON")]
 NUMBERS = "Numbers of components to compare: 3, 1:10 or 1,2,5"
 Components = Annotated[
     str | None,
-    _option("K", f"{NUMBERS}. Default: increase from 1 until the criterion gets clearly worse"),
+    option("K", f"{NUMBERS}. Default: increase from 1 until the criterion gets clearly worse"),
 ]
 Structure = Annotated[
     str,
-    _option(
+    option(
         "NAME",
         "Covariance structure: full, tied, diag, spherical, a name from mclust such as VVE, or "
         "factors:2 (2 factors)",
@@ -72,7 +71,7 @@ Structure = Annotated[
 ]
 Structures = Annotated[
     str | None,
-    _option(
+    option(
         "LIST",
         "Covariance structures to compare: full, tied, diag, spherical, names from mclust such as "
         "VVE, factors:2 (2 factors), or all. Default: full,tied,diag,spherical",
@@ -80,7 +79,7 @@ Structures = Annotated[
 ]
 Families = Annotated[
     str | None,
-    _option(
+    option(
         "LIST",
         "Families of components to compare: gaussian, student_t, poisson, ... Default: chosen by "
         "the type of each column",
@@ -114,17 +113,17 @@ class Table:
 
     data: Data
     columns: Columns = None
-    exclude: Annotated[str | None, _option("A,B", "Columns to leave out")] = None
-    categorical: Annotated[str | None, _option("A,B", "Columns to treat as categorical")] = None
-    continuous: Annotated[str | None, _option("A,B", "Columns to treat as continuous")] = None
-    counts: Annotated[str | None, _option("A,B", "Columns to treat as counts")] = None
+    exclude: Annotated[str | None, option("A,B", "Columns to leave out")] = None
+    categorical: Annotated[str | None, option("A,B", "Columns to treat as categorical")] = None
+    continuous: Annotated[str | None, option("A,B", "Columns to treat as continuous")] = None
+    counts: Annotated[str | None, option("A,B", "Columns to treat as counts")] = None
     weight: Weight = None
     sep: Sep = None
     decimal: Decimal = None
     encoding: Encoding = None
     missing: MissingValues = Missing.ERROR
     scheduler: Annotated[
-        str | None, _option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
+        str | None, option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
     ] = None
 
 
@@ -136,7 +135,7 @@ class Candidates:
     covariance: Structures = None
     criterion: Annotated[
         Criterion | None,
-        _option(
+        option(
             "NAME",
             "auto (evidence and cross-validation), bic, icl, aic, aicc, elbo, evidence, loo, cv, "
             "cv_1se, ... Default: auto; with --method em: bic",
@@ -144,7 +143,7 @@ class Candidates:
     ] = None
     method: Annotated[
         SearchMethod | None,
-        _option(
+        option(
             "NAME",
             "em (maximum likelihood) or variational (variational Bayes). Default: whichever "
             "--criterion needs",
@@ -160,7 +159,7 @@ class Candidates:
     ] = False
     irrelevant: Annotated[
         Dependence,
-        _option(
+        option(
             "NAME",
             "Model of the columns that are not selected: independent, or regression on the "
             "selected columns",
@@ -173,10 +172,10 @@ class Sequences:
     """Sequences of a hidden Markov model, and the order of their rows."""
 
     sequence: Annotated[
-        str | None, _option("COLUMN", "Column of sequence names, for hidden Markov models")
+        str | None, option("COLUMN", "Column of sequence names, for hidden Markov models")
     ] = None
     order: Annotated[
-        str | None, _option("COLUMN", "Column of times to sort by, for hidden Markov models")
+        str | None, option("COLUMN", "Column of times to sort by, for hidden Markov models")
     ] = None
 
     @property
@@ -190,7 +189,7 @@ class Restart:
     """Checkpoints."""
 
     checkpoint: Annotated[
-        str | None, _option("DIR", "Folder for intermediate results, from which --resume continues")
+        str | None, option("DIR", "Folder for intermediate results, from which --resume continues")
     ] = None
     resume: Annotated[
         bool,
@@ -202,10 +201,10 @@ class Restart:
 class Run:
     """Randomness, workers and output."""
 
-    seed: Annotated[int, _option("S", "Random seed", min=0)] = 0
+    seed: Annotated[int, option("S", "Random seed", min=0)] = 0
     jobs: Annotated[
         int | None,
-        _option("N", "Number of parallel workers; does not change results. Default: all cores"),
+        option("N", "Number of parallel workers; does not change results. Default: all cores"),
     ] = None
     quiet: Quiet = False
     json: Json = False

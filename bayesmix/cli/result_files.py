@@ -33,10 +33,7 @@ MOST_DRAWN = 200_000
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of ``size`` in inches, drawn without pyplot, so that no window opens.
-
-    ``draw`` gets the axes that ``panels``, the arguments of ``subplots``, create.
-    """
+    """A figure of ``size`` in inches, drawn without pyplot on axes of ``subplots(**panels)``."""
 
     draw: Callable[[Axes], object]
     size: tuple[float, float] = PANEL

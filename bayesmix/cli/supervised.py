@@ -16,29 +16,25 @@ from bayesmix.errors import InvalidInputError
 def classify(
     *,
     rows: options.Numbers,
-    target: Annotated[str, typer.Option(metavar="COLUMN", help="Column of the classes")],
+    target: Annotated[str, options.option("COLUMN", "Column of the classes")],
     predict: Annotated[
-        str | None, typer.Option(metavar="FILE", help="File of new samples to classify")
+        str | None, options.option("FILE", "File of new samples to classify")
     ] = None,
     missing: options.MissingValues = options.Missing.ERROR,
     components: Annotated[
-        str, typer.Option(metavar="K", help="Number of components per class, or auto")
+        str, options.option("K", "Number of components per class, or auto")
     ] = "1",
     covariance: Annotated[
         str | None,
-        typer.Option(
-            metavar="LIST",
-            help="Covariance structures to compare, as for bayesmix select. Default: auto",
+        options.option(
+            "LIST", "Covariance structures to compare, as for bayesmix select. Default: auto"
         ),
     ] = None,
     novelty: Annotated[
         bool, typer.Option("--novelty", help="Allow samples that belong to no known class")
     ] = False,
     folds: Annotated[
-        int,
-        typer.Option(
-            metavar="N", min=0, help="Folds to estimate the error rate; 0 for no estimate"
-        ),
+        int, options.option("N", "Folds to estimate the error rate; 0 for no estimate", min=0)
     ] = 5,
     out: options.Out = None,
     run: options.Run,
@@ -127,23 +123,28 @@ Column = str | None
 
 
 def _column(text: str, metavar: str = "COLUMN") -> Any:
-    return typer.Option(metavar=metavar, help=text)
+    return options.option(metavar, text)
 
 
 def regress(
     *,
     rows: options.Numbers,
-    target: Annotated[str, _column("Column of the response")],
-    components: Annotated[str, _column(options.NUMBERS, "K")] = "1:4",
+    target: Annotated[str, options.option("COLUMN", "Column of the response")],
+    components: Annotated[str, options.option("K", options.NUMBERS)] = "1:4",
     response: Annotated[
-        Response, _column("normal, poisson, binomial, gamma or negative_binomial", "NAME")
+        Response, options.option("NAME", "normal, poisson, binomial, gamma or negative_binomial")
     ] = Response.NORMAL,
-    gate: Annotated[Column, _column("Covariates of the mixing weights", "A,B")] = None,
+    gate: Annotated[Column, options.option("A,B", "Covariates of the mixing weights")] = None,
     groups: Annotated[
-        Column, _column("Column of group names; rows of a group share their component")
+        Column,
+        options.option("COLUMN", "Column of group names; rows of a group share their component"),
     ] = None,
-    offset: Annotated[Column, _column("Column of offsets in the linear predictor")] = None,
-    trials: Annotated[Column, _column("Column of binomial numbers of trials")] = None,
+    offset: Annotated[
+        Column, options.option("COLUMN", "Column of offsets in the linear predictor")
+    ] = None,
+    trials: Annotated[
+        Column, options.option("COLUMN", "Column of binomial numbers of trials")
+    ] = None,
     out: options.Out = None,
     run: options.Run,
 ) -> None:

@@ -21,10 +21,7 @@ NAMED = 5
 
 
 def codes_of(
-    name: Any,
-    values: NDArray[np.object_],
-    levels: tuple[Level, ...],
-    rows: Any = None,
+    name: Any, values: NDArray[np.object_], levels: tuple[Level, ...], rows: Any = None
 ) -> Array:
     """Return codes (n,) of values among the levels of a column, NaN for missing values.
 

@@ -328,6 +328,29 @@ class PosteriorOf(FittedComponents, Protocol[D]):
         """
 
 
+class ByMeans:
+    """Components with an array of means (K, D)."""
+
+    means: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+
+class AtAPoint:
+    """Components at a point, which stand for themselves."""
+
+    def released(self) -> Self:
+        return self
+
+    def plug_in(self) -> Self:
+        return self
+
+    def predictive(self) -> Self:
+        return self
+
+
 class Record(Protocol):
     """A dataclass."""
 

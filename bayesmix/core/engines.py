@@ -106,11 +106,7 @@ class GuardOf(Protocol[M]):
         """Return the guard of some columns in a mixture of all columns."""
 
     def examine(
-        self,
-        mixture: M,
-        resolution: Array | None,
-        events: tuple[Event, ...],
-        thorough: bool,
+        self, mixture: M, resolution: Array | None, events: tuple[Event, ...], thorough: bool
     ) -> Repair | None:
         """Return a repair, or None if no component collapsed; ``events`` are of the run."""
 

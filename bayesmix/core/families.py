@@ -152,10 +152,7 @@ class FamilyOf(Protocol[S, P]):
         return None
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
-        """Return the guard against degenerate components for these data.
-
-        ``repair`` allows it to move a collapsed component (maximum likelihood).
-        """
+        """Return the guard against collapse; ``repair`` allows it to move a component."""
 
 
 # Any family, as in ``components``.

@@ -187,10 +187,7 @@ class _Shared:
 
 
 def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
-    """Call ``work(i)`` for each i in the caller and ``n_jobs`` - 1 threads.
-
-    Exceptions of threads are raised here once all have stopped.
-    """
+    """Call ``work(i)`` for each i in the caller and ``n_jobs`` - 1 threads; raise their errors."""
     shared = _Shared(work, n_items)
     _helpers.ask(shared.help, min(n_jobs, n_items) - 1)
     try:

@@ -94,10 +94,7 @@ class Frame:
         )
 
     def apply(self, values: Any, room: Array | None = None) -> Array:
-        """Transform data (n, D) to float64 in this frame (n, D'), columns contiguous.
-
-        ``room`` (D, n) is optional memory for the result.
-        """
+        """Transform data (n, D) to float64 in this frame, in ``room`` (D, n) if given."""
         framed = np.empty(values.shape[::-1], dtype=np.float64) if room is None else room
         np.subtract(values.T, self.centre[:, None], out=framed)
         framed *= self.inverse_scale[:, None]
@@ -215,10 +212,7 @@ NO_SIDE_INFORMATION = SideInformation()
 
 @dataclass(frozen=True)
 class Rows:
-    """Data (n, D) of a chunk, sample weights, and the number of the first observation.
-
-    ``earlier`` (n,) are values of an earlier pass.
-    """
+    """Data (n, D) of a chunk, weights, first number, and values (n,) of an ``earlier`` pass."""
 
     values: Stored
     weights: Array | None = None

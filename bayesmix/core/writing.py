@@ -23,13 +23,7 @@ REMEDIES = {
 
 
 def file_to_write(path: Any, name: str = "path") -> Path:
-    """Return the resolved path of a file to write, in an existing folder.
-
-    Raises
-    ------
-    InvalidInputError
-        If the path cannot be written.
-    """
+    """Return the resolved path of a file in an existing folder; ``InvalidInputError`` if none."""
     place = _place(path, name)
     kind = _kind(place)
     _check_parent(place, name)

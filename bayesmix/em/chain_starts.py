@@ -35,11 +35,7 @@ LEAST_GAIN = 1e-6
 
 
 def best_of_starts(
-    fit: Fit,
-    model: Model,
-    source: ArraySource,
-    settings: Settings,
-    monitor: Monitor,
+    fit: Fit, model: Model, source: ArraySource, settings: Settings, monitor: Monitor
 ) -> Mixture:
     """Return the best optimum that starts and moves reach, in the order of its start."""
     check_values(model.family, source, model.n_components)
@@ -144,10 +140,7 @@ class Trials:
 
 
 def exchanged(smoothed: Array, samples: ArraySource, split: int, dropped: int) -> Array:
-    """Return responsibilities (n, K) after a state is dropped and another one divided in two.
-
-    The state is divided across the first principal axis of its samples.
-    """
+    """Return responsibilities (n, K) with a state dropped and another divided across its axis."""
     summary = samples.summary
     values = without_gaps((np.asarray(samples.values) - summary.centre) / summary.scale)
     shares = smoothed + 1e-100
@@ -163,11 +156,7 @@ def exchanged(smoothed: Array, samples: ArraySource, split: int, dropped: int) -
 
 
 def _starts(
-    fit: Fit,
-    model: Model,
-    samples: ArraySource,
-    settings: Settings,
-    monitor: Monitor,
+    fit: Fit, model: Model, samples: ArraySource, settings: Settings, monitor: Monitor
 ) -> Iterator[Array]:
     """Yield responsibilities of the fitted mixture, and by k-means, each of them twice."""
     inference = replace(model.inference, weights=None)  # type: ignore[type-var]  # a dataclass

@@ -46,10 +46,7 @@ Summand = TypeVar("Summand")
 
 
 def block_sums(
-    mixture: Mixture[Components],
-    joint: Array,
-    rows: Rows,
-    statistics: Callable[[Array], Additive],
+    mixture: Mixture[Components], joint: Array, rows: Rows, statistics: Callable[[Array], Additive]
 ) -> ChunkSums:
     """Return the sums of a chunk from its log joints (n, K), which it overwrites.
 
@@ -385,10 +382,7 @@ class Assessment(AddedByField):
 
 
 def joint_of_patterns(mixture: Mixture[Components], rows: Rows) -> tuple[Array, Array]:
-    """Return log joints (n, K) of the observed cells, and log volumes (n,) of their frames.
-
-    A sample without any value has log joint 0.
-    """
+    """Return log joints (n, K) of observed cells (0 without any), and log volumes (n,)."""
     if not has_gaps(rows.values):
         joint = mixture.log_joint(mixture.frame.apply(rows.values))
         joint += np.reshape(mixture.frame.log_flat(rows.values), (-1, 1))

@@ -263,10 +263,7 @@ def begin(
 def begin_at(
     problem: Problem, mixture: Mixture, state: State | None = None, nearby: State | None = None
 ) -> State:
-    """Return a state that starts with an E-step at a mixture, continuing ``state``.
-
-    ``nearby`` as in ``begin``.
-    """
+    """Return ``state`` continued with an E-step at a mixture; ``nearby`` as in ``begin``."""
     before = state or begin(problem, None, None, nearby)  # type: ignore[arg-type]  # filled in here
     form = _renewed(problem, mixture, before)
     expectation, form, more = _expect(problem, mixture, form, before.passes)

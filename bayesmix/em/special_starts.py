@@ -45,11 +45,7 @@ Fit: TypeAlias = Callable[[Model, Source, Settings, Monitor], FitResult]
 
 
 def _best(
-    problem: Problem,
-    starts: Iterable[Start],
-    attempt: Attempt,
-    passes: int,
-    prunes: bool = False,
+    problem: Problem, starts: Iterable[Start], attempt: Attempt, passes: int, prunes: bool = False
 ) -> State:
     """Return the best state after a few passes from each start.
 

@@ -340,11 +340,7 @@ def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event,
 
 
 def _result(
-    result: FitResult,
-    stream: Stream,
-    revisited: bool,
-    events: tuple[Event, ...],
-    seconds: float,
+    result: FitResult, stream: Stream, revisited: bool, events: tuple[Event, ...], seconds: float
 ) -> FitResult:
     """Return the fit to all batches, with a bound in place of the likelihood."""
     total = stream.total

@@ -255,7 +255,10 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             settings = self._settings(model, source).among(near)
             per_row = 1.0 if model.inference.variational else source.total_weight
             reporter = self._reporter(per_row, passed(source))
-            monitor = reporter.attach(self._monitor())
+            validation.optional_integer("max_passes", self.max_passes, 1)
+            if self.max_seconds is not None:
+                validation.number("max_seconds", self.max_seconds, 0.0, strict=True)
+            monitor = reporter.attach(Monitor(self.max_passes, self.max_seconds))
             with reporter:
                 start = self._start_mixture(model, source, settings)
                 result = fit(model, source, settings, monitor, start)
@@ -335,12 +338,6 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         if rows is not None and given.ndim and len(given) > rows[-1]:
             given = given[rows]
         return given_start(given, source.shape[0], model.n_components, model.noise is not None)
-
-    def _monitor(self) -> Monitor:
-        validation.optional_integer("max_passes", self.max_passes, 1)
-        if self.max_seconds is not None:
-            validation.number("max_seconds", self.max_seconds, 0.0, strict=True)
-        return Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
 
     def _explicit_parameters(self) -> bool:
         """Whether starting parameters were given, which are then used without a search."""

@@ -50,11 +50,7 @@ class ClassDensities(ABC):
     """Class densities that EM fits in turn with the classes of unlabelled samples."""
 
     def __init__(
-        self,
-        classifier: Any,
-        source: ArraySource,
-        codes: Integers,
-        numbers: list[int | None],
+        self, classifier: Any, source: ArraySource, codes: Integers, numbers: list[int | None]
     ) -> None:
         self.classifier, self.source, self.codes, self.numbers = classifier, source, codes, numbers
 
@@ -126,7 +122,12 @@ class Together(ClassDensities):
             if best is None or value > best[0]:
                 best = value, model
         if best is None:
-            raise self._too_few(last)
+            counts = np.bincount(self.codes[self.labelled])
+            raise InvalidInputError(
+                f"no covariance structure can be fitted, where class "
+                f"{classifier.classes_[counts.argmin()]!s} has {counts.min()} samples ({last}): "
+                "use inference=bayesmix.VariationalBayes(), or more samples"
+            )
         return best[1]
 
     def _warn_of_singular(self, model: Mixture) -> None:
@@ -179,14 +180,6 @@ class Together(ClassDensities):
         density = result.log_density(np.asarray(source.values))
         penalty = 0.5 * (result.n_parameters - (self.n_classes - 1)) * np.log(source.total_weight)
         return float(source.rows.weights_or_ones @ density - penalty)
-
-    def _too_few(self, last: BayesmixError | None) -> BayesmixError:
-        counts = np.bincount(self.codes[self.labelled])
-        return InvalidInputError(
-            f"no covariance structure can be fitted, because class "
-            f"{self.classifier.classes_[counts.argmin()]!s} has {counts.min()} samples ({last}): "
-            "use inference=bayesmix.VariationalBayes(), or more samples"
-        )
 
     @property
     def settled(self) -> bool:

@@ -146,7 +146,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             not self._is_gaussian or source.summary.n_missing
         ):
             raise UnsupportedError("novelty=True needs numerical features without missing values")
-        classes, codes = _classes_of(y, _n_given(X), self.unlabelled)
+        n_given = int(X.shape[0]) if hasattr(X, "shape") else len(np.asarray(X))
+        classes, codes = _classes_of(y, n_given, self.unlabelled)
         codes = codes if source.numbers is None else codes[source.numbers]
         counts = np.bincount(codes[codes >= 0], minlength=len(classes))
         if not counts.all():
@@ -229,15 +230,12 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         asked: Any = self.covariance_type
         if isinstance(asked, str) and asked == "auto":
             asked = "all" if self._is_gaussian else None
-        return structures_asked(asked, self.n_features_in_, self._variational)
+        variational = bool(getattr(self.inference, "variational", False))
+        return structures_asked(asked, self.n_features_in_, variational)
 
     @property
     def _is_gaussian(self) -> bool:
         return self.family in (None, "gaussian") or isinstance(self.family, Gaussian)
-
-    @property
-    def _variational(self) -> bool:
-        return bool(getattr(self.inference, "variational", False))
 
     @property
     def _densities(self) -> list[tuple[Any, Any]]:
@@ -380,10 +378,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
         check_is_fitted(self, "classes_")
         save(self, path)
-
-
-def _n_given(X: Any) -> int:
-    return int(X.shape[0]) if hasattr(X, "shape") else len(np.asarray(X))
 
 
 def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:

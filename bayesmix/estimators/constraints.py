@@ -169,10 +169,7 @@ def _factors(given: Array) -> Array:
 
 
 def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
-    """Return the group of each sample as an integer (n,), in order of appearance.
-
-    Raises ``InvalidInputError`` for missing values or a wrong length.
-    """
+    """Return the group of each sample as an integer (n,), in order of appearance."""
     given = _column("groups", groups, n_rows, at_least, (1,))
 
     codes, _ = pd.factorize(given)
@@ -185,10 +182,7 @@ def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
 
 
 def unequal(terms: Sequence[str], values: Array, firsts: Integers) -> tuple[str, int] | None:
-    """Return the term and sample of the first covariate (n, P) that varies within a group.
-
-    ``firsts`` (n,) are the first samples of the groups.
-    """
+    """Return term and sample of the first covariate unlike that of its group's first (n,)."""
     differ = values != values[firsts]
     if not differ.any():
         return None

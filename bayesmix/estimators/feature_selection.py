@@ -27,11 +27,7 @@ from bayesmix.selection.data_checks import FEW_VALUES, rounded_features
 from bayesmix.selection.dependence import by_regression
 from bayesmix.selection.probability import prior_asked
 from bayesmix.selection.relevance import FeatureTable
-from bayesmix.selection.relevance_search import (
-    FeatureSelection,
-    SelectedFeatures,
-    select_features,
-)
+from bayesmix.selection.relevance_search import FeatureSelection, SelectedFeatures, select_features
 from bayesmix.selection.relevance_starts import divided_gains
 from bayesmix.sources.border import is_source
 from bayesmix.sources.memory import ArraySource
@@ -118,10 +114,7 @@ def evenly_spaced(source: Source) -> ArraySource:
 
 
 def feature_table(estimator: Any, source: ArraySource) -> FeatureTable:
-    """Return the data as a table of independent features under fixed priors.
-
-    Raises ``InvalidInputError`` if all features are constant.
-    """
+    """Return the data as a table of independent features under fixed priors; some must vary."""
     if (source.summary.minimum == source.summary.maximum).all():
         raise InvalidInputError(
             "X must vary, but all its features are constant: drop constant columns"
@@ -231,11 +224,7 @@ def _refit(search: Any, source: ArraySource, features: Integers, responsibilitie
     """
     part, numbers = some_features(source, features), range(1, responsibilities.shape[1] + 1)
     search = clone(search).set_params(
-        n_components=numbers,
-        variable_selection=False,
-        checkpoint=None,
-        refit=True,
-        polish=None,
+        n_components=numbers, variable_selection=False, checkpoint=None, refit=True, polish=None
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SelectionWarning)

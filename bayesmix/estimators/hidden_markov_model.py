@@ -11,11 +11,7 @@ from typing import Any, Self, cast
 import numpy as np
 from scipy.special import ndtri
 
-from bayesmix.allocation.chain import (
-    DirichletChain,
-    DirichletChainPrior,
-    MarkovChain,
-)
+from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
@@ -371,8 +367,7 @@ class HiddenMarkovModel(Mixture):
         """
         validation.one_of("algorithm", algorithm, ("smoothing", "viterbi"))
         if algorithm == "smoothing":
-            states: Integers = self.predict_proba(X, lengths, groups, covariates).argmax(axis=1)
-            return states
+            return self.predict_proba(X, lengths, groups, covariates).argmax(axis=1)
         source = self._sequences(X, lengths, groups, covariates)
         chain = self._chain_of(self._fitted())
         initial = chain.first_states(source.side)
@@ -470,8 +465,7 @@ class HiddenMarkovModel(Mixture):
         density = self._fitted().density
         counts = np.full(density.n_components, N_DRAWS)
         values = density.components.draw(counts, stream(seed, Purpose.SAMPLE))
-        drawn: Array = density.frame.undo(values).reshape(len(counts), N_DRAWS, -1)
-        return drawn
+        return density.frame.undo(values).reshape(len(counts), N_DRAWS, -1)
 
     def pseudo_residuals(
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None

@@ -143,10 +143,7 @@ def part_of(source: Source, rows: Any) -> Source:
 
 
 def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = False) -> Source:
-    """Return data at predict time, with the number and order of columns of the fit.
-
-    ``gaps``: whether values may be missing.
-    """
+    """Return data at predict time, with the columns of the fit; ``gaps`` allows missing values."""
     X = in_order_of_fit(estimator, X)
     used = missing_of(estimator) == "use"
     source = _new_rows(estimator, X, sample_weight, gaps or used)
@@ -203,10 +200,7 @@ def in_order_of_fit(estimator: Any, X: Any) -> Any:
 
 
 def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Source:
-    """Return a source as given; weights of an array are checked as usual.
-
-    ``everything_once``: whether weights that are all 1 are dropped.
-    """
+    """Return a source with checked weights; ``everything_once`` drops weights that are all 1."""
     if not isinstance(X, ArraySource):
         return X.with_jobs(n_jobs)
     weights = None if X.weights is None else row_weights(X.weights, len(X.values))

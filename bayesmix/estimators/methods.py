@@ -320,12 +320,8 @@ def density(estimator: Any) -> MixtureDensity:
     """Return the fitted density over all columns, from which marginals are taken."""
     from bayesmix.posterior.density import density_of
 
-    return density_of(estimator._fitted(), _names(estimator))
-
-
-def _names(estimator: Any) -> tuple[str, ...] | None:
     names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else tuple(map(str, names))
+    return density_of(estimator._fitted(), None if names is None else tuple(map(str, names)))
 
 
 def arviz_draws(
@@ -366,10 +362,7 @@ def refuse_gaps(model: Model) -> None:
 
 
 def expected(result: FitResult, values: Array) -> Array:
-    """Fill missing values with their predictive mean, or most probable level.
-
-    Columns with levels get the most probable level.
-    """
+    """Fill missing values with their predictive mean, or most probable level."""
     from bayesmix.posterior.bands import conditional_means
 
     out = values.copy()

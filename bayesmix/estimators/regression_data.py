@@ -23,7 +23,6 @@ from bayesmix.em.objectives import MaximumLikelihood, VariationalBayes
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Aitken, Problem, State, assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.fitters import Unfitted
 from bayesmix.families.bayesian_regression import (
     BayesianRegressionFamily,
@@ -101,8 +100,7 @@ class Predicted:
         """Return P(response <= y) (n,)."""
         response, trials = self.components.response, self.values[:, 2:3]
         components = response.distribution(trials, self.predictors, self.components.dispersion)
-        total: Array = (self.weights * components.cdf(y[:, None])).sum(axis=1)
-        return total
+        return (self.weights * components.cdf(y[:, None])).sum(axis=1)
 
     def quantile(self, level: float) -> Array:
         """Return quantiles (n,) of the mixtures by bisection between those of components."""
@@ -301,8 +299,7 @@ class ParameterVector:
         """Coefficients (K - 1, P) of the gate, an intercept alone without one."""
         weights: Any = self.mixture.weights
         if isinstance(weights, Gate):
-            coefficients: Array = weights.coefficients[1:]
-            return coefficients
+            return weights.coefficients[1:]
         logs: Array = np.log(np.maximum(weights.mean(), 1e-300))
         odds: Array = logs - logs[0]
         return odds[1:, None]
@@ -514,11 +511,6 @@ def check_response(response: Any, y: Array, trials: Array) -> None:
         )
 
 
-def unit_numbers(groups: Any, n: int) -> Integers:
-    """Return numbers of units from 0 on."""
-    return group_codes(groups, n, n)
-
-
 @dataclass(frozen=True)
 class RegressionFitter(Unfitted):
     """Fits candidates of a search to a table, its response and further arguments."""
@@ -570,8 +562,7 @@ class RegressionFitter(Unfitted):
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate from its own starts."""
-        result: FitResult = candidate.fit(self.table, self.response, **self.beside).result_
-        return result
+        return candidate.fit(self.table, self.response, **self.beside).result_
 
     def source_of(self, candidate: Any) -> Any:
         """Return the rows."""
@@ -583,5 +574,4 @@ class RegressionFitter(Unfitted):
         beside.pop("sample_weight", None)
         if isinstance(y, str):
             y, _ = formula_matrices(y, self.table)
-        density: Array = candidate.score_samples(self.table, y, **beside)
-        return density
+        return candidate.score_samples(self.table, y, **beside)

@@ -22,7 +22,7 @@ from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run, step
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators.constraints import unequal
+from bayesmix.estimators.constraints import group_codes, unequal
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.regression_data import (
@@ -36,18 +36,11 @@ from bayesmix.estimators.regression_data import (
     probability,
     shared_places,
     trial_numbers,
-    unit_numbers,
     variational_inference,
 )
 from bayesmix.estimators.representation import Showing
-from bayesmix.families.bayesian_regression import (
-    RegressionPosterior,
-)
-from bayesmix.families.regressions import (
-    RESPONSES,
-    RegressionFamily,
-    Regressions,
-)
+from bayesmix.families.bayesian_regression import RegressionPosterior
+from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressions
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.search.starts import Given, begun
@@ -234,7 +227,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             weights = validation.finite_array("sample_weight", weight, (n,))
             if weights.min() < 0.0 or not weights.any():
                 raise InvalidInputError("sample_weight must be at least 0, and positive somewhere")
-        units = None if groups is None else unit_numbers(groups, n)
+        units = None if groups is None else group_codes(groups, n, n)
         firsts = None if units is None else np.unique(units, return_index=True)[1][units]
         if firsts is not None and weights is not None and (weights != weights[firsts]).any():
             raise InvalidInputError("sample_weight must be constant within a group")
@@ -315,7 +308,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         first = int(data.design.intercept)
         self.coef_ = raw[:, first:]
         self.intercept_ = raw[:, 0] if first else np.zeros(len(raw))
-        self.scale_ = _scales(components)
+        spread = components.dispersion
+        root = components.response.name in ("normal", "gamma")
+        self.scale_ = np.sqrt(spread) if root else spread.copy()
         self.weights_ = mixture.weights.mean()
         if data.gate is not None:
             gate = cast("Gate", mixture.weights).coefficients @ data.gate.back.T
@@ -370,14 +365,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def predict(self, X: Any, *, gate: Any = None, offset: Any = None) -> Array:
         """Return the mean response (n,) over the mixture, per trial for a binomial one."""
         rows = self._new(X, gate, offset)
-        means: Array = (rows.weights * self._response.mean(rows.predictors)).sum(axis=1)
-        return means
+        return (rows.weights * self._response.mean(rows.predictors)).sum(axis=1)
 
     def predict_components(self, X: Any, *, offset: Any = None) -> Array:
         """Return the mean response (n, K) of each component."""
         values, _ = self._values(X, None, offset, None, None)
-        means: Array = self._response.mean(self._regressions.predictors(values))
-        return means
+        return self._response.mean(self._regressions.predictors(values))
 
     def predict_proba(
         self,
@@ -443,8 +436,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if self._response.discrete:
             share = stream(root_seed(random_state), Purpose.SAMPLE).random(len(y))
             upper = rows.cdf(y - 1.0) + share * (upper - rows.cdf(y - 1.0))
-        residuals: Array = ndtri(np.clip(upper, 1e-15, 1.0 - 1e-15))
-        return residuals
+        return ndtri(np.clip(upper, 1e-15, 1.0 - 1e-15))
 
     def bic(self) -> float:
         """Return -2 log L + p log n of the fit."""
@@ -572,7 +564,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     ) -> tuple[Array, Array]:
         values, covariates = self._values(X, y, offset, trials, gate)
         check_response(self._response, values[:, 0], values[:, 2])
-        units = np.arange(len(values)) if groups is None else unit_numbers(groups, len(values))
+        n = len(values)
+        units = np.arange(n) if groups is None else group_codes(groups, n, n)
         order = np.argsort(units, kind="stable")
         side = beside(None if covariates is None else covariates[order], units[order])
         rows = Rows(values[order], side=side)
@@ -583,11 +576,6 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
 def _rank(state: State) -> tuple[bool, float]:
     return (not state.holds, state.objective)
-
-
-def _scales(components: Regressions) -> Array:
-    root = components.response.name in ("normal", "gamma")
-    return np.sqrt(components.dispersion) if root else components.dispersion.copy()
 
 
 def point_of(mixture: Mixture) -> Mixture:

@@ -475,12 +475,7 @@ def chains_of(
 
 
 def beside(
-    search: Any,
-    source: Source,
-    labels: Any,
-    covariates: Any,
-    wanted: set[str],
-    variational: bool,
+    search: Any, source: Source, labels: Any, covariates: Any, wanted: set[str], variational: bool
 ) -> Source:
     """Return the source with labels and covariates; raise an error if they are not supported."""
     if labels is None and covariates is None:

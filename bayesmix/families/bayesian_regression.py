@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln
 
+from bayesmix.core.components import ByMeans
 from bayesmix.core.rows import AddedByField
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, RESPONSES, Regressions
@@ -57,7 +58,7 @@ class BayesianRegressionFamily:
 
 
 @dataclass(frozen=True)
-class RegressionPosterior:
+class RegressionPosterior(ByMeans):
     """q(β, λ): coefficients' means (K, P) and precisions (K, P, P) over λ; Gamma of λ (K,)."""
 
     family: BayesianRegressionFamily
@@ -65,10 +66,6 @@ class RegressionPosterior:
     precisions: Array
     shape: Array
     rate: Array
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
 
     @property
     def dispersion(self) -> Array:

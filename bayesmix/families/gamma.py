@@ -14,7 +14,7 @@ from typing import NoReturn
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from bayesmix.core.components import Named, Seen
+from bayesmix.core.components import AtAPoint, Named, Seen
 from bayesmix.core.families import FamilyOf, refuse_constant
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
@@ -106,7 +106,7 @@ def sums_with_gaps(values: Array, responsibilities: Array) -> Sums:
 
 
 @dataclass(frozen=True)
-class Gammas(Columns):
+class Gammas(AtAPoint, Columns):
     """Shapes and rates (K, D) at a point."""
 
     shapes: Array
@@ -170,15 +170,6 @@ class Gammas(Columns):
 
     def unframed(self, frame: Frame) -> Gammas:
         return Gammas(self.shapes, self.rates / frame.scale)
-
-    def released(self) -> Gammas:
-        return self
-
-    def plug_in(self) -> Gammas:
-        return self
-
-    def predictive(self) -> Gammas:
-        return self
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         rates = np.repeat(self.rates, counts, axis=0)

@@ -108,8 +108,7 @@ class NormalResponse(Response):
 
     def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
         """Return the mean squared residual after the step."""
-        mean_squares: Array = np.maximum(sums[0] - gained, 0.0) / np.maximum(counts, 1e-300)
-        return mean_squares
+        return np.maximum(sums[0] - gained, 0.0) / np.maximum(counts, 1e-300)
 
     def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
         return 0.5 * ((y - eta) ** 2 / dispersion - 1.0)
@@ -191,8 +190,7 @@ class NegativeBinomialResponse(_LogLink):
         newton = slope / np.where(curvature > 0.0, curvature, 1.0)
         step = np.where(curvature > 0.0, newton, np.sign(slope))
         log_size = np.log(size) + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
-        dispersion: Array = 1.0 / np.clip(np.exp(log_size), *SIZES)
-        return dispersion
+        return 1.0 / np.clip(np.exp(log_size), *SIZES)
 
     def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
         return -self._slopes(y, eta, dispersion)[0] / dispersion
@@ -411,8 +409,7 @@ class RegressionFamily:
         K, P = sums.score.shape
         if not len(self.fixed):
             inverse = np.linalg.pinv(sums.information, rcond=1e-12, hermitian=True)
-            step: Array = np.einsum("kpq,kq->kp", inverse, sums.score)
-            return step
+            return np.einsum("kpq,kq->kp", inverse, sums.score)
         own = np.setdiff1d(np.arange(P), self.fixed)
         # Unknowns: the shared coefficients, and then the others by component.
         places = np.empty((K, P), dtype=int)
@@ -427,10 +424,7 @@ class RegressionFamily:
         return solved[places]
 
     def flat_directions(self, sums: RegressionSums) -> list[tuple[int | None, Array]]:
-        """Return directions (P,) of coefficients in which the likelihood is flat.
-
-        They come with their component, or None for shared coefficients.
-        """
+        """Return directions (P,) of flat likelihood, with their component (None if shared)."""
         P = sums.score.shape[1]
         own = np.setdiff1d(np.arange(P), self.fixed)
         blocks: list[Any] = [

@@ -158,16 +158,8 @@ def open_checkpoint(
     """Return the checkpoint of a search or a fit, and the seed to continue with.
 
     ``seeded``: whether the user chose the seed; otherwise that of the first attempt is used.
-
-    Raises
-    ------
-    InvalidInputError
-        If the folder belongs to a search with other data, candidates, parameters or version, or is
-        no checkpoint.
-    FileAccessError
-        If the folder cannot be written.
-    DamagedFileError
-        If the description of its search cannot be read.
+    Raises ``InvalidInputError`` if the folder belongs to a search with other data, candidates,
+    parameters or version, ``FileAccessError`` or ``DamagedFileError``.
     """
     folder = folder_to_write(path, "checkpoint")
     place = folder / f"{of}.json"
@@ -180,7 +172,10 @@ def open_checkpoint(
             )
         write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
         return _of_search(folder, identity, seed), seed
-    earlier = _read(place)
+    with opened(place) as stream:
+        earlier: Any = json.loads(stream.read().decode("utf-8"))
+        if not isinstance(earlier, dict) or type(earlier.get("seed")) is not int:
+            raise DamagedFileError("is damaged: its search is unknown; use another folder")
     anew = "use another folder, or delete this one"
     if "format" not in earlier:
         raise InvalidInputError(
@@ -204,14 +199,6 @@ def open_checkpoint(
 def _of_search(folder: Path, identity: dict[str, Any], seed: int) -> Checkpoint:
     text = json.dumps(identity | {"seed": seed}, sort_keys=True)
     return Checkpoint(folder, hashlib.sha256(text.encode()).hexdigest())
-
-
-def _read(place: Path) -> dict[str, Any]:
-    with opened(place) as stream:
-        earlier = json.loads(stream.read().decode("utf-8"))
-        if not isinstance(earlier, dict) or type(earlier.get("seed")) is not int:
-            raise DamagedFileError("is damaged: its search is unknown; use another folder")
-        return earlier
 
 
 def search_identity(
@@ -326,7 +313,9 @@ class Passes:
                 late = time.perf_counter() - self.written_at > SECONDS_BETWEEN_FILES
             if late:
                 self.write()
-        return _of_mixture(found, mixture)
+        if isinstance(found.statistics, np.ndarray):  # a linear form is not saved
+            return replace(found, statistics=FeatureSums(mixture.linear, found.statistics))
+        return found
 
     def write(self) -> None:
         """Write new sums to a file; warn once if the disk is full."""
@@ -386,10 +375,3 @@ def _read_sums(value: Any) -> ChunkSums:
         case (float(), float(), sums) if isinstance(sums, OF_PASSES):
             return ChunkSums(*value)
     raise DamagedFileError(f"is damaged: it contains no pass; {PASSES.again}")
-
-
-def _of_mixture(found: ChunkSums, mixture: Mixture) -> ChunkSums:
-    """Return sums of features with the linear form to which they belong, which is not saved."""
-    if isinstance(found.statistics, np.ndarray):
-        return replace(found, statistics=FeatureSums(mixture.linear, found.statistics))
-    return found

@@ -59,7 +59,9 @@ class RowGroups:
         import pyarrow.parquet
 
         try:
-            with _bytes_of(self.place) as stream, pyarrow.parquet.ParquetFile(stream) as file:
+            # pyarrow reads local files without Python's lock.
+            content = opened(self.place) if is_url(self.place) else pyarrow.OSFile(self.place)
+            with content as stream, pyarrow.parquet.ParquetFile(stream) as file:
                 groups = [file.metadata.row_group(group).num_rows for group in self.groups]
                 values = np.empty((sum(groups), len(self.columns)), dtype=self.dtype)
                 for first in range(0, len(self.columns), AT_A_TIME):
@@ -157,13 +159,6 @@ def header(stream: Any, place: str) -> tuple[tuple[int, int], bool, Any]:
             f"of {dtype}"
         )
     return shape, columns_first, dtype
-
-
-def _bytes_of(place: str) -> Any:
-    """Open a file for pyarrow, which reads local files without Python's lock."""
-    import pyarrow
-
-    return opened(place) if is_url(place) else pyarrow.OSFile(place)
 
 
 def _fill(values: Array, columns: list[Array]) -> None:
@@ -297,7 +292,9 @@ def _row_groups(
                 sizes = [about.row_group(group).num_rows for group in range(about.num_row_groups)]
         except (pyarrow.ArrowException, *UNREADABLE) as problem:
             raise unreadable(place, problem) from None
-        numeric = [field.name for field in schema if _is_number(pyarrow.types, field.type)]
+        kinds = pyarrow.types
+        is_number = kinds.is_integer, kinds.is_floating, kinds.is_boolean
+        numeric = [one.name for one in schema if any(holds(one.type) for holds in is_number)]
         names = list(map(str, columns)) if columns is not None else list(wanted)
         names = names or [name for name in numeric if name and name != weight]
         check_names(place, schema.names, names, weight)
@@ -317,10 +314,6 @@ def _row_groups(
             loaders.append(RowGroups(place, groups, wanted, weight, ""))
             lengths.append(sum(sizes[group] for group in groups))
     return [replace(loader, dtype=dtype) for loader in loaders], lengths, wanted
-
-
-def _is_number(types: Any, kind: Any) -> bool:
-    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
 
 
 def _joined(sizes: Sequence[int]) -> list[tuple[int, ...]]:

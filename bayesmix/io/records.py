@@ -246,19 +246,15 @@ class Reader:
                     f"is damaged: {name}.{key} should be {_said(hints[key])} and is "
                     f"{type(each).__name__}"
                 )
-            _check_domain(f"{name}.{key}", each)
+            least, most = DOMAINS.get(field := f"{name}.{key}", (None, None))
+            if least is None or each is None:
+                continue
+            if not bool(((each >= least) & (each <= most) & np.isfinite(each)).all()):
+                raise DamagedFileError(f"is damaged: {field} holds numbers that it cannot have")
         try:
             return RECORDS[name](**values)
         except (TypeError, ValueError) as problem:
             raise DamagedFileError(f"is damaged: it holds no {name} ({problem})") from None
-
-
-def _check_domain(field: str, value: Any) -> None:
-    if field not in DOMAINS or value is None:
-        return
-    least, most = DOMAINS[field]
-    if not bool(((value >= least) & (value <= most) & np.isfinite(value)).all()):
-        raise DamagedFileError(f"is damaged: {field} holds numbers that it cannot have")
 
 
 @cache

@@ -41,7 +41,12 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
     return {
         "class": "MixtureSearch",
         "parameters": _parameters(search, writer),
-        "estimator": _unfitted(search.estimator, writer),
+        "estimator": None
+        if search.estimator is None
+        else {
+            "class": mixture_records.class_name(search.estimator),
+            "parameters": mixture_records.parameters(search.estimator, writer, None),
+        },
         "kept": writer.value({name: getattr(search, name) for name in KEPT}),
         "folds": search.folds_.to_dict("split")["data"],
         "candidates": [
@@ -82,13 +87,6 @@ def _parameters(search: Any, writer: Writer) -> dict[str, Any]:
                 BayesmixWarning,
             )
     return saved
-
-
-def _unfitted(estimator: Any, writer: Writer) -> dict[str, Any] | None:
-    if estimator is None:
-        return None
-    name = mixture_records.class_name(estimator)
-    return {"class": name, "parameters": mixture_records.parameters(estimator, writer, None)}
 
 
 def _renamed(saved: dict[str, Any]) -> dict[str, Any]:

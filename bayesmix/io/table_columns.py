@@ -299,10 +299,7 @@ def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) ->
 
 
 def check_values(path: str, values: Any, names: Sequence[str], gaps: bool = False) -> None:
-    """Raise an error that names rows with missing or infinite values.
-
-    ``gaps`` allows missing values.
-    """
+    """Raise an error that names rows with infinite values or, unless ``gaps``, missing ones."""
     wrongs = (
         ("missing", np.isnan, "drop these rows or fill them in, or read with missing='keep'"),
         ("infinite", np.isinf, "drop these rows or correct them"),
@@ -427,10 +424,7 @@ def coded(
 
 
 def recoded(X: Any, coding: Coding) -> pd.DataFrame:
-    """Return the columns of a coding as numbers, with NaN for missing values.
-
-    Raises ``InvalidInputError`` for missing columns and unknown levels.
-    """
+    """Return the columns of a coding as numbers, NaN if missing; unknown levels are an error."""
     frame = as_pandas(X)
     if absent := [name for name in coding.names if name not in frame.columns]:
         raise InvalidInputError(
@@ -458,10 +452,7 @@ def _codes(name: str, column: pd.Series[Any], levels: tuple[Any, ...] | None) ->
 def as_levels(
     X: Any, given: Sequence[tuple[Level, ...]] | None
 ) -> tuple[pd.DataFrame | Array, Coding]:
-    """Return a table of levels as codes: a frame, or an array for an array.
-
-    Levels that are not given are those of the dtype, or those observed.
-    """
+    """Return a table of levels as codes, by default of the levels of the dtype, or observed."""
     frame = as_pandas(X if is_frame(X) else pd.DataFrame(X))
     if given is not None and len(given) != frame.shape[1]:
         raise InvalidInputError(

@@ -197,8 +197,7 @@ class _Pass:
         """Return values (..., n) as (n, ...) in the order of the rows."""
         places = np.empty_like(self.rows)
         places[self.rows] = np.arange(len(places))
-        ordered: Array = values.take(places, axis=-1).T
-        return ordered
+        return values.take(places, axis=-1).T
 
     def _conditioned(self, predicted: Array, step: slice, shares: Array) -> Array:
         """Fill in predictions (..., K, B) given observations, and return log normalisers (..., B).
@@ -219,8 +218,7 @@ class _Pass:
         np.moveaxis(shares, -2, -1)[lost] = np.exp(joint - shift[lost][:, None])
         total = self.ones @ shares
         shares /= total[..., None, :]
-        log_total: Array = np.log(total) + shift
-        return log_total
+        return np.log(total) + shift
 
     def across(self) -> _Borders:
         """Return the distributions at the borders of segments."""
@@ -360,10 +358,7 @@ def _smoothed_borders(reverse: Array, last: Array) -> Array:
 def most_probable_paths(
     log_density: Array, starts: Integers, initial: Array, transition: Array
 ) -> Integers:
-    """Return the most probable states (n,) of each sequence together (Viterbi 1967).
-
-    Sequences are cut into segments as in ``forward_backward``.
-    """
+    """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
     log_density, initial = _with_initial(log_density, starts, initial)
     n, K = log_density.shape
     segments = Segments.cut(starts, n, K)

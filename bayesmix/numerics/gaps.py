@@ -46,10 +46,7 @@ def seen(values: Array) -> Array:
 
 @dataclass(frozen=True)
 class Lacking:
-    """Observations (n,) with the same number s of missing values, and their patterns.
-
-    ``columns`` (P, s) are the missing columns of each pattern, ``pattern`` (n,) its index.
-    """
+    """Observations (n,) with s missing values each, missing columns (P, s) and pattern indices."""
 
     rows: Indices
     columns: Indices

@@ -10,19 +10,8 @@ from scipy.special import entr
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.plots import density as drawing
 from bayesmix.plots import style
-from bayesmix.plots.density import (
-    DRAWS,
-    MOST_NAMED,
-    SEED,
-    curve_grid,
-    draw_ellipses,
-    drawable_level,
-    finish,
-    limits_of,
-    rows_in_view,
-    rug,
-)
 from bayesmix.plots.subject import (
     Sample,
     View,
@@ -109,7 +98,7 @@ def plot_assignment(
             "probabilities are drawn for fits of one column: choose two columns, as in "
             "columns=[0, 1]"
         )
-    number = None if level is None else drawable_level("level", level)
+    number = None if level is None else drawing.drawable_level("level", level)
     ax = style.axes_or_new(ax)
     _draw_probabilities(ax, estimator, view, sample, number, method, X, legend)
     return ax
@@ -118,9 +107,9 @@ def plot_assignment(
 def _draw_rows(ax: Axes, view: View, sample: Sample) -> None:
     from matplotlib.colors import LinearSegmentedColormap
 
-    limits = limits_of(view, sample.values)
-    draw_ellipses(ax, view)
-    shown, remarks = rows_in_view(sample, limits)
+    limits = drawing.limits_of(view, sample.values)
+    drawing.draw_ellipses(ax, view)
+    shown, remarks = drawing.rows_in_view(sample, limits)
     entropies = entr(shown.probabilities).sum(axis=1)
     # Uncertain observations are drawn last.
     order = np.argsort(entropies, kind="stable")
@@ -136,7 +125,7 @@ def _draw_rows(ax: Axes, view: View, sample: Sample) -> None:
     bar = ax.figure.colorbar(points, ax=ax, pad=0.02)
     bar.set_label("entropy of the assignment (nats)")
     bar.outline.set_visible(False)
-    finish(ax, view, limits, [*view.remarks, *remarks])
+    drawing.finish(ax, view, limits, [*view.remarks, *remarks])
 
 
 def _draw_probabilities(
@@ -150,7 +139,7 @@ def _draw_probabilities(
     legend: bool,
 ) -> None:
     low, high = view.extent(0, None if sample is None else sample.values[:, 0])
-    grid = curve_grid(view, low, high)
+    grid = drawing.curve_grid(view, low, high)
     rows = as_fitted(estimator, grid[:, None])
     curves = estimator.predict_proba(rows)
     key: style.Key = {}
@@ -161,15 +150,15 @@ def _draw_probabilities(
         (line,) = ax.plot(grid, curves[:, -1], color=style.colour(-1), ls=":", lw=1.8, zorder=4)
         key[f"noise: weight {view.noise:.2g}"] = line
     if level is not None:
-        ends = estimator.assignment_interval(rows, level, DRAWS, SEED, method, data)
+        ends = estimator.assignment_interval(rows, level, drawing.DRAWS, drawing.SEED, method, data)
         for k in range(view.n_components):
             key[f"{100 * level:g} % intervals"] = ax.fill_between(
                 grid, *ends[:, k].T, color=style.colour(k), alpha=0.22, lw=0, zorder=2
             )
-    if len(key) > MOST_NAMED:
+    if len(key) > drawing.MOST_NAMED:
         key = {f"components 0 to {view.n_components - 1}": tuple(key.values())[:3]}
     if sample is not None:
-        rug(ax, sample.values[:, 0])
+        drawing.rug(ax, sample.values[:, 0])
     style.finished(
         ax, key if legend else None, view.remarks, xlim=(low, high), ylim=(0.0, 1.02),
         xlabel=view.names[0], ylabel="probability of the component",
@@ -257,7 +246,7 @@ def plot_profile(
     few = len(shown) < len(names)
     remarks = [f"{len(shown)} of {len(names)} columns, largest differences"] if few else []
     style.finished(ax, None, remarks, xlabel=f"{what}{', standardised' if standardised else ''}")
-    if 1 < len(weights) <= MOST_NAMED:
+    if 1 < len(weights) <= drawing.MOST_NAMED:
         style.legend_beside(ax, key)
     return ax
 

@@ -8,29 +8,8 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.plots import density as drawing
 from bayesmix.plots import style
-from bayesmix.plots.density import (
-    DRAWS,
-    HELD_TEXT,
-    MOST_POINTS,
-    SEED,
-    Band,
-    band_of,
-    band_of_average,
-    curve_grid,
-    draw_ellipses,
-    draw_plane,
-    draw_points,
-    draw_whole,
-    drawable_level,
-    fill_regions,
-    finish,
-    finish_curve,
-    holding,
-    limits_of,
-    plane_grid,
-    shades,
-)
 from bayesmix.plots.subject import features_read, fitted, fitted_and_read, sample_of, view_of
 
 if TYPE_CHECKING:
@@ -108,14 +87,14 @@ def plot_uncertainty(
         raise UnsupportedError(
             "plot_uncertainty needs two columns: for one use plot_density with band=0.9"
         )
-    band = band_of(estimator, view, level, method, X, sample_weight, PLANE_DRAWS)
+    band = drawing.band_of(estimator, view, level, method, X, sample_weight, PLANE_DRAWS)
     sample = sample_of(estimator, view, X, sample_weight)
     left, right = style.panels(axes, 1, 2, (11.0, 4.4))
-    draw_plane(left, view, sample, legend)
-    limits = limits_of(view, None if sample is None else sample.values)
-    x, y, points = plane_grid(limits, PLANE_GRID)
+    drawing.draw_plane(left, view, sample, legend)
+    limits = drawing.limits_of(view, None if sample is None else sample.values)
+    x, y, points = drawing.plane_grid(limits, PLANE_GRID)
     density = view.terms(points).sum(axis=1)
-    least = holding(density, (x[1] - x[0]) * (y[1] - y[0]), (SHOWN,))[0]
+    least = drawing.holding(density, (x[1] - x[0]) * (y[1] - y[0]), (SHOWN,))[0]
     seen = density >= BEYOND * least
     lower, upper = band.ends(points[seen]).T
     shares = np.full(len(points), np.nan)
@@ -124,8 +103,8 @@ def plot_uncertainty(
     right.contourf(
         x, y, density.reshape(PLANE_GRID, PLANE_GRID), [0.0, least], colors=["white"], zorder=0.5
     )
-    draw_ellipses(right, view)
-    finish(right, view, limits, [f"within the {100 * SHOWN:.0f} % region"])
+    drawing.draw_ellipses(right, view)
+    drawing.finish(right, view, limits, [f"within the {100 * SHOWN:.0f} % region"])
     # The legend moves the axes of the left panel.
     right.set_ylim(left.get_ylim())
     return np.array([left, right])
@@ -202,7 +181,9 @@ def plot_averaged(
     if len(limits) == 1:
         posterior = leader.result_.variational and first.continuous
         level = BAND if band is None and posterior else band
-        shaded = None if level is None else band_of_average(average, first, level, method, X)
+        shaded = (
+            None if level is None else drawing.band_of_average(average, first, level, method, X)
+        )
         _curves(ax, average, views, sample, limits[0], shaded)
     else:
         _regions(ax, average, views, sample, limits)
@@ -210,43 +191,50 @@ def plot_averaged(
 
 
 def _curves(
-    ax: Axes, average: Any, views: Any, sample: Any, limits: tuple[float, float], band: Band | None
+    ax: Axes,
+    average: Any,
+    views: Any,
+    sample: Any,
+    limits: tuple[float, float],
+    band: drawing.Band | None,
 ) -> None:
     """Draw the average and its band, the candidates' curves and a histogram."""
     low, high = limits
-    grid = np.unique(np.concatenate([curve_grid(view, low, high) for view in views[:MOST_LINES]]))
+    grid = np.unique(
+        np.concatenate([drawing.curve_grid(view, low, high) for view in views[:MOST_LINES]])
+    )
     densities = np.array([view.terms(grid[:, None]).sum(axis=1) for view in views])
     mean = average.shares @ densities
-    key, top, reached = draw_whole(ax, grid, mean, "average", sample, band)
+    key, top, reached = drawing.draw_whole(ax, grid, mean, "average", sample, band)
     for place, density in enumerate(densities[:MOST_LINES]):
         (line,) = ax.plot(
             grid, density, color=style.colour(place), ls=style.line(place), lw=1.3, zorder=5
         )
         key[_named(average, place)] = line
-    finish_curve(ax, views[0], limits, max(top, reached), views[0].remarks, key)
+    drawing.finish_curve(ax, views[0], limits, max(top, reached), views[0].remarks, key)
 
 
 def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> None:
     """Draw regions of the average, an outline of each candidate, and the data."""
     from matplotlib.lines import Line2D
 
-    x, y, points = plane_grid(limits, GRID)
+    x, y, points = drawing.plane_grid(limits, GRID)
     cell = (x[1] - x[0]) * (y[1] - y[0])
     densities = np.array([view.terms(points).sum(axis=1) for view in views])
-    fill_regions(ax, x, y, average.shares @ densities)
-    key: style.Key = {f"average holds {HELD_TEXT}": shades()}
+    drawing.fill_regions(ax, x, y, average.shares @ densities)
+    key: style.Key = {f"average holds {drawing.HELD_TEXT}": drawing.shades()}
     for place, density in enumerate(densities[:MOST_LINES]):
         colour, ls = style.colour(place), style.line(place)
-        level = holding(density, cell, (0.75,))
+        level = drawing.holding(density, cell, (0.75,))
         ax.contour(
             x, y, density.reshape(GRID, GRID), level, colors=[colour], linestyles=[ls],
             linewidths=1.4, zorder=3,
         )  # fmt: skip
         key[_named(average, place)] = Line2D([], [], color=colour, ls=ls, lw=1.4)
     if sample is not None:
-        shown = sample.thinned(MOST_POINTS).values
+        shown = sample.thinned(drawing.MOST_POINTS).values
         ax.plot(shown[:, 0], shown[:, 1], ".", color=style.FAINT, ms=3, zorder=1)
-    finish(ax, views[0], limits, views[0].remarks, key)
+    drawing.finish(ax, views[0], limits, views[0].remarks, key)
 
 
 def _named(average: Any, place: int) -> str:
@@ -310,9 +298,9 @@ def plot_conditional_mean(
     view = view_of(estimator, [given, of], X)
     if len(view.columns) != 2:
         raise InvalidInputError(f"given and of must be two columns, got {given!r} and {of!r}")
-    number = None if level is None else drawable_level("level", level)
+    number = None if level is None else drawing.drawable_level("level", level)
     sample = sample_of(estimator, view, X, sample_weight)
-    limits = limits_of(view, None if sample is None else sample.values)
+    limits = drawing.limits_of(view, None if sample is None else sample.values)
     places = np.linspace(*limits[0], PLACES)
     known = int(view.columns[0])
     # Position among the columns that are not given.
@@ -323,11 +311,11 @@ def plot_conditional_mean(
     key: style.Key = {f"mean of {view.names[1]} given {view.names[0]}": line}
     if number is not None:
         ends = estimator.conditional_interval(
-            places[:, None], known, number, DRAWS, SEED, method, X
+            places[:, None], known, number, drawing.DRAWS, drawing.SEED, method, X
         )[:, wanted]
         key[f"{100 * number:g} % band of the mean"] = ax.fill_between(
             places, *ends.T, color=style.INK, alpha=0.25, lw=0, zorder=3
         )
-    remarks = [] if sample is None else draw_points(ax, sample, limits)
-    finish(ax, view, limits, remarks, key if legend else None)
+    remarks = [] if sample is None else drawing.draw_points(ax, sample, limits)
+    drawing.finish(ax, view, limits, remarks, key if legend else None)
     return ax

@@ -108,10 +108,7 @@ def band_of(
     sample_weight: Any = None,
     n_draws: int = DRAWS,
 ) -> Band:
-    """Return the band of a fitted density over the columns of a view.
-
-    Raises an error for point estimates without a bootstrap, and for counts.
-    """
+    """Return the band of a fit over a view; point estimates have one only by a bootstrap."""
     number = drawable_level("band", level, n_draws)
     result = model.result_
     _check_curve(view, result)

@@ -12,20 +12,8 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.plots import density as drawing
 from bayesmix.plots import style
-from bayesmix.plots.density import (
-    GRID,
-    HELD,
-    SHADES,
-    WIDTH,
-    counts_between,
-    draw_ellipses,
-    draw_points,
-    draw_regions,
-    draw_view,
-    holding,
-    limits_of,
-)
 from bayesmix.plots.subject import (
     Sample,
     View,
@@ -62,11 +50,11 @@ class Kind:
     def places(self, low: float, high: float) -> Array:
         """Return points between the limits of an axis at which a density is evaluated."""
         if self.continuous:
-            return np.linspace(low, high, GRID)
+            return np.linspace(low, high, drawing.GRID)
         if self.levels is not None:
             return np.arange(len(self.levels), dtype=np.float64)
-        counts = counts_between(low, high)
-        return counts[:: -(-len(counts) // GRID)]
+        counts = drawing.counts_between(low, high)
+        return counts[:: -(-len(counts) // drawing.GRID)]
 
     def extent(self, view: View, column: int, values: Array | None) -> tuple[float, float]:
         """Return the limits of an axis for a column."""
@@ -75,7 +63,7 @@ class Kind:
         low, high = view.extent(column, values)
         if self.continuous:
             return low, high
-        counts = counts_between(low, high)
+        counts = drawing.counts_between(low, high)
         return counts[0] - 0.5, counts[-1] + 0.5
 
 
@@ -110,11 +98,11 @@ def draw_shares(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None
     codes = np.arange(len(kind.levels))
     if sample is not None:
         counts = np.bincount(sample.values[:, 0].astype(int), sample.weights, len(codes))
-        ax.bar(codes, counts / counts.sum(), WIDTH, color=style.FILL, zorder=1)
+        ax.bar(codes, counts / counts.sum(), drawing.WIDTH, color=style.FILL, zorder=1)
     parts = view.terms(codes[:, None].astype(np.float64))
     reached = np.zeros(len(codes))
     for k, own in enumerate(parts.T):
-        ax.bar(codes, own, 0.6 * WIDTH, reached, color=style.colour(k), ec="white", lw=0.5)
+        ax.bar(codes, own, 0.6 * drawing.WIDTH, reached, color=style.colour(k), ec="white", lw=0.5)
         reached += own
     ax.set_xlim(-0.5, len(codes) - 0.5)
     _name_levels(ax, kind, "x")
@@ -130,7 +118,7 @@ def draw_cells(
         for d, kind in enumerate(kinds)
     ]
     if rows_only and sample is not None:
-        draw_points(ax, spread_out(sample, kinds), limits, size=14.0)
+        drawing.draw_points(ax, spread_out(sample, kinds), limits, size=14.0)
     else:
         _shade(ax, view, kinds, limits)
     style.finished(ax, xlim=limits[0], ylim=limits[1])
@@ -156,14 +144,14 @@ def _shade(
     points = np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
     density = view.terms(points).sum(axis=1)
     # Relative to the visible part, so that shares are correct if large counts are left out.
-    levels = holding(density / density.sum(), 1.0, HELD) * density.sum()
+    levels = drawing.holding(density / density.sum(), 1.0, drawing.HELD) * density.sum()
     depth = (density[:, None] >= levels).sum(axis=1).astype(np.float64).reshape(len(y), len(x))
     depth[depth == 0.0] = np.nan
     from matplotlib.colors import ListedColormap
 
     ax.pcolormesh(
-        _edges(x), _edges(y), depth, cmap=ListedColormap(SHADES), vmin=0.5,
-        vmax=len(SHADES) + 0.5, edgecolors="none", rasterized=True, zorder=0,
+        _edges(x), _edges(y), depth, cmap=ListedColormap(drawing.SHADES), vmin=0.5,
+        vmax=len(drawing.SHADES) + 0.5, edgecolors="none", rasterized=True, zorder=0,
     )  # fmt: skip
     for kind, line in zip(kinds, (ax.axvline, ax.axhline), strict=True):
         for code in range(1, len(kind.levels or ())):
@@ -262,7 +250,7 @@ def plot_pairs(
             ax = axes[row, place]
             if row == place:
                 if kinds[across].levels is None:
-                    draw_view(ax, *of(across))
+                    drawing.draw_view(ax, *of(across))
                 else:
                     draw_shares(ax, *of(across), kinds[across])
                 ax.set_title("", loc="right")
@@ -305,17 +293,17 @@ def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
 
 
 def _panel(ax: Axes, view: View, sample: Sample | None, lower: bool) -> None:
-    limits = limits_of(view, None if sample is None else sample.values)
+    limits = drawing.limits_of(view, None if sample is None else sample.values)
     if lower:
         if sample is None:
-            draw_regions(ax, view, limits)
+            drawing.draw_regions(ax, view, limits)
         elif len(sample.values) > MOST_ROWS:
             _bins(ax, sample, limits)
         else:
-            draw_points(ax, sample, limits, size=14.0)
-        draw_ellipses(ax, view)
+            drawing.draw_points(ax, sample, limits, size=14.0)
+        drawing.draw_ellipses(ax, view)
     else:
-        draw_regions(ax, view, limits)
+        drawing.draw_regions(ax, view, limits)
         if sample is not None:
             _unsure(ax, sample)
     style.finished(ax, xlim=limits[0], ylim=limits[1])
@@ -371,7 +359,7 @@ def plot_part(
         number = "one column" if most == 1 else "one or two columns"
         raise InvalidInputError(f"columns must name {number} to draw, got {len(drawn.columns)}")
     view = part_view(drawn)
-    return draw_view(style.axes_or_new(ax), view, legend=legend)
+    return drawing.draw_view(style.axes_or_new(ax), view, legend=legend)
 
 
 def part_view(density: MixtureDensity) -> View:

@@ -11,19 +11,8 @@ from scipy.special import logsumexp
 from bayesmix.em.result import log_density
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.plots import density as drawing
 from bayesmix.plots import style
-from bayesmix.plots.density import (
-    GRID,
-    MOST_POINTS,
-    curve_grid,
-    draw_ellipses,
-    finish,
-    finish_curve,
-    limits_of,
-    outside_the_view,
-    plane_grid,
-    rug,
-)
 from bayesmix.plots.pairs import part_view
 from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, marker
 from bayesmix.plots.subject import View, raw_rows
@@ -101,7 +90,7 @@ def _draw_line(
 ) -> None:
     low, high = view.extent(0, None if values is None else values[:, 0])
     intervals = region.intervals()
-    grid = np.unique(np.concatenate([curve_grid(view, low, high), intervals.ravel()]))
+    grid = np.unique(np.concatenate([drawing.curve_grid(view, low, high), intervals.ravel()]))
     curve = view.terms(grid[:, None]).sum(axis=1)
     (line,) = ax.plot(grid, curve, color=style.INK, lw=2.2, zorder=4)
     key: style.Key = {"density": line}
@@ -113,7 +102,7 @@ def _draw_line(
     level = float(np.exp(region.threshold))
     ax.axhline(level, color=style.FAINT, lw=1.0, ls=(0, (4, 3)), zorder=3)
     if values is not None:
-        rug(ax, values[inside, 0])
+        drawing.rug(ax, values[inside, 0])
         outside = values[~inside, 0]
         ax.plot(
             outside, np.zeros(len(outside)), "X", color=OUTSIDE, ms=6.5, mec="white", mew=0.6,
@@ -122,7 +111,7 @@ def _draw_line(
         if not inside.all():
             key[_outside_label(inside)] = _outside_mark()
     top = float(curve.max())
-    finish_curve(ax, view, (low, high), top, view.remarks, key if legend else {})
+    drawing.finish_curve(ax, view, (low, high), top, view.remarks, key if legend else {})
 
 
 def _draw_plane(
@@ -131,18 +120,18 @@ def _draw_plane(
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    limits = limits_of(view, values)
-    x, y, points = plane_grid(limits, GRID)
+    limits = drawing.limits_of(view, values)
+    x, y, points = drawing.plane_grid(limits, drawing.GRID)
     height = np.log(np.maximum(view.terms(points).sum(axis=1), 1e-300)) - region.threshold
-    grid = height.reshape(GRID, GRID)
+    grid = height.reshape(drawing.GRID, drawing.GRID)
     ax.contourf(x, y, grid, [0.0, 1.0 + max(0.0, float(grid.max()))], colors=[HELD], zorder=0)
     ax.contour(x, y, grid, [0.0], colors=[INSIDE], linewidths=1.4, zorder=1)
-    draw_ellipses(ax, view, strength=np.full(view.n_components, 0.55))
+    drawing.draw_ellipses(ax, view, strength=np.full(view.n_components, 0.55))
     key: style.Key = {_named(region): Patch(facecolor=HELD, edgecolor=INSIDE)}
     remarks = list(view.remarks)
     if values is not None:
-        remarks += outside_the_view(values, limits)
-        shown = style.evenly(len(values), MOST_POINTS)
+        remarks += drawing.outside_the_view(values, limits)
+        shown = style.evenly(len(values), drawing.MOST_POINTS)
         if len(shown) < len(values):
             remarks.append(f"{len(shown):,} of {len(values):,} observations drawn")
         some, within = values[shown], inside[shown]
@@ -152,7 +141,7 @@ def _draw_plane(
         ax.plot(*some[~within].T, "X", color=OUTSIDE, ms=6.5, mec="white", mew=0.6, zorder=4)
         key["inside"] = Line2D([], [], ls="", marker="o", color=INSIDE, ms=4)
         key[_outside_label(inside)] = _outside_mark()
-    finish(ax, view, limits, remarks, key if legend else None)
+    drawing.finish(ax, view, limits, remarks, key if legend else None)
 
 
 def _named(region: DensityRegion) -> str:
@@ -269,7 +258,7 @@ def _label(directions: Any, place: int) -> str:
 
 
 def _scatter(ax: Any, values: Array, known: Any, classes: Any) -> None:
-    shown = evenly(len(values), MOST_POINTS)
+    shown = evenly(len(values), drawing.MOST_POINTS)
     values, known = values[shown], known[shown]
     for g, name in enumerate(classes):
         mine = known == name

@@ -31,10 +31,7 @@ FURTHEST = 1.0
 
 
 def fitted(model: Any, with_noise: bool = False) -> Any:
-    """Return the fitted estimator, of a search the best one.
-
-    Raises an error for noise if the figure does not show it.
-    """
+    """Return the fitted estimator, of a search the best; noise must be shown or is an error."""
     estimator = getattr(model, "best_estimator_", model)
     if isinstance(getattr(estimator, "result_", None), FitResult):
         if not with_noise:

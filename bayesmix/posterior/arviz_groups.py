@@ -138,10 +138,7 @@ class ToArviz(ABC):
 
 
 def inference_data(found: Any, statistic: str, sampler: str, between: str) -> Any:
-    """Return draws for fixed K, data, prior and a statistic of the sampler.
-
-    ``between``: where the labels of components change.
-    """
+    """Return draws for fixed K, data, prior and statistic; ``between``: where labels change."""
     note = f"components are not identified: their labels change between {between}"
     posterior = {"weights": (("component",), found.weights)} | found.named_parameters
     statistics = {

@@ -312,10 +312,7 @@ def _simultaneous(
 def checked_values(
     name: str, X: Any, labels: Sequence[str | int], levels: Sequence[tuple[Level, ...] | None] = ()
 ) -> Array:
-    """Return finite values (n, C) of the named features from an array, frame or source.
-
-    Levels become their codes.
-    """
+    """Return finite values (n, C) of the named features, levels as codes."""
     X = gathered(X)
     unmasked(name, X)
     written_out(name, X)

@@ -180,7 +180,8 @@ def weighted_bootstrap(
     source = rows_of_fit(estimator, X, sample_weight, 1).in_memory()
     task = RefitTask(result, source, root_seed(random_state))
     with FitProgress(n_draws, progress, "refits") as bar:
-        found = _refitted(task, n_draws, _threads(source, result, n_jobs), bar)
+        large = source.shape[0] * result.n_components * source.shape[1] >= WORTH_THREADS
+        found = _refitted(task, n_draws, resolve_jobs(n_jobs) if large else 1, bar)
     if found.status == "interrupted":
         warn(f"interrupted: these are the first {len(found)} of {n_draws} refits", BayesmixWarning)
     return found
@@ -234,11 +235,6 @@ def refit(result: FitResult, source: Source) -> Refit | None:
     if any(event.kind in ("held", "relocated") for event in state.events):
         return None
     return Refit(plug_in_density(state.current_mixture()), state.status == "converged")
-
-
-def _threads(source: Source, result: FitResult, n_jobs: int | None) -> int:
-    values = source.shape[0] * result.n_components * source.shape[1]
-    return resolve_jobs(n_jobs) if values >= WORTH_THREADS else 1
 
 
 def _refitted(task: RefitTask, n_draws: int, n_jobs: int, bar: FitProgress) -> WeightedBootstrap:

@@ -27,7 +27,7 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.permanents import LARGEST_BLOCK
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition, together
 from bayesmix.posterior.pareto import TRUSTED_UP_TO, pareto_smoothed
@@ -305,17 +305,26 @@ def bridge_evidence(
     """
     n_components = draws.weights.log_weights.shape[1]
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
-    note = _without_a_bridge(result, n_components, numbers.shape[1])
+    note, n_draws = without_relabellings(result, n_components), numbers.shape[1]
+    if not note and n_draws < FEWEST_BRIDGE_DRAWS:
+        note = f"no estimate: chains of {n_draws} draws are too short, take {FEWEST_BRIDGE_DRAWS} "
+        note += "or more"
     if note:
         return Bridge(math.nan, math.nan, note)
-    half = numbers.shape[1] // 2
+    half = n_draws // 2
     here = draws.some(numbers[:, half:].ravel())
     n_terms = 2 * here.n_draws * n_components * 2**n_components
     most = int(np.clip(MOST_TERMS // n_terms, 1, MOST_CONDITIONALS))
     spaced = np.linspace(0, numbers[:, :half].size - 1, min(most, numbers[:, :half].size))
     makers = numbers[:, :half].ravel()[spaced.round().astype(np.intp)]
     with single_threaded_blas():
-        conditionals = _conditionals(result, source, draws, makers, seed)
+        # p(π, θ | X, Z, S) at Z and S sampled given some of the draws.
+        sampler = blocked_gibbs(result, source, each_repetition)
+        generator = stream(seed, Purpose.DRAW, OF_PROPOSAL, 1)
+        conditionals = [
+            sampler.sweep(draws.some(one[None]), generator, (seed, OF_ASSIGNMENTS, int(one)))[1]
+            for one in makers
+        ]
     # Equal numbers per conditional, in total at least as many as posterior draws.
     each = -(-here.n_draws // len(conditionals))
     parts = [(one, each) for one in conditionals]
@@ -333,7 +342,11 @@ def bridged(of_posterior: Array, of_proposal: Array) -> tuple[float, float]:
     Draws of p are autocorrelated chains, those of g independent; g integrates to one. The error is
     the relative mean squared error of Frühwirth-Schnatter (2004), eq. 28, by batch means.
     """
-    n_posterior = of_posterior.size * _efficiency(of_posterior)
+    # Effective sample size, at most the number of draws.
+    n_posterior, variance = float(of_posterior.size), of_posterior.var()
+    if variance > 0.0:
+        worth = variance / n_posterior / max(variance_of_mean(of_posterior), 1e-300)
+        n_posterior *= float(min(1.0, worth))
     share = n_posterior / (n_posterior + of_proposal.size)
     log_p, log_g = math.log(share), math.log1p(-share)
     here = of_posterior.ravel()
@@ -358,36 +371,6 @@ def variance_of_mean(chains: Array) -> float:
     n_batches = -(-BATCHES // len(chains))
     means = [part.mean(axis=1) for part in np.array_split(chains, n_batches, axis=1)]
     return float(np.var(means, ddof=1)) / np.size(means)
-
-
-def _efficiency(chains: Array) -> float:
-    """Return the effective sample size per draw of chains (C, S), at most one."""
-    variance = chains.var()
-    if variance == 0.0:
-        return 1.0
-    return float(min(1.0, variance / chains.size / max(variance_of_mean(chains), 1e-300)))
-
-
-def _without_a_bridge(result: FitResult, n_components: int, n_draws: int) -> str:
-    reason = without_relabellings(result, n_components)
-    if not reason and n_draws < FEWEST_BRIDGE_DRAWS:
-        return (
-            f"no estimate: chains of {n_draws} draws are too short, take {FEWEST_BRIDGE_DRAWS} "
-            "or more"
-        )
-    return reason
-
-
-def _conditionals(
-    result: FitResult, source: Source, draws: Draws, makers: Integers, seed: int
-) -> list[Mixture[Posterior]]:
-    """Return p(π, θ | X, Z, S) at Z and S sampled given some of the draws."""
-    sampler = blocked_gibbs(result, source, each_repetition)
-    generator = stream(seed, Purpose.DRAW, OF_PROPOSAL, 1)
-    return [
-        sampler.sweep(draws.some(np.array([one])), generator, (seed, OF_ASSIGNMENTS, int(one)))[1]
-        for one in makers
-    ]
 
 
 # Warm-up sweeps as a share of the sweeps that count.

@@ -95,15 +95,12 @@ def leave_one_out(
     n = float(weights.sum())
     total = float(weights @ values)
     variance = float(weights @ (values - total / n) ** 2) / n
-    return LeaveOneOut(values, k, total, math.sqrt(n * variance), _note(k))
+    doubtful, note = _doubtful(k), ""
+    if doubtful:
+        note = f"Pareto k exceeds {TRUSTED_UP_TO} for {doubtful} of {len(k)} samples: unreliable "
+        note += "there"
+    return LeaveOneOut(values, k, total, math.sqrt(n * variance), note)
 
 
 def _doubtful(k: Array) -> int:
     return int(np.sum(~(k <= TRUSTED_UP_TO)))
-
-
-def _note(k: Array) -> str:
-    doubtful = _doubtful(k)
-    if not doubtful:
-        return ""
-    return f"Pareto k exceeds {TRUSTED_UP_TO} for {doubtful} of {len(k)} samples: unreliable there"

@@ -256,7 +256,13 @@ def linear_response(
     """
     estimator = variational_fit(model)
     result: FitResult = estimator.result_
-    _check(result)
+    if isinstance(result.inference.weights_prior, FreeWeights):
+        raise UnsupportedError(WITHOUT_A_PRIOR)
+    if any(event.kind == "held" and event.components for event in result.events):
+        raise UnsupportedError(
+            "a component of this fit is degenerate (singular covariance), so the "
+            "ELBO has no maximum: use fewer components, or a covariance_prior"
+        )
     source = rows_of_fit(estimator, X, sample_weight, n_jobs)
     coordinates = coordinates_of(result.posterior)
     if coordinates.size > MOST_COORDINATES:
@@ -302,16 +308,6 @@ def _quotient(above: Array, below: Array) -> Array:
     known = np.isfinite(above) & (below > 0.0)
     np.divide(above, below, out=ratio, where=known)
     return ratio
-
-
-def _check(result: FitResult) -> None:
-    if isinstance(result.inference.weights_prior, FreeWeights):
-        raise UnsupportedError(WITHOUT_A_PRIOR)
-    if any(event.kind == "held" and event.components for event in result.events):
-        raise UnsupportedError(
-            "a component of this fit is degenerate (singular covariance), so the "
-            "ELBO has no maximum: use fewer components, or a covariance_prior"
-        )
 
 
 def _check_optimum(result: FitResult, source: Source, of_q: OfParameters, rate: float) -> None:

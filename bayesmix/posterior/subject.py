@@ -96,7 +96,13 @@ def rows_of_fit(
         rows = estimator._seen if gaps else estimator._rows
         source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
-        _check_whole(source)
+        fractions: list[float] = source.reduce(_fractions, 1)
+        if fractions:
+            raise InvalidInputError(
+                "sample_weight must be whole numbers here, because every repetition of a sample is "
+                f"assigned separately, got {fractions[0]:g}: sample without weights, or resample "
+                "the data with them"
+            )
     check_shape("X", source, result)
     if order is not None:
         source = source.in_memory(order)
@@ -149,16 +155,6 @@ def log_volume(result: FitResult, source: Source) -> float:
     if not (source.summary.n_missing and result.family.continuous):
         return whole
     return whole - assessed(source, result.mixture).unseen_volume
-
-
-def _check_whole(source: Source) -> None:
-    fractions: list[float] = source.reduce(_fractions, 1)
-    if fractions:
-        raise InvalidInputError(
-            "sample_weight must be whole numbers here, because every repetition of a sample is "
-            f"assigned separately, got {fractions[0]:g}: sample without weights, or resample the "
-            "data with them"
-        )
 
 
 def _fractions(rows: Rows) -> list[float]:

@@ -431,7 +431,12 @@ def sampled_over_k(
     kept, common = run_chains(result, source, plan, bar, first, step_of)
     n_components = np.array([one.n_components for one in kept])
     return GibbsOverK(
-        groups=frozen(_by_k(kept, n_components)),
+        groups=frozen(
+            tuple(
+                Group(places, joined([kept[place].draw for place in places]))
+                for places in (np.flatnonzero(n_components == k) for k in np.unique(n_components))
+            )
+        ),
         n_components=frozen(n_components.reshape(plan.n_chains, -1)),
         k_of_chains=frozen(_averaged_over_draws(kept, plan.n_chains)),
         prior_over_k=over_k.prior,
@@ -460,14 +465,6 @@ def _k_given_partition(
         float(weights.concentration), result.requested_components, numbers
     )
     return frozen(KGivenPartition(prior, of_numbers, total_weight))
-
-
-def _by_k(kept: list[KeptDraw], n_components: Integers) -> tuple[Group, ...]:
-    groups = []
-    for k in np.unique(n_components):
-        places = np.flatnonzero(n_components == k)
-        groups.append(Group(places, joined([kept[place].draw for place in places])))
-    return tuple(groups)
 
 
 def _averaged_over_draws(kept: list[KeptDraw], n_chains: int) -> Array:

@@ -160,7 +160,10 @@ def rows_one_by_one(subject: Subject) -> Markup:
         "columns": [subject.columns[column] for column in columns],
         "shown": [columns.index(column) for column in pair],
         "rows": [str(name) for name in _names(subject, len(values))[places]],
-        "values": [[_short(value) for value in row] for row in values[places][:, columns]],
+        "values": [
+            [float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in row]
+            for row in values[places][:, columns]
+        ],
         "shares": [_shares(row) for row in probabilities],
         "names": [*(str(k) for k in range(result.n_components)), *["noise"] * noise],
         "weights": weights,
@@ -205,10 +208,6 @@ def _names(subject: Subject, n_rows: int) -> Any:
     index = getattr(subject.X, "index", None)
     named = index is not None and not callable(index) and len(index) == n_rows
     return np.asarray(index, dtype=object) if named else np.arange(n_rows)
-
-
-def _short(value: float) -> float | None:
-    return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
 
 
 def _shares(probabilities: Array) -> list[tuple[int, int]]:

@@ -64,7 +64,11 @@ def script(subject: Subject) -> str:
     fit = "fit(X, sample_weight=sample_weight)" if weighted else "fit(X)"
     own = [
         f"{name} = ...  # the function that was given"
-        for name in dict.fromkeys(_functions(list(parameters.values())))
+        for name in dict.fromkeys(
+            _name_of(value)
+            for value in parameters.values()
+            if callable(value) and not hasattr(value, "get_params")
+        )
     ]
     lines = [
         *sorted(modules),
@@ -130,13 +134,6 @@ def code(value: Any, modules: set[str]) -> str:
     if isinstance(value, np.random.Generator | np.random.RandomState):
         return "..."
     return repr(value)
-
-
-def _functions(values: list[Any]) -> list[str]:
-    """Return names of functions among the parameters, which code cannot show."""
-    return [
-        _name_of(value) for value in values if callable(value) and not hasattr(value, "get_params")
-    ]
 
 
 def _name_of(function: Any) -> str:

@@ -154,13 +154,7 @@ class Subject:
 
 
 def subject_of(search: Any, X: Any) -> Subject:
-    """Return the subject of a report, after checks.
-
-    Raises
-    ------
-    ValueError
-        If the search is not a MixtureSearch, not fitted, or kept no model.
-    """
+    """Return the subject of a report, or raise for a search that kept no fitted model."""
     if not hasattr(search, "results_") or not hasattr(search, "criterion_"):
         what = type(search).__name__
         unfitted = what == "MixtureSearch"

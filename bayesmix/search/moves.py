@@ -19,7 +19,7 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import LocalRows
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array, Integers, quantiles
+from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.numerics.logsumexp import LARGEST_ODDS
 from bayesmix.numerics.memo import once
 
@@ -202,7 +202,9 @@ def _two_component_fits(
         group_weights = shares[inside] * row_weights[:, None]
         present.append(_LocalFit(number, rows, family.statistics(inner, group_weights)))
         for side in sides(inner, weights):
-            halves = _nearly_divided(side, weights)
+            # Two components, each with most of its side.
+            first = weights * np.where(side, SHARE_OF_SIDE, 1.0 - SHARE_OF_SIDE)
+            halves = np.stack([first, weights - first]).T
             begun.append(_LocalFit(number, rows, family.statistics(inner, halves)))
     now = {fit.number: fit for fit in _advanced(problem, state, present, 1)}
     ranked = sorted(_advanced(problem, state, begun, passes[0]), key=lambda fit: -fit.value)
@@ -215,12 +217,6 @@ def _two_component_fits(
         for fit in _advanced(problem, state, best, passes[1])
         if fit.statistics.counts.min() >= 1.0
     ]
-
-
-def _nearly_divided(side: Array, weights: Array) -> Array:
-    """Return weights (n, 2) of two components, each with most of its side."""
-    first = weights * np.where(side, SHARE_OF_SIDE, 1.0 - SHARE_OF_SIDE)
-    return np.stack([first, weights - first]).T
 
 
 def _axis_sides(values: Array, weights: Array) -> list[Array]:
@@ -271,7 +267,8 @@ def _advanced(
         fits, together = _updated(problem, state, fits)
         if not fits:
             return []
-        places = _places(fits)
+        ends = np.cumsum([0, *(len(fit.statistics.counts) for fit in fits)])
+        places = [np.arange(*bounds) for bounds in pairwise(ends)]
         parts = [
             LocalRows(fit.rows, place, fit.statistics.counts / fit.statistics.counts.sum())
             for fit, place in zip(fits, places, strict=True)
@@ -290,12 +287,6 @@ def _advanced(
             for fit, place, (statistics, value) in zip(fits, places, passed, strict=True)
         ]
     return fits
-
-
-def _places(fits: list[_LocalFit]) -> list[Integers]:
-    """The indices of each fit's components among those of all fits."""
-    ends = np.cumsum([0, *(len(fit.statistics.counts) for fit in fits)])
-    return [np.arange(*bounds) for bounds in pairwise(ends)]
 
 
 def _updated(problem: Problem, state: State, fits: list[_LocalFit]) -> tuple[list[_LocalFit], Any]:

@@ -89,10 +89,7 @@ class Attempts:
         return state
 
     def in_order(
-        self,
-        work: Callable[[Attempts, Item], Result],
-        items: Iterable[Item],
-        n_threads: int,
+        self, work: Callable[[Attempts, Item], Result], items: Iterable[Item], n_threads: int
     ) -> Iterator[tuple[Item, Result]]:
         """Yield items and ``work(attempts, item)`` in order, in parallel threads.
 
@@ -319,10 +316,7 @@ NATS_PER_PARAMETER = 2.0
 
 @dataclass(frozen=True)
 class Schedule:
-    """Number of starts of a search, and of starts that are settled.
-
-    Both end early when ``agree`` of them reach the best objective.
-    """
+    """Number of starts, and of settled ones; both end when ``agree`` reach the best objective."""
 
     starts: int
     passes: int
@@ -461,8 +455,10 @@ class OptimumSearch:
             for short in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
                 if ends and is_valueless(self.problem, short.state):
                     break
-                state = self._settled(short)
+                state = self.attempts.run(self.sample, short.state, SETTLE_PASSES)
                 if state is not None:
+                    if not self.whole and self.settings.moves:
+                        state = self.improver.improved(self.sample, state)
                     ends.append(state)
                     self.attempts.note("settle", str(short), state, 0.0, True)
                 sound = any(not is_valueless(self.problem, end) for end in ends)
@@ -521,13 +517,6 @@ class OptimumSearch:
         guided = replace(sample, objective=objective, accelerate=False)
         after = self.attempts.run(guided, state, passes)
         return None if after is None else begun(sample, OfMixture(after.current_mixture()), K)
-
-    def _settled(self, run: _Run) -> State | None:
-        """Continue a short run to near convergence; on a subsample also try moves."""
-        state = self.attempts.run(self.sample, run.state, SETTLE_PASSES)
-        if state is None or self.whole or not self.settings.moves:
-            return state
-        return self.improver.improved(self.sample, state)
 
     def _on_all_rows(self, end: State) -> State | None:
         """Run a subsample's optimum on all data."""

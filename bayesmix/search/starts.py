@@ -365,10 +365,7 @@ def spread_of(family: Family) -> float:
 
 @dataclass(frozen=True)
 class NearestCentre:
-    """Assign observations to the nearest centre (K, D), except for a fraction spread over all.
-
-    Centres are in columns of unit scale, multiplied by factors (D,).
-    """
+    """Assign observations to the nearest scaled centre (K, D), but a fraction to all."""
 
     centres: Array
     summary: Summary
@@ -460,10 +457,7 @@ def named_start(
 
 
 def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False) -> Given:
-    """Check responsibilities (n, K) or labels (n,); with noise (n, K + 1) or label -1.
-
-    Raises ``InvalidInputError`` for other shapes, negative values or sums other than 1.
-    """
+    """Check responsibilities (n, K) or labels (n,); with noise (n, K + 1) or label -1."""
     array = np.asarray(value)
     if array.ndim == 1 and array.dtype.kind in "iub":
         least = -int(noise)

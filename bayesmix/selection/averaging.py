@@ -127,7 +127,11 @@ class AveragedDensity:
 
         ``method`` and ``data`` as in ``density_interval``.
         """
-        self._refuse_pipelines("a band over candidates")
+        if any(estimator is not last_step(estimator) for estimator in self.estimators):
+            raise UnsupportedError(
+                "a band over candidates does not support pipelines: transform the data before the "
+                "search"
+            )
         if method is None:
             method = "variational" if data is None else "gibbs"
         among = zip(self.estimators, self.plausible(level), strict=True)
@@ -144,13 +148,6 @@ class AveragedDensity:
         level) with probability at most 1 - level (Markov).
         """
         return (self.shares >= (1.0 - level) * self.prior).tolist()
-
-    def _refuse_pipelines(self, what: str) -> None:
-        for estimator in self.estimators:
-            if estimator is not last_step(estimator):
-                raise UnsupportedError(
-                    f"{what} does not support pipelines: transform the data before the search"
-                )
 
     def co_clustering(self, X: Any, rows: Any = None) -> Array:
         """Return the probability (m, m) that two samples share a component.
@@ -220,10 +217,7 @@ def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:
 def averaged(
     estimators: list[Any], shares: Array, labels: list[str], how: str, prior: Array | None = None
 ) -> AveragedDensity:
-    """Return the average over candidates with non-negligible weight, largest first.
-
-    ``prior=None`` means equal prior weights.
-    """
+    """Return the average over non-negligible candidates, largest first; no prior is uniform."""
     order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > LEAST_SHARE]
     weights = shares[order] / shares[order].sum()
     before = np.full(len(shares), 1.0 / len(shares)) if prior is None else prior

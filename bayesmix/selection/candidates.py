@@ -81,12 +81,7 @@ def log_density(model: Any, X: Any) -> Array:
     """Return the log density (n,) in nats in the units of the given data, also for pipelines.
 
     The steps of a pipeline before its mixture must be affine and keep all columns, so that their
-    Jacobian determinant is constant.
-
-    Raises
-    ------
-    UnsupportedError
-        If they are not: densities of transformed data are not comparable across folds.
+    Jacobian determinant is constant and densities are comparable across folds.
     """
     values: Array = model.score_samples(X)
     if (steps := steps_before(model)) is not None:
@@ -108,7 +103,9 @@ def log_stretch(steps: Any, X: Any) -> float:
             origin + generator.standard_normal((PROBES, n_features)) * reach,
         ]
     )
-    transformed = np.asarray(_transformed(steps, points, X), dtype=np.float64)
+    framed = hasattr(X, "columns") and hasattr(X, "iloc")
+    given = pd.DataFrame(points, columns=X.columns) if framed else points
+    transformed = np.asarray(steps.transform(given), dtype=np.float64)
     if transformed.shape != points.shape:
         raise UnsupportedError(
             f"a pipeline that maps {n_features} columns to {transformed.shape[1]} has no density "
@@ -124,13 +121,6 @@ def log_stretch(steps: Any, X: Any) -> float:
         )
     sign, log_det = np.linalg.slogdet(slope)
     return float(log_det) if sign else -math.inf
-
-
-def _transformed(steps: Any, points: Array, X: Any) -> Any:
-    """Return points transformed by the steps, as a frame if the data are a frame."""
-    if hasattr(X, "columns") and hasattr(X, "iloc"):
-        return steps.transform(pd.DataFrame(points, columns=X.columns))
-    return steps.transform(points)
 
 
 Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
@@ -150,10 +140,7 @@ def component_numbers(value: Any, largest: int) -> list[int]:
 
 
 def candidate_chains(
-    numbers: Sequence[int],
-    structures: Sequence[Any],
-    param_grid: Any,
-    prefix: str = "",
+    numbers: Sequence[int], structures: Sequence[Any], param_grid: Any, prefix: str = ""
 ) -> list[list[dict[str, Any]]]:
     """Return parameter settings in chains over K, in which each fit starts from the previous ones.
 
@@ -360,7 +347,8 @@ def each_once(chains: Chains, prefix: str = "") -> Chains:
         for structure in structures
     ):
         return chains
-    simple = sorted(range(len(chains)), key=lambda i: _n_contained(structures[i]))
+    n_contained = [len(contained(one)) if _is_named(one) else 0 for one in structures]
+    simple = sorted(range(len(chains)), key=n_contained.__getitem__)
     seen: set[str] = set()
     distinct: Chains = [[] for _ in chains]
     for i in simple:
@@ -400,10 +388,6 @@ def _is(structure: Any, name: str) -> bool:
 
 def _is_named(structure: Any) -> bool:
     return isinstance(structure, str) and structure in NAMED
-
-
-def _n_contained(structure: Any) -> int:
-    return len(contained(structure)) if _is_named(structure) else 0
 
 
 def _model(structure: Any, n_features: int | None) -> Any:

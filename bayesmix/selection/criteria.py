@@ -135,13 +135,7 @@ def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> E
     )
 
 
-def _fractional(source: Source) -> bool:
-    """Whether sample weights are fractional, so that Gibbs sampling cannot repeat samples."""
-    fractions: int = source.reduce(_fractions, 1)
-    return fractions > 0
-
-
-def _fractions(rows: Rows) -> int:
+def _n_fractions(rows: Rows) -> int:
     weights = rows.weights_or_ones
     return int(np.count_nonzero(weights != np.rint(weights)))
 
@@ -153,7 +147,8 @@ def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
     from bayesmix.posterior.evidence import Bridge, bridge_evidence
     from bayesmix.posterior.gibbs import sampled
 
-    if _fractional(source):
+    # Gibbs sampling cannot repeat samples in parts.
+    if source.reduce(_n_fractions, 1):
         return Bridge(math.nan, math.nan, "sample weights are not integers")
     for n_warm, n_draws in SWEEPS:
         plan = Plan(CHAINS, n_warm, n_draws, seed)

@@ -113,11 +113,7 @@ def log_evidence(
 
 
 def leave_one_out(
-    model: Any,
-    X: Any,
-    n_draws: int = 1000,
-    sample_weight: Any = None,
-    random_state: Any = 0,
+    model: Any, X: Any, n_draws: int = 1000, sample_weight: Any = None, random_state: Any = 0
 ) -> LeaveOneOut:
     """Estimate the leave-one-out log density of each sample, without refitting.
 

@@ -85,12 +85,7 @@ def probabilities(
     All requested models share the prior probability of each K equally, whether or not their fits
     succeeded. Structures excluded by cross-validation are left out. The importance-sampling
     estimate is used if all relevant candidates have one, otherwise the bound plus log K!.
-
-    Raises
-    ------
-    UnsupportedError
-        If a candidate has no evidence for its K: maximum likelihood, pruned fits, stick-breaking or
-        type-II weights, sparse concentrations.
+    Raises ``UnsupportedError`` if a candidate has no evidence for its K.
     """
     for row in rows:
         if row.result is not None and (reason := why_no_probabilities(row.result)):

@@ -110,12 +110,8 @@ def averaged_over(
     """Return the model-averaged density.
 
     Weights come from stacking for cross-validation (Yao et al. 2018), from posterior probabilities
-    if there is an evidence, and are exp(criterion) for BIC and AIC (Akaike weights).
-
-    Raises
-    ------
-    UndefinedError
-        If the criterion concerns clusters instead of the density.
+    if there is an evidence, and are exp(criterion) for BIC and AIC (Akaike weights); criteria of
+    clusters have none (``UndefinedError``).
     """
     prior: Array | None = None
     if record(criterion).folds:
@@ -140,11 +136,7 @@ def averaged_over(
             "averaging: use criterion='cv', 'bic', 'aic' or a variational estimator"
         )
     return averaged(
-        [rows[i].estimator for i in numbers],
-        shares,
-        [label(rows[i]) for i in numbers],
-        how,
-        prior,
+        [rows[i].estimator for i in numbers], shares, [label(rows[i]) for i in numbers], how, prior
     )
 
 
@@ -166,7 +158,7 @@ def results(rows: list[Candidate], criterion: str) -> Any:
         default=None,
     )
     for row, ratio in zip(rows, ratios, strict=True):
-        entry = _parameters(row)
+        entry = {key.split("__")[-1]: value for key, value in row.parameters.items()}
         entry["found_components"] = row.n_components
         for name in names:
             entry[name] = row.value(name)
@@ -209,10 +201,6 @@ def over_structures(results: Any, criterion: str) -> Any:
             matrix.loc[1, name] = matrix.loc[1, equal].max()
     matrix.attrs = {"best": [(name, int(k), float(value)) for (k, name), value in best.items()]}
     return matrix
-
-
-def _parameters(row: Candidate) -> dict[str, Any]:
-    return {key.split("__")[-1]: value for key, value in row.parameters.items()}
 
 
 def _entropy_ratios(rows: list[Candidate]) -> list[float]:

@@ -108,10 +108,8 @@ class FeatureTable:
     def _log_density(self, posterior: Any) -> Array:
         """Return E[log p(x | k)] (n, K) over the observed values."""
         if self._has_gaps:
-            density: Array = posterior.linear.seen(self.values)[0]
-            return density
-        density = posterior.expected_log_density(self.values)
-        return density
+            return posterior.linear.seen(self.values)[0]
+        return posterior.expected_log_density(self.values)
 
     @once
     def evidence_of_one(self) -> Array:
@@ -122,8 +120,7 @@ class FeatureTable:
         """Return the log evidence (D,) of each feature with a distribution in each component."""
         shares = responsibilities * self.weights[:, None]
         evidence = self.prior.feature_evidence(self.family.statistics(self.values, shares))
-        total: Array = evidence.sum(axis=0)
-        return total
+        return evidence.sum(axis=0)
 
     def allocation(self, responsibilities: Array) -> float:
         """Return H(R) + log p(R) with weights π ~ Dirichlet(1, ..., 1) integrated out."""
@@ -180,8 +177,7 @@ class Relevance:
     def log_odds(self) -> Array:
         """Log posterior odds (D,) that each feature is relevant, given the other features."""
         n_features, others = len(self.gains), self.relevant.sum() - self.relevant
-        odds: Array = self.gains + np.log(others + 1.0) - np.log(n_features - others)
-        return odds
+        return self.gains + np.log(others + 1.0) - np.log(n_features - others)
 
     @property
     def log_evidence(self) -> float:
@@ -214,8 +210,7 @@ def over_sets(gains: Array, fewest: int) -> tuple[Array, float]:
 def log_prior(n_relevant: Any, n_features: int, fewest: int = 1) -> Array:
     """Return log p(S): the size is uniform up to D, and sets of a size are equally likely."""
     sets = gammaln(n_features + 1) - gammaln(n_relevant + 1) - gammaln(n_features - n_relevant + 1)
-    prior: Array = -np.log(n_features + 1 - fewest) - sets
-    return prior
+    return -np.log(n_features + 1 - fewest) - sets
 
 
 def at(table: FeatureTable, responsibilities: Array) -> Relevance:

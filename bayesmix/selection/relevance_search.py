@@ -55,8 +55,7 @@ class SelectedFeatures:
     @property
     def probabilities(self) -> Array:
         """P(K | data) of the states."""
-        shares: Array = np.exp(self.values - logsumexp(self.values))
-        return shares
+        return np.exp(self.values - logsumexp(self.values))
 
     @property
     def relevant(self) -> Booleans:
@@ -70,8 +69,7 @@ class SelectedFeatures:
             over_sets(s.gains, s.fewest)[0] if s.n_components > 1 else 0.0 * s.gains
             for s in self.states
         ]
-        average: Array = self.probabilities @ np.array(each)
-        return average
+        return self.probabilities @ np.array(each)
 
     @property
     def evidence(self) -> Array:
@@ -81,8 +79,7 @@ class SelectedFeatures:
             return np.zeros_like(self.states[0].gains)
         logs = self.values[several]
         shares = np.exp(logs - logsumexp(logs))
-        average: Array = shares @ np.array([self.states[i].gains for i in several])
-        return average
+        return shares @ np.array([self.states[i].gains for i in several])
 
 
 @dataclass(frozen=True)
@@ -149,11 +146,7 @@ def _log_relabellings(state: Relevance, n_labelled: int) -> float:
 
 
 def _for(
-    table: FeatureTable,
-    n_components: int,
-    before: Sequence[Relevance],
-    groups: Groups,
-    seed: int,
+    table: FeatureTable, n_components: int, before: Sequence[Relevance], groups: Groups, seed: int
 ) -> tuple[Relevance, list[tuple[Integers, Array]]]:
     """Return the best state of K components, and the features and responsibilities of starts."""
     n, n_features = table.values.shape
@@ -190,10 +183,7 @@ def _of_labels(table: FeatureTable, n_components: int) -> Array:
     known = labels >= 0
     shares = np.eye(n_components)[labels] * known[:, None]
     labelled = replace(
-        table,
-        values=table.values[known],
-        weights=table.weights[known],
-        side=table.side[known],
+        table, values=table.values[known], weights=table.weights[known], side=table.side[known]
     )
     state = at(labelled, shares[known])
     features = state.features if state.relevant.any() else np.array([state.gains.argmax()])

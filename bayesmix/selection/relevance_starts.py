@@ -137,8 +137,7 @@ def divided_gains(values: Array) -> Array:
 
 def _log_variance(sums: Array, squares: Array, counts: Array) -> Array:
     """Return log variances; those of tied values are held at a thousandth of the squared scale."""
-    logs: Array = np.log(np.maximum(squares / counts - (sums / counts) ** 2, LEAST_VARIANCE))
-    return logs
+    return np.log(np.maximum(squares / counts - (sums / counts) ** 2, LEAST_VARIANCE))
 
 
 def divided(

@@ -170,11 +170,7 @@ def held_out(
 
 
 def with_folds(
-    task: Task,
-    candidates: list[Candidate],
-    splits: tuple[Fold, ...],
-    weights: Array,
-    workers: int,
+    task: Task, candidates: list[Candidate], splits: tuple[Fold, ...], weights: Array, workers: int
 ) -> list[Candidate]:
     """Return all sound candidates with their held-out log density."""
     sound = [i for i, candidate in enumerate(candidates) if candidate.sound is not None]

@@ -57,10 +57,7 @@ class DataChecks:
     of_features: bool = True  # whether components are distributions of the features
 
     def notes(self, candidates: list[Candidate], clusters: Integers) -> list[str]:
-        """Return notes on the best candidate, most important first.
-
-        ``clusters`` (K,): the cluster of each of its components.
-        """
+        """Return notes on the best candidate; ``clusters`` (K,) are those of its components."""
         chosen = candidates[0]
         result = chosen.sound
         notes = [*filter(None, [self.few_features]), *self._range(chosen)]

@@ -30,7 +30,7 @@ from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate, Contents, asked, contents, simplest_first
 from bayesmix.selection.scores import Score, combined
-from bayesmix.selection.tasks import WHOLE, Effort, Fitter, Question, Task
+from bayesmix.selection.tasks import WHOLE, Effort, Question, Task
 
 # Number of recent steps of a chain that predict its next gains.
 STEPS_SEEN = 3
@@ -291,7 +291,10 @@ def ended(values: Sequence[float]) -> bool:
 
 def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture | None:
     """Return the K at which a pruned fit with ``most`` components ends; None if it fails."""
-    fitter = _subset(task.fitter)
+    # An evenly spaced subset is large enough to estimate K.
+    fitter, n_rows = task.fitter, task.fitter.source.shape[0]
+    if (every := -(-n_rows // ROWS_LOOKED_AT)) > 1:
+        fitter = fitter.on(np.arange(0, n_rows, every))
     model = fitter.sparse(parameters, most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -304,13 +307,6 @@ def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture |
     return result.mixture
 
 
-def _subset(fitter: Fitter) -> Fitter:
-    """Return an evenly spaced subset, large enough to estimate K."""
-    n_rows = fitter.source.shape[0]
-    every = -(-n_rows // ROWS_LOOKED_AT)
-    return fitter if every == 1 else fitter.on(np.arange(0, n_rows, every))
-
-
 def worth_a_look(row: Candidate, tried: int) -> bool:
     """Whether there are enough samples for more components than were tried."""
     result = row.result
@@ -320,10 +316,7 @@ def worth_a_look(row: Candidate, tried: int) -> bool:
 
 
 def finished(sweep: Sweep, most: int, run: Callable[[Sweep], None]) -> bool:
-    """Make the pruned fit, and continue if it has more components.
-
-    Return False after Ctrl-C; finished fits are kept.
-    """
+    """Make the pruned fit; go on if it has more components; False after Ctrl-C."""
     try:
         if grown(sweep, most):
             run(sweep)

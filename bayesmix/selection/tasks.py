@@ -263,10 +263,7 @@ MOST_POLISHED = 4
 
 
 def polished(
-    task: Task,
-    rows: list[Candidate],
-    worth: Callable[[list[Candidate]], Array],
-    within: float,
+    task: Task, rows: list[Candidate], worth: Callable[[list[Candidate]], Array], within: float
 ) -> list[Candidate]:
     """Return candidates after full searches of at most MOST_POLISHED, best first.
 

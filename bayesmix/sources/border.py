@@ -53,10 +53,7 @@ def coding_of(source: Source) -> Coding | None:
 
 
 def processes(X: Any, n_jobs: int | None) -> int:
-    """Return the number of processes for parallel fits.
-
-    Partitioned data are fitted one fit at a time, which uses all workers.
-    """
+    """Return the number of processes for parallel fits; partitioned data use all in each fit."""
     return 1 if isinstance(X, PartitionedSource) else resolve_jobs(n_jobs)
 
 

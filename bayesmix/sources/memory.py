@@ -371,10 +371,7 @@ DAMAGED = (
 def open_npy(
     path: str | PathLike[str], weights: Array | None = None, n_jobs: int | None = 1
 ) -> ArraySource:
-    """Open a two-dimensional numerical ``.npy`` file as a memory-mapped source.
-
-    Raises ``InvalidInputError`` for any other content.
-    """
+    """Open a two-dimensional numerical ``.npy`` file as a memory-mapped source."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # a header of Python 2, or a damaged one

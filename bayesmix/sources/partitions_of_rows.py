@@ -39,10 +39,7 @@ Choice: TypeAlias = Callable[[Rows], Booleans]
 
 @dataclass(frozen=True)
 class OfFold:
-    """A fold by a hash of the observation number, or the data outside it.
-
-    Only every ``every``-th observation is selected.
-    """
+    """A fold by a hash of observation numbers, or the rest, of every ``every``-th observation."""
 
     seed: int
     n_folds: int

@@ -6,8 +6,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.plots import averages as uncertainty
-from bayesmix.plots.density import band_of, draw_curve
+from bayesmix.plots.density import DRAWS, band_of, draw_curve
 from bayesmix.plots.subject import sample_of, view_of
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -118,7 +117,7 @@ def test_beside_the_density_is_its_relative_uncertainty(faithful):
     assert right.get_xlim() == left.get_xlim()
     assert right.get_ylim() == left.get_ylim()
     filled = right.collections[0]
-    levels, draws = filled.levels, uncertainty.DRAWS
+    levels, draws = filled.levels, DRAWS
     places = np.array([[4.3, 80.0], [2.0, 54.0], [3.6, 66.0]])
     points = pd.DataFrame(places, columns=faithful.columns)
     lower, upper = model.density_interval(points, 0.9, n_draws=draws, random_state=0).T

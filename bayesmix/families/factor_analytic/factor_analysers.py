@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesmix.core.components import AtAPoint, ByMeans
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import filled_at_once, once
@@ -302,17 +303,13 @@ def projected_moments(
 
 @filled_at_once
 @dataclass(frozen=True)
-class FactorAnalysers:
+class FactorAnalysers(ByMeans, AtAPoint):
     """Means (K, D), loadings (K, D, q) and noise variances (K, D)."""
 
     model: FactorModel
     means: Array
     loadings: Array
     noise: Array
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
 
     @once
     def precision_root(self) -> Array:
@@ -382,9 +379,6 @@ class FactorAnalysers:
         return replace(
             self, means=self.means[keep], loadings=self.loadings[keep], noise=self.noise[keep]
         )
-
-    def released(self) -> FactorAnalysers:
-        return self
 
     def framed(self, frame: Frame) -> FactorAnalysers:
         """Transform from data coordinates to a frame."""
@@ -461,9 +455,3 @@ class FactorAnalysers:
             out[rows] *= np.sqrt(self.noise[k])
             out[rows] += self.means[k] + factors[rows] @ self.loadings[k].T
         return out
-
-    def plug_in(self) -> FactorAnalysers:
-        return self
-
-    def predictive(self) -> FactorAnalysers:
-        return self

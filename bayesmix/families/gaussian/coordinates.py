@@ -31,11 +31,6 @@ def mapped(matrix: Array, covariance: Array) -> Array:
     return matrix @ covariance @ matrix.T
 
 
-def _log_left(nu: Array) -> Array:
-    """Return the residual variance of ½ log M on M, in one dimension."""
-    return 0.25 * polygamma(1, 0.5 * nu) - 0.5 / nu
-
-
 @dataclass(frozen=True)
 class WhitenedMatrices:
     """Coordinates of B full matrices with p elements: R (B, D, D), ν (B,)."""
@@ -172,7 +167,9 @@ class WhitenedAxes:
 
     @cached_property
     def left(self) -> Array:
-        variance: Array = (self.shared**2 * _log_left(self.freedom)).sum(axis=1)
+        # The residual variance of ½ log M on M, in one dimension.
+        left = 0.25 * polygamma(1, 0.5 * self.freedom) - 0.5 / self.freedom
+        variance: Array = (self.shared**2 * left).sum(axis=1)
         return np.sqrt(variance)
 
     def whitened(self, away: Array, b: int) -> Array:

@@ -149,10 +149,7 @@ class Moments:
         return np.broadcast_to(self.known, self.means.shape)
 
     def about(self, point: Array, shrink: Array) -> Array:
-        """Return the scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks.
-
-        ``shrink`` has the shape of ``known``.
-        """
+        """Return the scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""
         return self.scatter + _between(self.structure, shrink * self.known, self.means - point)
 
     def pack(self) -> Array:

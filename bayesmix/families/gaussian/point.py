@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.components import AtAPoint
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import regressed
 from bayesmix.families.gaussian.covariance.models import Structure
@@ -22,7 +23,7 @@ NO_ROWS = 1e-200
 
 @filled_at_once
 @dataclass(frozen=True)
-class Gaussians(ByQuadratics):
+class Gaussians(ByQuadratics, AtAPoint):
     """Means (K, D) and covariance blocks; ``resolution`` is the floor set by the guard."""
 
     structure: Structure
@@ -124,12 +125,6 @@ class Gaussians(ByQuadratics):
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
         slopes, _ = self.structure.algebra.regress(self.blocks, columns, given)
         return regressed(self.means, slopes, columns, given, values)
-
-    def plug_in(self) -> Gaussians:
-        return self
-
-    def predictive(self) -> Gaussians:
-        return self
 
 
 def maximum_likelihood(

@@ -113,10 +113,7 @@ class NormalWishart:
         return replace(self, scale=scale, learns_mean_precision=False)
 
     def feature_evidence(self, statistics: Moments) -> Array:
-        """Return the log evidence (K, D) of each feature in a diagonal structure.
-
-        Murphy 2007, eq. 95: normal data under a normal-gamma prior.
-        """
+        """Return the log evidence (K, D) of each feature, if diagonal (Murphy 2007, eq. 95)."""
         scale: Any = self.scale.initial()
         _, beta, q = self.parameters_given(statistics, scale, self.mean_precision, None)
         prior = log_normaliser(self.degrees_of_freedom, scale.expected_log_det, 1)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
-from bayesmix.core.components import Seen
+from bayesmix.core.components import ByMeans, Seen
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.gaps import completed, drawn, seen_densely, seen_over_axes
 from bayesmix.families.gaussian.moments import Moments, averages, moments
@@ -35,7 +35,7 @@ MOST_PATTERNS = 256
 
 @filled_at_once
 @dataclass(frozen=True)
-class Quadratics:
+class Quadratics(ByMeans):
     """Offsets (K,), means (K, D) and precision roots in blocks.
 
     ``column_offset`` (K, D) sums to the offset in diagonal structures, None if it follows from the
@@ -79,10 +79,6 @@ class Quadratics:
             log_loss < LARGEST_LOG, -0.5 * np.exp(np.minimum(log_loss, LARGEST_LOG)), -np.inf
         )
         return relative, lost
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
 
     @property
     def precision_root(self) -> Array:
@@ -271,19 +267,13 @@ def offsets_by_column(
     return None if by_column is None else 0.5 * (by_column - LOG_2PI - less)
 
 
-class ByQuadratics(ABC):
+class ByQuadratics(ByMeans, ABC):
     """K Gaussians, at a point or averaged over q, evaluated by their quadratic forms."""
-
-    means: Array
 
     @property
     @abstractmethod
     def linear(self) -> Quadratics:
         """Log N(x | μ_k, Λ_k⁻¹), or its expectation."""
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
 
     @property
     def n_features(self) -> int:

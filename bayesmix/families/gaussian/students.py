@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from scipy.special import gammaln
 
+from bayesmix.core.components import ByMeans
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import Algebra, regressed
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -19,7 +20,7 @@ TINY = 1e-300
 
 
 @dataclass(frozen=True)
-class Students:
+class Students(ByMeans):
     """K Student-t densities: means (K, D), shape matrices in blocks, degrees of freedom.
 
     ``joint_columns`` is the number of columns with a common mixing scale: D, or 1 for a product.
@@ -30,10 +31,6 @@ class Students:
     blocks: Array
     degrees_of_freedom: Array
     joint_columns: int
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
 
     @cached_property
     def precision_root(self) -> Array:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from bayesmix.core.components import Densities, DrawnComponents, Posterior, Predictive
+from bayesmix.core.components import AtAPoint, Densities, DrawnComponents, Posterior, Predictive
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.mixture import Mixture, Repair
@@ -112,7 +112,7 @@ class Columns(ColumnsOfComponents, Predictive):
         return np.broadcast_to(means, (len(values), *means.shape))
 
 
-class PointColumns(Columns):
+class PointColumns(AtAPoint, Columns):
     """K densities at a point θ."""
 
     @property
@@ -126,15 +126,6 @@ class PointColumns(Columns):
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         return self.linear.statistics(values, responsibilities)
-
-    def released(self) -> Self:
-        return self
-
-    def plug_in(self) -> Self:
-        return self
-
-    def predictive(self) -> Self:
-        return self
 
 
 class PosteriorColumns(ColumnsOfComponents, Posterior):

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg.lapack import dgejsv
 from scipy.special import digamma, gammaln, logsumexp, xlogy
 
-from bayesmix.core.components import StatisticsOfParts
+from bayesmix.core.components import ByMeans, StatisticsOfParts
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
@@ -163,7 +163,7 @@ class WeightedMoments(StatisticsOfParts):
 
 @filled_at_once
 @dataclass(frozen=True)
-class StudentComponents:
+class StudentComponents(ByMeans):
     """Means (K, D), scale matrices in blocks, degrees of freedom (K,)."""
 
     structure: Structure
@@ -176,10 +176,6 @@ class StudentComponents:
         """Student-t densities with a common mixing scale of all columns."""
         algebra, n_features = self.structure.algebra, int(self.means.shape[1])
         return Students(algebra, self.means, self.blocks, self.degrees_of_freedom, n_features)
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
 
     @property
     def scales(self) -> Array:

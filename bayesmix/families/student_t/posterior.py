@@ -155,10 +155,7 @@ class MixedStudents:
         return replace(self, students=self.students.marginal(columns))
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> MixedStudents:
-        """Return the densities of ``columns`` given values (G,) of the columns ``given``.
-
-        The given values change the weights of the widths.
-        """
+        """Return the densities of ``columns`` given others, which change the weights of widths."""
         students = self.students.conditional(columns, given, values)
         if not len(given):
             return replace(self, students=students)

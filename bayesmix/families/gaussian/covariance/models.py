@@ -183,10 +183,7 @@ class Structure:
         return self.algebra.block_dimension(n_features) + 1.0 + leaning
 
     def conjugate(self) -> Blocks:
-        """Return the blocks whose precisions have Wishart posteriors.
-
-        Raises ``UnsupportedError`` with the nearest conjugate structure if there are none.
-        """
+        """Return the blocks whose precisions have Wishart posteriors, or raise an error."""
         if self.nearest is not None:
             raise UnsupportedError(
                 f"covariance_type={self.name!r} has no variational fit: use {self.nearest!r}, the "
