@@ -87,7 +87,7 @@ Families = Annotated[
 ]
 OneFamily = Annotated[
     str | None,
-    _option(
+    option(
         "NAME",
         "Family of components: gaussian, student_t, poisson, ... Default: chosen by the type of "
         "each column",
