@@ -16,5 +16,5 @@ def pytest_configure(config):
 
 def pytest_runtest_teardown():
     """Matplotlib warns of the twenty-first open figure."""
-    if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close("all")
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
