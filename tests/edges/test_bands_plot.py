@@ -86,7 +86,7 @@ def test_a_band_is_of_curves_over_one_column_and_has_its_draws(faithful, waiting
         bm.plot_density(bm.BayesianGaussianMixture(1).fit(faithful), band=0.9)
     with pytest.raises(UnsupportedError, match="method='bootstrap'"):
         bm.plot_density(bm.GaussianMixture(1).fit(waiting), band=0.9)
-    with pytest.raises(InvalidInputError, match="data must be the rows"):
+    with pytest.raises(InvalidInputError, match="needs the data of the fit"):
         bm.plot_density(bm.GaussianMixture(1).fit(waiting), band=0.9, method="bootstrap")
 
 
@@ -292,7 +292,7 @@ def test_columns_beside_a_constant_one_can_be_drawn(ax, faithful):
     expected = np.exp(model.marginal("waiting").score_samples(x[:, None]))
     np.testing.assert_allclose(y, expected, rtol=1e-11)
     bm.plot_density(model, wide, ax=Figure().subplots())
-    with pytest.raises(InvalidInputError, match="one is constant"):
+    with pytest.raises(InvalidInputError, match="one of always, waiting is constant"):
         bm.plot_density(model, wide, columns=["always", "waiting"])
     with pytest.raises(UnsupportedError, match="constant column"):
         model.conditional({"waiting": 60.0}).plot()

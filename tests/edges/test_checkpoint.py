@@ -503,7 +503,7 @@ def test_a_search_outlives_a_limit_on_the_size_of_files(n_jobs, tmp_path):
 
 def test_a_folder_above_that_is_not_there_is_not_made(tmp_path):
     with pytest.raises(
-        InvalidInputError, match=r"checkpoint must lie in a folder.*missing is none"
+        InvalidInputError, match=r"checkpoint must be in an existing folder.*missing does not exist"
     ):
         search_in(tmp_path / "missing" / "a").fit(ROWS)
     assert list(tmp_path.iterdir()) == []

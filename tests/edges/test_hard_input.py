@@ -246,7 +246,8 @@ def test_values_too_many_spreads_away_are_refused_by_column(scale: float, larges
 def test_columns_too_far_apart_for_axes_of_one_unit_are_refused(covariance_type: str) -> None:
     nasty = nastier.problem(301206514254)  # 11 seconds before
     model = bm.GaussianMixture(2, covariance_type=covariance_type)
-    with pytest.raises(InvalidInputError, match=r"column 2 is .* column 0 .*divide columns"):
+    said = r"column 2 is .* column 0 .*standardise the columns"
+    with pytest.raises(InvalidInputError, match=said):
         model.fit(nasty.rows)
 
 
@@ -261,7 +262,7 @@ def test_rows_beyond_squares_that_are_doubles_are_answered_or_refused_by_name(co
     for model in (gm, vb):
         assert model.bic(far) == np.inf
         assert np.isclose(model.bic(rows), model.bic(), rtol=1e-12)
-        with pytest.raises(InvalidInputError, match=r"given values \(row 0\)"):
+        with pytest.raises(InvalidInputError, match=r"given values .* in row 0 have none"):
             model.conditional_mean(far[:, :1], [0])
     bands = vb.density_interval(far, n_draws=20, random_state=0)
     assert np.array_equal(bands[:3], np.zeros((3, 2)))

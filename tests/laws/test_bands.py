@@ -222,7 +222,8 @@ def test_point_fits_have_bands_by_refits_and_only_by_them(prior):
 
 @pytest.mark.parametrize("method", BOTH)
 def test_a_method_that_needs_the_rows_says_so(method):
-    with pytest.raises(InvalidInputError, match=f"data must be the rows of the fit.*{method}"):
+    said = f"method='{method}' needs the data of the fit.*pass data=X"
+    with pytest.raises(InvalidInputError, match=said):
         fitted("diag", 1).density_interval(rows_of()[:2], method=method)
 
 
