@@ -124,7 +124,7 @@ class Together(ClassDensities):
         if best is None:
             counts = np.bincount(self.codes[self.labelled])
             raise InvalidInputError(
-                f"no covariance structure can be fitted, where class "
+                f"no covariance structure can be fitted, because class "
                 f"{classifier.classes_[counts.argmin()]!s} has {counts.min()} samples ({last}): "
                 "use inference=bayesmix.VariationalBayes(), or more samples"
             )

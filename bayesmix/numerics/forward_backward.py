@@ -282,8 +282,7 @@ class _Pass:
         # Each sequence lies below those before it, so that its least total is its own.
         total -= np.ptp(total) * np.repeat(np.arange(len(starts)), np.diff([*starts, len(total)]))
         grown = total - np.minimum.accumulate(total)
-        worst: Booleans = np.maximum.reduceat(grown, starts) > limit
-        return worst
+        return np.maximum.reduceat(grown, starts) > limit
 
     def backward(self, borders: _Borders | None) -> Array:
         """Smooth all segments at once, and return expected transitions over their probability."""

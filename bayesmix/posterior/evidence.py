@@ -307,8 +307,10 @@ def bridge_evidence(
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
     note, n_draws = without_relabellings(result, n_components), numbers.shape[1]
     if not note and n_draws < FEWEST_BRIDGE_DRAWS:
-        note = f"no estimate: chains of {n_draws} draws are too short, take {FEWEST_BRIDGE_DRAWS} "
-        note += "or more"
+        note = (
+            f"no estimate: chains of {n_draws} draws are too short, take {FEWEST_BRIDGE_DRAWS} or "
+            "more"
+        )
     if note:
         return Bridge(math.nan, math.nan, note)
     half = n_draws // 2

@@ -97,8 +97,9 @@ def leave_one_out(
     variance = float(weights @ (values - total / n) ** 2) / n
     doubtful, note = _doubtful(k), ""
     if doubtful:
-        note = f"Pareto k exceeds {TRUSTED_UP_TO} for {doubtful} of {len(k)} samples: unreliable "
-        note += "there"
+        note = (
+            f"Pareto k exceeds {TRUSTED_UP_TO} for {doubtful} of {len(k)} samples: unreliable there"
+        )
     return LeaveOneOut(values, k, total, math.sqrt(n * variance), note)
 
 

@@ -177,7 +177,7 @@ def test_classifiers_are_saved(tmp_path):
         ({"n_components": 3}, np.r_[np.zeros(148), 1, 1], "class 1.0 with 2 samples"),
         ({}, np.array([1, "a"] * 75, dtype=object), "classes of one type"),
         ({"unlabelled": [0, 1]}, SPECIES, "unlabelled must be a single value"),
-        ({"novelty": True}, SPECIES - 1, "y has a class -1"),
+        ({"novelty": True}, SPECIES - 1, "y must not contain the class -1"),
         ({"inference": "vb"}, SPECIES, "^inference must be"),
     ],
 )
