@@ -21,6 +21,8 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 WORTH_CUTTING = 40_000
 # Numbers in the matrices of all segments, which fit into a cache; fewest rows of a segment.
 CACHED, FEWEST = 2**15, 8
+# Steps between checks whether segments have forgotten the state before.
+CHECKED = 8
 # Filtered masses below this are computed again in logarithms.
 SMALLEST = 1e-250
 # Stands for the logarithm of 0.
@@ -182,8 +184,7 @@ class _Pass:
         self.steps = list(map(slice, [0, *ends[:-1]], ends))
         # Densities, then filtered and then smoothed probabilities take each other's place.
         self.log_density, self.shares = log_density, np.empty(log_density.shape[::-1])
-        for step in self.steps:
-            self.shares[:, step] = log_density[self.rows[step]].T
+        np.take(log_density.T.copy(), self.rows, axis=1, out=self.shares, mode="clip")
         self.largest = np.maximum(self.shares.max(axis=0), LOWEST)
         self.shares -= self.largest
         # Masses that are lost can matter only where other states cannot follow.
@@ -192,12 +193,14 @@ class _Pass:
         np.exp(self.shares, out=self.shares)
         self.log_predictive = self.largest.copy()
         self.ones = np.ones(len(transition))
+        # Filtered probabilities from this step on do not depend on the state before the segment.
+        self.forgotten = len(self.steps)
 
     def in_order(self, values: Array) -> Array:
         """Return values (..., n) as (n, ...) in the order of the rows."""
         places = np.empty_like(self.rows)
         places[self.rows] = np.arange(len(places))
-        return values.take(places, axis=-1).T
+        return values.take(places, axis=-1, mode="clip").T
 
     def _conditioned(self, predicted: Array, step: slice, shares: Array) -> Array:
         """Fill in predictions (..., K, B) given observations, and return log normalisers (..., B).
@@ -234,6 +237,14 @@ class _Pass:
                 np.matmul(self.back, carried[..., :size], out=predicted[..., :size])
             before, after = predicted[..., :size], carried[..., :size]
             scale[:, :size] += self._conditioned(before, step, after)
+            if number % CHECKED == CHECKED - 1 and _equal(after):
+                self.forgotten = number + 1
+                break
+        if self.steps[self.forgotten :]:
+            rest = self.steps[self.forgotten]
+            self._filter(self.back @ carried[0], self.steps[self.forgotten :])
+            long = slice(rest.stop - rest.start)
+            carried[..., long] = self._at_ends()[:, long]
         order = segments.in_order
         carried, scale = carried.transpose(2, 0, 1)[order], scale.T[order]
         filtered = _filtered_borders(carried, scale)
@@ -254,13 +265,21 @@ class _Pass:
 
     def forward(self, borders: _Borders | None) -> None:
         """Filter all segments at once."""
-        predicted = self._first(borders)
-        shares = predicted
-        for number, step in enumerate(self.steps):
-            if number:
-                predicted = self.back @ shares[:, : step.stop - step.start]
+        self._filter(self._first(borders), self.steps[: self.forgotten])
+
+    def _filter(self, predicted: Array, steps: list[slice]) -> None:
+        """Filter consecutive steps from the predictions (K, B) of the first."""
+        for step in steps:
             shares = self.shares[:, step]
-            self.log_predictive[step] += self._conditioned(predicted, step, shares)
+            self.log_predictive[step] += self._conditioned(
+                predicted[:, : step.stop - step.start], step, shares
+            )
+            predicted = self.back @ shares
+
+    def _at_ends(self) -> Array:
+        """Return the probabilities (K, B) at the last rows of segments."""
+        begins, length = np.array([step.start for step in self.steps]), self.segments.length
+        return self.shares[:, begins[length - 1] + np.arange(len(length))]
 
     def lost(self, starts: Integers) -> Booleans:
         """Return which sequences (S,) may depend on filtered masses that underflowed.
@@ -286,12 +305,7 @@ class _Pass:
 
     def backward(self, borders: _Borders | None) -> Array:
         """Smooth all segments at once, and return expected transitions over their probability."""
-        segments = self.segments
-        if borders is None:
-            begins = np.array([step.start for step in self.steps])
-            last = self.shares[:, begins[segments.length - 1] + np.arange(len(segments.length))]
-        else:
-            last = borders.ends
+        last = self._at_ends() if borders is None else borders.ends
         transitions = np.zeros_like(self.forth)
         after = last[:, :0]
         for step in reversed(self.steps):
@@ -304,10 +318,15 @@ class _Pass:
                 inner *= self.forth @ ratio
             after = shares
         if borders is not None:
-            within = ~segments.begins
+            within = ~self.segments.begins
             ratio = _ratio(after[:, within], self._first(borders)[:, within])
             transitions += borders.before[:, within] @ ratio.T
         return transitions
+
+
+def _equal(carried: Array) -> bool:
+    """Return whether filtered probabilities do not depend on the first axis."""
+    return bool((carried.min(axis=0) >= (1.0 - 1e-14) * carried.max(axis=0)).all())
 
 
 def _filtered_borders(carried: Array, scale: Array) -> Array:
