@@ -174,18 +174,7 @@ def reduced(step: Callable[[Item], Result], items: Sequence[Item], n_jobs: int) 
     lock = threading.Lock()
 
     def work(index: int) -> None:
-        total = step(items[index])
-        level, width = 0, n_items
-        while width > 1:
-            if index ^ 1 < width:
-                with lock:
-                    other = waiting.pop((level, index ^ 1), None)
-                    if other is None:
-                        waiting[level, index] = total
-                        return
-                total = other + total if index % 2 else total + other
-            level, index, width = level + 1, index // 2, (width + 1) // 2
-        waiting[level, 0] = total
+        climb(waiting, (0, index), step(items[index]), n_items, height(n_items), lock)
 
     if n_jobs <= 1:
         for index in range(n_items):
@@ -195,3 +184,33 @@ def reduced(step: Callable[[Item], Result], items: Sequence[Item], n_jobs: int) 
     total: Result
     (total,) = waiting.values()
     return total
+
+
+def climb(
+    waiting: dict[tuple[int, int], Any],
+    node: tuple[int, int],
+    total: Any,
+    n_items: int,
+    top: int,
+    lock: threading.Lock,
+) -> None:
+    """Add the sum of a node (level, index) to its neighbour's if that waits, up to level ``top``.
+
+    Otherwise the sum waits there.
+    """
+    level, index = node
+    while level < top:
+        if index ^ 1 <= (n_items - 1) >> level:
+            with lock:
+                other = waiting.pop((level, index ^ 1), None)
+                if other is None:
+                    waiting[level, index] = total
+                    return
+            total = other + total if index % 2 else total + other
+        level, index = level + 1, index // 2
+    waiting[level, index] = total
+
+
+def height(n_items: int) -> int:
+    """Return the level of the root of a tree."""
+    return (n_items - 1).bit_length()
