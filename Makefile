@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 
 help:
 	@echo "make demo      set up, then how many kinds of eruption Old Faithful has"
-	@echo "make test      set up, then the quick tests: every law, document and edge, on small data"
-	@echo "make test-slow the other tests: more structures, more families, real processes, MCMC"
+	@echo "make test      set up, then the tests that are not marked slow"
+	@echo "make test-slow set up, then the tests that are marked slow"
 	@echo "make lint      style and format"
 	@echo "make types     the type checker"
 	@echo "make notebook  run every notebook"

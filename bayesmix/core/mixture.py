@@ -20,7 +20,7 @@ from bayesmix.core.rows import (
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.gaps import has_gaps, patterns
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -46,7 +46,6 @@ else:
     C, W = TypeVar("C"), TypeVar("W")
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class Mixture(Generic[C, W]):
     """Allocation and components in a frame."""
@@ -172,7 +171,6 @@ class Mixture(Generic[C, W]):
         return coefficients
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class FeatureSums:
     """Sums Σ w r φ (K, F) of a linear form, converted to statistics at the end of a pass."""
@@ -195,7 +193,6 @@ def finished(statistics: Additive) -> Statistics:
     return cast("Statistics", statistics)
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class Expectation:
     """Sums of an E-step, the input of an M-step."""
@@ -232,7 +229,6 @@ class Expectation:
         return replace(self, counts=statistics.counts, statistics=statistics, allocation=allocation)
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class ChunkSums:
     """Sums over chunks, which become an ``Expectation``."""

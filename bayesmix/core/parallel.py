@@ -9,14 +9,15 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from bayesmix.errors import InvalidInputError
 
 # Serial time after which starting worker processes is worth while.
 SECONDS_ALONE = 2.0
+MOST_THREADS = 256  # as there are at most so many chunks
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -68,9 +69,9 @@ _blas = _BlasHold()
 
 def _after_fork() -> None:
     """Reset locks and threads in a forked child, which inherits neither."""
-    global _blas, _helpers
+    global _blas, _pool
     _blas = _BlasHold()
-    _helpers = _Helpers()
+    _pool = ThreadPoolExecutor(MOST_THREADS, "bayesmix")
 
 
 if hasattr(os, "register_at_fork"):
@@ -112,90 +113,30 @@ def resolve_jobs(n_jobs: int | None) -> int:
     return int(n_jobs)
 
 
-class _Helpers:
-    """Threads of this process, started when needed and dropped at a fork."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._size = 0
-        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
-
-    def ask(self, task: Callable[[], None], n: int) -> None:
-        """Let idle threads call ``task`` n times."""
-        with self._lock:
-            for number in range(self._size, n):
-                name = f"bayesmix-{number}"
-                threading.Thread(target=self._serve, name=name, daemon=True).start()
-            self._size = max(self._size, n)
-        for _ in range(n):
-            self._tasks.put(task)
-
-    def _serve(self) -> None:
-        while True:
-            self._tasks.get()()
-
-
-_helpers = _Helpers()
-
-
-class _Shared:
-    """Items shared by a caller and its helpers, until all are taken or one fails.
-
-    Futures would cost several times as much as a pass over small data.
-    """
-
-    def __init__(self, work: Callable[[int], None], n_items: int) -> None:
-        self.work = work
-        self.indices = iter(range(n_items))
-        self.lock = threading.Lock()
-        self.open = True
-        self.helping = 0
-        self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
-
-    def drain(self) -> None:
-        """Process items until none is left."""
-        while True:
-            with self.lock:
-                index = next(self.indices, None) if self.open else None
-            if index is None:
-                return
-            try:
-                self.work(index)
-            except BaseException:
-                self.open = False
-                raise
-
-    def help(self) -> None:
-        """Run ``drain`` in a helper, unless the caller has finished."""
-        with self.lock:
-            if not self.open:
-                return
-            self.helping += 1
-        raised: BaseException | None = None
-        try:
-            self.drain()
-        except BaseException as error:
-            raised = error
-        self.ended.put(raised)
-
-    def close(self) -> list[BaseException]:
-        """Wait for the helpers and return their exceptions."""
-        with self.lock:
-            self.open = False
-        ended = [self.ended.get() for _ in range(self.helping)]
-        return [error for error in ended if error is not None]
+# Threads of this process, which wait for work between passes.
+_pool = ThreadPoolExecutor(MOST_THREADS, "bayesmix")
 
 
 def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
     """Call ``work(i)`` for each i in the caller and ``n_jobs`` - 1 threads; raise their errors."""
-    shared = _Shared(work, n_items)
-    _helpers.ask(shared.help, min(n_jobs, n_items) - 1)
+    indices = iter(range(n_items))
+
+    def drain() -> None:
+        try:
+            for index in indices:
+                work(index)
+        except BaseException:
+            list(indices)  # nothing is left for the others
+            raise
+
+    helping = [_pool.submit(drain) for _ in range(min(n_jobs, n_items) - 1)]
     try:
-        shared.drain()
+        drain()
     finally:
-        raised = shared.close()
-    if raised:
-        raise raised[0]
+        started = [helper for helper in helping if not helper.cancel()]
+        wait(started)
+    for helper in started:
+        helper.result()
 
 
 def _threads(n_items: int, n_jobs: int) -> int:
@@ -233,18 +174,7 @@ def reduced(step: Callable[[Item], Result], items: Sequence[Item], n_jobs: int) 
     lock = threading.Lock()
 
     def work(index: int) -> None:
-        total = step(items[index])
-        level, width = 0, n_items
-        while width > 1:
-            if index ^ 1 < width:
-                with lock:
-                    other = waiting.pop((level, index ^ 1), None)
-                    if other is None:
-                        waiting[level, index] = total
-                        return
-                total = other + total if index % 2 else total + other
-            level, index, width = level + 1, index // 2, (width + 1) // 2
-        waiting[level, 0] = total
+        climb(waiting, (0, index), step(items[index]), n_items, height(n_items), lock)
 
     if n_jobs <= 1:
         for index in range(n_items):
@@ -254,3 +184,33 @@ def reduced(step: Callable[[Item], Result], items: Sequence[Item], n_jobs: int) 
     total: Result
     (total,) = waiting.values()
     return total
+
+
+def climb(
+    waiting: dict[tuple[int, int], Any],
+    node: tuple[int, int],
+    total: Any,
+    n_items: int,
+    top: int,
+    lock: threading.Lock,
+) -> None:
+    """Add the sum of a node (level, index) to its neighbour's if that waits, up to level ``top``.
+
+    Otherwise the sum waits there.
+    """
+    level, index = node
+    while level < top:
+        if index ^ 1 <= (n_items - 1) >> level:
+            with lock:
+                other = waiting.pop((level, index ^ 1), None)
+                if other is None:
+                    waiting[level, index] = total
+                    return
+            total = other + total if index % 2 else total + other
+        level, index = level + 1, index // 2
+    waiting[level, index] = total
+
+
+def height(n_items: int) -> int:
+    """Return the level of the root of a tree."""
+    return (n_items - 1).bit_length()

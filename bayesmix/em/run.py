@@ -31,7 +31,6 @@ from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment, AssessmentStep, Form
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.memo import filled_at_once
 
 MEMORY = 8
 
@@ -190,7 +189,6 @@ class Problem:
         return Mixture(mixture.weights, mixture.linear, mixture.frame)
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class State:
     """State of a run: sums ``expectation`` at ``mixture``, None before the first M-step."""

@@ -175,8 +175,6 @@ FAMILIES = {
         },
     ),
 }
-# Modules of the public names of families, relative to the package.
-HOMES = {name: home for entry in FAMILIES.values() for name, home in entry.homes.items()}
 # Families whose parameters have no default.
 WITH_PARAMETERS = ("factor_analytic", "transformed", "binomial", "product")
 BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)

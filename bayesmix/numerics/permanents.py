@@ -1,7 +1,8 @@
 """Log permanents of positive matrices, for averages over relabellings of components.
 
-Large matrices are scaled (Sinkhorn 1964) and cut into blocks at negligible entries; blocks use f(C)
-= Σ_{j in C} a[|C|, j] f(C without j) over column sets C, whose terms are all positive.
+Matrices are scaled so that their largest matching is 1 and cut into blocks at negligible entries;
+blocks use f(C) = Σ_{j in C} a[|C|, j] f(C without j) over column sets C, whose terms are all
+positive.
 """
 
 from __future__ import annotations
@@ -21,13 +22,8 @@ LARGEST_BLOCK = 20
 EVERY_UP_TO = 4
 # Up to this size searching for blocks does not pay.
 WHOLE_UP_TO = 10
-# Entries of a scaled matrix below this are dropped, at this largest relative cost.
-NEGLIGIBLE = 1e-20
-MOST_LOST = 1e-12
-MOST_SWEEPS = 100
-# Permanents of scaled matrices below this may have lost terms to underflow.
-SMALLEST_SURE = 1e-200
-NEARLY_ONE = 0.01
+# Smaller entries of a scaled matrix are dropped: all matchings of 20 rows with one add up to 1e-22.
+NEGLIGIBLE = 1e-40
 BATCH_VALUES = 2**20
 
 
@@ -45,16 +41,10 @@ def log_permanents(log_matrices: Array) -> Array:
     """
     if log_matrices.shape[1] <= EVERY_UP_TO:
         return _of_every_matching(log_matrices)
-    if log_matrices.shape[1] <= WHOLE_UP_TO:
-        return _of_all_columns(log_matrices)
-    scaled, log_factors = _scaled(log_matrices)
-    kept: Any = scaled > NEGLIGIBLE
-    permanents = _by_blocks(scaled, kept)
-    left_out = np.where(kept, 0.0, scaled).sum(axis=(1, 2))
-    others = np.maximum(scaled.sum(axis=2), 1.0).prod(axis=1)
-    again = left_out * others > MOST_LOST * permanents
-    permanents[again] = _by_blocks(scaled[again], np.ones_like(kept[again]))
-    return log_factors + np.log(permanents)
+    logs, log_factors = _matched(log_matrices)
+    scaled = np.exp(logs)
+    small = log_matrices.shape[1] <= WHOLE_UP_TO
+    return log_factors + np.log(_permanents(scaled) if small else _by_blocks(scaled))
 
 
 def _of_every_matching(log_matrices: Array) -> Array:
@@ -64,41 +54,8 @@ def _of_every_matching(log_matrices: Array) -> Array:
     return np.asarray(np.logaddexp.reduce(matchings, axis=1))
 
 
-def _of_all_columns(log_matrices: Array) -> Array:
-    """Evaluate without blocks; small permanents are first scaled by their largest matching."""
-    of_rows = log_matrices.max(axis=2)
-    logs = log_matrices - of_rows[:, :, None]
-    of_columns = logs.max(axis=1)
-    permanents = _permanents(np.exp(logs - of_columns[:, None, :]))
-    small = permanents < SMALLEST_SURE
-    with np.errstate(divide="ignore"):
-        logs_of_permanents = np.log(permanents) + of_rows.sum(axis=1) + of_columns.sum(axis=1)
-    if small.any():
-        matched, log_factors = _matched(log_matrices[small])
-        logs_of_permanents[small] = log_factors + np.log(_permanents(np.exp(matched)))
-    return np.asarray(logs_of_permanents)
-
-
-def _scaled(log_matrices: Array) -> tuple[Array, Array]:
-    """Scale columns to sum to 1, rows nearly so; return the matrices and log factors."""
-    logs, log_factors = _matched(log_matrices)
-    matrices = np.exp(logs)
-    for _ in range(MOST_SWEEPS):
-        rows = matrices.sum(axis=2)
-        matrices /= rows[:, :, None]
-        columns = matrices.sum(axis=1)
-        matrices /= columns[:, None, :]
-        log_factors += np.log(rows).sum(axis=1) + np.log(columns).sum(axis=1)
-        if np.abs(columns - 1.0).max(initial=0.0) < NEARLY_ONE:
-            break
-    return matrices, log_factors
-
-
 def _matched(log_matrices: Array) -> tuple[Array, Array]:
-    """Scale so that the largest matching is a diagonal of ones; return logs and log factors.
-
-    Otherwise Sinkhorn's iteration could take as many sweeps as the logarithms are large.
-    """
+    """Scale so that the largest matching is a diagonal of ones; return logs and log factors."""
     order = np.array([linear_sum_assignment(matrix, maximize=True)[1] for matrix in log_matrices])
     logs = np.take_along_axis(log_matrices, order[:, None, :], axis=2)
     matching = np.trace(logs, axis1=1, axis2=2)
@@ -112,9 +69,9 @@ def _matched(log_matrices: Array) -> tuple[Array, Array]:
     return logs, matching
 
 
-def _by_blocks(matrices: Array, kept: Any) -> Array:
-    """Return permanents (S,) of the kept entries, grouping draws with the same blocks."""
-    row_labels, column_labels = _blocks(kept)
+def _by_blocks(matrices: Array) -> Array:
+    """Return permanents (S,), grouping draws with the same blocks."""
+    row_labels, column_labels = _blocks(matrices > NEGLIGIBLE)
     patterns, which = np.unique(
         np.concatenate([row_labels, column_labels], axis=1), axis=0, return_inverse=True
     )

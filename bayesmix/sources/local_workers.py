@@ -9,11 +9,12 @@ import io
 import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from threading import Lock
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs
+from bayesmix.core.parallel import climb, height, ordered_map, reduced, resolve_jobs
 from bayesmix.core.sources import Kept, Loader, Partition, PartitionTask
 from bayesmix.numerics.arrays import Array, Indices, host
 from bayesmix.sources.partitions_of_rows import step_of
@@ -176,23 +177,9 @@ def runs(n_parts: int, most: int, holders: Sequence[Any] | None) -> list[Node]:
 
 def climbed(sums: Iterable[tuple[Node, Any]], n_parts: int, top: int | None = None) -> Any:
     """Add the sums of nodes up to level ``top``, by default the root."""
-    top = height(n_parts) if top is None else top
     waiting: dict[tuple[int, int], Any] = {}
+    top, lock = height(n_parts) if top is None else top, Lock()
     for node, total in sums:
-        level, index = node.level, node.index
-        while level < top:
-            last = (n_parts - 1) >> level
-            if index ^ 1 <= last:
-                other = waiting.pop((level, index ^ 1), None)
-                if other is None:
-                    break
-                total = other + total if index % 2 else total + other
-            level, index = level + 1, index // 2
-        waiting[level, index] = total
+        climb(waiting, (node.level, node.index), total, n_parts, top, lock)
     (total,) = waiting.values()
     return total
-
-
-def height(n_parts: int) -> int:
-    """Return the level of the root."""
-    return (n_parts - 1).bit_length()

@@ -86,48 +86,71 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Sums and extremes of some observations, about the centre."""
+class ColumnSums:
+    """Sums about the mean and extremes of columns, by observed values; additive."""
 
     total: float
-    known: Array  # Σ w of observed values by column
-    sums: Array
-    squares: Array
+    known: Array  # Σ w of observed values (D,)
+    mean: Array
+    squares: Array  # Σ w (x - mean)² (D,)
     minimum: Array
     maximum: Array
     n_missing: int
 
     @classmethod
-    def of(cls, values: Any, weights: Array | None, centre: Array) -> _Part:
+    def of(cls, values: Stored, weights: Array | None) -> ColumnSums:
         rows = np.asarray(values, dtype=np.float64)
-        weights_or_ones = np.ones(len(rows)) if weights is None else weights
-        away = rows - centre
-        present = rows if weights is None else rows[weights_or_ones > 0]
+        weights = np.ones(len(rows)) if weights is None else weights
+        if not weights.all():
+            rows, weights = rows[weights > 0.0], weights[weights > 0.0]
         n_missing = missing_in(rows)
-        total = float(weights_or_ones.sum())
-        known = np.full(rows.shape[1], total)
+        known = np.full(rows.shape[1], weights.sum())
+        away = rows - (first := without_gaps(rows[:1]))
         if n_missing:
-            known = weights_or_ones @ ~np.isnan(rows)
-            away = without_gaps(away)
+            known, away = weights @ ~np.isnan(rows), without_gaps(away)
+        shift = np.divide(weights @ away, known, out=np.zeros(len(known)), where=known > 0.0)
+        away -= shift
+        if n_missing:
+            away[np.isnan(rows)] = 0.0
         return cls(
-            total,
+            float(weights.sum()),
             known,
-            weights_or_ones @ away,
-            weights_or_ones @ (away * away),
-            np.fmin.reduce(present, axis=0, initial=np.inf),
-            np.fmax.reduce(present, axis=0, initial=-np.inf),
+            first.sum(axis=0) + shift,
+            weights @ (away * away),
+            np.fmin.reduce(rows, axis=0, initial=np.inf),
+            np.fmax.reduce(rows, axis=0, initial=-np.inf),
             n_missing,
         )
 
-    def __add__(self, other: _Part) -> _Part:
-        return _Part(
+    def __add__(self, other: ColumnSums) -> ColumnSums:
+        known = self.known + other.known
+        share = np.divide(other.known, known, out=np.zeros(len(known)), where=known > 0.0)
+        delta = other.mean - self.mean
+        return ColumnSums(
             self.total + other.total,
-            self.known + other.known,
-            self.sums + other.sums,
-            self.squares + other.squares,
+            known,
+            self.mean + share * delta,
+            self.squares + other.squares + self.known * share * delta * delta,
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
             self.n_missing + other.n_missing,
+        )
+
+    def summary(self, sampled: Summary, n_rows: int) -> Summary:
+        """Return a summary with quantiles and ties of a subsample, and the rest of all data."""
+        constant = self.minimum == self.maximum
+        deviation = np.sqrt(self.squares / self.known)
+        return replace(
+            sampled,
+            n_rows=n_rows,
+            total_weight=self.total,
+            # Columns constant in the subsample only have some extent.
+            scale=np.where(sampled.constant & ~constant, deviation, sampled.scale),
+            minimum=self.minimum,
+            maximum=self.maximum,
+            constant=constant,
+            mean=self.mean,
+            n_missing=self.n_missing,
         )
 
 
@@ -136,26 +159,12 @@ def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> 
     every = -(-len(values) // MOST_SORTED)
     sample = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
 
-    def part(start: int) -> _Part:
+    def part(start: int) -> ColumnSums:
         rows = slice(start, start + PART)
-        return _Part.of(values[rows], None if weights is None else weights[rows], sample.centre)
+        return ColumnSums.of(values[rows], None if weights is None else weights[rows])
 
-    whole: _Part = reduced(part, range(0, len(values), PART), resolve_jobs(n_jobs))
-    constant = whole.minimum == whole.maximum
-    mean = whole.sums / whole.known
-    deviation = np.sqrt(np.maximum(whole.squares / whole.known - mean * mean, 0.0))
-    return replace(
-        sample,
-        n_rows=len(values),
-        total_weight=whole.total,
-        # Columns constant in the subsample only have some extent.
-        scale=np.where(sample.constant & ~constant, deviation, sample.scale),
-        minimum=whole.minimum,
-        maximum=whole.maximum,
-        constant=constant,
-        mean=sample.centre + mean,
-        n_missing=whole.n_missing,
-    )
+    whole = reduced(part, range(0, len(values), PART), resolve_jobs(n_jobs))
+    return whole.summary(sample, len(values))
 
 
 def missing_in(values: Any) -> int:

@@ -17,6 +17,7 @@ from bayesmix.core.parallel import ordered_map, reduced
 from bayesmix.core.portable import DeviceStep
 from bayesmix.core.rows import (
     NO_SIDE_INFORMATION,
+    AddedByField,
     Faults,
     Rows,
     SideInformation,
@@ -26,7 +27,7 @@ from bayesmix.core.rows import (
 from bayesmix.core.sources import Engine, Kept, Partition, PartitionTask
 from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
-from bayesmix.sources.memory import MOST_SORTED, ArraySource, chunk_rows, summarise
+from bayesmix.sources.memory import MOST_SORTED, ArraySource, ColumnSums, chunk_rows, summarise
 
 # Finaliser of splitmix64 (Steele, Lea & Flood 2014).
 STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -101,34 +102,14 @@ FEWEST_BROUGHT = 10_000
 
 
 @dataclass(frozen=True)
-class FirstLook:
+class FirstLook(AddedByField):
     """Additive sums and extremes of the first pass, and an evenly spaced subsample."""
 
     faults: Faults
     n_present: int  # observations of positive weight
-    total: float
-    mean: Array
-    squares: Array  # Σ w (x - mean)² (D,)
-    minimum: Array
-    maximum: Array
+    sums: ColumnSums
     values: tuple[Stored, ...]
     weights: tuple[Array | None, ...]
-
-    def __add__(self, other: FirstLook) -> FirstLook:
-        total = self.total + other.total
-        share = other.total / total if total > 0.0 else 0.0
-        delta = other.mean - self.mean
-        return FirstLook(
-            self.faults + other.faults,
-            self.n_present + other.n_present,
-            total,
-            self.mean + share * delta,
-            self.squares + other.squares + self.total * share * delta * delta,
-            np.minimum(self.minimum, other.minimum),
-            np.maximum(self.maximum, other.maximum),
-            self.values + other.values,
-            self.weights + other.weights,
-        )
 
     def some(self, n_jobs: int | None, columns: tuple[str, ...] | None) -> ArraySource:
         """Return the subsample."""
@@ -140,20 +121,7 @@ class FirstLook:
         """Return the summary: quantiles and ties of the subsample, the rest of all data."""
         if len(some.values) == n_rows:
             return some.summary
-        sampled = summarise(some.values, some.weights, some.n_jobs)
-        constant = self.minimum == self.maximum
-        deviation = np.sqrt(self.squares / self.total)
-        return replace(
-            sampled,
-            n_rows=n_rows,
-            total_weight=self.total,
-            # Columns constant in the subsample only have some extent.
-            scale=np.where(sampled.constant & ~constant, deviation, sampled.scale),
-            minimum=self.minimum,
-            maximum=self.maximum,
-            constant=constant,
-            mean=self.mean,
-        )
+        return self.sums.summary(summarise(some.values, some.weights, some.n_jobs), n_rows)
 
 
 def one_in(n_rows: int, n_features: int) -> int:
@@ -166,35 +134,14 @@ def first_look(every: int, rows: Rows) -> FirstLook:
     """Pass over a chunk for the first time, with every ``every``-th observation brought along."""
     faults = faults_in(rows)
     brought = slice(-rows.first % every, None, every)
-    values = np.asarray(rows.values, dtype=np.float64)
-    weights = rows.weights_or_ones
-    # Faulty data are not fitted, so the sums are not needed.
-    none = np.zeros(values.shape[1])
-    sums = (0.0, none, none, none, none) if faults else _sums(values, weights)
+    # Faulty data are not fitted, so their sums are not needed.
+    summed = slice(0 if faults else None)
     return FirstLook(
         faults,
-        int(np.count_nonzero(weights)),
-        *sums,
+        int(np.count_nonzero(rows.weights_or_ones)),
+        ColumnSums.of(rows.values[summed], rows.weights_or_ones[summed]),
         (np.array(rows.values[brought]),),
         (None if rows.weights is None else np.array(rows.weights[brought]),),
-    )
-
-
-def _sums(values: Array, weights: Array) -> tuple[float, Array, Array, Array, Array]:
-    present = values if weights.all() else values[weights > 0.0]
-    total = float(weights.sum())
-    if not len(present):
-        none = np.zeros(values.shape[1])
-        return 0.0, none, none, none + np.inf, none - np.inf
-    away = values - present[0]
-    shift = weights @ away / total
-    away -= shift
-    return (
-        total,
-        present[0] + shift,
-        weights @ (away * away),
-        present.min(axis=0),
-        present.max(axis=0),
     )
 
 
@@ -337,7 +284,7 @@ class PartitionedSource:
 
     @property
     def total_weight(self) -> float:
-        return self.look.total
+        return self.look.sums.total
 
     def row_text(self, row: int) -> str:
         part = next(part for part in self.parts if row < part.first + part.n_rows)

@@ -13,10 +13,11 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
+from bayesmix.core.parallel import height
 from bayesmix.em.expectation import LINEAR
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.sources.dask_workers import collected
-from bayesmix.sources.local_workers import climbed, height, packed, runs, unpacked
+from bayesmix.sources.local_workers import climbed, packed, runs, unpacked
 
 pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")

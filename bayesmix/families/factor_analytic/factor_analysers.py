@@ -14,7 +14,7 @@ import numpy as np
 from bayesmix.core.components import AtAPoint, ByMeans
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
 
 # Smallest fraction of a start's variance for noise and for loadings, as loadings of zero stay zero.
@@ -107,7 +107,6 @@ def low_rank(directions: Array, projected: Array) -> Array:
 NO_ROWS = 1e-200
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class SeenAlong:
     """Diagonals of the scatters S_k, and S_k B_k along directions B_k.
@@ -141,7 +140,6 @@ class SeenAlong:
         return model.updated(counts, self.squares, self.projected, second, self.noise)
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class ProjectedMoments:
     """Counts (K,), means (K, D) and projections of the scatters.
@@ -301,7 +299,6 @@ def projected_moments(
     return ProjectedMoments(model, counts, means, seen)
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class FactorAnalysers(ByMeans, AtAPoint):
     """Means (K, D), loadings (K, D, q) and noise variances (K, D)."""

@@ -13,10 +13,9 @@ import numpy as np
 
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class Moments:
     """Counts (K,), means (K, D) and scatter in the structure's blocks.

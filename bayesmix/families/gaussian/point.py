@@ -14,14 +14,13 @@ from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
 from bayesmix.numerics.arrays import Array, Integers, align
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
 
 # Smaller counts are treated as 0, as their means would be ratios of underflow.
 NO_ROWS = 1e-200
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class Gaussians(ByQuadratics, AtAPoint):
     """Means (K, D) and covariance blocks; ``resolution`` is the floor set by the guard."""

@@ -20,7 +20,7 @@ from bayesmix.families.gaussian.moments import Moments, averages, moments
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import DENSE, UNIT_ROUNDOFF, Array, Booleans, Integers, beside, host
 from bayesmix.numerics.gaps import has_gaps, patterns
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
 
 # Relative difference of squared distances below which components are equally wide.
@@ -33,7 +33,6 @@ SMALLEST = 1e-300
 MOST_PATTERNS = 256
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class Quadratics(ByMeans):
     """Offsets (K,), means (K, D) and precision roots in blocks.

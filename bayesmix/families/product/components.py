@@ -15,7 +15,7 @@ from bayesmix.core.rows import Frame, Spread
 from bayesmix.families.product.layout import Layout, ProductStatistics
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 
 # Components of a part, of the same type as those of the product.
 OfPart: TypeAlias = Any
@@ -53,7 +53,6 @@ class SumOverParts:
         return ProductStatistics(self.layout, parts)
 
 
-@filled_at_once
 class LinearProduct(SumOverParts):
     """Linear forms of a product."""
 

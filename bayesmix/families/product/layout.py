@@ -16,7 +16,7 @@ from bayesmix.core.components import Incomplete, Statistics, StatisticsOfParts
 from bayesmix.core.rows import Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 
 # Fields of a summary with an entry per column.
 BY_COLUMN = ("centre", "scale", "minimum", "maximum", "gap", "constant", "mean", "lower", "upper")
@@ -205,7 +205,6 @@ class SomeColumns:
         return replace(self, source=self.source.spread(n))
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class ProductStatistics(StatisticsOfParts):
     """Statistics of each part."""

@@ -20,7 +20,7 @@ from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.independent.linear import Sums
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 
 # Range of estimates: below there is hardly a centre, above the density is normal.
 FEWEST, MOST = 0.5, 500.0
@@ -140,7 +140,6 @@ class FreedomPrior:
         return float(xlogy(shares, shares * len(self.values)).sum())
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class WeightedMoments(StatisticsOfParts):
     """Counts Σ r (K,), moments weighted by r E[u], and statistics for ν.
@@ -161,7 +160,6 @@ class WeightedMoments(StatisticsOfParts):
         return WeightedMoments(sums.counts, weighted, sums.totals)
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class StudentComponents(ByMeans):
     """Means (K, D), scale matrices in blocks, degrees of freedom (K,)."""

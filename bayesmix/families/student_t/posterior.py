@@ -35,7 +35,7 @@ from bayesmix.families.student_t.components import (
     log_normaliser,
 )
 from bayesmix.numerics.arrays import DENSE, Array, Integers
-from bayesmix.numerics.memo import filled_at_once, once
+from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
 
 
@@ -229,7 +229,6 @@ NO_CONDITIONAL = (
 )
 
 
-@filled_at_once
 @dataclass(frozen=True)
 class StudentPosterior:
     """Posterior q(μ, Λ) of the normals, and q(ν)."""
