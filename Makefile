@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 # Two set-ups at once would write to the same .venv.
 .NOTPARALLEL:
-.PHONY: help demo test newer lint types notebook docs package lowest check clean venv
+.PHONY: help demo test test-slow newer lint types notebook docs package lowest check clean venv
 
 help:
 	@echo "make demo      set up, then how many kinds of eruption Old Faithful has"
-	@echo "make test      set up, then all tests"
+	@echo "make test      set up, then the tests that are not marked slow"
+	@echo "make test-slow set up, then the tests that are marked slow"
 	@echo "make lint      style and format"
 	@echo "make types     the type checker"
 	@echo "make notebook  run every notebook"
@@ -28,7 +29,10 @@ demo: $(VENV)/.installed-plot
 
 # One thread of BLAS in each of the two processes.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -50,7 +54,7 @@ package: $(VENV)/.installed-dev
 	$(BIN)/python -m build --outdir dist .
 	.ci/try-wheel dist/*.whl
 
-check: lint types test notebook docs package
+check: lint types test test-slow notebook docs package
 
 # python3.11 must be there, or PYTHON say which Python has wheels of versions that old.
 lowest:

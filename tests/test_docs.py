@@ -184,7 +184,7 @@ def test_commands_that_set_up_are_those_that_make_runs():
 
 def stages():
     """What CI asks of make."""
-    loop = re.search(r"^for each in ([a-z ]+); do", read(ROOT / ".ci" / "run"), re.MULTILINE)
+    loop = re.search(r"^for each in ([a-z -]+); do", read(ROOT / ".ci" / "run"), re.MULTILINE)
     return loop[1].split()
 
 
