@@ -50,6 +50,10 @@ def test_results_lists_the_classes_that_moved():
     assert moved == set(bm.results.__all__) - newer
 
 
+def test_the_page_lists_all_plots_that_moved():
+    assert sum(module == "plots" for module, _ in MOVED) == 12
+
+
 def test_the_warning_points_at_the_line_that_uses_the_old_name():
     script = "import bayesmix as bm\nbm.LeaveOneOut\nfrom bayesmix import Merging\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
