@@ -13,10 +13,10 @@ from typing import Any
 def homes(file: str) -> dict[str, str]:
     """Return the modules of the names in the stub beside a file, ``"module:other"`` if renamed."""
     text = Path(file).with_suffix(".pyi").read_text("utf-8")
-    found = re.findall(r"^from (\S+) import \(?\s*(\w+) as \w+", text, re.MULTILINE)
-    named = {name: module for module, name in found}
-    second = re.findall(r"^(\w+) = (\w+)$", text, re.MULTILINE)
-    return named | {name: f"{named[first]}:{first}" for name, first in second}
+    imports = re.findall(r"^from (\S+) import \(?\s*(\w+) as \w+", text, re.MULTILINE)
+    named = {name: module for module, name in imports}
+    renamed = re.findall(r"^(\w+) = (\w+)$", text, re.MULTILINE)
+    return named | {name: f"{named[first]}:{first}" for name, first in renamed}
 
 
 def names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:

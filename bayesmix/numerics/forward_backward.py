@@ -21,8 +21,9 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 WORTH_CUTTING = 40_000
 # Numbers in the matrices of all segments, which fit into a cache; fewest rows of a segment.
 CACHED, FEWEST = 2**15, 8
-# Steps between checks whether segments have forgotten the state before.
-CHECKED = 8
+# Segments are checked every so many steps for whether they have forgotten the state before. They
+# have if filtered probabilities differ by a few units of rounding, relative to their size.
+CHECKED, ROUNDING = 8, 1e-14
 # Filtered masses below this are computed again in logarithms.
 SMALLEST = 1e-250
 # Stands for the logarithm of 0.
@@ -237,14 +238,14 @@ class _Pass:
                 np.matmul(self.back, carried[..., :size], out=predicted[..., :size])
             before, after = predicted[..., :size], carried[..., :size]
             scale[:, :size] += self._conditioned(before, step, after)
-            if number % CHECKED == CHECKED - 1 and _equal(after):
+            if number % CHECKED == CHECKED - 1 and _forgotten(after):
                 self.forgotten = number + 1
                 break
-        if self.steps[self.forgotten :]:
-            rest = self.steps[self.forgotten]
-            self._filter(self.back @ carried[0], self.steps[self.forgotten :])
-            long = slice(rest.stop - rest.start)
-            carried[..., long] = self._at_ends()[:, long]
+        later = self.steps[self.forgotten :]
+        if later:
+            self._filter(self.back @ carried[0], later)
+            reached = slice(later[0].stop - later[0].start)
+            carried[..., reached] = self._at_ends()[:, reached]
         order = segments.in_order
         carried, scale = carried.transpose(2, 0, 1)[order], scale.T[order]
         filtered = _filtered_borders(carried, scale)
@@ -324,9 +325,9 @@ class _Pass:
         return transitions
 
 
-def _equal(carried: Array) -> bool:
-    """Return whether filtered probabilities do not depend on the first axis."""
-    return bool((carried.min(axis=0) >= (1.0 - 1e-14) * carried.max(axis=0)).all())
+def _forgotten(carried: Array) -> bool:
+    """Return whether probabilities do not depend on the first axis, up to rounding."""
+    return bool((carried.min(axis=0) >= (1.0 - ROUNDING) * carried.max(axis=0)).all())
 
 
 def _filtered_borders(carried: Array, scale: Array) -> Array:

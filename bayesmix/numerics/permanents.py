@@ -22,7 +22,8 @@ LARGEST_BLOCK = 20
 EVERY_UP_TO = 4
 # Up to this size searching for blocks does not pay.
 WHOLE_UP_TO = 10
-# Smaller entries of a scaled matrix are dropped: all matchings of 20 rows with one add up to 1e-22.
+# Smaller entries of a scaled matrix are dropped. In a block of 20 rows, the matchings that use one
+# add up to at most 20! 1e-40 = 2e-22, beside a permanent of at least 1.
 NEGLIGIBLE = 1e-40
 BATCH_VALUES = 2**20
 

@@ -87,10 +87,10 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
 
 @dataclass(frozen=True)
 class ColumnSums:
-    """Sums about the mean and extremes of columns, by observed values; additive."""
+    """Additive sums about the mean, and extremes, of the observed values of each column."""
 
     total: float
-    known: Array  # Σ w of observed values (D,)
+    counts: Array  # Σ w of observed values (D,)
     mean: Array
     squares: Array  # Σ w (x - mean)² (D,)
     minimum: Array
@@ -104,17 +104,17 @@ class ColumnSums:
         if not weights.all():
             rows, weights = rows[weights > 0.0], weights[weights > 0.0]
         n_missing = missing_in(rows)
-        known = np.full(rows.shape[1], weights.sum())
+        counts = np.full(rows.shape[1], weights.sum())
         away = rows - (first := without_gaps(rows[:1]))
         if n_missing:
-            known, away = weights @ ~np.isnan(rows), without_gaps(away)
-        shift = np.divide(weights @ away, known, out=np.zeros(len(known)), where=known > 0.0)
+            counts, away = weights @ ~np.isnan(rows), without_gaps(away)
+        shift = np.divide(weights @ away, counts, out=np.zeros(len(counts)), where=counts > 0.0)
         away -= shift
         if n_missing:
             away[np.isnan(rows)] = 0.0
         return cls(
             float(weights.sum()),
-            known,
+            counts,
             first.sum(axis=0) + shift,
             weights @ (away * away),
             np.fmin.reduce(rows, axis=0, initial=np.inf),
@@ -123,14 +123,14 @@ class ColumnSums:
         )
 
     def __add__(self, other: ColumnSums) -> ColumnSums:
-        known = self.known + other.known
-        share = np.divide(other.known, known, out=np.zeros(len(known)), where=known > 0.0)
+        counts = self.counts + other.counts
+        share = np.divide(other.counts, counts, out=np.zeros(len(counts)), where=counts > 0.0)
         delta = other.mean - self.mean
         return ColumnSums(
             self.total + other.total,
-            known,
+            counts,
             self.mean + share * delta,
-            self.squares + other.squares + self.known * share * delta * delta,
+            self.squares + other.squares + self.counts * share * delta * delta,
             np.minimum(self.minimum, other.minimum),
             np.maximum(self.maximum, other.maximum),
             self.n_missing + other.n_missing,
@@ -139,7 +139,7 @@ class ColumnSums:
     def summary(self, sampled: Summary, n_rows: int) -> Summary:
         """Return a summary with quantiles and ties of a subsample, and the rest of all data."""
         constant = self.minimum == self.maximum
-        deviation = np.sqrt(self.squares / self.known)
+        deviation = np.sqrt(self.squares / self.counts)
         return replace(
             sampled,
             n_rows=n_rows,

@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 
-# Each class as it comes and with more than one component; a prior, a search and a posterior family.
+# Each class with its defaults and with three components, and a fit with a prior.
 QUICK = [
     GaussianMixture(),
     GaussianMixture(3, search=None),
@@ -31,7 +31,7 @@ QUICK = [
     BayesianGaussianMixture(3, covariance_type="diag", search=None),
     Mixture(3, family=Gaussian("tied"), search=None),
 ]
-# The other structures and priors of the weights, and searches. On twenty rows of noise a
+# Other covariance structures, priors of the weights and searches. On twenty rows of noise a
 # variational search takes two thousand passes to empty components that hold next to nothing; the
 # checks are not about where it ends.
 SLOW = [
@@ -52,7 +52,7 @@ SLOW = [
 
 
 def expected_to_fail(estimator):
-    """The one check that four of these estimators fail, with the reason.
+    """Return the check that a likelihood fit of three full covariances fails, with the reason.
 
     It fits 9 distinct rows of 30 columns. With three full covariances the likelihood has no
     maximum there, which a warning says; which of its spikes a component ends on is a matter of
