@@ -30,10 +30,7 @@ WORDS = (
     (r"\bn_clusters\b", "--clusters"),
     (r"\bsample_weight\b", "--weight"),
     (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
-    (
-        r"or read with missing='keep'",
-        "or give --missing drop, or --missing use where the model supports it",
-    ),
+    (r"or read with missing='keep'", "or fit with --missing use where the model supports it"),
     (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),
     (r"\b(?:set )?missing='(\w+)'", r"--missing \1"),
     (

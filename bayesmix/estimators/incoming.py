@@ -97,7 +97,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
             "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
             "X.compute() or a NumPy array, or drop such rows (missing='drop')"
         )
-    refuse(source, large=True, gaps=missing == "use", empty=takes_sequences(estimator))
+    refuse(source, estimator, large=True, gaps=missing == "use")
     return source.present()
 
 
@@ -176,12 +176,12 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, weights, n_jobs)
         if gaps:  # scikit-learn refused non-finite values already
-            refuse(source, gaps=True, empty=takes_sequences(estimator))
+            refuse(source, estimator, gaps=True)
         return source
     _refuse_weights(sample_weight)
     check_columns(estimator, X.shape[1], X.columns)
     source = _given(X, n_jobs)
-    refuse(source, gaps=gaps, empty=takes_sequences(estimator))
+    refuse(source, estimator, gaps=gaps)
     return source
 
 
@@ -230,18 +230,20 @@ def _unless_equal(weights: Array | None) -> Array | None:
     return None if weights is None or np.all(weights == 1.0) else weights
 
 
-def refuse(source: Source, large: bool = False, gaps: bool = False, empty: bool = False) -> None:
+def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = False) -> None:
     """Raise an error that names the first unusable value; ``large`` values only matter in a fit.
 
-    ``gaps``: values may be missing, but not a whole sample, unless ``empty``, nor, in a fit, a
-    whole column.
+    ``gaps``: values may be missing, but not a whole sample, except in sequences, nor, in a fit, a
+    whole column. ``model``: the estimator that the error advises on.
     """
     faults = source.faults
     unusable = faults.infinite if gaps else faults.not_finite
     if unusable:
         row = source.row_text(unusable.row)
-        raise InvalidInputError(_not_finite(unusable, source.columns, row))
-    if faults.empty and not empty:
+        raise InvalidInputError(
+            _not_finite(unusable, source.columns, row, _missing_remedy(model, large))
+        )
+    if faults.empty and not takes_sequences(model):
         raise InvalidInputError(
             f"X must have a value in every row, but {source.row_text(faults.empty.row)} has "
             f"none{_others(faults.empty)}: leave out such rows"
@@ -334,9 +336,9 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
     except OverflowError as problem:
         raise InvalidInputError(f"X must be numbers in the range of a double: {problem}") from None
     except TypeError as problem:
-        raise InvalidTypeError(explained(estimator, X, problem)) from None
+        raise InvalidTypeError(explained(estimator, X, problem, options["reset"])) from None
     except ValueError as problem:
-        raise InvalidInputError(explained(estimator, X, problem)) from None
+        raise InvalidInputError(explained(estimator, X, problem, options["reset"])) from None
 
 
 def _nan_for_gaps(X: Any) -> Any:
@@ -352,7 +354,7 @@ def _nan_for_gaps(X: Any) -> Any:
     return X
 
 
-def explained(estimator: Any, X: Any, problem: Exception) -> str:
+def explained(estimator: Any, X: Any, problem: Exception, fits: bool) -> str:
     """Return scikit-learn's message with the row in question or the remedy added."""
     text = str(problem)
     if "contains NaN" in text or "contains infinity" in text:
@@ -361,7 +363,8 @@ def explained(estimator: Any, X: Any, problem: Exception) -> str:
         else:
             values = np.asarray(X, dtype=np.float64)
         fault = Fault.of(values, ~np.isfinite(values))
-        return _not_finite(fault, getattr(X, "columns", None), remedy=_missing_remedy(estimator))
+        remedy = _missing_remedy(estimator, fits)
+        return _not_finite(fault, getattr(X, "columns", None), f"row {fault.row}", remedy)
     if "Reshape your data" in text:
         return (
             f"X must have two dimensions, rows and columns, got shape {np.shape(X)}. Reshape your "
@@ -376,11 +379,11 @@ def explained(estimator: Any, X: Any, problem: Exception) -> str:
     return named
 
 
-USE_OR_DROP = ", or set missing='use' (integrate them out) or missing='drop'"
+def _missing_remedy(estimator: Any, fits: bool) -> str:
+    """Return the parameter of an estimator, or of the estimator of a search, that allows NaN.
 
-
-def _missing_remedy(estimator: Any) -> str:
-    """Return the parameter of an estimator, or of the estimator of a search, that allows NaN."""
+    ``fits``: only a fit can drop samples.
+    """
     inner = last_step(getattr(estimator, "estimator", estimator))
     if not hasattr(inner, "missing"):
         return ""
@@ -395,15 +398,16 @@ def _missing_remedy(estimator: Any) -> str:
         estimator.irrelevant == "regression"
     )
     usable = model.noise is None and not complete_only and any(f.takes_gaps for f in families)
-    return USE_OR_DROP if usable else ", or set missing='drop'"
+    values = ["missing='use' (integrate them out)"] * usable + ["missing='drop'"] * fits
+    return f", or set {' or '.join(values)}" if values else ""
 
 
-def _not_finite(fault: Fault, columns: Any, row: str = "", remedy: str = USE_OR_DROP) -> str:
+def _not_finite(fault: Fault, columns: Any, row: str, remedy: str) -> str:
     missing = bool(np.isnan(fault.value))
     wanted, value = ("have no missing values", "NaN") if missing else ("be finite", "infinity")
     remedy = f"drop or impute such rows{remedy if missing else ''}"
     return (
-        f"X must {wanted}, but it contains {value} in {row or f'row {fault.row}'}, column "
+        f"X must {wanted}, but it contains {value} in {row}, column "
         f"{_column(fault, columns)}{_others(fault)}: {remedy}"
     )
 

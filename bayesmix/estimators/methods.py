@@ -346,8 +346,7 @@ def refuse_gaps(model: Model) -> None:
     family: Any = model.family
     if model.noise is not None:
         raise UnsupportedError(
-            "noise does not support missing values: drop such rows (missing='drop'), or use "
-            "noise=None"
+            "noise does not support missing values: drop such rows, or use noise=None"
         )
     if not family.takes_gaps:
         gaussian = family.name == "gaussian"
@@ -356,8 +355,7 @@ def refuse_gaps(model: Model) -> None:
             "covariance_type='full' or covariance_type='diag'" if gaussian else "Gaussian('full')"
         )
         raise UnsupportedError(
-            f"{named} does not support missing values: drop such rows (missing='drop'), or use "
-            f"{remedy}"
+            f"{named} does not support missing values: drop such rows, or use {remedy}"
         )
 
 

@@ -37,16 +37,16 @@ MEANINGS = {
         "Covariance structures are compared by cross-validation, each at its best K; those worse "
         "than the best by more than one standard error of the paired difference are excluded. The "
         "log evidence (bound + log K!) and the prior over K choose among the others. It assumes "
-        "the prior below, and tends to choose too many components if clusters are not normal."
+        "the prior below, and tends to choose too many {0}s if clusters are not normal."
     ),
     "elbo": (
         "The exact evidence lower bound of a variational fit, without log K! for relabelled "
-        "components. It estimates the number of components that generated the data, and depends on "
+        "{0}s. It estimates the number of {0}s that generated the data, and depends on "
         "the prior as the exact evidence does."
     ),
     "elbo_log_k": (
-        "The evidence lower bound plus log K! for relabelled components. It estimates the number "
-        "of components that generated the data; it is approximate, since modes overlap, and "
+        "The evidence lower bound plus log K! for relabelled {0}s. It estimates the number "
+        "of {0}s that generated the data; it is approximate, since modes overlap, and "
         "depends on the prior as the exact evidence does."
     ),
     "cv": (
@@ -69,7 +69,7 @@ def assumptions(subject: Subject) -> Markup:
         ("Candidates", _candidates(subject)),
         (
             capital(record(subject.search.criterion_).label),
-            subject.in_terms(meaning(subject.search)),
+            meaning(subject.search, subject.noun),
         ),
         *_folds(subject),
         *_priors(subject),
@@ -124,11 +124,11 @@ def _candidates(subject: Subject) -> str:
     )
 
 
-def meaning(search: Any) -> str:
+def meaning(search: Any, noun: str) -> str:
     """Return what a criterion measures and when it misleads, from its docstring."""
     name, given = search.criterion_, search.criterion
     if name in MEANINGS and not callable(given):
-        return MEANINGS[name]
+        return MEANINGS[name].format(noun)
     function = given if callable(given) else {**PLUG_IN, **OF_DRAWS}[name]
     written = inspect.getdoc(function) if inspect.isroutine(function) else None
     if not written:

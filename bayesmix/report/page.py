@@ -230,7 +230,7 @@ def criteria(subject: Subject) -> Markup:
         (
             capital(record(name).label) + (" (used)" if used else ""),
             subject.label(place),
-            subject.in_terms(record(name).question),
+            record(name).question.format(subject.noun),
         )
         for name, place, used in choices
     ]

@@ -16,7 +16,6 @@ from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.candidates import last_step, noun_of
 from bayesmix.selection.criteria import record
-from bayesmix.selection.summary_text import in_terms
 
 MOST_NAMES = 12
 WORDS = (
@@ -47,10 +46,6 @@ class Subject:
     def noun(self) -> str:
         """What a component is called: a state in sequences."""
         return noun_of(self.estimator)
-
-    def in_terms(self, text: str) -> str:
-        """Return a text that calls components states in sequences."""
-        return in_terms(text, self.noun)
 
     @cached_property
     def steps(self) -> Any:

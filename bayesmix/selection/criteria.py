@@ -182,7 +182,7 @@ def leave_one_out_score(result: FitResult, source: Source) -> Score:
     return Score(estimate.total, estimate.standard_error, estimate.note, worst)
 
 
-COMPONENTS = "the number of components"
+COMPONENTS = "the number of {}s"
 CLUSTERS = "the number of well-separated clusters"
 PREDICTION = "predictive accuracy"
 

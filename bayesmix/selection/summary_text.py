@@ -59,12 +59,12 @@ class DataChecks:
     def notes(self, candidates: list[Candidate], clusters: Integers) -> list[str]:
         """Return notes on the best candidate; ``clusters`` (K,) are those of its components."""
         chosen = candidates[0]
-        result = chosen.sound
+        result, noun = chosen.sound, noun_of(chosen.estimator)
         notes = [*filter(None, [self.few_features]), *self._range(chosen)]
         if not self.of_features:
             return notes
         if result is not None:
-            notes += components(result, clusters, self.rounded)
+            notes += components(result, clusters, self.rounded, noun)
         if self.duplicates.n_copies:
             notes.append(
                 f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "
@@ -72,17 +72,17 @@ class DataChecks:
             )
         if self.duplicates.values and chosen.asked > 1:
             notes.append(
-                f"Repeated values: {listed(self.duplicates.values)}. A component may model nothing "
+                f"Repeated values: {listed(self.duplicates.values)}. A {noun} may model nothing "
                 "but these values."
             )
         if rounded := self._coarse(candidates, binary=False):
             notes.append(
-                f"Rounded features: {listed(rounded)}. Components may model the rounding; consider "
-                "a family for counts."
+                f"Rounded features: {listed(rounded)}. Some {noun}s may model only the rounding; "
+                "consider a family for counts."
             )
         if binary := self._coarse(candidates, binary=True):
             notes.append(
-                f"Binary features: {listed(binary)}. Components may only separate the two values."
+                f"Binary features: {listed(binary)}. Some {noun}s may only separate the two values."
             )
         ahead = self.logs.bic - float(
             np.nanmax([candidate.value("bic") for candidate in candidates])
@@ -92,9 +92,9 @@ class DataChecks:
                 "A single log-normal distribution fits better: consider taking logs of "
                 f"{listed(self.logs.columns)}."
             )
-        if result is not None and (zeros := _zeros(result)):
+        if result is not None and (zeros := _zeros(result, noun)):
             notes.append(f"Many zeros: {listed(zeros)}. Compare with a fit without these features.")
-        return [in_terms(note, noun_of(chosen.estimator)) for note in notes]
+        return notes
 
     def _range(self, chosen: Candidate) -> list[str]:
         """Return notes on structures left out, and on K at an end of the range."""
@@ -153,7 +153,9 @@ def suspected_outliers(
     return [k for k in few if k not in excused]
 
 
-def components(result: Any, clusters: Integers, rounded: Sequence[RoundedFeature]) -> list[str]:
+def components(
+    result: Any, clusters: Integers, rounded: Sequence[RoundedFeature], noun: str
+) -> list[str]:
     """Return notes on components that are not clusters."""
     notes = []
     if few := suspected_outliers(result, clusters, rounded):
@@ -164,19 +166,19 @@ def components(result: Any, clusters: Integers, rounded: Sequence[RoundedFeature
             else "observations are suspected outliers"
         )
         place = (
-            "its component is"
+            f"its {noun} is"
             if len(few) == 1 and n == 1
-            else ("their component is" if len(few) == 1 else f"their {len(few)} components are")
+            else (f"their {noun} is" if len(few) == 1 else f"their {len(few)} {noun}s are")
         )
         notes.append(f"{n:,} {verb}: {place} too small to be a cluster.")
     if empty := np.flatnonzero((clusters == OUTLYING) & (result.counts < EMPTY)).tolist():
-        noun = f"Component {empty[0]} is" if len(empty) == 1 else f"{len(empty)} components are"
-        notes.append(f"{noun} almost empty.")
+        one = f"{noun.capitalize()} {empty[0]} is"
+        notes.append(f"{one if len(empty) == 1 else f'{len(empty)} {noun}s are'} almost empty.")
     if narrow := _narrow(result, rounded):
         k, feature = narrow[0]
-        notes.append(f"Component {k} is narrower than the rounding of {feature.name}.")
+        notes.append(f"{noun.capitalize()} {k} is narrower than the rounding of {feature.name}.")
     elif held := _held(result):
-        notes.append(f"Component {min(held)} collapsed onto identical observations.")
+        notes.append(f"{noun.capitalize()} {min(held)} collapsed onto identical observations.")
     return notes
 
 
@@ -208,11 +210,11 @@ def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
     return columns
 
 
-def _zeros(result: Any) -> list[str]:
+def _zeros(result: Any, noun: str) -> list[str]:
     """Describe count columns with many zeros, and the components of zeros alone."""
     names = column_names(result.columns, result.n_features)
     return [
-        f"{names[d]} ({share:.0%}; component{'s' * (len(alone) > 1)} "
+        f"{names[d]} ({share:.0%}; {noun}{'s' * (len(alone) > 1)} "
         f"{phrase([str(k) for k in alone])})"
         for d, (share, alone) in zeros_alone(result).items()
     ]
@@ -280,11 +282,6 @@ def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
     if abs(behind.value) < behind.standard_error:
         matters = "may not matter"
     return f"The order of samples {matters}. Best mixture: {label(unordered)} ({gap(behind)})."
-
-
-def in_terms(text: str, noun: str) -> str:
-    """Return a text that calls components by their name in the model, such as state."""
-    return text.replace("component", noun).replace("Component", noun.capitalize())
 
 
 def counted(n: int, noun: str) -> str:
@@ -523,13 +520,14 @@ class Answer:
             lines.append(f"The prior over K {self._prior()}.")
         if self.criterion == "cv_1se":
             lines += self._simpler()
+        noun = noun_of(self.best.estimator)
         asked: dict[str, list[str]] = {}
         for criterion in RECORDS.values():
             if criterion.name == self.criterion or criterion.others:
                 asked.setdefault(criterion.question, []).append(criterion.label)
         for question, names in asked.items():
-            text = f"{phrase(names)} {'estimates' if len(names) == 1 else 'estimate'} {question}."
-            text = in_terms(text, noun_of(self.best.estimator))
+            verb = "estimates" if len(names) == 1 else "estimate"
+            text = f"{phrase(names)} {verb} {question.format(noun)}."
             lines.append(text[0].upper() + text[1:])
         failed = sum(
             candidate.note.startswith(("failed", "degenerate")) for candidate in self.candidates
