@@ -238,7 +238,7 @@ def test_a_component_of_too_few_observations_is_reported_with_its_size():
     model = bm.BayesianGaussianMixture(
         2, prune=False, search=None, init_params=labels, random_state=0
     ).fit(rows)
-    assert components(model.result_, np.array([0, -1]), ()) == [
+    assert components(model.result_, np.array([0, -1]), (), "component") == [
         "1 observation is a suspected outlier: its component is too small to be a cluster."
     ]
     alone = bm.GaussianMixture(1).fit(rows).result_
