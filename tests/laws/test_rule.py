@@ -242,7 +242,7 @@ def test_a_component_of_too_few_observations_is_reported_with_its_size():
         "1 observation is a suspected outlier: its component is too small to be a cluster."
     ]
     alone = bm.GaussianMixture(1).fit(rows).result_
-    assert components(alone, np.array([0]), ()) == []
+    assert components(alone, np.array([0]), (), "component") == []
 
 
 def test_rounded_features_are_told_from_others():
