@@ -232,7 +232,7 @@ def test_a_fit_in_another_mode_than_all_chains_is_named():
     rows, (here, there) = three_in_a_line()
     found = checked(gibbs(there, rows, n_draws=300), here.result_)
     assert kinds(found)[0] == "modes"
-    assert found.verdict.startswith("all chains are in another mode than the fit")
+    assert found.verdict.startswith("all chains are in a different mode from the fit")
     assert "shift" in kinds(found)
     assert "prediction" in kinds(found)
     again = bm.BayesianGaussianMixture(

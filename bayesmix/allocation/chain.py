@@ -96,7 +96,7 @@ def allocate_sequences(
         joint += np.maximum(PointWeights(chain.mean()).expected_log(), LOWEST_LOG)
         return Allocated(normalise(joint))
     if rows.weights is not None:
-        raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
+        raise UnsupportedError("sequences do not support sample_weight: leave it out")
     initial, transition = (np.exp(part) for part in chain.expected_logs(rows.side))
     chained = forward_backward(joint, rows.side.starts, initial, transition)
     joint[:] = chained.shares

@@ -191,13 +191,13 @@ class StickBreakingPrior:
     def mode(self, counts: Array) -> PointWeights:
         """Raise an error, as point estimates would depend on the order of components."""
         raise UnsupportedError(
-            "maximum a posteriori fits take Dirichlet weights: "
-            "use weight_concentration_prior_type='dirichlet_distribution'"
+            "a maximum a posteriori fit needs Dirichlet weights: use "
+            "weight_concentration_prior_type='dirichlet_distribution'"
         )
 
     def log_density(self, weights: PointWeights) -> float:
         """Raise an error, as ``mode``."""
-        raise UnsupportedError("stick-breaking weights have no point density here")
+        raise UnsupportedError("stick-breaking weights have no density at a point estimate")
 
     def log_density_of(self, draws: StickDraws) -> Array:
         n_sticks = draws.log_rest.shape[1]

@@ -101,7 +101,7 @@ def discriminant_directions(model: Any, differences: str = "means") -> Discrimin
     model = getattr(model, "best_estimator_", model)
     weights, means, covariances = _moments(model)
     if len(weights) < 2:
-        raise InvalidInputError("model must have two components or classes to tell apart, got 1")
+        raise InvalidInputError("model must have at least two components or classes, got 1")
     centre = weights @ means
     away = means - centre
     between = (weights[:, None] * away).T @ away

@@ -260,8 +260,8 @@ def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]
         known = np.eye(len(levels))[codes]
     if len(known) and (known == known[0]).all():
         raise InvalidInputError(
-            f"outcome must have at least two values, got {observed.iloc[0]} for all "
-            f"{len(known)} observations: classes cannot differ in it"
+            f"outcome must have at least two values, got {observed.iloc[0]} for all {len(known)} "
+            "observations: use an outcome that varies"
         )
     values = np.zeros((len(outcome), known.shape[1]))
     values[present] = known

@@ -215,7 +215,7 @@ class GoodnessOfFit:
                 )
         if self.n_failed:
             lines.append(
-                f"{self.n_failed} of {len(self.replicates)} replicates could not be fitted; they "
+                f"{self.n_failed} of {len(self.replicates)} replicates could not be fitted and "
                 "count as more extreme than the data."
             )
         return "\n".join([*lines, *self.notes])
@@ -231,12 +231,12 @@ class GoodnessOfFit:
             return f"Its tails are too heavy: {far:.1%} of the data are outside the 95% contour"
         if half > self.grid[HALF]:
             return (
-                f"Its centres are too sparse, as when tails are heavier than assumed: {half:.0%} "
-                "of the data are inside the 50% contour"
+                "Too many observations are near the centres, as when tails are heavier than "
+                f"assumed: {half:.0%} of the data are inside the 50% contour"
             )
         return (
-            "Its centres are too dense, as when clusters are flat, hollow or contain several "
-            f"groups: {half:.0%} of the data are inside the 50% contour"
+            "Too few observations are near the centres, as when clusters are flat, hollow or "
+            f"contain several groups: {half:.0%} of the data are inside the 50% contour"
         )
 
     def plot(self, ax: Any = None) -> Any:
@@ -327,17 +327,17 @@ def goodness_of_fit(
         refit = False
         notes.append(
             f"Used the {source.shape[0]:,} of {seen.shape[0]:,} observations without missing "
-            "values, with parameters taken as known: valid if values are missing completely at "
-            "random."
+            "values, and took the parameters as known. This is valid if values are missing "
+            "completely at random."
         )
     elif source.shape[0] != result.n_rows:
         refit = False
-        notes.append("These are not the data of the fit, so its parameters are taken as known.")
+        notes.append("X is not the data of the fit, so the parameters are taken as known.")
     if source.total_weight > MOST_ROWS:
         refit = False
         notes.append(
-            f"{MOST_ROWS:,} of {source.total_weight:,.0f} observations were used, with parameters "
-            "taken as known."
+            f"{MOST_ROWS:,} of {source.total_weight:,.0f} observations were used, and the "
+            "parameters were taken as known."
         )
         source = some_rows(source, stream(seed, Purpose.RESAMPLE, OF_ROWS))
     null = result.plug_in

@@ -179,7 +179,7 @@ def latent_classes(
     notes = []
     if gaps.any():
         notes.append(
-            f"G² and X² use the {n_complete:g} complete observations of {n:g}, and each residual "
+            f"G² and X² use the {n_complete:g} complete observations of {n:g}; each residual uses "
             "the observations with both answers. They are valid if answers are missing completely "
             "at random"
         )

@@ -70,8 +70,8 @@ class LikelihoodRatioTest:
         ]
         if self.n_failed:
             lines.append(
-                f"{self.n_failed} of {n} data sets could not be fitted or collapsed; they count as "
-                "having a ratio as large."
+                f"{self.n_failed} of {n} data sets could not be fitted or collapsed; they count "
+                "as having at least the observed ratio."
             )
         return "\n".join(lines)
 
@@ -220,7 +220,7 @@ def _check_inference(estimator: Any) -> None:
     if not hasattr(estimator, "_model"):
         raise InvalidInputError(
             "model must be a mixture estimator of bayesmix or a fitted search, got "
-            f"{type(estimator).__name__}: pass the last step of a pipeline and transformed data"
+            f"{type(estimator).__name__}: for a pipeline, pass the last step and transformed data"
         )
     model = estimator._model()
     if model.noise is not None:
@@ -229,7 +229,7 @@ def _check_inference(estimator: Any) -> None:
         )
     if model.inference.variational:
         raise UnsupportedError(
-            f"{type(estimator).__name__} does not maximise a likelihood, so there is no ratio to "
-            "test: compare its evidence (MixtureSearch with criterion='elbo_log_k'), or pass a "
+            f"{type(estimator).__name__} does not maximise a likelihood, as this test requires: "
+            "compare the log evidence (MixtureSearch with criterion='elbo_log_k'), or pass a "
             "GaussianMixture"
         )

@@ -123,10 +123,10 @@ class NestedResult:
         for name, row in self.scores.iterrows():
             chosen = [f for f in self.folds if f.procedure == name and not f.note]
             lines.append(
-                f"{name}: held-out log density {row['held_out']:.4f} ± {row['standard_error']:.4f} "
-                f"nats per observation. Its own score, {row['naive']:.4f}, is "
-                f"{abs(row['optimism']):.4f} too {'high' if row['optimism'] >= 0 else 'low'}. "
-                f"Selected: {_choices(chosen)}."
+                f"{name}: held-out log density {row['held_out']:.4f} ± "
+                f"{row['standard_error']:.4f} nats per observation. The score without outer "
+                f"folds, {row['naive']:.4f}, is {abs(row['optimism']):.4f} too "
+                f"{'high' if row['optimism'] >= 0 else 'low'}. Selected: {_choices(chosen)}."
             )
         for row in self.differences.itertuples():
             if row.difference == 0.0 == row.standard_error:

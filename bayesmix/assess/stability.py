@@ -188,7 +188,7 @@ class Stability:
         """Return how often K is selected again and how similar the clusterings are."""
         name, n = METHODS[self.method], len(self.table)
         if not len(self.fitted):
-            return f"None of {n} {name} could be fitted: see the column note of table."
+            return f"None of {n} {name} could be fitted; the column note of table has the reasons."
         same = int((self.fitted["n_components"] == self.n_components).sum())
         lines = [
             f"K={self.n_components} in {same} of {n} {name}; adjusted Rand index with the "
@@ -205,7 +205,7 @@ class Stability:
             alike = int((self.fitted["covariance_type"] == self.covariance_type).sum())
             lines.append(f"Covariance {self.covariance_type!r} in {alike} of {n}.")
         if self.n_failed:
-            lines.append(f"{self.n_failed} of {n} could not be fitted: see the column note.")
+            lines.append(f"{self.n_failed} of {n} could not be fitted (see the column note).")
         return "\n".join(lines)
 
     def plot(self, ax: Any = None) -> Any:

@@ -100,9 +100,9 @@ def _posterior(moved: Sequence[Moved]) -> Finding | None:
     change = f"{worst.change:+.2g}".replace("-", "−")
     return Finding(
         "posterior",
-        "the draws are not from the posterior of this model: one Gibbs sweep "
-        f"changes their mean {worst.name} by {change} (standard error "
-        f"{worst.standard_error:.2g}); another prior or density was sampled",
+        "the draws are not from the posterior of this model, but from another prior or density: "
+        f"one Gibbs sweep changes the mean {worst.name} by {change} (standard error "
+        f"{worst.standard_error:.2g})",
     )
 
 
@@ -122,14 +122,14 @@ def _modes(modes: Sequence[Mode], elbo: float, ordered: bool) -> Finding | None:
     if not others:
         return None
     if modes[0].share < NAMED_FROM and others[0][1].share >= OWNED_FROM:
-        said = f"all chains are in another mode than the fit ({_told(others[0][1], elbo)})"
+        said = f"all chains are in a different mode from the fit ({_told(others[0][1], elbo)})"
     else:
         named = [
             f"{mode.share:.0%} reach {_where(mode, n, elbo)}" for n, mode in others[:MOST_NAMED]
         ]
         said = (
-            "the posterior has several modes: of restarts from posterior draws, "
-            f"{modes[0].share:.0%} reach the fit, {'; '.join(named)}"
+            "the posterior has several modes. Share of restarts from posterior draws: "
+            f"{modes[0].share:.0%} reach the fit; {'; '.join(named)}"
         )
     return Finding("modes", f"{said}{better}")
 

@@ -155,7 +155,7 @@ def rows_in_time(
     steps = np.diff(time[rows])[np.diff(groups[rows]) == 0]
     if len(steps) and not steps.min() > 0:
         raise InvalidInputError(
-            "--order: two rows of a sequence have the same time: name sequences with --sequence"
+            "--order: two rows have the same time: if there are several sequences, give --sequence"
         )
     if len(steps) and not dates and not np.allclose(steps, steps[0], rtol=1e-6, atol=0.0):
         raise InvalidInputError(
@@ -196,7 +196,7 @@ def model_and_rows(
     model = load(model_path)
     if model.result_.side.design is not None:
         raise InvalidInputError(
-            f"{command} does not support covariates: in Python, "
+            f"{command} does not support covariates: use Python, "
             f"bayesmix.load({model_path!r}).predict_proba(X, covariates=Z)"
         )
     source = _rows_for(model, rows)

@@ -17,7 +17,7 @@ PARTIAL = ".partial"
 REMEDIES = {
     errno.ENOSPC: "free some, or name a place on another disk",
     errno.EDQUOT: "free some, or name a place on another disk",
-    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EFBIG: "raise the limit on file sizes (ulimit -f)",
     errno.ENAMETOOLONG: "shorten the name",
 }
 

@@ -309,7 +309,7 @@ def separation(state: State, source: Source) -> tuple[Event, ...]:
     component, term = np.unravel_index(np.abs(gate.coefficients).argmax(), gate.coefficients.shape)
     text = (
         f"covariates separate {{which}} from component 0 completely (most: {design.terms[term]}), "
-        "so that coefficients of the gate have no finite maximum: use a prior "
+        "so the coefficients of the gate have no finite estimate: use a prior "
         "(MaximumAPosteriori()), fewer covariates or fewer components"
     )
     return (Event("separated", text, components=(int(component),)),)

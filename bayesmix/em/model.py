@@ -34,8 +34,8 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
 
 LOOSE_BOUND = (
-    "With covariates the ELBO is a lower bound that is not tight (Böhning's bound of the softmax): "
-    "it does not compare numbers of components"
+    "With covariates the ELBO is not tight (Böhning's bound of the softmax): do not use it to "
+    "compare numbers of components"
 )
 
 # Responsibilities (n, K) of observations.

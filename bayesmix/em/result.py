@@ -181,7 +181,7 @@ def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
 NOISE = -1
 WITHOUT_SEQUENCES = (
     "{} does not support sequences: use elbo_ for the evidence, criterion='cv' of MixtureSearch "
-    "for prediction, bayesmix.gibbs for uncertainty, pseudo_residuals for the fit"
+    "for prediction, bayesmix.gibbs for uncertainty, pseudo_residuals for the goodness of fit"
 )
 # Difference, in nats per observation, within which two starts reached the same optimum.
 ALIKE = 1e-6
@@ -405,7 +405,7 @@ class FitResult:
         self.refuse_sequences(what)
         if self.side:
             raise UnsupportedError(
-                f"{what} does not support labels, groups or covariates, and this fit has some: fit "
+                f"{what} does not support labels, groups or covariates, which this fit used: fit "
                 "without them"
             )
 

@@ -189,8 +189,8 @@ def refuse_flat(problem: Problem) -> None:
     volume = getattr(_noise_of(problem).density, "log_volume", 0.0)
     if problem.frame.basis is not None or not np.isfinite(volume):
         raise InvalidInputError(
-            "noise='uniform' is 1 / V, but the volume V of the data is 0: drop constant and "
-            "linearly dependent columns"
+            "noise='uniform' has density 1 / V, but the volume V of the data is 0: drop constant "
+            "and linearly dependent columns"
         )
 
 

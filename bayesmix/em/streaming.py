@@ -250,8 +250,8 @@ def check_first(model: Model, source: Source) -> None:
         raise UnsupportedError("partial_fit does not support noise: use fit, or noise=None")
     if not model.family.linear:
         raise UnsupportedError(
-            f"partial_fit needs a family whose log density is linear in its sums, and "
-            f"{model.family.name!r} has none: use fit"
+            f"partial_fit does not support the family {model.family.name!r}, whose updates need "
+            "all samples: use fit"
         )
     n_rows, n_features = source.shape
     needed = max(2, model.n_components * (n_features + 1))

@@ -199,7 +199,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         from bayesmix.em import streaming
 
         if isinstance(y, (str, Integral)):
-            raise InvalidInputError(f"y is ignored, got {y!r}: name a batch with batch={y!r}")
+            raise InvalidInputError(f"y must be None, got {y!r}: name a batch with batch={y!r}")
         name = batch_name(batch)
         if forgetting is not None:
             validation.number("forgetting", forgetting, 0.0, strict=True)
@@ -219,8 +219,8 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
                 fitted.refuse_covariates("partial_fit")
             if fitted is not None and fitted.stream is None:
                 warn(
-                    "partial_fit begins a new stream, without the data of fit: pass these as its "
-                    "first batch",
+                    "partial_fit begins a new stream and discards the previous fit: pass its data "
+                    "again as the first batch",
                     BayesmixWarning,
                 )
             if fitted is None or fitted.stream is None:

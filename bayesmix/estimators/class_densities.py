@@ -134,8 +134,8 @@ class Together(ClassDensities):
         held = {k for event in model.result_.events for k in event.components}
         names = ", ".join(str(self.classifier.classes_[k]) for k in sorted(held))
         warn(
-            f"the covariance of class {names} is singular and was raised to the resolution of the "
-            "data: use covariance_type='auto', inference=bayesmix.VariationalBayes(), or more "
+            f"the covariance of class {names} is singular, so it was raised to the resolution of "
+            "the data: use covariance_type='auto', inference=bayesmix.VariationalBayes(), or more "
             "samples of that class",
             DegenerateComponentWarning,
         )
@@ -208,7 +208,7 @@ class Apart(ClassDensities):
         mine, name = self.source.subset(self.codes == k), self.classifier.classes_.tolist()[k]
         if mine.shape[0] < 2:
             raise InvalidInputError(
-                f"class {name!s} has 1 sample, and a mixture needs 2: give it more, or leave it out"
+                f"class {name!s} has 1 sample, but needs 2: add samples, or leave out the class"
             )
         try:
             return self._best(mine, self.numbers[k], self.classifier.inference)

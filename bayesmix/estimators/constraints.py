@@ -115,7 +115,7 @@ def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
 def refuse_loose_bound(name: str) -> None:
     """Raise an error, as the gap of Böhning's bound grows with the number of components."""
     raise UnsupportedError(
-        f"with {name} the variational bound is not tight and does not compare numbers of "
+        f"with {name} the variational bound is not tight, so it cannot compare numbers of "
         "components: use criterion='bic' or 'cv' and maximum likelihood"
     )
 
@@ -162,7 +162,7 @@ def _factors(given: Array) -> Array:
     empty = np.flatnonzero(factors.max(axis=1) == 0.0)
     if len(empty):
         raise InvalidInputError(
-            f"labels exclude all components for sample {empty[0]}: set 1 for all if unknown"
+            f"labels exclude all components for sample {empty[0]}: if unknown, set all entries to 1"
         )
     logs: Array = np.full(factors.shape, LOWEST_LOG)
     return np.log(factors, out=logs, where=factors > 0.0)
@@ -205,8 +205,8 @@ def _check_groups(source: ArraySource) -> None:
         most = np.maximum.reduceat(source.weights, starts)
         if (wrong := np.flatnonzero(least < most)).size:
             raise InvalidInputError(
-                "sample_weight must be equal within a group, but that of sample "
-                f"{numbers[starts[wrong[0]]]} has several"
+                "sample_weight must be equal within a group, but the group of sample "
+                f"{numbers[starts[wrong[0]]]} has several weights"
             )
     if side.covariates is not None:
         assert side.design is not None

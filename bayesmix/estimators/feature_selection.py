@@ -53,7 +53,7 @@ def independent_family(family: Any) -> Any:
     for part in parts:
         if not isinstance(part, SEPARABLE):
             raise UnsupportedError(
-                "variable_selection takes Gaussian, LogNormal, Poisson, Exponential, Binomial, "
+                "variable_selection supports Gaussian, LogNormal, Poisson, Exponential, Binomial, "
                 f"Bernoulli and Categorical features, got {part!r}: use one of these, or "
                 "variable_selection=False"
             )
@@ -73,13 +73,13 @@ def refuse_not_normal(table: FeatureTable) -> None:
     """Raise ``UnsupportedError`` unless all features are normal and complete."""
     if table.summary.n_missing:
         raise UnsupportedError(
-            "irrelevant='regression' takes complete data: drop or impute missing values, or use "
+            "irrelevant='regression' needs complete data: drop or impute missing values, or use "
             "irrelevant='independent'"
         )
     if not isinstance(table.family, Gaussian):
         raise UnsupportedError(
-            "irrelevant='regression' takes Gaussian features with more than "
-            f"{FEW_VALUES} values: use irrelevant='independent'"
+            f"irrelevant='regression' needs Gaussian features with more than {FEW_VALUES} values: "
+            "use irrelevant='independent'"
         )
 
 
@@ -87,18 +87,18 @@ def refuse_unsupported(estimator: Any, param_grid: Any) -> None:
     """Raise ``UnsupportedError`` for searches whose features cannot be selected."""
     if hasattr(estimator, "steps"):
         raise UnsupportedError(
-            "variable_selection takes a mixture, not a pipeline: transform the data first, as in "
+            "variable_selection does not support pipelines: transform the data first, as in "
             "select(pipeline[:-1].fit_transform(X), variable_selection=True)"
         )
     if getattr(estimator, "noise", None) is not None:
         raise UnsupportedError(
-            "variable_selection has no noise component: set noise=None, or variable_selection=False"
+            "variable_selection does not support noise: set noise=None, or variable_selection=False"
         )
     grids = [param_grid] if isinstance(param_grid, Mapping) else list(param_grid or [])
     if any(name in grid for grid in grids for name in ("family", "noise", "missing")):
         raise UnsupportedError(
-            "variable_selection takes one family, got several in param_grid: compare families "
-            "on the features that were selected, search.transform(X)"
+            "variable_selection supports one family, got several in param_grid: compare families "
+            "on the selected features, search.transform(X)"
         )
 
 
@@ -106,7 +106,7 @@ def evenly_spaced(source: Source) -> ArraySource:
     """Return the observations that features are chosen on, in memory."""
     if not isinstance(source, ArraySource):
         raise UnsupportedError(
-            "variable_selection takes data in memory: give X.in_memory() (X.compute(), a NumPy "
+            "variable_selection needs data in memory: pass X.in_memory() (X.compute(), a NumPy "
             "array), or a sample of the observations"
         )
     every = -(-source.shape[0] // MOST_ROWS)
@@ -319,6 +319,6 @@ def picked(search: Any, X: Any, features: Integers) -> Any:
         return X.select(chosen) if hasattr(X, "column_names") else X[chosen]
     values = np.asarray(X)
     if values.ndim != 2:
-        raise InvalidInputError(f"X must be a table of rows and columns, got {values.ndim} axes")
+        raise InvalidInputError(f"X must have two dimensions, rows and columns, got {values.ndim}")
     check_columns(search, values.shape[1], None)
     return X.iloc[:, features] if hasattr(X, "iloc") else values[:, features]

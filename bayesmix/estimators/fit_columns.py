@@ -59,7 +59,7 @@ def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | No
     fitted = getattr(estimator, "feature_names_in_", None)
     if columns is not None and fitted is not None and tuple(fitted) != tuple(columns):
         raise InvalidInputError(
-            f"X has the columns {', '.join(columns)}, but {', '.join(fitted)} were fitted: "
+            f"X has the columns {', '.join(columns)}, but the fit had {', '.join(fitted)}: "
             f"{OF_THE_FIT}"
         )
 

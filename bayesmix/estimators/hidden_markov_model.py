@@ -206,13 +206,13 @@ class HiddenMarkovModel(Mixture):
         inference: Any = model.inference
         if inference.weights is not None:
             raise InvalidInputError(
-                "inference must have no prior of weights: give transition_prior instead"
+                "inference must not have a prior over weights: use transition_prior instead"
             )
         stationary = initial == "stationary"
         prior: Any = DirichletChainPrior(concentration, stationary)
         if self.transition_prior is not None and inference.name == "maximum_likelihood":
             raise InvalidInputError(
-                "transition_prior is for fits with a prior: give inference=MaximumAPosteriori() or "
+                "transition_prior needs a fit with a prior: use inference=MaximumAPosteriori() or "
                 "VariationalBayes()"
             )
         if stationary and inference.variational:
@@ -276,8 +276,8 @@ class HiddenMarkovModel(Mixture):
     def impute(self, *arguments: Any, **options: Any) -> Any:
         """Raise an error, as missing values depend on the whole sequence."""
         raise UnsupportedError(
-            "impute does not support sequences: where a whole sample is missing, its mean is "
-            "predict_proba(X) @ means_"
+            "impute does not support sequences: the mean of a missing sample is predict_proba(X) "
+            "@ means_"
         )
 
     def assignment_interval(self, *arguments: Any, **options: Any) -> Any:

@@ -95,7 +95,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     if missing == "use" and not in_memory and source.faults.not_finite:
         raise UnsupportedError(
             "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
-            "X.compute() or a NumPy array, or drop such rows (missing='drop')"
+            "X.compute() or a NumPy array, or drop rows with missing values (missing='drop')"
         )
     refuse(source, estimator, large=True, gaps=missing == "use")
     return source.present()
@@ -270,7 +270,7 @@ def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = 
         raise InvalidInputError(
             f"X must lie within {LARGEST_VALUE:g} of 0, but it contains {fault.value:g} in "
             f"{source.row_text(fault.row)}, column {_column(fault, source.columns)}, whose square "
-            "overflows: divide that column"
+            "overflows: rescale that column"
         )
 
 

@@ -112,7 +112,7 @@ class Mixture(MixtureEstimator):
     def __getattr__(self, name: str) -> Any:
         if name in OF_ONE_FAMILY and "components_" in vars(self):
             keys = ", ".join(f"components_[{key!r}]" for key in self.components_)
-            raise AttributeError(f"a product of families has no {name}, its parts have: {keys}")
+            raise AttributeError(f"a product of families has no {name}: use that of a part, {keys}")
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _sparse_weights(self, concentration: float) -> dict[str, Any]:

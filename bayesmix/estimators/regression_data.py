@@ -227,7 +227,7 @@ class Data:
             term = np.abs(coefficients).max(axis=0)[1:].argmax()
             texts.append(
                 "the gate's covariates separate components completely (most: "
-                f"{self.gate.names[term]}), so that its coefficients have no finite maximum: use "
+                f"{self.gate.names[term]}), so its coefficients have no finite estimate: use "
                 "fewer covariates or fewer components"
             )
         if not self.family.response.discrete:
@@ -239,9 +239,9 @@ class Data:
             name = self.design.terms[int(part.argmax())]
             which = "fixed" if component is None else f"component {order.index(component)}"
             texts.append(
-                f"{which}: {name!r} predicts responses completely (separation), so that its "
-                "coefficient has no finite maximum and no standard error: leave the column out, "
-                "merge its levels, or use fewer components"
+                f"{which}: {name!r} predicts responses completely (separation), so its "
+                "coefficient has no finite estimate: leave the column out, merge its levels, or "
+                "use fewer components"
             )
         return texts
 

@@ -218,7 +218,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         intercept = validation.flag("fit_intercept", self.fit_intercept)
         design = Standardised.of("X", X, names, intercept)
         if trials is not None and response.name != "binomial":
-            raise InvalidInputError("trials are for response='binomial': leave them out")
+            raise InvalidInputError("trials need response='binomial': leave them out")
         trials = trial_numbers(trials, n)
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
         check_response(response, y, trials)
@@ -226,7 +226,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if weight is not None:
             weights = validation.finite_array("sample_weight", weight, (n,))
             if weights.min() < 0.0 or not weights.any():
-                raise InvalidInputError("sample_weight must be at least 0, and positive somewhere")
+                raise InvalidInputError("sample_weight must not be negative, nor 0 for all samples")
         units = None if groups is None else group_codes(groups, n, n)
         firsts = None if units is None else np.unique(units, return_index=True)[1][units]
         if firsts is not None and weights is not None and (weights != weights[firsts]).any():

@@ -228,7 +228,7 @@ class MixtureSearch(SearchResults, Showing):
             regression = RegressionFitter.of(estimator, X, y, of_regression)
             source: Any = regression.source
         elif of_regression:
-            raise InvalidInputError(f"{', '.join(of_regression)}: only RegressionMixture has these")
+            raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
         else:
             source = incoming.training_rows(self, X, sample_weight, 1)
         falls = criterion == RULE or self.n_components is None

@@ -344,8 +344,8 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         """
         if self._selected is not None and len(self._selected.rest):
             raise UnsupportedError(
-                "density_interval has no band over features that were not selected: use "
-                "averaged_.density_interval(transform(X)), the band of the selected features"
+                "density_interval has no band for features that were not selected: use "
+                "averaged_.density_interval(transform(X)) for the selected features"
             )
         return self.averaged_.density_interval(X, level, **options)
 
@@ -489,8 +489,8 @@ def beside(
         raise UnsupportedError(f"{what} needs a mixture, got a pipeline: transform X before")
     if search.variable_selection and (covariates is not None or np.ndim(labels) == 2):
         raise UnsupportedError(
-            f"variable_selection takes labels (n,) and no covariates, got {what}"
-            f"{'' if covariates is not None else ' (n, K)'}: leave out one of the two"
+            "variable_selection supports labels (n,), but no labels (n, K) and no covariates, got "
+            f"{what}{'' if covariates is not None else ' (n, K)'}: leave out one of the two"
         )
     if search.variable_selection and search.irrelevant == "regression":
         raise UnsupportedError("labels need irrelevant='independent', got 'regression'")
@@ -559,8 +559,8 @@ def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[
         return [chain for chain in roomy if chain]
     largest = max(asked(candidate) for chain in chains for candidate in chain)
     raise InvalidInputError(
-        f"labels name {n_labelled} components, but at most n_components={largest} were to be "
-        f"compared: give n_components of {n_labelled} or more"
+        f"labels name {n_labelled} components, but the search compares at most "
+        f"n_components={largest}: use n_components={n_labelled} or more"
     )
 
 

@@ -159,7 +159,7 @@ def procedure(
         criterion = "bic"
     numbers = columns_of_numbers(X)
     if family is not None and estimator is not None:
-        raise InvalidInputError("family cannot be combined with an estimator: set it there")
+        raise InvalidInputError("family cannot be combined with estimator: set it in the estimator")
     with_noise = [member for member in families if isinstance(member, Gaussian | Product)]
     if ordered and noise is not None:
         raise UnsupportedError("noise does not support sequences: set noise=False")

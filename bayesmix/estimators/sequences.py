@@ -56,7 +56,7 @@ def in_sequences(source: Source, lengths: Any, groups: Any) -> InSequences:
             "a hidden Markov model needs X in main memory, got X on a device: give a NumPy array"
         )
     if source.weights is not None:
-        raise UnsupportedError("samples of a sequence have no weights: leave them out")
+        raise UnsupportedError("sequences do not support sample weights: leave them out")
     return replace(source, side=SideInformation(begins=begins))
 
 

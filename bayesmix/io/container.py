@@ -61,7 +61,7 @@ class FileKind:
 
 
 MODEL = FileKind(
-    b"\x89bmix\r\n\x1a", 1, "a model saved by bayesmix", "copy it or save the model again"
+    b"\x89bmix\r\n\x1a", 1, "a model saved by bayesmix", "copy it again, or save the model again"
 )
 # Format 1 used pickle.
 FINISHED_FIT = FileKind(
@@ -128,7 +128,7 @@ def opened(path: Any) -> Iterator[BinaryIO]:
     """Open a file to read; errors name its path."""
     if os.path.exists(path) and not os.path.isfile(path):  # a pipe would never end
         raise DamagedFileError(f"{path} is not a file")
-    with naming(path, "read", "see who may read it"), open(path, "rb") as stream:
+    with naming(path, "read", "check its permissions"), open(path, "rb") as stream:
         try:
             yield stream
         except DamagedFileError as problem:

@@ -307,7 +307,7 @@ def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
 def _read_npy(path: str, columns: list[Any] | None, weight: Any, gaps: bool) -> ArraySource:
     with open(path, "rb") as stream:
         if stream.read(6) != b"\x93NUMPY":
-            raise InvalidInputError(f"{path} must be an array that numpy.save wrote, and is not")
+            raise InvalidInputError(f"{path} must be an array saved by numpy.save")
     values = open_npy(path).values
     n_rows, n_columns = values.shape
     if not n_rows or not n_columns:

@@ -250,7 +250,7 @@ class Reader:
             if least is None or each is None:
                 continue
             if not bool(((each >= least) & (each <= most) & np.isfinite(each)).all()):
-                raise DamagedFileError(f"is damaged: {field} holds numbers that it cannot have")
+                raise DamagedFileError(f"is damaged: {field} has invalid values")
         try:
             return RECORDS[name](**values)
         except (TypeError, ValueError) as problem:

@@ -87,15 +87,15 @@ def plot_assignment(
     sample = sample_of(estimator, view, X, sample_weight)
     if len(view.columns) == 2:
         if level is not None:
-            raise UnsupportedError("level needs a fit of one column: use assignment_interval")
+            raise UnsupportedError("level needs a fit to one column: use assignment_interval")
         if sample is None:
-            raise UnsupportedError("plot_assignment over two columns shows data: pass X")
+            raise UnsupportedError("plot_assignment over two columns needs data: pass X")
         ax = style.axes_or_new(ax)
         _draw_rows(ax, view, sample)
         return ax
     if view.n_features > 1:
         raise UnsupportedError(
-            "probabilities are drawn for fits of one column: choose two columns, as in "
+            "plot_assignment over one column needs a fit to one column: choose two columns, as in "
             "columns=[0, 1]"
         )
     number = None if level is None else drawing.drawable_level("level", level)

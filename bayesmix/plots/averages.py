@@ -85,7 +85,7 @@ def plot_uncertainty(
     view = view_of(estimator, columns, X)
     if len(view.columns) != 2:
         raise UnsupportedError(
-            "plot_uncertainty needs two columns: for one use plot_density with band=0.9"
+            "plot_uncertainty needs two columns: for one column, use plot_density with band=0.9"
         )
     band = drawing.band_of(estimator, view, level, method, X, sample_weight, PLANE_DRAWS)
     sample = sample_of(estimator, view, X, sample_weight)

@@ -278,7 +278,7 @@ def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
         plain = result.family.drawn_columns > 1
         free = (columns_that_vary if plain else columns_that_differ)(result, FIRST_COLUMNS)
         if len(free) < 2:
-            raise UnsupportedError("plot_pairs needs two columns that vary: see plot_density")
+            raise UnsupportedError("plot_pairs needs two columns that vary: use plot_density")
         return free
     listed = list(columns) if not isinstance(columns, str) else [columns]
     try:

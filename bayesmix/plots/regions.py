@@ -71,16 +71,16 @@ def _view_of(region: DensityRegion) -> View:
     density = region.density
     if region.transformed:
         raise UnsupportedError(
-            "regions of pipelines cannot be drawn, because their columns are transformed: use "
-            "contains"
+            "plots of regions do not support pipelines, which transform columns: use contains"
         )
     if not density.family.continuous:
         raise UnsupportedError(
-            "a region is drawn for continuous features: for counts and binary features use contains"
+            "plots of regions need continuous features: for counts and binary features, use "
+            "contains"
         )
     if len(density.columns) > 2:
         raise UnsupportedError(
-            "regions are drawn over one or two columns: use marginal(columns).density_region()"
+            "plots of regions need one or two columns: use marginal(columns).density_region()"
         )
     return part_view(density)
 

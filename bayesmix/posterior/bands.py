@@ -176,8 +176,8 @@ def _shares(mixture: Mixture[Predictive], known: Integers, framed: Array) -> Arr
     impossible = np.flatnonzero(normalise(log_joint) == -np.inf)
     if len(impossible):
         raise InvalidInputError(
-            "given values must have a positive density in some component, but those in row "
-            f"{impossible[0]} have none: change them"
+            "given values must have a positive density in some component, but the values in row "
+            f"{impossible[0]} do not: change them"
         )
     return log_joint
 

@@ -233,7 +233,7 @@ class MixtureDensity:
         if calibration is None:
             if sample_weight is not None:
                 raise InvalidInputError(
-                    "sample_weight applies to calibration samples: give calibration too"
+                    "sample_weight applies to calibration samples: pass calibration too"
                 )
             number = validation.integer("n_draws", n_draws, 1)
             # A separate stream, because the caller may ask about the result of ``sample``.

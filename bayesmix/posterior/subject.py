@@ -33,7 +33,7 @@ def fitted_mixture(model: Any) -> Any:
     if not isinstance(getattr(estimator, "result_", None), FitResult):
         raise InvalidInputError(
             "model must be a fitted mixture of bayesmix or a fitted search, got "
-            f"{type(model).__name__}: call fit first; of a pipeline pass the last step and "
+            f"{type(model).__name__}: call fit first; for a pipeline, pass its last step and the "
             "transformed data"
         )
     estimator.result_.refuse_noise("a sampler")
@@ -92,7 +92,7 @@ def rows_of_fit(
             result.refuse_constraints("this analysis")
         for name, given in (sequences or {}).items():
             if given is not None:
-                raise InvalidInputError(f"{name} is for hidden Markov models, leave it out")
+                raise InvalidInputError(f"{name} needs a hidden Markov model: leave it out")
         rows = estimator._seen if gaps else estimator._rows
         source = rows(X, sample_weight).present().with_jobs(n_jobs)
     if repeated:
@@ -121,7 +121,7 @@ def rows_of_fit(
     if not abs(here - own) <= SAME_ROWS:
         raise InvalidInputError(
             "X must hold the data of the fit, got other data: their mean log density is "
-            f"{here:.4g} nats, that of the fit was {own:.4g}; of a pipeline pass transformed data"
+            f"{here:.4g} nats, but was {own:.4g} in the fit; for a pipeline, pass transformed data"
         )
     return source
 
@@ -129,7 +129,7 @@ def rows_of_fit(
 def _sequences(estimator: Any, X: Any, sample_weight: Any, sequences: Mapping[str, Any]) -> Source:
     """Return checked data, or raise unless ``lengths`` and ``groups`` are those of the fit."""
     if sample_weight is not None:
-        raise UnsupportedError("samples of a sequence have no weights: leave out sample_weight")
+        raise UnsupportedError("sequences do not support sample_weight: leave it out")
     begins = estimator.result_.side.begins
     source: Any = estimator._seen(X, **sequences)
     given = [name for name, value in sequences.items() if value is not None]

@@ -253,4 +253,4 @@ def _time(subject: Subject) -> str:
     folds = subject.search.folds_
     if len(folds):
         total += float(folds["seconds"].sum())
-    return f"{total:.1f} s for all fits, added up."
+    return f"{total:.1f} s in total over all fits."

@@ -174,7 +174,7 @@ def rows_one_by_one(subject: Subject) -> Markup:
         "markers": [*(marker(k) for k in range(result.n_components)), *[marker(-1)] * noise],
     }
     return section(
-        "The rows, one by one",
+        "Individual rows",
         tag("div", class_="choice"),
         tag(
             "div",
@@ -182,9 +182,9 @@ def rows_one_by_one(subject: Subject) -> Markup:
             class_="plane",
             tabindex="0",
             role="group",
-            aria_label="The rows: the arrow keys go from one to the next",
+            aria_label="Rows: move between them with the arrow keys",
         ),
-        tag("div", class_="legend", role="group", aria_label="Components that are shown"),
+        tag("div", class_="legend", role="group", aria_label="Components shown"),
         tag("p", _about(subject, len(values), len(columns)), class_="note"),
         data("rows-data", json.dumps(content, allow_nan=False)),
         id_="rows",
@@ -225,5 +225,5 @@ def _about(subject: Subject, n_rows: int, n_columns: int) -> str:
     ]
     if n_columns < subject.result.n_features:
         parts.append(f"the {n_columns} columns in which the components overlap least")
-    parts.append("point at a row for its values and its components, press a component to hide it")
+    parts.append("point at a row to see its values and components; press a component to hide it")
     return "; ".join(parts) + "."

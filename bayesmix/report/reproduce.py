@@ -63,7 +63,7 @@ def script(subject: Subject) -> str:
     weighted = result.total_weight != result.n_rows
     fit = "fit(X, sample_weight=sample_weight)" if weighted else "fit(X)"
     own = [
-        f"{name} = ...  # the function that was given"
+        f"{name} = ...  # your function"
         for name in dict.fromkeys(
             _name_of(value)
             for value in parameters.values()
@@ -75,7 +75,7 @@ def script(subject: Subject) -> str:
         "import bayesmix as bm",
         "",
         rows,
-        *(["sample_weight = ...  # how often each row counts"] if weighted else []),
+        *(["sample_weight = ...  # weight of each row"] if weighted else []),
         *own,
         f"search = {body}.{fit}",
         "print(search.summary())",

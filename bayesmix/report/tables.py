@@ -67,7 +67,7 @@ def candidates(subject: Subject) -> Markup:
     frame = subject.table
     order = list(frame.index)
     name = subject.criterion_name.removeprefix("the ")
-    about = f"The chosen one first, then by {name}; nats, greater is better"
+    about = f"The chosen candidate first, then in order of {name}; in nats, greater is better"
     many = len(order) > MOST_CANDIDATES
     shown = order[:FIRST_CANDIDATES] if many else order
     content: list[str] = [candidate_table(subject, shown, about)]
@@ -76,7 +76,7 @@ def candidates(subject: Subject) -> Markup:
             tag(
                 "details",
                 tag("summary", f"All {len(order)} candidates"),
-                candidate_table(subject, order, f"All of them. {about}"),
+                candidate_table(subject, order, f"All candidates. {about}"),
             )
         )
     without = int((~frame[subject.criterion].map(finite)).sum())
@@ -169,8 +169,8 @@ def _of_the_search(subject: Subject) -> list[Markup]:
     search, frame, notes = subject.search, subject.table, []
     if getattr(search, "interrupted_", False):
         notes.append(
-            "The search was interrupted: only the candidates listed here were compared. Run it "
-            "again, with checkpoint=... to go on where it ended."
+            "The search was interrupted: only the candidates listed here were compared. Set "
+            "checkpoint=... to continue searches after an interruption."
         )
     best = frame.loc[search.best_index_]
     notes += search.cautions_
@@ -178,8 +178,8 @@ def _of_the_search(subject: Subject) -> list[Markup]:
     if finite(pareto) and pareto > PARETO_K:
         notes.append(
             f"Pareto k of the chosen candidate is {pareto:.2f}, above {PARETO_K}: its "
-            f"{subject.criterion_name.removeprefix('the ')} is not to be trusted. "
-            "Compare with another criterion, such as cross-validation."
+            f"{subject.criterion_name.removeprefix('the ')} is unreliable. Compare with another "
+            "criterion, such as cross-validation."
         )
     return [tag("li", text) for text in notes]
 

@@ -127,7 +127,7 @@ class Move:
 
     def __str__(self) -> str:
         if self.kind == "divide" and self.split is not None:
-            return f"divide {self.split.group[0]} and {self.split.group[1]} anew"
+            return f"divide {self.split.group[0]} and {self.split.group[1]} again"
         parts = []
         if self.merged is not None:
             parts.append(f"merge {self.merged[0]} and {self.merged[1]}")

@@ -65,7 +65,7 @@ class AveragedDensity:
         if any(
             mixture is not whole for mixture, whole in zip(mixtures, self.estimators, strict=True)
         ):
-            raise UnsupportedError("a pipeline has no inverse: sample from its last step")
+            raise UnsupportedError("sample does not support pipelines: sample from the last step")
         seed = root_seed(random_state)
         counts = stream(seed, Purpose.SAMPLE).multinomial(n_rows, self.shares)
         parts = [
@@ -162,8 +162,8 @@ class AveragedDensity:
         X = gathered(X)
         if rows is None and n_rows_of(X) > MOST_ROWS_TOGETHER:
             raise InvalidInputError(
-                f"rows must select some of the {n_rows_of(X):,} rows, since the matrix of all "
-                f"pairs is limited to {MOST_ROWS_TOGETHER:,}"
+                f"rows must select at most {MOST_ROWS_TOGETHER:,} of the {n_rows_of(X):,} "
+                "samples, because the matrix of all pairs would be too large"
             )
         chosen = X if rows is None else rows_of(X, rows)
         together = np.zeros((n_rows_of(chosen),) * 2)

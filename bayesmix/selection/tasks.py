@@ -35,7 +35,7 @@ class Effort(Enum):
     """Extent of the search of a candidate."""
 
     AS_ASKED = "as the estimator says"
-    WITHOUT_MOVES = "as the estimator says, but for moves"
+    WITHOUT_MOVES = "as the estimator says, without moves"
     STARTS = "starts alone"
     WHOLE = "starts and moves"
 

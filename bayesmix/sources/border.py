@@ -70,7 +70,7 @@ def few_enough(source: Source, n_columns: int) -> Source:
     # Chunks and their concatenation are in memory together.
     n_bytes, what = 16.0 * n_rows * n_columns, "number" if n_columns == 1 else "numbers"
     validation.in_memory(
-        f"{n_columns} {what} for each of {n_rows:,} rows", n_bytes, "give some of them at a time"
+        f"{n_columns} {what} for each of {n_rows:,} rows", n_bytes, "pass fewer rows at a time"
     )
     return source
 

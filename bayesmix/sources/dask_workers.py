@@ -324,8 +324,8 @@ def _scheduler_of(client: Any) -> Iterator[None]:
         if there and "connection-lost" not in str(problem):
             raise
         raise ConnectionError(
-            "the scheduler of the cluster is gone: connect again, and give the rows on the new "
-            "client; a search with checkpoint=... goes on where it ended"
+            "the scheduler of the cluster no longer answers: connect again, and pass the data "
+            "with the new client; a search with checkpoint=... continues where it stopped"
         ) from problem
 
 

@@ -157,7 +157,9 @@ def test_parts_have_parameters_and_a_product_has_no_means():
     assert share.shape == (2, 1)
     assert ((share > 0) & (share < 1)).all()
     assert "levels: f, m" in repr(m.components_["sex"])
-    with pytest.raises(AttributeError, match=r"no means_, its parts have: components_\[\('bill'"):
+    with pytest.raises(
+        AttributeError, match=r"no means_: use that of a part, components_\[\('bill'"
+    ):
         _ = m.means_
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = m.nothing

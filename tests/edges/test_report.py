@@ -40,7 +40,7 @@ HEADINGS = [
     "Assumptions",
     "How to reproduce",
 ]
-ROWS = "The rows, one by one"
+ROWS = "Individual rows"
 ONE_COLUMN_AT_A_TIME = {"one column", "by bic", "pca", "bernoulli", "poisson"}
 VOID = {"meta", "img", "source"}
 LOADS = {"src", "href", "srcset", "action", "data", "poster", "background"}

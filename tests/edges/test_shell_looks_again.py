@@ -84,7 +84,7 @@ def test_sensitivity_counts_the_priors_that_agree(run):
 def test_nested_judges_the_search_on_rows_it_has_not_seen(run):
     done = run("nested", FAITHFUL, *QUICK, "--folds", 3, "--out", "nested")
     found = result_of("nested")
-    assert "nats per observation. Its own score" in done.stdout
+    assert "nats per observation. The score without outer folds" in done.stdout
     assert [fold["n_components"] for fold in found["folds"]] == [2, 2, 2]
     search = bm.MixtureSearch(
         bm.GaussianMixture(search="short"), (1, 2), ["full"], polish=6.0, random_state=0
@@ -130,7 +130,7 @@ def test_a_search_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, m
 
     monkeypatch.setattr(Task, "__call__", interrupted)
     done = run(*arguments, "--checkpoint", "kept", code=130)
-    assert "note: to resume: the same command with --checkpoint kept --resume" in done.stderr
+    assert "note: to resume, repeat it with --checkpoint kept --resume" in done.stderr
     finished, resumed = len(seen) - 1, []
     monkeypatch.setattr(Task, "__call__", lambda task, *one: resumed.append(one) or fit(task, *one))
     found = json.loads(run(*arguments, "--checkpoint", "kept", "--resume", "--json").stdout)
@@ -155,7 +155,7 @@ def test_a_fit_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, monk
 
     monkeypatch.setattr(passes, "step", interrupted)
     done = run(*arguments, "--checkpoint", "kept", code=130)
-    assert "note: to resume: the same command with --checkpoint kept --resume" in done.stderr
+    assert "note: to resume, repeat it with --checkpoint kept --resume" in done.stderr
     monkeypatch.setattr(passes, "step", step)
     found = json.loads(run(*arguments, "--checkpoint", "kept", "--resume", "--json").stdout)
     assert found["model"]["means"] == expected["model"]["means"]

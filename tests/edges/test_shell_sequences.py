@@ -87,7 +87,7 @@ def test_predictions_are_in_the_order_of_the_file(run, patients):  # noqa: F811
     ("options", "message"),
     [
         (("--sequence", "name"), "no column 'name'"),
-        (("--order", "week"), "same time: name sequences with --sequence"),
+        (("--order", "week"), "same time: if there are several sequences, give --sequence"),
         (("--order", "id"), "neither a number nor a date"),
         ((*IN_ORDER, "--noise"), "noise does not support sequences"),
         ((*IN_ORDER, "--covariates", "x"), "--covariates does not support sequences"),

@@ -37,7 +37,7 @@ def written(request, search, monkeypatch):
     ("number", "said"),
     [
         (errno.ENOSPC, "no space left on device; free some"),
-        (errno.EFBIG, r"file too large; raise the limit on the size of files \(ulimit -f\)"),
+        (errno.EFBIG, r"file too large; raise the limit on file sizes \(ulimit -f\)"),
         (errno.EROFS, "read-only file system; name another place"),
     ],
 )

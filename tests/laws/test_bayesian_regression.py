@@ -164,7 +164,7 @@ def test_a_variational_gate_is_near_maximum_likelihood_on_many_samples():
     away = np.abs(table["estimate"] - expected["estimate"]) / expected["standard_error"]
     assert away.max() < 0.1
     np.testing.assert_allclose(table["standard_error"], expected["standard_error"], rtol=0.02)
-    assert "lower bound that is not tight" in model.summary()
+    assert "the ELBO is not tight" in model.summary()
     search = bm.MixtureSearch(bm.RegressionMixture(inference=bm.VariationalBayes()), [1, 2])
     with pytest.raises(UnsupportedError, match="gate the variational bound is not tight"):
         search.fit(X, y, gate=z)

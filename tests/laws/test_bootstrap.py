@@ -146,7 +146,7 @@ def test_fitted_models_searches_other_families_and_modes_are_tested():
 
 def test_what_has_no_maximised_likelihood_is_refused():
     X = two_clusters(2.0)
-    with pytest.raises(UnsupportedError, match="compare its evidence"):
+    with pytest.raises(UnsupportedError, match="compare the log evidence"):
         likelihood_ratio_test(bm.BayesianGaussianMixture(2), X)
     with pytest.raises(InvalidInputError, match="mixture estimator"):
         likelihood_ratio_test(object(), X)

@@ -461,7 +461,7 @@ def test_what_sequences_do_not_support_is_refused():
         bm.HiddenMarkovModel(
             2, family=bm.Poisson(), inference=bm.VariationalBayes(), initial="stationary"
         ).fit(EARTHQUAKES)
-    with pytest.raises(InvalidInputError, match="transition_prior is for fits with a prior"):
+    with pytest.raises(InvalidInputError, match="transition_prior needs a fit with a prior"):
         bm.HiddenMarkovModel(2, family=bm.Poisson(), transition_prior=2.0).fit(EARTHQUAKES)
     model = bm.HiddenMarkovModel(
         2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0

@@ -154,7 +154,7 @@ def test_searches_are_saved_plotted_and_reported(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"lengths": [107], "sample_weight": np.arange(1.0, 108.0)}, "have no weights"),
+        ({"lengths": [107], "sample_weight": np.arange(1.0, 108.0)}, "do not support sample"),
         ({"lengths": [107], "labels": np.zeros(107, dtype=int)}, "labels does not support"),
         ({"lengths": [107], "covariates": EARTHQUAKES}, "covariates does not support"),
         ({"lengths": [107], "variable_selection": True}, "variable_selection does not support"),

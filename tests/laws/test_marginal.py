@@ -320,7 +320,7 @@ def test_given_counts_only_the_weights_change(case, variational):
 def test_what_no_component_can_have_is_refused():
     rows = np.array([[0.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 0.0]])
     model = bm.Mixture(1, family=bm.Bernoulli()).fit(rows)
-    said = "positive density in some component, but those in row 0 have none"
+    said = "positive density in some component, but the values in row 0 do not"
     with pytest.raises(InvalidInputError, match=said):
         model.conditional({0: 1})
     with pytest.raises(InvalidInputError, match="row 2"):

@@ -393,7 +393,7 @@ def test_co_clustering_is_averaged_over_candidates(bayesian):
     assert together.max() <= 1.0 + 1e-12
     some = bayesian.averaged_.co_clustering(FAITHFUL, rows=[3, 50, 7])
     assert some == pytest.approx(together[np.ix_([3, 50, 7], [3, 50, 7])])
-    with pytest.raises(ValueError, match="rows must select some"):
+    with pytest.raises(ValueError, match="rows must select at most"):
         bayesian.averaged_.co_clustering(np.zeros((6000, 2)))
 
 

@@ -348,7 +348,7 @@ def test_what_a_stream_does_not_know_it_refuses_with_what_to_do():
     [
         ({"batch": 1.5}, "batch must be a string or an integer"),
         ({"batch": True}, "batch must be a string or an integer"),
-        ({"y": "a"}, "y is ignored, got 'a': name a batch with batch='a'"),
+        ({"y": "a"}, "y must be None, got 'a': name a batch with batch='a'"),
         ({"forgetting": 1.0}, "forgetting must be a number between 0 and 1"),
         ({"forgetting": 0.1, "batch": "a"}, "forgetting must be None in a stream with named"),
         ({"X": np.zeros((3, 5))}, "5 features"),

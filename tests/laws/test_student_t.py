@@ -233,7 +233,7 @@ def test_what_are_no_degrees_of_freedom_is_refused(freedom):
 
 def test_what_student_t_components_do_not_do_is_refused_by_name():
     rows = heavy(11, n=60)
-    with pytest.raises(UnsupportedError, match="partial_fit needs a family"):
+    with pytest.raises(UnsupportedError, match="partial_fit does not support the family"):
         bm.Mixture(2, family=bm.StudentT()).partial_fit(rows)
     with pytest.raises(InvalidInputError, match="covariance must be one of"):
         bm.StudentT("VEI")

@@ -589,10 +589,10 @@ def test_no_feature_needs_to_tell_labelled_classes_apart():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"labels": np.eye(3)[np.arange(30) % 3]}, r"takes labels \(n,\)"),
+        ({"labels": np.eye(3)[np.arange(30) % 3]}, r"supports labels \(n,\)"),
         ({"labels": np.arange(30) % 3, "irrelevant": "regression"}, "irrelevant='independent'"),
-        ({"family": bm.StudentT()}, "takes Gaussian, LogNormal"),
-        ({"noise": True}, "no noise component"),
+        ({"family": bm.StudentT()}, "supports Gaussian, LogNormal"),
+        ({"noise": True}, "does not support noise"),
         ({"family": bm.LogNormal(), "irrelevant": "regression"}, "Gaussian features"),
         ({"family": [bm.Gaussian(), bm.LogNormal()]}, "one family"),
     ],

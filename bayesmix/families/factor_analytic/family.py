@@ -45,10 +45,10 @@ def _named(k: int, columns: Integers, rows: float) -> Event:
     more = ", ..." if len(columns) > COLUMNS_NAMED else ""
     return Event(
         "held",
-        f"{{which}}, which holds about {rows:.1f} rows, has no noise left in {len(columns)} "
-        f"columns ({named}{more}), more than its factors can explain, so its likelihood has no "
-        "maximum. The noise is held at the resolution of the data: use fewer components, fewer "
-        "factors or FactorAnalytic(..., kind='UUC'), or drop columns that say the same",
+        f"{{which}} (about {rows:.1f} observations) has zero noise variance in {len(columns)} "
+        f"columns ({named}{more}), so the likelihood has no maximum. The noise variance was "
+        "limited to the resolution of the data: use fewer components, fewer factors or "
+        "FactorAnalytic(..., kind='UUC'), or drop redundant columns",
         components=(k,),
     )
 
@@ -179,8 +179,8 @@ class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
         raise UnsupportedError(
             "factor analysers have no conjugate prior and no variational fit: use GaussianMixture "
-            "without a prior, in a search MixtureSearch(GaussianMixture()); or "
-            "covariance_type='diag', the closest with a conjugate prior"
+            "without a prior (in a search, MixtureSearch(GaussianMixture())), or "
+            "covariance_type='diag', which has a conjugate prior"
         )
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:

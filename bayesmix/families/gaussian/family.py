@@ -177,8 +177,8 @@ def _refuse_extremes(summary: Summary, scale: Array) -> None:
     if len(small):
         raise InvalidInputError(
             f"X must have columns with a standard deviation of at least {SMALLEST_SPREAD:g}, but "
-            f"column {small[0]} has one of {summary.scale[small[0]]:.3g}, whose square underflows: "
-            "multiply that column"
+            f"column {small[0]} has one of {summary.scale[small[0]]:.3g}, whose square "
+            "underflows: rescale that column"
         )
     away = np.maximum(summary.maximum - summary.centre, summary.centre - summary.minimum)
     # Narrow columns are widened relative to outliers, whatever their units.
@@ -186,7 +186,7 @@ def _refuse_extremes(summary: Summary, scale: Array) -> None:
     far = np.flatnonzero(away > farthest * scale)
     if len(far):
         raise InvalidInputError(
-            f"X must lie within {farthest:.3g} spreads of the median of every column, but column "
-            f"{far[0]}, where half of the rows are within about {scale[far[0]]:.3g}, has a value "
-            f"that is {away[far[0]]:.3g} away: drop such rows, or take logarithms"
+            f"X must have no extreme values, but column {far[0]} has a value {away[far[0]]:.3g} "
+            f"from the median, more than {farthest:.3g} times its spread of {scale[far[0]]:.3g}: "
+            "drop such rows, or take logarithms"
         )

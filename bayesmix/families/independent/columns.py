@@ -315,5 +315,5 @@ def frame_of_positive(summary: Summary) -> Frame:
 
 def refuse_not_positive(values: Stored, first: int, with_article: str) -> None:
     """Raise an error for values that are not positive, whose density is unbounded."""
-    remedy = "give a zero half of the smallest step that is measured, or use another family"
+    remedy = "replace zeros by half of the measurement resolution, or use another family"
     refuse_where(values <= 0, values, first, f"positive numbers for {with_article}", remedy)
