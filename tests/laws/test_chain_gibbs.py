@@ -273,5 +273,5 @@ def test_other_sequences_than_those_of_the_fit_and_weights_are_refused():
     mixture = bm.Mixture(
         2, family=bm.Poisson(), inference=bm.VariationalBayes(), random_state=0
     ).fit(EARTHQUAKES)
-    with pytest.raises(InvalidInputError, match="lengths is for hidden Markov models"):
+    with pytest.raises(InvalidInputError, match="lengths needs a hidden Markov model"):
         bm.gibbs(mixture, EARTHQUAKES, lengths=[107])
