@@ -235,8 +235,8 @@ class GoodnessOfFit:
                 f"assumed: {half:.0%} of the data are inside the 50% contour"
             )
         return (
-            "Too few observations are near the centres, as when clusters are flat, hollow or "
-            f"contain several groups: {half:.0%} of the data are inside the 50% contour"
+            "Too few observations are near the centres, as when clusters are flat or hollow: "
+            f"{half:.0%} of the data are inside the 50% contour"
         )
 
     def plot(self, ax: Any = None) -> Any:
@@ -327,17 +327,17 @@ def goodness_of_fit(
         refit = False
         notes.append(
             f"Used the {source.shape[0]:,} of {seen.shape[0]:,} observations without missing "
-            "values, and took the parameters as known. This is valid if values are missing "
+            "values, and treated the parameters as known. This is valid if values are missing "
             "completely at random."
         )
     elif source.shape[0] != result.n_rows:
         refit = False
-        notes.append("X is not the data of the fit, so the parameters are taken as known.")
+        notes.append("X is not the data of the fit, so the parameters are treated as known.")
     if source.total_weight > MOST_ROWS:
         refit = False
         notes.append(
             f"{MOST_ROWS:,} of {source.total_weight:,.0f} observations were used, and the "
-            "parameters were taken as known."
+            "parameters were treated as known."
         )
         source = some_rows(source, stream(seed, Purpose.RESAMPLE, OF_ROWS))
     null = result.plug_in

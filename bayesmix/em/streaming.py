@@ -257,9 +257,8 @@ def check_first(model: Model, source: Source) -> None:
     needed = max(2, model.n_components * (n_features + 1))
     if n_rows < needed:
         raise InvalidInputError(
-            f"X must have at least {needed} rows in the first batch of a stream, n_components x "
-            f"(columns + 1), got {n_rows}: scales and prior are determined by this batch, so it "
-            "should have thousands of rows"
+            f"X must have at least {needed} rows, n_components x (columns + 1), in the first "
+            f"batch, got {n_rows}: it sets scales and prior, so it should be large"
         )
 
 
@@ -318,8 +317,8 @@ def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
         sums = visited(source, mixture, form)
     if not (np.isfinite(sums.free) and np.isfinite(sums.statistics.pack()).all()):
         raise InvalidInputError(
-            "X has a row so far from the first batch that its density underflows: leave it out, "
-            "or begin with a batch that has such rows"
+            "X has a row so far from the first batch that its density underflows: drop it, or "
+            "include such rows in the first batch"
         )
     return sums
 

@@ -524,7 +524,7 @@ def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySou
     if not isinstance(source, ArraySource):
         raise UnsupportedError(
             "a search over hidden Markov models needs X in memory, got X in parts or on a device: "
-            "give an array, or fit HiddenMarkovModel with a given number of states"
+            "pass an array, or fit HiddenMarkovModel with one number of states"
         )
     return cast("ArraySource", sequences_to_fit(source, lengths, groups))
 

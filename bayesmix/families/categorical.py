@@ -441,7 +441,7 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
 
     def over(self, default: Any, frame: Frame) -> CategoricalPrior:
         if not isinstance(default, CategoricalPrior):
-            raise InvalidInputError(f"prior must be like {default!r}, got {self!r}")
+            raise InvalidInputError(f"prior must be such as {default!r}, got {self!r}")
         if not self.mass > 0.0:
             raise InvalidInputError(f"mass must be a number above 0, got {self.mass!r}")
         least = default.least if self.least is None else self.least

@@ -152,7 +152,7 @@ def unpack(stream: BinaryIO, kind: FileKind = MODEL) -> tuple[dict[str, Any], li
         raise DamagedFileError(f"is damaged: its checksum does not match; {kind.again}")
     text = rest[:header_bytes]
     if _n_lists(text) > MOST_LISTS:
-        raise DamagedFileError(f"is damaged: it holds more than {MOST_LISTS:,} lists")
+        raise DamagedFileError(f"is damaged: it contains more than {MOST_LISTS:,} lists")
     try:
         header = json.loads(text.decode("ascii"))
         return header, _arrays(header.pop("arrays"), rest, header_bytes)
@@ -190,9 +190,9 @@ def _arrays(shapes: Any, rest: bytes, offset: int) -> list[Bits]:
     sizes = []
     for name, shape, order in shapes:
         if any(type(n) is not int or n < 0 for n in shape):
-            raise DamagedFileError(f"is damaged: it holds an array of the shape {shape}")
+            raise DamagedFileError(f"is damaged: it contains an array of shape {shape}")
         if sorted(order) != list(range(len(shape))):
-            raise DamagedFileError(f"is damaged: it holds an array with the axes {order}")
+            raise DamagedFileError(f"is damaged: it contains an array with axes {order}")
         sizes.append(DTYPES[name].itemsize * math.prod(shape))
     if sum(sizes) != len(rest) - offset:
         raise DamagedFileError("is damaged: its arrays do not fill the file")

@@ -287,7 +287,7 @@ def _parquet(path: str, columns: list[Any] | None, weight: Any) -> pd.DataFrame:
         wanted = None
         about = pyarrow.parquet.read_metadata(path)
         n_columns = about.num_columns if columns is None else len(columns)
-        in_memory(path, 16.0 * about.num_rows * n_columns, "ask for fewer columns")
+        in_memory(path, 16.0 * about.num_rows * n_columns, "choose fewer columns")
         if columns is not None:
             names = pyarrow.parquet.read_schema(path).names
             wanted = [*columns, *([] if weight is None else [weight])]

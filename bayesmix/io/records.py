@@ -209,7 +209,7 @@ class Reader:
                 return {int(key): self.value(each) for key, each in items}
             case {"named": str(name), **rest} if not rest:
                 if name not in NAMED:
-                    raise DamagedFileError(f"names {name!r}, which this bayesmix does not know")
+                    raise DamagedFileError(f"contains {name!r}, unknown to this bayesmix")
                 return NAMED[name]
             case {"record": str(name), "fields": dict(fields), **rest} if not rest:
                 return self._record(name, fields)
@@ -217,11 +217,11 @@ class Reader:
                 return self._array(index)[()]
             case {"array": int(index), **rest} if not rest:
                 return self._array(index)
-        raise DamagedFileError(f"is damaged: it holds {str(value)[:60]} where a value should be")
+        raise DamagedFileError(f"is damaged: it contains {str(value)[:60]} instead of a value")
 
     def _array(self, index: int) -> Any:
         if not 0 <= index < len(self.arrays):
-            raise DamagedFileError(f"is damaged: it holds no array {index}")
+            raise DamagedFileError(f"is damaged: it contains no array {index}")
         return self.arrays[index]
 
     def _record(self, name: str, fields: dict[str, Any]) -> Any:
@@ -230,20 +230,20 @@ class Reader:
             try:
                 return REPLACED[name](**values)
             except TypeError as problem:
-                raise DamagedFileError(f"is damaged: it holds no {name} ({problem})") from None
+                raise DamagedFileError(f"is damaged: it has no valid {name} ({problem})") from None
         if name not in RECORDS:
-            raise DamagedFileError(f"holds a {name!r}, which this bayesmix does not know")
+            raise DamagedFileError(f"contains a {name!r}, unknown to this version of bayesmix")
         hints = _hints(name)
         if unknown := sorted(fields.keys() - hints.keys()):
             raise DamagedFileError(
-                f"holds a {name} with {', '.join(map(repr, unknown))}, which this bayesmix does "
-                "not know"
+                f"contains a {name} with {', '.join(map(repr, unknown))}, unknown to this "
+                "version of bayesmix"
             )
         values = {key: self.value(each) for key, each in fields.items()}
         for key, each in values.items():
             if not fits(each, hints[key]):
                 raise DamagedFileError(
-                    f"is damaged: {name}.{key} should be {_said(hints[key])} and is "
+                    f"is damaged: {name}.{key} should be {_said(hints[key])}, got "
                     f"{type(each).__name__}"
                 )
             least, most = DOMAINS.get(field := f"{name}.{key}", (None, None))
@@ -254,7 +254,7 @@ class Reader:
         try:
             return RECORDS[name](**values)
         except (TypeError, ValueError) as problem:
-            raise DamagedFileError(f"is damaged: it holds no {name} ({problem})") from None
+            raise DamagedFileError(f"is damaged: it has no valid {name} ({problem})") from None
 
 
 @cache
@@ -366,7 +366,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     try:
         model.from_record(result)
     except (AttributeError, KeyError, TypeError, ValueError) as problem:
-        raise DamagedFileError(f"is damaged: it holds no regressions ({problem!r:.100})") from None
+        raise DamagedFileError(f"is damaged: it has no regressions ({problem!r:.100})") from None
     if features:
         model.feature_names_in_ = np.array(features, dtype=object)
     return model
@@ -376,13 +376,13 @@ def unfitted(described: dict[str, Any], reader: Reader) -> Any:
     """Return the unfitted estimator of a description."""
     name = described["class"]
     if name not in HOMES:
-        raise DamagedFileError(f"holds a {name!r}, which this bayesmix does not know")
+        raise DamagedFileError(f"contains a {name!r}, unknown to this version of bayesmix")
     kind = getattr(importlib.import_module(HOMES[name]), name)
     values = {name: reader.value(value) for name, value in described["parameters"].items()}
     if unknown := sorted(values.keys() - kind().get_params(deep=False).keys()):
         raise DamagedFileError(
-            f"holds a {name} with {', '.join(map(repr, unknown))}, which this bayesmix does not "
-            "know"
+            f"contains a {name} with {', '.join(map(repr, unknown))}, unknown to this version of "
+            "bayesmix"
         )
     return kind(**values)
 
@@ -407,7 +407,7 @@ def adopt(model: Any, result: Any, features: Any) -> None:
 def _check(result: Any, features: Any) -> None:
     """Check that sizes agree before they are used."""
     if not isinstance(result, FitResult):
-        raise DamagedFileError("is damaged: it holds no result")
+        raise DamagedFileError("is damaged: it contains no result")
     if not fits(features, list[str]) or len(features) not in (0, result.n_features):
         raise DamagedFileError(f"is damaged: it has {result.n_features} features, named {features}")
     K, D = result.n_components, result.n_features

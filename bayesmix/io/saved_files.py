@@ -107,7 +107,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     for each in described["candidates"]:
         row = reader.value(_renamed(each["row"]))
         if not isinstance(row, Candidate):
-            raise DamagedFileError("is damaged: it holds no candidate")
+            raise DamagedFileError("is damaged: it contains no candidate")
         model = each["model"]
         rows.append(replace(row, estimator=model and mixture_records.restored(model, reader)))
     kept = reader.value(described["kept"])
@@ -117,7 +117,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     if best is not None and "_clusters" not in kept:
         kept["_clusters"] = clusters_of_components(best)
     if set(kept) != set(KEPT):
-        raise DamagedFileError("is damaged: it holds no search")
+        raise DamagedFileError("is damaged: it contains no search")
     search._restore(rows, kept, described["folds"])
     if features := described.get("features"):
         others = features["others"] and mixture_records.restored(features["others"], reader)

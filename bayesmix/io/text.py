@@ -126,7 +126,7 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
     except (EOFError, OSError, zlib.error) as problem:
         raise InvalidInputError(f"{path} cannot be read: {problem}") from None
     except LookupError as problem:
-        raise InvalidInputError(f"encoding must be known to Python: {problem}") from None
+        raise InvalidInputError(f"encoding must be one that Python supports: {problem}") from None
     except UnicodeError as problem:
         raise InvalidInputError(
             f"{path} must be text in {text.encoding or 'UTF-8'}: {problem}; name its encoding, "

@@ -182,7 +182,7 @@ def plot_em_steps(
     ]
     axes = _axes(len(wanted)) if ax is None else np.ravel(np.asarray(ax, dtype=object))
     if len(axes) != len(wanted):
-        raise InvalidInputError(f"ax must hold {len(wanted)} axes, got {len(axes)}")
+        raise InvalidInputError(f"ax must contain {len(wanted)} axes, got {len(axes)}")
     _draw(axes, steps)
     return axes
 

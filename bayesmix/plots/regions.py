@@ -146,7 +146,7 @@ def _draw_plane(
 
 def _named(region: DensityRegion) -> str:
     how = "calibrated" if region.calibrated else "by the model"
-    return f"holds {100 * region.level:g} %, {how}"
+    return f"contains {100 * region.level:g} %, {how}"
 
 
 def _outside_label(inside: Any) -> str:

@@ -364,8 +364,8 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
         weights = np.asarray(sample_weight, dtype=np.float64)
         if weights.shape != (len(values),) or not (weights >= 0).all() or not weights.any():
             raise InvalidInputError(
-                f"sample_weight must hold {len(values)} numbers of at least 0, not all of them 0, "
-                f"got shape {weights.shape}"
+                f"sample_weight must be {len(values)} numbers, none negative and not all 0, got "
+                f"shape {weights.shape}"
             )
     noise = model.result_.density.noise is not None
     return Sample(values, weights, probabilities, noise=noise)

@@ -102,8 +102,8 @@ def _given(result: FitResult, found: Any) -> DrawnMixtures:
     """Return the draws of a sampler or bootstrap of this fit."""
     if found.result.objective != result.objective:
         raise InvalidInputError(
-            f"method must hold draws of this fit, got {type(found).__name__} of another fit: "
-            "sample this model, as in bm.gibbs(model, X)"
+            f"method must be draws of this fit, got {type(found).__name__} of another fit: sample "
+            "this model, as in bm.gibbs(model, X)"
         )
     # When K is sampled too, draws are grouped by K.
     groups = getattr(found, "groups", None) or (found,)

@@ -265,8 +265,8 @@ def repetitions(value: Any, n_rows: int) -> Array:
     fine = weights.shape == (n_rows,) and bool(np.isfinite(weights).all())
     if not fine or weights.min() < 0.0 or not weights.any():
         raise InvalidInputError(
-            f"sample_weight must hold {n_rows} finite, non-negative numbers, one per sample, "
-            f"with a positive sum, got {value!r:.60}"
+            f"sample_weight must be {n_rows} finite numbers, none negative and not all 0, "
+            f"got {value!r:.60}"
         )
     return weights
 

@@ -99,9 +99,8 @@ def rows_of_fit(
         fractions: list[float] = source.reduce(_fractions, 1)
         if fractions:
             raise InvalidInputError(
-                "sample_weight must be whole numbers here, because every repetition of a sample is "
-                f"assigned separately, got {fractions[0]:g}: sample without weights, or resample "
-                "the data with them"
+                "sample_weight must be whole numbers, which repeat samples, got "
+                f"{fractions[0]:g}: leave it out, or resample the data with these weights"
             )
     check_shape("X", source, result)
     if order is not None:

@@ -91,7 +91,7 @@ def prior_of_unknown(given: Any) -> Array:
         raise InvalidInputError(
             f"prior_over_k must have nearly all of its weight below K = {LAST_ASKED // 2:,} for "
             f"unknown K, but {left:.1%} is above: use a function that decreases faster, or a "
-            f"mapping, such as {{k: 1 for k in range(1, 31)}}"
+            "mapping such as {k: 1 for k in range(1, 31)}"
         )
     return table
 

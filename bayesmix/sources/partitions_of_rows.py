@@ -318,7 +318,7 @@ class PartitionedSource:
             raise TooManyRowsError(
                 f"{n_columns} numbers for each of {n_rows:,} rows exceed the limit of "
                 f"{MOST_AT_HAND:,} values in memory: use parts, rows.subset(slice(start, stop)), "
-                "or a Dask collection, for which results are lazy"
+                "or a Dask collection, whose results are lazy"
             )
 
     def keep(

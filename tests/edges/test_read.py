@@ -234,7 +234,7 @@ def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):
         ("a;b\n1,5;2,5\n", {"sep": ";", "decimal": "."}, "numbers with decimal commas"),
         ("a\n1\n", {"decimal": ";"}, "decimal must be"),
         ("a,b\n1,2\n", {"sep": ",", "decimal": ","}, "sep and decimal must differ"),
-        ("a,b\n1,2\n", {"encoding": "utf-9"}, "encoding must be known to Python"),
+        ("a,b\n1,2\n", {"encoding": "utf-9"}, "encoding must be one that Python supports"),
         ("a,a\n1,2\n", {}, "more than one is called 'a'"),
         ("", {}, "is empty"),
         ("\n\n", {}, "is empty"),

@@ -399,7 +399,7 @@ def test_unknown_classes_fields_and_names_are_refused(saved):
         return new_field(header)
 
     for change in (renamed, foreign_record, new_field, new_parameter):
-        assert "does not know" in refuse_resealed(saved, change)
+        assert "unknown to this version" in refuse_resealed(saved, change)
     assert "saved by bayesmix 9.9" in refuse_resealed(saved, other_version)
 
 

@@ -190,7 +190,7 @@ def test_other_rows_take_the_parameters_as_known():
     model = bm.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0])
     X = np.random.default_rng(0).normal(size=(100, 1))
     fit = goodness_of_fit(model, X, **QUICK)
-    assert fit.notes == ("X is not the data of the fit, so the parameters are taken as known.",)
+    assert fit.notes == ("X is not the data of the fit, so the parameters are treated as known.",)
     assert fit.fits
     assert not goodness_of_fit(model, X + 1.0, **QUICK).fits
 
@@ -205,7 +205,7 @@ def test_of_very_many_rows_some_are_looked_at(weighted):
     fit = goodness_of_fit(model, X, weights, **QUICK)
     assert fit.n_rows == MOST_ROWS
     assert any("10,000 of" in note for note in fit.notes)
-    assert fit.summary().endswith("the parameters were taken as known.")
+    assert fit.summary().endswith("the parameters were treated as known.")
 
 
 def test_what_cannot_be_judged_is_refused():

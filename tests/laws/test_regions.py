@@ -340,7 +340,7 @@ def test_regions_that_cannot_be_made_are_refused(arguments, words):
         ({"calibration_size": 49}, "calibration_size must be a fraction .* up to 48"),
         ({"calibration_size": True}, "calibration_size"),
         ({"calibration_size": 5}, "calibration must be at least 9"),
-        ({"sample_weight": np.ones(49)}, "sample_weight must hold 50 finite, non-negative numbers"),
+        ({"sample_weight": np.ones(49)}, "sample_weight must be 50 finite numbers"),
         ({"sample_weight": 1.0 * (np.arange(50) < 8)}, "calibration must be at least 9"),
         ({"model": "model"}, "model must be a mixture estimator"),
         ({"model": StandardScaler()}, "model must be a fitted mixture"),

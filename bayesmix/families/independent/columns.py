@@ -213,7 +213,7 @@ class ConjugatePrior(ABC, Generic[Q]):
         names = [field.name for field in fields(self)]
         if not set(names) <= {field.name for field in fields(default)}:
             raise InvalidInputError(
-                f"prior must be of the family's kind, like {default!r}, got {self!r}"
+                f"prior must be a prior of this family, such as {default!r}, got {self!r}"
             )
         return replace(default, **{name: getattr(self, name) for name in names})
 

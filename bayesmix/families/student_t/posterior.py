@@ -223,8 +223,8 @@ def _nodes(nu: float) -> tuple[Array, Array]:
 
 
 NO_CONDITIONAL = (
-    "the posterior of Student-t components given labels has no closed form, so Gibbs sampling, "
-    "evidence by sampling and leave-one-out are not supported: use the ELBO, cross-validation, or "
+    "Student-t components do not support Gibbs sampling, evidence by sampling and leave-one-out, "
+    "as their posterior given labels has no closed form: use the ELBO, cross-validation, or "
     "Gaussian()"
 )
 
