@@ -227,6 +227,6 @@ def _model(header: dict[str, Any], arrays: list[Any]) -> Any:
         return restore(header, Reader(arrays))
     except DamagedFileError as problem:
         writer = header.get("bayesmix")
-        if writer == __version__ or "does not know" not in str(problem):
+        if writer == __version__ or "unknown to this" not in str(problem):
             raise
         raise DamagedFileError(f"{problem}: it was saved by bayesmix {writer}") from None
