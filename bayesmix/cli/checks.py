@@ -50,9 +50,9 @@ def predict(
 ) -> None:
     """Predict the components of new data, as CSV.
 
-    Each row has the most probable component, its probability, the log density in nats and the
-    probabilities of all components. Without --sequence and --order, a hidden Markov model takes
-    the rows as one sequence.
+    For each row, the output has the most probable component, its probability, the log density in
+    nats, and the probabilities of all components. Without --sequence, a hidden Markov model treats
+    all rows as one sequence.
     """
     from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time
     from bayesmix.core.writing import file_to_write, try_to_write, write
@@ -116,7 +116,8 @@ def crosscheck(
     covariance: options.Structure = "full",
     sequences: options.Sequences,
     sampler: Annotated[
-        options.Sampler, options.option("NAME", "auto or nuts (needs PyMC), or gibbs (does not)")
+        options.Sampler,
+        options.option("NAME", "gibbs, nuts (needs PyMC), or auto (nuts in most cases)"),
     ] = options.Sampler.AUTO,
     draws: Annotated[
         int, options.option("N", "Number of posterior draws per chain", min=20)
@@ -127,9 +128,9 @@ def crosscheck(
 ) -> None:
     """Compare a variational fit with MCMC.
 
-    The mixing weights, or the transitions from each state of --sequence and --order, have a
-    Dirichlet(1, ..., 1) prior, and no components are pruned. --out DIR saves result.json,
-    parameters.csv, invariants.csv, model.bayesmix and a figure.
+    Mixing weights have a Dirichlet(1, ..., 1) prior; so have the transitions from each state of a
+    hidden Markov model. No components are pruned. --out DIR saves result.json, parameters.csv,
+    invariants.csv, model.bayesmix and a figure.
     """
     structure = options.structure(covariance)
     from bayesmix.checking.crosscheck import crosscheck as compare
@@ -154,7 +155,7 @@ def crosscheck(
     check = work.noting(lambda: compare(model, source, **how, **same, progress=screen.progress))
     screen.say()
     screen.answer(check.summary())
-    title = "Fit and sampler: median ratio of standard deviations, else the worst"
+    title = "Fit and sampler: median ratio of standard deviations, otherwise the worst value"
     screen.table(frame_table(title, by_kind(check).reset_index()))
     values = check_values(check)
     values |= {"model": model_values(model), "warnings": work.warnings, "seconds": work.seconds}
@@ -181,7 +182,7 @@ def merge(
 ) -> None:
     """Merge overlapping components into clusters.
 
-    The density does not change. --out DIR saves result.json, tree.csv, labels.csv and a figure.
+    The density stays the same. --out DIR saves result.json, tree.csv, labels.csv and a figure.
     """
     from bayesmix.assess.merging import merge_components
     from bayesmix.cli.data import model_and_rows

@@ -262,7 +262,7 @@ def select(
         bool,
         typer.Option(
             "--report",
-            help="Also write report.html, into the --out folder or else the current folder",
+            help="Also write report.html to the --out folder, or to the current folder",
         ),
     ] = False,
     static: options.Static = False,

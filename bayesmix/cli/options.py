@@ -53,13 +53,13 @@ MissingValues = Annotated[
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
 Covariates = Annotated[str | None, option("A,B", "Covariates of the mixing weights")]
 Out = Annotated[str | None, option("DIR", "Folder for the results")]
-Static = Annotated[bool, typer.Option("--static", help="Put images in the report, but no data")]
+Static = Annotated[bool, typer.Option("--static", help="Report with images and without the data")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON")]
 NUMBERS = "Numbers of components to compare: 3, 1:10 or 1,2,5"
 Components = Annotated[
     str | None,
-    option("K", f"{NUMBERS}. Default: increase from 1 until the criterion gets clearly worse"),
+    option("K", f"{NUMBERS}. Default: 1, 2, ... until the criterion gets clearly worse"),
 ]
 Structure = Annotated[
     str,

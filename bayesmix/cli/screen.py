@@ -23,7 +23,6 @@ WORDS = (
     (r"\bcovariance_type='(\w+)'", r"--covariance \1"),
     (r"\bn_components=(\d+)", r"--components \1"),
     (r"\bn_components\b", "--components"),
-    (r" \(of n_samples = \d+\)", ""),
     (r"\bn_samples = (\d+)", r"\1 rows"),
     (r"\brandom_state\b", "--seed"),
     (r"\bn_jobs\b", "--jobs"),
@@ -33,10 +32,6 @@ WORDS = (
     (r"or read with missing='keep'", "or fit with --missing use where the model supports it"),
     (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),
     (r"\b(?:set )?missing='(\w+)'", r"--missing \1"),
-    (
-        r"treat such columns as categories or counts",
-        "take them as categories (--categorical a,b), leave them out (--exclude a,b)",
-    ),
     (r"\bencoding='", "--encoding '"),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),

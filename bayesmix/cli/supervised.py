@@ -16,13 +16,13 @@ from bayesmix.errors import InvalidInputError
 def classify(
     *,
     rows: options.Numbers,
-    target: Annotated[str, options.option("COLUMN", "Column of the classes")],
+    target: Annotated[str, options.option("COLUMN", "Column with the class of each row")],
     predict: Annotated[
         str | None, options.option("FILE", "File of new samples to classify")
     ] = None,
     missing: options.MissingValues = options.Missing.ERROR,
     components: Annotated[
-        str, options.option("K", "Number of components per class, or auto")
+        str, options.option("K", "Number of components per class, or auto to select it")
     ] = "1",
     covariance: Annotated[
         str | None,
@@ -143,7 +143,8 @@ def regress(
         Column, options.option("COLUMN", "Column of offsets in the linear predictor")
     ] = None,
     trials: Annotated[
-        Column, options.option("COLUMN", "Column of binomial numbers of trials")
+        Column,
+        options.option("COLUMN", "Column with the number of trials, for --response binomial"),
     ] = None,
     out: options.Out = None,
     run: options.Run,

@@ -168,7 +168,6 @@ def test_a_search_without_evidence_has_no_probabilities(run):
         ("use a prior (prior='auto')", "use a prior (--method map)"),
         ("or covariance_type='diag'", "or --covariance diag"),
         ("n_components=200 must not be", "--components 200 must not be"),
-        ("rows, got 3 (of n_samples = 10): use", "rows, got 3: use"),
         ("got n_samples = 10: use", "got 10 rows: use"),
         ("path must name a data file", "DATA must name a data file"),
         ("path must name a saved model", "MODEL must name a saved model"),
