@@ -68,7 +68,7 @@ class DataChecks:
         if self.duplicates.n_copies:
             notes.append(
                 f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "
-                "duplicates: remove them, or set sample_weight to 1 / copies."
+                "duplicates: remove them, or divide the weight of each by its number of copies."
             )
         if self.duplicates.values and chosen.asked > 1:
             notes.append(
@@ -89,7 +89,7 @@ class DataChecks:
         )
         if result is not None and chosen.asked > 1 and result.family.any_real and ahead > 0.0:
             notes.append(
-                "A single log-normal distribution fits better: consider taking logs of "
+                "A single log-normal distribution has a better BIC: consider taking logs of "
                 f"{listed(self.logs.columns)}."
             )
         if result is not None and (zeros := _zeros(result, noun)):
