@@ -16,7 +16,7 @@ def found(pattern, name):
 def test_the_version_is_the_same_everywhere():
     assert found(r"^version: (\S+)$", "CITATION.cff") == bm.__version__
     assert found(r"^## ([0-9.]+)", "CHANGELOG.md") == bm.__version__
-    assert found(r"^This is version ([0-9.]+),", "README.md") == bm.__version__
+    assert found(r"Version ([0-9.]+) is", "README.md") == bm.__version__
 
 
 def test_dir_shows_public_names_only():

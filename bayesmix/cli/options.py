@@ -295,22 +295,11 @@ def structure(text: str) -> Any:
 
 def families(text: str | None) -> list[Any] | None:
     """Return families separated by commas; None if the option is not given."""
-    from bayesmix.families.categorical import Categorical
-    from bayesmix.families.gamma import Gamma
-    from bayesmix.families.gaussian.family import Gaussian
-    from bayesmix.families.rates import Exponential, Poisson
-    from bayesmix.families.student_t.family import StudentT
-    from bayesmix.families.successes import Bernoulli
-    from bayesmix.families.transformed import LogNormal
+    from bayesmix.families.registry import BY_NAME, FAMILIES
 
     if text is None:
         return None
-    kinds: tuple[Any, ...] = (
-        *(Gaussian, StudentT, LogNormal, Gamma, Exponential),
-        *(Poisson, Bernoulli, Categorical),
-    )
-    families = {kind().name: kind() for kind in kinds}
     asked = names(text) or [""]
-    if unknown := [name for name in asked if name not in families]:
-        raise InvalidInputError(f"--family must be among {', '.join(families)}, got {unknown[0]!r}")
-    return [families[name] for name in dict.fromkeys(asked)]
+    if unknown := [name for name in asked if name not in BY_NAME]:
+        raise InvalidInputError(f"--family must be among {', '.join(BY_NAME)}, got {unknown[0]!r}")
+    return [FAMILIES[name].make() for name in dict.fromkeys(asked)]

@@ -202,7 +202,7 @@ class LinearOf(Components, Protocol[S]):
 
     @property
     def kind(self) -> int:
-        """Kind of the features, a constant of ``numerics.features``."""
+        """Kind of the features, a constant of ``numerics.arrays``."""
 
     def from_sums(self, sums: Array, /) -> Statistics:
         """Return statistics from Σ_n r_nk φ(x_n) (K, F)."""

@@ -29,6 +29,11 @@ WEIGHT_PRIORS = {
     "dirichlet_distribution": "weights ~ Dirichlet({0:g}, ..., {0:g})",
     "dirichlet_process": "weights by stick-breaking, concentration {0:g} (Blei & Jordan 2006)",
     "dirichlet_chain": "first state and rows of transitions ~ Dirichlet({0:g}, ..., {0:g})",
+    "gate": "weights by logistic regression on covariates, normal prior of the coefficients",
+    "gated_chain": (
+        "first state by logistic regression on covariates, normal prior of the coefficients; rows "
+        "of transitions ~ Dirichlet"
+    ),
     "type2_ml": "weights without a prior, by type-II maximum likelihood",
 }
 # Criteria that are not functions with a docstring.

@@ -132,8 +132,8 @@ def averaged_over(
         shares, how = np.exp(values - logsumexp(values)), f"exp({record(criterion).label})"
     else:
         raise UndefinedError(
-            f"{record(criterion).label} does not measure the density and gives no weights for "
-            "averaging: use criterion='cv', 'bic', 'aic' or a variational estimator"
+            f"{record(criterion).label} gives no weights for model averaging: use "
+            "criterion='cv', 'bic', 'aic' or a variational estimator"
         )
     return averaged(
         [rows[i].estimator for i in numbers], shares, [label(rows[i]) for i in numbers], how, prior

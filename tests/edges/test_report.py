@@ -420,6 +420,15 @@ def test_priors_are_those_of_the_fit(page_of, made):
     assert f"diagonal of W0⁻¹ = ({diagonal})" in text
 
 
+def test_a_prior_of_coefficients_of_covariates_is_named(tmp_path, undrawn):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(60, 1)) + np.repeat([[0.0], [5.0]], 30, axis=0)
+    model = bm.Mixture(inference=bm.MaximumAPosteriori(), random_state=0)
+    search = bm.MixtureSearch(model, (1, 2), criterion="bic")
+    path = search.fit(X, covariates=rng.normal(size=(60, 1))).report(tmp_path / "report.html")
+    assert "Weights by logistic regression on covariates" in Page(path).texts("dl")[0]
+
+
 # Doing it again
 
 

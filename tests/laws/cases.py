@@ -675,7 +675,7 @@ WEIGHT_PRIORS = {
 }
 WEIGHT_KINDS = tuple(WEIGHT_PRIORS)
 
-# As given: no search, no pruning, no extrapolation (DESIGN section 2).
+# As given: no search, no pruning, no extrapolation.
 PLAIN = {"search": None, "acceleration": None, "random_state": 0, "n_jobs": 1}
 
 

@@ -234,7 +234,7 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
 
     @abstractmethod
     def at_means(self, means: Array) -> P:
-        """Return the densities with these means (K, D)."""
+        """Return the densities with these means of t(x) (K, F)."""
 
     @property
     @abstractmethod
@@ -264,7 +264,7 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> P:
-        """Match the means of the columns."""
+        """Match the means of t(x)."""
         # An empty component keeps its previous parameters, if there are any.
         before = None if previous is None else previous.expected_totals
         same = before is not None and before.shape == statistics.totals.shape
