@@ -132,7 +132,7 @@ class DirichletPrior:
         )
 
     def mode(self, counts: Array) -> PointWeights:
-        """Return N_k + α0 - 1, normalised; for α0 < 1 there is no maximum, which is an error."""
+        """Return N_k + α0 - 1, normalised; raise an error for α0 < 1, which has no maximum."""
         if self.concentration < 1.0:
             raise InvalidInputError(
                 "weight_concentration_prior must be at least 1 for a maximum a posteriori fit "

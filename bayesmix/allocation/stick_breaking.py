@@ -166,7 +166,7 @@ class StickTwin:
 
 @dataclass(frozen=True)
 class StickBreakingPrior:
-    """Prior v_k ~ Beta(1, concentration)."""
+    """Stick-breaking prior of the weights: v_k ~ Beta(1, concentration)."""
 
     concentration: float
     name = "dirichlet_process"
@@ -196,7 +196,7 @@ class StickBreakingPrior:
         )
 
     def log_density(self, weights: PointWeights) -> float:
-        """Raise an error, as ``mode``."""
+        """Raise an error, like ``mode``."""
         raise UnsupportedError("stick-breaking weights have no density at a point estimate")
 
     def log_density_of(self, draws: StickDraws) -> Array:

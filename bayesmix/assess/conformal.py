@@ -36,7 +36,7 @@ def conformal_region(
     sample_weight: Any = None,
     random_state: Any = None,
 ) -> DensityRegion:
-    """Fit to some observations, and calibrate the region of highest density on the others.
+    """Fit a model to part of the data, and calibrate its highest-density region on the rest.
 
     On average over data sets, the region covers a new observation with a probability between
     ``level`` and ``level`` + 1 / (n + 1), n being the number of calibration observations (without

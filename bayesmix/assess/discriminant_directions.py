@@ -49,7 +49,7 @@ class DiscriminantDirections:
         return pd.DataFrame(self.directions, index=list(self.features), columns=names)
 
     def summary(self) -> str:
-        """Separation along each direction, and the coefficients."""
+        """Return the separation along each direction, and the coefficients."""
         shares = self.eigenvalues / self.eigenvalues.sum()
         listed = ", ".join(f"{share:.3f}" for share in shares)
         return f"Shares of the separation: {listed}.\n{self.frame().round(3).to_string()}"

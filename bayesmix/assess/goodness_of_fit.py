@@ -258,7 +258,7 @@ def goodness_of_fit(
     random_state: Any = None,
     progress: bool | None = None,
 ) -> GoodnessOfFit:
-    """Test the absolute fit of a mixture.
+    """Test the goodness of fit of a mixture by the parametric bootstrap.
 
     For Gaussian components u_nk = F(d²_nk), where F is the chi-squared distribution function with D
     degrees of freedom and d the Mahalanobis distance. For discrete components u_nk is the

@@ -31,7 +31,7 @@ NO_ROW = 0.01
 
 @dataclass(frozen=True, repr=False, eq=False)
 class LatentClasses:
-    """Answers of the classes of a categorical mixture, and tests of fit.
+    """Answer probabilities of latent classes, and tests of fit.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class LatentClasses:
 def latent_classes(
     model: Any, X: Any, sample_weight: Any = None, level: float = 0.95
 ) -> LatentClasses:
-    """Return answers per class with standard errors, class sizes, and tests of fit.
+    """Return answer probabilities per class with standard errors, class sizes, and tests of fit.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ from bayesmix.selection.fit_evidence import fitted_mixture, seen_rows
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Merging:
-    """The clusters that the components of a mixture form; see ``merge_components``.
+    """Clusters of merged components; see ``merge_components``.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Merging:
 
     @property
     def tree(self) -> pd.DataFrame:
-        """The merges, with a row for K - 1, ..., 1 remaining groups.
+        """Table of merges, with a row for K - 1, ..., 1 remaining groups.
 
         ``merged`` is the pair of groups, and ``overlap`` the fraction of the lighter group's mass
         that it shares with the other: 0 if separated, 0.5 if equal groups are inseparable.

@@ -78,14 +78,14 @@ class NestedResult:
 
     @property
     def table(self) -> Any:
-        """Per procedure and outer fold: the choice, held-out and naive log density."""
+        """Choice, held-out and naive log density of each procedure in each outer fold."""
         names = ["procedure", "fold", "n_components", "covariance_type", "held_out", "naive"]
         names += ["seconds", "note"]
         return pd.DataFrame([{name: getattr(f, name) for name in names} for f in self.folds])
 
     @property
     def scores(self) -> Any:
-        """Per procedure: mean held-out log density, standard error, naive score, optimism."""
+        """Mean held-out log density, standard error, naive score and optimism of each procedure."""
         rows = []
         for name, held in self.held.items():
             n = float(held.weights.sum())
@@ -98,7 +98,7 @@ class NestedResult:
 
     @property
     def differences(self) -> Any:
-        """Per pair: mean difference (first minus second) in nats per observation, and error."""
+        """Mean difference of each pair (first minus second) in nats per observation, and error."""
         rows = []
         for first, second in combinations(self.held, 2):
             n = float(self.held[first].weights.sum())
@@ -232,7 +232,7 @@ def nested_cv(
     random_state: Any = None,
     progress: bool | None = None,
 ) -> NestedResult:
-    """Return the held-out log density of whole procedures, including choices and preprocessing.
+    """Return the held-out log density of procedures, including their selection and preprocessing.
 
     The score by which a candidate was chosen is optimistic. Here each procedure is rerun on the
     training part of every outer fold and scored on the held-out part.

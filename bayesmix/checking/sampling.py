@@ -46,7 +46,7 @@ OF_BEGINNINGS = 14
 def pymc_model(
     model: Any, X: Any = None, sample_weight: Any = None, *, lengths: Any = None, groups: Any = None
 ) -> Any:
-    """Return the PyMC model of a variational fit: same prior and likelihood, up to rounding.
+    """Return the PyMC model of a variational fit, with the same prior and likelihood.
 
     Assignments are summed out, so all variables are continuous. They use the fit's coordinates
     (features shifted and scaled), and deterministics give data units under the names of

@@ -120,7 +120,7 @@ class FamilyOf(Protocol[S, P]):
     def frame(self, summary: Summary) -> Frame: ...
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Return the frame without directions of no extent, and events that name them."""
+        """Return the frame without directions of zero variance, and events that name them."""
         return frame, ()
 
     def statistics(self, values: Array, responsibilities: Array) -> Statistics: ...
@@ -143,7 +143,7 @@ class FamilyOf(Protocol[S, P]):
         """Return the default prior of MAP, which prevents singular and boundary estimates."""
 
     def as_draws(self, points: Sequence[P]) -> DrawnComponents:
-        """Return mixtures at points as draws."""
+        """Return point estimates of mixtures as draws."""
 
     def n_parameters(self, n_components: int, n_features: int) -> int: ...
 

@@ -232,7 +232,7 @@ class SearchRecord:
 
 @dataclass(frozen=True)
 class FitResult:
-    """Result of a fit; ``mixture`` is in the working frame, see ``unframed``.
+    """Result of a fit; ``mixture`` is in the coordinates of the fit, ``unframed`` in data units.
 
     Objectives, log likelihoods and traces are totals in nats and data units.
     """
@@ -365,7 +365,7 @@ class FitResult:
         return self.mixture.frame.log_volume if self.family.continuous else 0.0
 
     def density_at(self, side: SideInformation) -> Mixture[Predictive]:
-        """Return the predictive density with weights at covariates, or averaged over the fit's."""
+        """Return the predictive density at given covariates, or averaged over those of the fit."""
         if side.covariates is None:
             return self.density
         return replace(self.density, weights=self.mixture.weights)
@@ -426,7 +426,7 @@ class FitResult:
         return np.ascontiguousarray(shares)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
-        """Draw n observations of the predictive density, with labels sorted, noise last."""
+        """Draw n observations from the predictive density, sorted by label, noise last."""
         n_bytes = 8.0 * n * (ARRAYS_OF_A_SAMPLE * self.n_features + 1)
         validation.in_memory(f"n_samples={n:,}", n_bytes, "sample in parts")
         density, noise = self.density, self.density.noise
@@ -440,7 +440,7 @@ class FitResult:
         return values, np.append(labels, np.full(n_noise, NOISE))
 
     def summary(self) -> str:
-        """The fit in words, with a table of its components."""
+        """Return the fit in words, with a table of its components."""
         from bayesmix.em.display import summary
 
         return summary(self)

@@ -148,7 +148,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         batch: str | int | None = None,
         forgetting: float | None = None,
     ) -> Self:
-        """Update the fit with one batch, of which only sums are kept.
+        """Update the fit with one batch; only its sums are kept.
 
         The first batch is fitted as by ``fit``. It fixes the scales of the computation, the default
         prior and the largest number of components: a cluster that first appears later gets no
@@ -507,7 +507,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return information(self, criteria.aicc, X, covariates, sample_weight=sample_weight)
 
     def icl(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
-        """Return the integrated completed likelihood, hard version (Biernacki et al. 2000).
+        """Return the integrated completed likelihood with hard assignments (Biernacki et al. 2000).
 
         For sequences it is BIC - 2 log P(most probable path) (Celeux & Durand 2008).
         """

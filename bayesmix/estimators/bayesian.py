@@ -24,7 +24,7 @@ WEIGHT_PRIORS: dict[str, Any] = {
 
 
 class BayesianGaussianMixture(MixtureEstimator):
-    """Gaussian mixture by variational Bayes, with comparable lower bounds.
+    """Gaussian mixture by variational Bayes, with the exact evidence lower bound.
 
     Replaces scikit-learn's class of the same name. Each covariance structure has its own conjugate
     prior (Bishop 2006, sec. 10.2), and the bound includes all constants, so it can be compared

@@ -247,14 +247,14 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
     @property
     def n_parameters_(self) -> int:
-        """Number of parameters of the class densities, without class probabilities (mclust)."""
+        """Number of parameters of class densities, without class probabilities (as in mclust)."""
         models = {id(model): model for model in self.models_.values()}.values()
         total = sum(model.n_parameters_ for model in models)
         return total if len(models) == len(self.classes_) else total - (len(self.classes_) - 1)
 
     @property
     def structures_(self) -> pd.DataFrame:
-        """Samples, components and covariance structure of each class."""
+        """Numbers of samples and components, and covariance structure, of each class."""
         results = [model.result_ for model in self.models_.values()]
         alone = [density.n_components for density, _ in self._densities]
         columns = {
@@ -299,7 +299,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return np.exp(self.predict_log_proba(X))
 
     def predict(self, X: Any) -> Any:
-        """Return the most probable class (n,); -1 or "novel" for no known class."""
+        """Return the most probable class (n,); -1 or "novel" for samples of no known class."""
         best = self.predict_log_proba(X).argmax(axis=1)
         return self._all_classes[best]
 
@@ -314,7 +314,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return self._log_density(self._values(X))
 
     def bic(self, X: Any, y: Any = None) -> float:
-        """Return -2 log L + p log n of X with the classes summed over; lower is better.
+        """Return BIC of the density of X, -2 log L + p log n; lower is better.
 
         mclust's convention: class probabilities do not count as parameters, and the sign is
         scikit-learn's. ``y`` is ignored.
@@ -323,7 +323,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return float(-2.0 * density.sum() + self.n_parameters_ * np.log(len(density)))
 
     def summary(self) -> str:
-        """Classes, their components and covariance structures, and the log likelihood."""
+        """Return the classes with components and covariance structures, and the log likelihood."""
         check_is_fitted(self, "classes_")
         table = self.structures_.assign(prior=self.priors_.round(3))
         kind = "EDDA" if (self.structures_["components"] == 1).all() else "mixture per class"

@@ -63,7 +63,7 @@ def _criterion(criterion: Callable[..., float]) -> Any:
 
 
 class HiddenMarkovModel(Mixture):
-    """Hidden Markov model: a mixture in which the component depends on that of the previous sample.
+    """Hidden Markov model: a mixture whose component depends on that of the previous sample.
 
     Samples are in order of time, and several sequences follow each other. Families and inference
     methods are those of ``Mixture``: EM (Baum et al. 1970) or variational Bayes with Dirichlet
@@ -470,7 +470,7 @@ class HiddenMarkovModel(Mixture):
     def pseudo_residuals(
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
     ) -> Array:
-        """Return normal pseudo-residuals (n, D), standard normal if the model holds.
+        """Return normal pseudo-residuals (n, D), standard normal if the model is correct.
 
         They compare each value with its distribution given the samples before it; for counts the
         middle of the jump is taken (Zucchini, MacDonald & Langrock 2016, ch. 6). Distributions are

@@ -328,7 +328,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return {"data": data, "mixture": self._fit_mixture, "kept": kept, "result": self.result_}
 
     def from_record(self, record: dict[str, Any]) -> None:
-        """Become the fit that ``to_record`` described."""
+        """Restore the fit from the output of ``to_record``."""
         self._show(Data(**record["data"]), record["mixture"], record["result"])
         for name, value in record["kept"].items():
             if name not in KEPT:
@@ -363,7 +363,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     # Predictions
 
     def predict(self, X: Any, *, gate: Any = None, offset: Any = None) -> Array:
-        """Return the mean response (n,) over the mixture, per trial for a binomial one."""
+        """Return the mean response (n,) of the mixture; per trial for a binomial response."""
         rows = self._new(X, gate, offset)
         return (rows.weights * self._response.mean(rows.predictors)).sum(axis=1)
 

@@ -109,7 +109,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
 
     @property
     def averaged_(self) -> AveragedDensity:
-        """Model-averaged density: score_samples, sample, co_clustering, plot.
+        """Averaged density with ``score_samples``, ``sample``, ``co_clustering`` and ``plot``.
 
         With ``variable_selection`` it is the density of the selected features, ``transform(X)``.
         """
@@ -122,7 +122,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
 
     @property
     def best_estimator_(self) -> Any:
-        """The fit of the best candidate; with ``variable_selection``, to ``transform(X)``."""
+        """Fit of the best candidate; with ``variable_selection``, the fit to ``transform(X)``."""
         self._check_kept()
         return self._rows[self.best_index_].estimator
 
@@ -213,7 +213,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
                     mixture.result_ = replace(mixture.result_, columns=columns)
 
     def features_read(self, X: Any) -> Any:
-        """Return the features that the candidates were fitted to: all if none was selected."""
+        """Return the features that candidates were fitted to; all of them if none was selected."""
         self._check_kept()
         return X if self._selected is None else picked(self, X, self._selected.read)
 
@@ -240,14 +240,14 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         return pd.DataFrame(columns, index=pd.Index(self._feature_names(), name="feature"))
 
     def transform(self, X: Any) -> Any:
-        """The selected features, or ``predict_proba`` without variable selection."""
+        """Return the selected features, or ``predict_proba`` without variable selection."""
         check_is_fitted(self, "results_")
         if self._selected is None:
             return super().transform(X)
         return picked(self, X, np.flatnonzero(self._selected.relevant))
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
-        """Names of the columns that ``transform`` returns."""
+        """Return the names of the columns that ``transform`` returns."""
         selects = self._selected is not None
         of_columns = SelectorMixin if selects else ClassNamePrefixFeaturesOutMixin
         return of_columns.get_feature_names_out(self, input_features)
@@ -274,7 +274,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
 
     @property
     def n_clusters_(self) -> int:
-        """Number of clusters that these components form, without outlying components."""
+        """Number of clusters of the best candidate, without outlying components."""
         return int(self.clusters_.max()) + 1
 
     @property

@@ -464,7 +464,7 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         return float(divergence + mine - _log_normalisers(q.concentration, q.reading).sum())
 
     def mode_given(self, statistics: Sums) -> Categoricals:
-        """Return the posterior mode; concentrations below 1 are an error."""
+        """Return the posterior mode, or raise an error for concentrations below 1."""
         if self.concentration.min() < 1.0:
             raise InvalidInputError(
                 "a maximum a posteriori fit needs Dirichlet concentrations of at least 1, got "
@@ -553,7 +553,7 @@ class Categorical(ColumnsFamily[Categoricals]):
         return Categorical(tuple(self.levels[column] for column in columns))
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are no codes of levels."""
+        """Raise an error for values that are not codes of levels."""
         broken = (values != np.floor(values)) & ~np.isnan(values)
         wrong = (values < 0) | broken | (values >= self.reading.sizes)
         if wrong.any():
@@ -575,7 +575,7 @@ class Categorical(ColumnsFamily[Categoricals]):
         return CategoricalPrior(1.0, 0.0, self.reading)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> CategoricalPrior:
-        """Return the prior of one extra observation per column and component, spread evenly."""
+        """Return the prior that adds one observation per column and component, spread evenly."""
         return CategoricalPrior(1.0, 1.0, self.reading)
 
     def as_draws(self, points: Sequence[Categoricals]) -> CategoricalDraws:

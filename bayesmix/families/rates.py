@@ -186,7 +186,7 @@ class RatePrior(ConjugatePrior[GammaFactors]):
         return prior - q.shape * np.log(q.rate) + gammaln(q.shape)
 
     def mode_given(self, statistics: Sums) -> RateColumns:
-        """Return the posterior mode; shapes below 1 are an error."""
+        """Return the posterior mode, or raise an error for shapes below 1."""
         if self.shape < 1.0:
             raise InvalidInputError(
                 f"a maximum a posteriori fit needs a Gamma shape of at least 1, got {self.shape}"

@@ -211,7 +211,7 @@ class SuccessPrior(OfTrials, ConjugatePrior[BetaFactors]):
         return betaln(q.successes, q.failures) - betaln(self.successes, self.failures)
 
     def mode_given(self, statistics: Sums) -> SuccessColumns:
-        """Return the posterior mode; parameters below 1 are an error."""
+        """Return the posterior mode, or raise an error for parameters below 1."""
         if min(self.successes, self.failures) < 1.0:
             raise InvalidInputError(
                 "a maximum a posteriori fit needs Beta parameters of at least 1, got "
@@ -280,7 +280,7 @@ class SuccessFamily(ColumnsFamily[SuccessColumns]):
         return self.prior(1.0, 1.0, *self.trials)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> SuccessPrior:
-        """Return Beta(1.5, 1.5), which keeps probabilities off 0 and 1."""
+        """Return Beta(1.5, 1.5), which keeps probabilities away from 0 and 1."""
         return self.prior(1.5, 1.5, *self.trials)
 
     def as_draws(self, points: Sequence[SuccessColumns]) -> SuccessDraws:
@@ -493,7 +493,7 @@ class Binomial(SuccessFamily):
         return Binomial(tuple(self.n_trials[column] for column in columns))
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are no numbers of successes."""
+        """Raise an error for values that are not numbers of successes."""
         if values.shape[1] != len(self.n_trials):
             raise InvalidInputError(
                 f"n_trials must be given for each of the {values.shape[1]} columns of X, got "

@@ -324,7 +324,7 @@ BETWEEN = "halves\ncompared"
 
 
 def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
-    """Plot the agreement of each resample with the clustering of all data, by its K.
+    """Plot the agreement of each resample with the clustering of all data, by selected K.
 
     Open marks: agreement between the halves of a split. The short line is the median.
 

@@ -42,7 +42,7 @@ def plot_assignment(
     method: Any = "variational",
     legend: bool = True,
 ) -> Axes:
-    """Plot how certain the assignment to components is.
+    """Plot the uncertainty of the assignment to components.
 
     Two columns: observations, darker for larger entropy of their assignment (by all columns of the
     fit). One column: the probability of each component, with intervals if ``level`` is given.

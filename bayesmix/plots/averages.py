@@ -256,7 +256,7 @@ def plot_conditional_mean(
     method: Any = "variational",
     legend: bool = True,
 ) -> Axes:
-    """Plot E[one column | another], with the data if given: mixture regression.
+    """Plot the mean of one column given another (mixture regression), and the data if given.
 
     Other columns of the fit are integrated out.
 

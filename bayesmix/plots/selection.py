@@ -30,7 +30,7 @@ MOST_ON_TOP = 2
 
 
 def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
-    r"""Plot how far each candidate is behind the best, with a line per covariance structure.
+    r"""Plot the difference of each candidate to the best, with a line per covariance structure.
 
     The best candidate is at 0; the scale is linear for close candidates and logarithmic for others.
     The chosen candidate is ringed, excluded structures are faint, and crosses at the lower edge are
@@ -223,7 +223,7 @@ DARK = 0.55
 
 
 def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | None = None) -> Axes:
-    """Plot nats behind the best as a matrix: covariance structures by K.
+    """Plot the difference to the best candidate as a matrix: covariance structures by K.
 
     Darker is better, and the best three have frames. Structures are sorted from simple to rich. A
     dash is a failed or degenerate fit; for K = 1, structures that are the same model show the same

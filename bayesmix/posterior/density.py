@@ -120,7 +120,7 @@ class MixtureDensity:
         return self._over(places, mixture, {})
 
     def conditional(self, given: Any) -> MixtureDensity:
-        """Return the density of the other features given values of these."""
+        """Return the conditional density of the other features given ``{feature: value}``."""
         if not isinstance(given, Mapping) or not given:
             raise InvalidInputError(
                 f"given must be a dict of features and their values, got {given!r:.60}"
@@ -157,7 +157,7 @@ class MixtureDensity:
         n_draws: int = DRAWS,
         random_state: Any = None,
     ) -> DensityRegion:
-        """Return the highest-density region that holds the share ``level`` of new samples.
+        """Return the highest-density region that contains a share ``level`` of new samples.
 
         Parameters
         ----------

@@ -118,7 +118,7 @@ class Evidence:
     upper_error: float = math.nan
 
     def summary(self) -> str:
-        """The estimate with its standard error and Pareto k, the two bounds, and the note."""
+        """Return the estimate with standard error and Pareto k, the two bounds, and the note."""
         known = not math.isnan(self.estimate)
         lines = []
         if known:

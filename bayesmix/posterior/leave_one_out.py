@@ -26,7 +26,7 @@ BATCH_VALUES = 2**22
 
 @dataclass(frozen=True, repr=False)
 class LeaveOneOut:
-    """log p(x_i | all data but one repetition of x_i), in nats and data units."""
+    """Leave-one-out log densities log p(x_i | other observations), in nats and data units."""
 
     values: Array  # (n,)
     pareto_k: Array  # (n,)
@@ -38,7 +38,7 @@ class LeaveOneOut:
         frozen(self)
 
     def summary(self) -> str:
-        """The total with its standard error, and whether importance sampling is reliable."""
+        """Return the total with its standard error, and whether importance sampling is reliable."""
         # Where the largest is not a number there is no estimate of k.
         largest, doubtful = float(np.max(self.pareto_k)), _doubtful(self.pareto_k)
         reliable = f"Pareto k is at most {largest:.2f}: importance sampling is reliable."

@@ -151,7 +151,7 @@ class LinearResponse:
         return self.standard_deviations.combined_with(self.of_q, _quotient)
 
     def covariance(self, name: str = "means") -> Array:
-        """Return the covariance (m, m) of one parameter array's m values, in data units."""
+        """Return the covariance (m, m) of the m values of one parameter, in data units."""
         if name not in self._spreads:
             raise InvalidInputError(
                 f"name must be one of {', '.join(self._spreads)}, got {name!r:.40}"

@@ -332,7 +332,7 @@ OF_THE_POSTERIOR = 3
 
 @dataclass(frozen=True, repr=False)
 class PosteriorSample(ByParameter):
-    """S draws of a mixture of K components, from q or refits of a bootstrap, in data units.
+    """S draws of a mixture of K components, from q or a bootstrap, in data units.
 
     Attributes
     ----------
@@ -363,7 +363,7 @@ class PosteriorSample(ByParameter):
         return f"<PosteriorSample: {len(self)} draws, {', '.join(shapes)}>"
 
     def summary(self) -> str:
-        """The number of draws, and the range of means and standard deviations by parameter."""
+        """Return the number of draws, and ranges of means and standard deviations by parameter."""
         lines = [f"{len(self):,} draws of a mixture with {self.weights.shape[1]} components."]
         for name, values in self.items():
             means, spread = values.mean(axis=0), values.std(axis=0)

@@ -199,7 +199,7 @@ class DensityRegion:
         return np.asarray(betaincinv(n + 1.0 - rank, rank, tails(checked_level(level))))
 
     def contains(self, X: Any) -> Any:
-        """Return whether each sample (n,) is inside; ties with the threshold are."""
+        """Return whether each sample (n,) is inside the region or on its boundary."""
         return self.density.score_samples(X) + TIE >= self.threshold
 
     def coverage(self, X: Any) -> float:

@@ -59,7 +59,7 @@ class AveragedDensity:
         return float(self.score_samples(X).mean())
 
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Array:
-        """Draw samples (n, D), a number from each candidate."""
+        """Draw samples (n, D) from the candidates, in proportion to their weights."""
         n_rows = validation.integer("n_samples", n_samples, 1)
         mixtures = [last_step(estimator) for estimator in self.estimators]
         if any(
@@ -85,7 +85,7 @@ class AveragedDensity:
         method: Any = None,
         data: Any = None,
     ) -> Array:
-        """Return a band (n, 2) of the density that covers whichever candidate is true.
+        """Return a credible band (n, 2) of the density that includes model uncertainty.
 
         The band is the union of the candidates' credible bands of this level. Candidates are left
         out if their posterior weight is less than 1 - level times their prior weight. For the true
@@ -142,7 +142,7 @@ class AveragedDensity:
         ]
 
     def plausible(self, level: float) -> list[bool]:
-        """Whether each candidate's weight is at least 1 - level times its prior weight.
+        """Whether each candidate's weight is at least (1 - level) times its prior weight.
 
         p(X | others) / p(X | true) has mean 1 under the true candidate, so it exceeds 1 / (1 -
         level) with probability at most 1 - level (Markov).

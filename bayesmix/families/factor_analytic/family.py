@@ -128,7 +128,7 @@ class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
         return Gaussian("spherical" if self.model.isotropic_noise else "diag").frame(summary)
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Set nothing aside; constant columns, with noise at the floor, are named in an event."""
+        """Return the frame unchanged, and an event that names constant columns."""
         columns = np.flatnonzero(source.summary.constant)
         if not len(columns) or self.model.isotropic_noise:
             return frame, ()

@@ -74,7 +74,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
     @property
     def takes_gaps(self) -> bool:
-        """Whether the M-step takes missing values: diagonal structures count by column."""
+        """Whether missing values are supported: diagonal structures count by column."""
         structure = self.structure
         return structure.algebra.kind == DENSE or structure.estimate is averaged
 

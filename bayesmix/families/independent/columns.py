@@ -239,7 +239,7 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
     @property
     @abstractmethod
     def mean_where_empty(self) -> Array | float:
-        """E[t(x)] of a component that never had observations."""
+        """Mean E[t(x)] of a component that never had observations."""
 
     @property
     def truncates(self) -> bool:
@@ -272,7 +272,7 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         return self.at_means(statistics.shares(empty))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Count a parameter per column."""
+        """Return the number of parameters: one per component and column."""
         return n_components * n_features
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:

@@ -197,7 +197,7 @@ class Product:
         return layout.joined([family.frame(part_summary) for family, part_summary in pairs])
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        """Set aside directions without extent in the continuous part.
+        """Set aside directions of zero variance in the continuous part.
 
         Raises ``InvalidInputError`` if several parts have such directions.
         """

@@ -152,7 +152,7 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
         return made
 
     def feasible(self, statistics: WeightedMoments) -> bool:
-        """Whether no count and no variance of a column is negative.
+        """Whether counts and variances of columns are not negative.
 
         Matrices are checked when factorised, including what a prior adds; otherwise a component on
         a single observation would end extrapolation.
