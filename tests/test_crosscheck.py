@@ -287,6 +287,7 @@ def test_divergences_are_named():
 # The parts
 
 
+@pytest.mark.slow
 def test_gibbs_moves_no_draws_of_its_own_posterior():
     """p-values over 24 functions of 8 runs: none below the false alarm rate, and half below ½."""
     values = []

@@ -79,6 +79,7 @@ def named(path):
     return path.relative_to(ROOT).as_posix()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_CODE, ids=named)
 def test_the_code_of_a_document_runs_as_printed(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

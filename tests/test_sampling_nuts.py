@@ -95,12 +95,14 @@ def test_arviz_has_draws_divergences_and_rows(found):
     assert found.to_arviz()["observed_data"]["X"].shape == (12, 1)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_draws_on_any_number_of_cores(fit, found):
     vb, rows = fit
     again = nuts(vb, rows, n_draws=1000, chains=2, warmup=500, n_jobs=2, progress=False)
     np.testing.assert_array_equal(again.log_joint, found.log_joint)
 
 
+@pytest.mark.slow
 def test_an_interrupt_of_nutpie_keeps_the_draws_so_far(fit, monkeypatch):
     nutpie = pytest.importorskip("nutpie")
     sample = nutpie.sample
@@ -185,6 +187,7 @@ def test_a_sampler_that_is_not_installed_is_named(fit, monkeypatch):
         nuts(vb, rows, sampler="pymc")
 
 
+@pytest.mark.slow
 def test_a_product_of_numbers_levels_and_counts_is_sampled_too():
     rng = np.random.default_rng(4)
     one = rng.random(60) < 0.5

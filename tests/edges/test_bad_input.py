@@ -176,7 +176,7 @@ def test_sources_are_checked_as_arrays_are():
     model = GaussianMixture(2, random_state=0).fit(named)
     assert list(model.feature_names_in_) == ["a", "b"]
     np.testing.assert_array_equal(model.predict(named), model.predict(ArraySource(X)))
-    with pytest.raises(ValueError, match="columns b, a, but a, b were fitted"):
+    with pytest.raises(ValueError, match="columns b, a, but the fit had a, b: pass"):
         model.predict(ArraySource(X, columns=("b", "a")))
     assert not hasattr(model.fit(ArraySource(X)), "feature_names_in_")
 

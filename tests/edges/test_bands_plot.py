@@ -240,7 +240,7 @@ def test_a_region_over_two_columns_is_drawn_with_the_rows_outside(ax, faithful):
     region.plot(faithful, ax=ax)
     outside = next(line for line in ax.lines if line.get_marker() == "X")
     assert len(outside.get_xdata()) == (~region.contains(faithful)).sum()
-    assert "holds 90 %, calibrated" in texts(ax)
+    assert "contains 90 %, calibrated" in texts(ax)
     rim = ax.collections[1].get_paths()[0].vertices
     scores = region.density.score_samples(rim[::25])
     np.testing.assert_allclose(scores, region.threshold, atol=0.1)

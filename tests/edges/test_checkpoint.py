@@ -181,6 +181,7 @@ KINDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.BayesmixWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("kind", KINDS)
@@ -478,6 +479,7 @@ print(search.best_score_.hex())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_search_outlives_a_limit_on_the_size_of_files(n_jobs, tmp_path):

@@ -106,6 +106,7 @@ def test_import_of_the_command_line_loads_not_even_typer():
 # Select
 
 
+@pytest.mark.slow
 def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     done = run("select", FAITHFUL, "--components", "1:3", "--out", "found")
     assert "272 rows, columns eruptions, waiting" in done.stdout
@@ -227,6 +228,7 @@ def test_names_with_brackets_are_printed_as_they_are(run):
 # Fit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["em", "variational", "map"])
 def test_fit_says_what_it_fitted(run, method):
     done = run(
@@ -306,6 +308,7 @@ def test_predict_gives_what_the_estimator_gives(run):
     assert sum(counted["rows_per_component"]) == 272
 
 
+@pytest.mark.slow
 def test_demo_answers_the_three_questions(run):
     text = run("demo").stdout
     for question in ("How many clusters?", "How certain?", "What density?"):
@@ -418,6 +421,7 @@ def test_ctrl_c_before_anything_is_found(run, monkeypatch):
     assert done.stderr == "bayesmix: interrupted\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_a_real_ctrl_c_ends_with_130(tmp_path):
     generator = np.random.default_rng(0)
@@ -445,6 +449,7 @@ def test_a_real_ctrl_c_ends_with_130(tmp_path):
 # As a shell sees it
 
 
+@pytest.mark.slow
 def test_exit_codes_and_streams_of_the_real_program(tmp_path):
     fine = shell("fit", FAITHFUL, "--components", "2", "--json", cwd=tmp_path)
     assert (fine.returncode, fine.stderr) == (0, "")
@@ -454,6 +459,7 @@ def test_exit_codes_and_streams_of_the_real_program(tmp_path):
     assert bad.stderr == "bayesmix: DATA must name a data file, but no.csv does not exist\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 def test_a_reader_that_has_heard_enough_is_no_error(tmp_path):
     model = bm.GaussianMixture.from_parameters([1.0], [[0.0]], [1.0])

@@ -319,6 +319,7 @@ class Clock:
         return self.now
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*did not converge.*")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("search", [None, "auto"])
@@ -487,6 +488,7 @@ def test_a_search_says_what_it_tried_and_gained():
     assert "no search" in alone.search_summary
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_more_components_never_have_a_lower_likelihood_in_a_search():
     """Each candidate begins at the splits of the one before as well."""
@@ -500,6 +502,7 @@ def test_more_components_never_have_a_lower_likelihood_in_a_search():
         assert (table["log_likelihood"].diff().dropna() > -1e-6).all()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_search_is_the_same_for_any_number_of_workers(monkeypatch):
     rng = np.random.default_rng(6)

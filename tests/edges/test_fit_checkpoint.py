@@ -54,6 +54,7 @@ def passes_made(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
 def test_a_fit_killed_at_random_moments_ends_with_the_same_bits(tmp_path, often):
     whole = bm.BayesianGaussianMixture(6, **OPTIONS).fit(X)
@@ -88,6 +89,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_passes_that_are_kept_are_not_made_again(case, tmp_path, often, monkeypatch):
     rows = {"counts": np.abs(np.round(X)), "logarithms": np.abs(X)}.get(case, X)

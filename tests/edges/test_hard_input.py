@@ -37,6 +37,7 @@ def random_problem(generator: np.random.Generator) -> tuple[np.ndarray, Any]:
     return rows * 10.0 ** generator.uniform(-8, 8), weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(24))
 def test_a_problem_that_nobody_chose_is_fitted_or_refused_by_name(seed: int) -> None:
     generator = np.random.default_rng([7, seed])
@@ -74,6 +75,7 @@ def test_a_component_without_rows_that_is_held_ends_the_run() -> None:
     assert len(model.result_.events) < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [1e-12, 1e-6, 1e6, 1e14])
 def test_weights_on_any_scale_that_counts_rows_leave_the_density_alone(scale: float) -> None:
     rows = np.random.default_rng(0).normal(size=(100, 2))
@@ -144,6 +146,7 @@ TOO_MUCH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", TOO_MUCH)
 def test_what_no_memory_holds_is_refused_with_its_size(what: str) -> None:
     rows = np.random.default_rng(0).normal(size=(60, 2))
@@ -310,11 +313,13 @@ FOUND_THERE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", FOUND_THERE)
 def test_a_nastier_problem_that_was_found_is_sound_or_refused(seed: int) -> None:
     assert fault(nastier.problem(seed), np.inf) is None
 
 
+@pytest.mark.slow
 def test_one_row_of_a_component_does_not_end_extrapolation() -> None:
     nasty = nastier.problem(301206512787)
     model = nasty.estimator.fit(nasty.rows, sample_weight=nasty.weights)
@@ -340,11 +345,13 @@ def test_a_gamma_has_no_density_where_a_row_is_no_double_of_its_mean() -> None:
     assert gammas.expected_log_density(np.array([[1e150]])) == -np.inf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", FOUND)
 def test_a_nasty_problem_that_was_found_is_sound_or_refused(seed: int) -> None:
     assert fault(problem(seed), np.inf) is None
 
 
+@pytest.mark.slow
 def test_random_nasty_problems_are_sound_or_refused() -> None:
     """Fresh ones every time; ``python -m benchmarks.nasty`` looks at thousands."""
     first = int(np.random.default_rng().integers(2**40))

@@ -182,6 +182,7 @@ with warnings.catch_warnings():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT cannot be sent to one child there")
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_real_sigint_is_survived(n_jobs):

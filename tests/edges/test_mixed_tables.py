@@ -501,6 +501,7 @@ def test_the_shell_predicts_from_a_model_of_levels(shell):
     assert table["sex"].tolist() == frame["sex"].tolist()
 
 
+@pytest.mark.slow
 def test_levels_alone_are_drawn_by_their_profile(shell):
     pytest.importorskip("matplotlib")
     columns = ("--columns", "sex,colour,wet", "--categorical", "sex,colour,wet")
@@ -526,6 +527,7 @@ def test_one_fit_with_categories_in_the_shell(shell):
     )
 
 
+@pytest.mark.slow
 def test_a_range_of_k_takes_care_of_itself_on_mixed_tables():
     rng = np.random.default_rng(7)
     kinds = np.repeat(["a", "b", "c"], 60)

@@ -119,6 +119,7 @@ def test_a_variational_fit_goes_to_scikit_learn_at_its_posterior_means(covarianc
     assert theirs.lower_bound_ == pytest.approx(theirs.score(X), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_the_stick_breaking_default_says_what_to_set():
     default = bm.BayesianGaussianMixture(3, random_state=0).fit(X)
     remedy = "weight_concentration_prior_type='dirichlet_distribution'"

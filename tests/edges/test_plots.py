@@ -755,7 +755,7 @@ def test_steps_that_cannot_be_shown_are_refused(faithful):
     for wrong in ((), (-1, 2)):
         with pytest.raises(InvalidInputError, match="at least 0"):
             bm.plot_em_steps(start, faithful, wrong)
-    with pytest.raises(InvalidInputError, match="ax must hold 2 axes"):
+    with pytest.raises(InvalidInputError, match="ax must contain 2 axes"):
         bm.plot_em_steps(start, faithful, (1, 2), Figure().subplots(1, 3))
 
 

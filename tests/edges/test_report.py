@@ -207,6 +207,7 @@ def test_the_answer_stands_first_then_how_sure_it_is(search, faithful, tmp_path,
     assert page.text.startswith(header)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_of_search_has_all_parts_in_order(page_of, kind):
     found = page_of(kind).texts("h2")
@@ -432,6 +433,7 @@ def test_a_prior_of_coefficients_of_covariates_is_named(tmp_path, undrawn):
 # Doing it again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_python_on_the_page_does_the_search_again(page_of, made, kind):
     search, X = made(kind)
@@ -456,6 +458,7 @@ def test_a_search_without_a_seed_is_done_again_with_the_one_it_drew(faithful, tm
     assert again.fit(faithful).best_score_ == search.best_score_
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["select", "by bic"])
 def test_the_command_on_the_page_does_the_search_again(page_of, made, kind, tmp_path, monkeypatch):
     search, X = made(kind)
@@ -531,6 +534,7 @@ def rows_of(page):
     return json.loads(found[0]) if found else None
 
 
+@pytest.mark.slow
 def test_rows_stand_in_the_page_with_their_probabilities(faithful, tmp_path):
     X = faithful.set_axis([f"e{n}" for n in range(len(faithful))])
     search = bm.MixtureSearch(n_components=(2, 3), random_state=0).fit(X)
@@ -589,6 +593,7 @@ def test_minus_signs_stand_before_numbers_only():
     )
 
 
+@pytest.mark.slow
 def test_rows_of_noise_and_with_gaps_stand_among_the_rows(tmp_path):
     rng = np.random.default_rng(1)
     clusters = [rng.normal([0, 0], 1.0, (60, 2)), rng.normal([7, 2], 1.0, (50, 2))]
@@ -609,11 +614,13 @@ def test_rows_of_noise_and_with_gaps_stand_among_the_rows(tmp_path):
     assert [row[1] is None for row in content["values"]] == np.isnan(X[:, 1]).tolist()
 
 
+@pytest.mark.slow
 def test_the_same_search_gives_the_same_bytes(search, faithful, tmp_path):
     pages = [search.report(tmp_path / name, faithful) for name in ("a.html", "b.html")]
     assert pages[0].read_bytes() == pages[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_a_source_shows_its_rows_with_their_weights(search, faithful, tmp_path):
     source = ArraySource(faithful.to_numpy(), columns=tuple(faithful.columns))
     assert "with the data" in Page(search.report(tmp_path / "report.html", source)).text

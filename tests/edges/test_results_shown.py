@@ -63,6 +63,7 @@ MADE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*MADE, "SearchRecord"])
 def test_a_result_prints_in_five_lines_and_has_a_summary(name, gm, vb, search):
     if name == "SearchRecord":

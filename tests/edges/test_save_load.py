@@ -440,6 +440,7 @@ def places(value, here=()):
             yield from places(value[key], (*here, key))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32 - 1))
 def test_any_change_of_the_header_gives_a_model_or_the_error(saved, seed):
@@ -495,6 +496,7 @@ NESTED = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(value=NESTED)
 def test_values_come_back_as_they_were(value, tmp_path_factory):

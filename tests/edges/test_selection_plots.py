@@ -110,6 +110,7 @@ def test_the_cut_crosses_as_many_branches_as_there_are_clusters(merging, ax):
     assert len(crossed) == merging.n_clusters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_components", [1, 2, 6, 12])
 def test_no_text_of_the_tree_hides_another(faithful, n_components):
     model = bm.GaussianMixture(n_components, covariance_type="diag", random_state=0).fit(faithful)
@@ -178,6 +179,7 @@ def test_only_results_are_drawn(faithful):
             plot(faithful.to_numpy())
 
 
+@pytest.mark.slow
 def test_structures_by_numbers_show_how_far_each_is_behind_and_frame_the_best_three(ax, faithful):
     search = bm.select(faithful, (1, 2, 3), "all", criterion="bic", random_state=0, n_jobs=1)
     bm.plot_structures(search, ax)

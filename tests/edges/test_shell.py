@@ -89,6 +89,7 @@ def test_faults_of_a_text_are_named_by_its_own_name(run):
 # Ways out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="pipes of POSIX")
 def test_work_goes_on_in_silence_when_its_reader_has_heard_enough(tmp_path):
     line = f'bayesmix fit "{FAITHFUL}" --components 2 --out found | head -n 1; '
@@ -212,6 +213,7 @@ def test_the_demo_names_the_program_as_the_shell_finds_it(monkeypatch, path, nam
 # Rows that belong to no component
 
 
+@pytest.mark.slow
 def test_rows_of_noise_are_counted_and_labelled_minus_one(run):
     rng = np.random.default_rng(3)
     parts = rng.normal(0.0, 1.0, (100, 2)), rng.normal(6.0, 0.7, (80, 2))
@@ -234,6 +236,7 @@ def test_rows_of_noise_are_counted_and_labelled_minus_one(run):
     assert json.loads(counted)["rows_of_noise"] == n_noise
 
 
+@pytest.mark.slow
 def test_noise_beside_columns_of_text_has_a_weight(run):
     lines = [f"{k % 7},{'x' if k % 2 else 'y'}" for k in range(20)]
     Path("mixed.csv").write_text("\n".join(["a,kind", *lines]))
@@ -241,6 +244,7 @@ def test_noise_beside_columns_of_text_has_a_weight(run):
     assert "2 components and noise" in run("fit", "mixed.csv", *arguments).stdout
 
 
+@pytest.mark.slow
 def test_correlated_features_without_clusters_are_left_out_by_regression(run, tmp_path):
     rng = np.random.default_rng(3)
     table = pd.DataFrame(rng.normal(size=(200, 30))).add_prefix("f")

@@ -71,6 +71,7 @@ def test_stability_says_how_much_remains(run):
     assert set(os.listdir("stable")) == {"result.json", "stability.csv", "stability.png"}
 
 
+@pytest.mark.slow
 def test_sensitivity_counts_the_priors_that_agree(run):
     arguments = ("--components", "1:2", "--covariance", "full", "--out", "priors")
     done = run("sensitivity", FAITHFUL, *arguments)
@@ -81,6 +82,7 @@ def test_sensitivity_counts_the_priors_that_agree(run):
     assert set(os.listdir("priors")) == {"result.json", "priors.csv", "sensitivity.png"}
 
 
+@pytest.mark.slow
 def test_nested_judges_the_search_on_rows_it_has_not_seen(run):
     done = run("nested", FAITHFUL, *QUICK, "--folds", 3, "--out", "nested")
     found = result_of("nested")
@@ -93,6 +95,7 @@ def test_nested_judges_the_search_on_rows_it_has_not_seen(run):
     assert found["held_out"] == pytest.approx(expected.scores["held_out"].iloc[0], rel=1e-9)
 
 
+@pytest.mark.slow
 def test_report_of_a_model_is_a_page_that_loads_nothing(run, model):
     done = run("report", "model.bayesmix", FAITHFUL, "--out", "page.html")
     page = Path("page.html").read_text("utf-8")
@@ -115,6 +118,7 @@ def test_model_and_rows_in_the_wrong_order_are_noticed(run, model, command):
 # Resuming
 
 
+@pytest.mark.slow
 def test_a_search_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, monkeypatch):
     from bayesmix.selection.tasks import Task
 

@@ -40,6 +40,7 @@ def test_covariates_of_a_fit_are_no_columns_of_it(run, answers):  # noqa: F811
     np.testing.assert_allclose(errors, expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_selection_with_covariates_is_by_bic(run, answers):  # noqa: F811
     options = ("--components", "1:3", "--covariates", "age", "--json")
     output = run("select", "answers.csv", "--exclude", "party", *options).stdout
@@ -62,6 +63,7 @@ def test_bad_covariates_end_with_a_message(run, answers):  # noqa: F811
     assert "column 'age' has missing values" in said
 
 
+@pytest.mark.slow
 def test_regress_writes_the_fit_of_the_class(run):  # noqa: F811
     rng = generator(2)
     x, kind = rng.uniform(0, 10, 200), rng.choice(["a", "b"], 200)

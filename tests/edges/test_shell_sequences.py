@@ -39,6 +39,7 @@ def test_sequences_of_a_fit_are_sorted_by_time(run, patients):  # noqa: F811
     assert "transitions.png" in str(values["files"])
 
 
+@pytest.mark.slow
 def test_a_selection_of_states_says_whether_order_matters(run, patients):  # noqa: F811
     options = ("--components", "1:3", "--covariance", "full", "--method", "em", "--report")
     output = run("select", "patients.csv", *IN_ORDER, *options, "--out", "found").stdout
@@ -60,6 +61,7 @@ def test_rows_without_values_are_steps_without_evidence(run, patients):  # noqa:
     assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_sequences_are_compared_with_mcmc(run, patients):  # noqa: F811
     options = ("--components", 2, *IN_ORDER, "--sampler", "gibbs", "--draws", 20, "--chains", 2)
     run("crosscheck", "patients.csv", *options, "--out", "found")

@@ -123,6 +123,7 @@ def test_pairs_are_columns_alone_and_together():
     assert [ax.get_xlabel() for ax in axes[3]] == list(IRIS.columns)
 
 
+@pytest.mark.slow
 def test_pairs_of_many_columns_take_those_that_tell_components_apart():
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(200, 8))
@@ -158,6 +159,7 @@ def mixed_table(n=120):
     return table
 
 
+@pytest.mark.slow
 def test_pairs_of_a_mixed_table_show_shares_of_levels_and_every_row_that_has_both():
     table = mixed_table()
     family = bm.Product(
@@ -321,6 +323,7 @@ OF_A_FIT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*OF_A_FIT, "plot_em_steps", "plot_objective"])
 def test_figures_take_a_fit_or_a_search_alike(name, variational):
     rows = () if name == "plot_objective" else (X,)

@@ -61,6 +61,7 @@ ROUNDING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "least"),
     [(["test_bayesian_mixture.py", "test_mixture.py"], 13), (["test_gaussian_mixture.py"], 38)],
@@ -221,6 +222,7 @@ def test_parameters_of_the_generator_are_recovered(structure):
     np.testing.assert_allclose(model.means_[ours], drawn.means[theirs], atol=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
 @pytest.mark.parametrize("max_iter", [2, 300])
 @pytest.mark.parametrize("tol", [1e-7, 1e-1])
@@ -280,6 +282,7 @@ def test_precisions_are_inverse_covariances(drawn, structure):
     np.testing.assert_allclose(np.tril(roots, -1), 0.0, atol=0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*did not converge.*")
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_the_bound_does_not_fall_over_refits_of_one_iteration(drawn, structure):
@@ -337,6 +340,7 @@ def test_more_starts_are_never_worse():
         assert ten >= one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", STRUCTURES)
 def test_samples_have_the_moments_of_their_components(structure):
     drawn = Drawn(seed=2, n_components=3, scale=7.0)
@@ -426,6 +430,7 @@ def test_weights_are_the_means_of_their_posteriors():
     assert sticks.weights_.sum() == pytest.approx(1.0, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", PRIORS)
 def test_a_shift_of_the_data_shifts_the_means_and_nothing_else(prior):
     X = Drawn(seed=3, scale=100.0).X["full"]

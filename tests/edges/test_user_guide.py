@@ -41,6 +41,7 @@ def two_blobs(n=500, seed=0):
     return np.concatenate([stretched, shifted])
 
 
+@pytest.mark.slow
 def test_plot_gmm_selection_grid_search_with_a_bic_scorer():
     X = two_blobs(200)
 
@@ -133,6 +134,7 @@ def test_plot_gmm_init_means_from_each_start(method):
     assert start.shape == gmm.means_.shape == (4, 2)
 
 
+@pytest.mark.slow
 def test_plot_gmm_bayesian_and_classical_side_by_side():
     X = two_blobs()
     gmm = GaussianMixture(n_components=5, covariance_type="full").fit(X)
@@ -148,6 +150,7 @@ def test_plot_gmm_bayesian_and_classical_side_by_side():
     assert dpgmm.n_components_ == 2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_plot_gmm_sin_scikit_learns_priors_and_samples():
     rng = np.random.RandomState(0)
@@ -171,6 +174,7 @@ def test_plot_gmm_sin_scikit_learns_priors_and_samples():
         assert set(y_s) <= set(range(dpgmm.n_components_))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize(
     ("kind", "concentrations"),
@@ -233,6 +237,7 @@ def test_anomalies_by_the_density_of_a_pipeline():
     assert "GaussianMixture" in pipeline._repr_html_()
 
 
+@pytest.mark.slow
 def test_grid_search_over_a_pipelines_step_by_held_out_likelihood():
     X = two_blobs(150)
     pipeline = Pipeline([("scale", StandardScaler()), ("gmm", GaussianMixture(random_state=0))])
@@ -248,6 +253,7 @@ def test_grid_search_over_a_pipelines_step_by_held_out_likelihood():
     assert np.isfinite(random.cv_results_["mean_test_score"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
 def test_cross_validation_scores_are_held_out_log_densities(kind):
     X = two_blobs(100)
@@ -261,6 +267,7 @@ def test_cross_validation_scores_are_held_out_log_densities(kind):
     np.testing.assert_allclose(both["test_score"], scores, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_cross_validation_in_worker_processes_gives_the_same_numbers():
     X = two_blobs(60)
     model = GaussianMixture(2, random_state=0)

@@ -74,6 +74,7 @@ except bm.errors.FileAccessError as problem:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
 def test_a_limit_on_the_size_of_files_leaves_what_was_there(tmp_path):
     path = tmp_path / "kept"
@@ -154,7 +155,7 @@ def test_what_cannot_be_read_names_the_file(tmp_path, monkeypatch):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     monkeypatch.setattr("builtins.open", refused)
-    with pytest.raises(FileAccessError, match="model cannot be read: permission denied; see who"):
+    with pytest.raises(FileAccessError, match="model cannot be read: permission denied; check its"):
         bm.load(tmp_path / "model")
 
 

@@ -71,6 +71,7 @@ def test_mclusts_fits_to_iris_are_made_again_in_every_cell():
         assert reached == pytest.approx(theirs, abs=1e-6)
 
 
+@pytest.mark.slow
 @every_data_set
 def test_likelihoods_are_at_least_mclusts_and_bic_chooses_the_same(data):
     """All 36 cells are fitted once, here."""
@@ -112,6 +113,7 @@ def test_parameters_are_counted_as_mclust_does(data, covariance):
         assert ours == value(table, (covariance, n_components))
 
 
+@pytest.mark.slow
 @every_data_set
 @pytest.mark.parametrize("criterion", ["bic", "icl"])
 def test_select_chooses_mclusts_number_and_structure(data, criterion):

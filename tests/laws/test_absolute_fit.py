@@ -88,6 +88,7 @@ def test_shares_of_discrete_rows_are_uniform_in_expectation(family):
     assert away.max() <= stats.norm.isf(0.001 / (2 * (GRID - 1))) * error
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_where_the_model_is_true():
     n_sets, found = 40, []
     for seed in range(n_sets):
@@ -111,7 +112,7 @@ def test_heavy_tails_and_flat_clusters_are_found_and_named(draw):
     assert f"Component {wrong} fits worst" in fit.summary()
     assert fit.components["p_value"][wrong] == 0.05
     assert fit.components["statistic"].idxmax() == wrong
-    words = {heavy: ("too light", "too sparse"), box: ("too heavy", "too dense")}[draw]
+    words = {heavy: ("too light", "Too many observations"), box: ("too heavy", "Too few obs")}[draw]
     assert any(word in fit.summary() for word in words)
     low, high = fit.band()
     outside = (fit.shares < low) | (fit.shares > high)

@@ -159,6 +159,7 @@ def test_a_marginal_band_is_the_quantiles_of_marginal_densities(structure):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_where_q_is_exact_gibbs_draws_have_its_band():
     rows = rows_of()[:, :1]
     model = bm.BayesianGaussianMixture(

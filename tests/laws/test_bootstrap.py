@@ -56,6 +56,7 @@ def test_two_clusters_reject_one_component_and_not_two(apart):
     assert not again.called_for
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_under_the_null():
     # K=1 is true. The p-value of 9 replicates takes 0.1, ..., 1.0, each with probability 1/10, as
     # the statistic does not depend on location and scale (false alarm of each bound: 1 in 10,000).
@@ -127,6 +128,7 @@ def test_a_weight_of_two_is_the_row_twice():
         np.testing.assert_allclose(weighted.replicates, twice.replicates, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_fitted_models_searches_other_families_and_modes_are_tested():
     X = two_clusters(6.0)
     fitted = bm.GaussianMixture(1, covariance_type="tied", random_state=0).fit(X)

@@ -91,6 +91,7 @@ def test_at_one_component_it_is_the_closed_form_without_any_error(case):
     assert found.note == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_components", [2, 3])
 @every_case
 def test_it_is_the_sum_over_all_assignments(case, n_components):

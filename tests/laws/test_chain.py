@@ -311,6 +311,7 @@ def test_fits_of_every_family_are_sums_over_all_paths(name, missing):
     assert (np.diff(model.objective_trace_) > -1e-9).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("K", "log_likelihood"), [(1, -391.9189), (2, -341.8787), (3, -328.5275), (4, -326.4106)]
 )
@@ -325,6 +326,7 @@ def test_earthquakes(K, log_likelihood):
     )
 
 
+@pytest.mark.slow
 def test_earthquakes_from_the_stationary_distribution():
     """Zucchini, MacDonald & Langrock 2016, table 3.1: -log L of 342.3183 and 329.4603."""
     for K, log_likelihood in ((2, -342.3183), (3, -329.4603)):
@@ -502,6 +504,7 @@ def test_missing_values_do_not_make_samples_independent():
             refused(model, counts)
 
 
+@pytest.mark.slow
 def test_heavy_tails_and_factors_are_states():
     X = gaussian_sequences(generator(11), (60, 60))
     for family in (bm.StudentT(), bm.FactorAnalytic(1)):

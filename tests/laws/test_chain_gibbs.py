@@ -30,6 +30,7 @@ ALPHA, SHAPE, RATE = 0.8, 2.0, 0.5
 SURELY = 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lengths", "K"), [((5,), 3), ((1, 4), 2), ((3, 2, 1), 2)])
 def test_drawn_paths_have_the_probabilities_of_all_paths(lengths, K):
     rng = generator(46, 21)
@@ -103,6 +104,7 @@ def tiny(missing=False):
     return model, X, lengths, paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [False, True])
 def test_draws_are_those_of_enumerating_all_paths(missing):
     model, X, lengths, paths = tiny(missing)
@@ -243,6 +245,7 @@ def test_the_density_of_a_sequence_is_averaged_over_draws():
     np.testing.assert_allclose(density[:3], shorter)
 
 
+@pytest.mark.slow
 def test_long_sequences_are_sampled_in_segments_and_threads_change_no_bit():
     rng = generator(46, 24)
     states = (np.arange(3000) // 50) % 2

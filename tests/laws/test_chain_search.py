@@ -35,6 +35,7 @@ def alternating(rng, n):
     return rng.normal(3.0 * states, 1.0)[:, None]
 
 
+@pytest.mark.slow
 def test_the_number_of_states_is_chosen_by_every_criterion():
     X = alternating(generator(9), 400)
     for criterion in ("bic", "icl", "cv"):
@@ -116,6 +117,7 @@ def _log_normal(model, x):
     return -0.5 * (np.log(2.0 * np.pi * variances) + (x - model.means_[:, 0]) ** 2 / variances)
 
 
+@pytest.mark.slow
 def test_whether_order_matters_is_the_difference_to_the_best_mixture():
     search = bm.MixtureSearch(of_counts(), (1, 2, 3), random_state=0).fit(EARTHQUAKES)
     mixtures = bm.MixtureSearch(bm.Mixture(family=bm.Poisson()), (1, 2, 3), random_state=0)

@@ -29,6 +29,7 @@ def test_iris_by_edda_is_that_of_mclust():
     assert classifier.bic(IRIS, SPECIES) == pytest.approx(555.80, abs=0.01)
 
 
+@pytest.mark.slow
 def test_iris_by_mixtures_of_classes_has_a_bic_at_least_mclusts():
     """mclust 6.0.0, MclustDA(iris[, 1:4], iris$Species): BIC -581.13 in its sign."""
     classifier = bm.MixtureClassifier("auto", random_state=0).fit(IRIS, SPECIES)
@@ -68,6 +69,7 @@ def test_log_densities_and_probabilities_by_hand():
     np.testing.assert_allclose(given.score_samples(X), logsumexp(joint, axis=1), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unknown", [None, np.nan, pd.NA])
 def test_samples_without_a_class_take_part(unknown):
     rng = generator(2)
@@ -118,6 +120,7 @@ def test_a_sample_of_no_known_class_is_novel():
     assert learned.score(X, y) > 0.97
 
 
+@pytest.mark.slow
 def test_singular_classes_are_fitted_by_their_posterior():
     X, y = load_digits(return_X_y=True)
     train = generator(5).random(len(X)) < 0.5
@@ -186,6 +189,7 @@ def test_bad_input_is_refused(parameters, y, message):
         bm.MixtureClassifier(**parameters).fit(IRIS, y)
 
 
+@pytest.mark.slow
 def test_classes_with_fewer_samples_than_features_predict_new_samples():
     rng = generator(7)
     y = np.repeat([0, 1], 100)

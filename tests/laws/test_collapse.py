@@ -129,6 +129,7 @@ def test_a_component_on_duplicated_rows_is_moved_to_where_the_fit_is_worst(covar
     assert variances(model).min() > FLOOR
 
 
+@pytest.mark.slow
 @every_method
 @every_structure
 def test_from_the_default_start_duplicated_rows_make_no_spike(method, covariance):
@@ -144,6 +145,7 @@ def test_from_the_default_start_duplicated_rows_make_no_spike(method, covariance
     assert model.log_likelihood_ < base.log_likelihood_ + 150.0
 
 
+@pytest.mark.slow
 @every_structure
 def test_an_atom_is_held_at_the_floor_under_a_learned_prior_and_named(covariance):
     """60 tied rows of 360: with a learned scale nothing else would stop them."""
@@ -212,6 +214,7 @@ def one_covariance(model, k):
 FAR = [pair for pair in product(METHODS, COVARIANCES) if pair != ("map", "tied")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "covariance"), FAR)
 @pytest.mark.parametrize("column", [0, 1])
 def test_one_row_at_1e9_deviations_moves_the_others_components_by_less_than_5_percent(
@@ -355,6 +358,7 @@ def test_fewer_rows_than_dimensions_are_fitted_and_never_nan(method, covariance)
         assert sorted(np.bincount(model.predict(rows))) == [5, 5]
 
 
+@pytest.mark.slow
 def test_full_covariances_for_too_few_distinct_rows_are_fitted_with_the_largest_number_named():
     rng = generator(6)
     distinct = rng.normal(size=(17, 2))
@@ -401,6 +405,7 @@ def test_irises_that_share_a_petal_width_have_no_component_without_end(covarianc
     assert variances(model).min() > 0.5 * 0.1**2 / 12.0
 
 
+@pytest.mark.slow
 @every_method
 @every_structure
 @pytest.mark.parametrize("n_components", [3, 6])
@@ -460,6 +465,7 @@ def test_tight_clusters_have_their_own_moments(covariance):
     np.testing.assert_allclose(model.means_, [c.mean(axis=0) for c in clusters], atol=1e-7)
 
 
+@pytest.mark.slow
 @every_structure
 def test_components_too_many_for_tight_clusters_are_dropped_in_silence(covariance):
     """A component without rows is no component on tied rows."""
@@ -522,6 +528,7 @@ def test_the_warning_names_the_component_its_rows_and_the_remedy():
     assert "{" not in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])
 def test_a_sound_fit_is_preferred_to_a_degenerate_one_among_restarts(covariance):
     """A likelihood that only the floor keeps finite has no value: more restarts never go back.

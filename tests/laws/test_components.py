@@ -75,6 +75,7 @@ def test_the_expected_log_density_is_the_textbooks(case, seed, n_components, dim
     np.testing.assert_allclose(actual, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow
 @every_count
 def test_the_expected_log_density_is_an_integral_over_the_posterior(case):
     rng = generator(3)
@@ -329,6 +330,7 @@ def test_a_frame_of_powers_of_two_changes_no_bit_of_a_density(case):
 # Order
 
 
+@pytest.mark.slow
 @every_case
 @quick
 @given(seeds, st.permutations(range(4)))

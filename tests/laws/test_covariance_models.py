@@ -129,6 +129,7 @@ def test_names_like_scikit_learns_and_letters_are_the_same_models():
     ).elbo_ == pytest.approx(fit.elbo_, rel=1e-12)
 
 
+@pytest.mark.slow
 @every_other
 @pytest.mark.parametrize("data", ["faithful", "iris"])
 def test_likelihoods_are_at_least_mclusts(name, data):
@@ -144,6 +145,7 @@ def test_likelihoods_are_at_least_mclusts(name, data):
         assert free == table["df"][name][str(n_components)]
 
 
+@pytest.mark.slow
 @every_other
 @pytest.mark.parametrize("prior", [None, "auto"])
 @pytest.mark.parametrize("search", [None, "auto"])
@@ -200,6 +202,7 @@ def test_every_form_of_the_e_step_says_the_same(name, n_components):
     np.testing.assert_allclose(from_sums.scatter, statistics.scatter, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.slow
 @every_other
 def test_units_of_the_columns_change_nothing_else(name):
     rows = read_csv("iris.csv", usecols=range(4))

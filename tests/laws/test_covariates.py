@@ -430,6 +430,7 @@ def log_evidence_with_covariates(X, z, K, slope_precision=0.16):
     return logsumexp(terms)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("K", [2, 3])
 def test_the_bound_with_covariates_is_below_the_evidence_and_never_falls(seed, K):
@@ -456,6 +457,7 @@ def test_one_component_with_covariates_has_the_exact_evidence():
     assert elbo == pytest.approx(bernoulli_log_evidence(X, 1.0, 1.0), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_the_bound_of_an_intercept_is_below_that_of_dirichlet_weights_by_the_curvature():
     n, none = 10_000, np.empty((10_000, 0))
     for shares in ([0.5, 0.5], [0.1, 0.9], [0.2, 0.3, 0.5]):

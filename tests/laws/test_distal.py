@@ -102,6 +102,7 @@ def two_classes():
     return X, rng.normal(3.0 * classes, 1.0)
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_the_delta_method_over_both_steps():
     # Bakk, Oberski & Vermunt 2014: V2 + C V1 C' with the information of the classes.
     X, y = two_classes()
@@ -133,6 +134,7 @@ def test_standard_errors_are_those_of_the_delta_method_over_both_steps():
     np.testing.assert_allclose(drawn, expected, rtol=0.2)
 
 
+@pytest.mark.slow
 def test_probabilities_and_their_intervals_stay_between_0_and_1():
     X, _, _, classes = responses(300, 0.75, 11)
     model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X)

@@ -82,6 +82,7 @@ def test_richer_structures_reach_as_much_as_those_that_they_contain(search):
                     assert table[name, k] >= table[other, k] - 1e-3, (name, other, k)
 
 
+@pytest.mark.slow
 def test_to_nine_components_the_best_three_reach_mclusts_likelihoods():
     rows, theirs = read_csv("faithful.csv"), read_json("mclust_bic_faithful.json")
     search = bm.select(rows, range(1, 10), "all", criterion="bic", random_state=0, n_jobs=1)
@@ -111,6 +112,7 @@ def test_under_a_posterior_the_number_of_components_has_probabilities():
     assert np.isclose(search.k_probabilities_.sum(), 1.0)
 
 
+@pytest.mark.slow
 def test_where_a_structure_without_a_posterior_wins_probabilities_are_by_bic_and_say_so(tmp_path):
     rows = read_csv("iris.csv", usecols=range(4))
     search = bm.select(rows, (1, 2, 3), "all", criterion="bic", random_state=0, n_jobs=1)

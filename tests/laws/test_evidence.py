@@ -280,6 +280,7 @@ def test_evidence_of_one_component_is_exact(case):
     assert found.lower == result.objective
 
 
+@pytest.mark.slow
 @every_case
 @pytest.mark.parametrize("n_components", [2, 3])
 def test_evidence_is_that_of_enumerating_all_assignments(case, n_components):
@@ -302,6 +303,7 @@ def test_evidence_is_that_of_enumerating_all_assignments(case, n_components):
     assert np.abs(errors).max() < Z
 
 
+@pytest.mark.slow
 @every_case
 @pytest.mark.parametrize("n_components", [1, 2])
 def test_the_upper_end_is_above_the_exact_evidence(case, n_components):
@@ -316,6 +318,7 @@ def test_the_upper_end_is_above_the_exact_evidence(case, n_components):
         assert upper == pytest.approx(expected, abs=1e-8)
 
 
+@pytest.mark.slow
 def test_a_fit_has_its_evidence_between_two_ends():
     rows = bm.datasets.load_faithful()
     search = bm.select(rows, 2, "full")
@@ -358,6 +361,7 @@ def test_two_clear_clusters_have_the_evidence_of_both_labellings():
     assert found.estimate < found.lower + np.log(2.0) + 0.5
 
 
+@pytest.mark.slow
 def test_evidence_in_other_units_differs_by_the_volume():
     rows = bm.datasets.load_faithful().to_numpy()[::4]
     near = importance_evidence(learned(rows, 2), ArraySource(rows), 400)
@@ -389,6 +393,7 @@ def test_results_depend_on_the_seed_and_not_on_threads():
     np.testing.assert_array_equal(leave_one_out(result, two, 50, seed=3).values, values)
 
 
+@pytest.mark.slow
 def test_fits_without_this_evidence_say_why():
     rows = bm.datasets.load_faithful().to_numpy()
     source = ArraySource(rows)
@@ -424,6 +429,7 @@ def test_other_rows_than_those_of_the_fit_are_refused():
 # Leave one out
 
 
+@pytest.mark.slow
 @every_case
 def test_leave_one_out_of_one_component_is_the_exact_predictive(case):
     """log p(X) - log p(X without one repetition of the row), over the spread of thirty runs."""
@@ -446,6 +452,7 @@ def test_leave_one_out_of_one_component_is_the_exact_predictive(case):
         assert run.standard_error == pytest.approx(spread)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["dirichlet_distribution", "dirichlet_process"])
 @pytest.mark.parametrize("case", CASES[-2:], ids=identity)
 def test_leave_one_out_of_two_components_is_the_predictive_by_enumeration(case, weights):

@@ -215,6 +215,7 @@ def test_one_component_with_isotropic_noise_is_the_closed_form():
     assert gm.log_likelihood_ >= PCA(2).fit(rows).score(rows) * 100
 
 
+@pytest.mark.slow
 @every_kind
 def test_clusters_of_fewer_rows_than_columns_are_found(kind):
     rows, labels = rows_of(generator(6), 90, 120, 3, 2, shared=kind == "CUU")
@@ -223,6 +224,7 @@ def test_clusters_of_fewer_rows_than_columns_are_found(kind):
     assert gm.converged_
 
 
+@pytest.mark.slow
 def test_bic_finds_the_number_of_factors_beside_that_of_components():
     rows, _ = rows_of(generator(7), 120, 10, 2, 2, apart=2.0)
     search = bm.MixtureSearch(
@@ -269,6 +271,7 @@ def test_clusters_that_differ_in_their_directions_are_found():
     assert bm.GaussianMixture(K, **options).fit(rows).log_likelihood_ > begun.log_likelihood_ - 0.01
 
 
+@pytest.mark.slow
 def test_memory_is_linear_in_the_columns():
     peaks = {}
     for D in (500, 3000):
@@ -286,6 +289,7 @@ def test_memory_is_linear_in_the_columns():
     assert peaks[3000] < 9.0 * peaks[500]
 
 
+@pytest.mark.slow
 @every_kind
 def test_units_of_columns_change_the_answer_by_their_volume(kind):
     rows, _ = rows_of(generator(9), 80, 8, 2, 2)

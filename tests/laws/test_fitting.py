@@ -21,6 +21,7 @@ def clusters(n=200, seed=0):
     return 5.0 * rng.integers(3, size=(n, 1)) + rng.normal(size=(n, 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["bic", "cv", "evidence_folds"])
 def test_the_rows_of_a_search_are_checked_once(monkeypatch, criterion):
     seen = []

@@ -53,6 +53,7 @@ def observed_log_densities(X, weights, means, covariances):
     return np.array(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", STRUCTURES)
 @pytest.mark.parametrize("prior", [None, "auto"])
 def test_the_likelihood_is_that_of_what_the_rows_have(covariance, prior):

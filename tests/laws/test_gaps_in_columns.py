@@ -136,6 +136,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "inference"), [case for case in CASES if case[1] != "variational"]
 )
@@ -210,6 +211,7 @@ def test_the_objective_never_falls(name, inference, seed, share):
         assert (np.diff(step) >= -1e-11 * np.abs(step[1:])).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "inference"), CASES)
 def test_without_gaps_nothing_changes(name, inference):
     rows = rows_of(name, np.random.default_rng(4))

@@ -98,6 +98,7 @@ def assert_exact(found, rows, expected):
 # Exactness
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "n_components", "prior"),
     [(case, 2, DirichletPrior) for case in CASES + POOLED_CASES]
@@ -116,6 +117,7 @@ def test_draws_are_those_of_enumerating_all_assignments(case, n_components, prio
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_fitted", "n_components"), [(3, 2), (1, 3)])
 @pytest.mark.parametrize("prior", [DirichletPrior, StickBreakingPrior])
 def test_another_number_of_components_than_that_of_the_fit_is_its_own_model(
@@ -135,6 +137,7 @@ def test_another_number_of_components_than_that_of_the_fit_is_its_own_model(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateComponentWarning")
 @pytest.mark.parametrize("case", [CASES[0], CASES[-1]], ids=identity)
 def test_a_row_of_weight_two_is_two_rows_with_components_of_their_own(case):
@@ -151,6 +154,7 @@ def test_a_row_of_weight_two_is_two_rows_with_components_of_their_own(case):
     assert_exact(found, rows, expected)
 
 
+@pytest.mark.slow
 @every_and_pooled
 def test_draws_of_one_component_have_the_exact_posterior_moments(case):
     rng = generator(1)
@@ -176,6 +180,7 @@ def test_draws_of_one_component_have_the_exact_posterior_moments(case):
     assert (found.weights == 1.0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
 def test_the_density_averaged_over_draws_is_the_exact_predictive_one(case):
     rng = generator(1)
@@ -189,6 +194,7 @@ def test_the_density_averaged_over_draws_is_the_exact_predictive_one(case):
     assert np.allclose(found.score_samples(new), together, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.slow
 @every_conjugate
 def test_where_rows_are_drawn_anew_in_every_sweep_parameters_have_their_prior(case):
     """Geweke 2004: θ, X | θ, Z | X, θ, θ | X, Z, ... leaves the prior, a learned scale's too."""
@@ -242,6 +248,7 @@ def test_where_rows_are_drawn_anew_in_every_sweep_parameters_have_their_prior(ca
     assert_near(np.array(means) - expected, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concentration", [0.4, 1.0, 3.0])
 def test_new_orders_of_sticks_leave_their_prior_and_the_set_of_weights(concentration):
     prior = StickBreakingPrior(concentration)
@@ -294,6 +301,7 @@ def test_a_cluster_too_narrow_for_features_is_looked_at_centred():
     np.testing.assert_array_equal(together[:40, 40:], 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
 def test_in_other_units_draws_are_the_same(covariance):
     vb, X = faithful(covariance_type=covariance)
@@ -328,6 +336,7 @@ def test_draws_depend_on_the_seed_and_not_on_threads():
     assert (chains[0] != chains[1]).all()
 
 
+@pytest.mark.slow
 def test_a_pruned_fit_is_sampled_with_all_components_it_was_asked_for():
     rng = generator(3)
     rows = np.concatenate([rng.normal(size=(60, 2)), 12.0 + rng.normal(size=(40, 2))])
@@ -472,7 +481,7 @@ def test_other_rows_and_weights_that_are_not_whole_are_refused():
         gibbs(vb, X, sample_weight=np.full(272, 2.0))
     weights = np.full(272, 1.0)
     weights[5] = 1.5
-    with pytest.raises(InvalidInputError, match=r"whole numbers here.* got 1\.5"):
+    with pytest.raises(InvalidInputError, match=r"whole numbers, which repeat samples, got 1\.5"):
         gibbs(vb, X, sample_weight=weights)
 
 

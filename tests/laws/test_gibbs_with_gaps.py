@@ -64,6 +64,7 @@ def summed_out(family, hidden, values, log_width):
     return given_rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [*GAUSSIAN_CASES[:4], BernoulliCase(), PoissonCase(), LEVEL_CASE, BINOMIAL_CASE],
@@ -110,6 +111,7 @@ def test_the_likelihood_of_draws_is_that_of_what_rows_have(covariance):
     assert found.co_clustering().shape == (60, 60)
 
 
+@pytest.mark.slow
 def test_repetitions_of_a_row_have_gaps_of_their_own():
     rows = table(generator(22), 20)
     weights = np.where(np.isnan(rows[:, 1]), 3.0, 1.0)

@@ -315,6 +315,7 @@ def from_default(rows, method, covariance, weights=None):
     return estimator(3, covariance_type=covariance, **options).fit(rows, sample_weight=weights)
 
 
+@pytest.mark.slow
 @every_data_set
 @pytest.mark.parametrize("method", ["ml", "map", "vb sticks"])
 @every_structure

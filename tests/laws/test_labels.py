@@ -158,6 +158,7 @@ def test_a_search_finds_the_class_that_nobody_labelled():
     np.testing.assert_array_equal(search.predict(X), z)
 
 
+@pytest.mark.slow
 def test_the_label_of_one_sample_does_not_change_the_probability_of_k():
     rng = generator(16)
     X = rng.normal(size=(60, 1)) + 20.0 * rng.integers(0, 2, 60)[:, None]

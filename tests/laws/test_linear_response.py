@@ -347,6 +347,7 @@ def test_where_q_has_no_variance_the_standard_deviation_is_infinite_and_the_rati
 # Against the posterior
 
 
+@pytest.mark.slow
 def test_it_is_nearer_to_the_posterior_than_q_where_components_overlap():
     """Gibbs of a mixture of two normals 2.2 standard deviations apart, labels by the mean."""
     rng = generator(11)

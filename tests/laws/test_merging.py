@@ -171,6 +171,7 @@ def test_data_with_missing_values_have_clusters(faithful):
         bm.goodness_of_fit(gm, missing[some])
 
 
+@pytest.mark.slow
 def test_a_search_has_components_and_clusters(faithful, tmp_path):
     search = bm.select(faithful, n_jobs=1)
     assert (search.n_components_, search.n_clusters_) == (3, 2)
@@ -184,6 +185,7 @@ def test_a_search_has_components_and_clusters(faithful, tmp_path):
     np.testing.assert_array_equal(loaded.predict_clusters(faithful), labels)
 
 
+@pytest.mark.slow
 def test_noise_is_in_no_cluster(faithful):
     rng = np.random.default_rng(0)
     X = np.vstack([faithful, rng.uniform([0, 30], [8, 120], (30, 2))])

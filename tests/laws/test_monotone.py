@@ -90,6 +90,7 @@ def falls(result, values, row_weights):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", range(BATCHES))
 def test_the_objective_never_falls(batch, record_property):
     tally = Counter()

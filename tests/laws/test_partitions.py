@@ -244,6 +244,7 @@ def _folds_of(source, search):
     return [places_in(split.test, source.shape[0]) for split in make_splits(5, source, seed)]
 
 
+@pytest.mark.slow
 def test_select_takes_parts_and_goes_on_from_a_checkpoint(tmp_path):
     X = clusters(400, 2, 3)
     source, _ = partitions(X, cuts=(0, 150, 151))

@@ -29,6 +29,7 @@ def rows_for(name, n=400):
     return np.round(np.abs(values)) if name == "counts" else values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_one_part_has_the_bits_of_an_array(name, weighted):
@@ -67,6 +68,7 @@ def test_no_fit_of_many_rows_has_them_all_at_hand():
         plot_density(found, source, columns=(0, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["bic", "cv"])
 def test_a_search_over_candidates_takes_them(criterion):
     X = clusters(400, 2, 3)
@@ -119,7 +121,7 @@ def test_bad_rows_are_named_by_their_number_among_all():
     named = Parts.of(X, [20], columns=("a", "b"))
     model = bm.GaussianMixture(2, random_state=0).fit(named)
     assert list(model.feature_names_in_) == ["a", "b"]
-    with pytest.raises(InvalidInputError, match="columns b, a, but a, b were fitted"):
+    with pytest.raises(InvalidInputError, match="columns b, a, but the fit had a, b: pass"):
         model.predict(Parts.of(X, [20], columns=("b", "a")))
 
 

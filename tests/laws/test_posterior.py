@@ -105,6 +105,7 @@ def test_draws_of_counts_have_the_means_of_q(name):
     np.testing.assert_array_equal(named, drawn.means)
 
 
+@pytest.mark.slow
 @every_structure
 def test_the_average_over_draws_is_the_predictive_density(structure):
     model = fitted(structure, n_components=2)
@@ -138,6 +139,7 @@ def test_a_seed_gives_the_same_draws_and_they_cannot_be_written_to():
 # Bands
 
 
+@pytest.mark.slow
 @every_structure
 def test_the_pointwise_band_is_the_quantiles_of_the_drawn_densities(structure):
     model, rows = fitted(structure), rows_of()[:5]
@@ -170,6 +172,7 @@ def test_a_row_that_no_draw_can_have_has_a_density_of_zero():
         assert 0.0 < band[1, 0] < np.exp(model.score_samples(places)[1]) < band[1, 1] < 1.0
 
 
+@pytest.mark.slow
 def test_fresh_draws_are_inside_as_often_as_the_level_says():
     rows, level, n = rows_of()[:40], 0.8, 3000
     model = fitted("diag")

@@ -161,6 +161,7 @@ def enumerated(rng, n=7, K=2):
     return rows, fit(rows, variational(letters), K=K), evidence, together
 
 
+@pytest.mark.slow
 def test_evidence_and_gibbs_agree_with_enumeration_on_tiny_data():
     rows, m, evidence, together = enumerated(generator(3))
     found = bm.log_evidence(m, rows, n_draws=1000)

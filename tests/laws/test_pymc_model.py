@@ -169,6 +169,7 @@ def fitted(case, weights="dirichlet_distribution", fixed=False, n_components=K, 
     return Case(vb, ArraySource(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [False, True], ids=["learned scale", "fixed scale"])
 @pytest.mark.parametrize("weights", WEIGHT_PRIORS)
 @pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
@@ -176,17 +177,20 @@ def test_the_joint_density_is_that_of_the_fit(case, weights, fixed):
     fitted(case, weights, fixed).assert_equal(31)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", POOLED_CASES, ids=identity)
 def test_the_joint_density_of_shared_variances_is_that_of_the_fit(case):
     fitted(case).assert_equal(31)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", WEIGHT_PRIORS)
 @pytest.mark.parametrize("case", COUNT_CASES, ids=identity)
 def test_the_joint_density_of_counts_is_that_of_the_fit(case, weights):
     fitted(case, weights, fixed=True).assert_equal(32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [*COLUMN_CASES[len(COUNT_CASES) :], LEVEL_CASE, BINOMIAL_CASE], ids=identity
 )
@@ -215,6 +219,7 @@ def mixed_fit():
     return Case(bm.Mixture(K, family=family, inference=inference, **options).fit(rows), rows)
 
 
+@pytest.mark.slow
 def test_the_joint_density_of_a_product_is_that_of_the_fit():
     case = mixed_fit()
     Case(case.vb, ArraySource(case.source)).assert_equal(46)
@@ -260,6 +265,7 @@ def fitted_chain(case, lengths, n_components=K):
     return Case(vb, replace(ArraySource(rows), side=vb.result_.side))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "lengths", "n_components"),
     [
@@ -296,6 +302,7 @@ def flat_rows():
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.FlatDirectionWarning")
 def test_it_is_where_rows_lie_in_a_plane():
     rows = flat_rows()
@@ -310,11 +317,13 @@ def test_a_weight_of_a_row_multiplies_its_log_density():
     weighted.assert_equal(36)
 
 
+@pytest.mark.slow
 def test_one_component_is_a_mixture_too():
     for weights in ("dirichlet_distribution", "dirichlet_process"):
         fitted(GAUSSIAN_CASES[0], weights, n_components=1).assert_equal(37)
 
 
+@pytest.mark.slow
 def test_a_single_column_has_no_entries_above_the_diagonal():
     rows = bm.datasets.load_galaxies().to_numpy().reshape(-1, 1)
     vb = bm.BayesianGaussianMixture(3, prune=False, random_state=0, n_jobs=1).fit(rows)
@@ -340,12 +349,14 @@ def pruned(weights):
     return Case(vb, ArraySource(rows))
 
 
+@pytest.mark.slow
 def test_a_pruned_fit_has_all_the_components_that_it_was_asked_for():
     case = pruned("dirichlet_distribution")
     assert len(case.twin.model.coords["component"]) == 5
     case.assert_equal(40)
 
 
+@pytest.mark.slow
 def test_weights_by_type_ii_maximum_likelihood_are_those_of_the_components_that_are_left():
     case = pruned("type2_ml")
     assert len(case.twin.model.coords["component"]) == case.vb.n_components_

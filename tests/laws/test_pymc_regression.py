@@ -30,6 +30,7 @@ def standardised(X):
     return np.column_stack([np.ones(len(X)), (X - X.mean(axis=0)) / X.std(axis=0)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain", "gate", "units"])
 def test_the_density_is_prior_times_likelihood(kind):
     X, z, y = two_lines(40, 61)
@@ -73,6 +74,7 @@ def test_the_density_is_prior_times_likelihood(kind):
     assert float(compiled(point)) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_the_sampler_agrees_with_the_fit():
     X, _, y = two_lines(150, 64)
     vb = bm.RegressionMixture(2, inference=bm.VariationalBayes(), random_state=0).fit(X, y)

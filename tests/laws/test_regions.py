@@ -46,6 +46,7 @@ def assert_beta(coverages, n, level):
 # Calibrated
 
 
+@pytest.mark.slow
 @misspecified
 @pytest.mark.parametrize(("n", "level"), [(30, 0.9), (99, 0.5)])
 def test_over_calibration_sets_coverage_is_beta_distributed_whatever_the_model(law, n, level):
@@ -72,6 +73,7 @@ def test_a_region_over_two_columns_holds_its_share_of_skewed_rows_with_heavy_tai
     assert_beta(coverages, n, level)
 
 
+@pytest.mark.slow
 @misspecified
 def test_fit_and_choice_of_components_included_the_region_holds_its_share(law):
     search = bm.MixtureSearch(
@@ -318,9 +320,9 @@ def test_too_few_rows_for_a_level_are_refused_and_just_enough_are_not(level, few
         ({"level": True}, "level must be a number"),
         ({"n_draws": 0}, "n_draws must be an integer"),
         ({"n_draws": 2.5}, "n_draws must be an integer"),
-        ({"sample_weight": [1.0]}, "give calibration"),
-        ({"calibration": [[1.0]] * 9, "sample_weight": [1.0] * 8}, "one per sample"),
-        ({"calibration": [[1.0]] * 9, "sample_weight": [-1.0] * 9}, "non-negative"),
+        ({"sample_weight": [1.0]}, "pass calibration too"),
+        ({"calibration": [[1.0]] * 9, "sample_weight": [1.0] * 8}, "must be 9 finite"),
+        ({"calibration": [[1.0]] * 9, "sample_weight": [-1.0] * 9}, "none negative"),
         ({"calibration": [[1.0]] * 9, "sample_weight": "many"}, "sample_weight"),
         ({"calibration": [[1.0, 2.0]] * 9}, "shape"),
         ({"calibration": [[np.nan]] * 9}, "finite"),

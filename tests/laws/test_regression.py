@@ -387,7 +387,7 @@ def test_what_searches_over_regressions_do_not_support_is_refused(npreg):
     X, y = npreg[["x"]], npreg.yn
     with pytest.raises(InvalidInputError, match=r"MixtureSearch\(RegressionMixture\(\), n_comp"):
         bm.RegressionMixture([1, 2]).fit(X, y)
-    with pytest.raises(InvalidInputError, match="gate: only RegressionMixture"):
+    with pytest.raises(InvalidInputError, match="gate: for RegressionMixture only"):
         bm.MixtureSearch().fit(X, gate=X)
     with pytest.raises(TypeError, match=r"fit MixtureSearch\(RegressionMixture\(\)\) to X and y"):
         bm.select(X, y=y)

@@ -116,6 +116,7 @@ def test_a_structure_that_fails_hands_its_prior_share_to_nobody():
     assert after / after.sum() == pytest.approx(before / before.sum())
 
 
+@pytest.mark.slow
 def test_twenty_five_clusters_lie_beyond_a_plateau():
     rng = np.random.default_rng(1)
     centres = np.array([[5.0 * i, 5.0 * j] for i in range(5) for j in range(5)])
@@ -129,6 +130,7 @@ def test_folds_that_cannot_be_made_leave_the_choice_to_the_evidence():
     assert "Chosen by log evidence alone: no cross-validation (cv must be from 2" in summary
 
 
+@pytest.mark.slow
 def test_a_leave_one_out_estimate_that_disowns_itself_chooses_nothing():
     with pytest.warns(UserWarning, match="no reliable loo.*so cv was used"):
         search = bm.select(rotated(), range(1, 6), "full", criterion="loo")
@@ -136,6 +138,7 @@ def test_a_leave_one_out_estimate_that_disowns_itself_chooses_nothing():
     assert search.best_params_["n_components"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_features", [1, 2, 5])
 def test_one_normal_is_one_component(n_features):
     rng = np.random.default_rng([5, n_features])
@@ -147,6 +150,7 @@ def test_one_normal_is_one_component(n_features):
     assert sum(k > 1 for k in chosen) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["sweep.looked_ahead", "rule.held_out"])
 def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
     def interrupted(*_):
@@ -161,12 +165,14 @@ def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
 # What is not counted as a cluster, and excludes nothing
 
 
+@pytest.mark.slow
 def test_five_outliers_are_no_five_components():
     rng = np.random.default_rng(3)
     rows = np.vstack([rng.normal(size=(495, 2)), rng.uniform(-20, 20, (5, 2))])
     assert bm.select(rows).best_params_["n_components"] == 2
 
 
+@pytest.mark.slow
 def test_one_observation_far_away_hides_no_clusters():
     rng = np.random.default_rng(5)
     rows = np.vstack([rng.normal(size=(60, 2)), rng.normal(size=(60, 2)) + 8.0, [[1e6, 1e6]]])
@@ -189,6 +195,7 @@ def test_an_outlier_that_widens_a_cluster_is_given_a_component():
     assert (search.n_components_, search.n_clusters_) == (3, 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "D"), [(45, 10), (60, 20), (60, 30), (60, 60), (60, 200), (90, 200)])
 def test_clusters_far_apart_are_found_where_features_are_many(n, D):
     # A component of 20 observations was said to hold fewer than 31: one component, "1.00".
@@ -209,6 +216,7 @@ def test_structures_that_the_observations_cannot_estimate_are_left_out_in_a_line
     assert max(map(len, re.findall(r"\d+", search.summary(verbose=True)))) <= 6
 
 
+@pytest.mark.slow
 def test_a_column_narrower_than_its_step_bars_no_clusters():
     # But for one row the last column is constant: whoever describes it is narrower than a step.
     rng = np.random.default_rng(5)
@@ -273,6 +281,7 @@ def test_a_scale_of_few_values_is_said_wherever_components_are_found_on_it(seed)
     assert alone.cautions_ == []
 
 
+@pytest.mark.slow
 def test_components_narrower_than_rounding_are_reported_and_no_clusters():
     rng = np.random.default_rng(2)
     rows = rng.integers(1, 6, (200, 4)).astype(float)
@@ -285,6 +294,7 @@ def test_components_narrower_than_rounding_are_reported_and_no_clusters():
     assert narrow.any() == any("narrower than the rounding" in each for each in search.cautions_)
 
 
+@pytest.mark.slow
 def test_observations_recorded_ten_times_are_reported():
     rows = np.random.default_rng(8).normal(size=(60, 2))
     with pytest.warns(SelectionWarning, match="540 of 600 observations are duplicates: remove"):
@@ -461,6 +471,7 @@ def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
     assert list(in_turn(pow, [(2, 3), (3, 2), (5, 1)], 2)) == [8, 9, 5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["bic", "aic", "icl", "elbo", "elbo_log_k", "auto"])
 def test_units_change_neither_choice_nor_criterion(criterion):
     rows = load_wine().data[:, :5]

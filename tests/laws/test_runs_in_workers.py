@@ -33,6 +33,7 @@ def in_workers(at_once, monkeypatch):
     return begun
 
 
+@pytest.mark.slow
 def test_workers_change_no_bit_and_count_every_pass(in_workers):
     together, alone = fitted(2), fitted(1)
     assert in_workers == [1]
@@ -41,6 +42,7 @@ def test_workers_change_no_bit_and_count_every_pass(in_workers):
     np.testing.assert_array_equal(together.mixture.components.means, alone.mixture.components.means)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"max_passes": 10_000}, {"max_seconds": 1e6}, {"verbose": 1}])
 def test_runs_that_are_counted_or_watched_stay_here(in_workers, options, capsys):
     fitted(2, **options)

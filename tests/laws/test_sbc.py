@@ -132,6 +132,7 @@ def cheaply_fitted(rows):
         return model.fit(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("places_of", "n_sets"), [(chain, 400), (hidden_markov_chain, 150)])
 def test_the_truth_is_anywhere_among_gibbs_sweeps_that_begin_at_it(places_of, n_sets):
     places = [places_of(seed, 40) for seed in range(n_sets)]
@@ -153,6 +154,7 @@ def covered(method, name, level=0.9):
     return np.abs(values - 0.5) < level / 2.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["larger weight", "distance of the means"])
 def test_intervals_moved_by_linear_response_cover_more_than_those_of_q(name):
     _, q, response = posterior.METHODS[:3]

@@ -129,6 +129,7 @@ def test_many_rows_are_searched_on_a_sample_and_the_search_ends_on_all(monkeypat
     assert sum(passes) <= 30
 
 
+@pytest.mark.slow
 def test_superfluous_components_of_a_sample_do_not_reach_all_rows(monkeypatch):
     """Rows of a sample that weigh as much as all would have components of their own."""
     values = blobs(4, 5, 40_000)
@@ -161,6 +162,7 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
         np.testing.assert_allclose(one.statistics.scatter, other.statistics.scatter, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [bm.GaussianMixture, bm.BayesianGaussianMixture])
 @pytest.mark.parametrize("seed", range(4))
 def test_more_runs_are_never_worse(kind, seed):

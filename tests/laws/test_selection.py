@@ -220,6 +220,7 @@ def test_a_candidate_that_fails_in_a_fold_is_a_row_with_its_reason():
     assert search.best_params_["n_components"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
 @pytest.mark.parametrize("criterion", ["bic", "icl", "elbo_log_k", "cv"])
 def test_units_change_no_choice(criterion, factor):
@@ -475,6 +476,7 @@ def test_what_is_no_procedure_is_refused():
         bm.nested_cv(bm.GaussianMixture(40), two_groups(20), cv=2)
 
 
+@pytest.mark.slow
 def test_the_score_that_chose_is_optimistic():
     """Twelve candidates that differ by chance alone: the best one's own score is too good.
 

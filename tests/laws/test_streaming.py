@@ -151,6 +151,7 @@ def test_at_one_component_the_bound_is_the_evidence_of_all_rows_that_went_by():
 # It rises, and where it ends
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "model",
     [

@@ -58,6 +58,7 @@ def chains_of(numbers, structures, **extra):
     return candidate_chains(numbers, list(structures), extra or None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["auto", "short"])
 @pytest.mark.parametrize(
     "X",
@@ -112,6 +113,7 @@ def test_a_candidate_contains_those_of_simpler_structures_that_are_otherwise_the
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("criterion", ["bic", "cv"])
 def test_workers_change_no_number_of_any_structure(criterion, monkeypatch):
     X = crossed(120, 2, 3)

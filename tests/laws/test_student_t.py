@@ -262,6 +262,7 @@ def variational(rows, covariance="full", freedom=None, n_components=2, prior=Non
     return fitted(rows, covariance, freedom, n_components, **options)
 
 
+@pytest.mark.slow
 @every_covariance
 @pytest.mark.parametrize("freedom", FREEDOMS)
 def test_the_bound_never_falls_finds_the_tails_and_its_density_integrates_to_one(

@@ -111,6 +111,7 @@ def assert_exact(found, rows, expected):
 # Exactness
 
 
+@pytest.mark.slow
 @every_case
 def test_k_is_distributed_as_enumerating_all_assignments_under_every_k_says(case):
     rows, letters = two_groups(case, 20, 6)
@@ -181,6 +182,7 @@ def partitions(n):
             yield labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", GAUSSIAN_CASES[:2], ids=identity)
 def test_under_a_learned_scale_k_is_distributed_as_quadrature_says(case):
     """Empty components are integrated out where S is drawn."""

@@ -60,6 +60,7 @@ def assert_same_bits(left, right, rows):
         assert getattr(left, name)(rows) == getattr(right, name)(rows)
 
 
+@pytest.mark.slow
 @every_case
 @pytest.mark.parametrize("inference", ["ml", "vb"])
 def test_threads_change_no_bit(case, inference):
@@ -90,6 +91,7 @@ def test_threads_change_no_bit_of_a_whole_search(inference):
     assert one.result_.search_trace == two.result_.search_trace
 
 
+@pytest.mark.slow
 def test_trials_side_by_side_change_no_bit_of_a_search_in_a_crowded_mixture():
     rng = np.random.default_rng(8)
     rows = np.concatenate([rng.normal(at, 1.0, (700, 2)) for at in rng.uniform(0.0, 6.0, (6, 2))])

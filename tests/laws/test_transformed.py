@@ -292,6 +292,7 @@ def test_missing_values_are_those_of_normals(case):
 
 
 # What PyTensor says of BLAS on this machine is no failure of the package.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:PyTensor could not link")
 @pytest.mark.parametrize("case", TRANSFORMED_CASES, ids=identity)
 def test_files_products_twins_and_words_of_every_transform(case, tmp_path):
@@ -323,6 +324,7 @@ def test_what_is_no_transform_is_refused():
         bm.Mixture(1, family=bm.Transformed(bm.Gaussian(), "logit")).fit([[0.5], [0.2], [1.0]])
 
 
+@pytest.mark.slow
 def test_a_family_is_the_one_of_its_name():
     rng = generator(36)
     rows = rng.lognormal(size=(80, 2))

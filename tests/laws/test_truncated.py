@@ -219,6 +219,7 @@ def test_anchors_in_the_wrong_place_are_looked_for_everywhere():
     np.testing.assert_array_equal(joint_of_some(source, mixture, 2), joint)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("estimator", [bm.GaussianMixture, bm.BayesianGaussianMixture])
 def test_a_truncated_fit_never_falls_and_reports_the_exact_objective(estimator, monkeypatch):

@@ -213,6 +213,7 @@ def recipe(d, s, n=200):
     return X + M[z], z
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("d", "s"), [(20, 50), (100, 51), (300, 52)])
 def test_the_six_features_that_differ_are_found(d, s):
     X, z = recipe(d, s)
@@ -323,6 +324,7 @@ def test_a_saved_search_answers_the_same(small, tmp_path):
     assert loaded.feature_evidence_.equals(search.feature_evidence_)
 
 
+@pytest.mark.slow
 def test_mixed_tables_have_relevant_features_of_every_kind():
     rng = np.random.default_rng(8)
     z = rng.integers(0, 2, 300)
@@ -478,6 +480,7 @@ def test_features_that_are_merely_correlated_are_not_relevant_by_regression():
         search.score_samples(X)
 
 
+@pytest.mark.slow
 def test_correlated_features_without_clusters_are_irrelevant_by_regression():
     rng = np.random.default_rng(3)
     X = rng.normal(size=(200, 30))

@@ -161,6 +161,7 @@ def test_draws_are_the_refits_for_whoever_asks_for_densities():
 # Against the posterior
 
 
+@pytest.mark.slow
 def test_refits_spread_as_the_posterior_does_where_the_model_holds():
     """Two normals 2.6 standard deviations apart, 500 rows: Gibbs, labels by the mean."""
     rng = generator(14)
