@@ -72,7 +72,7 @@ class PriorSensitivity:
         """Return how many priors select the same K, and which priors differ."""
         chosen_k = self.table["chosen"]
         same = int((chosen_k == self.n_components).sum())
-        line = f"K={self.n_components} in {same} of {len(chosen_k)} priors."
+        line = f"K={self.n_components} under {same} of {len(chosen_k)} priors."
         other_choices = chosen_k[chosen_k != self.n_components].value_counts()
         if len(other_choices):
             said = ", ".join(f"K={k} in {times}" for k, times in other_choices.items())

@@ -232,8 +232,8 @@ class DensityRegion:
         if not self.calibrated:
             return (
                 f"{head}\nBased on {self.scores.n_rows:,.0f} draws from the density, so the level "
-                "assumes a correct model. Pass calibration samples that were not used in the fit "
-                "for a level that does not."
+                "assumes a correct model. Calibration samples that were not used in the fit avoid "
+                "this assumption."
             )
         return (
             f"{head}\nCalibrated on {self.n_calibration:,.0f} samples. Expected coverage "

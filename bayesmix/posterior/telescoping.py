@@ -286,7 +286,7 @@ class GibbsOverK(ToArviz):
                     "entropy of the weights": self.entropy,
                 }
             ),
-            "K depends more on its prior than the number of occupied components does.",
+            "The prior of K influences K more than the number of occupied components.",
             *closing(self.status),
         ]
         return "\n".join(lines)

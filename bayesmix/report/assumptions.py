@@ -39,10 +39,11 @@ WEIGHT_PRIORS = {
 # Criteria that are not functions with a docstring.
 MEANINGS = {
     "evidence_folds": (
-        "Covariance structures are compared by cross-validation, each at its best K; those worse "
-        "than the best by more than one standard error of the paired difference are excluded. The "
-        "log evidence (bound + log K!) and the prior over K choose among the others. It assumes "
-        "the prior below, and tends to choose too many {0}s if clusters are not normal."
+        "Cross-validation compares covariance structures, each at its best K. Structures that are "
+        "worse than the best by more than one standard error of the paired difference are "
+        "excluded. The log evidence (bound + log K!) and the prior over K choose among the "
+        "others. It assumes the prior below, and tends to choose too many {0}s if clusters are "
+        "not normal."
     ),
     "elbo": (
         "The exact evidence lower bound of a variational fit, without log K! for relabelled "
@@ -80,7 +81,7 @@ def assumptions(subject: Subject) -> Markup:
         *_priors(subject),
         ("Local optima", f"Chosen fit: {subject.result.search_summary}."),
         ("Scale", "Log densities and criteria are totals in nats, and greater is better. BIC and "
-         "AIC here are half the usual ones, with the other sign."),
+                  "AIC are half the usual values, with the opposite sign."),
         ("Seed", f"{subject.result.seed}; the same seed gives the same numbers on any number of "
          "cores."),
         ("Time", _time(subject)),
@@ -233,8 +234,8 @@ def _(prior: RatePrior, q: Any, variational: bool) -> str:
 def _(prior: CategoricalPrior, q: Any, variational: bool) -> str:
     least = f"{prior.least:g} + " if prior.least else ""
     return (
-        f"Probabilities of levels ~ Dirichlet({least}{prior.mass:g} / L), L the number of levels "
-        "of the column."
+        f"Probabilities of levels ~ Dirichlet({least}{prior.mass:g} / L), where L is the number "
+        "of levels of the column."
     )
 
 

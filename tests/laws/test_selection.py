@@ -527,7 +527,7 @@ def test_the_number_of_components_under_a_grid_of_priors():
     assert len(found.table) == 27
     assert found.probabilities.sum(axis=1).to_numpy() == pytest.approx(np.ones(27))
     chosen = found.table["chosen"]
-    assert f"K=2 in {(chosen == 2).sum()} of 27 priors" in found.summary()
+    assert f"K=2 under {(chosen == 2).sum()} of 27 priors" in found.summary()
     assert found.shares.sum() == pytest.approx(1.0)
     ax = bm.plots.plot_sensitivity(found, ax=Figure().subplots())
     names = [label.get_text() for label in ax.get_xticklabels()]
