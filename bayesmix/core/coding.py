@@ -36,7 +36,7 @@ def codes_of(
             continue
         place = row if rows is None else rows[row]
         raise InvalidInputError(
-            f"X must have the levels of the fit in column {name!r} ({named(levels)}), got "
+            f"X must have only levels of the fit in column {name!r} ({named(levels)}), got "
             f"{value!r} in row {place}: name all levels in Categorical(levels=...), or leave out "
             "such rows"
         )

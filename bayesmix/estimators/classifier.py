@@ -413,7 +413,7 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
         if len({isinstance(one, str) for one in known}) > 1:
             raise InvalidInputError(
                 "y must hold classes of one type, but it has both text and other values: convert "
-                "the known ones to text"
+                "all classes to text"
             )
         known = np.array(known.tolist())
     try:

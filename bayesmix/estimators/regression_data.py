@@ -436,7 +436,7 @@ def shared_places(fixed: Any, design: Standardised, names: tuple[str, ...]) -> I
     for column in [fixed] if isinstance(fixed, (str, int)) else fixed:
         if column not in names and column not in range(len(names)):
             raise InvalidInputError(
-                f"fixed must hold columns of X, names or indices, got {column!r}"
+                f"fixed must contain names or indices of columns of X, got {column!r}"
             )
         place = names.index(column) if column in names else int(column)
         places.append(place + design.intercept)

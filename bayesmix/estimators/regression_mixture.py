@@ -537,7 +537,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         covariates = None
         if gate is not None:
             if data.gate is None:
-                raise InvalidInputError("gate: the regressions were fitted without a gate")
+                raise InvalidInputError("gate must be left out: the fit had none")
             table, names = columns_of("gate", gate, n)
             named = hasattr(gate, "columns") and data.gate.names[0] != "gate0"
             if len(names) != len(data.gate.names) or (named and names != data.gate.names):

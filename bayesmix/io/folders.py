@@ -227,9 +227,9 @@ def _places(path: str) -> list[str]:
     found = [place for place in found if not os.path.basename(place).startswith((".", "_"))]
     found = [place for place in found if place.lower().endswith(ENDINGS)]
     if not found:
-        where = f"{path} is a folder that has" if os.path.isdir(path) else f"at {path} there is"
+        where = f"folder {path} has" if os.path.isdir(path) else f"{path} is"
         raise InvalidInputError(
-            f"path must name a data file, but {where} none that ends in "
+            f"path must name a data file, but {where} no file that ends in "
             f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
         )
     return sorted(found, key=_in_order)
@@ -343,7 +343,7 @@ def _arrays(
         width = n_columns if width is None else width
         if n_columns != width:
             raise InvalidInputError(
-                f"{place} must have {width} columns like the files before it, and has {n_columns}"
+                f"{place} must have {width} columns, like the files before it, got {n_columns}"
             )
         own, of_weight = positions(place, columns, weight, n_columns)
         size = max(1, VALUES_OF_A_PART // n_columns)
@@ -371,7 +371,7 @@ def positions(
             )
         places = [place for place in places if place != kept]
         if not places:
-            raise InvalidInputError(f"{path} must have a column besides the weight")
+            raise InvalidInputError(f"{path} must have a column other than the weight")
     return tuple(places), kept
 
 

@@ -157,7 +157,7 @@ def read_typed(
     exclude = named.pop("exclude", ())
     taken = [name for some in named.values() for name in some]
     if twice := sorted(name for name, times in Counter(taken).items() if times > 1):
-        raise InvalidInputError(f"columns must be of one kind, got {listed(twice)} twice")
+        raise InvalidInputError(f"a column must have one type, got several for {listed(twice)}")
     # A column without a name contains the row numbers of pandas and R.
     left = [name for name in names if name and name not in (weight, *exclude)]
     if columns is not None:

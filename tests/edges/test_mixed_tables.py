@@ -453,7 +453,7 @@ def test_kinds_of_columns_can_be_overruled(shell):
     done = shell(*fit, "--categorical", "grade", "--continuous", "n")
     assert "Columns: continuous: a, n; categorical: grade (3 levels)" in done.stdout
     assert "--counts must be found" in shell(*fit, "--counts", "m", code=2).stderr
-    assert "of one kind" in shell(*fit, "--counts", "n", "--continuous", "n", code=2).stderr
+    assert "must have one type" in shell(*fit, "--counts", "n", "--continuous", "n", code=2).stderr
 
 
 def test_families_and_factor_analysers_have_names_in_the_shell(shell):

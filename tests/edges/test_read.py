@@ -261,7 +261,7 @@ def test_a_line_of_years_can_be_asked_for_as_names(file):
 
 def test_files_that_are_not_there_or_nothing_we_read(tmp_path, file):
     assert "does not exist" in refused(tmp_path / "no.csv")
-    assert "is a folder" in refused(tmp_path)
+    assert "but folder" in refused(tmp_path)
     assert "must end in .csv, .tsv" in refused(file("a", "rows.ods"))
 
 

@@ -109,12 +109,12 @@ class Product:
         called = [str(number) for number in range(n_columns)] if names is None else list(names)
         if twice := sorted({number for number in used if used.count(number) > 1}):
             raise InvalidInputError(
-                f"family must have every column once, but {called[twice[0]]!r} is in two parts"
+                f"family must contain each column once, but {called[twice[0]]!r} is in two parts"
             )
         if left := [called[number] for number in range(n_columns) if number not in used]:
             raise InvalidInputError(
-                f"family must have every column of X, but {', '.join(map(repr, left))} "
-                f"{'is' if len(left) == 1 else 'are'} in no part: add to the parts, or drop columns"
+                f"family must contain every column of X, but {', '.join(map(repr, left))} "
+                f"{'is' if len(left) == 1 else 'are'} in no part: add them to a part, or drop them"
             )
         parts = tuple(
             replace(part, columns=own if names is None else tuple(called[one] for one in own))
@@ -304,7 +304,7 @@ class Product:
 def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
     """Return checked parts from the user's dict."""
     if not parts:
-        raise InvalidInputError("Product must have a part: {column: family}, got none")
+        raise InvalidInputError("Product must have at least one part, {column: family}, got none")
     made = []
     for key, family in parts.items():
         columns = tuple(key) if isinstance(key, tuple | list) else (key,)
@@ -320,7 +320,7 @@ def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
                 f"{family!r}"
             )
         if isinstance(family, Product):
-            raise UnsupportedError(f"a part of Product must not be a Product, as {key!r} is")
+            raise UnsupportedError(f"a part of Product must not be a Product, but {key!r} is")
         named = tuple(one if isinstance(one, str) else int(one) for one in columns)
         made.append(Part(named, family))
     return tuple(made)
