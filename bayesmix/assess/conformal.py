@@ -40,8 +40,8 @@ def conformal_region(
 
     On average over data sets, the region covers a new observation with a probability between
     ``level`` and ``level`` + 1 / (n + 1), n being the number of calibration observations (without
-    ties), even if the model is wrong. For given calibration observations coverage varies, as
-    ``coverage_interval`` of the result shows.
+    ties), even if the model is wrong. Coverage varies between calibration sets;
+    ``coverage_interval`` of the result returns its range.
 
     Parameters
     ----------

@@ -160,7 +160,7 @@ def distal(
     n_draws : int, default=100
         Number of refits to randomly weighted observations, for standard errors that include the
         uncertainty of the classes. 0 ignores it, which is adequate for well separated classes only.
-        Intervals are too narrow where classes hardly separate: with six binary items of probability
+        Intervals are too narrow if classes overlap strongly: with six binary items of probability
         .7 and n = 500, 90 % intervals with refits covered 81 % (ML) and 80 % (BCH); with items of
         .8 and .9 they covered 89 % to 91 %. Without refits, 95 % intervals covered 58 % at .7.
     random_state : None, int, RandomState or Generator, default=0

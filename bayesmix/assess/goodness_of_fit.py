@@ -294,8 +294,8 @@ def goodness_of_fit(
     Notes
     -----
     With missing values (``missing="use"``) only complete observations are used, and parameters are
-    taken as known. Above 10,000 observations a random subsample of that size is used, also with
-    known parameters; the p-value is too large unless the data are much larger than that.
+    taken as known. Above 10,000 observations a random subsample of 10,000 is used, and parameters
+    are taken as known. The p-value is then too large unless there are far more observations.
 
     Raises
     ------

@@ -75,7 +75,7 @@ class Merging:
     def groups(self, n_clusters: int | None = None) -> tuple[Group, ...]:
         """Return the components of every cluster, the heaviest cluster first.
 
-        By default without outlying components; with ``n_clusters`` a cut of the tree has them all.
+        By default outlying components are left out; with ``n_clusters`` all are included.
         """
         if n_clusters is None:
             places = range(self.n_clusters)
@@ -156,7 +156,7 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
         The data of the fit, to find components that are narrower than the rounding of the data. Not
         needed for a search.
     sample_weight : array (n,), optional
-        Sample weights of ``X``; those of 0 are left out.
+        Sample weights of ``X``; samples of weight 0 are left out.
 
     Returns
     -------

@@ -216,7 +216,7 @@ def crosscheck(
     progress : bool, optional
         Whether to show progress bars; None: only in a terminal or notebook.
     lengths, groups : optional
-        Sequences of a hidden Markov model, by default those of the fit; others are an error.
+        Sequences of a hidden Markov model; None: those of the fit. Others raise an error.
 
     Returns
     -------

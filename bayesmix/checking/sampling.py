@@ -68,7 +68,7 @@ def pymc_model(
     sample_weight : array (n,), optional
         As in the fit. Weights multiply log densities; non-integers give a weighted likelihood.
     lengths, groups : optional
-        Sequences of a hidden Markov model, by default those of the fit; others are an error.
+        Sequences of a hidden Markov model; None: those of the fit. Others raise an error.
 
     Returns
     -------

@@ -157,7 +157,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
         ``elbo_`` is a bound on the evidence of all data so far. For point estimates the free energy
         (``lower_bound_``, per observation) is a bound on the log likelihood or log posterior.
-        Bounds fall only when new data arrive. ``log_likelihood_`` is NaN, because it needs all
+        Bounds decrease only when new data arrive. ``log_likelihood_`` is NaN, because it needs all
         data.
 
         Parameters
@@ -494,7 +494,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
     def bic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return BIC, -2 log L + p log n, by default for the training data.
 
-        Sample weights enter log L and n. Fits with covariates need those of X.
+        Sample weights enter log L and n. Fits with covariates need the covariates of X.
         """
         return information(self, criteria.bic, X, covariates, sample_weight=sample_weight)
 

@@ -289,7 +289,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def predict_log_proba(self, X: Any) -> Array:
         """Return log probabilities (n, G) of the classes; with ``novelty`` (n, G + 1).
 
-        The last column is then that of no known class.
+        With ``novelty``, the last column is for samples of no known class.
         """
         joint = self._log_joint(self._values(X), self.novelty)
         return joint - logsumexp(joint, axis=1, keepdims=True)
@@ -316,8 +316,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def bic(self, X: Any, y: Any = None) -> float:
         """Return BIC of the density of X, -2 log L + p log n; lower is better.
 
-        mclust's convention: class probabilities do not count as parameters, and the sign is
-        scikit-learn's. ``y`` is ignored.
+        As in mclust, class probabilities do not count as parameters; the sign is that of
+        scikit-learn. ``y`` is ignored.
         """
         density = self.score_samples(X)
         return float(-2.0 * density.sum() + self.n_parameters_ * np.log(len(density)))

@@ -105,7 +105,7 @@ class HiddenMarkovModel(Mixture):
     transmat_ : array (K, K)
         Probabilities of the transition from state i (row) to state j (column).
     stationary_distribution_, weights_ : array (K,)
-        Stationary probability of each state. States are sorted by it.
+        Stationary probability of each state. States are sorted by this probability.
     expected_durations_ : array (K,)
         Expected number of consecutive samples in a state.
     means_, ...
@@ -165,8 +165,8 @@ class HiddenMarkovModel(Mixture):
         Parameters
         ----------
         X : array, frame, source or Dask collection (n, D)
-            Samples in order of time, sequence after sequence. Of data in parts, each sequence lies
-            in one part.
+            Samples in order of time, sequence after sequence. If data are in parts, no sequence may
+            cross parts.
         lengths : sequence of int, optional
             Number of samples of each sequence; by default X is one sequence.
         groups : array (n,), optional
@@ -174,7 +174,7 @@ class HiddenMarkovModel(Mixture):
         covariates : array or frame (n_sequences, P) or (n, P), optional
             Variables on which the first state depends by a multinomial logistic regression; those
             of the samples of a sequence must be equal. Predictions then need ``covariates`` too.
-            Maximum a posteriori fits have a weak normal prior; not for variational fits.
+            Not for variational fits. Maximum a posteriori fits have a weak normal prior.
 
         Returns
         -------
@@ -428,7 +428,7 @@ class HiddenMarkovModel(Mixture):
             Probability of the central predictive interval of each column. Means and intervals of
             categorical columns are NaN.
         covariates : array or frame (1, P), optional
-            Those of the sequence, as in ``fit``.
+            Covariates of the sequence, as in ``fit``.
         """
         steps = validation.integer("steps", steps, 1)
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
@@ -474,7 +474,8 @@ class HiddenMarkovModel(Mixture):
 
         They compare each value with its distribution given the samples before it; for counts the
         middle of the jump is taken (Zucchini, MacDonald & Langrock 2016, ch. 6). Distributions are
-        those of 20,000 draws per state. Missing values and categorical columns have NaN.
+        estimated from 20,000 draws per state. Residuals of missing values and categorical columns
+        are NaN.
         """
         source = self._sequences(X, lengths, groups, covariates)
         chain = self._chain_of(self._fitted())

@@ -133,7 +133,7 @@ class PosteriorMethods:
     def assignment_entropy(self, X: Any, covariates: Any = None) -> Array:
         """Return the entropy -Σ p log p (n,) of ``predict_proba``, in nats.
 
-        From 0 (one component is certain) to log K (all are equally probable).
+        It ranges from 0 (one component is certain) to log K (all are equally probable).
         """
         return self._map(X, entropies, covariates=covariates)
 
@@ -229,7 +229,7 @@ class PosteriorMethods:
         -------
         DataFrame
             Columns ``estimate``, ``standard_error``, ``lower`` and ``upper``; a row for every
-            component but the first and every term. NaN where the information is singular.
+            component but the first and every term. NaN if the information is singular.
 
         Examples
         --------
@@ -273,8 +273,8 @@ class PosteriorMethods:
             Every sample needs at least one observed value; observed values do not change.
         n_draws : int, optional
             None returns one table of conditional means, and most probable levels for categories. A
-            number returns as many tables of draws, which include the posterior uncertainty of a
-            variational fit, as multiple imputation requires.
+            number returns this many tables of draws, for multiple imputation. Draws of a
+            variational fit include its posterior uncertainty.
         random_state : optional
             None uses the estimator's own.
 

@@ -455,9 +455,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         """Return all coefficients with standard errors and Wald intervals.
 
         Standard errors come from the observed information of all parameters, gate and dispersions
-        included (Louis 1982), evaluated by central differences of the exact score. They are NaN
-        where the information is singular. Those of a variational fit are standard deviations of q,
-        and its intervals are credible intervals.
+        included (Louis 1982), evaluated by central differences of the exact score. They are NaN if
+        the information is singular. For a variational fit, standard errors are standard deviations
+        of q, and intervals are credible intervals.
         """
         import pandas as pd
 

@@ -193,8 +193,8 @@ class MixtureSearch(SearchResults, Showing):
             maximum likelihood or maximum a posteriori fits.
         lengths : sequence of int, optional
             Lengths of the sequences of a hidden Markov model, as in ``HiddenMarkovModel.fit``.
-            Folds are whole sequences. With fewer sequences than folds, they are blocks of samples,
-            and samples next to a block are left out of its fit.
+            Folds are whole sequences. With fewer sequences than folds, folds are blocks of samples,
+            and samples next to a held-out block are left out of the fit.
         **of_regression
             Further arguments of ``RegressionMixture.fit``: gate, offset, trials.
 

@@ -120,7 +120,7 @@ class RegressionPrior:
     shape : float
         Shape of the Gamma prior of the residual precision λ.
     rate : float, optional
-        Its rate in squared units of the response; None is a twentieth of the response's variance.
+        Rate of this prior in squared response units; None: a twentieth of the response's variance.
 
     Examples
     --------

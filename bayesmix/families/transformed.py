@@ -372,9 +372,10 @@ class Transformed(Over):
     family : Gaussian
         Gaussian family of the transformed columns, with any covariance structure.
     transform : {"log", "sqrt", "logit"} or float
-        Transform; a positive number is a Box-Cox power. "logit" takes numbers between 0 and 1,
-        the others take positive numbers. Densities, bounds and criteria are of the data, so they
-        compare with those of other families. ``GaussianPrior`` is its prior, of transformed values.
+        Transform; a positive number is a Box-Cox power. "logit" takes numbers between 0 and 1, the
+        others take positive numbers. Densities, bounds and criteria refer to the data, so they can
+        be compared with those of other families. The prior is a ``GaussianPrior`` of the
+        transformed values.
 
     Examples
     --------

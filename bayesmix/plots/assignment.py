@@ -181,8 +181,8 @@ def plot_profile(
 ) -> Axes:
     """Plot the mean of each component in each column; levels of categories have a line each.
 
-    Bars are one standard deviation to each side for continuous columns. Levels show their
-    probability, columns with two levels that of the second.
+    Bars are one standard deviation to each side for continuous columns. For categories, the
+    probability of each level is shown; for two levels, only that of the second.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def plot_uncertainty(
     """Plot the density over two columns next to its relative uncertainty.
 
     Left: as ``plot_density``. Right: half the width of the pointwise credible band divided by the
-    density, within the 99 % region; 20 % means that the density is known to about a fifth.
+    density, within the 99 % region; 20 % means a relative uncertainty of about a fifth.
 
     Parameters
     ----------

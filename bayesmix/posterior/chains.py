@@ -172,7 +172,7 @@ class Gibbs(DrawsInChains, ToArviz):
     def co_clustering(self, rows: Any = None) -> Array:
         """Return the probability (m, m) that two samples belong to the same component.
 
-        Averages the exact probability given (π, θ) over draws, which are thinned for large data.
+        The exact probability given (π, θ) is averaged over draws, which are thinned for large data.
         Samples of weight 0 are left out.
 
         Parameters

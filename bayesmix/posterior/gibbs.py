@@ -80,7 +80,7 @@ def gibbs(
         Dirichlet concentration for unknown K: that of the fit for every K ("static"), or the total
         concentration of the fit divided by K ("dynamic"; more components are empty at large K).
     lengths, groups : optional
-        Sequences of a hidden Markov model, by default those of the fit; others are an error.
+        Sequences of a hidden Markov model; None: those of the fit. Others raise an error.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def gibbs(
         If the fit has no posterior or its weights no prior, if X is not the data of the fit, or if
         sample weights are not whole numbers.
     UnsupportedError
-        If K is unknown and the weights are stick-breaking, and for another K than that of a hidden
+        If K is unknown and the weights are stick-breaking, or if K differs from that of a hidden
         Markov model.
 
     Examples

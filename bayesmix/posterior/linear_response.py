@@ -134,7 +134,7 @@ class LinearResponse:
     rate : float
         The largest fraction of missing information on any combination of parameters, due to unknown
         assignments (and a learned scale): near 0 for well separated components, near 1 for
-        components that hardly differ. Also the convergence rate of coordinate ascent.
+        components that hardly differ. It is also the convergence rate of coordinate ascent.
     """
 
     result: FitResult
@@ -162,7 +162,7 @@ class LinearResponse:
     def draws(self, n_draws: int, seed: int) -> Draws:
         """Return draws from q rescaled by linear response, in the fit's coordinates.
 
-        Works linearly in unconstrained coordinates (log weights and log precisions).
+        Rescaling is linear in unconstrained coordinates (log weights and log precisions).
         """
         drawn = posterior_draws(self.result, n_draws, seed)
         whole, coordinates = self._coordinates, self._coordinates.components
@@ -216,8 +216,8 @@ def linear_response(
 
     q treats assignments as independent of parameters and so underestimates uncertainty. The
     response of the fit to a small change of the prior corrects this with one pass over the data and
-    one matrix of all pairs of parameters (Giordano et al. 2018). Estimates and labels stay those of
-    the fit, and only its mode is covered; ``gibbs`` covers several. A learned β0 is treated as
+    one matrix of all pairs of parameters (Giordano et al. 2018). Estimates and labels are those of
+    the fit. Only its mode is covered; ``gibbs`` can cover several. A learned β0 is treated as
     known.
 
     Parameters

@@ -139,7 +139,7 @@ class DensityRegion:
     density : MixtureDensity or pipeline
         Provides the log density, by ``score_samples``.
     level : float
-        The share of new samples that the region should hold.
+        The share of new samples that the region should contain.
     scores : Scores
         Log densities whose quantile is the threshold.
     calibrated : bool
@@ -183,8 +183,8 @@ class DensityRegion:
     def expected_coverage(self) -> float:
         """Expected share of new samples inside, at least the level.
 
-        The average over calibration sets, exact for scores without ties. Uncalibrated regions:
-        under the fitted density.
+        It is the average over calibration sets, exact for scores without ties. For uncalibrated
+        regions, it is the share under the fitted density.
         """
         n, rank = self.scores.n_rows, self.scores.rank(self.level)
         return (n + 1.0 - rank) / (n + 1.0)

@@ -88,8 +88,8 @@ class AveragedDensity:
         """Return a credible band (n, 2) of the density that includes model uncertainty.
 
         The band is the union of the candidates' credible bands of this level. Candidates are left
-        out if their posterior weight is less than 1 - level times their prior weight. For the true
-        candidate that happens with probability at most 1 - level, averaged over its prior. The band
+        out if their posterior weight is less than 1 - level times their prior weight. The true
+        candidate is left out with probability at most 1 - level, averaged over its prior. The band
         therefore includes the uncertainty of K and structure.
 
         Parameters

@@ -130,7 +130,7 @@ def leave_one_out(
     Returns
     -------
     LeaveOneOut
-        With a Pareto k per sample; ``note`` counts unreliable ones.
+        It has a Pareto k for each sample, and the number of unreliable values in ``note``.
 
     Raises
     ------

@@ -72,8 +72,8 @@ class FactorAnalytic(FamilyOf[ProjectedMoments, FactorAnalysers]):
     n_factors : int
         Number of factors, less than the number of columns.
     kind : {"UUU", "CUU", "UUC"}, default="UUU"
-        Separate loadings and noise for each component; shared loadings; or one noise variance
-        for all columns of a component (probabilistic principal components).
+        "UUU": separate loadings and noise for each component; "CUU": shared loadings; "UUC": one
+        noise variance for all columns of a component (probabilistic principal components).
 
     Examples
     --------
