@@ -763,7 +763,7 @@ def test_steps_that_cannot_be_shown_are_refused(faithful):
 
 def test_data_in_place_of_axes_are_refused(faithful):
     fit = bm.GaussianMixture(2, random_state=0).fit(faithful)
-    with pytest.raises(InvalidInputError, match="ax must be matplotlib axes, got ndarray"):
+    with pytest.raises(InvalidInputError, match="ax must be matplotlib axes, got DataFrame"):
         bm.plot_objective(fit, faithful)
 
 
