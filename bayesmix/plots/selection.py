@@ -256,9 +256,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     matrix = search.matrix(name)
     best = matrix.attrs["best"]
     behind = best[0][2] - matrix.to_numpy(dtype=float).T
-    if ax is None:
-        size = 2.0 + 0.62 * len(matrix), 1.2 + 0.33 * matrix.shape[1]
-        ax = style.axes_or_new(None, *size)
+    ax = style.axes_or_new(ax, 2.0 + 0.62 * len(matrix), 1.2 + 0.33 * matrix.shape[1])
     close = _close(behind)
     ax.imshow(close, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
     for (i, j), value in np.ndenumerate(behind):

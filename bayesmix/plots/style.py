@@ -82,6 +82,7 @@ def pyplot() -> Any:
 def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.4) -> Axes:
     """Return the given axes, or those of a new figure."""
     if ax is not None:
+        expect("ax", ax, "matplotlib axes", "get_figure")
         return ax
     _, new = pyplot().subplots(figsize=(width, height), layout="constrained")
     return new

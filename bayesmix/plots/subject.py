@@ -385,6 +385,7 @@ def raw_rows(X: Any) -> tuple[Array, Array | None]:
     if is_source(X):
         rows = X.in_memory().rows
         return np.asarray(rows.values, dtype=np.float64), rows.weights
-    if hasattr(X, "to_numpy"):
-        return np.asarray(X.to_numpy(), dtype=np.float64), None
-    return np.asarray(X, dtype=np.float64), None
+    try:
+        return np.asarray(X, dtype=np.float64), None
+    except (TypeError, ValueError):
+        raise InvalidInputError("X must have numbers only for this figure") from None

@@ -757,6 +757,14 @@ def test_steps_that_cannot_be_shown_are_refused(faithful):
             bm.plot_em_steps(start, faithful, wrong)
     with pytest.raises(InvalidInputError, match="ax must contain 2 axes"):
         bm.plot_em_steps(start, faithful, (1, 2), Figure().subplots(1, 3))
+    with pytest.raises(InvalidInputError, match="X must have numbers only"):
+        bm.plot_em_steps(bm.Mixture(2), pd.DataFrame({"kind": ["a", "b"] * 9}))
+
+
+def test_data_in_place_of_axes_are_refused(faithful):
+    fit = bm.GaussianMixture(2, random_state=0).fit(faithful)
+    with pytest.raises(InvalidInputError, match="ax must be matplotlib axes, got DataFrame"):
+        bm.plot_objective(fit, faithful)
 
 
 def test_the_band_of_residuals_is_that_of_order_statistics():
