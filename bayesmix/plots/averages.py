@@ -94,7 +94,7 @@ def plot_uncertainty(
     limits = drawing.limits_of(view, None if sample is None else sample.values)
     x, y, points = drawing.plane_grid(limits, PLANE_GRID)
     density = view.terms(points).sum(axis=1)
-    least = drawing.holding(density, (x[1] - x[0]) * (y[1] - y[0]), (SHOWN,))[0]
+    least = drawing.holding(density, (x[2] - x[1]) * (y[2] - y[1]), (SHOWN,))[0]
     seen = density >= BEYOND * least
     lower, upper = band.ends(points[seen]).T
     shares = np.full(len(points), np.nan)
@@ -219,7 +219,7 @@ def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> No
     from matplotlib.lines import Line2D
 
     x, y, points = drawing.plane_grid(limits, GRID)
-    cell = (x[1] - x[0]) * (y[1] - y[0])
+    cell = (x[2] - x[1]) * (y[2] - y[1])
     densities = np.array([view.terms(points).sum(axis=1) for view in views])
     drawing.fill_regions(ax, x, y, average.shares @ densities)
     key: style.Key = {f"average holds {drawing.HELD_TEXT}": drawing.shades()}

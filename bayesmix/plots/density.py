@@ -376,7 +376,7 @@ def draw_regions(ax: Axes, view: View, limits: list[tuple[float, float]]) -> Non
 
 def fill_regions(ax: Axes, x: Array, y: Array, density: Array) -> None:
     """Draw filled contours of a density on a grid."""
-    levels = np.unique(holding(density, (x[1] - x[0]) * (y[1] - y[0]), HELD))
+    levels = np.unique(holding(density, (x[2] - x[1]) * (y[2] - y[1]), HELD))
     heights = density.reshape(len(y), len(x))
     shades = SHADES[-len(levels) :]
     ax.contourf(x, y, heights, [*levels, 1.01 * density.max()], colors=shades, zorder=0)
@@ -385,6 +385,9 @@ def fill_regions(ax: Axes, x: Array, y: Array, density: Array) -> None:
 def plane_grid(limits: list[tuple[float, float]], n: int) -> tuple[Array, Array, Array]:
     """Return n points along each axis, and the points (n n, 2) of their grid."""
     x, y = (np.linspace(low, high, n) for low, high in limits)
+    # At the limit of positive values a density may be infinite.
+    for axis in (x, y):
+        axis[0] = axis[:2].mean()
     return x, y, np.column_stack([each.ravel() for each in np.meshgrid(x, y)])
 
 

@@ -223,8 +223,8 @@ def _chosen(result: FitResult, names: Sequence[str], columns: Any, most: int) ->
             return np.arange(n_features)
         if most == 1:
             raise UnsupportedError(
-                f"mixtures of {result.family.name} components are drawn over one column: "
-                f"name it, as in columns={names[0]!r}"
+                f"a mixture of {result.family.name} components is drawn over one column: choose "
+                f"it, as in columns={names[0]!r}"
             )
         return np.array(least_overlapping(result, combinations(range(n_features), 2))[0])
     listed = [columns] if isinstance(columns, str | Integral) else list(columns)

@@ -761,6 +761,13 @@ def test_steps_that_cannot_be_shown_are_refused(faithful):
         bm.plot_em_steps(bm.Mixture(2), pd.DataFrame({"kind": ["a", "b"] * 9}))
 
 
+def test_a_density_without_a_limit_at_0_has_contours():
+    X = np.random.default_rng(0).lognormal(size=(60, 2))
+    vb = bm.Mixture(2, family="log_normal", inference=bm.VariationalBayes(), random_state=0).fit(X)
+    axes = bm.plot_pairs(vb)
+    assert len(axes[0, 1].collections[0].get_paths()[-1].vertices)
+
+
 def test_data_in_place_of_axes_are_refused(faithful):
     fit = bm.GaussianMixture(2, random_state=0).fit(faithful)
     with pytest.raises(InvalidInputError, match="ax must be matplotlib axes, got DataFrame"):
