@@ -150,7 +150,7 @@ def prior_sensitivity(
     >>> X = bm.datasets.load_faithful()
     >>> search = bm.select(X, (1, 2, 3), "full", criterion="elbo_log_k")
     >>> print(bm.prior_sensitivity(search, X, n_components=(1, 2, 3)).summary())
-    K=2 in 27 of 27 priors.
+    K=2 under 27 of 27 priors.
     """
     if not hasattr(search, "results_"):
         raise InvalidInputError(
