@@ -1,6 +1,6 @@
 """Fourteen covariance structures.
 
-All structures over K, from the most to the least shared. The three best are marked.
+All structures by K, from few to many parameters. The three best are marked.
 """
 
 import bayesmix as bm

@@ -1,6 +1,7 @@
 """The density of many observations.
 
-A sample stands for the data; the density and the ellipses are of the fit to all 100,000.
+The points are a sample of the data. Density and ellipses are those of the fit to all 100,000
+observations.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """Outliers: Gaussians, a noise component, Student-t.
 
-Two clusters and ten outliers. Gaussians spend a component on them; with noise, or as Student-t, two
-components are enough. Crosses are noise.
+Two clusters and ten outliers. A Gaussian mixture needs a third component for them. With noise, or
+with Student-t components, two components suffice. Crosses are noise.
 """
 
 import matplotlib.pyplot as plt

@@ -1,7 +1,7 @@
 """How many components.
 
-Nats behind the best candidate, one line per covariance structure. Structures that cross-validation
-rules out are pale.
+Difference to the best candidate in nats, with a line per covariance structure. Structures that
+cross-validation rules out are pale.
 """
 
 import bayesmix as bm

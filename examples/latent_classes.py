@@ -1,6 +1,7 @@
 """Latent classes of a survey.
 
-Probabilities of the answers in each class, with intervals. Of two answers one is shown.
+Probabilities of the answers in each class, with intervals. If a question has two answers, only one
+is shown.
 """
 
 import numpy as np

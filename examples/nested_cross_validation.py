@@ -1,6 +1,6 @@
 """Nested cross-validation.
 
-Scores of the outer folds for what the inner search chose.
+Held-out scores of the model that the inner search selects in each outer fold.
 """
 
 import bayesmix as bm

@@ -21,9 +21,9 @@ from bayesmix.selection.criteria import OF_DRAWS, PLUG_IN, record
 
 MOST_NUMBERS = 6
 HOW = {
-    "maximum_likelihood": "maximum likelihood, by EM",
-    "maximum_a_posteriori": "the mode of the posterior, by EM",
-    "variational_bayes": "variational Bayes, on the exact bound",
+    "maximum_likelihood": "maximum likelihood (EM)",
+    "maximum_a_posteriori": "maximum a posteriori (EM)",
+    "variational_bayes": "variational Bayes with the exact bound",
 }
 WEIGHT_PRIORS = {
     "dirichlet_distribution": "weights ~ Dirichlet({0:g}, ..., {0:g})",
@@ -124,9 +124,9 @@ def _candidates(subject: Subject) -> str:
     result = subject.result
     models = "hidden Markov models" if subject.noun == "state" else "mixtures"
     return (
-        f"{counted(len(subject.table), 'candidate')}, {family_title(result.family)} {models}; "
-        f"each fitted by {HOW[result.inference.name]} from several starts, including the fit with "
-        f"fewer {subject.noun}s."
+        f"{counted(len(subject.table), 'candidate')} ({family_title(result.family)} {models}), "
+        f"fitted by {HOW[result.inference.name]}. Starts include the fit with fewer "
+        f"{subject.noun}s."
     )
 
 

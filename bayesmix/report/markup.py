@@ -221,7 +221,7 @@ def _about(subject: Subject, n_rows: int, n_columns: int) -> str:
     shown = f"{MOST_ROWS:,} of the {counted(n_rows, 'row')}, evenly spaced" * (n_rows > MOST_ROWS)
     parts = [
         (shown or f"All {counted(n_rows, 'row')}")
-        + ", under ellipses of 1 and 2 standard deviations"
+        + ", with ellipses of 1 and 2 standard deviations"
     ]
     if n_columns < subject.result.n_features:
         parts.append(f"the {n_columns} columns in which the components overlap least")

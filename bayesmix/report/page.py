@@ -68,7 +68,7 @@ def criterion_figure(subject: Subject) -> Markup:
         f"({listed([str(k) for k in numbers])}); "
         f"chosen: {subject.label(subject.search.best_index_)}."
     )
-    caption = f"{capital(name)} of every candidate, in nats behind the best."
+    caption = f"{capital(name)} of every candidate, relative to the best, in nats."
     return drawn(
         lambda ax: plot_selection(subject.search, ax=ax, criterion=subject.criterion), caption, alt
     )
@@ -83,8 +83,8 @@ def structures_figure(subject: Subject) -> Markup:
     best = search.matrix(subject.criterion).attrs["best"]
     first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
     text = (
-        f"{capital(name)} of every structure and number of {subject.noun}s, in nats behind the "
-        f"best; the best three are {first}."
+        f"{capital(name)} of every structure and number of {subject.noun}s, relative to the best, "
+        f"in nats. The best three are {first}."
     )
     return drawn(lambda ax: plot_structures(search, ax=ax, criterion=subject.criterion), text)
 
