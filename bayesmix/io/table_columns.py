@@ -316,8 +316,8 @@ def check_values(path: str, values: Any, names: Sequence[str], gaps: bool = Fals
                 found.append(f"{start + row + 1:,} ({where})")
         if n_found:
             raise InvalidInputError(
-                f"{path} must have no {what} values, but {n_found:,} of {len(values):,} rows "
-                f"contain some: {listed(found, total=n_found, quote=False)}, counted from 1; {remedy}"
+                f"{path} must have no {what} values, but {n_found:,} of {len(values):,} rows have "
+                f"some: {listed(found, total=n_found, quote=False)}, counted from 1; {remedy}"
             )
 
 

@@ -135,7 +135,7 @@ def test_an_npy_file_is_mapped_not_read(tmp_path):
 def test_missing_values_are_refused_with_their_rows(file):
     content = "a,b\n" + "1,\n,2\n3,4\n" * 4
     text = refused(file(content))
-    assert "8 of 12 rows contain some: 1 (b), 2 (a), 4 (b), 5 (a), 7 (b) and 3 more" in text
+    assert "8 of 12 rows have some: 1 (b), 2 (a), 4 (b), 5 (a), 7 (b) and 3 more" in text
     assert "drop these rows" in text
     assert "4 of 12 rows" in refused(file(content), columns="a")
     assert bm.read(file("a,b\n1,\n2,3\n"), columns=["a"]).shape == (2, 1)
@@ -143,7 +143,7 @@ def test_missing_values_are_refused_with_their_rows(file):
 
 @pytest.mark.parametrize("missing", ["", "NA", "nan", "null"])
 def test_what_counts_as_missing(file, missing):
-    assert "1 of 2 rows contain some: 2 (b)" in refused(file(f"a,b\n1,2\n3,{missing}\n"))
+    assert "1 of 2 rows have some: 2 (b)" in refused(file(f"a,b\n1,2\n3,{missing}\n"))
 
 
 def test_the_answer_none_is_an_answer_among_words_and_a_gap_among_numbers(file):
@@ -210,13 +210,13 @@ def test_missing_values_far_down_a_mapped_file_are_found(tmp_path):
     values = np.zeros((300_000, 2))
     values[299_999, 1] = np.nan
     np.save(tmp_path / "rows.npy", values)
-    assert "1 of 300,000 rows contain some: 300,000 (column 1)" in refused(tmp_path / "rows.npy")
+    assert "1 of 300,000 rows have some: 300,000 (column 1)" in refused(tmp_path / "rows.npy")
 
 
 @pytest.mark.parametrize(
     ("content", "options", "said"),
     [
-        ("a,b\n1,inf\n2,3\n", {}, "no infinite values, but 1 of 2 rows contain some: 1 (b)"),
+        ("a,b\n1,inf\n2,3\n", {}, "no infinite values, but 1 of 2 rows have some: 1 (b)"),
         ("a,b\n1,1e400\n2,3\n", {}, "no infinite values"),
         ("a,kind\n1,x\n2,y\n", {"columns": "kind"}, "'kind' in"),
         ("a,b\n1,x\n2,3\n", {"columns": "b"}, "1 of 2 values are not numbers, the first is 'x'"),
