@@ -53,7 +53,10 @@ MissingValues = Annotated[
 Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
 Covariates = Annotated[str | None, option("A,B", "Covariates of the mixing weights")]
 Out = Annotated[str | None, option("DIR", "Folder for the results")]
-Static = Annotated[bool, typer.Option("--static", help="Report with images and without the data")]
+Static = Annotated[
+    bool,
+    typer.Option("--static", help="Use images in the report, so that it does not contain the data"),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON")]
 NUMBERS = "Numbers of components to compare: 3, 1:10 or 1,2,5"
@@ -138,15 +141,15 @@ class Candidates:
         option(
             "NAME",
             "auto (evidence and cross-validation), bic, icl, aic, aicc, elbo, evidence, loo, cv, "
-            "cv_1se, ... Default: auto; with --method em: bic",
+            "cv_1se, ... Default: auto, or bic if --method is em",
         ),
     ] = None
     method: Annotated[
         SearchMethod | None,
         option(
             "NAME",
-            "em (maximum likelihood) or variational (variational Bayes). Default: whichever "
-            "--criterion needs",
+            "em (maximum likelihood) or variational (variational Bayes). Default: "
+            "variational, or em if --criterion needs a likelihood",
         ),
     ] = None
     family: Families = None
@@ -161,8 +164,8 @@ class Candidates:
         Dependence,
         option(
             "NAME",
-            "Model of the columns that are not selected: independent, or regression on the "
-            "selected columns",
+            "With --variable-selection, model of the other columns: independent, or regression on "
+            "the selected columns",
         ),
     ] = Dependence.INDEPENDENT
 

@@ -306,8 +306,8 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     use = f"{', '.join(first)} or {last}" if first else last
     text = (
         f"the likelihood has no maximum: n_components={K} needs at least "
-        f"{least if n_distinct > K else K + 1} distinct observations, got {n_distinct} in "
-        f"{n_rows}. Use {use}"
+        f"{least if n_distinct > K else K + 1} distinct observations, but {n_distinct} "
+        f"of the {n_rows} are distinct. Use {use}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 
