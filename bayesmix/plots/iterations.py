@@ -88,7 +88,7 @@ def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any
 
 def _responsibilities(start: Any, X: Any) -> Array:
     """Return the responsibilities (n, K) for ``init_params``."""
-    values = check_array(raw_rows(X)[0])
+    values = check_array(raw_rows(X)[0], ensure_all_finite="allow-nan")
     n_rows, n_components = len(values), start.n_components
     value, seed = start.init_params, root_seed(start.random_state)
     if isinstance(value, str):

@@ -768,6 +768,12 @@ def test_a_density_without_a_limit_at_0_has_contours():
     assert len(axes[0, 1].collections[0].get_paths()[-1].vertices)
 
 
+def test_steps_of_a_fit_with_missing_values_are_shown():
+    X = np.random.default_rng(0).normal(size=(60, 2)) + np.repeat([[0.0], [5.0]], 30, axis=0)
+    X[::7, 0] = np.nan
+    assert len(bm.plot_em_steps(bm.GaussianMixture(2, missing="use"), X, (0, 3))) == 2
+
+
 def test_data_in_place_of_axes_are_refused(faithful):
     fit = bm.GaussianMixture(2, random_state=0).fit(faithful)
     with pytest.raises(InvalidInputError, match="ax must be matplotlib axes, got DataFrame"):
