@@ -29,7 +29,16 @@ from bayesmix.plots.density import (
     draw_points,
     draw_probabilities,
 )
-from bayesmix.plots.subject import REACH, Sample, View, fitted, raw_rows, sample_of, view_of
+from bayesmix.plots.subject import (
+    REACH,
+    Sample,
+    View,
+    fitted,
+    raw_rows,
+    sample_of,
+    view_of,
+    whole_sample,
+)
 from bayesmix.search.starts import given_start, named_start
 from bayesmix.selection.candidates import refuse_sequences
 from bayesmix.sources.border import as_source, is_collection, is_source
@@ -217,10 +226,9 @@ def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_w
             "three, or begin at iteration 1"
         )
     if isinstance(run.opening, np.ndarray):
-        view = view_of(first, columns, X)
-        sample = sample_of(first, view, X, sample_weight)
+        view, sample = view_of(first, columns, X), whole_sample(first, X, sample_weight)
         assert sample is not None
-        sample = replace(sample, probabilities=run.opening)
+        sample = replace(sample, probabilities=run.opening).over(view.columns)
         return Step("start", "responsibilities", view.names, None, sample)
     view = view_of(run.opening, columns, X)
     sample = sample_of(run.opening, view, X, sample_weight)
