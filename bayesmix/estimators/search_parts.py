@@ -16,7 +16,7 @@ from bayesmix.core import validation
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
-from bayesmix.em.result import FitResult
+from bayesmix.em.result import FitResult, refuse_regressions
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.feature_selection import (
@@ -311,7 +311,8 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Draw samples and their components from the best candidate."""
         self._refuse_regression()
-        rows, components = last_step(self.best_estimator_).sample(n_samples, random_state)
+        refuse_regressions(best := last_step(self.best_estimator_), "sample")
+        rows, components = best.sample(n_samples, random_state)
         if self._others is None or self._selected is None:
             return rows, components
         irrelevant, _ = self._others.sample(n_samples, random_state)

@@ -10,12 +10,14 @@ from scipy.special import logsumexp
 
 from bayesmix.em.result import log_density
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
 from bayesmix.plots.pairs import part_view
 from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, marker
 from bayesmix.plots.subject import View, raw_rows
+from bayesmix.posterior.bands import marginal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -185,7 +187,14 @@ def plot_classes(
     if len(given) != 2 or not set(given) <= {*names, *map(str, range(len(names)))}:
         raise InvalidInputError(f"features must be two of {', '.join(names)}, got {features!r}")
     columns = np.array([names.index(one) if one in names else int(one) for one in given])
-    marginals = [(density.marginal(columns), family) for density, family in model._densities]
+    for density, family in model._densities:
+        levels = set(level_probabilities(family, density.components)) & set(columns.tolist())
+        if levels:
+            raise UnsupportedError(
+                f"plot_classes shows numbers, but {names[min(levels)]} has levels: choose two "
+                "other features"
+            )
+    marginals = [(marginal(density, columns), family) for density, family in model._densities]
     values = model._values(X)[:, columns] if X is not None else None
     if values is None:
         means = np.array([model_.result_.mixture.frame.centre for model_ in model.models_.values()])

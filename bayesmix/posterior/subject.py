@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.result import FitResult, assess
+from bayesmix.em.result import FitResult, assess, refuse_regressions
 from bayesmix.em.run import assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.posterior.posterior_draws import variational_estimator
@@ -77,6 +77,7 @@ def rows_of_fit(
     ``labels`` known labels and ``covariates`` all side information, which the source then has.
     ``sequences`` are ``lengths`` and ``groups``, by default those of the fit; None: not supported.
     """
+    refuse_regressions(estimator)
     result = estimator.result_
     if not covariates:
         result.refuse_covariates("this analysis")

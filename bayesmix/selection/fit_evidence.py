@@ -11,7 +11,7 @@ from typing import Any
 
 from bayesmix.core.random import root_seed
 from bayesmix.core.sources import Source
-from bayesmix.em.result import FitResult
+from bayesmix.em.result import FitResult, refuse_regressions
 from bayesmix.errors import InvalidInputError
 from bayesmix.posterior import evidence as importance
 from bayesmix.posterior import leave_one_out as left_out
@@ -34,6 +34,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
             f"search, got {type(model).__name__}: call fit first"
         )
     estimator.result_.refuse_noise("this analysis")
+    refuse_regressions(estimator)
     steps = steps_before(best)
     return estimator, X if steps is None or X is None else steps.transform(X)
 

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 from sklearn.datasets import load_digits, load_iris, load_wine
@@ -272,3 +273,15 @@ def test_novelty_needs_numbers():
     frame = pd.DataFrame({"x": ["a", "b"] * 20})
     with pytest.raises(UnsupportedError, match="novelty"):
         bm.MixtureClassifier(family="auto", novelty=True).fit(frame, [0, 1] * 20)
+
+
+def test_regions_of_classes_are_marginal_and_need_numbers():
+    X = np.random.default_rng(0).normal(size=(80, 3)) + np.repeat([[0.0], [4.0]], 40, axis=0)
+    y = np.repeat([0, 1], 40)
+    students = bm.MixtureClassifier(family="student_t", inference=bm.VariationalBayes())
+    assert students.fit(X, y).plot(X, ax=Figure().subplots()).get_images()
+    frame = pd.DataFrame({"x": X[:, 0], "kind": np.where(y, "a", "b"), "z": X[:, 1]})
+    mixed = bm.MixtureClassifier(family="auto").fit(frame, y)
+    with pytest.raises(UnsupportedError, match="kind has levels: choose two other features"):
+        mixed.plot()
+    assert mixed.plot(features=("x", "z"), ax=Figure().subplots()).get_images()

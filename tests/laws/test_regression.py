@@ -383,6 +383,23 @@ def test_searches_over_regressions_are_saved_and_predict(tmp_path, npreg):
     assert search.plot().lines
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gibbs", "goodness_of_fit", "leave_one_out", "linear_response", "log_evidence"),
+        *("merge_components", "weighted_bootstrap"),
+    ],
+)
+def test_analyses_of_a_density_refuse_regressions(npreg, name):
+    X, y = npreg[["x"]], npreg.yn
+    vb = bm.RegressionMixture(2, inference=bm.VariationalBayes(), random_state=0).fit(X, y)
+    with pytest.raises(UnsupportedError, match="does not support regressions: it needs a density"):
+        getattr(bm, name)(vb, X)
+    search = bm.MixtureSearch(bm.RegressionMixture(), (1, 2)).fit(X, y)
+    with pytest.raises(UnsupportedError, match="sample does not support regressions"):
+        search.sample()
+
+
 def test_what_searches_over_regressions_do_not_support_is_refused(npreg):
     X, y = npreg[["x"]], npreg.yn
     with pytest.raises(InvalidInputError, match=r"MixtureSearch\(RegressionMixture\(\), n_comp"):
