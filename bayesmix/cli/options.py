@@ -55,7 +55,9 @@ Covariates = Annotated[str | None, option("A,B", "Covariates of the mixing weigh
 Out = Annotated[str | None, option("DIR", "Folder for the results")]
 Static = Annotated[
     bool,
-    typer.Option("--static", help="Use images in the report, so that it does not contain the data"),
+    typer.Option(
+        "--static", help="Use images instead of interactive figures, which contain the data"
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")]
 Json = Annotated[bool, typer.Option("--json", help="Print only JSON")]
@@ -149,7 +151,7 @@ class Candidates:
         option(
             "NAME",
             "em (maximum likelihood) or variational (variational Bayes). Default: "
-            "variational, or em if --criterion needs a likelihood",
+            "em with --criterion bic, icl, aic or cv, otherwise variational",
         ),
     ] = None
     family: Families = None
@@ -164,8 +166,8 @@ class Candidates:
         Dependence,
         option(
             "NAME",
-            "With --variable-selection, model of the other columns: independent, or regression on "
-            "the selected columns",
+            "How --variable-selection models the columns that it does not select: independent, "
+            "or regression on the selected ones",
         ),
     ] = Dependence.INDEPENDENT
 

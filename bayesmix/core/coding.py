@@ -36,8 +36,8 @@ def codes_of(
             continue
         place = row if rows is None else rows[row]
         raise InvalidInputError(
-            f"X must have only levels of the fit in column {name!r} ({named(levels)}), got "
-            f"{value!r} in row {place}: name all levels in Categorical(levels=...), or leave out "
+            f"column {name!r} of X has {value!r} in row {place}, but the levels of the fit are "
+            f"{named(levels)}: name all levels in Categorical(levels=...), or leave out "
             "such rows"
         )
     return codes

@@ -306,8 +306,8 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     use = f"{', '.join(first)} or {last}" if first else last
     text = (
         f"the likelihood has no maximum: n_components={K} needs at least "
-        f"{least if n_distinct > K else K + 1} distinct observations, but {n_distinct} "
-        f"of the {n_rows} are distinct. Use {use}"
+        f"{least if n_distinct > K else K + 1} distinct observations, but X has "
+        f"{n_distinct} (in {n_rows} rows). Use {use}"
     )
     return (Event(TOO_FEW_ROWS, text),)
 

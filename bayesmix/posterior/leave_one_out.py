@@ -71,8 +71,9 @@ def leave_one_out(
     seed = checked(result, source, n_draws, seed)
     if not result.variational:
         raise InvalidInputError(
-            "result must be a variational fit, which has a posterior to draw from, got "
-            f"{result.inference.name.replace('_', ' ')}: use cross-validation"
+            "leave-one-out needs posterior draws, which a fit by "
+            f"{result.inference.name.replace('_', ' ')} does not have: use a variational fit, or "
+            "cross-validation"
         )
     if result.n_rows * n_draws > MOST_VALUES:
         raise InvalidInputError(

@@ -68,7 +68,7 @@ class DataChecks:
         if self.duplicates.n_copies:
             notes.append(
                 f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "
-                "duplicates: remove them, or divide the weight of each by its number of copies."
+                "duplicates: remove them, or divide sample weights by the number of copies."
             )
         if self.duplicates.values and chosen.asked > 1:
             notes.append(

@@ -128,7 +128,7 @@ def test_fewer_rows_than_components_are_refused_with_the_largest_number(kind):
 
 def test_more_full_covariances_than_rows_determine_are_fitted_and_have_no_value():
     few = np.repeat(X[:8], 5, axis=0)
-    too_few = r"n_components=3 .*at least 9 distinct observations, but 8 of.*at most 2"
+    too_few = r"n_components=3 .*at least 9 distinct observations, but X has 8 .*at most 2"
     gm = GaussianMixture(3, random_state=0)
     with pytest.warns(DegenerateComponentWarning, match=too_few):
         gm.fit(few)
@@ -147,7 +147,9 @@ def test_axes_in_common_of_fewer_rows_than_columns_have_no_value(structure):
     gm = GaussianMixture(1, covariance_type=structure)
     with pytest.warns((DegenerateComponentWarning, FlatDirectionWarning)) as told:
         gm.fit(few)
-    assert any("at least 16 distinct observations, but 12 of" in str(one.message) for one in told)
+    assert any(
+        "at least 16 distinct observations, but X has 12 (in" in str(one.message) for one in told
+    )
     assert any("12 observations cannot determine" in str(one.message) for one in told)
     assert gm.result_.degenerate
 

@@ -136,7 +136,10 @@ def test_the_same_columns_are_found_by_name_and_levels_by_theirs(tmp_path):
     np.testing.assert_array_equal(m.predict_proba(one_level), expected[frame["sex"] == "m"])
     with pytest.warns(BayesmixWarning, match="ignored: colour"):
         m.predict(frame.assign(colour="red"))
-    with pytest.raises(InvalidInputError, match=r"'sex' \('f', 'm'\), got 'x' in row 0"):
+    with pytest.raises(
+        InvalidInputError,
+        match="'sex' of X has 'x' in row 0, but the levels of the fit are 'f', 'm'",
+    ):
         m.predict(frame.assign(sex="x"))
     with pytest.raises(InvalidInputError, match="'wet' is not among"):
         m.predict(frame.drop(columns="wet"))
@@ -318,7 +321,7 @@ def test_samples_and_conditionals_speak_of_names_and_levels():
     assert means.shape == (3, 3)
     with pytest.raises(InvalidInputError, match=r"levels \('n', 's', 'w'\), got 'x' for 'island'"):
         m.conditional({"island": "x"})
-    with pytest.raises(InvalidInputError, match="got 'x' in row 1"):
+    with pytest.raises(InvalidInputError, match="has 'x' in row 1"):
         part.score_samples([["n", 40.0], ["x", 41.0]])
 
 
@@ -488,7 +491,7 @@ def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
     assert "--keep must be found" in shell(*predict, "--keep", "moon", code=2).stderr
     pd.read_csv("birds.csv").assign(sex="moon").to_csv("moon.csv", index=False)
     predict = ("predict", "found/model.bayesmix", "moon.csv")
-    assert "got 'moon' in row 1" in shell(*predict, code=2).stderr
+    assert "has 'moon' in row 1" in shell(*predict, code=2).stderr
 
 
 def test_the_shell_predicts_from_a_model_of_levels(shell):
