@@ -33,6 +33,7 @@ WORDS = (
     (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),
     (r"\b(?:set )?missing='(\w+)'", r"--missing \1"),
     (r"\bencoding='", "--encoding '"),
+    (r"\bdecimal=','", "--decimal ,"),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),
     (

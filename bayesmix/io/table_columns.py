@@ -39,6 +39,7 @@ KEY_NAME = re.compile(r"(^|[_\W])(id|key|uuid|index|nr|no|row|rownames)$", re.IG
 # Number formats of reports, which are not parsed: a comma may be either sign.
 WAYS_OF_WRITING = (
     (r"[-+]?\d[\d.,]*\s?%", "percent signs"),
+    (r"[€$£¥]\s?[-+]?\d[\d.,']*|[-+]?\d[\d.,' ]*\s?([€$£¥]|EUR|USD|GBP|CHF)", "currency signs"),
     (
         r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}([' \u00a0\u202f]\d{3})+([.,]\d+)?"
         r"|[-+]?\d{1,3}(\.\d{3}){2,}(,\d+)?|[-+]?\d{1,3}(\.\d{3})+,\d+",
@@ -131,13 +132,7 @@ def _of_text(column: pd.Series[Any]) -> ColumnKind:
             "as categorical"
         )
     if share > MOSTLY_NUMBERS:
-        wrong = text[numbers.isna()]
-        cells = ", ".join(
-            f"{value!r} in row {place}"
-            for place, value in zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
-        )
-        more = f" and {len(wrong) - CELLS_NAMED} more" if len(wrong) > CELLS_NAMED else ""
-        return ColumnKind(why=f"numbers except {cells}{more}: {MEND}")
+        return ColumnKind(why=f"numbers except {_cells(text[numbers.isna()])}: {MEND}")
     if way := _way_of_writing(text):
         return ColumnKind(why=f"{way}: {MEND}")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
@@ -145,11 +140,23 @@ def _of_text(column: pd.Series[Any]) -> ColumnKind:
     return _of_levels(column)
 
 
+def _cells(wrong: pd.Series[Any]) -> str:
+    """List the first cells with their rows."""
+    pairs = zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
+    cells = ", ".join(f"{value!r} in row {place}" for place, value in pairs)
+    more = len(wrong) - CELLS_NAMED
+    return f"{cells} and {more} more" if more > 0 else cells
+
+
 def _way_of_writing(text: pd.Series[Any]) -> str:
-    """Describe the number format of text that is not plain numbers, with an example, or ""."""
+    """Describe the number format of text that is not plain numbers, with cells, or ""."""
+    plain = text.str.fullmatch(r"[-+]?\d+([.,]\d+)?")
     for pattern, how in WAYS_OF_WRITING:
         written = text.str.fullmatch(pattern)
         if float(written.mean()) > MOSTLY_NUMBERS:
+            wrong = text[~written & ~plain]
+            if len(wrong):
+                return f"numbers with {how} except {_cells(wrong)}"
             first = int(np.argmax(written.to_numpy()))
             return f"numbers with {how}, as {text.iloc[first]!r} in row {text.index[first]}"
     return ""

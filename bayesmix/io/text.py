@@ -14,7 +14,13 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.core.validation import in_memory, one_of
-from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
+from bayesmix.errors import (
+    BayesmixWarning,
+    FileAccessError,
+    InvalidInputError,
+    missing_extra,
+    warn,
+)
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
 
@@ -68,6 +74,7 @@ GAPS = (
 # Numbers with decimal commas; dots separate thousands.
 EUROPEAN = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
 COMMAS_OF_THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+"
+DOTS_OF_THOUSANDS = r"[-+]?[1-9]\d{0,2}(\.\d{3})+"
 ANY_SPACES = r"\s+"
 SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ANY_SPACES}
 
@@ -119,6 +126,8 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
                 for column in range(len(names)):
                     if (numbers := _european_numbers(as_text[column])) is not None:
                         frame.isetitem(column, numbers)
+            elif text.decimal is None and separator == ";":
+                _warn_of_thousands(names, pd.read_csv(path, dtype=object, **how))
     except pd.errors.EmptyDataError:
         raise InvalidInputError(f"{path} is empty: expected a line of names and rows") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as problem:
@@ -168,6 +177,19 @@ def _has_decimal_commas(frame: pd.DataFrame) -> bool:
         if european and not commas.str.fullmatch(COMMAS_OF_THOUSANDS).all():
             return True
     return False
+
+
+def _warn_of_thousands(names: list[str], as_text: pd.DataFrame) -> None:
+    """Warn if all dots of a column, in a file with semicolons, may separate thousands."""
+    for place, name in enumerate(names):
+        cells = as_text[place].dropna().astype(str).str.strip()
+        dotted = cells[cells.str.contains(".", regex=False)]
+        if len(dotted) and dotted.str.fullmatch(DOTS_OF_THOUSANDS).all():
+            warn(
+                f"{dotted.iloc[0]!r} in column {name!r} is read with a decimal point; if its dots "
+                "separate thousands, set decimal=','",
+                BayesmixWarning,
+            )
 
 
 def _european_numbers(column: pd.Series[Any]) -> Array | None:

@@ -61,6 +61,12 @@ def agreement(labels, kind):
         ),
         (["1 234", "2'000"] * 5, None, "numbers with thousands separators"),
         (["1.234,5", "1.234.567"] * 5, None, "numbers with thousands separators"),
+        (
+            ["1.234,5", "1.2O4,5", "9,5"] + ["5.678,9"] * 9,
+            None,
+            "numbers with thousands separators except '1.2O4,5' in row 1: correct",
+        ),
+        (["12 €", "3.141,50 €"] * 5, None, "numbers with currency signs, as '12 €' in row 0"),
         (["12%", "3.5 %"] * 5, None, "numbers with percent signs, as '12%' in row 0"),
         (["3,5", "-12,25", "0,001"] * 5, None, "numbers with decimal commas, as '3,5' in row 0"),
         (["a,5", "b,6"] * 5, ("a,5", "b,6"), ""),

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 import tracemalloc
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -175,7 +176,7 @@ def test_decimal_commas_are_found_in_the_text(file, name, content):
     ("content", "options", "expected"),
     [
         ("a;b\n1.5;2\n3;4\n", {}, [[1.5, 2.0], [3.0, 4.0]]),
-        ("a;b\n1.500;2\n3.000;4\n", {}, [[1.5, 2.0], [3.0, 4.0]]),
+        ("a;b\n1.500;2\n3.000;4\n", {"decimal": "."}, [[1.5, 2.0], [3.0, 4.0]]),
         ("a;b\n1.500;2\n3.000;4\n", {"decimal": ","}, [[1500.0, 2.0], [3000.0, 4.0]]),
         ("a|b\n1,5|2\n3,25|4\n", {"sep": "|"}, [[1.5, 2.0], [3.25, 4.0]]),
         ('a,b\n"1,5",2\n"3,25",4\n', {"decimal": ","}, [[1.5, 2.0], [3.25, 4.0]]),
@@ -189,6 +190,13 @@ def test_signs_and_encoding_can_be_named(file, content, options, expected):
 def test_dots_between_thousands_need_a_decimal_comma_somewhere(file):
     rows = bm.read(file("a;b;c\n1.500;0,5;1.25\n3.000;2,5;2.5\n"))
     np.testing.assert_array_equal(rows.values, [[1500.0, 0.5, 1.25], [3000.0, 2.5, 2.5]])
+    doubtful = "a;b\n1.500;0.25\n3.000;1.5\n"
+    with pytest.warns(BayesmixWarning, match=r"'1.500' in column 'a' is .* set decimal=','"):
+        rows = bm.read(file(doubtful))
+    np.testing.assert_array_equal(rows.values, [[1.5, 0.25], [3.0, 1.5]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bm.read(file(doubtful), decimal=".")
 
 
 def test_a_column_without_values_is_left_out_with_a_warning(file):
