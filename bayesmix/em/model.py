@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -296,8 +297,10 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
         return ()
-    pooled, separate = K + n_features, K * (n_features + 1)
-    least = pooled if (model.family.max_components(pooled, n_features) or 0) >= K else separate
+    enough = range(K, K * (n_features + 1))
+    least = K + bisect_left(
+        enough, K, key=lambda n: model.family.max_components(n, n_features) or 0
+    )
     remedies = [f"at most {largest} component{'s' if largest > 1 else ''}"] if largest else []
     remedies.append("a prior (prior='auto')")
     if n_distinct > K:

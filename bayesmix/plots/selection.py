@@ -11,6 +11,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.plots import style
 from bayesmix.selection.criteria import record
+from bayesmix.selection.rule import NAME as RULE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -127,7 +128,10 @@ def _scale(ax: Axes, least: float, most: float) -> None:
 
 def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
     """Plot all criteria over the number of components, each rescaled."""
-    shown = [name for name in TOGETHER if name in results and results[name].notna().any()]
+    # The rule of select computes these only for candidates that may win.
+    partial = ("evidence", "cv") if search.criterion_ == RULE else ()
+    names = [name for name in TOGETHER if name in results and name not in partial]
+    shown = [name for name in names if results[name].notna().any()]
     chosen = record(search.criterion_).column
     if chosen not in shown and chosen in results:
         shown.insert(0, chosen)
@@ -145,7 +149,7 @@ def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
         )  # fmt: skip
         ax.plot(k, 0.0, "o", ms=12 + 3 * index, mfc="none", mec=style.colour(index), mew=1.2)
     style.whole_numbers(ax, np.unique(results["n_components"]).tolist())
-    ax.set_yticks([0.0, -1.0], ["best", "median"])
+    ax.set_yticks([0.0, -1.0, LOWEST_RESCALED], ["best", "median", "far below"])
     reach = (LOWEST_RESCALED - 0.15, 0.35)
     return style.finished(ax, key, ylim=reach, xlabel="components", ylabel="criterion, rescaled")
 
