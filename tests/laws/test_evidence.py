@@ -510,7 +510,7 @@ def test_leave_one_out_says_in_how_many_rows_it_is_not_to_be_trusted():
 
 def test_leave_one_out_refuses_what_it_cannot_do():
     rows = generator(1).normal(size=(30, 2))
-    with pytest.raises(InvalidInputError, match="result must be a variational fit"):
+    with pytest.raises(InvalidInputError, match="leave-one-out needs posterior draws"):
         leave_one_out(bm.GaussianMixture(1).fit(rows).result_, ArraySource(rows))
     with pytest.raises(InvalidInputError, match="use at most 1666666 draws"):
         leave_one_out(learned(rows, 1), ArraySource(rows), n_draws=2_000_000)

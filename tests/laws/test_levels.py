@@ -126,7 +126,8 @@ def test_an_unseen_level_is_refused_by_name():
     model = bm.Mixture(2, family=bm.Categorical(), **PLAIN).fit(frame)
     frame.loc[7, "colour"] = "mauve"
     with pytest.raises(
-        InvalidInputError, match=r"'colour' \('blue', 'red'\), got 'mauve' in row 7"
+        InvalidInputError,
+        match="'colour' of X has 'mauve' in row 7, but the levels of the fit are 'b",
     ):
         model.predict(frame)
     levels = [("blue", "red"), ("yes", "no", "no answer"), range(4)]
