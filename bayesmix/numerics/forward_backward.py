@@ -451,11 +451,13 @@ def drawn_paths(
     n, K = log_density.shape
     chained = forward_backward(log_density, starts, initial, transition, smooth=False)
     ends = np.append(starts[1:], n) - 1
-    thresholds = chained.shares @ transition
+    # A state whose mass underflowed may be the only one from which the next can follow.
+    filtered = np.maximum(chained.shares, SMALLEST)
+    thresholds = filtered @ transition
     thresholds[ends] = 1.0
     thresholds *= 1.0 - generator.random((n, 1))  # in (0, 1], so that no share of 0 is drawn
     reached, before = np.zeros((n, K)), np.zeros((n, K), dtype=np.intp)
-    for shares, moves in zip(chained.shares.T[:-1], transition, strict=False):
+    for shares, moves in zip(filtered.T[:-1], transition, strict=False):
         joint = np.outer(shares, moves)
         joint[ends] = shares[ends, None]
         reached += joint

@@ -30,6 +30,15 @@ ALPHA, SHAPE, RATE = 0.8, 2.0, 0.5
 SURELY = 1e-6
 
 
+def test_a_path_goes_through_a_state_whose_mass_underflowed():
+    # State 2 follows only from state 1, whose probability after the first sample is exp(-2000).
+    log_density = np.array([[0.0, -2000.0, -2000.0], [-1e5, -1e5, 0.0]])
+    transition = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    starts, initial = np.array([0]), np.full(3, 1.0 / 3.0)
+    _, path = drawn_paths(log_density, starts, initial, transition, generator(46, 27))
+    assert path.tolist() == [1, 2]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("lengths", "K"), [((5,), 3), ((1, 4), 2), ((3, 2, 1), 2)])
 def test_drawn_paths_have_the_probabilities_of_all_paths(lengths, K):
