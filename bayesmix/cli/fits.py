@@ -85,7 +85,9 @@ class Work:
     def name_checkpoint(self, interrupted: bool, checkpoint: str | None) -> None:
         """Print how to resume after Ctrl-C."""
         if interrupted and checkpoint is not None:
-            self.screen.note(f"to resume, repeat it with --checkpoint {checkpoint} --resume")
+            self.screen.note(
+                f"to resume, repeat the command with --checkpoint {checkpoint} --resume"
+            )
 
     def end_search(
         self, search: Any, pages: list[str] | None = None, more: dict[str, Any] | None = None

@@ -311,7 +311,8 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
         """Draw samples and their components from the best candidate."""
         self._refuse_regression()
-        refuse_regressions(best := last_step(self.best_estimator_), "sample")
+        best = last_step(self.best_estimator_)
+        refuse_regressions(best, "sample")
         rows, components = best.sample(n_samples, random_state)
         if self._others is None or self._selected is None:
             return rows, components

@@ -375,7 +375,7 @@ def draw_regions(ax: Axes, view: View, limits: list[tuple[float, float]]) -> Non
 
 
 def fill_regions(ax: Axes, x: Array, y: Array, density: Array) -> None:
-    """Draw filled contours of a density on a grid."""
+    """Draw filled contours of a density on a grid of ``plane_grid``, whose first step is half."""
     levels = np.unique(holding(density, (x[2] - x[1]) * (y[2] - y[1]), HELD))
     heights = density.reshape(len(y), len(x))
     shades = SHADES[-len(levels) :]
