@@ -134,7 +134,7 @@ def test_a_search_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, m
 
     monkeypatch.setattr(Task, "__call__", interrupted)
     done = run(*arguments, "--checkpoint", "kept", code=130)
-    assert "note: to resume, repeat it with --checkpoint kept --resume" in done.stderr
+    assert "note: to resume, repeat the command with --checkpoint kept --resume" in done.stderr
     finished, resumed = len(seen) - 1, []
     monkeypatch.setattr(Task, "__call__", lambda task, *one: resumed.append(one) or fit(task, *one))
     found = json.loads(run(*arguments, "--checkpoint", "kept", "--resume", "--json").stdout)
@@ -159,7 +159,7 @@ def test_a_fit_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, monk
 
     monkeypatch.setattr(passes, "step", interrupted)
     done = run(*arguments, "--checkpoint", "kept", code=130)
-    assert "note: to resume, repeat it with --checkpoint kept --resume" in done.stderr
+    assert "note: to resume, repeat the command with --checkpoint kept --resume" in done.stderr
     monkeypatch.setattr(passes, "step", step)
     found = json.loads(run(*arguments, "--checkpoint", "kept", "--resume", "--json").stdout)
     assert found["model"]["means"] == expected["model"]["means"]
