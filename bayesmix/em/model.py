@@ -278,8 +278,8 @@ def _check_size(model: Model, source: Source) -> None:
         )
     if largest >= K:
         raise InvalidInputError(
-            f"labels name component {largest}, but n_components={K}: use n_components="
-            f"{largest + 1} or more"
+            f"labels count from 0, so that label {largest} needs n_components={largest + 1} or "
+            f"more, got n_components={K}"
         )
     in_memory(
         f"a fit of {K} components to {n_features} columns",
