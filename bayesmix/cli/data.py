@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -89,13 +88,10 @@ def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
     ):
         return read_rows(table, columns, missing)
     text = text_format(table)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with screen.noting_warnings(screen.postpone):
         rows: Source = of_data(
             path, lambda place: read_typed(place, columns, weight, missing, text, **named)
         )
-    for warning in caught:
-        screen.postpone(str(warning.message))
     coding = coding_of(rows)
     if coding is not None and coding.left_out:
         dropped = ", ".join(f"{name} ({why})" for name, why in coding.left_out)

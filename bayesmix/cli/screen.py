@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -135,8 +135,8 @@ class Screen:
             print(f"note: {text}", file=sys.stderr)
 
     @contextmanager
-    def noting_warnings(self) -> Iterator[list[str]]:
-        """Convert warnings to notes; the yielded list contains them at the end."""
+    def noting_warnings(self, note: Callable[[str], None] | None = None) -> Iterator[list[str]]:
+        """Convert warnings to notes, or postpone them; the yielded list has them at the end."""
         messages: list[str] = []
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -144,4 +144,4 @@ class Screen:
         for warning in caught:
             if issubclass(warning.category, UserWarning):
                 messages.append(str(warning.message))
-                self.note(messages[-1])
+                (note or self.note)(messages[-1])

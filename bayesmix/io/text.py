@@ -127,7 +127,10 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
                     if (numbers := _european_numbers(as_text[column])) is not None:
                         frame.isetitem(column, numbers)
             elif text.decimal is None and separator == ";":
-                _warn_of_thousands(names, pd.read_csv(path, dtype=object, **how))
+                measured = [i for i, dtype in enumerate(frame.dtypes) if dtype.kind == "f"]
+                if measured:
+                    as_text = pd.read_csv(path, dtype=object, **how)
+                    _warn_of_thousands({names[place]: as_text[place] for place in measured})
     except pd.errors.EmptyDataError:
         raise InvalidInputError(f"{path} is empty: expected a line of names and rows") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as problem:
@@ -179,10 +182,10 @@ def _has_decimal_commas(frame: pd.DataFrame) -> bool:
     return False
 
 
-def _warn_of_thousands(names: list[str], as_text: pd.DataFrame) -> None:
-    """Warn if all dots of a column, in a file with semicolons, may separate thousands."""
-    for place, name in enumerate(names):
-        cells = as_text[place].dropna().astype(str).str.strip()
+def _warn_of_thousands(columns: dict[str, pd.Series[Any]]) -> None:
+    """Warn if all dots of a column that was read as numbers may separate thousands."""
+    for name, column in columns.items():
+        cells = column.dropna().astype(str).str.strip()
         dotted = cells[cells.str.contains(".", regex=False)]
         if len(dotted) and dotted.str.fullmatch(DOTS_OF_THOUSANDS).all():
             warn(

@@ -127,7 +127,7 @@ def test_an_unseen_level_is_refused_by_name():
     frame.loc[7, "colour"] = "mauve"
     with pytest.raises(
         InvalidInputError,
-        match="'colour' of X has 'mauve' in row 7, but the levels of the fit are 'b",
+        match="'colour' of X has 'mauve' in row 7, but the levels of the fit are 'blue', 'red'",
     ):
         model.predict(frame)
     levels = [("blue", "red"), ("yes", "no", "no answer"), range(4)]
