@@ -179,14 +179,6 @@ def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
 
 # Label of noise.
 NOISE = -1
-
-
-def refuse_regressions(estimator: Any, what: str = "this analysis") -> None:
-    """Raise an error for a mixture of regressions, which has no density of X."""
-    if estimator.noun == "regression":
-        raise UnsupportedError(f"{what} does not support regressions: it needs a density of X")
-
-
 WITHOUT_SEQUENCES = (
     "{} does not support sequences: use elbo_ for the evidence, criterion='cv' of MixtureSearch "
     "for prediction, bayesmix.gibbs for uncertainty, pseudo_residuals for the goodness of fit"
@@ -200,6 +192,12 @@ FEW_POINTS = "few points"
 VALUELESS = ("held", TOO_FEW_ROWS)
 # Memory of a sample, in arrays of its size.
 ARRAYS_OF_A_SAMPLE = 3.0
+
+
+def refuse_regressions(estimator: Any, what: str = "this analysis") -> None:
+    """Raise an error for a mixture of regressions, which has no density of X."""
+    if estimator.noun == "regression":
+        raise UnsupportedError(f"{what} does not support regressions: it needs a density of X")
 
 
 @dataclass(frozen=True)
