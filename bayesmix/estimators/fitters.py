@@ -65,7 +65,7 @@ class Unfitted:
 
     def sparse(self, parameters: Parameters, most: int) -> Any:
         """Return a variational copy of ``most`` components with a sparse prior on the weights."""
-        copy = self.candidate(parameters, Effort.WHOLE)
+        copy = self.candidate(parameters, Effort.STARTS)
         mixture = last_step(copy)
         weights = mixture._sparse_weights(1.0 / most)
         mixture.set_params(n_components=most, prune=True, **weights)

@@ -404,8 +404,9 @@ class OptimumSearch:
 
     def best_state(self) -> State:
         """Return the best settled start, improved by moves and run to convergence."""
-        settled = self._settled_starts()
-        if not self.whole:
+        continued = self._continued()
+        settled = self._settled_starts() if continued is None else [continued]
+        if not self.whole and continued is None:
             on_all_rows = (self._on_all_rows(end) for end in settled)
             settled = list(islice((state for state in on_all_rows if state is not None), 1))
         if not settled:
@@ -432,6 +433,18 @@ class OptimumSearch:
             if self.monitor.stopped is not None or not is_valueless(self.problem, ends[-1]):
                 break
         return max(ends, key=self.attempts.rank)
+
+    def _continued(self) -> State | None:
+        """Run from the only near fit without a search if it is one of this very candidate.
+
+        It is from all data for a fold, or has lost superfluous components.
+        """
+        K, near = self.model.n_components, self.settings.near
+        alone = not self.settings.moves and [mixture.n_components for mixture in near] == [K]
+        if not alone or not self.problem.family.made(near[0].components):
+            return None
+        state = begun(self.all_rows, OfMixture(near[0]), K)
+        return self.attempts.run(self.all_rows, state, SETTLE_PASSES)
 
     @property
     def _schedule(self) -> Schedule:

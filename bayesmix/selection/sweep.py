@@ -32,7 +32,7 @@ from bayesmix.selection.candidates import Candidate, Contents, asked, contents, 
 from bayesmix.selection.scores import Score, combined
 from bayesmix.selection.tasks import WHOLE, Effort, Question, Task
 
-# Number of recent steps of a chain that predict its next gains.
+# Number of recent steps of a chain that predict as many further gains.
 STEPS_SEEN = 3
 
 
@@ -242,13 +242,13 @@ def hopeless(
     """Whether a chain, at the rate of its last steps, cannot reach a finished richer chain.
 
     The evidence (column ``name``) favours simple structures, so it is reliable when it favours a
-    rich one. The chain may gain as much again as all steps so far at the best rate of the last few.
+    rich one. The chain may gain a few more steps at the best rate of the last few.
     """
     values = [row.value(name) for row in chain]
     steps = np.diff(values[-1 - STEPS_SEEN :])
     if len(steps) < STEPS_SEEN or not np.isfinite(steps).all():
         return False
-    reach = values[-1] + max(float(steps.max()), 0.0) * len(chain)
+    reach = values[-1] + max(float(steps.max()), 0.0) * STEPS_SEEN
     return any(
         other
         and _richer(other, chain)
@@ -345,9 +345,25 @@ def grown(sweep: Sweep, most: int) -> bool:
     if sweep.seen is None:
         return False
     n_components = sweep.seen.n_components
+    if n_components > tried and _far_behind(sweep, best, sweep.seen):
+        return False
     for rows in chains:
         for place, row in enumerate(rows):
             if row.asked == n_components and row.sound is not None:
                 rows[place] = sweep.task.refit(row, sweep.seen, Effort.STARTS)
     sweep.at_least = min(most, n_components + BEYOND)
     return sweep.at_least > tried
+
+
+def _far_behind(sweep: Sweep, best: Candidate, seen: Mixture) -> bool:
+    """Whether the candidate at the K of the pruned fit, which may be too large, is far behind."""
+    chain = next(chain for chain in sweep.chains if best.parameters in chain)
+    there = [i for i, one in enumerate(chain) if asked(one) == seen.n_components]
+    if not there:
+        return True
+    number = sweep.number(sweep.chains.index(chain), there[0])
+    row = sweep.task(Question(chain[there[0]], number, WHOLE, (seen,)))
+    if row.interrupted:
+        raise KeyboardInterrupt
+    name = sweep.task.watched
+    return row.sound is None or not row.value(name) > best.value(name) - FAR_BEHIND

@@ -25,7 +25,8 @@ from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.rule import Judgement, in_turn, verdict
 from bayesmix.selection.scores import Score, make_splits
 from bayesmix.selection.summary_text import Answer, components
-from bayesmix.selection.sweep import ended, hopeless
+from bayesmix.selection.sweep import ended, hopeless, looked_ahead
+from bayesmix.selection.tasks import Task
 from bayesmix.sources.memory import ArraySource
 
 
@@ -456,14 +457,28 @@ def chain(values, n_parameters):
 def test_a_chain_is_hopeless_where_a_richer_one_that_ended_is_out_of_reach():
     ended = chain([-500.0, -100.0, -120.0], 20)
     slow, fast = chain([-900.0, -890.0, -880.0, -870.0], 5), chain([-900.0, -700, -500, -300], 5)
+    slowing = chain([-2000.0, -1000.0, -800.0, -600.0, -190.0, -180.0, -170.0, -160.0], 5)
     always, never = (lambda rows: True), (lambda rows: False)
     assert hopeless(slow, [ended], "elbo_log_k", always)
     assert not hopeless(fast, [ended], "elbo_log_k", always)
+    assert hopeless(slowing, [ended], "elbo_log_k", always)  # its last steps gained 10 each
     assert not hopeless(slow, [ended], "elbo_log_k", never)
     assert not hopeless(slow, [chain([-500.0, -100.0, -120.0], 2)], "elbo_log_k", always)
     # One component of a tied covariance has as many parameters as one of a full covariance.
     alike_at_one = [*chain([-500.0], 5), *chain([-500.0, -100.0, -120.0], 20)[1:]]
     assert hopeless(slow, [alike_at_one], "elbo_log_k", always)
+
+
+def test_a_pruned_fit_with_too_many_components_extends_no_chain():
+    rng = np.random.default_rng(1)
+    labels, means = rng.integers(4, size=1000), rng.normal(scale=3.0, size=(4, 10))
+    roots = np.eye(10) + 0.4 * rng.normal(size=(4, 10, 10))
+    rows = means[labels] + np.einsum("nij,nj->ni", roots[labels], rng.normal(size=(1000, 10)))
+    fitter = bm.BayesianGaussianMixture(random_state=0)._fitter(rows)
+    seen = looked_ahead(Task(fitter), {"n_components": 4, "covariance_type": "full"}, 30)
+    search = bm.select(rows, random_state=0, n_jobs=1)
+    assert search.n_components_ == 4
+    assert seen.n_components > search.results_["n_components"].max()
 
 
 def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
