@@ -42,10 +42,10 @@ def repeated(
     task: Callable[[int], Result], n: int, n_jobs: int | None, what: str, progress: bool | None
 ) -> list[Result]:
     """Return ``[task(0), ..., task(n - 1)]``, shortened by Ctrl-C; ``what`` names the tasks."""
-    return collected(_each(task, n, min(resolve_jobs(n_jobs), n)), n, what, progress)
+    return collected(each_of(task, n, min(resolve_jobs(n_jobs), n)), n, what, progress)
 
 
-def _each(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
+def each_of(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
     """Yield ``task(0), ..., task(n - 1)``, from worker processes once it takes long."""
     began = time.perf_counter()
     for number in range(n):
@@ -111,8 +111,7 @@ def quiet(fit: Callable[..., FitResult]) -> Callable[..., FitResult]:
     """Suppress warnings of a fit; Ctrl-C in one fit ends all of them."""
 
     def fitted(candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             result = fit(candidate, near)
         if result.status == "interrupted":
             raise KeyboardInterrupt
@@ -123,8 +122,7 @@ def quiet(fit: Callable[..., FitResult]) -> Callable[..., FitResult]:
 
 def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -> Any:
     """Fit ``model`` without its warnings; Ctrl-C in one fit ends all of them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         fit_weighted(model, X, sample_weight, **options)
     inner = last_step(model)
     result = getattr(inner, "result_", None)

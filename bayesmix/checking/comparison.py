@@ -22,12 +22,12 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
-from bayesmix.em.expectation import CENTRED, LINEAR
+from bayesmix.em.model import Model, Settings, posed
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import Aitken, Monitor, Problem, begin, run
+from bayesmix.em.run import Aitken, Monitor, begin, run
 from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.posterior.bands import labels_of, named_draws
+from bayesmix.posterior.bands import labels_of, named_draws, tails
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
 from bayesmix.posterior.evidence import BATCHES, variance_of_mean
 from bayesmix.posterior.labels import BATCH_VALUES, Alignment, in_order
@@ -115,23 +115,20 @@ def of_all_draws(
     rows = np.unique(alignment.rows[np.argsort(density, kind="stable")][places])
     some = as_source(source.in_memory(rows).values)  # without the order of sequences
     densities = (log_densities_at(result, each, some) for each in (own.draws, draws))
-    for row, *both in zip(rows, *densities, strict=True):
-        pairs[f"log density of sample {row}"] = (both[0], both[1])
+    for row, fitted, sampled in zip(rows, *densities, strict=True):
+        pairs[f"log density of sample {row}"] = fitted, sampled
     for place in range(mine.shape[1]):
         pairs[f"weight {place + 1} by size"] = (mine[:, place], theirs[:, place])
     pairs["entropy of the weights"] = (entropies(own.draws), entropies(draws))
     if not result.side.ordered:  # states of a sequence are dependent
         with single_threaded_blas():
+            rows = alignment.rows
             pairs[OCCUPIED] = (
-                occupied(result, source, own.draws, alignment.rows),
-                occupied(result, source, draws, alignment.rows),
+                occupied(result, source, own.draws, rows),
+                occupied(result, source, draws, rows),
             )
-    return _that_vary(
-        [
-            Quantity(name, mine, theirs.reshape(n_chains, -1))
-            for name, (mine, theirs) in pairs.items()
-        ]
-    )
+    both = pairs.items()
+    return _that_vary([Quantity(name, q, mcmc.reshape(n_chains, -1)) for name, (q, mcmc) in both])
 
 
 def _by_size(draws: Draws) -> Array:
@@ -198,8 +195,7 @@ def slowest(quantities: Sequence[Quantity], *tables: pd.DataFrame) -> Quantity:
 
 def required_arviz() -> Any:
     """Import ArviZ without its announcement of future changes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
         try:
             import arviz
         except ImportError:
@@ -208,7 +204,7 @@ def required_arviz() -> Any:
 
 
 def _row(one: Quantity, arviz: Any) -> dict[str, float]:
-    ends = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
+    ends = tails(LEVEL)
     mean, sd = float(one.sampled.mean()), float(one.sampled.std())
     own_mean, own_sd = float(one.fitted.mean()), float(one.fitted.std())
     low, high = np.quantile(one.fitted, ends)
@@ -379,16 +375,8 @@ def _fits(
 ) -> list[tuple[Mixture, float]]:
     """Return the responsibilities and ELBO that each restart converges to."""
     sampler = blocked_gibbs(result, source, each_repetition)
-    problem = Problem(
-        source=source,
-        family=result.family,
-        objective=result.inference,
-        frame=result.mixture.frame,
-        guard=result.family.guard(source, result.mixture.frame, source.summary, False),
-        stopping=Aitken(),
-        accelerate=True,
-        form=LINEAR if result.form == "linear" else CENTRED,
-    )
+    model = Model(draws.weights.log_weights.shape[1], result.family, result.inference)
+    problem = posed(model, source, Settings(Aitken()), result.mixture.frame, result.inference)
     found = []
     for number in chosen:
         draw = draws.some(np.array([number]))

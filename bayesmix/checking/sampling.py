@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -224,7 +223,7 @@ def by_nutpie(job: Job) -> NutsRun:
     import nutpie
 
     began = time.perf_counter()
-    with _quietly():
+    with warnings.catch_warnings(action="ignore"):
         compiled = nutpie.compile_pymc_model(job.model, var_names=job.names)
         unconstrained = _unconstrained(job.model)
 
@@ -235,7 +234,7 @@ def by_nutpie(job: Job) -> NutsRun:
 
         compiled = replace(compiled, initial_point_func=beginning)
     compiled_at = time.perf_counter()
-    with _quietly():
+    with warnings.catch_warnings(action="ignore"):
         sampler = nutpie.sample(
             compiled,
             draws=job.n_draws,
@@ -274,7 +273,7 @@ def by_pymc(job: Job) -> NutsRun:
     began = time.perf_counter()
     beginnings = [job.begin(chain) for chain in range(job.n_chains)]
     seeds = [int(seed) for seed in np.random.SeedSequence(job.seed).generate_state(job.n_chains)]
-    with job.model, _quietly():
+    with job.model, warnings.catch_warnings(action="ignore"):
         _, step = pm.init_nuts(
             init="adapt_diag",
             chains=job.n_chains,
@@ -353,14 +352,6 @@ def _unconstrained(model: Any) -> Callable[[dict[str, Array]], Array]:
         return np.ascontiguousarray(function(*(point[name] for name in names)))
 
     return flattened
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Suppress warnings of the samplers that a user cannot act on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @dataclass(frozen=True, repr=False, eq=False)

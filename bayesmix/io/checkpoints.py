@@ -135,8 +135,7 @@ def _row(
             raise DamagedFileError("is damaged: it contains scores without a fit")
         return row
     if (steps := steps_before(model)) is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # keep those of the first attempt
+        with warnings.catch_warnings(action="ignore"):  # keep those of the first attempt
             steps.fit_transform(X)
         if _made_of(steps, X) != header["steps"]:
             return None

@@ -25,11 +25,13 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
+from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.permanents import LARGEST_BLOCK
-from bayesmix.posterior.chains import blocked_gibbs, each_repetition, together
+from bayesmix.posterior.chains import Plan, blocked_gibbs, each_repetition, together
+from bayesmix.posterior.gibbs import sampled
 from bayesmix.posterior.pareto import TRUSTED_UP_TO, pareto_smoothed
 from bayesmix.posterior.posterior_draws import (
     Draws,
@@ -386,26 +388,19 @@ def evidence_from_above(
 
     NaN if duplicates leave the posterior without a density.
     """
-    generator = stream(seed, Purpose.DRAW, 6)
-    kept = []
-    with single_threaded_blas():
-        sampler = blocked_gibbs(result, source, each_repetition)
-        conditional = sampler.beginning(result.n_components, generator)
+    plan = Plan(1, int(WARMUP * n_sweeps), n_sweeps, seed)
+    with FitProgress(None, False) as silent:
         try:
-            for sweep in range(-int(WARMUP * n_sweeps), n_sweeps):
-                draw = sampler.drawn(conditional, generator)
-                if sweep >= 0:
-                    kept.append(draw)
-                key = (seed, 7, sweep + n_sweeps)
-                _, conditional = sampler.sweep(draw, generator, key)
-        except DegenerateFitError:
+            found = sampled(result, source, plan, silent, result.n_components)
+        except InvalidInputError:
             return math.nan, math.nan
-    values = np.concatenate(
-        [
-            log_likelihoods(result, batch, source)
-            + log_prior(result.bayesian, batch)
-            - log_q_symmetrised(result.posterior, batch)
-            for batch in joined(kept).batches()
-        ]
-    )
-    return float(values.mean()), math.sqrt(variance_of_mean(values[None]))
+    if found.status == "interrupted":
+        raise KeyboardInterrupt
+    return upper_bound(result, found.draws, found.log_joint)
+
+
+def upper_bound(result: FitResult, draws: Draws, log_joint: Array) -> tuple[float, float]:
+    """Return E[log p(X, θ) - log q_sym(θ)] over posterior draws, and its standard error."""
+    density = draws.over_batches(lambda batch: log_q_symmetrised(result.posterior, batch))
+    gaps = log_joint - density.reshape(log_joint.shape)
+    return float(gaps.mean()), math.sqrt(variance_of_mean(gaps))

@@ -382,8 +382,8 @@ def open_npy(
 ) -> ArraySource:
     """Open a two-dimensional numerical ``.npy`` file as a memory-mapped source."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # a header of Python 2, or a damaged one
+        # A header of Python 2, or a damaged one.
+        with warnings.catch_warnings(action="error", category=UserWarning):
             values = np.load(fspath(path), mmap_mode="r", allow_pickle=False)
     except DAMAGED as problem:
         remedy = ": save rows.astype(float)" if "Python objects" in str(problem) else ""
