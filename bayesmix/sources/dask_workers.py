@@ -6,7 +6,7 @@ recompute what a lost worker held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -232,7 +232,8 @@ class DaskEngine:
         found = _results(self.client, sums)
         self._bytes_of_a_sum = len(found[0])
         total = climbed(zip(nodes, map(unpacked, found), strict=True), len(parts))
-        return cast("Made", _dressed(total, task))
+        of_task: Any = task
+        return cast("Made", _with_form(total, lambda: of_task.work.step.mixture.linear))
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
@@ -343,7 +344,8 @@ def _sum_of_parts(content: bytes, parts: Any, blocks: Any, earlier: Any) -> Any:
     try:
         with single_threaded_blas():
             each = list(zip(parts, blocks, earlier, strict=True))
-            return packed(_bare(reduced(lambda one: _run(task, *one), each, 1)))
+            total = reduced(lambda one: _run(task, *one), each, 1)
+            return packed(_with_form(total, lambda: None))
     except BayesmixError as error:
         return Refused(error)
 
@@ -379,18 +381,10 @@ def _cut(values: Any, start: int, stop: int) -> Any:
     return np.array(values[start:stop])
 
 
-def _bare(total: Any) -> Any:
-    """Drop the linear form from sums of features, as the client has it."""
+def _with_form(total: Any, form: Callable[[], Any]) -> Any:
+    """Replace the linear form of sums of features, which does not travel as the client has it."""
     if isinstance(total, ChunkSums) and isinstance(total.statistics, FeatureSums):
-        without: Any = None
-        return replace(total, statistics=replace(total.statistics, form=without))
-    return total
-
-
-def _dressed(total: Any, task: Any) -> Any:
-    if isinstance(total, ChunkSums) and isinstance(total.statistics, FeatureSums):
-        form = task.work.step.mixture.linear
-        return replace(total, statistics=replace(total.statistics, form=form))
+        return replace(total, statistics=replace(total.statistics, form=form()))
     return total
 
 
