@@ -295,9 +295,11 @@ class ArraySource:
     def row_text(self, row: int) -> str:
         return f"row {row}"
 
+    def _chunks(self, width: int) -> list[Rows]:
+        return self.rows.blocks(chunk_rows(*self.shape, width))
+
     def idle(self, width: int) -> int:
-        chunks = self.rows.blocks(chunk_rows(*self.shape, width))
-        return max(0, resolve_jobs(self.n_jobs) - len(chunks))
+        return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
 
     def _whole(
         self, step: Callable[[Rows], Value], width: int, mapped: bool, earlier: Any
