@@ -66,19 +66,15 @@ def shortened(lines: Sequence[str], n_lines: int = 5) -> str:
 
 def summary(result: FitResult) -> str:
     """Return the fit in words: the model, its components, events and the search."""
-    lines = [_capital(f"{sentence(result)}."), *_indented(result)]
-    if result.search_trace:
-        lines.append(_capital(f"{result.search_summary}."))
-    return "\n".join(lines)
-
-
-def _indented(result: FitResult) -> list[str]:
-    """Return indented lines of the component table and of the events."""
     # Few components leave room for more columns.
     most_columns = MOST_COLUMNS * (2 if result.n_components <= MOST_COMPONENTS // 2 else 1)
     table = component_table(result, MOST_COMPONENTS, most_columns)
-    notes = [table.more, *events(result)]
-    return [*columns_of([table.heads, *table.rows], 3), *(f"  {note}" for note in notes if note)]
+    notes = [f"  {note}" for note in (table.more, *events(result)) if note]
+    shown = columns_of([table.heads, *table.rows], 3)
+    lines = [_capital(f"{sentence(result)}."), *shown, *notes]
+    if result.search_trace:
+        lines.append(_capital(f"{result.search_summary}."))
+    return "\n".join(lines)
 
 
 def columns_of(lines: Sequence[Sequence[str]], n_repeated: int) -> list[str]:

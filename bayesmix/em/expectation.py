@@ -14,6 +14,7 @@ from operator import add
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
+from scipy.special import entr
 
 from bayesmix.allocation.chain import path_probabilities
 from bayesmix.allocation.point import PointWeights
@@ -434,25 +435,21 @@ class AssessmentStep:
         allocated = self.mixture.allocate(joint, rows)
         chain: Any = self.mixture.weights
         entropy, log_largest = path_probabilities(chain, log_density, joint, allocated, rows.side)
-        sums = self._sums(joint, allocated.log_normaliser, rows)
+        sums = self.sums(joint, allocated.log_normaliser, rows)
         return replace(sums, entropy=entropy, log_largest=log_largest, unseen_volume=volume)
 
     def _block(self, rows: Rows) -> Assessment:
         framed = self.mixture.frame.apply(rows.values)
-        return self._sums(*self.mixture.responsibilities(framed, rows), rows)
+        return self.sums(*self.mixture.responsibilities(framed, rows), rows)
 
-    def _sums(self, responsibilities: Array, log_normaliser: Array, rows: Rows) -> Assessment:
-        weights = rows.weights_or_ones
-        logs = np.zeros_like(responsibilities)
-        np.log(responsibilities, out=logs, where=responsibilities > 0)
-        K = self.mixture.n_components
-        labels = responsibilities.argmax(axis=1)
-        largest = np.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
+    def sums(self, shares: Array, log_normaliser: Array, rows: Rows) -> Assessment:
+        """Return the diagnostics of responsibilities (n, K)."""
+        K, weights = self.mixture.n_components, rows.weights_or_ones
         present = weights > 0
         return Assessment(
             float(log_normaliser[present] @ weights[present]),
-            float(-np.einsum("nk,nk,n->", responsibilities, logs, weights)),
-            float(largest @ weights),
-            (weights @ responsibilities)[:K],
-            np.bincount(labels, weights, K).astype(np.float64)[:K],
+            float(entr(shares).sum(axis=1) @ weights),
+            float(np.log(shares.max(axis=1)) @ weights),
+            (weights @ shares)[:K],
+            np.bincount(shares.argmax(axis=1), weights, K).astype(np.float64)[:K],
         )

@@ -40,7 +40,7 @@ from bayesmix.em.result import (
     assess,
     plug_in_density,
 )
-from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run
+from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run_up_to
 from bayesmix.em.special_starts import begun_with_labels, begun_with_noise, first_noise, refuse_flat
 from bayesmix.errors import (
     BayesmixWarning,
@@ -189,7 +189,7 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
             state.expectation, None, problem.frame, problem.guard.resolution
         )
         state = begin_at(problem, first, state)
-    state = _run_up_to(problem, state, monitor, settings.max_iter)
+    state = run_up_to(problem, state, monitor, settings.max_iter)
     try:
         if model.prune and problem.objective.variational:
             largest = side_of(problem.source).largest_label
@@ -202,10 +202,6 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
     return Outcome(state, records)
 
 
-def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    return run(problem, state, monitor, max(0, max_iter - state.iterations))
-
-
 def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
     """Sort components by weight; for stick-breaking weights only if the bound does not fall."""
     mixture = state.current_mixture()
@@ -216,7 +212,7 @@ def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: 
     if mixture.weights.exchangeable:
         return reordered
     moved = begin_at(problem, reordered.current_mixture(), reordered)
-    moved = _run_up_to(problem, moved, monitor, max_iter)
+    moved = run_up_to(problem, moved, monitor, max_iter)
     as_settled = moved.status == "converged" or state.status != "converged"
     return moved if moved.objective >= state.objective and as_settled else state
 
@@ -291,11 +287,10 @@ def units_of(family: Family, objective: Objective, mixture: Mixture, total_weigh
 
 def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:
     """Return events with observation numbers as in the user's data."""
-    numbers = source.numbers
-    if numbers is None:
+    if source.numbers is None:
         return events
     return tuple(
-        replace(event, rows=tuple(int(numbers[row]) for row in event.rows)) for event in events
+        replace(event, rows=tuple(source.numbers[list(event.rows)].tolist())) for event in events
     )
 
 

@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from scipy.special import xlogy
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
@@ -155,15 +154,7 @@ def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
     if plain or not has_far_rows(mixture, values, family):
         return AssessmentStep(mixture)(rows)
     shares, log_density = _framed(mixture, values, family)
-    weights, largest = rows.weights_or_ones, shares.max(axis=1)
-    hard = np.bincount(shares.argmax(axis=1), weights, mixture.n_components)
-    return Assessment(
-        float(log_density[weights > 0.0] @ weights[weights > 0.0]),
-        float(-(xlogy(shares, shares).sum(axis=1) @ weights)),
-        float(np.log(largest) @ weights),
-        weights @ shares,
-        hard.astype(np.float64),
-    )
+    return AssessmentStep(mixture).sums(shares, log_density, rows)
 
 
 # Label of noise.

@@ -463,6 +463,11 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
         return replace(state, status="interrupted")
 
 
+def run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """Run until the state has made ``max_iter`` passes in all."""
+    return run(problem, state, monitor, max(0, max_iter - state.iterations))
+
+
 def pruned(
     problem: Problem, state: State, monitor: Monitor, max_iter: int, n_labelled: int = 0
 ) -> State:
@@ -474,7 +479,7 @@ def pruned(
             return state
         fewer = state.subset(keep)
         smaller = begin_at(problem, fewer.current_mixture(), fewer)
-        smaller = run(problem, smaller, monitor, max(0, max_iter - smaller.iterations))
+        smaller = run_up_to(problem, smaller, monitor, max_iter)
         gain = smaller.objective - state.objective
         if gain < -1e-12 * state.expectation.magnitude:
             return state

@@ -8,7 +8,7 @@ Chains take one step each in turn, so that an interrupt leaves them equally long
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -50,7 +50,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps
-from bayesmix.posterior.arviz_groups import ToArviz, inference_data
+from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, draws_of, parameters_of
@@ -257,13 +257,6 @@ def listed(shares: Any) -> str:
     """Describe the largest of the shares (Series)."""
     largest = shares.sort_values(ascending=False, kind="stable")[:4]
     return ", ".join(f"{number} in {share:.0%}" for number, share in largest.items())
-
-
-def convergence_lines(measured: Mapping[str, Any]) -> list[str]:
-    """Return convergence diagnostics of named quantities (C, S); empty without ArviZ."""
-    from bayesmix.posterior.arviz_groups import convergence
-
-    return [line for name, values in measured.items() if (line := convergence(name, values))]
 
 
 INVARIANT = "score_samples and co_clustering"

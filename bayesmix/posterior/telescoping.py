@@ -25,14 +25,13 @@ from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.posterior.arviz_groups import ToArviz, inference_data_over_k
+from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data_over_k
 from bayesmix.posterior.chains import (
     MOST_PRODUCTS,
     BlockedGibbs,
     KeptDraw,
     Plan,
     closing,
-    convergence_lines,
     in_chains,
     listed,
     rows_together,
@@ -389,7 +388,7 @@ class TelescopingStep:
         occupied = np.flatnonzero(assigned.counts)
         statistics = assigned.statistics.subset(occupied)
         probabilities = self.over_k(statistics.counts)
-        n_components = one_of(probabilities, generator)
+        n_components = 1 + int(generator.choice(len(probabilities), p=probabilities))
         last = draw.components.subset(occupied)
         following = self.conditional(n_components, statistics, last, generator)
         probabilities = probabilities[: 1 + np.flatnonzero(probabilities > NOTHING)[-1]]
@@ -408,12 +407,6 @@ class TelescopingStep:
         prior = DirichletPrior(float(self.over_k.concentration[n_components - 1]))
         weights = prior.posterior(statistics.counts)
         return self.sampler.conditional(weights, statistics, last, generator)
-
-
-def one_of(probabilities: Array, generator: np.random.Generator) -> int:
-    """Draw a number from 1 upwards with these probabilities."""
-    reached = np.cumsum(probabilities)
-    return 1 + int(np.searchsorted(reached, generator.random() * reached[-1], side="right"))
 
 
 def sampled_over_k(
