@@ -146,8 +146,7 @@ def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) ->
     framed = result.mixture.frame.apply(some.values)
     counted = some.weights_or_ones
     counted = counted * (source.total_weight / counted.sum())
-    n_components = draws.weights.log_weights.shape[1]
-    size = max(1, BATCH_VALUES // (n_components * len(rows)))
+    size = max(1, BATCH_VALUES // (draws.n_components * len(rows)))
     numbers = []
     for part in draws.in_parts(size):
         shares = shares_of(part, framed, some)
@@ -332,7 +331,7 @@ def modes_of(
 ) -> tuple[Mode, ...]:
     """Return the fit's optimum, then others by the share of restarts that reach them."""
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
-    n_components = draws.weights.log_weights.shape[1]
+    n_components = draws.n_components
     work = source.shape[0] * source.shape[1] * n_components * n_chains
     each = int(np.clip(MOST_RESTART_WORK / work, LEAST_STARTS, MOST_STARTS))
     # Restarts use the last draws of a chain, because its first depend on the fit.
@@ -375,7 +374,7 @@ def _fits(
 ) -> list[tuple[Mixture, float]]:
     """Return the responsibilities and ELBO that each restart converges to."""
     sampler = blocked_gibbs(result, source, each_repetition)
-    model = Model(draws.weights.log_weights.shape[1], result.family, result.inference)
+    model = Model(draws.n_components, result.family, result.inference)
     problem = posed(model, source, Settings(Aitken()), result.mixture.frame, result.inference)
     found = []
     for number in chosen:
@@ -427,7 +426,7 @@ def moved_by_gibbs(
     result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
 ) -> tuple[Moved, ...]:
     """Return the mean change in one sweep of log prior, log likelihood and weight entropy."""
-    work = source.shape[0] * source.shape[1] * draws.weights.log_weights.shape[1]
+    work = source.shape[0] * source.shape[1] * draws.n_components
     wanted = int(np.clip(MOST_SWEEP_WORK / work, LEAST_STEPS, MOST_STEPS))
     each = max(1, min(wanted, draws.n_draws) // n_chains)
     chosen = spaced(draws.n_draws, n_chains, each)

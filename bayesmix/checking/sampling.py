@@ -200,10 +200,7 @@ class Job:
     model: PymcModel
     names: tuple[str, ...]
     begin: Beginning
-    n_chains: int
-    n_warm: int
-    n_draws: int
-    seed: int
+    plan: Plan
     cores: int
     shown: bool
 
@@ -237,11 +234,11 @@ def by_nutpie(job: Job) -> NutsRun:
     with warnings.catch_warnings(action="ignore"):
         sampler = nutpie.sample(
             compiled,
-            draws=job.n_draws,
-            tune=job.n_warm,
-            chains=job.n_chains,
+            draws=job.plan.n_draws,
+            tune=job.plan.n_warm,
+            chains=job.plan.n_chains,
             cores=job.cores,
-            seed=job.seed,
+            seed=job.plan.seed,
             save_warmup=False,
             progress_bar=job.shown,
             blocking=False,
@@ -271,25 +268,26 @@ def by_pymc(job: Job) -> NutsRun:
     import pymc as pm
 
     began = time.perf_counter()
-    beginnings = [job.begin(chain) for chain in range(job.n_chains)]
-    seeds = [int(seed) for seed in np.random.SeedSequence(job.seed).generate_state(job.n_chains)]
+    plan = job.plan
+    beginnings = [job.begin(chain) for chain in range(plan.n_chains)]
+    seeds = np.random.SeedSequence(plan.seed).generate_state(plan.n_chains).tolist()
     with job.model, warnings.catch_warnings(action="ignore"):
         _, step = pm.init_nuts(
             init="adapt_diag",
-            chains=job.n_chains,
+            chains=plan.n_chains,
             initvals=beginnings,
             random_seed=seeds,
             progressbar=False,
             quiet=True,
-            tune=job.n_warm,
+            tune=plan.n_warm,
         )
         compiled_at = time.perf_counter()
         try:
             trace = pm.sample(
-                draws=job.n_draws,
-                tune=job.n_warm,
-                chains=job.n_chains,
-                cores=min(job.cores, job.n_chains),
+                draws=plan.n_draws,
+                tune=plan.n_warm,
+                chains=plan.n_chains,
+                cores=min(job.cores, plan.n_chains),
                 step=step,
                 initvals=beginnings,
                 random_seed=seeds,
@@ -460,19 +458,10 @@ def sampled(
         names = tuple(f"drawn_{part}" for part in found.drawn)
         for part, tensor in zip(names, found.drawn.values(), strict=True):
             pm.Deterministic(part, tensor)
-    shown = console_for(progress) is not None
-    job = Job(
-        found.model,
-        names,
-        beginnings(found, source, plan.seed),
-        n_chains=plan.n_chains,
-        n_warm=plan.n_warm,
-        n_draws=plan.n_draws,
-        # Both samplers take 32-bit seeds.
-        seed=int(stream(plan.seed, Purpose.DRAW, OF_BEGINNINGS).integers(2**32)),
-        cores=cores,
-        shown=shown,
-    )
+    shown, begin = console_for(progress) is not None, beginnings(found, source, plan.seed)
+    # Both samplers take 32-bit seeds.
+    seed = int(stream(plan.seed, Purpose.DRAW, OF_BEGINNINGS).integers(2**32))
+    job = Job(found.model, names, begin, replace(plan, seed=seed), cores, shown)
     run = SAMPLERS[name](job)
     n_chains, n_draws = run.diverging.shape
     complete = (n_chains, n_draws) == (plan.n_chains, plan.n_draws)

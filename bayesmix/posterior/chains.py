@@ -86,7 +86,7 @@ class DrawsInChains:
     @property
     def n_components(self) -> int:
         """Number of components of the model, occupied or not."""
-        return int(self.draws.weights.log_weights.shape[1])
+        return self.draws.n_components
 
     @cached_property
     def weights(self) -> Array:
@@ -285,10 +285,6 @@ class KeptDraw:
     log_likelihood: float
     n_occupied: int
     k_probabilities: Array | None = None  # given the partition, without a negligible tail
-
-    @property
-    def n_components(self) -> int:
-        return int(self.draw.weights.log_weights.shape[1])
 
 
 # chain state, generator, key of its assignments -> kept draw, next state

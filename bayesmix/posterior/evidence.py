@@ -305,7 +305,7 @@ def bridge_evidence(
     ``draws`` are chain after chain, all of equal length. The first half of every chain makes the
     proposal, the second half the estimate. Modes that no chain visited are not included.
     """
-    n_components = draws.weights.log_weights.shape[1]
+    n_components = draws.n_components
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
     note, n_draws = without_relabellings(result, n_components), numbers.shape[1]
     if not note and n_draws < FEWEST_BRIDGE_DRAWS:

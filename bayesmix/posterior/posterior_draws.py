@@ -140,15 +140,18 @@ class Draws:
         return len(self.weights.log_weights)
 
     @property
+    def n_components(self) -> int:
+        return int(self.weights.log_weights.shape[1])
+
+    @property
     def bare(self) -> Draws:
         """Draws without cached derived arrays, which are much larger."""
         return Draws(replace(self.weights), replace(self.components))
 
     def batches(self) -> list[Draws]:
         """Return all draws in order, in batches that limit memory."""
-        K = self.weights.log_weights.shape[1]
-        largest = max(array[0].size for array in _arrays(self.components))
-        return self.in_parts(max(1, BATCH_VALUES // (K * max(K, largest))))
+        largest = max(self.n_components, *(a[0].size for a in _arrays(self.components)))
+        return self.in_parts(max(1, BATCH_VALUES // (self.n_components * largest)))
 
     def in_parts(self, size: int) -> list[Draws]:
         """Return all draws in order, in parts of ``size`` draws."""
@@ -303,13 +306,11 @@ def shares_of(draws: Draws, framed: Array, rows: Rows) -> Array:
 
 def _over(work: Any, step: Any, draws: Draws) -> Any:
     with single_threaded_blas():
-        n_draws, n_components = draws.weights.log_weights.shape
-        return work(step, n_components * min(n_draws, DRAWS_OF_CHUNK))
+        return work(step, draws.n_components * min(draws.n_draws, DRAWS_OF_CHUNK))
 
 
 def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
-    n_components = draws.weights.log_weights.shape[1]
-    size = max(1, TILE_VALUES // (TILE_ROWS * n_components))
+    size = max(1, TILE_VALUES // (TILE_ROWS * draws.n_components))
     tiles = tuple(Tile(part.weights, part.components.components) for part in draws.in_parts(size))
     return DensityStep(result.mixture.frame, tiles, _arithmetic(result, source))
 

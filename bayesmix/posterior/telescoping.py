@@ -133,7 +133,7 @@ class Group:
 
     @property
     def n_components(self) -> int:
-        return int(self.draws.weights.log_weights.shape[1])
+        return self.draws.n_components
 
     def thinned(self, every: int) -> Group | None:
         """Return every ``every``-th of all draws that is in this group; None if there is none."""
@@ -321,12 +321,6 @@ class GibbsOverK(ToArviz):
 # Probabilities below this are dropped as negligible.
 NOTHING = 1e-9
 
-# fitted concentration, K of the fit, numbers -> concentration for each K = 1, 2, ...
-CONCENTRATIONS: Mapping[str, Callable[[float, int, Array], Array]] = {
-    "static": lambda fitted, of, numbers: np.full(len(numbers), fitted),
-    "dynamic": lambda fitted, of, numbers: fitted * of / numbers,
-}
-
 
 @dataclass(frozen=True)
 class KGivenPartition:
@@ -422,7 +416,7 @@ def sampled_over_k(
     first = min(result.requested_components, len(over_k.prior))
     step_of = partial(TelescopingStep, over_k=over_k)
     kept, common = run_chains(result, source, plan, bar, first, step_of)
-    n_components = np.array([one.n_components for one in kept])
+    n_components = np.array([one.draw.n_components for one in kept])
     return GibbsOverK(
         groups=frozen(
             tuple(
@@ -448,15 +442,14 @@ def _k_given_partition(
             "number of components is a truncation: fit with "
             "weight_concentration_prior_type='dirichlet_distribution'"
         )
-    if concentration not in CONCENTRATIONS:
+    if concentration not in ("static", "dynamic"):
         raise InvalidInputError(
-            f"concentration must be one of {', '.join(CONCENTRATIONS)}, got {concentration!r}"
+            f"concentration must be one of static, dynamic, got {concentration!r}"
         )
     prior = prior_of_unknown(prior_over_k)
-    numbers = np.arange(1.0, len(prior) + 1.0)
-    of_numbers = CONCENTRATIONS[concentration](
-        float(weights.concentration), result.requested_components, numbers
-    )
+    of_numbers = np.full(len(prior), float(weights.concentration))
+    if concentration == "dynamic":
+        of_numbers *= result.requested_components / np.arange(1.0, len(prior) + 1.0)
     return frozen(KGivenPartition(prior, of_numbers, total_weight))
 
 
