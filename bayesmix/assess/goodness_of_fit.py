@@ -121,7 +121,6 @@ class Inside:
 
     @property
     def counts(self) -> Array:
-        """Return the expected counts of components (K,)."""
         return self.reached[:, -1]
 
     @property

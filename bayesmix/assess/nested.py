@@ -11,6 +11,7 @@ import inspect
 import math
 import time
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -112,9 +113,8 @@ class NestedResult:
             raise InvalidInputError(
                 f"procedure must be one of {', '.join(self.held)}, got {procedure!r}"
             )
-        held = self.held[name]
-        n = float(held.weights.sum())
-        return Score(held.score.value / n, held.score.standard_error / n)
+        row = self.scores.loc[name]
+        return Score(float(row["held_out"]), float(row["standard_error"]))
 
     def summary(self) -> str:
         """Return the score and the choices of each procedure, and their paired differences."""
@@ -158,12 +158,12 @@ class NestedResult:
 
 def _choices(folds: list[OuterFold]) -> str:
     """Count the chosen numbers of components and structures over folds."""
-    counted: dict[str, int] = {}
-    for fold in folds:
-        kind = f", {fold.covariance_type}" if fold.covariance_type else ""
-        name = f"{fold.n_components} component{'s' if fold.n_components != 1 else ''}{kind}"
-        counted[name] = counted.get(name, 0) + 1
-    ranked = sorted(counted.items(), key=lambda item: -item[1])
+    counted = Counter(
+        f"{fold.n_components} component{'s' if fold.n_components != 1 else ''}"
+        f"{', ' if fold.covariance_type else ''}{fold.covariance_type}"
+        for fold in folds
+    )
+    ranked = counted.most_common()
     return "; ".join(f"{name} in {times} of {len(folds)} folds" for name, times in ranked)
 
 

@@ -133,6 +133,7 @@ def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -
 
 METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}
 SPREAD = (0.1, 0.9)
+COLUMNS = ("split", "n_components", "covariance_type", "adjusted_rand", "between_halves", "note")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -285,8 +286,7 @@ def stability(
     task = SplitTask(prepared, X, sample_weight, weights, labels, n_resamples, method, seed)
     n_splits = -(-n_resamples // task.fits_a_split)
     splits = repeated(task, n_splits, n_jobs, "splits", progress)
-    rows = [row for split in splits for row in split]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([row for split in splits for row in split], columns=COLUMNS)
     structure = _structure(whole)
     if structure is None:
         table = table.drop(columns="covariance_type")
@@ -330,27 +330,21 @@ class SplitTask:
         return [np.sort(mixed[: n // 2]), np.sort(mixed[n // 2 :])]
 
     def _outcome(self, split: int, part: Integers) -> tuple[dict[str, Any], Integers | None]:
-        row: dict[str, Any] = {
-            "split": split,
-            "n_components": pd.NA,
-            "covariance_type": None,
-            "adjusted_rand": np.nan,
-            "between_halves": np.nan,
-            "note": "",
-        }
         model = to_refit(self.procedure, self.seed, 1)
         given = None if self.sample_weight is None else np.asarray(self.sample_weight)[part]
         try:
             fit_quietly(model, rows_of(self.X, part), given)
             labels = np.asarray(model.predict(self.X))
         except ValueError as problem:
-            return {**row, "note": f"failed: {problem}"}, None
-        row["n_components"] = _n_components(model, labels)
-        row["covariance_type"] = _structure(model)
-        row["adjusted_rand"] = adjusted_rand(self.labels, labels, self.weights)
+            return {"split": split, "n_components": pd.NA, "note": f"failed: {problem}"}, None
         reason = getattr(getattr(_chosen(model), "result_", None), "degenerate", None)
-        row["note"] = "" if reason is None else f"degenerate: {reason}"
-        return row, labels
+        return {
+            "split": split,
+            "n_components": _n_components(model, labels),
+            "covariance_type": _structure(model),
+            "adjusted_rand": adjusted_rand(self.labels, labels, self.weights),
+            "note": "" if reason is None else f"degenerate: {reason}",
+        }, labels
 
 
 def adjusted_rand(first: Any, second: Any, weights: Array) -> float:

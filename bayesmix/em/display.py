@@ -384,7 +384,6 @@ class Reporter:
         self.runs: list[str] = []
 
     def attach(self, monitor: Monitor) -> Monitor:
-        """Report all passes of this monitor."""
         monitor.on_pass = self.on_pass
         monitor.told = self.verbose > 0
         return monitor
@@ -396,7 +395,6 @@ class Reporter:
         self.bar.__exit__()
 
     def on_pass(self, stage: str, iteration: int, objective: float, gain: float) -> None:
-        """Report a pass."""
         if self.verbose:
             self._lines(stage, iteration, gain)
         now = time.perf_counter()

@@ -59,8 +59,14 @@ def described(
         shares, log_density = np.empty((len(values), n_shares)), np.empty(len(values))
         for columns, rows in patterns(values, mixture.patterned):
             seen, marginal = values[np.ix_(rows, columns)], mixture.marginal(columns)
-            shares[rows], log_density[rows] = described(marginal, seen, family, side[rows])
+            shares[rows], log_density[rows] = _complete(marginal, seen, family, side[rows])
         return shares, log_density
+    return _complete(mixture, values, family, side)
+
+
+def _complete(
+    mixture: Mixture[Densities], values: Array, family: Family, side: SideInformation
+) -> tuple[Array, Array]:
     shares, log_density = _framed(mixture, values, family, side)
     if family.continuous:
         log_density = log_density - mixture.frame.log_volume

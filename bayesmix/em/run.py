@@ -424,7 +424,6 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
 
 
 def _refused(state: State, passes: int) -> State:
-    """Return the state after a rejected extrapolation."""
     return replace(state, plain_left=2, anderson=Anderson(), passes=passes)
 
 
@@ -546,14 +545,12 @@ class Change:
     per_row: bool
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """Whether the last change is below ``tol``."""
         if len(recent) < 2:
             return False
         scale = n_rows if self.per_row else 1.0
         return abs(recent[-1] - recent[-2]) / scale < self.tol
 
     def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """Return False: no confirmation is needed."""
         return False
 
     def is_small(self, gain: float, n_rows: float) -> bool:

@@ -67,7 +67,6 @@ class Truncated(Form):
 
     @property
     def earlier(self) -> Kept | None:
-        """Return the anchors."""
         return self.anchors
 
     def step(self, mixture: Mixture[Components]) -> Step:
@@ -112,7 +111,6 @@ class Grouped:
 
     @property
     def groups(self) -> Iterator[slice]:
-        """Yield the slice of each group."""
         return (slice(a, b) for a, b in pairwise(self.bounds.tolist()))
 
 

@@ -83,7 +83,6 @@ class Checkpoint:
             return _row(header, Reader(arrays), question.parameters, model, X)
 
     def put(self, question: Question, row: Candidate, X: Any) -> None:
-        """Save a fit atomically."""
         digest = self._digest(question)
         writer = Writer()
         # A fit to all data is saved as its result, from which the estimator is rebuilt.

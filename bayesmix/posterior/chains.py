@@ -304,7 +304,6 @@ class Plan:
     seed: int
 
     def generators(self) -> list[np.random.Generator]:
-        """Return one generator per chain."""
         return [
             stream(self.seed, Purpose.DRAW, OF_PARAMETERS, chain) for chain in range(self.n_chains)
         ]
@@ -385,12 +384,8 @@ MOST_LOSS = 1e-7
 
 def together(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
     """Assign each sample to one component with its whole weight."""
-    thresholds = generator.random(len(shares))
-    reached = np.zeros(len(shares))
-    labels = np.zeros(len(shares), dtype=np.intp)
-    for share in shares.T[:-1]:
-        reached += share
-        labels += reached < thresholds
+    reached = np.cumsum(shares[:, :-1], axis=1)
+    labels = (reached < generator.random((len(shares), 1))).sum(axis=1)
     assigned: Array = (labels == np.arange(shares.shape[1])[:, None]).astype(np.float64)
     if weights is not None:
         assigned *= weights

@@ -163,7 +163,6 @@ class Draws:
         return np.concatenate([values(batch) for batch in self.batches()])
 
     def some(self, numbers: Integers) -> Draws:
-        """Return the draws with these indices."""
         return _each(self, itemgetter(numbers))
 
 
@@ -478,16 +477,13 @@ class DrawnMixtures:
         return sum(part.n_draws for part in self.parts)
 
     def log_densities(self, source: Source) -> Array:
-        """Return log p(x_n | draw) (n, S) in nats and data units."""
         each = [log_densities_at(self.result, part, source) for part in self.parts]
         return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
 
     def mixtures(self) -> Iterator[Mixture[PointComponents]]:
-        """Return every draw as a mixture with point parameters."""
         return chain.from_iterable(mixtures_of(self.result, part) for part in self.parts)
 
     def at_most(self, n_draws: int) -> DrawnMixtures:
-        """Return at most ``n_draws`` evenly spaced draws."""
         if self.n_draws <= n_draws:
             return self
         numbers = np.linspace(0, self.n_draws - 1, n_draws).astype(np.int64)

@@ -226,7 +226,7 @@ class DaskEngine:
         for node in nodes:
             own = slice(node.start, node.stop)
             arguments = sent, list(parts[own]), blocks[own], list(kept[own])
-            sums.append(self.client.submit(_sum_of_parts, *arguments, pure=False))
+            sums.append(self.client.submit(_refusing, _sum_of_parts, *arguments, pure=False))
         while len(nodes) > 2**LEVELS_AT_ONCE and self._bytes_of_a_sum * len(nodes) > MOST_AT_ONCE:
             nodes, sums = self._added(nodes, sums, len(parts))
         found = _results(self.client, sums)
@@ -253,7 +253,7 @@ class DaskEngine:
     ) -> list[Any]:
         sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
         return [
-            self.client.submit(_output_of_part, sent, *each, pure=False)
+            self.client.submit(_refusing, _output_of_part, sent, *each, pure=False)
             for each in zip(parts, blocks, kept, strict=True)
         ]
 
@@ -340,26 +340,23 @@ def _task_of(content: bytes) -> Any:
 
 
 def _sum_of_parts(content: bytes, parts: Any, blocks: Any, earlier: Any) -> Any:
-    task = _task_of(content)
-    try:
-        with single_threaded_blas():
-            each = list(zip(parts, blocks, earlier, strict=True))
-            total = reduced(lambda one: _run(task, *one), each, 1)
-            return packed(_with_form(total, lambda: None))
-    except BayesmixError as error:
-        return Refused(error)
+    each = list(zip(parts, blocks, earlier, strict=True))
+    total = reduced(lambda one: _output_of_part(content, *one), each, 1)
+    return packed(_with_form(total, lambda: None))
 
 
 def _output_of_part(content: bytes, part: Partition, block: Any, earlier: Any) -> Any:
+    loaded = block() if callable(block) else block
+    with single_threaded_blas():
+        return _task_of(content)(part, *loaded, earlier)
+
+
+def _refusing(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a task, or an error of the data as a value."""
     try:
-        with single_threaded_blas():
-            return _run(_task_of(content), part, block, earlier)
+        return work(*arguments)
     except BayesmixError as error:
         return Refused(error)
-
-
-def _run(task: Any, part: Partition, block: Any, earlier: Any) -> Any:
-    return task(part, *(block() if callable(block) else block), earlier)
 
 
 def _added_up(nodes: list[Node], n_parts: int, level: int, sums: list[Any]) -> Any:

@@ -111,7 +111,6 @@ class FirstLook(AddedByField):
     weights: tuple[Array | None, ...]
 
     def some(self, n_jobs: int | None, columns: tuple[str, ...] | None) -> ArraySource:
-        """Return the subsample."""
         present_weights = [weights for weights in self.weights if weights is not None]
         weights = np.concatenate(present_weights) if present_weights else None
         return ArraySource(np.concatenate(self.values), weights, n_jobs, columns)
