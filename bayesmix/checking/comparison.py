@@ -29,7 +29,7 @@ from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior.bands import labels_of, named_draws, tails
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
-from bayesmix.posterior.evidence import BATCHES, variance_of_mean
+from bayesmix.posterior.evidence import BATCHES, log_mean, variance_of_mean
 from bayesmix.posterior.labels import BATCH_VALUES, Alignment, in_order
 from bayesmix.posterior.posterior_draws import (
     Draws,
@@ -262,8 +262,7 @@ def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: in
     logs = log_densities_at(result, some, as_source(rows))
     later = np.tile(np.arange(each) >= each // 2, n_chains)
     own = result.log_density(rows)
-    first, second = _log_mean(logs[:, ~later]), _log_mean(logs[:, later])
-    whole = _log_mean(logs)
+    first, second, whole = (log_mean(part, 1) for part in (logs[:, ~later], logs[:, later], logs))
     both = np.logaddexp(own, whole)
     apart = np.abs(np.exp(own - both) - np.exp(whole - both))
     halves_apart = np.abs(np.exp(first - both) - np.exp(second - both))
@@ -283,10 +282,6 @@ def _rows_of_draws(
             counts = generator.multinomial(n, mixture.weights.mean())
             rows.append(mixture.frame.undo(mixture.components.draw(counts, generator)))
     return np.concatenate(rows)
-
-
-def _log_mean(logs: Array) -> Any:
-    return np.logaddexp.reduce(logs, axis=1) - math.log(logs.shape[1])
 
 
 OF_RESTARTS = 13  # random stream; lower numbers belong to other posterior methods

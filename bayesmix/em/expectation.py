@@ -23,8 +23,8 @@ from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
 from bayesmix.core.sources import Kept, Source
-from bayesmix.em.device import device_assessment, device_sums
-from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
+from bayesmix.em.device import device_shares, device_sums
+from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers, host
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 
@@ -415,8 +415,12 @@ class AssessmentStep:
         return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
-        assessment = device_assessment(self.mixture, values, weights)
-        return None if assessment is None else Assessment(*assessment)
+        allocation = device_shares(self.mixture, values, None)
+        if allocation is None:
+            return None
+        _, shares, log_normaliser = allocation
+        counted = np.ones(values.shape[0]) if weights is None else weights
+        return self.sums(host(shares), host(log_normaliser), counted)
 
     def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
         seen = self.mixture.marginal(columns)
@@ -435,16 +439,16 @@ class AssessmentStep:
         allocated = self.mixture.allocate(joint, rows)
         chain: Any = self.mixture.weights
         entropy, log_largest = path_probabilities(chain, log_density, joint, allocated, rows.side)
-        sums = self.sums(joint, allocated.log_normaliser, rows)
+        sums = self.sums(joint, allocated.log_normaliser, rows.weights_or_ones)
         return replace(sums, entropy=entropy, log_largest=log_largest, unseen_volume=volume)
 
     def _block(self, rows: Rows) -> Assessment:
         framed = self.mixture.frame.apply(rows.values)
-        return self.sums(*self.mixture.responsibilities(framed, rows), rows)
+        return self.sums(*self.mixture.responsibilities(framed, rows), rows.weights_or_ones)
 
-    def sums(self, shares: Array, log_normaliser: Array, rows: Rows) -> Assessment:
-        """Return the diagnostics of responsibilities (n, K)."""
-        K, weights = self.mixture.n_components, rows.weights_or_ones
+    def sums(self, shares: Array, log_normaliser: Array, weights: Array) -> Assessment:
+        """Return the diagnostics of responsibilities (n, K) and sample weights (n,)."""
+        K = self.mixture.n_components
         present = weights > 0
         return Assessment(
             float(log_normaliser[present] @ weights[present]),

@@ -160,7 +160,7 @@ def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
     if plain or not has_far_rows(mixture, values, family):
         return AssessmentStep(mixture)(rows)
     shares, log_density = _framed(mixture, values, family)
-    return AssessmentStep(mixture).sums(shares, log_density, rows)
+    return AssessmentStep(mixture).sums(shares, log_density, rows.weights_or_ones)
 
 
 # Label of noise.

@@ -39,14 +39,13 @@ from bayesmix.em.expectation import (
     CENTRED,
     LINEAR,
     Arithmetic,
-    ExpectationStep,
-    Step,
     densities_in_blocks,
     sum_of_blocks,
     weighed,
 )
-from bayesmix.em.missing_values import GappedStep
+from bayesmix.em.missing_values import Gapped
 from bayesmix.em.result import FitResult
+from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps
@@ -561,9 +560,7 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
     """Return the sampler of a fit after one pass under q, which selects the arithmetic."""
     mixture = result.mixture
     gaps = source.summary.n_missing > 0
-    step: Step = GappedStep(mixture) if gaps else ExpectationStep(mixture, CENTRED)
-    expectation: ChunkSums = source.reduce(step, mixture.n_components)
-    expected = expectation.finished()
+    expected = summed(source, mixture, Gapped(result.seed) if gaps else CENTRED)
     near = (
         result.family.linear
         and not gaps

@@ -358,7 +358,7 @@ def bridged(of_posterior: Array, of_proposal: Array) -> tuple[float, float]:
     for _ in range(MOST_ITERATIONS):
         above = of_proposal - np.logaddexp(log_p + of_proposal, log_g + estimate)
         below = -np.logaddexp(log_p + of_posterior, log_g + estimate)
-        last, estimate = estimate, _log_mean(above) - _log_mean(below)
+        last, estimate = estimate, float(log_mean(above) - log_mean(below))
         if abs(estimate - last) <= CONVERGED:
             break
     top, bottom = np.exp(above - above.max()), np.exp(below - below.max())
@@ -366,8 +366,10 @@ def bridged(of_posterior: Array, of_proposal: Array) -> tuple[float, float]:
     return estimate, math.sqrt(error)
 
 
-def _log_mean(logs: Array) -> float:
-    return float(np.logaddexp.reduce(logs, axis=None)) - math.log(logs.size)
+def log_mean(logs: Array, axis: int | None = None) -> Any:
+    """Return the log of the mean of exp(logs)."""
+    n = logs.size if axis is None else logs.shape[axis]
+    return np.logaddexp.reduce(logs, axis=axis) - math.log(n)
 
 
 def variance_of_mean(chains: Array) -> float:

@@ -21,15 +21,16 @@ from bayesmix.core import validation
 from bayesmix.core.components import Components, DrawnComponents, Named, PointComponents, Posterior
 from bayesmix.core.engines import Bayesian
 from bayesmix.core.families import Family
-from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.priors import DrawnWeights, FactorisedWeights
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
+from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic
 from bayesmix.em.missing_values import SEEN
 from bayesmix.em.result import FitResult, has_far_rows
+from bayesmix.em.run import summed
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gaps import has_gaps
@@ -321,8 +322,7 @@ def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     mixture: Mixture = result.mixture
     if source.reduce(partial(_is_far, mixture, result.family), 1):
         return CENTRED
-    expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
-    loss = mixture.linear.loss(expectation.finished().statistics)
+    loss = mixture.linear.loss(summed(source, mixture, CENTRED).statistics)
     return LINEAR if loss <= MOST_LOSS else CENTRED
 
 
