@@ -49,16 +49,9 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
+from bayesmix.search import starts
 from bayesmix.search.moves import of_statistics
 from bayesmix.search.optimum import search
-from bayesmix.search.starts import (
-    NearestCentre,
-    begun,
-    distinct_rows,
-    lloyd,
-    named_start,
-    plus_plus,
-)
 from bayesmix.version import versions
 
 # With fewer iterations the user wants a few EM steps, not an optimum.
@@ -163,7 +156,7 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
     if continue_from is not None:
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
-        state = begun(problem, settings.init, model.n_components)
+        state = starts.begun(problem, settings.init, model.n_components)
     elif side_of(problem.source):
         state = begun_with_labels(fit, attempt)
     elif model.noise is not None:
@@ -174,7 +167,7 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
         optimum = search(attempt)
         records, state = optimum.records, optimum.state.afresh()
     else:
-        start = named_start(
+        start = starts.named_start(
             settings.init,
             problem.source,
             problem.source.summary,
@@ -183,7 +176,7 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
             attempt.index,
             model.family,
         )
-        state = begun(problem, start, model.n_components)
+        state = starts.begun(problem, start, model.n_components)
     if settings.max_iter == 0 and state.mixture is None:
         first = problem.objective.update(
             state.expectation, None, problem.frame, problem.guard.resolution
@@ -337,9 +330,9 @@ def first_of_many(problem: Problem, model: Model, settings: Settings, index: int
     source = problem.source
     sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
     generator = stream(settings.seed, Purpose.START, index)
-    rows = distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
-    centres = lloyd(rows, plus_plus(rows, K, generator), ROUNDS)
-    shares = NearestCentre(centres, source.summary)(sample.rows)
+    rows = starts.distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
+    centres = starts.lloyd(rows, starts.plus_plus(rows, K, generator), ROUNDS)
+    shares = starts.NearestCentre(centres, source.summary)(sample.rows)
     if sample.weights is not None:
         shares *= sample.weights[:, None]
     statistics = problem.family.statistics(problem.frame.apply(sample.values), shares)

@@ -25,19 +25,8 @@ from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.posterior import chains
 from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data_over_k
-from bayesmix.posterior.chains import (
-    MOST_PRODUCTS,
-    BlockedGibbs,
-    KeptDraw,
-    Plan,
-    closing,
-    in_chains,
-    listed,
-    rows_together,
-    run_chains,
-    shares_by_number,
-)
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, joined, parameters_of
@@ -217,7 +206,7 @@ class GibbsOverK(ToArviz):
     @cached_property
     def occupied(self) -> Any:
         """Posterior of the number of occupied components (Series)."""
-        return shares_by_number(self.n_occupied)
+        return chains.shares_by_number(self.n_occupied)
 
     @cached_property
     def weights(self) -> Array:
@@ -254,10 +243,10 @@ class GibbsOverK(ToArviz):
         rows : array of sample indices (m,), optional
             Required above 5,000 samples, where the whole matrix would not fit.
         """
-        values = rows_together(self.source, rows)
+        values = chains.rows_together(self.source, rows)
         framed = self.result.mixture.frame.apply(values)
         products = len(values) ** 2 * float(self.n_components.sum())
-        every = max(1, int(np.ceil(products / MOST_PRODUCTS)))
+        every = max(1, int(np.ceil(products / chains.MOST_PRODUCTS)))
         with single_threaded_blas():
             some = [group.thinned(every) for group in self.groups]
             parts = [
@@ -275,8 +264,8 @@ class GibbsOverK(ToArviz):
         lines = [
             f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} warm-up sweeps,"
             " K unknown.",
-            f"Components (K): {listed(self.k_probabilities)}.",
-            f"Occupied components: {listed(self.occupied)} of the draws.",
+            f"Components (K): {chains.listed(self.k_probabilities)}.",
+            f"Occupied components: {chains.listed(self.occupied)} of the draws.",
             *convergence_lines(
                 {
                     "number of components": self.n_components,
@@ -286,7 +275,7 @@ class GibbsOverK(ToArviz):
                 }
             ),
             "The prior of K influences K more than the number of occupied components.",
-            *closing(self.status),
+            *chains.closing(self.status),
         ]
         return "\n".join(lines)
 
@@ -311,10 +300,10 @@ class GibbsOverK(ToArviz):
             own = whole[:, : values.shape[1]] if "component" in axes else whole
             own[group.places] = values
         assert whole is not None
-        return in_chains(whole, self.n_chains)
+        return chains.in_chains(whole, self.n_chains)
 
     def __repr__(self) -> str:
-        largest = listed(self.k_probabilities)
+        largest = chains.listed(self.k_probabilities)
         return f"<GibbsOverK: {self.n_chains} x {self.n_draws} draws, components {largest}>"
 
 
@@ -371,12 +360,12 @@ class TelescopingStep:
     Empty components are integrated out of S and redrawn before they are used.
     """
 
-    sampler: BlockedGibbs
+    sampler: chains.BlockedGibbs
     over_k: KGivenPartition
 
     def __call__(
         self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
-    ) -> tuple[KeptDraw, Mixture[Posterior]]:
+    ) -> tuple[chains.KeptDraw, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned = self.sampler.assigned(draw, key)
         occupied = np.flatnonzero(assigned.counts)
@@ -386,7 +375,7 @@ class TelescopingStep:
         last = draw.components.subset(occupied)
         following = self.conditional(n_components, statistics, last, generator)
         probabilities = probabilities[: 1 + np.flatnonzero(probabilities > NOTHING)[-1]]
-        kept = KeptDraw(draw.bare, assigned.log_normaliser, len(occupied), probabilities)
+        kept = chains.KeptDraw(draw.bare, assigned.log_normaliser, len(occupied), probabilities)
         return kept, following
 
     def conditional(
@@ -406,7 +395,7 @@ class TelescopingStep:
 def sampled_over_k(
     result: FitResult,
     source: Source,
-    plan: Plan,
+    plan: chains.Plan,
     bar: FitProgress,
     prior_over_k: Any,
     concentration: Any,
@@ -415,7 +404,7 @@ def sampled_over_k(
     over_k = _k_given_partition(result, source.total_weight, prior_over_k, concentration)
     first = min(result.requested_components, len(over_k.prior))
     step_of = partial(TelescopingStep, over_k=over_k)
-    kept, common = run_chains(result, source, plan, bar, first, step_of)
+    kept, common = chains.run_chains(result, source, plan, bar, first, step_of)
     n_components = np.array([one.draw.n_components for one in kept])
     return GibbsOverK(
         groups=frozen(
@@ -453,7 +442,7 @@ def _k_given_partition(
     return frozen(KGivenPartition(prior, of_numbers, total_weight))
 
 
-def _averaged_over_draws(kept: list[KeptDraw], n_chains: int) -> Array:
+def _averaged_over_draws(kept: list[chains.KeptDraw], n_chains: int) -> Array:
     """Return p(K | partition) averaged over each chain (C, K)."""
     shares = [one.k_probabilities for one in kept if one.k_probabilities is not None]
     total = np.zeros((n_chains, max(map(len, shares))))
