@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import cast
 
 import numpy as np
@@ -132,10 +133,7 @@ class Stream:
 
     @property
     def total(self) -> BatchSums:
-        first, *rest = (*self.named.total, *self.unnamed)
-        for other in rest:
-            first += other
-        return first
+        return reduce(add, (*self.named.total, *self.unnamed))
 
     @property
     def n_batches(self) -> int:
