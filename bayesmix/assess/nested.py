@@ -24,7 +24,7 @@ from sklearn.base import clone
 
 from bayesmix.assess.stability import collected, each_of, fit_quietly
 from bayesmix.core.random import root_seed
-from bayesmix.core.sources import UserRows
+from bayesmix.core.sources import Procedure, UserRows
 from bayesmix.em.display import shortened
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
@@ -175,7 +175,7 @@ class Outer:
     sample_weight: ArrayLike | None
     groups: ArrayLike | None
     splits: tuple[Fold, ...]
-    jobs: tuple[tuple[str, Any, int], ...]
+    jobs: tuple[tuple[str, Procedure, int], ...]
 
     def __call__(self, job: int) -> OuterFold:
         name, procedure, number = self.jobs[job]
