@@ -419,8 +419,12 @@ class AssessmentStep:
         if allocation is None:
             return None
         _, shares, log_normaliser = allocation
-        counted = np.ones(values.shape[0]) if weights is None else weights
-        return self.sums(host(shares), host(log_normaliser), counted)
+        n_rows, n_components = shares.shape
+        counted = np.ones(n_rows) if weights is None else weights
+        size = max(1, MOST_HELD // n_components)  # few responsibilities at a time on the host
+        blocks = [slice(start, start + size) for start in range(0, n_rows, size)]
+        parts = ((host(shares[b, :]), host(log_normaliser[b]), counted[b]) for b in blocks)
+        return reduce(add, (self.sums(*part) for part in parts))
 
     def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
         seen = self.mixture.marginal(columns)
