@@ -422,7 +422,7 @@ class AssessmentStep:
         n_rows, n_components = shares.shape
         counted = np.ones(n_rows) if weights is None else weights
         size = max(1, MOST_HELD // n_components)  # few responsibilities at a time on the host
-        blocks = [slice(start, start + size) for start in range(0, n_rows, size)]
+        blocks = [slice(a, min(a + size, n_rows)) for a in range(0, n_rows, size)]
         parts = ((host(shares[b, :]), host(log_normaliser[b]), counted[b]) for b in blocks)
         return reduce(add, (self.sums(*part) for part in parts))
 
