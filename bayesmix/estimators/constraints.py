@@ -35,8 +35,8 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
     if labels is not None:
         known = known_labels(labels, n_given, source.shape[0])[selection]
         # Labels without constraints are dropped.
-        informative = (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any()
-        source = replace(source, side=SideInformation(known)) if informative else source
+        if (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any():
+            source = replace(source, side=SideInformation(known))
     if covariates is not None:
         covariates = of_samples(covariates, source.side)
         n_rows = len(covariates) if n_given is None else n_given
@@ -129,7 +129,7 @@ def known_labels(labels: Any, n_rows: int | None, at_least: int) -> Integers | A
     if given.ndim == 2:
         return _factors(given)
     if given.dtype.kind in "OUS":
-        given = np.array([np.nan if _is_missing(label) else label for label in given], dtype=object)
+        given = np.where(pd.isna(given), np.nan, given.astype(object))
     try:
         numbers = given.astype(np.float64)
     except (TypeError, ValueError):
@@ -170,9 +170,7 @@ def _factors(given: Array) -> Array:
 
 def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
     """Return the group of each sample as an integer (n,), in order of appearance."""
-    given = _column("groups", groups, n_rows, at_least, (1,))
-
-    codes, _ = pd.factorize(given)
+    codes, _ = pd.factorize(_column("groups", groups, n_rows, at_least, (1,)))
     if (codes < 0).any():
         raise InvalidInputError(
             f"groups must have no missing values, got one for sample {int(np.argmin(codes))}: use "
@@ -246,7 +244,3 @@ def _column(
             f"{given.shape}"
         )
     return given
-
-
-def _is_missing(value: Any) -> bool:
-    return bool(np.isscalar(value) or value is None or value is pd.NA) and bool(pd.isna(value))

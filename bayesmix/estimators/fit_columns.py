@@ -27,7 +27,6 @@ from bayesmix.families.student_t.family import StudentT
 from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.border import coding_of, is_collection, is_source
-from bayesmix.sources.dask_workers import columns_of
 from bayesmix.sources.memory import ArraySource
 
 OF_THE_FIT = "pass the columns of the fit, in the same order"
@@ -40,13 +39,6 @@ def adopt_columns(estimator: Any, source: Source) -> None:
         estimator.feature_names_in_ = np.array(source.columns, dtype=object)
     elif hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
-
-
-def check_blocks(estimator: Any, X: Any) -> tuple[str, ...] | None:
-    """Check the columns of a Dask collection at predict time by their types alone."""
-    columns = columns_of(X)
-    check_columns(estimator, int(X.shape[1]), columns)
-    return columns
 
 
 def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | None) -> None:
@@ -172,7 +164,11 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
                 f"family must name columns of X, which are {', '.join(map(repr, there))}, got "
                 f"{', '.join(map(repr, absent))}"
             )
-        given = _given_levels(family)
+        given: dict[str, Any] = {}  # levels of categorical columns, None where not given
+        for part in family.parts:
+            if isinstance(part.family, Categorical):
+                levels = part.family.levels or [None] * len(part.columns)
+                given |= dict(zip(map(str, part.columns), levels, strict=True))
         frame, coding = coded(X, given, there)
         pairs = zip(coding.names, coding.levels, strict=True)
         coding = replace(
@@ -283,16 +279,6 @@ def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
     if coding is not None and None not in coding.levels:
         return tuple(levels for levels in coding.levels if levels is not None)
     return tuple(tuple(range(int(most) + 1)) for most in source.summary.maximum)
-
-
-def _given_levels(family: Product) -> dict[str, Any]:
-    """Return categorical columns by name, with their levels where given."""
-    given: dict[str, Any] = {}
-    for part in family.parts:
-        if isinstance(part.family, Categorical):
-            levels = part.family.levels or [None] * len(part.columns)
-            given |= dict(zip(map(str, part.columns), levels, strict=True))
-    return given
 
 
 def _knowing_levels(family: Product) -> Product:

@@ -152,11 +152,9 @@ class Mixture(MixtureEstimator):
             return
         if isinstance(result.family, Product):
             self.components_ = ComponentsByColumn(result.family, cast("Products", result.unframed))
-            if result.variational:
-                describe_weights(self, result)
-            return
+        else:
+            self.means_ = result.unframed.means.copy()
         if isinstance(result.family, Categorical):
             self.levels_ = result.family.levels
-        self.means_ = result.unframed.means.copy()
         if result.variational:
             describe_weights(self, result)

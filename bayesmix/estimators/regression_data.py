@@ -96,24 +96,24 @@ class Predicted:
     weights: Array  # (n, K)
     components: Regressions
 
+    @property
+    def distributions(self) -> Any:
+        """SciPy's distributions (n, K) of the response in the components."""
+        trials, dispersion = self.values[:, 2:3], self.components.dispersion
+        return self.components.response.distribution(trials, self.predictors, dispersion)
+
     def cdf(self, y: Array) -> Array:
         """Return P(response <= y) (n,)."""
-        response, trials = self.components.response, self.values[:, 2:3]
-        components = response.distribution(trials, self.predictors, self.components.dispersion)
-        return (self.weights * components.cdf(y[:, None])).sum(axis=1)
+        return (self.weights * self.distributions.cdf(y[:, None])).sum(axis=1)
 
     def quantile(self, level: float) -> Array:
         """Return quantiles (n,) of the mixtures by bisection between those of components."""
-        response, trials = self.components.response, self.values[:, 2:3]
-        components = response.distribution(trials, self.predictors, self.components.dispersion)
-        ends: Array = np.asarray(components.ppf(level))
-        low: Array = ends.min(axis=1)
-        high: Array = ends.max(axis=1)
-        if response.discrete:
-            low = low - 1.0
+        discrete = self.components.response.discrete
+        ends: Array = np.asarray(self.distributions.ppf(level))
+        low, high = ends.min(axis=1) - discrete, ends.max(axis=1)
         for _ in range(60):
             middle = 0.5 * (low + high)
-            middle = np.floor(middle) if response.discrete else middle
+            middle = np.floor(middle) if discrete else middle
             above = self.cdf(middle) >= level
             low, high = np.where(above, low, middle), np.where(above, middle, high)
         return np.asarray(high)
@@ -171,19 +171,17 @@ class Data:
         """Return the problem of EM."""
         source = ArraySource(self.values, self.weights, side=self.rows.side)
         frame = Frame.identity(self.values.shape[1])
-        bayes: Any = self.variational
-        if bayes is not None:
-            guard: Any = FloorGuard(np.zeros(1), held)
-            family: Any = bayes.prior.family
-            if self.covariates is not None:
-                bayes = replace(bayes, weights=GatePrior.variational(self.rows))
-            return Problem(source, family, bayes, frame, guard, Aitken(), False, CENTRED)
-        weights: Any = FreeWeights()
+        family: Any = self.family
+        floor, weights = self.family.floor, cast("Any", FreeWeights())
         if self.covariates is not None:
             weights = GatePrior.normal(self.covariates.shape[1])
-        family = self.family
         objective: Any = MaximumLikelihood(family=family, weights=weights)
-        guard = FloorGuard(np.array([self.family.floor]), held)
+        if self.variational is not None:
+            floor, objective = 0.0, cast("Any", self.variational)
+            family = objective.prior.family
+            if self.covariates is not None:
+                objective = replace(objective, weights=GatePrior.variational(self.rows))
+        guard: Any = FloorGuard(np.array([floor]), held)
         return Problem(source, family, objective, frame, guard, Aitken(), False, CENTRED)
 
     def result(self, mixture: Mixture, point: Mixture, state: State, seed: int) -> FitResult:

@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold
 
 from bayesmix.allocation.chain import MarkovChain
 from bayesmix.core.mixture import Mixture as FittedMixture
+from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.expectation import joint_of_patterns
@@ -174,7 +175,9 @@ class SequenceFitter(SourceFitter):
 
     def log_density(self, candidate: Any) -> Array:
         """Return the log density (n,) of each sample given those before it."""
-        return candidate._sequence_log_density(self.source, self.whole)
+        initial = None if self.whole else candidate.stationary_distribution_
+        with single_threaded_blas():
+            return candidate._states(initial=initial)(cast("ArraySource", self.source).rows)[:, -1]
 
 
 @dataclass(frozen=True)
