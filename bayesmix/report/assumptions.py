@@ -16,8 +16,9 @@ from bayesmix.families.student_t.posterior import NormalWishartFreedom
 from bayesmix.families.successes import SuccessPrior
 from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.markup import Markup, joined, section, tag
-from bayesmix.report.subject import Subject, capital, counted, family_title, listed
+from bayesmix.report.subject import Subject, capital, family_title, listed
 from bayesmix.selection.criteria import OF_DRAWS, PLUG_IN, record
+from bayesmix.selection.summary_text import counted
 
 MOST_NUMBERS = 6
 HOW = {
@@ -69,23 +70,35 @@ MEANINGS["cv_1se"] = (
 
 def assumptions(subject: Subject) -> Markup:
     """Return all assumptions as terms and descriptions."""
+    table, result = subject.search.folds_, subject.result
+    seconds = float(subject.table["seconds"].sum())
+    folds = []
+    if len(table):
+        cv = subject.search.cv
+        how = "shuffled by the seed" if isinstance(cv, int) else f"by {type(cv).__name__}"
+        n_folds = int(table["fold"].nunique())
+        folds.append(("Folds", f"{n_folds}, {how}, the same for every candidate."))
+        seconds += float(table["seconds"].sum())
+    models = "hidden Markov models" if subject.noun == "state" else "mixtures"
+    candidates = (
+        f"{counted(len(subject.table), 'candidate')} ({family_title(result.family)} {models}), "
+        f"fitted by {HOW[result.inference.name]}. Starts include the fit with fewer "
+        f"{subject.noun}s."
+    )
     entries = [
         ("Rows", _rows(subject)),
         ("Columns", listed(subject.columns) + _made_by(subject)),
-        ("Candidates", _candidates(subject)),
-        (
-            capital(record(subject.search.criterion_).label),
-            meaning(subject.search, subject.noun),
-        ),
-        *_folds(subject),
+        ("Candidates", candidates),
+        (capital(record(subject.search.criterion_).label), meaning(subject.search, subject.noun)),
+        *folds,
         *_priors(subject),
-        ("Local optima", f"Chosen fit: {subject.result.search_summary}."),
+        ("Local optima", f"Chosen fit: {result.search_summary}."),
         ("Scale", "Log densities and criteria are totals in nats, and greater is better. BIC and "
                   "AIC are half the usual values, with the opposite sign."),
-        ("Seed", f"{subject.result.seed}; the same seed gives the same numbers on any number of "
+        ("Seed", f"{result.seed}; the same seed gives the same numbers on any number of "
          "cores."),
-        ("Time", _time(subject)),
-        ("Versions", ", ".join(f"{k} {v}" for k, v in subject.result.versions.items())),
+        ("Time", f"{seconds:.1f} s in total over all fits."),
+        ("Versions", ", ".join(f"{k} {v}" for k, v in result.versions.items())),
     ]  # fmt: skip
     return section(
         "Assumptions",
@@ -120,16 +133,6 @@ def _made_by(subject: Subject) -> str:
     return f"; output of {names}. Criteria refer to these columns."
 
 
-def _candidates(subject: Subject) -> str:
-    result = subject.result
-    models = "hidden Markov models" if subject.noun == "state" else "mixtures"
-    return (
-        f"{counted(len(subject.table), 'candidate')} ({family_title(result.family)} {models}), "
-        f"fitted by {HOW[result.inference.name]}. Starts include the fit with fewer "
-        f"{subject.noun}s."
-    )
-
-
 def meaning(search: Any, noun: str) -> str:
     """Return what a criterion measures and when it misleads, from its docstring."""
     name, given = search.criterion_, search.criterion
@@ -142,26 +145,15 @@ def meaning(search: Any, noun: str) -> str:
     return " ".join(written.replace("``", "").split())
 
 
-def _folds(subject: Subject) -> list[tuple[str, str]]:
-    folds = subject.search.folds_
-    if not len(folds):
-        return []
-    n, cv = int(folds["fold"].nunique()), subject.search.cv
-    how = "shuffled by the seed" if isinstance(cv, int) else f"by {type(cv).__name__}"
-    return [("Folds", f"{n}, {how}, the same for every candidate.")]
-
-
 def _priors(subject: Subject) -> list[tuple[str, str]]:
     result = subject.result
     if result.inference.name == "maximum_likelihood":
         return [("Priors", "None: maximum likelihood.")]
     weights = result.inference.weights_prior
     concentration = float(getattr(getattr(weights, "of_row", weights), "concentration", 0.0))
+    of_components = prior_in_words(result.prior, result.unframed, result.variational)
     entries = [
-        (
-            f"Prior of {subject.noun}s",
-            prior_in_words(result.prior, result.unframed, result.variational),
-        ),
+        (f"Prior of {subject.noun}s", of_components),
         ("Prior of weights", capital(WEIGHT_PRIORS[weights.name].format(concentration)) + "."),
     ]
     series = subject.probabilities
@@ -170,13 +162,8 @@ def _priors(subject: Subject) -> list[tuple[str, str]]:
         pairs = listed([f"{k}: {p:.2g}" for k, p in prior.items()])
         entries.append(("Prior over K", f"{pairs}. P(K | data) uses {series.attrs['evidence']}."))
     if result.variational:
-        entries.append(
-            (
-                "The approximation",
-                "The posterior factorises into assignments and parameters. Its standard deviations "
-                "are therefore too small.",
-            )
-        )
+        about = "The posterior factorises into assignments and parameters. Its standard deviations "
+        entries.append(("The approximation", about + "are therefore too small."))
     return entries
 
 
@@ -245,18 +232,8 @@ def _(prior: SuccessPrior, q: Any, variational: bool) -> str:
 
 
 def _numbers(values: Any) -> str:
-    """Return the first numbers of a vector in brackets."""
     flat = np.ravel(np.asarray(values, dtype=np.float64))
     text = ", ".join(f"{value:.4g}" for value in flat[:MOST_NUMBERS]).replace("-", "−")
     if len(flat) == 1:
         return text
     return f"({text}{', ...' if len(flat) > MOST_NUMBERS else ''})"
-
-
-def _time(subject: Subject) -> str:
-    """Return the total time of all fits, which ran in parallel."""
-    total = float(subject.table["seconds"].sum())
-    folds = subject.search.folds_
-    if len(folds):
-        total += float(folds["seconds"].sum())
-    return f"{total:.1f} s in total over all fits."

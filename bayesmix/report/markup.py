@@ -17,15 +17,10 @@ import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.plots import subject as views
 from bayesmix.plots.style import colour, marker
-from bayesmix.plots.subject import (
-    as_fitted,
-    columns_that_vary,
-    least_overlapping,
-    most_columns,
-    raw_rows,
-)
-from bayesmix.report.subject import Subject, counted
+from bayesmix.report.subject import Subject
+from bayesmix.selection.summary_text import counted
 
 # Elements without an end tag.
 VOID = ("img", "meta", "source")
@@ -145,13 +140,15 @@ def rows_one_by_one(subject: Subject) -> Markup:
     columns = _columns(subject)
     if subject.X is None or len(columns) < 2 or subject.noun == "state":
         return Markup()
-    values, _ = raw_rows(subject.rows)
+    values, _ = views.raw_rows(subject.rows)
     places = np.unique(np.linspace(0, len(values) - 1, MOST_ROWS).astype(int))
-    probabilities = subject.estimator.predict_proba(as_fitted(subject.estimator, values[places]))
+    probabilities = subject.estimator.predict_proba(
+        views.as_fitted(subject.estimator, values[places])
+    )
     result = subject.result
     noise = probabilities.shape[1] - result.n_components
     point = result.plug_in.components.unframed(result.mixture.frame)
-    pair = least_overlapping(result, combinations(columns, 2))[0]
+    pair = views.least_overlapping(result, combinations(columns, 2))[0]
     weights = [f"weight {weight:.2f}" for weight in result.density.mean_weights]
     if noise:
         assert result.mixture.noise is not None
@@ -193,18 +190,16 @@ def rows_one_by_one(subject: Subject) -> Markup:
 
 
 def _columns(subject: Subject) -> list[int]:
-    """Return the columns to choose from; none if two cannot be drawn together."""
     result = subject.result
     try:
-        if most_columns(result.family) < 2:
+        if views.most_columns(result.family) < 2:
             return []
     except UnsupportedError:
         return []
-    return columns_that_vary(result, MOST_COLUMNS)
+    return views.columns_that_vary(result, MOST_COLUMNS)
 
 
 def _names(subject: Subject, n_rows: int) -> Any:
-    """Return the names of rows: a frame's index, otherwise their numbers."""
     index = getattr(subject.X, "index", None)
     named = index is not None and not callable(index) and len(index) == n_rows
     return np.asarray(index, dtype=object) if named else np.arange(n_rows)

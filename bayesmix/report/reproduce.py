@@ -15,9 +15,10 @@ import numpy as np
 
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.markup import Markup, section, tag
-from bayesmix.report.subject import Subject, counted, listed
+from bayesmix.report.subject import Subject, listed
 from bayesmix.selection.candidates import last_step
 from bayesmix.selection.criteria import NAMES, POSTERIOR
+from bayesmix.selection.summary_text import counted
 
 HEADING = "How to reproduce"
 WIDTH = 72
@@ -62,21 +63,15 @@ def script(subject: Subject) -> str:
         rows += f"; columns {' '.join(listed(subject.columns_given).split())}"
     weighted = result.total_weight != result.n_rows
     fit = "fit(X, sample_weight=sample_weight)" if weighted else "fit(X)"
-    own = [
-        f"{name} = ...  # your function"
-        for name in dict.fromkeys(
-            _name_of(value)
-            for value in parameters.values()
-            if callable(value) and not hasattr(value, "get_params")
-        )
-    ]
+    plain = [value for value in parameters.values() if not hasattr(value, "get_params")]
+    functions = dict.fromkeys(_name_of(value) for value in plain if callable(value))
     lines = [
         *sorted(modules),
         "import bayesmix as bm",
         "",
         rows,
         *(["sample_weight = ...  # weight of each row"] if weighted else []),
-        *own,
+        *(f"{name} = ...  # your function" for name in functions),
         f"search = {body}.{fit}",
         "print(search.summary())",
         'search.report("report.html", X)',
@@ -107,11 +102,8 @@ def code(value: Any, modules: set[str]) -> str:
     if hasattr(value, "get_params") and not isinstance(value, type):
         return _call(_imported(type(value), modules), _changed(value), modules)
     if is_dataclass(value) and not isinstance(value, type):
-        shown = {
-            field.name: getattr(value, field.name)
-            for field in fields(value)
-            if field.init and repr(getattr(value, field.name)) != repr(field.default)
-        }
+        own = {field: getattr(value, field.name) for field in fields(value) if field.init}
+        shown = {f.name: each for f, each in own.items() if repr(each) != repr(f.default)}
         return _call(_imported(type(value), modules), shown, modules)
     if isinstance(value, np.ndarray):
         modules.add("import numpy as np")
@@ -122,10 +114,9 @@ def code(value: Any, modules: set[str]) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple) and _consecutive(value):
         return f"range({value[0]}, {value[-1] + 1})"
-    if isinstance(value, tuple):
-        return f"({', '.join(code(each, modules) for each in value)}{',' * (len(value) == 1)})"
-    if isinstance(value, list):
-        return f"[{', '.join(code(each, modules) for each in value)}]"
+    if isinstance(value, list | tuple):
+        inside = ", ".join(code(each, modules) for each in value)
+        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' * (len(value) == 1)})"
     if isinstance(value, dict):
         pairs = (f"{code(k, modules)}: {code(v, modules)}" for k, v in value.items())
         return f"{{{', '.join(pairs)}}}"
@@ -142,7 +133,6 @@ def _name_of(function: Any) -> str:
 
 
 def _imported(kind: type, modules: set[str]) -> str:
-    """Return the name of a class, after adding its import."""
     package = kind.__module__.split(".")
     if package[0] == "bayesmix":
         return f"bm.{kind.__name__}"
@@ -177,7 +167,11 @@ def shell_command(subject: Subject) -> list[str] | None:
         return None
     parts = ["bayesmix", "select", "data.csv"]
     if search.n_components is not None:
-        parts += ["--components", _listed_numbers(search.n_components)]
+        asked = search.n_components
+        listed_numbers = [int(k) for k in ([asked] if isinstance(asked, Integral) else asked)]
+        whole = f"{listed_numbers[0]}:{listed_numbers[-1]}"
+        commas = ",".join(map(str, listed_numbers))
+        parts += ["--components", whole if _consecutive(listed_numbers) else commas]
     parts += ["--covariance", ",".join(structures), "--criterion", str(search.criterion)]
     if variational and search.criterion not in POSTERIOR:
         parts += ["--method", "variational"]
@@ -195,12 +189,6 @@ def in_lines(words: Sequence[str]) -> str:
 
 
 def _of_the_shell(estimator: Any) -> bool:
-    """Whether the command line creates this estimator."""
     made = {"GaussianMixture": {"search": "short"}, "BayesianGaussianMixture": OF_THE_SHELL}
     expected = made.get(type(estimator).__name__)
     return expected is not None and repr(_changed(estimator)) == repr(expected)
-
-
-def _listed_numbers(value: Any) -> str:
-    numbers = (value,) if isinstance(value, Integral) else tuple(int(k) for k in value)
-    return f"{numbers[0]}:{numbers[-1]}" if _consecutive(numbers) else ",".join(map(str, numbers))
