@@ -43,7 +43,7 @@ def predict(
     encoding: options.Encoding = None,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[
-        bool, typer.Option("--rows", help="With --json, print the prediction of every row")
+        bool, options.flag("rows", "With --json, print the prediction of every row")
     ] = False,
     sequences: options.Sequences,
     shown: options.Print,

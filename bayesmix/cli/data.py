@@ -207,7 +207,6 @@ def model_and_rows(
 
 
 def _rows_for(model: Any, rows: Numbers) -> Source:
-    """Read the columns of the fit by name, or those requested."""
     from bayesmix.io.readers import read_as
 
     missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)

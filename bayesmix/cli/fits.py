@@ -40,11 +40,9 @@ class Work:
     @classmethod
     def on(cls, command: str, screen: Screen, rows: Rows, source: Source, out: str | None) -> Work:
         """Return a command that names its data on the screen."""
-        from bayesmix.cli.shown_tables import kinds_sentence, rows_sentence
+        from bayesmix.cli.shown_tables import rows_sentences
 
-        screen.say(rows_sentence(rows.data, source, rows.weight))
-        if kinds := kinds_sentence(source):
-            screen.say(kinds)
+        screen.say(rows_sentences(rows.data, source, rows.weight))
         place = None if out is None else results_folder(out)
         return cls(command, screen, rows.data, source, rows.weight, place)
 
@@ -243,13 +241,10 @@ def demo(
     screen.heading("What density?")
     screen.table(*component_tables(search.best_estimator_, screen.out.width))
     work.end_search(search)
-    screen.say(f"Took {work.seconds:.1f} s. Your data: {program()} select data.csv")
-
-
-def program() -> str:
-    """Return how to call the program; its path, if the environment is not active."""
     path = Path(sys.argv[0])
-    return str(path) if path.name == "bayesmix" and not shutil.which("bayesmix") else "bayesmix"
+    hidden = path.name == "bayesmix" and not shutil.which("bayesmix")  # environment not active
+    program = path if hidden else "bayesmix"
+    screen.say(f"Took {work.seconds:.1f} s. Your data: {program} select data.csv")
 
 
 def select(
@@ -262,10 +257,7 @@ def select(
     out: options.Out = None,
     report: Annotated[
         bool,
-        typer.Option(
-            "--report",
-            help="Also write report.html to the --out folder, or to the current folder",
-        ),
+        options.flag("report", "Also write report.html to the --out folder or the current folder"),
     ] = False,
     static: options.Static = False,
     restart: options.Restart,
