@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,11 +10,8 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
+from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import features_read, fitted, fitted_and_read, sample_of, view_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 PLANE_GRID = 91
 PLANE_DRAWS = 400
@@ -111,7 +108,6 @@ def plot_uncertainty(
 
 
 def _draw_shares(ax: Axes, x: Array, y: Array, shares: Array, label: str) -> None:
-    """Draw filled contours with a scale in percent."""
     filled = ax.contourf(x, y, shares, STEPS, colors=WIDTH_SHADES, extend="max", zorder=0)
     bar = ax.figure.colorbar(filled, ax=ax, ticks=STEPS, pad=0.02)
     bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
@@ -198,7 +194,6 @@ def _curves(
     limits: tuple[float, float],
     band: drawing.Band | None,
 ) -> None:
-    """Draw the average and its band, the candidates' curves and a histogram."""
     low, high = limits
     grid = np.unique(
         np.concatenate([drawing.curve_grid(view, low, high) for view in views[:MOST_LINES]])
@@ -215,7 +210,6 @@ def _curves(
 
 
 def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> None:
-    """Draw regions of the average, an outline of each candidate, and the data."""
     from matplotlib.lines import Line2D
 
     x, y, points = drawing.plane_grid(limits, GRID)
