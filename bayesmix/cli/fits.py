@@ -241,10 +241,13 @@ def demo(
     screen.heading("What density?")
     screen.table(*component_tables(search.best_estimator_, screen.out.width))
     work.end_search(search)
+    screen.say(f"Took {work.seconds:.1f} s. Your data: {program()} select data.csv")
+
+
+def program() -> str:
+    """Return how to call the program; its path, if the environment is not active."""
     path = Path(sys.argv[0])
-    hidden = path.name == "bayesmix" and not shutil.which("bayesmix")  # environment not active
-    program = path if hidden else "bayesmix"
-    screen.say(f"Took {work.seconds:.1f} s. Your data: {program} select data.csv")
+    return str(path) if path.name == "bayesmix" and not shutil.which("bayesmix") else "bayesmix"
 
 
 def select(

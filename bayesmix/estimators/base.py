@@ -516,13 +516,6 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
 
         return plot_density(self, X, ax=ax, **options)
 
-    def save(self, path: Any) -> None:
-        """Save the estimator to one file without pickle; ``bayesmix.load`` reads it."""
-        from bayesmix.io import save
-
-        self._fitted()
-        save(self, path)
-
 
 def _kind(inference: Any) -> tuple[Any, ...]:
     """Return what must agree for one fit's mixture to be a starting point of another."""

@@ -365,13 +365,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         if hasattr(models[0], "feature_names_in_"):
             self.feature_names_in_ = models[0].feature_names_in_
 
-    def save(self, path: Any) -> None:
-        """Write the classifier to one file, without pickle; ``bayesmix.load`` reads it."""
-        from bayesmix.io import save
-
-        check_is_fitted(self, "classes_")
-        save(self, path)
-
 
 def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     """Return the classes, sorted, and the class of each sample (n,), -1 where unknown.

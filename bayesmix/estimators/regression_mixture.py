@@ -324,15 +324,6 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                 raise ValueError(f"{name} is not an attribute of a fit")
             setattr(self, name, value)
 
-    def save(self, path: Any) -> None:
-        """Save the fit to one file, without pickle; ``bayesmix.load`` reads it.
-
-        The file has the data of the fit, which ``coefficients`` needs.
-        """
-        from bayesmix.io import save
-
-        save(self, path)
-
     def _warn(self, data: Data) -> None:
         if not self.converged_:
             warn(

@@ -288,12 +288,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         irrelevant, _ = self._others.sample(n_samples, random_state)
         return feature_selection.rejoined(rows, irrelevant, self._selected), components
 
-    def save(self, path: Any) -> None:
-        """Save the search with all candidates to one file; ``bayesmix.load`` reads it."""
-        from bayesmix.io import save
-
-        save(self, path)
-
     def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
         """Return a band (n, 2) of the density that includes the uncertainty of K and structure.
 

@@ -24,10 +24,10 @@ from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.sequences import plot_transitions
 from bayesmix.plots.style import pyplot
-from bayesmix.report import assumptions, reproduce, tables
+from bayesmix.report import assumptions, tables
 from bayesmix.report import markup as rows_in_page
+from bayesmix.report.assumptions import HEADING, in_lines, listing, reproduce
 from bayesmix.report.markup import Markup, joined, number, paragraphs, section, table, tag, typeset
-from bayesmix.report.reproduce import in_lines, listing
 from bayesmix.report.subject import Subject, capital, listed, subject_of
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.summary_text import SUREST, counted
@@ -372,7 +372,7 @@ def page(
         tables.components(subject),
         tables.candidates(subject),
         assumptions.assumptions(subject),
-        reproduce.reproduce(subject, command),
+        reproduce(subject, command),
     )
 
 
@@ -440,7 +440,7 @@ def write_fit_report(
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         section("Clusters", paragraphs(clusters.summary().splitlines())),
-        section(reproduce.HEADING, listing(in_lines(command))) if command else Markup(),
+        section(HEADING, listing(in_lines(command))) if command else Markup(),
     )
     write(place, text.encode("utf-8"))
     return Path(path)
