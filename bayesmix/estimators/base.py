@@ -183,7 +183,12 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
 
         if isinstance(y, (str, Integral)):
             raise InvalidInputError(f"y must be None, got {y!r}: name a batch with batch={y!r}")
-        name = batch_name(batch)
+        name: Any = batch
+        if isinstance(name, bool) or not isinstance(name, Integral | str | None):
+            raise InvalidInputError(
+                f"batch must be a string or an integer that names these rows, got {batch!r:.60}"
+            )
+        name = int(name) if isinstance(name, Integral) else name
         if forgetting is not None:
             validation.number("forgetting", forgetting, 0.0, strict=True)
             if not forgetting < 1.0:
@@ -522,14 +527,3 @@ def _kind(inference: Any) -> tuple[Any, ...]:
     prior = getattr(inference, "prior", None)
     scale = getattr(prior, "scale", None)
     return inference.name, type(inference.weights), type(prior), type(scale)
-
-
-def batch_name(value: Any) -> str | int | None:
-    """Return ``batch`` after a check."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InvalidInputError(
-            f"batch must be a string or an integer that names these rows, got {value!r:.60}"
-        )
-    return int(value)

@@ -252,10 +252,7 @@ class Apart(ClassDensities):
         return best
 
     def _bic(self, result: FitResult, source: Source) -> float:
-        """Return BIC with the total sample size, so that values of classes add up to the total.
-
-        Fits with as many parameters as samples are excluded.
-        """
+        """Return BIC with the total sample size, so that classes add up; -inf for few samples."""
         n = self.source.total_weight
         if result.n_parameters >= result.n_rows:
             return -np.inf

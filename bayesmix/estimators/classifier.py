@@ -367,10 +367,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
 
 def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
-    """Return the classes, sorted, and the class of each sample (n,), -1 where unknown.
-
-    Raises ``InvalidInputError`` for a wrong shape, infinite or continuous values, or no class.
-    """
+    """Return the sorted classes, and that of each sample (n,), -1 where unknown, after checks."""
     if y is None:
         raise InvalidInputError(
             "MixtureClassifier requires y to be passed, but the target y is None: give the class "

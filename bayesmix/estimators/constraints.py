@@ -81,10 +81,7 @@ def of_samples(covariates: Any, side: SideInformation) -> Any:
 
 
 def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
-    """Return the samples of a prediction with their covariates, as in the fit.
-
-    Raises ``InvalidInputError`` if covariates are missing, or are not those of the fit.
-    """
+    """Return the samples of a prediction with the covariates of the fit, or raise an error."""
     design = result.side.design
     if design is None:
         if covariates is not None:
@@ -189,10 +186,7 @@ def unequal(terms: Sequence[str], values: Array, firsts: Integers) -> tuple[str,
 
 
 def _check_groups(source: ArraySource) -> None:
-    """Raise an error for groups with two labels, or several sample weights or covariates.
-
-    Covariates of a sequence must be equal too.
-    """
+    """Raise an error for groups with two labels, weights or covariates, also of sequences."""
     side = source.side
     unit = "sequence" if side.ordered else "group"
     assert side.begins is not None

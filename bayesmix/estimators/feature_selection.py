@@ -44,10 +44,7 @@ ORIGINS, WIDTHS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0), (0.01, 0.03, 0.1, 0.3
 
 
 def independent_family(family: Any) -> Any:
-    """Return the family with independent features given the component.
-
-    Raises ``UnsupportedError`` for families without a closed-form evidence of each feature.
-    """
+    """Return the family with independent features; raise if one has no evidence in closed form."""
     parts = family.families if isinstance(family, Product) else (family,)
     for part in parts:
         if not isinstance(part, SEPARABLE):
@@ -209,10 +206,7 @@ def features_of_search(
 
 
 def _refit(search: Any, source: ArraySource, features: Integers, responsibilities: Any) -> Any:
-    """Return responsibilities of the best mixture of some features, with no more components.
-
-    With independent features more components are found than with correlated ones.
-    """
+    """Return responsibilities of the best mixture of some features, with no more components."""
     part, numbers = some_features(source, features), range(1, responsibilities.shape[1] + 1)
     search = clone(search).set_params(
         n_components=numbers, variable_selection=False, checkpoint=None, refit=True, polish=None

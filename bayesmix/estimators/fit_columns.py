@@ -143,10 +143,7 @@ def coding_of_table(X: Any) -> Coding | None:
 
 
 def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
-    """Return the data to fit as numbers, with their coding; other input than frames as it is.
-
-    Tables of levels alone need no column names.
-    """
+    """Return frames, or tables of levels, as numbers with their coding, and other data as it is."""
     from bayesmix.io.table_columns import as_levels, coded, is_frame, recoded
 
     if isinstance(family, Categorical):

@@ -8,6 +8,7 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
@@ -25,6 +26,7 @@ from bayesmix.estimators.parameters import family_of, noise_density, store_param
 from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, STRUCTURES
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.gaussian.prior import GaussianPrior
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import begun, named_start
 from bayesmix.version import versions
@@ -169,14 +171,10 @@ class GaussianMixture(MixtureEstimator):
         family = family_of(self.covariance_type, self.reg_covar, self.precisions_init)
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
-            from bayesmix.allocation.dirichlet import DirichletPrior
-            from bayesmix.families.gaussian.prior import GaussianPrior
-
-            concentration = 1.0
-            if self.weight_concentration_prior is not None:
-                concentration = validation.number(
-                    "weight_concentration_prior", self.weight_concentration_prior, 1.0
-                )
+            given = self.weight_concentration_prior
+            concentration = validation.number(
+                "weight_concentration_prior", 1.0 if given is None else given, 1.0
+            )
             choice = None if isinstance(self.prior, str) else self.prior
             if isinstance(self.prior, str):
                 validation.one_of("prior", self.prior, ("auto",), "a GaussianPrior or None")
@@ -189,14 +187,11 @@ class GaussianMixture(MixtureEstimator):
             raise InvalidInputError(
                 "weight_concentration_prior needs a prior: set prior='auto' or a GaussianPrior"
             )
-        noise = noise_density(self.noise)
-        return Model(n_components, family, inference, noise=noise)
+        return Model(n_components, family, inference, noise=noise_density(self.noise))
 
     def _explicit_parameters(self) -> bool:
-        return any(
-            value is not None
-            for value in (self.weights_init, self.means_init, self.precisions_init)
-        )
+        given = (self.weights_init, self.means_init, self.precisions_init)
+        return any(value is not None for value in given)
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
         """Complete given parameters by an M-step from ``init_params``, as scikit-learn does."""

@@ -30,7 +30,7 @@ from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.methods import arviz_draws, information, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
-from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
 from bayesmix.selection import scores
 from bayesmix.selection.candidates import refuse_sequences
@@ -424,14 +424,11 @@ class HiddenMarkovModel(Mixture):
         for step in range(steps):
             shares[step] = present = present @ transition
         values = np.concatenate(self._draws_by_state(seed_of(self, None)))
-        tails = np.array([0.5 * (1.0 - level), 0.5 * (1.0 + level)])
+        tails = 0.5 * (1.0 - level), 0.5 * (1.0 + level)
         bounds = np.empty((2, steps, values.shape[1]))
-        for column, drawn in enumerate(values.T):
-            order = np.argsort(drawn)
-            for step in range(steps):
-                reached = np.cumsum(shares[step][order // N_DRAWS]) / N_DRAWS
-                places = np.searchsorted(reached, tails).clip(max=len(order) - 1)
-                bounds[:, step, column] = drawn[order[places]]
+        for step, column in np.ndindex(bounds.shape[1:]):
+            weights = np.repeat(shares[step], N_DRAWS)
+            bounds[:, step, column] = quantiles(values[:, column], weights, tails)
         mean = shares @ result.unframed.plug_in().means
         nominal = self._categorical_columns()
         mean[:, nominal] = bounds[:, :, nominal] = np.nan
@@ -473,9 +470,9 @@ class HiddenMarkovModel(Mixture):
             known = ~np.isnan(values[:, column])
             reached = np.zeros(known.sum())
             for k, shares in enumerate(predicted[known].T):
-                below = np.searchsorted(draws[k, :, column], values[known, column], side="left")
-                upto = np.searchsorted(draws[k, :, column], values[known, column], side="right")
-                reached += shares * (0.5 * (below + upto) / N_DRAWS)
+                for side in ("left", "right"):
+                    below = np.searchsorted(draws[k, :, column], values[known, column], side)
+                    reached += 0.5 * shares * below / N_DRAWS
             rarest = 0.5 / N_DRAWS
             residuals[known, column] = ndtri(reached.clip(rarest, 1.0 - rarest))
         residuals[:, self._categorical_columns()] = np.nan

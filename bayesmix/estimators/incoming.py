@@ -56,10 +56,7 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
 
 
 def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None) -> Source:
-    """Return the data to fit as a source, whatever their type.
-
-    Samples of weight zero are left out; the others keep their numbers.
-    """
+    """Return the data to fit as a source; samples of weight zero are left out."""
     mixed, coding = fit_columns.reads_levels(estimator), None
     missing = missing_of(estimator)
     X, sample_weight = _dask_or_device(X, sample_weight, n_jobs)

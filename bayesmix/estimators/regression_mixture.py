@@ -252,15 +252,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         starts = regression_data.Starts(sample.values, sample.first_predictor(), sample.units, seed)
         problem = sample.problem()
         numbers = range(self.n_init if n_components > 1 else 1)
-        begun_runs = []
-        for number in numbers:
-            shares = Given(starts.responsibilities(n_components, number))
-            state = begun(problem, shares, n_components)
-            begun_runs.append(run(problem, state, monitor, SHORT))
-        begun_runs.sort(key=_rank, reverse=True)
+        shares = (Given(starts.responsibilities(n_components, number)) for number in numbers)
+        begins = [begun(problem, each, n_components) for each in shares]
+        short = [run(problem, state, monitor, SHORT) for state in begins]
+        finalists = sorted(short, key=_rank, reverse=True)[:FINALISTS]
         quick = replace(problem, stopping=AMONG_CANDIDATES)
-        ends = [run(quick, s, monitor, self.max_iter) for s in begun_runs[:FINALISTS]]
-        best = max(ends, key=_rank)
+        best = max((run(quick, s, monitor, self.max_iter) for s in finalists), key=_rank)
         if sample is not data:
             problem = data.problem()
             best = begin_at(problem, best.current_mixture())

@@ -413,10 +413,7 @@ def beside(
     if covariates is not None and variational:
         refuse_loose_bound("covariates")
     what, remedy = ("labels", "'auto'") if covariates is None else ("covariates", "'bic'")
-    if refused := sorted(wanted & {"evidence", "loo"}):
-        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
-    if hasattr(search.estimator, "steps"):
-        raise UnsupportedError(f"{what} needs a mixture, got a pipeline: transform X before")
+    _refuse(search, wanted, what, remedy)
     if search.variable_selection and (covariates is not None or np.ndim(labels) == 2):
         raise UnsupportedError(
             "variable_selection supports labels (n,), but no labels (n, K) and no covariates, got "
@@ -432,16 +429,17 @@ def beside(
 def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> None:
     """Raise an error for options of independent samples, in a search over another model."""
     what = DEPENDENT[noun_of(search)]
-    if hasattr(search.estimator, "steps"):
-        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
+    _refuse(search, wanted, what, "'auto', 'elbo_log_k', 'bic' or 'cv'")
     for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
         if value is not None:
             raise UnsupportedError(f"{name} does not support {what}: leave it out")
-    if unsupported := sorted(wanted & {"evidence", "loo"}):
-        raise UnsupportedError(
-            f"criterion={unsupported[0]!r} does not support {what}: use 'auto', 'elbo_log_k', "
-            "'bic' or 'cv'"
-        )
+
+
+def _refuse(search: Any, wanted: set[str], what: str, remedy: str) -> None:
+    if hasattr(search.estimator, "steps"):
+        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
+    if refused := sorted(wanted & {"evidence", "loo"}):
+        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
 
 
 def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:

@@ -47,10 +47,9 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
             fit.grid, low - fit.grid, high - fit.grid, color=style.FILL, lw=0, zorder=1
         )
     ax.axhline(0.0, color=style.FAINT, lw=0.8, zorder=2)
-    (line,) = ax.plot(
+    (key[f"{fit.n_rows:,.0f} observations (p = {fit.p_value:.2g})"],) = ax.plot(
         fit.grid, fit.shares - fit.grid, color=style.colour(0 if fit.fits else 5), lw=1.8, zorder=3
     )
-    key[f"{fit.n_rows:,.0f} observations (p = {fit.p_value:.2g})"] = line
     reach = 1.1 * max(abs(value) for value in ax.dataLim.intervaly)
     ax.set_xticks(np.linspace(0.0, 1.0, 5))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))

@@ -202,10 +202,9 @@ def _curves(
     mean = average.shares @ densities
     key, top, reached = drawing.draw_whole(ax, grid, mean, "average", sample, band)
     for place, density in enumerate(densities[:MOST_LINES]):
-        (line,) = ax.plot(
+        (key[_named(average, place)],) = ax.plot(
             grid, density, color=style.colour(place), ls=style.line(place), lw=1.3, zorder=5
         )
-        key[_named(average, place)] = line
     drawing.finish_curve(ax, views[0], limits, max(top, reached), views[0].remarks, key)
 
 

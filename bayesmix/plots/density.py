@@ -191,10 +191,7 @@ def draw_curve(
 def draw_whole(
     ax: Axes, grid: Array, curve: Array, name: str, sample: Sample | None, band: Band | None
 ) -> tuple[style.Key, float, float]:
-    """Draw a density, its band, and the data as a histogram and a rug.
-
-    Returns the legend, and the heights of density or band and of the histogram.
-    """
+    """Draw a density, its band and the data; return the legend and the heights of both."""
     (line,) = ax.plot(grid, curve, color=style.INK, lw=2.6, zorder=4)
     key: style.Key = {name: line}
     top, reached = float(curve.max()), 0.0

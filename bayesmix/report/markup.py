@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -153,10 +152,13 @@ def rows_one_by_one(subject: Subject) -> Markup:
     if noise:
         assert result.mixture.noise is not None
         weights.append(f"weight {result.mixture.noise.weight:.2f}")
+    index = getattr(subject.X, "index", None)  # of a frame
+    named = index is not None and not callable(index) and len(index) == len(values)
+    names = np.asarray(index, dtype=object) if named else np.arange(len(values))
     content = {
         "columns": [subject.columns[column] for column in columns],
         "shown": [columns.index(column) for column in pair],
-        "rows": [str(name) for name in _names(subject, len(values))[places]],
+        "rows": [str(name) for name in names[places]],
         "values": [
             [float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in row]
             for row in values[places][:, columns]
@@ -197,12 +199,6 @@ def _columns(subject: Subject) -> list[int]:
     except UnsupportedError:
         return []
     return views.columns_that_vary(result, MOST_COLUMNS)
-
-
-def _names(subject: Subject, n_rows: int) -> Any:
-    index = getattr(subject.X, "index", None)
-    named = index is not None and not callable(index) and len(index) == n_rows
-    return np.asarray(index, dtype=object) if named else np.arange(n_rows)
 
 
 def _shares(probabilities: Array) -> list[tuple[int, int]]:

@@ -86,7 +86,8 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
     """Return a row per candidate and a column per criterion."""
     frame = subject.table
     pruned = bool((frame["found_components"] != frame["n_components"]).any())
-    beside = [name for name in _scores(subject) if name != subject.criterion]
+    scores = [name for name in ("log_likelihood", *RECORDS, "nec") if name in frame]
+    beside = [name for name in scores if name != subject.criterion and frame[name].notna().any()]
     heads = [
         f"{subject.noun}s",
         *(["found"] if pruned else []),
@@ -101,28 +102,20 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
         *["words"] * len(subject.parameters),
         *["number"] * (3 + len(beside)),
     ]
-    rows = []
-    for place in order:
-        row = frame.loc[place]
-        rows.append(
-            [
-                str(row["n_components"]),
-                *([str(row["found_components"])] if pruned else []),
-                *(str(row[name]) for name in subject.parameters),
-                _score(row, subject.criterion),
-                _behind(subject, place),
-                *(_score(row, name) for name in beside),
-                number(float(row["seconds"])),
-            ]
-        )
-    return table(
-        caption, heads, rows, kinds, [place == subject.search.best_index_ for place in order]
-    )
-
-
-def _scores(subject: Subject) -> list[str]:
-    columns = ["log_likelihood", *RECORDS, "nec"]
-    return [name for name in columns if name in subject.table and subject.table[name].notna().any()]
+    rows = [
+        [
+            str(row["n_components"]),
+            *([str(row["found_components"])] if pruned else []),
+            *(str(row[name]) for name in subject.parameters),
+            _score(row, subject.criterion),
+            _behind(subject, place),
+            *(_score(row, name) for name in beside),
+            number(float(row["seconds"])),
+        ]
+        for place, row in frame.loc[order].iterrows()
+    ]
+    marked = [place == subject.search.best_index_ for place in order]
+    return table(caption, heads, rows, kinds, marked)
 
 
 def _score(row: Any, name: str) -> str:
