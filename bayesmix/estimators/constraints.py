@@ -94,19 +94,24 @@ def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
         )
     source = _in_memory(source)
     covariates = of_samples(covariates, source.side)
-    table, names = columns_of("covariates", covariates, source.shape[0])
-    if len(names) != len(design.names) or (
-        hasattr(covariates, "columns") and names != design.names
-    ):
-        raise InvalidInputError(
-            f"covariates must have the columns of the fit, {', '.join(design.names)}, got "
-            f"{', '.join(names)}"
-        )
-    side = replace(source.side, covariates=design.apply(table), design=design)
+    table = standardised("covariates", covariates, source.shape[0], design)
+    side = replace(source.side, covariates=table, design=design)
     source = replace(source, side=side)
     if side.ordered:
         _check_groups(source)
     return source
+
+
+def standardised(name: str, values: Any, n: int, design: Standardised) -> Array:
+    """Return a design matrix of values that must have the columns of the fit."""
+    table, names = columns_of(name, values, n)
+    named = hasattr(values, "columns") and design.names[0] != f"{name}0"
+    if len(names) != len(design.names) or (named and names != design.names):
+        raise InvalidInputError(
+            f"{name} must have the columns of the fit, {', '.join(design.names)}, in that order, "
+            f"got {', '.join(names)}"
+        )
+    return design.apply(table)
 
 
 def refuse_loose_bound(name: str) -> None:

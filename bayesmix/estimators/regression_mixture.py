@@ -23,7 +23,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run, step
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import regression_data
-from bayesmix.estimators.constraints import group_codes, unequal
+from bayesmix.estimators.constraints import group_codes, standardised, unequal
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.regression_data import Data
@@ -514,14 +514,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if gate is not None:
             if data.gate is None:
                 raise InvalidInputError("gate must be left out: the fit had none")
-            table, names = columns_of("gate", gate, n)
-            named = hasattr(gate, "columns") and data.gate.names[0] != "gate0"
-            if len(names) != len(data.gate.names) or (named and names != data.gate.names):
-                raise InvalidInputError(
-                    f"gate must have the columns of the fit, {', '.join(data.gate.names)}, in "
-                    f"that order, got {', '.join(names)}"
-                )
-            covariates = data.gate.apply(table)
+            covariates = standardised("gate", gate, n, data.gate)
         return np.column_stack([y, offset, trials, data.design.apply(X)]), covariates
 
     def _new(self, X: Any, gate: Any, offset: Any, trials: Any = None) -> regression_data.Predicted:
