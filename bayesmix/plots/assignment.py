@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
@@ -278,16 +277,6 @@ def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
         own = [Line(f"{name}: {one}", p, np.sqrt(p * (1.0 - p)), True) for one, p in each]
         lines.append(own[1:] if len(own) == 2 else own)
     return lines
-
-
-def columns_that_vary(result: FitResult, most: int) -> list[int]:
-    """Return at most ``most`` varying columns, those with most variance between components."""
-    basis = result.mixture.frame.basis
-    free = [d for d in range(result.n_features) if basis is None or basis[d].any()]
-    weights, names = result.mixture.mean_weights, list(map(str, range(result.n_features)))
-    lines = lines_of(result.family, result.unframed.plug_in(), names)
-    apart = [max(line.apart(weights) for line in own) for own in lines]
-    return sorted(sorted(free, key=lambda d: -apart[d])[:most])
 
 
 def _columns(names: list[str], columns: Any, apart: Any) -> list[int]:

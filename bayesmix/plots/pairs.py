@@ -14,7 +14,6 @@ from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
-from bayesmix.plots.assignment import columns_that_vary
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import Sample, View
 
@@ -68,6 +67,18 @@ def kind_of(result: FitResult, column: int) -> Kind:
     if named is None:
         named = tuple(range(probabilities[column].shape[1]))
     return Kind(False, tuple(map(str, named)))
+
+
+def columns_that_differ(result: FitResult, most: int) -> list[int]:
+    """Return at most ``most`` columns, those with the largest variance between components."""
+    from bayesmix.plots.assignment import lines_of
+
+    point = result.unframed.plug_in()
+    names = [str(column) for column in range(result.n_features)]
+    weights = result.mixture.mean_weights
+    own = lines_of(result.family, point, names)
+    apart = [max(line.apart(weights) for line in lines) for lines in own]
+    return sorted(np.argsort(-np.array(apart), kind="stable")[:most].tolist())
 
 
 def draw_shares(ax: Axes, view: View, sample: Sample | None, kind: Kind) -> None:
@@ -250,7 +261,9 @@ def plot_pairs(
 
 def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
     if columns is None:
-        free = columns_that_vary(estimator.result_, FIRST_COLUMNS)
+        result = estimator.result_
+        plain = result.family.drawn_columns > 1
+        free = (subject.columns_that_vary if plain else columns_that_differ)(result, FIRST_COLUMNS)
         if len(free) < 2:
             raise UnsupportedError("plot_pairs needs two columns that vary: use plot_density")
         return free

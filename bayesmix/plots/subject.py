@@ -238,6 +238,16 @@ def column_number(names: Sequence[str], column: Any) -> int:
     )
 
 
+def columns_that_vary(result: FitResult, most: int) -> list[int]:
+    """Return at most ``most`` varying columns, in which components overlap least."""
+    basis = result.mixture.frame.basis
+    free = [d for d in range(result.n_features) if basis is None or basis[d].any()]
+    if len(free) <= most:
+        return free
+    ranked = least_overlapping(result, [(d,) for d in free])
+    return sorted(d for (d,) in ranked[:most])
+
+
 def least_overlapping(
     result: FitResult, choices: Iterable[tuple[int, ...]]
 ) -> list[tuple[int, ...]]:

@@ -17,7 +17,6 @@ import numpy as np
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import subject as views
-from bayesmix.plots.assignment import columns_that_vary
 from bayesmix.plots.style import colour, marker
 from bayesmix.report.subject import Subject
 from bayesmix.selection.summary_text import counted
@@ -199,7 +198,7 @@ def _columns(subject: Subject) -> list[int]:
             return []
     except UnsupportedError:
         return []
-    return columns_that_vary(result, MOST_COLUMNS)
+    return views.columns_that_vary(result, MOST_COLUMNS)
 
 
 def _shares(probabilities: Array) -> list[tuple[int, int]]:
