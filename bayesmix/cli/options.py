@@ -84,22 +84,9 @@ Structures = Annotated[
         "VVE, factors:2 (2 factors), or all. Default: full,tied,diag,spherical",
     ),
 ]
-Families = Annotated[
-    str | None,
-    option(
-        "LIST",
-        "Families of components to compare: gaussian, student_t, poisson, ... Default: chosen by "
-        "the type of each column",
-    ),
-]
-OneFamily = Annotated[
-    str | None,
-    option(
-        "NAME",
-        "Family of components: gaussian, student_t, poisson, ... Default: chosen by the type of "
-        "each column",
-    ),
-]
+FAMILIES = "gaussian, student_t, poisson, ... Default: chosen by the type of each column"
+Families = Annotated[str | None, option("LIST", f"Families of components to compare: {FAMILIES}")]
+OneFamily = Annotated[str | None, option("NAME", f"Family of components: {FAMILIES}")]
 
 
 @dataclass(frozen=True)

@@ -52,42 +52,6 @@ def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
 
 
 @dataclass(frozen=True)
-class Starts:
-    """Starts of a mixture of regressions: assignments to regressions fitted to a few samples."""
-
-    values: Array
-    first: Array  # (n,) linear predictors of the response alone
-    units: Integers | None
-    seed: int
-
-    def responsibilities(self, n_components: int, number: int) -> Array:
-        """Return responsibilities (n, K) of a numbered start.
-
-        Odd starts take samples that are near each other in a random direction.
-        """
-        generator = stream(self.seed, Purpose.START, number)
-        design, target = self.values[:, DESIGN:], self.first
-        n, size = design.shape[0], design.shape[1] + 1
-        distances = np.empty((n, n_components))
-        order = np.argsort(design @ generator.normal(size=design.shape[1]), kind="stable")
-        for k in range(n_components):
-            if number % 2:
-                width = min(n, max(size, n // n_components))
-                begin = int(generator.integers(0, n - width + 1))
-                sample = generator.choice(order[begin : begin + width], size)
-            else:
-                sample = generator.integers(0, n, size)
-            line = np.linalg.lstsq(design[sample], target[sample])[0]
-            distances[:, k] = (target - design @ line) ** 2
-        if self.units is not None:
-            sums = np.zeros((self.units.max() + 1, n_components))
-            np.add.at(sums, self.units, distances)
-            distances = sums[self.units]
-        labels = distances.argmin(axis=1)
-        return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
-
-
-@dataclass(frozen=True)
 class Predicted:
     """Predictive distributions of new samples."""
 
@@ -162,10 +126,34 @@ class Data:
             covariates=None if self.covariates is None else self.covariates[rows],
         )
 
-    def first_predictor(self) -> Array:
-        """Return linear predictors (n,) of the response alone, less the offset."""
-        y, offset, trials = self.values[:, 0], self.values[:, 1], self.values[:, 2]
-        return np.asarray(self.family.response.first_predictor(y, trials) - offset)
+    def start(self, n_components: int, number: int, seed: int) -> Array:
+        """Return responsibilities (n, K) of a numbered start, by lines through a few samples.
+
+        Odd starts take samples that are near each other in a random direction.
+        """
+        generator = stream(seed, Purpose.START, number)
+        y, offset, trials = self.values[:, :DESIGN].T
+        # Linear predictors of the response alone, less the offset.
+        target = np.asarray(self.family.response.first_predictor(y, trials) - offset)
+        design = self.values[:, DESIGN:]
+        n, size = design.shape[0], design.shape[1] + 1
+        distances = np.empty((n, n_components))
+        order = np.argsort(design @ generator.normal(size=design.shape[1]), kind="stable")
+        for k in range(n_components):
+            if number % 2:
+                width = min(n, max(size, n // n_components))
+                begin = int(generator.integers(0, n - width + 1))
+                sample = generator.choice(order[begin : begin + width], size)
+            else:
+                sample = generator.integers(0, n, size)
+            line = np.linalg.lstsq(design[sample], target[sample])[0]
+            distances[:, k] = (target - design @ line) ** 2
+        if self.units is not None:
+            sums = np.zeros((self.units.max() + 1, n_components))
+            np.add.at(sums, self.units, distances)
+            distances = sums[self.units]
+        labels = distances.argmin(axis=1)
+        return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
 
     def problem(self) -> Problem:
         """Return the problem of EM."""

@@ -249,10 +249,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def _best(self, data: Data, n_components: int, seed: int) -> State:
         sample, monitor = data.for_starts(seed), Monitor()
-        starts = regression_data.Starts(sample.values, sample.first_predictor(), sample.units, seed)
         problem = sample.problem()
         numbers = range(self.n_init if n_components > 1 else 1)
-        shares = (Given(starts.responsibilities(n_components, number)) for number in numbers)
+        shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
         begins = [begun(problem, each, n_components) for each in shares]
         short = [run(problem, state, monitor, SHORT) for state in begins]
         finalists = sorted(short, key=_rank, reverse=True)[:FINALISTS]

@@ -22,7 +22,7 @@ from bayesmix.estimators import feature_selection
 from bayesmix.estimators.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.methods import Transforming
-from bayesmix.estimators.sequences import Unordered, sequences_to_fit
+from bayesmix.estimators.sequences import sequences_to_fit
 from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.selection import candidates, probability
 from bayesmix.selection import sweep as growth
@@ -461,10 +461,16 @@ def best_unordered(
     search: Any, estimator: Any, source: ArraySource, folds: tuple[Fold, ...]
 ) -> Candidate | None:
     """Return the best mixture of the same samples without their order; None if none fits."""
-    unordered = Unordered.of(source)
+    present = ~np.isnan(np.asarray(source.values)).all(axis=1)
+    samples, places = (
+        replace(source, side=NO_SIDE_INFORMATION).subset(present),
+        present.cumsum() - 1,
+    )
+    parts = ((fold.train, fold.test) for fold in folds)
+    cv = [tuple(places[rows[present[rows]]] for rows in part) for part in parts]
     mixtures = clone(search).set_params(
         estimator=estimator._without_transitions,
-        cv=unordered.folds(folds) or search.cv,
+        cv=cv or search.cv,
         refit=True,
         checkpoint=None,
         progress=False,
@@ -472,10 +478,14 @@ def best_unordered(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            best: Candidate = mixtures.fit(unordered.samples).candidates_[0]
+            best: Candidate = mixtures.fit(samples).candidates_[0]
         except ValueError:
             return None
-    return replace(best, held=unordered.held_out(best.held))
+    if best.held is None:
+        return best
+    density = np.zeros(len(present))  # samples without a value have log density 0
+    density[present] = best.held.density
+    return replace(best, held=HeldOut(density, np.ones(len(density))))
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:

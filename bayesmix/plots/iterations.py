@@ -20,18 +20,9 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError, warn
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
-from bayesmix.plots import style
+from bayesmix.plots import style, subject
 from bayesmix.plots.style import Axes
-from bayesmix.plots.subject import (
-    REACH,
-    Sample,
-    View,
-    fitted,
-    raw_rows,
-    sample_of,
-    view_of,
-    whole_sample,
-)
+from bayesmix.plots.subject import Sample, View
 from bayesmix.search.starts import named_start
 from bayesmix.selection.candidates import refuse_sequences
 from bayesmix.sources.border import as_source, is_collection, is_source
@@ -68,7 +59,7 @@ def explicit(start: Any, X: Any) -> ExplicitStart:
         return ExplicitStart(estimator.set_params(**own), None)
     if any(given):
         return ExplicitStart(estimator, None, all(given))
-    values = check_array(raw_rows(X)[0], ensure_all_finite="allow-nan")
+    values = check_array(subject.raw_rows(X)[0], ensure_all_finite="allow-nan")
     source, seed = as_source(values), root_seed(start.random_state)
     begin = start._init(start._model(), source, seed)
     if isinstance(begin, str):
@@ -144,13 +135,13 @@ def plot_em_steps(
             f"iterations must be one or more integers of at least 0, got {iterations!r}"
         )
     if is_source(X) or is_collection(X):
-        X, weights = raw_rows(X)
+        X, weights = subject.raw_rows(X)
         sample_weight = weights if sample_weight is None else sample_weight
     rows = X if hasattr(X, "to_numpy") else np.asarray(X, dtype=np.float64)
     run = explicit(start, rows)
     models = {each: run.after(each, rows, sample_weight) for each in {*wanted, 1} if each > 0}
     # The last model determines the columns of all panels.
-    columns = view_of(models[max(models)], columns, rows).columns.tolist()
+    columns = subject.view_of(models[max(models)], columns, rows).columns.tolist()
     steps = [
         _step(models[each], each, rows, columns, sample_weight)
         if each
@@ -176,8 +167,8 @@ class Step:
 
 
 def _step(model: Any, iteration: int, X: Any, columns: Any, sample_weight: Any) -> Step:
-    view = view_of(model, columns, X)
-    sample = sample_of(model, view, X, sample_weight)
+    view = subject.view_of(model, columns, X)
+    sample = subject.sample_of(model, view, X, sample_weight)
     assert sample is not None
     title = f"iteration {iteration}"
     if model.converged_ and model.n_iter_ < iteration:
@@ -196,7 +187,7 @@ def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_w
     if run.responsibilities is None:
         model = run.after(0, X, sample_weight)
         return replace(_step(model, 0, X, columns, sample_weight), title="start")
-    view, sample = view_of(first, columns, X), whole_sample(first, X, sample_weight)
+    view, sample = subject.view_of(first, columns, X), subject.whole_sample(first, X, sample_weight)
     assert sample is not None
     sample = replace(sample, probabilities=run.responsibilities).over(view.columns)
     return Step("start", "responsibilities", view.names, None, sample)
@@ -218,7 +209,7 @@ def _axes(n: int) -> Any:
 def _draw(axes: Any, steps: list[Step]) -> None:
     views = [step.view for step in steps if step.view is not None]
     dimension = steps[0].sample.values.shape[1]
-    deviations = REACH if dimension == 1 else 2.2
+    deviations = subject.REACH if dimension == 1 else 2.2
     limits = []
     for d in range(dimension):
         values = steps[0].sample.values[:, d]
@@ -319,7 +310,7 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plot_objective(gm, ax=Figure().subplots()).get_ylabel()
     'log likelihood (nats)'
     """
-    result: FitResult = fitted(model, with_noise=True).result_
+    result: FitResult = subject.fitted(model, with_noise=True).result_
     if not len(result.trace):
         raise UnsupportedError(
             "this mixture has given parameters and no objective trace: fit it first"
