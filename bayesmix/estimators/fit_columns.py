@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import partial
 from numbers import Real
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from bayesmix.core.coding import Coding, Level, values_of
+from bayesmix.core.coding import Coding, values_of
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError, warn
 from bayesmix.families.categorical import Categorical
@@ -254,7 +254,12 @@ def family_for(family: Any, source: Source) -> Any:
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
     family = family_named(family)
     if isinstance(family, Categorical):
-        return family if family.levels is not None else Categorical(_levels_in(source))
+        if family.levels is not None:
+            return family
+        if coding is not None and None not in coding.levels:
+            return Categorical(cast("Any", coding.levels))
+        codes = source.summary.maximum  # from 0 to the largest
+        return Categorical(tuple(tuple(range(int(most) + 1)) for most in codes))
     if isinstance(family, Product):
         return _knowing_levels(family.over(columns, n_columns, coding))
     if coding is None or not (coding.has_levels or coding.counts):
@@ -268,14 +273,6 @@ def family_for(family: Any, source: Source) -> Any:
             binary = len(levels) == 2
             parts.append(Part((name,), Bernoulli() if binary else Categorical((levels,))))
     return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
-
-
-def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
-    """Return the levels of every column: those of the coding, or codes from 0 to the largest."""
-    coding = coding_of(source)
-    if coding is not None and None not in coding.levels:
-        return tuple(levels for levels in coding.levels if levels is not None)
-    return tuple(tuple(range(int(most) + 1)) for most in source.summary.maximum)
 
 
 def _knowing_levels(family: Product) -> Product:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
@@ -96,7 +95,12 @@ def plot_uncertainty(
     lower, upper = band.ends(points[seen]).T
     shares = np.full(len(points), np.nan)
     shares[seen] = 0.5 * (upper - lower) / density[seen]
-    _draw_shares(right, x, y, shares.reshape(PLANE_GRID, PLANE_GRID), band.label)
+    table = shares.reshape(PLANE_GRID, PLANE_GRID)
+    filled = right.contourf(x, y, table, STEPS, colors=WIDTH_SHADES, extend="max", zorder=0)
+    bar = right.figure.colorbar(filled, ax=right, ticks=STEPS, pad=0.02)
+    bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
+    bar.set_label(f"half the width of the {band.label} / density")
+    bar.outline.set_visible(False)
     right.contourf(
         x, y, density.reshape(PLANE_GRID, PLANE_GRID), [0.0, least], colors=["white"], zorder=0.5
     )
@@ -105,14 +109,6 @@ def plot_uncertainty(
     # The legend moves the axes of the left panel.
     right.set_ylim(left.get_ylim())
     return np.array([left, right])
-
-
-def _draw_shares(ax: Axes, x: Array, y: Array, shares: Array, label: str) -> None:
-    filled = ax.contourf(x, y, shares, STEPS, colors=WIDTH_SHADES, extend="max", zorder=0)
-    bar = ax.figure.colorbar(filled, ax=ax, ticks=STEPS, pad=0.02)
-    bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
-    bar.set_label(f"half the width of the {label} / density")
-    bar.outline.set_visible(False)
 
 
 MOST_LINES = 5

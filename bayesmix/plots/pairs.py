@@ -255,7 +255,11 @@ def plot_pairs(
             ax.tick_params(labelsize="small", labelbottom=row == len(shown) - 1)
             if place or not row:
                 ax.tick_params(labelleft=False)
-    _remark(axes, names, shown, sample)
+    remarks = [f"{d} of {len(names)} columns"] if d < len(names) else []
+    if sample is not None:
+        unsure = int((sample.probabilities.max(axis=1) < SURE).sum())
+        remarks.append(f"uncertain (above the diagonal): {unsure:,} of {len(sample.values):,} rows")
+    style.finished(axes[0, -1], remarks=remarks)
     return axes
 
 
@@ -320,16 +324,6 @@ def _unsure(ax: Axes, sample: Sample) -> None:
             mine[:, 0], mine[:, 1], s=12, marker=style.marker(k), linewidths=0.9, zorder=2,
             facecolors="none" if k >= 0 else colour, edgecolors=colour if k >= 0 else None,
         )  # fmt: skip
-
-
-def _remark(axes: Any, names: list[str], shown: list[int], sample: Sample | None) -> None:
-    remarks = []
-    if len(shown) < len(names):
-        remarks.append(f"{len(shown)} of {len(names)} columns")
-    if sample is not None:
-        unsure = int((sample.probabilities.max(axis=1) < SURE).sum())
-        remarks.append(f"uncertain (above the diagonal): {unsure:,} of {len(sample.values):,} rows")
-    style.finished(axes[0, -1], remarks=remarks)
 
 
 def plot_part(

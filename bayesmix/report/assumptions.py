@@ -78,6 +78,12 @@ MEANINGS["cv_1se"] = (
 
 def assumptions(subject: Subject) -> Markup:
     """Return all assumptions as terms and descriptions."""
+    made_by, n_given = ".", len(subject.columns_given)
+    if subject.steps is not None:
+        names = ", ".join(type(step).__name__ for _, step in subject.steps.steps)
+        made_by = f"; output of {names}. Criteria refer to these columns."
+    elif n_given > len(subject.columns):
+        made_by = f"; selected from {n_given:,} columns."
     table, result = subject.search.folds_, subject.result
     seconds = float(subject.table["seconds"].sum())
     folds = []
@@ -95,7 +101,7 @@ def assumptions(subject: Subject) -> Markup:
     )
     entries = [
         ("Rows", _rows(subject)),
-        ("Columns", listed(subject.columns) + _made_by(subject)),
+        ("Columns", listed(subject.columns) + made_by),
         ("Candidates", candidates),
         (capital(record(subject.search.criterion_).label), meaning(subject.search, subject.noun)),
         *folds,
@@ -131,14 +137,6 @@ def _rows(subject: Subject) -> str:
         cells = result.n_rows * result.n_features
         text += f" {result.n_missing:,} of {cells:,} values are missing, assumed missing at random."
     return text
-
-
-def _made_by(subject: Subject) -> str:
-    if subject.steps is None:
-        n_given = len(subject.columns_given)
-        return "." if n_given == len(subject.columns) else f"; selected from {n_given:,} columns."
-    names = ", ".join(type(step).__name__ for _, step in subject.steps.steps)
-    return f"; output of {names}. Criteria refer to these columns."
 
 
 def meaning(search: Any, noun: str) -> str:
