@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from bayesmix.allocation.stick_breaking import StickBreaking
 from bayesmix.core import validation
 from bayesmix.core.coding import Level
 from bayesmix.core.families import Family
@@ -151,6 +150,8 @@ def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior)
 
 def describe_weights(estimator: Any, result: FitResult) -> None:
     """Set weight_concentration_ and its prior, if the weights have a posterior."""
+    from bayesmix.allocation.stick_breaking import StickBreaking
+
     weights: Any = result.mixture.weights
     concentration = getattr(result.inference.weights_prior, "concentration", None)
     if concentration is None:

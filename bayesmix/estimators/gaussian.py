@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
@@ -26,7 +25,6 @@ from bayesmix.estimators.parameters import family_of, noise_density, store_param
 from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, STRUCTURES
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.families.gaussian.prior import GaussianPrior
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import begun, named_start
 from bayesmix.version import versions
@@ -171,6 +169,9 @@ class GaussianMixture(MixtureEstimator):
         family = family_of(self.covariance_type, self.reg_covar, self.precisions_init)
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
+            from bayesmix.allocation.dirichlet import DirichletPrior
+            from bayesmix.families.gaussian.prior import GaussianPrior
+
             given = self.weight_concentration_prior
             concentration = validation.number(
                 "weight_concentration_prior", 1.0 if given is None else given, 1.0
