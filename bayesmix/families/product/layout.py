@@ -5,10 +5,10 @@ The two differ if directions without extent were set aside (``Frame.basis``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 
@@ -125,6 +125,11 @@ class Layout:
         """Return the summary of each part."""
         return [summary_of(summary, np.array(indices)) for indices in self.columns]
 
+    def sources(self, source: Source) -> list[Source]:
+        """Return the source of each part, for what families ask of it before a fit."""
+        some = [SomeColumns(source, np.array(indices)) for indices in self.columns]
+        return cast("list[Source]", some)
+
     def picked(self, wanted: Integers) -> list[tuple[Integers, Integers]]:
         """Return for each part the wanted framed columns, by number and position in ``wanted``."""
         found = []
@@ -169,11 +174,6 @@ def _of_columns(step: Callable[[Rows], Value], columns: Integers, rows: Rows) ->
     return step(replace(rows, values=rows.values[:, columns]))
 
 
-def some_columns(source: Source, columns: tuple[int, ...]) -> Source:
-    """Return a source with some of the columns, for what families ask of it before a fit."""
-    return cast("Source", SomeColumns(source, np.array(columns)))
-
-
 @dataclass(frozen=True)
 class SomeColumns:
     """Summary and sums of some columns of a source."""
@@ -206,15 +206,44 @@ class SomeColumns:
 
 
 @dataclass(frozen=True)
-class ProductStatistics(StatisticsOfParts):
-    """Statistics of each part."""
+class PerPart:
+    """A record of the parts of a product, each for its columns."""
 
     layout: Layout
-    parts: tuple[Statistics, ...]
+    parts: tuple[Any, ...]
+
+    def each(self, method: str, *split: Iterable[Any], **same: Any) -> tuple[Any, ...]:
+        """Call a method of each part, with an argument of each ``split`` and the ``same`` ones."""
+        return each(self.parts, method, *split, **same)
+
+    def over(self, method: str, *split: Iterable[Any], **same: Any) -> Self:
+        """Return the same record of what a method of each part returns."""
+        return replace(self, parts=self.each(method, *split, **same))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.layout.labels
+
+    def by_label(self, method: str, split: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
+        """Yield label, name and value of the dicts that a method of each part returns."""
+        for label, found in zip(self.labels, self.each(method, split), strict=True):
+            for name, value in found.items():
+                yield label, name, value
+
+
+def each(parts: Sequence[Any], method: str, *split: Iterable[Any], **same: Any) -> tuple[Any, ...]:
+    """Call a method of each part, with an argument of each ``split`` and the ``same`` ones."""
+    given = zip(parts, *split, strict=True)
+    return tuple(getattr(part, method)(*own, **same) for part, *own in given)
+
+
+class ProductStatistics(PerPart, StatisticsOfParts):
+    """Statistics of each part."""
 
     @property
     def counts(self) -> Array:
-        return self.parts[0].counts
+        counts: Array = self.parts[0].counts
+        return counts
 
     @property
     def _parts(self) -> tuple[Statistics, ...]:
