@@ -27,7 +27,14 @@ from bayesmix.allocation.point import (
 )
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Assign, NamedTensors, Pymc, Tensor
-from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Allocated, Rows, SideInformation
+from bayesmix.core.rows import (
+    LOWEST_LOG,
+    NO_SIDE_INFORMATION,
+    AddedByField,
+    Allocated,
+    Rows,
+    SideInformation,
+)
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import (
@@ -57,14 +64,11 @@ def stationary_distribution(transition: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class ChainSums:
+class ChainSums(AddedByField):
     """Expected counts of first states (K,) and of transitions (K, K)."""
 
     initial: Array
     transitions: Array
-
-    def __add__(self, other: ChainSums) -> ChainSums:
-        return ChainSums(self.initial + other.initial, self.transitions + other.transitions)
 
     def pack(self) -> Array:
         return np.append(self.initial, self.transitions)

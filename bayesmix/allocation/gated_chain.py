@@ -19,20 +19,17 @@ from bayesmix.allocation.chain import (
 )
 from bayesmix.allocation.gate import Gate, GatePrior, GateSums
 from bayesmix.allocation.point import PointWeights, no_log_weights
-from bayesmix.core.rows import Allocated, Rows, SideInformation
+from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import logs
 
 
 @dataclass(frozen=True)
-class GatedSums:
+class GatedSums(AddedByField):
     """Statistics of the gate at first samples, and expected counts of transitions (K, K)."""
 
     transitions: Array
     gate: GateSums
-
-    def __add__(self, other: GatedSums) -> GatedSums:
-        return GatedSums(self.transitions + other.transitions, self.gate + other.gate)
 
     def pack(self) -> Array:
         return np.append(self.transitions, self.gate.pack())

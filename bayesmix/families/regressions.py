@@ -17,7 +17,7 @@ from scipy import stats
 from scipy.special import digamma, expit, gammaln, logit, polygamma
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Event, Frame
+from bayesmix.core.rows import AddedByField, Event, Frame
 from bayesmix.families.gamma import log_constant, most_likely_shapes
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -280,7 +280,7 @@ RESPONSES: dict[str, Response] = {
 
 
 @dataclass(frozen=True)
-class RegressionSums:
+class RegressionSums(AddedByField):
     """Sums over samples at given components: score (K, P), information (K, P, P), dispersion."""
 
     at: Regressions
@@ -288,15 +288,7 @@ class RegressionSums:
     score: Array
     information: Array
     dispersion: Array  # (T, K)
-
-    def __add__(self, other: RegressionSums) -> RegressionSums:
-        return replace(
-            self,
-            counts=self.counts + other.counts,
-            score=self.score + other.score,
-            information=self.information + other.information,
-            dispersion=self.dispersion + other.dispersion,
-        )
+    same = ("at",)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from math import isqrt
 
 import numpy as np
@@ -223,60 +222,22 @@ def most_probable_paths(
     """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
     log_density, initial = _with_initial(log_density, starts, initial)
     n, K = log_density.shape
-    segments = Segments.cut(starts, n, K)
-    first, log_moves, begins = logs(initial), logs(transition), segments.begins[:, None]
+    segments, log_moves = Segments.of(starts, n), logs(transition)
     best: Integers = np.empty((n, K), dtype=np.intp)  # best state before, for each state
-    value = _best_to_borders(log_density, first, log_moves, segments)
+    value = np.tile(logs(initial), (len(starts), 1))
     steps = list(segments.steps())
     for step, rows in steps:
-        through = value[: len(rows), :, None] + log_moves
-        best[rows] = through.argmax(axis=1)
-        moved = through.max(axis=1)
-        value[: len(rows)] = moved if step else np.where(begins, first, moved)
+        if step:
+            through = value[: len(rows), :, None] + log_moves
+            best[rows] = through.argmax(axis=1)
+            value[: len(rows)] = through.max(axis=1)
         value[: len(rows)] += log_density[rows]
     states = np.empty(n, dtype=np.intp)
-    states[segments.first + segments.length - 1] = _last_states(value, best, segments)
+    states[segments.first + segments.length - 1] = value.argmax(axis=1)
     for step, rows in reversed(steps):
         if step:
             states[rows - 1] = best[rows, states[rows]]
     return states
-
-
-def _best_to_borders(
-    log_density: Array, first: Array, log_moves: Array, segments: Segments
-) -> Array:
-    """Return log probabilities (B, K) of the best paths to each state before a segment."""
-    value = np.zeros((len(segments.begins), len(first)))
-    if segments.begins.all():
-        return value
-    # Axes: the segment, the state before it, the present state.
-    carried = np.where(segments.begins[:, None, None], first, log_moves)
-    for step, rows in segments.steps():
-        if step:
-            through = carried[: len(rows), :, :, None] + log_moves
-            carried[: len(rows)] = through.max(axis=2)
-        carried[: len(rows)] += log_density[rows][:, None, :]
-    after = value[0]
-    for segment in segments.in_order.tolist():
-        value[segment] = after
-        after = (after[:, None] + carried[segment]).max(axis=0)
-        after -= after.max()
-    return value
-
-
-def _last_states(value: Array, best: Integers, segments: Segments) -> Integers:
-    """Return the last state (B,) of each segment on the best path of its sequence."""
-    last: Integers = value.argmax(axis=1)
-    if segments.begins.all():
-        return last
-    # The last state of the segment before, for each last state of a segment.
-    earlier = np.tile(np.arange(value.shape[1]), (len(last), 1))
-    for _, rows in reversed(list(segments.steps())):
-        earlier[: len(rows)] = np.take_along_axis(best[rows], earlier[: len(rows)], axis=1)
-    for before, segment in reversed(list(pairwise(segments.in_order.tolist()))):
-        if not segments.begins[segment]:
-            last[before] = earlier[segment, last[segment]]
-    return last
 
 
 def drawn_paths(

@@ -174,17 +174,10 @@ class StudentDensities(ByMeans):
         nu = np.broadcast_to(nu, (n_components, nu.shape[1]))[labels]
         mixing = generator.chisquare(nu) / nu
         normal /= np.sqrt(mixing)
-        covariances = self.algebra.inverse(self.precision_root)
-        if covariances.ndim == 2:
-            return self.means[labels] + normal * np.sqrt(
-                np.broadcast_to(covariances, self.means.shape)[labels]
-            )
-        factors = np.broadcast_to(
-            np.linalg.cholesky(covariances), (n_components, n_features, n_features)
-        )
+        dense = self.algebra.dense(self.blocks, n_components, n_features)
         for k in range(n_components):
             rows = labels == k
-            normal[rows] = normal[rows] @ factors[k].T
+            normal[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
         return self.means[labels] + normal
 
 
