@@ -94,7 +94,6 @@ class Gate:
         return GateSums(self, gradient, information, (weights * shares).sum(axis=0))
 
     def halfway_to(self, other: Gate) -> Gate:
-        """Return the gate between two."""
         return replace(other, coefficients=0.5 * (self.coefficients + other.coefficients))
 
     def subset(self, keep: Integers, counts: Array) -> Gate:
@@ -157,7 +156,6 @@ class GateSums(AddedByField):
         return coefficients
 
     def pack(self) -> Array:
-        """Return the free coefficients after a Newton step."""
         return self.next_coefficients[1:].ravel()
 
     def units(self) -> Array:

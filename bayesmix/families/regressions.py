@@ -308,7 +308,6 @@ class Regressions:
         return values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None]
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(y | x, k) (n, K)."""
         y, trials = values[:, RESPONSE, None], values[:, TRIALS, None]
         return self.response.log_density(y, trials, self.predictors(values), self.dispersion)
 
@@ -339,7 +338,6 @@ class Regressions:
         )
 
     def halfway_to(self, other: Regressions) -> Regressions:
-        """Return the regressions between two."""
         return replace(
             other,
             coefficients=0.5 * (self.coefficients + other.coefficients),
@@ -397,7 +395,6 @@ class RegressionFamily:
         return Regressions(self.response, at.coefficients + step, dispersion)
 
     def _step(self, sums: RegressionSums) -> Array:
-        """Return the scoring step (K, P)."""
         K, P = sums.score.shape
         if not len(self.fixed):
             inverse = np.linalg.pinv(sums.information, rcond=1e-12, hermitian=True)
@@ -435,7 +432,6 @@ class RegressionFamily:
         return found
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
-        """Count coefficients and dispersions."""
         shared = len(self.fixed)
         own = n_columns - DESIGN - shared + int(self.response.dispersed)
         return shared + n_components * own

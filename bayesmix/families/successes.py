@@ -342,7 +342,6 @@ class Choices(Reading):
         return Choices(tuple(self.trials[column] for column in columns))
 
     def log_base(self, values: Array) -> Array:
-        """Return Σ log binomial coefficients."""
         failures = self.most - values
         logs = gammaln(self.most + 1.0) - gammaln(values + 1.0) - gammaln(failures + 1.0)
         return logs.sum(axis=-1)

@@ -367,7 +367,6 @@ class FactorAnalysers(ByMeans, AtAPoint):
         )
 
     def framed(self, frame: Frame) -> FactorAnalysers:
-        """Transform from data coordinates to a frame."""
         return self._in_units(frame.apply(self.means), 1.0 / frame.scale)
 
     def unframed(self, frame: Frame) -> FactorAnalysers:

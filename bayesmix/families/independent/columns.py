@@ -97,7 +97,6 @@ class Columns(ColumnsOfComponents, Predictive):
 
     @property
     def covariances(self) -> Array:
-        """Diagonal covariance matrices (K, D, D)."""
         return diagonal_matrices(self.deviations**2)
 
     def marginal(self, columns: Integers) -> Self:
@@ -301,7 +300,6 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         return self.reading.kind in (COUNTS, TOTALS)
 
     def frame(self, summary: Summary) -> Frame:
-        """Return the frame of data coordinates."""
         return Frame.identity(summary.n_features)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
@@ -326,7 +324,6 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         return self.at_means(statistics.shares(empty))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Return the number of parameters: one per component and column."""
         return n_components * n_features
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:

@@ -97,7 +97,6 @@ class LinearProduct(SumOverParts):
         return float(sum(self.each("expected_log_likelihood", statistics.parts)))
 
     def loss(self, statistics: ProductStatistics, most: float = 0.0) -> float:
-        """Sum the bounds of the parts, scaled to the number of features."""
         shares = (1.0 + sum(self.widths)) / (1.0 + np.array(self.widths))
         losses = self.each("loss", statistics.parts, most / (shares * len(self.parts)))
         return float(shares @ losses)

@@ -48,7 +48,6 @@ class Layout:
 
     @once
     def places(self) -> tuple[Integers, ...]:
-        """Field ``framed`` as arrays."""
         return tuple(np.array(columns, dtype=np.int64) for columns in self.framed)
 
     def split(self, values: Array) -> list[Array]:
@@ -83,7 +82,6 @@ class Layout:
         return replace(self, framed=tuple(framed))
 
     def frames(self, frame: Frame) -> list[Frame]:
-        """Return the frame of each part."""
         return [self._frame(frame, part) for part in range(len(self.columns))]
 
     def _frame(self, frame: Frame, part: int) -> Frame:
@@ -100,7 +98,6 @@ class Layout:
         return Frame(centre, scale, frame.basis[rows][:, self.places[part]], flat[:, mine])
 
     def unframed(self, frame: Frame) -> Layout:
-        """Return the layout in data coordinates."""
         return self if frame.basis is None else replace(self, framed=self.columns)
 
     def joined(self, frames: Sequence[Frame]) -> Frame:
@@ -122,7 +119,6 @@ class Layout:
         return Frame(centre, scale, basis, flat) if n_flat else Frame(centre, scale)
 
     def summaries(self, summary: Summary) -> list[Summary]:
-        """Return the summary of each part."""
         return [summary_of(summary, np.array(indices)) for indices in self.columns]
 
     def sources(self, source: Source) -> list[Source]:

@@ -139,7 +139,6 @@ class ProductTwin(PerPart):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of the parts in a model."""
         return labels_of(self.layout)
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
@@ -197,7 +196,6 @@ class PartOfModel:
         return self.pm.math
 
     def modelcontext(self, model: Any) -> CoordinatesOfPart:
-        """Return the model with prefixed axes."""
         return CoordinatesOfPart(self.pm.modelcontext(model), self.label)
 
 

@@ -111,7 +111,6 @@ class FreedomPrior:
         return self.asked == "shared"
 
     def first(self, n_components: int) -> FreedomFactor:
-        """Return the prior as a factor of q."""
         n_values = len(self.values)
         return FreedomFactor(self.values, np.full((n_components, n_values), 1.0 / n_values))
 
@@ -134,7 +133,6 @@ class FreedomPrior:
         return point_freedom(self.asked, counts, tails)
 
     def kl(self, q: FreedomFactor) -> float:
-        """Return Σ_k KL(q(ν_k) || p(ν))."""
         shares = q.probabilities[:1] if self.shared else q.probabilities
         return float(xlogy(shares, shares * len(self.values)).sum())
 
@@ -178,7 +176,6 @@ class StudentComponents(AtAPoint, StudentDensities):
 
     @property
     def scales(self) -> Array:
-        """Scale matrices (K, D, D)."""
         return self.structure.algebra.dense(self.blocks, *self.means.shape)
 
     @property
