@@ -435,13 +435,14 @@ class OptimumSearch:
         return max(ends, key=self.attempts.rank)
 
     def _continued(self) -> State | None:
-        """Run from the only near fit without a search if it is one of this very candidate.
+        """Run on large data from the only near fit if it is one of this very candidate.
 
-        It is from all data for a fold, or has lost superfluous components.
+        It is from all data for a fold, or has lost superfluous components. For few observations
+        this would favour candidates whose spurious optimum describes those held out as well.
         """
         K, near = self.model.n_components, self.settings.near
         alone = not self.settings.moves and [mixture.n_components for mixture in near] == [K]
-        if not alone or not self.problem.family.made(near[0].components):
+        if self.whole or not alone or not self.problem.family.made(near[0].components):
             return None
         state = begun(self.all_rows, OfMixture(near[0]), K)
         return self.attempts.run(self.all_rows, state, SETTLE_PASSES)
