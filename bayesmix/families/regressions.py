@@ -129,6 +129,9 @@ class _LogLink(Response):
     def first_predictor(self, y: Array, trials: Array) -> Array:
         return np.log(np.maximum(y, 0.1 if self.discrete else 0.0))
 
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
+
 
 class PoissonResponse(_LogLink):
     """y ~ Poisson(e^η)."""
@@ -147,9 +150,6 @@ class PoissonResponse(_LogLink):
 
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         return stats.poisson(self.mean(eta))
-
-    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
-        return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
 
 
 class NegativeBinomialResponse(_LogLink):
@@ -198,9 +198,6 @@ class NegativeBinomialResponse(_LogLink):
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         size = 1.0 / dispersion
         return stats.nbinom(size, size / (size + self.mean(eta)))
-
-    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
-        return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
 
 
 class GammaResponse(_LogLink):

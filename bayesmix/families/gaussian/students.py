@@ -56,7 +56,9 @@ class StudentDensities(ByMeans):
         for column in range(means.shape[1]):
             root = self.precision_root[:, column]
             away = (values[:, column, None] - means[:, column]) * root
-            total += self._of_column(column, widened(away * away, self._freedom_of(column)))
+            total += self._of_column(
+                column, widened(away * away, self.degrees_of_freedom[:, column])
+            )
         return total
 
     @property
@@ -86,7 +88,7 @@ class StudentDensities(ByMeans):
     def _of_column(self, column: int, log_widened: Array) -> Array:
         """Return the factor (n, K) of a column in a product."""
         log_det = 2.0 * np.log(self.precision_root[:, column])
-        return _log_student(log_widened, self._freedom_of(column), log_det, 1)
+        return _log_student(log_widened, self.degrees_of_freedom[:, column], log_det, 1)
 
     def squares(self, values: Array) -> Array:
         """Return squared distances (n, K, G) over all columns, or by column."""
@@ -113,9 +115,6 @@ class StudentDensities(ByMeans):
     def _freedom(self) -> Array:
         """Degrees of freedom (K,) of multivariate densities."""
         return np.broadcast_to(self.degrees_of_freedom.ravel(), (self.n_components,))
-
-    def _freedom_of(self, column: int) -> Array:
-        return self.degrees_of_freedom[:, column]
 
     @property
     def joint(self) -> bool:

@@ -157,7 +157,8 @@ class Products(SumOverParts):
     def seen_in(self, columns: Integers) -> Products:
         """Return the densities of observed columns, where parts may have none."""
         numbers, places = zip(*self.layout.seen(columns), strict=True)
-        return Products(self.layout.at(places), self.each("seen_in", numbers))
+        layout = self.layout.some(range(len(self.parts)), places)
+        return Products(layout, self.each("seen_in", numbers))
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         same = {"labels": labels, "generator": generator}

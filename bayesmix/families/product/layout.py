@@ -142,10 +142,6 @@ class Layout:
         ]
         return [(numbers[order], places[order]) for order, numbers, places in orders]
 
-    def at(self, framed: Sequence[Integers]) -> Layout:
-        """Return the layout of all parts at these positions, possibly none."""
-        return self.some(range(len(self.columns)), framed)
-
     def some(self, kept: Sequence[int], framed: Sequence[Integers]) -> Layout:
         """Return the layout of the parts ``kept`` at these positions."""
         places = tuple(tuple(map(int, indices)) for indices in framed)

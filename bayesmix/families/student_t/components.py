@@ -128,10 +128,6 @@ class FreedomPrior:
         gained = most - (shares * logs).sum(axis=1) + xlogy(shares, shares).sum(axis=1)
         return float(gained[0] if self.shared else gained.sum())
 
-    def mode(self, counts: Array, tails: Array) -> Array:
-        """Return the mode of ν (K,) from Σ r and Σ r (E[log u] - E[u])."""
-        return point_freedom(self.asked, counts, tails)
-
     def kl(self, q: FreedomFactor) -> float:
         shares = q.probabilities[:1] if self.shared else q.probabilities
         return float(xlogy(shares, shares * len(self.values)).sum())
