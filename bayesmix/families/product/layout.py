@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -197,12 +197,16 @@ class SomeColumns:
         return replace(self, source=self.source.spread(n))
 
 
+# An object of a part, of the same type as that of the product.
+OfPart: TypeAlias = Any
+
+
 @dataclass(frozen=True)
 class PerPart:
     """A record of the parts of a product, each for its columns."""
 
     layout: Layout
-    parts: tuple[Any, ...]
+    parts: tuple[OfPart, ...]
 
     def each(self, method: str, *split: Iterable[Any], **same: Any) -> tuple[Any, ...]:
         """Call a method of each part, with an argument of each ``split`` and the ``same`` ones."""
