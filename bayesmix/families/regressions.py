@@ -17,7 +17,7 @@ from scipy import stats
 from scipy.special import digamma, expit, gammaln, logit, polygamma
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Event, Frame
+from bayesmix.core.rows import AddedByField, Event, Frame
 from bayesmix.families.gamma import log_constant, most_likely_shapes
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -280,7 +280,7 @@ RESPONSES: dict[str, Response] = {
 
 
 @dataclass(frozen=True)
-class RegressionSums:
+class RegressionSums(AddedByField):
     """Sums over samples at given components: score (K, P), information (K, P, P), dispersion."""
 
     at: Regressions
@@ -288,15 +288,7 @@ class RegressionSums:
     score: Array
     information: Array
     dispersion: Array  # (T, K)
-
-    def __add__(self, other: RegressionSums) -> RegressionSums:
-        return replace(
-            self,
-            counts=self.counts + other.counts,
-            score=self.score + other.score,
-            information=self.information + other.information,
-            dispersion=self.dispersion + other.dispersion,
-        )
+    same = ("at",)
 
 
 @dataclass(frozen=True)
@@ -316,7 +308,6 @@ class Regressions:
         return values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None]
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(y | x, k) (n, K)."""
         y, trials = values[:, RESPONSE, None], values[:, TRIALS, None]
         return self.response.log_density(y, trials, self.predictors(values), self.dispersion)
 
@@ -347,7 +338,6 @@ class Regressions:
         )
 
     def halfway_to(self, other: Regressions) -> Regressions:
-        """Return the regressions between two."""
         return replace(
             other,
             coefficients=0.5 * (self.coefficients + other.coefficients),
@@ -405,7 +395,6 @@ class RegressionFamily:
         return Regressions(self.response, at.coefficients + step, dispersion)
 
     def _step(self, sums: RegressionSums) -> Array:
-        """Return the scoring step (K, P)."""
         K, P = sums.score.shape
         if not len(self.fixed):
             inverse = np.linalg.pinv(sums.information, rcond=1e-12, hermitian=True)
@@ -443,7 +432,6 @@ class RegressionFamily:
         return found
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
-        """Count coefficients and dispersions."""
         shared = len(self.fixed)
         own = n_columns - DESIGN - shared + int(self.response.dispersed)
         return shared + n_components * own

@@ -261,7 +261,6 @@ class StudentPosterior:
 
     @property
     def prior_mean_precision(self) -> float:
-        """Mean precision β0."""
         return self.normals.prior_mean_precision
 
     @property
@@ -463,7 +462,6 @@ class NormalWishartFreedom:
 
     @property
     def scale(self) -> FixedScale | LearnedScale:
-        """Scale of the normal prior."""
         return self.normals.scale
 
 
