@@ -87,7 +87,7 @@ if TYPE_CHECKING:
     from bayesmix.io.checkpoints import Checkpoint, Passes
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.dask_workers import DaskEngine, KeptThere
-    from bayesmix.sources.local_workers import KeptParts, Local
+    from bayesmix.sources.local_workers import Local
     from bayesmix.sources.memory import ArraySource, KeptHere
     from bayesmix.sources.partitions_of_rows import OnChosen, PartitionedSource
 
@@ -156,7 +156,6 @@ if TYPE_CHECKING:
         source: PartitionedSource,
         local: Local,
         cluster: DaskEngine,
-        kept: KeptParts,
         there: KeptThere,
         task: OnChosen[int],
     ) -> None:
@@ -166,7 +165,6 @@ if TYPE_CHECKING:
         _engine = cluster
         _task: PartitionTask[int] = task
         _left: Kept = here
-        _left = kept
         _left = there
 
     from bayesmix.families import categorical, rates, successes

@@ -28,6 +28,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
@@ -186,8 +187,7 @@ def distal(
     [30.4, 40.8]
     """
     validation.one_of("correction", correction, CORRECTIONS)
-    if not validation.number("level", level, 0.0, strict=True) < 1.0:
-        raise InvalidInputError(f"level must be less than 1, got {level!r}")
+    level = checked_level(level)
     estimator, X = fitted_mixture(model, X)
     if estimator.result_.side.grouped:
         raise UnsupportedError("distal does not support groups: fit without them")

@@ -49,8 +49,6 @@ class Distances:
 
     def mass(self, values: Array, k: int, weights: Array) -> Array:
         """Return sums of weights per grid cell (G,)."""
-        held = weights > NO_SHARE
-        values, weights = values[held], weights[held]
         structure = self.components.structure
         root = structure.blocks.keep(self.components.precision_root, np.array([k]))
         squared = structure.algebra.squared(values, self.components.means[[k]], root)[:, 0]
@@ -72,8 +70,6 @@ class Ranks:
 
     def mass(self, values: Array, k: int, weights: Array) -> Array:
         """Return sums of weights per grid cell (G,)."""
-        held = weights > NO_SHARE
-        values, weights = values[held], weights[held]
         component = self.components.subset(np.array([k]))
         log_density = component.expected_log_density(values)[:, 0].round(DECIMALS)
         drawn = self.drawn[k]
@@ -112,29 +108,27 @@ def _masses(mixture: Mixture, reference: Distances | Ranks, rows: Rows) -> Array
         if block.weights is not None:
             shares *= block.weights[:, None]
         for k in range(mixture.n_components):
-            mass[k] += reference.mass(values, k, shares[:, k])
+            held = shares[:, k] > NO_SHARE
+            mass[k] += reference.mass(values[held], k, shares[held, k])
     return mass
 
 
 @dataclass(frozen=True)
 class Inside:
-    """Expected counts of components (K,) and cumulative counts within contours (K, G + 1)."""
+    """Cumulative counts of components within contours (K, G + 1)."""
 
-    counts: Array
     reached: Array
 
     @property
-    def shares(self) -> Array:
-        """Return the coverage of all components together (G + 1,)."""
-        return self.reached.sum(axis=0) / self.counts.sum()
+    def counts(self) -> Array:
+        return self.reached[:, -1]
 
     @property
-    def by_component(self) -> Array:
-        """Return the coverage of each component (K, G + 1), as expected for empty components."""
-        held = self.counts > 0
-        shares = np.tile(np.linspace(0.0, 1.0, GRID + 1), (len(self.counts), 1))
-        shares[held] = self.reached[held] / self.counts[held, None]
-        return shares
+    def curves(self) -> Array:
+        """Return the coverage of all together and of each (1 + K, G + 1), as expected if empty."""
+        reached = np.vstack([self.reached.sum(axis=0), self.reached])
+        n = reached[:, -1:]
+        return np.where(n > 0, reached / np.where(n > 0, n, 1.0), np.linspace(0, 1, GRID + 1))
 
 
 MOST_ROWS = 10_000
@@ -322,32 +316,27 @@ def goodness_of_fit(
         )
     result = estimator.result_
     notes = []
-    refit = True
     if source.shape[0] != seen.shape[0]:
-        refit = False
         notes.append(
             f"Used the {source.shape[0]:,} of {seen.shape[0]:,} observations without missing "
             "values, and treated the parameters as known. This is valid if values are missing "
             "completely at random."
         )
     elif source.shape[0] != result.n_rows:
-        refit = False
         notes.append("X is not the data of the fit, so the parameters are treated as known.")
     if source.total_weight > MOST_ROWS:
-        refit = False
         notes.append(
             f"{MOST_ROWS:,} of {source.total_weight:,.0f} observations were used, and the "
             "parameters were treated as known."
         )
         source = some_rows(source, stream(seed, Purpose.RESAMPLE, OF_ROWS))
-    null = result.plug_in
     n_drawn = max(2, round(source.total_weight))
     refitted = None
-    if refit:
+    if not notes:
         refitted = to_refit(estimator, seed, n_jobs, **no_starts(estimator), warm_start=True)
     task = partial(_replicate, refitted, result, n_drawn, seed)
     with single_threaded_blas():
-        observed = inside(null, source, seed)
+        observed = inside(result.plug_in, source, seed)
         replicates = repeated(task, n_resamples, n_jobs, "data sets", progress)
     return _judged(observed, replicates, tuple(notes))
 
@@ -358,7 +347,7 @@ def inside(mixture: Mixture[PointComponents], source: Source, seed: int) -> Insi
     step = partial(_masses, mixture, reference(mixture, generator))
     mass = source.reduce(step, mixture.n_components)
     reached = np.concatenate([np.zeros((len(mass), 1)), np.cumsum(mass, axis=1)], axis=1)
-    return Inside(reached[:, -1].copy(), reached)
+    return Inside(reached)
 
 
 def some_rows(source: Source, generator: np.random.Generator) -> Source:
@@ -396,29 +385,20 @@ def _judged(
     observed: Inside, replicates: list[Inside | None], notes: tuple[str, ...]
 ) -> GoodnessOfFit:
     K, n = len(observed.counts), float(observed.counts.sum())
-    nothing = np.full((1 + K, GRID + 1), np.nan)
-    of_replicates = np.array(
-        [
-            nothing
-            if replicate is None
+    of_replicates = np.full((len(replicates), 1 + K, GRID + 1), np.nan)
+    for curves, replicate in zip(of_replicates, replicates, strict=True):
+        if replicate is not None:
             # A variational refit may have fewer components, so only the total is compared.
-            else np.vstack(
-                [
-                    replicate.shares,
-                    replicate.by_component if len(replicate.counts) == K else nothing[1:],
-                ]
-            )
-            for replicate in replicates
-        ]
-    )
-    of_rows = np.vstack([observed.shares, observed.by_component])
+            n_compared = 1 + K if len(replicate.counts) == K else 1
+            curves[:n_compared] = replicate.curves[:n_compared]
+    of_rows = observed.curves
     distances = _distance(of_rows)
     replicated = _distance(of_replicates)
-    defined = ~np.isnan(replicated)
-    exceeding = (~(replicated < distances)).sum(axis=0)
-    failed_components = (~defined[:, 1:]).sum(axis=0)
-    p_values: Array = (1.0 + exceeding) / (1.0 + len(replicates))
-    p_values[1:] = (1.0 + exceeding[1:] - failed_components) / (1.0 + defined[:, 1:].sum(axis=0))
+    # A failed replicate counts as exceeding in the total, and not at all in a component.
+    counted = ~np.isnan(replicated)
+    counted[:, 0] = True
+    exceeding = (~(replicated < distances) & counted).sum(axis=0)
+    p_values: Array = (1.0 + exceeding) / (1.0 + counted.sum(axis=0))
     shares = of_rows[1:]
     components = pd.DataFrame(
         {

@@ -15,12 +15,12 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit, xlogy
 
-from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import UnsupportedError
 from bayesmix.families.categorical import Categorical, Categoricals
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import seen, without_gaps
+from bayesmix.posterior.bands import checked_level
 from bayesmix.selection.fit_evidence import fitted_mixture
 
 # Expected count per cell below which G² and X² are not approximately chi-squared.
@@ -139,8 +139,7 @@ def latent_classes(
             f"latent_classes needs a categorical mixture, got {result.family.name}: fit "
             "Mixture(family=Categorical())"
         )
-    if not validation.number("level", level, 0.0, strict=True) < 1.0:
-        raise InvalidInputError(f"level must be less than 1, got {level!r}")
+    level = checked_level(level)
     rows = estimator._seen(X, sample_weight).present().in_memory().rows
     values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
     point: Categoricals = result.plug_in.components

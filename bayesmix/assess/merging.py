@@ -23,6 +23,7 @@ from bayesmix.selection.clusters import (
 )
 from bayesmix.selection.data_checks import rounded_features
 from bayesmix.selection.fit_evidence import fitted_mixture, seen_rows
+from bayesmix.selection.summary_text import phrase
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -193,8 +194,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _listed(group: Group) -> str:
-    named = [str(k) for k in group]
-    return named[0] if len(named) == 1 else f"{', '.join(named[:-1])} and {named[-1]}"
+    return phrase([str(k) for k in group])
 
 
 def _overlapping(step: Any) -> str:

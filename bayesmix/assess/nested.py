@@ -11,20 +11,20 @@ import inspect
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from bayesmix.assess.stability import collected, fit_quietly
+from bayesmix.assess.stability import collected, each_of, fit_quietly
 from bayesmix.core.random import root_seed
-from bayesmix.core.sources import UserRows
+from bayesmix.core.sources import Procedure, UserRows
 from bayesmix.em.display import shortened
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
@@ -113,9 +113,8 @@ class NestedResult:
             raise InvalidInputError(
                 f"procedure must be one of {', '.join(self.held)}, got {procedure!r}"
             )
-        held = self.held[name]
-        n = float(held.weights.sum())
-        return Score(held.score.value / n, held.score.standard_error / n)
+        row = self.scores.loc[name]
+        return Score(float(row["held_out"]), float(row["standard_error"]))
 
     def summary(self) -> str:
         """Return the score and the choices of each procedure, and their paired differences."""
@@ -159,12 +158,12 @@ class NestedResult:
 
 def _choices(folds: list[OuterFold]) -> str:
     """Count the chosen numbers of components and structures over folds."""
-    counted: dict[str, int] = {}
-    for fold in folds:
-        kind = f", {fold.covariance_type}" if fold.covariance_type else ""
-        name = f"{fold.n_components} component{'s' if fold.n_components != 1 else ''}{kind}"
-        counted[name] = counted.get(name, 0) + 1
-    ranked = sorted(counted.items(), key=lambda item: -item[1])
+    counted = Counter(
+        f"{fold.n_components} component{'s' if fold.n_components != 1 else ''}"
+        f"{', ' if fold.covariance_type else ''}{fold.covariance_type}"
+        for fold in folds
+    )
+    ranked = counted.most_common()
     return "; ".join(f"{name} in {times} of {len(folds)} folds" for name, times in ranked)
 
 
@@ -176,8 +175,10 @@ class Outer:
     sample_weight: ArrayLike | None
     groups: ArrayLike | None
     splits: tuple[Fold, ...]
+    jobs: tuple[tuple[str, Procedure, int], ...]
 
-    def __call__(self, name: str, procedure: Any, number: int) -> OuterFold:
+    def __call__(self, job: int) -> OuterFold:
+        name, procedure, number = self.jobs[job]
         began = time.perf_counter()
         split = self.splits[number]
         train = rows_of(self.X, split.train)
@@ -188,15 +189,14 @@ class Outer:
         options = {}
         if self.groups is not None and "groups" in inspect.signature(model.fit).parameters:
             options["groups"] = np.asarray(self.groups)[split.train]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                fit_quietly(model, train, weight, **options)
+        try:
+            fit_quietly(model, train, weight, **options)
+            with warnings.catch_warnings(action="ignore"):
                 density = log_density(model, rows_of(self.X, split.test))
-            except ValueError as problem:
-                seconds = time.perf_counter() - began
-                nan = math.nan
-                return OuterFold(name, number, 0, "", nan, nan, seconds, f"failed: {problem}")
+        except ValueError as problem:
+            seconds = time.perf_counter() - began
+            nan = math.nan
+            return OuterFold(name, number, 0, "", nan, nan, seconds, f"failed: {problem}")
         fitted = last_step(getattr(model, "best_estimator_", model))
         return OuterFold(
             procedure=name,
@@ -284,13 +284,11 @@ def nested_cv(
     if not prepared:
         raise InvalidInputError("procedures must contain at least one procedure")
     splits = make_splits(cv, X, seed, groups)
-    outer = Outer(X, sample_weight, groups, splits)
-    jobs = [
-        (name, member, number) for number in range(len(splits)) for name, member in prepared.items()
-    ]
-    folds = _run(outer, jobs, processes(X, n_jobs))
+    numbers = range(len(splits))
+    jobs = [(name, member, number) for number in numbers for name, member in prepared.items()]
+    outer = Outer(X, sample_weight, groups, splits, tuple(jobs))
     outcomes = collected(
-        folds,
+        each_of(outer, len(jobs), processes(X, n_jobs)),
         len(jobs),
         "outer folds",
         progress,
@@ -309,14 +307,6 @@ def nested_cv(
             raise InvalidInputError(f"{name} failed in every fold: {outcomes_of_one[0].note}")
         held[name] = combined(parts, weights)
     return NestedResult(tuple(outcomes), held, n_folds)
-
-
-def _run(outer: Outer, jobs: list[tuple[str, Any, int]], workers: int) -> Iterator[OuterFold]:
-    """Run all jobs in order, here or in worker processes."""
-    if workers == 1 or len(jobs) == 1:
-        yield from (outer(*job) for job in jobs)
-        return
-    yield from Parallel(n_jobs=workers, return_as="generator")(delayed(outer)(*job) for job in jobs)
 
 
 def _prepared(name: Any, procedure: Any, seed: int) -> Any:

@@ -223,25 +223,24 @@ def of_gaussians(family: Gaussian, scale: Any) -> Iterator[PriorOfGrid]:
     dimension = structure.algebra.block_dimension(len(scale))
     default = float(dimension + 2)
     for alpha, more, share in product(CONCENTRATIONS, MORE_FREEDOM, (None, *SHARES)):
-        freedom = default + more
+        freedom, beta, extent = default + more, np.nan, "learned"
         parameters: dict[str, Any] = {
             "weight_concentration_prior": alpha,
             "degrees_of_freedom_prior": freedom,
         }
+        if share is not None:
+            beta, extent = FIXED_MEAN_PRECISIONS[share], f"{share:g} of all"
+            # E[Σ] = W0⁻¹ / (ν0 - p - 1): ν0 changes the precision of the prior, not its mean.
+            block = share * (freedom - dimension - 1.0) * np.diag(scale * scale)
+            parameters["mean_precision_prior"] = beta
+            fixed = structure.blocks.one_of(structure.blocks.block_of(block))
+            parameters["covariance_prior"] = fixed
         settings: dict[str, float | str] = {
             "weight_concentration": alpha,
             "degrees_of_freedom": freedom,
+            "mean_precision": beta,
+            "scale": extent,
         }
-        if share is None:
-            settings |= {"mean_precision": np.nan, "scale": "learned"}
-            yield PriorOfGrid(settings, parameters)
-            continue
-        # E[Σ] = W0⁻¹ / (ν0 - p - 1): ν0 changes the precision of the prior, not its mean.
-        block = share * (freedom - dimension - 1.0) * np.diag(scale * scale)
-        beta = FIXED_MEAN_PRECISIONS[share]
-        parameters["mean_precision_prior"] = beta
-        parameters["covariance_prior"] = structure.blocks.one_of(structure.blocks.block_of(block))
-        settings |= {"mean_precision": beta, "scale": f"{share:g} of all"}
         yield PriorOfGrid(settings, parameters)
 
 

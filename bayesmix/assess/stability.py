@@ -42,10 +42,10 @@ def repeated(
     task: Callable[[int], Result], n: int, n_jobs: int | None, what: str, progress: bool | None
 ) -> list[Result]:
     """Return ``[task(0), ..., task(n - 1)]``, shortened by Ctrl-C; ``what`` names the tasks."""
-    return collected(_each(task, n, min(resolve_jobs(n_jobs), n)), n, what, progress)
+    return collected(each_of(task, n, min(resolve_jobs(n_jobs), n)), n, what, progress)
 
 
-def _each(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
+def each_of(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
     """Yield ``task(0), ..., task(n - 1)``, from worker processes once it takes long."""
     began = time.perf_counter()
     for number in range(n):
@@ -111,8 +111,7 @@ def quiet(fit: Callable[..., FitResult]) -> Callable[..., FitResult]:
     """Suppress warnings of a fit; Ctrl-C in one fit ends all of them."""
 
     def fitted(candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             result = fit(candidate, near)
         if result.status == "interrupted":
             raise KeyboardInterrupt
@@ -123,8 +122,7 @@ def quiet(fit: Callable[..., FitResult]) -> Callable[..., FitResult]:
 
 def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -> Any:
     """Fit ``model`` without its warnings; Ctrl-C in one fit ends all of them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         fit_weighted(model, X, sample_weight, **options)
     inner = last_step(model)
     result = getattr(inner, "result_", None)
@@ -135,6 +133,7 @@ def fit_quietly(model: Any, X: Any, sample_weight: Any = None, **options: Any) -
 
 METHODS = {"half": "half-samples", "bootstrap": "bootstrap samples"}
 SPREAD = (0.1, 0.9)
+COLUMNS = ("split", "n_components", "covariance_type", "adjusted_rand", "between_halves", "note")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -287,8 +286,7 @@ def stability(
     task = SplitTask(prepared, X, sample_weight, weights, labels, n_resamples, method, seed)
     n_splits = -(-n_resamples // task.fits_a_split)
     splits = repeated(task, n_splits, n_jobs, "splits", progress)
-    rows = [row for split in splits for row in split]
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame([row for split in splits for row in split], columns=COLUMNS)
     structure = _structure(whole)
     if structure is None:
         table = table.drop(columns="covariance_type")
@@ -332,27 +330,21 @@ class SplitTask:
         return [np.sort(mixed[: n // 2]), np.sort(mixed[n // 2 :])]
 
     def _outcome(self, split: int, part: Integers) -> tuple[dict[str, Any], Integers | None]:
-        row: dict[str, Any] = {
-            "split": split,
-            "n_components": pd.NA,
-            "covariance_type": None,
-            "adjusted_rand": np.nan,
-            "between_halves": np.nan,
-            "note": "",
-        }
         model = to_refit(self.procedure, self.seed, 1)
         given = None if self.sample_weight is None else np.asarray(self.sample_weight)[part]
         try:
             fit_quietly(model, rows_of(self.X, part), given)
             labels = np.asarray(model.predict(self.X))
         except ValueError as problem:
-            return {**row, "note": f"failed: {problem}"}, None
-        row["n_components"] = _n_components(model, labels)
-        row["covariance_type"] = _structure(model)
-        row["adjusted_rand"] = adjusted_rand(self.labels, labels, self.weights)
+            return {"split": split, "n_components": pd.NA, "note": f"failed: {problem}"}, None
         reason = getattr(getattr(_chosen(model), "result_", None), "degenerate", None)
-        row["note"] = "" if reason is None else f"degenerate: {reason}"
-        return row, labels
+        return {
+            "split": split,
+            "n_components": _n_components(model, labels),
+            "covariance_type": _structure(model),
+            "adjusted_rand": adjusted_rand(self.labels, labels, self.weights),
+            "note": "" if reason is None else f"degenerate: {reason}",
+        }, labels
 
 
 def adjusted_rand(first: Any, second: Any, weights: Array) -> float:

@@ -22,14 +22,14 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
-from bayesmix.em.expectation import CENTRED, LINEAR
+from bayesmix.em.model import Model, Settings, posed
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import Aitken, Monitor, Problem, begin, run
+from bayesmix.em.run import Aitken, Monitor, begin, run
 from bayesmix.errors import missing_extra
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.posterior.bands import labels_of, named_draws
+from bayesmix.posterior.bands import labels_of, named_draws, tails
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
-from bayesmix.posterior.evidence import BATCHES, variance_of_mean
+from bayesmix.posterior.evidence import BATCHES, log_mean, variance_of_mean
 from bayesmix.posterior.labels import BATCH_VALUES, Alignment, in_order
 from bayesmix.posterior.posterior_draws import (
     Draws,
@@ -115,23 +115,20 @@ def of_all_draws(
     rows = np.unique(alignment.rows[np.argsort(density, kind="stable")][places])
     some = as_source(source.in_memory(rows).values)  # without the order of sequences
     densities = (log_densities_at(result, each, some) for each in (own.draws, draws))
-    for row, *both in zip(rows, *densities, strict=True):
-        pairs[f"log density of sample {row}"] = (both[0], both[1])
+    for row, fitted, sampled in zip(rows, *densities, strict=True):
+        pairs[f"log density of sample {row}"] = fitted, sampled
     for place in range(mine.shape[1]):
         pairs[f"weight {place + 1} by size"] = (mine[:, place], theirs[:, place])
     pairs["entropy of the weights"] = (entropies(own.draws), entropies(draws))
     if not result.side.ordered:  # states of a sequence are dependent
         with single_threaded_blas():
+            rows = alignment.rows
             pairs[OCCUPIED] = (
-                occupied(result, source, own.draws, alignment.rows),
-                occupied(result, source, draws, alignment.rows),
+                occupied(result, source, own.draws, rows),
+                occupied(result, source, draws, rows),
             )
-    return _that_vary(
-        [
-            Quantity(name, mine, theirs.reshape(n_chains, -1))
-            for name, (mine, theirs) in pairs.items()
-        ]
-    )
+    both = pairs.items()
+    return _that_vary([Quantity(name, q, mcmc.reshape(n_chains, -1)) for name, (q, mcmc) in both])
 
 
 def _by_size(draws: Draws) -> Array:
@@ -149,8 +146,7 @@ def occupied(result: FitResult, source: Source, draws: Draws, rows: Integers) ->
     framed = result.mixture.frame.apply(some.values)
     counted = some.weights_or_ones
     counted = counted * (source.total_weight / counted.sum())
-    n_components = draws.weights.log_weights.shape[1]
-    size = max(1, BATCH_VALUES // (n_components * len(rows)))
+    size = max(1, BATCH_VALUES // (draws.n_components * len(rows)))
     numbers = []
     for part in draws.in_parts(size):
         shares = shares_of(part, framed, some)
@@ -198,8 +194,7 @@ def slowest(quantities: Sequence[Quantity], *tables: pd.DataFrame) -> Quantity:
 
 def required_arviz() -> Any:
     """Import ArviZ without its announcement of future changes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
         try:
             import arviz
         except ImportError:
@@ -208,7 +203,7 @@ def required_arviz() -> Any:
 
 
 def _row(one: Quantity, arviz: Any) -> dict[str, float]:
-    ends = ((1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0)
+    ends = tails(LEVEL)
     mean, sd = float(one.sampled.mean()), float(one.sampled.std())
     own_mean, own_sd = float(one.fitted.mean()), float(one.fitted.std())
     low, high = np.quantile(one.fitted, ends)
@@ -267,8 +262,7 @@ def predictive_distance(result: FitResult, draws: Draws, n_chains: int, seed: in
     logs = log_densities_at(result, some, as_source(rows))
     later = np.tile(np.arange(each) >= each // 2, n_chains)
     own = result.log_density(rows)
-    first, second = _log_mean(logs[:, ~later]), _log_mean(logs[:, later])
-    whole = _log_mean(logs)
+    first, second, whole = (log_mean(part, 1) for part in (logs[:, ~later], logs[:, later], logs))
     both = np.logaddexp(own, whole)
     apart = np.abs(np.exp(own - both) - np.exp(whole - both))
     halves_apart = np.abs(np.exp(first - both) - np.exp(second - both))
@@ -288,10 +282,6 @@ def _rows_of_draws(
             counts = generator.multinomial(n, mixture.weights.mean())
             rows.append(mixture.frame.undo(mixture.components.draw(counts, generator)))
     return np.concatenate(rows)
-
-
-def _log_mean(logs: Array) -> Any:
-    return np.logaddexp.reduce(logs, axis=1) - math.log(logs.shape[1])
 
 
 OF_RESTARTS = 13  # random stream; lower numbers belong to other posterior methods
@@ -336,7 +326,7 @@ def modes_of(
 ) -> tuple[Mode, ...]:
     """Return the fit's optimum, then others by the share of restarts that reach them."""
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
-    n_components = draws.weights.log_weights.shape[1]
+    n_components = draws.n_components
     work = source.shape[0] * source.shape[1] * n_components * n_chains
     each = int(np.clip(MOST_RESTART_WORK / work, LEAST_STARTS, MOST_STARTS))
     # Restarts use the last draws of a chain, because its first depend on the fit.
@@ -379,16 +369,8 @@ def _fits(
 ) -> list[tuple[Mixture, float]]:
     """Return the responsibilities and ELBO that each restart converges to."""
     sampler = blocked_gibbs(result, source, each_repetition)
-    problem = Problem(
-        source=source,
-        family=result.family,
-        objective=result.inference,
-        frame=result.mixture.frame,
-        guard=result.family.guard(source, result.mixture.frame, source.summary, False),
-        stopping=Aitken(),
-        accelerate=True,
-        form=LINEAR if result.form == "linear" else CENTRED,
-    )
+    model = Model(draws.n_components, result.family, result.inference)
+    problem = posed(model, source, Settings(Aitken()), result.mixture.frame, result.inference)
     found = []
     for number in chosen:
         draw = draws.some(np.array([number]))
@@ -439,7 +421,7 @@ def moved_by_gibbs(
     result: FitResult, source: Source, draws: Draws, n_chains: int, seed: int
 ) -> tuple[Moved, ...]:
     """Return the mean change in one sweep of log prior, log likelihood and weight entropy."""
-    work = source.shape[0] * source.shape[1] * draws.weights.log_weights.shape[1]
+    work = source.shape[0] * source.shape[1] * draws.n_components
     wanted = int(np.clip(MOST_SWEEP_WORK / work, LEAST_STEPS, MOST_STEPS))
     each = max(1, min(wanted, draws.n_draws) // n_chains)
     chosen = spaced(draws.n_draws, n_chains, each)

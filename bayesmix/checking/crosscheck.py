@@ -11,20 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.checking import comparison as compare
-from bayesmix.checking import verdict as summary_text
-from bayesmix.checking import verdict as verdict
-from bayesmix.checking.comparison import (
-    Distance,
-    FitDraws,
-    Mode,
-    Moved,
-    Quantity,
-    fit_draws,
-    modes_of,
-    moved_by_gibbs,
-    of_all_draws,
-    of_parameters,
-)
+from bayesmix.checking import verdict
+from bayesmix.checking.comparison import Distance, FitDraws, Mode, Moved, Quantity
 from bayesmix.checking.verdict import Finding
 from bayesmix.core import validation
 from bayesmix.core.deprecated import renamed_keyword
@@ -36,7 +24,7 @@ from bayesmix.posterior.arviz_groups import ToArviz
 from bayesmix.posterior.evidence import (
     Evidence,
     bridge_evidence,
-    variance_of_mean,
+    upper_bound,
     without_evidence,
     without_relabellings,
 )
@@ -139,7 +127,7 @@ class CrossCheck(ToArviz):
 
     def summary(self) -> str:
         """Return verdict, convergence, differences and log evidence in a few lines."""
-        return summary_text.summary(self)
+        return verdict.summary(self)
 
     def plot(self, axes: Any = None) -> Any:
         """Plot posterior densities of parameters under fit and sampler; see ``plot_crosscheck``."""
@@ -148,10 +136,10 @@ class CrossCheck(ToArviz):
         return plot_crosscheck(self, axes=axes)
 
     def __repr__(self) -> str:
-        return summary_text.as_text(self)
+        return verdict.as_text(self)
 
     def _repr_html_(self) -> str:
-        return summary_text.as_html(self)
+        return verdict.as_html(self)
 
 
 # Below this concentration components empty and refill, and NUTS mixes poorly.
@@ -279,17 +267,17 @@ def compared(
     """Return the comparison of a fit with draws of any sampler."""
     source, draws, n_chains = found.source, found.draws, found.n_chains
     alignment = aligned(result, source, draws)
-    own = fit_draws(result, source, min(draws.n_draws, MOST_FIT_DRAWS), seed)
+    own = compare.fit_draws(result, source, min(draws.n_draws, MOST_FIT_DRAWS), seed)
     bar.advance(STEPS[0])
-    with_labels = of_parameters(result, own.draws, draws, alignment, n_chains)
+    with_labels = compare.of_parameters(result, own.draws, draws, alignment, n_chains)
     parameters = compare.table(with_labels)
     bar.advance(STEPS[1])
-    without_labels = of_all_draws(result, source, own, found, alignment)
+    without_labels = compare.of_all_draws(result, source, own, found, alignment)
     invariants = compare.table(without_labels)
     bar.advance(STEPS[2])
     predictive = compare.predictive_distance(result, draws, n_chains, seed)
     bar.advance(STEPS[3])
-    moved = moved_by_gibbs(result, source, draws, n_chains, seed)
+    moved = compare.moved_by_gibbs(result, source, draws, n_chains, seed)
     bar.advance(STEPS[4])
     # Of p(X, π, θ) / q, with q averaged over relabellings for symmetric priors.
     labelled = bool(without_relabellings(result, result.n_components))
@@ -300,7 +288,7 @@ def compared(
     seen: list[Mode] = []
 
     def modes() -> list[Mode]:
-        seen[:] = modes_of(result, source, draws, n_chains, alignment.rows, seed)
+        seen[:] = compare.modes_of(result, source, draws, n_chains, alignment.rows, seed)
         return seen
 
     divergent = float(np.mean(getattr(found, "diverging", 0.0)))
@@ -355,8 +343,6 @@ def _evidence(result: FitResult, found: Any, k: float, seed: int) -> Evidence:
     bridge = bridge_evidence(result, found.source, found.draws, found.n_chains, seed)
     upper, error = math.nan, math.nan
     if not without_evidence(result):
-        density = log_q_symmetrised(result.posterior, found.draws)
-        gaps = found.log_joint - density.reshape(found.log_joint.shape)
-        upper, error = float(gaps.mean()), math.sqrt(variance_of_mean(gaps))
+        upper, error = upper_bound(result, found.draws, found.log_joint)
     estimate, n_draws = (bridge.estimate, bridge.standard_error), found.draws.n_draws
     return Evidence(*estimate, k, result.objective, n_draws, bridge.note, upper, error)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -201,10 +200,7 @@ class Job:
     model: PymcModel
     names: tuple[str, ...]
     begin: Beginning
-    n_chains: int
-    n_warm: int
-    n_draws: int
-    seed: int
+    plan: Plan
     cores: int
     shown: bool
 
@@ -224,7 +220,7 @@ def by_nutpie(job: Job) -> NutsRun:
     import nutpie
 
     began = time.perf_counter()
-    with _quietly():
+    with warnings.catch_warnings(action="ignore"):
         compiled = nutpie.compile_pymc_model(job.model, var_names=job.names)
         unconstrained = _unconstrained(job.model)
 
@@ -235,14 +231,14 @@ def by_nutpie(job: Job) -> NutsRun:
 
         compiled = replace(compiled, initial_point_func=beginning)
     compiled_at = time.perf_counter()
-    with _quietly():
+    with warnings.catch_warnings(action="ignore"):
         sampler = nutpie.sample(
             compiled,
-            draws=job.n_draws,
-            tune=job.n_warm,
-            chains=job.n_chains,
+            draws=job.plan.n_draws,
+            tune=job.plan.n_warm,
+            chains=job.plan.n_chains,
             cores=job.cores,
-            seed=job.seed,
+            seed=job.plan.seed,
             save_warmup=False,
             progress_bar=job.shown,
             blocking=False,
@@ -272,25 +268,26 @@ def by_pymc(job: Job) -> NutsRun:
     import pymc as pm
 
     began = time.perf_counter()
-    beginnings = [job.begin(chain) for chain in range(job.n_chains)]
-    seeds = [int(seed) for seed in np.random.SeedSequence(job.seed).generate_state(job.n_chains)]
-    with job.model, _quietly():
+    plan = job.plan
+    beginnings = [job.begin(chain) for chain in range(plan.n_chains)]
+    seeds = np.random.SeedSequence(plan.seed).generate_state(plan.n_chains).tolist()
+    with job.model, warnings.catch_warnings(action="ignore"):
         _, step = pm.init_nuts(
             init="adapt_diag",
-            chains=job.n_chains,
+            chains=plan.n_chains,
             initvals=beginnings,
             random_seed=seeds,
             progressbar=False,
             quiet=True,
-            tune=job.n_warm,
+            tune=plan.n_warm,
         )
         compiled_at = time.perf_counter()
         try:
             trace = pm.sample(
-                draws=job.n_draws,
-                tune=job.n_warm,
-                chains=job.n_chains,
-                cores=min(job.cores, job.n_chains),
+                draws=plan.n_draws,
+                tune=plan.n_warm,
+                chains=plan.n_chains,
+                cores=min(job.cores, plan.n_chains),
                 step=step,
                 initvals=beginnings,
                 random_seed=seeds,
@@ -353,14 +350,6 @@ def _unconstrained(model: Any) -> Callable[[dict[str, Array]], Array]:
         return np.ascontiguousarray(function(*(point[name] for name in names)))
 
     return flattened
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Suppress warnings of the samplers that a user cannot act on."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -469,19 +458,10 @@ def sampled(
         names = tuple(f"drawn_{part}" for part in found.drawn)
         for part, tensor in zip(names, found.drawn.values(), strict=True):
             pm.Deterministic(part, tensor)
-    shown = console_for(progress) is not None
-    job = Job(
-        found.model,
-        names,
-        beginnings(found, source, plan.seed),
-        n_chains=plan.n_chains,
-        n_warm=plan.n_warm,
-        n_draws=plan.n_draws,
-        # Both samplers take 32-bit seeds.
-        seed=int(stream(plan.seed, Purpose.DRAW, OF_BEGINNINGS).integers(2**32)),
-        cores=cores,
-        shown=shown,
-    )
+    shown, begin = console_for(progress) is not None, beginnings(found, source, plan.seed)
+    # Both samplers take 32-bit seeds.
+    seed = int(stream(plan.seed, Purpose.DRAW, OF_BEGINNINGS).integers(2**32))
+    job = Job(found.model, names, begin, replace(plan, seed=seed), cores, shown)
     run = SAMPLERS[name](job)
     n_chains, n_draws = run.diverging.shape
     complete = (n_chains, n_draws) == (plan.n_chains, plan.n_draws)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.checking.comparison import OCCUPIED, Distance, Mode, Moved
-from bayesmix.em.display import CELL, FAINT, shortened
+from bayesmix.em.display import FAINT, html_table, shortened
 from bayesmix.posterior.arviz_groups import FEWEST_EFFECTIVE, LARGEST_RHAT
 from bayesmix.posterior.pareto import TRUSTED_UP_TO
 
@@ -344,21 +344,11 @@ def as_text(check: Any) -> str:
 def as_html(check: Any) -> str:
     """Return the HTML for notebooks, in the colours of the page."""
     frame = by_kind(check)
-    heads = _cells((frame.index.name, *frame.columns), "th", f"{CELL}; {FAINT}")
-    rows = "".join(f"<tr>{_cells(row, 'td', CELL)}</tr>" for row in frame.itertuples())
+    table = html_table([str(frame.index.name), *frame.columns], list(frame.itertuples()))
     said = "".join(f"<li>{html.escape(_sentence(finding.text))}</li>" for finding in check.findings)
     listed = f'<ul style="margin:.2em 0">{said}</ul>' if said else ""
     note = f'<div style="{FAINT}">{html.escape(_sentence(check.note))}</div>' if check.note else ""
-    return (
-        f"<div><div>{html.escape(_sentence(headline(check)))}</div>{listed}"
-        '<table style="border-collapse:collapse; margin:.4em 0; background:none; color:inherit">'
-        f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{note}</div>"
-    )
-
-
-def _cells(texts: Iterable[Any], tag: str, style: str) -> str:
-    cells = (html.escape(str(text)) for text in texts)
-    return "".join(f'<{tag} style="{style}">{text}</{tag}>' for text in cells)
+    return f"<div><div>{html.escape(_sentence(headline(check)))}</div>{listed}{table}{note}</div>"
 
 
 def by_kind(check: Any) -> pd.DataFrame:

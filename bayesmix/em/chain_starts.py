@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -123,13 +124,11 @@ class Trials:
         if not self.ends:
             assert self.last is not None
             raise self.last
-        ends = sorted(self.ends, key=self._rank, reverse=True)[:FINALISTS]
+        by_rank = partial(rank, self.problem)
+        ends = sorted(self.ends, key=by_rank, reverse=True)[:FINALISTS]
         self.ends.clear()
         finals = [run(self.problem, state, self.monitor, self.max_iter) for state in ends]
-        return max(finals, key=self._rank)
-
-    def _rank(self, state: State) -> tuple[bool, float]:
-        return rank(self.problem, state)
+        return max(finals, key=by_rank)
 
     def smoothed(self, mixture: Mixture) -> Array:
         """Return the smoothed probabilities of the states of samples that have a value."""

@@ -1,7 +1,7 @@
 """The E-step on the device that holds the data, in any array library.
 
-Sums are made in float64, and only statistics of the K components are copied to the host. Mixtures
-with noise and families that are not ``Portable`` run on the host.
+Sums are made in float64, and a pass copies only statistics of the K components to the host.
+Mixtures with noise and families that are not ``Portable`` run on the host.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, FeatureSums, Mixture
 from bayesmix.core.portable import Portable
 from bayesmix.core.rows import Frame
-from bayesmix.numerics.arrays import Array, as_doubles, beside, device_of, host
+from bayesmix.numerics.arrays import Array, as_doubles, beside, host
 from bayesmix.numerics.logsumexp import normalised
 
 
@@ -59,31 +59,6 @@ def device_sums(
         sums = FeatureSums(mixture.linear, host(xp.matrix_transpose(shares) @ features))
         return ChunkSums(total, magnitude, sums)
     return ChunkSums(total, magnitude, forms.statistics(xp, values, shares))
-
-
-def device_assessment(
-    mixture: Mixture[Any], X: Any, weights: Array | None
-) -> tuple[float, float, float, Array, Array] | None:
-    """Return the fields of an ``Assessment`` in data units; None if only NumPy can."""
-    allocation = device_shares(mixture, X, None)
-    if allocation is None:
-        return None
-    xp, shares, log_normaliser = allocation
-    device_weights = (
-        xp.ones_like(log_normaliser) if weights is None else beside(weights, log_normaliser)
-    )
-    logs = xp.log(xp.where(shares > 0.0, shares, xp.ones_like(shares)))
-    largest = xp.max(shares, axis=1)
-    numbers = xp.arange(mixture.n_components, device=device_of(shares))
-    hard = xp.argmax(shares, axis=1)[:, None] == numbers[None, :]
-    weighted = shares * device_weights[:, None]
-    return (
-        float(xp.sum(log_normaliser * device_weights)),
-        float(-xp.sum(weighted * logs)),
-        float(xp.sum(xp.log(largest) * device_weights)),
-        host(xp.sum(weighted, axis=0)),
-        host(xp.sum(xp.where(hard, device_weights[:, None], xp.zeros_like(shares)), axis=0)),
-    )
 
 
 def device_shares(

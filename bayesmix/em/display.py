@@ -66,19 +66,15 @@ def shortened(lines: Sequence[str], n_lines: int = 5) -> str:
 
 def summary(result: FitResult) -> str:
     """Return the fit in words: the model, its components, events and the search."""
-    lines = [_capital(f"{sentence(result)}."), *_indented(result)]
-    if result.search_trace:
-        lines.append(_capital(f"{result.search_summary}."))
-    return "\n".join(lines)
-
-
-def _indented(result: FitResult) -> list[str]:
-    """Return indented lines of the component table and of the events."""
     # Few components leave room for more columns.
     most_columns = MOST_COLUMNS * (2 if result.n_components <= MOST_COMPONENTS // 2 else 1)
     table = component_table(result, MOST_COMPONENTS, most_columns)
-    notes = [table.more, *events(result)]
-    return [*columns_of([table.heads, *table.rows], 3), *(f"  {note}" for note in notes if note)]
+    notes = [f"  {note}" for note in (table.more, *events(result)) if note]
+    shown = columns_of([table.heads, *table.rows], 3)
+    lines = [_capital(f"{sentence(result)}."), *shown, *notes]
+    if result.search_trace:
+        lines.append(_capital(f"{result.search_summary}."))
+    return "\n".join(lines)
 
 
 def columns_of(lines: Sequence[Sequence[str]], n_repeated: int) -> list[str]:
@@ -122,28 +118,30 @@ def summary_html(
     said = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     return (
         f'<div style="max-width:60em"><b>{html.escape(answer)}</b><ul style="margin:.3em 0">{said}'
-        f'</ul></div>{html_table(heads, rows, [0.0] * len(rows))}<div style="{FAINT}">{more}</div>'
+        f'</ul></div>{html_table(heads, rows)}<div style="{FAINT}">{more}</div>'
     )
 
 
-def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]], shares: Sequence[float]) -> str:
-    """Return a table with a bar behind each number of the second column."""
-    head = "".join(f'<th style="{CELL}; {FAINT}">{html.escape(h)}</th>' for h in heads)
-    body = "".join(
-        f"<tr>{_cells(row, share)}</tr>" for row, share in zip(rows, shares, strict=True)
-    )
+def html_table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], shares: Sequence[float] | None = None
+) -> str:
+    """Return a table, with bars of these shares behind the second column."""
+    bars = [""] * len(rows) if shares is None else [f"; {BAR.format(100.0 * s)}" for s in shares]
+    body = [_cells(row, "td", CELL, bar) for row, bar in zip(rows, bars, strict=True)]
     return (
         '<table style="border-collapse:collapse; margin:.4em 0; background:none; color:inherit">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        f"<thead>{_cells(heads, 'th', f'{CELL}; {FAINT}')}</thead>"
+        f"<tbody>{''.join(body)}</tbody></table>"
     )
 
 
-def _cells(row: Sequence[str], share: float) -> str:
-    bars = {1: f"; {BAR.format(100.0 * share)}"}
-    return "".join(
-        f'<td style="{CELL}{bars.get(place, "")}">{html.escape(cell)}</td>'
-        for place, cell in enumerate(row)
-    )
+def _cells(texts: Sequence[str], tag: str, style: str, second: str = "") -> str:
+    """Return a row of a table; the second cell has a further style."""
+    cells = [
+        f'<{tag} style="{style}{second if place == 1 else ""}">{html.escape(text)}</{tag}>'
+        for place, text in enumerate(texts)
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def sentence(result: FitResult) -> str:
@@ -294,16 +292,18 @@ SECONDS_BETWEEN_UPDATES = 0.1
 
 
 class FitProgress:
-    """Progress bar over fits; ``wanted=None`` shows it in terminals and notebooks only."""
+    """Progress bar over fits; ``wanted=None`` shows it in terminals and notebooks only.
 
-    def __init__(self, total: int, wanted: bool | None, what: str = "fits") -> None:
+    Without a ``total`` it shows the time elapsed.
+    """
+
+    def __init__(self, total: int | None, wanted: bool | None, what: str = "fits") -> None:
         self.total = total
         self.wanted = wanted
         self.what = what
         self.began = time.perf_counter()
         self.done = 0
         self.bar: Any = None
-        self.task: Any = None
 
     def __enter__(self) -> FitProgress:
         return self
@@ -311,29 +311,49 @@ class FitProgress:
     def __exit__(self, *problem: Any) -> None:
         if self.bar is not None:
             self.bar.stop()
+            self.bar = None
 
     def advance(self, label: str) -> None:
         """Count a finished fit."""
         self.done += 1
-        if self.bar is None and self.wanted is not False:
-            if time.perf_counter() - self.began < SECONDS_BEFORE_BAR:
-                return
-            self.bar = self._new_bar()
-            self.wanted = self.wanted if self.bar is not None else False
-        if self.bar is not None:
-            self.bar.update(self.task, completed=self.done, label=label)
+        self.show(self.what, label)
 
-    def _new_bar(self) -> Any:
+    @property
+    def hidden(self) -> bool:
+        """Whether there is no bar, or none yet."""
+        return self.wanted is False or time.perf_counter() - self.began < SECONDS_BEFORE_BAR
+
+    def show(self, what: str, detail: str) -> None:
+        """Update the bar, which starts after a second."""
+        if self.hidden:
+            return
+        if self.bar is None:
+            self.bar = self._started()
+        if self.bar is None:
+            self.wanted = False
+        else:
+            task = self.bar.task_ids[0]
+            self.bar.update(task, description=what, completed=self.done, detail=detail)
+
+    def _started(self) -> Any:
+        """Return a bar on the console, None without a console."""
         from rich import progress
 
-        columns = (
-            progress.TextColumn(self.what),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[label]}", style="dim"),
+        if (console := console_for(self.wanted)) is None:
+            return None
+        counted: tuple[Any, ...] = (progress.SpinnerColumn(),)
+        if self.total is not None:
+            counted = progress.BarColumn(), progress.MofNCompleteColumn()
+        bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            *counted,
+            progress.TimeElapsedColumn() if self.total is None else progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[detail]}", style="dim"),
+            console=console,
+            transient=console.is_terminal or console.is_jupyter,
         )
-        bar, self.task = started(self.wanted, columns, self.what, total=self.total, label="")
+        bar.add_task(self.what, total=self.total, detail="")
+        bar.start()
         return bar
 
 
@@ -356,19 +376,14 @@ class Reporter:
         self.label = label
         self.verbose = verbose
         self.interval = interval
-        self.wanted = progress
+        self.bar = FitProgress(None, progress, label)
         self.per_row = per_row
         self.rows = rows
         self.seen = 0 if rows is None else rows.n_rows
-        self.began = time.perf_counter()
-        self.last = self.began
-        self.printed = self.began
+        self.began = self.last = self.printed = time.perf_counter()
         self.runs: list[str] = []
-        self.bar: Any = None
-        self.task: Any = None
 
     def attach(self, monitor: Monitor) -> Monitor:
-        """Report all passes of this monitor."""
         monitor.on_pass = self.on_pass
         monitor.told = self.verbose > 0
         return monitor
@@ -377,29 +392,18 @@ class Reporter:
         return self
 
     def __exit__(self, *problem: Any) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
+        self.bar.__exit__()
 
     def on_pass(self, stage: str, iteration: int, objective: float, gain: float) -> None:
-        """Report a pass."""
         if self.verbose:
             self._lines(stage, iteration, gain)
-        if self.wanted is False:
-            return
         now = time.perf_counter()
-        if now - self.began < SECONDS_BEFORE_BAR or now - self.last < SECONDS_BETWEEN_UPDATES:
+        if self.bar.hidden or now - self.last < SECONDS_BETWEEN_UPDATES:
             return
         speed = self._speed(now)
         self.last = now
-        if self.bar is None:
-            self.bar = self._new_bar()
-            if self.bar is None:
-                self.wanted = False
-                return
         where = f"{stage}  " if stage else ""
-        what = f"{self.label}  {where}pass {iteration}"
-        self.bar.update(self.task, description=what, gain=f"{gain:+.2e}", speed=speed)
+        self.bar.show(f"{self.label}  {where}pass {iteration}", f"gain {gain:+.2e}  {speed}")
 
     def _speed(self, now: float) -> str:
         """Return observations per second since the last update, empty for subsamples."""
@@ -432,34 +436,6 @@ class Reporter:
             line += f"\t time lapse {now - self.printed:.5f}s\t ll change {change:.5f}"
             self.printed = now
         print(line)
-
-    def _new_bar(self) -> Any:
-        from rich import progress
-
-        columns = (
-            progress.SpinnerColumn(),
-            progress.TextColumn("{task.description}"),
-            progress.TextColumn("gain {task.fields[gain]}", style="dim"),
-            progress.TextColumn("{task.fields[speed]}", style="dim"),
-            progress.TimeElapsedColumn(),
-        )
-        bar, self.task = started(self.wanted, columns, self.label, total=None, gain="", speed="")
-        return bar
-
-
-def started(
-    wanted: bool | None, columns: Sequence[Any], title: str, **task: Any
-) -> tuple[Any, Any]:
-    """Return a bar on the console and its task, None without a console."""
-    from rich.progress import Progress
-
-    console = console_for(wanted)
-    if console is None:
-        return None, None
-    transient = console.is_terminal or console.is_jupyter
-    bar = Progress(*columns, console=console, transient=transient)
-    bar.start()
-    return bar, bar.add_task(title, **task)
 
 
 def console_for(wanted: bool | None) -> Any:

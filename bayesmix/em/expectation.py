@@ -14,6 +14,7 @@ from operator import add
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
+from scipy.special import entr
 
 from bayesmix.allocation.chain import path_probabilities
 from bayesmix.allocation.point import PointWeights
@@ -22,8 +23,8 @@ from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
 from bayesmix.core.sources import Kept, Source
-from bayesmix.em.device import device_assessment, device_sums
-from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
+from bayesmix.em.device import device_shares, device_sums
+from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers, host
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 
@@ -414,8 +415,12 @@ class AssessmentStep:
         return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
     def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
-        assessment = device_assessment(self.mixture, values, weights)
-        return None if assessment is None else Assessment(*assessment)
+        allocation = device_shares(self.mixture, values, None)
+        if allocation is None:
+            return None
+        _, shares, log_normaliser = allocation
+        counted = np.ones(values.shape[0]) if weights is None else weights
+        return self.sums(host(shares), host(log_normaliser), counted)
 
     def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
         seen = self.mixture.marginal(columns)
@@ -434,25 +439,21 @@ class AssessmentStep:
         allocated = self.mixture.allocate(joint, rows)
         chain: Any = self.mixture.weights
         entropy, log_largest = path_probabilities(chain, log_density, joint, allocated, rows.side)
-        sums = self._sums(joint, allocated.log_normaliser, rows)
+        sums = self.sums(joint, allocated.log_normaliser, rows.weights_or_ones)
         return replace(sums, entropy=entropy, log_largest=log_largest, unseen_volume=volume)
 
     def _block(self, rows: Rows) -> Assessment:
         framed = self.mixture.frame.apply(rows.values)
-        return self._sums(*self.mixture.responsibilities(framed, rows), rows)
+        return self.sums(*self.mixture.responsibilities(framed, rows), rows.weights_or_ones)
 
-    def _sums(self, responsibilities: Array, log_normaliser: Array, rows: Rows) -> Assessment:
-        weights = rows.weights_or_ones
-        logs = np.zeros_like(responsibilities)
-        np.log(responsibilities, out=logs, where=responsibilities > 0)
+    def sums(self, shares: Array, log_normaliser: Array, weights: Array) -> Assessment:
+        """Return the diagnostics of responsibilities (n, K) and sample weights (n,)."""
         K = self.mixture.n_components
-        labels = responsibilities.argmax(axis=1)
-        largest = np.take_along_axis(logs, labels[:, None], axis=1)[:, 0]
         present = weights > 0
         return Assessment(
             float(log_normaliser[present] @ weights[present]),
-            float(-np.einsum("nk,nk,n->", responsibilities, logs, weights)),
-            float(largest @ weights),
-            (weights @ responsibilities)[:K],
-            np.bincount(labels, weights, K).astype(np.float64)[:K],
+            float(entr(shares).sum(axis=1) @ weights),
+            float(np.log(shares.max(axis=1)) @ weights),
+            (weights @ shares)[:K],
+            np.bincount(shares.argmax(axis=1), weights, K).astype(np.float64)[:K],
         )

@@ -40,7 +40,7 @@ from bayesmix.em.result import (
     assess,
     plug_in_density,
 )
-from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run
+from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run_up_to
 from bayesmix.em.special_starts import begun_with_labels, begun_with_noise, first_noise, refuse_flat
 from bayesmix.errors import (
     BayesmixWarning,
@@ -49,16 +49,9 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
+from bayesmix.search import starts
 from bayesmix.search.moves import of_statistics
 from bayesmix.search.optimum import search
-from bayesmix.search.starts import (
-    NearestCentre,
-    begun,
-    distinct_rows,
-    lloyd,
-    named_start,
-    plus_plus,
-)
 from bayesmix.version import versions
 
 # With fewer iterations the user wants a few EM steps, not an optimum.
@@ -163,7 +156,7 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
     if continue_from is not None:
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
-        state = begun(problem, settings.init, model.n_components)
+        state = starts.begun(problem, settings.init, model.n_components)
     elif side_of(problem.source):
         state = begun_with_labels(fit, attempt)
     elif model.noise is not None:
@@ -174,7 +167,7 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
         optimum = search(attempt)
         records, state = optimum.records, optimum.state.afresh()
     else:
-        start = named_start(
+        start = starts.named_start(
             settings.init,
             problem.source,
             problem.source.summary,
@@ -183,13 +176,13 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
             attempt.index,
             model.family,
         )
-        state = begun(problem, start, model.n_components)
+        state = starts.begun(problem, start, model.n_components)
     if settings.max_iter == 0 and state.mixture is None:
         first = problem.objective.update(
             state.expectation, None, problem.frame, problem.guard.resolution
         )
         state = begin_at(problem, first, state)
-    state = _run_up_to(problem, state, monitor, settings.max_iter)
+    state = run_up_to(problem, state, monitor, settings.max_iter)
     try:
         if model.prune and problem.objective.variational:
             largest = side_of(problem.source).largest_label
@@ -202,10 +195,6 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
     return Outcome(state, records)
 
 
-def _run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
-    return run(problem, state, monitor, max(0, max_iter - state.iterations))
-
-
 def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
     """Sort components by weight; for stick-breaking weights only if the bound does not fall."""
     mixture = state.current_mixture()
@@ -216,7 +205,7 @@ def _heaviest_first(problem: Problem, state: State, monitor: Monitor, max_iter: 
     if mixture.weights.exchangeable:
         return reordered
     moved = begin_at(problem, reordered.current_mixture(), reordered)
-    moved = _run_up_to(problem, moved, monitor, max_iter)
+    moved = run_up_to(problem, moved, monitor, max_iter)
     as_settled = moved.status == "converged" or state.status != "converged"
     return moved if moved.objective >= state.objective and as_settled else state
 
@@ -291,11 +280,10 @@ def units_of(family: Family, objective: Objective, mixture: Mixture, total_weigh
 
 def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:
     """Return events with observation numbers as in the user's data."""
-    numbers = source.numbers
-    if numbers is None:
+    if source.numbers is None:
         return events
     return tuple(
-        replace(event, rows=tuple(int(numbers[row]) for row in event.rows)) for event in events
+        replace(event, rows=tuple(source.numbers[list(event.rows)].tolist())) for event in events
     )
 
 
@@ -342,9 +330,9 @@ def first_of_many(problem: Problem, model: Model, settings: Settings, index: int
     source = problem.source
     sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
     generator = stream(settings.seed, Purpose.START, index)
-    rows = distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
-    centres = lloyd(rows, plus_plus(rows, K, generator), ROUNDS)
-    shares = NearestCentre(centres, source.summary)(sample.rows)
+    rows = starts.distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
+    centres = starts.lloyd(rows, starts.plus_plus(rows, K, generator), ROUNDS)
+    shares = starts.NearestCentre(centres, source.summary)(sample.rows)
     if sample.weights is not None:
         shares *= sample.weights[:, None]
     statistics = problem.family.statistics(problem.frame.apply(sample.values), shares)

@@ -96,15 +96,12 @@ class GappedStep:
     def __call__(self, rows: Rows) -> ChunkSums:
         if rows.side.begins is not None:
             return self._sequences(rows)
-        total: ChunkSums | None = None
-        for group in self._groups(rows):
-            mixture, arithmetic = self._of_pattern(group)
-            sums = arithmetic.sums(mixture, group.rows)
-            statistics = self._completed(group, finished(sums.statistics))
-            sums = replace(sums, statistics=statistics)
-            total = sums if total is None else total + sums
-        assert total is not None
-        return total
+        return reduce(add, map(self._of_group, self._groups(rows)))
+
+    def _of_group(self, group: Pattern) -> ChunkSums:
+        mixture, arithmetic = self._of_pattern(group)
+        sums = arithmetic.sums(mixture, group.rows)
+        return replace(sums, statistics=self._completed(group, finished(sums.statistics)))
 
     def _groups(self, rows: Rows) -> list[Pattern]:
         return rows.by_pattern(None, MANY if self.form.dense else None)
@@ -139,14 +136,11 @@ class GappedStep:
         if rows.weights is not None:
             joint *= rows.weights[:, None]
         totals = weighed(allocated.log_normaliser, rows)
-        total = reduce(
-            add,
-            (
-                self._completed(group, finished(statistics(joint[group.indices])))
-                for group, statistics in parts
-            ),
+        completed = (
+            self._completed(group, finished(statistics(joint[group.indices])))
+            for group, statistics in parts
         )
-        return ChunkSums(*totals, total, allocated.statistics)
+        return ChunkSums(*totals, reduce(add, completed), allocated.statistics)
 
 
 def drawn(

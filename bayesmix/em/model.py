@@ -10,8 +10,12 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from bayesmix.allocation.chain import DirichletChainPrior
+from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import WEAK_PRECISION, GatePrior
+from bayesmix.allocation.gated_chain import GatedChainPrior
 from bayesmix.allocation.point import FreeWeights
+from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.engines import Guard, Objective, PassesKept, Stopping
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
@@ -207,11 +211,6 @@ def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> Noise
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors."""
-    from bayesmix.allocation.chain import DirichletChainPrior
-    from bayesmix.allocation.dirichlet import DirichletPrior
-    from bayesmix.allocation.gated_chain import GatedChainPrior
-    from bayesmix.allocation.stick_breaking import StickBreakingPrior
-
     inference, family = model.inference, model.family
     if (covariates := side_of(source).covariates) is not None:
         weights: Any = getattr(inference, "weights", None)
@@ -318,9 +317,8 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
 def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
     """Return an event if each component may consist of identical observations."""
     K, n_rows = model.n_components, source.shape[0]
-    if not model.family.continuous or (n_distinct := count_distinct(source, K + 1)) > K:
-        return ()
-    if n_distinct == n_rows:
+    n_distinct = count_distinct(source, K + 1) if model.family.continuous else n_rows
+    if n_distinct > K or n_distinct == n_rows:
         return ()
     text = (
         f"X has only {n_distinct} distinct observations in {n_rows}, so n_components={K} gives "
@@ -359,8 +357,6 @@ def check_values(family: Family, source: Source, width: int) -> None:
 
 def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
     """Return the default maximum a posteriori objective, at which a likelihood fit can start."""
-    from bayesmix.allocation.dirichlet import DirichletPrior
-
     prior = problem.family.map_prior(source, problem.frame, n_components)
     return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
 

@@ -11,7 +11,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from scipy.special import xlogy
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
@@ -50,28 +49,40 @@ def described(
     family: Family,
     side: SideInformation = NO_SIDE_INFORMATION,
 ) -> tuple[Array, Array]:
-    """Return probabilities (n, K) and framed log density (n,) of data in data units.
+    """Return probabilities (n, K) of data in data units, and log densities (n,) in nats.
 
-    Noise, if any, is the last column of (n, K + 1).
+    They are densities of the observed cells, for counts log P(x). Noise, if any, is the last column
+    of (n, K + 1).
     """
     if has_gaps(values):
-        shares, log_normaliser = (
-            np.empty((len(values), mixture.n_components)),
-            np.empty(len(values)),
-        )
+        n_shares = mixture.n_components + (mixture.noise is not None)
+        shares, log_density = np.empty((len(values), n_shares)), np.empty(len(values))
         for columns, rows in patterns(values, mixture.patterned):
-            seen = values[np.ix_(rows, columns)]
-            marginal = mixture.marginal(columns)
-            shares[rows], log_normaliser[rows] = _described(marginal, seen, family, side[rows])
-        return shares, log_normaliser
-    return _described(mixture, values, family, side)
+            seen, marginal = values[np.ix_(rows, columns)], mixture.marginal(columns)
+            shares[rows], log_density[rows] = _complete(marginal, seen, family, side[rows])
+        return shares, log_density
+    return _complete(mixture, values, family, side)
 
 
-def _described(
+def _complete(
     mixture: Mixture[Densities], values: Array, family: Family, side: SideInformation
 ) -> tuple[Array, Array]:
+    shares, log_density = _framed(mixture, values, family, side)
+    if family.continuous:
+        log_density = log_density - mixture.frame.log_volume
+        log_density += mixture.frame.log_flat(values)
+    return shares, log_density
+
+
+def _framed(
+    mixture: Mixture[Densities],
+    values: Array,
+    family: Family,
+    side: SideInformation = NO_SIDE_INFORMATION,
+) -> tuple[Array, Array]:
+    """Return probabilities and framed log densities of complete data."""
     if mixture.noise is not None:
-        shares, log_density = described(replace(mixture, noise=None), values, family)
+        shares, log_density = _framed(replace(mixture, noise=None), values, family)
         log_density += mixture.noise.log_rest
         return mixture.with_noise(shares, log_density, np.asarray(values, dtype=np.float64))
     frame = mixture.frame
@@ -122,24 +133,7 @@ def log_density(
     side: SideInformation = NO_SIDE_INFORMATION,
 ) -> Array:
     """Return log p(x) (n,) of the observed cells in nats and data units; for counts log P(x)."""
-    if has_gaps(values):
-        out = np.empty(len(values))
-        for columns, rows in patterns(values, mixture.patterned):
-            seen = mixture.marginal(columns)
-            here = values[np.ix_(rows, columns)]
-            out[rows] = _log_density(seen, here, family, side[rows])
-        return out
-    return _log_density(mixture, values, family, side)
-
-
-def _log_density(
-    mixture: Mixture[Densities], values: Array, family: Family, side: SideInformation
-) -> Array:
-    _, density = _described(mixture, values, family, side)
-    if family.continuous:
-        density = density - mixture.frame.log_volume
-        density += mixture.frame.log_flat(values)
-    return density
+    return described(mixture, values, family, side)[1]
 
 
 def _reach(components: FarDensities, n_features: int) -> float:
@@ -165,16 +159,8 @@ def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
     plain = mixture.noise is not None or has_gaps(values) or bool(rows.side)
     if plain or not has_far_rows(mixture, values, family):
         return AssessmentStep(mixture)(rows)
-    shares, log_density = described(mixture, values, family)
-    weights, largest = rows.weights_or_ones, shares.max(axis=1)
-    hard = np.bincount(shares.argmax(axis=1), weights, mixture.n_components)
-    return Assessment(
-        float(log_density[weights > 0.0] @ weights[weights > 0.0]),
-        float(-(xlogy(shares, shares).sum(axis=1) @ weights)),
-        float(np.log(largest) @ weights),
-        weights @ shares,
-        hard.astype(np.float64),
-    )
+    shares, log_density = _framed(mixture, values, family)
+    return AssessmentStep(mixture).sums(shares, log_density, rows.weights_or_ones)
 
 
 # Label of noise.
@@ -270,9 +256,8 @@ class FitResult:
     resolution: Array | Resolved | None = None  # floors of degenerate components, framed, in blocks
     stream: Stream | None = None  # state from which ``partial_fit`` continues
     n_missing: int = 0  # missing values
-    side: SideInformation = (
-        NO_SIDE_INFORMATION  # labels, groups and covariates of the fit's samples
-    )
+    # labels, groups and covariates of the fit's samples
+    side: SideInformation = NO_SIDE_INFORMATION
 
     def __post_init__(self) -> None:
         frozen(self)

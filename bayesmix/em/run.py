@@ -42,23 +42,17 @@ class Anderson:
     inputs: tuple[Array, ...] = ()
     outputs: tuple[Array, ...] = ()
     units: Array | float = 1.0
-    memory: int = MEMORY
 
     def remembered(self, source: Array, result: Expectation) -> Anderson:
         """Append a pair; start afresh if the statistics changed length."""
         packed = result.pack()
         if len(source) != len(packed):
-            return self.forgotten()
+            return Anderson()
         return Anderson(
-            (*self.inputs, source)[-self.memory :],
-            (*self.outputs, packed)[-self.memory :],
+            (*self.inputs, source)[-MEMORY:],
+            (*self.outputs, packed)[-MEMORY:],
             self.units if self.inputs else result.units(),
-            self.memory,
         )
-
-    def forgotten(self) -> Anderson:
-        """Return an empty history, for use after a rejected step, a repair or a move."""
-        return Anderson(memory=self.memory)
 
     def proposal(self) -> Array | None:
         """Return the combination of outputs with the smallest combined residual, or None."""
@@ -84,14 +78,6 @@ class Anderson:
             # Growing steps lead away from a saddle point, whereas their secant points back to it.
             mix = -np.abs(mix)
         return outputs[-1] - mix @ (outputs[1:] - outputs[:-1])
-
-
-def extrapolated(expectation: Expectation, vector: Array) -> Expectation | None:
-    """Return the expectation that packs to ``vector``, or None if it is not feasible."""
-    jump = expectation.unpacked(vector)
-    if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
-        return None
-    return jump if jump.allocation is None or jump.allocation.feasible else None
 
 
 @dataclass
@@ -264,8 +250,7 @@ def begin_at(
     """Return ``state`` continued with an E-step at a mixture; ``nearby`` as in ``begin``."""
     before = state or begin(problem, None, None, nearby)  # type: ignore[arg-type]  # filled in here
     form = _renewed(problem, mixture, before)
-    expectation, form, more = _expect(problem, mixture, form, before.passes)
-    value = expectation.log_normaliser + problem.objective.regulariser(mixture)
+    expectation, form, more, value = _expect(problem, mixture, form, before.passes)
     return replace(
         before,
         mixture=mixture,
@@ -274,12 +259,17 @@ def begin_at(
         form=form,
         recent=(value,),
         plain_left=PLAIN_FIRST,
-        anderson=before.anderson.forgotten(),
-        segments=(*before.segments, before.iterations) if before.trace else before.segments,
+        anderson=Anderson(),
+        segments=_with_segment(before),
         events=before.events + more,
         passes=before.passes + 1,
         status="running",
     )
+
+
+def _with_segment(state: State) -> tuple[int, ...]:
+    """Return the segments of a trace of which another begins, if any pass was made."""
+    return (*state.segments, state.iterations) if state.trace else state.segments
 
 
 def _renewed(problem: Problem, mixture: Mixture, state: State) -> Form:
@@ -289,17 +279,13 @@ def _renewed(problem: Problem, mixture: Mixture, state: State) -> Form:
 
 def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
-) -> tuple[Expectation, Form, tuple[Event, ...]]:
-    """Run an E-step, in a more accurate form where rounding is too large."""
+) -> tuple[Expectation, Form, tuple[Event, ...], float]:
+    """Run an E-step, in a more accurate form where rounding is too large; with the objective."""
     expectation, final_form = surely_summed(problem.source, mixture, form, problem.kept)
-    if final_form is form:
-        return expectation, form, ()
-    event = Event(
-        GOES_ON_CENTRED,
-        "the E-step uses centred data, because the clusters are far apart",
-        at_pass=passes,
-    )
-    return expectation, final_form, (event,)
+    value = expectation.log_normaliser + problem.objective.regulariser(mixture)
+    text = "the E-step uses centred data, because the clusters are far apart"
+    event = Event(GOES_ON_CENTRED, text, at_pass=passes)
+    return expectation, final_form, () if final_form is form else (event,), value
 
 
 def surely_summed(
@@ -358,7 +344,11 @@ def _updated(
 
 def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = False) -> State:
     """Return the state after an accepted pass, extrapolated where possible."""
-    if problem.accelerate and state.plain_left <= 0 and not _may_have_ended(problem, state):
+    if (
+        problem.accelerate
+        and state.plain_left <= 0
+        and not _judged(problem, state, problem.stopping.expected)
+    ):
         jumped = _extrapolate(problem, state, monitor)
         if jumped.iterations > state.iterations or monitor.stopped is not None:
             return jumped
@@ -367,20 +357,17 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     thorough = thorough or iteration & (iteration - 1) == 0
     mixture, resolution, events, changed = _updated(problem, state, thorough)
     form = _renewed(problem, mixture, state)
-    expectation, form, more = _expect(problem, mixture, form, state.passes)
-    value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     for _ in range(MOST_HALVINGS):
+        expectation, form, more, value = _expect(problem, mixture, form, state.passes)
         fell = value < state.objective - ROUNDING * expectation.magnitude
         shorter = state.mixture.halfway_to(mixture) if fell and state.mixture else None
         if shorter is None:
             break
         mixture = shorter
-        expectation, form, more = _expect(problem, mixture, form, state.passes)
-        value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     gain = value - state.objective
     monitor.tick(iteration, value, gain)
     new_segment = changed or form is not state.form
-    anderson = state.anderson.forgotten() if new_segment else state.anderson
+    anderson = Anderson() if new_segment else state.anderson
     if problem.accelerate and not changed:
         anderson = anderson.remembered(state.expectation.pack(), expectation)
     return State(
@@ -390,9 +377,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
         form,
         resolution,
         trace=(*state.trace, value),
-        segments=(*state.segments, state.iterations)
-        if new_segment and state.trace
-        else state.segments,
+        segments=_with_segment(state) if new_segment else state.segments,
         recent=(value,) if new_segment else (*state.recent, value)[-6:],
         plain_left=PLAIN_FIRST if changed else state.plain_left - 1,
         anderson=anderson,
@@ -407,15 +392,16 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     vector = state.anderson.proposal()
     if vector is None:
         return replace(state, plain_left=1)
-    jump = extrapolated(state.expectation, vector)
-    passes = state.passes
-    if jump is None or not problem.family.feasible(jump.statistics):
+    jump, passes = state.expectation.unpacked(vector), state.passes
+    if not (np.isfinite(vector).all() and jump.counts.min() >= 0.0):
+        return _refused(state, passes)
+    feasible = jump.allocation is None or jump.allocation.feasible
+    if not (feasible and problem.family.feasible(jump.statistics)):
         return _refused(state, passes)
     try:
         mixture = problem.objective.update(jump, state.mixture, problem.frame, state.resolution)
         if problem.guard.examine(mixture, state.resolution, state.events, False) is None:
-            expectation, form, _ = _expect(problem, mixture, state.form, passes)
-            value = expectation.log_normaliser + problem.objective.regulariser(mixture)
+            expectation, form, _, value = _expect(problem, mixture, state.form, passes)
             passes += 1
             gain = value - state.objective
             monitor.tick(state.iterations + 1, value, gain)
@@ -438,9 +424,14 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
 
 
 def _refused(state: State, passes: int) -> State:
-    """Return the state after a rejected extrapolation."""
-    anderson = state.anderson.forgotten()
-    return replace(state, plain_left=2, anderson=anderson, passes=passes)
+    return replace(state, plain_left=2, anderson=Anderson(), passes=passes)
+
+
+def _judged(
+    problem: Problem, state: State, rule: Callable[[tuple[float, ...], float, float], bool]
+) -> bool:
+    """Return what a stopping rule tells of the last plain passes."""
+    return rule(state.recent, problem.source.total_weight, state.expectation.magnitude)
 
 
 def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
@@ -452,12 +443,12 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
             if problem.gives_up and state.holds:
                 return replace(state, status="collapsed")
             # A continued run may have converged already.
-            ended = _has_ended(problem, state)
+            ended = state.mixture is not None and _judged(
+                problem, state, problem.stopping.converged
+            )
             if ended:
-                repair = problem.guard.examine(
-                    state.current_mixture(), state.resolution, state.events, True
-                )
-                if repair is None:
+                mixture = state.current_mixture()
+                if problem.guard.examine(mixture, state.resolution, state.events, True) is None:
                     return replace(state, status="converged")
             if state.iterations >= until:
                 return replace(state, status="max_iter")
@@ -471,6 +462,11 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
         return replace(state, status="interrupted")
 
 
+def run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
+    """Run until the state has made ``max_iter`` passes in all."""
+    return run(problem, state, monitor, max(0, max_iter - state.iterations))
+
+
 def pruned(
     problem: Problem, state: State, monitor: Monitor, max_iter: int, n_labelled: int = 0
 ) -> State:
@@ -482,7 +478,7 @@ def pruned(
             return state
         fewer = state.subset(keep)
         smaller = begin_at(problem, fewer.current_mixture(), fewer)
-        smaller = run(problem, smaller, monitor, max(0, max_iter - smaller.iterations))
+        smaller = run_up_to(problem, smaller, monitor, max_iter)
         gain = smaller.objective - state.objective
         if gain < -1e-12 * state.expectation.magnitude:
             return state
@@ -497,19 +493,6 @@ def pruned(
         )
         state = replace(smaller, events=(*smaller.events, event))
     return state
-
-
-def _has_ended(problem: Problem, state: State) -> bool:
-    if state.mixture is None:
-        return False
-    weight, magnitude = problem.source.total_weight, state.expectation.magnitude
-    return problem.stopping.converged(state.recent, weight, magnitude)
-
-
-def _may_have_ended(problem: Problem, state: State) -> bool:
-    """Whether plain passes should confirm convergence."""
-    weight, magnitude = problem.source.total_weight, state.expectation.magnitude
-    return problem.stopping.expected(state.recent, weight, magnitude)
 
 
 # Remaining gain in nats per observation of a converged run and of a run that is only compared with
@@ -562,14 +545,12 @@ class Change:
     per_row: bool
 
     def converged(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """Whether the last change is below ``tol``."""
         if len(recent) < 2:
             return False
         scale = n_rows if self.per_row else 1.0
         return abs(recent[-1] - recent[-2]) / scale < self.tol
 
     def expected(self, recent: tuple[float, ...], n_rows: float, magnitude: float) -> bool:
-        """Return False: no confirmation is needed."""
         return False
 
     def is_small(self, gain: float, n_rows: float) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from typing import cast
 
 import numpy as np
@@ -45,7 +46,6 @@ class BatchSums(AddedByField):
     weight: float
 
     def scaled(self, factor: float) -> BatchSums:
-        """Return the sums with all sample weights multiplied by ``factor``."""
         return BatchSums(
             self.statistics.scaled(factor),
             factor * self.free,
@@ -91,11 +91,9 @@ class NamedBatches:
 
     @property
     def total(self) -> tuple[BatchSums, ...]:
-        """Return the root, or an empty tuple."""
         return self.levels[-1] if self.levels else ()
 
     def get(self, name: Name | None) -> BatchSums | None:
-        """Return the sums of a batch, or None if it is new."""
         return self.levels[0][self.names.index(name)] if name in self.names else None
 
     def put(self, name: Name, sums: BatchSums) -> NamedBatches:
@@ -113,7 +111,6 @@ class NamedBatches:
         return NamedBatches(names, tuple(levels))
 
     def mapped(self, change: Callable[[BatchSums], BatchSums]) -> NamedBatches:
-        """Apply ``change`` to each batch."""
         changed = NamedBatches()
         for name, sums in zip(self.names, self.levels[0] if self.levels else (), strict=True):
             changed = changed.put(name, change(sums))
@@ -136,11 +133,7 @@ class Stream:
 
     @property
     def total(self) -> BatchSums:
-        """Return the sums of all observations."""
-        first, *rest = (*self.named.total, *self.unnamed)
-        for other in rest:
-            first += other
-        return first
+        return reduce(add, (*self.named.total, *self.unnamed))
 
     @property
     def n_batches(self) -> int:
@@ -157,7 +150,6 @@ class Stream:
         return replace(more, unnamed=(*runs, sums), n_unnamed=self.n_unnamed + 1)
 
     def mapped(self, change: Callable[[BatchSums], BatchSums]) -> Stream:
-        """Apply ``change`` to all sums, batch by batch."""
         unnamed = tuple(change(sums) for sums in self.unnamed)
         return replace(self, named=self.named.mapped(change), unnamed=unnamed)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from itertools import pairwise
+from operator import add
 from typing import Any, cast
 
 import numpy as np
@@ -67,7 +68,6 @@ class Truncated(Form):
 
     @property
     def earlier(self) -> Kept | None:
-        """Return the anchors."""
         return self.anchors
 
     def step(self, mixture: Mixture[Components]) -> Step:
@@ -112,7 +112,6 @@ class Grouped:
 
     @property
     def groups(self) -> Iterator[slice]:
-        """Yield the slice of each group."""
         return (slice(a, b) for a, b in pairwise(self.bounds.tolist()))
 
 
@@ -157,14 +156,13 @@ class TruncatedStep:
     nearest: Indices
 
     def __call__(self, rows: Rows) -> ChunkSums:
-        total: ChunkSums | None = None
         form = cast("Truncating", self.mixture.linear)
-        for grouped_rows in grouped(self.mixture, rows, self.nearest):
-            gather = partial(_gathered, form, grouped_rows)
-            sums = block_sums(self.mixture, grouped_rows.joint.T, grouped_rows.rows, gather)
-            total = sums if total is None else total + sums
-        assert total is not None
-        return total
+        parts = grouped(self.mixture, rows, self.nearest)
+        sums = (
+            block_sums(self.mixture, part.joint.T, part.rows, partial(_gathered, form, part))
+            for part in parts
+        )
+        return reduce(add, sums)
 
 
 def _gathered(form: Truncating, grouped_rows: Grouped, shares: Array) -> Additive:
@@ -179,14 +177,12 @@ def _anchors(mixture: Mixture[Components], nearest: Indices | None, rows: Rows) 
     """Return the candidates with the largest responsibility; of all components without any."""
     n_components = mixture.n_components
     # The smallest integer type sorts fastest.
-    best = np.empty(len(rows), dtype=np.uint16 if n_components <= 2**16 else np.int32)
+    dtype = np.uint16 if n_components <= 2**16 else np.int32
     if nearest is None:
-        start = 0
-        for block in rows.blocks(block_rows(rows.values.shape[1], n_components)):
-            joint = mixture.log_joint(mixture.frame.apply(block.values))
-            best[start : start + len(block)] = joint.argmax(axis=1)
-            start += len(block)
-        return best
+        blocks = rows.blocks(block_rows(rows.values.shape[1], n_components))
+        joints = (mixture.log_joint(mixture.frame.apply(block.values)) for block in blocks)
+        return np.concatenate([joint.argmax(axis=1).astype(dtype) for joint in joints])
+    best = np.empty(len(rows), dtype)
     for grouped_rows in grouped(mixture, rows, nearest):
         places = grouped_rows.joint.argmax(axis=0)
         groups = np.repeat(np.arange(len(grouped_rows.candidates)), np.diff(grouped_rows.bounds))

@@ -83,7 +83,6 @@ class Checkpoint:
             return _row(header, Reader(arrays), question.parameters, model, X)
 
     def put(self, question: Question, row: Candidate, X: Any) -> None:
-        """Save a fit atomically."""
         digest = self._digest(question)
         writer = Writer()
         # A fit to all data is saved as its result, from which the estimator is rebuilt.
@@ -135,8 +134,7 @@ def _row(
             raise DamagedFileError("is damaged: it contains scores without a fit")
         return row
     if (steps := steps_before(model)) is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # keep those of the first attempt
+        with warnings.catch_warnings(action="ignore"):  # keep those of the first attempt
             steps.fit_transform(X)
         if _made_of(steps, X) != header["steps"]:
             return None

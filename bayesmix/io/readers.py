@@ -245,7 +245,6 @@ def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat
 
 
 def _spreadsheet(path: str) -> pd.DataFrame:
-    """Read the first sheet of a workbook."""
     try:
         frame = pd.read_excel(path, engine="openpyxl")
     except ImportError:

@@ -225,12 +225,15 @@ class Reader:
         return self.arrays[index]
 
     def _record(self, name: str, fields: dict[str, Any]) -> Any:
-        if name in REPLACED:
-            values = {key: self.value(each) for key, each in fields.items()}
-            try:
-                return REPLACED[name](**values)
-            except TypeError as problem:
-                raise DamagedFileError(f"is damaged: it has no valid {name} ({problem})") from None
+        values = {key: self.value(each) for key, each in fields.items()}
+        if name not in REPLACED:
+            self._check(name, values)
+        try:
+            return (RECORDS | REPLACED)[name](**values)
+        except (TypeError, ValueError) as problem:
+            raise DamagedFileError(f"is damaged: it has no valid {name} ({problem})") from None
+
+    def _check(self, name: str, fields: dict[str, Any]) -> None:
         if name not in RECORDS:
             raise DamagedFileError(f"contains a {name!r}, unknown to this version of bayesmix")
         hints = _hints(name)
@@ -239,8 +242,7 @@ class Reader:
                 f"contains a {name} with {', '.join(map(repr, unknown))}, unknown to this "
                 "version of bayesmix"
             )
-        values = {key: self.value(each) for key, each in fields.items()}
-        for key, each in values.items():
+        for key, each in fields.items():
             if not fits(each, hints[key]):
                 raise DamagedFileError(
                     f"is damaged: {name}.{key} should be {_said(hints[key])}, got "
@@ -251,10 +253,6 @@ class Reader:
                 continue
             if not bool(((each >= least) & (each <= most) & np.isfinite(each)).all()):
                 raise DamagedFileError(f"is damaged: {field} has invalid values")
-        try:
-            return RECORDS[name](**values)
-        except (TypeError, ValueError) as problem:
-            raise DamagedFileError(f"is damaged: it has no valid {name} ({problem})") from None
 
 
 @cache

@@ -163,8 +163,7 @@ def _way_of_writing(text: pd.Series[Any]) -> str:
 
 
 def _are_dates(text: pd.Series[Any]) -> bool:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         return bool(pd.to_datetime(text, errors="coerce", format="mixed").notna().all())
 
 

@@ -105,9 +105,8 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
         how: Any = {"sep": separator, "encoding": encoding, "skipinitialspace": True}
         if not is_url(path):
             _check_size(path, " " if separator == ANY_SPACES else separator)
-        with warnings.catch_warnings():
-            # Lines longer than the header, whose last values pandas would drop.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
+        # Lines longer than the header, whose last values pandas would drop.
+        with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
             first = pd.read_csv(
                 path, header=None, nrows=1, dtype=object, keep_default_na=False, **how
             )

@@ -192,12 +192,16 @@ def _tree_of(
     return tree(groups, coords, marked(*words))
 
 
-def convergence(name: str, values: Any) -> str:
-    """Describe R-hat and effective sample size of a quantity (C, S); empty without ArviZ."""
+def convergence_lines(measured: Mapping[str, Any]) -> list[str]:
+    """Describe R-hat and effective sample size of quantities (C, S); empty without ArviZ."""
     try:
         import arviz
     except ImportError:
-        return ""
+        return []
+    return [_convergence(arviz, name, values) for name, values in measured.items()]
+
+
+def _convergence(arviz: Any, name: str, values: Any) -> str:
     if np.ptp(values) == 0:
         return f"{name}: constant over all draws."
     if values.shape[1] < FEWEST_DRAWS:

@@ -8,7 +8,7 @@ Chains take one step each in turn, so that an interrupt leaves them equally long
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -39,18 +39,17 @@ from bayesmix.em.expectation import (
     CENTRED,
     LINEAR,
     Arithmetic,
-    ExpectationStep,
-    Step,
     densities_in_blocks,
     sum_of_blocks,
     weighed,
 )
-from bayesmix.em.missing_values import GappedStep
+from bayesmix.em.missing_values import Gapped
 from bayesmix.em.result import FitResult
+from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps
-from bayesmix.posterior.arviz_groups import ToArviz, inference_data
+from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, draws_of, parameters_of
@@ -86,7 +85,7 @@ class DrawsInChains:
     @property
     def n_components(self) -> int:
         """Number of components of the model, occupied or not."""
-        return int(self.draws.weights.log_weights.shape[1])
+        return self.draws.n_components
 
     @cached_property
     def weights(self) -> Array:
@@ -259,13 +258,6 @@ def listed(shares: Any) -> str:
     return ", ".join(f"{number} in {share:.0%}" for number, share in largest.items())
 
 
-def convergence_lines(measured: Mapping[str, Any]) -> list[str]:
-    """Return convergence diagnostics of named quantities (C, S); empty without ArviZ."""
-    from bayesmix.posterior.arviz_groups import convergence
-
-    return [line for name, values in measured.items() if (line := convergence(name, values))]
-
-
 INVARIANT = "score_samples and co_clustering"
 
 
@@ -293,10 +285,6 @@ class KeptDraw:
     n_occupied: int
     k_probabilities: Array | None = None  # given the partition, without a negligible tail
 
-    @property
-    def n_components(self) -> int:
-        return int(self.draw.weights.log_weights.shape[1])
-
 
 # chain state, generator, key of its assignments -> kept draw, next state
 State: TypeAlias = "Mixture[Posterior]"
@@ -315,7 +303,6 @@ class Plan:
     seed: int
 
     def generators(self) -> list[np.random.Generator]:
-        """Return one generator per chain."""
         return [
             stream(self.seed, Purpose.DRAW, OF_PARAMETERS, chain) for chain in range(self.n_chains)
         ]
@@ -396,12 +383,8 @@ MOST_LOSS = 1e-7
 
 def together(shares: Array, weights: Array | None, generator: np.random.Generator) -> Array:
     """Assign each sample to one component with its whole weight."""
-    thresholds = generator.random(len(shares))
-    reached = np.zeros(len(shares))
-    labels = np.zeros(len(shares), dtype=np.intp)
-    for share in shares.T[:-1]:
-        reached += share
-        labels += reached < thresholds
+    reached = np.cumsum(shares[:, :-1], axis=1)
+    labels = (reached < generator.random((len(shares), 1))).sum(axis=1)
     assigned: Array = (labels == np.arange(shares.shape[1])[:, None]).astype(np.float64)
     if weights is not None:
         assigned *= weights
@@ -577,9 +560,7 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
     """Return the sampler of a fit after one pass under q, which selects the arithmetic."""
     mixture = result.mixture
     gaps = source.summary.n_missing > 0
-    step: Step = GappedStep(mixture) if gaps else ExpectationStep(mixture, CENTRED)
-    expectation: ChunkSums = source.reduce(step, mixture.n_components)
-    expected = expectation.finished()
+    expected = summed(source, mixture, Gapped(result.seed) if gaps else CENTRED)
     near = (
         result.family.linear
         and not gaps

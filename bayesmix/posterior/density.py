@@ -253,7 +253,6 @@ class MixtureDensity:
         return values, np.repeat(np.arange(mixture.n_components), counts)
 
     def _log_densities(self, values: Array) -> Array:
-        """Return the log density of each sample (n,) of numbers."""
         source = as_source(values, n_jobs=None)
         return source.map(self._log_density, self.n_components_)
 

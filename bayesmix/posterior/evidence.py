@@ -25,11 +25,13 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
+from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.permanents import LARGEST_BLOCK
-from bayesmix.posterior.chains import blocked_gibbs, each_repetition, together
+from bayesmix.posterior.chains import Plan, blocked_gibbs, each_repetition, together
+from bayesmix.posterior.gibbs import sampled
 from bayesmix.posterior.pareto import TRUSTED_UP_TO, pareto_smoothed
 from bayesmix.posterior.posterior_draws import (
     Draws,
@@ -303,7 +305,7 @@ def bridge_evidence(
     ``draws`` are chain after chain, all of equal length. The first half of every chain makes the
     proposal, the second half the estimate. Modes that no chain visited are not included.
     """
-    n_components = draws.weights.log_weights.shape[1]
+    n_components = draws.n_components
     numbers = np.arange(draws.n_draws).reshape(n_chains, -1)
     note, n_draws = without_relabellings(result, n_components), numbers.shape[1]
     if not note and n_draws < FEWEST_BRIDGE_DRAWS:
@@ -356,7 +358,7 @@ def bridged(of_posterior: Array, of_proposal: Array) -> tuple[float, float]:
     for _ in range(MOST_ITERATIONS):
         above = of_proposal - np.logaddexp(log_p + of_proposal, log_g + estimate)
         below = -np.logaddexp(log_p + of_posterior, log_g + estimate)
-        last, estimate = estimate, _log_mean(above) - _log_mean(below)
+        last, estimate = estimate, float(log_mean(above) - log_mean(below))
         if abs(estimate - last) <= CONVERGED:
             break
     top, bottom = np.exp(above - above.max()), np.exp(below - below.max())
@@ -364,8 +366,10 @@ def bridged(of_posterior: Array, of_proposal: Array) -> tuple[float, float]:
     return estimate, math.sqrt(error)
 
 
-def _log_mean(logs: Array) -> float:
-    return float(np.logaddexp.reduce(logs, axis=None)) - math.log(logs.size)
+def log_mean(logs: Array, axis: int | None = None) -> Any:
+    """Return the log of the mean of exp(logs)."""
+    n = logs.size if axis is None else logs.shape[axis]
+    return np.logaddexp.reduce(logs, axis=axis) - math.log(n)
 
 
 def variance_of_mean(chains: Array) -> float:
@@ -386,26 +390,19 @@ def evidence_from_above(
 
     NaN if duplicates leave the posterior without a density.
     """
-    generator = stream(seed, Purpose.DRAW, 6)
-    kept = []
-    with single_threaded_blas():
-        sampler = blocked_gibbs(result, source, each_repetition)
-        conditional = sampler.beginning(result.n_components, generator)
+    plan = Plan(1, int(WARMUP * n_sweeps), n_sweeps, seed)
+    with FitProgress(None, False) as silent:
         try:
-            for sweep in range(-int(WARMUP * n_sweeps), n_sweeps):
-                draw = sampler.drawn(conditional, generator)
-                if sweep >= 0:
-                    kept.append(draw)
-                key = (seed, 7, sweep + n_sweeps)
-                _, conditional = sampler.sweep(draw, generator, key)
-        except DegenerateFitError:
+            found = sampled(result, source, plan, silent, result.n_components)
+        except InvalidInputError:
             return math.nan, math.nan
-    values = np.concatenate(
-        [
-            log_likelihoods(result, batch, source)
-            + log_prior(result.bayesian, batch)
-            - log_q_symmetrised(result.posterior, batch)
-            for batch in joined(kept).batches()
-        ]
-    )
-    return float(values.mean()), math.sqrt(variance_of_mean(values[None]))
+    if found.status == "interrupted":
+        raise KeyboardInterrupt
+    return upper_bound(result, found.draws, found.log_joint)
+
+
+def upper_bound(result: FitResult, draws: Draws, log_joint: Array) -> tuple[float, float]:
+    """Return E[log p(X, θ) - log q_sym(θ)] over posterior draws, and its standard error."""
+    density = draws.over_batches(lambda batch: log_q_symmetrised(result.posterior, batch))
+    gaps = log_joint - density.reshape(log_joint.shape)
+    return float(gaps.mean()), math.sqrt(variance_of_mean(gaps))

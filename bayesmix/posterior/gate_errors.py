@@ -16,7 +16,6 @@ from scipy.sparse.linalg import LinearOperator, gmres
 from scipy.special import ndtri
 
 from bayesmix.allocation.gate import SEPARATED
-from bayesmix.core import validation
 from bayesmix.core.mixture import Expectation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.sources import Source
@@ -26,6 +25,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array
+from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.subject import rows_of_fit
 
 if TYPE_CHECKING:
@@ -113,8 +113,7 @@ def gate_coefficients(
         raise InvalidInputError(
             "gate_coefficients needs a fit with covariates: fit(X, covariates=)"
         )
-    if not validation.number("level", level, 0.0, strict=True) < 1.0:
-        raise InvalidInputError(f"level must be less than 1, got {level!r}")
+    level = checked_level(level)
     sequences: Any = {} if result.side.ordered else None
     source = rows_of_fit(
         estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences

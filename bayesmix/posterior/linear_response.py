@@ -22,14 +22,15 @@ from scipy.linalg import solve_triangular
 from bayesmix.allocation.point import FreeWeights, WeightDraws
 from bayesmix.core import validation
 from bayesmix.core.components import Coordinates, Posterior
-from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.priors import VaryingWeights
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Rows, Spread, WeightSpread
 from bayesmix.core.sources import Source
-from bayesmix.em.expectation import CENTRED, ExpectationStep
+from bayesmix.em.expectation import CENTRED
 from bayesmix.em.result import FitResult
+from bayesmix.em.run import summed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior.posterior_draws import (
@@ -318,8 +319,8 @@ def _check_optimum(result: FitResult, source: Source, of_q: OfParameters, rate: 
             f"the fit is not at a maximum of its ELBO (rate {rate:.3g}): {remedy}"
         )
     mixture = result.mixture
-    total: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
-    following = result.inference.update(total.finished(), mixture, mixture.frame, None)
+    expectation = summed(source, mixture, CENTRED)
+    following = result.inference.update(expectation, mixture, mixture.frame, None)
     away = max(
         _furthest(following.weights.mean() - mixture.weights.mean(), of_q.weights),
         _furthest(_means(following) - _means(mixture), of_q.means),

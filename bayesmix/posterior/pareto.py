@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy.special import boxcox1p
 
 from bayesmix.numerics.arrays import Array
 
@@ -53,7 +54,9 @@ def _smooth(rows: Array, n_tail: int) -> Array:
     k = np.zeros(len(rows))
     tailed = excess[:, -1] > SAME_WEIGHT
     k[tailed], scale = generalised_pareto(excess[tailed])
-    quantiles = _quantiles((np.arange(n_tail) + 0.5) / n_tail, k[tailed, None], scale[:, None])
+    # Quantiles of the generalised Pareto distribution at (j + 1/2) / M.
+    odds = 1.0 / (1.0 - (np.arange(n_tail) + 0.5) / n_tail) - 1.0
+    quantiles = scale[:, None] * boxcox1p(odds, k[tailed, None])
     smoothed = np.minimum(np.log(cutoff[tailed] + quantiles), 0.0) + top[tailed]
     chosen = rows[tailed]
     np.put_along_axis(chosen, places[tailed, 1:], smoothed, axis=1)
@@ -81,10 +84,3 @@ def generalised_pareto(excess: Array) -> tuple[Array, Array]:
 
 def _n_candidates(n_tail: int) -> int:
     return 30 + int(math.sqrt(n_tail))
-
-
-def _quantiles(probabilities: Array, k: Array, scale: Array) -> Array:
-    """Return quantiles of the generalised Pareto distribution."""
-    exponential = -np.log1p(-probabilities)
-    safe = np.where(k == 0.0, 1.0, k)
-    return scale * np.where(k == 0.0, exponential, np.expm1(k * exponential) / safe)

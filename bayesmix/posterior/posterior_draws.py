@@ -21,15 +21,16 @@ from bayesmix.core import validation
 from bayesmix.core.components import Components, DrawnComponents, Named, PointComponents, Posterior
 from bayesmix.core.engines import Bayesian
 from bayesmix.core.families import Family
-from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.priors import DrawnWeights, FactorisedWeights
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic, ExpectationStep
+from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic
 from bayesmix.em.missing_values import SEEN
 from bayesmix.em.result import FitResult, has_far_rows
+from bayesmix.em.run import summed
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gaps import has_gaps
@@ -140,15 +141,18 @@ class Draws:
         return len(self.weights.log_weights)
 
     @property
+    def n_components(self) -> int:
+        return int(self.weights.log_weights.shape[1])
+
+    @property
     def bare(self) -> Draws:
         """Draws without cached derived arrays, which are much larger."""
         return Draws(replace(self.weights), replace(self.components))
 
     def batches(self) -> list[Draws]:
         """Return all draws in order, in batches that limit memory."""
-        K = self.weights.log_weights.shape[1]
-        largest = max(array[0].size for array in _arrays(self.components))
-        return self.in_parts(max(1, BATCH_VALUES // (K * max(K, largest))))
+        largest = max(self.n_components, *(a[0].size for a in _arrays(self.components)))
+        return self.in_parts(max(1, BATCH_VALUES // (self.n_components * largest)))
 
     def in_parts(self, size: int) -> list[Draws]:
         """Return all draws in order, in parts of ``size`` draws."""
@@ -160,7 +164,6 @@ class Draws:
         return np.concatenate([values(batch) for batch in self.batches()])
 
     def some(self, numbers: Integers) -> Draws:
-        """Return the draws with these indices."""
         return _each(self, itemgetter(numbers))
 
 
@@ -303,13 +306,11 @@ def shares_of(draws: Draws, framed: Array, rows: Rows) -> Array:
 
 def _over(work: Any, step: Any, draws: Draws) -> Any:
     with single_threaded_blas():
-        n_draws, n_components = draws.weights.log_weights.shape
-        return work(step, n_components * min(n_draws, DRAWS_OF_CHUNK))
+        return work(step, draws.n_components * min(draws.n_draws, DRAWS_OF_CHUNK))
 
 
 def _step(result: FitResult, draws: Draws, source: Source) -> DensityStep:
-    n_components = draws.weights.log_weights.shape[1]
-    size = max(1, TILE_VALUES // (TILE_ROWS * n_components))
+    size = max(1, TILE_VALUES // (TILE_ROWS * draws.n_components))
     tiles = tuple(Tile(part.weights, part.components.components) for part in draws.in_parts(size))
     return DensityStep(result.mixture.frame, tiles, _arithmetic(result, source))
 
@@ -321,8 +322,7 @@ def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     mixture: Mixture = result.mixture
     if source.reduce(partial(_is_far, mixture, result.family), 1):
         return CENTRED
-    expectation: ChunkSums = source.reduce(ExpectationStep(mixture, CENTRED), mixture.n_components)
-    loss = mixture.linear.loss(expectation.finished().statistics)
+    loss = mixture.linear.loss(summed(source, mixture, CENTRED).statistics)
     return LINEAR if loss <= MOST_LOSS else CENTRED
 
 
@@ -477,16 +477,13 @@ class DrawnMixtures:
         return sum(part.n_draws for part in self.parts)
 
     def log_densities(self, source: Source) -> Array:
-        """Return log p(x_n | draw) (n, S) in nats and data units."""
         each = [log_densities_at(self.result, part, source) for part in self.parts]
         return each[0] if len(each) == 1 else np.concatenate(each, axis=1)
 
     def mixtures(self) -> Iterator[Mixture[PointComponents]]:
-        """Return every draw as a mixture with point parameters."""
         return chain.from_iterable(mixtures_of(self.result, part) for part in self.parts)
 
     def at_most(self, n_draws: int) -> DrawnMixtures:
-        """Return at most ``n_draws`` evenly spaced draws."""
         if self.n_draws <= n_draws:
             return self
         numbers = np.linspace(0, self.n_draws - 1, n_draws).astype(np.int64)

@@ -25,20 +25,8 @@ from bayesmix.em.display import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.posterior.arviz_groups import ToArviz, inference_data_over_k
-from bayesmix.posterior.chains import (
-    MOST_PRODUCTS,
-    BlockedGibbs,
-    KeptDraw,
-    Plan,
-    closing,
-    convergence_lines,
-    in_chains,
-    listed,
-    rows_together,
-    run_chains,
-    shares_by_number,
-)
+from bayesmix.posterior import chains
+from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data_over_k
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.labels import co_clustered
 from bayesmix.posterior.posterior_draws import Draws, joined, parameters_of
@@ -134,7 +122,7 @@ class Group:
 
     @property
     def n_components(self) -> int:
-        return int(self.draws.weights.log_weights.shape[1])
+        return self.draws.n_components
 
     def thinned(self, every: int) -> Group | None:
         """Return every ``every``-th of all draws that is in this group; None if there is none."""
@@ -218,7 +206,7 @@ class GibbsOverK(ToArviz):
     @cached_property
     def occupied(self) -> Any:
         """Posterior of the number of occupied components (Series)."""
-        return shares_by_number(self.n_occupied)
+        return chains.shares_by_number(self.n_occupied)
 
     @cached_property
     def weights(self) -> Array:
@@ -255,10 +243,10 @@ class GibbsOverK(ToArviz):
         rows : array of sample indices (m,), optional
             Required above 5,000 samples, where the whole matrix would not fit.
         """
-        values = rows_together(self.source, rows)
+        values = chains.rows_together(self.source, rows)
         framed = self.result.mixture.frame.apply(values)
         products = len(values) ** 2 * float(self.n_components.sum())
-        every = max(1, int(np.ceil(products / MOST_PRODUCTS)))
+        every = max(1, int(np.ceil(products / chains.MOST_PRODUCTS)))
         with single_threaded_blas():
             some = [group.thinned(every) for group in self.groups]
             parts = [
@@ -276,8 +264,8 @@ class GibbsOverK(ToArviz):
         lines = [
             f"{self.n_chains} chains of {self.n_draws} draws after {self.warmup} warm-up sweeps,"
             " K unknown.",
-            f"Components (K): {listed(self.k_probabilities)}.",
-            f"Occupied components: {listed(self.occupied)} of the draws.",
+            f"Components (K): {chains.listed(self.k_probabilities)}.",
+            f"Occupied components: {chains.listed(self.occupied)} of the draws.",
             *convergence_lines(
                 {
                     "number of components": self.n_components,
@@ -287,7 +275,7 @@ class GibbsOverK(ToArviz):
                 }
             ),
             "The prior of K influences K more than the number of occupied components.",
-            *closing(self.status),
+            *chains.closing(self.status),
         ]
         return "\n".join(lines)
 
@@ -312,21 +300,15 @@ class GibbsOverK(ToArviz):
             own = whole[:, : values.shape[1]] if "component" in axes else whole
             own[group.places] = values
         assert whole is not None
-        return in_chains(whole, self.n_chains)
+        return chains.in_chains(whole, self.n_chains)
 
     def __repr__(self) -> str:
-        largest = listed(self.k_probabilities)
+        largest = chains.listed(self.k_probabilities)
         return f"<GibbsOverK: {self.n_chains} x {self.n_draws} draws, components {largest}>"
 
 
 # Probabilities below this are dropped as negligible.
 NOTHING = 1e-9
-
-# fitted concentration, K of the fit, numbers -> concentration for each K = 1, 2, ...
-CONCENTRATIONS: Mapping[str, Callable[[float, int, Array], Array]] = {
-    "static": lambda fitted, of, numbers: np.full(len(numbers), fitted),
-    "dynamic": lambda fitted, of, numbers: fitted * of / numbers,
-}
 
 
 @dataclass(frozen=True)
@@ -378,22 +360,22 @@ class TelescopingStep:
     Empty components are integrated out of S and redrawn before they are used.
     """
 
-    sampler: BlockedGibbs
+    sampler: chains.BlockedGibbs
     over_k: KGivenPartition
 
     def __call__(
         self, state: Mixture[Posterior], generator: np.random.Generator, key: tuple[int, ...]
-    ) -> tuple[KeptDraw, Mixture[Posterior]]:
+    ) -> tuple[chains.KeptDraw, Mixture[Posterior]]:
         draw = self.sampler.drawn(state, generator)
         assigned = self.sampler.assigned(draw, key)
         occupied = np.flatnonzero(assigned.counts)
         statistics = assigned.statistics.subset(occupied)
         probabilities = self.over_k(statistics.counts)
-        n_components = one_of(probabilities, generator)
+        n_components = 1 + int(generator.choice(len(probabilities), p=probabilities))
         last = draw.components.subset(occupied)
         following = self.conditional(n_components, statistics, last, generator)
         probabilities = probabilities[: 1 + np.flatnonzero(probabilities > NOTHING)[-1]]
-        kept = KeptDraw(draw.bare, assigned.log_normaliser, len(occupied), probabilities)
+        kept = chains.KeptDraw(draw.bare, assigned.log_normaliser, len(occupied), probabilities)
         return kept, following
 
     def conditional(
@@ -410,16 +392,10 @@ class TelescopingStep:
         return self.sampler.conditional(weights, statistics, last, generator)
 
 
-def one_of(probabilities: Array, generator: np.random.Generator) -> int:
-    """Draw a number from 1 upwards with these probabilities."""
-    reached = np.cumsum(probabilities)
-    return 1 + int(np.searchsorted(reached, generator.random() * reached[-1], side="right"))
-
-
 def sampled_over_k(
     result: FitResult,
     source: Source,
-    plan: Plan,
+    plan: chains.Plan,
     bar: FitProgress,
     prior_over_k: Any,
     concentration: Any,
@@ -428,8 +404,8 @@ def sampled_over_k(
     over_k = _k_given_partition(result, source.total_weight, prior_over_k, concentration)
     first = min(result.requested_components, len(over_k.prior))
     step_of = partial(TelescopingStep, over_k=over_k)
-    kept, common = run_chains(result, source, plan, bar, first, step_of)
-    n_components = np.array([one.n_components for one in kept])
+    kept, common = chains.run_chains(result, source, plan, bar, first, step_of)
+    n_components = np.array([one.draw.n_components for one in kept])
     return GibbsOverK(
         groups=frozen(
             tuple(
@@ -455,19 +431,18 @@ def _k_given_partition(
             "number of components is a truncation: fit with "
             "weight_concentration_prior_type='dirichlet_distribution'"
         )
-    if concentration not in CONCENTRATIONS:
+    if concentration not in ("static", "dynamic"):
         raise InvalidInputError(
-            f"concentration must be one of {', '.join(CONCENTRATIONS)}, got {concentration!r}"
+            f"concentration must be one of static, dynamic, got {concentration!r}"
         )
     prior = prior_of_unknown(prior_over_k)
-    numbers = np.arange(1.0, len(prior) + 1.0)
-    of_numbers = CONCENTRATIONS[concentration](
-        float(weights.concentration), result.requested_components, numbers
-    )
+    of_numbers = np.full(len(prior), float(weights.concentration))
+    if concentration == "dynamic":
+        of_numbers *= result.requested_components / np.arange(1.0, len(prior) + 1.0)
     return frozen(KGivenPartition(prior, of_numbers, total_weight))
 
 
-def _averaged_over_draws(kept: list[KeptDraw], n_chains: int) -> Array:
+def _averaged_over_draws(kept: list[chains.KeptDraw], n_chains: int) -> Array:
     """Return p(K | partition) averaged over each chain (C, K)."""
     shares = [one.k_probabilities for one in kept if one.k_probabilities is not None]
     total = np.zeros((n_chains, max(map(len, shares))))

@@ -6,7 +6,7 @@ recompute what a lost worker held.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -226,13 +226,14 @@ class DaskEngine:
         for node in nodes:
             own = slice(node.start, node.stop)
             arguments = sent, list(parts[own]), blocks[own], list(kept[own])
-            sums.append(self.client.submit(_sum_of_parts, *arguments, pure=False))
+            sums.append(self.client.submit(_refusing, _sum_of_parts, *arguments, pure=False))
         while len(nodes) > 2**LEVELS_AT_ONCE and self._bytes_of_a_sum * len(nodes) > MOST_AT_ONCE:
             nodes, sums = self._added(nodes, sums, len(parts))
         found = _results(self.client, sums)
         self._bytes_of_a_sum = len(found[0])
         total = climbed(zip(nodes, map(unpacked, found), strict=True), len(parts))
-        return cast("Made", _dressed(total, task))
+        of_task: Any = task
+        return cast("Made", _with_form(total, lambda: of_task.work.step.mixture.linear))
 
     def map(
         self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
@@ -252,7 +253,7 @@ class DaskEngine:
     ) -> list[Any]:
         sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
         return [
-            self.client.submit(_output_of_part, sent, *each, pure=False)
+            self.client.submit(_refusing, _output_of_part, sent, *each, pure=False)
             for each in zip(parts, blocks, kept, strict=True)
         ]
 
@@ -339,25 +340,23 @@ def _task_of(content: bytes) -> Any:
 
 
 def _sum_of_parts(content: bytes, parts: Any, blocks: Any, earlier: Any) -> Any:
-    task = _task_of(content)
-    try:
-        with single_threaded_blas():
-            each = list(zip(parts, blocks, earlier, strict=True))
-            return packed(_bare(reduced(lambda one: _run(task, *one), each, 1)))
-    except BayesmixError as error:
-        return Refused(error)
+    each = list(zip(parts, blocks, earlier, strict=True))
+    total = reduced(lambda one: _output_of_part(content, *one), each, 1)
+    return packed(_with_form(total, lambda: None))
 
 
 def _output_of_part(content: bytes, part: Partition, block: Any, earlier: Any) -> Any:
+    loaded = block() if callable(block) else block
+    with single_threaded_blas():
+        return _task_of(content)(part, *loaded, earlier)
+
+
+def _refusing(work: Callable[..., Any], *arguments: Any) -> Any:
+    """Return the result of a task, or an error of the data as a value."""
     try:
-        with single_threaded_blas():
-            return _run(_task_of(content), part, block, earlier)
+        return work(*arguments)
     except BayesmixError as error:
         return Refused(error)
-
-
-def _run(task: Any, part: Partition, block: Any, earlier: Any) -> Any:
-    return task(part, *(block() if callable(block) else block), earlier)
 
 
 def _added_up(nodes: list[Node], n_parts: int, level: int, sums: list[Any]) -> Any:
@@ -379,18 +378,10 @@ def _cut(values: Any, start: int, stop: int) -> Any:
     return np.array(values[start:stop])
 
 
-def _bare(total: Any) -> Any:
-    """Drop the linear form from sums of features, as the client has it."""
+def _with_form(total: Any, form: Callable[[], Any]) -> Any:
+    """Replace the linear form of sums of features, which does not travel as the client has it."""
     if isinstance(total, ChunkSums) and isinstance(total.statistics, FeatureSums):
-        without: Any = None
-        return replace(total, statistics=replace(total.statistics, form=without))
-    return total
-
-
-def _dressed(total: Any, task: Any) -> Any:
-    if isinstance(total, ChunkSums) and isinstance(total.statistics, FeatureSums):
-        form = task.work.step.mixture.linear
-        return replace(total, statistics=replace(total.statistics, form=form))
+        return replace(total, statistics=replace(total.statistics, form=form()))
     return total
 
 

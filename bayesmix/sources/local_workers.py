@@ -10,35 +10,17 @@ import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from threading import Lock
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import numpy as np
 
 from bayesmix.core.parallel import climb, height, ordered_map, reduced, resolve_jobs
 from bayesmix.core.sources import Kept, Loader, Partition, PartitionTask
 from bayesmix.numerics.arrays import Array, Indices, host
+from bayesmix.sources.memory import KeptHere
 from bayesmix.sources.partitions_of_rows import step_of
 
 Made = TypeVar("Made")
-
-
-@dataclass(frozen=True)
-class KeptParts:
-    """An integer per observation, by part."""
-
-    parts: tuple[Partition, ...]
-    values: tuple[Indices, ...]
-
-    def differing(self, other: Kept) -> int:
-        pairs = zip(self.values, cast("KeptParts", other).values, strict=True)
-        return sum(int(np.count_nonzero(own != theirs)) for own, theirs in pairs)
-
-    def some(self, rows: slice) -> Indices:
-        parts = [
-            values[max(0, rows.start - part.first) : max(0, rows.stop - part.first)]
-            for part, values in zip(self.parts, self.values, strict=True)
-        ]
-        return np.concatenate(parts)
 
 
 @dataclass(frozen=True)
@@ -72,8 +54,8 @@ class Local:
 
     def keep(
         self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> KeptParts:
-        return KeptParts(tuple(parts), tuple(self.map(task, parts, earlier)))
+    ) -> KeptHere:
+        return KeptHere(np.concatenate(self.map(task, parts, earlier)))
 
     def with_jobs(self, n_jobs: int | None) -> Local:
         return self if self.alone else replace(self, n_jobs=n_jobs)
@@ -81,7 +63,9 @@ class Local:
 
 def kept_of(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Indices | None]:
     """Return the values that an earlier pass stored for each part."""
-    return [None] * len(parts) if earlier is None else cast("KeptParts", earlier).values
+    if earlier is None:
+        return [None] * len(parts)
+    return [earlier.some(slice(part.first, part.first + part.n_rows)) for part in parts]
 
 
 # Smaller matrices are sent in full.
@@ -121,31 +105,25 @@ def _record(kind: type, values: dict[str, Any]) -> Any:
 
 def _of_array(array: Array) -> Any:
     """Reduce stacked matrices to a triangle if the other is its mirror image or zero."""
-    if array.ndim < 2 or array.shape[-1] != array.shape[-2] or array.dtype != np.float64:
-        return NotImplemented
-    size = array.shape[-1]
-    if size < SMALLEST_MATRIX:
-        return NotImplemented
-    low, high = np.tril_indices(size, -1)
-    lower, upper = array[..., low, high], array[..., high, low]
-    diagonal = np.ascontiguousarray(np.diagonal(array, axis1=-2, axis2=-1))
-    if np.array_equal(lower, upper):
-        return _matrices, (size, diagonal, lower, None)
-    for half, other, transposed in ((lower, upper, False), (upper, lower, True)):
-        if not other.any():
-            return _matrices, (size, diagonal, half, transposed)
+    *_, height, size = array.shape if array.ndim > 1 else (0, 0)
+    if height == size >= SMALLEST_MATRIX and array.dtype == np.float64:
+        low, high = np.tril_indices(size)
+        lower, upper = (size, array[..., low, high]), (size, array[..., high, low])
+        for halves in ((*lower, lower[1]), (*lower, None), (size, None, upper[1])):
+            if np.array_equal(_matrices(*halves), array):
+                return _matrices, halves
     return NotImplemented
 
 
-def _matrices(size: int, diagonal: Array, half: Array, transposed: bool | None) -> Array:
-    """Rebuild symmetric (``transposed`` None), lower or upper triangular matrices."""
-    low, high = np.tril_indices(size, -1)
-    array = np.zeros((*diagonal.shape[:-1], size, size))
-    array[..., np.arange(size), np.arange(size)] = diagonal
-    if transposed is None or not transposed:
-        array[..., low, high] = half
-    if transposed is None or transposed:
-        array[..., high, low] = half
+def _matrices(size: int, lower: Array | None, upper: Array | None) -> Array:
+    """Rebuild matrices from their triangles; None is zero."""
+    low, high = np.tril_indices(size)
+    half: Any = upper if lower is None else lower
+    array = np.zeros((*half.shape[:-1], size, size))
+    if lower is not None:
+        array[..., low, high] = lower
+    if upper is not None:
+        array[..., high, low] = upper
     return array
 
 

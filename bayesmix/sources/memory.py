@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -34,8 +34,6 @@ from bayesmix.numerics.gaps import without_gaps
 IQR_OF_NORMAL = 1.349
 # Values closer than this, relative to the scale, count as tied.
 SAME_VALUE = 1e-9
-# In longer columns ties are first searched in a subsample, as continuous data have none.
-LOOK_AT_ALL = 100_000
 # Observations from which on a column deserves a thread.
 WORTH_A_THREAD = 4096
 # Above this size quantiles and ties are those of a subsample, to limit memory.
@@ -173,9 +171,7 @@ def missing_in(values: Any) -> int:
 
 
 def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float, ...]:
-    # One sort serves quantiles and ties; long columns do without.
-    short = len(column) <= LOOK_AT_ALL
-    ordered = np.sort(column) if short else column
+    ordered = np.sort(column)  # serves quantiles and ties
     levels = (0.25, 0.5, 0.75)
     lower, middle, upper = quantiles(ordered if weights is None else column, weights, levels)
     away = column - middle
@@ -185,21 +181,14 @@ def _column(column: Array, weights: Array | None, repeated: bool) -> tuple[float
         scale = float(np.sqrt(np.average((away - mean) ** 2, weights=weights)))
     if scale == 0.0:
         scale = 1.0
-    gap = _gap(ordered - middle if short else away, scale, repeated)
-    smallest, largest = (ordered[0], ordered[-1]) if short else (column.min(), column.max())
-    return middle, scale, float(smallest), float(largest), gap, middle + mean, lower, upper
+    gap = _gap(ordered - middle, scale, repeated)
+    ends = float(ordered[0]), float(ordered[-1])
+    return middle, scale, *ends, gap, middle + mean, lower, upper
 
 
 def _gap(values: Array, scale: float, repeated: bool) -> float:
-    """Return the smallest difference of distinct values if there are ties or repeats, else 0.
-
-    Short columns must be sorted.
-    """
-    if len(values) > LOOK_AT_ALL and not repeated:
-        sample = values[:: len(values) // LOOK_AT_ALL + 1]
-        if len(np.unique(sample)) == len(sample):
-            return 0.0
-    steps = np.diff(values if len(values) <= LOOK_AT_ALL else np.sort(values))
+    """Return the smallest difference of distinct sorted values, 0 without ties or repeats."""
+    steps = np.diff(values)
     distinct = steps > SAME_VALUE * scale
     if not distinct.any() or not (repeated or len(steps) > np.count_nonzero(distinct)):
         return 0.0
@@ -230,8 +219,28 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
 
 
 @dataclass(frozen=True)
+class Within(Generic[Value]):
+    """Sum of a step over the chunks of a partition in a fixed tree, or its concatenated output."""
+
+    step: Callable[[Rows], Value]
+    width: int
+    mapped: bool = False
+    n_jobs: int = 1
+
+    def __call__(self, rows: Rows) -> Value:
+        n_rows, n_features = rows.values.shape
+        chunks = rows.blocks(chunk_rows(n_rows, n_features, self.width))
+        if len(chunks) == 1:
+            return self.step(chunks[0])
+        if self.mapped:
+            output: Any = list(ordered_map(self.step, chunks, self.n_jobs))
+            return cast("Value", np.concatenate(output))
+        return reduced(self.step, chunks, self.n_jobs)
+
+
+@dataclass(frozen=True)
 class KeptHere:
-    """An integer per observation of an array (n,)."""
+    """An integer per observation (n,), in memory."""
 
     values: Indices
 
@@ -286,26 +295,25 @@ class ArraySource:
     def row_text(self, row: int) -> str:
         return f"row {row}"
 
-    def _chunks(self, width: int, earlier: Kept | None = None) -> list[Rows]:
-        n_rows, n_features = self.shape
-        rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
-        return rows.blocks(chunk_rows(n_rows, n_features, width))
+    def _chunks(self, width: int) -> list[Rows]:
+        return self.rows.blocks(chunk_rows(*self.shape, width))
 
     def idle(self, width: int) -> int:
         return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
 
+    def _whole(
+        self, step: Callable[[Rows], Value], width: int, mapped: bool, earlier: Any
+    ) -> Value:
+        rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
+        return Within(step, width, mapped, resolve_jobs(self.n_jobs))(rows)
+
     def reduce(
         self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
     ) -> Value:
-        chunks = self._chunks(width, earlier)
-        if len(chunks) == 1:
-            return step(chunks[0])
-        return reduced(step, chunks, resolve_jobs(self.n_jobs))
+        return self._whole(step, width, False, earlier)
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
-        chunks = self._chunks(width, earlier)
-        parts: Any = list(ordered_map(step, chunks, resolve_jobs(self.n_jobs)))
-        return parts[0] if len(parts) == 1 else cast("Any", np.concatenate(parts))
+        return self._whole(step, width, True, earlier)
 
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
@@ -382,8 +390,8 @@ def open_npy(
 ) -> ArraySource:
     """Open a two-dimensional numerical ``.npy`` file as a memory-mapped source."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # a header of Python 2, or a damaged one
+        # A header of Python 2, or a damaged one.
+        with warnings.catch_warnings(action="error", category=UserWarning):
             values = np.load(fspath(path), mmap_mode="r", allow_pickle=False)
     except DAMAGED as problem:
         remedy = ": save rows.astype(float)" if "Python objects" in str(problem) else ""

@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.core.parallel import ordered_map, reduced
 from bayesmix.core.portable import DeviceStep
 from bayesmix.core.rows import (
     NO_SIDE_INFORMATION,
@@ -27,7 +26,7 @@ from bayesmix.core.rows import (
 from bayesmix.core.sources import Engine, Kept, Partition, PartitionTask
 from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
-from bayesmix.sources.memory import MOST_SORTED, ArraySource, ColumnSums, chunk_rows, summarise
+from bayesmix.sources.memory import MOST_SORTED, ArraySource, ColumnSums, Within, summarise
 
 # Finaliser of splitmix64 (Steele, Lea & Flood 2014).
 STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -112,7 +111,6 @@ class FirstLook(AddedByField):
     weights: tuple[Array | None, ...]
 
     def some(self, n_jobs: int | None, columns: tuple[str, ...] | None) -> ArraySource:
-        """Return the subsample."""
         present_weights = [weights for weights in self.weights if weights is not None]
         weights = np.concatenate(present_weights) if present_weights else None
         return ArraySource(np.concatenate(self.values), weights, n_jobs, columns)
@@ -153,26 +151,6 @@ OF_THE_ROWS = ("look", "some", "summary")
 
 
 @dataclass(frozen=True)
-class Within(Generic[Value]):
-    """Sum of a step over the chunks of a partition in a fixed tree, or its concatenated output."""
-
-    step: Callable[[Rows], Value]
-    width: int
-    mapped: bool = False
-    n_jobs: int = 1
-
-    def __call__(self, rows: Rows) -> Value:
-        n_rows, n_features = rows.values.shape
-        chunks = rows.blocks(chunk_rows(n_rows, n_features, self.width))
-        if len(chunks) == 1:
-            return self.step(chunks[0])
-        if self.mapped:
-            output: Any = list(ordered_map(self.step, chunks, self.n_jobs))
-            return cast("Value", np.concatenate(output))
-        return reduced(self.step, chunks, self.n_jobs)
-
-
-@dataclass(frozen=True)
 class OnChosen(Generic[Value]):
     """Task on the selected observations of a partition."""
 
@@ -196,14 +174,9 @@ def step_of(task: Any) -> DeviceStep[Any] | None:
     return task.work.step if whole and isinstance(task.work.step, DeviceStep) else None
 
 
-def _copied(numbers: Indices | slice, rows: Rows) -> tuple[Stored, Array | None]:
+def _copied(numbers: Indices, rows: Rows) -> tuple[Stored, Array | None]:
     """Return copies of some observations by ascending number."""
-    first, end = rows.first, rows.first + len(rows)
-    own: Any
-    if isinstance(numbers, slice):
-        own = _within(numbers, first, end)
-    else:
-        own = numbers[slice(*np.searchsorted(numbers, [first, end]))] - first
+    own = numbers[_inside(numbers, rows.first, len(rows))] - rows.first
     weights = None if rows.weights is None else np.array(rows.weights[own])
     return np.array(rows.values[own]), weights
 
@@ -396,22 +369,14 @@ class PartitionedSource:
         return self.some.spread(n)
 
     def in_memory(self, rows: Any = None) -> ArraySource:
-        whole = self._in_memory(rows)
-        return (
-            replace(whole, side=self.side[slice(None) if rows is None else rows])
-            if self.side
-            else whole
-        )
+        whole, numbers = self._in_memory(rows), slice(None) if rows is None else rows
+        return replace(whole, side=self.side[numbers]) if self.side else whole
 
     def _in_memory(self, rows: Any) -> ArraySource:
         n_rows = self.shape[0]
-        numbers = slice(None) if rows is None else rows
-        if isinstance(numbers, slice):
-            numbers = slice(*numbers.indices(n_rows))
-            size = len(range(n_rows)[numbers])
-        else:
-            numbers = _numbers(numbers)
-            size = len(numbers)
+        numbers: Any = slice(None) if rows is None else rows
+        numbers = range(n_rows)[numbers] if isinstance(numbers, slice) else _numbers(numbers)
+        size = len(numbers)
         if size * self.n_features > MOST_AT_HAND:
             raise TooManyRowsError(
                 f"{size:,} rows x {self.n_features} columns exceed the limit of {MOST_AT_HAND:,} "
@@ -419,25 +384,27 @@ class PartitionedSource:
                 "numpy.random.default_rng(0)), or X[::100] of a Dask array"
             )
         if "look" in self.__dict__ and len(self.some.values) == n_rows:
-            return self.some if rows is None else self.some.subset(numbers)
-        if isinstance(numbers, slice) or bool((np.diff(numbers) > 0).all()):
+            return self.some if rows is None else self.some.subset(rows)
+        if isinstance(numbers, range):
+            numbers = np.arange(numbers.start, numbers.stop, numbers.step)
+        if (np.diff(numbers) > 0).all():
             return self._brought(numbers)
         ascending, places = np.unique(numbers, return_inverse=True)
         return self._brought(ascending).subset(places)
 
-    def _brought(self, numbers: Any) -> ArraySource:
+    def _brought(self, numbers: Indices) -> ArraySource:
         """Bring observations by ascending number into memory."""
-        touched = [part for part in self.parts if _touches(numbers, part)]
+        touched = [
+            part
+            for part in self.parts
+            if np.ptp(np.searchsorted(numbers, [part.first, part.first + part.n_rows]))
+        ]
         if not touched:
             raise InvalidInputError("at least one row must be selected, got none")
         parts = self.engine.map(OnChosen(partial(_copied, numbers), self.choices), touched)
-        weights = None
-        if parts[0][1] is not None:
-            weights = np.concatenate(
-                [part_weights for _, part_weights in parts if part_weights is not None]
-            )
-        values = np.concatenate([part[0] for part in parts])
-        return ArraySource(values, weights, self.n_jobs, self.columns)
+        values, all_weights = zip(*parts, strict=True)
+        weights = None if all_weights[0] is None else np.concatenate(all_weights)
+        return ArraySource(np.concatenate(values), weights, self.n_jobs, self.columns)
 
 
 def counted(engine: Engine, n_parts: int) -> list[int]:
@@ -455,16 +422,6 @@ def _numbers(rows: Any) -> Integers:
     return np.flatnonzero(rows) if rows.dtype == bool else rows
 
 
-def _within(rows: slice, first: int, end: int) -> slice:
-    """Return the part of a slice from ``first`` to ``end``, relative to ``first``."""
-    begin = rows.start + -(-max(0, first - rows.start) // rows.step) * rows.step
-    return slice(begin - first, max(begin, min(rows.stop, end)) - first, rows.step)
-
-
-def _touches(numbers: Any, part: Partition) -> bool:
-    end = part.first + part.n_rows
-    if isinstance(numbers, slice):
-        own = _within(numbers, part.first, end)
-        return bool(own.start < own.stop and own.start < part.n_rows)
-    low, high = np.searchsorted(numbers, [part.first, end])
-    return bool(high > low)
+def _inside(numbers: Indices, first: int, n_rows: int) -> slice:
+    """Return where ascending numbers lie among ``n_rows`` from ``first`` on."""
+    return slice(*np.searchsorted(numbers, [first, first + n_rows]))

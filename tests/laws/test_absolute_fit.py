@@ -66,7 +66,7 @@ def test_shares_are_uniform_in_expectation_where_the_model_is_true(overlap):
     X, _ = model.sample(n, random_state=0)
     observed = inside(model.result_.plug_in, ArraySource(X), 0)
     # A share is a mean of n values in [0, 1]; false alarm of any of 99 below 1 in 1,000.
-    away = np.abs(observed.shares - np.linspace(0, 1, GRID + 1))
+    away = np.abs(observed.curves[0] - np.linspace(0, 1, GRID + 1))
     assert away.max() <= stats.norm.isf(0.001 / (2 * (GRID - 1))) * 0.5 / np.sqrt(n)
 
 
@@ -82,7 +82,7 @@ def test_shares_of_discrete_rows_are_uniform_in_expectation(family):
     n = 5_000
     X, _ = model.sample(n, random_state=1)
     observed = inside(model.result_.plug_in, ArraySource(X), 0)
-    away = np.abs(observed.shares - np.linspace(0, 1, GRID + 1))
+    away = np.abs(observed.curves[0] - np.linspace(0, 1, GRID + 1))
     # The error of the ranks, of 5,000 drawn rows a component, is added to that of the rows.
     error = np.hypot(0.5 / np.sqrt(n), 0.5 / np.sqrt(5_000))
     assert away.max() <= stats.norm.isf(0.001 / (2 * (GRID - 1))) * error
