@@ -27,7 +27,14 @@ from bayesmix.allocation.point import (
 )
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Assign, NamedTensors, Pymc, Tensor
-from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Allocated, Rows, SideInformation
+from bayesmix.core.rows import (
+    LOWEST_LOG,
+    NO_SIDE_INFORMATION,
+    AddedByField,
+    Allocated,
+    Rows,
+    SideInformation,
+)
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import (
@@ -57,14 +64,11 @@ def stationary_distribution(transition: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class ChainSums:
+class ChainSums(AddedByField):
     """Expected counts of first states (K,) and of transitions (K, K)."""
 
     initial: Array
     transitions: Array
-
-    def __add__(self, other: ChainSums) -> ChainSums:
-        return ChainSums(self.initial + other.initial, self.transitions + other.transitions)
 
     def pack(self) -> Array:
         return np.append(self.initial, self.transitions)
@@ -80,7 +84,6 @@ class ChainSums:
 
     @property
     def feasible(self) -> bool:
-        """Whether no count is negative."""
         return bool(self.pack().min() >= 0.0)
 
 
@@ -140,7 +143,6 @@ class ChainDraws:
         return logs(stationary_distribution(np.exp(self.log_transitions)))
 
     def named(self) -> Named:
-        """Return probabilities of the first state and of transitions."""
         return {
             "startprob": (("component",), np.exp(self.log_initial)),
             "transmat": (("component", "other_component"), np.exp(self.log_transitions)),
@@ -151,7 +153,6 @@ class ChainDraws:
         return [self.log_initial, *self.log_transitions.swapaxes(0, 1)]
 
     def chains(self) -> Iterator[MarkovChain]:
-        """Yield each draw as a chain."""
         return map(MarkovChain, np.exp(self.log_initial), np.exp(self.log_transitions))
 
     def log_density(self, joint: Array, rows: Rows) -> Array:
@@ -165,7 +166,6 @@ class ChainDraws:
         return np.array([of_draw.log_normaliser for of_draw in allocated])
 
     def shares(self, joint: Array, rows: Rows) -> None:
-        """Turn log densities (n, S, K) into smoothed probabilities in place."""
         for chain, of_draw in zip(self.chains(), joint.swapaxes(0, 1), strict=True):
             chain.allocate(of_draw, rows)
 
@@ -196,15 +196,12 @@ class MarkovChain:
         return len(self.initial)
 
     def mean(self) -> Array:
-        """Return the stationary distribution (K,)."""
         return stationary_distribution(self.transition)
 
     def averaged(self) -> MarkovChain:
-        """Return the chain itself."""
         return self
 
     def expected_logs(self, side: SideInformation = NO_SIDE_INFORMATION) -> tuple[Array, Array]:
-        """Return the logarithms of the probabilities of the first state and of transitions."""
         return logs(self.initial), logs(self.transition)
 
     def first_states(self, side: SideInformation) -> Array:
@@ -219,7 +216,6 @@ class MarkovChain:
         return MarkovChain(initial / initial.sum(), moves / moves.sum(axis=1, keepdims=True))
 
     def subset(self, keep: Integers, counts: Array) -> MarkovChain:
-        """Select states and renormalise."""
         rows = [PointWeights.shares(row).probabilities for row in self.transition[keep][:, keep]]
         return MarkovChain(PointWeights.shares(self.initial[keep]).probabilities, np.array(rows))
 
@@ -243,7 +239,6 @@ class DirichletChain:
         return [Dirichlet(row) for row in (self.initial, *self.transitions)]
 
     def averaged(self) -> MarkovChain:
-        """Return the chain at the posterior mean."""
         initial, *rows = (row.mean() for row in self.dirichlets)
         return MarkovChain(initial, np.array(rows))
 
@@ -252,17 +247,14 @@ class DirichletChain:
         return self.averaged().mean()
 
     def expected_logs(self, side: SideInformation = NO_SIDE_INFORMATION) -> tuple[Array, Array]:
-        """Return the expected logarithms of the probabilities."""
         initial, *moves = (row.expected_log() for row in self.dirichlets)
         return initial, np.array(moves)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> ChainDraws:
-        """Return independent draws of all rows."""
         initial, *moves = (row.draws(n_draws, generator).log_weights for row in self.dirichlets)
         return ChainDraws(initial, np.stack(moves, axis=1))
 
     def log_density_of(self, draws: ChainDraws) -> Array:
-        """Return log q (S,) of draws."""
         rows = zip(self.dirichlets, map(WeightDraws, draws.rows()), strict=True)
         return np.sum([row.log_density_of(drawn) for row, drawn in rows], axis=0)
 
@@ -280,7 +272,6 @@ class ChainTwin:
 
     @cached_property
     def drawn(self) -> dict[str, Tensor]:
-        """Fields of ``ChainDraws``."""
         from pytensor import tensor as pt
 
         return {"log_initial": pt.log(self.startprob), "log_transitions": pt.log(self.transmat)}
@@ -310,11 +301,9 @@ class ChainTwin:
         return {"weights": (("component",), pt.linalg.solve(balance, pt.ones_like(self.startprob)))}
 
     def draws(self, values: Mapping[str, Array], n_draws: int) -> ChainDraws:
-        """Return S draws from the values of ``drawn``."""
         return ChainDraws(**values)
 
     def point(self, draws: ChainDraws) -> dict[str, Array]:
-        """Return values of the PyMC variables at draws."""
         return {name: values for name, (_, values) in draws.named().items()}
 
 
@@ -332,7 +321,6 @@ class DirichletChainPrior:
 
     @property
     def of_row(self) -> DirichletPrior:
-        """Prior of a row."""
         return DirichletPrior(self.row_concentration)
 
     def posterior(self, statistics: ChainSums) -> DirichletChain:
@@ -354,7 +342,6 @@ class DirichletChainPrior:
         return _most_probable(initial, statistics.transitions + more, self.stationary)
 
     def kl(self, chain: DirichletChain) -> float:
-        """Return the sum of the KL divergences of the first state and of the rows."""
         return sum(self.of_row.kl(row) for row in chain.dirichlets)
 
     def log_density(self, chain: MarkovChain) -> float:
@@ -365,12 +352,10 @@ class DirichletChainPrior:
         return sum(self.of_row.log_density(PointWeights(row)) for row in rows)
 
     def log_density_of(self, draws: ChainDraws) -> Array:
-        """Return the log prior density (S,) of draws."""
         rows = map(WeightDraws, draws.rows())
         return np.sum([self.of_row.log_density_of(row) for row in rows], axis=0)
 
     def pymc_distribution(self, pm: Pymc, q: DirichletChain, n_components: int) -> ChainTwin:
-        """Declare the priors of the first state and of transitions in PyMC."""
         concentration = np.full((n_components, n_components), float(self.row_concentration))
         startprob = pm.Dirichlet("startprob", a=concentration[0], dims="component")
         axes = ("component", "other_component")

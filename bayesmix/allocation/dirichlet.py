@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma, xlogy
@@ -127,7 +127,7 @@ class DirichletPrior:
         """Return KL(q || p) (Bishop 2006, eq. 10.73 and 10.76)."""
         return float(
             weights.log_normaliser()
-            - _normaliser_of_symmetric(self.concentration, weights.n_components)
+            - _symmetric(self.concentration, weights.n_components).log_normaliser()
             + (weights.concentration - self.concentration) @ weights.expected_log()
         )
 
@@ -142,7 +142,7 @@ class DirichletPrior:
 
     def log_density(self, weights: PointWeights) -> float:
         """Return the log prior density at point weights, with 0 log 0 = 0."""
-        return _normaliser_of_symmetric(self.concentration, weights.n_components) + float(
+        return _symmetric(self.concentration, weights.n_components).log_normaliser() + float(
             xlogy(self.concentration - 1.0, weights.probabilities).sum()
         )
 
@@ -159,8 +159,3 @@ class DirichletPrior:
 
 def _symmetric(concentration: float, n_components: int) -> Dirichlet:
     return Dirichlet(np.full(n_components, float(concentration)))
-
-
-@lru_cache(maxsize=256)
-def _normaliser_of_symmetric(concentration: float, n_components: int) -> float:
-    return _symmetric(concentration, n_components).log_normaliser()

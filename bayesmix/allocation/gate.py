@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import log_softmax
 
 from bayesmix.allocation.point import PointWeights, WeightDraws, no_log_weights, sample_by_sample
-from bayesmix.core.rows import Allocated, Rows, SideInformation
+from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
@@ -94,7 +94,6 @@ class Gate:
         return GateSums(self, gradient, information, (weights * shares).sum(axis=0))
 
     def halfway_to(self, other: Gate) -> Gate:
-        """Return the gate between two."""
         return replace(other, coefficients=0.5 * (self.coefficients + other.coefficients))
 
     def subset(self, keep: Integers, counts: Array) -> Gate:
@@ -105,7 +104,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class GateSums:
+class GateSums(AddedByField):
     """Gradient (K, P) and negative Hessian (K, P, K, P) of expected log weights at a gate.
 
     Extrapolation works on the coefficients of the next M-step; ``target`` (K, P) are those that it
@@ -117,15 +116,7 @@ class GateSums:
     information: Array
     shares: Array  # (K,) Σ w π_k(z)
     target: Array | None = None
-    feasible = True
-
-    def __add__(self, other: GateSums) -> GateSums:
-        return replace(
-            self,
-            gradient=self.gradient + other.gradient,
-            information=self.information + other.information,
-            shares=self.shares + other.shares,
-        )
+    same, feasible = ("gate", "target"), True
 
     @property
     def separated(self) -> bool:
@@ -165,7 +156,6 @@ class GateSums:
         return coefficients
 
     def pack(self) -> Array:
-        """Return the free coefficients after a Newton step."""
         return self.next_coefficients[1:].ravel()
 
     def units(self) -> Array:

@@ -19,20 +19,17 @@ from bayesmix.allocation.chain import (
 )
 from bayesmix.allocation.gate import Gate, GatePrior, GateSums
 from bayesmix.allocation.point import PointWeights, no_log_weights
-from bayesmix.core.rows import Allocated, Rows, SideInformation
+from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.forward_backward import logs
 
 
 @dataclass(frozen=True)
-class GatedSums:
+class GatedSums(AddedByField):
     """Statistics of the gate at first samples, and expected counts of transitions (K, K)."""
 
     transitions: Array
     gate: GateSums
-
-    def __add__(self, other: GatedSums) -> GatedSums:
-        return GatedSums(self.transitions + other.transitions, self.gate + other.gate)
 
     def pack(self) -> Array:
         return np.append(self.transitions, self.gate.pack())
@@ -49,7 +46,6 @@ class GatedSums:
 
     @property
     def feasible(self) -> bool:
-        """Whether no count is negative."""
         return bool(self.transitions.min() >= 0.0)
 
     @property
@@ -78,7 +74,6 @@ class GatedChain:
 
     @property
     def coefficients(self) -> Array:
-        """Coefficients (K, P) of the gate."""
         return self.gate.coefficients
 
     @property
@@ -91,19 +86,15 @@ class GatedChain:
         return MarkovChain(self.initial, self.transition)
 
     def mean(self) -> Array:
-        """Return the stationary distribution (K,)."""
         return self._chain.mean()
 
     def averaged(self) -> GatedChain:
-        """Return the chain itself."""
         return self
 
     def log_weights(self, covariates: Array) -> Array:
-        """Return log probabilities (n, K) of the first state at covariates."""
         return self.gate.log_weights(covariates)
 
     def expected_logs(self, side: SideInformation) -> tuple[Array, Array]:
-        """Return log probabilities of first states (S, K) and of transitions (K, K)."""
         return self.log_weights(self.gate.needed(side)[side.starts]), logs(self.transition)
 
     def first_states(self, side: SideInformation) -> Array:
@@ -111,7 +102,6 @@ class GatedChain:
         return np.asarray(np.exp(self.expected_logs(side)[0]))
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
-        """Turn log densities (n, K) into smoothed probabilities in place."""
         allocated = allocate_sequences(self, joint, rows)
         if rows.side.begins is None:
             return allocated
@@ -121,11 +111,9 @@ class GatedChain:
         return Allocated(allocated.log_normaliser, GatedSums(sums.transitions, gate))
 
     def halfway_to(self, other: GatedChain) -> GatedChain:
-        """Return the chain with the gate between two."""
         return replace(other, gate=self.gate.halfway_to(other.gate))
 
     def subset(self, keep: Integers, counts: Array) -> GatedChain:
-        """Select states and renormalise."""
         transition = self._chain.subset(keep, counts).transition
         return GatedChain(self.gate.subset(keep, counts), transition)
 
@@ -146,7 +134,6 @@ class GatedChainPrior:
         return GatedChain(gate, self.chain.mode(sums).transition)
 
     def log_density(self, chain: GatedChain) -> float:
-        """Return the log prior density of coefficients and transitions."""
         rows = map(PointWeights, chain.transition)
         return self.gate.log_density(chain.gate) + sum(map(self.chain.of_row.log_density, rows))
 

@@ -68,6 +68,36 @@ class Statistics(Additive, Protocol):
         """Return the statistics that ``pack`` to ``vector``."""
 
 
+class Rearranged(ABC):
+    """Statistics whose components are replaced by selecting, adding and concatenating."""
+
+    counts: Array
+
+    def merged(self, first: int, second: int) -> Self:
+        both = self.subset(np.array([first])) + self.subset(np.array([second]))
+        places = np.arange(len(self.counts))
+        places[first] = len(places)
+        return self.joined([self, both]).subset(np.delete(places, second))
+
+    def split(self, k: int, halves: Self) -> Self:
+        places = np.arange(len(self.counts) + 1)
+        places[k], places[-1] = len(self.counts), len(self.counts) + 1
+        return self.joined([self, halves]).subset(places)
+
+    def exchanged(self, keep: Integers, others: Self) -> Self:
+        return self.joined([self.subset(keep), others])
+
+    @abstractmethod
+    def __add__(self, other: Self) -> Self: ...
+
+    @abstractmethod
+    def subset(self, keep: Integers) -> Self: ...
+
+    @classmethod
+    @abstractmethod
+    def joined(cls, parts: Sequence[Self]) -> Self: ...
+
+
 class StatisticsOfParts(ABC):
     """Statistics that consist of others, the parts, all of the same components."""
 

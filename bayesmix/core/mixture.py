@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.core.noise import Noise
 from bayesmix.core.rows import (
     LOWEST_LOG,
+    AddedByField,
     Allocated,
     AllocationSums,
     Event,
@@ -172,18 +173,16 @@ class Mixture(Generic[C, W]):
 
 
 @dataclass(frozen=True)
-class FeatureSums:
+class FeatureSums(AddedByField):
     """Sums Σ w r φ (K, F) of a linear form, converted to statistics at the end of a pass."""
 
     form: Linear
     sums: Array
+    same = ("form",)
 
     @property
     def counts(self) -> Array:
         return self.sums[:, 0]
-
-    def __add__(self, other: FeatureSums) -> FeatureSums:
-        return FeatureSums(self.form, self.sums + other.sums)
 
 
 def finished(statistics: Additive) -> Statistics:

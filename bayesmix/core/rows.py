@@ -446,13 +446,14 @@ class WeightSpread:
 
 
 class AddedByField:
-    """A record of sums over observations."""
+    """A record of sums over observations; fields in ``same`` are not added."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    same: ClassVar[tuple[str, ...]] = ()
 
     def __add__(self, other: Self) -> Self:
-        names = [own.name for own in fields(self)]
-        return type(self)(*(getattr(self, name) + getattr(other, name) for name in names))
+        names = [own.name for own in fields(self) if own.name not in self.same]
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
 # Squares and sums of squares of larger values overflow.

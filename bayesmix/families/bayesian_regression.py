@@ -44,7 +44,6 @@ class BayesianRegressionFamily:
         return values[:, RESPONSE] - values[:, OFFSET] - self.centre
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
-        """Count coefficients and precisions."""
         return n_components * (n_columns - DESIGN + 1)
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionMoments:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from scipy.linalg import block_diag, helmert
-from scipy.special import digamma, gammaln, logsumexp, polygamma, xlogy
+from scipy.special import digamma, gammaln, logsumexp, polygamma
 
 from bayesmix.core.coding import Coding, Level
 from bayesmix.core.components import DrawnComponents, Named
@@ -283,11 +283,15 @@ class Categoricals(PointColumns):
     probabilities: Array
     reading: Levels
 
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        with np.errstate(divide="ignore"):
+            return (np.log(self.probabilities),)
+
     @cached_property
     def log_probabilities(self) -> Array:
         """Finite log p (K, F)."""
-        with np.errstate(divide="ignore"):
-            return np.maximum(np.log(self.probabilities), NEVER)
+        return np.maximum(self.sufficient[0], NEVER)
 
     @cached_property
     def linear(self) -> LinearInTotals:
@@ -333,6 +337,10 @@ class CategoricalDraws(DrawnColumns):
     log_probabilities: Array
     reading: Levels
 
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        return (self.log_probabilities,)
+
     @cached_property
     def components(self) -> LinearInTotals:
         logs = self.log_probabilities.reshape(-1, self.log_probabilities.shape[2])
@@ -366,11 +374,24 @@ class LevelProbabilities(PosteriorColumns):
     def expected_totals(self) -> Array:
         return self.shares
 
+    @property
+    def natural(self) -> tuple[Array, ...]:
+        return (self.concentration - 1.0,)
+
     @cached_property
     def log_shares(self) -> Array:
         """E[log p] (K, F)."""
         totals = self.reading.spread(self.reading.sums(self.concentration))
         return digamma(self.concentration) - digamma(totals)
+
+    @property
+    def expected(self) -> tuple[Array, ...]:
+        return (self.log_shares,)
+
+    @property
+    def log_normalisers(self) -> Array:
+        sums = self.reading.sums
+        return sums(gammaln(self.concentration)) - gammaln(sums(self.concentration))
 
     @cached_property
     def linear(self) -> LinearInTotals:
@@ -383,11 +404,6 @@ class LevelProbabilities(PosteriorColumns):
     def draws(self, n_draws: int, generator: np.random.Generator) -> CategoricalDraws:
         logs = log_gammas(self.concentration, n_draws, generator)
         return CategoricalDraws(self.reading.normalised(logs), self.reading)
-
-    def log_factors(self, draws: CategoricalDraws) -> tuple[Array, Array]:
-        normalisers = _log_normalisers(self.concentration, self.reading).sum(axis=1)
-        pairs: Array = draws.log_probabilities @ (self.concentration - 1.0).T
-        return np.zeros(len(pairs)), pairs.transpose(0, 2, 1) - normalisers[:, None]
 
     def coordinates(self) -> LevelCoordinates:
         return LevelCoordinates(
@@ -402,12 +418,6 @@ class LevelProbabilities(PosteriorColumns):
 
     def predictive(self) -> Columns:
         return self.plug_in()
-
-
-def _log_normalisers(concentration: Array, reading: Levels) -> Array:
-    """Return log B(α) (K, D)."""
-    totals = reading.sums(concentration)
-    return reading.sums(gammaln(concentration)) - gammaln(totals)
 
 
 @dataclass(frozen=True)
@@ -452,17 +462,6 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         assert self.reading is not None
         return LevelProbabilities(self.concentration + statistics.totals, self.reading)
 
-    def feature_evidence(self, statistics: Sums) -> Array:
-        q = self.given(statistics)
-        prior = _log_normalisers(self.concentration[None], q.reading)
-        return _log_normalisers(q.concentration, q.reading) - prior
-
-    def kl(self, q: LevelProbabilities) -> float:
-        own = self.concentration
-        divergence = ((q.concentration - own) * q.log_shares).sum()
-        mine = _log_normalisers(np.broadcast_to(own, q.concentration.shape), q.reading).sum()
-        return float(divergence + mine - _log_normalisers(q.concentration, q.reading).sum())
-
     def mode_given(self, statistics: Sums) -> Categoricals:
         """Return the posterior mode, or raise an error for concentrations below 1."""
         if self.concentration.min() < 1.0:
@@ -476,20 +475,6 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         even = 1.0 / q.reading.spread(q.reading.sizes)
         p = np.where(over > 0.0, (q.concentration - 1.0) / np.where(over > 0.0, over, 1.0), even)
         return Categoricals(p, q.reading)
-
-    def log_density(self, components: Categoricals) -> float:
-        """Return log p(θ) at a point, with 0 log 0 = 0."""
-        p = components.probabilities
-        own = np.broadcast_to(self.concentration, p.shape)
-        normalisers = _log_normalisers(own, components.reading)
-        return float(xlogy(own - 1.0, p).sum() - normalisers.sum())
-
-    def log_density_of(self, draws: CategoricalDraws) -> Array:
-        logs = draws.log_probabilities
-        normalisers = _log_normalisers(self.concentration[None], draws.reading).sum()
-        density: Array = ((self.concentration - 1.0) * logs).sum(axis=(1, 2))
-        density -= logs.shape[1] * normalisers
-        return density
 
     def pymc_distribution(self, pm: Pymc, q: LevelProbabilities, n_components: int) -> LevelsTwin:
         return LevelsTwin.declared(

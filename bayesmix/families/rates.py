@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma, xlogy
+from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Pymc
@@ -82,6 +82,11 @@ class RateColumns(PointColumns):
 
     form: ClassVar[RateForm]
 
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        with np.errstate(divide="ignore"):
+            return np.log(self.rates), self.rates
+
     @cached_property
     def linear(self) -> LinearInTotals:
         return self.form.of(_logarithms(self.rates), self.rates)
@@ -94,6 +99,10 @@ class RateDraws(DrawnColumns):
     log_rates: Array
 
     point: ClassVar[type[RateColumns]]
+
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        return self.log_rates, np.exp(self.log_rates)
 
     @cached_property
     def components(self) -> LinearInTotals:
@@ -136,13 +145,20 @@ class GammaFactors(PosteriorColumns):
         return self.shape / self.rate
 
     @property
-    def log_rates(self) -> Array:
-        """E[log λ] (K, D)."""
-        return digamma(self.shape) - np.log(self.rate)
+    def natural(self) -> tuple[Array, ...]:
+        return self.shape - 1.0, -self.rate
+
+    @property
+    def expected(self) -> tuple[Array, ...]:
+        return digamma(self.shape) - np.log(self.rate), self.rates
+
+    @property
+    def log_normalisers(self) -> Array:
+        return gammaln(self.shape) - self.shape * np.log(self.rate)
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        return self.drawn.point.form.of(self.log_rates, self.rates)
+        return self.drawn.point.form.of(*self.expected)
 
     def plug_in(self) -> RateColumns:
         return self.drawn.point(self.rates)
@@ -153,15 +169,6 @@ class GammaFactors(PosteriorColumns):
     def draws(self, n_draws: int, generator: np.random.Generator) -> RateDraws:
         return self.drawn(log_gammas(self.shape, n_draws, generator) - np.log(self.rate))
 
-    def log_factors(self, draws: RateDraws) -> tuple[Array, Array]:
-        normalisers = (self.shape * np.log(self.rate) - gammaln(self.shape)).sum(axis=1)
-        pairs: Array = (
-            (draws.log_rates @ (self.shape - 1.0).T).transpose(0, 2, 1)
-            - (np.exp(draws.log_rates) @ self.rate.T).transpose(0, 2, 1)
-            + normalisers[:, None]
-        )
-        return np.zeros(len(pairs)), pairs
-
 
 @dataclass(frozen=True)
 class RatePrior(ConjugatePrior[GammaFactors]):
@@ -169,21 +176,6 @@ class RatePrior(ConjugatePrior[GammaFactors]):
 
     shape: float
     rate: Array
-
-    def kl(self, q: GammaFactors) -> float:
-        divergence = (
-            (q.shape - self.shape) * digamma(q.shape)
-            - gammaln(q.shape)
-            + gammaln(self.shape)
-            + self.shape * (np.log(q.rate) - np.log(self.rate))
-            + q.shape * (self.rate / q.rate - 1.0)
-        )
-        return float(divergence.sum())
-
-    def feature_evidence(self, statistics: Sums) -> Array:
-        q = self.given(statistics)
-        prior = self.shape * np.log(self.rate) - gammaln(self.shape)
-        return prior - q.shape * np.log(q.rate) + gammaln(q.shape)
 
     def mode_given(self, statistics: Sums) -> RateColumns:
         """Return the posterior mode, or raise an error for shapes below 1."""
@@ -193,25 +185,6 @@ class RatePrior(ConjugatePrior[GammaFactors]):
             )
         q = self.given(statistics)
         return q.drawn.point((q.shape - 1.0) / q.rate)
-
-    def log_density(self, components: RateColumns) -> float:
-        """Return log p(λ) at a point, with 0 log 0 = 0."""
-        rates = components.rates
-        density = (
-            xlogy(self.shape - 1.0, rates)
-            - self.rate * rates
-            + self.shape * np.log(self.rate)
-            - gammaln(self.shape)
-        )
-        return float(density.sum())
-
-    def log_density_of(self, draws: RateDraws) -> Array:
-        return (
-            (self.shape - 1.0) * draws.log_rates
-            - self.rate * np.exp(draws.log_rates)
-            + self.shape * np.log(self.rate)
-            - gammaln(self.shape)
-        ).sum(axis=(1, 2))
 
     def pymc_distribution(self, pm: Pymc, q: GammaFactors, n_components: int) -> TotalsTwin:
         from pytensor import tensor as pt
@@ -309,7 +282,7 @@ class GammaRates(GammaFactors):
         residual = (shape - 1.0 / of_log) / rate**2
         return ColumnCoordinates(
             name="rates",
-            expected=self.log_rates,
+            expected=self.expected[0],
             deviation=np.sqrt(of_log),
             slope=-1.0 / (rate * of_log),
             left=residual,

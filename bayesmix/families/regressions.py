@@ -17,7 +17,7 @@ from scipy import stats
 from scipy.special import digamma, expit, gammaln, logit, polygamma
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Event, Frame
+from bayesmix.core.rows import AddedByField, Event, Frame
 from bayesmix.families.gamma import log_constant, most_likely_shapes
 from bayesmix.numerics.arrays import Array, Integers
 
@@ -129,6 +129,9 @@ class _LogLink(Response):
     def first_predictor(self, y: Array, trials: Array) -> Array:
         return np.log(np.maximum(y, 0.1 if self.discrete else 0.0))
 
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
+
 
 class PoissonResponse(_LogLink):
     """y ~ Poisson(e^η)."""
@@ -147,9 +150,6 @@ class PoissonResponse(_LogLink):
 
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         return stats.poisson(self.mean(eta))
-
-    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
-        return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
 
 
 class NegativeBinomialResponse(_LogLink):
@@ -198,9 +198,6 @@ class NegativeBinomialResponse(_LogLink):
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         size = 1.0 / dispersion
         return stats.nbinom(size, size / (size + self.mean(eta)))
-
-    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
-        return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
 
 
 class GammaResponse(_LogLink):
@@ -280,7 +277,7 @@ RESPONSES: dict[str, Response] = {
 
 
 @dataclass(frozen=True)
-class RegressionSums:
+class RegressionSums(AddedByField):
     """Sums over samples at given components: score (K, P), information (K, P, P), dispersion."""
 
     at: Regressions
@@ -288,15 +285,7 @@ class RegressionSums:
     score: Array
     information: Array
     dispersion: Array  # (T, K)
-
-    def __add__(self, other: RegressionSums) -> RegressionSums:
-        return replace(
-            self,
-            counts=self.counts + other.counts,
-            score=self.score + other.score,
-            information=self.information + other.information,
-            dispersion=self.dispersion + other.dispersion,
-        )
+    same = ("at",)
 
 
 @dataclass(frozen=True)
@@ -316,7 +305,6 @@ class Regressions:
         return values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None]
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(y | x, k) (n, K)."""
         y, trials = values[:, RESPONSE, None], values[:, TRIALS, None]
         return self.response.log_density(y, trials, self.predictors(values), self.dispersion)
 
@@ -347,7 +335,6 @@ class Regressions:
         )
 
     def halfway_to(self, other: Regressions) -> Regressions:
-        """Return the regressions between two."""
         return replace(
             other,
             coefficients=0.5 * (self.coefficients + other.coefficients),
@@ -405,7 +392,6 @@ class RegressionFamily:
         return Regressions(self.response, at.coefficients + step, dispersion)
 
     def _step(self, sums: RegressionSums) -> Array:
-        """Return the scoring step (K, P)."""
         K, P = sums.score.shape
         if not len(self.fixed):
             inverse = np.linalg.pinv(sums.information, rcond=1e-12, hermitian=True)
@@ -443,7 +429,6 @@ class RegressionFamily:
         return found
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
-        """Count coefficients and dispersions."""
         shared = len(self.fixed)
         own = n_columns - DESIGN - shared + int(self.response.dispersed)
         return shared + n_components * own

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import betaln, digamma, gammaln, log_expit, logit, xlog1py, xlogy
+from scipy.special import betaln, digamma, gammaln, log_expit, logit
 
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Pymc
@@ -64,6 +64,11 @@ class SuccessColumns(OfTrials, PointColumns):
 
     probabilities: Array
 
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        with np.errstate(divide="ignore"):
+            return np.log(self.probabilities), np.log1p(-self.probabilities)
+
     @cached_property
     def linear(self) -> LinearInTotals:
         """Log p(x | θ_k) = Σ n log(1 - p) + x log(p / (1 - p)) (Bishop 2006, eq. 9.44).
@@ -82,9 +87,7 @@ class SuccessColumns(OfTrials, PointColumns):
 
         The linear form would cancel for many trials.
         """
-        with np.errstate(divide="ignore"):
-            logs = np.log(self.probabilities), np.log1p(-self.probabilities)
-        yes, no = (np.maximum(one, NEVER) for one in logs)
+        yes, no = (np.maximum(one, NEVER) for one in self.sufficient)
         out: Array = values @ yes.T + (self.most - values) @ no.T
         out[out < IMPOSSIBLE] = -np.inf
         if self.reading.has_base:
@@ -108,6 +111,10 @@ class SuccessDraws(OfTrials, DrawnColumns):
     log_failures: Array
 
     point: ClassVar[Callable[..., SuccessColumns]]
+
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        return self.log_successes, self.log_failures
 
     @cached_property
     def components(self) -> LinearInTotals:
@@ -147,27 +154,30 @@ class BetaFactors(OfTrials, PosteriorColumns):
     def plug_in(self) -> SuccessColumns:
         return self.kind.point(self.shares, *self.trials)
 
+    @property
+    def natural(self) -> tuple[Array, ...]:
+        return self.successes - 1.0, self.failures - 1.0
+
+    @cached_property
+    def expected(self) -> tuple[Array, ...]:
+        total = digamma(self.successes + self.failures)
+        return digamma(self.successes) - total, digamma(self.failures) - total
+
+    @property
+    def log_normalisers(self) -> Array:
+        return betaln(self.successes, self.failures)
+
     @cached_property
     def linear(self) -> LinearInTotals:
-        log_odds = digamma(self.successes) - digamma(self.failures)
-        log_failure = digamma(self.failures) - digamma(self.successes + self.failures)
-        constants, places = self.most * log_failure, _stabilised(self.shares, self.most)
-        return LinearInTotals(constants, log_odds, self.reading, stabilised=places)
+        yes, no = self.expected
+        places = _stabilised(self.shares, self.most)
+        return LinearInTotals(self.most * no, yes - no, self.reading, stabilised=places)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> SuccessDraws:
         successes = log_gammas(self.successes, n_draws, generator)
         failures = log_gammas(self.failures, n_draws, generator)
         total = np.logaddexp(successes, failures)
         return self.drawn(successes - total, failures - total)
-
-    def log_factors(self, draws: SuccessDraws) -> tuple[Array, Array]:
-        normalisers = betaln(self.successes, self.failures).sum(axis=1)
-        pairs: Array = (
-            (draws.log_successes @ (self.successes - 1.0).T).transpose(0, 2, 1)
-            + (draws.log_failures @ (self.failures - 1.0).T).transpose(0, 2, 1)
-            - normalisers[:, None]
-        )
-        return np.zeros(len(pairs)), pairs
 
     def coordinates(self) -> ColumnCoordinates:
         return of_betas(
@@ -195,21 +205,6 @@ class SuccessPrior(OfTrials, ConjugatePrior[BetaFactors]):
             self.successes + statistics.totals, self.failures + failures, *self.trials
         )
 
-    def kl(self, q: BetaFactors) -> float:
-        a, b = q.successes, q.failures
-        total = digamma(a + b)
-        divergence = (
-            betaln(self.successes, self.failures)
-            - betaln(a, b)
-            + (a - self.successes) * (digamma(a) - total)
-            + (b - self.failures) * (digamma(b) - total)
-        )
-        return float(divergence.sum())
-
-    def feature_evidence(self, statistics: Sums) -> Array:
-        q = self.given(statistics)
-        return betaln(q.successes, q.failures) - betaln(self.successes, self.failures)
-
     def mode_given(self, statistics: Sums) -> SuccessColumns:
         """Return the posterior mode, or raise an error for parameters below 1."""
         if min(self.successes, self.failures) < 1.0:
@@ -221,22 +216,6 @@ class SuccessPrior(OfTrials, ConjugatePrior[BetaFactors]):
         total = q.successes + q.failures - 2.0
         shares = np.where(total > 0.0, (q.successes - 1.0) / np.where(total > 0.0, total, 1.0), 0.5)
         return q.kind.point(shares, *self.trials)
-
-    def log_density(self, components: SuccessColumns) -> float:
-        p = components.probabilities
-        density = (
-            xlogy(self.successes - 1.0, p)
-            + xlog1py(self.failures - 1.0, -p)
-            - betaln(self.successes, self.failures)
-        )
-        return float(density.sum())
-
-    def log_density_of(self, draws: SuccessDraws) -> Array:
-        return (
-            (self.successes - 1.0) * draws.log_successes
-            + (self.failures - 1.0) * draws.log_failures
-            - betaln(self.successes, self.failures)
-        ).sum(axis=(1, 2))
 
     def pymc_distribution(self, pm: Pymc, q: BetaFactors, n_components: int) -> TotalsTwin:
         from pytensor import tensor as pt
@@ -284,9 +263,7 @@ class SuccessFamily(ColumnsFamily[SuccessColumns]):
         return self.prior(1.5, 1.5, *self.trials)
 
     def as_draws(self, points: Sequence[SuccessColumns]) -> SuccessDraws:
-        shares = np.array([one.probabilities for one in points])
-        with np.errstate(divide="ignore"):
-            logs = np.log(shares), np.log1p(-shares)
+        logs = (np.array(each) for each in zip(*(one.sufficient for one in points), strict=True))
         return self.kind(*(np.maximum(one, NEVER) for one in logs), *self.trials)
 
 
@@ -365,7 +342,6 @@ class Choices(Reading):
         return Choices(tuple(self.trials[column] for column in columns))
 
     def log_base(self, values: Array) -> Array:
-        """Return Σ log binomial coefficients."""
         failures = self.most - values
         logs = gammaln(self.most + 1.0) - gammaln(values + 1.0) - gammaln(failures + 1.0)
         return logs.sum(axis=-1)

@@ -32,5 +32,4 @@ class once(Generic[Value]):
         return value
 
     def given(self, record: object, value: Value) -> None:
-        """Store a known value."""
         record.__dict__[self.name] = value

@@ -8,7 +8,6 @@ positive.
 from __future__ import annotations
 
 from functools import lru_cache
-from itertools import permutations
 from math import comb
 from typing import Any
 
@@ -18,8 +17,6 @@ from scipy.optimize import linear_sum_assignment
 from bayesmix.numerics.arrays import Array, Integers
 
 LARGEST_BLOCK = 20
-# Up to this size all matchings are summed.
-EVERY_UP_TO = 4
 # Up to this size searching for blocks does not pay.
 WHOLE_UP_TO = 10
 # Smaller entries of a scaled matrix are dropped. In a block of 20 rows, the matchings that use one
@@ -40,19 +37,10 @@ def log_permanents(log_matrices: Array) -> Array:
     >>> float(np.exp(log_permanents(np.log([[[1.0, 2.0], [3.0, 4.0]]]))[0]))
     10.0
     """
-    if log_matrices.shape[1] <= EVERY_UP_TO:
-        return _of_every_matching(log_matrices)
     logs, log_factors = _matched(log_matrices)
     scaled = np.exp(logs)
     small = log_matrices.shape[1] <= WHOLE_UP_TO
     return log_factors + np.log(_permanents(scaled) if small else _by_blocks(scaled))
-
-
-def _of_every_matching(log_matrices: Array) -> Array:
-    K = log_matrices.shape[1]
-    columns = np.array(list(permutations(range(K))))
-    matchings = log_matrices[:, np.arange(K), columns].sum(axis=2)
-    return np.asarray(np.logaddexp.reduce(matchings, axis=1))
 
 
 def _matched(log_matrices: Array) -> tuple[Array, Array]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.numerics.arrays import Array
 
 
 def log_gammas(shape: Array, n_draws: int, generator: np.random.Generator) -> Array:
@@ -42,17 +41,4 @@ def _summed(function: Any, a: Array, dimension: int) -> Array:
     """Return Σ_d f(a - d/2), d < D, elementwise."""
     if dimension == 1:
         return np.asarray(function(a))
-    a = np.asarray(a)
-    if a.size == 1:  # the value of a prior, the same in each pass
-        return _summed_once(function, a.item(), dimension, a.shape)
-    return function(a[..., None] - _steps(dimension)).sum(axis=-1)
-
-
-@lru_cache(maxsize=256)
-def _summed_once(function: Any, a: float, dimension: int, shape: tuple[int, ...]) -> Array:
-    return frozen(np.full(shape, function(a - _steps(dimension)).sum()))
-
-
-@lru_cache(maxsize=64)
-def _steps(dimension: int) -> Array:
-    return frozen(np.arange(dimension) / 2.0)
+    return function(np.asarray(a)[..., None] - 0.5 * np.arange(dimension)).sum(axis=-1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesmix.core.components import AtAPoint, ByMeans
+from bayesmix.core.components import AtAPoint, ByMeans, Rearranged
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
@@ -141,7 +141,7 @@ class SeenAlong:
 
 
 @dataclass(frozen=True)
-class ProjectedMoments:
+class ProjectedMoments(Rearranged):
     """Counts (K,), means (K, D) and projections of the scatters.
 
     Combined or extrapolated moments hold loadings (K, D, q) and noise (K, D) instead, and are not
@@ -208,19 +208,8 @@ class ProjectedMoments:
         rest = np.delete(np.arange(len(counts)), second)
         return self._holding(counts[rest], means[rest], loadings[rest], noise[rest])
 
-    def split(self, k: int, halves: ProjectedMoments) -> ProjectedMoments:
-        parts = []
-        for own, other in zip(self._parts, halves._parts, strict=True):
-            part = np.concatenate([own, other[1:]])
-            part[k] = other[0]
-            parts.append(part)
-        return self._holding(*parts)
-
-    def exchanged(self, keep: Integers, others: ProjectedMoments) -> ProjectedMoments:
-        return self.joined([self.subset(keep), others])
-
-    @staticmethod
-    def joined(parts: Sequence[ProjectedMoments]) -> ProjectedMoments:
+    @classmethod
+    def joined(cls, parts: Sequence[ProjectedMoments]) -> ProjectedMoments:
         together = zip(*(part._parts for part in parts), strict=True)
         return parts[0]._holding(*(np.concatenate(each) for each in together))
 
@@ -378,7 +367,6 @@ class FactorAnalysers(ByMeans, AtAPoint):
         )
 
     def framed(self, frame: Frame) -> FactorAnalysers:
-        """Transform from data coordinates to a frame."""
         return self._in_units(frame.apply(self.means), 1.0 / frame.scale)
 
     def unframed(self, frame: Frame) -> FactorAnalysers:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from bayesmix.core.components import Rearranged
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
 
 
 @dataclass(frozen=True)
-class Moments:
+class Moments(Rearranged):
     """Counts (K,), means (K, D) and scatter in the structure's blocks.
 
     ``column_counts`` (K, D) are Σ w r over the observed cells, None without missing values.
@@ -81,59 +82,37 @@ class Moments:
         return Moments(structure, self.counts[keep], self.means[keep], scatter, by_column)
 
     def merged(self, first: int, second: int) -> Moments:
-        pair = np.array([first, second])
-        known, means = self.known[pair], self.means[pair]
-        total = known.sum(axis=0)
-        share = np.zeros_like(total)
-        np.divide(known[1], total, out=share, where=total > 0)
-        delta = means[1:] - means[:1]
-        rest = np.delete(np.arange(len(self.counts)), second)
-        place = first - (second < first)
-        new_counts, new_means = self.counts[rest], self.means[rest]
-        new_counts[place] = self.counts[pair].sum()
-        new_means[place] = means[0] + share * delta[0]
-        pooled = _between(self.structure, (known[0] * share)[None], delta)
-        if self.shared:
-            scatter = self.scatter + pooled
-        else:
-            scatter = self.scatter[rest]
-            scatter[place] = self.scatter[first] + self.scatter[second] + pooled[0]
-        by_column = None if self.column_counts is None else self.column_counts[rest]
-        if by_column is not None:
-            by_column[place] = total
-        return Moments(self.structure, new_counts, new_means, scatter, by_column)
+        merged = super().merged(first, second)
+        if not self.shared:
+            return merged
+        one, other = (self.subset(np.array([k])) for k in (first, second))
+        both = one + replace(other, scatter=np.zeros_like(self.scatter))
+        return replace(merged, scatter=both.scatter)
 
     def split(self, k: int, halves: Moments) -> Moments:
         if len(self.counts) == 1:
             return halves
-        counts = np.append(self.counts, halves.counts[1])
-        means = np.vstack([self.means, halves.means[1:]])
-        counts[k], means[k] = halves.counts[0], halves.means[0]
-        if self.shared:
-            # A shared scatter loses what lies between the two.
-            delta, known = halves.means[1:] - halves.means[:1], halves.known
-            share = known[:1] * known[1:] / np.maximum(known.sum(axis=0), 1e-300)
-            scatter = self.scatter - _between(self.structure, share, delta)
-        else:
-            scatter = np.concatenate([self.scatter, halves.scatter[1:]])
-            scatter[k] = halves.scatter[0]
-        by_column = None
-        if self.column_counts is not None or halves.column_counts is not None:
-            by_column = np.concatenate([self._spread_counts, halves._spread_counts[1:]])
-            by_column[k] = halves._spread_counts[0]
-        return Moments(self.structure, counts, means, scatter, by_column)
+        split = super().split(k, halves)
+        if not self.shared:
+            return split
+        # A shared scatter loses what lies between the two.
+        delta, known = halves.means[1:] - halves.means[:1], halves.known
+        share = known[:1] * known[1:] / np.maximum(known.sum(axis=0), 1e-300)
+        return replace(split, scatter=self.scatter - _between(self.structure, share, delta))
 
     def exchanged(self, keep: Integers, others: Moments) -> Moments:
         """Replace components; a shared scatter is kept."""
-        joined = self.joined([self.subset(keep), others])
+        joined = super().exchanged(keep, others)
         return replace(joined, scatter=self.scatter) if self.shared else joined
 
-    @staticmethod
-    def joined(parts: Sequence[Moments]) -> Moments:
+    @classmethod
+    def joined(cls, parts: Sequence[Moments]) -> Moments:
         structure = parts[0].structure
         by_column = None
         if any(part.by_column for part in parts):
-            by_column = np.concatenate([part._spread_counts for part in parts])
+            by_column = np.concatenate(
+                [np.broadcast_to(part.known, part.means.shape) for part in parts]
+            )
         return Moments(
             structure,
             np.concatenate([part.counts for part in parts]),
@@ -141,11 +120,6 @@ class Moments:
             structure.blocks.pool(np.concatenate([part.scatter for part in parts])),
             by_column,
         )
-
-    @property
-    def _spread_counts(self) -> Array:
-        """Σ w r (K, D) by column."""
-        return np.broadcast_to(self.known, self.means.shape)
 
     def about(self, point: Array, shrink: Array) -> Array:
         """Return the scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""

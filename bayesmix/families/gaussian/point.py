@@ -68,7 +68,6 @@ class Gaussians(ByQuadratics, AtAPoint):
         return replace(self, resolution=None)
 
     def framed(self, frame: Frame) -> Gaussians:
-        """Transform from data coordinates to a frame."""
         return replace(
             self,
             means=np.ascontiguousarray(frame.apply(self.means)),

@@ -293,7 +293,6 @@ class ByQuadratics(ByMeans, ABC):
         return self.linear.filled(values, labels, generator)
 
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        """Return far log densities in two parts, see ``Quadratics.beyond``."""
         return self.linear.beyond(units, exponent)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln
@@ -19,18 +20,22 @@ from bayesmix.numerics.special import LOG_PI
 TINY = 1e-300
 
 
-@dataclass(frozen=True)
-class Students(ByMeans):
+class StudentDensities(ByMeans):
     """K Student-t densities: means (K, D), shape matrices in blocks, degrees of freedom.
 
     ``joint_columns`` is the number of columns with a common mixing scale: D, or 1 for a product.
     """
 
-    algebra: Algebra
-    means: Array
     blocks: Array
     degrees_of_freedom: Array
-    joint_columns: int
+
+    if TYPE_CHECKING:
+
+        @property
+        def algebra(self) -> Algebra: ...
+
+        @property
+        def joint_columns(self) -> int: ...
 
     @cached_property
     def precision_root(self) -> Array:
@@ -51,7 +56,9 @@ class Students(ByMeans):
         for column in range(means.shape[1]):
             root = self.precision_root[:, column]
             away = (values[:, column, None] - means[:, column]) * root
-            total += self._of_column(column, widened(away * away, self._freedom_of(column)))
+            total += self._of_column(
+                column, widened(away * away, self.degrees_of_freedom[:, column])
+            )
         return total
 
     @property
@@ -81,7 +88,7 @@ class Students(ByMeans):
     def _of_column(self, column: int, log_widened: Array) -> Array:
         """Return the factor (n, K) of a column in a product."""
         log_det = 2.0 * np.log(self.precision_root[:, column])
-        return _log_student(log_widened, self._freedom_of(column), log_det, 1)
+        return _log_student(log_widened, self.degrees_of_freedom[:, column], log_det, 1)
 
     def squares(self, values: Array) -> Array:
         """Return squared distances (n, K, G) over all columns, or by column."""
@@ -109,9 +116,6 @@ class Students(ByMeans):
         """Degrees of freedom (K,) of multivariate densities."""
         return np.broadcast_to(self.degrees_of_freedom.ravel(), (self.n_components,))
 
-    def _freedom_of(self, column: int) -> Array:
-        return self.degrees_of_freedom[:, column]
-
     @property
     def joint(self) -> bool:
         """Whether all columns share a mixing scale."""
@@ -125,12 +129,9 @@ class Students(ByMeans):
         np.divide(nu, nu - 2.0, out=factor, where=nu > 2.0)
         return self.algebra.dense(self.blocks, *self.means.shape) * factor[:, :, None]
 
-    def unframed(self, frame: Frame) -> Students:
-        """Transform to data coordinates, with the floor as variance of flat directions."""
-        blocks = self.algebra.lift(self.blocks, frame, FLAT_FLOOR)
-        return replace(
-            self, means=frame.undo(self.means), blocks=blocks, joint_columns=len(frame.centre)
-        )
+    def _lifted(self, frame: Frame) -> tuple[Array, Array]:
+        """Return means and blocks in data units, with the floor as variance of flat directions."""
+        return frame.undo(self.means), self.algebra.lift(self.blocks, frame, FLAT_FLOOR)
 
     def marginal(self, columns: Integers) -> Students:
         blocks = self.algebra.select(self.blocks, columns)
@@ -172,18 +173,26 @@ class Students(ByMeans):
         nu = np.broadcast_to(nu, (n_components, nu.shape[1]))[labels]
         mixing = generator.chisquare(nu) / nu
         normal /= np.sqrt(mixing)
-        covariances = self.algebra.inverse(self.precision_root)
-        if covariances.ndim == 2:
-            return self.means[labels] + normal * np.sqrt(
-                np.broadcast_to(covariances, self.means.shape)[labels]
-            )
-        factors = np.broadcast_to(
-            np.linalg.cholesky(covariances), (n_components, n_features, n_features)
-        )
+        dense = self.algebra.dense(self.blocks, n_components, n_features)
         for k in range(n_components):
             rows = labels == k
-            normal[rows] = normal[rows] @ factors[k].T
+            normal[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
         return self.means[labels] + normal
+
+
+@dataclass(frozen=True)
+class Students(StudentDensities):
+    """Predictive densities; the degrees of freedom of a product are by column (K, D)."""
+
+    algebra: Algebra
+    means: Array
+    blocks: Array
+    degrees_of_freedom: Array
+    joint_columns: int
+
+    def unframed(self, frame: Frame) -> Students:
+        means, blocks = self._lifted(frame)
+        return replace(self, means=means, blocks=blocks, joint_columns=len(frame.centre))
 
 
 def _log_student(log_widened: Array, nu: Array, log_det: Array, dimension: int) -> Array:

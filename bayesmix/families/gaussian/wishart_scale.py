@@ -129,11 +129,9 @@ class FixedScale:
         return self.algebra.trace(self.mean, root)
 
     def initial(self) -> FixedScale:
-        """Return the start of coordinate ascent."""
         return self
 
     def relearned(self, factor: FixedScale, nu0: float, precisions: Wishart) -> FixedScale:
-        """Return the factor unchanged."""
         return factor
 
     def kl(self, factor: FixedScale) -> float:
@@ -175,7 +173,6 @@ class LearnedScale:
         )
 
     def kl(self, factor: Wishart) -> float:
-        """Return KL(q(S) || p(S))."""
         prior = self.prior
         return factor.kl_to(prior.degrees_of_freedom, prior.log_normaliser, self._known)
 

@@ -97,7 +97,6 @@ class Columns(ColumnsOfComponents, Predictive):
 
     @property
     def covariances(self) -> Array:
-        """Diagonal covariance matrices (K, D, D)."""
         return diagonal_matrices(self.deviations**2)
 
     def marginal(self, columns: Integers) -> Self:
@@ -121,6 +120,11 @@ class PointColumns(AtAPoint, Columns):
         """Log p(x | θ_k), linear in sufficient statistics."""
 
     @property
+    @abstractmethod
+    def sufficient(self) -> tuple[Array, ...]:
+        """Statistics (K, F) of θ in log p(θ), such as log θ."""
+
+    @property
     def expected_totals(self) -> Array:
         return self.means
 
@@ -129,7 +133,27 @@ class PointColumns(AtAPoint, Columns):
 
 
 class PosteriorColumns(ColumnsOfComponents, Posterior):
-    """Posterior q(θ) = Π q(θ_kd)."""
+    """Posterior q(θ) = Π q(θ_kd), an exponential family in the statistics of θ."""
+
+    @property
+    @abstractmethod
+    def natural(self) -> tuple[Array, ...]:
+        """Natural parameters (K, F) of each of the statistics."""
+
+    @property
+    @abstractmethod
+    def expected(self) -> tuple[Array, ...]:
+        """Expectations (K, F) of the statistics."""
+
+    @property
+    @abstractmethod
+    def log_normalisers(self) -> Array:
+        """Log ∫ exp(natural parameters times statistics) (K, D)."""
+
+    def log_factors(self, draws: Any) -> tuple[Array, Array]:
+        pairs = zip(draws.sufficient, self.natural, strict=True)
+        logs = sum(drawn @ own.T for drawn, own in pairs) - self.log_normalisers.sum(axis=1)
+        return np.zeros(len(logs)), logs.transpose(0, 2, 1)
 
     @property
     def expected_totals(self) -> Array:
@@ -162,6 +186,11 @@ class PosteriorColumns(ColumnsOfComponents, Posterior):
 
 class DrawnColumns(ByComponent, DrawnComponents):
     """S draws of the parameters of K components, fields (S, K, ...)."""
+
+    @property
+    @abstractmethod
+    def sufficient(self) -> tuple[Array, ...]:
+        """Statistics (S, K, F) of θ in log p(θ)."""
 
     def subset(self, keep: Integers) -> Self:
         return self.picked(slice(None), keep)
@@ -204,9 +233,33 @@ class ConjugatePrior(ABC, Generic[Q]):
     def separate(self) -> Self:
         return self
 
-    @abstractmethod
+    def _prior(self, n_totals: int) -> Q:
+        """Return the prior as the factor of a component without observations."""
+        return self.given(Sums(np.zeros(1), np.zeros((1, n_totals))))
+
+    def kl(self, q: Q) -> float:
+        prior = self._prior(q.natural[0].shape[1])
+        each = zip(q.natural, prior.natural, q.expected, strict=True)
+        leaning = sum(((own - before) * expected).sum() for own, before, expected in each)
+        return float(leaning - (q.log_normalisers - prior.log_normalisers).sum())
+
     def feature_evidence(self, statistics: Sums) -> Array:
         """Return the log evidence (K, D) of each column, without the base measure."""
+        prior = self._prior(statistics.totals.shape[1])
+        return self.given(statistics).log_normalisers - prior.log_normalisers
+
+    def log_density(self, components: Any) -> float:
+        """Return log p(θ) at a point, with 0 log 0 = 0."""
+        return float(self.log_density_of(components))
+
+    def log_density_of(self, draws: Any) -> Array:
+        n_components, n_totals = draws.sufficient[0].shape[-2:]
+        prior = self._prior(n_totals)
+        density = -n_components * prior.log_normalisers.sum()
+        for own, drawn in zip(prior.natural, draws.sufficient, strict=True):
+            finite = np.where(own == 0.0, 0.0, drawn)
+            density = density + (own * finite).sum(axis=(-2, -1))
+        return np.asarray(density)
 
     def over(self, default: Any, frame: Frame) -> Any:
         """Return the family's prior with these parameters."""
@@ -247,7 +300,6 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         return self.reading.kind in (COUNTS, TOTALS)
 
     def frame(self, summary: Summary) -> Frame:
-        """Return the frame of data coordinates."""
         return Frame.identity(summary.n_features)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
@@ -272,7 +324,6 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
         return self.at_means(statistics.shares(empty))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Return the number of parameters: one per component and column."""
         return n_components * n_features
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:

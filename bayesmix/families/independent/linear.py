@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.components import Seen
+from bayesmix.core.components import Rearranged, Seen
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.gaps import seen, without_gaps
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sums:
+class Sums(Rearranged):
     """Counts (K,) Σ w r and totals (K, F) Σ w r t(x).
 
     ``known_counts`` (K, F) are Σ w r over the observed cells, None without missing values.
@@ -54,24 +54,8 @@ class Sums:
     def subset(self, keep: Integers) -> Sums:
         return self._each(lambda sums: sums[keep])
 
-    def merged(self, first: int, second: int) -> Sums:
-        def merged(sums: Array) -> Array:
-            added = sums.copy()
-            added[first] += added[second]
-            return np.delete(added, second, axis=0)
-
-        return self._each(merged)
-
-    def split(self, k: int, halves: Sums) -> Sums:
-        order = np.arange(len(self.counts) + 1)
-        order[k], order[-1] = len(self.counts), len(self.counts) + 1
-        return self.joined([self, halves]).subset(order)
-
-    def exchanged(self, keep: Integers, others: Sums) -> Sums:
-        return self.joined([self.subset(keep), others])
-
-    @staticmethod
-    def joined(parts: Sequence[Sums]) -> Sums:
+    @classmethod
+    def joined(cls, parts: Sequence[Sums]) -> Sums:
         known = None
         if any(part.known_counts is not None for part in parts):
             known = np.concatenate([np.broadcast_to(p.known, p.totals.shape) for p in parts])

@@ -2,54 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 from scipy.linalg import block_diag
 
-from bayesmix.core.components import Coordinates, DrawnComponents, Named, Seen
+from bayesmix.core.components import Named, Seen
 from bayesmix.core.rows import Frame, Spread
-from bayesmix.families.product.layout import Layout, ProductStatistics
+from bayesmix.families.product.layout import PerPart, ProductStatistics
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import once
 
-# Components of a part, of the same type as those of the product.
-OfPart: TypeAlias = Any
 
-
-@dataclass(frozen=True)
-class SumOverParts:
+class SumOverParts(PerPart):
     """K log densities that are sums over parts."""
-
-    layout: Layout
-    parts: tuple[OfPart, ...]
 
     @property
     def n_components(self) -> int:
         return int(self.parts[0].n_components)
 
-    def with_columns(self, values: Array) -> Iterator[tuple[OfPart, Array]]:
-        """Return each part with its columns of framed data."""
-        return zip(self.parts, self.layout.split(values), strict=True)
-
-    def each(self, change: Callable[[OfPart], Any]) -> Self:
-        """Return the same sum over changed parts."""
-        return replace(self, parts=tuple(map(change, self.parts)))
-
     def subset(self, keep: Integers) -> Self:
-        return self.each(lambda part: part.subset(keep))
+        return self.over("subset", keep=keep)
 
     def expected_log_density(self, values: Array) -> Array:
-        densities = (part.expected_log_density(own) for part, own in self.with_columns(values))
+        densities = self.each("expected_log_density", self.layout.split(values))
         return sum(densities, np.zeros((len(values), self.n_components), order="F"))
 
     def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
-        pairs = self.with_columns(values)
-        parts = tuple(part.statistics(own, responsibilities) for part, own in pairs)
+        split = self.layout.split(values)
+        parts = self.each("statistics", split, responsibilities=responsibilities)
         return ProductStatistics(self.layout, parts)
 
 
@@ -71,8 +56,10 @@ class LinearProduct(SumOverParts):
         if out is None:
             out = np.empty((1 + sum(self.widths), len(values)))
         out[0], place = 1.0, 1
-        for (part, own), width in zip(self.with_columns(values), self.widths, strict=True):
-            out[place : place + width] = part.features(own)[1:]
+        for own, width in zip(
+            self.each("features", self.layout.split(values)), self.widths, strict=True
+        ):
+            out[place : place + width] = own[1:]
             place += width
         return out
 
@@ -83,15 +70,12 @@ class LinearProduct(SumOverParts):
         return np.hstack([constants, *(part.coefficients[:, 1:] for part in self.parts)])
 
     def from_sums(self, sums: Array) -> ProductStatistics:
-        parts, place = [], 1
-        for part, width in zip(self.parts, self.widths, strict=True):
-            part_sums = np.hstack([sums[:, :1], sums[:, place : place + width]])
-            parts.append(part.from_sums(part_sums))
-            place += width
-        return ProductStatistics(self.layout, tuple(parts))
+        split = np.split(sums[:, 1:], np.cumsum(self.widths)[:-1], axis=1)
+        own = [np.hstack([sums[:, :1], features]) for features in split]
+        return ProductStatistics(self.layout, self.each("from_sums", own))
 
     def seen(self, values: Array) -> Seen:
-        each = [part.seen(own) for part, own in self.with_columns(values)]
+        each = self.each("seen", self.layout.split(values))
         total: Array = sum(
             (density for density, _ in each), np.zeros((len(values), self.n_components), order="F")
         )
@@ -102,33 +86,22 @@ class LinearProduct(SumOverParts):
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
     ) -> Array:
-        pairs = self.with_columns(values)
-        return self.layout.together(
-            [part.dense_filled(own, labels, generator) for part, own in pairs]
-        )
+        same = {"labels": labels, "generator": generator}
+        return self.layout.together(self.each("dense_filled", self.layout.split(values), **same))
 
     def near(self, log_weights: Array) -> Array:
-        nothing = np.zeros_like(log_weights)
-        return sum((part.near(nothing) for part in self.parts), 0.5 * log_weights)
+        near = self.each("near", log_weights=np.zeros_like(log_weights))
+        return sum(near, 0.5 * log_weights)
 
     def expected_log_likelihood(self, statistics: ProductStatistics) -> float:
-        pairs = zip(self.parts, statistics.parts, strict=True)
-        return float(
-            sum(part.expected_log_likelihood(part_statistics) for part, part_statistics in pairs)
-        )
+        return float(sum(self.each("expected_log_likelihood", statistics.parts)))
 
     def loss(self, statistics: ProductStatistics, most: float = 0.0) -> float:
-        """Sum the bounds of the parts, scaled to the number of features."""
-        n_features, total = 1 + sum(self.widths), 0.0
-        for part, part_statistics, width in zip(
-            self.parts, statistics.parts, self.widths, strict=True
-        ):
-            share = n_features / (1 + width)
-            total += share * part.loss(part_statistics, most / (share * len(self.parts)))
-        return total
+        shares = (1.0 + sum(self.widths)) / (1.0 + np.array(self.widths))
+        losses = self.each("loss", statistics.parts, most / (shares * len(self.parts)))
+        return float(shares @ losses)
 
 
-@dataclass(frozen=True)
 class Products(SumOverParts):
     """K densities Π_i p(x_i | θ_ki), with the capabilities that the parts share."""
 
@@ -137,19 +110,16 @@ class Products(SumOverParts):
         return LinearProduct(self.layout, tuple(part.linear for part in self.parts))
 
     def released(self) -> Products:
-        return self.each(lambda part: part.released())
+        return self.over("released")
 
     def plug_in(self) -> Products:
-        return self.each(lambda part: part.plug_in())
+        return self.over("plug_in")
 
     def predictive(self) -> Products:
-        return self.each(lambda part: part.predictive())
+        return self.over("predictive")
 
     def unframed(self, frame: Frame) -> Products:
-        frames = self.layout.frames(frame)
-        parts = tuple(
-            part.unframed(part_frame) for part, part_frame in zip(self.parts, frames, strict=True)
-        )
+        parts = self.each("unframed", self.layout.frames(frame))
         return Products(self.layout.unframed(frame), parts)
 
     @property
@@ -186,14 +156,13 @@ class Products(SumOverParts):
 
     def seen_in(self, columns: Integers) -> Products:
         """Return the densities of observed columns, where parts may have none."""
-        picked = self.layout.seen(columns)
-        pairs = zip(self.parts, picked, strict=True)
-        parts = tuple(part.seen_in(numbers) for part, (numbers, _) in pairs)
-        return Products(self.layout.at([places for _, places in picked]), parts)
+        numbers, places = zip(*self.layout.seen(columns), strict=True)
+        layout = self.layout.some(range(len(self.parts)), places)
+        return Products(layout, self.each("seen_in", numbers))
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        pairs = self.with_columns(values)
-        return self.layout.together([part.filled(own, labels, generator) for part, own in pairs])
+        same = {"labels": labels, "generator": generator}
+        return self.layout.together(self.each("filled", self.layout.split(values), **same))
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Products:
         known = self.layout.picked(given)
@@ -228,7 +197,7 @@ class Products(SumOverParts):
         return Products(layout, tuple(of_part(part, *picked[part]) for part in kept))
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        return self.layout.together([part.draw(counts, generator) for part in self.parts])
+        return self.layout.together(self.each("draw", counts=counts, generator=generator))
 
     # Distant observations, for continuous parts only.
 
@@ -242,7 +211,8 @@ class Products(SumOverParts):
     def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
         relative = np.zeros((len(units), self.n_components))
         lost: Array | float = 0.0
-        for (part, own), far in zip(self.with_columns(units), self.layout.far, strict=True):
+        split = self.layout.split(units)
+        for part, own, far in zip(self.parts, split, self.layout.far, strict=True):
             if far:
                 more, beside = part.beyond(own, exponent)
                 lost = lost + beside
@@ -257,47 +227,37 @@ class Products(SumOverParts):
     # Posterior.
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> ProductDraws:
-        return ProductDraws(
-            self.layout, tuple(part.draws(n_draws, generator) for part in self.parts)
-        )
+        parts = self.each("draws", n_draws=n_draws, generator=generator)
+        return ProductDraws(self.layout, parts)
 
     def log_factors(self, draws: ProductDraws) -> tuple[Array, Array]:
-        factors = [
-            part.log_factors(part_draws)
-            for part, part_draws in zip(self.parts, draws.parts, strict=True)
-        ]
-        return sum(shared for shared, _ in factors), sum(pairs for _, pairs in factors)
+        shared, pairs = zip(*self.each("log_factors", draws.parts), strict=True)
+        return sum(shared), sum(pairs)
 
     def coordinates(self) -> ProductCoordinates:
-        return ProductCoordinates(
-            self.layout, self.n_components, tuple(part.coordinates() for part in self.parts)
-        )
+        return ProductCoordinates(self.layout, self.each("coordinates"))
 
 
-@dataclass(frozen=True)
-class ProductDraws:
+class ProductDraws(PerPart):
     """S draws of the parameters of each part."""
-
-    layout: Layout
-    parts: tuple[DrawnComponents, ...]
 
     @cached_property
     def components(self) -> Products:
         return Products(self.layout, tuple(part.components for part in self.parts))
 
     def subset(self, keep: Integers) -> ProductDraws:
-        return ProductDraws(self.layout, tuple(part.subset(keep) for part in self.parts))
+        return self.over("subset", keep=keep)
 
     def at(self, draw: int) -> Products:
-        return Products(self.layout, tuple(part.at(draw) for part in self.parts))
+        return Products(self.layout, self.each("at", draw=draw))
 
     def parameters(self, frame: Frame) -> Named:
-        named = {}
-        frames = self.layout.frames(frame)
-        for label, part, own in zip(self.layout.labels, self.parts, frames, strict=True):
-            for name, (axes, values) in part.parameters(own).items():
-                named[f"{label}: {name}"] = tuple(named_axis(label, axis) for axis in axes), values
-        return named
+        return {
+            f"{label}: {name}": (tuple(named_axis(label, axis) for axis in axes), values)
+            for label, name, (axes, values) in self.by_label(
+                "parameters", self.layout.frames(frame)
+            )
+        }
 
 
 def named_axis(label: str, axis: str) -> str:
@@ -305,13 +265,8 @@ def named_axis(label: str, axis: str) -> str:
     return axis if axis == "component" else f"{label}: {axis}"
 
 
-@dataclass(frozen=True)
-class ProductCoordinates:
+class ProductCoordinates(PerPart):
     """Coordinates of the parts, concatenated."""
-
-    layout: Layout
-    n_components: int
-    parts: tuple[Coordinates, ...]
 
     @property
     def size(self) -> int:
@@ -319,49 +274,38 @@ class ProductCoordinates:
 
     @once
     def _firsts(self) -> list[int]:
-        return [0, *np.cumsum([part.size for part in self.parts]).tolist()]
+        return [0, *np.cumsum([part.size for part in self.parts]).tolist()][:-1]
 
     def places(self, k: int) -> Integers:
-        pairs = zip(self._firsts, self.parts, strict=False)
-        return np.concatenate([first + part.places(k) for first, part in pairs])
+        pairs = zip(self._firsts, self.each("places", k=k), strict=True)
+        return np.concatenate([first + own for first, own in pairs])
 
     def slopes(self, values: Array, k: int) -> Array:
-        pairs = zip(self.parts, self.layout.split(values), strict=True)
-        return np.hstack([part.slopes(part_values, k) for part, part_values in pairs])
+        return np.hstack(self.each("slopes", self.layout.split(values), k=k))
 
     def coupling(self) -> Array:
-        blocks = [part.coupling() for part in self.parts]
-        sizes = [part.size for part in self.parts]
-        return block_diag(
-            *(np.zeros((n, n)) + block for n, block in zip(sizes, blocks, strict=True))
-        )
+        pairs = zip(self.parts, self.each("coupling"), strict=True)
+        return block_diag(*(np.zeros((part.size, part.size)) + block for part, block in pairs))
 
     def parameters(self, frame: Frame) -> dict[str, Spread]:
         named: dict[str, Spread] = {}
-        frames = self.layout.frames(frame)
-        for first, label, part, own in zip(
-            self._firsts, self.layout.labels, self.parts, frames, strict=False
-        ):
-            for name, spread in part.parameters(own).items():
-                across = np.zeros((len(spread.across), self.size))
-                across[:, first : first + part.size] = spread.across
-                named[f"{label}: {name}"] = replace(spread, across=across)
+        firsts = dict(zip(self.layout.labels, self._firsts, strict=True))
+        for label, name, spread in self.by_label("parameters", self.layout.frames(frame)):
+            across = np.zeros((len(spread.across), self.size))
+            first, size = firsts[label], spread.across.shape[1]
+            across[:, first : first + size] = spread.across
+            named[f"{label}: {name}"] = replace(spread, across=across)
         return named
 
     @once
     def moved(self) -> Integers:
-        pairs = zip(self._firsts, self.parts, strict=False)
+        pairs = zip(self._firsts, self.parts, strict=True)
         return np.concatenate([first + part.moved for first, part in pairs])
 
     def standardised(self, draws: ProductDraws) -> Array:
-        pairs = zip(self.parts, draws.parts, strict=True)
-        return np.hstack([part.standardised(part_draws) for part, part_draws in pairs])
+        return np.hstack(self.each("standardised", draws.parts))
 
     def drawn(self, standardised: Array) -> ProductDraws:
-        draws: list[Any] = []
-        first = 0
-        for part in self.parts:
-            n_moved = len(part.moved)
-            draws.append(part.drawn(standardised[:, first : first + n_moved]))
-            first += n_moved
-        return ProductDraws(self.layout, tuple(draws))
+        ends = np.cumsum([len(part.moved) for part in self.parts])
+        split = np.split(standardised, ends[:-1], axis=1)
+        return ProductDraws(self.layout, self.each("drawn", split))

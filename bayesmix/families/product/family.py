@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from bayesmix.core.coding import Coding
-from bayesmix.core.engines import Guard, Whole
+from bayesmix.core.engines import Whole
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Summary
@@ -18,7 +18,7 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.product.components import ProductDraws, Products
-from bayesmix.families.product.layout import Layout, ProductStatistics, some_columns
+from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics, each
 from bayesmix.families.successes import Bernoulli
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.memo import once
@@ -193,8 +193,7 @@ class Product:
 
     def frame(self, summary: Summary) -> Frame:
         layout = self.layout
-        pairs = zip(self.families, layout.summaries(summary), strict=True)
-        return layout.joined([family.frame(part_summary) for family, part_summary in pairs])
+        return layout.joined(each(self.families, "frame", layout.summaries(summary)))
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         """Set aside directions of zero variance in the continuous part.
@@ -202,12 +201,7 @@ class Product:
         Raises ``InvalidInputError`` if several parts have such directions.
         """
         layout = self.layout
-        found = [
-            family.set_aside(own, some_columns(source, columns))
-            for family, own, columns in zip(
-                self.families, layout.frames(frame), layout.columns, strict=True
-            )
-        ]
+        found = each(self.families, "set_aside", layout.frames(frame), layout.sources(source))
         flat = [
             part for part, (own, _) in zip(self.parts, found, strict=True) if own.flat is not None
         ]
@@ -228,13 +222,9 @@ class Product:
 
     def statistics(self, values: Array, responsibilities: Array) -> ProductStatistics:
         layout = self.layout.narrowed(values.shape[1])
-        pairs = zip(self.families, layout.split(values), strict=True)
-        return ProductStatistics(
-            layout,
-            tuple(
-                family.statistics(part_values, responsibilities) for family, part_values in pairs
-            ),
-        )
+        same = {"responsibilities": responsibilities}
+        parts = each(self.families, "statistics", layout.split(values), **same)
+        return ProductStatistics(layout, parts)
 
     def maximum_likelihood(
         self,
@@ -247,46 +237,35 @@ class Product:
         frames = (None,) * n_parts if frame is None else layout.frames(frame)
         before = (None,) * n_parts if previous is None else previous.parts
         known = of_parts(resolution, n_parts)
-        given = zip(self.families, statistics.parts, before, known, frames, strict=True)
-        return Products(layout, tuple(family.maximum_likelihood(*each) for family, *each in given))
+        given = statistics.parts, before, known, frames
+        return Products(layout, each(self.families, "maximum_likelihood", *given))
 
     def feasible(self, statistics: ProductStatistics) -> bool:
-        pairs = zip(self.families, statistics.parts, strict=True)
-        return all(family.feasible(part_statistics) for family, part_statistics in pairs)
+        return all(each(self.families, "feasible", statistics.parts))
 
     def reference_prior(self, summary: Summary, frame: Frame) -> PartPriors:
         from bayesmix.families.product.prior import PartPriors
 
         layout = self.layout.narrowed(frame.n_directions)
-        given = zip(self.families, layout.summaries(summary), layout.frames(frame), strict=True)
-        return PartPriors(layout, tuple(family.reference_prior(*each) for family, *each in given))
+        given = layout.summaries(summary), layout.frames(frame)
+        return PartPriors(layout, each(self.families, "reference_prior", *given))
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> PartPriors:
         from bayesmix.families.product.prior import PartPriors
 
         layout = self.layout.narrowed(frame.n_directions)
-        given = zip(self.families, layout.columns, layout.frames(frame), strict=True)
-        return PartPriors(
-            layout,
-            tuple(
-                family.map_prior(some_columns(source, columns), own, n_components)
-                for family, columns, own in given
-            ),
-        )
+        given = layout.sources(source), layout.frames(frame)
+        parts = each(self.families, "map_prior", *given, n_components=n_components)
+        return PartPriors(layout, parts)
 
     def as_draws(self, points: Sequence[Products]) -> ProductDraws:
-        columns = zip(*(point.parts for point in points), strict=True)
-        pairs = zip(self.families, columns, strict=True)
-        return ProductDraws(
-            points[0].layout,
-            tuple(family.as_draws(list(part_points)) for family, part_points in pairs),
-        )
+        by_part = list(zip(*(point.parts for point in points), strict=True))
+        return ProductDraws(points[0].layout, each(self.families, "as_draws", by_part))
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Sum over the parts; ``n_features`` counts framed columns."""
-        widths = map(len, self.layout.narrowed(n_features).framed)
-        pairs = zip(self.families, widths, strict=True)
-        return sum(family.n_parameters(n_components, width) for family, width in pairs)
+        numbers = [(n_components, len(own)) for own in self.layout.narrowed(n_features).framed]
+        return sum(each(self.families, "n_parameters", *zip(*numbers, strict=True)))
 
     def max_components(self, n_distinct: int, n_features: int) -> int | None:
         pairs = zip(self.families, self.layout.columns, strict=True)
@@ -295,10 +274,8 @@ class Product:
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> ProductGuard:
         layout = self.layout.narrowed(frame.n_directions)
-        given = zip(self.families, layout.frames(frame), layout.summaries(summary), strict=True)
-        return ProductGuard(
-            layout, tuple(family.guard(source, own, of, repair) for family, own, of in given)
-        )
+        given = [source] * len(self.parts), layout.frames(frame), layout.summaries(summary)
+        return ProductGuard(layout, each(self.families, "guard", *given, repair=repair))
 
 
 def _parts_of(parts: Mapping[Any, Any]) -> tuple[Part, ...]:
@@ -383,16 +360,12 @@ class WholeRows:
         return mixture.log_joint(mixture.frame.apply(values))
 
 
-@dataclass(frozen=True)
-class ProductGuard:
+class ProductGuard(PerPart):
     """Guards of all parts."""
-
-    layout: Layout
-    guards: tuple[Guard, ...]
 
     @property
     def resolution(self) -> Array | None:
-        return together([guard.resolution for guard in self.guards])
+        return together([guard.resolution for guard in self.parts])
 
     def among(self, whole: Whole) -> ProductGuard:
         return self
@@ -403,8 +376,8 @@ class ProductGuard:
         """Return the repair of the first part with collapsed components."""
         components: Any = mixture.components
         frames = self.layout.frames(mixture.frame)
-        known = of_parts(resolution, len(self.guards))
-        for part, guard in enumerate(self.guards):
+        known = of_parts(resolution, len(self.parts))
+        for part, guard in enumerate(self.parts):
             own = Mixture(mixture.weights, components.parts[part], frames[part])
             whole = WholeRows(mixture, part, np.array(self.layout.columns[part]))
             repair = guard.among(whole).examine(own, known[part], events, thorough)

@@ -5,10 +5,10 @@ The two differ if directions without extent were set aside (``Frame.basis``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar, cast
+from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -48,7 +48,6 @@ class Layout:
 
     @once
     def places(self) -> tuple[Integers, ...]:
-        """Field ``framed`` as arrays."""
         return tuple(np.array(columns, dtype=np.int64) for columns in self.framed)
 
     def split(self, values: Array) -> list[Array]:
@@ -83,7 +82,6 @@ class Layout:
         return replace(self, framed=tuple(framed))
 
     def frames(self, frame: Frame) -> list[Frame]:
-        """Return the frame of each part."""
         return [self._frame(frame, part) for part in range(len(self.columns))]
 
     def _frame(self, frame: Frame, part: int) -> Frame:
@@ -100,7 +98,6 @@ class Layout:
         return Frame(centre, scale, frame.basis[rows][:, self.places[part]], flat[:, mine])
 
     def unframed(self, frame: Frame) -> Layout:
-        """Return the layout in data coordinates."""
         return self if frame.basis is None else replace(self, framed=self.columns)
 
     def joined(self, frames: Sequence[Frame]) -> Frame:
@@ -122,8 +119,12 @@ class Layout:
         return Frame(centre, scale, basis, flat) if n_flat else Frame(centre, scale)
 
     def summaries(self, summary: Summary) -> list[Summary]:
-        """Return the summary of each part."""
         return [summary_of(summary, np.array(indices)) for indices in self.columns]
+
+    def sources(self, source: Source) -> list[Source]:
+        """Return the source of each part, for what families ask of it before a fit."""
+        some = [SomeColumns(source, np.array(indices)) for indices in self.columns]
+        return cast("list[Source]", some)
 
     def picked(self, wanted: Integers) -> list[tuple[Integers, Integers]]:
         """Return for each part the wanted framed columns, by number and position in ``wanted``."""
@@ -140,10 +141,6 @@ class Layout:
             (np.argsort(numbers), numbers, places) for numbers, places in self.picked(columns)
         ]
         return [(numbers[order], places[order]) for order, numbers, places in orders]
-
-    def at(self, framed: Sequence[Integers]) -> Layout:
-        """Return the layout of all parts at these positions, possibly none."""
-        return self.some(range(len(self.columns)), framed)
 
     def some(self, kept: Sequence[int], framed: Sequence[Integers]) -> Layout:
         """Return the layout of the parts ``kept`` at these positions."""
@@ -167,11 +164,6 @@ Value = TypeVar("Value")
 
 def _of_columns(step: Callable[[Rows], Value], columns: Integers, rows: Rows) -> Value:
     return step(replace(rows, values=rows.values[:, columns]))
-
-
-def some_columns(source: Source, columns: tuple[int, ...]) -> Source:
-    """Return a source with some of the columns, for what families ask of it before a fit."""
-    return cast("Source", SomeColumns(source, np.array(columns)))
 
 
 @dataclass(frozen=True)
@@ -205,16 +197,49 @@ class SomeColumns:
         return replace(self, source=self.source.spread(n))
 
 
+# An object of a part, of the same type as that of the product.
+OfPart: TypeAlias = Any
+
+
 @dataclass(frozen=True)
-class ProductStatistics(StatisticsOfParts):
-    """Statistics of each part."""
+class PerPart:
+    """A record of the parts of a product, each for its columns."""
 
     layout: Layout
-    parts: tuple[Statistics, ...]
+    parts: tuple[OfPart, ...]
+
+    def each(self, method: str, *split: Iterable[Any], **same: Any) -> tuple[Any, ...]:
+        """Call a method of each part, with an argument of each ``split`` and the ``same`` ones."""
+        return each(self.parts, method, *split, **same)
+
+    def over(self, method: str, *split: Iterable[Any], **same: Any) -> Self:
+        """Return the same record of what a method of each part returns."""
+        return replace(self, parts=self.each(method, *split, **same))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return self.layout.labels
+
+    def by_label(self, method: str, split: Iterable[Any]) -> Iterator[tuple[str, str, Any]]:
+        """Yield label, name and value of the dicts that a method of each part returns."""
+        for label, found in zip(self.labels, self.each(method, split), strict=True):
+            for name, value in found.items():
+                yield label, name, value
+
+
+def each(parts: Sequence[Any], method: str, *split: Iterable[Any], **same: Any) -> tuple[Any, ...]:
+    """Call a method of each part, with an argument of each ``split`` and the ``same`` ones."""
+    given = zip(parts, *split, strict=True)
+    return tuple(getattr(part, method)(*own, **same) for part, *own in given)
+
+
+class ProductStatistics(PerPart, StatisticsOfParts):
+    """Statistics of each part."""
 
     @property
     def counts(self) -> Array:
-        return self.parts[0].counts
+        counts: Array = self.parts[0].counts
+        return counts
 
     @property
     def _parts(self) -> tuple[Statistics, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -13,18 +13,14 @@ from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.product.components import ProductDraws, Products, named_axis
 from bayesmix.families.product.family import of_parts
-from bayesmix.families.product.layout import Layout, ProductStatistics
+from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics
 from bayesmix.numerics.arrays import Array
 
 Key: TypeAlias = str | int | tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
-class PartPriors:
+class PartPriors(PerPart):
     """Prior p(θ) = Π_i p(θ_i), each conjugate to its part."""
-
-    layout: Layout
-    parts: tuple[Prior, ...]
 
     fixes_scale = False
 
@@ -38,8 +34,7 @@ class PartPriors:
         previous: Products | None = None,
         resolution: Array | None = None,
     ) -> Products:
-        given = self._given(statistics, previous, resolution)
-        return Products(statistics.layout, tuple(prior.posterior(*each) for prior, *each in given))
+        return self._updated("posterior", statistics, previous, resolution)
 
     def mode(
         self,
@@ -47,53 +42,46 @@ class PartPriors:
         previous: Products | None = None,
         resolution: Array | None = None,
     ) -> Products:
-        given = self._given(statistics, previous, resolution)
-        return Products(statistics.layout, tuple(prior.mode(*each) for prior, *each in given))
+        return self._updated("mode", statistics, previous, resolution)
 
-    def _given(
-        self, statistics: ProductStatistics, previous: Products | None, resolution: Array | None
-    ) -> Iterable[tuple[Any, ...]]:
-        """Yield prior, statistics, previous components and floors of each part."""
+    def _updated(
+        self,
+        method: str,
+        statistics: ProductStatistics,
+        previous: Products | None,
+        resolution: Array | None,
+    ) -> Products:
         n_parts = len(self.parts)
         before = (None,) * n_parts if previous is None else previous.parts
         known = of_parts(resolution, n_parts)
-        return zip(self.parts, statistics.parts, before, known, strict=True)
+        return Products(statistics.layout, self.each(method, statistics.parts, before, known))
 
     def separate(self) -> PartPriors:
-        return replace(self, parts=tuple(cast("Any", part).separate() for part in self.parts))
+        return self.over("separate")
 
     def feature_evidence(self, statistics: ProductStatistics) -> Array:
-        pairs = zip(self.parts, statistics.parts, strict=True)
-        each = [cast("Any", part).feature_evidence(own) for part, own in pairs]
-        return statistics.layout.together(each)
+        return statistics.layout.together(self.each("feature_evidence", statistics.parts))
 
     def kl(self, q: Products) -> float:
-        return float(sum(part.kl(own) for part, own in zip(self.parts, q.parts, strict=True)))
+        return float(sum(self.each("kl", q.parts)))
 
     def log_density(self, components: Products) -> float:
-        pairs = zip(self.parts, components.parts, strict=True)
-        return float(sum(part.log_density(own) for part, own in pairs))
+        return float(sum(self.each("log_density", components.parts)))
 
     def log_density_of(self, draws: ProductDraws) -> Array:
-        pairs = zip(self.parts, draws.parts, strict=True)
-        each = [part.log_density_of(own) for part, own in pairs]
-        return np.sum(each, axis=0)
+        return np.sum(self.each("log_density_of", draws.parts), axis=0)
 
     def conditional(
         self, statistics: ProductStatistics, last: ProductDraws, generator: np.random.Generator
     ) -> Products:
-        pairs = zip(self.parts, statistics.parts, last.parts, strict=True)
-        return Products(
-            statistics.layout,
-            tuple(part.conditional(own, drawn, generator) for part, own, drawn in pairs),
-        )
+        parts = self.each("conditional", statistics.parts, last.parts, generator=generator)
+        return Products(statistics.layout, parts)
 
     def pymc_distribution(self, pm: Pymc, q: Products, n_components: int) -> ComponentsTwin:
         return declared(pm, self.layout, self.parts, q, n_components)
 
     def unframed(self, frame: Frame) -> PartPriors:
-        frames = self.layout.frames(frame)
-        parts = tuple(part.unframed(own) for part, own in zip(self.parts, frames, strict=True))
+        parts = self.each("unframed", self.layout.frames(frame))
         return PartPriors(self.layout.unframed(frame), parts)
 
 
@@ -146,16 +134,11 @@ def label_of(key: Any) -> str:
 OF_ALL = ("component", "row")
 
 
-@dataclass(frozen=True)
-class ProductTwin:
+class ProductTwin(PerPart):
     """K densities in PyMC, products of those of the parts."""
-
-    layout: Layout
-    parts: tuple[ComponentsTwin, ...]
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels of the parts in a model."""
         return labels_of(self.layout)
 
     def log_density(self, pm: Pymc, values: Array) -> Tensor:
@@ -166,13 +149,10 @@ class ProductTwin:
         )
 
     def named(self, frame: Frame) -> NamedTensors:
-        named = {}
-        frames = self.layout.frames(frame)
-        for label, part, own in zip(self.labels, self.parts, frames, strict=True):
-            for name, (axes, tensor) in part.named(own).items():
-                of_part = tuple(named_axis(label, axis) for axis in axes)
-                named[_of_part(label, name)] = of_part, tensor
-        return named
+        return {
+            _of_part(label, name): (tuple(named_axis(label, axis) for axis in axes), tensor)
+            for label, name, (axes, tensor) in self.by_label("named", self.layout.frames(frame))
+        }
 
     @property
     def drawn(self) -> dict[str, Tensor]:
@@ -190,12 +170,8 @@ class ProductTwin:
         return ProductDraws(self.layout, tuple(made))
 
     def point(self, draws: ProductDraws) -> dict[str, Array]:
-        given = zip(self.labels, self.parts, draws.parts, strict=True)
-        return {
-            _of_part(label, name): values
-            for label, part, own in given
-            for name, values in part.point(own).items()
-        }
+        found = self.by_label("point", draws.parts)
+        return {_of_part(label, name): values for label, name, values in found}
 
 
 class PartOfModel:
@@ -220,7 +196,6 @@ class PartOfModel:
         return self.pm.math
 
     def modelcontext(self, model: Any) -> CoordinatesOfPart:
-        """Return the model with prefixed axes."""
         return CoordinatesOfPart(self.pm.modelcontext(model), self.label)
 
 

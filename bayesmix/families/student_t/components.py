@@ -7,20 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg.lapack import dgejsv
 from scipy.special import digamma, gammaln, logsumexp, xlogy
 
-from bayesmix.core.components import ByMeans, StatisticsOfParts
+from bayesmix.core.components import AtAPoint, StatisticsOfParts
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
+from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.families.gaussian.students import Students
+from bayesmix.families.gaussian.students import StudentDensities
 from bayesmix.families.independent.linear import Sums
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.memo import once
 
 # Range of estimates: below there is hardly a centre, above the density is normal.
 FEWEST, MOST = 0.5, 500.0
@@ -112,7 +111,6 @@ class FreedomPrior:
         return self.asked == "shared"
 
     def first(self, n_components: int) -> FreedomFactor:
-        """Return the prior as a factor of q."""
         n_values = len(self.values)
         return FreedomFactor(self.values, np.full((n_components, n_values), 1.0 / n_values))
 
@@ -130,12 +128,7 @@ class FreedomPrior:
         gained = most - (shares * logs).sum(axis=1) + xlogy(shares, shares).sum(axis=1)
         return float(gained[0] if self.shared else gained.sum())
 
-    def mode(self, counts: Array, tails: Array) -> Array:
-        """Return the mode of ν (K,) from Σ r and Σ r (E[log u] - E[u])."""
-        return point_freedom(self.asked, counts, tails)
-
     def kl(self, q: FreedomFactor) -> float:
-        """Return Σ_k KL(q(ν_k) || p(ν))."""
         shares = q.probabilities[:1] if self.shared else q.probabilities
         return float(xlogy(shares, shares * len(self.values)).sum())
 
@@ -161,7 +154,7 @@ class WeightedMoments(StatisticsOfParts):
 
 
 @dataclass(frozen=True)
-class StudentComponents(ByMeans):
+class StudentComponents(AtAPoint, StudentDensities):
     """Means (K, D), scale matrices in blocks, degrees of freedom (K,)."""
 
     structure: Structure
@@ -169,34 +162,21 @@ class StudentComponents(ByMeans):
     blocks: Array
     degrees_of_freedom: Array
 
-    @once
-    def students(self) -> Students:
-        """Student-t densities with a common mixing scale of all columns."""
-        algebra, n_features = self.structure.algebra, int(self.means.shape[1])
-        return Students(algebra, self.means, self.blocks, self.degrees_of_freedom, n_features)
+    @property
+    def algebra(self) -> Algebra:
+        return self.structure.algebra
+
+    @property
+    def joint_columns(self) -> int:
+        return int(self.means.shape[1])
 
     @property
     def scales(self) -> Array:
-        """Scale matrices (K, D, D)."""
         return self.structure.algebra.dense(self.blocks, *self.means.shape)
-
-    @property
-    def covariances(self) -> Array:
-        return self.students.covariances
 
     @property
     def deviations(self) -> Array:
         return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
-
-    @property
-    def precision_root(self) -> Array:
-        return self.students.precision_root
-
-    def expected_log_density(self, values: Array) -> Array:
-        return self.students.expected_log_density(values)
-
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, float]:
-        return self.students.beyond(units, exponent)
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
         squared = self.structure.algebra.squared(values, self.means, self.precision_root)
@@ -217,30 +197,9 @@ class StudentComponents(ByMeans):
             self.degrees_of_freedom[keep],
         )
 
-    def released(self) -> StudentComponents:
-        return self
-
     def unframed(self, frame: Frame) -> StudentComponents:
-        lifted = self.students.unframed(frame)
-        return replace(self, means=lifted.means, blocks=lifted.blocks)
-
-    def plug_in(self) -> StudentComponents:
-        return self
-
-    def predictive(self) -> Students:
-        return self.students
-
-    def marginal(self, columns: Integers) -> Students:
-        return self.students.marginal(columns)
-
-    def conditional(self, columns: Integers, given: Integers, values: Array) -> Students:
-        return self.students.conditional(columns, given, values)
-
-    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        return self.students.conditional_means(columns, given, values)
-
-    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        return self.students.draw(counts, generator)
+        means, blocks = self._lifted(frame)
+        return replace(self, means=means, blocks=blocks)
 
 
 def hidden_moments(
@@ -258,8 +217,6 @@ def hidden_moments(
 # Smallest standard deviation relative to a mean that rounding of the mean (2^-52) does not affect:
 # it moves log densities by 2^-33.
 LEAST_OF_MEANS = 2.0**-36
-# Options of LAPACK's dgejsv: columns of different scale, right vectors only.
-COLUMNS_OF_MANY_SIZES = {"joba": 0, "jobu": 3, "jobv": 0}
 
 
 def floors(structure: Structure, floor: Array, means: Array) -> Array:
@@ -278,11 +235,11 @@ def at_least(blocks: Array, floor: Array) -> Array:
     """
     if blocks.ndim == 2:
         return np.maximum(blocks, _of_axes(blocks, floor))
+    values, axes = _along_axes(blocks, floor)
     raised = blocks.copy()
-    for k in np.flatnonzero(_may_be_below(blocks, floor)):
-        values, axes = variances_and_axes(blocks[k], floor[k])
-        axes = axes * np.sqrt(np.maximum(1.0 - values, 0.0)) * np.sqrt(floor[k])[:, None]
-        raised[k] += axes @ axes.T
+    for k in np.flatnonzero(values[:, 0] < 1.0):
+        wider = axes[k] * np.sqrt(np.maximum(1.0 - values[k], 0.0)) * np.sqrt(floor[k])[:, None]
+        raised[k] += wider @ wider.T
     return raised
 
 
@@ -292,27 +249,11 @@ def _of_axes(blocks: Array, floor: Array) -> Array:
     return floor.max(axis=1, keepdims=True) if shared else floor
 
 
-def _may_be_below(blocks: Array, floor: Array) -> Booleans:
-    """Return which matrices may have a variance below the floor, to low accuracy."""
+def _along_axes(blocks: Array, floor: Array) -> tuple[Array, Array]:
+    """Return variances (B, D) along the principal axes, in columns of unit floor, and the axes."""
     unit = np.sqrt(floor)
-    values = np.linalg.eigvalsh(blocks / (unit[:, :, None] * unit[:, None, :]))
-    lost = values.shape[1] * np.finfo(np.float64).eps * values[:, -1]
-    return values[:, 0] < AT_THE_FLOOR + 4.0 * lost
-
-
-def variances_and_axes(block: Array, floor: Array) -> tuple[Array, Array]:
-    """Return accurate variances along the principal axes, in columns of unit floor.
-
-    One-sided rotations of the root (Drmač & Veselić 2008) keep small variances that eigenvalue
-    routines lose.
-    """
-    unit = np.sqrt(np.maximum(np.diagonal(block), 0.0))
-    unit = np.where(unit > 0.0, unit, 1.0)
-    values, axes = np.linalg.eigh(block / np.multiply.outer(unit, unit))
-    root = np.sqrt(np.maximum(values, 0.0))[:, None] * axes.T * (unit / np.sqrt(floor))
-    singular, _, axes, scale, _, failed = dgejsv(root, **COLUMNS_OF_MANY_SIZES)
-    assert not failed
-    return (singular * (scale[0] / scale[1])) ** 2, axes
+    values, axes = np.linalg.eigh(blocks / (unit[:, :, None] * unit[:, None, :]))
+    return values, axes
 
 
 def floor_of_scales(frame: Frame, summary: Summary) -> Array:
@@ -342,7 +283,6 @@ def _at_floor(blocks: Array, floor: Array) -> Booleans:
     if blocks.ndim == 2:
         low = blocks < AT_THE_FLOOR * _of_axes(blocks, floor)
         return np.asarray(low.any(axis=1))
-    found = _may_be_below(blocks, floor)
-    for k in np.flatnonzero(found):
-        found[k] = variances_and_axes(blocks[k], floor[k])[0].min() < AT_THE_FLOOR
-    return found
+    values, _ = _along_axes(blocks, floor)
+    rounding = values.shape[1] * np.finfo(np.float64).eps * values[:, -1]
+    return np.asarray(values[:, 0] < AT_THE_FLOOR + 4.0 * rounding)

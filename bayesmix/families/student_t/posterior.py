@@ -33,6 +33,7 @@ from bayesmix.families.student_t.components import (
     at_least,
     floors,
     log_normaliser,
+    point_freedom,
 )
 from bayesmix.numerics.arrays import DENSE, Array, Integers
 from bayesmix.numerics.memo import once
@@ -261,7 +262,6 @@ class StudentPosterior:
 
     @property
     def prior_mean_precision(self) -> float:
-        """Mean precision β0."""
         return self.normals.prior_mean_precision
 
     @property
@@ -434,7 +434,7 @@ class NormalWishartFreedom:
         blocks = structure.estimate(precisions.scale_inverse, counts, None)
         if resolution is not None:
             blocks = at_least(blocks, floors(structure, resolution[0], means))
-        nu = self.freedom.mode(statistics.counts, statistics.tails)
+        nu = point_freedom(self.freedom.asked, statistics.counts, statistics.tails)
         return StudentComponents(structure, means, blocks, nu)
 
     def log_density(self, components: StudentComponents) -> float:
@@ -463,7 +463,6 @@ class NormalWishartFreedom:
 
     @property
     def scale(self) -> FixedScale | LearnedScale:
-        """Scale of the normal prior."""
         return self.normals.scale
 
 

@@ -202,7 +202,6 @@ class Structure:
         return all(RICHER.index(own) >= RICHER.index(theirs) for own, theirs in pairs)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
-        """Count free parameters of the covariances."""
         times = {"I": 0, "E": 1, "V": n_components}
         volume, shape, orientation = (times[letter] for letter in self.letters)
         pairs = n_features * (n_features - 1) // 2
