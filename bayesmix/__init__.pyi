@@ -24,8 +24,8 @@ from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.em.objectives import VariationalBayes as VariationalBayes
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
 from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier
-from bayesmix.estimators.exchange import from_sklearn as from_sklearn
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
+from bayesmix.estimators.gaussian import from_sklearn as from_sklearn
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture

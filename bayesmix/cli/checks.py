@@ -43,7 +43,7 @@ def predict(
     encoding: options.Encoding = None,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[
-        bool, typer.Option("--rows", help="With --json, print the prediction of every row")
+        bool, options.flag("rows", "With --json, print the prediction of every row")
     ] = False,
     sequences: options.Sequences,
     shown: options.Print,
@@ -238,9 +238,7 @@ def stability(
     search = search_for(work.source).set_params(progress=False)
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed}
     result = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
-    work.screen.answer(result.summary())
     values = {
-        "summary": result.summary(),
         "n_components": result.n_components,
         "shares": result.k_shares.to_dict(),
         "adjusted_rand": result.adjusted_rand.to_dict(),
@@ -264,23 +262,18 @@ def sensitivity(
     candidates = options.Candidates(components, covariance)
     search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.assess.prior_sensitivity import prior_sensitivity
-    from bayesmix.cli.shown_tables import frame_table
 
     work = work_on_table("sensitivity", table, out, run)
-    screen, source = work.screen, work.source
-    search = search_for(source)
+    search = search_for(work.source)
     work.fit(search)
-    how: Any = {"n_jobs": run.jobs, "progress": screen.progress}
-    result = work.noting(lambda: prior_sensitivity(search, source, **how))
-    screen.answer(result.summary())
-    screen.table(frame_table("Number of components by prior", result.table))
+    how: Any = {"n_jobs": run.jobs, "progress": work.screen.progress}
+    result = work.noting(lambda: prior_sensitivity(search, work.source, **how))
     values = {
-        "summary": result.summary(),
         "n_components": result.n_components,
         "shares": result.shares.to_dict(),
         "priors": result.table.to_dict("records"),
     }
-    end_with_table(work, result, values, "priors.csv")
+    end_with_table(work, result, values, "priors.csv", "Number of components by prior")
 
 
 def nested(
@@ -297,20 +290,13 @@ def nested(
     """
     search_for = unfitted_search(candidates, run, table.missing.value)
     from bayesmix.assess.nested import nested_cv
-    from bayesmix.cli.shown_tables import frame_table
 
     work = work_on_table("nested", table, out, run)
     searches = {"the search": search_for(work.source).set_params(progress=False)}
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
     result = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
-    work.screen.answer(result.summary())
-    work.screen.table(frame_table("Outer folds, in nats per observation", result.table))
-    values = {
-        "summary": result.summary(),
-        **result.scores.iloc[0].to_dict(),
-        "folds": result.table.to_dict("records"),
-    }
-    end_with_table(work, result, values, "folds.csv")
+    values = result.scores.iloc[0].to_dict() | {"folds": result.table.to_dict("records")}
+    end_with_table(work, result, values, "folds.csv", "Outer folds, in nats per observation")
 
 
 def work_on_table(command: str, table: options.Table, out: str | None, run: options.Run) -> Work:
@@ -322,13 +308,19 @@ def work_on_table(command: str, table: options.Table, out: str | None, run: opti
     return Work.on(command, screen, table, source, out)
 
 
-def end_with_table(work: Work, result: Any, values: dict[str, Any], name: str) -> None:
-    """End a command whose result has a table and a figure."""
+def end_with_table(
+    work: Work, result: Any, values: dict[str, Any], name: str, title: str = ""
+) -> None:
+    """End a command whose result has a table, which is shown if it has a title, and a figure."""
     from bayesmix.cli.result_files import Figure
+    from bayesmix.cli.shown_tables import frame_table
 
+    work.screen.answer(result.summary())
+    if title:
+        work.screen.table(frame_table(title, result.table))
     figure = Figure(lambda ax: result.plot(ax=ax))
     contents = {name: result.table.to_csv(index=False), f"{work.command}.png": figure}
-    work.end(values | {"warnings": work.warnings}, contents)
+    work.end({"summary": result.summary()} | values | {"warnings": work.warnings}, contents)
 
 
 def report(

@@ -37,10 +37,7 @@ def text_format(rows: Numbers | Table) -> TextFormat:
 
 
 def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = None) -> pd.DataFrame:
-    """Return all columns of DATA, or of another file.
-
-    Raises ``InvalidInputError`` for names in ``used`` that are not columns.
-    """
+    """Return all columns of DATA or another file; raise an error if one in ``used`` is missing."""
     from bayesmix.io.readers import frame_of
 
     text, path = text_format(rows), path or rows.data
@@ -103,10 +100,7 @@ def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
 def read_beside(
     screen: Screen, table: Table, covariates: str | None, sequences: Sequences
 ) -> tuple[Source, dict[str, Any]]:
-    """Read the columns of DATA, and covariates or sequences, which the mixture does not model.
-
-    Rows of sequences are in order of time.
-    """
+    """Read DATA, with sequences in order of time, and covariates or sequences separately."""
     import pandas as pd
 
     beside = [*sequences.names, *(names(covariates) or [])]
@@ -130,10 +124,7 @@ def read_beside(
 def rows_in_time(
     columns: dict[str, list[Any]], sequences: Sequences, n_rows: int
 ) -> tuple[Integers, Integers]:
-    """Return rows sorted by sequence and time, and the sequence of each.
-
-    Raises ``InvalidInputError`` for times that are missing, equal, or numbers in unequal steps.
-    """
+    """Return rows by sequence and time, and the sequence of each; raise for unequal time steps."""
     import pandas as pd
 
     groups, time = np.zeros(n_rows, dtype=np.intp), np.arange(n_rows, dtype=np.float64)
@@ -189,10 +180,9 @@ def model_and_rows(
     from bayesmix.io import load
     from bayesmix.selection.candidates import takes_sequences
 
-    path = rows.data
-    if not model_path.endswith(".bayesmix") and path.endswith(".bayesmix"):
+    if not model_path.endswith(".bayesmix") and rows.data.endswith(".bayesmix"):
         raise InvalidInputError(
-            f"the first argument is the model: bayesmix {command} {path} {model_path}"
+            f"the first argument is the model: bayesmix {command} {rows.data} {model_path}"
         )
     model = load(model_path)
     if model.result_.side.design is not None:
@@ -207,7 +197,6 @@ def model_and_rows(
 
 
 def _rows_for(model: Any, rows: Numbers) -> Source:
-    """Read the columns of the fit by name, or those requested."""
     from bayesmix.io.readers import read_as
 
     missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)

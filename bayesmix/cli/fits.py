@@ -40,11 +40,9 @@ class Work:
     @classmethod
     def on(cls, command: str, screen: Screen, rows: Rows, source: Source, out: str | None) -> Work:
         """Return a command that names its data on the screen."""
-        from bayesmix.cli.shown_tables import kinds_sentence, rows_sentence
+        from bayesmix.cli.shown_tables import rows_sentences
 
-        screen.say(rows_sentence(rows.data, source, rows.weight))
-        if kinds := kinds_sentence(source):
-            screen.say(kinds)
+        screen.say(rows_sentences(rows.data, source, rows.weight))
         place = None if out is None else results_folder(out)
         return cls(command, screen, rows.data, source, rows.weight, place)
 
@@ -93,24 +91,19 @@ class Work:
         self, search: Any, pages: list[str] | None = None, more: dict[str, Any] | None = None
     ) -> None:
         """Write the files of a search and end the command."""
-        from bayesmix.cli.result_files import (
-            Figure,
-            density_figure,
-            feature_contents,
-            search_values,
-        )
+        from bayesmix.cli import result_files
         from bayesmix.plots import plot_selection
 
         best = search.best_estimator_
-        values = search_values(search)
+        values = result_files.search_values(search)
         values |= {"warnings": self.warnings, "interrupted": search.interrupted_}
         values |= {"seconds": self.seconds} | ({"files": pages} if pages else {}) | (more or {})
         contents = {
             "model.bayesmix": best,
             "table.csv": search.results_.to_csv(index=False),
-            "selection.png": Figure(lambda ax: plot_selection(search, ax=ax)),
-            **feature_contents(search),
-            **density_figure(best, search.features_read(self.source)),
+            "selection.png": result_files.Figure(lambda ax: plot_selection(search, ax=ax)),
+            **result_files.feature_contents(search),
+            **result_files.density_figure(best, search.features_read(self.source)),
         }
         self.end(values, contents, search.interrupted_)
 
@@ -262,10 +255,7 @@ def select(
     out: options.Out = None,
     report: Annotated[
         bool,
-        typer.Option(
-            "--report",
-            help="Also write report.html to the --out folder, or to the current folder",
-        ),
+        options.flag("report", "Also write report.html to the --out folder or the current folder"),
     ] = False,
     static: options.Static = False,
     restart: options.Restart,

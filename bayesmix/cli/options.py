@@ -30,6 +30,11 @@ def option(metavar: str, text: str, **bounds: Any) -> Any:
     return typer.Option(metavar=metavar, help=text, **bounds)
 
 
+def flag(name: str, text: str) -> Any:
+    """Return an option of a command that takes no value."""
+    return typer.Option(f"--{name}", help=text)
+
+
 Data = Annotated[
     str,
     typer.Argument(
@@ -50,17 +55,14 @@ MissingValues = Annotated[
     Missing,
     option("NAME", "Missing values: error (stop), use (integrate them out) or drop (omit the row)"),
 ]
-Noise = Annotated[bool, typer.Option("--noise", help="Add a uniform noise component for outliers")]
+Noise = Annotated[bool, flag("noise", "Add a uniform noise component for outliers")]
 Covariates = Annotated[str | None, option("A,B", "Covariates of the mixing weights")]
 Out = Annotated[str | None, option("DIR", "Folder for the results")]
 Static = Annotated[
-    bool,
-    typer.Option(
-        "--static", help="Use images instead of interactive figures, which contain the data"
-    ),
+    bool, flag("static", "Use images instead of interactive figures, which contain the data")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")]
-Json = Annotated[bool, typer.Option("--json", help="Print only JSON")]
+Json = Annotated[bool, flag("json", "Print only JSON")]
 NUMBERS = "Numbers of components to compare: 3, 1:10 or 1,2,5"
 Components = Annotated[
     str | None,
@@ -82,22 +84,9 @@ Structures = Annotated[
         "VVE, factors:2 (2 factors), or all. Default: full,tied,diag,spherical",
     ),
 ]
-Families = Annotated[
-    str | None,
-    option(
-        "LIST",
-        "Families of components to compare: gaussian, student_t, poisson, ... Default: chosen by "
-        "the type of each column",
-    ),
-]
-OneFamily = Annotated[
-    str | None,
-    option(
-        "NAME",
-        "Family of components: gaussian, student_t, poisson, ... Default: chosen by the type of "
-        "each column",
-    ),
-]
+FAMILIES = "gaussian, student_t, poisson, ... Default: chosen by the type of each column"
+Families = Annotated[str | None, option("LIST", f"Families of components to compare: {FAMILIES}")]
+OneFamily = Annotated[str | None, option("NAME", f"Family of components: {FAMILIES}")]
 
 
 @dataclass(frozen=True)
@@ -157,10 +146,7 @@ class Candidates:
     family: Families = None
     noise: Noise = False
     variable_selection: Annotated[
-        bool,
-        typer.Option(
-            "--variable-selection", help="Select the columns that distinguish the clusters"
-        ),
+        bool, flag("variable-selection", "Select the columns that distinguish the clusters")
     ] = False
     irrelevant: Annotated[
         Dependence,
@@ -197,8 +183,7 @@ class Restart:
         str | None, option("DIR", "Folder for intermediate results, from which --resume continues")
     ] = None
     resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Continue an interrupted run from the --checkpoint folder"),
+        bool, flag("resume", "Continue an interrupted run from the --checkpoint folder")
     ] = False
 
 
@@ -274,17 +259,15 @@ def structures(text: str | None) -> list[Any] | None:
     from bayesmix.families.gaussian.covariance.models import NAMED
     from bayesmix.selection.candidates import ALL
 
-    if text is None:
-        return None
     listed: list[Any] = []
-    for name in dict.fromkeys(names(text) or [""]):
+    for name in () if text is None else dict.fromkeys(names(text) or [""]):
         factors = re.fullmatch(r"factors:([1-9]\d{0,3})", name)
         if not factors and name not in (*NAMED, ALL):
             raise InvalidInputError(
                 f"--covariance must be among {', '.join(NAMED)} and factors:2, got {name!r}"
             )
         listed.append(FactorAnalytic(int(factors[1])) if factors else name)
-    return listed
+    return listed or None
 
 
 def structure(text: str) -> Any:

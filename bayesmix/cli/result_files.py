@@ -122,7 +122,6 @@ def header(command: str, path: str, source: Source, weight: str | None) -> dict[
 
 
 def _parameters(model: Any) -> dict[str, Any]:
-    """Return the parameters of the components; for a product by part and columns."""
     parts = getattr(model, "components_", None)
     if parts is not None:
         columns = ("columns", "levels")
@@ -166,7 +165,10 @@ def model_values(model: Any) -> dict[str, Any]:
 
 def search_values(search: Any) -> dict[str, Any]:
     """Return the values of a search: choice, P(K) and candidates."""
-    best = search.best_estimator_
+    best, features = search.best_estimator_, {}
+    if search.variable_selection:
+        table = search.feature_evidence_.assign(relevant=search.get_support())
+        features["features"] = table.reset_index().to_dict("records")
     return {
         "criterion": search.criterion_,
         "best": {**search.best_params_, search.criterion_: search.best_score_},
@@ -174,18 +176,10 @@ def search_values(search: Any) -> dict[str, Any]:
         **_k_probabilities(search),
         "cautions": search.cautions_,
         "summary": search.summary(),
-        **_features(search),
+        **features,
         "candidates": search.results_.to_dict("records"),
         "model": model_values(best),
     }
-
-
-def _features(search: Any) -> dict[str, Any]:
-    """Return the evidence of each feature, and whether it is relevant."""
-    if not search.variable_selection:
-        return {}
-    table = search.feature_evidence_.assign(relevant=search.get_support())
-    return {"features": table.reset_index().to_dict("records")}
 
 
 def _k_probabilities(search: Any) -> dict[str, Any]:

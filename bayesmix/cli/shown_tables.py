@@ -30,23 +30,19 @@ NAMES_SHOWN = 8
 FEATURES_SHOWN = 40
 
 
-def rows_sentence(path: str, source: Source, weight: str | None) -> str:
-    """Describe the file, its rows and the columns used."""
+def rows_sentences(path: str, source: Source, weight: str | None) -> str:
+    """Describe the file, its rows, the columns used, and their types unless all are continuous."""
     n_rows, n_columns = source.shape
     names = column_names(source.columns, n_columns)[:NAMES_SHOWN]
     more = f" and {n_columns - len(names)} more" if n_columns > len(names) else ""
     weighted = f", weighted by {weight} (sum {source.total_weight:g})" if weight else ""
     name = "standard input" if path == "-" else path
     plural = "column" if n_columns == 1 else "columns"
-    return f"{name}: {n_rows:,} rows, {plural} {', '.join(names)}{more}{weighted}"
-
-
-def kinds_sentence(source: Source) -> str:
-    """Describe the column types, unless all are continuous."""
+    text = f"{name}: {n_rows:,} rows, {plural} {', '.join(names)}{more}{weighted}"
     coding = coding_of(source)
     if coding is None or not (coding.has_levels or coding.counts):
-        return ""
-    return f"Columns: {replace(coding, left_out=()).sentence}"
+        return text
+    return f"{text}\nColumns: {replace(coding, left_out=()).sentence}"
 
 
 def column_names(names: Any, n_columns: int) -> list[str]:

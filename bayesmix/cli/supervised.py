@@ -5,8 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any
 
-import typer
-
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
@@ -31,7 +29,7 @@ def classify(
         ),
     ] = None,
     novelty: Annotated[
-        bool, typer.Option("--novelty", help="Allow samples that belong to no known class")
+        bool, options.flag("novelty", "Allow samples that belong to no known class")
     ] = False,
     folds: Annotated[
         int, options.option("N", "Folds to estimate the error rate; 0 for no estimate", min=0)
@@ -44,6 +42,7 @@ def classify(
     Rows without a class are used as unlabelled data. --out DIR saves result.json, model.bayesmix,
     predictions.csv and a figure.
     """
+    import pandas as pd
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     from bayesmix.cli.data import whole_table
@@ -98,7 +97,11 @@ def classify(
     if X.shape[1] > 1:
         contents["classes.png"] = Figure(lambda ax: plot_classes(classifier, X, y, ax=ax))
     if new is not None:
-        answers = predictions(classifier, new[features])
+        X = new[features]
+        names = [f"p_{name}" for name in classifier._all_classes]
+        answers = pd.DataFrame(classifier.predict_proba(X), columns=names)
+        answers.insert(0, "class", classifier.predict(X))
+        answers["log_density"] = classifier.score_samples(X)
         if out is None and not screen.machine:
             screen.answer(answers.to_csv(index=False).rstrip("\n"))
         contents["predictions.csv"] = answers.to_csv(index=False)
@@ -106,24 +109,8 @@ def classify(
     work.end(values | {"warnings": work.warnings}, contents)
 
 
-def predictions(classifier: Any, X: Any) -> Any:
-    """Return the class, the class probabilities and the log density of each sample as a frame."""
-    import pandas as pd
-
-    probabilities = classifier.predict_proba(X)
-    names = [f"p_{name}" for name in classifier._all_classes]
-    frame = pd.DataFrame(probabilities, columns=names)
-    frame.insert(0, "class", classifier.predict(X))
-    frame["log_density"] = classifier.score_samples(X)
-    return frame
-
-
 Response = StrEnum("Response", "NORMAL POISSON BINOMIAL GAMMA NEGATIVE_BINOMIAL")
 Column = str | None
-
-
-def _column(text: str, metavar: str = "COLUMN") -> Any:
-    return options.option(metavar, text)
 
 
 def regress(

@@ -26,17 +26,10 @@ from bayesmix.em.model import Model, Near, Settings, resolve_objective, working_
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators import constraints, incoming, predictions
+from bayesmix.estimators import constraints, incoming, methods, predictions
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.fitters import SourceFitter, TableFitter
-from bayesmix.estimators.methods import (
-    PosteriorMethods,
-    Transforming,
-    information,
-    refuse_gaps,
-    seed_of,
-)
-from bayesmix.estimators.parameters import passes_kept
+from bayesmix.estimators.parameters import checkpoint_of
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
@@ -44,13 +37,12 @@ from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
 from bayesmix.selection import scores as criteria
 from bayesmix.selection.tasks import Fitter
 from bayesmix.sources.border import few_enough, is_collection, passed
-from bayesmix.sources.partitions_of_rows import Passed
 
 # Set by validation of data; all other attributes that end in "_" are set by a fit.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 
 
-class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
+class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """Abstract base of estimators, independent of the family."""
 
     result_: FitResult
@@ -62,7 +54,6 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         """Return the model from checked parameters."""
 
     def _model_of(self, model: Model, source: Source) -> Model:
-        """Return the model once the columns are known."""
         return model
 
     @abstractmethod
@@ -123,21 +114,13 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         array([[ 2., 54.],
                [ 4., 80.]])
         """
-        self._fit(partial(self._training_rows, X, sample_weight, labels, groups, covariates))
-        return self
 
-    def _training_rows(
-        self,
-        X: Any,
-        sample_weight: Any,
-        labels: Any,
-        groups: Any,
-        covariates: Any,
-        n_jobs: int | None,
-    ) -> Source:
-        """Return the checked data with constraints on their components."""
-        source = incoming.training_rows(self, X, sample_weight, n_jobs)
-        return constraints.constrained(source, labels, groups, covariates)
+        def rows(n_jobs: int | None) -> Source:
+            source = incoming.training_rows(self, X, sample_weight, n_jobs)
+            return constraints.constrained(source, labels, groups, covariates)
+
+        self._fit(rows)
+        return self
 
     def partial_fit(
         self,
@@ -200,7 +183,12 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
         if isinstance(y, (str, Integral)):
             raise InvalidInputError(f"y must be None, got {y!r}: name a batch with batch={y!r}")
-        name = batch_name(batch)
+        name: Any = batch
+        if isinstance(name, bool) or not isinstance(name, Integral | str | None):
+            raise InvalidInputError(
+                f"batch must be a string or an integer that names these rows, got {batch!r:.60}"
+            )
+        name = int(name) if isinstance(name, Integral) else name
         if forgetting is not None:
             validation.number("forgetting", forgetting, 0.0, strict=True)
             if not forgetting < 1.0:
@@ -235,7 +223,9 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
                         "forgetting must be None in a stream with named batches: a repeated batch "
                         "would count in full"
                     )
-                source = incoming.next_rows(self, X, sample_weight)
+                source = incoming.new_rows(self, X, sample_weight)
+                incoming.refuse(source, large=True)
+                source = source.present()
                 result = streaming.arrived(self.result_, source, name, model.prune, forgetting)
         self._adopt(result)
         return self
@@ -249,12 +239,15 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
-                refuse_gaps(model)
+                methods.refuse_gaps(model)
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
             settings = self._settings(model, source).among(near)
             per_row = 1.0 if model.inference.variational else source.total_weight
-            reporter = self._reporter(per_row, passed(source))
+            interval = validation.integer("verbose_interval", self.verbose_interval, 1)
+            progress = validation.one_of("progress", self.progress, (None, True, False))
+            verbose, name = validation.verbosity(self.verbose), type(self).__name__
+            reporter = Reporter(name, verbose, interval, progress, per_row, passed(source))
             validation.optional_integer("max_passes", self.max_passes, 1)
             if self.max_seconds is not None:
                 validation.number("max_seconds", self.max_seconds, 0.0, strict=True)
@@ -272,7 +265,6 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
-        """Return the object that fits candidates of this estimator."""
         n_jobs = validation.jobs(self.n_jobs)
         if source is None:
             source = incoming.training_rows(self, X, sample_weight, n_jobs)
@@ -282,20 +274,19 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             return SourceFitter(mixture, source)
         return TableFitter(mixture, X, sample_weight, source)
 
-    def _reporter(self, per_row: float, rows: Passed | None) -> Reporter:
-        interval = validation.integer("verbose_interval", self.verbose_interval, 1)
-        progress = validation.one_of("progress", self.progress, (None, True, False))
-        verbose = validation.verbosity(self.verbose)
-        return Reporter(type(self).__name__, verbose, interval, progress, per_row, rows)
-
     def _settings(self, model: Model, source: Source) -> Settings:
         """Return the settings of a fit from checked parameters."""
         n_init = validation.integer("n_init", self.n_init, 1)
         max_iter = validation.integer("max_iter", self.max_iter, 0)
         validation.one_of("search", self.search, ("auto", "short", None))
         validation.one_of("acceleration", self.acceleration, ("auto", None))
-        stopping = self._stopping(model)
-        seed, passes = passes_kept(self, source, root_seed(self.random_state))
+        change = validation.auto_or_number("tol", self.tol, 0.0)
+        # Fits of a quick search stop earlier.
+        stopping: Stopping = AMONG_CANDIDATES if self.search == "short" else Aitken()
+        if change is not None:
+            stopping = Change(change, per_row=not model.inference.variational)
+        seed = root_seed(self.random_state)
+        seed, passes = checkpoint_of(self, source, seed, kind="fit")
         init = self._init(model, source, seed)
         warm = self._last_mixture(model, source)
         if warm is not None:
@@ -313,13 +304,6 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
             sort=not as_given,
             kept=passes,
         )
-
-    def _stopping(self, model: Model) -> Stopping:
-        """Return the stopping rule for ``tol``; fits of a quick search stop earlier."""
-        change = validation.auto_or_number("tol", self.tol, 0.0)
-        if change is not None:
-            return Change(change, per_row=not model.inference.variational)
-        return AMONG_CANDIDATES if self.search == "short" else Aitken()
 
     def _init(self, model: Model, source: Source, seed: int) -> Any:
         value, rows = self.init_params, source.numbers
@@ -470,7 +454,6 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         return incoming.new_rows(self, X, sample_weight, gaps)
 
     def _rows(self, X: Any, sample_weight: Any = None) -> Source:
-        """Return checked data and weights for the fitted columns, without missing values."""
         self._fitted()
         return incoming.new_rows(self, X, sample_weight)
 
@@ -485,7 +468,7 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
         """
         result = self._fitted()
         n_rows = validation.integer("n_samples", n_samples, 1)
-        seed = seed_of(self, random_state)
+        seed = methods.seed_of(self, random_state)
         rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
         return decoded(result.family, rows), components
 
@@ -496,22 +479,22 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
         Sample weights enter log L and n. Fits with covariates need the covariates of X.
         """
-        return information(self, criteria.bic, X, covariates, sample_weight=sample_weight)
+        return methods.information(self, criteria.bic, X, covariates, sample_weight=sample_weight)
 
     def aic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return Akaike's information criterion, -2 log L + 2 p."""
-        return information(self, criteria.aic, X, covariates, sample_weight=sample_weight)
+        return methods.information(self, criteria.aic, X, covariates, sample_weight=sample_weight)
 
     def aicc(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return AIC corrected for small n (Hurvich & Tsai 1989); infinite if n - p - 1 <= 0."""
-        return information(self, criteria.aicc, X, covariates, sample_weight=sample_weight)
+        return methods.information(self, criteria.aicc, X, covariates, sample_weight=sample_weight)
 
     def icl(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return the integrated completed likelihood with hard assignments (Biernacki et al. 2000).
 
         For sequences it is BIC - 2 log P(most probable path) (Celeux & Durand 2008).
         """
-        return information(self, criteria.icl, X, covariates, sample_weight=sample_weight)
+        return methods.information(self, criteria.icl, X, covariates, sample_weight=sample_weight)
 
     # Display and storage
 
@@ -538,27 +521,9 @@ class MixtureEstimator(PosteriorMethods, Transforming, DensityMixin, Showing):  
 
         return plot_density(self, X, ax=ax, **options)
 
-    def save(self, path: Any) -> None:
-        """Save the estimator to one file without pickle; ``bayesmix.load`` reads it."""
-        from bayesmix.io import save
-
-        self._fitted()
-        save(self, path)
-
 
 def _kind(inference: Any) -> tuple[Any, ...]:
     """Return what must agree for one fit's mixture to be a starting point of another."""
     prior = getattr(inference, "prior", None)
     scale = getattr(prior, "scale", None)
     return inference.name, type(inference.weights), type(prior), type(scale)
-
-
-def batch_name(value: Any) -> str | int | None:
-    """Return ``batch`` after a check."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InvalidInputError(
-            f"batch must be a string or an integer that names these rows, got {value!r:.60}"
-        )
-    return int(value)

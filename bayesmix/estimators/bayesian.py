@@ -10,10 +10,10 @@ from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core import validation
 from bayesmix.em.model import Model
 from bayesmix.em.objectives import VariationalBayes
-from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import describe_gaussian
+from bayesmix.estimators.gaussian import to_sklearn
 from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.prior import GaussianPrior
 
@@ -132,9 +132,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         >>> bool((theirs.predict(X) == vb.predict(X)).all())
         True
         """
-        from bayesmix.estimators.exchange import to_sklearn
-
-        self._fitted()
         return to_sklearn(self)
 
     def _sparse_weights(self, concentration: float) -> dict[str, Any]:
@@ -171,13 +168,9 @@ class BayesianGaussianMixture(MixtureEstimator):
                     "weight_concentration_prior_type='type2_ml': such weights have no prior"
                 )
             return FreeWeights()
-        if self.weight_concentration_prior is None:
-            return WEIGHT_PRIORS[kind](1.0 / n_components)
-        return WEIGHT_PRIORS[kind](
-            validation.number(
-                "weight_concentration_prior", self.weight_concentration_prior, 0.0, strict=True
-            )
-        )
+        concentration = self.weight_concentration_prior
+        if concentration is not None:
+            validation.number("weight_concentration_prior", concentration, 0.0, strict=True)
+        return WEIGHT_PRIORS[kind](1.0 / n_components if concentration is None else concentration)
 
-    def _describe(self, result: FitResult) -> None:
-        describe_gaussian(self, result)
+    _describe = describe_gaussian

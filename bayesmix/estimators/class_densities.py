@@ -6,7 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import logsumexp
@@ -113,12 +113,25 @@ class Together(ClassDensities):
             except BayesmixError as problem:
                 last = problem
                 continue
-            if model.result_.degenerate is not None:
-                if len(classifier._structures) == 1:
-                    self._warn_of_singular(model)
-                    return model
-                return self._best_by_folds(source)
-            value = self._value(model, source)
+            result = model.result_
+            if result.degenerate is not None:
+                if len(classifier._structures) > 1:
+                    return self._best_by_folds(source)
+                held = {k for event in result.events for k in event.components}
+                names = ", ".join(str(classifier.classes_[k]) for k in sorted(held))
+                warn(
+                    f"the covariance of class {names} is singular, so it was raised to the "
+                    "resolution of the data: use covariance_type='auto', "
+                    "inference=bayesmix.VariationalBayes(), or more samples of that class",
+                    DegenerateComponentWarning,
+                )
+                return model
+            value = result.objective
+            if not result.variational:  # BIC in mclust's convention
+                density = result.log_density(np.asarray(source.values))
+                n_parameters = result.n_parameters - (self.n_classes - 1)
+                penalty = 0.5 * n_parameters * np.log(source.total_weight)
+                value = float(source.rows.weights_or_ones @ density - penalty)
             if best is None or value > best[0]:
                 best = value, model
         if best is None:
@@ -129,16 +142,6 @@ class Together(ClassDensities):
                 "use inference=bayesmix.VariationalBayes(), or more samples"
             )
         return best[1]
-
-    def _warn_of_singular(self, model: Mixture) -> None:
-        held = {k for event in model.result_.events for k in event.components}
-        names = ", ".join(str(self.classifier.classes_[k]) for k in sorted(held))
-        warn(
-            f"the covariance of class {names} is singular, so it was raised to the resolution of "
-            "the data: use covariance_type='auto', inference=bayesmix.VariationalBayes(), or more "
-            "samples of that class",
-            DegenerateComponentWarning,
-        )
 
     def _fitted(self, source: ArraySource, structure: Any, inference: Any) -> Mixture:
         model: Mixture = self.classifier._mixture(self.n_classes, structure)
@@ -172,15 +175,6 @@ class Together(ClassDensities):
                 totals[i] += ((probabilities - np.eye(self.n_classes)[codes[test]]) ** 2).sum()
         return self._fitted(source, names[int(totals.argmin())], inference)
 
-    def _value(self, model: Mixture, source: ArraySource) -> float:
-        """Return the ELBO, or BIC in mclust's convention."""
-        result = model.result_
-        if result.variational:
-            return result.objective
-        density = result.log_density(np.asarray(source.values))
-        penalty = 0.5 * (result.n_parameters - (self.n_classes - 1)) * np.log(source.total_weight)
-        return float(source.rows.weights_or_ones @ density - penalty)
-
     @property
     def settled(self) -> bool:
         return not self.classifier.novelty or bool(self.labelled.all())
@@ -210,16 +204,14 @@ class Apart(ClassDensities):
             raise InvalidInputError(
                 f"class {name!s} has 1 sample, but needs 2: add samples, or leave out the class"
             )
-        try:
-            return self._best(mine, self.numbers[k], self.classifier.inference)
-        except BayesmixError as problem:
-            last = problem
-        try:
-            if self.classifier.inference is None:
-                # Too few samples for a likelihood to have a maximum.
-                return self._best(mine, self.numbers[k], VariationalBayes())
-        except BayesmixError as problem:
-            last = problem
+        # With few samples a likelihood may have no maximum.
+        for inference in (self.classifier.inference, VariationalBayes()):
+            try:
+                return self._best(mine, self.numbers[k], inference)
+            except BayesmixError as problem:
+                last = problem
+            if self.classifier.inference is not None:
+                break
         raise InvalidInputError(
             f"class {name!s} with {mine.shape[0]} samples cannot be fitted: give it fewer "
             f"components, as n_components={{{name!r}: 1}}, or more samples; {last}"
@@ -260,10 +252,7 @@ class Apart(ClassDensities):
         return best
 
     def _bic(self, result: FitResult, source: Source) -> float:
-        """Return BIC with the total sample size, so that values of classes add up to the total.
-
-        Fits with as many parameters as samples are excluded.
-        """
+        """Return BIC with the total sample size, so that classes add up; -inf for few samples."""
         n = self.source.total_weight
         if result.n_parameters >= result.n_rows:
             return -np.inf
@@ -283,19 +272,16 @@ class Apart(ClassDensities):
 
 
 def _go_on(model: Mixture, source: ArraySource) -> None:
-    """Continue a fit on the same samples with other weights."""
     model.set_params(warm_start=True, search=None)
     model._fit(partial(incoming.same_rows, model, source.present()))
 
 
 def by_component(result: FitResult) -> list[tuple[Any, Any]]:
     """Return the predictive density of each component and its family."""
-    K, whole = result.n_components, result.mixture.components
-    components = [whole.subset(np.array([k])) for k in range(K)]
-    alone, frame = PointWeights(np.ones(1)), result.mixture.frame
-    of: Any = Density
-    densities = [of(alone, component.predictive(), frame) for component in components]
-    return [(density, result.family) for density in densities]
+    whole, of = result.mixture, cast("Any", Density)
+    alone = [whole.components.subset(np.array([k])) for k in range(result.n_components)]
+    weights = PointWeights(np.ones(1))
+    return [(of(weights, each.predictive(), whole.frame), result.family) for each in alone]
 
 
 def log_densities(densities: list[tuple[Any, Any]], values: Array) -> Array:

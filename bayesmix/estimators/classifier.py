@@ -32,6 +32,12 @@ SETTLED = 1e-6
 # Spread of the density of no known class, in standard deviations of all data.
 BREADTH = 5.0
 
+# Keys of a saved classifier, and its attributes.
+STATE = {"samples": "_samples", "novel": "_novel"} | {
+    name: f"{name}_"
+    for name in ("priors", "novelty_weight", "log_likelihood", "joint_log_likelihood", "n_iter")
+}
+
 
 class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """Classifier with a mixture density for each class.
@@ -166,7 +172,9 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             )
         values, weights = np.asarray(source.values), source.rows.weights_or_ones
         if self.novelty:
-            self._novel = _moments(values, source.weights)
+            covariance = np.cov(values.T, aweights=source.weights, bias=True)
+            centre = np.average(values, axis=0, weights=source.weights)
+            self._novel = centre, BREADTH**2 * np.atleast_2d(covariance)
         kind = Together if numbers == [1] * len(classes) else Apart
         fits = kind(self, source, codes, numbers)
         fits.fit()
@@ -194,6 +202,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
     def _numbers(self, classes: Any) -> list[int | None]:
         asked = self.n_components
+        each = [asked] * len(classes)
         if isinstance(asked, Mapping):
             names = [str(one) for one in classes]
             if unknown := [key for key in asked if str(key) not in names]:
@@ -203,8 +212,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
                 )
             by_name = {str(key): number for key, number in asked.items()}
             each = [by_name.get(name, 1) for name in names]
-        else:
-            each = [asked] * len(classes)
         return [
             None
             if isinstance(one, str) and one == "auto"
@@ -267,7 +274,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return pd.DataFrame(columns, index=pd.Index(self.classes_, name="class"))
 
     def _values(self, X: Any) -> Array:
-        """Return checked values (n, D) of the fitted features."""
         check_is_fitted(self, "classes_")
         reader: Any = next(iter(self.models_.values()))
         return np.asarray(reader._seen(X).in_memory().values)
@@ -345,46 +351,23 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return plot_classes(self, X, y, **options)
 
     def _state(self) -> dict[str, Any]:
-        """Return what a saved classifier holds besides its parameters and models."""
-        return {
-            "classes": self.classes_.tolist(),
-            "priors": self.priors_,
-            "samples": self._samples,
-            "novel": self._novel,
-            "novelty_weight": getattr(self, "novelty_weight_", 0.0),
-            "log_likelihood": self.log_likelihood_,
-            "joint_log_likelihood": self.joint_log_likelihood_,
-            "n_iter": self.n_iter_,
-        }
+        state = {key: getattr(self, name, 0.0) for key, name in STATE.items()}
+        return {"classes": self.classes_.tolist()} | state
 
     def _restore(self, models: list[Any], state: dict[str, Any]) -> None:
-        """Become the fitted classifier of a saved state."""
         self.classes_ = np.array(state["classes"])
         together = models * len(self.classes_) if len(models) == 1 else models
         self.models_ = dict(zip(self.classes_.tolist(), together, strict=True))
-        self.priors_, self._samples = state["priors"], state["samples"]
-        self._novel = state["novel"]
-        if self.novelty:
-            self.novelty_weight_ = state["novelty_weight"]
-        self.log_likelihood_ = state["log_likelihood"]
-        self.joint_log_likelihood_ = state["joint_log_likelihood"]
-        self.n_iter_, self.n_features_in_ = state["n_iter"], models[0].n_features_in_
+        for key, name in STATE.items():
+            if self.novelty or key != "novelty_weight":
+                setattr(self, name, state[key])
+        self.n_features_in_ = models[0].n_features_in_
         if hasattr(models[0], "feature_names_in_"):
             self.feature_names_in_ = models[0].feature_names_in_
 
-    def save(self, path: Any) -> None:
-        """Write the classifier to one file, without pickle; ``bayesmix.load`` reads it."""
-        from bayesmix.io import save
-
-        check_is_fitted(self, "classes_")
-        save(self, path)
-
 
 def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
-    """Return the classes, sorted, and the class of each sample (n,), -1 where unknown.
-
-    Raises ``InvalidInputError`` for a wrong shape, infinite or continuous values, or no class.
-    """
+    """Return the sorted classes, and that of each sample (n,), -1 where unknown, after checks."""
     if y is None:
         raise InvalidInputError(
             "MixtureClassifier requires y to be passed, but the target y is None: give the class "
@@ -426,12 +409,6 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     codes = np.full(n_rows, -1, dtype=np.intp)
     codes[~unknown] = inverse
     return classes, codes
-
-
-def _moments(values: Array, weights: Array | None) -> tuple[Array, Array]:
-    """Return the centre (D,) and scale matrix (D, D) of the density of no known class."""
-    covariance = np.atleast_2d(np.cov(values.T, aweights=weights, bias=True))
-    return np.average(values, axis=0, weights=weights), BREADTH**2 * covariance
 
 
 def _priors_of(priors: Any, classes: Any) -> Array:

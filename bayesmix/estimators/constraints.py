@@ -35,8 +35,8 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
     if labels is not None:
         known = known_labels(labels, n_given, source.shape[0])[selection]
         # Labels without constraints are dropped.
-        informative = (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any()
-        source = replace(source, side=SideInformation(known)) if informative else source
+        if (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any():
+            source = replace(source, side=SideInformation(known))
     if covariates is not None:
         covariates = of_samples(covariates, source.side)
         n_rows = len(covariates) if n_given is None else n_given
@@ -81,10 +81,7 @@ def of_samples(covariates: Any, side: SideInformation) -> Any:
 
 
 def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
-    """Return the samples of a prediction with their covariates, as in the fit.
-
-    Raises ``InvalidInputError`` if covariates are missing, or are not those of the fit.
-    """
+    """Return the samples of a prediction with the covariates of the fit, or raise an error."""
     design = result.side.design
     if design is None:
         if covariates is not None:
@@ -97,19 +94,24 @@ def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
         )
     source = _in_memory(source)
     covariates = of_samples(covariates, source.side)
-    table, names = columns_of("covariates", covariates, source.shape[0])
-    if len(names) != len(design.names) or (
-        hasattr(covariates, "columns") and names != design.names
-    ):
-        raise InvalidInputError(
-            f"covariates must have the columns of the fit, {', '.join(design.names)}, got "
-            f"{', '.join(names)}"
-        )
-    side = replace(source.side, covariates=design.apply(table), design=design)
+    table = standardised("covariates", covariates, source.shape[0], design)
+    side = replace(source.side, covariates=table, design=design)
     source = replace(source, side=side)
     if side.ordered:
         _check_groups(source)
     return source
+
+
+def standardised(name: str, values: Any, n: int, design: Standardised) -> Array:
+    """Return a design matrix of values that must have the columns of the fit."""
+    table, names = columns_of(name, values, n)
+    named = hasattr(values, "columns") and design.names[0] != f"{name}0"
+    if len(names) != len(design.names) or (named and names != design.names):
+        raise InvalidInputError(
+            f"{name} must have the columns of the fit, {', '.join(design.names)}, in that order, "
+            f"got {', '.join(names)}"
+        )
+    return design.apply(table)
 
 
 def refuse_loose_bound(name: str) -> None:
@@ -129,7 +131,7 @@ def known_labels(labels: Any, n_rows: int | None, at_least: int) -> Integers | A
     if given.ndim == 2:
         return _factors(given)
     if given.dtype.kind in "OUS":
-        given = np.array([np.nan if _is_missing(label) else label for label in given], dtype=object)
+        given = np.where(pd.isna(given), np.nan, given.astype(object))
     try:
         numbers = given.astype(np.float64)
     except (TypeError, ValueError):
@@ -170,9 +172,7 @@ def _factors(given: Array) -> Array:
 
 def group_codes(groups: Any, n_rows: int | None, at_least: int) -> Integers:
     """Return the group of each sample as an integer (n,), in order of appearance."""
-    given = _column("groups", groups, n_rows, at_least, (1,))
-
-    codes, _ = pd.factorize(given)
+    codes, _ = pd.factorize(_column("groups", groups, n_rows, at_least, (1,)))
     if (codes < 0).any():
         raise InvalidInputError(
             f"groups must have no missing values, got one for sample {int(np.argmin(codes))}: use "
@@ -191,10 +191,7 @@ def unequal(terms: Sequence[str], values: Array, firsts: Integers) -> tuple[str,
 
 
 def _check_groups(source: ArraySource) -> None:
-    """Raise an error for groups with two labels, or several sample weights or covariates.
-
-    Covariates of a sequence must be equal too.
-    """
+    """Raise an error for groups with two labels, weights or covariates, also of sequences."""
     side = source.side
     unit = "sequence" if side.ordered else "group"
     assert side.begins is not None
@@ -246,7 +243,3 @@ def _column(
             f"{given.shape}"
         )
     return given
-
-
-def _is_missing(value: Any) -> bool:
-    return bool(np.isscalar(value) or value is None or value is pd.NA) and bool(pd.isna(value))

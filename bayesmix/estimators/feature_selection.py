@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -45,10 +44,7 @@ ORIGINS, WIDTHS = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0), (0.01, 0.03, 0.1, 0.3
 
 
 def independent_family(family: Any) -> Any:
-    """Return the family with independent features given the component.
-
-    Raises ``UnsupportedError`` for families without a closed-form evidence of each feature.
-    """
+    """Return the family with independent features; raise if one has no evidence in closed form."""
     parts = family.families if isinstance(family, Product) else (family,)
     for part in parts:
         if not isinstance(part, SEPARABLE):
@@ -67,20 +63,6 @@ def _diagonal(family: Any) -> Any:
         parts = [replace(part, family=_diagonal(part.family)) for part in family.parts]
         return replace(family, parts=tuple(parts))
     return with_structure(family, "diag")
-
-
-def refuse_not_normal(table: FeatureTable) -> None:
-    """Raise ``UnsupportedError`` unless all features are normal and complete."""
-    if table.summary.n_missing:
-        raise UnsupportedError(
-            "irrelevant='regression' needs complete data: drop or impute missing values, or use "
-            "irrelevant='independent'"
-        )
-    if not isinstance(table.family, Gaussian):
-        raise UnsupportedError(
-            f"irrelevant='regression' needs Gaussian features with more than {FEW_VALUES} values: "
-            "use irrelevant='independent'"
-        )
 
 
 def refuse_unsupported(estimator: Any, param_grid: Any) -> None:
@@ -196,12 +178,9 @@ def selected(
     table: FeatureTable, prior: Mapping[int, float], grows: bool, seed: int
 ) -> SelectedFeatures:
     """Return the relevant features of the data for the numbers of components in ``prior``."""
-
-    def log_prior_of(n_components: int) -> float:
-        share = prior.get(n_components, 0.0)
-        return math.log(share) if share > 0.0 else -math.inf
-
-    return select_features(table, sorted(prior), log_prior_of, grows, seed)
+    with np.errstate(divide="ignore"):
+        logs = {k: float(np.log(share)) for k, share in prior.items()}
+    return select_features(table, sorted(prior), lambda k: logs.get(k, -np.inf), grows, seed)
 
 
 def features_of_search(
@@ -211,17 +190,23 @@ def features_of_search(
     sample = evenly_spaced(source)
     table = feature_table(estimator, sample)
     selection = selected(table, prior, search.n_components is None, seed)
-    if search.irrelevant == "regression":
-        refuse_not_normal(table)
-        return by_regression(table, selection, partial(_refit, search, sample))
-    return FeatureSelection(selection.relevant, selection.evidence, selection.relevance)
+    if search.irrelevant == "independent":
+        return FeatureSelection(selection.relevant, selection.evidence, selection.relevance)
+    if table.summary.n_missing:
+        raise UnsupportedError(
+            "irrelevant='regression' needs complete data: drop or impute missing values, or use "
+            "irrelevant='independent'"
+        )
+    if not isinstance(table.family, Gaussian):
+        raise UnsupportedError(
+            f"irrelevant='regression' needs Gaussian features with more than {FEW_VALUES} values: "
+            "use irrelevant='independent'"
+        )
+    return by_regression(table, selection, partial(_refit, search, sample))
 
 
 def _refit(search: Any, source: ArraySource, features: Integers, responsibilities: Any) -> Any:
-    """Return responsibilities of the best mixture of some features, with no more components.
-
-    With independent features more components are found than with correlated ones.
-    """
+    """Return responsibilities of the best mixture of some features, with no more components."""
     part, numbers = some_features(source, features), range(1, responsibilities.shape[1] + 1)
     search = clone(search).set_params(
         n_components=numbers, variable_selection=False, checkpoint=None, refit=True, polish=None

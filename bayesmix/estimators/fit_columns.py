@@ -9,13 +9,13 @@ from dataclasses import replace
 from functools import partial
 from numbers import Real
 from os import PathLike
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from bayesmix.core.coding import Coding, Level, values_of
+from bayesmix.core.coding import Coding, values_of
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError, warn
 from bayesmix.families.categorical import Categorical
@@ -27,7 +27,6 @@ from bayesmix.families.student_t.family import StudentT
 from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.border import coding_of, is_collection, is_source
-from bayesmix.sources.dask_workers import columns_of
 from bayesmix.sources.memory import ArraySource
 
 OF_THE_FIT = "pass the columns of the fit, in the same order"
@@ -40,13 +39,6 @@ def adopt_columns(estimator: Any, source: Source) -> None:
         estimator.feature_names_in_ = np.array(source.columns, dtype=object)
     elif hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
-
-
-def check_blocks(estimator: Any, X: Any) -> tuple[str, ...] | None:
-    """Check the columns of a Dask collection at predict time by their types alone."""
-    columns = columns_of(X)
-    check_columns(estimator, int(X.shape[1]), columns)
-    return columns
 
 
 def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | None) -> None:
@@ -151,10 +143,7 @@ def coding_of_table(X: Any) -> Coding | None:
 
 
 def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
-    """Return the data to fit as numbers, with their coding; other input than frames as it is.
-
-    Tables of levels alone need no column names.
-    """
+    """Return frames, or tables of levels, as numbers with their coding, and other data as it is."""
     from bayesmix.io.table_columns import as_levels, coded, is_frame, recoded
 
     if isinstance(family, Categorical):
@@ -172,7 +161,11 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
                 f"family must name columns of X, which are {', '.join(map(repr, there))}, got "
                 f"{', '.join(map(repr, absent))}"
             )
-        given = _given_levels(family)
+        given: dict[str, Any] = {}  # levels of categorical columns, None where not given
+        for part in family.parts:
+            if isinstance(part.family, Categorical):
+                levels = part.family.levels or [None] * len(part.columns)
+                given |= dict(zip(map(str, part.columns), levels, strict=True))
         frame, coding = coded(X, given, there)
         pairs = zip(coding.names, coding.levels, strict=True)
         coding = replace(
@@ -261,7 +254,12 @@ def family_for(family: Any, source: Source) -> Any:
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
     family = family_named(family)
     if isinstance(family, Categorical):
-        return family if family.levels is not None else Categorical(_levels_in(source))
+        if family.levels is not None:
+            return family
+        if coding is not None and None not in coding.levels:
+            return Categorical(cast("Any", coding.levels))
+        codes = source.summary.maximum  # from 0 to the largest
+        return Categorical(tuple(tuple(range(int(most) + 1)) for most in codes))
     if isinstance(family, Product):
         return _knowing_levels(family.over(columns, n_columns, coding))
     if coding is None or not (coding.has_levels or coding.counts):
@@ -275,24 +273,6 @@ def family_for(family: Any, source: Source) -> Any:
             binary = len(levels) == 2
             parts.append(Part((name,), Bernoulli() if binary else Categorical((levels,))))
     return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
-
-
-def _levels_in(source: Source) -> tuple[tuple[Level, ...], ...]:
-    """Return the levels of every column: those of the coding, or codes from 0 to the largest."""
-    coding = coding_of(source)
-    if coding is not None and None not in coding.levels:
-        return tuple(levels for levels in coding.levels if levels is not None)
-    return tuple(tuple(range(int(most) + 1)) for most in source.summary.maximum)
-
-
-def _given_levels(family: Product) -> dict[str, Any]:
-    """Return categorical columns by name, with their levels where given."""
-    given: dict[str, Any] = {}
-    for part in family.parts:
-        if isinstance(part.family, Categorical):
-            levels = part.family.levels or [None] * len(part.columns)
-            given |= dict(zip(map(str, part.columns), levels, strict=True))
-    return given
 
 
 def _knowing_levels(family: Product) -> Product:

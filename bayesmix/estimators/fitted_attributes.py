@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -19,16 +19,13 @@ from bayesmix.families.product.family import Product
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
-    from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
-    from bayesmix.families.gaussian.point import Gaussians
     from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
 
 
 MOST_SHOWN = 12
 
 
-@dataclass(frozen=True, repr=False)
-class PartParameters(Mapping[str, Array]):
+class PartParameters(UserDict[str, Array]):
     """Parameters of a part by name, each (K, ...), such as ``means`` or ``rates``.
 
     ``family`` is the family of the part; ``columns`` and ``levels`` label the axes after the first.
@@ -37,20 +34,10 @@ class PartParameters(Mapping[str, Array]):
     family: Family
     columns: tuple[str, ...]
     levels: tuple[tuple[Level, ...] | None, ...]
-    named: Mapping[str, Array]
-
-    def __getitem__(self, name: str) -> Array:
-        return self.named[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.named)
-
-    def __len__(self) -> int:
-        return len(self.named)
 
     def __repr__(self) -> str:
         lines = [f"<{self.family!r} of {', '.join(self.columns)}>"]
-        for name, values in self.named.items():
+        for name, values in self.items():
             lines.append(f"  {name}:")
             shown = np.array2string(values[:MOST_SHOWN], precision=4, suppress_small=True)
             lines += [f"    {line}" for line in shown.splitlines()]
@@ -72,12 +59,10 @@ class ComponentsByColumn(Mapping[Any, PartParameters]):
         ):
             drawn = part.family.as_draws([part_components]).parameters(Frame.identity(len(columns)))
             drawn.pop("covariance_prior", None)
-            values = {name: array[0] for name, (_, array) in drawn.items()}
-            levels = tuple(None if coding is None else coding.levels[column] for column in columns)
-            key = part.columns if len(part.columns) > 1 else part.columns[0]
-            self._parts[key] = PartParameters(
-                part.family, tuple(names[column] for column in columns), levels, values
-            )
+            own = PartParameters({name: array[0] for name, (_, array) in drawn.items()})
+            own.family, own.columns = part.family, tuple(names[column] for column in columns)
+            own.levels = tuple(None if coding is None else coding.levels[d] for d in columns)
+            self._parts[part.columns if len(part.columns) > 1 else part.columns[0]] = own
 
     def __getitem__(self, key: Any) -> PartParameters:
         if key in self._parts:
@@ -103,26 +88,20 @@ ARRAYS_OF_MATRICES = 2.0
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:
     """Set means_, covariances_, precisions_, precisions_cholesky_, and the parameters of q."""
+    components: Any = result.unframed
+    estimator.means_ = components.means.copy()
     if result.family.name == "factor_analytic":
-        _describe_factors(estimator, cast("FactorAnalysers", result.unframed))
+        model, loadings, noise = components.model, components.loadings, components.noise
+        estimator.loadings_ = (loadings[0] if model.shared_loadings else loadings).copy()
+        estimator.noise_variances_ = (noise[:, 0] if model.isotropic_noise else noise).copy()
         return
-    components = cast("Gaussians | GaussianPosterior", result.unframed)
     structure = components.structure
     root = structure.algebra.root(components.blocks)
-    estimator.means_ = components.means.copy()
     estimator.covariances_ = structure.blocks.as_covariances(components.blocks)
     estimator.precisions_ = structure.blocks.as_covariances(structure.algebra.gram(root))
     estimator.precisions_cholesky_ = structure.blocks.as_covariances(root)
     if result.variational:
-        _describe_posterior(estimator, result, cast("GaussianPosterior", components))
-
-
-def _describe_factors(estimator: Any, components: FactorAnalysers) -> None:
-    model = components.model
-    estimator.means_ = components.means.copy()
-    loadings, noise = components.loadings, components.noise
-    estimator.loadings_ = (loadings[0] if model.shared_loadings else loadings).copy()
-    estimator.noise_variances_ = (noise[:, 0] if model.isotropic_noise else noise).copy()
+        _describe_posterior(estimator, result, components)
 
 
 class FormedOnRequest:

@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
 
-def _own(estimator: Any) -> dict[str, Any]:
-    return estimator.get_params(deep=False)
-
-
 class Unfitted:
     """Unfitted copies of an estimator, or of a pipeline, with parameters changed."""
 
@@ -48,18 +44,15 @@ class Unfitted:
     @property
     def searches(self) -> bool:
         """Whether the mixture has a parameter ``search`` that is not None."""
-        return _own(last_step(self.estimator)).get("search") is not None
+        return getattr(last_step(self.estimator), "search", None) is not None
 
     def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
         """Return an unfitted copy with these parameters and this search."""
         copy = clone(self.estimator).set_params(**parameters)
         mixture = last_step(copy)
-        own = _own(mixture)
-        if "search" not in own:
-            return copy
-        if effort in SEARCH_OF:
+        if hasattr(mixture, "search") and effort in SEARCH_OF:
             mixture.set_params(search=SEARCH_OF[effort])
-        elif effort is Effort.WITHOUT_MOVES and own["search"] == "auto":
+        elif effort is Effort.WITHOUT_MOVES and getattr(mixture, "search", None) == "auto":
             mixture.set_params(search="short")
         return copy
 

@@ -1,4 +1,4 @@
-"""``GaussianMixture``: maximum likelihood, or maximum a posteriori with a prior."""
+"""``GaussianMixture``: maximum likelihood or maximum a posteriori; scikit-learn's and ours."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.allocation.point import PointWeights
+from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.priors import Weights
@@ -15,15 +16,18 @@ from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.em.model import Model, Settings, resolve, working_frame
 from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood
-from bayesmix.em.result import FitResult
+from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Monitor, run
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
-from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, STRUCTURES
+from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import begun, named_start
+from bayesmix.version import versions
 
 
 class GaussianMixture(MixtureEstimator):
@@ -168,11 +172,10 @@ class GaussianMixture(MixtureEstimator):
             from bayesmix.allocation.dirichlet import DirichletPrior
             from bayesmix.families.gaussian.prior import GaussianPrior
 
-            concentration = 1.0
-            if self.weight_concentration_prior is not None:
-                concentration = validation.number(
-                    "weight_concentration_prior", self.weight_concentration_prior, 1.0
-                )
+            given = self.weight_concentration_prior
+            concentration = validation.number(
+                "weight_concentration_prior", 1.0 if given is None else given, 1.0
+            )
             choice = None if isinstance(self.prior, str) else self.prior
             if isinstance(self.prior, str):
                 validation.one_of("prior", self.prior, ("auto",), "a GaussianPrior or None")
@@ -185,14 +188,11 @@ class GaussianMixture(MixtureEstimator):
             raise InvalidInputError(
                 "weight_concentration_prior needs a prior: set prior='auto' or a GaussianPrior"
             )
-        noise = noise_density(self.noise)
-        return Model(n_components, family, inference, noise=noise)
+        return Model(n_components, family, inference, noise=noise_density(self.noise))
 
     def _explicit_parameters(self) -> bool:
-        return any(
-            value is not None
-            for value in (self.weights_init, self.means_init, self.precisions_init)
-        )
+        given = (self.weights_init, self.means_init, self.precisions_init)
+        return any(value is not None for value in given)
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
         """Complete given parameters by an M-step from ``init_params``, as scikit-learn does."""
@@ -200,46 +200,32 @@ class GaussianMixture(MixtureEstimator):
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)
         K, n_features = model.n_components, source.shape[1]
-        given = self._given_parameters(K, n_features)
-        if all(part is not None for part in given):
-            weights, means, blocks = given
-            structure = NAMED[self.covariance_type]
-            mixture: Mixture = Mixture(
-                PointWeights(weights),
-                Gaussians(structure, means, blocks),
-                Frame.identity(n_features),
-            )
-            return into_frame(mixture, working_frame(model, source)[0])
-        problem = resolve(model, source, settings)
-        start = settings.init
-        if isinstance(start, str):
-            start = named_start(start, source, source.summary, K, settings.seed, 0)
-        begin = run(problem, begun(problem, start, K), Monitor(), 1).current_mixture()
-        components: Any = begin.components.released().unframed(problem.frame)
-        weights, means, blocks = given
-        if means is not None:
-            components = replace(components, means=means)
-        if blocks is not None:
-            components = replace(components, blocks=blocks)
-        proportions: Weights = begin.weights if weights is None else PointWeights(weights)
-        mixture = Mixture(proportions, components, Frame.identity(n_features))
-        return into_frame(mixture, problem.frame)
-
-    def _given_parameters(self, K: int, n_features: int) -> tuple[Any, Any, Any]:
-        """Return given weights, means and covariance blocks after a check, or None."""
-        weights = means = blocks = None
+        weights: Weights | None = None
+        given: dict[str, Any] = {}
         if self.weights_init is not None:
-            weights = validation.component_weights(self.weights_init, K)
+            weights = PointWeights(validation.component_weights(self.weights_init, K))
         if self.means_init is not None:
-            means = validation.finite_array(
-                "means_init", self.means_init, (K, n_features), of=", (n_components, n_features)"
-            )
+            of = ", (n_components, n_features)"
+            shape = (K, n_features)
+            given["means"] = validation.finite_array("means_init", self.means_init, shape, of=of)
         if self.precisions_init is not None:
-            blocks = precision_blocks(self.covariance_type, self.precisions_init, K, n_features)
-        return weights, means, blocks
+            kind = self.covariance_type
+            given["blocks"] = precision_blocks(kind, self.precisions_init, K, n_features)
+        frame = working_frame(model, source)[0]
+        if weights is not None and len(given) == 2:
+            components: Any = Gaussians(NAMED[self.covariance_type], **given)
+        else:
+            problem = resolve(model, source, settings)
+            start = settings.init
+            if isinstance(start, str):
+                start = named_start(start, source, source.summary, K, settings.seed, 0)
+            begin = run(problem, begun(problem, start, K), Monitor(), 1).current_mixture()
+            weights, frame = weights or begin.weights, problem.frame
+            data_units: Any = begin.components.released().unframed(frame)
+            components = replace(data_units, **given)
+        return Mixture(weights, components.framed(frame), frame)
 
-    def _describe(self, result: FitResult) -> None:
-        describe_gaussian(self, result)
+    _describe = describe_gaussian
 
     @classmethod
     def from_parameters(cls, weights: Any, means: Any, covariances: Any) -> GaussianMixture:
@@ -260,22 +246,29 @@ class GaussianMixture(MixtureEstimator):
         >>> gm.covariance_type
         'spherical'
         """
-        from bayesmix.estimators.exchange import gaussian_from_parameters
-
-        return gaussian_from_parameters(cls, weights, means, covariances)
+        for name, given in (("weights", weights), ("means", means), ("covariances", covariances)):
+            validation.unmasked(name, given)
+            validation.written_out(name, given)
+        means = np.array(means, dtype=np.float64)
+        weights = np.array(weights, dtype=np.float64)
+        covariances = np.array(covariances, dtype=np.float64)
+        if means.ndim != 2 or weights.shape != (len(means),):
+            raise InvalidInputError(
+                "weights and means must have shapes (K,) and (K, D), got "
+                f"{weights.shape} and {means.shape}"
+            )
+        if weights.min() < 0 or abs(weights.sum() - 1.0) > 1e-8:
+            raise InvalidInputError("weights must not be negative and must sum to 1")
+        kind = covariance_type_of(covariances, means)
+        model = cls(n_components=len(means), covariance_type=kind)
+        structure = STRUCTURES[kind]
+        components = Gaussians(structure, means, structure.blocks.from_covariances(covariances))
+        model._adopt(point_result(Gaussian(kind), weights, components))
+        return model
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's ``GaussianMixture`` with these parameters."""
-        from bayesmix.estimators.exchange import to_sklearn
-
-        self._fitted()
         return to_sklearn(self)
-
-
-def into_frame(mixture: Mixture, frame: Frame) -> Mixture:
-    """Return a point mixture moved from data coordinates into a frame."""
-    components = cast("Gaussians", mixture.components)
-    return replace(mixture, components=components.framed(frame), frame=frame)
 
 
 def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:
@@ -296,3 +289,121 @@ def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) 
         raise InvalidInputError("precisions_init must be positive")
     root = structure.algebra.root(blocks)
     return structure.algebra.gram(root)
+
+
+def covariance_type_of(covariances: Array, means: Array) -> str:
+    """Return the covariance structure of this shape."""
+    K, n_features = means.shape
+    shared = covariances.shape == (n_features, n_features) and (
+        n_features != K
+        or (
+            np.allclose(covariances, covariances.T)
+            and np.linalg.eigvalsh(covariances)[0] > 0
+            and n_features > 1
+        )
+    )
+    for name in SCIKIT_LEARNS:
+        structure = STRUCTURES[name]
+        shape = structure.blocks.covariance_shape(K, n_features)
+        if structure.shared == shared and shape == covariances.shape:
+            return name
+    raise InvalidInputError(
+        f"covariances must have shape ({K}, {n_features}, {n_features}), "
+        f"({n_features}, {n_features}), ({K}, {n_features}) or ({K},), got {covariances.shape}"
+    )
+
+
+def point_result(family: Any, weights: Array, components: Gaussians) -> FitResult:
+    """Return the result of a mixture with given parameters, without data."""
+    components.precision_root  # noqa: B018  (raises where a covariance is not positive definite)
+    K, n_features = components.means.shape
+    nan = float("nan")
+    return FitResult(
+        family=family,
+        inference=MaximumLikelihood(family, FreeWeights()),
+        requested_components=K,
+        mixture=Mixture(PointWeights(weights), components, Frame.identity(n_features)),
+        objective=nan,
+        log_likelihood=nan,
+        trace=np.zeros(0),
+        segments=(0,),
+        status="given",
+        events=(),
+        counts=weights.copy(),
+        hard_counts=weights.copy(),
+        entropy=nan,
+        plug_in_sums=DensitySums(nan, nan, nan, 0.0),
+        total_weight=1.0,
+        n_rows=0,
+        n_features=n_features,
+        passes=0,
+        seconds=0.0,
+        seed=0,
+        form="centred",
+        versions=versions(),
+    )
+
+
+def to_sklearn(model: Any) -> Any:
+    """Return scikit-learn's ``GaussianMixture`` with the same parameters.
+
+    A variational fit is exported at the posterior means of its parameters, because scikit-learn has
+    no Student-t mixtures. A covariance structure that scikit-learn does not have becomes "full".
+    """
+    from sklearn import mixture
+
+    result: FitResult = model._fitted()
+    result.refuse_noise("scikit-learn")
+    kind = model.covariance_type if model.covariance_type in SCIKIT_LEARNS else "full"
+    other = mixture.GaussianMixture(model.n_components_, covariance_type=kind)
+    other.weights_, other.means_ = model.weights_.copy(), model.means_.copy()
+    if kind == model.covariance_type:
+        for name in ("covariances_", "precisions_", "precisions_cholesky_"):
+            setattr(other, name, np.array(getattr(model, name)))
+    else:
+        point = cast("Gaussians", result.unframed.plug_in())
+        other.covariances_ = np.array(point.covariances)
+        roots = np.linalg.inv(np.linalg.cholesky(other.covariances_))
+        other.precisions_cholesky_ = roots.transpose(0, 2, 1)
+        other.precisions_ = other.precisions_cholesky_ @ roots
+    other.converged_ = model.converged_
+    other.n_iter_ = model.n_iter_
+    # scikit-learn has the mean log likelihood here; a variational fit has the bound.
+    at_point = result.log_likelihood / result.total_weight
+    other.lower_bound_ = at_point if result.variational else model.lower_bound_
+    other.lower_bounds_ = [at_point] if result.variational else list(model.lower_bounds_)
+    other.n_features_in_ = model.n_features_in_
+    if hasattr(model, "feature_names_in_"):
+        other.feature_names_in_ = model.feature_names_in_
+    return other
+
+
+def from_sklearn(model: Any) -> Any:
+    """Convert a fitted scikit-learn ``GaussianMixture``; other models raise an error.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> from sklearn.mixture import GaussianMixture
+    >>> X = bm.datasets.load_faithful().to_numpy()
+    >>> theirs = GaussianMixture(2, random_state=0).fit(X)
+    >>> ours = bm.from_sklearn(theirs)
+    >>> bool(abs(ours.score(X) - theirs.score(X)) < 1e-12)
+    True
+    """
+    from sklearn import mixture
+
+    if not isinstance(model, mixture.GaussianMixture):
+        raise UnsupportedError(
+            f"only scikit-learn's GaussianMixture can be converted, got {type(model).__name__}"
+        )
+    check_is_fitted(model)
+    ours = GaussianMixture(len(model.weights_), covariance_type=model.covariance_type)
+    structure = NAMED[model.covariance_type]
+    blocks = structure.blocks.from_covariances(np.array(model.covariances_, dtype=np.float64))
+    components = Gaussians(structure, np.array(model.means_, dtype=np.float64), blocks)
+    result = point_result(Gaussian(model.covariance_type), np.array(model.weights_), components)
+    ours._adopt(replace(result, status="converged" if model.converged_ else "max_iter"))
+    if hasattr(model, "feature_names_in_"):
+        ours.feature_names_in_ = model.feature_names_in_
+    return ours

@@ -24,21 +24,13 @@ from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators import incoming
+from bayesmix.estimators import incoming, sequences
 from bayesmix.estimators.constraints import at_covariates, constrained
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.methods import arviz_draws, information, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
-from bayesmix.estimators.sequences import (
-    InSequences,
-    SequenceFitter,
-    StatesOfRows,
-    in_sequences,
-    sequences_at_hand,
-    sequences_to_fit,
-)
-from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
 from bayesmix.selection import scores
 from bayesmix.selection.candidates import refuse_sequences
@@ -186,15 +178,16 @@ class HiddenMarkovModel(Mixture):
             For lengths that do not sum to n, groups that are not contiguous, sequences across
             parts, and sequences of one sample only; the estimator is then unchanged.
         """
-        self._fit(partial(self._sequences_to_fit, X, lengths, groups, covariates))
-        return self
 
-    def _sequences_to_fit(
-        self, X: Any, lengths: Any, groups: Any, covariates: Any, n_jobs: int | None
-    ) -> Source:
-        validation.one_of("missing", self.missing, ("error", "use"))
-        source = incoming.training_rows(self, X, None, n_jobs)
-        return constrained(sequences_to_fit(source, lengths, groups), None, None, covariates)
+        def rows(n_jobs: int | None) -> Source:
+            validation.one_of("missing", self.missing, ("error", "use"))
+            source = incoming.training_rows(self, X, None, n_jobs)
+            return constrained(
+                sequences.sequences_to_fit(source, lengths, groups), None, None, covariates
+            )
+
+        self._fit(rows)
+        return self
 
     def _model(self) -> Model:
         one_number(self)
@@ -226,9 +219,9 @@ class HiddenMarkovModel(Mixture):
         self, model: Model, source: Source, settings: Settings
     ) -> FittedMixture | None:
         monitor = Monitor(max_passes=self.max_passes, max_seconds=self.max_seconds)
-        sequences = sequences_at_hand(cast("InSequences", source))
+        at_hand = sequences.sequences_at_hand(cast("sequences.InSequences", source))
         with single_threaded_blas():
-            return best_of_starts(fit, model, sequences, settings, monitor)
+            return best_of_starts(fit, model, at_hand, settings, monitor)
 
     def _describe(self, result: FitResult) -> None:
         super()._describe(result)
@@ -250,7 +243,7 @@ class HiddenMarkovModel(Mixture):
         if source is None or source.side.begins is None:
             refuse_sequences(self)
         mixture: Any = knowing_levels(self, source)
-        return SequenceFitter(mixture, source.with_jobs(validation.jobs(self.n_jobs)))
+        return sequences.SequenceFitter(mixture, source.with_jobs(validation.jobs(self.n_jobs)))
 
     @property
     def _without_transitions(self) -> Mixture:
@@ -289,27 +282,27 @@ class HiddenMarkovModel(Mixture):
 
     # Predictions
 
+    def _seen(
+        self, X: Any, lengths: Any = None, groups: Any = None, in_parts: bool = False
+    ) -> Source:
+        """Return checked sequences in memory; with ``in_parts``, data in parts are left there."""
+        source = super()._seen(X)
+        source = source if in_parts and not is_elsewhere(X) else source.in_memory()
+        return sequences.in_sequences(source, lengths, groups)
+
     def _sequences(self, X: Any, lengths: Any, groups: Any, covariates: Any = None) -> ArraySource:
         source = at_covariates(self._seen(X, lengths, groups), self.result_, covariates)
         return cast("ArraySource", source)
 
-    def _seen(self, X: Any, lengths: Any = None, groups: Any = None) -> Source:
-        self._fitted()
-        gaps = incoming.missing_of(self) == "use"
-        source = incoming.new_rows(self, X, None, gaps).in_memory()
-        return in_sequences(source, lengths, groups)
-
     def _in_parts(self, X: Any, lengths: Any, groups: Any, covariates: Any) -> Source:
-        """Return checked sequences; those of data in parts are left there."""
-        if is_elsewhere(X) or covariates is not None or self._fitted().side.design is not None:
+        if covariates is not None or self._fitted().side.design is not None:
             return self._sequences(X, lengths, groups, covariates)
-        gaps = incoming.missing_of(self) == "use"
-        return in_sequences(incoming.new_rows(self, X, None, gaps), lengths, groups)
+        return self._seen(X, lengths, groups, in_parts=True)
 
-    def _states(self, **options: Any) -> StatesOfRows:
+    def _states(self, **options: Any) -> sequences.StatesOfRows:
         result = self._fitted()
         states: Any = replace(result.density, weights=cast("Any", self._chain_of(result)))
-        return StatesOfRows(states, result.family.continuous, **options)
+        return sequences.StatesOfRows(states, result.family.continuous, **options)
 
     def _chained(
         self, X: Any, lengths: Any, groups: Any, covariates: Any, smooth: bool = True
@@ -319,15 +312,6 @@ class HiddenMarkovModel(Mixture):
         source = few_enough(self._in_parts(X, lengths, groups, covariates), n_components + 1)
         with single_threaded_blas():
             return source.map(step, n_components)
-
-    def _sequence_log_density(self, source: ArraySource, whole: bool) -> Array:
-        """Return the log density (n,) of checked samples given those before.
-
-        Unless the sequences are ``whole``, their first states have the stationary distribution.
-        """
-        initial = None if whole else self._chain_of(self._fitted()).mean()
-        with single_threaded_blas():
-            return self._states(initial=initial)(source.rows)[:, -1]
 
     def predict_proba(  # type: ignore[override]  # of sequences
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
@@ -440,14 +424,11 @@ class HiddenMarkovModel(Mixture):
         for step in range(steps):
             shares[step] = present = present @ transition
         values = np.concatenate(self._draws_by_state(seed_of(self, None)))
-        tails = np.array([0.5 * (1.0 - level), 0.5 * (1.0 + level)])
+        tails = 0.5 * (1.0 - level), 0.5 * (1.0 + level)
         bounds = np.empty((2, steps, values.shape[1]))
-        for column, drawn in enumerate(values.T):
-            order = np.argsort(drawn)
-            for step in range(steps):
-                reached = np.cumsum(shares[step][order // N_DRAWS]) / N_DRAWS
-                places = np.searchsorted(reached, tails).clip(max=len(order) - 1)
-                bounds[:, step, column] = drawn[order[places]]
+        for step, column in np.ndindex(bounds.shape[1:]):
+            weights = np.repeat(shares[step], N_DRAWS)
+            bounds[:, step, column] = quantiles(values[:, column], weights, tails)
         mean = shares @ result.unframed.plug_in().means
         nominal = self._categorical_columns()
         mean[:, nominal] = bounds[:, :, nominal] = np.nan
@@ -489,9 +470,9 @@ class HiddenMarkovModel(Mixture):
             known = ~np.isnan(values[:, column])
             reached = np.zeros(known.sum())
             for k, shares in enumerate(predicted[known].T):
-                below = np.searchsorted(draws[k, :, column], values[known, column], side="left")
-                upto = np.searchsorted(draws[k, :, column], values[known, column], side="right")
-                reached += shares * (0.5 * (below + upto) / N_DRAWS)
+                for side in ("left", "right"):
+                    below = np.searchsorted(draws[k, :, column], values[known, column], side)
+                    reached += 0.5 * shares * below / N_DRAWS
             rarest = 0.5 / N_DRAWS
             residuals[known, column] = ndtri(reached.clip(rarest, 1.0 - rarest))
         residuals[:, self._categorical_columns()] = np.nan
@@ -529,7 +510,6 @@ class HiddenMarkovModel(Mixture):
         )
 
     def _transition_table(self) -> Iterator[tuple[str, ...]]:
-        """Yield the cells of the transition matrix, with expected durations."""
         self._fitted()
         K = len(self.transmat_)
         yield ("from", *(f"to {k}" for k in range(K)), "expected duration")

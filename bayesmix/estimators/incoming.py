@@ -17,22 +17,12 @@ from bayesmix.core.sources import Source
 from bayesmix.core.validation import jobs, unmasked, written_out
 from bayesmix.em.model import check_values
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.estimators.fit_columns import (
-    OF_THE_FIT,
-    adopt_columns,
-    as_fitted,
-    check_blocks,
-    check_columns,
-    reads_levels,
-    refuse_no_table,
-    refuse_text,
-    with_structure,
-)
+from bayesmix.estimators import fit_columns
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
 from bayesmix.selection.candidates import last_step, structures_asked, takes_sequences
 from bayesmix.selection.scores import rows_of
 from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
-from bayesmix.sources.dask_workers import collected
+from bayesmix.sources.dask_workers import collected, columns_of
 from bayesmix.sources.devices import on_device
 from bayesmix.sources.memory import ArraySource
 
@@ -42,7 +32,7 @@ REMEDIES = {
     "while a minimum of 1": "give at least one row and one column",
     "Complex data": "use two columns for the real and the imaginary part",
     "convert string": "X must be numbers: encode or drop text",
-    "is expecting": OF_THE_FIT,
+    "is expecting": fit_columns.OF_THE_FIT,
     "inhomogeneous": "X must be a table with rows of equal length",
     "Found array with dim": "X must have two dimensions: rows and columns",
 }
@@ -66,19 +56,22 @@ def unchanged_on_error(estimator: Any) -> Iterator[None]:
 
 
 def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None) -> Source:
-    """Return the data to fit as a source, whatever their type.
-
-    Samples of weight zero are left out; the others keep their numbers.
-    """
-    mixed, coding = reads_levels(estimator), None
+    """Return the data to fit as a source; samples of weight zero are left out."""
+    mixed, coding = fit_columns.reads_levels(estimator), None
     missing = missing_of(estimator)
     X, sample_weight = _dask_or_device(X, sample_weight, n_jobs)
     X = eager(X)
     if is_source(X):
         _refuse_weights(sample_weight)
-        if mixed is None:
-            _refuse_levels(X)
-        adopt_columns(estimator, X)
+        held = coding_of(X)
+        if mixed is None and held is not None and held.has_levels:
+            pairs = zip(held.names, held.levels, strict=True)
+            named = ", ".join(repr(name) for name, levels in pairs if levels is not None)
+            raise InvalidInputError(
+                f"X must be numeric, but these columns are not: {named}: leave them out, or use "
+                'Mixture(family="auto")'
+            )
+        fit_columns.adopt_columns(estimator, X)
         source = _given(X, n_jobs, everything_once=True)
     else:
         written_out("X", X)
@@ -90,7 +83,12 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, _unless_equal(weights), n_jobs, columns, coding)
     if missing == "drop":
-        source = _complete(source)
+        given, source = source, complete(source)
+        if source.shape[0] < 2:
+            raise InvalidInputError(
+                f"X must have at least two rows without missing values, but only {source.shape[0]} "
+                f"of {given.shape[0]} are left with missing='drop': use missing='use'"
+            )
     in_memory = isinstance(source, ArraySource)
     if missing == "use" and not in_memory and source.faults.not_finite:
         raise UnsupportedError(
@@ -117,20 +115,9 @@ def missing_of(estimator: Any) -> str:
     return validation.one_of("missing", getattr(inner, "missing", "error"), MISSING)
 
 
-def _complete(source: Source) -> Source:
-    """Return the samples without missing values."""
-    rest = complete(source)
-    if rest.shape[0] < 2:
-        raise InvalidInputError(
-            f"X must have at least two rows without missing values, but only {rest.shape[0]} of "
-            f"{source.shape[0]} are left with missing='drop': use missing='use'"
-        )
-    return rest
-
-
 def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
     """Return data that were checked before, for another estimator."""
-    adopt_columns(estimator, source)
+    fit_columns.adopt_columns(estimator, source)
     return source.with_jobs(n_jobs)
 
 
@@ -156,20 +143,13 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
     return source
 
 
-def next_rows(estimator: Any, X: Any, sample_weight: Any = None) -> Source:
-    """Return the next batch of a stream, checked against the columns of the fit."""
-    source = new_rows(estimator, X, sample_weight)
-    refuse(source, large=True)
-    return source.present()
-
-
 def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     n_jobs = jobs(estimator.n_jobs)
     if is_collection(X):
-        check_blocks(estimator, X)
+        fit_columns.check_columns(estimator, int(X.shape[1]), columns_of(X))
     elif not is_elsewhere(X):
         written_out("X", X)
-        X = as_fitted(X, estimator.result_.family)
+        X = fit_columns.as_fitted(X, estimator.result_.family)
     X, sample_weight = _dask_or_device(X, sample_weight, n_jobs)
     if not is_source(X):
         values = validated(estimator, X, gaps, reset=False)
@@ -179,7 +159,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
             refuse(source, estimator, gaps=True)
         return source
     _refuse_weights(sample_weight)
-    check_columns(estimator, X.shape[1], X.columns)
+    fit_columns.check_columns(estimator, X.shape[1], X.columns)
     source = _given(X, n_jobs)
     refuse(source, estimator, gaps=gaps)
     return source
@@ -213,20 +193,7 @@ def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Sour
     )
 
 
-def _refuse_levels(source: Source) -> None:
-    """Raise an error for codes of levels under a family without levels."""
-    coding = coding_of(source)
-    if coding is not None and coding.has_levels:
-        pairs = zip(coding.names, coding.levels, strict=True)
-        named = ", ".join(repr(name) for name, levels in pairs if levels is not None)
-        raise InvalidInputError(
-            f"X must be numeric, but these columns are not: {named}: leave them out, or use "
-            'Mixture(family="auto")'
-        )
-
-
 def _unless_equal(weights: Array | None) -> Array | None:
-    """Return the weights, or None if all are equal to 1."""
     return None if weights is None or np.all(weights == 1.0) else weights
 
 
@@ -324,11 +291,11 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
     if gaps:
         X, options = _nan_for_gaps(X), {**options, "ensure_all_finite": "allow-nan"}
     unmasked("X", X)
-    refuse_no_table(X)
+    fit_columns.refuse_no_table(X)
     try:
         if isinstance(X, (list, tuple)):
             X = np.asarray(X)
-        refuse_text(X)
+        fit_columns.refuse_text(X)
         with np.errstate(invalid="ignore"):  # it adds infinities of both signs
             return validate_data(estimator, X, dtype=[np.float64, np.float32], **options)
     except InvalidInputError:
@@ -342,7 +309,6 @@ def validated(estimator: Any, X: Any, gaps: bool = False, **options: Any) -> Any
 
 
 def _nan_for_gaps(X: Any) -> Any:
-    """Return X with NaN for masked values, None and pandas' NA."""
     if np.ma.isMaskedArray(X):
         return np.ma.filled(X.astype(np.float64), np.nan)
     if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas
@@ -372,7 +338,7 @@ def explained(estimator: Any, X: Any, problem: Exception, fits: bool) -> str:
         )
     named = text if "X" in text else f"X cannot be used: {text}"
     if "feature names should match" in text:  # one name a line
-        return f"{named.rstrip()}: {OF_THE_FIT}"
+        return f"{named.rstrip()}: {fit_columns.OF_THE_FIT}"
     for fragment, remedy in REMEDIES.items():
         if fragment in text:
             return f"{named.rstrip('.').splitlines()[0]}: {remedy}"
@@ -391,7 +357,9 @@ def _missing_remedy(estimator: Any, fits: bool) -> str:
     model, asked = mixture._model(), getattr(estimator, "covariance_type", None)
     structures = structures_asked(None if asked == "auto" else asked, None, False)
     families = [
-        with_structure(model.family, structure) if isinstance(structure, str | None) else structure
+        fit_columns.with_structure(model.family, structure)
+        if isinstance(structure, str | None)
+        else structure
         for structure in structures
     ]
     complete_only = getattr(estimator, "variable_selection", False) and (
@@ -417,5 +385,4 @@ def _others(fault: Fault) -> str:
 
 
 def _column(fault: Fault, columns: Any) -> str:
-    """Return the column of a fault, by name if it has one."""
     return str(fault.column) if columns is None else repr(columns[fault.column])

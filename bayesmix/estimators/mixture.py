@@ -12,13 +12,9 @@ from bayesmix.em.model import Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators import fitted_attributes
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fit_columns import family_for, is_mixed, with_structure
-from bayesmix.estimators.fitted_attributes import (
-    ComponentsByColumn,
-    describe_gaussian,
-    describe_weights,
-)
 from bayesmix.estimators.parameters import noise_density, store_parameters
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
@@ -148,15 +144,15 @@ class Mixture(MixtureEstimator):
 
     def _describe(self, result: FitResult) -> None:
         if result.family.name in ("gaussian", "factor_analytic"):
-            describe_gaussian(self, result)
+            fitted_attributes.describe_gaussian(self, result)
             return
         if isinstance(result.family, Product):
-            self.components_ = ComponentsByColumn(result.family, cast("Products", result.unframed))
-            if result.variational:
-                describe_weights(self, result)
-            return
+            self.components_ = fitted_attributes.ComponentsByColumn(
+                result.family, cast("Products", result.unframed)
+            )
+        else:
+            self.means_ = result.unframed.means.copy()
         if isinstance(result.family, Categorical):
             self.levels_ = result.family.levels
-        self.means_ = result.unframed.means.copy()
         if result.variational:
-            describe_weights(self, result)
+            fitted_attributes.describe_weights(self, result)

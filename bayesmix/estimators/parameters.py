@@ -7,10 +7,8 @@ from functools import partial
 from typing import Any
 
 from bayesmix.core import validation
-from bayesmix.core.engines import PassesKept
 from bayesmix.core.families import Family
 from bayesmix.core.noise import NoiseDensity, OwnNoise
-from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.factor_analytic.family import FactorAnalytic
 from bayesmix.families.gaussian.covariance.models import NAMED
@@ -74,22 +72,27 @@ def _draws(estimator: Any, n: int, generator: Any) -> Any:
     return drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn returns labels too
 
 
-# Parameters that do not change the model, only how long it runs or what it prints.
-CHANGE_NO_PASS = {
-    "checkpoint", "max_iter", "max_passes", "max_seconds", "n_init", "n_jobs", "progress",
-    "random_state", "verbose", "verbose_interval", "warm_start",
+# Parameters that do not change candidates or passes, only how long a fit runs or what it prints.
+CHANGE_NOTHING = {
+    "fit": {
+        "checkpoint", "max_iter", "max_passes", "max_seconds", "n_init", "n_jobs", "progress",
+        "random_state", "verbose", "verbose_interval", "warm_start",
+    },
+    "search": {"checkpoint", "n_jobs", "progress", "random_state", "refit"},
 }  # fmt: skip
 
 
-def passes_kept(estimator: Any, source: Source, seed: int) -> tuple[int, PassesKept | None]:
-    """Return the seed to continue with, and the passes of an earlier attempt at the same fit."""
+def checkpoint_of(
+    estimator: Any, X: Any, seed: int, weights: Any = None, groups: Any = None, kind: str = "search"
+) -> tuple[int, Any]:
+    """Return the seed to continue with, and what an earlier attempt at the same stored, if any."""
     if estimator.checkpoint is None:
         return seed, None
     from bayesmix.io.checkpoints import Passes, open_checkpoint, search_identity
 
     parameters = estimator.get_params(deep=False).items()
-    settings = {name: value for name, value in parameters if name not in CHANGE_NO_PASS}
-    identity = search_identity(settings, source, None, None)
+    settings = {name: value for name, value in parameters if name not in CHANGE_NOTHING[kind]}
+    identity = search_identity(settings, X, weights, groups)
     seeded = estimator.random_state is not None
-    opened, seed = open_checkpoint(estimator.checkpoint, identity, seed, seeded, "fit")
-    return seed, Passes.of(opened.folder)
+    checkpoint, seed = open_checkpoint(estimator.checkpoint, identity, seed, seeded, kind)
+    return seed, Passes.of(checkpoint.folder) if kind == "fit" else checkpoint

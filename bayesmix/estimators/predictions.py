@@ -17,10 +17,10 @@ from bayesmix.em.device import device_shares
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult, limits
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.fit_columns import check_blocks
+from bayesmix.estimators.fit_columns import check_columns
 from bayesmix.estimators.incoming import refuse
 from bayesmix.numerics.arrays import Array, Integers, beside, together
-from bayesmix.sources.dask_workers import numbers_of, whole_rows
+from bayesmix.sources.dask_workers import columns_of, numbers_of, whole_rows
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.partitions_of_rows import PartitionedSource
 
@@ -51,9 +51,8 @@ class Prediction(Generic[PerRow]):
         """Return the prediction computed on the device; None if only NumPy can."""
         result = self.result
         mixture = result.mixture if self.method is FitResult.responsibilities else result.density
-        if self.method not in ON_DEVICE or mixture.frame.flat is not None:
-            return None
-        if not result.family.continuous:
+        usable = mixture.frame.flat is None and result.family.continuous
+        if self.method not in ON_DEVICE or not usable:
             return None
         computed = device_shares(mixture, values, limits(mixture, result.family))
         if computed is None:
@@ -67,8 +66,7 @@ class Prediction(Generic[PerRow]):
 def in_memory(result: FitResult, source: Source, method: Callable[..., PerRow]) -> PerRow:
     """Return predictions for a source."""
     with single_threaded_blas():
-        computed: PerRow = source.map(Prediction(result, method), result.n_components)
-    return computed
+        return source.map(Prediction(result, method), result.n_components)
 
 
 def on_device(result: FitResult, source: Source, method: Any, X: Any) -> Any:
@@ -128,7 +126,8 @@ class BlockPrediction:
 def lazily(estimator: Any, X: Any, method: Callable[[FitResult, Array], Any]) -> Any:
     """Return predictions for a Dask collection: an array, or a series or frame if X is a frame."""
     X = whole_rows(X)
-    columns = check_blocks(estimator, X)
+    columns = columns_of(X)
+    check_columns(estimator, int(X.shape[1]), columns)
     predict = BlockPrediction(method, estimator._fitted(), columns)
     if columns is not None:
         return X.map_partitions(predict.of_frame, meta=predict.of_frame(X._meta))

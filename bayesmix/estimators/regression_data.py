@@ -52,42 +52,6 @@ def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
 
 
 @dataclass(frozen=True)
-class Starts:
-    """Starts of a mixture of regressions: assignments to regressions fitted to a few samples."""
-
-    values: Array
-    first: Array  # (n,) linear predictors of the response alone
-    units: Integers | None
-    seed: int
-
-    def responsibilities(self, n_components: int, number: int) -> Array:
-        """Return responsibilities (n, K) of a numbered start.
-
-        Odd starts take samples that are near each other in a random direction.
-        """
-        generator = stream(self.seed, Purpose.START, number)
-        design, target = self.values[:, DESIGN:], self.first
-        n, size = design.shape[0], design.shape[1] + 1
-        distances = np.empty((n, n_components))
-        order = np.argsort(design @ generator.normal(size=design.shape[1]), kind="stable")
-        for k in range(n_components):
-            if number % 2:
-                width = min(n, max(size, n // n_components))
-                begin = int(generator.integers(0, n - width + 1))
-                sample = generator.choice(order[begin : begin + width], size)
-            else:
-                sample = generator.integers(0, n, size)
-            line = np.linalg.lstsq(design[sample], target[sample])[0]
-            distances[:, k] = (target - design @ line) ** 2
-        if self.units is not None:
-            sums = np.zeros((self.units.max() + 1, n_components))
-            np.add.at(sums, self.units, distances)
-            distances = sums[self.units]
-        labels = distances.argmin(axis=1)
-        return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
-
-
-@dataclass(frozen=True)
 class Predicted:
     """Predictive distributions of new samples."""
 
@@ -96,24 +60,24 @@ class Predicted:
     weights: Array  # (n, K)
     components: Regressions
 
+    @property
+    def distributions(self) -> Any:
+        """SciPy's distributions (n, K) of the response in the components."""
+        trials, dispersion = self.values[:, 2:3], self.components.dispersion
+        return self.components.response.distribution(trials, self.predictors, dispersion)
+
     def cdf(self, y: Array) -> Array:
         """Return P(response <= y) (n,)."""
-        response, trials = self.components.response, self.values[:, 2:3]
-        components = response.distribution(trials, self.predictors, self.components.dispersion)
-        return (self.weights * components.cdf(y[:, None])).sum(axis=1)
+        return (self.weights * self.distributions.cdf(y[:, None])).sum(axis=1)
 
     def quantile(self, level: float) -> Array:
         """Return quantiles (n,) of the mixtures by bisection between those of components."""
-        response, trials = self.components.response, self.values[:, 2:3]
-        components = response.distribution(trials, self.predictors, self.components.dispersion)
-        ends: Array = np.asarray(components.ppf(level))
-        low: Array = ends.min(axis=1)
-        high: Array = ends.max(axis=1)
-        if response.discrete:
-            low = low - 1.0
+        discrete = self.components.response.discrete
+        ends: Array = np.asarray(self.distributions.ppf(level))
+        low, high = ends.min(axis=1) - discrete, ends.max(axis=1)
         for _ in range(60):
             middle = 0.5 * (low + high)
-            middle = np.floor(middle) if response.discrete else middle
+            middle = np.floor(middle) if discrete else middle
             above = self.cdf(middle) >= level
             low, high = np.where(above, low, middle), np.where(above, middle, high)
         return np.asarray(high)
@@ -162,28 +126,50 @@ class Data:
             covariates=None if self.covariates is None else self.covariates[rows],
         )
 
-    def first_predictor(self) -> Array:
-        """Return linear predictors (n,) of the response alone, less the offset."""
-        y, offset, trials = self.values[:, 0], self.values[:, 1], self.values[:, 2]
-        return np.asarray(self.family.response.first_predictor(y, trials) - offset)
+    def start(self, n_components: int, number: int, seed: int) -> Array:
+        """Return responsibilities (n, K) of a numbered start, by lines through a few samples.
+
+        Odd starts take samples that are near each other in a random direction.
+        """
+        generator = stream(seed, Purpose.START, number)
+        y, offset, trials = self.values[:, :DESIGN].T
+        # Linear predictors of the response alone, less the offset.
+        target = np.asarray(self.family.response.first_predictor(y, trials) - offset)
+        design = self.values[:, DESIGN:]
+        n, size = design.shape[0], design.shape[1] + 1
+        distances = np.empty((n, n_components))
+        order = np.argsort(design @ generator.normal(size=design.shape[1]), kind="stable")
+        for k in range(n_components):
+            if number % 2:
+                width = min(n, max(size, n // n_components))
+                begin = int(generator.integers(0, n - width + 1))
+                sample = generator.choice(order[begin : begin + width], size)
+            else:
+                sample = generator.integers(0, n, size)
+            line = np.linalg.lstsq(design[sample], target[sample])[0]
+            distances[:, k] = (target - design @ line) ** 2
+        if self.units is not None:
+            sums = np.zeros((self.units.max() + 1, n_components))
+            np.add.at(sums, self.units, distances)
+            distances = sums[self.units]
+        labels = distances.argmin(axis=1)
+        return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
 
     def problem(self) -> Problem:
         """Return the problem of EM."""
         source = ArraySource(self.values, self.weights, side=self.rows.side)
         frame = Frame.identity(self.values.shape[1])
-        bayes: Any = self.variational
-        if bayes is not None:
-            guard: Any = FloorGuard(np.zeros(1), held)
-            family: Any = bayes.prior.family
-            if self.covariates is not None:
-                bayes = replace(bayes, weights=GatePrior.variational(self.rows))
-            return Problem(source, family, bayes, frame, guard, Aitken(), False, CENTRED)
-        weights: Any = FreeWeights()
+        family: Any = self.family
+        floor, weights = self.family.floor, cast("Any", FreeWeights())
         if self.covariates is not None:
             weights = GatePrior.normal(self.covariates.shape[1])
-        family = self.family
         objective: Any = MaximumLikelihood(family=family, weights=weights)
-        guard = FloorGuard(np.array([self.family.floor]), held)
+        if self.variational is not None:
+            floor, objective = 0.0, cast("Any", self.variational)
+            family = objective.prior.family
+            if self.covariates is not None:
+                objective = replace(objective, weights=GatePrior.variational(self.rows))
+        guard: Any = FloorGuard(np.array([floor]), held)
         return Problem(source, family, objective, frame, guard, Aitken(), False, CENTRED)
 
     def result(self, mixture: Mixture, point: Mixture, state: State, seed: int) -> FitResult:

@@ -22,22 +22,11 @@ from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run, step
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators.constraints import group_codes, unequal
+from bayesmix.estimators import regression_data
+from bayesmix.estimators.constraints import group_codes, standardised, unequal
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
-from bayesmix.estimators.regression_data import (
-    Data,
-    Predicted,
-    Starts,
-    beside,
-    check_response,
-    check_table,
-    formula_matrices,
-    probability,
-    shared_places,
-    trial_numbers,
-    variational_inference,
-)
+from bayesmix.estimators.regression_data import Data
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
 from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressions
@@ -195,7 +184,6 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return self
 
     def _model(self) -> Model:
-        """Return number of components, response and inference, checked."""
         one_number(self)
         number = validation.integer("n_components", self.n_components, 1)
         response = RESPONSES[validation.one_of("response", self.response, tuple(RESPONSES))]
@@ -210,8 +198,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._formula = None
         if isinstance(y, str):
             self._formula = y
-            y, X = formula_matrices(y, X)
-        check_table(X, y)
+            y, X = regression_data.formula_matrices(y, X)
+        regression_data.check_table(X, y)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         n = len(y)
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
@@ -219,9 +207,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         design = Standardised.of("X", X, names, intercept)
         if trials is not None and response.name != "binomial":
             raise InvalidInputError("trials need response='binomial': leave them out")
-        trials = trial_numbers(trials, n)
+        trials = regression_data.trial_numbers(trials, n)
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
-        check_response(response, y, trials)
+        regression_data.check_response(response, y, trials)
         weights = None
         if weight is not None:
             weights = validation.finite_array("sample_weight", weight, (n,))
@@ -241,7 +229,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                     f"gate must be equal within a group, but column {found[0]!r} differs in row "
                     f"{found[1]}: use one value for each group, such as its mean"
                 )
-        places = shared_places(self.fixed, design, names)
+        places = regression_data.shared_places(self.fixed, design, names)
         floor = 0.0
         if response.name == "normal":
             floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
@@ -254,24 +242,21 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             covariates = None if covariates is None else covariates[order]
         bayes = None
         if self.inference is not None and not isinstance(self.inference, MaximumLikelihood):
-            bayes = variational_inference(self.inference, family, gate, intercept, values, weights)
+            bayes = regression_data.variational_inference(
+                self.inference, family, gate, intercept, values, weights
+            )
         return Data(values, weights, units, covariates, family, design, gate_design, bayes)
 
     def _best(self, data: Data, n_components: int, seed: int) -> State:
-        """Return the converged run of the largest likelihood."""
         sample, monitor = data.for_starts(seed), Monitor()
-        starts = Starts(sample.values, sample.first_predictor(), sample.units, seed)
         problem = sample.problem()
         numbers = range(self.n_init if n_components > 1 else 1)
-        begun_runs = []
-        for number in numbers:
-            shares = Given(starts.responsibilities(n_components, number))
-            state = begun(problem, shares, n_components)
-            begun_runs.append(run(problem, state, monitor, SHORT))
-        begun_runs.sort(key=_rank, reverse=True)
+        shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
+        begins = [begun(problem, each, n_components) for each in shares]
+        short = [run(problem, state, monitor, SHORT) for state in begins]
+        finalists = sorted(short, key=_rank, reverse=True)[:FINALISTS]
         quick = replace(problem, stopping=AMONG_CANDIDATES)
-        ends = [run(quick, s, monitor, self.max_iter) for s in begun_runs[:FINALISTS]]
-        best = max(ends, key=_rank)
+        best = max((run(quick, s, monitor, self.max_iter) for s in finalists), key=_rank)
         if sample is not data:
             problem = data.problem()
             best = begin_at(problem, best.current_mixture())
@@ -334,15 +319,6 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             if name not in KEPT:
                 raise ValueError(f"{name} is not an attribute of a fit")
             setattr(self, name, value)
-
-    def save(self, path: Any) -> None:
-        """Save the fit to one file, without pickle; ``bayesmix.load`` reads it.
-
-        The file has the data of the fit, which ``coefficients`` needs.
-        """
-        from bayesmix.io import save
-
-        save(self, path)
 
     def _warn(self, data: Data) -> None:
         if not self.converged_:
@@ -416,7 +392,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         Uncertainty of the coefficients is not included.
         """
-        level = probability(level)
+        level = regression_data.probability(level)
         rows = self._new(X, gate, offset, trials)
         ends = [rows.quantile(0.5 - 0.5 * level), rows.quantile(0.5 + 0.5 * level)]
         return np.column_stack(ends)
@@ -431,7 +407,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         """
         rows = self._new(X, gate, offset, trials)
         y = validation.finite_array("y", y, (len(rows.predictors),))
-        check_response(self._response, y, rows.values[:, 2])
+        regression_data.check_response(self._response, y, rows.values[:, 2])
         upper = rows.cdf(y)
         if self._response.discrete:
             share = stream(root_seed(random_state), Purpose.SAMPLE).random(len(y))
@@ -462,7 +438,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         import pandas as pd
 
         check_is_fitted(self, "log_likelihood_")
-        level = probability(level)
+        level = regression_data.probability(level)
         if self._q is not None:
             names, estimates, errors, half = self._data.credible(self._q, level)
             if self._data.gate is not None:
@@ -523,32 +499,24 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _values(
         self, X: Any, y: Any, offset: Any, trials: Any, gate: Any
     ) -> tuple[Array, Array | None]:
-        """Return values as the fit arranged them, and the covariates of the gate."""
         check_is_fitted(self, "log_likelihood_")
         data = self._data
         if self._formula is not None:
-            X = formula_matrices(self._formula, X, without_response=True)[1]
-        check_table(X)
+            X = regression_data.formula_matrices(self._formula, X, without_response=True)[1]
+        regression_data.check_table(X)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         n = len(X)
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
-        trials = trial_numbers(trials, n)
+        trials = regression_data.trial_numbers(trials, n)
         y = np.zeros(n) if y is None else validation.finite_array("y", y, (n,))
         covariates = None
         if gate is not None:
             if data.gate is None:
                 raise InvalidInputError("gate must be left out: the fit had none")
-            table, names = columns_of("gate", gate, n)
-            named = hasattr(gate, "columns") and data.gate.names[0] != "gate0"
-            if len(names) != len(data.gate.names) or (named and names != data.gate.names):
-                raise InvalidInputError(
-                    f"gate must have the columns of the fit, {', '.join(data.gate.names)}, in "
-                    f"that order, got {', '.join(names)}"
-                )
-            covariates = data.gate.apply(table)
+            covariates = standardised("gate", gate, n, data.gate)
         return np.column_stack([y, offset, trials, data.design.apply(X)]), covariates
 
-    def _new(self, X: Any, gate: Any, offset: Any, trials: Any = None) -> Predicted:
+    def _new(self, X: Any, gate: Any, offset: Any, trials: Any = None) -> regression_data.Predicted:
         values, covariates = self._values(X, None, offset, trials, gate)
         components, weights = self._regressions, cast("Any", self._mixture.weights)
         if isinstance(weights, Gate):
@@ -557,17 +525,19 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             shares = np.exp(weights.log_weights(covariates))
         else:
             shares = np.broadcast_to(weights.mean(), (len(values), components.n_components))
-        return Predicted(values, components.predictors(values), shares, components)
+        return regression_data.Predicted(values, components.predictors(values), shares, components)
 
     def _posterior(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any
     ) -> tuple[Array, Array]:
         values, covariates = self._values(X, y, offset, trials, gate)
-        check_response(self._response, values[:, 0], values[:, 2])
+        regression_data.check_response(self._response, values[:, 0], values[:, 2])
         n = len(values)
         units = np.arange(n) if groups is None else group_codes(groups, n, n)
         order = np.argsort(units, kind="stable")
-        side = beside(None if covariates is None else covariates[order], units[order])
+        side = regression_data.beside(
+            None if covariates is None else covariates[order], units[order]
+        )
         rows = Rows(values[order], side=side)
         back = np.argsort(order)
         joint, log_density = self._mixture.responsibilities(rows.values, rows)

@@ -1,4 +1,4 @@
-"""``repr`` and notebook view of a fitted estimator: its answer, above scikit-learn's diagram."""
+"""What all fitted estimators share: ``repr`` and notebook view with the answer, and ``save``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._pprint import _EstimatorPrettyPrinter
+from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import UnsupportedError
 
@@ -19,7 +20,7 @@ DOTS_PER_INCH = 110
 
 
 class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Shows the answer in ``repr`` and notebooks once the estimator is fitted."""
+    """Shows the answer in ``repr`` and notebooks once the estimator is fitted, and saves it."""
 
     # Attribute that a fit sets.
     _answer = "result_"
@@ -35,6 +36,17 @@ class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     @abstractmethod
     def plot(self, *arguments: Any, **options: Any) -> Any:
         """Plot the answer."""
+
+    def save(self, path: Any) -> None:
+        """Save the fit to one file without pickle; ``bayesmix.load`` reads it.
+
+        The file of a search has all candidates. That of a mixture of regressions has the data of
+        the fit, which ``coefficients`` needs.
+        """
+        from bayesmix.io import save
+
+        check_is_fitted(self, self._answer)
+        save(self, path)
 
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         plain: str = super().__repr__(N_CHAR_MAX)

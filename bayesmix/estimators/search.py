@@ -27,7 +27,8 @@ from bayesmix.estimators import search_parts as search_parameters
 from bayesmix.estimators.constraints import group_codes, refuse_loose_bound
 from bayesmix.estimators.feature_selection import few_features, one_component
 from bayesmix.estimators.fit_columns import refuse_no_table
-from bayesmix.estimators.parameters import store_parameters
+from bayesmix.estimators.fitters import TableFitter
+from bayesmix.estimators.parameters import checkpoint_of, store_parameters
 from bayesmix.estimators.regression_data import RegressionFitter
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_parts import SearchResults
@@ -35,7 +36,7 @@ from bayesmix.estimators.sequences import sequence_folds
 from bayesmix.selection import ranking as tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.candidates import Candidate, asked, noun_of, prefix_of
+from bayesmix.selection.candidates import Candidate, asked, last_step, noun_of, prefix_of
 from bayesmix.selection.clusters import clusters_of_components
 from bayesmix.selection.criteria import OF_DRAWS, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
@@ -207,11 +208,10 @@ class MixtureSearch(SearchResults, Showing):
         X = table_of(X)
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
-        criterion, functions = search_parameters.criterion_of(self.criterion)
-        wanted = {criterion, *search_parameters.names_of(self.also)}
+        criterion, wanted, functions = search_parameters.criteria_of(self.criterion, self.also)
         seed = root_seed(self.random_state)
         beside = groups if lengths is None else lengths
-        seed, kept_fits = search_parameters.kept_in(self, X, sample_weight, beside, seed)
+        seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
         estimator = search_parameters.estimator_of(self.estimator, seed)
         folded = any(record(name).folds for name in wanted)
         prefix = prefix_of(estimator)
@@ -279,8 +279,12 @@ class MixtureSearch(SearchResults, Showing):
         splits = folds() if folded else ()
         workers = processes(source, self.n_jobs)
         side_by_side = 1 if workers == 1 else len(chains) * (1 + len(splits))
-        search_parameters.share_threads(estimator, self.n_jobs, side_by_side)
-        fitter = regression or search_parameters.fitter_of(estimator, X, sample_weight, source)
+        if getattr(last_step(estimator), "n_jobs", 0) is None:
+            last_step(estimator).set_params(n_jobs=self.n_jobs if side_by_side == 1 else 1)
+        if hasattr(estimator, "steps"):
+            fitter: Any = TableFitter(estimator, X, sample_weight, source)
+        else:
+            fitter = regression or estimator._fitter(X, sample_weight, source)
         functions |= {name: OF_DRAWS[name] for name in wanted & OF_DRAWS.keys()}
         grows = grows and not folded
         watched = "elbo_log_k" if criterion == RULE else criterion
@@ -364,7 +368,11 @@ class MixtureSearch(SearchResults, Showing):
         ranked = [*order, *(i for i in range(len(rows)) if i not in order)]
         judgement = replace(judgement, candidates=[rows[i] for i in ranked])
         rows = judgement.candidates
-        self._number_columns(rows)
+        if self._selected is not None and self._feature_names_given() is None:
+            # Columns without names have their position in the data of the search.
+            columns = tuple(f"x{d}" for d in self._selected.read)
+            for mixture in [last_step(row.estimator) for row in rows if row.estimator is not None]:
+                mixture.result_ = replace(mixture.result_, columns=columns)
         self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
         self._show(rows, criterion)
         result = rows[0].result
@@ -381,6 +389,9 @@ class MixtureSearch(SearchResults, Showing):
             posterior = self._probabilities(rows)
         except UndefinedError:
             posterior = None
+        found = "" if independent else words.order(rows[0], unordered, criterion)
+        if self._selected is not None:
+            found = self._selected.sentence(self._feature_names(), result.n_components)
         answer = words.Answer(
             judgement,
             criterion,
@@ -389,14 +400,11 @@ class MixtureSearch(SearchResults, Showing):
             self.cautions_,
             int(self._clusters.max()) + 1 if independent else None,
             len(words.suspected_outliers(result, self._clusters, checks.rounded)),
-            self._features_found(result.n_components)
-            if independent
-            else words.order(rows[0], unordered, criterion),
+            found,
         )
         self._summary, self._details = answer.summary(), answer.verbose()
 
     def _show(self, rows: list[Candidate], criterion: str) -> None:
-        """Set tables and the best estimator from ranked candidates."""
         scored = record(criterion).column
         self.criterion_ = criterion
         self.results_ = tables.results(rows, scored)
@@ -408,7 +416,6 @@ class MixtureSearch(SearchResults, Showing):
         self._averaged = None
 
     def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
-        """Restore a saved search."""
         for name, value in attributes.items():
             setattr(self, name, value)
         self.folds_ = tables.of_folds(folds)

@@ -18,49 +18,24 @@ from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult, refuse_regressions
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.estimators import feature_selection
 from bayesmix.estimators.constraints import constrained, refuse_loose_bound
-from bayesmix.estimators.feature_selection import (
-    features_of_search,
-    picked,
-    refuse_unsupported,
-    rejoined,
-    restricted,
-)
 from bayesmix.estimators.fit_columns import knowing_levels
-from bayesmix.estimators.fitters import TableFitter
 from bayesmix.estimators.methods import Transforming
-from bayesmix.estimators.sequences import Unordered, sequences_to_fit
+from bayesmix.estimators.sequences import sequences_to_fit
 from bayesmix.numerics.arrays import Booleans, Integers
+from bayesmix.selection import candidates, probability
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.averaging import AveragedDensity
-from bayesmix.selection.candidates import (
-    Candidate,
-    asked,
-    candidate_chains,
-    component_numbers,
-    each_once,
-    largest_number,
-    last_step,
-    noun_of,
-    structures_asked,
-    takes_sequences,
-)
+from bayesmix.selection.candidates import Candidate, last_step, noun_of
 from bayesmix.selection.clusters import most_probable_clusters
 from bayesmix.selection.criteria import NAMES, POSTERIOR
 from bayesmix.selection.data_checks import column_names
-from bayesmix.selection.probability import (
-    Probabilities,
-    by_bic,
-    over_k,
-    prior_asked,
-    probabilities,
-    temperature,
-)
+from bayesmix.selection.probability import Probabilities
 from bayesmix.selection.ranking import averaged_over
 from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.scores import Fold, HeldOut, rows_of
-from bayesmix.selection.tasks import Fitter, KeptFits
 from bayesmix.sources.memory import ArraySource
 
 
@@ -77,18 +52,19 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     _clusters: Integers
 
     def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
-        """Return the posterior over candidates, if they have an evidence."""
         try:
-            return probabilities(rows, self._prior_over_k)
+            return probability.probabilities(rows, self._prior_over_k)
         except UndefinedError:
             return None
 
     def _probabilities(self, rows: list[Candidate]) -> Probabilities:
         """Return candidate probabilities, calibrated if ``select`` chose the criterion."""
-        divided_by = temperature(rows) if self.criterion_ == RULE else 1.0
-        if self.criterion_ == "bic" and (approximate := by_bic(rows, self._prior_over_k)):
+        divided_by = probability.temperature(rows) if self.criterion_ == RULE else 1.0
+        if self.criterion_ == "bic" and (
+            approximate := probability.by_bic(rows, self._prior_over_k)
+        ):
             return approximate
-        return probabilities(rows, self._prior_over_k, divided_by)
+        return probability.probabilities(rows, self._prior_over_k, divided_by)
 
     @property
     def k_probabilities_(self) -> Any:
@@ -105,7 +81,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
             If candidates have no evidence; the message says what to do.
         """
         self._check_kept()
-        return over_k(self._rows, self._probabilities(self._rows))
+        return probability.over_k(self._rows, self._probabilities(self._rows))
 
     @property
     def averaged_(self) -> AveragedDensity:
@@ -152,19 +128,24 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     ) -> tuple[Any, Source]:
         """Select features, model the others, and return estimator and data of the selected."""
         validation.one_of("irrelevant", self.irrelevant, ("independent", "regression"))
-        refuse_unsupported(estimator, self.param_grid)
+        feature_selection.refuse_unsupported(estimator, self.param_grid)
         estimator = knowing_levels(estimator, source)
-        chain = [{"n_components": k} for k in component_numbers(self.n_components, growth.LARGEST)]
+        chain = [
+            {"n_components": k}
+            for k in candidates.component_numbers(self.n_components, growth.LARGEST)
+        ]
         (chain,) = with_room([chain], side_of(source).largest_label + 1)
-        numbers = [asked(candidate) for candidate in chain]
-        prior = prior_asked(numbers, self.prior_over_k, falls)
-        self._selected = features_of_search(self, estimator, source, prior, seed)
+        numbers = [candidates.asked(candidate) for candidate in chain]
+        prior = probability.prior_asked(numbers, self.prior_over_k, falls)
+        self._selected = feature_selection.features_of_search(self, estimator, source, prior, seed)
         if len(self._selected.rest) and self.irrelevant == "independent":
-            self._others, rest = restricted(estimator, source, self._selected.rest)
+            self._others, rest = feature_selection.restricted(
+                estimator, source, self._selected.rest
+            )
             self._others.set_params(n_components=1, covariance_type="diag")
             rest = replace(rest, side=NO_SIDE_INFORMATION)
             self._others._fitter(None, None, rest).fit(self._others)
-        return restricted(estimator, source, self._selected.read)
+        return feature_selection.restricted(estimator, source, self._selected.read)
 
     def _refuse_regression(self) -> None:
         """Raise an error for densities of all features if some depend on others."""
@@ -177,17 +158,10 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def _restore_features(
         self, selection: FeatureSelection, others: Any, names: tuple[str, ...] | None
     ) -> None:
-        """Restore the features of a saved search."""
         self._selected, self._others = selection, others
         self.n_features_in_ = len(selection.relevant)
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
-
-    def _features_found(self, n_components: int) -> str:
-        """Describe the selected features; empty without variable selection."""
-        if self._selected is None:
-            return ""
-        return self._selected.sentence(self._feature_names(), n_components)
 
     def _named(self, source: Any) -> Any:
         if self._selected is None or not isinstance(source, ArraySource):
@@ -203,19 +177,12 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         n_features = len(self._selection().relevant)
         return [*(self._feature_names_given() or (f"x{d}" for d in range(n_features)))]
 
-    def _number_columns(self, rows: list[Candidate]) -> None:
-        """Name columns without names by their position in the data of the search."""
-        if self._selected is not None and self._feature_names_given() is None:
-            columns = tuple(f"x{d}" for d in self._selected.read)
-            for row in rows:
-                if row.estimator is not None:
-                    mixture = last_step(row.estimator)
-                    mixture.result_ = replace(mixture.result_, columns=columns)
-
     def features_read(self, X: Any) -> Any:
         """Return the features that candidates were fitted to; all of them if none was selected."""
         self._check_kept()
-        return X if self._selected is None else picked(self, X, self._selected.read)
+        return (
+            X if self._selected is None else feature_selection.picked(self, X, self._selected.read)
+        )
 
     def _selection(self) -> FeatureSelection:
         check_is_fitted(self, "results_")
@@ -244,7 +211,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         check_is_fitted(self, "results_")
         if self._selected is None:
             return super().transform(X)
-        return picked(self, X, np.flatnonzero(self._selected.relevant))
+        return feature_selection.picked(self, X, np.flatnonzero(self._selected.relevant))
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Return the names of the columns that ``transform`` returns."""
@@ -297,7 +264,9 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         density = self.best_estimator_.score_samples(self.features_read(X), **beside)
         if self._others is None or self._selected is None:
             return density
-        return density + self._others.score_samples(picked(self, X, self._selected.rest))
+        return density + self._others.score_samples(
+            feature_selection.picked(self, X, self._selected.rest)
+        )
 
     def score(self, X: Any, y: Any = None, **beside: Any) -> float:
         """Return the mean log density in nats under the best candidate."""
@@ -317,13 +286,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         if self._others is None or self._selected is None:
             return rows, components
         irrelevant, _ = self._others.sample(n_samples, random_state)
-        return rejoined(rows, irrelevant, self._selected), components
-
-    def save(self, path: Any) -> None:
-        """Save the search with all candidates to one file; ``bayesmix.load`` reads it."""
-        from bayesmix.io import save
-
-        save(self, path)
+        return feature_selection.rejoined(rows, irrelevant, self._selected), components
 
     def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
         """Return a band (n, 2) of the density that includes the uncertainty of K and structure.
@@ -358,24 +321,19 @@ DEPENDENT = {"state": "sequences", "regression": "regressions"}
 # With folds every candidate is fitted to each fold, so an open range ends here.
 MOST_BY_FOLDS = 10
 KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
-CHANGE_NO_NUMBER = ("checkpoint", "n_jobs", "progress", "random_state", "refit")
 
 
-def criterion_of(criterion: Any) -> tuple[str, dict[str, Any]]:
-    """Return the name of a criterion, and the function if it is user-defined."""
+def criteria_of(criterion: Any, also: Any) -> tuple[str, set[str], dict[str, Any]]:
+    """Return the criterion by name, all criteria, and the function if it is user-defined."""
+    functions = {}
     if callable(criterion):
         name = getattr(criterion, "__name__", "criterion")
-        return name, {name: criterion}
-    validation.one_of("criterion", criterion, NAMES, "or a callable")
-    return RULE if criterion == "auto" else criterion, {}
-
-
-def names_of(also: Any) -> list[str]:
-    """Return further criteria by name."""
-    named = [also] if isinstance(also, str) else list(also)
-    for name in named:
-        validation.one_of("also", name, NAMES)
-    return named
+        functions[name] = criterion
+    else:
+        name = validation.one_of("criterion", criterion, NAMES, "or a callable")
+        name = RULE if name == "auto" else name
+    further = [also] if isinstance(also, str) else also
+    return name, {name, *(validation.one_of("also", each, NAMES) for each in further)}, functions
 
 
 def estimator_of(estimator: Any, seed: int) -> Any:
@@ -401,29 +359,6 @@ def estimator_of(estimator: Any, seed: int) -> Any:
     return copy
 
 
-def kept_in(
-    search: Any, X: Any, sample_weight: Any, groups: Any, seed: int
-) -> tuple[int, KeptFits | None]:
-    """Return the seed to continue with, and the saved fits of a search, if any."""
-    if search.checkpoint is None:
-        return seed, None
-    from bayesmix.io.checkpoints import open_checkpoint, search_identity
-
-    parameters = search.get_params(deep=False).items()
-    settings = {name: value for name, value in parameters if name not in CHANGE_NO_NUMBER}
-    identity = search_identity(settings, X, sample_weight, groups)
-    seeded = search.random_state is not None
-    checkpoint, seed = open_checkpoint(search.checkpoint, identity, seed, seeded)
-    return seed, checkpoint
-
-
-def share_threads(estimator: Any, n_jobs: int | None, n_chains: int) -> None:
-    """Return the threads of a fit: all cores for a single chain, one for several chains."""
-    inner = last_step(estimator)
-    if getattr(inner, "n_jobs", 0) is None:
-        inner.set_params(n_jobs=n_jobs if n_chains == 1 else 1)
-
-
 def is_variational(estimator: Any, wanted: set[str]) -> bool:
     """Whether the estimator is variational; raises an error for criteria that need it."""
     model = last_step(estimator)._model()
@@ -442,13 +377,6 @@ def is_variational(estimator: Any, wanted: set[str]) -> bool:
     return variational
 
 
-def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source) -> Fitter:
-    """Return the object that fits candidates, to a table for pipelines, else to a source."""
-    if hasattr(estimator, "steps"):
-        return TableFitter(estimator, X, sample_weight, source)
-    return estimator._fitter(X, sample_weight, source)
-
-
 def chains_of(
     search: Any, X: Any, estimator: Any, folded: bool, prefix: str, variational: bool
 ) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
@@ -459,21 +387,21 @@ def chains_of(
     """
     n_rows, n_columns = shape_of(X)
     most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
-    numbers = component_numbers(search.n_components, most)
-    structures = structures_asked(
+    numbers = candidates.component_numbers(search.n_components, most)
+    structures = candidates.structures_asked(
         search.covariance_type, None if prefix else n_columns, variational
     )
-    chains = candidate_chains(numbers, structures, search.param_grid, prefix)
+    chains = candidates.candidate_chains(numbers, structures, search.param_grid, prefix)
     if search.n_components is not None:
-        return each_once(chains, prefix), ()
+        return candidates.each_once(chains, prefix), ()
     default = getattr(last_step(estimator), STRUCTURE, None)
     named = [chain[0].get(f"{prefix}{STRUCTURE}", default) for chain in chains]
-    largest = [largest_number(structure, n_rows, n_columns) for structure in named]
+    largest = [candidates.largest_number(structure, n_rows, n_columns) for structure in named]
     if not any(largest):
-        return each_once([chain[:1] for chain in chains], prefix), ()
+        return candidates.each_once([chain[:1] for chain in chains], prefix), ()
     left_out = [str(structure) for structure, k in zip(named, largest, strict=True) if not k]
     chains = [chain[:k] for chain, k in zip(chains, largest, strict=True) if k]
-    return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
+    return candidates.each_once(chains, prefix), tuple(dict.fromkeys(left_out))
 
 
 def beside(
@@ -485,10 +413,7 @@ def beside(
     if covariates is not None and variational:
         refuse_loose_bound("covariates")
     what, remedy = ("labels", "'auto'") if covariates is None else ("covariates", "'bic'")
-    if refused := sorted(wanted & {"evidence", "loo"}):
-        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
-    if hasattr(search.estimator, "steps"):
-        raise UnsupportedError(f"{what} needs a mixture, got a pipeline: transform X before")
+    _refuse(search, wanted, what, remedy)
     if search.variable_selection and (covariates is not None or np.ndim(labels) == 2):
         raise UnsupportedError(
             "variable_selection supports labels (n,), but no labels (n, K) and no covariates, got "
@@ -504,21 +429,22 @@ def beside(
 def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> None:
     """Raise an error for options of independent samples, in a search over another model."""
     what = DEPENDENT[noun_of(search)]
-    if hasattr(search.estimator, "steps"):
-        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
+    _refuse(search, wanted, what, "'auto', 'elbo_log_k', 'bic' or 'cv'")
     for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
         if value is not None:
             raise UnsupportedError(f"{name} does not support {what}: leave it out")
-    if unsupported := sorted(wanted & {"evidence", "loo"}):
-        raise UnsupportedError(
-            f"criterion={unsupported[0]!r} does not support {what}: use 'auto', 'elbo_log_k', "
-            "'bic' or 'cv'"
-        )
+
+
+def _refuse(search: Any, wanted: set[str], what: str, remedy: str) -> None:
+    if hasattr(search.estimator, "steps"):
+        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
+    if refused := sorted(wanted & {"evidence", "loo"}):
+        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
 
 
 def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
     """Return the source in sequences, or raise for a model without order."""
-    if not takes_sequences(search):
+    if not candidates.takes_sequences(search):
         raise InvalidInputError(
             "lengths is only for sequences: use bayesmix.select(X, lengths=...) or "
             "MixtureSearch(HiddenMarkovModel())"
@@ -535,10 +461,16 @@ def best_unordered(
     search: Any, estimator: Any, source: ArraySource, folds: tuple[Fold, ...]
 ) -> Candidate | None:
     """Return the best mixture of the same samples without their order; None if none fits."""
-    unordered = Unordered.of(source)
+    present = ~np.isnan(np.asarray(source.values)).all(axis=1)
+    samples, places = (
+        replace(source, side=NO_SIDE_INFORMATION).subset(present),
+        present.cumsum() - 1,
+    )
+    parts = ((fold.train, fold.test) for fold in folds)
+    cv = [tuple(places[rows[present[rows]]] for rows in part) for part in parts]
     mixtures = clone(search).set_params(
         estimator=estimator._without_transitions,
-        cv=unordered.folds(folds) or search.cv,
+        cv=cv or search.cv,
         refit=True,
         checkpoint=None,
         progress=False,
@@ -546,20 +478,25 @@ def best_unordered(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            best: Candidate = mixtures.fit(unordered.samples).candidates_[0]
+            best: Candidate = mixtures.fit(samples).candidates_[0]
         except ValueError:
             return None
-    return replace(best, held=unordered.held_out(best.held))
+    if best.held is None:
+        return best
+    density = np.zeros(len(present))  # samples without a value have log density 0
+    density[present] = best.held.density
+    return replace(best, held=HeldOut(density, np.ones(len(density))))
 
 
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:
     """Return the candidates with a component for every label; at least one of each chain."""
     roomy = [
-        [candidate for candidate in chain if asked(candidate) >= n_labelled] for chain in chains
+        [candidate for candidate in chain if candidates.asked(candidate) >= n_labelled]
+        for chain in chains
     ]
     if any(roomy):
         return [chain for chain in roomy if chain]
-    largest = max(asked(candidate) for chain in chains for candidate in chain)
+    largest = max(candidates.asked(candidate) for chain in chains for candidate in chain)
     raise InvalidInputError(
         f"labels name {n_labelled} components, but the search compares at most "
         f"n_components={largest}: use n_components={n_labelled} or more"

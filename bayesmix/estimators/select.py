@@ -157,7 +157,6 @@ def procedure(
     compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
-    numbers = columns_of_numbers(X)
     if family is not None and estimator is not None:
         raise InvalidInputError("family cannot be combined with estimator: set it in the estimator")
     with_noise = [member for member in families if isinstance(member, Gaussian | Product)]
@@ -184,18 +183,18 @@ def procedure(
         estimator.set_params(search="short", **({} if noise is None else {"noise": noise}))
     if len(families) > 1:
         more = options.get("param_grid", {})
-        options["param_grid"] = (
-            [
-                {"family": [member], "noise": [noise if member in with_noise else None]} | more
-                for member in families
-            ]
-            if noise is not None
-            else {"family": families} | more
-        )
+        options["param_grid"] = [{"family": [member]} | more for member in families]
+        for grid, member in zip(options["param_grid"], families, strict=True):
+            if noise is not None:
+                grid.setdefault("noise", [noise if member in with_noise else None])
     if missing != "error":
         estimator = clone(estimator)
         last_step(estimator).set_params(missing=missing)
     structured = all(member is None or hasattr(member, "covariance") for member in families)
+    one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
+    numbers = 1 if one_column else 2  # of numeric columns, 2 for several
+    if (coding := coding_of_table(X)) is not None:
+        numbers = len(coding.numbers) - len(coding.counts)
     if covariance_type is None and numbers != 0 and structured:
         covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
     return MixtureSearch(
@@ -231,12 +230,3 @@ def comparable(X: Any = None) -> Any:
 def likely(X: Any = None) -> Any:
     """Return a maximum likelihood estimator for such columns."""
     return Mixture(family="auto") if is_mixed_table(X) else GaussianMixture()
-
-
-def columns_of_numbers(X: Any) -> int:
-    """Return the number of numeric columns of a table, or of other data about their number."""
-    coding = coding_of_table(X)
-    if coding is not None:
-        return len(coding.numbers) - len(coding.counts)
-    one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
-    return 1 if one_column else 2

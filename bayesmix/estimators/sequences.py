@@ -15,7 +15,8 @@ from sklearn.model_selection import KFold
 
 from bayesmix.allocation.chain import MarkovChain
 from bayesmix.core.mixture import Mixture as FittedMixture
-from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -23,7 +24,7 @@ from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.forward_backward import forward_backward
-from bayesmix.selection.scores import Fold, HeldOut, make_splits
+from bayesmix.selection.scores import Fold, make_splits
 from bayesmix.sources.border import is_collection
 from bayesmix.sources.memory import MOST_SORTED, ArraySource
 from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
@@ -123,34 +124,6 @@ def sequence_folds(cv: Any, source: ArraySource, seed: int) -> tuple[Fold, ...]:
 
 
 @dataclass(frozen=True)
-class Unordered:
-    """The samples of sequences that have a value (n,), as independent ones."""
-
-    samples: ArraySource
-    present: Booleans
-
-    @classmethod
-    def of(cls, source: ArraySource) -> Unordered:
-        """Return the samples without their order."""
-        present: Booleans = ~np.isnan(np.asarray(source.values)).all(axis=1)
-        return cls(replace(source, side=NO_SIDE_INFORMATION).subset(present), present)
-
-    def folds(self, folds: tuple[Fold, ...]) -> list[tuple[Integers, ...]]:
-        """Return (train, test) of these samples for each fold."""
-        places = np.cumsum(self.present) - 1
-        parts = ((fold.train, fold.test) for fold in folds)
-        return [tuple(places[rows[self.present[rows]]] for rows in part) for part in parts]
-
-    def held_out(self, held: HeldOut | None) -> HeldOut | None:
-        """Return held-out densities of all samples; samples without a value have log density 0."""
-        if held is None:
-            return None
-        density = np.zeros(len(self.present))
-        density[self.present] = held.density
-        return HeldOut(density, np.ones(len(density)))
-
-
-@dataclass(frozen=True)
 class SequenceFitter(SourceFitter):
     """Fits hidden Markov models to sequences, or to parts of them.
 
@@ -174,7 +147,9 @@ class SequenceFitter(SourceFitter):
 
     def log_density(self, candidate: Any) -> Array:
         """Return the log density (n,) of each sample given those before it."""
-        return candidate._sequence_log_density(self.source, self.whole)
+        initial = None if self.whole else candidate.stationary_distribution_
+        with single_threaded_blas():
+            return candidate._states(initial=initial)(cast("ArraySource", self.source).rows)[:, -1]
 
 
 @dataclass(frozen=True)

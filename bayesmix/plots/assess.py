@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import betaincinv, ndtri
@@ -10,9 +10,7 @@ from scipy.special import betaincinv, ndtri
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from bayesmix.plots.style import Axes
 
 
 def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
@@ -49,24 +47,22 @@ def plot_goodness_of_fit(fit: Any, ax: Axes | None = None) -> Axes:
             fit.grid, low - fit.grid, high - fit.grid, color=style.FILL, lw=0, zorder=1
         )
     ax.axhline(0.0, color=style.FAINT, lw=0.8, zorder=2)
-    (line,) = ax.plot(
+    (key[f"{fit.n_rows:,.0f} observations (p = {fit.p_value:.2g})"],) = ax.plot(
         fit.grid, fit.shares - fit.grid, color=style.colour(0 if fit.fits else 5), lw=1.8, zorder=3
     )
-    key[f"{fit.n_rows:,.0f} observations (p = {fit.p_value:.2g})"] = line
     reach = 1.1 * max(abs(value) for value in ax.dataLim.intervaly)
     ax.set_xticks(np.linspace(0.0, 1.0, 5))
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _points(value)))
+
+    def signed(value: float, _: int | None) -> str:
+        percent = round(100.0 * value, 1)
+        return f"{percent:+g}%".replace("-", "−") if percent else "0"
+
+    ax.yaxis.set_major_formatter(FuncFormatter(signed))
     return style.finished(
         ax, key, xlim=(0.0, 1.0), ylim=(-reach, reach), xlabel="expected coverage of the contour",
         ylabel="rows inside, observed less expected",
     )  # fmt: skip
-
-
-def _points(value: float) -> str:
-    """Format a signed difference of shares."""
-    percent = round(100.0 * value, 1)
-    return "0" if percent == 0 else f"{percent:+g}%".replace("-", "−")
 
 
 def plot_likelihood_ratio(test: Any, ax: Axes | None = None) -> Axes:
@@ -209,7 +205,8 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
         most = 0.4 * width
         aside = [style.side_by_side(each, NEAR, STEP, most) for each in mine.T]
         colour = style.colour(index)
-        (key[_label(by, value)],) = ax.plot(
+        fixed = "scale learned" if value == "learned" else f"scale fixed at {value}"
+        (key[f"mass {value:g}" if by == "mass" else fixed],) = ax.plot(
             (middles + np.transpose(aside)).ravel(), mine.ravel(), ls="none", color=colour,
             marker=style.marker(index), ms=5, mec="white", mew=0.5, zorder=3,
         )  # fmt: skip
@@ -223,12 +220,6 @@ def plot_sensitivity(found: Any, ax: Axes | None = None) -> Axes:
         ax, key, xlim=(numbers[0] - 0.5, numbers[-1] + 0.5), ylim=(-0.03, 1.05),
         xlabel="number of components, and number of priors that choose it", ylabel="probability",
     )  # fmt: skip
-
-
-def _label(by: str, value: Any) -> str:
-    if by == "mass":
-        return f"mass {value:g}"
-    return "scale learned" if value == "learned" else f"scale fixed at {value}"
 
 
 TREE_WIDTH = 5.8
@@ -271,7 +262,6 @@ def plot_merging(merging: Any, ax: Axes | None = None) -> Axes:
 
 
 def _draw_tree(ax: Axes, merging: Any) -> None:
-    """Draw components at the top in an order without crossings, and a step for each merge."""
     K = merging.n_components
     places: dict[tuple[int, ...], tuple[float, float]] = {
         (k,): (float(x), float(K)) for x, k in enumerate(_leaves(merging))
@@ -369,7 +359,6 @@ def plot_stability(stability: Any, ax: Axes | None = None) -> Axes:
 
 
 def _column(ax: Axes, place: int, values: Array, colour: str, filled: bool) -> None:
-    """Draw points side by side where they would overlap, and their median."""
     if not len(values):
         return
     aside = style.side_by_side(values, CLOSE, ASIDE, MOST_ASIDE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.special import entr
@@ -11,21 +11,9 @@ from scipy.special import entr
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
-from bayesmix.plots import style
-from bayesmix.plots.subject import (
-    Sample,
-    View,
-    as_fitted,
-    column_names,
-    column_number,
-    fitted_and_read,
-    sample_of,
-    view_of,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+from bayesmix.plots import style, subject
+from bayesmix.plots.style import Axes
+from bayesmix.plots.subject import Sample, View
 
 # Grey scale from certain to uniform, unlike any component's colour.
 SHADES = ("#f2f2f2", "#8c8c8c", "#000000")
@@ -77,14 +65,14 @@ def plot_assignment(
     >>> ax.get_xlabel()
     'eruptions'
     """
-    estimator, X = fitted_and_read(model, X, with_noise=level is None)
+    estimator, X = subject.fitted_and_read(model, X, with_noise=level is None)
     if not estimator.result_.family.continuous:
         raise UnsupportedError(
             f"plot_assignment needs continuous columns, got a {estimator.result_.family.name} "
             "mixture: use assignment_entropy"
         )
-    view = view_of(estimator, columns, X)
-    sample = sample_of(estimator, view, X, sample_weight)
+    view = subject.view_of(estimator, columns, X)
+    sample = subject.sample_of(estimator, view, X, sample_weight)
     if len(view.columns) == 2:
         if level is not None:
             raise UnsupportedError("level needs a fit to one column: use assignment_interval")
@@ -140,7 +128,7 @@ def _draw_probabilities(
 ) -> None:
     low, high = view.extent(0, None if sample is None else sample.values[:, 0])
     grid = drawing.curve_grid(view, low, high)
-    rows = as_fitted(estimator, grid[:, None])
+    rows = subject.as_fitted(estimator, grid[:, None])
     curves = estimator.predict_proba(rows)
     key: style.Key = {}
     for k, curve in enumerate(curves.T[: view.n_components]):
@@ -208,8 +196,8 @@ def plot_profile(
     >>> [label.get_text() for label in ax.get_yticklabels()][:2]
     ['sepal_length', 'sepal_width']
     """
-    estimator, X = fitted_and_read(model, X, with_noise=True)
-    result, names = estimator.result_, column_names(estimator, X)
+    estimator, X = subject.fitted_and_read(model, X, with_noise=True)
+    result, names = estimator.result_, subject.column_names(estimator, X)
     weights = result.mixture.mean_weights
     point = result.unframed.plug_in()
     lines = lines_of(result.family, point, names)
@@ -297,7 +285,7 @@ def _columns(names: list[str], columns: Any, apart: Any) -> list[int]:
         listed = [columns] if isinstance(columns, str | int) else list(columns)
         if not listed:
             raise InvalidInputError("columns must name at least one column, got none")
-        return [column_number(names, column) for column in listed]
+        return [subject.column_number(names, column) for column in listed]
     if len(names) <= MOST_COLUMNS:
         return list(range(len(names)))
     return sorted(int(d) for d in np.argsort(-apart, kind="stable")[:MOST_COLUMNS])

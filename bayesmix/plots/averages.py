@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
+from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import features_read, fitted, fitted_and_read, sample_of, view_of
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 PLANE_GRID = 91
 PLANE_DRAWS = 400
@@ -99,7 +95,12 @@ def plot_uncertainty(
     lower, upper = band.ends(points[seen]).T
     shares = np.full(len(points), np.nan)
     shares[seen] = 0.5 * (upper - lower) / density[seen]
-    _draw_shares(right, x, y, shares.reshape(PLANE_GRID, PLANE_GRID), band.label)
+    table = shares.reshape(PLANE_GRID, PLANE_GRID)
+    filled = right.contourf(x, y, table, STEPS, colors=WIDTH_SHADES, extend="max", zorder=0)
+    bar = right.figure.colorbar(filled, ax=right, ticks=STEPS, pad=0.02)
+    bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
+    bar.set_label(f"half the width of the {band.label} / density")
+    bar.outline.set_visible(False)
     right.contourf(
         x, y, density.reshape(PLANE_GRID, PLANE_GRID), [0.0, least], colors=["white"], zorder=0.5
     )
@@ -108,15 +109,6 @@ def plot_uncertainty(
     # The legend moves the axes of the left panel.
     right.set_ylim(left.get_ylim())
     return np.array([left, right])
-
-
-def _draw_shares(ax: Axes, x: Array, y: Array, shares: Array, label: str) -> None:
-    """Draw filled contours with a scale in percent."""
-    filled = ax.contourf(x, y, shares, STEPS, colors=WIDTH_SHADES, extend="max", zorder=0)
-    bar = ax.figure.colorbar(filled, ax=ax, ticks=STEPS, pad=0.02)
-    bar.ax.set_yticklabels([f"{100 * step:.0f} %" for step in STEPS])
-    bar.set_label(f"half the width of the {label} / density")
-    bar.outline.set_visible(False)
 
 
 MOST_LINES = 5
@@ -198,7 +190,6 @@ def _curves(
     limits: tuple[float, float],
     band: drawing.Band | None,
 ) -> None:
-    """Draw the average and its band, the candidates' curves and a histogram."""
     low, high = limits
     grid = np.unique(
         np.concatenate([drawing.curve_grid(view, low, high) for view in views[:MOST_LINES]])
@@ -207,15 +198,13 @@ def _curves(
     mean = average.shares @ densities
     key, top, reached = drawing.draw_whole(ax, grid, mean, "average", sample, band)
     for place, density in enumerate(densities[:MOST_LINES]):
-        (line,) = ax.plot(
+        (key[_named(average, place)],) = ax.plot(
             grid, density, color=style.colour(place), ls=style.line(place), lw=1.3, zorder=5
         )
-        key[_named(average, place)] = line
     drawing.finish_curve(ax, views[0], limits, max(top, reached), views[0].remarks, key)
 
 
 def _regions(ax: Axes, average: Any, views: Any, sample: Any, limits: Any) -> None:
-    """Draw regions of the average, an outline of each candidate, and the data."""
     from matplotlib.lines import Line2D
 
     x, y, points = drawing.plane_grid(limits, GRID)

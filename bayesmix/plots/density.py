@@ -8,26 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.plots import style
+from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import Sample, View, fitted_and_read, sample_of, view_of
-from bayesmix.posterior.bands import (
-    DRAWS_OF_EACH,
-    density_band,
-    drawn_mixtures,
-    hull,
-    marginal_band,
-)
+from bayesmix.posterior import bands
 from bayesmix.sources.border import as_source
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 WIDTH = 0.86
 MOST_NAMED = 10
@@ -112,25 +103,27 @@ def band_of(
     number = drawable_level("band", level, n_draws)
     result = model.result_
     _check_curve(view, result)
-    drawn = drawn_mixtures(model, method, data, n_draws, SEED, sample_weight)
+    drawn = bands.drawn_mixtures(model, method, data, n_draws, SEED, sample_weight)
     whole = np.array_equal(view.columns, np.arange(result.n_features))
 
     def ends(points: Array) -> Array:
         if whole:
-            return density_band(drawn, as_source(points), number, False)
-        return marginal_band(drawn, view.columns, points, number)
+            return bands.density_band(drawn, as_source(points), number, False)
+        return bands.marginal_band(drawn, view.columns, points, number)
 
     return Band(number, ends)
 
 
 def band_of_average(average: Any, view: View, level: Any, method: Any, data: Any) -> Band:
     """Return the band of an averaged density over the columns of a view."""
-    number = drawable_level("band", level, DRAWS_OF_EACH)
+    number = drawable_level("band", level, bands.DRAWS_OF_EACH)
     _check_curve(view, average.estimators[0].result_)
-    parts = [each for _, each in average.drawn(number, DRAWS_OF_EACH, SEED, method, data)]
+    parts = [each for _, each in average.drawn(number, bands.DRAWS_OF_EACH, SEED, method, data)]
 
     def ends(points: Array) -> Array:
-        return hull([marginal_band(each, view.columns, points, number) for each in parts])
+        return bands.hull(
+            [bands.marginal_band(each, view.columns, points, number) for each in parts]
+        )
 
     return Band(number, ends)
 
@@ -198,10 +191,7 @@ def draw_curve(
 def draw_whole(
     ax: Axes, grid: Array, curve: Array, name: str, sample: Sample | None, band: Band | None
 ) -> tuple[style.Key, float, float]:
-    """Draw a density, its band, and the data as a histogram and a rug.
-
-    Returns the legend, and the heights of density or band and of the histogram.
-    """
+    """Draw a density, its band and the data; return the legend and the heights of both."""
     (line,) = ax.plot(grid, curve, color=style.INK, lw=2.6, zorder=4)
     key: style.Key = {name: line}
     top, reached = float(curve.max()), 0.0
@@ -345,7 +335,6 @@ def finish(
 
 
 def _key(view: View) -> style.Key:
-    """Return the legend of a plane."""
     from matplotlib.lines import Line2D
 
     def dot(k: int) -> Line2D:

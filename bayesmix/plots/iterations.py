@@ -5,54 +5,36 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array
 
-from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Rows
-from bayesmix.core.sources import FittedMixture, Procedure
+from bayesmix.core.sources import Procedure
 from bayesmix.em.display import OBJECTIVES
-from bayesmix.em.result import FitResult, SearchRecord
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError, warn
-from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.numerics.arrays import Array
-from bayesmix.plots import style
-from bayesmix.plots.density import (
-    counts_between,
-    curve_grid,
-    draw_components,
-    draw_ellipses,
-    draw_points,
-    draw_probabilities,
-)
-from bayesmix.plots.subject import (
-    REACH,
-    Sample,
-    View,
-    fitted,
-    raw_rows,
-    sample_of,
-    view_of,
-    whole_sample,
-)
-from bayesmix.search.starts import given_start, named_start
+from bayesmix.plots import density as drawing
+from bayesmix.plots import style, subject
+from bayesmix.plots.style import Axes
+from bayesmix.plots.subject import Sample, View
+from bayesmix.search.starts import named_start
 from bayesmix.selection.candidates import refuse_sequences
 from bayesmix.sources.border import as_source, is_collection, is_source
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
 class ExplicitStart:
-    """An estimator with an explicit start, and the start itself to show."""
+    """An estimator with an explicit start: responsibilities (n, K), or parameters."""
 
     estimator: Procedure
-    opening: FittedMixture | Array | None  # a mixture, responsibilities (n, K), or None
+    responsibilities: Array | None
+    complete: bool = True  # whether all parameters are given
 
     def after(self, iteration: int, X: Any, sample_weight: Any) -> Any:
         """Return the model after a number of iterations."""
@@ -70,43 +52,20 @@ def explicit(start: Any, X: Any) -> ExplicitStart:
     estimator = clone(start).set_params(
         warm_start=False, **{key: value for key, value in options.items() if key in parameters}
     )
+    names = ("weights", "means", "precisions")
+    given = [parameters.get(f"{name}_init") is not None for name in names]
     if getattr(getattr(start, "result_", None), "status", "") == "given":
-        given = {
-            "weights_init": start.weights_,
-            "means_init": start.means_,
-            "precisions_init": start.precisions_,
-        }
-        return ExplicitStart(estimator.set_params(**given), start)
-    given = {name: parameters.get(f"{name}_init") for name in ("weights", "means", "precisions")}
-    if all(value is not None for value in given.values()):
-        return ExplicitStart(estimator, _given_mixture(start, **given))
-    if any(value is not None for value in given.values()):
-        return ExplicitStart(estimator, None)
-    responsibilities = _responsibilities(start, X)
+        own = {f"{name}_init": getattr(start, f"{name}_") for name in names}
+        return ExplicitStart(estimator.set_params(**own), None)
+    if any(given):
+        return ExplicitStart(estimator, None, all(given))
+    values = check_array(subject.raw_rows(X)[0], ensure_all_finite="allow-nan")
+    source, seed = as_source(values), root_seed(start.random_state)
+    begin = start._init(start._model(), source, seed)
+    if isinstance(begin, str):
+        begin = named_start(begin, source, source.summary, start.n_components, seed, 0)
+    responsibilities: Array = begin(Rows(values))
     return ExplicitStart(estimator.set_params(init_params=responsibilities), responsibilities)
-
-
-def _given_mixture(start: Any, weights: Any, means: Any, precisions: Any) -> Any:
-    """Return the start as a mixture with full covariances."""
-    means = np.asarray(means, dtype=np.float64)
-    structure = NAMED[start.covariance_type]
-    blocks = structure.blocks.from_covariances(np.asarray(precisions, dtype=np.float64))
-    dense = structure.algebra.dense(blocks, *means.shape)
-    return type(start).from_parameters(weights, means, np.linalg.inv(dense))
-
-
-def _responsibilities(start: Any, X: Any) -> Array:
-    """Return the responsibilities (n, K) for ``init_params``."""
-    values = check_array(raw_rows(X)[0], ensure_all_finite="allow-nan")
-    n_rows, n_components = len(values), start.n_components
-    value, seed = start.init_params, root_seed(start.random_state)
-    if isinstance(value, str):
-        source = as_source(values)
-        named = named_start(value, source, source.summary, n_components, seed, 0)
-        return named(Rows(values))
-    if callable(value):
-        value = value(values, n_components, stream(seed, Purpose.START, 0))
-    return given_start(value, n_rows, n_components)(Rows(values))
 
 
 MOST_DOTS = 2000
@@ -176,13 +135,13 @@ def plot_em_steps(
             f"iterations must be one or more integers of at least 0, got {iterations!r}"
         )
     if is_source(X) or is_collection(X):
-        X, weights = raw_rows(X)
+        X, weights = subject.raw_rows(X)
         sample_weight = weights if sample_weight is None else sample_weight
     rows = X if hasattr(X, "to_numpy") else np.asarray(X, dtype=np.float64)
     run = explicit(start, rows)
     models = {each: run.after(each, rows, sample_weight) for each in {*wanted, 1} if each > 0}
     # The last model determines the columns of all panels.
-    columns = view_of(models[max(models)], columns, rows).columns.tolist()
+    columns = subject.view_of(models[max(models)], columns, rows).columns.tolist()
     steps = [
         _step(models[each], each, rows, columns, sample_weight)
         if each
@@ -208,8 +167,8 @@ class Step:
 
 
 def _step(model: Any, iteration: int, X: Any, columns: Any, sample_weight: Any) -> Step:
-    view = view_of(model, columns, X)
-    sample = sample_of(model, view, X, sample_weight)
+    view = subject.view_of(model, columns, X)
+    sample = subject.sample_of(model, view, X, sample_weight)
     assert sample is not None
     title = f"iteration {iteration}"
     if model.converged_ and model.n_iter_ < iteration:
@@ -220,25 +179,18 @@ def _step(model: Any, iteration: int, X: Any, columns: Any, sample_weight: Any) 
 
 def _opening_step(run: ExplicitStart, first: Any, X: Any, columns: Any, sample_weight: Any) -> Step:
     """Return the panel of the start; ``first`` is the model after one iteration."""
-    if run.opening is None:
+    if not run.complete:
         raise InvalidInputError(
             "iteration 0 needs all of weights_init, means_init and precisions_init: give all "
             "three, or begin at iteration 1"
         )
-    if isinstance(run.opening, np.ndarray):
-        view, sample = view_of(first, columns, X), whole_sample(first, X, sample_weight)
-        assert sample is not None
-        sample = replace(sample, probabilities=run.opening).over(view.columns)
-        return Step("start", "responsibilities", view.names, None, sample)
-    view = view_of(run.opening, columns, X)
-    sample = sample_of(run.opening, view, X, sample_weight)
+    if run.responsibilities is None:
+        model = run.after(0, X, sample_weight)
+        return replace(_step(model, 0, X, columns, sample_weight), title="start")
+    view, sample = subject.view_of(first, columns, X), subject.whole_sample(first, X, sample_weight)
     assert sample is not None
-    value = ""
-    if vars(run.estimator)["prior"] is None:
-        weights = 1.0 if sample.weights is None else sample.weights
-        total = float((weights * run.opening.score_samples(raw_rows(X)[0])).sum())
-        value = f"log likelihood {style.signed(total)}"
-    return Step("start", value, view.names, view, sample)
+    sample = replace(sample, probabilities=run.responsibilities).over(view.columns)
+    return Step("start", "responsibilities", view.names, None, sample)
 
 
 def _axes(n: int) -> Any:
@@ -257,16 +209,21 @@ def _axes(n: int) -> Any:
 def _draw(axes: Any, steps: list[Step]) -> None:
     views = [step.view for step in steps if step.view is not None]
     dimension = steps[0].sample.values.shape[1]
-    deviations = REACH if dimension == 1 else 2.2
+    deviations = subject.REACH if dimension == 1 else 2.2
     limits = []
     for d in range(dimension):
         values = steps[0].sample.values[:, d]
         limits.append(_limits(values, [view.reach(d, deviations) for view in views]))
     ordinate = "density" if all(view.continuous for view in views) else "probability"
-    heights = [
-        _curve_panel(ax, step, limits[0]) if dimension == 1 else _plane_panel(ax, step, limits)
-        for ax, step in zip(axes, steps, strict=True)
-    ]
+    heights = [0.0]
+    for ax, step in zip(axes, steps, strict=True):
+        if dimension == 1:
+            heights.append(_curve_panel(ax, step, limits[0]))
+            continue
+        drawing.draw_points(ax, step.sample, limits, size=16.0)
+        if step.view is not None:  # paler for small weights
+            share = step.view.n_components * step.view.weights
+            drawing.draw_ellipses(ax, step.view, np.clip(share, 0.15, 1.0))
     for ax, step in zip(axes, steps, strict=True):
         top = (0.0, 1.1 * (max(heights) or 1.0))
         style.finished(ax, xlim=limits[0], ylim=limits[1] if dimension == 2 else top)
@@ -288,7 +245,6 @@ def _limits(values: Array, reaches: list[tuple[float, float]]) -> tuple[float, f
 
 
 def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
-    """Draw components, density, and data on the axis; return the height."""
     from matplotlib.colors import to_rgba
 
     sample = step.sample.thinned(MOST_DOTS)
@@ -304,23 +260,18 @@ def _curve_panel(ax: Any, step: Step, limits: tuple[float, float]) -> float:
         )  # fmt: skip
     if step.view is None:
         return 0.0
-    grid = curve_grid(step.view, *limits) if step.view.continuous else counts_between(*limits)
+    grid = (
+        drawing.curve_grid(step.view, *limits)
+        if step.view.continuous
+        else drawing.counts_between(*limits)
+    )
     terms = step.view.terms(grid[:, None])
     if step.view.continuous:
         ax.plot(grid, terms.sum(axis=1), color=style.INK, lw=1.8, zorder=4)
-        draw_components(ax, step.view, grid, terms)
+        drawing.draw_components(ax, step.view, grid, terms)
     else:
-        draw_probabilities(ax, step.view, grid, terms)
+        drawing.draw_probabilities(ax, step.view, grid, terms)
     return float(terms.sum(axis=1).max())
-
-
-def _plane_panel(ax: Any, step: Step, limits: Any) -> float:
-    """Draw ellipses, paler for small weights, and the data."""
-    draw_points(ax, step.sample, limits, size=16.0)
-    if step.view is not None:
-        share = step.view.n_components * step.view.weights
-        draw_ellipses(ax, step.view, np.clip(share, 0.15, 1.0))
-    return 0.0
 
 
 # Fewer points make no curve for the inset.
@@ -359,7 +310,7 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plot_objective(gm, ax=Figure().subplots()).get_ylabel()
     'log likelihood (nats)'
     """
-    result: FitResult = fitted(model, with_noise=True).result_
+    result: FitResult = subject.fitted(model, with_noise=True).result_
     if not len(result.trace):
         raise UnsupportedError(
             "this mixture has given parameters and no objective trace: fit it first"
@@ -388,13 +339,14 @@ def plot_objective(model: Any, ax: Axes | None = None) -> Axes:
 
 
 def _draw_search(ax: Axes, result: FitResult) -> None:
-    """Draw the final objectives of starts and moves, left of the run."""
     from matplotlib.ticker import MaxNLocator
 
     records = [record for record in result.search_trace if np.isfinite(record.objective)]
     width = SEARCH * max(len(result.trace), FEWEST)
     places = np.linspace(-width, 0.0, len(records) + 2)[1:-1]
-    named = [_kind(record) for record in records]
+    stages = {"start": "start", "settle": "converged run"}
+    moves = ("rejected move", "accepted move")
+    named = [stages.get(record.stage, moves[record.accepted]) for record in records]
     key: style.Key = {}
     for name in [name for name in TRIED if name in named]:
         marker, colour, face = TRIED[name]
@@ -410,15 +362,6 @@ def _draw_search(ax: Axes, result: FitResult) -> None:
     style.legend_on_top(ax, key)
 
 
-def _kind(record: SearchRecord) -> str:
-    """Return the type of a record, one of ``TRIED``."""
-    if record.stage == "start":
-        return "start"
-    if record.stage == "settle":
-        return "converged run"
-    return "accepted move" if record.accepted else "rejected move"
-
-
 def draw_segments(ax: Axes, values: Array, starts: list[int]) -> None:
     """Draw a line per segment, with points if there is room."""
     marker = "o" if len(values) <= 60 else ""
@@ -431,7 +374,6 @@ def draw_segments(ax: Axes, values: Array, starts: list[int]) -> None:
 
 
 def _gap_inset(ax: Axes, trace: Array, starts: list[int]) -> None:
-    """Draw the distance to the final value in an empty corner."""
     gap = trace[-1] - trace
     gap = np.where(gap > 0, gap, np.nan)
     # An early rise leaves the lower right corner free, a late one the upper left.

@@ -13,22 +13,11 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import density as drawing
-from bayesmix.plots import style
-from bayesmix.plots.subject import (
-    Sample,
-    View,
-    column_names,
-    column_number,
-    columns_that_vary,
-    fitted_and_read,
-    most_columns,
-    view_over,
-    whole_sample,
-)
+from bayesmix.plots import style, subject
+from bayesmix.plots.style import Axes
+from bayesmix.plots.subject import Sample, View
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from bayesmix.posterior.density import MixtureDensity
 
 
@@ -159,7 +148,6 @@ def _shade(
 
 
 def _edges(places: Array) -> Array:
-    """Return edges of cells around evenly spaced points."""
     half = 0.5 * (places[1] - places[0]) if len(places) > 1 else 0.5
     return np.append(places - half, places[-1] + half)
 
@@ -233,16 +221,16 @@ def plot_pairs(
     >>> axes[3, 0].get_xlabel()
     'sepal_length'
     """
-    estimator, X = fitted_and_read(model, X, with_noise=True)
-    names = column_names(estimator, X)
+    estimator, X = subject.fitted_and_read(model, X, with_noise=True)
+    names = subject.column_names(estimator, X)
     shown = _columns(estimator, names, columns)
     d = len(shown)
     axes = style.panels(axes, d, d, (PANEL * d + 0.4, PANEL * d + 0.6), sharex="col")
-    sample = whole_sample(estimator, X, sample_weight)
+    sample = subject.whole_sample(estimator, X, sample_weight)
     kinds = {column: kind_of(estimator.result_, column) for column in shown}
 
     def of(*columns: int) -> tuple[View, Sample | None]:
-        view = view_over(estimator, np.array(columns), X)
+        view = subject.view_over(estimator, np.array(columns), X)
         return view, None if sample is None else sample.over(view.columns)
 
     for row, below in enumerate(shown):
@@ -267,22 +255,25 @@ def plot_pairs(
             ax.tick_params(labelsize="small", labelbottom=row == len(shown) - 1)
             if place or not row:
                 ax.tick_params(labelleft=False)
-    _remark(axes, names, shown, sample)
+    remarks = [f"{d} of {len(names)} columns"] if d < len(names) else []
+    if sample is not None:
+        unsure = int((sample.probabilities.max(axis=1) < SURE).sum())
+        remarks.append(f"uncertain (above the diagonal): {unsure:,} of {len(sample.values):,} rows")
+    style.finished(axes[0, -1], remarks=remarks)
     return axes
 
 
 def _columns(estimator: Any, names: list[str], columns: Any) -> list[int]:
-    """Return the indices of the columns to draw."""
     if columns is None:
         result = estimator.result_
         plain = result.family.drawn_columns > 1
-        free = (columns_that_vary if plain else columns_that_differ)(result, FIRST_COLUMNS)
+        free = (subject.columns_that_vary if plain else columns_that_differ)(result, FIRST_COLUMNS)
         if len(free) < 2:
             raise UnsupportedError("plot_pairs needs two columns that vary: use plot_density")
         return free
     listed = list(columns) if not isinstance(columns, str) else [columns]
     try:
-        chosen = [column_number(names, column) for column in listed]
+        chosen = [subject.column_number(names, column) for column in listed]
     except TypeError:
         raise InvalidInputError(f"columns must be names or numbers, got {columns!r}") from None
     if not 2 <= len(set(chosen)) == len(chosen) <= MOST_COLUMNS:
@@ -335,17 +326,6 @@ def _unsure(ax: Axes, sample: Sample) -> None:
         )  # fmt: skip
 
 
-def _remark(axes: Any, names: list[str], shown: list[int], sample: Sample | None) -> None:
-    """Note what is left out, above the figure on the right."""
-    remarks = []
-    if len(shown) < len(names):
-        remarks.append(f"{len(shown)} of {len(names)} columns")
-    if sample is not None:
-        unsure = int((sample.probabilities.max(axis=1) < SURE).sum())
-        remarks.append(f"uncertain (above the diagonal): {unsure:,} of {len(sample.values):,} rows")
-    style.finished(axes[0, -1], remarks=remarks)
-
-
 def plot_part(
     density: MixtureDensity, ax: Axes | None = None, *, columns: Any = None, legend: bool = True
 ) -> Axes:
@@ -353,7 +333,7 @@ def plot_part(
 
     ``columns`` are required if the density has more than can be drawn (two; one for counts).
     """
-    most = most_columns(density.family)
+    most = subject.most_columns(density.family)
     drawn = density if columns is None else density.marginal(columns)
     if len(drawn.columns) > most:
         number = "one column" if most == 1 else "one or two columns"

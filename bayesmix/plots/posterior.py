@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import style
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
+from bayesmix.plots.style import Axes
 
 # Of more parameters, those with the largest differences are shown.
 MOST_ROWS = 24

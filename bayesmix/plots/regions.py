@@ -15,13 +15,11 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
 from bayesmix.plots.pairs import part_view
-from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, marker
+from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, expect, finished, marker
 from bayesmix.plots.subject import View, raw_rows
 from bayesmix.posterior.bands import marginal
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from bayesmix.numerics.arrays import Array
     from bayesmix.posterior.regions import DensityRegion
 

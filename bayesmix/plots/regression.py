@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.plots.style import axes_or_new, colour, evenly, expect, finished, line, marker
+from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, expect, finished, line, marker
 from bayesmix.plots.subject import fitted
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 MOST_BINS = 60  # of equal size, over which fitted means are averaged
 MOST_POINTS = 5000  # of the data

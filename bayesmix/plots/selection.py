@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.plots import style
+from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record
 from bayesmix.selection.rule import NAME as RULE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 LOWEST_RESCALED = -2.0
 # With more lines, only those of the best candidates are in colour and labelled.
@@ -82,9 +79,16 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
         out = bool(rows["out"].all())
         line = _line(ax, rows, index, nudge if with_errors else 0.0, out)
         if len(groups) > MOST_LINES and not rows.index.isin(leading).any():
-            _fade(line)
+            for artist in line.get_children():
+                artist.set(color=style.FAINT, zorder=1.5)
+            line.lines[0].set(marker="", lw=1.0)
             continue
-        _on_the_edge(ax, rows[rows["behind"].isna()], index, 2.0 * nudge)
+        if len(failed := rows[rows["behind"].isna()]):  # an empty line would change the layout
+            ax.plot(
+                failed["n_components"] + 2.0 * nudge, np.full(len(failed), 0.02), "x", mew=1.4,
+                color=style.colour(index), transform=ax.get_xaxis_transform(), ms=5, zorder=3,
+                clip_on=False,
+            )  # fmt: skip
         key[f"{group or _title(name)}{', excluded' if out else ''}"] = line
     if len(groups) > MOST_LINES:
         _name(ax, table.loc[leading], groups)
@@ -111,7 +115,6 @@ def _column(search: Any, criterion: str | None) -> str:
 
 
 def _scale(ax: Axes, least: float, most: float) -> None:
-    """Set a scale with the best on top and marks at whole nats."""
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
     ax.set_yscale("asinh", linear_width=CLOSE)
@@ -161,11 +164,8 @@ def _title(criterion: str) -> str:
 def _groups(table: Any) -> Iterator[tuple[str, Any]]:
     """Return candidates that differ only in K, by their other parameters."""
     parameters = list(table.columns[: list(table.columns).index("found_components")])
-    others = [
-        each
-        for each in parameters
-        if each != "n_components" and table[each].astype(str).nunique() > 1
-    ]
+    several = [each for each in parameters if table[each].astype(str).nunique() > 1]
+    others = [each for each in several if each != "n_components"]
     if not others:
         yield "", table
         return
@@ -182,7 +182,6 @@ def _kind(best: Any, groups: list[tuple[str, Any]]) -> str:
 
 
 def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
-    """Draw a line of candidates, faint if they cannot be chosen."""
     rows = rows.sort_values("n_components")
     fine = rows[rows["behind"].notna()]
     return ax.errorbar(
@@ -193,31 +192,13 @@ def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
     )  # fmt: skip
 
 
-def _fade(line: Any) -> None:
-    for artist in line.get_children():
-        artist.set(color=style.FAINT, zorder=1.5)
-    line.lines[0].set(marker="", lw=1.0)
-
-
 def _name(ax: Axes, leading: Any, groups: list[tuple[str, Any]]) -> None:
-    """Label the best candidates."""
     for place, (_, best) in enumerate(leading.iterrows()):
         ax.annotate(
             f"{place + 1}. {_kind(best, groups).removeprefix(', ')}, {int(best['n_components'])}",
             (best["n_components"], best["behind"]),
             textcoords="offset points", xytext=(12, 8 - 13 * place), color=style.INK, zorder=5,
         )  # fmt: skip
-
-
-def _on_the_edge(ax: Axes, rows: Any, index: int, nudge: float) -> None:
-    """Mark candidates without a value at the lower edge."""
-    if not len(rows):
-        # An empty line would change the layout.
-        return
-    ax.plot(
-        rows["n_components"] + nudge, np.full(len(rows), 0.02), "x", color=style.colour(index),
-        transform=ax.get_xaxis_transform(), ms=5, mew=1.4, zorder=3, clip_on=False,
-    )  # fmt: skip
 
 
 # Nats behind the best up to which colours are proportional, and at which a cell is white.
@@ -256,19 +237,25 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
             "search must be a fitted MixtureSearch over covariance structures, got "
             f"{type(search).__name__}"
         )
+    from matplotlib.patches import Rectangle
+
     name = _column(search, criterion)
     matrix = search.matrix(name)
     best = matrix.attrs["best"]
     behind = best[0][2] - matrix.to_numpy(dtype=float).T
     ax = style.axes_or_new(ax, 2.0 + 0.62 * len(matrix), 1.2 + 0.33 * matrix.shape[1])
-    close = _close(behind)
+    # 1 for the best, decreasing to 0 approximately logarithmically.
+    scaled = np.arcsinh(np.maximum(behind, 0.0) / NEAR) / np.arcsinh(BLANK / NEAR)
+    close = 0.9 * np.clip(1.0 - np.nan_to_num(scaled, nan=1.0, posinf=1.0), 0.0, 1.0)
     ax.imshow(close, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
     for (i, j), value in np.ndenumerate(behind):
         colour = "white" if close[i, j] > DARK else style.INK
         ax.text(j, i, _number(value), ha="center", va="center", size="small", color=colour)
     numbers, structures = list(matrix.index), list(matrix.columns)
     for place, (structure, k, _) in enumerate(best, start=1):
-        _framed(ax, numbers.index(k), structures.index(structure), 4.0 - place)
+        corner = numbers.index(k) - 0.47, structures.index(structure) - 0.45
+        frame = Rectangle(corner, 0.94, 0.9, fill=False, ec=style.COLOURS[1], lw=4.0 - place)
+        ax.add_patch(frame)
     ax.set_xticks(range(len(numbers)), [str(k) for k in numbers])
     ax.set_yticks(range(len(structures)), [label(each) for each in structures])
     ax.set_xlabel("components")
@@ -279,23 +266,10 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     return ax
 
 
-def _close(behind: Any) -> Any:
-    """Return 1 for the best, decreasing to 0 approximately logarithmically."""
-    scaled = np.arcsinh(np.maximum(behind, 0.0) / NEAR) / np.arcsinh(BLANK / NEAR)
-    return 0.9 * np.clip(1.0 - np.nan_to_num(scaled, nan=1.0, posinf=1.0), 0.0, 1.0)
-
-
 def _number(value: float) -> str:
     if not np.isfinite(value):
         return "–"
     return f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
-
-
-def _framed(ax: Axes, column: int, row: int, width: float) -> None:
-    from matplotlib.patches import Rectangle
-
-    corner = column - 0.47, row - 0.45
-    ax.add_patch(Rectangle(corner, 0.94, 0.9, fill=False, ec=style.COLOURS[1], lw=width))
 
 
 def plot_nested(found: Any, ax: Axes | None = None) -> Axes:

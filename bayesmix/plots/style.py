@@ -15,8 +15,10 @@ from bayesmix.errors import InvalidInputError, missing_extra
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axes import Axes as Axes
     from matplotlib.text import Text
+else:
+    Axes = Any
 
 # Artists of a legend by their labels.
 Key: TypeAlias = dict[str, Any]
@@ -35,16 +37,8 @@ COLOURS = (
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 LINES: tuple[Any, ...] = (
-    "--",
-    "-.",
-    (0, (1, 1)),
-    (0, (7, 2)),
-    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
-    (0, (2, 1)),
-    (0, (9, 2, 2, 2)),
-    (0, (1, 2)),
-    (0, (5, 1)),
-    (0, (3, 1, 1, 1)),
+    *("--", "-.", (0, (1, 1)), (0, (7, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)), (0, (2, 1))),
+    *((0, (9, 2, 2, 2)), (0, (1, 2)), (0, (5, 1)), (0, (3, 1, 1, 1))),
 )
 INK = "#1a1a1a"
 FILL = "#d9d9d9"
@@ -140,15 +134,9 @@ def halo(width: float = 2.5) -> list[Any]:
 def number(ax: Axes, k: int, x: float, y: float, **options: Any) -> Text:
     """Draw the number of component k in its colour."""
     return ax.annotate(
-        str(k),
-        (x, y),
-        color=colour(k),
-        fontweight="bold",
-        ha="center",
-        path_effects=halo(),
-        annotation_clip=True,
-        **options,
-    )
+        str(k), (x, y), color=colour(k), fontweight="bold", ha="center", path_effects=halo(),
+        annotation_clip=True, **options,
+    )  # fmt: skip
 
 
 def number_at_peak(ax: Axes, k: int, x: float, y: float) -> None:
@@ -191,7 +179,6 @@ def signed(value: float) -> str:
 
 
 def _laid_out(ax: Axes) -> None:
-    """Apply the layout of the figure, which sizes the axes."""
     from matplotlib.figure import Figure
 
     figure = ax.figure

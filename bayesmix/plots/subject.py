@@ -42,9 +42,10 @@ def fitted(model: Any, with_noise: bool = False) -> Any:
             "the mixture of a pipeline has transformed columns: pass its last step and the "
             "transformed data, as in plot_density(pipeline[-1], pipeline[:-1].transform(X))"
         )
+    unfitted = hasattr(model, "fit") and type(model).__module__.startswith("bayesmix")
     raise InvalidInputError(
         "model must be a fitted mixture of bayesmix or a fitted search (of scikit-learn: "
-        f"bayesmix.from_sklearn(model)), got {_described(model)}"
+        f"bayesmix.from_sklearn(model)), got {type(model).__name__}{': call fit first' * unfitted}"
     )
 
 
@@ -57,11 +58,6 @@ def features_read(model: Any, X: Any) -> Any:
 def fitted_and_read(model: Any, X: Any, with_noise: bool = False) -> tuple[Any, Any]:
     """Return the fitted estimator, and the features that it reads."""
     return fitted(model, with_noise), features_read(model, X)
-
-
-def _described(model: Any) -> str:
-    unfitted = hasattr(model, "fit") and type(model).__module__.startswith("bayesmix")
-    return f"{type(model).__name__}{': call fit first' if unfitted else ''}"
 
 
 @dataclass(frozen=True)
@@ -160,12 +156,13 @@ def view_over(model: Any, chosen: Integers, X: Any = None) -> View:
     noise = density.noise
     shown = marginal(replace(density, noise=None), chosen)
     means, covariances = _moments(result)
+    plain = len(names) <= 2 or any(names[d] == f"x{d}" for d in chosen)
     return View(
         density=shown,
         log_volume=shown.frame.log_volume if family.continuous else 0.0,
         means=means[:, chosen],
         covariances=covariances[:, chosen][:, :, chosen],
-        names=tuple(_label(names, int(column)) for column in chosen),
+        names=tuple(names[d] if plain else f"{names[d]} (column {d})" for d in chosen),
         columns=chosen,
         continuous=family.continuous,
         n_features=result.n_features,
@@ -197,11 +194,6 @@ def column_names(model: Any, X: Any) -> list[str]:
         if named is not None and len(named) == n_features:
             return [str(name) for name in named]
     return ["x"] if n_features == 1 else [f"x{column}" for column in range(n_features)]
-
-
-def _label(names: Sequence[str], column: int) -> str:
-    plain = len(names) <= 2 or names[column] == f"x{column}"
-    return names[column] if plain else f"{names[column]} (column {column})"
 
 
 def _moments(result: FitResult) -> tuple[Array, Array]:
@@ -320,23 +312,20 @@ class Sample:
         """Return some columns, for samples with values in all of them."""
         shown = self.values[:, columns]
         whole = ~np.isnan(shown).any(axis=1)
+        n_left_out = int(np.count_nonzero(~whole))
+        return replace(self, values=shown, left_out=n_left_out)._some(whole)
+
+    def _some(self, rows: Any) -> Sample:
+        weights = None if self.weights is None else self.weights[rows]
         return replace(
-            self,
-            values=shown[whole],
-            weights=None if self.weights is None else self.weights[whole],
-            probabilities=self.probabilities[whole],
-            left_out=int(np.count_nonzero(~whole)),
+            self, values=self.values[rows], weights=weights, probabilities=self.probabilities[rows]
         )
 
     def thinned(self, most: int) -> Sample:
         """Return at most this many samples, evenly spaced."""
         if len(self.values) <= most:
             return self
-        rows = evenly(len(self.values), most)
-        weights = None if self.weights is None else self.weights[rows]
-        return replace(
-            self, values=self.values[rows], weights=weights, probabilities=self.probabilities[rows]
-        )
+        return self._some(evenly(len(self.values), most))
 
 
 def sample_of(model: Any, view: View, X: Any, sample_weight: Any) -> Sample | None:

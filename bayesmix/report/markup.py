@@ -11,21 +11,15 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.plots import subject as views
 from bayesmix.plots.style import colour, marker
-from bayesmix.plots.subject import (
-    as_fitted,
-    columns_that_vary,
-    least_overlapping,
-    most_columns,
-    raw_rows,
-)
-from bayesmix.report.subject import Subject, counted
+from bayesmix.report.subject import Subject
+from bayesmix.selection.summary_text import counted
 
 # Elements without an end tag.
 VOID = ("img", "meta", "source")
@@ -145,21 +139,26 @@ def rows_one_by_one(subject: Subject) -> Markup:
     columns = _columns(subject)
     if subject.X is None or len(columns) < 2 or subject.noun == "state":
         return Markup()
-    values, _ = raw_rows(subject.rows)
+    values, _ = views.raw_rows(subject.rows)
     places = np.unique(np.linspace(0, len(values) - 1, MOST_ROWS).astype(int))
-    probabilities = subject.estimator.predict_proba(as_fitted(subject.estimator, values[places]))
+    probabilities = subject.estimator.predict_proba(
+        views.as_fitted(subject.estimator, values[places])
+    )
     result = subject.result
     noise = probabilities.shape[1] - result.n_components
     point = result.plug_in.components.unframed(result.mixture.frame)
-    pair = least_overlapping(result, combinations(columns, 2))[0]
+    pair = views.least_overlapping(result, combinations(columns, 2))[0]
     weights = [f"weight {weight:.2f}" for weight in result.density.mean_weights]
     if noise:
         assert result.mixture.noise is not None
         weights.append(f"weight {result.mixture.noise.weight:.2f}")
+    index = getattr(subject.X, "index", None)  # of a frame
+    named = index is not None and not callable(index) and len(index) == len(values)
+    names = np.asarray(index, dtype=object) if named else np.arange(len(values))
     content = {
         "columns": [subject.columns[column] for column in columns],
         "shown": [columns.index(column) for column in pair],
-        "rows": [str(name) for name in _names(subject, len(values))[places]],
+        "rows": [str(name) for name in names[places]],
         "values": [
             [float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in row]
             for row in values[places][:, columns]
@@ -193,21 +192,13 @@ def rows_one_by_one(subject: Subject) -> Markup:
 
 
 def _columns(subject: Subject) -> list[int]:
-    """Return the columns to choose from; none if two cannot be drawn together."""
     result = subject.result
     try:
-        if most_columns(result.family) < 2:
+        if views.most_columns(result.family) < 2:
             return []
     except UnsupportedError:
         return []
-    return columns_that_vary(result, MOST_COLUMNS)
-
-
-def _names(subject: Subject, n_rows: int) -> Any:
-    """Return the names of rows: a frame's index, otherwise their numbers."""
-    index = getattr(subject.X, "index", None)
-    named = index is not None and not callable(index) and len(index) == n_rows
-    return np.asarray(index, dtype=object) if named else np.arange(n_rows)
+    return views.columns_that_vary(result, MOST_COLUMNS)
 
 
 def _shares(probabilities: Array) -> list[tuple[int, int]]:

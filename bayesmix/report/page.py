@@ -15,28 +15,22 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix import plots
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
 from bayesmix.core.writing import file_to_write, try_to_write, write
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import label
-from bayesmix.plots import (
-    plot_density,
-    plot_feature_evidence,
-    plot_profile,
-    plot_selection,
-    plot_structures,
-)
 from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.sequences import plot_transitions
 from bayesmix.plots.style import pyplot
-from bayesmix.report import assumptions, reproduce, tables
+from bayesmix.report import assumptions, tables
 from bayesmix.report import markup as rows_in_page
+from bayesmix.report.assumptions import HEADING, in_lines, listing, reproduce
 from bayesmix.report.markup import Markup, joined, number, paragraphs, section, table, tag, typeset
-from bayesmix.report.reproduce import in_lines, listing
-from bayesmix.report.subject import Subject, capital, counted, listed, subject_of
+from bayesmix.report.subject import Subject, capital, listed, subject_of
 from bayesmix.selection.criteria import RECORDS, record
-from bayesmix.selection.summary_text import SUREST
+from bayesmix.selection.summary_text import SUREST, counted
 from bayesmix.version import __version__
 
 WIDE = (6.6, 4.3)
@@ -70,7 +64,9 @@ def criterion_figure(subject: Subject) -> Markup:
     )
     caption = f"{capital(name)} of every candidate, relative to the best, in nats."
     return drawn(
-        lambda ax: plot_selection(subject.search, ax=ax, criterion=subject.criterion), caption, alt
+        lambda ax: plots.plot_selection(subject.search, ax=ax, criterion=subject.criterion),
+        caption,
+        alt,
     )
 
 
@@ -86,7 +82,7 @@ def structures_figure(subject: Subject) -> Markup:
         f"{capital(name)} of every structure and number of {subject.noun}s, relative to the best, "
         f"in nats. The best three are {first}."
     )
-    return drawn(lambda ax: plot_structures(search, ax=ax, criterion=subject.criterion), text)
+    return drawn(lambda ax: plots.plot_structures(search, ax=ax, criterion=subject.criterion), text)
 
 
 def criteria_figure(subject: Subject) -> Markup:
@@ -98,7 +94,7 @@ def criteria_figure(subject: Subject) -> Markup:
         f"All criteria over the number of {subject.noun}s, rescaled to a common maximum. Marks "
         "show the best candidate of each criterion."
     )
-    return drawn(lambda ax: plot_selection(subject.search, ax=ax, criterion="all"), caption)
+    return drawn(lambda ax: plots.plot_selection(subject.search, ax=ax, criterion="all"), caption)
 
 
 def features_figure(subject: Subject) -> Markup:
@@ -106,7 +102,7 @@ def features_figure(subject: Subject) -> Markup:
     if not getattr(subject.search, "variable_selection", False):
         return Markup()
     caption = "Evidence of a difference between components, for at most 20 columns."
-    return drawn(lambda ax: plot_feature_evidence(subject.search, ax=ax), caption)
+    return drawn(lambda ax: plots.plot_feature_evidence(subject.search, ax=ax), caption)
 
 
 def density_figure(subject: Subject) -> Markup:
@@ -116,11 +112,11 @@ def density_figure(subject: Subject) -> Markup:
         return drawn(lambda ax: plot_transitions(subject.estimator, ax), caption)
     if not subject.result.family.drawn_columns:
         caption = "The best fit: means ± standard deviations, and probabilities of levels."
-        return drawn(lambda ax: plot_profile(subject.estimator, subject.rows, ax=ax), caption)
+        return drawn(lambda ax: plots.plot_profile(subject.estimator, subject.rows, ax=ax), caption)
     columns = columns_to_draw(subject)
     try:
         return drawn(
-            lambda ax: plot_density(subject.estimator, subject.rows, ax=ax, columns=columns),
+            lambda ax: plots.plot_density(subject.estimator, subject.rows, ax=ax, columns=columns),
             _about_density(subject, columns),
             f"Density of the best fit: {counted(subject.result.n_components, 'component')} over "
             f"{counted(subject.result.n_features, 'column')} ({listed(subject.columns)}).",
@@ -205,7 +201,6 @@ def header(title: str, headline: str, sentences: Iterable[str]) -> Markup:
 
 
 def _among(subject: Subject) -> str:
-    """Describe the criterion and the candidates of the choice."""
     numbers = sorted(set(subject.table["n_components"]))
     compared = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     components = subject.noun if numbers[-1] == 1 else f"{subject.noun}s"
@@ -225,7 +220,11 @@ def _among(subject: Subject) -> str:
 def criteria(subject: Subject) -> Markup:
     """Return the choice of each criterion, and further lines of the verbose summary."""
     rest = [line for line in subject.details if line not in subject.sentences]
-    choices = _choices(subject)
+    frame, criterion = subject.table, subject.search.criterion_
+    choices = [(criterion, subject.search.best_index_, True)]  # the one in use first
+    for name in RECORDS:
+        if name != criterion and name in frame and frame[name].notna().any():
+            choices.append((name, frame[name].dropna().idxmax(), False))
     rows = [
         (
             capital(record(name).label) + (" (used)" if used else ""),
@@ -247,18 +246,6 @@ def criteria(subject: Subject) -> Markup:
     )
 
 
-def _choices(subject: Subject) -> list[tuple[str, Any, bool]]:
-    """Return (criterion, its candidate, whether it was used), the one in use first."""
-    criterion = subject.search.criterion_
-    names = [name for name in RECORDS if name != criterion and name in subject.table]
-    choices = [(criterion, subject.search.best_index_, True)]
-    for name in names:
-        values = subject.table[name].dropna()
-        if len(values):
-            choices.append((name, values.idxmax(), False))
-    return choices
-
-
 def probabilities(subject: Subject) -> Markup:
     """Return P(K | data) as bars, if it is defined."""
     series = subject.probabilities
@@ -267,11 +254,17 @@ def probabilities(subject: Subject) -> Markup:
     prior = series.attrs["prior"]
     flat = len(set(prior.values())) == 1
     approximate = "approximation" in series.attrs["evidence"]
+
+    def percent(p: float) -> str:
+        if approximate and p > SUREST:
+            return f"> {number(100 * SUREST, 0)} %"
+        return f"{number(100 * p, 1)} %" if p >= LEAST_SHOWN else "< 0.1 %"
+
     bars = joined(
         tag(
             "tr",
             tag("th", str(k), scope="row", class_="number"),
-            tag("td", _percent(float(p), approximate), class_="number"),
+            tag("td", percent(float(p)), class_="number"),
             tag(
                 "td",
                 tag("span", class_="bar", style=f"width:{max(100 * float(p), 0.0):.1f}%"),
@@ -298,12 +291,6 @@ def probabilities(subject: Subject) -> Markup:
         tag("table", tag("thead", heads), tag("tbody", bars), aria_label=caption),
         class_="probabilities",
     )
-
-
-def _percent(p: float, approximate: bool) -> str:
-    if approximate and p > SUREST:
-        return f"> {number(100 * SUREST, 0)} %"
-    return f"{number(100 * p, 1)} %" if p >= LEAST_SHOWN else "< 0.1 %"
 
 
 TITLE = "Mixture model search"
@@ -385,7 +372,7 @@ def page(
         tables.components(subject),
         tables.candidates(subject),
         assumptions.assumptions(subject),
-        reproduce.reproduce(subject, command),
+        reproduce(subject, command),
     )
 
 
@@ -453,7 +440,7 @@ def write_fit_report(
         rows_in_page.rows_one_by_one(subject) if interactive else Markup(),
         tables.components(subject),
         section("Clusters", paragraphs(clusters.summary().splitlines())),
-        section(reproduce.HEADING, listing(in_lines(command))) if command else Markup(),
+        section(HEADING, listing(in_lines(command))) if command else Markup(),
     )
     write(place, text.encode("utf-8"))
     return Path(path)

@@ -16,6 +16,7 @@ from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.candidates import last_step, noun_of
 from bayesmix.selection.criteria import record
+from bayesmix.selection.summary_text import counted
 
 MOST_NAMES = 12
 WORDS = (
@@ -100,9 +101,8 @@ class Subject:
     def parameters(self) -> list[str]:
         """Columns that describe a candidate, without its number of components."""
         columns = list(self.table.columns)
-        return [
-            name for name in columns[: columns.index("found_components")] if name != "n_components"
-        ]
+        named = columns[: columns.index("found_components")]
+        return [name for name in named if name != "n_components"]
 
     @cached_property
     def probabilities(self) -> Any:
@@ -140,12 +140,9 @@ class Subject:
         covariance = getattr(result.family, "covariance", None)
         if covariance is not None:
             text += f" with {covariance} covariance"
-        others = [
-            f"{name}={self.search.best_params_[key]}"
-            for key in self.search.best_params_
-            if (name := key.split("__")[-1]) not in ("n_components", "covariance_type")
-        ]
-        return ", ".join([text, *others])
+        given = {key.split("__")[-1]: value for key, value in self.search.best_params_.items()}
+        others = given.keys() - {"n_components", "covariance_type"}
+        return ", ".join([text, *(f"{key}={given[key]}" for key in given if key in others)])
 
 
 def subject_of(search: Any, X: Any) -> Subject:
@@ -162,11 +159,6 @@ def subject_of(search: Any, X: Any) -> Subject:
     # Raises an error that says what to do if the search kept no model.
     _ = subject.estimator
     return subject
-
-
-def counted(n: int, what: str) -> str:
-    """Return a number with a noun: "1 row", "3,000 rows"."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMES, between: str = ", ") -> str:

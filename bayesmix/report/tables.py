@@ -16,8 +16,9 @@ from bayesmix.report.markup import (
     typeset,
     with_error,
 )
-from bayesmix.report.subject import Subject, capital, counted, finite, listed
+from bayesmix.report.subject import Subject, capital, finite, listed
 from bayesmix.selection.criteria import RECORDS, record
+from bayesmix.selection.summary_text import counted
 from bayesmix.selection.tasks import DEGENERATE
 
 # Above this number, candidates are folded away except the first.
@@ -72,23 +73,12 @@ def candidates(subject: Subject) -> Markup:
     shown = order[:FIRST_CANDIDATES] if many else order
     content: list[str] = [candidate_table(subject, shown, about)]
     if many:
-        content.append(
-            tag(
-                "details",
-                tag("summary", f"All {len(order)} candidates"),
-                candidate_table(subject, order, f"All candidates. {about}"),
-            )
-        )
+        whole = candidate_table(subject, order, f"All candidates. {about}")
+        content.append(tag("details", tag("summary", f"All {len(order)} candidates"), whole))
     without = int((~frame[subject.criterion].map(finite)).sum())
     if without:
-        content.append(
-            tag(
-                "p",
-                f"{counted(without, 'candidate')} of {len(frame)} have no value and cannot be "
-                "chosen; the reasons are below.",
-                class_="note",
-            )
-        )
+        text = f"{counted(without, 'candidate')} of {len(frame)} have no value and cannot be chosen"
+        content.append(tag("p", f"{text}; the reasons are below.", class_="note"))
     return section("Candidates", *content)
 
 
@@ -96,7 +86,8 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
     """Return a row per candidate and a column per criterion."""
     frame = subject.table
     pruned = bool((frame["found_components"] != frame["n_components"]).any())
-    beside = [name for name in _scores(subject) if name != subject.criterion]
+    scores = [name for name in ("log_likelihood", *RECORDS, "nec") if name in frame]
+    beside = [name for name in scores if name != subject.criterion and frame[name].notna().any()]
     heads = [
         f"{subject.noun}s",
         *(["found"] if pruned else []),
@@ -111,28 +102,20 @@ def candidate_table(subject: Subject, order: list[Any], caption: str) -> Markup:
         *["words"] * len(subject.parameters),
         *["number"] * (3 + len(beside)),
     ]
-    rows = []
-    for place in order:
-        row = frame.loc[place]
-        rows.append(
-            [
-                str(row["n_components"]),
-                *([str(row["found_components"])] if pruned else []),
-                *(str(row[name]) for name in subject.parameters),
-                _score(row, subject.criterion),
-                _behind(subject, place),
-                *(_score(row, name) for name in beside),
-                number(float(row["seconds"])),
-            ]
-        )
-    return table(
-        caption, heads, rows, kinds, [place == subject.search.best_index_ for place in order]
-    )
-
-
-def _scores(subject: Subject) -> list[str]:
-    columns = ["log_likelihood", *RECORDS, "nec"]
-    return [name for name in columns if name in subject.table and subject.table[name].notna().any()]
+    rows = [
+        [
+            str(row["n_components"]),
+            *([str(row["found_components"])] if pruned else []),
+            *(str(row[name]) for name in subject.parameters),
+            _score(row, subject.criterion),
+            _behind(subject, place),
+            *(_score(row, name) for name in beside),
+            number(float(row["seconds"])),
+        ]
+        for place, row in frame.loc[order].iterrows()
+    ]
+    marked = [place == subject.search.best_index_ for place in order]
+    return table(caption, heads, rows, kinds, marked)
 
 
 def _score(row: Any, name: str) -> str:
@@ -155,7 +138,17 @@ def _behind(subject: Subject, place: Any) -> str:
 
 def warnings(subject: Subject) -> Markup:
     """Return warnings that the reader can act on."""
-    return listed_warnings([*_of_the_search(subject), *_of_the_fits(subject)])
+    notes = [tag("li", text) for text in _of_the_search(subject)]
+    candidates_of: dict[str, list[str]] = {}  # of each note and warning
+    for place in subject.table.index:
+        note, warning = (str(subject.table[name][place]) for name in ("note", "warnings"))
+        # A collapse is reported in both.
+        for text in (note, "" if note.startswith(DEGENERATE) else warning):
+            if text:
+                candidates_of.setdefault(text, []).append(subject.label(place))
+    for text, labels in candidates_of.items():
+        notes.append(tag("li", tag("b", listed(labels, 3, "; ") + ": "), text))
+    return listed_warnings(notes)
 
 
 def listed_warnings(items: list[Markup]) -> Markup:
@@ -165,8 +158,9 @@ def listed_warnings(items: list[Markup]) -> Markup:
     return section("Warnings", tag("ul", joined(items), class_="warnings"))
 
 
-def _of_the_search(subject: Subject) -> list[Markup]:
-    search, frame, notes = subject.search, subject.table, []
+def _of_the_search(subject: Subject) -> list[str]:
+    search, frame = subject.search, subject.table
+    notes: list[str] = []
     if getattr(search, "interrupted_", False):
         notes.append(
             "The search was interrupted: only the candidates listed here were compared. Set "
@@ -181,19 +175,4 @@ def _of_the_search(subject: Subject) -> list[Markup]:
             f"{subject.criterion_name.removeprefix('the ')} is unreliable. Compare with another "
             "criterion, such as cross-validation."
         )
-    return [tag("li", text) for text in notes]
-
-
-def _of_the_fits(subject: Subject) -> list[Markup]:
-    """Return each note and warning once, with its candidates."""
-    candidates_of: dict[str, list[str]] = {}
-    for place in subject.table.index:
-        note, warning = (str(subject.table[name][place]) for name in ("note", "warnings"))
-        # A collapse is reported in both.
-        for text in (note, "" if note.startswith(DEGENERATE) else warning):
-            if text:
-                candidates_of.setdefault(text, []).append(subject.label(place))
-    return [
-        tag("li", tag("b", listed(labels, 3, "; ") + ": "), text)
-        for text, labels in candidates_of.items()
-    ]
+    return notes

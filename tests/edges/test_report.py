@@ -23,9 +23,8 @@ import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.errors import InvalidInputError, MissingExtraError, UndefinedError
 from bayesmix.report import write_report
-from bayesmix.report.assumptions import prior_in_words
+from bayesmix.report.assumptions import code, prior_in_words
 from bayesmix.report.markup import tag, typeset
-from bayesmix.report.reproduce import code
 from bayesmix.report.subject import subject_of
 from bayesmix.sources.memory import ArraySource
 
