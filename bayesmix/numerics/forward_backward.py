@@ -17,6 +17,9 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 
 # Sequences are cut unless the products of matrices, sequences times K³, cost more than the steps.
 WORTH_CUTTING = 40_000
+# Segments are checked every so many steps for whether they have forgotten the state before: if
+# logarithms of filtered probabilities differ by rounding.
+CHECKED, ROUNDING = 8, 1e-14
 # Smaller sums of probabilities are computed again from their logarithms.
 SMALLEST = 1e-250
 # Products of smaller exponentials with probabilities neither overflow nor lose what matters.
@@ -118,6 +121,8 @@ class _Pass:
         # Logarithms of filtered probabilities, then of smoothed ones.
         self.shares = np.empty(self.log_density.shape)
         self.log_predictive = np.empty(len(self.rows))
+        # Filtered probabilities from this step on do not depend on the state before the segment.
+        self.forgotten = len(self.steps)
 
     def in_order(self, values: Array) -> Array:
         """Return values (..., n) as (n, ...) in the order of the rows."""
@@ -146,6 +151,9 @@ class _Pass:
             total = _log_sum(present, 1)
             present -= total[:, None]
             scale[:, : total.shape[1]] += total
+            if number % CHECKED == CHECKED - 1 and np.ptp(present, axis=0).max() < ROUNDING:
+                self._filter_forgotten(carried, number + 1)
+                break
         carried += scale[:, None]
         each = np.ascontiguousarray(carried.transpose(2, 0, 1))
         value = future = np.zeros(len(before))
@@ -160,12 +168,25 @@ class _Pass:
             future = np.zeros_like(future) if segments.begins[segment] else future - future.max()
         return before, ends - _log_sum(after + ends, 0)
 
+    def _filter_forgotten(self, carried: Array, number: int) -> None:
+        """Filter from a step on where the state before a segment has no effect, to its end."""
+        self.forgotten, later = number, self.steps[number:]
+        if later:
+            longer = later[0].stop - later[0].start
+            self._filter(_moved(carried[0, :, :longer], self.transition, self.moves), later)
+            begins = np.array([step.start for step in self.steps])
+            last = begins[self.segments.length[:longer] - 1] + np.arange(longer)
+            carried[..., :longer] = self.shares[:, last]
+
     def forward(self, before: Array) -> None:
         """Filter all segments at once."""
-        predicted = np.where(
-            self.segments.begins, self.initial, _moved(before, self.transition, self.moves)
-        )
-        for step in self.steps:
+        moved = _moved(before, self.transition, self.moves)
+        predicted = np.where(self.segments.begins, self.initial, moved)
+        self._filter(predicted, self.steps[: self.forgotten])
+
+    def _filter(self, predicted: Array, steps: list[slice]) -> None:
+        """Filter consecutive steps from the predictions (K, B) of the first."""
+        for step in steps:
             joint = predicted[:, : step.stop - step.start] + self.log_density[:, step]
             self.log_predictive[step] = _log_sum(joint, 0)
             self.shares[:, step] = joint - self.log_predictive[step]
