@@ -1,31 +1,35 @@
 """Forward filtering, backward smoothing and sampling of hidden Markov chains, in segments.
 
-Long sequences are cut into segments. Matrices carry a distribution across each segment; they give
-the distributions at all borders, from which all segments are passed at once. Probabilities are
-logarithms, so that nothing underflows (Rabiner 1989; Särkkä & García-Fernández 2021).
+Long sequences are cut into segments. Matrices carry a filtered distribution across each segment;
+their products by pairs, and of pairs by pairs, give the distributions at all borders, from which
+all segments are passed at once. Smoothing uses filtered distributions only, so that nothing
+underflows (Rabiner 1989; Rauch, Tung & Striebel 1965; Särkkä & García-Fernández 2021).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isqrt
+from itertools import pairwise
 
 import numpy as np
+from scipy.special import logsumexp, softmax
 
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
 # Sequences are cut unless the products of matrices, sequences times K³, cost more than the steps.
 WORTH_CUTTING = 40_000
-# Segments are checked every so many steps for whether they have forgotten the state before: if
-# logarithms of filtered probabilities differ by rounding.
+# Numbers in the matrices of all segments, which fit into a cache; fewest rows of a segment.
+CACHED, FEWEST = 2**15, 8
+# Segments are checked every so many steps for whether they have forgotten the state before. They
+# have if filtered probabilities differ by a few units of rounding, relative to their size.
 CHECKED, ROUNDING = 8, 1e-14
-# Smaller sums of probabilities are computed again from their logarithms.
+# Filtered masses below this are computed again in logarithms.
 SMALLEST = 1e-250
-# Products of smaller exponentials with probabilities neither overflow nor lose what matters.
-LARGEST = 300.0
 # Stands for the logarithm of 0.
 LOWEST = -1e300
+# Masses below 1e-308 are lost. Unless they grow by more than this three times, they do not matter.
+GROWTH = 1e90
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ class Segments:
     @classmethod
     def cut(cls, starts: Integers, n_rows: int, n_components: int) -> Segments:
         """Return sequences, cut into segments where that is faster."""
-        longest, size = int(np.diff(np.append(starts, n_rows)).max()), isqrt(n_rows)
+        longest = int(np.diff(np.append(starts, n_rows)).max())
+        size = max(FEWEST, -(-n_rows * n_components**2 // CACHED))
         worth = n_rows / longest * n_components**3 < WORTH_CUTTING
         return cls.of(starts, n_rows, size if worth and 2 * size < longest else None)
 
@@ -91,14 +96,75 @@ def forward_backward(
     the rows of ``transition`` need not sum to 1.
     """
     log_density, initial = _with_initial(log_density, starts, initial)
-    chain = _Pass(log_density, initial, transition, Segments.cut(starts, *log_density.shape))
-    before, ends = chain.borders()
-    chain.forward(before)
-    transitions = chain.backward(before, ends) if smooth else np.zeros_like(transition)
-    shares = chain.in_order(np.exp(chain.shares))
-    shares /= shares.sum(axis=1, keepdims=True)
+    segments = Segments.cut(starts, *log_density.shape)
+    chain = _Pass(log_density, initial, transition, segments)
+    borders = None if segments.begins.all() else chain.across()
+    chain.forward(borders)
+    lost = chain.lost(starts)
+    if lost.any():
+        return _partly_in_logs(log_density, starts, initial, transition, smooth, lost)
+    transitions = chain.backward(borders) if smooth else np.zeros_like(transition)
+    shares = chain.in_order(chain.shares)
     log_predictive = chain.in_order(chain.log_predictive)
+    return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions * transition)
+
+
+def _partly_in_logs(
+    log_density: Array,
+    starts: Integers,
+    initial: Array,
+    transition: Array,
+    smooth: bool,
+    lost: Booleans,
+) -> Chained:
+    """Return ``forward_backward``, in logarithms for the sequences that are ``lost`` (S,)."""
+    n, K = log_density.shape
+    log_predictive, shares, transitions = np.empty(n), np.empty((n, K)), np.zeros((K, K))
+    lengths = np.diff(np.append(starts, n))
+    rest = np.repeat(~lost, lengths)
+    if rest.any():
+        first = np.cumsum(np.append(0, lengths[~lost][:-1]))
+        chained = forward_backward(log_density[rest], first, initial, transition, smooth)
+        log_predictive[rest], shares[rest] = chained.log_predictive, chained.shares
+        transitions += chained.transitions
+    for start, length in zip(starts[lost], lengths[lost], strict=True):
+        rows = slice(start, start + length)
+        own = _in_logs(log_density[rows], logs(initial), logs(transition), smooth)
+        log_predictive[rows], shares[rows] = own[:2]
+        transitions += own[2]
     return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions)
+
+
+def _in_logs(
+    log_density: Array, log_initial: Array, log_moves: Array, smooth: bool
+) -> tuple[Array, Array, Array]:
+    """Return one-step densities, probabilities and transitions of one sequence."""
+    log_density = np.maximum(log_density, LOWEST)
+    log_predictive, log_shares = np.empty(len(log_density)), np.empty(log_density.shape)
+    predicted = log_initial
+    for row, of_row in enumerate(log_density):
+        joint = predicted + of_row
+        log_predictive[row] = logsumexp(joint)
+        log_shares[row] = joint - log_predictive[row]
+        predicted = logsumexp(log_shares[row][:, None] + log_moves, axis=0)
+    transitions = np.zeros_like(log_moves)
+    if smooth:
+        log_future = np.zeros(len(log_initial))
+        for row in range(len(log_density) - 1, 0, -1):
+            log_shares[row] += log_future
+            through = log_moves + (log_density[row] + log_future - log_predictive[row])
+            transitions += softmax(log_shares[row - 1][:, None] + through)
+            log_future = logsumexp(through, axis=1)
+        log_shares[0] += log_future
+    return log_predictive, softmax(log_shares, axis=1), transitions
+
+
+@dataclass(frozen=True)
+class _Borders:
+    """Distributions (K, B) before segments, filtered, and at their ends, smoothed."""
+
+    before: Array
+    ends: Array
 
 
 class _Pass:
@@ -111,130 +177,201 @@ class _Pass:
     def __init__(
         self, log_density: Array, initial: Array, transition: Array, segments: Segments
     ) -> None:
-        self.segments, self.transition, self.moves = segments, transition, logs(transition)
-        self.initial = logs(initial)[:, None]
+        self.segments, self.initial, self.forth = segments, initial[:, None], transition
+        self.back = np.ascontiguousarray(transition.T)
         rows = [rows for _, rows in segments.steps()]
         self.rows = np.concatenate(rows)
         ends = np.cumsum([len(some) for some in rows]).tolist()
         self.steps = list(map(slice, [0, *ends[:-1]], ends))
-        self.log_density = np.maximum(log_density[self.rows].T, LOWEST)
-        # Logarithms of filtered probabilities, then of smoothed ones.
-        self.shares = np.empty(self.log_density.shape)
-        self.log_predictive = np.empty(len(self.rows))
+        # Densities, then filtered and then smoothed probabilities take each other's place.
+        self.log_density, self.shares = log_density, np.empty(log_density.shape[::-1])
+        np.take(log_density.T.copy(), self.rows, axis=1, out=self.shares, mode="clip")
+        self.largest = np.maximum(self.shares.max(axis=0), LOWEST)
+        self.shares -= self.largest
+        # Masses that are lost can matter only where other states cannot follow.
+        one_way = transition.min() < 1.0 / GROWTH
+        self.relative = self.shares.copy() if one_way else None
+        np.exp(self.shares, out=self.shares)
+        self.log_predictive = self.largest.copy()
+        self.ones = np.ones(len(transition))
         # Filtered probabilities from this step on do not depend on the state before the segment.
         self.forgotten = len(self.steps)
 
     def in_order(self, values: Array) -> Array:
         """Return values (..., n) as (n, ...) in the order of the rows."""
-        out = np.empty(values.shape[::-1])
-        out[self.rows] = values.T
-        return out
+        places = np.empty_like(self.rows)
+        places[self.rows] = np.arange(len(places))
+        return values.take(places, axis=-1, mode="clip").T
 
-    def borders(self) -> tuple[Array, Array]:
-        """Return log distributions (K, B) before segments, and log weights of their last states.
+    def _conditioned(self, predicted: Array, step: slice, shares: Array) -> Array:
+        """Fill in predictions (..., K, B) given observations, and return log normalisers (..., B).
 
-        Weights are the densities of what follows, so that they turn filtered into smoothed ones.
+        Arrays of all segments exceed what is allocated cheaply, so ``shares`` is used again.
         """
-        segments, size = self.segments, (len(self.initial), len(self.segments.begins))
-        before, after, ends = np.zeros(size), np.zeros(size), np.zeros(size)
-        if segments.begins.all():
-            return before, ends
+        np.multiply(predicted, self.shares[:, step], out=shares)
+        total = self.ones @ shares
+        if total.min() > SMALLEST:
+            shares /= total[..., None, :]
+            return np.log(total)
+        lost = total <= SMALLEST
+        shift = np.zeros(total.shape)
+        places = np.broadcast_to(np.arange(step.start, step.stop), total.shape)[lost]
+        away = self.log_density[self.rows[places]] - self.largest[places, None]
+        joint = np.maximum(away, LOWEST) + logs(np.moveaxis(predicted, -2, -1)[lost])
+        shift[lost] = joint.max(axis=1)
+        np.moveaxis(shares, -2, -1)[lost] = np.exp(joint - shift[lost][:, None])
+        total = self.ones @ shares
+        shares /= total[..., None, :]
+        return np.log(total) + shift
+
+    def across(self) -> _Borders:
+        """Return the distributions at the borders of segments."""
+        segments = self.segments
         # Axes: the state before the segment, the present state, the segment. A segment that begins
         # a sequence forgets the state before.
-        carried = np.where(segments.begins, self.initial, self.moves[:, :, None])
-        scale = np.zeros(size)
+        predicted = np.where(segments.begins, self.initial, self.forth[:, :, None])
+        carried = np.empty_like(predicted)
+        scale = np.zeros((len(carried), len(segments.begins)))
         for number, step in enumerate(self.steps):
-            present = carried[..., : step.stop - step.start]
+            size = step.stop - step.start
             if number:
-                present[:] = _moved(present, self.transition, self.moves)
-            present += self.log_density[:, step]
-            total = _log_sum(present, 1)
-            present -= total[:, None]
-            scale[:, : total.shape[1]] += total
-            if number % CHECKED == CHECKED - 1 and np.ptp(present, axis=0).max() < ROUNDING:
-                self._filter_forgotten(carried, number + 1)
+                np.matmul(self.back, carried[..., :size], out=predicted[..., :size])
+            before, after = predicted[..., :size], carried[..., :size]
+            scale[:, :size] += self._conditioned(before, step, after)
+            if number % CHECKED == CHECKED - 1 and _forgotten(after):
+                self.forgotten = number + 1
                 break
-        carried += scale[:, None]
-        each = np.ascontiguousarray(carried.transpose(2, 0, 1))
-        value = future = np.zeros(len(before))
-        for segment in segments.in_order.tolist():
-            before[:, segment] = value
-            value = np.logaddexp.reduce(value[:, None] + each[segment], axis=0)
-            value -= np.logaddexp.reduce(value)
-            after[:, segment] = value
-        for segment in reversed(segments.in_order.tolist()):
-            ends[:, segment] = future
-            future = np.logaddexp.reduce(each[segment] + future, axis=1)
-            future = np.zeros_like(future) if segments.begins[segment] else future - future.max()
-        return before, ends - _log_sum(after + ends, 0)
-
-    def _filter_forgotten(self, carried: Array, number: int) -> None:
-        """Filter from a step on where the state before a segment has no effect, to its end."""
-        self.forgotten, later = number, self.steps[number:]
+        later = self.steps[self.forgotten :]
         if later:
-            longer = later[0].stop - later[0].start
-            self._filter(_moved(carried[0, :, :longer], self.transition, self.moves), later)
-            begins = np.array([step.start for step in self.steps])
-            last = begins[self.segments.length[:longer] - 1] + np.arange(longer)
-            carried[..., :longer] = self.shares[:, last]
+            self._filter(self.back @ carried[0], later)
+            reached = slice(later[0].stop - later[0].start)
+            carried[..., reached] = self._at_ends()[:, reached]
+        order = segments.in_order
+        carried, scale = carried.transpose(2, 0, 1)[order], scale.T[order]
+        filtered = _filtered_borders(carried, scale)
+        weights = logs(filtered[:-1]) + scale
+        joint = np.exp(weights - weights.max(axis=1, keepdims=True))[:, :, None] * carried
+        reverse = _ratio(joint, joint.sum(axis=1, keepdims=True))
+        smoothed = _smoothed_borders(reverse, filtered[-1])
+        before, ends = np.empty_like(scale.T), np.empty_like(scale.T)
+        before[:, order], ends[:, order] = filtered[:-1].T, smoothed[1:].T
+        return _Borders(before, ends)
 
-    def forward(self, before: Array) -> None:
+    def _first(self, borders: _Borders | None) -> Array:
+        """Return the predictions (K, B) of the first rows of segments."""
+        begins = self.segments.begins
+        if borders is None:
+            return np.broadcast_to(self.initial, (len(self.initial), len(begins)))
+        return np.where(begins, self.initial, self.back @ borders.before)
+
+    def forward(self, borders: _Borders | None) -> None:
         """Filter all segments at once."""
-        moved = _moved(before, self.transition, self.moves)
-        predicted = np.where(self.segments.begins, self.initial, moved)
-        self._filter(predicted, self.steps[: self.forgotten])
+        self._filter(self._first(borders), self.steps[: self.forgotten])
 
     def _filter(self, predicted: Array, steps: list[slice]) -> None:
         """Filter consecutive steps from the predictions (K, B) of the first."""
         for step in steps:
-            joint = predicted[:, : step.stop - step.start] + self.log_density[:, step]
-            self.log_predictive[step] = _log_sum(joint, 0)
-            self.shares[:, step] = joint - self.log_predictive[step]
-            predicted = _moved(self.shares[:, step], self.transition, self.moves)
+            shares = self.shares[:, step]
+            self.log_predictive[step] += self._conditioned(
+                predicted[:, : step.stop - step.start], step, shares
+            )
+            predicted = self.back @ shares
 
-    def backward(self, before: Array, ends: Array) -> Array:
-        """Smooth all segments at once, and return expected transitions."""
-        transitions = np.zeros_like(self.transition)
-        later = ends[:, :0]  # log density of what follows by state, relative to the prediction
+    def _at_ends(self) -> Array:
+        """Return the probabilities (K, B) at the last rows of segments."""
+        begins, length = np.array([step.start for step in self.steps]), self.segments.length
+        return self.shares[:, begins[length - 1] + np.arange(len(length))]
+
+    def lost(self, starts: Integers) -> Booleans:
+        """Return which sequences (S,) may depend on filtered masses that underflowed.
+
+        Lost mass stays in states of negligible share, as elsewhere it is negligible for good. At a
+        row it grows at most by the density of such a state over the normaliser.
+        """
+        none = np.zeros(len(starts), dtype=bool)
+        if self.relative is None:
+            return none
+        limit, fall = np.log(GROWTH), self.log_predictive - self.largest
+        growth = np.where(self.shares < 1.0 / GROWTH, self.relative, -np.inf).max(axis=0)
+        growth -= fall
+        growth[fall < -limit] = np.inf
+        growth = growth.clip(-limit, 2.0 * limit)
+        if growth.sum(where=growth > 0.0) <= limit:
+            return none
+        total = np.cumsum(self.in_order(growth))
+        # Each sequence lies below those before it, so that its least total is its own.
+        total -= np.ptp(total) * np.repeat(np.arange(len(starts)), np.diff([*starts, len(total)]))
+        grown = total - np.minimum.accumulate(total)
+        return np.maximum.reduceat(grown, starts) > limit
+
+    def backward(self, borders: _Borders | None) -> Array:
+        """Smooth all segments at once, and return expected transitions over their probability."""
+        last = self._at_ends() if borders is None else borders.ends
+        transitions = np.zeros_like(self.forth)
+        after = last[:, :0]
         for step in reversed(self.steps):
-            filtered, reached = self.shares[:, step], later.shape[1]
-            weights = ends[:, : filtered.shape[1]].copy()
+            shares, reached = self.shares[:, step], after.shape[1]
+            shares[:, reached:] = last[:, reached : shares.shape[1]]
             if reached:
-                largest = later.max(axis=0)
-                moved = _moved(later - largest, self.transition.T, self.moves.T)
-                weights[:, :reached] = moved + largest
-                transitions += self._pairs(filtered[:, :reached], later)
-            later = self.log_density[:, step] + weights - self.log_predictive[step]
-            filtered += weights
-        within = ~self.segments.begins
-        return transitions + self._pairs(before[:, within], later[:, within])
-
-    def _pairs(self, filtered: Array, later: Array) -> Array:
-        """Return expected transitions (K, K) from states to those of the next step."""
-        if later.max(initial=0.0) < LARGEST:
-            return self.transition * (np.exp(filtered) @ np.exp(later).T)
-        return np.exp(filtered[:, None] + self.moves[:, :, None] + later).sum(axis=2)
+                inner = shares[:, :reached]
+                ratio = _ratio(after, self.back @ inner)
+                transitions += inner @ ratio.T
+                inner *= self.forth @ ratio
+            after = shares
+        if borders is not None:
+            within = ~self.segments.begins
+            ratio = _ratio(after[:, within], self._first(borders)[:, within])
+            transitions += borders.before[:, within] @ ratio.T
+        return transitions
 
 
-def _log_sum(values: Array, axis: int) -> Array:
-    """Return log Σ exp of finite values along an axis."""
-    largest = values.max(axis=axis, keepdims=True)
-    total: Array = np.log(np.exp(values - largest).sum(axis=axis, keepdims=True)) + largest
-    return total.squeeze(axis)
+def _forgotten(carried: Array) -> bool:
+    """Return whether probabilities do not depend on the first axis, up to rounding."""
+    return bool((carried.min(axis=0) >= (1.0 - ROUNDING) * carried.max(axis=0)).all())
 
 
-def _moved(log_shares: Array, transition: Array, moves: Array) -> Array:
-    """Return log probabilities (..., K, B) after a transition; the largest before is near 0."""
-    total = transition.T @ np.exp(log_shares)
-    low = total < SMALLEST
-    if not low.any():
-        return np.log(total)
-    *others, states, segments = np.nonzero(low)
-    before = np.moveaxis(log_shares, -2, -1)[(*others, segments)]
-    total[low] = 1.0
-    moved: Array = np.log(total)
-    moved[low] = _log_sum(before + moves[:, states].T, 1)
-    return moved
+def _filtered_borders(carried: Array, scale: Array) -> Array:
+    """Return distributions (B + 1, K) before and after segments, the first being even.
+
+    Rows of ``carried`` (B, K, K) times exp(``scale``) (B, K) carry a distribution across a segment.
+    """
+    n, K = scale.shape
+    filtered = np.full((n + 1, K), 1.0 / K)
+    pairs = n // 2
+    if pairs:
+        left, right = slice(0, 2 * pairs, 2), slice(1, 2 * pairs, 2)
+        weights = logs(carried[left]) + scale[right, None, :]
+        largest = weights.max(axis=2, keepdims=True)
+        product = np.exp(weights - largest) @ carried[right]
+        total = product.sum(axis=2, keepdims=True)
+        product /= total
+        filtered[: 2 * pairs + 1 : 2] = _filtered_borders(
+            product, scale[left] + (largest + np.log(total))[:, :, 0]
+        )
+    weights = logs(filtered[:n:2]) + scale[::2]
+    weights = np.exp(weights - weights.max(axis=1, keepdims=True))
+    after = (weights[:, None, :] @ carried[::2])[:, 0]
+    filtered[1::2] = after / after.sum(axis=1, keepdims=True)
+    return filtered
+
+
+def _smoothed_borders(reverse: Array, last: Array) -> Array:
+    """Return distributions (B + 1, K) before and after segments, the last being given.
+
+    Columns of ``reverse`` (B, K, K) are the states before a segment given the state at its end.
+    """
+    n = len(reverse)
+    smoothed = np.empty((n + 1, len(last)))
+    smoothed[n] = last
+    pairs = n // 2
+    if n % 2:
+        smoothed[n - 1] = reverse[n - 1] @ last
+    if pairs:
+        products = reverse[: 2 * pairs : 2] @ reverse[1 : 2 * pairs : 2]
+        smoothed[: 2 * pairs + 1 : 2] = _smoothed_borders(products, smoothed[2 * pairs])
+        after = smoothed[2 : 2 * pairs + 1 : 2, :, None]
+        smoothed[1 : 2 * pairs : 2] = (reverse[1 : 2 * pairs : 2] @ after)[:, :, 0]
+    return smoothed
 
 
 def most_probable_paths(
@@ -243,22 +380,60 @@ def most_probable_paths(
     """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
     log_density, initial = _with_initial(log_density, starts, initial)
     n, K = log_density.shape
-    segments, log_moves = Segments.of(starts, n), logs(transition)
+    segments = Segments.cut(starts, n, K)
+    first, log_moves, begins = logs(initial), logs(transition), segments.begins[:, None]
     best: Integers = np.empty((n, K), dtype=np.intp)  # best state before, for each state
-    value = np.tile(logs(initial), (len(starts), 1))
+    value = _best_to_borders(log_density, first, log_moves, segments)
     steps = list(segments.steps())
     for step, rows in steps:
-        if step:
-            through = value[: len(rows), :, None] + log_moves
-            best[rows] = through.argmax(axis=1)
-            value[: len(rows)] = through.max(axis=1)
+        through = value[: len(rows), :, None] + log_moves
+        best[rows] = through.argmax(axis=1)
+        moved = through.max(axis=1)
+        value[: len(rows)] = moved if step else np.where(begins, first, moved)
         value[: len(rows)] += log_density[rows]
     states = np.empty(n, dtype=np.intp)
-    states[segments.first + segments.length - 1] = value.argmax(axis=1)
+    states[segments.first + segments.length - 1] = _last_states(value, best, segments)
     for step, rows in reversed(steps):
         if step:
             states[rows - 1] = best[rows, states[rows]]
     return states
+
+
+def _best_to_borders(
+    log_density: Array, first: Array, log_moves: Array, segments: Segments
+) -> Array:
+    """Return log probabilities (B, K) of the best paths to each state before a segment."""
+    value = np.zeros((len(segments.begins), len(first)))
+    if segments.begins.all():
+        return value
+    # Axes: the segment, the state before it, the present state.
+    carried = np.where(segments.begins[:, None, None], first, log_moves)
+    for step, rows in segments.steps():
+        if step:
+            through = carried[: len(rows), :, :, None] + log_moves
+            carried[: len(rows)] = through.max(axis=2)
+        carried[: len(rows)] += log_density[rows][:, None, :]
+    after = value[0]
+    for segment in segments.in_order.tolist():
+        value[segment] = after
+        after = (after[:, None] + carried[segment]).max(axis=0)
+        after -= after.max()
+    return value
+
+
+def _last_states(value: Array, best: Integers, segments: Segments) -> Integers:
+    """Return the last state (B,) of each segment on the best path of its sequence."""
+    last: Integers = value.argmax(axis=1)
+    if segments.begins.all():
+        return last
+    # The last state of the segment before, for each last state of a segment.
+    earlier = np.tile(np.arange(value.shape[1]), (len(last), 1))
+    for _, rows in reversed(list(segments.steps())):
+        earlier[: len(rows)] = np.take_along_axis(best[rows], earlier[: len(rows)], axis=1)
+    for before, segment in reversed(list(pairwise(segments.in_order.tolist()))):
+        if not segments.begins[segment]:
+            last[before] = earlier[segment, last[segment]]
+    return last
 
 
 def drawn_paths(
@@ -307,3 +482,10 @@ def logs(values: Array) -> Array:
     """Return logarithms, ``LOWEST`` of 0."""
     logs: Array = np.full(values.shape, LOWEST)
     return np.log(values, out=logs, where=values > 0.0)
+
+
+def _ratio(part: Array, whole: Array) -> Array:
+    """Return part / whole, 0 where the whole is 0."""
+    if whole.all():
+        return part / whole
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0.0)
