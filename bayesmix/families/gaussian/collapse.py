@@ -39,8 +39,12 @@ VARIANCE_FLOOR = 1e-6
 DEEP_UNDER_THE_FLOOR = 1e4
 # Tolerance for the rounding of variances held at the floor.
 AT_THE_FLOOR = 1.0 + 1e-9
+# Ratio of observations and required distinct values above which a component is large.
+MANY_ROWS = 5
 # Times that a component is held; under a prior its variance may stay below the floor anyway.
 HELD_IN_VAIN = 16
+# Smaller steps between distinct values, relative to the scale, count as continuous data.
+SMALLEST_GAP = 1e-6
 
 
 def variance_floor(unit: Array, tied: Array) -> Array:
@@ -110,6 +114,7 @@ class GaussianGuard:
             tight = tightest > AT_THE_FLOOR
             if np.count_nonzero(tight) == 0:
                 return None
+            tight &= ~self._surely_many(mixture, len(tightest))
             thorough = thorough or bool((tight & (tightest > DEEP_UNDER_THE_FLOOR)).any())
         except DegenerateFitError:
             sound = False
@@ -127,6 +132,17 @@ class GaussianGuard:
         if self.structure.shared:
             directions = directions * mixture.n_components
         return self._judge(mixture, resolution, events, directions, sound)
+
+    def _surely_many(self, mixture: GaussianMixtures, n_blocks: int) -> Any:
+        """Return which components are large where columns have no ties: narrow, but not degenerate.
+
+        Ties along other directions soon make a covariance singular, and are examined then.
+        """
+        ties = self.summary.gap > SMALLEST_GAP * self.summary.scale
+        if ties.any() or self.structure.shared:
+            return np.zeros(n_blocks, dtype=np.bool_)
+        rows = mixture.weights.mean() * self.source.total_weight
+        return rows >= MANY_ROWS * self._needed
 
     def _judge(
         self,
