@@ -71,8 +71,6 @@ def unit_volume(variances: Array) -> Array:
 # Most rotations, and the angle in radians that counts as converged: errors of joint rotations are
 # squared in each, those of single pairs fall linearly.
 TURNS = 50
-# Most rotations from earlier axes, since the next M-step continues.
-TURNS_OF_EARLIER = 12
 UNTURNED = 1e-7
 UNTURNED_BY_PAIRS = 1e-9
 # Longest angle in radians, beyond which the quadratic model fails.
@@ -147,8 +145,7 @@ def _turned(scatter: Array, previous: Array | None, cost: Cost) -> Array:
     if previous is None:
         begun += list(np.linalg.eigh(scatter)[1])
     here = min((_Point.at(axes, scatter, cost) for axes in begun), key=lambda each: each.cost)
-    most = TURNS if previous is None else TURNS_OF_EARLIER
-    for _ in range(most if scatter.shape[1] > 1 else 0):
+    for _ in range(TURNS if scatter.shape[1] > 1 else 0):
         angles, promised, unturned = here.descent(cost)
         share, slack = 1.0, ROUNDING * abs(here.cost)
         for _ in range(HALVINGS):
