@@ -275,23 +275,36 @@ def _pairs(n_features: int) -> _Angles:
     return frozen(_Angles((left, right), a, b, c, sign[b, a] * sign[c, a], place))
 
 
-# Most alternations of shape and volumes, and the change of log volumes that counts as converged.
-STEPS = 200
-SHORT = 1e-13
+# Most steps, and the longest: a volume that falls without limit belongs to a collapse.
+STEPS = 30
+LONGEST_STEP = 5.0
+# Step length below which the error is negligible, as it is squared.
+SHORT = 1e-6
+# Ridge that keeps the equations regular if a component adds nothing.
+RIDGE = 1e-12
+
+# Function of log λ (K,): log |Σ_k S_k / λ_k| and C^-½ (S_k / λ_k) C^-½, C the sum (K, m).
+Pooled = Callable[[Array], tuple[float, Array, Array]]
 
 
 def of_one_shape(scatter: Array, counts: Array, previous: Array | None) -> Array:
     """VEI: Σ_k = λ_k B with B diagonal and |B| = 1."""
     shape = unit_volume(scatter.sum(axis=0) if previous is None else previous[0])
+    per_row = counts[:, 0]
+    begun = np.log(_at_least((scatter / shape).mean(axis=1) / per_row))
+    # The scatter of coinciding observations is rounding, of either sign.
+    some = np.where(_has_scatter(begun)[:, None], np.maximum(scatter, 0.0), 0.0)
 
-    def volumes(shape: Array) -> Array:
-        return (scatter / shape).mean(axis=1) / counts[:, 0]
+    def pooled(logs: Array) -> tuple[float, Array, Array]:
+        parts = some * np.exp(-logs)[:, None]
+        total = np.maximum(parts.sum(axis=0), NO_VARIANCE)
+        shares = parts / total
+        return float(np.log(total).sum()), shares.sum(axis=1), shares
 
-    def pooled(weights: Array) -> Array:
-        return unit_volume(weights @ scatter)
-
-    shape, sizes = _alternated(shape, volumes, pooled)
-    return sizes[:, None] * shape
+    logs = _least(pooled, per_row, scatter.shape[1], begun)
+    shape = unit_volume((some * np.exp(-logs)[:, None]).sum(axis=0))
+    volumes = _at_least((scatter / shape).mean(axis=1) / per_row)
+    return volumes[:, None] * shape
 
 
 def of_own_axes_and_volumes(scatter: Array, counts: Array, previous: Array | None) -> Array:
@@ -303,34 +316,72 @@ def of_own_axes_and_volumes(scatter: Array, counts: Array, previous: Array | Non
 
 def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Array:
     """VEE: Σ_k = λ_k C with |C| = 1; a singular C is kept."""
-    n_features = scatter.shape[1]
-    matrix = scatter.sum(axis=0) if previous is None else previous[0]
-
-    def volumes(matrix: Array) -> Array:
-        root = inverse_root(matrix[None])[0]
-        return np.einsum("kij,ij->k", scatter, root @ root.T) / (n_features * counts)
-
-    def pooled(weights: Array) -> Array:
-        total = np.tensordot(weights, scatter, 1)
-        return total / determinant_roots(total)
-
-    matrix = matrix / determinant_roots(matrix)
+    n_components, n_features, _ = scatter.shape
+    first = scatter.sum(axis=0) if previous is None else previous[0]
+    first = first / determinant_roots(first)
     try:
-        matrix, sizes = _alternated(matrix, volumes, pooled)
+        squares = _seen_by(inverse_root(first[None])[0], scatter)
+        begun = np.log(_at_least(np.trace(squares, axis1=1, axis2=2) / (n_features * counts)))
+        some = np.where(_has_scatter(begun)[:, None, None], scatter, 0.0)
+
+        def pooled(logs: Array) -> tuple[float, Array, Array]:
+            parts = some * np.exp(-logs)[:, None, None]
+            root = inverse_root(parts.sum(axis=0)[None])[0]
+            shares = _seen_by(root, parts)
+            log_det = -2.0 * float(np.log(np.diagonal(root)).sum())
+            return log_det, np.trace(shares, axis1=1, axis2=2), shares.reshape(n_components, -1)
+
+        logs = _least(pooled, counts, n_features, begun)
+        matrix = (some * np.exp(-logs)[:, None, None]).sum(axis=0)
+        matrix = matrix / determinant_roots(matrix)
+        squares = _seen_by(inverse_root(matrix[None])[0], scatter)
     except DegenerateFitError:
-        return np.broadcast_to(matrix, scatter.shape).copy()
-    return align(sizes, scatter) * matrix
+        return np.broadcast_to(first, scatter.shape).copy()
+    volumes = _at_least(np.trace(squares, axis1=1, axis2=2) / (n_features * counts))
+    return align(volumes, scatter) * matrix
 
 
-def _alternated(
-    form: Array, volumes: Callable[[Array], Array], pooled: Callable[[Array], Array]
-) -> tuple[Array, Array]:
-    """Return common form and volumes (K,), each the best given the other (Celeux & Govaert)."""
-    sizes = np.maximum(volumes(form), NO_VARIANCE)
+def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Array:
+    """Return log λ (K,) that minimises n log|Σ_k S_k / λ_k| + D Σ_k n_k log λ_k."""
+    total, root = counts.sum(), np.sqrt(counts)
+    wanted = n_features * counts / total
+    logs = begun
+    log_det, own, shares = pooled(logs)
+    cost = log_det + wanted @ logs
     for _ in range(STEPS):
-        # The scatter of coinciding observations is rounding, of either sign.
-        before, form = sizes, pooled(np.where(sizes > NO_VARIANCE, 1.0 / sizes, 0.0))
-        sizes = np.maximum(volumes(form), NO_VARIANCE)
-        if np.abs(np.log(sizes / before)).max() <= SHORT:
+        slope = np.where(_has_scatter(begun), wanted - own, 0.0)
+        # In units of sqrt(n_k), so that small components converge as well.
+        scaled = shares / root[:, None]
+        curvature = np.diag(own / counts + RIDGE) - scaled @ scaled.T
+        # A common factor of all volumes has no effect.
+        curvature += n_features / total**2 * np.outer(root, root)
+        _, scaled_step, refused = dposv(curvature, -slope / root)
+        if refused:  # the scatter is negligible
             break
-    return form, sizes
+        step = scaled_step / root
+        longest = np.abs(step).max()
+        step *= min(1.0, LONGEST_STEP / max(longest, LONGEST_STEP))
+        for _ in range(HALVINGS):
+            found = pooled(logs + step)
+            there = found[0] + wanted @ (logs + step)
+            if there <= cost + ROUNDING * (abs(cost) + abs(log_det)):
+                break
+            step *= 0.5
+        else:
+            break
+        logs, cost, (log_det, own, shares) = logs + step, there, found
+        if longest <= SHORT:
+            break
+    return logs
+
+
+def _seen_by(root: Array, matrices: Array) -> Array:
+    return root.T @ matrices @ root
+
+
+def _has_scatter(logs: Array) -> Booleans:
+    return logs > np.log(NO_VARIANCE)
+
+
+def _at_least(volumes: Array) -> Array:
+    return np.maximum(volumes, NO_VARIANCE)
