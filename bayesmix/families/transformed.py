@@ -102,7 +102,7 @@ class Over:
         found = getattr(self.normals, name)
         if not ismethod(found):
             return self._lifted(found)
-        return lambda *given: self._lifted(found(*map(_lowered, given)))
+        return lambda *given, **same: self._lifted(found(*map(_lowered, given), **same))
 
     def _lifted(self, value: Any) -> Any:
         kind = OVER.get(type(value).__name__)
