@@ -83,12 +83,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
                 artist.set(color=style.FAINT, zorder=1.5)
             line.lines[0].set(marker="", lw=1.0)
             continue
-        if len(failed := rows[rows["behind"].isna()]):  # an empty line would change the layout
-            ax.plot(
-                failed["n_components"] + 2.0 * nudge, np.full(len(failed), 0.02), "x", mew=1.4,
-                color=style.colour(index), transform=ax.get_xaxis_transform(), ms=5, zorder=3,
-                clip_on=False,
-            )  # fmt: skip
+        _mark_failed(ax, rows[rows["behind"].isna()], index, 2.0 * nudge)
         key[f"{group or _title(name)}{', excluded' if out else ''}"] = line
     if len(groups) > MOST_LINES:
         _name(ax, table.loc[leading], groups)
@@ -199,6 +194,17 @@ def _name(ax: Axes, leading: Any, groups: list[tuple[str, Any]]) -> None:
             (best["n_components"], best["behind"]),
             textcoords="offset points", xytext=(12, 8 - 13 * place), color=style.INK, zorder=5,
         )  # fmt: skip
+
+
+def _mark_failed(ax: Axes, rows: Any, index: int, nudge: float) -> None:
+    """Mark candidates without a value at the lower edge."""
+    if not len(rows):
+        # An empty line would change the layout.
+        return
+    ax.plot(
+        rows["n_components"] + nudge, np.full(len(rows), 0.02), "x", color=style.colour(index),
+        transform=ax.get_xaxis_transform(), ms=5, mew=1.4, zorder=3, clip_on=False,
+    )  # fmt: skip
 
 
 # Nats behind the best up to which colours are proportional, and at which a cell is white.

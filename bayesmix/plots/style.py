@@ -37,8 +37,16 @@ COLOURS = (
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p")
 LINES: tuple[Any, ...] = (
-    *("--", "-.", (0, (1, 1)), (0, (7, 2)), (0, (4, 1.5, 1, 1.5, 1, 1.5)), (0, (2, 1))),
-    *((0, (9, 2, 2, 2)), (0, (1, 2)), (0, (5, 1)), (0, (3, 1, 1, 1))),
+    "--",
+    "-.",
+    (0, (1, 1)),
+    (0, (7, 2)),
+    (0, (4, 1.5, 1, 1.5, 1, 1.5)),
+    (0, (2, 1)),
+    (0, (9, 2, 2, 2)),
+    (0, (1, 2)),
+    (0, (5, 1)),
+    (0, (3, 1, 1, 1)),
 )
 INK = "#1a1a1a"
 FILL = "#d9d9d9"
@@ -134,9 +142,15 @@ def halo(width: float = 2.5) -> list[Any]:
 def number(ax: Axes, k: int, x: float, y: float, **options: Any) -> Text:
     """Draw the number of component k in its colour."""
     return ax.annotate(
-        str(k), (x, y), color=colour(k), fontweight="bold", ha="center", path_effects=halo(),
-        annotation_clip=True, **options,
-    )  # fmt: skip
+        str(k),
+        (x, y),
+        color=colour(k),
+        fontweight="bold",
+        ha="center",
+        path_effects=halo(),
+        annotation_clip=True,
+        **options,
+    )
 
 
 def number_at_peak(ax: Axes, k: int, x: float, y: float) -> None:

@@ -435,10 +435,11 @@ class OptimumSearch:
         return max(ends, key=self.attempts.rank)
 
     def _continued(self) -> State | None:
-        """Run on large data from the only near fit if it is one of this very candidate.
+        """Continue on large data from an earlier fit of the same candidate, if only that is given.
 
-        It is from all data for a fold, or has lost superfluous components. For few observations
-        this would favour candidates whose spurious optimum describes those held out as well.
+        For a fold it is the fit to all data; otherwise superfluous components were removed from it.
+        With few observations, folds would favour candidates whose spurious optimum also describes
+        the held-out observations.
         """
         K, near = self.model.n_components, self.settings.near
         alone = not self.settings.moves and [mixture.n_components for mixture in near] == [K]

@@ -32,7 +32,7 @@ from bayesmix.selection.candidates import Candidate, Contents, asked, contents, 
 from bayesmix.selection.scores import Score, combined
 from bayesmix.selection.tasks import WHOLE, Effort, Question, Task
 
-# Number of recent steps of a chain that predict as many further gains.
+# Number of recent steps of a chain, and of later ones that are predicted from them.
 STEPS_SEEN = 3
 
 
@@ -242,7 +242,7 @@ def hopeless(
     """Whether a chain, at the rate of its last steps, cannot reach a finished richer chain.
 
     The evidence (column ``name``) favours simple structures, so it is reliable when it favours a
-    rich one. The chain may gain a few more steps at the best rate of the last few.
+    rich one. The next few steps are predicted to gain at most what the best of the last few gained.
     """
     values = [row.value(name) for row in chain]
     steps = np.diff(values[-1 - STEPS_SEEN :])
@@ -356,13 +356,16 @@ def grown(sweep: Sweep, most: int) -> bool:
 
 
 def _far_behind(sweep: Sweep, best: Candidate, seen: Mixture) -> bool:
-    """Whether the candidate at the K of the pruned fit, which may be too large, is far behind."""
-    chain = next(chain for chain in sweep.chains if best.parameters in chain)
-    there = [i for i, one in enumerate(chain) if asked(one) == seen.n_components]
-    if not there:
+    """Whether the best structure's candidate at the K of the pruned fit is far behind the best.
+
+    A pruned fit may keep too many components.
+    """
+    number = next(i for i, chain in enumerate(sweep.chains) if best.parameters in chain)
+    chain = sweep.chains[number]
+    place = next((i for i, one in enumerate(chain) if asked(one) == seen.n_components), None)
+    if place is None:
         return True
-    number = sweep.number(sweep.chains.index(chain), there[0])
-    row = sweep.task(Question(chain[there[0]], number, WHOLE, (seen,)))
+    row = sweep.task(Question(chain[place], sweep.number(number, place), WHOLE, (seen,)))
     if row.interrupted:
         raise KeyboardInterrupt
     name = sweep.task.watched
