@@ -7,7 +7,7 @@ import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 CORE_PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "rich", "typer")
 OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
 

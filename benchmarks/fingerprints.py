@@ -1,4 +1,4 @@
-"""``python -m benchmarks.fingerprints FILE``: a hash of every result, to compare two commits by.
+"""``python -m benchmarks.fingerprints FILE``: numbers of every result, to compare two commits by.
 
 Families, inferences, forms of the E-step and threads; searches, tables of candidates, draws, and
 files saved before. A change that is to change no number leaves all of them as they were:
@@ -8,8 +8,9 @@ files saved before. A change that is to change no number leaves all of them as t
     python -m benchmarks.fingerprints after.json --models saved
     python -m benchmarks.fingerprints --compare before.json after.json
 
-Only public names are used, so that the same script runs at both commits. Hashes differ between
-processors and versions of NumPy: compare on one machine, and keep none.
+The comparison says of each name whether its results are equal, equal to rounding (1e-8 of the
+largest number of an array), or moved. Only public names are used, so that the same script runs at
+both commits. Rounding differs between processors and versions of NumPy: compare on one machine.
 """
 
 from __future__ import annotations
@@ -24,12 +25,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 import bayesmix as bm
+
+Numbers: TypeAlias = dict[str, Any]
+Fingerprints: TypeAlias = dict[str, Numbers]
+ROUNDING = 1e-8
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 FAMILIES: dict[str, Callable[[], Any]] = {
@@ -60,6 +65,8 @@ OTHERS: dict[str, tuple[Callable[[], Any], Callable[[np.ndarray], np.ndarray]]] 
         ),
     ),
 }
+# How the samples of a fit were seen; after a comma the covariance structure.
+SEEN = ("missing, full", "missing, tied", "missing, diag", "noise", "labels", "covariates", "chain")
 INFERENCES: dict[str, Callable[[], Any]] = {
     "ml": bm.MaximumLikelihood,
     "map": bm.MaximumAPosteriori,
@@ -68,7 +75,7 @@ INFERENCES: dict[str, Callable[[], Any]] = {
     "vb free": lambda: bm.VariationalBayes(weights=bm.FreeWeights()),
 }
 # Rows, columns, components, how far apart, and whether rows are weighted; what the E-step then is
-# stands in the hashed results as ``form``.
+# stands in the results as ``form``.
 SIZES = {
     "few rows": (400, 3, 3, 3.0, False),  # NumPy, linear
     "few rows, weighted": (400, 2, 3, 2.0, True),
@@ -96,17 +103,17 @@ def rows_of(name: str, n: int, D: int, K: int, apart: float) -> np.ndarray:
     return means[labels] + spread[labels] * generator.normal(size=(n, D))
 
 
-def results_of(model: Any, rows: Any) -> dict[str, str]:
-    """Hashes of all that a fitted estimator holds and says of rows."""
+def results_of(model: Any, rows: Any) -> Numbers:
+    """Numbers of all that a fitted estimator holds and says of rows."""
     said = {
         name: getattr(model, name)(rows[:200])
         for name in ("score_samples", "predict", "predict_proba", "responsibilities")
     }
     said |= {"rows": model.sample(20, random_state=1)[0], "bic": model.bic(), "icl": model.icl()}
-    return hashes({"result": model.result_, "unframed": model.result_.unframed, **said})
+    return numbers_of({"result": model.result_, "unframed": model.result_.unframed, **said})
 
 
-def fits() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+def fits() -> Iterator[tuple[str, Callable[[], Numbers]]]:
     """Plain fits over families, inferences, forms and threads."""
     for name, inference, size, jobs in product(FAMILIES, INFERENCES, SIZES, (1, 2)):
         yield (
@@ -117,7 +124,7 @@ def fits() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
         )
 
 
-def _fit(name: str, inference: str, size: str, n_jobs: int) -> dict[str, str]:
+def _fit(name: str, inference: str, size: str, n_jobs: int) -> Numbers:
     n, D, K, apart, weighted = SIZES[size]
     rows = rows_of(name, n, D, K, apart)
     weights = np.random.default_rng(n).uniform(0.0, 2.0, n) if weighted else None
@@ -128,7 +135,7 @@ def _fit(name: str, inference: str, size: str, n_jobs: int) -> dict[str, str]:
     return results_of(model.fit(rows, sample_weight=weights), rows)
 
 
-def searches() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+def searches() -> Iterator[tuple[str, Callable[[], Numbers]]]:
     """Whole fits: starts, moves, pruning, extrapolation."""
     for name, inference, jobs in product(FAMILIES, INFERENCES, (1, 2)):
         yield (
@@ -149,8 +156,40 @@ def searches() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
             lambda name=name, inference=inference: _of_other(name, inference),
         )
 
+    for name, inference in product(SEEN, ("ml", "map", "vb dirichlet")):
+        yield (
+            f"seen: {name}, {inference}",
+            lambda name=name, inference=inference: _seen(name, inference),
+        )
 
-def _of_other(name: str, inference: str) -> dict[str, str]:
+
+def _seen(name: str, inference: str) -> Numbers:
+    """A fit with missing values, noise, labels, covariates or an order of the samples."""
+    rows = rows_of("full", 300, 2, 3, 3.0)
+    generator = np.random.default_rng(300)
+    options = {"inference": INFERENCES[inference](), "n_jobs": 1, "random_state": 0}
+    if name in ("chain", "covariates"):
+        options["inference"] = type(options["inference"])()
+    holes = np.where(generator.random(rows.shape) < 0.15, np.nan, rows)
+    if name == "chain":
+        chain = bm.HiddenMarkovModel(3, n_init=2, missing="use", **options).fit(holes, [100, 200])
+        said = {"shares": chain.predict_proba(holes, [100, 200]), "result": chain.result_}
+        return numbers_of(said)
+    structure = name.partition(", ")[2]
+    if structure:
+        holes = holes[~np.isnan(holes).all(axis=1)]
+        model = bm.Mixture(3, family=bm.Gaussian(structure), missing="use", **options).fit(holes)
+        return results_of(model, holes) | numbers_of({"imputed": model.impute(holes)})
+    given = {
+        "labels": {"labels": np.where(np.arange(300) < 40, 0.0, np.nan)},
+        "covariates": {"covariates": generator.normal(size=(300, 1))},
+    }.get(name, {})
+    noise = "uniform" if name == "noise" else None
+    model = bm.Mixture(3, noise=noise, search="short", **options).fit(rows, **given)
+    return numbers_of(model.result_)
+
+
+def _of_other(name: str, inference: str) -> Numbers:
     """A fit, and of a variational one draws and a sampler's."""
     family, suited = OTHERS[name]
     rows = suited(rows_of(name, 300, 3, 3, 1.5))
@@ -161,7 +200,7 @@ def _of_other(name: str, inference: str) -> dict[str, str]:
     found = results_of(model, rows)
     if inference == "vb dirichlet":
         if name != "product":
-            found |= hashes({"posterior": model.sample_posterior(n_draws=20, random_state=1)})
+            found |= numbers_of({"posterior": model.sample_posterior(n_draws=20, random_state=1)})
         if not name.startswith("student"):
             options = {
                 "n_draws": 10,
@@ -170,7 +209,7 @@ def _of_other(name: str, inference: str) -> dict[str, str]:
                 "random_state": 1,
                 "progress": False,
             }
-            found |= hashes({"gibbs": bm.gibbs(model, rows, **options)})
+            found |= numbers_of({"gibbs": bm.gibbs(model, rows, **options)})
     return found
 
 
@@ -183,16 +222,16 @@ def _searched(name: str, inference: str, n_jobs: int = 1, K: int = 4) -> tuple[A
     return model.fit(rows), rows
 
 
-def _attributes(cls: Any, structure: str) -> dict[str, str]:
+def _attributes(cls: Any, structure: str) -> Numbers:
     """Fitted attributes in scikit-learn's names."""
     rows = bm.datasets.load_iris().iloc[:, :4].to_numpy(dtype=float)
     model = cls(3, covariance_type=structure, random_state=0, search="short", progress=False)
     model.fit(rows)
     own = {name: value for name, value in vars(model).items() if name.endswith("_")}
-    return hashes({**own, "feature_names_in_": None, "result_": None})
+    return numbers_of({**own, "feature_names_in_": None, "result_": None})
 
 
-def tables() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+def tables() -> Iterator[tuple[str, Callable[[], Numbers]]]:
     """Tables of candidates."""
     faithful = bm.datasets.load_faithful().to_numpy()
     yield "table: select", lambda: _table(bm.select(faithful, n_components=(1, 2, 3)))
@@ -207,7 +246,7 @@ def tables() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
             )
 
 
-def _candidates(name: str, inference: str, criterion: str) -> dict[str, str]:
+def _candidates(name: str, inference: str, criterion: str) -> Numbers:
     model = bm.Mixture(
         family=FAMILIES[name](), inference=INFERENCES[inference](), random_state=0, search="short",
         prune=False,
@@ -216,13 +255,13 @@ def _candidates(name: str, inference: str, criterion: str) -> dict[str, str]:
     return _table(search.fit(rows_of(name, 200, 4, 2, 4.0)))
 
 
-def _table(search: Any) -> dict[str, str]:
-    return hashes(
+def _table(search: Any) -> Numbers:
+    return numbers_of(
         {"table": search.results_, "chosen": search.best_index_, "best": search.best_estimator_}
     )
 
 
-def draws() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+def draws() -> Iterator[tuple[str, Callable[[], Numbers]]]:
     """What is drawn from posteriors, or refitted."""
     options = {"n_draws": 40, "chains": 2, "warmup": 10, "random_state": 1, "progress": False}
     few = {"n_draws": 50, "random_state": 1}
@@ -239,18 +278,18 @@ def draws() -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
     for name, (kind, work) in product(FAMILIES, works.items()):
         yield (
             f"draws: {kind}, {name}",
-            lambda name=name, work=work: hashes(work(*_searched(name, "vb dirichlet", K=2))),
+            lambda name=name, work=work: numbers_of(work(*_searched(name, "vb dirichlet", K=2))),
         )
     for name in ("full", "poisson"):
         yield (
             f"draws: bootstrap, {name}",
-            lambda name=name: hashes(
+            lambda name=name: numbers_of(
                 bm.weighted_bootstrap(*_searched(name, "ml", K=2), n_draws=10, random_state=1)
             ),
         )
 
 
-def saved(folder: Path) -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
+def saved(folder: Path) -> Iterator[tuple[str, Callable[[], Numbers]]]:
     """Models of files in a folder; those that are not there yet are saved first."""
     for name, inference in product(FAMILIES, INFERENCES):
         path = folder / f"{name} {inference}.bayesmix"
@@ -261,14 +300,14 @@ def saved(folder: Path) -> Iterator[tuple[str, Callable[[], dict[str, str]]]]:
         yield f"saved: {path.stem}", lambda path=path: _loaded(path)
 
 
-def _loaded(path: Path) -> dict[str, str]:
+def _loaded(path: Path) -> Numbers:
     model, name = bm.load(path), path.stem.split()[0]
     return results_of(model, rows_of(name, 200, model.n_features_in_, 4, 2.0))
 
 
-def hashes(value: Any) -> dict[str, str]:
-    """A hash of every array, number and word in a value, by its place."""
-    return {place: _hash(leaf) for place, leaf in _leaves("", value)}
+def numbers_of(value: Any) -> Numbers:
+    """Return the numbers and words in a value, by their place."""
+    return {place: _numbers(leaf) for place, leaf in _leaves("", value)}
 
 
 def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -293,17 +332,45 @@ def _leaves(place: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _leaves(f"{place}.{name}" if place else str(name), one)
 
 
-def _hash(leaf: Any) -> str:
-    if isinstance(leaf, np.ndarray):
-        content = f"{leaf.dtype.str}{leaf.shape}".encode() + leaf.tobytes()
-    else:
-        content = repr(leaf.item() if isinstance(leaf, np.generic) else leaf).encode()
-    return hashlib.sha256(content).hexdigest()[:12]
+def _numbers(leaf: Any) -> Any:
+    """Return a word, a number, or the hash of an array with a few numbers that depend on all."""
+    leaf = leaf.item() if isinstance(leaf, np.generic) else leaf
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    content = f"{leaf.dtype.str}{leaf.shape}".encode() + leaf.tobytes()
+    values = np.ravel(leaf).astype(float) if leaf.dtype.kind in "biuf" else np.zeros(0)
+    finite = values[np.isfinite(values)]
+    means = [float(np.mean(finite * wave)) for wave in _waves(len(finite))] if len(finite) else []
+    shape = f"{leaf.dtype.kind}{leaf.shape} {len(values) - len(finite)}"
+    return [
+        hashlib.sha256(content).hexdigest()[:12],
+        shape,
+        *(finite if len(finite) < 9 else means),
+    ]
 
 
-def taken(models: Path | None, only: str) -> dict[str, dict[str, str]]:
+def _waves(n: int) -> Iterator[Any]:
+    """Yield weights of n numbers whose means show a change of any of them."""
+    yield from (np.ones(n), np.sin(np.arange(n)), np.cos(1.7 * np.arange(n)), np.linspace(-1, 1, n))
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two entries agree to rounding."""
+    if isinstance(one, list) and isinstance(other, list):
+        numbers = [float(x) for both in (one[2:], other[2:]) for x in both]
+        scale = max(map(abs, numbers), default=0.0)
+        pairs = zip(one[2:], other[2:], strict=False)
+        return one[1] == other[1] and all(
+            abs(a - b) <= ROUNDING * max(1.0, scale) for a, b in pairs
+        )
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) <= ROUNDING * max(1.0, abs(one)) or one == other
+    return bool(one == other)
+
+
+def taken(models: Path | None, only: str) -> Fingerprints:
     """All fingerprints whose name contains ``only``."""
-    found: dict[str, dict[str, str]] = {}
+    found: Fingerprints = {}
     kinds = [fits(), searches(), tables(), draws(), *([saved(models)] if models else [])]
     for kind in kinds:
         began = time.perf_counter()
@@ -319,25 +386,37 @@ def taken(models: Path | None, only: str) -> dict[str, dict[str, str]]:
     return found
 
 
-def compared(before: dict[str, dict[str, str]], after: dict[str, dict[str, str]]) -> list[str]:
-    """What differs, a line for each name: values, and places that went (-) or came (+)."""
-    lines = []
+def compared(before: Fingerprints, after: Fingerprints) -> tuple[list[str], int]:
+    """Return what moved, a line for each name, and how many names are equal to rounding only.
+
+    A line names values, and places that went (-) or came (+).
+    """
+    lines, n_rounded = [], 0
     for name in sorted({*before, *after}):
         if name not in before or name not in after:
             lines.append(f"{name}: only {'after' if name in after else 'before'}")
             continue
         one, other = before[name], after[name]
-        places = [place for place in one if place in other and one[place] != other[place]]
-        places += [f"-{place}" for place in one if place not in other]
-        places += [f"+{place}" for place in other if place not in one]
-        if places:
-            shown = ", ".join(places[:8]) + (f" and {len(places) - 8} more" * (len(places) > 8))
+        places = [place for place in one if place in other and not _same(one[place], other[place])]
+        moved = [place for place in places if not _alike(one[place], other[place])]
+        moved += [f"-{place}" for place in one if place not in other]
+        moved += [f"+{place}" for place in other if place not in one]
+        n_rounded += bool(places and not moved)
+        if moved:
+            shown = ", ".join(moved[:8]) + (f" and {len(moved) - 8} more" * (len(moved) > 8))
             lines.append(f"{name}: {shown}")
-    return lines
+    return lines, n_rounded
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two entries are equal to the bit."""
+    if isinstance(one, list) and isinstance(other, list):
+        return bool(one[0] == other[0])
+    return bool(one == other) or (one != one and other != other)
 
 
 def main() -> int:
-    """Write fingerprints, or compare two files of them: 1 where they differ."""
+    """Write fingerprints, or compare two files of them: 1 where results moved."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.fingerprints",
         description=__doc__,
@@ -350,8 +429,10 @@ def main() -> int:
     chosen = parser.parse_args()
     if chosen.compare:
         before, after = (json.loads(path.read_text("utf-8")) for path in chosen.compare)
-        lines = compared(before, after)
-        print("\n".join([*lines, f"{len(lines)} of {len({*before, *after})} differ"]))
+        lines, n_rounded = compared(before, after)
+        n_equal = len({*before, *after}) - len(lines) - n_rounded
+        total = f"{n_equal} equal, {n_rounded} equal to rounding, {len(lines)} moved"
+        print("\n".join([*lines, total]))
         return 1 if lines else 0
     if chosen.file is None:
         parser.error("name the file to write, or --compare two")

@@ -29,16 +29,21 @@ def test_there_are_problems_enough():
     assert all(problem.n_rows == 8_000 for problem in problems)
 
 
-def test_fingerprints_name_what_differs_in_the_last_bit():
+def test_fingerprints_tell_rounding_from_what_moved():
     one = fingerprints.results_of(*fingerprints._searched("poisson", "ml"))
     other = fingerprints.results_of(*fingerprints._searched("poisson", "ml"))
-    assert fingerprints.compared({"fit": one}, {"fit": other}) == []
+    assert fingerprints.compared({"fit": one}, {"fit": other}) == ([], 0)
     assert len(set(one)) > 20
     values = np.array([1.0, 2.0])
     nearly = np.array([1.0, np.nextafter(2.0, 3.0)])
-    found = [{"fit": fingerprints.hashes({"a": 1, "b": (part, 3)})} for part in (values, nearly)]
-    assert fingerprints.compared(*found) == ["fit: b.0"]
-    assert fingerprints.compared(found[0], {}) == ["fit: only before"]
+    moved = np.array([1.0, 2.001])
+    found = [
+        {"fit": fingerprints.numbers_of({"a": 1, "b": (part, 3)})}
+        for part in (values, nearly, moved)
+    ]
+    assert fingerprints.compared(found[0], found[1]) == ([], 1)
+    assert fingerprints.compared(found[0], found[2]) == (["fit: b.0"], 0)
+    assert fingerprints.compared(found[0], {}) == (["fit: only before"], 0)
 
 
 def test_an_unknown_part_is_refused():

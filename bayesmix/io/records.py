@@ -410,7 +410,11 @@ def _check(result: Any, features: Any) -> None:
         raise DamagedFileError(f"is damaged: it has {result.n_features} features, named {features}")
     K, D = result.n_components, result.n_features
     sizes = {
-        "components": (result.mixture.components.means.shape, (K, D)),
+        # Directions without extent have no components.
+        "components": (
+            result.mixture.components.means.shape,
+            (K, result.mixture.frame.n_directions),
+        ),
         "weights": (result.mixture.weights.mean().shape, (K,)),
         "centre": (result.mixture.frame.centre.shape, (D,)),
         "scale": (result.mixture.frame.scale.shape, (D,)),

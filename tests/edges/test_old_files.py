@@ -22,8 +22,8 @@ def test_a_file_of_an_older_version_predicts_the_same(name):
     assert type(model).__name__ == kept["class"]
     found = predictions(model, kept["rows"]) | numbers(model)
     for what, value in (kept["predictions"] | kept["numbers"]).items():
-        if value is None:
-            assert found[what] is None, what
+        if value is None or isinstance(np.ravel(value)[0], str):
+            assert found[what] == value, what
         else:
             # Rounding of another machine's linear algebra is all that may differ.
             np.testing.assert_allclose(found[what], value, rtol=1e-9, atol=1e-12, err_msg=what)
