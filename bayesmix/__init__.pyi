@@ -65,7 +65,6 @@ from bayesmix.plots import plot_structures as plot_structures
 from bayesmix.plots import plot_uncertainty as plot_uncertainty
 from bayesmix.posterior.bootstrap import weighted_bootstrap as weighted_bootstrap
 from bayesmix.posterior.gibbs import gibbs as gibbs
-from bayesmix.posterior.linear_response import linear_response as linear_response
 from bayesmix.selection.fit_evidence import leave_one_out as leave_one_out
 from bayesmix.selection.fit_evidence import log_evidence as log_evidence
 from bayesmix.selection.scores import Score as Score

@@ -14,7 +14,6 @@ from bayesmix.posterior.chains import Gibbs as Gibbs
 from bayesmix.posterior.density import MixtureDensity as MixtureDensity
 from bayesmix.posterior.evidence import Evidence as Evidence
 from bayesmix.posterior.leave_one_out import LeaveOneOut as LeaveOneOut
-from bayesmix.posterior.linear_response import LinearResponse as LinearResponse
 from bayesmix.posterior.posterior_draws import PosteriorSample as PosteriorSample
 from bayesmix.posterior.regions import DensityRegion as DensityRegion
 from bayesmix.posterior.telescoping import GibbsOverK as GibbsOverK

@@ -270,7 +270,6 @@ def draws() -> Iterator[tuple[str, Callable[[], Numbers]]]:
         "telescoping": lambda vb, rows: bm.gibbs(vb, rows, n_components=None, **options),
         "posterior": lambda vb, rows: vb.sample_posterior(**few),
         "density_interval": lambda vb, rows: vb.density_interval(rows[:20], **few),
-        "linear_response": lambda vb, rows: bm.linear_response(vb, rows),
         "log_evidence": lambda vb, rows: bm.log_evidence(vb, rows, random_state=1),
         "marginal": lambda vb, rows: vb.marginal([1]).score_samples(rows[:, 1:2]),
         "conditional_mean": lambda vb, rows: vb.conditional_mean(rows[:20, :1], [0]),

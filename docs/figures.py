@@ -166,9 +166,7 @@ def draw_calibration() -> None:
     figure, axes = plt.subplots(
         2, 3, figsize=(9.6, 5.2), sharex=True, sharey=True, layout="constrained"
     )
-    lines = dict(
-        zip(METHODS, (("#0072B2", "-"), ("#D55E00", "--"), ("#1a1a1a", ":")), strict=False)
-    )
+    lines = dict(zip(METHODS, (("#0072B2", "-"), ("#D55E00", "--")), strict=False))
     for name, ax in zip(names, axes.flat, strict=True):
         band = simultaneous_band(len(places["Gibbs"][name]), grid)
         ax.fill_between(
@@ -177,8 +175,7 @@ def draw_calibration() -> None:
         for method, (colour, kind) in lines.items():
             values = np.array(places[method][name])
             away = ecdf_difference(values[np.isfinite(values)], grid)
-            width = 2.2 if kind == ":" else 1.6
-            ax.plot(grid, away, kind, color=colour, linewidth=width, label=method)
+            ax.plot(grid, away, kind, color=colour, linewidth=1.6, label=method)
         ax.set_title(name, fontsize="medium", loc="left")
         ax.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("rank of the truth among the draws", fontsize="medium")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma, xlogy
+from scipy.special import digamma, gammaln, xlogy
 
 from bayesmix.allocation.point import (
     PointWeights,
@@ -16,7 +16,6 @@ from bayesmix.allocation.point import (
     sample_by_sample,
 )
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
-from bayesmix.core.rows import WeightSpread
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.memo import once
@@ -54,15 +53,6 @@ class Dirichlet:
 
     def averaged(self) -> PointWeights:
         return PointWeights(self.mean())
-
-    def spread(self) -> WeightSpread:
-        total, share = self.total, self.mean()
-        identity = np.eye(self.n_components)
-        return WeightSpread(
-            np.diag(polygamma(1, self.concentration)) - polygamma(1, total),
-            (identity - share[:, None]) / total,
-            (np.diag(share) - np.outer(share, share)) / (total + 1.0),
-        )
 
     def log_normaliser(self) -> float:
         """Return log C(α) (Bishop 2006, eq. B.23)."""

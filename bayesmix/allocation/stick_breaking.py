@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import betaln, digamma, polygamma
+from scipy.special import betaln, digamma
 
 from bayesmix.allocation.point import (
     PointWeights,
@@ -22,7 +22,6 @@ from bayesmix.allocation.point import (
     shares_of_draws,
 )
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
-from bayesmix.core.rows import WeightSpread
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
@@ -90,26 +89,6 @@ class StickBreaking:
 
     def averaged(self) -> PointWeights:
         return PointWeights(self.mean())
-
-    def spread(self) -> WeightSpread:
-        K, total = self.n_components, self.first + self.rest
-        # log π = up log v + down log(1 - v)
-        up, down = np.eye(K, K - 1), np.tri(K, K - 1, -1)
-        shared = polygamma(1, total)
-        both = up * (polygamma(1, self.first) - shared) @ up.T
-        both += down * (polygamma(1, self.rest) - shared) @ down.T
-        mixed = up * -shared @ down.T
-        # Weighting by π_j makes v_j Beta(a + 1, b), and earlier sticks Beta(a, b + 1).
-        raised = up / self.first @ up.T + down / self.rest @ down.T
-        raised -= (up + down) / total @ (up + down).T
-        mean = self.mean()
-        products = np.empty((K, K))
-        for k in range(K):
-            seen = StickBreaking(self.first + up[k], self.rest + down[k], self.prior)
-            products[k] = mean[k] * seen.mean()
-        return WeightSpread(
-            both + mixed + mixed.T, mean[:, None] * raised, products - np.outer(mean, mean)
-        )
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> StickDraws:
         first = log_gammas(self.first, n_draws, generator)

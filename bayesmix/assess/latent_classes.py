@@ -1,7 +1,7 @@
 """Latent class analysis: answers of each class, standard errors and tests of fit.
 
-Standard errors of likelihood fits use the outer products of scores (Linzer & Lewis 2011, sec. 2.3),
-those of variational fits linear response. Bivariate residuals: Vermunt & Magidson 2016.
+Standard errors use the outer products of scores (Linzer & Lewis 2011, sec. 2.3), at the posterior
+means of variational fits. Bivariate residuals: Vermunt & Magidson 2016.
 """
 
 from __future__ import annotations
@@ -145,17 +145,8 @@ def latent_classes(
     point: Categoricals = result.plug_in.components
     shares = result.plug_in.weights.mean()
     gaps = np.isnan(values).any(axis=1)
-    if result.variational and gaps.any():
-        raise UnsupportedError(
-            f"standard errors of a variational fit need complete rows, but {gaps.sum():,} have "
-            "missing values: fit by maximum likelihood with Mixture(family=Categorical(), "
-            "missing='use')"
-        )
     with single_threaded_blas():
-        if result.variational:
-            errors, of_shares = _errors_under_q(estimator, X, sample_weight)
-        else:
-            errors, of_shares = _errors_of_scores(point, shares, values, weights)
+        errors, of_shares = _errors_of_scores(point, shares, values, weights)
     names = [str(n) for n in result.columns] if result.columns else list(range(values.shape[1]))
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(
@@ -205,14 +196,6 @@ def latent_classes(
         _bivariate(point, shares, values, weights, names),
         tuple(notes),
     )
-
-
-def _errors_under_q(estimator: Any, X: Any, sample_weight: Any) -> tuple[Array, Array]:
-    from bayesmix.posterior.linear_response import linear_response
-
-    deviations = linear_response(estimator, X, sample_weight=sample_weight).standard_deviations
-    assert deviations.probabilities is not None
-    return deviations.probabilities, deviations.weights
 
 
 def _errors_of_scores(

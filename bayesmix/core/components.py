@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.core.rows import Frame, Spread
+from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
 S = TypeVar("S", contravariant=True)  # statistics of a family
@@ -348,9 +348,6 @@ class PosteriorOf(FittedComponents, Protocol[D]):
     def draws(self, n_draws: int, generator: np.random.Generator) -> DrawnComponents:
         """Return independent draws."""
 
-    def coordinates(self) -> CoordinatesOf[D]:
-        """Return q(θ) in coordinates of unit variance, for linear response."""
-
     def log_factors(self, draws: D) -> tuple[Array, Array]:
         """Return log q(θ) of S draws: a shared part (S,) and factors (S, J, K).
 
@@ -404,40 +401,9 @@ class DrawnComponents(Record, Protocol):
         """Return parameters (S, ...) in data units."""
 
 
-class CoordinatesOf(Protocol[D]):
-    """q(θ) in P uncorrelated coordinates z of unit variance."""
-
-    @property
-    def size(self) -> int:
-        """Number of coordinates P."""
-
-    def places(self, k: int) -> Integers:
-        """Return the coordinates on which the log density of component k depends."""
-
-    def slopes(self, values: Array, k: int) -> Array:
-        """Return d E[log p(x | θ_k)] / d E[z] (n, p) over ``places(k)``, for framed data."""
-
-    def coupling(self) -> Array | float:
-        """Return second derivatives (P, P) of the coupling between components, or 0."""
-
-    def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Return parameters in data units: covariances with z, and among each other."""
-
-    @property
-    def moved(self) -> Integers:
-        """Coordinates that ``standardised`` returns; the variances of the others are O(1/n²)."""
-
-    def standardised(self, draws: D) -> Array:
-        """Return draws of q in unconstrained coordinates (S, ...) equal to z to first order."""
-
-    def drawn(self, standardised: Array) -> DrawnComponents:
-        """Return the draws with these unconstrained coordinates."""
-
-
 # Protocols for any family.
 Linear: TypeAlias = LinearOf[Any]
 Truncating: TypeAlias = TruncatingOf[Any]
 Completing: TypeAlias = CompletingOf[Any]
 ByPattern: TypeAlias = ByPatternOf[Any]
 Posterior: TypeAlias = PosteriorOf[Any]
-Coordinates: TypeAlias = CoordinatesOf[Any]

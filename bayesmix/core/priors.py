@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 
 from bayesmix.core.components import DrawnComponents, Named, PointComponents, Posterior, Record
-from bayesmix.core.rows import Allocated, Frame, Rows, WeightSpread
+from bayesmix.core.rows import Allocated, Frame, Rows
 from bayesmix.numerics.arrays import Array, Integers
 
 D = TypeVar("D", contravariant=True)  # draws of one type
@@ -92,14 +92,7 @@ class WeightsAtAPoint(WeightsOf[Any], Protocol):
         """Return weights proportional to ``shares``."""
 
 
-class VaryingWeightsOf(WeightsOf[D], Protocol[D]):
-    """Mixing weights with a distribution."""
-
-    def spread(self) -> WeightSpread:
-        """Return covariances of log π and of π."""
-
-
-class FactorisedWeightsOf(VaryingWeightsOf[D], Protocol[D]):
+class FactorisedWeightsOf(WeightsOf[D], Protocol[D]):
     """A density that factorises over components, so that relabellings can be summed."""
 
     def log_normaliser(self) -> float:
@@ -111,7 +104,6 @@ class FactorisedWeightsOf(VaryingWeightsOf[D], Protocol[D]):
 
 # Protocols for weights of any type, as in ``components``.
 Weights: TypeAlias = WeightsOf[Any]
-VaryingWeights: TypeAlias = VaryingWeightsOf[Any]
 FactorisedWeights: TypeAlias = FactorisedWeightsOf[Any]
 
 

@@ -427,24 +427,6 @@ class Event:
         return f"{self.n_rows} observations (rows {named}{', ...' if self.n_rows > 5 else ''})"
 
 
-@dataclass(frozen=True)
-class Spread:
-    """Variation of m parameters of a given ``shape`` under q."""
-
-    shape: tuple[int, ...]
-    across: Array  # (m, P) covariances with P standardised coordinates of q
-    own: Array  # (m, m), infinite if q has no variance
-
-
-@dataclass(frozen=True)
-class WeightSpread:
-    """Variation of weights under q: covariances (K, K)."""
-
-    of_logs: Array  # Cov(log π)
-    across: Array  # Cov(π, log π)
-    of_weights: Array  # Cov(π)
-
-
 class AddedByField:
     """A record of sums over observations; fields in ``same`` are not added."""
 

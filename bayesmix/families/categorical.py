@@ -8,13 +8,12 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.linalg import block_diag, helmert
-from scipy.special import digamma, gammaln, logsumexp, polygamma
+from scipy.special import digamma, gammaln, logsumexp
 
 from bayesmix.core.coding import Coding, Level
 from bayesmix.core.components import DrawnComponents, Named
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
-from bayesmix.core.rows import Frame, Spread, Summary
+from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import (
@@ -25,125 +24,12 @@ from bayesmix.families.independent.columns import (
     PointColumns,
     PosteriorColumns,
 )
-from bayesmix.families.independent.factors import Read, Write, data
+from bayesmix.families.independent.factors import data
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 from bayesmix.numerics.special import log_gammas
-
-
-@dataclass(frozen=True)
-class OneColumn:
-    """A Dirichlet factor of L levels, in standardised coordinates."""
-
-    contrasts: Array  # C (L - 1, L)
-    expected: Array  # E[y]
-    root: Array  # M
-    slopes: Array  # B (L, L - 1)
-    left: float  # Var(w)
-    across: Array  # Cov(p, z) (L, L - 1)
-    across_left: Array  # Cov(p, w) (L,)
-    own: Array  # Cov(p) (L, L)
-
-    @classmethod
-    def of(cls, alpha: Array) -> OneColumn:
-        """Return the factor with concentrations (L,)."""
-        total, of_log = alpha.sum(), polygamma(1, alpha)
-        contrasts: Any = helmert(len(alpha)) if len(alpha) > 1 else np.zeros((0, 1))
-        root: Any = np.linalg.cholesky((contrasts * of_log) @ contrasts.T)
-        slopes: Any = np.linalg.solve(root, contrasts * of_log).T
-        mean = alpha / total
-        with_logs = np.diag(mean / alpha) - mean[:, None] / total  # Cov(p_i, log p_j)
-        across = np.linalg.solve(root, contrasts @ with_logs.T).T
-        residual = of_log[0] - polygamma(1, total) - slopes[0] @ slopes[0]
-        return cls(
-            contrasts,
-            contrasts @ digamma(alpha),
-            root,
-            slopes,
-            float(max(residual, 0.0)),
-            across,
-            with_logs[:, 0] - across @ slopes[0],
-            (np.diag(mean) - np.outer(mean, mean)) / (total + 1.0),
-        )
-
-
-@dataclass(frozen=True)
-class LevelCoordinates:
-    """Coordinates of Dirichlet factors: z of all columns, then the sum of residuals w."""
-
-    concentration: Array  # (K, F)
-    reading: Levels
-    read: Read
-    write: Write
-
-    @cached_property
-    def columns(self) -> list[list[OneColumn]]:
-        pairs = self.reading.pairs
-        return [
-            [OneColumn.of(row[start:end]) for start, end in pairs] for row in self.concentration
-        ]
-
-    @property
-    def _each(self) -> int:
-        """Number of coordinates per component."""
-        return int((self.reading.sizes - 1.0).sum()) + 1
-
-    @property
-    def size(self) -> int:
-        return len(self.concentration) * self._each
-
-    def places(self, k: int) -> Integers:
-        return np.arange(k * self._each, (k + 1) * self._each)
-
-    def _left(self, k: int) -> float:
-        return float(np.sqrt(sum(column.left for column in self.columns[k])))
-
-    def slopes(self, values: Array, k: int) -> Array:
-        slopes = block_diag(*(column.slopes for column in self.columns[k]))
-        moved = self.reading.totals(values).T @ slopes
-        return np.hstack([moved, np.full((len(values), 1), self._left(k))])
-
-    def coupling(self) -> float:
-        return 0.0
-
-    def parameters(self, frame: Frame) -> dict[str, Spread]:
-        shape = self.concentration.shape
-        across = np.zeros((*shape, self.size))
-        for k, columns in enumerate(self.columns):
-            places = self.places(k)
-            across[k][:, places[:-1]] = block_diag(*(column.across for column in columns))
-            left = np.concatenate([column.across_left for column in columns])
-            across[k][:, places[-1]] = left / (self._left(k) or 1.0)
-        own = block_diag(*(column.own for columns in self.columns for column in columns))
-        spread = Spread(shape, across.reshape(-1, self.size), own)
-        codes = block_diag(*(np.arange(number) for number in self.reading.numbers))
-        every = block_diag(*[codes] * shape[0])
-        of_means = (shape[0], len(codes))
-        means = Spread(of_means, every @ spread.across, every @ own @ every.T)
-        return {"probabilities": spread, "means": means}
-
-    @property
-    def moved(self) -> Integers:
-        return np.concatenate([self.places(k)[:-1] for k in range(len(self.concentration))])
-
-    def standardised(self, draws: Any) -> Array:
-        logs, parts = self.read(draws), []
-        for k, columns in enumerate(self.columns):
-            for column, (start, end) in zip(columns, self.reading.pairs, strict=True):
-                away = logs[:, k, start:end] @ column.contrasts.T - column.expected
-                parts.append(np.linalg.solve(column.root, away.T).T)
-        return np.hstack(parts)
-
-    def drawn(self, standardised: Array) -> Any:
-        logs, first = np.empty((len(standardised), *self.concentration.shape)), 0
-        for k, columns in enumerate(self.columns):
-            for column, (start, end) in zip(columns, self.reading.pairs, strict=True):
-                z = standardised[:, first : first + len(column.root)]
-                first += len(column.root)
-                logs[:, k, start:end] = (column.expected + z @ column.root.T) @ column.contrasts
-        return self.write(self.reading.normalised(logs))
 
 
 @dataclass(frozen=True)
@@ -404,14 +290,6 @@ class LevelProbabilities(PosteriorColumns):
     def draws(self, n_draws: int, generator: np.random.Generator) -> CategoricalDraws:
         logs = log_gammas(self.concentration, n_draws, generator)
         return CategoricalDraws(self.reading.normalised(logs), self.reading)
-
-    def coordinates(self) -> LevelCoordinates:
-        return LevelCoordinates(
-            self.concentration,
-            self.reading,
-            lambda draws: draws.log_probabilities,
-            lambda logs: CategoricalDraws(logs, self.reading),
-        )
 
     def plug_in(self) -> Categoricals:
         return Categoricals(self.shares, self.reading)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln
 
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Pymc
@@ -29,7 +29,7 @@ from bayesmix.families.independent.columns import (
     refuse_not_positive,
     refuse_where,
 )
-from bayesmix.families.independent.factors import ColumnCoordinates, TotalsTwin
+from bayesmix.families.independent.factors import TotalsTwin
 from bayesmix.families.independent.linear import (
     COUNTS,
     MEASURED,
@@ -277,22 +277,6 @@ class GammaRates(GammaFactors):
     def means(self) -> Array:
         return self.rates
 
-    def coordinates(self) -> ColumnCoordinates:
-        shape, rate, of_log = self.shape, self.rate, polygamma(1, self.shape)
-        residual = (shape - 1.0 / of_log) / rate**2
-        return ColumnCoordinates(
-            name="rates",
-            expected=self.expected[0],
-            deviation=np.sqrt(of_log),
-            slope=-1.0 / (rate * of_log),
-            left=residual,
-            across=1.0 / (rate * np.sqrt(of_log)),
-            across_left=-residual,
-            own=shape / rate**2,
-            read=lambda draws: draws.log_rates,
-            write=PoissonDraws,
-        )
-
 
 class GammaPrior(RatePrior):
     """Prior λ ~ Gamma(shape, rate (D,)), the same for all components."""
@@ -416,23 +400,6 @@ class ExponentialRates(GammaFactors):
     @property
     def means(self) -> Array:
         return self.rate / self.shape
-
-    def coordinates(self) -> ColumnCoordinates:
-        """Return standardised rates; draws are free in log λ, equal to first order."""
-        expected = -self.rates
-        return ColumnCoordinates(
-            name="rates",
-            expected=expected,
-            deviation=np.sqrt(self.shape) / self.rate,
-            slope=-1.0 / self.rates,
-            left=polygamma(1, self.shape) - 1.0 / self.shape,
-            across=-np.sqrt(self.shape) / self.rate,
-            across_left=np.zeros_like(self.rate),
-            of_means=-1.0 / self.rates**2,
-            own=self.shape / self.rate**2,
-            read=lambda draws: expected * (1.0 + draws.log_rates - np.log(self.rates)),
-            write=lambda values: ExponentialDraws(values / expected - 1.0 + np.log(self.rates)),
-        )
 
 
 class ExponentialPrior(RatePrior):

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from scipy.special import betaln, digamma, gammaln, log_expit, logit
+from scipy.special import betaln, digamma, gammaln, logit
 
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Pymc
@@ -27,7 +27,7 @@ from bayesmix.families.independent.columns import (
     PosteriorColumns,
     refuse_where,
 )
-from bayesmix.families.independent.factors import ColumnCoordinates, TotalsTwin, of_betas
+from bayesmix.families.independent.factors import TotalsTwin
 from bayesmix.families.independent.linear import NEVER, PLAIN, LinearInTotals, Reading, Sums
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, Stored
@@ -178,15 +178,6 @@ class BetaFactors(OfTrials, PosteriorColumns):
         failures = log_gammas(self.failures, n_draws, generator)
         total = np.logaddexp(successes, failures)
         return self.drawn(successes - total, failures - total)
-
-    def coordinates(self) -> ColumnCoordinates:
-        return of_betas(
-            self.successes,
-            self.failures,
-            self.most,
-            lambda draws: draws.log_successes - draws.log_failures,
-            lambda odds: self.drawn(log_expit(odds), log_expit(-odds)),
-        )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bayesmix.core.engines import Whole
 from bayesmix.core.families import refuse_constant
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
-from bayesmix.core.rows import Event, Frame, Spread, Summary
+from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
@@ -37,7 +37,6 @@ from bayesmix.families.monotone import LOG, Function, function_of
 from bayesmix.numerics.arrays import DENSE, TRANSFORMED, Array, Integers, Stored
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.coordinates import GaussianCoordinates
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.prior import GaussianPrior
     from bayesmix.families.gaussian.twin import GaussianTwin
@@ -233,38 +232,6 @@ class TransformedDraws(Over):
 
 
 @dataclass(frozen=True)
-class TransformedCoordinates(Over):
-    """Posterior q(μ, Λ) in the coordinates of normals over g(x)."""
-
-    function: Function
-    normals: GaussianCoordinates
-
-    def slopes(self, values: Array, k: int) -> Array:
-        return self.normals.slopes(self.function.apply(values), k)
-
-    def parameters(self, frame: Frame) -> dict[str, Spread]:
-        """Return Gaussian parameters over g(x), and E[x | k] to first order."""
-        q, inner = self.normals.q, self.function.frame(frame.scale)
-        named = self.normals.parameters(inner)
-        means, covariances = named["means"], named["covariances"]
-        # Index of the variance of column d in component k among the covariances.
-        numbered: Any = np.arange(len(covariances.across)).reshape(covariances.shape)
-        entries: Any = _variances(numbered, q.structure, means.shape).ravel()
-        point = q.unframed(inner).plug_in()
-        deviations = np.sqrt(_diagonal(point.covariances))
-        terms = self.function.expansion(point.means, deviations)
-        by_mean = (terms[..., 1] / deviations).ravel()
-        by_variance = (terms[..., 2] / (np.sqrt(2.0) * deviations**2)).ravel()
-        across = by_mean[:, None] * means.across
-        across += by_variance[:, None] * covariances.across[entries]
-        # Means and variances are uncorrelated under q.
-        own = np.outer(by_mean, by_mean) * means.own
-        own += np.outer(by_variance, by_variance) * covariances.own[np.ix_(entries, entries)]
-        named = _renamed(self.function, q.structure, named)
-        return named | {"means": Spread(means.shape, across, own)}
-
-
-@dataclass(frozen=True)
 class TransformedPrior(Over):
     """Normal-Wishart prior over g(x) of framed observations."""
 
@@ -356,7 +323,6 @@ OVER: dict[str, Any] = {
     **dict.fromkeys(("Gaussians", "GaussianPosterior", "Students"), TransformedComponents),
     "Quadratics": TransformedLinear,
     "GaussianDraws": TransformedDraws,
-    "GaussianCoordinates": TransformedCoordinates,
     "NormalWishart": TransformedPrior,
     "GaussianTwin": TransformedTwin,
     "GaussianGuard": TransformedGuard,

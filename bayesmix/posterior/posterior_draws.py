@@ -102,13 +102,6 @@ class OfParameters(ByParameter):
         inner = ",\n".join(f"  {name}={value!r}" for name, value in self.items())
         return f"OfParameters(\n{inner}\n)"
 
-    def combined_with(
-        self, other: OfParameters, combine: Callable[[Array, Array], Array]
-    ) -> OfParameters:
-        """Return ``combine`` applied to each parameter of both."""
-        mine, theirs = dict(self.items()), dict(other.items())
-        return of_parameters({name: combine(mine[name], theirs[name]) for name in mine})
-
 
 def refuse_parts(names: Iterable[str], what: str) -> None:
     """Raise for a product of families, whose parts have several sets of parameters."""

@@ -43,7 +43,6 @@ MADE = {
     ),
     "PriorSensitivity": lambda gm, vb, search: bm.prior_sensitivity(search, X),
     "PosteriorSample": lambda gm, vb, search: vb.sample_posterior(10, random_state=0),
-    "LinearResponse": lambda gm, vb, search: bm.linear_response(vb, X),
     "WeightedBootstrap": lambda gm, vb, search: bm.weighted_bootstrap(vb, X, n_draws=4),
     "Gibbs": lambda gm, vb, search: bm.gibbs(vb, X, n_draws=10, chains=2),
     "GibbsOverK": lambda gm, vb, search: bm.gibbs(vb, X, n_draws=10, chains=2, n_components=None),

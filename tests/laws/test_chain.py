@@ -483,7 +483,6 @@ def test_what_sequences_do_not_support_is_refused():
         lambda: found.co_clustering(),
         lambda: bm.gibbs(model, EARTHQUAKES, n_components=None),
         lambda: bm.gibbs(model, EARTHQUAKES, n_components=3),
-        lambda: bm.linear_response(model, EARTHQUAKES),
         lambda: bm.weighted_bootstrap(model, EARTHQUAKES),
     ):
         with pytest.raises(UnsupportedError, match="sequences"):

@@ -65,13 +65,15 @@ def test_a_pair_that_classes_do_not_explain_stands_out():
     assert "Largest bivariate residual" in found.summary()
 
 
-def test_of_a_variational_fit_errors_are_those_of_linear_response():
-    rows = answers(generator(7), 200)
-    model = fitted(rows, inference=bm.VariationalBayes(), prune=False)
-    found = bm.latent_classes(model, rows)
-    expected = bm.linear_response(model, rows).standard_deviations
-    np.testing.assert_allclose(found.standard_errors.to_numpy().T, expected.probabilities)
-    np.testing.assert_allclose(found.sizes["standard_error"], expected.weights)
+def test_errors_of_a_variational_fit_are_those_at_its_posterior_means():
+    # At 4,000 rows the prior moves estimates, and so their errors, by about one in a thousand.
+    rows = answers(generator(7), 4000)
+    fits = fitted(rows, inference=bm.VariationalBayes(), prune=False), fitted(rows)
+    found, expected = (bm.latent_classes(model, rows) for model in fits)
+    np.testing.assert_allclose(found.standard_errors, expected.standard_errors, rtol=0.02)
+    np.testing.assert_allclose(
+        found.sizes["standard_error"], expected.sizes["standard_error"], rtol=0.02
+    )
 
 
 def test_weights_are_repetitions():

@@ -386,7 +386,7 @@ def test_searches_over_regressions_are_saved_and_predict(tmp_path, npreg):
 @pytest.mark.parametrize(
     "name",
     [
-        *("gibbs", "goodness_of_fit", "leave_one_out", "linear_response", "log_evidence"),
+        *("gibbs", "goodness_of_fit", "leave_one_out", "log_evidence"),
         *("merge_components", "weighted_bootstrap"),
     ],
 )

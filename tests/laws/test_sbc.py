@@ -5,7 +5,6 @@
 
 import warnings
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -141,27 +140,6 @@ def test_the_truth_is_anywhere_among_gibbs_sweeps_that_begin_at_it(places_of, n_
         # Shifted, or too narrow and too wide: a false alarm in ten thousand for all twelve.
         assert stats.kstest(values, "uniform").pvalue > 1e-4 / 12, name
         assert stats.kstest(np.abs(2.0 * values - 1.0), "uniform").pvalue > 1e-4 / 12, name
-
-
-@cache
-def approximate_places():
-    methods = posterior.METHODS[1:3]
-    return [posterior.places(seed, methods) for seed in range(900, 940)]
-
-
-def covered(method, name, level=0.9):
-    values = np.array([one[method][name] for one in approximate_places()])
-    return np.abs(values - 0.5) < level / 2.0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["larger weight", "distance of the means"])
-def test_intervals_moved_by_linear_response_cover_more_than_those_of_q(name):
-    _, q, response = posterior.METHODS[:3]
-    gained = covered(response, name).astype(int) - covered(q, name)
-    assert gained.sum() > 0
-    # Draws are moved apart about q's own centre: next to nothing is lost.
-    assert (gained < 0).mean() < 0.1
 
 
 def test_a_table_of_coverage_has_a_row_for_every_quantity_and_method():

@@ -240,8 +240,6 @@ def test_what_student_t_components_do_not_do_is_refused_by_name():
     model = variational(rows)
     with pytest.raises(UnsupportedError, match="no closed form"):
         bm.gibbs(model, rows, n_draws=5, chains=1)
-    with pytest.raises(UnsupportedError, match="linear response does not support Student-t"):
-        bm.linear_response(model, rows)
     assert "prior_mean_precision" in model.to_arviz(rows, n_draws=20).constant_data
     very_heavy = fitted(rows, freedom=1.5)
     with pytest.raises(UnsupportedError, match="without variances"):

@@ -18,7 +18,6 @@ from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import unmasked
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.coordinates import GaussianCoordinates
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.flat_directions import pooled_covariance
@@ -294,9 +293,6 @@ class GaussianPosterior(ByQuadratics):
             self.scale.draw(n_draws, generator),
             self.prior_mean_precision,
         )
-
-    def coordinates(self) -> GaussianCoordinates:
-        return GaussianCoordinates(self, learned=not isinstance(self.scale, FixedScale))
 
     def log_factors(self, draws: GaussianDraws) -> tuple[Array, Array]:
         wisharts = self.precisions.log_densities(draws.roots)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from bayesmix.core.components import Named, Seen
-from bayesmix.core.rows import Frame, Spread
+from bayesmix.core.rows import Frame
 from bayesmix.families.product.layout import PerPart, ProductStatistics
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -234,9 +232,6 @@ class Products(SumOverParts):
         shared, pairs = zip(*self.each("log_factors", draws.parts), strict=True)
         return sum(shared), sum(pairs)
 
-    def coordinates(self) -> ProductCoordinates:
-        return ProductCoordinates(self.layout, self.each("coordinates"))
-
 
 class ProductDraws(PerPart):
     """S draws of the parameters of each part."""
@@ -263,49 +258,3 @@ class ProductDraws(PerPart):
 def named_axis(label: str, axis: str) -> str:
     """Prefix the name of an axis by the label of its part, except for components."""
     return axis if axis == "component" else f"{label}: {axis}"
-
-
-class ProductCoordinates(PerPart):
-    """Coordinates of the parts, concatenated."""
-
-    @property
-    def size(self) -> int:
-        return sum(part.size for part in self.parts)
-
-    @once
-    def _firsts(self) -> list[int]:
-        return [0, *np.cumsum([part.size for part in self.parts]).tolist()][:-1]
-
-    def places(self, k: int) -> Integers:
-        pairs = zip(self._firsts, self.each("places", k=k), strict=True)
-        return np.concatenate([first + own for first, own in pairs])
-
-    def slopes(self, values: Array, k: int) -> Array:
-        return np.hstack(self.each("slopes", self.layout.split(values), k=k))
-
-    def coupling(self) -> Array:
-        pairs = zip(self.parts, self.each("coupling"), strict=True)
-        return block_diag(*(np.zeros((part.size, part.size)) + block for part, block in pairs))
-
-    def parameters(self, frame: Frame) -> dict[str, Spread]:
-        named: dict[str, Spread] = {}
-        firsts = dict(zip(self.layout.labels, self._firsts, strict=True))
-        for label, name, spread in self.by_label("parameters", self.layout.frames(frame)):
-            across = np.zeros((len(spread.across), self.size))
-            first, size = firsts[label], spread.across.shape[1]
-            across[:, first : first + size] = spread.across
-            named[f"{label}: {name}"] = replace(spread, across=across)
-        return named
-
-    @once
-    def moved(self) -> Integers:
-        pairs = zip(self._firsts, self.parts, strict=True)
-        return np.concatenate([first + part.moved for first, part in pairs])
-
-    def standardised(self, draws: ProductDraws) -> Array:
-        return np.hstack(self.each("standardised", draws.parts))
-
-    def drawn(self, standardised: Array) -> ProductDraws:
-        ends = np.cumsum([len(part.moved) for part in self.parts])
-        split = np.split(standardised, ends[:-1], axis=1)
-        return ProductDraws(self.layout, self.each("drawn", split))

@@ -364,12 +364,6 @@ class StudentPosterior:
         """Raise an error, as importance weights are not available."""
         raise UnsupportedError(NO_CONDITIONAL)
 
-    def coordinates(self) -> NoReturn:
-        raise UnsupportedError(
-            "linear response does not support Student-t components: draw from q "
-            "(sample_posterior), or use Gaussian()"
-        )
-
 
 @dataclass(frozen=True)
 class NormalWishartFreedom:
