@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from bayesmix.core.components import (
         ByPatternOf,
         CompletingOf,
-        Coordinates,
-        CoordinatesOf,
         DrawnComponents,
         FarDensities,
         Filling,
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
         Guard,
         GuardOf,
         Objective,
-        PassesKept,
         Resolved,
         Stopping,
         Whole,
@@ -55,7 +52,6 @@ if TYPE_CHECKING:
         PriorChoiceOf,
         PriorOf,
         SeparablePriorOf,
-        VaryingWeightsOf,
         WeightsAtAPoint,
         WeightsOf,
         WeightsPriorOf,
@@ -84,7 +80,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.fitters import SourceFitter, TableFitter
     from bayesmix.estimators.search import MixtureSearch
-    from bayesmix.io.checkpoints import Checkpoint, Passes
+    from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.dask_workers import DaskEngine, KeptThere
     from bayesmix.sources.local_workers import Local
@@ -108,7 +104,7 @@ if TYPE_CHECKING:
     def _stick_breaking(
         weights: StickBreaking, draws: StickDraws, twin: StickTwin, prior: StickBreakingPrior
     ) -> None:
-        _weights: VaryingWeightsOf[StickDraws] = weights
+        _weights: WeightsOf[StickDraws] = weights
         _draws: DrawnWeights = draws
         _twin: WeightsTwinOf[StickDraws] = twin
         _prior: OrderedWeightsPriorOf[StickBreaking, PointWeights, StickDraws] = prior
@@ -139,14 +135,12 @@ if TYPE_CHECKING:
         source: SourceFitter,
         table: TableFitter,
         kept: Checkpoint,
-        passes: Passes,
         estimator: MixtureEstimator,
         search: MixtureSearch,
     ) -> None:
         _fitter: Fitter = source
         _fitter = table
         _kept: KeptFits = kept
-        _passes: PassesKept = passes
         _mixture: FittedMixture = estimator
         _procedure: Procedure = search
 
@@ -168,12 +162,11 @@ if TYPE_CHECKING:
         _left = there
 
     from bayesmix.families import categorical, rates, successes
-    from bayesmix.families.categorical import LevelCoordinates, LevelsTwin
+    from bayesmix.families.categorical import LevelsTwin
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
     from bayesmix.families.gaussian.collapse import FloorGuard, GaussianGuard, GaussianMixtures
-    from bayesmix.families.gaussian.coordinates import GaussianCoordinates
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.gaussian.moments import Moments
@@ -183,11 +176,10 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.students import Students
     from bayesmix.families.gaussian.twin import GaussianTwin
     from bayesmix.families.independent.columns import NoGuard
-    from bayesmix.families.independent.factors import ColumnCoordinates, TotalsTwin
+    from bayesmix.families.independent.factors import TotalsTwin
     from bayesmix.families.independent.linear import LinearInTotals, SeenColumns, SeenTotals, Sums
     from bayesmix.families.product.components import (
         LinearProduct,
-        ProductCoordinates,
         ProductDraws,
         Products,
     )
@@ -303,7 +295,6 @@ if TYPE_CHECKING:
         point: categorical.Categoricals,
         posterior: categorical.LevelProbabilities,
         draws: categorical.CategoricalDraws,
-        coordinates: LevelCoordinates,
         twin: LevelsTwin,
         prior: categorical.CategoricalPrior,
     ) -> None:
@@ -311,7 +302,6 @@ if TYPE_CHECKING:
         _point: PointComponents = point
         _posterior: PosteriorOf[categorical.CategoricalDraws] = posterior
         _draws: DrawnComponents = draws
-        _coordinates: Coordinates = coordinates
         _twin: ComponentsTwin = twin
         _prior: SeparablePriorOf[
             Sums,
@@ -324,7 +314,6 @@ if TYPE_CHECKING:
     def _independent_columns(
         statistics: Sums,
         linear: LinearInTotals,
-        coordinates: ColumnCoordinates,
         twin: TotalsTwin,
         guard: NoGuard,
         seen: SeenColumns,
@@ -335,7 +324,6 @@ if TYPE_CHECKING:
         _components: LinearComponents = linear
         _incomplete: Incomplete = seen
         _incomplete = seen_totals
-        _coordinates: Coordinates = coordinates
         _twin: ComponentsTwin = twin
         _guard: Guard = guard
 
@@ -345,7 +333,6 @@ if TYPE_CHECKING:
         linear: LinearProduct,
         components: Products,
         draws: ProductDraws,
-        coordinates: ProductCoordinates,
         prior: PartPriors,
         choice: ProductPrior,
         guard: ProductGuard,
@@ -364,7 +351,6 @@ if TYPE_CHECKING:
         _posterior: PosteriorOf[ProductDraws] = components
         _far: FarDensities = components
         _draws: DrawnComponents = draws
-        _coordinates: CoordinatesOf[ProductDraws] = coordinates
         _prior: SeparablePriorOf[ProductStatistics, Products, Products, ProductDraws] = prior
         _choice: PriorChoiceOf[PartPriors] = choice
         _guard: Guard = guard
@@ -378,7 +364,6 @@ if TYPE_CHECKING:
         posterior: GaussianPosterior,
         predictive: Students,
         draws: GaussianDraws,
-        coordinates: GaussianCoordinates,
         twin: GaussianTwin,
         prior: NormalWishart,
         choice: GaussianPrior,
@@ -407,7 +392,6 @@ if TYPE_CHECKING:
         _far = posterior
         _far = predictive
         _draws: DrawnComponents = draws
-        _coordinates: CoordinatesOf[GaussianDraws] = coordinates
         _twin: ComponentsTwinOf[GaussianDraws] = twin
         _prior: SeparablePriorOf[Moments, Gaussians, GaussianPosterior, GaussianDraws] = prior
         _choice: PriorChoiceOf[NormalWishart] = choice

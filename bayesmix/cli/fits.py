@@ -316,14 +316,13 @@ def fit(
         ),
     ] = options.Method.EM,
     out: options.Out = None,
-    restart: options.Restart,
     run: options.Run,
 ) -> None:
     """Fit one mixture with K components.
 
     --out DIR saves result.json, model.bayesmix and a figure.
     """
-    structure, checkpoint = options.structure(covariance), checkpoint_folder(restart)
+    structure = options.structure(covariance)
     families = options.families(family) or [None]
     if len(families) > 1:
         raise InvalidInputError("--family must name one family: bayesmix select compares several")
@@ -335,20 +334,17 @@ def fit(
     screen = Screen(run)
     source, beside = read_beside(screen, table, covariates, sequences)
     work = Work.on("fit", screen, table, source, out)
-    if sequences.names and (noise or checkpoint):
-        refused = "--noise" if noise else "--checkpoint"
-        raise InvalidInputError(f"{refused} does not support sequences: leave it out")
+    if sequences.names and noise:
+        raise InvalidInputError("--noise does not support sequences: leave it out")
     model = estimator_for(source, families[0], method, noise, bool(sequences.names)).set_params(
         n_components=components,
         covariance_type=structure if hasattr(families[0] or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
         missing=table.missing.value,
-        **({} if sequences.names else {"checkpoint": checkpoint}),
     )
     work.fit(model, **beside)
     interrupted = model.result_.status == "interrupted"
-    work.name_checkpoint(interrupted, checkpoint)
     screen.say()
     screen.answer(fit_sentence(model))
     screen.table(*component_tables(model, screen.out.width))

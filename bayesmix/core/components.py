@@ -214,9 +214,6 @@ class FarDensities(Densities, Protocol):
     def precision_root(self) -> Array:
         """Factors of distances, in blocks."""
 
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
-        """Return log densities (n, K) of ``units`` times 2^exponent, and a term to add (n,)."""
-
 
 class LinearOf(Components, Protocol[S]):
     """Log densities that are linear in features, so that an E-step is two matrix products.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 from bayesmix.core.components import Densities
-from bayesmix.core.mixture import ChunkSums, Expectation, Mixture, Repair
+from bayesmix.core.mixture import Expectation, Mixture, Repair
 from bayesmix.core.priors import Prior, WeightsPrior
 from bayesmix.core.rows import Event, Frame
-from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 M = TypeVar("M", contravariant=True)  # mixtures of a family
@@ -48,21 +46,6 @@ class Bayesian(Objective, Protocol):
     @property
     def parameters_prior(self) -> Prior:
         """Prior of θ, once resolved against the data."""
-
-
-class PassesKept(Protocol):
-    """Recorded sums of passes, so that none is computed twice."""
-
-    def summed(
-        self, source: Source, mixture: Mixture, form: str, work: Callable[[], ChunkSums]
-    ) -> ChunkSums:
-        """Return the sums of a pass, recorded or computed by ``work``."""
-
-    def write(self) -> None:
-        """Save new sums."""
-
-    def leave_out(self, what: str) -> None:
-        """Report, once, which passes are computed again."""
 
 
 class Stopping(Protocol):

@@ -60,7 +60,7 @@ class FamilyOf(Protocol[S, P]):
 
     @property
     def far_densities(self) -> bool:
-        """Whether densities are ``FarDensities``; if not, they are finite at any distance."""
+        """Whether distances are clipped, as squares overflow: densities are ``FarDensities``."""
         return False
 
     @property

@@ -98,9 +98,6 @@ def fit(
             if best is None:
                 raise
             monitor.interrupt()
-        finally:
-            if settings.kept is not None:
-                settings.kept.write()
         assert best is not None
         if monitor.stopped == "interrupted":
             # The best run may have finished, but the fit did not.
@@ -117,8 +114,7 @@ def _outcomes(attempt: Attempt, continue_from: Mixture | None) -> Iterator[Outco
     runs = 1 if continue_from is not None else settings.n_init
     for index in range(runs):
         monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
-        # Each worker would keep separate records of its passes.
-        busy = index > 0 and settings.kept is None and time.perf_counter() - began > SECONDS_ALONE
+        busy = index > 0 and time.perf_counter() - began > SECONDS_ALONE
         if busy and index + 1 < runs and monitor.countable:
             idle = attempt.problem.source.idle(attempt.model.n_components)
             if idle:

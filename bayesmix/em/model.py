@@ -16,7 +16,7 @@ from bayesmix.allocation.gate import WEAK_PRECISION, GatePrior
 from bayesmix.allocation.gated_chain import GatedChainPrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
-from bayesmix.core.engines import Guard, Objective, PassesKept, Stopping
+from bayesmix.core.engines import Guard, Objective, Stopping
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import NoiseDensity, hypervolume
@@ -81,7 +81,6 @@ class Settings:
     seed: int = 0
     sort: bool = True
     near: tuple[Mixture, ...] = ()  # fits of smaller candidates to the same data, as further starts
-    kept: PassesKept | None = None  # recorded passes of an earlier attempt at the same fit
     # whether the fit is a candidate, so that one without a comparable value is refused
     compared: bool = False
 
@@ -134,7 +133,6 @@ def posed(
         accelerate=settings.accelerate,
         form=first_form(model, source, frame, settings.seed),
         notes=notes,
-        kept=settings.kept,
         gives_up=_repaired(objective) and settings.compared,
     )
 

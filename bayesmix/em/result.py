@@ -1,7 +1,6 @@
 """The result of a fit, without the data, and densities at any distance.
 
-Distances whose squares overflow are scaled by 2^e: Student-t log densities stay finite, and under
-normal components such an observation belongs to the widest.
+Distances whose squares would overflow, beyond about 1e150 standard deviations, are clipped.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from bayesmix.core.engines import Bayesian, Objective, Resolved
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.priors import Prior
-from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment, AssessmentStep
 from bayesmix.errors import UnsupportedError
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
 # Longest distance, in standard deviations, whose sums of squares do not overflow.
 LONGEST = 1e150
-# Exponents are multiples of this, so that few groups are evaluated.
-STEP = 64
 
 
 def described(
@@ -85,27 +82,15 @@ def _framed(
         shares, log_density = _framed(replace(mixture, noise=None), values, family)
         log_density += mixture.noise.log_rest
         return mixture.with_noise(shares, log_density, np.asarray(values, dtype=np.float64))
-    frame = mixture.frame
+    framed = mixture.frame.apply(within_reach(mixture, values, family))
+    return mixture.responsibilities(framed, Rows(values, side=side))
+
+
+def within_reach(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
+    """Return complete observations with distances clipped where their squares would overflow."""
     if not has_far_rows(mixture, values, family):
-        return mixture.responsibilities(frame.apply(values), Rows(values, side=side))
-    components = cast("FarDensities", mixture.components)
-    limit = _reach(components, frame.n_directions) * frame.scale
-    shares, log_density = np.empty((len(values), mixture.n_components)), np.empty(len(values))
-    distant = (np.abs(values - frame.centre) > limit).any(axis=1)
-    near = np.flatnonzero(~distant)
-    if len(near):
-        rows = Rows(values[near], side=side[near])
-        shares[near], log_density[near] = mixture.responsibilities(frame.apply(rows.values), rows)
-    far = np.flatnonzero(distant)
-    units, exponents = _scaled(frame, values[far])
-    for exponent in np.unique(exponents):
-        group = exponents == exponent
-        joint, beyond = components.beyond(units[group], int(exponent))
-        joint += mixture.log_weights
-        rows = Rows(units[group], side=side[far[group]])
-        log_density[far[group]] = mixture.allocate(joint, rows).log_normaliser + beyond
-        shares[far[group]] = joint
-    return shares, log_density
+        return values
+    return np.clip(values, *cast("tuple[Array, Array]", limits(mixture, family)))
 
 
 def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
@@ -142,25 +127,13 @@ def _reach(components: FarDensities, n_features: int) -> float:
     return LONGEST / (4.0 * n_features * largest)
 
 
-def _scaled(frame: Frame, values: Array) -> tuple[Array, Array]:
-    """Return framed observations (n, D') divided by 2^e, and e (n,); coordinates are below 1."""
-    away = values - frame.centre
-    exponents = (np.frexp(away)[1] - np.frexp(frame.scale)[1]).max(axis=1) + 1
-    exponents = -(-exponents // STEP) * STEP
-    half = (exponents // 2)[:, None]
-    # A single step could overflow or underflow.
-    units = np.ldexp(np.ldexp(away, -half) / frame.scale, half - exponents[:, None])
-    return (units if frame.basis is None else units @ frame.basis), exponents
-
-
 def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
-    """Return the assessment of a chunk, also where squared distances overflow."""
-    values = np.asarray(rows.values)
-    plain = mixture.noise is not None or has_gaps(values) or bool(rows.side)
-    if plain or not has_far_rows(mixture, values, family):
-        return AssessmentStep(mixture)(rows)
-    shares, log_density = _framed(mixture, values, family)
-    return AssessmentStep(mixture).sums(shares, log_density, rows.weights_or_ones)
+    """Return the assessment of a chunk; distances are clipped where their squares overflow."""
+    if mixture.noise is None:
+        values = np.asarray(rows.values)
+        near = within_reach(mixture, values, family)
+        rows = rows if near is values else replace(rows, values=near)
+    return AssessmentStep(mixture)(rows)
 
 
 # Label of noise.

@@ -23,9 +23,9 @@ import numpy as np
 from scipy.linalg.lapack import dgesv
 
 from bayesmix.core.components import Components
-from bayesmix.core.engines import Guard, Objective, PassesKept, Stopping
+from bayesmix.core.engines import Guard, Objective, Stopping
 from bayesmix.core.families import Family
-from bayesmix.core.mixture import ChunkSums, Expectation, Mixture
+from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import Event, Frame
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment, AssessmentStep, Form
@@ -161,7 +161,6 @@ class Problem:
     accelerate: bool
     form: Form  # first form of the E-step
     notes: tuple[Event, ...] = ()  # findings about the data before the run
-    kept: PassesKept | None = None  # recorded passes of an earlier attempt
     # whether to end the run at a held component, as its fit would be refused
     gives_up: bool = False
 
@@ -281,38 +280,25 @@ def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...], float]:
     """Run an E-step, in a more accurate form where rounding is too large; with the objective."""
-    expectation, final_form = surely_summed(problem.source, mixture, form, problem.kept)
+    expectation, final_form = surely_summed(problem.source, mixture, form)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     text = "the E-step uses centred data, because the clusters are far apart"
     event = Event(GOES_ON_CENTRED, text, at_pass=passes)
     return expectation, final_form, () if final_form is form else (event,), value
 
 
-def surely_summed(
-    source: Source, mixture: Mixture, form: Form, kept: PassesKept | None = None
-) -> tuple[Expectation, Form]:
+def surely_summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
     """Return the sums of an E-step, and the form that computed them accurately."""
-    expectation = summed(source, mixture, form, kept)
+    expectation = summed(source, mixture, form)
     if form.keeps_digits(mixture, expectation):
         return expectation, form
-    return summed(source, mixture, form.surer, kept), form.surer
+    return summed(source, mixture, form.surer), form.surer
 
 
-def summed(
-    source: Source, mixture: Mixture, form: Form, kept: PassesKept | None = None
-) -> Expectation:
+def summed(source: Source, mixture: Mixture, form: Form) -> Expectation:
     """Return the sums of an E-step over all observations."""
-
-    def added() -> ChunkSums:
-        return source.reduce(form.step(mixture), form.width(mixture.n_components), form.earlier)
-
-    if kept is None:
-        return added().finished()
-    if not form.exact:
-        # The candidates of each observation are not part of the mixture.
-        kept.leave_out("passes with more than 100 components are repeated")
-        return added().finished()
-    return kept.summed(source, mixture, form.name, added).finished()
+    width = form.width(mixture.n_components)
+    return source.reduce(form.step(mixture), width, form.earlier).finished()
 
 
 def assessed(source: Source, mixture: Mixture) -> Assessment:

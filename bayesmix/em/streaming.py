@@ -20,7 +20,7 @@ from bayesmix.core.components import Components, Statistics
 from bayesmix.core.engines import Objective
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.rows import AddedByField, Event, Rows
+from bayesmix.core.rows import AddedByField, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form, block_rows
 from bayesmix.em.fit import units_of
@@ -53,28 +53,6 @@ class BatchSums(AddedByField):
             factor * self.hard_counts,
             self.n_rows,
             factor * self.weight,
-        )
-
-    def merged(self, first: int, second: int) -> BatchSums:
-        """Return the sums with ``second`` merged into ``first``, and a bound on the lost entropy.
-
-        The loss is at most N H(N_1 / N), N = N_1 + N_2 (Jensen).
-        """
-        pair = [first, second]
-        counts, both = self.statistics.counts[pair], float(self.entropies[pair].sum())
-        total = float(counts.sum())
-        between = total * float(entr(counts / total).sum()) if total > 0.0 else 0.0
-        lost = min(both, between)
-        place = first - (second < first)
-        entropies, hard = np.delete([self.entropies, self.hard_counts], second, axis=1)
-        entropies[place] = both - lost
-        hard[place] = self.hard_counts[pair].sum()
-        return replace(
-            self,
-            statistics=self.statistics.merged(first, second),
-            free=self.free - lost,
-            entropies=entropies,
-            hard_counts=hard,
         )
 
 
@@ -189,38 +167,6 @@ def expected_log_joint(mixture: Mixture[Components], statistics: Statistics) -> 
     return of_rows + float(statistics.counts @ mixture.finite_log_weights)
 
 
-def best_merge(objective: Objective, stream: Stream) -> tuple[Stream, tuple[int, int]] | None:
-    """Return the merge of neighbouring components that raises the bound most, if any does.
-
-    Merges are tried on the sums of all batches together, which gives a looser bound.
-    """
-    mixture = stream.mixture
-    if mixture.n_components < 2:
-        return None
-    near = mixture.linear.near(mixture.finite_log_weights)
-    near = near + near.T
-    np.fill_diagonal(near, -np.inf)
-    pairs = {(min(j, k), max(j, k)) for k, j in enumerate(near.argmax(axis=1).tolist())}
-    together = replace(stream, named=NamedBatches(), unnamed=(stream.total,))
-    values = {pair: merged(objective, together, *pair).bound(objective) for pair in sorted(pairs)}
-    best = max(values, key=values.__getitem__)
-    if values[best] <= stream.bound(objective):
-        return None
-    return merged(objective, stream, *best), best
-
-
-def merged(objective: Objective, stream: Stream, first: int, second: int) -> Stream:
-    """Return the stream with two components merged, after an M-step."""
-    keep = np.delete(np.arange(stream.mixture.n_components), second)
-    counts = stream.total.statistics.counts
-    fewer = stream.mapped(lambda sums: sums.merged(first, second))
-    resolution = stream.resolution
-    if resolution is not None and len(resolution) > 1:
-        resolution = resolution[keep]
-    mixture = stream.mixture.subset(keep, counts)
-    return replace(fewer, mixture=mixture, resolution=resolution).updated(objective)
-
-
 def _entropies(mixture: Mixture[Components], rows: Rows) -> Array:
     """Return entropies -Σ w r log r and hard counts of the components (2, K)."""
     total = np.zeros((2, mixture.n_components))
@@ -254,7 +200,7 @@ def check_first(model: Model, source: Source) -> None:
         )
 
 
-def begun(first: FitResult, source: Source, name: Name | None, prune: bool) -> FitResult:
+def begun(first: FitResult, source: Source, name: Name | None) -> FitResult:
     """Return a stream that begins with the fit ``first``."""
     if first.mixture.frame.basis is not None:
         told = [event.text for event in first.events if event.kind == "flat"]
@@ -265,20 +211,13 @@ def begun(first: FitResult, source: Source, name: Name | None, prune: bool) -> F
     # Only product families hold something other than an array.
     stream = Stream(first.mixture, cast("Array | None", first.resolution))
     nothing_yet = replace(first, stream=stream, n_rows=0, trace=np.empty(0))
-    return arrived(nothing_yet, source, name, prune)
+    return arrived(nothing_yet, source, name)
 
 
 def arrived(
-    result: FitResult,
-    source: Source,
-    name: Name | None,
-    prune: bool,
-    forgetting: float | None = None,
+    result: FitResult, source: Source, name: Name | None, forgetting: float | None = None
 ) -> FitResult:
-    """Add or revisit a batch: its E-step, then the M-step on all sums.
-
-    ``prune`` merges components of a posterior where that raises the bound.
-    """
+    """Add or revisit a batch: its E-step, then the M-step on all sums."""
     began = time.perf_counter()
     stream = result.stream
     assert stream is not None
@@ -291,10 +230,7 @@ def arrived(
             stream = stream.arrived(sums, name).updated(result.inference)
             size = None if before is None else (before.n_rows, before.weight)
             revisited = size == (sums.n_rows, sums.weight)
-            merges: tuple[Event, ...] = ()
-            if prune and result.variational:
-                stream, merges = _with_fewer(result, stream)
-            return _result(result, stream, revisited, merges, time.perf_counter() - began)
+            return _result(result, stream, revisited, time.perf_counter() - began)
         except DegenerateFitError as problem:
             raise DegenerateFitError(
                 f"with this batch {problem}; the stream is unchanged"
@@ -315,24 +251,7 @@ def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
     return sums
 
 
-def _with_fewer(result: FitResult, stream: Stream) -> tuple[Stream, tuple[Event, ...]]:
-    """Merge components while that raises the bound, at visits 1, 2, 4, 8, ..."""
-    events: tuple[Event, ...] = ()
-    while not stream.n_visits & (stream.n_visits - 1):
-        value = stream.bound(result.inference)
-        merge = best_merge(result.inference, stream)
-        if merge is None:
-            break
-        stream, (first, second) = merge
-        gain = stream.bound(result.inference) - value
-        message = f"components {first} and {second} were merged"
-        events += (Event("merged", message, stream.n_visits, gain=gain),)
-    return stream, events
-
-
-def _result(
-    result: FitResult, stream: Stream, revisited: bool, events: tuple[Event, ...], seconds: float
-) -> FitResult:
+def _result(result: FitResult, stream: Stream, revisited: bool, seconds: float) -> FitResult:
     """Return the fit to all batches, with a bound in place of the likelihood."""
     total = stream.total
     mixture = replace(stream.mixture, components=stream.mixture.components.released())
@@ -348,7 +267,6 @@ def _result(
         trace=trace,
         segments=(0,),
         status=STREAMED,
-        events=result.events + events,
         counts=total.statistics.counts,
         hard_counts=total.hard_counts,
         entropy=float(total.entropies.sum()),

@@ -29,7 +29,6 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.estimators import constraints, incoming, methods, predictions
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.fitters import SourceFitter, TableFitter
-from bayesmix.estimators.parameters import checkpoint_of
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
@@ -136,7 +135,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         The first batch is fitted as by ``fit``. It fixes the scales of the computation, the default
         prior and the largest number of components: a cluster that first appears later gets no
         component. Each further call runs an E-step on its batch and an M-step on the sums of all
-        batches. Variational fits merge components if that raises the bound, unless ``prune=False``.
+        batches. Only the first batch can remove components (``prune``).
 
         ``elbo_`` is a bound on the evidence of all data so far. For point estimates the free energy
         (``lower_bound_``, per observation) is a bound on the log likelihood or log posterior.
@@ -216,7 +215,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
                 source = incoming.training_rows(self, X, sample_weight, n_jobs)
                 streaming.check_first(model, source)
                 self._fit(lambda _: source)
-                result = streaming.begun(self.result_, source, name, model.prune)
+                result = streaming.begun(self.result_, source, name)
             else:
                 if forgetting is not None and (name is not None or fitted.stream.named.names):
                     raise InvalidInputError(
@@ -226,7 +225,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
                 source = incoming.new_rows(self, X, sample_weight)
                 incoming.refuse(source, large=True)
                 source = source.present()
-                result = streaming.arrived(self.result_, source, name, model.prune, forgetting)
+                result = streaming.arrived(self.result_, source, name, forgetting)
         self._adopt(result)
         return self
 
@@ -286,7 +285,6 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         if change is not None:
             stopping = Change(change, per_row=not model.inference.variational)
         seed = root_seed(self.random_state)
-        seed, passes = checkpoint_of(self, source, seed, kind="fit")
         init = self._init(model, source, seed)
         warm = self._last_mixture(model, source)
         if warm is not None:
@@ -302,7 +300,6 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
             accelerate=self.acceleration == "auto" and isinstance(stopping, Aitken),
             seed=seed,
             sort=not as_given,
-            kept=passes,
         )
 
     def _init(self, model: Model, source: Source, seed: int) -> Any:

@@ -53,7 +53,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         vector of medians, and β0 and W0⁻¹ are estimated, with the same values for all components.
     prune : bool, default=True
         Whether to remove components with less than one observation, if the bound does not decrease.
-    search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
+    search, acceleration, max_passes, max_seconds, n_jobs, progress, missing
         As in ``GaussianMixture``; the search also changes K, by the bound.
     noise : None, bool, "uniform" or density, default=None
         As in ``GaussianMixture``. The noise weight has a uniform prior.
@@ -116,7 +116,6 @@ class BayesianGaussianMixture(MixtureEstimator):
         progress: bool | None = None,
         noise: Any = None,
         missing: str = "error",
-        checkpoint: Any = None,
     ) -> None:
         store_parameters(self, locals())
 

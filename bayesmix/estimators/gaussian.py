@@ -94,10 +94,6 @@ class GaussianMixture(MixtureEstimator):
     missing : {"error", "use", "drop"}, default="error"
         Treatment of missing values: raise an error; use the observed values of each sample
         (observed-data likelihood, missing at random); or drop incomplete samples.
-    checkpoint : path, optional
-        Folder where intermediate results are stored every few seconds. After an interruption, the
-        same call continues from there with identical results. Fits with more than 100 components
-        are not stored.
 
     Attributes
     ----------
@@ -160,7 +156,6 @@ class GaussianMixture(MixtureEstimator):
         progress: bool | None = None,
         noise: Any = None,
         missing: str = "error",
-        checkpoint: Any = None,
     ) -> None:
         store_parameters(self, locals())
 

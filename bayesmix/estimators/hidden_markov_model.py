@@ -121,7 +121,7 @@ class HiddenMarkovModel(Mixture):
     # Parameters of other estimators, fixed here.
     init_params = "kmeans"
     warm_start = prune = False
-    checkpoint = noise = None
+    noise = None
     noun = "state"
 
     def __init__(

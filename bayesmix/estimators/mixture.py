@@ -48,7 +48,7 @@ class Mixture(MixtureEstimator):
         bound does not decrease.
     tol, max_iter, n_init, init_params, random_state, warm_start, verbose, verbose_interval
         As in ``GaussianMixture``.
-    search, acceleration, max_passes, max_seconds, n_jobs, progress, missing, checkpoint
+    search, acceleration, max_passes, max_seconds, n_jobs, progress, missing
         As in ``GaussianMixture``.
     noise : None, bool, "uniform" or density, default=None
         As in ``GaussianMixture``, for Gaussian families and products. In a product, each discrete
@@ -100,7 +100,6 @@ class Mixture(MixtureEstimator):
         n_jobs: int | None = None,
         progress: bool | None = None,
         missing: str = "error",
-        checkpoint: Any = None,
         noise: Any = None,
     ) -> None:
         store_parameters(self, locals())

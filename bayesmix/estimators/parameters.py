@@ -72,27 +72,20 @@ def _draws(estimator: Any, n: int, generator: Any) -> Any:
     return drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn returns labels too
 
 
-# Parameters that do not change candidates or passes, only how long a fit runs or what it prints.
-CHANGE_NOTHING = {
-    "fit": {
-        "checkpoint", "max_iter", "max_passes", "max_seconds", "n_init", "n_jobs", "progress",
-        "random_state", "verbose", "verbose_interval", "warm_start",
-    },
-    "search": {"checkpoint", "n_jobs", "progress", "random_state", "refit"},
-}  # fmt: skip
+# Parameters of a search that do not change its candidates.
+CHANGE_NOTHING = {"checkpoint", "n_jobs", "progress", "random_state", "refit"}
 
 
-def checkpoint_of(
-    estimator: Any, X: Any, seed: int, weights: Any = None, groups: Any = None, kind: str = "search"
-) -> tuple[int, Any]:
+def checkpoint_of(search: Any, X: Any, seed: int, weights: Any, groups: Any) -> tuple[int, Any]:
     """Return the seed to continue with, and what an earlier attempt at the same stored, if any."""
-    if estimator.checkpoint is None:
+    if search.checkpoint is None:
         return seed, None
-    from bayesmix.io.checkpoints import Passes, open_checkpoint, search_identity
+    from bayesmix.io.checkpoints import open_checkpoint, search_identity
 
-    parameters = estimator.get_params(deep=False).items()
-    settings = {name: value for name, value in parameters if name not in CHANGE_NOTHING[kind]}
+    parameters = search.get_params(deep=False).items()
+    settings = {name: value for name, value in parameters if name not in CHANGE_NOTHING}
     identity = search_identity(settings, X, weights, groups)
-    seeded = estimator.random_state is not None
-    checkpoint, seed = open_checkpoint(estimator.checkpoint, identity, seed, seeded, kind)
-    return seed, Passes.of(checkpoint.folder) if kind == "fit" else checkpoint
+    checkpoint, seed = open_checkpoint(
+        search.checkpoint, identity, seed, search.random_state is not None
+    )
+    return seed, checkpoint

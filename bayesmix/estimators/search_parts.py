@@ -350,8 +350,6 @@ def estimator_of(estimator: Any, seed: int) -> Any:
             "estimator must be a mixture of bayesmix, or a pipeline that ends in one, "
             f"got {type(inner).__name__}"
         )
-    if getattr(inner, "checkpoint", None) is not None:
-        raise InvalidInputError("checkpoint is a parameter of the search, not of its estimator")
     if getattr(inner, "random_state", None) is None:
         inner.set_params(random_state=seed)
     if getattr(inner, "progress", 0) is None:

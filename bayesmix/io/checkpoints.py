@@ -1,13 +1,9 @@
-"""Checkpoints: finished fits of a search and finished passes of a fit, saved to disk.
+"""Checkpoints: finished fits of a search, saved to disk.
 
 A folder has ``search.json``, which identifies the search, and one file per finished fit in the
 format of saved models, which contains no code. The file name is a digest of all that the fit
 depends on: search, candidate, data and starts. Processes that share a folder therefore write
 identical files.
-
-A fit is determined by the sums of its passes over the data. These are saved every few seconds under
-a digest of mixture, form and data, so that a restarted fit repeats no pass and gives identical
-results.
 """
 
 from __future__ import annotations
@@ -16,36 +12,25 @@ import dataclasses
 import hashlib
 import json
 import os
-import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
-from weakref import ref
 
 import numpy as np
 
-from bayesmix.core.mixture import ChunkSums, FeatureSums, Mixture
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import PARTIAL, folder_to_write, write
 from bayesmix.errors import (
     BayesmixWarning,
     DamagedFileError,
-    FileAccessError,
     InvalidInputError,
     UnsupportedError,
     warn,
 )
-from bayesmix.families.factor_analytic.factor_analysers import ProjectedMoments
-from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.independent.linear import Sums
-from bayesmix.families.product.layout import ProductStatistics
-from bayesmix.families.student_t.components import WeightedMoments
-from bayesmix.io.container import FINISHED_FIT, PASSES, opened, pack, unpack
+from bayesmix.io.container import FINISHED_FIT, opened, pack, unpack
 from bayesmix.io.records import Reader, Writer, adopt
-from bayesmix.numerics.arrays import cost_of
 from bayesmix.selection.candidates import Candidate, last_step, steps_before
 from bayesmix.selection.tasks import WHOLE, Question
 from bayesmix.sources.border import is_source
@@ -151,21 +136,21 @@ def _made_of(steps: Any, X: Any) -> str:
 
 
 def open_checkpoint(
-    path: Any, identity: dict[str, Any], seed: int, seeded: bool, of: str = "search"
+    path: Any, identity: dict[str, Any], seed: int, seeded: bool
 ) -> tuple[Checkpoint, int]:
-    """Return the checkpoint of a search or a fit, and the seed to continue with.
+    """Return the checkpoint of a search, and the seed to continue with.
 
     ``seeded``: whether the user chose the seed; otherwise that of the first attempt is used.
     Raises ``InvalidInputError`` if the folder belongs to a search with other data, candidates,
     parameters or version, ``FileAccessError`` or ``DamagedFileError``.
     """
     folder = folder_to_write(path, "checkpoint")
-    place = folder / f"{of}.json"
+    place = folder / "search.json"
     identity = identity | {"version": __version__, "format": FORMAT}
     if not place.exists():
         if any(not one.name.endswith(PARTIAL) for one in folder.iterdir()):
             raise InvalidInputError(
-                f"checkpoint must be an empty folder or that of an earlier {of}, but {path} "
+                f"checkpoint must be an empty folder or that of an earlier search, but {path} "
                 "contains other files"
             )
         write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
@@ -189,7 +174,7 @@ def open_checkpoint(
     )
     if different:
         raise InvalidInputError(
-            f"checkpoint {path} belongs to a {of} with other {', '.join(different)}: {anew}"
+            f"checkpoint {path} belongs to a search with other {', '.join(different)}: {anew}"
         )
     return _of_search(folder, identity, first), first
 
@@ -254,122 +239,3 @@ def fingerprint(array: Any) -> str:
     step = max(1, values.nbytes // MOST_BYTES_HASHED)
     digest.update(np.ascontiguousarray(values[::step]).tobytes())
     return digest.hexdigest()
-
-
-SUFFIX = ".passes"
-SECONDS_BETWEEN_FILES = 10.0
-# Cost of a pass, in samples times components times columns, below which it is not saved.
-LEAST_WORK = 2**24
-MOST_BYTES = 2**30
-# Types of sums of a pass.
-OF_PASSES = (np.ndarray, Moments, WeightedMoments, ProjectedMoments, Sums, ProductStatistics)
-
-
-@dataclass
-class Passes:
-    """Saved sums of the passes of one fit."""
-
-    folder: Path
-    known: dict[str, ChunkSums] = field(default_factory=dict)
-    fresh: dict[str, ChunkSums] = field(default_factory=dict)
-    n_bytes: int = 0
-    told: bool = False
-    written_at: float = field(default_factory=time.perf_counter)
-    lock: Lock = field(default_factory=Lock)
-    digests: dict[int, tuple[ref[Source], str]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, folder: Path) -> Passes:
-        """Return the passes of a folder; ``DamagedFileError`` names an unreadable file."""
-        found = cls(folder)
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            with opened(path) as stream:
-                header, arrays = unpack(stream, PASSES)
-                value = Reader(arrays).value
-                found.known |= {
-                    key: _read_sums(value(one)) for key, one in header["passes"].items()
-                }
-            found.n_bytes += path.stat().st_size
-        return found
-
-    def summed(
-        self, source: Source, mixture: Mixture, form: str, work: Callable[[], ChunkSums]
-    ) -> ChunkSums:
-        """Return the saved sums of a pass, or compute and save them."""
-        n_rows, n_columns = source.shape
-        if n_rows * mixture.n_components * cost_of(n_columns) < LEAST_WORK:
-            return work()
-        key = self._key(source, mixture, form)
-        if key is None:
-            return work()
-        with self.lock:
-            found = self.known.get(key)
-        if found is None:
-            found = work()
-            with self.lock:
-                self.known[key] = self.fresh[key] = found
-                late = time.perf_counter() - self.written_at > SECONDS_BETWEEN_FILES
-            if late:
-                self.write()
-        if isinstance(found.statistics, np.ndarray):  # a linear form is not saved
-            return replace(found, statistics=FeatureSums(mixture.linear, found.statistics))
-        return found
-
-    def write(self) -> None:
-        """Write new sums to a file; warn once if the disk is full."""
-        with self.lock:
-            fresh, self.fresh = self.fresh, {}
-            self.written_at = time.perf_counter()
-            if not fresh or self.n_bytes > MOST_BYTES:
-                return
-            writer = Writer()
-            try:
-                passes = {key: writer.value(_written(one)) for key, one in fresh.items()}
-                content = pack({"bayesmix": __version__, "passes": passes}, writer.arrays, PASSES)
-                digest = hashlib.sha256(content).hexdigest()[:16]
-                write(self.folder / f"{digest}{SUFFIX}", content)
-                self.n_bytes += len(content)
-            except FileAccessError as problem:
-                self.fresh = fresh  # the disk may have space later
-                self.leave_out(str(problem))
-            except UnsupportedError as problem:
-                self.leave_out(str(problem))
-
-    def _key(self, source: Source, mixture: Mixture, form: str) -> str | None:
-        writer = Writer()
-        asked = {"form": form, "rows": self._digest(source)}
-        try:
-            asked["mixture"] = writer.value(mixture)
-            return hashlib.sha256(pack(asked, writer.arrays, PASSES)).hexdigest()
-        except UnsupportedError as problem:  # a family defined by the user
-            self.leave_out(str(problem))
-            return None
-
-    def _digest(self, source: Source) -> str:
-        """Return the digest of data and weights, computed once."""
-        known, said = self.digests.get(id(source), (None, ""))
-        if known is None or known() is not source:
-            rows, weights = some_rows(source)
-            said = f"{source.shape} {source.total_weight!r} {fingerprint(rows)} "
-            said += fingerprint(weights)
-            self.digests[id(source)] = ref(source), said
-        return said
-
-    def leave_out(self, what: str) -> None:
-        """Warn, once, which passes are computed again."""
-        if not self.told:
-            self.told = True
-            warn(f"the fit continues, but its checkpoint is incomplete: {what}", BayesmixWarning)
-
-
-def _written(one: ChunkSums) -> tuple[Any, ...]:
-    sums = one.statistics
-    kept = sums.sums if isinstance(sums, FeatureSums) else sums
-    return float(one.log_normaliser), float(one.magnitude), kept
-
-
-def _read_sums(value: Any) -> ChunkSums:
-    match value:
-        case (float(), float(), sums) if isinstance(sums, OF_PASSES):
-            return ChunkSums(*value)
-    raise DamagedFileError(f"is damaged: it contains no pass; {PASSES.again}")

@@ -67,11 +67,10 @@ MODEL = FileKind(
 FINISHED_FIT = FileKind(
     b"\x89bfit\r\n\x1a", 2, "a fit of a checkpoint", "delete it to repeat the fit"
 )
-PASSES = FileKind(b"\x89bpas\r\n\x1a", 1, "passes of a fit", "delete it to repeat them")
 
 # First bytes of other kinds of files.
 FOREIGN = (
-    *((kind.magic, kind.what) for kind in (MODEL, FINISHED_FIT, PASSES)),
+    *((kind.magic, kind.what) for kind in (MODEL, FINISHED_FIT)),
     (b"\x80", "a pickle, which bayesmix does not open"),
     (b"PK", "a zip archive"),
     (b"\x93NUMPY", "a NumPy array"),

@@ -116,6 +116,9 @@ DOMAINS = {
     **{f"{name}.{key}": own for name, _, of in saved_records() for key, own in of.items()},
 }
 
+# Parameters of estimators of version 0.2.0 that were removed.
+REMOVED = {"checkpoint"}
+
 # Objects without state, saved by name.
 NAMED: dict[str, Any] = {
     "dense": DENSE,
@@ -377,7 +380,9 @@ def unfitted(described: dict[str, Any], reader: Reader) -> Any:
         raise DamagedFileError(f"contains a {name!r}, unknown to this version of bayesmix")
     kind = getattr(importlib.import_module(HOMES[name]), name)
     values = {name: reader.value(value) for name, value in described["parameters"].items()}
-    if unknown := sorted(values.keys() - kind().get_params(deep=False).keys()):
+    known = kind().get_params(deep=False).keys()
+    values = {name: value for name, value in values.items() if name in known or name not in REMOVED}
+    if unknown := sorted(values.keys() - known):
         raise DamagedFileError(
             f"contains a {name} with {', '.join(map(repr, unknown))}, unknown to this version of "
             "bayesmix"

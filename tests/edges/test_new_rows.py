@@ -82,7 +82,7 @@ def test_a_far_row_fails_no_batch(kind: Any, structure: str, n_far_columns: int)
         assert np.isfinite(scores).all()
     else:
         assert np.isfinite(scores[3])
-        assert np.isneginf(scores[5:]).all()
+        assert (scores[5:] < -1e280).all()
         spreads = [np.trace(each) for each in model.result_.plug_in.components.covariances]
         if structure != "tied":
             assert (model.predict(rows)[3:] == int(np.argmax(spreads))).all()
@@ -93,19 +93,15 @@ def test_far_out_a_student_density_falls_by_a_power_of_the_distance(structure: s
     model = bm.BayesianGaussianMixture(1, covariance_type=structure, random_state=0).fit(CLUSTERS)
     students = model.result_.density.components
     power = float((students.degrees_of_freedom + students.joint_columns).sum())
-    scores = model.score_samples(np.array([[1e60], [1e140], [1e200], [1e300]]) * np.ones(3))
-    decades = np.array([80.0, 60.0, 100.0])
+    scores = model.score_samples(np.array([[1e60], [1e100], [1e140]]) * np.ones(3))
+    decades = np.array([40.0, 40.0])
     assert np.diff(scores) == pytest.approx(-power * np.log(10.0) * decades, rel=1e-12)
 
 
-def test_under_one_covariance_a_far_row_belongs_to_the_component_that_lies_its_way() -> None:
-    model = bm.GaussianMixture.from_parameters(
-        [0.5, 0.5], [[0.0, 0.0], [1.0, 0.0]], np.eye(2) + 0.5
-    )
-    rows = np.array([[1e200, 0.0], [-1e250, 0.0], [1e200, 4e200]])
-    # u' P (m1 - m0) with P the precision (1.2, -0.4), (-0.4, 1.2)
-    expected = [int(1.2 * x - 0.4 * y > 0) for x, y in np.sign(rows) * [[1, 0], [1, 0], [1, 4]]]
-    assert model.predict(rows).tolist() == expected
+def test_distances_beyond_squares_that_are_doubles_are_clipped() -> None:
+    model = bm.BayesianGaussianMixture(2, random_state=0).fit(CLUSTERS)
+    near, far, farther = model.score_samples(np.array([[1e140], [1e200], [1e300]]) * np.ones(3))
+    assert near > far == farther
 
 
 def test_marginal_densities_of_far_rows_are_finite_under_students() -> None:

@@ -144,27 +144,6 @@ def test_a_search_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, m
     assert len(resumed) < 4
 
 
-def test_a_fit_is_resumed_after_ctrl_c_and_ends_as_if_nothing_had_been(run, monkeypatch):
-    from bayesmix.em import run as passes
-
-    arguments = ("fit", FAITHFUL, "--components", "3", "--method", "variational")
-    expected = json.loads(run(*arguments, "--json").stdout)
-    step, seen = passes.step, []
-
-    def interrupted(*given, **options):
-        seen.append(given)
-        if len(seen) == 3:
-            raise KeyboardInterrupt
-        return step(*given, **options)
-
-    monkeypatch.setattr(passes, "step", interrupted)
-    done = run(*arguments, "--checkpoint", "kept", code=130)
-    assert "note: to resume, repeat the command with --checkpoint kept --resume" in done.stderr
-    monkeypatch.setattr(passes, "step", step)
-    found = json.loads(run(*arguments, "--checkpoint", "kept", "--resume", "--json").stdout)
-    assert found["model"]["means"] == expected["model"]["means"]
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -207,35 +207,6 @@ def some_sums(case, rng, n_components=4, n=30, spread=1.0):
     return sums, r, weights
 
 
-@pytest.mark.parametrize("spread", [0.01, 0.3, 1.0, 30.0])
-def test_the_entropy_of_merged_components_is_never_said_to_be_more_than_it_is(spread):
-    case = GAUSSIAN_CASES[0]
-    for seed in range(20):
-        sums, r, weights = some_sums(case, generator(9, seed), spread=spread)
-        fewer = sums.merged(3, 1)
-        both = r[:, 3] + r[:, 1]
-        true = -(weights * xlogy(both, both)).sum()
-        assert -1e-12 <= fewer.entropies[2] <= true + 1e-12
-        assert fewer.free == pytest.approx(fewer.entropies.sum())
-        kept = -(weights[:, None] * xlogy(r, r)).sum(axis=0)[[0, 2]]
-        np.testing.assert_allclose(fewer.entropies[:2], kept)
-
-
-def test_two_components_with_equal_shares_of_every_row_are_merged_without_loss():
-    case = GAUSSIAN_CASES[0]
-    sums, r, weights = some_sums(case, generator(10), n_components=2)
-    twins = np.column_stack([r[:, 0], r[:, 1] * 0.3, r[:, 1] * 0.7])
-    entropies = -(weights[:, None] * xlogy(twins, twins)).sum(axis=0)
-    rows = case.rows(generator(10), 30, 2)
-    statistics = case.family.statistics(rows, twins * weights[:, None])
-    split = BatchSums(statistics, entropies.sum(), entropies, entropies, 30, weights.sum())
-    # Equal as far as the entropy bound goes where both have all of it between them.
-    alone = split.merged(1, 2)
-    true = -(weights * xlogy(r[:, 1], r[:, 1])).sum()
-    assert alone.entropies[1] == pytest.approx(true)
-    assert sums.n_rows == alone.n_rows
-
-
 def plain_sums(value):
     return BatchSums(Sums(np.array([value]), np.array([[value]])), value, *[np.ones(1)] * 2, 1, 1.0)
 
@@ -276,27 +247,6 @@ def test_batches_without_a_name_leave_no_more_sums_than_their_number_has_digits(
 
 
 # Components that go, and that drift
-
-
-def test_components_that_are_not_needed_are_merged_and_the_bound_rises():
-    parts = batches(12, n_batches=16, n_rows=40, centres=np.array([[0.0, 0.0], [6.0, 0.0]]))
-    # Each cluster by two components that share its rows at random.
-    start = (parts[0][:, 0] > 3.0) + 2 * generator(12).integers(2, size=40)
-    model = bm.BayesianGaussianMixture(4, init_params=start, max_iter=0, prune=False)
-    for part in parts:
-        model.partial_fit(part).set_params(prune=True)
-    merges = [event for event in model.result_.events if event.kind == "merged"]
-    assert merges
-    assert all(event.gain > 0.0 for event in merges)
-    rows = np.concatenate(parts)
-    assert model.n_components_ == 4 - len(merges) == 2
-    # With fewer, and with what is not known of their entropy left out, it is still a bound: the
-    # same mixture's whole pass has a higher one.
-    source = ArraySource(rows)
-    stream = model.result_.stream
-    whole = visited(source, stream.mixture, CENTRED)
-    bound = Stream(stream.mixture).arrived(whole, None).bound(model.result_.inference)
-    assert stream.bound(model.result_.inference) < bound
 
 
 def test_a_stream_that_forgets_follows_its_data():

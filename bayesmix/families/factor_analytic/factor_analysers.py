@@ -185,29 +185,6 @@ class ProjectedMoments(Rearranged):
         loadings, noise = self.estimate
         return self._holding(self.counts[keep], self.means[keep], loadings[keep], noise[keep])
 
-    def merged(self, first: int, second: int) -> ProjectedMoments:
-        """Merge ``second`` into ``first`` by their densities."""
-        counts, means, loadings, noise = (each.copy() for each in self._parts)
-        pair = [first, second]
-        total = counts[pair].sum()
-        share = counts[second] / total if total > 0 else 0.0
-        away = means[second] - means[first]
-        wide = np.sqrt(np.maximum(counts[pair], NO_ROWS))[:, None, None] * loadings[pair]
-        between = np.sqrt(counts[first] * share) * away
-        left = np.concatenate([*wide, between[:, None]], axis=1)[None]
-        squares = (counts[pair] @ noise[pair])[None] + np.square(left).sum(axis=2)
-        count = np.maximum(total, NO_ROWS)[None]
-        if self.model.shared_loadings:
-            explained = np.square(loadings[first]).sum(axis=1)
-            own = np.maximum(squares / count - explained, noise[pair].min(axis=0))
-            noise[first] = self.model.of_noise(own)[0]
-        else:
-            begun, left_over = self.model.begun(count, squares, left)
-            loadings[first], noise[first] = begun[0], left_over[0]
-        counts[first], means[first] = total, means[first] + share * away
-        rest = np.delete(np.arange(len(counts)), second)
-        return self._holding(counts[rest], means[rest], loadings[rest], noise[rest])
-
     @classmethod
     def joined(cls, parts: Sequence[ProjectedMoments]) -> ProjectedMoments:
         together = zip(*(part._parts for part in parts), strict=True)
@@ -345,16 +322,6 @@ class FactorAnalysers(ByMeans, AtAPoint):
             np.einsum("dn,dn->n", away, away, out=out[k])
             out[k] += np.einsum("qn,qn->n", factors, factors)
         return out.T
-
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        """Return the log density (n, K) of ``units`` times 2^exponent, and a term to add (n,).
-
-        At such distances the densities are zero, and the observation belongs to the widest
-        component.
-        """
-        squares = self._squared(units.T, np.ldexp(self.means, -exponent))
-        widest = squares <= squares.min(axis=1, keepdims=True) * (1.0 + 1e-9)
-        return np.where(widest, self.offset, -np.inf), np.full(len(units), -np.inf)
 
     def statistics(self, values: Array, responsibilities: Array) -> ProjectedMoments:
         return projected_moments(

@@ -23,12 +23,6 @@ from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
 
-# Relative difference of squared distances below which components are equally wide.
-SAME = 1e-12
-# Exponents of 2 and of e that do not overflow, nor do their products here.
-FARTHEST = 400
-LARGEST_LOG = 700.0
-SMALLEST = 1e-300
 # Largest number of patterns of missing values whose forms are cached.
 MOST_PATTERNS = 256
 
@@ -53,31 +47,6 @@ class Quadratics(ByMeans):
         out *= -0.5
         out += self.offset
         return out
-
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        """Return the log density (n, K) of ``units`` times 2^exponent, in two parts.
-
-        The second (n,) is the loss of the widest component, minus infinity on overflow; the first
-        is relative to it. Ties in width go to the component farthest out in the direction of the
-        observation.
-        """
-        squared = self.structure.algebra.squared
-        squares = squared(units, np.ldexp(self.means, -exponent), self.root)
-        least = squares.min(axis=1, keepdims=True)
-        farthest = float(np.abs(self.means).max())
-        places = self.means / farthest if farthest > 0.0 else self.means
-        lengths = np.abs(units).max(axis=1, keepdims=True)
-        directions = units / np.where(lengths > 0.0, lengths, 1.0)
-        against, along = (squared(directions, sign * places, self.root) for sign in (-1.0, 1.0))
-        outward = 0.25 * (against - along) * lengths * np.ldexp(farthest, min(exponent, FARTHEST))
-        widest = squares <= least * (1.0 + SAME)
-        outward = np.where(widest, outward, -np.inf)
-        relative = outward - outward.max(axis=1, keepdims=True) + self.offset
-        log_loss = 2.0 * exponent * np.log(2.0) + np.log(np.maximum(least[:, 0], SMALLEST))
-        lost = np.where(
-            log_loss < LARGEST_LOG, -0.5 * np.exp(np.minimum(log_loss, LARGEST_LOG)), -np.inf
-        )
-        return relative, lost
 
     @property
     def precision_root(self) -> Array:
@@ -291,9 +260,6 @@ class ByQuadratics(ByMeans, ABC):
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
         return self.linear.filled(values, labels, generator)
-
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array]:
-        return self.linear.beyond(units, exponent)
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         return self.linear.statistics(values, responsibilities)

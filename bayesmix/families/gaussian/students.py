@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -15,9 +14,6 @@ from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import Algebra, regressed
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.special import LOG_PI
-
-# Stand-in for a squared distance of 0 in logarithms.
-TINY = 1e-300
 
 
 class StudentDensities(ByMeans):
@@ -43,22 +39,16 @@ class StudentDensities(ByMeans):
 
     def expected_log_density(self, values: Array) -> Array:
         """Return the log density (n, K) of framed data (Bishop 2006, eq. B.68 and B.72)."""
-        return self._log_density(values, self.means, lambda squares, nu: np.log1p(squares / nu))
-
-    def _log_density(
-        self, values: Array, means: Array, widened: Callable[[Array, Array], Array]
-    ) -> Array:
-        """Return the log density (n, K), with ``widened`` the log of 1 + squares / ν."""
+        means = self.means
         if self.joint:
             squares = self.algebra.squared(values, means, self.precision_root)
-            return self._joint(widened(squares, self._freedom))
+            return self._joint(np.log1p(squares / self._freedom))
         total = np.zeros((len(values), len(means)), order="F")
         for column in range(means.shape[1]):
             root = self.precision_root[:, column]
             away = (values[:, column, None] - means[:, column]) * root
-            total += self._of_column(
-                column, widened(away * away, self.degrees_of_freedom[:, column])
-            )
+            widened = np.log1p(away * away / self.degrees_of_freedom[:, column])
+            total += self._of_column(column, widened)
         return total
 
     @property
@@ -67,15 +57,6 @@ class StudentDensities(ByMeans):
 
     def seen_in(self, columns: Integers) -> Students:
         return self.marginal(columns)
-
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, float]:
-        """Return log density (n, K) of framed ``units`` times 2^exponent, and 0 to add."""
-        means, logs = np.ldexp(self.means, -exponent), 2.0 * exponent * np.log(2.0)
-
-        def widened(squares: Array, nu: Array) -> Array:
-            return np.logaddexp(0.0, logs + np.log(np.maximum(squares, TINY)) - np.log(nu))
-
-        return self._log_density(units, means, widened), 0.0
 
     def _joint(self, log_widened: Array) -> Array:
         """Return the multivariate log density (n, K)."""

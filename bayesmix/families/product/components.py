@@ -206,22 +206,6 @@ class Products(SumOverParts):
         roots = [part.precision_root.ravel() for part, far in pairs if far]
         return np.concatenate([np.ones(1), *roots])
 
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
-        relative = np.zeros((len(units), self.n_components))
-        lost: Array | float = 0.0
-        split = self.layout.split(units)
-        for part, own, far in zip(self.parts, split, self.layout.far, strict=True):
-            if far:
-                more, beside = part.beyond(own, exponent)
-                lost = lost + beside
-            else:
-                more = part.expected_log_density(np.ldexp(own, exponent))
-            together = relative + more
-            # Two parts may be widest in different components, which leaves none: the first decides.
-            settled = np.isneginf(together).all(axis=1)
-            relative = np.where(settled[:, None], relative, together)
-        return relative, lost
-
     # Posterior.
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> ProductDraws:

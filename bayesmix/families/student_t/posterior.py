@@ -126,11 +126,6 @@ class MixedStudents:
             out[rows] = self._mixed(logs)
         return out
 
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
-        students = replace(self.students, means=np.ldexp(self.students.means, -exponent))
-        logs = np.log(np.maximum(students.squares(units), TINY)) + 2.0 * exponent * np.log(2.0)
-        return self._mixed(logs), 0.0
-
     def _mixed(self, log_squares: Array) -> Array:
         """Return log densities (n, K) from log squared distances (n, K, G) by group of columns."""
         out = np.empty(log_squares.shape[:2])
@@ -315,16 +310,6 @@ class StudentPosterior:
         pairs = zip(self.freedom.values, self.freedom.probabilities.T, strict=True)
         present = [(j, nu, shares) for j, (nu, shares) in enumerate(pairs) if shares.any()]
         return sum((shares * self._at(j, log_rates(nu)) for j, nu, shares in present), np.zeros(()))
-
-    def beyond(self, units: Array, exponent: int) -> tuple[Array, Array | float]:
-        q = self.normals
-        squares = q.structure.algebra.squared(units, np.ldexp(q.means, -exponent), q.precision_root)
-        logs = 2.0 * exponent * np.log(2.0) + np.log(np.maximum(squares, TINY))
-
-        def log_rates(nu: float) -> Array:
-            return np.logaddexp(np.log(nu + self._beside), logs) - np.log(2.0)
-
-        return self._averaged(log_rates), 0.0
 
     def statistics(self, values: Array, responsibilities: Array) -> WeightedMoments:
         freedom, n_features = self.freedom, values.shape[1]
