@@ -197,16 +197,6 @@ def test_the_bound_falls_when_rows_arrive():
 # Sums
 
 
-def some_sums(case, rng, n_components=4, n=30, spread=1.0):
-    rows = case.rows(rng, n, 2)
-    r = rng.dirichlet(np.full(n_components, spread), size=n)
-    weights = rng.uniform(0.2, 3.0, n)
-    statistics = case.family.statistics(rows, r * weights[:, None])
-    entropies = -(weights[:, None] * xlogy(r, r)).sum(axis=0)
-    sums = BatchSums(statistics, entropies.sum(), entropies, entropies, n, weights.sum())
-    return sums, r, weights
-
-
 def plain_sums(value):
     return BatchSums(Sums(np.array([value]), np.array([[value]])), value, *[np.ones(1)] * 2, 1, 1.0)
 
