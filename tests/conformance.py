@@ -41,8 +41,7 @@ if TYPE_CHECKING:
         Whole,
     )
     from bayesmix.core.families import FamilyOf
-    from bayesmix.core.mixture import ChunkSums
-    from bayesmix.core.portable import DeviceStep, OnDevice, Portable
+    from bayesmix.core.portable import OnDevice, Portable
     from bayesmix.core.priors import (
         ComponentsTwin,
         ComponentsTwinOf,
@@ -68,10 +67,7 @@ if TYPE_CHECKING:
     )
     from bayesmix.em.expectation import (
         Arithmetic,
-        Assessment,
-        AssessmentStep,
         Centred,
-        ExpectationStep,
         Linear,
     )
     from bayesmix.em.missing_values import Seen
@@ -126,10 +122,6 @@ if TYPE_CHECKING:
         _arithmetic: Arithmetic = centred
         _arithmetic = linear
         _arithmetic = seen
-
-    def _device_steps(passes: ExpectationStep, assessment: AssessmentStep) -> None:
-        _step: DeviceStep[ChunkSums] = passes
-        _assessed: DeviceStep[Assessment] = assessment
 
     def _selection(
         source: SourceFitter,

@@ -106,30 +106,6 @@ def allocate_sequences(
     return Allocated(chained.log_predictive, ChainSums(chained.initial, chained.transitions))
 
 
-def path_probabilities(
-    chain: MarkovChain | DirichletChain | GatedChain,
-    log_density: Array,
-    smoothed: Array,
-    allocated: Allocated,
-    side: SideInformation,
-) -> tuple[float, float]:
-    """Return the entropy of the paths of all sequences, and log P of the most probable paths.
-
-    States are dependent given the samples, so sums over samples would exceed the entropy.
-    """
-    starts, (log_initial, log_moves) = side.starts, chain.expected_logs(side)
-    sums = cast("ChainSums | GatedSums", allocated.statistics)
-    total = float(allocated.log_normaliser.sum())
-    expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
-    expected += float((smoothed[starts] * log_initial).sum() + (sums.transitions * log_moves).sum())
-    path = most_probable_paths(log_density, starts, np.exp(log_initial), np.exp(log_moves))
-    steps = np.append(0.0, log_moves[path[:-1], path[1:]])
-    first = np.broadcast_to(log_initial, (len(starts), len(log_moves)))
-    steps[starts] = first[np.arange(len(starts)), path[starts]]
-    best = float(log_density[np.arange(len(path)), path].sum() + steps.sum())
-    return total - expected, best - total
-
-
 @dataclass(frozen=True)
 class ChainDraws:
     """S draws of a chain: log probabilities of the first state (S, K) and of moves (S, K, K)."""
@@ -182,6 +158,30 @@ class ChainDraws:
         return Allocated(log_predictive, ChainSums(joint[starts].sum(axis=0), transitions))
 
 
+def paths(
+    chain: MarkovChain | DirichletChain | GatedChain,
+    log_density: Array,
+    smoothed: Array,
+    allocated: Allocated,
+    side: SideInformation,
+) -> tuple[float, float]:
+    """Return the entropy of the paths of all sequences, and log P of the most probable paths.
+
+    States are dependent given the samples, so sums over samples would exceed the entropy.
+    """
+    starts, (log_initial, log_moves) = side.starts, chain.expected_logs(side)
+    sums = cast("ChainSums | GatedSums", allocated.statistics)
+    total = float(allocated.log_normaliser.sum())
+    expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
+    expected += float((smoothed[starts] * log_initial).sum() + (sums.transitions * log_moves).sum())
+    path = most_probable_paths(log_density, starts, np.exp(log_initial), np.exp(log_moves))
+    steps = np.append(0.0, log_moves[path[:-1], path[1:]])
+    first = np.broadcast_to(log_initial, (len(starts), len(log_moves)))
+    steps[starts] = first[np.arange(len(starts)), path[starts]]
+    best = float(log_density[np.arange(len(path)), path].sum() + steps.sum())
+    return total - expected, best - total
+
+
 @dataclass(frozen=True)
 class MarkovChain:
     """Probabilities of the first state (K,) and of transitions (K, K) from row to column."""
@@ -189,7 +189,7 @@ class MarkovChain:
     initial: Array
     transition: Array
     exchangeable = True
-    expected_log, allocate = no_log_weights, allocate_sequences
+    expected_log, allocate, path_probabilities = no_log_weights, allocate_sequences, paths
 
     @property
     def n_components(self) -> int:
@@ -227,7 +227,7 @@ class DirichletChain:
     initial: Array
     transitions: Array
     exchangeable = True
-    expected_log, allocate = no_log_weights, allocate_sequences
+    expected_log, allocate, path_probabilities = no_log_weights, allocate_sequences, paths
 
     @property
     def n_components(self) -> int:

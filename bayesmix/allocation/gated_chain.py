@@ -16,6 +16,7 @@ from bayesmix.allocation.chain import (
     DirichletChainPrior,
     MarkovChain,
     allocate_sequences,
+    paths,
 )
 from bayesmix.allocation.gate import Gate, GatePrior, GateSums
 from bayesmix.allocation.point import PointWeights, no_log_weights
@@ -66,7 +67,7 @@ class GatedChain:
     gate: Gate
     transition: Array
     exchangeable = True
-    expected_log = no_log_weights
+    expected_log, path_probabilities = no_log_weights, paths
 
     @property
     def n_components(self) -> int:

@@ -24,7 +24,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import SECONDS_ALONE, resolve_jobs
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Procedure, UserRows
-from bayesmix.em.display import FitProgress
+from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers

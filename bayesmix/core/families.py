@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.core.coding import Coding
 from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
 from bayesmix.core.engines import Guard
 from bayesmix.core.priors import Prior
@@ -15,6 +14,9 @@ from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, Stored
+
+if TYPE_CHECKING:
+    from bayesmix.core.coding import Coding
 
 S = TypeVar("S", contravariant=True)  # statistics of a family
 P = TypeVar("P", contravariant=True)  # densities at a point

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
-from bayesmix.core.noise import Noise
 from bayesmix.core.rows import (
     LOWEST_LOG,
     AddedByField,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
         LinearComponents,
         Statistics,
     )
+    from bayesmix.core.noise import Noise
     from bayesmix.core.priors import Weights
 
     C = TypeVar("C", bound=Densities, default=FittedComponents, covariant=True)

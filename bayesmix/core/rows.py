@@ -6,15 +6,17 @@ from dataclasses import Field, dataclass, field, fields, replace
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from bayesmix.core.designs import Standardised
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.numerics.gaps import patterns
 from bayesmix.numerics.memo import once
+
+if TYPE_CHECKING:
+    from bayesmix.core.designs import Standardised
 
 # Variance in a direction without extent, in columns of unit scale.
 FLAT_FLOOR = 1e-6

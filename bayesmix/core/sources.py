@@ -204,6 +204,11 @@ class Procedure(Protocol):
         """Method that returns the log density (n,) in nats."""
 
 
+def last_step(model: Any) -> Any:
+    """Return the mixture: an estimator itself, or the last step of a pipeline."""
+    return model.steps[-1][1] if hasattr(model, "steps") else model
+
+
 class FittedMixture(Procedure, Protocol):
     """An estimator, or a pipeline that ends in one, whose density is a mixture."""
 

@@ -16,15 +16,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 import numpy as np
 from scipy.special import entr
 
-from bayesmix.allocation.chain import path_probabilities
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
 from bayesmix.core.sources import Kept, Source
-from bayesmix.em.device import device_shares, device_sums
-from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers, host
+from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 
@@ -347,10 +345,6 @@ class ExpectationStep:
     def __call__(self, rows: Rows) -> ChunkSums:
         return self.arithmetic.sums(self.mixture, rows)
 
-    def on_device(self, values: Any, weights: Array | None) -> ChunkSums | None:
-        """Run the E-step on the device of ``values``; None if it cannot."""
-        return device_sums(self.mixture, self.arithmetic.watched, values, weights)
-
 
 def sums_at(
     responsibilities: Callable[[Rows], Array],
@@ -414,18 +408,6 @@ class AssessmentStep:
         groups = rows.by_pattern(mixture.patterned)
         return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
 
-    def on_device(self, values: Any, weights: Array | None) -> Assessment | None:
-        allocation = device_shares(self.mixture, values, None)
-        if allocation is None:
-            return None
-        _, shares, log_normaliser = allocation
-        n_rows, n_components = shares.shape
-        counted = np.ones(n_rows) if weights is None else weights
-        size = max(1, MOST_HELD // n_components)  # few responsibilities at a time on the host
-        blocks = [slice(a, min(a + size, n_rows)) for a in range(0, n_rows, size)]
-        parts = ((host(shares[b, :]), host(log_normaliser[b]), counted[b]) for b in blocks)
-        return reduce(add, (self.sums(*part) for part in parts))
-
     def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
         seen = self.mixture.marginal(columns)
         unseen = self.mixture.frame.log_volume - seen.frame.log_volume
@@ -442,7 +424,7 @@ class AssessmentStep:
         log_density = joint.copy()
         allocated = self.mixture.allocate(joint, rows)
         chain: Any = self.mixture.weights
-        entropy, log_largest = path_probabilities(chain, log_density, joint, allocated, rows.side)
+        entropy, log_largest = chain.path_probabilities(log_density, joint, allocated, rows.side)
         sums = self.sums(joint, allocated.log_normaliser, rows.weights_or_ones)
         return replace(sums, entropy=entropy, log_largest=log_largest, unseen_volume=volume)
 

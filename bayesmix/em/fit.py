@@ -41,7 +41,6 @@ from bayesmix.em.result import (
     plug_in_density,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run_up_to
-from bayesmix.em.special_starts import begun_with_labels, begun_with_noise, first_noise, refuse_flat
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
@@ -83,6 +82,8 @@ def fit(
     with single_threaded_blas():
         problem = resolve(model, source, settings)
         if model.noise is not None:
+            from bayesmix.em.special_starts import first_noise, refuse_flat
+
             refuse_flat(problem)
             if continue_from is not None and continue_from.noise is None:
                 continue_from = replace(continue_from, noise=first_noise(problem))
@@ -153,10 +154,10 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = starts.begun(problem, settings.init, model.n_components)
-    elif side_of(problem.source):
-        state = begun_with_labels(fit, attempt)
-    elif model.noise is not None:
-        state = begun_with_noise(fit, attempt)
+    elif side_of(problem.source) or model.noise is not None:
+        from bayesmix.em.special_starts import begun_specially
+
+        state = begun_specially(fit, attempt)
     elif not problem.form.exact:
         state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
     elif settings.search and not few:

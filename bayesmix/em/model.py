@@ -6,37 +6,27 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
-from bayesmix.allocation.chain import DirichletChainPrior
-from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.allocation.gate import WEAK_PRECISION, GatePrior
-from bayesmix.allocation.gated_chain import GatedChainPrior
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.engines import Guard, Objective, Stopping
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.noise import NoiseDensity, hypervolume
 from bayesmix.core.priors import PriorChoice
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation, Summary
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
-from bayesmix.em.missing_values import Gapped
-from bayesmix.em.objectives import (
-    MaximumAPosteriori,
-    MaximumLikelihood,
-    VariationalBayes,
-    WithNoise,
-)
+from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
 from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
 from bayesmix.em.run import Monitor, Problem, State
-from bayesmix.em.truncated import MANY, Truncated
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
+
+if TYPE_CHECKING:
+    from bayesmix.core.noise import NoiseDensity
 
 LOOSE_BOUND = (
     "With covariates the ELBO is not tight (Böhning's bound of the softmax): do not use it to "
@@ -45,6 +35,9 @@ LOOSE_BOUND = (
 
 # Responsibilities (n, K) of observations.
 Start: TypeAlias = Callable[[Rows], Array]
+
+# Above this number of components, each observation is evaluated at the nearest of them only.
+MANY = 100
 
 # Both triangles of the scatter, the covariance and the roots of covariance and precision.
 BYTES_OF_A_PARAMETER = 64
@@ -156,12 +149,18 @@ def _repaired(objective: Objective) -> bool:
 def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
     """Choose the E-step of a run by the size of the problem."""
     if source.summary.n_missing:
+        from bayesmix.em.missing_values import Gapped
+
         return Gapped(seed)
     K = model.n_components
     form = dense_form(model.family, source, frame, K)
     plain = model.noise is None and not side_of(source)
     nearest = model.family.truncates and plain and _is_large(source, K)
-    return Truncated(form) if nearest and K > MANY else form
+    if not (nearest and K > MANY):
+        return form
+    from bayesmix.em.truncated import Truncated
+
+    return Truncated(form)
 
 
 def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
@@ -194,6 +193,8 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     objective = _of_components(model, source, frame)
     if model.noise is None:
         return objective
+    from bayesmix.em.noise import WithNoise
+
     density = noise_of(model.noise, source, model.family)
     return WithNoise(objective, density, source.total_weight)
 
@@ -202,6 +203,8 @@ def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> Noise
     """Return the density of the noise; "uniform" is 1 / V of the data."""
     if not isinstance(noise, str):
         return noise
+    from bayesmix.core.noise import hypervolume
+
     columns = range(source.shape[1])
     discrete = np.array([not family.marginal(np.array([d])).continuous for d in columns])
     return hypervolume(source.in_memory().values, discrete)
@@ -210,29 +213,14 @@ def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> Noise
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors."""
     inference, family = model.inference, model.family
-    if (covariates := side_of(source).covariates) is not None:
-        weights: Any = getattr(inference, "weights", None)
-        sparse = 1.0 / model.n_components
-        defaults = (None, DirichletPrior(1.0), DirichletPrior(sparse), StickBreakingPrior(sparse))
-        chained = isinstance(weights, DirichletChainPrior)
-        if chained and (weights.stationary or inference.variational):
-            raise UnsupportedError(
-                "covariates of the first state need initial='free', and maximum likelihood or "
-                "MaximumAPosteriori()"
-            )
-        if not chained and weights not in defaults:
-            raise UnsupportedError(
-                "covariates replace the prior of the weights: leave out its concentration"
-            )
-        precision = WEAK_PRECISION if isinstance(inference, MaximumAPosteriori) else 0.0
-        gate: Any = GatePrior.normal(covariates.shape[1], precision)
-        if isinstance(inference, VariationalBayes):
-            gate = GatePrior.variational(source.in_memory().rows)
-        if chained:
-            gate = GatedChainPrior(gate, weights)
-        inference = replace(cast("Any", inference), weights=gate)
+    if side_of(source).covariates is not None:
+        from bayesmix.allocation.gated import gated
+
+        inference = gated(inference, source, model.n_components)
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())
+
+    from bayesmix.allocation.dirichlet import DirichletPrior
 
     if isinstance(inference, VariationalBayes):
         prior = family.reference_prior(source.summary, frame)
@@ -355,6 +343,8 @@ def check_values(family: Family, source: Source, width: int) -> None:
 
 def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
     """Return the default maximum a posteriori objective, at which a likelihood fit can start."""
+    from bayesmix.allocation.dirichlet import DirichletPrior
+
     prior = problem.family.map_prior(source, problem.frame, n_components)
     return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
 

@@ -24,7 +24,7 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.model import Attempt, Model, Settings, Start, rank, side_of
-from bayesmix.em.objectives import WithNoise
+from bayesmix.em.noise import WithNoise
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor, Problem, State, begin_at, pruned, run
 from bayesmix.errors import BayesmixError, InvalidInputError
@@ -102,6 +102,12 @@ def known_components(log_factors: Array) -> Array:
     """Return responsibilities (n, K) of 1 where labels allow a single component, else 0."""
     allowed = log_factors > LOWEST_LOG
     return (allowed & (allowed.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
+
+
+def begun_specially(fit: Fit, attempt: Attempt) -> State:
+    """Return the best start of a fit with labels, groups or covariates, or with noise."""
+    constrained = bool(side_of(attempt.problem.source))
+    return (begun_with_labels if constrained else begun_with_noise)(fit, attempt)
 
 
 def begun_with_labels(fit: Fit, attempt: Attempt) -> State:

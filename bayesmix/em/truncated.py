@@ -23,7 +23,6 @@ from bayesmix.em.expectation import Form, LocalRows, Step, block_rows, block_sum
 from bayesmix.numerics.arrays import Array, Indices, Integers
 from bayesmix.numerics.logsumexp import normalise
 
-MANY = 100
 # Numbers of candidates to choose from. Early in a run the smallest are excluded, as components move
 # by way of observations that they do not hold yet.
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from numbers import Integral
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from sklearn.base import DensityMixin
@@ -20,22 +20,21 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
-from bayesmix.em.display import Reporter
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Near, Settings, resolve_objective, working_frame
+from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators import constraints, incoming, methods, predictions
-from bayesmix.estimators.fit_columns import decoded, knowing_levels
-from bayesmix.estimators.fitters import SourceFitter, TableFitter
+from bayesmix.estimators import incoming, methods, predictions
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
-from bayesmix.selection import scores as criteria
-from bayesmix.selection.tasks import Fitter
 from bayesmix.sources.border import few_enough, is_collection, passed
+
+if TYPE_CHECKING:
+    from bayesmix.selection.tasks import Fitter
 
 # Set by validation of data; all other attributes that end in "_" are set by a fit.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
@@ -116,7 +115,11 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
 
         def rows(n_jobs: int | None) -> Source:
             source = incoming.training_rows(self, X, sample_weight, n_jobs)
-            return constraints.constrained(source, labels, groups, covariates)
+            if labels is None and groups is None and covariates is None:
+                return source
+            from bayesmix.estimators.constraints import constrained
+
+            return constrained(source, labels, groups, covariates)
 
         self._fit(rows)
         return self
@@ -264,6 +267,9 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
+        from bayesmix.estimators.fit_columns import knowing_levels
+        from bayesmix.estimators.fitters import SourceFitter, TableFitter
+
         n_jobs = validation.jobs(self.n_jobs)
         if source is None:
             source = incoming.training_rows(self, X, sample_weight, n_jobs)
@@ -410,8 +416,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
     ) -> float:
         """Return the mean log density in nats, weighted if there are sample weights."""
-        source = self._seen(X, sample_weight)
-        source = constraints.at_covariates(source, self.result_, covariates)
+        source = self._at_covariates(self._seen(X, sample_weight), covariates)
         step = partial(predictions.total_log_density, self.result_)
         with single_threaded_blas():
             total, weight = source.reduce(step, self.result_.n_components)
@@ -436,13 +441,21 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
     ) -> PerRow:
         """Return predictions for X by a method of ``FitResult``, in the array library of X."""
         if self._fitted().side.design is not None or covariates is not None:
-            source = constraints.at_covariates(self._seen(X), self.result_, covariates)
+            source = self._at_covariates(self._seen(X), covariates)
             return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
         if is_collection(X):
             return cast("PerRow", predictions.lazily(self, X, method))
         if is_elsewhere(X):
             return cast("PerRow", predictions.on_device(self._fitted(), self._seen(X), method, X))
         return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
+
+    def _at_covariates(self, source: Source, covariates: Any) -> Source:
+        """Return samples with the covariates of the fit, if it had any."""
+        if self._fitted().side.design is None and covariates is None:
+            return source
+        from bayesmix.estimators.constraints import at_covariates
+
+        return at_covariates(source, self.result_, covariates)
 
     def _seen(self, X: Any, sample_weight: Any = None) -> Source:
         """Return checked data for the fitted columns; ``missing="use"`` allows missing values."""
@@ -467,7 +480,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         n_rows = validation.integer("n_samples", n_samples, 1)
         seed = methods.seed_of(self, random_state)
         rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
-        return decoded(result.family, rows), components
+        return methods.decoded(result.family, rows), components
 
     # Criteria with scikit-learn's sign: lower is better
 
@@ -476,22 +489,22 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
 
         Sample weights enter log L and n. Fits with covariates need the covariates of X.
         """
-        return methods.information(self, criteria.bic, X, covariates, sample_weight=sample_weight)
+        return methods.information(self, "bic", X, covariates, sample_weight=sample_weight)
 
     def aic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return Akaike's information criterion, -2 log L + 2 p."""
-        return methods.information(self, criteria.aic, X, covariates, sample_weight=sample_weight)
+        return methods.information(self, "aic", X, covariates, sample_weight=sample_weight)
 
     def aicc(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return AIC corrected for small n (Hurvich & Tsai 1989); infinite if n - p - 1 <= 0."""
-        return methods.information(self, criteria.aicc, X, covariates, sample_weight=sample_weight)
+        return methods.information(self, "aicc", X, covariates, sample_weight=sample_weight)
 
     def icl(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return the integrated completed likelihood with hard assignments (Biernacki et al. 2000).
 
         For sequences it is BIC - 2 log P(most probable path) (Celeux & Durand 2008).
         """
-        return methods.information(self, criteria.icl, X, covariates, sample_weight=sample_weight)
+        return methods.information(self, "icl", X, covariates, sample_weight=sample_weight)
 
     # Display and storage
 

@@ -9,25 +9,22 @@ from dataclasses import replace
 from functools import partial
 from numbers import Real
 from os import PathLike
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from bayesmix.core.coding import Coding, values_of
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError, warn
-from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.product.family import Part, Product
-from bayesmix.families.rates import Poisson
-from bayesmix.families.registry import AUTO, family_named
-from bayesmix.families.student_t.family import StudentT
-from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.border import coding_of, is_collection, is_source
 from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.coding import Coding
+    from bayesmix.families.product.family import Product
 
 OF_THE_FIT = "pass the columns of the fit, in the same order"
 
@@ -114,13 +111,27 @@ def _is_numeric(X: Any, place: int, dtype: Any) -> bool:
 
 def is_mixed(family: Any) -> bool:
     """Whether a family may be fitted to tables with non-numeric columns."""
-    return isinstance(family, Product | Categorical) or family in (AUTO, "categorical")
+    if family is None or isinstance(family, Gaussian):
+        return False
+    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.product.family import Product
+
+    return isinstance(family, Product | Categorical) or family in ("auto", "categorical")
 
 
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
     """Return the family or estimator that codes levels as numbers; None if there is none."""
-    family = family_named(getattr(getattr(estimator, "estimator", estimator), "family", None))
+    family = _named(getattr(getattr(estimator, "estimator", estimator), "family", None))
     return partial(coded_for, family) if is_mixed(family) else None
+
+
+def _named(family: Any) -> Any:
+    """Return the family of a name; families, "auto" and None are unchanged."""
+    if not isinstance(family, str):
+        return family
+    from bayesmix.families.registry import family_named
+
+    return family_named(family)
 
 
 def is_mixed_table(X: Any) -> bool:
@@ -144,6 +155,10 @@ def coding_of_table(X: Any) -> Coding | None:
 
 def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
     """Return frames, or tables of levels, as numbers with their coding, and other data as it is."""
+    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.product.family import Product
+    from bayesmix.families.rates import Poisson
+    from bayesmix.families.successes import Binomial
     from bayesmix.io.table_columns import as_levels, coded, is_frame, recoded
 
     if isinstance(family, Categorical):
@@ -188,6 +203,10 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
 
 def as_fitted(X: Any, family: Any) -> Any:
     """Return data at predict time with columns matched by name and levels by value."""
+    if isinstance(family, Gaussian):
+        return X
+    from bayesmix.families.categorical import Categorical
+
     if isinstance(family, Categorical) and not is_source(X):
         fitting = _is_table(X) and np.shape(X)[1] == len(family.levels or ())
         return coded_for(family, X)[0] if fitting else X
@@ -231,6 +250,9 @@ def _is_table(X: Any) -> bool:
 
 def decoded(family: Any, rows: Array) -> Any:
     """Return coded data as levels: a frame for mixed tables."""
+    from bayesmix.core.coding import values_of
+    from bayesmix.families.categorical import Categorical
+
     coding: Coding | None = family.coding
     if coding is None:
         return rows
@@ -243,7 +265,9 @@ def decoded(family: Any, rows: Array) -> Any:
 
 def knowing_levels(estimator: Any, source: Source) -> Any:
     """Return an estimator whose family has the levels of all data, so that every part agrees."""
-    family = family_named(estimator.family if hasattr(estimator, "family") else None)
+    from bayesmix.families.categorical import Categorical
+
+    family = _named(estimator.family if hasattr(estimator, "family") else None)
     if not isinstance(family, Categorical) or family.levels is not None:
         return estimator
     return clone(estimator).set_params(family=family_for(family, source))
@@ -251,8 +275,13 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
 
 def family_for(family: Any, source: Source) -> Any:
     """Return the family for the data, with "auto" and products resolved and levels known."""
+    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.product.family import Part, Product
+    from bayesmix.families.rates import Poisson
+    from bayesmix.families.successes import Bernoulli
+
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
-    family = family_named(family)
+    family = _named(family)
     if isinstance(family, Categorical):
         if family.levels is not None:
             return family
@@ -277,6 +306,8 @@ def family_for(family: Any, source: Source) -> Any:
 
 def _knowing_levels(family: Product) -> Product:
     """Return the product with the levels of its categorical columns from the coding."""
+    from bayesmix.families.categorical import Categorical
+
     coding: Coding | None = family.coding
     coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
     parts = []
@@ -297,7 +328,12 @@ def with_structure(family: Any, covariance: str | None) -> Any:
     """Return a family with this covariance structure for its Gaussians; None changes nothing."""
     if covariance is None:
         return family
-    if isinstance(family, Gaussian | StudentT):
+    if isinstance(family, Gaussian):
+        return replace(family, covariance=covariance)
+    from bayesmix.families.product.family import Product
+    from bayesmix.families.student_t.family import StudentT
+
+    if isinstance(family, StudentT):
         return replace(family, covariance=covariance)
     if not isinstance(family, Product):
         return family

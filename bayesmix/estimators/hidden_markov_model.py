@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self, cast
@@ -41,16 +41,16 @@ from bayesmix.sources.memory import ArraySource
 N_DRAWS = 20_000
 
 
-def _criterion(criterion: Callable[..., float]) -> Any:
+def _criterion(name: str) -> Any:
     """Return the method of an information criterion, with the sequences of X."""
 
     def method(
         self: Any, X: Any = None, lengths: Any = None, groups: Any = None, covariates: Any = None
     ) -> float:
-        return information(self, criterion, X, covariates, lengths=lengths, groups=groups)
+        return information(self, name, X, covariates, lengths=lengths, groups=groups)
 
-    method.__name__ = criterion.__name__
-    method.__doc__ = getattr(Mixture, criterion.__name__).__doc__
+    method.__name__ = name
+    method.__doc__ = getattr(Mixture, name).__doc__
     return method
 
 

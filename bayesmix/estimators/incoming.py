@@ -13,17 +13,13 @@ from sklearn.utils.validation import validate_data
 
 from bayesmix.core import validation
 from bayesmix.core.rows import LARGEST_VALUE, Fault
-from bayesmix.core.sources import Source
+from bayesmix.core.sources import Source, last_step
 from bayesmix.core.validation import jobs, unmasked, written_out
 from bayesmix.em.model import check_values
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators import fit_columns
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
-from bayesmix.selection.candidates import last_step, structures_asked, takes_sequences
-from bayesmix.selection.scores import rows_of
 from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
-from bayesmix.sources.dask_workers import collected, columns_of
-from bayesmix.sources.devices import on_device
 from bayesmix.sources.memory import ArraySource
 
 # scikit-learn's messages, and remedies that they leave out.
@@ -102,9 +98,13 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
 def _dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
     """Return a Dask collection, or an array on a device, as a source with its weights."""
     if is_collection(X):
+        from bayesmix.sources.dask_workers import collected
+
         return collected(X, sample_weight, n_jobs), None
     if not is_elsewhere(X):
         return X, sample_weight
+    from bayesmix.sources.devices import on_device
+
     weights = None if sample_weight is None else row_weights(sample_weight, X.shape[0])
     return on_device(X, _unless_equal(weights), n_jobs), None
 
@@ -123,6 +123,8 @@ def same_rows(estimator: Any, source: Source, n_jobs: int | None) -> Source:
 
 def part_of(source: Source, rows: Any) -> Source:
     """Return a subset of the data to fit, by index."""
+    from bayesmix.selection.scores import rows_of
+
     part: Source = rows_of(source, rows)
     if isinstance(part, ArraySource) and part.weights is not None:
         return replace(part, weights=_unless_equal(part.weights))
@@ -146,6 +148,8 @@ def new_rows(estimator: Any, X: Any, sample_weight: Any = None, gaps: bool = Fal
 def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     n_jobs = jobs(estimator.n_jobs)
     if is_collection(X):
+        from bayesmix.sources.dask_workers import columns_of
+
         fit_columns.check_columns(estimator, int(X.shape[1]), columns_of(X))
     elif not is_elsewhere(X):
         written_out("X", X)
@@ -210,7 +214,7 @@ def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = 
         raise InvalidInputError(
             _not_finite(unusable, source.columns, row, _missing_remedy(model, large))
         )
-    if faults.empty and not takes_sequences(model):
+    if faults.empty and not _takes_sequences(model):
         raise InvalidInputError(
             f"X must have a value in every row, but {source.row_text(faults.empty.row)} has "
             f"none{_others(faults.empty)}: leave out such rows"
@@ -239,6 +243,13 @@ def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = 
             f"{source.row_text(fault.row)}, column {_column(fault, source.columns)}, whose square "
             "overflows: rescale that column"
         )
+
+
+def _takes_sequences(model: Any) -> bool:
+    """Whether a sample without any value is allowed, as a step of a sequence."""
+    from bayesmix.selection.candidates import takes_sequences
+
+    return takes_sequences(model)
 
 
 def _refuse_weights(sample_weight: Any) -> None:
@@ -350,6 +361,8 @@ def _missing_remedy(estimator: Any, fits: bool) -> str:
 
     ``fits``: only a fit can drop samples.
     """
+    from bayesmix.selection.candidates import structures_asked
+
     inner = last_step(getattr(estimator, "estimator", estimator))
     if not hasattr(inner, "missing"):
         return ""

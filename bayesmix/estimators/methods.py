@@ -14,15 +14,11 @@ from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
-from bayesmix.em.missing_values import drawn
 from bayesmix.em.model import Model
 from bayesmix.em.result import FitResult, assess
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
-from bayesmix.estimators.constraints import at_covariates
-from bayesmix.estimators.fit_columns import decoded, like_given
 from bayesmix.estimators.predictions import entropies
-from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import patterns
 from bayesmix.posterior import DRAWS
@@ -299,6 +295,8 @@ class PosteriorMethods:
         >>> np.std([table.loc[0, "waiting"] for table in tables]).round(1)
         np.float64(5.3)
         """
+        from bayesmix.estimators.fit_columns import like_given
+
         result = self._fitted()
         result.refuse_covariates("impute")
         refuse_gaps(Model(result.n_components, result.family, result.inference))
@@ -361,6 +359,7 @@ def refuse_gaps(model: Model) -> None:
 
 def expected(result: FitResult, values: Array) -> Array:
     """Fill missing values with their predictive mean, or most probable level."""
+    from bayesmix.families.product.family import level_probabilities
     from bayesmix.posterior.bands import conditional_means
 
     out = values.copy()
@@ -383,6 +382,8 @@ def imputations(
     result: FitResult, values: Array, n_draws: int, generator: np.random.Generator
 ) -> list[Array]:
     """Draw tables with missing values filled in, each under different posterior parameters."""
+    from bayesmix.em.missing_values import drawn
+
     if not result.variational:
         return [drawn(result.plug_in, values, generator) for _ in range(n_draws)]
     from bayesmix.posterior.posterior_draws import Draws, mixtures_of
@@ -392,23 +393,31 @@ def imputations(
     return [drawn(mixture, values, generator) for mixture in mixtures_of(result, draws)]
 
 
-def information(
-    estimator: Any, criterion: Any, X: Any, covariates: Any = None, **beside: Any
-) -> float:
-    """Return -2 times a criterion, by default for the training data.
+def decoded(family: Any, rows: Array) -> Any:
+    """Return coded data as levels: a frame for mixed tables."""
+    if family.coding is None:
+        return rows
+    from bayesmix.estimators import fit_columns
+
+    return fit_columns.decoded(family, rows)
+
+
+def information(estimator: Any, name: str, X: Any, covariates: Any = None, **beside: Any) -> float:
+    """Return -2 times a criterion, by its name, by default for the training data.
 
     ``beside`` has arguments that belong to X: sample weights, or the lengths or groups of its
     sequences.
     """
-    result = estimator._fitted()
+    from bayesmix.selection import scores
+
+    result, criterion = estimator._fitted(), getattr(scores, name)
     if X is None:
         if result.n_rows == 0:
             raise InvalidInputError("this mixture was not fitted to data: pass X")
-        for name, given in (beside | {"covariates": covariates}).items():
+        for argument, given in (beside | {"covariates": covariates}).items():
             if given is not None:
-                raise InvalidInputError(f"{name} needs data: pass X as well")
+                raise InvalidInputError(f"{argument} needs data: pass X as well")
         if result.stream is not None:
-            name = criterion.__name__
             raise UnsupportedError(
                 f"{name}() of a stream is unknown, because its data are not kept; lower_bound_ "
                 f"bounds the likelihood. Pass data, {name}(X), or add up score_samples over all "
@@ -416,7 +425,7 @@ def information(
             )
         sums = result.plug_in_sums
     else:
-        source = at_covariates(estimator._seen(X, **beside), result, covariates)
+        source = estimator._at_covariates(estimator._seen(X, **beside), covariates)
         with single_threaded_blas():
             point = replace(result.plug_in, weights=result.mixture.weights.averaged())
             sums = assess(result.family, point, source, result.log_volume)

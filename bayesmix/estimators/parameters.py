@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayesmix.core import validation
 from bayesmix.core.families import Family
-from bayesmix.core.noise import NoiseDensity, OwnNoise
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.factor_analytic.family import FactorAnalytic
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
+
+if TYPE_CHECKING:
+    from bayesmix.core.noise import NoiseDensity
 
 
 def store_parameters(estimator: Any, given: Mapping[str, Any]) -> None:
@@ -33,7 +34,7 @@ def one_number(estimator: Any) -> None:
 def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None) -> Family:
     """Return the family, after a check of ``reg_covar`` and options of certain structures."""
     ridge = validation.auto_or_number("reg_covar", reg_covar, 0.0)
-    if not isinstance(covariance_type, FactorAnalytic):
+    if getattr(covariance_type, "name", None) != "factor_analytic":
         names = tuple(NAMED)
         validation.one_of("covariance_type", covariance_type, names, "or FactorAnalytic(q)")
         return Gaussian(covariance_type, ridge)
@@ -56,6 +57,8 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
         return "uniform" if value else None
     if value is None or (isinstance(value, str) and value == "uniform"):
         return value
+    from bayesmix.core.noise import OwnNoise
+
     if hasattr(value, "score_samples"):
         draws = partial(_draws, value) if hasattr(value, "sample") else None
         return OwnNoise(value.score_samples, draws)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -13,16 +13,16 @@ from scipy.special import entr
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.core.sources import Source
-from bayesmix.em.device import device_shares
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult, limits
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.fit_columns import check_columns
 from bayesmix.estimators.incoming import refuse
 from bayesmix.numerics.arrays import Array, Integers, beside, together
-from bayesmix.sources.dask_workers import columns_of, numbers_of, whole_rows
 from bayesmix.sources.memory import ArraySource
-from bayesmix.sources.partitions_of_rows import PartitionedSource
+
+if TYPE_CHECKING:
+    from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 PerRow = TypeVar("PerRow", bound="Array | Integers")
 
@@ -49,6 +49,8 @@ class Prediction(Generic[PerRow]):
 
     def on_device(self, values: Any, weights: Array | None) -> Any | None:
         """Return the prediction computed on the device; None if only NumPy can."""
+        from bayesmix.sources.device_steps import device_shares
+
         result = self.result
         mixture = result.mixture if self.method is FitResult.responsibilities else result.density
         usable = mixture.frame.flat is None and result.family.continuous
@@ -100,6 +102,8 @@ class BlockPrediction:
     columns: tuple[str, ...] | None
 
     def __call__(self, block: Any) -> Array | Integers:
+        from bayesmix.sources.dask_workers import numbers_of
+
         values = numbers_of(block)
         if not len(values):
             return self.example[:0]
@@ -125,6 +129,8 @@ class BlockPrediction:
 
 def lazily(estimator: Any, X: Any, method: Callable[[FitResult, Array], Any]) -> Any:
     """Return predictions for a Dask collection: an array, or a series or frame if X is a frame."""
+    from bayesmix.sources.dask_workers import columns_of, whole_rows
+
     X = whole_rows(X)
     columns = columns_of(X)
     check_columns(estimator, int(X.shape[1]), columns)

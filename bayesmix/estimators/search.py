@@ -12,8 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
-from bayesmix.em.display import FitProgress, summary_html
+from bayesmix.em.display import summary_html
 from bayesmix.em.model import side_of
+from bayesmix.em.progress import FitProgress
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,

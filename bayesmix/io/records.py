@@ -31,7 +31,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import Noise, NoiseDensity, UniformNoise
 from bayesmix.core.rows import Event, Frame, SideInformation
 from bayesmix.em import objectives
-from bayesmix.em.objectives import WithNoise
+from bayesmix.em.noise import WithNoise
 from bayesmix.em.result import DensitySums, FitResult, SearchRecord
 from bayesmix.em.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
@@ -134,7 +134,8 @@ PROTOCOLS: dict[str, Any] = {
     for module in (components, engines, families, portable, priors, sources)
     for name, value in vars(module).items()
 }
-PROTOCOLS |= {"Mixture": Mixture, "Stream": Stream, "NoiseDensity": NoiseDensity}
+PROTOCOLS |= {"Mixture": Mixture, "Stream": Stream, "Noise": Noise, "NoiseDensity": NoiseDensity}
+PROTOCOLS |= {"Coding": Coding, "Standardised": Standardised}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 

@@ -21,8 +21,8 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import ordered_map, resolve_jobs, single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import InMemory, Source
-from bayesmix.em.display import FitProgress
 from bayesmix.em.model import Model, Settings, posed
+from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.errors import BayesmixWarning, DegenerateFitError, UnsupportedError, warn

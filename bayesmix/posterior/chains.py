@@ -34,7 +34,6 @@ from bayesmix.core.priors import Assign, OrderedWeightsPrior, Weights, WeightsPr
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.display import FitProgress
 from bayesmix.em.expectation import (
     CENTRED,
     LINEAR,
@@ -44,6 +43,7 @@ from bayesmix.em.expectation import (
     weighed,
 )
 from bayesmix.em.missing_values import Gapped
+from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError

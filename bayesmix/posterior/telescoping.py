@@ -21,7 +21,7 @@ from bayesmix.core.components import DrawnComponents, Posterior, Statistics
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.sources import Source
-from bayesmix.em.display import FitProgress
+from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen

@@ -142,7 +142,7 @@ def _n_fractions(rows: Rows) -> int:
 
 def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
     """Return the bridge-sampling estimate from Gibbs chains started at draws from q."""
-    from bayesmix.em.display import FitProgress
+    from bayesmix.em.progress import FitProgress
     from bayesmix.posterior.chains import Plan
     from bayesmix.posterior.evidence import Bridge, bridge_evidence
     from bayesmix.posterior.gibbs import sampled

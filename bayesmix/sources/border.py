@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
 from bayesmix.core import validation
-from bayesmix.core.coding import Coding
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
-from bayesmix.sources.partitions_of_rows import PartitionedSource, Passed, is_complete
+
+if TYPE_CHECKING:
+    from bayesmix.core.coding import Coding
+    from bayesmix.sources.partitions_of_rows import PartitionedSource, Passed
 
 
 def is_source(X: Any) -> TypeGuard[Source]:
@@ -54,18 +56,28 @@ def coding_of(source: Source) -> Coding | None:
 
 def processes(X: Any, n_jobs: int | None) -> int:
     """Return the number of processes for parallel fits; partitioned data use all in each fit."""
-    return 1 if isinstance(X, PartitionedSource) else resolve_jobs(n_jobs)
+    return 1 if _in_parts(X) else resolve_jobs(n_jobs)
+
+
+def _in_parts(X: Any) -> PartitionedSource | None:
+    """Return X if it is a partitioned source, else None."""
+    if isinstance(X, ArraySource) or not is_source(X):
+        return None
+    from bayesmix.sources.partitions_of_rows import PartitionedSource
+
+    return X if isinstance(X, PartitionedSource) else None
 
 
 def passed(source: Source) -> Passed | None:
     """Return the counter of observations read, for partitioned sources."""
-    return source.passed if isinstance(source, PartitionedSource) else None
+    parts = _in_parts(source)
+    return None if parts is None else parts.passed
 
 
 def few_enough(source: Source, n_columns: int) -> Source:
     """Return the source if ``n_columns`` numbers per observation fit into memory here."""
-    if isinstance(source, PartitionedSource):
-        source.refuse_many(n_columns)
+    if (parts := _in_parts(source)) is not None:
+        parts.refuse_many(n_columns)
     n_rows = source.shape[0]
     # Chunks and their concatenation are in memory together.
     n_bytes, what = 16.0 * n_rows * n_columns, "number" if n_columns == 1 else "numbers"
@@ -77,8 +89,10 @@ def few_enough(source: Source, n_columns: int) -> Source:
 
 def complete(source: Source) -> Source:
     """Return the complete observations, in memory with their original numbers."""
-    if isinstance(source, PartitionedSource):
-        return source.chosen(is_complete) if source.faults.not_finite else source
+    from bayesmix.sources.partitions_of_rows import is_complete
+
+    if (parts := _in_parts(source)) is not None:
+        return parts.chosen(is_complete) if source.faults.not_finite else source
     whole = source.in_memory()
     assert isinstance(whole, ArraySource)
     mask = is_complete(whole.rows)

@@ -36,8 +36,9 @@ class Local:
         values, weights = loaded
         if isinstance(values, np.ndarray):
             return task(part, values, weights, earlier)
-        step = step_of(task)
-        found: Made | None = None if step is None else step.on_device(values, weights)
+        from bayesmix.sources.device_steps import on_device
+
+        found: Made | None = on_device(step_of(task), values, weights)
         return found if found is not None else task(part, host(values), weights, earlier)
 
     def reduce(

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike, fspath
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.core.coding import Coding
 from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs
 from bayesmix.core.rows import (
     NO_SIDE_INFORMATION,
@@ -29,6 +28,9 @@ from bayesmix.core.sources import Kept
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Indices, Integers, Stored, cost_of, quantiles
 from bayesmix.numerics.gaps import without_gaps
+
+if TYPE_CHECKING:
+    from bayesmix.core.coding import Coding
 
 # Interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349

@@ -13,7 +13,6 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.core.portable import DeviceStep
 from bayesmix.core.rows import (
     NO_SIDE_INFORMATION,
     AddedByField,
@@ -168,10 +167,10 @@ class OnChosen(Generic[Value]):
         return self.work(Rows(values, weights, part.first, earlier, side))
 
 
-def step_of(task: Any) -> DeviceStep[Any] | None:
-    """Return the step of a task over a whole partition, if it can run on a device."""
+def step_of(task: Any) -> Any | None:
+    """Return the step of a task over a whole partition, None for other tasks."""
     whole = isinstance(task, OnChosen) and isinstance(task.work, Within) and not task.choices
-    return task.work.step if whole and isinstance(task.work.step, DeviceStep) else None
+    return task.work.step if whole else None
 
 
 def _copied(numbers: Indices, rows: Rows) -> tuple[Stored, Array | None]:

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture, Mixture
 from bayesmix.core.random import root_seed
-from bayesmix.em import display as progress
+from bayesmix.em import progress
 
 KINDS = [GaussianMixture, BayesianGaussianMixture, Mixture]
 RNG = np.random.default_rng(0)

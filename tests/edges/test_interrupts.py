@@ -9,9 +9,9 @@ import pytest
 
 import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture
-from bayesmix.em.display import FitProgress, Reporter
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
+from bayesmix.em.progress import FitProgress, Reporter
 from bayesmix.em.run import Change, Monitor
 from bayesmix.errors import BayesmixWarning
 from bayesmix.families.gaussian.family import Gaussian

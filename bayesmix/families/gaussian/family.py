@@ -15,7 +15,6 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
 from bayesmix.families.gaussian.flat_directions import without_flat_directions
-from bayesmix.families.gaussian.gaps import available
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
 from bayesmix.numerics.arrays import DENSE, Array
@@ -102,6 +101,8 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         if has_gaps(values):
+            from bayesmix.families.gaussian.gaps import available
+
             return available(self.structure, values, responsibilities)
         return moments(self.structure, values, responsibilities)
 

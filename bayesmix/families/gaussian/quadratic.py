@@ -15,7 +15,6 @@ from scipy.linalg.blas import dasum, dnrm2
 
 from bayesmix.core.components import ByMeans, Seen
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.gaps import completed, drawn, seen_densely, seen_over_axes
 from bayesmix.families.gaussian.moments import Moments, averages, moments
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import DENSE, UNIT_ROUNDOFF, Array, Booleans, Integers, beside, host
@@ -81,6 +80,8 @@ class Quadratics(ByMeans):
     def seen(self, values: Array) -> Seen:
         if not has_gaps(values):
             return self.expected_log_density(values), lambda shares: self.statistics(values, shares)
+        from bayesmix.families.gaussian.gaps import seen_densely, seen_over_axes
+
         if self.dense:
             return seen_densely(self.structure, self.offset, self.means, self.root, values)
         return seen_over_axes(self.structure, self.offsets, self.means, self.root, values)
@@ -100,6 +101,8 @@ class Quadratics(ByMeans):
         return self.structure.algebra.kind == features.DENSE
 
     def completed(self, columns: Integers, sums: Moments) -> Moments:
+        from bayesmix.families.gaussian.gaps import completed
+
         regression = self._pattern(columns)[1]
         return completed(self.structure, self.means, regression, columns, sums)
 
@@ -138,6 +141,8 @@ class Quadratics(ByMeans):
         return Quadratics(self.structure, offset, means, root)
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
+        from bayesmix.families.gaussian.gaps import drawn
+
         out = values.copy()
         for columns, rows in patterns(values):
             if len(columns) < values.shape[1]:

@@ -8,20 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TypeAlias
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE, Algebra
-from bayesmix.families.gaussian.covariance.m_steps import (
-    of_common_axes,
-    of_common_axes_and_volume,
-    of_one_matrix,
-    of_one_shape,
-    of_one_volume,
-    of_own_axes,
-    of_own_axes_and_volumes,
-    of_own_forms,
-)
 from bayesmix.numerics.arrays import Array, Integers, align
 
 # In order of generality: I is a special case of E, and E of V.
@@ -29,6 +20,7 @@ RICHER = "IEV"
 # Shapes and orientations that are invariant under changes of units by column.
 OF_ANY_UNITS = ("EI", "VI", "EE", "VV")
 
+ITERATIVE = "bayesmix.families.gaussian.covariance.m_steps"
 Estimate: TypeAlias = Callable[[Array, Array, Array | None], Array]
 
 # Number of observations that a prior with ν0 counts for at its mode, per component, for K
@@ -221,6 +213,17 @@ def averaged(scatter: Array, counts: Array, previous: Array | None) -> Array:
     return scatter / align(counts, scatter)
 
 
+@dataclass(frozen=True)
+class Iterative:
+    """An M-step of the module of iterative ones, which loads on first use."""
+
+    name: str
+
+    def __call__(self, scatter: Array, counts: Array, previous: Array | None) -> Array:
+        found: Array = getattr(import_module(ITERATIVE), self.name)(scatter, counts, previous)
+        return found
+
+
 STRUCTURES: dict[str, Structure] = {
     structure.name: structure
     for structure in (
@@ -230,14 +233,14 @@ STRUCTURES: dict[str, Structure] = {
         Structure("spherical", "VII", SCALARS, averaged),
         Structure("EII", "EII", ONE_SCALAR, averaged),
         Structure("EEI", "EEI", ONE_DIAGONAL, averaged),
-        Structure("VEI", "VEI", DIAGONALS, of_one_shape, nearest="diag"),
-        Structure("EVI", "EVI", DIAGONALS, of_one_volume, nearest="diag"),
-        Structure("VEE", "VEE", MATRICES, of_one_matrix, nearest="full"),
-        Structure("EVE", "EVE", MATRICES, of_common_axes_and_volume, nearest="full"),
-        Structure("VVE", "VVE", MATRICES, of_common_axes, nearest="full"),
-        Structure("EEV", "EEV", MATRICES, of_own_axes, nearest="full"),
-        Structure("VEV", "VEV", MATRICES, of_own_axes_and_volumes, nearest="full"),
-        Structure("EVV", "EVV", MATRICES, of_own_forms, nearest="full"),
+        Structure("VEI", "VEI", DIAGONALS, Iterative("of_one_shape"), nearest="diag"),
+        Structure("EVI", "EVI", DIAGONALS, Iterative("of_one_volume"), nearest="diag"),
+        Structure("VEE", "VEE", MATRICES, Iterative("of_one_matrix"), nearest="full"),
+        Structure("EVE", "EVE", MATRICES, Iterative("of_common_axes_and_volume"), nearest="full"),
+        Structure("VVE", "VVE", MATRICES, Iterative("of_common_axes"), nearest="full"),
+        Structure("EEV", "EEV", MATRICES, Iterative("of_own_axes"), nearest="full"),
+        Structure("VEV", "VEV", MATRICES, Iterative("of_own_axes_and_volumes"), nearest="full"),
+        Structure("EVV", "EVV", MATRICES, Iterative("of_own_forms"), nearest="full"),
     )
 }
 # All names of structures.

@@ -6,14 +6,17 @@ Mixtures with noise and families that are not ``Portable`` run on the host.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
 
 from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, FeatureSums, Mixture
-from bayesmix.core.portable import Portable
+from bayesmix.core.portable import DeviceStep, Portable
 from bayesmix.core.rows import Frame
+from bayesmix.em.expectation import MOST_HELD, Assessment, AssessmentStep, ExpectationStep
 from bayesmix.numerics.arrays import Array, as_doubles, beside, host
 from bayesmix.numerics.logsumexp import normalised
 
@@ -76,3 +79,28 @@ def device_shares(
         if (lowest < limits[0]).any() or (highest > limits[1]).any():
             return None
     return xp, *normalised(xp, log_joint(xp, mixture, framed(xp, doubles, mixture.frame)))
+
+
+def on_device(step: Any, values: Any, weights: Array | None) -> Any | None:
+    """Run a step on the device that holds a partition; None if only NumPy can."""
+    match step:
+        case ExpectationStep():
+            return device_sums(step.mixture, step.arithmetic.watched, values, weights)
+        case AssessmentStep():
+            return _assessed(step, values, weights)
+        case DeviceStep():
+            return step.on_device(values, weights)
+    return None
+
+
+def _assessed(step: AssessmentStep, values: Any, weights: Array | None) -> Assessment | None:
+    allocation = device_shares(step.mixture, values, None)
+    if allocation is None:
+        return None
+    _, shares, log_normaliser = allocation
+    n_rows, n_components = shares.shape
+    counted = np.ones(n_rows) if weights is None else weights
+    size = max(1, MOST_HELD // n_components)  # few responsibilities at a time on the host
+    blocks = [slice(a, min(a + size, n_rows)) for a in range(0, n_rows, size)]
+    parts = ((host(shares[b, :]), host(log_normaliser[b]), counted[b]) for b in blocks)
+    return reduce(add, (step.sums(*part) for part in parts))
