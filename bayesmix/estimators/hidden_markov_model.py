@@ -32,7 +32,6 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
-from bayesmix.selection import scores
 from bayesmix.selection.candidates import refuse_sequences
 from bayesmix.sources.border import few_enough
 from bayesmix.sources.memory import ArraySource
@@ -380,7 +379,7 @@ class HiddenMarkovModel(Mixture):
             total = source.reduce(self._states().total, self._fitted().n_components)
         return total / source.shape[0]
 
-    bic, aic, aicc, icl = map(_criterion, (scores.bic, scores.aic, scores.aicc, scores.icl))
+    bic, aic, aicc, icl = map(_criterion, ("bic", "aic", "aicc", "icl"))
 
     def to_arviz(
         self,
