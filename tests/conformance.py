@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         Whole,
     )
     from bayesmix.core.families import FamilyOf
-    from bayesmix.core.portable import OnDevice, Portable
+    from bayesmix.core.portable import DeviceStep, OnDevice, Portable
     from bayesmix.core.priors import (
         ComponentsTwin,
         ComponentsTwinOf,
@@ -75,8 +75,10 @@ if TYPE_CHECKING:
     from bayesmix.em.run import Aitken, Change
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.fitters import SourceFitter, TableFitter
+    from bayesmix.estimators.predictions import Prediction
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.io.checkpoints import Checkpoint
+    from bayesmix.numerics.arrays import Array
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.dask_workers import DaskEngine, KeptThere
     from bayesmix.sources.local_workers import Local
@@ -122,6 +124,9 @@ if TYPE_CHECKING:
         _arithmetic: Arithmetic = centred
         _arithmetic = linear
         _arithmetic = seen
+
+    def _device_step(prediction: Prediction[Array]) -> None:
+        _step: DeviceStep[object] = prediction
 
     def _selection(
         source: SourceFitter,

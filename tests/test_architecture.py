@@ -25,7 +25,7 @@ LEVELS = {
     "core": 1,
     "families": 2,
     "allocation": 2,
-    "sources": 2,
+    "sources": 3,
     "em": 3,
     "search": 3,
     "posterior": 4,
@@ -48,7 +48,8 @@ LEVELS = {
 SIDEWAYS = {
     "numerics": {"core"},  # threads and messages
     "core": {"numerics"},
-    "em": {"search"},  # a fit searches among runs
+    "em": {"search", "sources"},  # a fit searches among runs
+    "sources": {"em"},  # steps on devices
     "search": {"em"},
     "assess": {"selection"},
     "report": {"plots"},
@@ -60,7 +61,7 @@ SIDEWAYS = {
 DRAWN_BY = {"selection": {"plots"}, "assess": {"plots"}, "posterior": {"plots"}}
 
 # Further down and refused all the same: what fits knows no concrete family.
-REFUSED = {"em": {"families"}, "search": {"families"}}
+REFUSED = {"em": {"families"}, "search": {"families"}, "sources": {"families"}}
 
 OPTIONAL = {"arviz", "dask", "matplotlib", "nutpie", "pyarrow", "pymc"}
 HEAVY = {"pandas", "sklearn"}
@@ -246,8 +247,12 @@ def test_a_sound_tree_has_no_breach(tmp_path):
         ("selection/up.py", "from pkg import GaussianMixture", "1 selection (level 5) imports __"),
         ("selection/up.py", "import pkg", "1 selection (level 5) imports __init__ (level 8)"),
         ("families/rates.py", "from pkg.allocation import point", "1 families imports alloc"),
-        ("allocation/up.py", "import pkg.sources", "1 allocation imports sources beside"),
-        ("sources/beside.py", "from pkg import families", "1 sources imports families beside it"),
+        (
+            "allocation/up.py",
+            "import pkg.sources",
+            "1 allocation (level 2) imports sources",
+        ),
+        ("sources/beside.py", "from pkg import families", "1 sources must not know families"),
         (
             "errors.py",
             "from pkg.core import a",

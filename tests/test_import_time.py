@@ -59,13 +59,26 @@ def test_a_first_maximum_likelihood_fit_loads_only_what_it_needs():
     assert not loaded & {"sklearn.mixture", "sklearn.cluster", "matplotlib"}
     ours = {name.removeprefix("bayesmix.") for name in loaded if name.startswith("bayesmix.")}
     assert not {name for name in ours if name.startswith(("sampling.", "plots", "io"))}
-    assert not ours & {
-        "families.gaussian.prior",
-        "families.gaussian.draws",
-        "weights.dirichlet",
-        "weights.stick_breaking",
-        "workflow.display",
-    }
+    assert not ours & {"families.gaussian.prior", "families.gaussian.draws", "em.display"}
+
+
+def lines_of(modules):
+    """The lines of modules of the package, ``__init__`` files included."""
+    files = [ROOT.joinpath(*name.split(".")) for name in modules]
+    paths = [path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in files]
+    return sum(len(path.read_text("utf-8").splitlines()) for path in paths)
+
+
+# What is loaded after a call is what a reader must know to follow it.
+MOST_LOADED = {FIRST_FIT: (65, 13_000)}
+
+
+@pytest.mark.parametrize("statement", MOST_LOADED)
+def test_a_call_loads_few_modules(statement):
+    ours = {name for name in loaded_by(statement) if name.split(".")[0] == "bayesmix"}
+    most_modules, most_lines = MOST_LOADED[statement]
+    assert 20 < len(ours) <= most_modules
+    assert lines_of(ours) <= most_lines
 
 
 @pytest.mark.parametrize("name", ["pandas", "sklearn"])

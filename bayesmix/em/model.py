@@ -193,7 +193,7 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     objective = _of_components(model, source, frame)
     if model.noise is None:
         return objective
-    from bayesmix.em.noise import WithNoise
+    from bayesmix.em.with_noise import WithNoise
 
     density = noise_of(model.noise, source, model.family)
     return WithNoise(objective, density, source.total_weight)

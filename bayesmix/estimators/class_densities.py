@@ -133,8 +133,8 @@ class Together(ClassDensities):
             if best is None or value > best[0]:
                 best = value, model
         if best is None and degenerate:
-            names = [name for name in classifier._structures if not without_posterior(name)]
-            fits = [self._fitted(source, name, VariationalBayes()) for name in names or ["full"]]
+            usable = [name for name in classifier._structures if not without_posterior(name)]
+            fits = [self._fitted(source, name, VariationalBayes()) for name in usable or ["full"]]
             return max(fits, key=lambda model: model.result_.objective)
         if best is None:
             counts = np.bincount(self.codes[self.labelled])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
@@ -16,11 +16,13 @@ from bayesmix.estimators import fitted_attributes
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fit_columns import family_for, is_mixed, with_structure
 from bayesmix.estimators.parameters import noise_density, store_parameters
-from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.product.components import Products
-from bayesmix.families.product.family import Product
 from bayesmix.families.registry import AUTO, family_named
+
+if TYPE_CHECKING:
+    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.product.components import Products
+    from bayesmix.families.product.family import Product
 
 # Attributes that only some families have.
 OF_ONE_FAMILY = ("means_", "covariances_", "precisions_", "precisions_cholesky_")
@@ -129,7 +131,7 @@ class Mixture(MixtureEstimator):
                 f"VariationalBayes(), got {self.inference!r}"
             )
         prune, noise = validation.flag("prune", self.prune), noise_density(self.noise)
-        if noise is not None and not isinstance(family, Gaussian | Product):
+        if noise is not None and family.name not in ("gaussian", "product"):
             raise UnsupportedError(
                 f"noise needs Gaussian() or a Product, got family={self.family!r}: use noise=None"
             )
@@ -145,13 +147,13 @@ class Mixture(MixtureEstimator):
         if result.family.name in ("gaussian", "factor_analytic"):
             fitted_attributes.describe_gaussian(self, result)
             return
-        if isinstance(result.family, Product):
+        if result.family.name == "product":
             self.components_ = fitted_attributes.ComponentsByColumn(
-                result.family, cast("Products", result.unframed)
+                cast("Product", result.family), cast("Products", result.unframed)
             )
         else:
             self.means_ = result.unframed.means.copy()
-        if isinstance(result.family, Categorical):
-            self.levels_ = result.family.levels
+        if result.family.name == "categorical":
+            self.levels_ = cast("Categorical", result.family).levels
         if result.variational:
             fitted_attributes.describe_weights(self, result)

@@ -1,6 +1,11 @@
-"""Level 6: reading tables, and saving fitted models without pickle."""
+"""Reading tables, and saving fitted models without pickle; names load on first use."""
 
-from bayesmix.io.readers import read
-from bayesmix.io.saved_files import load, save
+from __future__ import annotations
 
-__all__ = ["load", "read", "save"]
+from bayesmix.core import lazy
+
+_HOMES = lazy.homes(__file__)
+
+__all__ = sorted(_HOMES)
+
+__getattr__ = lazy.names(__name__, _HOMES)

@@ -31,9 +31,9 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import Noise, NoiseDensity, UniformNoise
 from bayesmix.core.rows import Event, Frame, SideInformation
 from bayesmix.em import objectives
-from bayesmix.em.noise import WithNoise
 from bayesmix.em.result import DensitySums, FitResult, SearchRecord
 from bayesmix.em.streaming import BatchSums, NamedBatches, Stream
+from bayesmix.em.with_noise import WithNoise
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
 from bayesmix.families import transformed
 from bayesmix.families.bayesian_regression import (

@@ -138,9 +138,6 @@ def test_rows_with_gaps_count_by_the_answers_that_they_have():
         for e in [len(pair) * (shares * np.abs(1 - i - p[:, 0]) * np.abs(1 - j - p[:, 1])).sum()]
     )
     assert found.bivariate_residuals.iloc[0, 1] == pytest.approx(residual)
-    vb = fitted(rows, missing="use", inference=bm.VariationalBayes())
-    with pytest.raises(UnsupportedError, match="have missing values: fit by"):
-        bm.latent_classes(vb, rows)
 
 
 def test_it_is_drawn_and_refuses_what_it_cannot_say():

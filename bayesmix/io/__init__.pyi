@@ -1,0 +1,3 @@
+from bayesmix.io.readers import read as read
+from bayesmix.io.saved_files import load as load
+from bayesmix.io.saved_files import save as save
