@@ -7,11 +7,11 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.core.rows import Rows
-from bayesmix.em import device as device_passes
 from bayesmix.em.expectation import CENTRED, LINEAR, AssessmentStep, ExpectationStep
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.numerics.arrays import host, is_elsewhere
+from bayesmix.sources import device_steps as device_passes
 from bayesmix.sources.device_steps import on_device
 
 strict = pytest.importorskip("array_api_strict")
