@@ -53,7 +53,7 @@ def test_a_fit_where_rows_lie_is_that_on_the_host(covariance, place, monkeypatch
     passes = []
     sums = device_passes.device_sums
     monkeypatch.setattr(
-        "bayesmix.em.expectation.device_sums", lambda *given: passes.append(1) or sums(*given)
+        "bayesmix.sources.device_steps.device_sums", lambda *given: passes.append(1) or sums(*given)
     )
     X, weights = rows(), np.random.default_rng(1).integers(0, 3, 400).astype(float)
     for here, away in zip(models(covariance), models(covariance), strict=True):
