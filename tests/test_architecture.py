@@ -482,9 +482,9 @@ def named_by(tree: ast.AST, folder: tuple[str, ...], root: Path) -> Iterator[str
     for each in imports(tree, folder):
         yield each.module
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if node.value.startswith(f"{root.name}.") and " " not in node.value:
-                yield node.value
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and text.startswith(f"{root.name}.") and " " not in text:
+            yield text
 
 
 def module_place(module: str, root: Path) -> str | None:
