@@ -237,8 +237,8 @@ def predict_table(
     if fitted is not None and len(fitted) == X.shape[1]:
         X = X.set_axis(list(fitted), axis=1)
     answers = PREDICTIONS[type(model).__name__](model, X)
-    for place, (name, values) in enumerate(copied_columns(rows, keep).items()):
-        answers.insert(place, name, values)
+    for place, (name, copied) in enumerate(copied_columns(rows, keep).items()):
+        answers.insert(place, name, copied)
     text = answers.to_csv(index=False)
     if out is not None:
         write(out, text.encode("utf-8"))
