@@ -49,6 +49,8 @@ FLAT = 1e-7
 IN_FLAT = 1e-4
 # Information of a single parameter per observation below which it is at its boundary.
 AT_BOUNDARY = 1e-7
+# Derivatives of all observations, in half a gigabyte.
+MOST_NUMBERS = 2**26
 # Covariance structures whose blocks are free parameters.
 FREE_BLOCKS = ("full", "tied", "diag", "spherical", "EII", "EEI")
 
@@ -265,7 +267,13 @@ class ParameterScores:
     @cached_property
     def gradients(self) -> Array:
         """Derivatives (d, n, K) of the components' log densities along the coordinates."""
-        out = np.empty((len(self.coordinates), *self.responsibilities.shape))
+        shape = len(self.coordinates), *self.responsibilities.shape
+        if np.prod(shape) > MOST_NUMBERS:
+            raise UnsupportedError(
+                f"standard errors of parameters need {np.prod(shape):.3g} derivatives, too many "
+                "for memory: use weighted_bootstrap"
+            )
+        out = np.empty(shape)
         for place, each in enumerate(self.coordinates):
             up, down = (
                 self.log_densities(each.moved(self.components, sign * FIRST * each.units))
