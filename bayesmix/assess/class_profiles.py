@@ -139,7 +139,7 @@ class ClassProfiles:
                 f"[{plain(row['lower'])}, {plain(row['upper'])}]",
                 p_text(row["p"]),
             )
-            for (k, term), row in self.covariates.iterrows()
+            for (k, term), row in rows_by_key(self.covariates)
         )
         heads = ("Class and predictor", "b", "SE", "OR", f"{level:.0%} CI of OR", "p")
         note = f"Reference: class {self.reference}. OR = odds ratio; CI = confidence interval."
@@ -152,7 +152,7 @@ class ClassProfiles:
         rows: list[tuple[str, ...]] = []
         for name, table in self.outcomes.items():
             tests = self.tests.loc[name]
-            overall = tests.loc["all"]
+            overall: Any = tests.loc["all"]
             pairs = [
                 f"{first} ≠ {second}"
                 for first, second in combinations(self.sizes.index, 2)
@@ -167,7 +167,7 @@ class ClassProfiles:
             numeric = "mean" in table
             levels = [None] if numeric else list(table.index.unique("level"))
             for place, level in enumerate(levels):
-                own = table if numeric else table.xs(level, level="level")
+                own: Any = table if numeric else table.xs(level, level="level")
                 text = plain if numeric else bounded
                 cells = zip(own.iloc[:, 0], own["standard_error"], strict=True)
                 rows.append(
@@ -198,7 +198,7 @@ class ClassProfiles:
         lines = [f"{self.n_classes} classes: {shares}."]
         if self.n_classes > 1:
             lines.append(f"Relative entropy {self.entropy:.2f}.")
-        for name, test in self.overall.iterrows():
+        for name, test in rows_by_key(self.overall):
             statistic = f"χ²({test['df']:.0f}) = {test['chi_squared']:.2f}"
             lines.append(f"{name}: {statistic}, p = {p_text(test['p'])}.")
         return "\n".join(lines)
@@ -281,7 +281,7 @@ def class_profiles(
     )
     scores = scores_of(estimator, X, sample_weight)
     share = parameters.xs("share", level="parameter")
-    index = pd.RangeIndex(1, K + 1, name="class")
+    index: Any = pd.RangeIndex(1, K + 1, name="class")
     sizes = pd.DataFrame(
         {
             "share": share["estimate"].to_numpy(),
@@ -306,7 +306,8 @@ def class_profiles(
             n_draws=n_draws,
             random_state=random_state,
         )
-        table.index = table.index.set_levels(index, level=0) if means.shape[1] > 1 else index
+        classes: Any = table.index
+        table.index = classes.set_levels(index, level=0) if means.shape[1] > 1 else index
         table.attrs["level"] = level
         tables[str(name)] = table
         tests += wald_tests(str(name), means, covariance)
@@ -325,6 +326,12 @@ def class_profiles(
     )
 
 
+def rows_by_key(table: pd.DataFrame) -> list[tuple[Any, dict[Any, Any]]]:
+    """Return the rows of a frame with their keys."""
+    keys: list[Any] = table.index.tolist()
+    return list(zip(keys, table.to_dict("records"), strict=True))
+
+
 def _with_z(profiles: pd.DataFrame, scores: Any, result: Any) -> pd.DataFrame:
     """Add means in standard deviations of all samples; NaN for probabilities and rates."""
     values, weights = np.asarray(scores.source.rows.values, dtype=np.float64), scores.weights
@@ -333,15 +340,16 @@ def _with_z(profiles: pd.DataFrame, scores: Any, result: Any) -> pd.DataFrame:
     total = np.maximum(known.sum(axis=0), 1e-300)  # a column without values has no profile
     means = (known * filled).sum(axis=0) / total
     spread = np.sqrt((known * (filled - means) ** 2).sum(axis=0) / total)
-    names = list(result.columns or range(result.n_features))
+    names: list[Any] = list(result.columns or range(result.n_features))
+    keys: list[Any] = profiles.index.tolist()
     z = [
         (estimate - means[d]) / spread[d] if kind == "mean" and spread[d] > 0.0 else math.nan
-        for (kind, column, *_), estimate in profiles["estimate"].items()
+        for (kind, column, *_), estimate in zip(keys, profiles["estimate"], strict=True)
         for d in [names.index(column)]
     ]
     errors = [
         error / spread[names.index(column)] if kind == "mean" else math.nan
-        for (kind, column, *_), error in profiles["standard_error"].items()
+        for (kind, column, *_), error in zip(keys, profiles["standard_error"], strict=True)
     ]
     return profiles.assign(z=z, z_error=errors)
 

@@ -112,7 +112,8 @@ def without_covariates(source: Any) -> Any:
 
 def _with_covariates(result: FitResult, source: Any) -> FitResult:
     """Return the fit with covariates that starts at a fit without them."""
-    model = Model(result.n_components, result.family, replace(result.inference, weights=None))
+    inference: Any = result.inference
+    model = Model(result.n_components, result.family, replace(inference, weights=None))
     settings = Settings(
         AMONG_CANDIDATES, MOST_PASSES, init=OfMixture(result.mixture), search=False, sort=False
     )

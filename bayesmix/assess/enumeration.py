@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -58,15 +58,21 @@ START_KINDS = ("k-means++", "random_from_data")
 # Faubert 2020).
 LEVEL, SMALL_CLASS, CLEAR_ENTROPY = 0.05, 0.05, 0.8
 
+ModelName: TypeAlias = int | str
+# A fitted estimator, which stands above this part; None for a failed fit.
+Estimator: TypeAlias = Any
+# Values of a row of the table by column.
+Row: TypeAlias = Mapping[str, Any]
+
 
 @dataclass(frozen=True, eq=False)
 class ClassFit:
     """A fit of the enumeration, its row of the table, and its information for tests."""
 
-    model: Any
+    model: ModelName
     n_classes: int
-    estimator: Any
-    row: Mapping[str, Any]
+    estimator: Estimator
+    row: Row
     n_samples: float
     note: str = ""
     information: Array | None = None
@@ -76,8 +82,8 @@ class ClassFit:
 class FitTask:
     """Fit a model with a number of classes; ``questions`` number all fits."""
 
-    fitters: Mapping[Any, Fitter]
-    questions: tuple[tuple[Any, int], ...]
+    fitters: Mapping[ModelName, Fitter]
+    questions: tuple[tuple[ModelName, int], ...]
     seed: int
     entropy_definition: str
 
@@ -88,7 +94,9 @@ class FitTask:
         try:
             with single_threaded_blas():
                 result = quiet(fitter.fit)(candidate)
-                ends = [result] * STARTS  # with one class all starts are the same
+                ends: list[FitResult | None] = [
+                    result
+                ] * STARTS  # with one class all starts are the same
                 if K > 1:
                     ends = [self._from_start(result, fitter.source, run) for run in range(STARTS)]
                 sound = [end for end in ends if end is not None and end.degenerate is None]
@@ -123,9 +131,9 @@ class FitTask:
             search=False,
             seed=self.seed + run,
         )
-        inference = result.inference
+        inference: Any = result.inference
         if source.side.covariates is not None:
-            inference = replace(inference, weights=None)  # type: ignore[call-arg]  # of likelihood
+            inference = replace(inference, weights=None)
         model = Model(result.n_components, result.family, inference)
         try:
             return quiet(lambda model, _: fit(model, source, settings))(model)
@@ -144,7 +152,7 @@ class FitTask:
 class PairTask:
     """Test one class less against the classes of a fit; ``pairs`` number all tests."""
 
-    fitters: Mapping[Any, Fitter]
+    fitters: Mapping[ModelName, Fitter]
     pairs: tuple[tuple[ClassFit, ClassFit], ...]
     n_bootstrap: int
     early: bool
@@ -177,7 +185,7 @@ class PairTask:
 class SuggestedClasses:
     """A suggestion and its reasons; a starting point for judgement and theory."""
 
-    model: Any
+    model: ModelName
     n_classes: int
     reasons: tuple[str, ...]
 
@@ -216,8 +224,8 @@ class Enumeration:
     """
 
     table: pd.DataFrame
-    models: dict[Any, str]
-    fits: dict[tuple[Any, int], Any]
+    models: dict[ModelName, str]
+    fits: dict[tuple[ModelName, int], Estimator]
     n_samples: float
     n_missing: int
     n_bootstrap: int
@@ -250,9 +258,9 @@ class Enumeration:
         candidates = sound if len(sound) else table
         if not len(candidates):
             raise UnsupportedError("no fit of the enumeration converged: use fewer classes")
-        best = candidates.loc[candidates["bic"].idxmin()]
+        best = candidates.sort_values("bic").iloc[0]
         model, K = best["model"], int(best["n_classes"])
-        overall = table.loc[table["bic"].idxmin()]
+        overall = table.sort_values("bic").iloc[0]
         reasons = [f"BIC: {best['bic']:.1f}, the smallest"]
         if overall.name != best.name:
             reasons[0] += (
@@ -275,11 +283,11 @@ class Enumeration:
     @staticmethod
     def _of_criteria(own: pd.DataFrame) -> str:
         """Return which numbers of classes the criteria choose within a model, and BIC's elbow."""
-        chosen = {name: int(own[name].idxmin()) for name in ("aic", "sabic", "bic", "caic", "icl")}
+        chosen = {name: _least(own[name]) for name in ("aic", "sabic", "bic", "caic", "icl")}
         text = "Within this model: " + ", ".join(f"{n.upper()} {K}" for n, K in chosen.items())
         bend = own["bic"].diff().diff().shift(-1)
         if bend.notna().any():
-            text += f"; BIC bends most at {int(bend.idxmax())}"
+            text += f"; BIC bends most at {_least(-bend)}"
         return text
 
     def plot(self, axes: Any = None, **options: Any) -> Any:
@@ -329,12 +337,17 @@ class Enumeration:
         return replace(self, table=self.table.assign(entropy=values))
 
 
+def _least(values: pd.Series[float]) -> int:
+    """Return the number of classes with the smallest value."""
+    return int(values.index.tolist()[int(np.nanargmin(values.to_numpy(dtype=np.float64)))])
+
+
 def _of_tests(own: pd.DataFrame, n_classes: int) -> str:
     """Return what the bootstrap tests say of a model, in words."""
     p = own["blrt_p"]
     if p.notna().sum() == 0:
         return "No bootstrap likelihood ratio test"
-    accepted = [int(K) - 1 for K in p.index if p[K] > LEVEL]
+    accepted = [int(K) - 1 for K in p.index.tolist() if p[K] > LEVEL]
     if not accepted:
         return f"Bootstrap likelihood ratio tests reject every number below {int(p.index.max())}"
     agrees = "agreeing" if accepted[0] == n_classes else "disagreeing"

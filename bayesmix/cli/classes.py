@@ -55,7 +55,8 @@ def classes(
     named = options.names(rows.columns)
     others = [*beside, *outcomes, *([] if rows.weight is None else [rows.weight])]
     table = whole_table(rows, [*others, *(named or [])])
-    X = table[named or [name for name in table if str(name) not in others]]
+    features: list[Any] = named or [name for name in table if str(name) not in others]
+    X = table[features]
     asked = None if models is None else [_model(name) for name in options.names(models) or []]
     weights = None if rows.weight is None else table[rows.weight].to_numpy()
     enumeration = enumerate_classes(
@@ -97,6 +98,10 @@ def classes(
     contents["enumeration_full.csv"] = enumeration.table.to_csv(index=False)
     for name, shown in tables.items():
         contents |= {f"{name}.csv": shown.to_csv(), f"{name}.md": shown.to_markdown()}
+
+    def criteria(axes: Any) -> None:
+        plot_enumeration(enumeration, axes[0])
+
     panels = {"nrows": 1, "ncols": 3, "squeeze": False}
     for ending in ("pdf", "png"):
         contents |= {
@@ -104,9 +109,7 @@ def classes(
             f"classification.{ending}": Figure(
                 lambda ax: plot_classification(profiles, ax=ax), (3.4, 3.0)
             ),
-            f"criteria.{ending}": Figure(
-                lambda axes: plot_enumeration(enumeration, axes[0]), (8.2, 3.0), panels
-            ),
+            f"criteria.{ending}": Figure(criteria, (8.2, 3.0), panels),
         }
     values: dict[str, Any] = {
         "enumeration": enumeration.table.to_dict("records"),

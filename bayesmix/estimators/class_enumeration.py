@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -193,7 +193,7 @@ def _estimators(
         return {LOCAL_INDEPENDENCE: "categories, independent within classes"}, {
             LOCAL_INDEPENDENCE: Mixture(family=Categorical())
         }
-    named = not isinstance(continuous, bool) and continuous is not None
+    named = isinstance(continuous, Sequence)
     if named or (continuous is None and is_mixed_table(X)):
         if models is not None:
             raise InvalidInputError(
@@ -202,17 +202,18 @@ def _estimators(
             )
         family: Any = "auto"
         if named:
-            family = _product(X, list(continuous or ()))
+            family = _product(X, list(cast("Sequence[str]", continuous)))
         return {LOCAL_INDEPENDENCE: "independent within classes"}, {
             LOCAL_INDEPENDENCE: Mixture(family=family, covariance_type="diag")
         }
-    asked = [models] if isinstance(models, int | str) else models
+    asked: Any = [models] if isinstance(models, int | str) else models
     if asked is None:
         one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
         asked = (1, 2) if one_column else tuple(STRUCTURES)
     described, estimators = {}, {}
     for name in asked:
-        structure = NAMED.get(STRUCTURES.get(name, name))
+        letters: Any = STRUCTURES.get(name, name)
+        structure = NAMED.get(letters)
         if structure is None:
             raise InvalidInputError(
                 f"models must be 1, 2, 3, 6 or covariance structures such as 'VVE', got {name!r}"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy import stats
@@ -23,6 +23,8 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Frame
+from bayesmix.core.sources import InMemory
+from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categoricals
@@ -30,7 +32,7 @@ from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.product.components import Products
 from bayesmix.families.rates import RateColumns
 from bayesmix.families.successes import SuccessColumns
-from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.gate_errors import interval_table
@@ -55,6 +57,10 @@ MOST_NUMBERS = 2**26
 FREE_BLOCKS = ("full", "tied", "diag", "spherical", "EII", "EEI")
 
 
+# Components at a point, of the families that ``coordinates`` knows.
+PointDensities: TypeAlias = Any
+
+
 @dataclass(frozen=True)
 class Coordinate:
     """A parameter of every component, or one that all of them share.
@@ -63,7 +69,7 @@ class Coordinate:
     mixed second derivative.
     """
 
-    moved: Callable[[Any, Array], Any]
+    moved: Callable[[PointDensities, Array], PointDensities]
     units: Array
     block: Hashable
     shared: bool = False
@@ -117,20 +123,17 @@ def _of_gaussians(components: Gaussians) -> Iterator[Coordinate]:
     dense, deviations = components.blocks.ndim == 3, components.deviations
     by_column = not dense and not structure.isotropic
     for d in range(D):
-        block = d if by_column else "all"
-        yield Coordinate(partial(_moved_mean, d), deviations[:, d], block)
-    sizes = components.blocks.shape[-1]
-    places = [(i, j) for i in range(sizes) for j in range(i + 1)] if dense else range(sizes)
+        yield Coordinate(partial(_moved_mean, d), deviations[:, d], d if by_column else "all")
+    sizes, blocks = components.blocks.shape[-1], components.blocks
+    places: list[tuple[int, ...]] = [(i,) for i in range(sizes)]
+    if dense:
+        places = [(i, j) for i in range(sizes) for j in range(i + 1)]
     for place in places:
-        i, j = place if dense else (place, place)
-        spread = (
-            np.sqrt(components.blocks[:, i, i] * components.blocks[:, j, j])
-            if dense
-            else components.blocks[:, i]
-        )
-        moved = partial(_moved_block, (i, j) if dense else (i,))
-        block = i if by_column else "all"
-        yield Coordinate(moved, np.broadcast_to(spread, (K,)), block, structure.shared)
+        i, j = place[0], place[-1]
+        spread = np.sqrt(blocks[:, i, i] * blocks[:, j, j]) if dense else blocks[:, i]
+        units = np.broadcast_to(spread, (K,))
+        moved = partial(_moved_block, place)
+        yield Coordinate(moved, units, i if by_column else "all", structure.shared)
 
 
 def _moved_part(place: int, moved: Any, components: Products, steps: Array) -> Products:
@@ -147,9 +150,9 @@ def _moved_mean(d: int, components: Gaussians, steps: Array) -> Gaussians:
 
 def _moved_block(place: tuple[int, ...], components: Gaussians, steps: Array) -> Gaussians:
     blocks = components.blocks.copy()
-    blocks[(slice(None), *place)] += steps[: len(blocks)]
-    if len(place) == 2 and place[0] != place[1]:
-        blocks[:, place[1], place[0]] += steps[: len(blocks)]
+    for own in {place, place[::-1]}:  # both triangles
+        index: Any = (slice(None), *own)
+        blocks[index] += steps[: len(blocks)]
     return replace(components, blocks=blocks)
 
 
@@ -204,7 +207,7 @@ class ParameterScores:
     """Scores (n, p) and information (p, p) of the free parameters at a fit, in their units."""
 
     result: FitResult
-    source: Any
+    source: InMemory
     known: Array | None = None  # the information, if it was computed before
 
     @cached_property
@@ -222,14 +225,14 @@ class ParameterScores:
     @cached_property
     def design(self) -> Array:
         """Covariates of the weights (n, P); a constant without covariates."""
-        side = self.source.side
+        side = side_of(self.source)
         return np.ones((self.source.shape[0], 1)) if side.covariates is None else side.covariates
 
     @cached_property
     def shares(self) -> Array:
         """Weights of the components of each observation (n, K)."""
         weights: Any = self.result.mixture.weights
-        if self.source.side.covariates is not None:
+        if side_of(self.source).covariates is not None:
             return np.exp(weights.log_weights(self.design))
         return np.broadcast_to(weights.mean(), (self.source.shape[0], self.n_components))
 
@@ -283,7 +286,7 @@ class ParameterScores:
                 out[place] = np.nan_to_num((up - down) / (2.0 * FIRST))
         return out
 
-    def _complete(self, k: int) -> tuple[Array, Array]:
+    def _complete(self, k: int) -> tuple[Array, Integers]:
         """Return scores (n, q) of observations known to be of class k, and their places (q,)."""
         K, (n, P) = self.n_components, self.design.shape
         of_weights = np.broadcast_to(np.eye(K)[k], (n, K)) - self.shares
@@ -524,7 +527,7 @@ def parameter_table(
             n_strata = 1 if strata is None else len(np.unique(np.asarray(strata)))
             degrees = len(np.unique(np.asarray(clusters))) - n_strata
     family, K = scores.result.family, scores.n_components
-    names = scores.result.columns or tuple(range(scores.result.n_features))
+    names: Any = scores.result.columns or range(scores.result.n_features)
     rows: list[tuple[Any, ...]] = []
     for own in parameters:
         column = "" if own.column < 0 else names[own.column]

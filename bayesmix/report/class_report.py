@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
-from bayesmix.assess.class_profiles import ClassProfiles
+from bayesmix.assess.class_profiles import ClassProfiles, rows_by_key
 from bayesmix.assess.enumeration import STARTS, Enumeration
 from bayesmix.core.writing import file_to_write, write
 from bayesmix.errors import InvalidInputError
@@ -227,7 +227,7 @@ def _of_covariates(profiles: ClassProfiles) -> str:
         f"class {k} rather than class {profiles.reference} was "
         f"{'more' if row['estimate'] > 0 else 'less'} likely with higher {term} (OR = "
         f"{plain(row['odds_ratio'])}, *p* {_equals(row['p'])})"
-        for (k, term), row in profiles.covariates.iterrows()
+        for (k, term), row in rows_by_key(profiles.covariates)
         if term != "intercept" and row["p"] <= 0.05
     ]
     if not clear:
@@ -238,7 +238,7 @@ def _of_covariates(profiles: ClassProfiles) -> str:
 
 def _of_outcomes(profiles: ClassProfiles) -> str:
     sentences = []
-    for name, test in profiles.overall.iterrows():
+    for name, test in rows_by_key(profiles.overall):
         verdict = "differed" if test["p"] <= 0.05 else "did not differ"
         sentences.append(
             f"{name} {verdict} between classes, χ²({test['df']:.0f}) = "

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from edges.test_shell import run  # noqa: F401
 
 import bayesmix as bm
 
 
+@pytest.mark.slow
 def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):  # noqa: F811
     generator = np.random.default_rng(6)
     second = generator.random(120) < 0.4
