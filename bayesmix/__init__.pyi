@@ -5,6 +5,7 @@ from bayesmix import results as results
 from bayesmix.allocation.dirichlet import DirichletPrior as DirichletPrior
 from bayesmix.allocation.point import FreeWeights as FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior as StickBreakingPrior
+from bayesmix.assess.class_profiles import class_profiles as class_profiles
 from bayesmix.assess.conformal import conformal_region as conformal_region
 from bayesmix.assess.discriminant_directions import (
     discriminant_directions as discriminant_directions,
@@ -23,6 +24,7 @@ from bayesmix.em.objectives import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.em.objectives import VariationalBayes as VariationalBayes
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
+from bayesmix.estimators.class_enumeration import enumerate_classes as enumerate_classes
 from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
 from bayesmix.estimators.gaussian import from_sklearn as from_sklearn
@@ -65,6 +67,7 @@ from bayesmix.plots import plot_structures as plot_structures
 from bayesmix.plots import plot_uncertainty as plot_uncertainty
 from bayesmix.posterior.bootstrap import weighted_bootstrap as weighted_bootstrap
 from bayesmix.posterior.gibbs import gibbs as gibbs
+from bayesmix.report.class_report import class_report as class_report
 from bayesmix.selection.fit_evidence import leave_one_out as leave_one_out
 from bayesmix.selection.fit_evidence import log_evidence as log_evidence
 from bayesmix.selection.scores import Score as Score

@@ -1,4 +1,7 @@
+from bayesmix.assess.apa import ApaTable as ApaTable
+from bayesmix.assess.class_profiles import ClassProfiles as ClassProfiles
 from bayesmix.assess.discriminant_directions import DiscriminantDirections as DiscriminantDirections
+from bayesmix.assess.enumeration import Enumeration as Enumeration
 from bayesmix.assess.goodness_of_fit import GoodnessOfFit as GoodnessOfFit
 from bayesmix.assess.latent_classes import LatentClasses as LatentClasses
 from bayesmix.assess.likelihood_ratio import LikelihoodRatioTest as LikelihoodRatioTest
@@ -17,4 +20,5 @@ from bayesmix.posterior.leave_one_out import LeaveOneOut as LeaveOneOut
 from bayesmix.posterior.posterior_draws import PosteriorSample as PosteriorSample
 from bayesmix.posterior.regions import DensityRegion as DensityRegion
 from bayesmix.posterior.telescoping import GibbsOverK as GibbsOverK
+from bayesmix.report.class_report import ClassReport as ClassReport
 from bayesmix.selection.averaging import AveragedDensity as AveragedDensity

@@ -1,10 +1,8 @@
-"""How often bands and regions hold what they should.
+"""How often bands of the density hold the truth.
 
 ``bands``: data sets from known mixtures of two normals; bands of the density by every method, row
 by row at nine quantiles of the truth, and as a whole over a grid of 41 places.
-``bands_after_selection``: those of ``select``, and of other truths too. ``conformal``:
-regions of highest density of mixtures that cannot be right (skewed and heavy-tailed rows), over
-many sets of calibration rows; coverage is exact, by the intervals of each region.
+``bands_after_selection``: those of ``select``, and of other truths too.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from joblib import Parallel, delayed
 from scipy import stats
 
 import bayesmix
-from benchmarks.recipes import new_seed
+from benchmarks.recipes import Normals, new_seed
 
 ROWS = 200
 DRAWS = 200
@@ -28,42 +26,32 @@ PLACES, QUANTILES = 41, 9
 
 @dataclass(frozen=True)
 class Truth:
-    """A mixture of normals: weights (K,), means (K, D), roots (K, D, D), and rows of a set."""
+    """A mixture of normals, and the number of rows of a data set."""
 
-    weights: Any
-    means: Any
-    roots: Any
+    mixture: Normals
     n_rows: int = ROWS
 
-    def drawn(self, n_rows: int, generator: np.random.Generator) -> Any:
-        labels = np.searchsorted(np.cumsum(self.weights)[:-1], generator.random(n_rows), "right")
-        normals = generator.standard_normal((n_rows, self.means.shape[1]))
-        return self.means[labels] + np.einsum("nij,nj->ni", self.roots[labels], normals)
-
     def density(self, places: Any) -> Any:
-        each = [
-            stats.multivariate_normal(mean, root @ root.T).pdf(places)
-            for mean, root in zip(self.means, self.roots, strict=True)
-        ]
-        return self.weights @ np.array(each)
+        return np.exp(self.mixture.log_density(places))
 
     def places(self) -> tuple[Any, Any]:
         """Those of the band as a whole, and those of row by row: of two columns rows of its own."""
-        if self.means.shape[1] > 1:
-            rows = self.drawn(PLACES, np.random.default_rng(0))
+        if self.mixture.means.shape[1] > 1:
+            rows, _ = self.mixture.draw(PLACES, np.random.default_rng(0))
             return rows, rows
         grid = np.linspace(*self._quantiles((0.005, 0.995)), PLACES)
         return grid[:, None], self._quantiles(np.linspace(0.1, 0.9, QUANTILES))[:, None]
 
     def _quantiles(self, shares: Any) -> Any:
         at = np.linspace(-10.0, 15.0, 100_001)
-        below = stats.norm.cdf(at[:, None], self.means[:, 0], self.roots[:, 0, 0]) @ self.weights
-        return np.interp(shares, below, at)
+        deviations = np.sqrt(self.mixture.covariances[:, 0, 0])
+        below = stats.norm.cdf(at[:, None], self.mixture.means[:, 0], deviations)
+        return np.interp(shares, below @ self.mixture.weights, at)
 
 
 def _one_column(weights: Any, means: Any, deviations: Any, n_rows: int = ROWS) -> Truth:
-    roots = np.array(deviations)[:, None, None]
-    return Truth(np.array(weights), np.array(means)[:, None], roots, n_rows)
+    variances = np.array(deviations)[:, None, None] ** 2
+    return Truth(Normals(np.array(weights), np.array(means)[:, None], variances), n_rows)
 
 
 # At best 2 % and 8 % of the rows are assigned wrongly.
@@ -76,9 +64,11 @@ OTHER_TRUTHS = {
     "one": _one_column((1.0,), (0.0,), (1.0,)),
     "three, 500 rows": _one_column((0.4, 0.35, 0.25), (0.0, 3.0, 7.0), (1.0, 0.7, 1.5), 500),
     "two of two columns": Truth(
-        np.array((0.7, 0.3)),
-        np.array(((0.0, 0.0), (2.2, 1.0))),
-        np.array((((1.0, 0.0), (0.5, 0.85)), ((0.7, 0.0), (-0.3, 0.55)))),
+        Normals(
+            np.array((0.7, 0.3)),
+            np.array(((0.0, 0.0), (2.2, 1.0))),
+            np.array((((1.0, 0.5), (0.5, 0.97)), ((0.49, -0.21), (-0.21, 0.39)))),
+        ),
         300,
     ),
 }
@@ -155,7 +145,7 @@ def _drawn(name: str, seed: int) -> tuple[Any, Any, Any]:
     """Rows of a known mixture, and its places."""
     generator = np.random.default_rng([seed, list(EVERY_TRUTH).index(name)])
     truth = EVERY_TRUTH[name]
-    return truth.drawn(truth.n_rows, generator), *truth.places()
+    return truth.mixture.draw(truth.n_rows, generator)[0], *truth.places()
 
 
 AFTER_SELECTION = ("variational", "gibbs", "gibbs, K and structure known")
@@ -184,7 +174,7 @@ def _selected(name: str, seed: int) -> list[list[float]]:
     rows, grid, points = _drawn(name, seed)
     truth = EVERY_TRUTH[name]
     search: Any = bayesmix.select(rows, n_jobs=1, random_state=seed, progress=False)
-    known = _of_known_k(len(truth.weights), seed).fit(rows)
+    known = _of_known_k(len(truth.mixture.weights), seed).fit(rows)
     table = []
     for method, model in zip(AFTER_SELECTION, (search, search, known), strict=True):
         began = time.perf_counter()
@@ -196,7 +186,7 @@ def _selected(name: str, seed: int) -> list[list[float]]:
         whole = model.density_interval(grid, 0.9, simultaneous=True, **options)
         held = _inside(truth, points, single).mean(), _inside(truth, grid, whole).all()
         half = 0.5 * np.diff(single, axis=1)[:, 0] / truth.density(points)
-        K = search.best_estimator_.n_components_ if model is search else len(truth.weights)
+        K = search.best_estimator_.n_components_ if model is search else len(truth.mixture.weights)
         table.append([*map(float, held), half.mean(), time.perf_counter() - began, float(K)])
     return table
 
@@ -204,57 +194,3 @@ def _selected(name: str, seed: int) -> list[list[float]]:
 def _inside(truth: Truth, places: Any, band: Any) -> Any:
     density = truth.density(places)
     return (band[:, 0] <= density) & (density <= band[:, 1])
-
-
-LAWS: dict[str, Any] = {
-    "skewed (lognormal, 0.9)": stats.lognorm(0.9),
-    "heavy tails (t, 1.5)": stats.t(1.5),
-}
-
-
-def conformal(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """Coverage of regions of level 0.9, a row per law and number of calibration rows."""
-    n_sets = 50 if quick else 1000
-    table = []
-    for name, law in LAWS.items():
-        rows = law.rvs((ROWS, 1), random_state=np.random.default_rng(0))
-        search = bayesmix.MixtureSearch(
-            bayesmix.GaussianMixture(random_state=0, n_jobs=1), range(1, 5), n_jobs=1
-        )
-        model = search.fit(rows).best_estimator_
-        by_model = _held(law, model.density_region(0.9, n_draws=100_000, random_state=0))
-        for n in (20, 50, 200, 1000) if not quick else (20,):
-            parts = Parallel(n_jobs=-1)(
-                delayed(_coverages)(law, model, n, range(first, n_sets, 4)) for first in range(4)
-            )
-            coverages = np.concatenate(parts)
-            k = int(0.1 * (n + 1) + 1e-9)
-            beta = stats.beta(n + 1 - k, k)
-            low, high = np.quantile(coverages, [0.05, 0.95])
-            table.append(
-                {
-                    "rows": name,
-                    "components": model.n_components_,
-                    "held_by_the_model's_own": by_model,
-                    "calibration_rows": n,
-                    "mean_coverage": float(coverages.mean()),
-                    "standard_error": float(coverages.std(ddof=1) / np.sqrt(n_sets)),
-                    "expected": float(beta.mean()),
-                    "nine_in_ten": f"{low:.3f} to {high:.3f}",
-                    "by_the_beta_law": f"{beta.ppf(0.05):.3f} to {beta.ppf(0.95):.3f}",
-                }
-            )
-            print("  ", table[-1], flush=True)
-    return table
-
-
-def _coverages(law: Any, model: Any, n: int, seeds: Any) -> list[float]:
-    found = []
-    for seed in seeds:
-        fresh = law.rvs((n, 1), random_state=np.random.default_rng([1, n, seed]))
-        found.append(_held(law, model.density_region(0.9, calibration=fresh)))
-    return found
-
-
-def _held(law: Any, region: Any) -> float:
-    return float(np.diff(law.cdf(region.intervals()), axis=1).sum())

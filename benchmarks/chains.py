@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import bayesmix as bm
+from benchmarks.problems import make
 
 SEED = 20261126
 # Free first state: Zucchini, MacDonald & Langrock 2016.
@@ -40,7 +41,7 @@ def _rows(n_chains: int, n: int) -> Iterator[dict[str, Any]]:
     if find_spec("hmmlearn") is None:
         print("  hmmlearn: not installed, skipped")
         return
-    X = chain(np.random.default_rng(SEED), n, 5, 5, 0.8, 1.0)
+    X, _ = make("chain", np.random.default_rng(SEED), n, 5, 5, 0.8, 1.0)
     for structure in ("diag", "full"):
         for parts in (1, 100):
             lengths = [n // parts] * parts
@@ -50,13 +51,6 @@ def _rows(n_chains: int, n: int) -> Iterator[dict[str, Any]]:
             }
     yield from map(optimum, range(n_chains))
     yield from map(right_k, range(n_chains))
-
-
-def chain(rng: np.random.Generator, n: int, D: int, K: int, stay: float, spread: float) -> Any:
-    """Values (n, D) of a chain of unit normal states that last with probability ``stay``."""
-    leaves, by = rng.random(n - 1) > stay, rng.integers(1, max(2, K), n - 1)
-    states = np.append(0, np.cumsum(leaves * by)) % K
-    return rng.normal(0.0, spread, (K, D))[states] + rng.normal(size=(n, D))
 
 
 def _pass(fit: Callable[..., int], *data: Any) -> float:
@@ -114,7 +108,7 @@ def optimum(number: int) -> dict[str, float]:
     """Default fit against the best of ten starts, on a new chain of 2 to 5 states."""
     rng = np.random.default_rng([SEED, 1, number])
     K, D, n = int(rng.integers(2, 6)), int(rng.integers(1, 4)), int(rng.integers(150, 500))
-    X = chain(rng, n, D, K, rng.uniform(0.6, 0.97), rng.uniform(1.0, 2.5))
+    X, _ = make("chain", rng, n, D, K, rng.uniform(0.6, 0.97), rng.uniform(1.0, 2.5))
     began = time.process_time()
     model = bm.HiddenMarkovModel(K, covariance_type="diag", random_state=0, n_jobs=1).fit(X)
     middle = time.process_time()
@@ -129,7 +123,7 @@ def right_k(number: int) -> dict[str, Any]:
     """Number of states by the bound, and by BIC of the best of ten starts, on a new chain."""
     rng = np.random.default_rng([SEED, 2, number])
     K = int(rng.integers(2, 5))
-    X = chain(rng, 300, 2, K, 0.85, 2.0)
+    X, _ = make("chain", rng, 300, 2, K, 0.85, 2.0)
     search = bm.select(X, range(1, 6), "diag", lengths=[len(X)], random_state=0)
     bic = 1 + int(np.argmin([best_of_starts(X, k)[2] for k in range(1, 6)]))
     return {"chain": number, "K": K, "bound": search.n_components_, "bic": bic}

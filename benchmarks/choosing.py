@@ -1,127 +1,33 @@
-"""Choosing K: nested cross-validation, calibrated probabilities, optimism and coverage, many rows.
+"""Choosing K: calibrated probabilities, and what nested cross-validation says of a choice.
 
-``nested``: 5 outer and 5 inner folds on Old Faithful, K of 1 to 8, four structures, both methods,
-against the same loops in scikit-learn with ten starts. ``calibration``: data sets drawn from a
-fixed proper prior with K uniform on 1, 2, 3; what is said to have probability p must come true in a
-share p. ``optimism``: what the best candidate's own held-out score promises, what nested
-cross-validation says, and what is true; with the coverage of the nested interval. ``large``: a
-selection on many rows.
+``calibration``: data sets drawn from a fixed proper prior with K uniform on 1, 2, 3; what is said
+to have probability p must come true in a share p. Beside it stands the evidence by sequential Monte
+Carlo, which shares nothing with the package and has no modes to miss: labels are drawn row by row
+from their predictive probabilities, parameters integrated out, and the mean weight of the particles
+is an unbiased estimate of p(X | K) (Chopin 2002; Fearnhead 2004). ``optimism``: what the best
+candidate's own held-out score promises, what nested cross-validation says, and what is true; with
+the coverage of the nested interval.
 """
 
 from __future__ import annotations
 
-import math
-import time
 import warnings
-from statistics import mean
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import sklearn.mixture
 from joblib import Parallel, delayed
-from scipy.special import softmax
+from scipy.special import gammaln, logsumexp, softmax
 from sklearn.base import clone
 from sklearn.model_selection import KFold
-from threadpoolctl import threadpool_limits
 
 import bayesmix
-from bayesmix.datasets import load_faithful
 from bayesmix.estimators.select import comparable
 from benchmarks.fresh import came_true
-from benchmarks.memory import Peak
-from benchmarks.problems import Problem
+from benchmarks.problems import make
 from benchmarks.recipes import new_seed
-from benchmarks.sequential import NormalGamma, log_evidence
-from benchmarks.tables import side_by_side
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
-NUMBERS = range(1, 9)
-METHODS = {
-    "EM": (bayesmix.GaussianMixture, sklearn.mixture.GaussianMixture),
-    "variational": (comparable, sklearn.mixture.BayesianGaussianMixture),
-}
-
-
-def nested(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """Seconds of both loops over both methods on all cores, and their held-out log density.
-
-    With ``repeats`` divisions into outer folds, the same for both sides: what one division says of
-    two methods differs from the next by more than they do.
-    """
-    rows = load_faithful().to_numpy()
-    numbers = range(1, 4) if quick else NUMBERS
-    structures = STRUCTURES[::3] if quick else STRUCTURES
-    procedures = {
-        method: bayesmix.MixtureSearch(ours(), numbers, structures, criterion="cv", cv=5)
-        for method, (ours, _) in METHODS.items()
-    }
-    seconds: list[tuple[float, float]] = []
-    held: dict[str, list[tuple[float, float]]] = {method: [] for method in METHODS}
-    for seed in range(repeats):
-        folds = KFold(5, shuffle=True, random_state=seed)
-        began = time.perf_counter()
-        found = bayesmix.nested_cv(procedures, rows, cv=folds, random_state=seed)
-        between = time.perf_counter()
-        theirs = _scikit_learn_nested(rows, numbers, structures, folds, seed)
-        seconds.append((between - began, time.perf_counter() - between))
-        for method, mine in held.items():
-            mine.append((found.score(method).value, theirs[method]))
-    table: list[dict[str, Any]] = [
-        {
-            "case": "Old Faithful, 5 x 5 folds, both methods",
-            "divisions": repeats,
-            **side_by_side(seconds),
-        }
-    ]
-    for method, pairs in held.items():
-        table.append(
-            {
-                "case": f"of these, {method}",
-                "bayesmix_held_out": mean(ours for ours, _ in pairs),
-                "scikit_learn_held_out": mean(theirs for _, theirs in pairs),
-                "divisions_better": sum(ours > theirs for ours, theirs in pairs),
-            }
-        )
-    for row in table:
-        print("  ", row, flush=True)
-    return table
-
-
-def _scikit_learn_nested(
-    rows: Any, numbers: Any, structures: Any, splitter: Any, seed: int
-) -> dict[str, float]:
-    """Mean held-out log density by method; methods and outer folds in parallel."""
-    jobs = [(method, *split) for split in splitter.split(rows) for method in METHODS]
-    parts = Parallel(n_jobs=-1)(
-        delayed(_one_outer_fold)(
-            METHODS[method][1], rows[train], rows[test], numbers, structures, seed
-        )
-        for method, train, test in jobs
-    )
-    held: dict[str, list[Any]] = {method: [] for method in METHODS}
-    for (method, _, _), part in zip(jobs, parts, strict=True):
-        held[method].append(part)
-    return {method: float(np.concatenate(mine).mean()) for method, mine in held.items()}
-
-
-def _one_outer_fold(
-    kind: Any, train: Any, test: Any, numbers: Any, structures: Any, seed: int
-) -> Any:
-    warnings.simplefilter("ignore")
-    best, value = None, -math.inf
-    inner = list(KFold(5, shuffle=True, random_state=seed).split(train))
-    with threadpool_limits(1):
-        for structure in structures:
-            for k in numbers:
-                model = kind(
-                    n_components=k, covariance_type=structure, n_init=10, random_state=seed
-                )
-                held = [clone(model).fit(train[a]).score_samples(train[b]).sum() for a, b in inner]
-                if sum(held) > value:
-                    best, value = model, sum(held)
-        return best.fit(train).score_samples(test)  # type: ignore[union-attr]
-
-
+Array = np.ndarray
 # A fixed proper prior in one dimension, and rows of a data set.
 PRIOR: dict[str, Any] = {
     "mean_prior": [0.0],
@@ -247,7 +153,7 @@ def _promises(seed: int, n_candidates: int) -> tuple[float, ...]:
     """The procedure on one data set of 100 rows: naive, nested, its error, true, true of folds."""
     warnings.simplefilter("ignore")
     generator = np.random.default_rng(seed)
-    rows, fresh = (_two_groups(generator, n) for n in (100, 5000))
+    rows, fresh = (make("two near", generator, n)[0] for n in (100, 5000))
     model = bayesmix.GaussianMixture(
         search=None, init_params="random_from_data", max_iter=3, tol=1e-12, reg_covar=1e-3
     )
@@ -263,45 +169,75 @@ def _promises(seed: int, n_candidates: int) -> tuple[float, ...]:
     return naive, score.value, score.standard_error, search.score(fresh), float(np.mean(smaller))
 
 
-def _two_groups(generator: np.random.Generator, n: int) -> np.ndarray:
-    labels = generator.random(n) < 0.5
-    return np.where(labels[:, None], 0.0, 3.0) + generator.normal(size=(n, 2))
+@dataclass(frozen=True)
+class NormalGamma:
+    """λ ~ Wishart(1 / scatter, freedom), μ | λ ~ N(0, 1 / (mean_precision λ))."""
 
+    mean_precision: float
+    freedom: float
+    scatter: float
 
-def large(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """Minutes and peak memory above the data of a selection on 1,000,000 x 10, K of 1 to 15."""
-    problem = Problem(50_000 if quick else 1_000_000, 10, 10, 3.0)
-    rows, _ = problem.labelled_rows()
-    numbers = range(1, 5) if quick else range(1, 16)
-    table = []
-    for name, run in {
-        "bayesmix BIC and ICL": lambda: bayesmix.select(
-            rows, numbers, "full", criterion="bic", patience=None
-        ),
-        "bayesmix ELBO": lambda: bayesmix.select(
-            rows, numbers, "full", criterion="elbo", patience=None
-        ),
-        "scikit-learn BIC": lambda: _scikit_learn_sweep(rows, numbers),
-    }.items():
-        began = time.perf_counter()
-        with Peak() as peak:
-            found: Any = run()
-        chosen = found if isinstance(found, int) else found.best_params_["n_components"]
-        table.append(
-            {
-                "case": f"{problem.name}, K of 1 to {numbers[-1]}, full: {name}",
-                "minutes": (time.perf_counter() - began) / 60.0,
-                "peak_MB_above_the_data": peak.above,
-                "chosen": chosen,
-            }
+    def log_predictive(self, x: float, counts: Array, sums: Array, squares: Array) -> Array:
+        """log p(x | rows with these sums): Student's t (Bishop 2006, eq. 10.81)."""
+        precision, freedom = self.mean_precision + counts, self.freedom + counts
+        mean = sums / precision
+        scatter = self.scatter + squares - precision * mean * mean
+        scale = scatter * (precision + 1.0) / (precision * freedom)
+        away = (x - mean) ** 2 / scale
+        log_density: Array = (
+            gammaln(0.5 * (freedom + 1.0))
+            - gammaln(0.5 * freedom)
+            - 0.5 * np.log(np.pi * freedom * scale)
+            - 0.5 * (freedom + 1.0) * np.log1p(away / freedom)
         )
-        print("  ", table[-1], flush=True)
-    return table
+        return log_density
 
 
-def _scikit_learn_sweep(rows: Any, numbers: Any) -> int:
-    warnings.simplefilter("ignore")
-    values = [
-        sklearn.mixture.GaussianMixture(k, random_state=0).fit(rows).bic(rows) for k in numbers
-    ]
-    return int(numbers[int(np.argmin(values))])
+def log_evidence(
+    rows: Array,
+    n_components: int,
+    prior: NormalGamma,
+    n_particles: int,
+    n_orders: int,
+    seed: int | tuple[int, int],
+) -> float:
+    """log p(X | K) with π ~ Dirichlet(1): the mean of several orders of the rows."""
+    generator = np.random.default_rng([*np.atleast_1d(seed), n_components])
+    found = np.array(
+        [
+            _one_order(generator.permutation(rows), n_components, prior, n_particles, generator)
+            for _ in range(n_orders)
+        ]
+    )
+    return _log_mean(found)
+
+
+def _log_mean(logs: Array) -> float:
+    return float(logsumexp(logs) - np.log(len(logs)))
+
+
+def _one_order(
+    rows: Array, n_components: int, prior: NormalGamma, n: int, generator: np.random.Generator
+) -> float:
+    counts, sums, squares = np.zeros((3, n, n_components))
+    log_weights, total = np.zeros(n), 0.0
+    every = np.arange(n)
+    for place, x in enumerate(rows):
+        joint = np.log((1.0 + counts) / (n_components + place))
+        joint += prior.log_predictive(x, counts, sums, squares)
+        largest = joint.max(axis=1)
+        shares = np.exp(joint - largest[:, None])
+        reached = shares.cumsum(axis=1)
+        log_weights += largest + np.log(reached[:, -1])
+        drawn = (reached < (generator.random(n) * reached[:, -1])[:, None]).sum(axis=1)
+        counts[every, drawn] += 1.0
+        sums[every, drawn] += x
+        squares[every, drawn] += x * x
+        weights = np.exp(log_weights - log_weights.max())
+        if weights.sum() ** 2 < 0.5 * n * (weights**2).sum():
+            total += _log_mean(log_weights)
+            log_weights = np.zeros(n)
+            places = (every + generator.random()) / n
+            chosen = np.searchsorted(weights.cumsum() / weights.sum() * (1.0 + 1e-12), places)
+            counts, sums, squares = counts[chosen], sums[chosen], squares[chosen]
+    return total + _log_mean(log_weights)

@@ -1,35 +1,59 @@
-"""``select`` on problems that nothing was chosen by: fresh recipes, no clusters at all, real data.
+"""``select`` on problems that nothing was chosen by: right K, loss, and variable selection.
 
 The seed is new in every run and printed with the table; ``python -m benchmarks fresh`` takes 100
 problems a repeat. Half are on the grid of K of 1 to 5, D of 2 and 5, n of 100 and 500, half go
 round the recipes (``benchmarks.recipes``). Right K is counted where the truth is normal; the loss
 is the true mean log density of fresh rows less the estimated one, and where no truth is known what
-one side loses against the best of all sides.
+one side loses against the best of all sides. ``right_k`` has other criteria on the same fits beside
+them. scikit-learn chooses by BIC among four structures and K of 1 to 12 with three starts, mclust
+among its 14 structures, where R has it.
+
+``features``: three clusters told apart by six of d features, data without clusters, and tables
+with known groups, also with 20 columns of noise. VarSelLCM 2.1.3 (R) on seeds 0 to 2, by BIC:
+exactly the six features at d = 20 and 100, with adjusted Rand indices of .77 .81 .87 and .88
+.81 .83.
 """
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import tempfile
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sklearn.mixture
 from joblib import Parallel, delayed
-from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
-from sklearn.decomposition import PCA
+from sklearn.datasets import load_wine
 from sklearn.metrics import adjusted_rand_score
-from sklearn.model_selection import KFold
 from threadpoolctl import threadpool_limits
 
 import bayesmix
 from bayesmix.core.parallel import resolve_jobs
-from benchmarks.recipes import FreshProblem, fresh_problem, new_seed
-from benchmarks.right_k import mclust_choice, rejected, sklearn_choice, worse_by_chance
+from benchmarks.problems import make
+from benchmarks.recipes import STRUCTURES, FreshProblem, fresh_problem, new_seed
 
+MOST = 12
+MCLUST = """
+library(mclust)
+rows <- as.matrix(read.csv("{folder}/rows.csv", header = FALSE))
+fresh <- as.matrix(read.csv("{folder}/fresh.csv", header = FALSE))
+fit <- Mclust(rows, G = 1:{most}, verbose = FALSE)
+density <- dens(data = fresh, modelName = fit$modelName, parameters = fit$parameters,
+                logarithm = TRUE)
+cat(fit$G, mean(density), "\\n")
+"""
 OURS, CHOSEN = "bayesmix select", "bayesmix select, the chosen candidate"
-OTHERS = {"sklearn BIC": sklearn_choice, "mclust": mclust_choice}
+CRITERIA = ("elbo", "elbo_log_k", "bic", "icl", "aicc")
 BINS = ((0.0, 0.5), (0.5, 0.7), (0.7, 0.9), (0.9, 0.97), (0.97, 1.01))
+FIRST_SEED = 2000  # of the data with six features
+Chosen = tuple[str, int, "np.ndarray | float"]
 
 
 @dataclass(frozen=True)
@@ -45,26 +69,43 @@ class Choice:
 
 def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
     """Right K and loss beside scikit-learn's BIC and mclust, and whether P(K) comes true."""
-    seed, n = new_seed(), 20 if quick else 100 * repeats
-    print(f"  seed {seed}, {n} problems", flush=True)
-    workers = Parallel(n_jobs=resolve_jobs(None), return_as="generator")
-    done = list(workers(delayed(chosen_by_all)(seed, number) for number in range(n)))
-    table: list[dict[str, Any]] = [{"seed": seed, "problems": n}]
+    seed, done = _on_fresh_problems(repeats, quick)
+    table: list[dict[str, Any]] = [{"seed": seed, "problems": len(done)}]
     for half, wanted in (("grid", True), ("recipes", False), ("all", None)):
         mine = [d for d in done if wanted is None or d[0].recipe.startswith("grid") == wanted]
         table += _compared(half, mine)
     table += _reliability(done)
+    return shown(table)
+
+
+def right_k(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """The same with other criteria on the same fits."""
+    seed, done = _on_fresh_problems(repeats, quick, CRITERIA)
+    return shown([{"seed": seed, "problems": len(done)}, *_compared("all", done)])
+
+
+def shown(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Print a table, and return it."""
     for row in table:
         print("  ", {k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
     return table
 
 
-def chosen_by_all(seed: int, number: int) -> tuple[FreshProblem, dict[str, Choice]]:
+def _on_fresh_problems(repeats: int, quick: bool, criteria: Any = ()) -> tuple[int, list[Any]]:
+    seed, n = new_seed(), 20 if quick else 100 * repeats
+    print(f"  seed {seed}, {n} problems", flush=True)
+    workers = Parallel(n_jobs=resolve_jobs(None))
+    return seed, workers(delayed(chosen_by_all)(seed, number, criteria) for number in range(n))
+
+
+def chosen_by_all(
+    seed: int, number: int, criteria: Any = ()
+) -> tuple[FreshProblem, dict[str, Choice]]:
     """One problem and what every side that is installed makes of it."""
     warnings.simplefilter("ignore")
     threadpool_limits(1)
     problem = fresh_problem(seed, number)
-    choices = ours(problem.rows, problem.fresh)
+    choices = ours(problem.rows, problem.fresh, criteria)
     for name, side in OTHERS.items():
         began = time.perf_counter()
         found = side(problem.rows, problem.fresh)
@@ -75,19 +116,26 @@ def chosen_by_all(seed: int, number: int) -> tuple[FreshProblem, dict[str, Choic
     return problem, choices
 
 
-def ours(rows: Any, fresh: Any) -> dict[str, Choice]:
-    """``bayesmix.select(rows)`` as it is: the density averaged over candidates, and the chosen."""
+def ours(rows: Any, fresh: Any, criteria: Any = ()) -> dict[str, Choice]:
+    """``bayesmix.select(rows)``: the averaged density, the chosen candidate, other criteria."""
     began = time.perf_counter()
     search: Any = bayesmix.select(rows, n_jobs=1, progress=False)
     seconds = time.perf_counter() - began
     probabilities = search.k_probabilities_
     K, sure = search.best_estimator_.n_components_, float(probabilities.max())
     likely = int(probabilities.idxmax())
-    densities = {OURS: search.averaged_, CHOSEN: search}
-    return {
+    choices = {
         name: Choice(K, float(density.score_samples(fresh).mean()), seconds, sure, likely)
-        for name, density in densities.items()
+        for name, density in {OURS: search.averaged_, CHOSEN: search}.items()
     }
+    for criterion in criteria:
+        values = search.results_.get(criterion)
+        if values is None or not values.notna().any():
+            continue
+        best = search.estimators_[int(np.nanargmax(values.to_numpy(dtype=float)))]
+        mean = float(best.score_samples(fresh).mean())
+        choices[f"same fits, {criterion}"] = Choice(best.n_components_, mean, seconds)
+    return choices
 
 
 def _compared(
@@ -95,14 +143,13 @@ def _compared(
 ) -> list[dict[str, Any]]:
     """A row a side: right K, loss, seconds; of the others how we compare."""
     table = []
-    names = [OURS, CHOSEN, *(name for name in OTHERS if all(name in c for _, c in done))]
+    names = [name for name in done[0][1] if all(name in c for _, c in done)]
     losses = {name: np.array([_loss(p, c, name) for p, c in done]) for name in names}
     known = np.array([p.n_components is not None for p, _ in done])
     right = {
         name: np.array([c[name].found == p.n_components for p, c in done], dtype=float)[known]
         for name in names
     }
-    cells = np.array([p.recipe for p, _ in done])
     for name in names:
         row: dict[str, Any] = {
             "problems": half,
@@ -117,12 +164,6 @@ def _compared(
             row["more_often_right"] = float(gains.mean())
             row["standard_error"] = float(gains.std(ddof=1) / np.sqrt(len(gains)))
             row["our_loss_over_theirs"] = float(losses[OURS].mean() / losses[name].mean())
-            by_cell = [
-                worse_by_chance((losses[name] - losses[OURS])[cells == cell], "loss")
-                for cell in dict.fromkeys(cells)
-            ]
-            worse = [list(dict.fromkeys(cells))[i] for i in rejected(by_cell)]
-            row["worse_by_Holm"] = "; ".join(worse) or "none"
         table.append(row)
     return table
 
@@ -157,6 +198,38 @@ def came_true(said: list[tuple[float, bool]]) -> list[dict[str, Any]]:
     return table
 
 
+def sklearn_choice(rows: Any, fresh: Any) -> Chosen:
+    """BIC over four structures and K of 1 to 12, three starts each."""
+    candidates = []
+    for structure, K in product(STRUCTURES, range(1, MOST + 1)):
+        model = sklearn.mixture.GaussianMixture(
+            K, covariance_type=structure, n_init=3, random_state=0
+        )
+        with suppress(ValueError):  # a collapsed candidate
+            candidates.append(model.fit(rows))
+    best = min(candidates, key=lambda model: model.bic(rows))
+    return "sklearn BIC", best.n_components, best.score_samples(fresh)
+
+
+def mclust_choice(rows: Any, fresh: Any) -> Chosen | None:
+    """BIC over its 14 structures; None where it is not installed, or fails."""
+    if shutil.which("Rscript") is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        np.savetxt(Path(folder) / "rows.csv", rows, delimiter=",")
+        np.savetxt(Path(folder) / "fresh.csv", fresh, delimiter=",")
+        script = Path(folder) / "fit.R"
+        script.write_text(MCLUST.format(folder=folder, most=MOST), encoding="utf-8")
+        done = subprocess.run(["Rscript", str(script)], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        return None
+    found, mean = done.stdout.split()[-2:]
+    return "mclust", int(found), float(mean)
+
+
+OTHERS = {"sklearn BIC": sklearn_choice, "mclust": mclust_choice}
+
+
 def null(repeats: int, quick: bool) -> list[dict[str, Any]]:
     """One normal: how often more than one component is chosen."""
     seed, table = new_seed(), []
@@ -173,135 +246,71 @@ def null(repeats: int, quick: bool) -> list[dict[str, Any]]:
 
 def _of_one(seed: list[int], n: int, D: int) -> bool:
     warnings.simplefilter("ignore")
-    generator = np.random.default_rng(seed)
-    root = generator.standard_normal((D, D)) + np.eye(D)
-    rows = generator.standard_normal((n, D)) @ root
+    rows, _ = make("one normal", n, D, seed)
     search: Any = bayesmix.select(rows, n_jobs=1, progress=False)
     return bool(search.best_estimator_.n_components_ > 1)
 
 
-UNIT_CRITERIA = ("auto", "bic", "icl", "aic", "elbo_log_k", "cv")
-
-
-def units(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """Whether a change of the columns' units changes what is chosen: 4 data sets a repeat.
-
-    Columns are multiplied by powers of ten; where spherical covariances take part, all by one.
-    """
-    seed, n = new_seed(), 2 if quick else 4 * repeats
-    print(f"  seed {seed}, {n} data sets", flush=True)
-    jobs = (delayed(_in_other_units)(seed, number) for number in range(n))
-    found = [each for some in Parallel(n_jobs=resolve_jobs(None))(jobs) for each in some]
-    table: list[dict[str, Any]] = [{"seed": seed}]
-    for key in dict.fromkeys(each[0] for each in found):
-        mine = [(same, away) for one, same, away in found if one == key]
-        row = {"structures": key[0], "criterion": key[1], "data_sets": len(mine)}
-        row["same_choice"] = float(np.mean([same for same, _ in mine]))
-        table.append(row | {"furthest": max(away for _, away in mine)})
-        print("  ", table[-1], flush=True)
-    return table
-
-
-def _in_other_units(seed: int, number: int) -> list[tuple[tuple[str, str], bool, float]]:
-    """((structures, criterion), whether the choice is the same, how far values are apart)."""
+def features(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """A row per kind of data: averages over data sets."""
     warnings.simplefilter("ignore")
-    rows = fresh_problem(seed, number).rows
-    generator = np.random.default_rng([seed, number, 1])
-    each = 10.0 ** generator.integers(-4, 5, rows.shape[1]).astype(float)
-    found = []
-    for structures, factors in (
-        (("full", "tied", "diag"), each),
-        (("full", "tied", "diag", "spherical"), np.full(rows.shape[1], each[0])),
-    ):
-        jacobian = len(rows) * float(np.log(factors).sum())
-        for criterion in UNIT_CRITERIA:
-            options = {"covariance_type": structures, "criterion": criterion, "n_jobs": 1}
-            one, other = (_quietly(x, {**options}) for x in (rows, rows * factors))
-            values, scaled = (_values(search) for search in (one, other))
-            away = (values - scaled - jacobian).abs().dropna()
-            same = one.best_params_ == other.best_params_
-            found.append(((", ".join(structures), criterion), same, float(away.max())))
-    return found
+    n_sets = 3 if quick else 10
+    seeds = range(FIRST_SEED, FIRST_SEED + n_sets)
+    rows = []
+    for d in (20, 100, 300):
+        rows.append(
+            of_sets(f"six of {d}", [(*make("six features", 200, d, s), six(d)) for s in seeds])
+        )
+    rows.append(of_sets("none of 100", [without_clusters(100, s) for s in range(2 * n_sets)]))
+    iris = bayesmix.datasets.load_iris(with_species=True)
+    X, z = iris.iloc[:, :4].to_numpy(), iris["species"].cat.codes.to_numpy()
+    rows.append(of_sets("iris and 20 of noise", [(*noisy(X, s), z, six(24, 4)) for s in seeds]))
+    wine = load_wine()
+    for name, values, groups in (("iris", X, z), ("wine", wine.data, wine.target)):
+        rows.append(of_sets(name, [(values, groups, np.ones(values.shape[1], dtype=bool))]))
+        plain = bayesmix.select(values)
+        rows[-1]["index_without"] = adjusted_rand_score(groups, plain.predict(values))
+    return shown(rows)
 
 
-def _values(search: Any) -> Any:
-    """What candidates have of the criterion, in nats."""
-    table = search.results_.set_index(["covariance_type", "n_components"])
-    return table[search.criterion_]
+def six(d: int, n_relevant: int = 6) -> Any:
+    """Whether each feature (d,) is relevant."""
+    return np.arange(d) < n_relevant
 
 
-def real_data() -> dict[str, tuple[np.ndarray, np.ndarray | None]]:
-    """Rows, and groups of rows where some are known: which need not be normal components."""
-    digits = load_digits()
-    iris, wine, cancer = load_iris(), load_wine(), load_breast_cancer()
+def without_clusters(d: int, s: int) -> tuple[Any, Any, Any]:
+    """Return standard normal data, which form one cluster."""
+    X = np.random.default_rng([20261125, s]).normal(size=(200, d))
+    return X, np.zeros(200), np.zeros(d, dtype=bool)
+
+
+def noisy(X: Any, s: int) -> tuple[Any]:
+    """Return data with 20 further columns of noise."""
+    return (np.hstack([X, np.random.default_rng([s, 1]).normal(size=(len(X), 20))]),)
+
+
+def of_sets(name: str, sets: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
+    """Return shares and averages over data sets."""
+    exact, near, right, indices, seconds, most = 0, 0, 0, [], [], 0.0
+    for X, z, truth in sets:
+        began = time.perf_counter()
+        search = bayesmix.select(X, variable_selection=True)
+        seconds.append(time.perf_counter() - began)
+        found = search.get_support()
+        wrong = int((found != truth).sum())
+        exact, near = exact + (wrong == 0), near + (wrong <= 1 and bool(found[truth].all()))
+        right += search.n_components_ == len(np.unique(z))
+        indices.append(adjusted_rand_score(z, search.predict(X)))
+        others = search.feature_evidence_["probability"].to_numpy()[~truth]
+        most = max(most, float(others.max(initial=0.0)))
     return {
-        "iris": (iris.data, iris.target),
-        "wine": (wine.data, wine.target),
-        "breast cancer": (cancer.data, cancer.target),
-        "digits, 8 principal components": (PCA(8).fit_transform(digits.data), digits.target),
-        "galaxies": (bayesmix.datasets.load_galaxies().to_numpy().reshape(-1, 1), None),
-        "Old Faithful": (bayesmix.datasets.load_faithful().to_numpy(), None),
+        "data": name,
+        "sets": len(sets),
+        "exact": exact,
+        "one_false_at_most": near,
+        "right_k": right,
+        "index": float(np.mean(indices)),
+        "least_index": float(np.min(indices)),
+        "largest_p_of_irrelevant": most,
+        "seconds": float(np.median(seconds)),
     }
-
-
-def real(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """K, structure, adjusted Rand index, held-out density and seconds, beside other choices."""
-    seed, table = new_seed(), []
-    print(f"  seed {seed}", flush=True)
-    for name, (rows, groups) in real_data().items():
-        sides = {
-            OURS: {},
-            "select, BIC": {"criterion": "bic"},
-            "select, bound + log K!": {"criterion": "elbo_log_k"},
-        }
-        held: dict[str, list[np.ndarray]] = {}
-        for label, options in sides.items():
-            row = _chosen_of(name, label, rows, groups, options)
-            for train, test in KFold(3, shuffle=True, random_state=seed % 2**31).split(rows):
-                search: Any = _quietly(rows[train], options)
-                held.setdefault(label, []).append(search.score_samples(rows[test]))
-            row["held_out"] = float(np.concatenate(held[label]).mean())
-            paired = np.concatenate(held[OURS]) - np.concatenate(held[label])
-            row["ours_is_better_by"] = float(paired.mean())
-            row["standard_error"] = float(paired.std(ddof=1) / np.sqrt(len(paired)))
-            table.append(row)
-            print("  ", table[-1], flush=True)
-        for label, side in OTHERS.items():
-            began = time.perf_counter()
-            whole = side(rows, rows)
-            if whole is None:
-                continue
-            seconds = time.perf_counter() - began
-            folds = KFold(3, shuffle=True, random_state=seed % 2**31)
-            parts = [side(rows[train], rows[test]) for train, test in folds.split(rows)]
-            means = [float(np.mean(part[2])) for part in parts if part is not None]
-            table.append(
-                {
-                    "data": name,
-                    "procedure": label,
-                    "K": whole[1],
-                    "seconds": seconds,
-                    "held_out": float(np.mean(means)),
-                }
-            )
-            print("  ", table[-1], flush=True)
-    return [{"seed": seed}, *table]
-
-
-def _quietly(rows: np.ndarray, options: dict[str, Any]) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return bayesmix.select(rows, progress=False, **options)
-
-
-def _chosen_of(
-    name: str, label: str, rows: np.ndarray, groups: np.ndarray | None, options: dict[str, Any]
-) -> dict[str, Any]:
-    began = time.perf_counter()
-    search = _quietly(rows, options)
-    row = {"data": name, "procedure": label, "seconds": time.perf_counter() - began}
-    row["K"] = search.best_estimator_.n_components_
-    row["structure"] = search.best_params_["covariance_type"]
-    if groups is not None:
-        row["adjusted_rand"] = float(adjusted_rand_score(groups, search.predict(rows)))
-    return row

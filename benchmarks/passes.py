@@ -1,19 +1,33 @@
-"""Seconds per pass of EM and of variational Bayes: same start, same number of iterations."""
+"""What fits cost beside scikit-learn: seconds of a pass and of a new process, and memory.
+
+``python -m benchmarks.passes SIDE ROWS COMPONENTS [FILE]`` prints what one fit takes as JSON.
+Resident anonymous pages are counted, not the system's file cache, from after import and warm-up.
+"""
 
 from __future__ import annotations
 
 import gc
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import sklearn.mixture
 
 import bayesmix
+from bayesmix.datasets import load_faithful
+from bayesmix.version import CORE_PACKAGES, versions
 from benchmarks.problems import Problem
-from benchmarks.tables import side_by_side
 
 CASES = (
     (Problem(500, 2, 3), "full"),
@@ -24,6 +38,13 @@ CASES = (
     (Problem(100_000, 50, 20), "full"),
     (Problem(200_000, 20, 50), "diag"),
 )
+N_FEATURES, PASSES = 10, 5  # of the fits whose memory is measured
+PAIRS = 4  # of processes per repeat
+FIT = """
+import numpy as np
+from {module} import GaussianMixture
+GaussianMixture({K}, random_state=0).fit(np.load({path!r}))
+"""
 PLAIN = {"tol": 0.0, "search": None, "acceleration": None}
 
 
@@ -133,3 +154,170 @@ def _seconds(fit: Callable[[int], Any], iterations: int) -> float:
     began = time.perf_counter()
     fit(iterations)
     return time.perf_counter() - began
+
+
+def side_by_side(pairs: list[tuple[float, float]], unit: str = "s") -> dict[str, float]:
+    """Columns of pairs of seconds (ours, theirs): both medians, and the ratio with its spread."""
+    ratios = sorted(theirs / ours for ours, theirs in pairs)
+    factor = {"s": 1.0, "ms": 1e3}[unit]
+    return {
+        f"bayesmix_{unit}": factor * median(ours for ours, _ in pairs),
+        f"scikit_learn_{unit}": factor * median(theirs for _, theirs in pairs),
+        "times_faster": median(ratios),
+        "lowest": ratios[0],
+        "highest": ratios[-1],
+    }
+
+
+def description() -> dict[str, Any]:
+    """Cores, processor, versions."""
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": versions(CORE_PACKAGES),
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def first(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Seconds of both sides by the clock, alternating, and the median ratio."""
+    many = Problem(200_000, 10, 8)
+    cases = [(load_faithful().to_numpy(float), 2), (many.rows(), many.n_components)]
+    return [_first(rows, K, (1 if quick else PAIRS) * repeats) for rows, K in cases]
+
+
+def _first(rows: Any, K: int, n_pairs: int) -> dict[str, Any]:
+    with TemporaryDirectory() as folder:
+        path = str(Path(folder) / "rows.npy")
+        np.save(path, rows)
+        # The first process of each side finds cold files, and may write its bytecode.
+        pairs = [
+            (_of_process("bayesmix", path, K), _of_process("sklearn.mixture", path, K))
+            for _ in range(1 + n_pairs)
+        ][1:]
+    case = f"{len(rows):,} x {rows.shape[1]}, K={K}, import included"
+    row = {"case": case, **side_by_side(pairs)}
+    print("  {case}: {times_faster:.2f} x".format(**row), flush=True)
+    return row
+
+
+def _of_process(module: str, path: str, K: int) -> float:
+    began = time.perf_counter()
+    fit = FIT.format(module=module, path=path, K=K)
+    subprocess.run([sys.executable, "-c", fit], check=True)
+    return time.perf_counter() - began
+
+
+class Peak:
+    """The largest anonymous resident size of this process while it is watched, in megabytes."""
+
+    def __enter__(self) -> Peak:
+        self.before = self.largest = _anonymous()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._done.wait(0.002):
+            self.largest = max(self.largest, _anonymous())
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    @property
+    def above(self) -> float:
+        return self.largest - self.before
+
+
+def _anonymous() -> float:
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith("RssAnon"):
+            return float(line.split()[1]) / 1024.0
+    return float("nan")
+
+
+def _model(side: str, n_components: int, passes: int) -> Any:
+    options = {"max_iter": passes, "tol": 0.0, "init_params": "random_from_data"}
+    if side == "bayesmix":
+        return bayesmix.GaussianMixture(n_components, search=None, **options)
+    return sklearn.mixture.GaussianMixture(n_components, **options)
+
+
+def measure(side: str, n_rows: int, n_components: int, path: str | None) -> dict[str, float]:
+    """Megabytes above the data and seconds of one fit."""
+    warnings.simplefilter("ignore")
+    generator = np.random.default_rng(0)
+    _model(side, n_components, 2).fit(generator.normal(size=(60 * n_components, N_FEATURES)))
+    if path is not None:
+        rows: Any = np.load(path, mmap_mode="r")
+    else:
+        rows = generator.normal(size=(n_rows, N_FEATURES))
+    with Peak() as peak:
+        began = time.perf_counter()
+        _model(side, n_components, PASSES).fit(rows)
+        seconds = time.perf_counter() - began
+    return {"above_mb": peak.above, "process_mb": peak.largest, "seconds": seconds}
+
+
+def _alone(*arguments: object) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.passes", *map(str, arguments)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def memory(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """A row per case: megabytes above the data of both sides; a file against an array."""
+    n_rows = 100_000 if quick else 1_000_000
+    ours, theirs = (_alone(side, n_rows, 50) for side in ("bayesmix", "sklearn"))
+    table: list[dict[str, Any]] = [
+        {
+            "case": f"{n_rows:,} x {N_FEATURES}, K=50, in memory",
+            "bayesmix_mb": ours["above_mb"],
+            "scikit_learn_mb": theirs["above_mb"],
+        }
+    ]
+    large = 1_000_000 if quick else 20_000_000
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.npy"
+        _write(path, large)
+        of_file = _alone("bayesmix", large, 10, path)
+    in_memory = _alone("bayesmix", large // 10, 10)
+    table.append(
+        {
+            "case": f"{large:,} x {N_FEATURES}, K=10, from a file",
+            "bayesmix_mb": of_file["process_mb"],
+            "rows_a_second": large * PASSES / of_file["seconds"],
+            "of_in_memory": (large / of_file["seconds"]) / (large / 10 / in_memory["seconds"]),
+        }
+    )
+    for row in table:
+        print("  ", {k: round(v, 2) if isinstance(v, float) else v for k, v in row.items()})
+    return table
+
+
+def _write(path: Path, n_rows: int) -> None:
+    generator = np.random.default_rng(0)
+    file = np.lib.format.open_memmap(path, "w+", np.float64, (n_rows, N_FEATURES))
+    for start in range(0, n_rows, 1_000_000):
+        some = min(1_000_000, n_rows - start)
+        file[start : start + some] = generator.normal(size=(some, N_FEATURES))
+    file.flush()
+
+
+if __name__ == "__main__":
+    side, n_rows, n_components, *path = sys.argv[1:]
+    print(json.dumps(measure(side, int(n_rows), int(n_components), path[0] if path else None)))

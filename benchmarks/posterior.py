@@ -1,9 +1,9 @@
-"""Posteriors: simulation-based calibration, and corrected standard deviations beside MCMC's.
+"""Simulation-based calibration of posterior draws.
 
 ``sbc``: data sets drawn from a fixed proper prior and the model. The rank of the true value of a
 quantity among draws from the posterior is uniform if these are what they say (Talts et al. 2018);
 intervals of other draws cover the truth as often as is measured. Quantities do not depend on
-labels. ``corrections``: standard deviations by q, a weighted bootstrap and Gibbs.
+labels.
 """
 
 from __future__ import annotations
@@ -305,91 +305,3 @@ def sbc(repeats: int, quick: bool) -> list[dict[str, Any]]:
         print("  ", row, flush=True)
     print(f"   {time.perf_counter() - began:.0f} seconds", flush=True)
     return table
-
-
-def corrections(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """Standard deviations as shares of those of Gibbs draws, and seconds."""
-    warnings.simplefilter("ignore")
-    table, times = [], []
-    for name, (model, rows) in _problems().items():
-        took, found = _spreads(model, rows, quick)
-        for field, truth in found["gibbs"].items():
-            shares = {
-                method: float(np.median(values[field] / truth))
-                for method, values in found.items()
-                if method != "gibbs"
-            }
-            row = {"case": name, "standard_deviations_of": field, **shares}
-            table.append(row)
-            print("  ", row, flush=True)
-        times.append({"case": name, **took})
-        print("  ", times[-1], flush=True)
-    return [*table, *times]
-
-
-def _problems() -> dict[str, tuple[Any, Any]]:
-    generator = np.random.default_rng(7)
-    dirichlet = {
-        "weight_concentration_prior": 2.0,
-        "weight_concentration_prior_type": "dirichlet_distribution",
-        "random_state": 0,
-    }
-    first = generator.random(400) < 0.4
-    close = generator.normal(size=(400, 1)) + np.where(first, 2.6, 0.0)[:, None]
-    shares = np.where(generator.random(300) < 0.4, 0.75, 0.3)[:, None]
-    binary = (generator.random((300, 6)) < shares).astype(float)
-    fixed = {**PRIOR, "random_state": 0}
-    inference = bm.VariationalBayes(bm.BetaPrior(1.0, 1.0), bm.DirichletPrior(2.0))
-    return {
-        "Old Faithful, K=2": (
-            bm.BayesianGaussianMixture(2, **dirichlet),
-            bm.datasets.load_faithful().to_numpy(),
-        ),
-        "two normals 2.6 standard deviations apart": (
-            bm.BayesianGaussianMixture(2, **fixed),
-            close,
-        ),
-        "two classes of six yes-or-no answers": (
-            bm.Mixture(2, family=bm.Bernoulli(), inference=inference, random_state=0),
-            binary,
-        ),
-    }
-
-
-def _spreads(
-    model: Any, rows: Any, quick: bool
-) -> tuple[dict[str, float], dict[str, dict[str, Any]]]:
-    """Seconds of each method, and standard deviations by method and field; Gibbs labels by mean."""
-    took = {}
-
-    def timed(name: str, run: Callable[[], Any]) -> Any:
-        began = time.perf_counter()
-        found = run()
-        took[f"{name}_s"] = time.perf_counter() - began
-        return found
-
-    timed("fit", lambda: model.fit(rows))
-    drawn_from_q = timed("q", lambda: model.sample_posterior(20_000, random_state=0))
-    refits = timed("bootstrap", lambda: bm.weighted_bootstrap(model, rows, 30 if quick else 500))
-    sampled = timed("gibbs", lambda: bm.gibbs(model, rows, 200 if quick else 2500))
-    found = {
-        "q": {name: values.std(axis=0) for name, values in drawn_from_q.items()},
-        "weighted_bootstrap": dict(refits.standard_deviations.items()),
-    }
-    named = {"weights": sampled.weights, **sampled.parameters}
-    means = named.get("means", named.get("probabilities"))
-    order = np.argsort(means.sum(axis=-1), axis=-1)
-    own = np.argsort(_means_of(model).sum(axis=-1))
-    found["gibbs"] = {}
-    for name, values in named.items():
-        if name == "scale":
-            continue
-        index = order.reshape(*order.shape, *(1,) * (values.ndim - 3))
-        arranged = np.take_along_axis(values, index, axis=2)
-        spread = arranged.reshape(-1, *arranged.shape[2:]).std(axis=0)
-        found["gibbs"][name] = spread[np.argsort(own)]
-    return took, found
-
-
-def _means_of(model: Any) -> Any:
-    return model.result_.unframed.means

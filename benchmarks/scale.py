@@ -1,4 +1,4 @@
-"""Rows in parts and on workers: bits, time, memory, what travels, and what a scheduler costs.
+"""Rows in parts and on workers: bits, time and memory.
 
 ``python -m benchmarks scale`` measures all of it; one part alone is, for instance,
 ``python -c "from benchmarks import scale; scale.shown(scale.passes, quick=False)"``.
@@ -15,25 +15,17 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from sklearn.base import clone
 
 import bayesmix as bm
-from bayesmix.core.rows import Rows
-from bayesmix.core.sources import Engine
 from bayesmix.em.expectation import LINEAR
 from bayesmix.numerics.arrays import Array
-from bayesmix.sources import dask_workers as workers
 from bayesmix.sources.border import as_source
-from bayesmix.sources.dask_workers import DaskEngine
-from bayesmix.sources.local_workers import Local, packed
-from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 D, K = 10, 10
 ROWS_OF_A_PART = 250_000
@@ -137,42 +129,6 @@ def _resumed(model: Any, folder: str) -> Any:
 # 2. What a pass costs
 
 
-def empty(quick: bool) -> Table:
-    """Passes of tasks that do nothing."""
-    table = []
-    with cluster(2) as client:
-        for n_tasks in (8, 64, 256 if quick else 1_000):
-            engine = DaskEngine(client, [OneRow()] * n_tasks)
-            source = PartitionedSource.of(engine, [1] * n_tasks, 1, ("",) * n_tasks)
-            apart = best(partial(engine.map, _nothing_of_a_part, source.parts), 3)
-            table.append(
-                {
-                    "case": f"{n_tasks:,} parts",
-                    "ms, a task each": 1e3 * apart,
-                    "ms a task": 1e3 * apart / n_tasks,
-                    "ms of a pass": 1e3 * best(partial(source.reduce, nothing, 1), 10),
-                }
-            )
-    return table
-
-
-@dataclass(frozen=True)
-class OneRow:
-    """A part of one row."""
-
-    def __call__(self) -> tuple[Array, None]:
-        return np.zeros((1, 1)), None
-
-
-def nothing(rows: Rows) -> float:
-    """An empty step."""
-    return 0.0
-
-
-def _nothing_of_a_part(*arguments: Any) -> float:
-    return 0.0
-
-
 def passes(quick: bool) -> Table:
     """Milliseconds a pass, the best of several."""
     n_parts, repeats = (4, 5) if quick else (12, 7)
@@ -258,105 +214,4 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-# 4. What travels
-
-
-@dataclass(frozen=True)
-class Weighed:
-    """An engine that notes how many bytes each of its tasks would travel in."""
-
-    engine: Engine
-    sizes: list[int]
-
-    def reduce(self, task: Any, *rest: Any) -> Any:
-        self.sizes.append(len(packed(task)))
-        return self.engine.reduce(task, *rest)
-
-    def map(self, task: Any, *rest: Any) -> Any:
-        self.sizes.append(len(packed(task)))
-        return self.engine.map(task, *rest)
-
-    def keep(self, task: Any, *rest: Any) -> Any:
-        self.sizes.append(len(packed(task)))
-        return self.engine.keep(task, *rest)
-
-    def with_jobs(self, n_jobs: int | None) -> Weighed:
-        return replace(self, engine=self.engine.with_jobs(n_jobs))
-
-
-@dataclass(frozen=True)
-class Made:
-    """A part whose rows are made whenever they are asked for."""
-
-    part: int
-    n_rows: int
-
-    def __call__(self) -> tuple[Array, None]:
-        return rows_of(self.part, self.n_rows), None
-
-
-def many(quick: bool) -> Table:
-    """The largest step of a truncated fit beyond its parameters, for two numbers of rows."""
-    n_components = 200 if quick else 1_000
-    parameters = 8 * n_components * (1 + D + D * (D + 1) // 2)
-    table = []
-    for n_parts in (4, 16):
-        lengths, sizes = [10_000] * n_parts, []
-        loaders = tuple(Made(part, n_rows) for part, n_rows in enumerate(lengths))
-        engine = Weighed(Local(loaders, 2), sizes)
-        source = PartitionedSource.of(engine, lengths, D, ("",) * n_parts, None, 2)
-        model = bm.GaussianMixture(n_components, max_iter=8, n_jobs=2, random_state=0).fit(source)
-        table.append(
-            {
-                "case": f"{sum(lengths):,} x {D}, K={n_components:,}, {model.result_.form}",
-                "parameters, kB": parameters / 1e3,
-                "largest task beyond them, kB": (max(sizes) - parameters) / 1e3,
-            }
-        )
-    return table
-
-
-# 5. Large sums
-
-
-@dataclass(frozen=True)
-class LargeSum:
-    """A step whose sum is of so many numbers."""
-
-    size: int
-
-    def __call__(self, rows: Rows) -> Array:
-        return np.full(self.size, float(rows.first))
-
-
-def sums(quick: bool) -> Table:
-    """Sums of 17 MB, as of K = 1,000 at D = 64: all to the client, and added by the workers."""
-    n_tasks, size = (16 if quick else 64), 17_000_000 // 8
-    # As many tasks as a cluster of more threads would have.
-    with cluster(2) as client, patch.object(workers, "TASKS_PER_THREAD", n_tasks):
-        engine = DaskEngine(client, [OneRow()] * n_tasks)
-        source = PartitionedSource.of(engine, [1] * n_tasks, 1, ("",) * n_tasks)
-        source.reduce(nothing, 1)
-
-        def at_the_client() -> None:
-            engine._bytes_of_a_sum = 0
-            source.reduce(LargeSum(size), 1)
-
-        first = best(at_the_client, 1)
-        tree = best(lambda: source.reduce(LargeSum(size), 1), 2)
-    what = f"{n_tasks} sums of 17 MB"
-    return [
-        {"case": f"{what}, all to the client", "seconds": first},
-        {"case": f"{what}, eight at a time on the workers", "seconds": tree},
-    ]
-
-
-PARTS: tuple[Callable[[bool], Table], ...] = (
-    bits,
-    empty,
-    passes,
-    memory_of_workers,
-    memory_here,
-    many,
-    sums,
-)
+PARTS: tuple[Callable[[bool], Table], ...] = (bits, passes, memory_of_workers, memory_here)

@@ -458,7 +458,7 @@ EXCEPTIONS = {
     "selection/candidates": 5,
     "selection/criteria": 6,
     "selection/dependence": 2,
-    "selection/fit_evidence": 2,
+    "selection/fit_evidence": 3,
     "selection/probability": 1,
     "selection/scores": 4,
     "selection/summary_text": 1,

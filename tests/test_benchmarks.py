@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import bayesmix
-from benchmarks import fingerprints, machine, optimum
-from benchmarks.problems import Problem, ordinary_problems
+from benchmarks import fingerprints, optimum, passes
+from benchmarks.problems import RECIPES, Problem, make, ordinary_problems
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +21,21 @@ def test_a_problem_is_its_recipe():
     assert rows.shape == (200, 3)
     assert set(labels) <= set(range(4))
     assert not np.array_equal(rows, Problem(200, 3, 4, 2.0, seed=1).rows())
+
+
+def test_every_recipe_has_a_component_for_each_row_and_repeats():
+    seeds = {"latent classes": ((), 3), "chain": ((50, 2, 3, 0.9, 2.0), 3), "two near": ((40,), 1)}
+    plain = {"separated": (60, 2, 3), "six features": (60, 8, 0), "one normal": (60, 2, 1)}
+    assert set(RECIPES) == {*seeds, *plain}
+    for name in RECIPES:
+        if name in seeds:
+            arguments, seed = seeds[name]
+            one, other = (make(name, np.random.default_rng(seed), *arguments) for _ in range(2))
+        else:
+            one, other = (make(name, *plain[name]) for _ in range(2))
+        rows, labels = one
+        assert len(rows) == len(labels)
+        np.testing.assert_array_equal(rows, other[0])
 
 
 def test_there_are_problems_enough():
@@ -60,7 +75,7 @@ def test_an_unknown_part_is_refused():
 
 @pytest.mark.parametrize("name", ["cores", "processor", "system", "versions"])
 def test_the_machine_is_named(name):
-    assert machine.description()[name]
+    assert passes.description()[name]
 
 
 def test_a_spike_is_a_component_that_fresh_rows_do_not_bear_out():

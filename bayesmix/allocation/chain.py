@@ -172,6 +172,8 @@ def paths(
     starts, (log_initial, log_moves) = side.starts, chain.expected_logs(side)
     sums = cast("ChainSums | GatedSums", allocated.statistics)
     total = float(allocated.log_normaliser.sum())
+    if total == -np.inf:
+        return 0.0, 0.0  # no path is possible
     expected = float((smoothed * np.where(smoothed > 0.0, log_density, 0.0)).sum())
     expected += float((smoothed[starts] * log_initial).sum() + (sums.transitions * log_moves).sum())
     path = most_probable_paths(log_density, starts, np.exp(log_initial), np.exp(log_moves))

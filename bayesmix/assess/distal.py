@@ -186,6 +186,33 @@ def distal(
     >>> bm.distal(m, X, income)["mean"].round(1).tolist()
     [30.4, 40.8]
     """
+    table, _, _ = outcome_estimates(
+        model,
+        X,
+        outcome,
+        correction,
+        covariates=covariates,
+        sample_weight=sample_weight,
+        level=level,
+        n_draws=n_draws,
+        random_state=random_state,
+    )
+    return table
+
+
+def outcome_estimates(
+    model: Any,
+    X: Any,
+    outcome: Any,
+    correction: str | None,
+    *,
+    covariates: Any,
+    sample_weight: Any,
+    level: float,
+    n_draws: int,
+    random_state: Any,
+) -> tuple[pd.DataFrame, Array, Array]:
+    """Return the table of ``distal``, its means (K, M), and their covariance (K M, K M)."""
     validation.one_of("correction", correction, CORRECTIONS)
     level = checked_level(level)
     estimator, X = fitted_mixture(model, X)
@@ -205,21 +232,22 @@ def distal(
     observed, levels = _observed(given.reset_index(drop=True), weights)
     with single_threaded_blas():
         means, covariance = observed.assigned(shares, weights).estimates(correction)
-        errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
         if n_draws:
             draws = _refitted_means(
                 estimator, X, observed, correction, sample_weight, n_draws, random_state
             )
-            errors = draws.std(axis=0, ddof=1).ravel()
+            covariance = np.atleast_2d(np.cov(draws.reshape(len(draws), -1), rowvar=False))
+        errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     half = stats.norm.isf(0.5 * (1.0 - level)) * errors
     K, estimates = len(means), means.ravel()
     index: Any = pd.RangeIndex(K, name="class")
     if levels is not None:
         index = pd.MultiIndex.from_product([range(K), levels], names=["class", "level"])
     if levels is None:
-        return interval_table(index, estimates, errors, half, "mean")
+        return interval_table(index, estimates, errors, half, "mean"), means, covariance
     table = interval_table(index, estimates, errors, half, "probability")
-    return table.assign(lower=table["lower"].clip(lower=0.0), upper=table["upper"].clip(upper=1.0))
+    table["lower"], table["upper"] = table["lower"].clip(lower=0.0), table["upper"].clip(upper=1.0)
+    return table, means, covariance
 
 
 @dataclass(frozen=True)

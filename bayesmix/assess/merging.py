@@ -98,7 +98,8 @@ class Merging:
         """Return the probabilities of the clusters (n, C), sums over their components."""
         probabilities: Array = self.model.predict_proba(X)
         labels = self.labels(n_clusters)
-        return probabilities @ np.equal.outer(labels, np.arange(labels.max() + 1))
+        sums: Array = probabilities @ np.equal.outer(labels, np.arange(labels.max() + 1))
+        return np.minimum(sums, 1.0)  # rounding may exceed 1
 
     def predict(self, X: Any, n_clusters: int | None = None) -> Integers:
         """Return the most probable cluster of every observation (n,), -1 for outlying ones."""

@@ -54,7 +54,8 @@ def predict(
     nats, and the probabilities of all components. Without --sequence, a hidden Markov model treats
     all rows as one sequence.
     """
-    from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time
+    from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time, saved_model
+    from bayesmix.cli.supervised import PREDICTIONS, predict_table
     from bayesmix.core.writing import file_to_write, try_to_write, write
     from bayesmix.em.result import most_probable
     from bayesmix.selection.candidates import takes_sequences
@@ -66,6 +67,10 @@ def predict(
     if place is not None:
         try_to_write(place.parent)
     asked = options.Numbers(data, columns, None, sep, decimal, encoding)
+    saved = saved_model("predict", model, data)
+    if type(saved).__name__ in PREDICTIONS:
+        predict_table(screen, saved, model, asked, keep, place)
+        return
     fit, source, present = model_and_rows(screen, "predict", model, asked)
     beside: dict[str, Any] = {}
     in_file: Any = slice(None)

@@ -14,7 +14,7 @@ import numpy as np
 from bayesmix.cli.options import Missing, Numbers, Sequences, Table, names
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import write
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
 
@@ -169,6 +169,25 @@ def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
     return pd.get_dummies(frame, drop_first=True, dtype=float)
 
 
+# Models that are not one density of all columns, and what to use instead.
+WITHOUT_MIXTURE = {
+    "MixtureClassifier": ".models_, which has the mixture of each class",
+    "RegressionMixture": ".summary() and its method plot",
+}
+
+
+def saved_model(command: str, model_path: str, data: str) -> Any:
+    """Return a saved model, of a saved search the best."""
+    from bayesmix.io import load
+
+    if not model_path.endswith(".bayesmix") and data.endswith(".bayesmix"):
+        raise InvalidInputError(
+            f"the first argument is the model: bayesmix {command} {data} {model_path}"
+        )
+    model = load(model_path)
+    return getattr(model, "best_estimator_", model)
+
+
 def model_and_rows(
     screen: Screen, command: str, model_path: str, rows: Numbers
 ) -> tuple[Any, Source, Booleans]:
@@ -177,14 +196,14 @@ def model_and_rows(
     Rows without any value are dropped if the model supports missing values, unless they are steps
     of sequences.
     """
-    from bayesmix.io import load
     from bayesmix.selection.candidates import takes_sequences
 
-    if not model_path.endswith(".bayesmix") and rows.data.endswith(".bayesmix"):
-        raise InvalidInputError(
-            f"the first argument is the model: bayesmix {command} {rows.data} {model_path}"
+    model = saved_model(command, model_path, rows.data)
+    if instead := WITHOUT_MIXTURE.get(type(model).__name__):
+        raise UnsupportedError(
+            f"{command} does not support a {type(model).__name__}: use Python, "
+            f"bayesmix.load({model_path!r}){instead}"
         )
-    model = load(model_path)
     if model.result_.side.design is not None:
         raise InvalidInputError(
             f"{command} does not support covariates: use Python, "

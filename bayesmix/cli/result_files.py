@@ -53,7 +53,7 @@ class Figure:
             note(f"no {path.name}: {problem}")
             return False
         with written(path) as stream:
-            figure.savefig(stream, dpi=DOTS_PER_INCH)
+            figure.savefig(stream, dpi=DOTS_PER_INCH, format=path.suffix[1:])
         return True
 
 

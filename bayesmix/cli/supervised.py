@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def classify(
@@ -42,7 +46,6 @@ def classify(
     Rows without a class are used as unlabelled data. --out DIR saves result.json, model.bayesmix,
     predictions.csv and a figure.
     """
-    import pandas as pd
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
     from bayesmix.cli.data import whole_table
@@ -97,11 +100,7 @@ def classify(
     if X.shape[1] > 1:
         contents["classes.png"] = Figure(lambda ax: plot_classes(classifier, X, y, ax=ax))
     if new is not None:
-        X = new[features]
-        names = [f"p_{name}" for name in classifier._all_classes]
-        answers = pd.DataFrame(classifier.predict_proba(X), columns=names)
-        answers.insert(0, "class", classifier.predict(X))
-        answers["log_density"] = classifier.score_samples(X)
+        answers = class_predictions(classifier, new[features])
         if out is None and not screen.machine:
             screen.answer(answers.to_csv(index=False).rstrip("\n"))
         contents["predictions.csv"] = answers.to_csv(index=False)
@@ -191,3 +190,64 @@ def regress(
         "regression.png": Figure(lambda ax: model.plot(ax=ax)),
     }
     work.end(values, contents)
+
+
+def class_predictions(classifier: Any, X: pd.DataFrame) -> pd.DataFrame:
+    """Return the class, the probabilities of all classes and the log density of each row."""
+    import pandas as pd
+
+    names = [f"p_{name}" for name in classifier._all_classes]
+    answers = pd.DataFrame(classifier.predict_proba(X), columns=names)
+    answers.insert(0, "class", classifier.predict(X))
+    return answers.assign(log_density=classifier.score_samples(X))
+
+
+def response_predictions(model: Any, X: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean response, and that of each component, of each row."""
+    import pandas as pd
+
+    if model._data.gate is not None or model._data.values[:, 1].any():
+        raise UnsupportedError(
+            "predict does not support --gate and --offset of a regression: use Python, "
+            "bayesmix.load(path).predict(X, gate=, offset=)"
+        )
+    names = [f"mean_{k}" for k in range(model.n_components_)]
+    answers = pd.DataFrame(model.predict_components(X), columns=names)
+    answers.insert(0, "mean", model.predict(X))
+    return answers
+
+
+PREDICTIONS = {"MixtureClassifier": class_predictions, "RegressionMixture": response_predictions}
+
+
+def predict_table(
+    screen: Screen, model: Any, path: str, rows: options.Numbers, keep: str | None, out: Path | None
+) -> None:
+    """Predict with a saved classifier or regression, as CSV."""
+    import numpy as np
+
+    from bayesmix.cli.data import copied_columns, whole_table
+    from bayesmix.core.writing import write
+    from bayesmix.sources.memory import ArraySource
+
+    fitted = getattr(model, "feature_names_in_", None)
+    used = options.names(rows.columns) or ([] if fitted is None else [str(one) for one in fitted])
+    table = whole_table(rows, used)
+    X = table[used] if used else table
+    if fitted is not None and len(fitted) == X.shape[1]:
+        X = X.set_axis(list(fitted), axis=1)
+    answers = PREDICTIONS[type(model).__name__](model, X)
+    for place, (name, copied) in enumerate(copied_columns(rows, keep).items()):
+        answers.insert(place, name, copied)
+    text = answers.to_csv(index=False)
+    if out is not None:
+        write(out, text.encode("utf-8"))
+    elif not screen.machine:
+        print(text, end="")
+        return
+    values: dict[str, Any] = {"model": path, "files": [] if out is None else [str(out)]}
+    if "class" in answers:
+        values["predictions"] = answers["class"].value_counts().to_dict()
+    screen.answer(f"{len(answers):,} rows predicted.")
+    source = ArraySource(np.zeros(X.shape), columns=tuple(map(str, X)))
+    Work("predict", screen, rows.data, source).end(values, {})

@@ -118,7 +118,7 @@ class Noise:
         somewhere = ~np.isneginf(total)
         share = np.zeros(len(total))
         np.subtract(log_noise, total, out=share, where=somewhere)
-        share = np.where(somewhere, np.exp(share), 0.0)
+        share = np.where(somewhere, np.exp(np.minimum(share, 0.0)), 0.0)
         joint *= (1.0 - share)[:, None]
         return total, share
 

@@ -156,7 +156,10 @@ ARRAYS_OF_A_SAMPLE = 3.0
 def refuse_regressions(estimator: Any, what: str = "this analysis") -> None:
     """Raise an error for a mixture of regressions, which has no density of X."""
     if estimator.noun == "regression":
-        raise UnsupportedError(f"{what} does not support regressions: it needs a density of X")
+        raise UnsupportedError(
+            f"{what} does not support regressions: it needs a density of X, so use the model's "
+            "summary(), coefficients() and plot()"
+        )
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming, methods, predictions
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
+from bayesmix.estimators.warm_starts import better_start
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
 from bayesmix.sources.border import few_enough, is_collection, passed
@@ -257,6 +258,11 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
             with reporter:
                 start = self._start_mixture(model, source, settings)
                 result = fit(model, source, settings, monitor, start)
+                if self.search is not None and self._last_mixture(model, source) is not None:
+                    fresh = replace(settings, init=self._init(model, source, settings.seed))
+                    better = better_start(result, model, source, fresh, monitor)
+                    if better is not None:
+                        result = fit(model, source, settings, monitor, better)
         self._adopt(result)
         reporter.finished(result.converged, self.lower_bound_)
         self._warn(result)

@@ -302,7 +302,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
 
     def predict_proba(self, X: Any) -> Array:
         """Return probabilities (n, G) of the classes; with ``novelty`` (n, G + 1)."""
-        return np.exp(self.predict_log_proba(X))
+        shares: Array = np.exp(self.predict_log_proba(X))
+        return shares / shares.sum(axis=1, keepdims=True)  # logarithms are rounded
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class (n,); -1 or "novel" for samples of no known class."""

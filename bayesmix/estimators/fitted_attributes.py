@@ -11,7 +11,7 @@ from scipy.linalg import solve_triangular
 
 from bayesmix.core import validation
 from bayesmix.core.families import Family
-from bayesmix.core.rows import Frame
+from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array
 
@@ -96,7 +96,8 @@ def describe_gaussian(estimator: Any, result: FitResult) -> None:
         estimator.noise_variances_ = (noise[:, 0] if model.isotropic_noise else noise).copy()
         return
     structure = components.structure
-    root = structure.algebra.root(components.blocks)
+    framed: Any = result.mixture.components
+    root = structure.algebra.root_of_lifted(framed.blocks, result.mixture.frame, FLAT_FLOOR)
     estimator.covariances_ = structure.blocks.as_covariances(components.blocks)
     estimator.precisions_ = structure.blocks.as_covariances(structure.algebra.gram(root))
     estimator.precisions_cholesky_ = structure.blocks.as_covariances(root)

@@ -67,7 +67,8 @@ class GaussianMixture(MixtureEstimator):
         Results with the same seed do not depend on the number of threads.
     warm_start : bool, default=False
         Continue from the last result, or from its responsibilities if data, structure or priors
-        have changed. A different number of components or features starts a new fit.
+        have changed. Unless ``search=None``, one fresh quick start is compared with it, and the
+        better continues. A different number of components or features starts a new fit.
     verbose, verbose_interval : int
         Print progress lines, as scikit-learn does.
     prior : None, "auto" or GaussianPrior, default=None

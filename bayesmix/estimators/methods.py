@@ -214,6 +214,39 @@ class PosteriorMethods:
         """
         return arviz_draws(self, X, n_draws, random_state, partial(incoming.new_rows, self))
 
+    def parameter_table(self, X: Any, standard_errors: str = "information", **options: Any) -> Any:
+        """Return shares, means, variances, probabilities and rates with standard errors.
+
+        Parameters
+        ----------
+        X : array or frame (n, D)
+            The data of a maximum likelihood fit.
+        standard_errors : {"information", "sandwich", "bootstrap"}, default="information"
+            Observed information (Louis 1982); robust to misspecification (White 1982); refits to
+            randomly weighted samples.
+        **options
+            ``sample_weight``; ``clusters`` and ``strata`` (n,) of a survey, for "sandwich", whose
+            intervals then use t with clusters minus strata degrees of freedom; ``level`` (0.95);
+            ``n_draws`` (200) and ``random_state`` of "bootstrap".
+
+        Returns
+        -------
+        DataFrame
+            ``estimate``, ``standard_error``, ``lower`` and ``upper`` by parameter, column, level
+            and class, from 1. Errors are NaN at a boundary and where the fit is not identified.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> gm = bm.GaussianMixture(2, random_state=0).fit(X)
+        >>> gm.parameter_table(X)["standard_error"]["share"].round(3).tolist()
+        [0.029, 0.029]
+        """
+        from bayesmix.posterior.parameter_errors import parameter_table
+
+        return parameter_table(self, X, standard_errors, **options)
+
     def gate_coefficients(self, X: Any, level: float = 0.95, sample_weight: Any = None) -> Any:
         """Return coefficients of the covariates, with standard errors and Wald intervals.
 

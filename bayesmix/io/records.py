@@ -414,13 +414,9 @@ def _check(result: Any, features: Any) -> None:
         raise DamagedFileError("is damaged: it contains no result")
     if not fits(features, list[str]) or len(features) not in (0, result.n_features):
         raise DamagedFileError(f"is damaged: it has {result.n_features} features, named {features}")
-    K, D = result.n_components, result.n_features
+    K, D, directions = result.n_components, result.n_features, result.mixture.frame.n_directions
     sizes = {
-        # Directions without extent have no components.
-        "components": (
-            result.mixture.components.means.shape,
-            (K, result.mixture.frame.n_directions),
-        ),
+        "components": (result.mixture.components.means.shape, (K, directions)),
         "weights": (result.mixture.weights.mean().shape, (K,)),
         "centre": (result.mixture.frame.centre.shape, (D,)),
         "scale": (result.mixture.frame.scale.shape, (D,)),

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.logsumexp import IMPOSSIBLE
 
 # Sequences are cut unless the products of matrices, sequences times K³, cost more than the steps.
 WORTH_CUTTING = 40_000
@@ -105,7 +106,9 @@ def forward_backward(
         return _partly_in_logs(log_density, starts, initial, transition, smooth, lost)
     transitions = chain.backward(borders) if smooth else np.zeros_like(transition)
     shares = chain.in_order(chain.shares)
+    shares /= shares.sum(axis=1, keepdims=True)  # rounding adds up along the chain
     log_predictive = chain.in_order(chain.log_predictive)
+    log_predictive[log_predictive < IMPOSSIBLE] = -np.inf
     return Chained(log_predictive, shares, shares[starts].sum(axis=0), transitions * transition)
 
 
@@ -156,6 +159,7 @@ def _in_logs(
             transitions += softmax(log_shares[row - 1][:, None] + through)
             log_future = logsumexp(through, axis=1)
         log_shares[0] += log_future
+    log_predictive[log_predictive < IMPOSSIBLE] = -np.inf
     return log_predictive, softmax(log_shares, axis=1), transitions
 
 

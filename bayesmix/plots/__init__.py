@@ -15,6 +15,11 @@ from bayesmix.plots.density import plot_density
 from bayesmix.plots.iterations import plot_em_steps, plot_objective
 from bayesmix.plots.pairs import plot_pairs
 from bayesmix.plots.posterior import plot_crosscheck, plot_occupied, plot_over_k
+from bayesmix.plots.profiles import (
+    plot_class_profiles,
+    plot_classification,
+    plot_enumeration,
+)
 from bayesmix.plots.regions import plot_classes, plot_directions, plot_region
 from bayesmix.plots.regression import plot_gate, plot_regression
 from bayesmix.plots.selection import (
@@ -28,12 +33,15 @@ from bayesmix.plots.sequences import plot_states, plot_transitions
 __all__ = [
     "plot_assignment",
     "plot_averaged",
+    "plot_class_profiles",
     "plot_classes",
+    "plot_classification",
     "plot_conditional_mean",
     "plot_crosscheck",
     "plot_density",
     "plot_directions",
     "plot_em_steps",
+    "plot_enumeration",
     "plot_feature_evidence",
     "plot_gate",
     "plot_goodness_of_fit",

@@ -15,7 +15,7 @@ import pandas as pd
 from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
-from bayesmix.em.result import FitResult, most_probable
+from bayesmix.em.result import FitResult, most_probable, refuse_regressions
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots.style import evenly
@@ -34,6 +34,7 @@ def fitted(model: Any, with_noise: bool = False) -> Any:
     """Return the fitted estimator, of a search the best; noise must be shown or is an error."""
     estimator = getattr(model, "best_estimator_", model)
     if isinstance(getattr(estimator, "result_", None), FitResult):
+        refuse_regressions(estimator, "this plot")
         if not with_noise:
             estimator.result_.refuse_noise("this plot")
         return estimator

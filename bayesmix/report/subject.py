@@ -1,28 +1,49 @@
-"""Views of a fitted search for a report: best fit, candidates, and their names."""
+"""Views of a fitted search, or of one fitted mixture, for a report."""
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bayesmix.core.sources import UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.plots import style
+from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.candidates import last_step, noun_of
 from bayesmix.selection.criteria import record
 from bayesmix.selection.summary_text import counted
 
 MOST_NAMES = 12
-WORDS = (
-    *("no", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
-)
+# Columns of which the clusters explain a smaller share of the variance look the same in a figure.
+LEAST_APART = 0.1
+# Columns, or levels, beside the clusters: as many as fit a screen, in inches, but at least three.
+MOST_LINES, LEAST_LINES, TALLEST = 8, 3, 6.0
+# Height in inches of a column of the figure of clusters, and of each cluster in it.
+OF_COLUMN, OF_CLUSTER = 0.42, 0.15
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster for people: a name, its share and number of observations, and its components."""
+
+    name: str
+    share: float
+    count: float
+    components: tuple[int, ...]
+
+    @property
+    def colour(self) -> str:
+        """Colour of its first component, also in the other figures."""
+        return style.colour(self.components[0])
 
 
 class Subject:
@@ -113,14 +134,32 @@ class Subject:
             return None
 
     @cached_property
+    def answer(self) -> tuple[str, str]:
+        """The first line of the summary, as the number of clusters and the model."""
+        first = str(self.search.summary()).splitlines()[0]
+        split = re.fullmatch(r"(\d[^:]*): (.+)", first)
+        return (split[1], capital(split[2])) if split else (first, "")
+
+    @cached_property
     def sentences(self) -> list[str]:
-        """The summary of the search."""
-        return str(self.search.summary()).splitlines()
+        """The other lines of the summary, without the warnings that follow."""
+        return self._without_warnings(str(self.search.summary()).splitlines()[1:])
 
     @cached_property
     def details(self) -> list[str]:
-        """The verbose summary."""
-        return str(self.search.summary(verbose=True)).splitlines()
+        """The further lines of the verbose summary."""
+        lines = str(self.search.summary(verbose=True)).splitlines()[1:]
+        return [line for line in self._without_warnings(lines) if line not in self.sentences]
+
+    def _without_warnings(self, lines: list[str]) -> list[str]:
+        cautions = tuple(self.search.cautions_)
+        starts = (line.removesuffix("...") for line in lines)
+        return [
+            line
+            for line, start in zip(lines, starts, strict=True)
+            if not any(caution.startswith(start) for caution in cautions)
+            and "summary(verbose=True)" not in line
+        ]
 
     def label(self, place: Any) -> str:
         """Describe a candidate: "3 components, tied covariance"."""
@@ -131,18 +170,61 @@ class Subject:
             parts.append(f"{row[name]} covariance" if known else f"{name}={row[name]}")
         return ", ".join(parts)
 
-    def headline(self) -> str:
-        """Return the answer: "Three Gaussian components with tied covariance"."""
-        result = self.result
-        n, name = result.n_components, family_title(result.family)
-        number = WORDS[n].capitalize() if n < len(WORDS) else f"{n:,}"
-        text = f"{number} {name} {self.noun}{'' if n == 1 else 's'}"
-        covariance = getattr(result.family, "covariance", None)
-        if covariance is not None:
-            text += f" with {covariance} covariance"
-        given = {key.split("__")[-1]: value for key, value in self.search.best_params_.items()}
-        others = given.keys() - {"n_components", "covariance_type"}
-        return ", ".join([text, *(f"{key}={given[key]}" for key in given if key in others)])
+    @cached_property
+    def labels(self) -> Integers:
+        """The cluster of each component (K,), -1 for outlying components."""
+        alone = np.arange(self.result.n_components)
+        return np.asarray(getattr(self.search, "clusters_", alone))
+
+    @cached_property
+    def clusters(self) -> list[Cluster]:
+        """The clusters, largest first; components outside them, and the noise, are not listed."""
+        weights, counts = self.result.mixture.mean_weights, self.result.counts
+        names = getattr(self.search, "names", None)
+        clusters = []
+        for cluster in range(self.labels.max() + 1):
+            inside = self.labels == cluster
+            name = str(cluster + 1) if names is None else str(names[cluster])
+            members = tuple(np.flatnonzero(inside).tolist())
+            share, count = float(weights[inside].sum()), float(counts[inside].sum())
+            clusters.append(Cluster(name, share, count, members))
+        return clusters
+
+    @cached_property
+    def differences(self) -> list[Line]:
+        """Mean and spread of each cluster in the columns that tell them apart, largest first.
+
+        Columns are ordered by the share of their variance that is between clusters, and keep their
+        units; a categorical column has a line for each level.
+        """
+        lines = lines_of(self.result.family, self.result.unframed.plug_in(), self.columns)
+        shares = np.array([cluster.share for cluster in self.clusters])
+        shares /= shares.sum()
+        merged = [self._merged(line) for own in lines for line in own]
+        apart = [line.apart(shares) for line in merged]
+        order = np.argsort(-np.array(apart), kind="stable")
+        most = min(max(int(TALLEST / self.inches_per_column), LEAST_LINES), MOST_LINES)
+        return [merged[d] for d in order if apart[d] >= LEAST_APART][:most]
+
+    @property
+    def inches_per_column(self) -> float:
+        """Height of a column in the figure of clusters."""
+        return OF_COLUMN + OF_CLUSTER * len(self.clusters)
+
+    def _merged(self, line: Line) -> Line:
+        weights = self.result.mixture.mean_weights
+        moments = np.array([
+            _moments(line, np.array(cluster.components), weights) for cluster in self.clusters
+        ])  # fmt: skip
+        return replace(line, means=moments[:, 0], deviations=moments[:, 1])
+
+
+def _moments(line: Line, members: Integers, weights: Array) -> tuple[float, float]:
+    """Return mean and standard deviation of a mixture of some components in one column."""
+    shares = weights[members] / weights[members].sum()
+    mean = float(shares @ line.means[members])
+    variance = shares @ (line.deviations[members] ** 2 + (line.means[members] - mean) ** 2)
+    return mean, float(np.sqrt(variance))
 
 
 def subject_of(search: Any, X: Any) -> Subject:
@@ -167,17 +249,7 @@ def listed(names: Sequence[str], most: int = MOST_NAMES, between: str = ", ") ->
     return between.join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
-def family_title(family: Any) -> str:
-    """Return the name of a family for the start of a phrase: "Student t"."""
-    return "Mixed-type" if family.name == "product" else capital(family.name.replace("_", " "))
-
-
 def capital(text: str) -> str:
     """Capitalise, without an article."""
     text = text.removeprefix("the ")
     return text[:1].upper() + text[1:]
-
-
-def finite(value: Any) -> bool:
-    """Whether a cell of the table is a finite number."""
-    return isinstance(value, float | int) and math.isfinite(value)

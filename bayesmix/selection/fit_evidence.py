@@ -12,7 +12,7 @@ from typing import Any
 from bayesmix.core.random import root_seed
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult, refuse_regressions
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.posterior import evidence as importance
 from bayesmix.posterior import leave_one_out as left_out
 from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above
@@ -28,6 +28,11 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
     """
     best = getattr(model, "best_estimator_", model)
     estimator = last_step(best)
+    if hasattr(estimator, "models_"):
+        raise UnsupportedError(
+            f"this analysis does not support a {type(estimator).__name__}: pass the mixture of a "
+            "class, model.models_[name]"
+        )
     if not isinstance(getattr(estimator, "result_", None), FitResult):
         raise InvalidInputError(
             "model must be a fitted mixture of bayesmix, a pipeline that ends in one, or a fitted "

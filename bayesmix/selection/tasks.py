@@ -23,7 +23,7 @@ import numpy as np
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.sources import Chosen, Parameters, Procedure, Source, UserRows
 from bayesmix.em.result import FitResult
-from bayesmix.errors import BayesmixWarning, UnsupportedError
+from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.clusters import too_small
@@ -205,7 +205,10 @@ class Task:
         model = self.fitter.candidate(row.parameters, effort)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = self.fitter.fit(model, (begin,))
+            try:
+                result = self.fitter.fit(model, (begin,))
+            except BayesmixError:
+                return row  # the quick fit remains
             if result.degenerate is not None or result.objective <= row.sound.objective:
                 return row
             better = self._scored(row, model, result)

@@ -283,6 +283,34 @@ def test_a_warm_start_follows_parameters_that_change():
             assert model.lower_bound_ == pytest.approx(cold.lower_bound_, abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])
+def test_a_warm_start_finds_a_cluster_again_that_was_away(kind):
+    rng = np.random.default_rng(0)
+    model = kind(3, warm_start=True, random_state=0)
+    for n_third in (30, 0, 30):
+        frame = np.r_[
+            rng.normal(size=(60, 2)),
+            rng.normal(size=(60, 2)) + 5.0,
+            rng.normal((9.0, -4.0), size=(n_third, 2)),
+        ]
+        model.fit(frame)
+    cold = clone(model).set_params(warm_start=False).fit(frame)
+    assert model.result_.objective >= cold.result_.objective - 1.5  # order of the sticks
+    assert np.sort(model.means_[:, 1])[0] == pytest.approx(-4.0, abs=1.0)
+
+
+def test_a_warm_start_keeps_the_order_of_components_where_a_fresh_one_wins():
+    rng = np.random.default_rng(1)
+    centres = np.array([[0.0, 0.0], [20.0, 0.0], [0.0, 20.0]])
+    means = np.array([[0.0, 0.0], [0.1, 0.0], [0.0, 19.0]])
+    frame = (centres[:, None] + rng.normal(size=(3, 40, 2))).reshape(-1, 2)
+    model = GaussianMixture(3, warm_start=True, random_state=0)
+    model._adopt(GaussianMixture.from_parameters([0.3, 0.3, 0.4], means, np.ones(3)).result_)
+    model.fit(frame)
+    assert np.abs(model.means_[2] - centres[2]).max() < 1.0
+    assert np.abs(np.sort(model.means_[:2, 0]) - [0.0, 20.0]).max() < 1.0
+
+
 # Budgets
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import nastier
 import numpy as np
 import pytest
 
@@ -12,8 +13,7 @@ import bayesmix as bm
 from bayesmix.em.special_starts import begun_with_noise
 from bayesmix.errors import BayesmixError, DegenerateFitError, InvalidInputError
 from bayesmix.families.gamma import Gammas
-from benchmarks import nastier
-from benchmarks.nasty import fault, problem
+from benchmarks.hard import fault, problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -287,7 +287,7 @@ FOUND = {
 }
 
 
-# Of ``benchmarks.nastier``.
+# Of ``nastier``.
 FOUND_THERE = {
     1031: "bytes of numbers in another order, as levels",
     1055: "gaps in float32 beside a limit that is no float32",
@@ -353,9 +353,11 @@ def test_a_nasty_problem_that_was_found_is_sound_or_refused(seed: int) -> None:
 
 @pytest.mark.slow
 def test_random_nasty_problems_are_sound_or_refused() -> None:
-    """Fresh ones every time; ``python -m benchmarks.nasty`` looks at thousands."""
+    """Fresh ones every time; ``python -m benchmarks.hard --random 2000`` looks at thousands."""
     first = int(np.random.default_rng().integers(2**40))
     for seed in range(first, first + 20):
         nasty = problem(seed)
         found = fault(nasty, np.inf)  # how long it takes is what the command looks at
-        assert found is None, f"python -m benchmarks.nasty 1 --seed {seed}: {nasty.name}: {found}"
+        assert found is None, (
+            f"python -m benchmarks.hard --random 1 --seed {seed}: {nasty.name}: {found}"
+        )

@@ -1,13 +1,17 @@
 """Classification on the command line."""
 
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pytest
 from edges.test_shell import run  # noqa: F401
 from sklearn.datasets import load_iris
 
 import bayesmix as bm
+from bayesmix.errors import UnsupportedError
 
 
 def test_classify_writes_the_classifier_of_the_class(run):  # noqa: F811
@@ -47,3 +51,52 @@ def test_classify_refuses_wrong_columns_and_uses_missing_values(run):  # noqa: F
         (("--predict", "new.csv"), "new.csv has no column 'd'"),
     ):
         assert message in run(*train, *options, code=2).stderr
+
+
+def test_saved_classifiers_and_regressions_predict_and_name_what_else_to_use(run):  # noqa: F811
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": rng.uniform(0, 9, 60), "code": [f"r{i}" for i in range(60)]})
+    frame["kind"] = np.where(frame.x > 5.0, "high", "low")
+    frame["y"] = 2.0 * frame.x + rng.normal(size=60)
+    frame.to_csv("data.csv", index=False)
+    quick = ("--columns", "x", "--folds", "0", "--out", "classes")
+    run("classify", "data.csv", "--target", "kind", *quick)
+    run(
+        "regress",
+        "data.csv",
+        "--target",
+        "y",
+        "--columns",
+        "x",
+        "--components",
+        1,
+        "--out",
+        "lines",
+    )
+    classifier, line = bm.load("classes/model.bayesmix"), bm.load("lines/model.bayesmix")
+    said = run("predict", "classes/model.bayesmix", "data.csv", "--keep", "code").stdout
+    told = pd.read_csv(io.StringIO(said))
+    assert told.columns.tolist() == ["code", "class", "p_high", "p_low", "log_density"]
+    assert (told["class"] == classifier.predict(frame[["x"]])).all()
+    assert np.allclose(told["p_low"], classifier.predict_proba(frame[["x"]])[:, 1])
+    run("predict", "lines/model.bayesmix", "data.csv", "--out", "means.csv")
+    assert np.allclose(pd.read_csv("means.csv")["mean"], line.predict(frame[["x"]]))
+    for folder, remedy in (("classes", ".models_"), ("lines", ".summary()")):
+        for command in ("merge", "report"):
+            said = run(command, f"{folder}/model.bayesmix", "data.csv", code=2).stderr
+            assert f"{command} does not support a " in said
+            assert remedy in said
+            assert said.count("\n") == 1
+
+
+def test_analyses_of_mixtures_refuse_classifiers_and_regressions():
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(40, 2))
+    classifier = bm.MixtureClassifier(random_state=0).fit(X, np.repeat([0, 1], 20))
+    line = bm.RegressionMixture(random_state=0).fit(X[:, :1], X[:, 1])
+    for analysis in (bm.merge_components, bm.goodness_of_fit):
+        with pytest.raises(UnsupportedError, match=r"model\.models_\[name\]"):
+            analysis(classifier, X)
+    for analysis in (bm.merge_components, bm.plot_density, bm.plot_pairs):
+        with pytest.raises(UnsupportedError, match="does not support regressions"):
+            analysis(line, X[:, :1])

@@ -618,3 +618,31 @@ def test_the_figure_of_a_categorical_column_has_its_levels():
     ax = model.plot(X)
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["u", "v", "w"]
     assert ax.lines[0].get_ydata().tolist() == [list("uvw").index(word) for word in X["word"]]
+
+
+def test_an_impossible_observation_has_no_density_and_the_others_keep_theirs():
+    initial, transition = np.array([0.5, 0.5]), np.array([[0.7, 0.3], [0.2, 0.8]])
+    log_density = np.log(np.array([[0.5, 0.1], [0.2, 0.6], [0.3, 0.3]]))
+    log_density[1] = -np.inf
+    chained = forward_backward(log_density, np.array([0, 2]), initial, transition)
+    assert np.isneginf(chained.log_predictive).tolist() == [False, True, False]
+    assert np.allclose(chained.log_predictive[[0, 2]], np.log([0.3, 0.3]))
+    assert np.allclose(chained.shares.sum(axis=1), 1.0, rtol=0.0, atol=1e-15)
+
+
+def test_an_unseen_level_is_impossible_in_every_criterion():
+    seen = pd.DataFrame({"s": pd.Categorical(list("ABACABABCA" * 4), categories=list("ABCD"))})
+    new = pd.DataFrame({"s": list("ABD")})
+    model = bm.HiddenMarkovModel(2, family=bm.Categorical(), random_state=0).fit(seen)
+    assert model.score(new) == -np.inf
+    assert [model.bic(new), model.aic(new), model.icl(new)] == [np.inf] * 3
+
+
+@pytest.mark.parametrize("smooth", [True, False])
+def test_probabilities_of_long_chains_lie_within_zero_and_one(smooth):
+    rng = np.random.default_rng(5)
+    log_density = rng.normal(size=(5000, 3)) * 20.0
+    chained = forward_backward(log_density, np.array([0]), *random_chain(rng, 3), smooth)
+    assert chained.shares.min() >= 0.0
+    assert chained.shares.max() <= 1.0
+    assert np.abs(chained.shares.sum(axis=1) - 1.0).max() < 1e-15

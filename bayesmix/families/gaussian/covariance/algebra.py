@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import ClassVar, TypeAlias
 
 import numpy as np
+from scipy.linalg import rq
 
 from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError
@@ -293,6 +294,19 @@ class Dense:
             blocks = blocks + along_flat * (frame.flat @ frame.flat.T)
         return self.stretch(blocks, frame.scale)
 
+    def root_of_lifted(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        """Return the roots of the inverses of ``lift``, from the factors of the blocks.
+
+        A lifted block mixes columns of unlike extent, and may be singular in rounding.
+        """
+        root = self.root(blocks)
+        if frame.basis is not None and frame.flat is not None:
+            flat = np.broadcast_to(frame.flat / np.sqrt(along_flat), (len(root), *frame.flat.shape))
+            whole = np.concatenate([frame.basis @ root, flat], axis=2)
+            root = np.stack([rq(matrix, mode="r") for matrix in whole])
+            root = root * np.sign(diagonals(root))[:, None, :]
+        return root / frame.scale[:, None]
+
     def project(self, blocks: Array, frame: Frame) -> Array:
         """Transform covariance blocks from data coordinates to the frame."""
         blocks = self.stretch(blocks, 1.0 / frame.scale)
@@ -507,6 +521,9 @@ class Axes:
         if frame.basis is not None and frame.flat is not None:
             blocks = blocks @ frame.basis.T + along_flat * frame.flat.sum(axis=1)
         return self.stretch(blocks, frame.scale)
+
+    def root_of_lifted(self, blocks: Array, frame: Frame, along_flat: float) -> Array:
+        return self.root(self.lift(blocks, frame, along_flat))
 
     def project(self, blocks: Array, frame: Frame) -> Array:
         blocks = self.stretch(blocks, 1.0 / frame.scale)

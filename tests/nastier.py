@@ -1,14 +1,12 @@
-"""``python -m benchmarks.nastier 2000``: as ``benchmarks.nasty``, of everything that can be fitted.
+"""Random problems as those of ``benchmarks.hard``, of everything that can be fitted.
 
 Every family and inference, noise and gaps; rows as any kind of array or a frame; more components
 than rows; weights of zero and of 1e-300. A fit is refused by name, or sound: it answers for its own
-rows and for far ones, and samples. ``--select`` looks at ``bm.select`` of such rows, which may be
-refused by name or chooses a sound fit.
+rows and for far ones, and samples.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,14 +14,12 @@ import numpy as np
 import pandas as pd
 
 import bayesmix as bm
-from benchmarks.nasty import GAUSSIAN, MOST_SECONDS, POISSON, Nasty, arguments, look
+from benchmarks.hard import GAUSSIAN, POISSON, Nasty
 
 KINDS = (
     *("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"),
     "VVV",
 )
-SECONDS_OF_SELECT = 60.0
-SMALL_SEARCH = {"n_components": (1, 2, 3), "covariance_type": ("full", "diag")}
 
 Generator = np.random.Generator
 
@@ -217,50 +213,3 @@ def problem(seed: int) -> Nasty:
         how, weights = _weights(generator, len(rows))
     words = (family, said, form, np.shape(rows), f"K={n_components}", *options.values(), how)
     return Nasty(" ".join(map(str, words)), rows, weights, estimator)
-
-
-def selection(seed: int) -> Nasty:
-    """A selection among few candidates, for the problem of a seed."""
-    generator = np.random.default_rng([2028, seed])
-    n, d = int(generator.integers(2, 50)), int(generator.integers(1, 4))
-    rows = [_numbers, _numbers, _frame][generator.integers(3)](generator, n, d)
-    criterion = str(generator.choice(["auto", "auto", "bic", "cv", "icl", "elbo", "aic", "loo"]))
-    form = "frame"
-    if not isinstance(rows, pd.DataFrame):
-        form, rows = _as_another(generator, rows)
-    how, weights = "", None
-    if generator.random() < 0.2:
-        how, weights = _weights(generator, len(rows))
-    search = _Select(criterion=criterion, whole=bool(generator.random() < 0.2))
-    words = ("select", criterion, search.whole, form, np.shape(rows), how)
-    return Nasty(" ".join(map(str, words)), rows, weights, search)
-
-
-class _Select:
-    """``bm.select`` as an estimator."""
-
-    def __init__(self, criterion: str, whole: bool) -> None:
-        self.criterion, self.whole = criterion, whole
-
-    def fit(self, X: Any, sample_weight: Any = None) -> Any:
-        """The best of them, if the search has an answer."""
-        few = {} if self.whole else SMALL_SEARCH
-        search = bm.select(
-            X, criterion=self.criterion, sample_weight=sample_weight, progress=False, **few
-        )
-        if not (np.isfinite(search.best_score_) and search.summary()):
-            raise AssertionError("no score or no summary")
-        return search.best_estimator_
-
-
-def main() -> None:
-    """Look at so many problems or selections, and say which are not sound."""
-    parser = arguments(__doc__)
-    parser.add_argument("--select", action="store_true")
-    given = parser.parse_args()
-    make, most = (selection, SECONDS_OF_SELECT) if given.select else (problem, MOST_SECONDS)
-    sys.exit(1 if look(make, given.problems, given.seed, most) else 0)
-
-
-if __name__ == "__main__":
-    main()

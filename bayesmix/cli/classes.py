@@ -1,0 +1,138 @@
+"""Command for latent profiles and latent classes: the tables, figures and text of a paper."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from bayesmix.cli import options
+from bayesmix.cli.fits import Work
+from bayesmix.cli.screen import Screen
+from bayesmix.errors import InvalidInputError
+
+
+def classes(
+    *,
+    rows: options.Numbers,
+    classes: Annotated[str, options.option("K", "Numbers of classes: 3, 1:6 or 1,2,5")] = "1:6",
+    models: Annotated[
+        str | None,
+        options.option(
+            "LIST",
+            "Models of continuous columns: tidyLPA's 1, 2, 3, 6, or covariance structures. "
+            "Default: all four",
+        ),
+    ] = None,
+    bootstrap: Annotated[
+        int, options.option("N", "Samples of each likelihood ratio test; 0 for no tests", min=0)
+    ] = 100,
+    categorical: Annotated[
+        bool, options.flag("categorical", "Treat all columns as categories")
+    ] = False,
+    covariates: options.Covariates = None,
+    distal: Annotated[str | None, options.option("A,B", "Outcomes to compare by class")] = None,
+    select: Annotated[
+        str | None,
+        options.option("MODEL:K", "Fit to describe, such as 1:3, or 3. Default: the suggested one"),
+    ] = None,
+    missing: options.MissingValues = options.Missing.USE,
+    out: options.Out = None,
+    run: options.Run,
+) -> None:
+    """Latent profile or class analysis: enumeration, profiles, and a report for a paper.
+
+    --out DIR saves report.html and report.md, every table as CSV and Markdown, figures as PDF and
+    PNG, model.bayesmix and result.json.
+    """
+    from bayesmix.assess.class_profiles import class_profiles
+    from bayesmix.cli.data import whole_table
+    from bayesmix.cli.result_files import Figure
+    from bayesmix.estimators.class_enumeration import enumerate_classes
+    from bayesmix.plots import plot_class_profiles, plot_classification, plot_enumeration
+    from bayesmix.report.class_report import class_report
+
+    screen = Screen(run)
+    beside, outcomes = options.names(covariates) or [], options.names(distal) or []
+    named = options.names(rows.columns)
+    others = [*beside, *outcomes, *([] if rows.weight is None else [rows.weight])]
+    table = whole_table(rows, [*others, *(named or [])])
+    features: list[Any] = named or [name for name in table if str(name) not in others]
+    X = table[features]
+    asked = None if models is None else [_model(name) for name in options.names(models) or []]
+    weights = None if rows.weight is None else table[rows.weight].to_numpy()
+    enumeration = enumerate_classes(
+        X,
+        options.numbers(classes) or [],
+        asked,
+        n_bootstrap=bootstrap,
+        continuous=False if categorical else None,
+        sample_weight=weights,
+        covariates=table[beside] if beside else None,
+        missing=missing.value,
+        random_state=run.seed,
+        n_jobs=run.jobs,
+        progress=screen.progress,
+    )
+    model, n_classes = _chosen(enumeration, select)
+    fit = enumeration.fit(model, n_classes)
+    work = Work.on("classes", screen, rows, fit._seen(X), out)
+    profiles = work.noting(
+        lambda: class_profiles(
+            fit,
+            X,
+            {name: table[name] for name in outcomes},
+            covariates=table[beside] if beside else None,
+            sample_weight=weights,
+            random_state=run.seed,
+        )
+    )
+    report = class_report(enumeration, profiles, model, n_classes)
+    parts = ["profiles", "classification"]
+    parts += ["covariates"] if profiles.covariates is not None else []
+    parts += ["outcomes"] if profiles.outcomes else []
+    tables = {"enumeration": enumeration.to_apa()} | {p: profiles.to_apa(p) for p in parts}
+    for shown in tables.values():
+        screen.say(f"\n{shown}")
+    screen.answer(str(enumeration.suggested) if select is None else profiles.summary())
+    contents: dict[str, Any] = {"model.bayesmix": fit}
+    contents |= {"report.html": report.to_html(), "report.md": report.to_markdown()}
+    contents["enumeration_full.csv"] = enumeration.table.to_csv(index=False)
+    for name, shown in tables.items():
+        contents |= {f"{name}.csv": shown.to_csv(), f"{name}.md": shown.to_markdown()}
+
+    def criteria(axes: Any) -> None:
+        plot_enumeration(enumeration, axes[0])
+
+    panels = {"nrows": 1, "ncols": 3, "squeeze": False}
+    for ending in ("pdf", "png"):
+        contents |= {
+            f"profiles.{ending}": Figure(lambda ax: plot_class_profiles(profiles, ax=ax)),
+            f"classification.{ending}": Figure(
+                lambda ax: plot_classification(profiles, ax=ax), (3.4, 3.0)
+            ),
+            f"criteria.{ending}": Figure(criteria, (8.2, 3.0), panels),
+        }
+    values: dict[str, Any] = {
+        "enumeration": enumeration.table.to_dict("records"),
+        "model": str(model),
+        "n_classes": n_classes,
+        "reasons": list(enumeration.suggested.reasons),
+        "profiles": profiles.profiles.reset_index().to_dict("records"),
+        "warnings": work.warnings,
+    }
+    work.end(values, contents)
+
+
+def _model(name: str) -> Any:
+    return int(name) if name.isdigit() else name
+
+
+def _chosen(enumeration: Any, select: str | None) -> tuple[Any, int]:
+    """Return the model and number of classes to describe."""
+    if select is None:
+        return enumeration.suggested.model, enumeration.suggested.n_classes
+    model, _, number = select.rpartition(":")
+    if not number.isdigit() or (not model and len(enumeration.models) > 1):
+        raise InvalidInputError(
+            f"--select must be MODEL:K, such as {next(iter(enumeration.models))}:3, got {select!r}"
+        )
+    return enumeration.named(model or next(iter(enumeration.models))), int(number)

@@ -1,0 +1,248 @@
+"""``enumerate_classes``: the table of fits with 1 to K classes that a paper reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from numbers import Integral
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.assess.class_criteria import ENTROPIES
+from bayesmix.assess.enumeration import ClassFit, Enumeration, FitTask, PairTask, table_of
+from bayesmix.assess.stability import collected, each_of
+from bayesmix.core import validation
+from bayesmix.core.parallel import resolve_jobs
+from bayesmix.core.random import root_seed
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators import class_checkpoint, constraints
+from bayesmix.estimators.fit_columns import is_mixed_table
+from bayesmix.estimators.gaussian import GaussianMixture
+from bayesmix.estimators.incoming import MISSING
+from bayesmix.estimators.mixture import Mixture
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.product.family import Product
+
+# tidyLPA's numbers of covariance structures (Rosenberg et al. 2018; models 4 and 5 are Mplus's).
+STRUCTURES = {1: "EEI", 2: "VVI", 3: "EEE", 6: "VVV"}
+LOCAL_INDEPENDENCE = "local independence"
+
+
+def enumerate_classes(
+    X: Any,
+    n_components: Any = range(1, 7),
+    models: Any = None,
+    *,
+    n_bootstrap: int = 100,
+    continuous: bool | Sequence[str] | None = None,
+    sample_weight: Any = None,
+    covariates: Any = None,
+    missing: str = "use",
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    early_stopping: bool = False,
+    entropy_definition: str = "relative",
+    tidylpa: bool = False,
+    progress: bool | None = None,
+    checkpoint: Any = None,
+) -> Enumeration:
+    """Fit latent profiles or latent classes with several numbers of classes, and tabulate them.
+
+    Every fit is by maximum likelihood with a full search. Each number of classes is tested against
+    one less by the parametric bootstrap, where the observed and the simulated data get the same
+    quick search (McLachlan 1987; Nylund, Asparouhov & Muthén 2007).
+
+    Parameters
+    ----------
+    X : array or frame (n, D)
+        Numeric columns are continuous. Frames may have text, categories, booleans and counts; the
+        columns are then independent within classes.
+    n_components : int or sequence of int, default=range(1, 7)
+        Numbers of classes.
+    models : int, str or sequence, optional
+        For continuous columns: 1 (equal variances, covariances zero), 2 (varying variances,
+        covariances zero), 3 (equal variances and covariances), 6 (varying variances and
+        covariances), as in tidyLPA, or names of covariance structures. None: 1, 2, 3 and 6.
+    n_bootstrap : int, default=100
+        Simulated data sets of each test; 0: no tests.
+    continuous : bool or list of str, optional
+        Whether numeric columns are continuous (True) or categories (False), or the names of the
+        continuous columns, all others being categories. None: by the types of the columns.
+    sample_weight : array (n,), optional
+        Sampling weights. There is then no bootstrap test.
+    covariates : array or frame (n, P), optional
+        Variables on which class membership depends by a multinomial logistic regression.
+    missing : {"use", "drop", "error"}, default="use"
+        Missing values: full information maximum likelihood (missing at random), complete cases, or
+        an error. Simulated data have the missing cells and covariates of the observed data.
+    random_state : None, int, RandomState or Generator
+    n_jobs : int, optional
+        Number of worker processes (results do not depend on it); None: all cores.
+    early_stopping : bool, default=False
+        Whether tests end after ten simulated ratios as large as the observed one (Besag & Clifford
+        1991), which saves time for large p-values; these p-values are not uniform under K - 1.
+    entropy_definition : {"relative", "sum", "mean"}, default="relative"
+        "relative" is that of Mplus.
+    tidylpa : bool, default=False
+        Whether to add tidyLPA's ``awe_tidylpa`` and ``lmr_tidylpa_p``.
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C returns the fits and tests so far, with a warning.
+    checkpoint : path, optional
+        Folder where finished fits and tests are stored; the same call continues from there.
+
+    Returns
+    -------
+    Enumeration
+
+    Raises
+    ------
+    ValueError
+        For invalid data or parameters.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_iris()
+    >>> classes = bm.enumerate_classes(X, range(1, 4), 1, n_bootstrap=0, random_state=0)
+    >>> classes.table[["n_classes", "log_likelihood", "n_parameters", "bic"]].round(1)
+       n_classes  log_likelihood  n_parameters     bic
+    0          1          -741.0             8  1522.1
+    1          2          -488.9            13  1043.0
+    2          3          -361.4            18   813.0
+    """
+    given = [n_components] if isinstance(n_components, Integral) else list(n_components)
+    numbers = sorted({validation.integer("n_components", K, 1) for K in given})
+    if not numbers:
+        raise InvalidInputError("n_components must name at least one number of classes, got none")
+    n_bootstrap = validation.integer("n_bootstrap", n_bootstrap, 0)
+    validation.one_of("missing", missing, MISSING)
+    validation.one_of("entropy_definition", entropy_definition, ENTROPIES)
+    seed, folder = root_seed(random_state), None
+    if checkpoint is not None:
+        folder, seed = class_checkpoint.opened(
+            checkpoint,
+            X,
+            sample_weight,
+            seed,
+            random_state is not None,
+            n_components=numbers,
+            models=models,
+            n_bootstrap=n_bootstrap,
+            continuous=continuous,
+            covariates=None if covariates is None else np.asarray(covariates),
+            missing=missing,
+            early_stopping=early_stopping,
+            entropy_definition=entropy_definition,
+        )
+    described, estimators = _estimators(X, models, continuous)
+    fitters: dict[Any, Any] = {}
+    for name, estimator in estimators.items():
+        estimator.set_params(missing=missing, random_state=seed, progress=False, n_jobs=1)
+        fitter: Any = estimator._fitter(X, sample_weight)
+        source = constraints.constrained(fitter.source, None, None, covariates)
+        fitters[name] = replace(fitter, source=source)
+    source = next(iter(fitters.values())).source
+    questions = tuple((name, K) for name in fitters for K in numbers)
+    workers = min(resolve_jobs(n_jobs), len(questions))
+    task: Any = FitTask(fitters, questions, seed, entropy_definition)
+    if folder is not None:
+        task = class_checkpoint.StoredFits(task, folder)
+    fits: list[ClassFit] = collected(
+        each_of(task, len(questions), workers), len(questions), "fits", progress
+    )
+    pairs = _pairs(fits) if len(fits) == len(questions) else ()
+    reason = ""
+    if sample_weight is not None and n_bootstrap:
+        n_bootstrap, reason = 0, "no bootstrap test with sampling weights"
+    tests: list[Any] = []
+    if pairs:
+        testing: Any = PairTask(fitters, pairs, n_bootstrap, early_stopping, seed, reason)
+        if folder is not None:
+            testing = class_checkpoint.StoredTests(testing, folder)
+        tests = collected(each_of(testing, len(pairs), workers), len(pairs), "tests", progress)
+    table, notes = table_of(fits, tests, tidylpa)
+    return Enumeration(
+        table=table,
+        models=described,
+        fits={(one.model, one.n_classes): one.estimator for one in fits},
+        n_samples=source.total_weight,
+        n_missing=source.summary.n_missing,
+        n_bootstrap=n_bootstrap if tests else 0,
+        notes=notes,
+        seed=seed,
+    )
+
+
+def _pairs(fits: list[ClassFit]) -> tuple[tuple[ClassFit, ClassFit], ...]:
+    """Return fits that differ by one class, the longest tests first, so that workers end alike."""
+    known = {(one.model, one.n_classes): one for one in fits if one.estimator is not None}
+    smaller = {key: known.get((key[0], key[1] - 1)) for key in known}
+    pairs = [(one, known[key]) for key, one in smaller.items() if one is not None]
+    return tuple(sorted(pairs, key=lambda pair: -pair[1].row["n_parameters"]))
+
+
+def _estimators(
+    X: Any, models: Any, continuous: bool | Sequence[str] | None
+) -> tuple[dict[Any, str], Mapping[Any, Any]]:
+    """Return words for each model, and its unfitted estimator."""
+    if continuous is False:
+        return {LOCAL_INDEPENDENCE: "categories, independent within classes"}, {
+            LOCAL_INDEPENDENCE: Mixture(family=Categorical())
+        }
+    named = isinstance(continuous, Sequence)
+    if named or (continuous is None and is_mixed_table(X)):
+        if models is not None:
+            raise InvalidInputError(
+                "models are for continuous columns only: leave models out, so that the columns "
+                "are independent within classes"
+            )
+        family: Any = "auto"
+        if named:
+            family = _product(X, list(cast("Sequence[str]", continuous)))
+        return {LOCAL_INDEPENDENCE: "independent within classes"}, {
+            LOCAL_INDEPENDENCE: Mixture(family=family, covariance_type="diag")
+        }
+    asked: Any = [models] if isinstance(models, int | str) else models
+    if asked is None:
+        one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
+        asked = (1, 2) if one_column else tuple(STRUCTURES)
+    described, estimators = {}, {}
+    for name in asked:
+        letters: Any = STRUCTURES.get(name, name)
+        structure = NAMED.get(letters)
+        if structure is None:
+            raise InvalidInputError(
+                f"models must be 1, 2, 3, 6 or covariance structures such as 'VVE', got {name!r}"
+            )
+        described[name] = _words(structure.letters)
+        estimators[name] = GaussianMixture(covariance_type=structure.name)
+    return described, estimators
+
+
+def _words(letters: str) -> str:
+    """Return a covariance structure in words."""
+    if letters == "EEE":
+        return "equal variances and covariances"
+    if letters == "VVV":
+        return "varying variances and covariances"
+    if letters[2] == "I" and letters[1] != "I":
+        spread = "equal" if letters[:2] == "EE" else "varying"
+        return f"{spread} variances, covariances zero"
+    return f"covariance structure {letters}"
+
+
+def _product(X: Any, continuous: list[str]) -> Product:
+    """Return independent normal columns, and categories for all others."""
+    names = [str(name) for name in pd.DataFrame(X).columns]
+    if absent := [name for name in continuous if name not in names]:
+        raise InvalidInputError(
+            f"continuous must name columns of X, which are {', '.join(names)}, got {absent[0]!r}"
+        )
+    parts: dict[Any, Any] = {name: Categorical() for name in names if name not in continuous}
+    if continuous:
+        parts[tuple(continuous)] = Gaussian("diag")
+    return Product(parts)

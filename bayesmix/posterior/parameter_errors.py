@@ -1,0 +1,582 @@
+"""Standard errors of all parameters of a likelihood fit: information, sandwich, bootstrap.
+
+Free parameters are log odds of the weights (or coefficients of a gate), means, covariances, log
+odds of probabilities and log rates. Scores follow from Fisher's identity and the information from
+Louis (1982), with derivatives of each component's log density by central differences. Reported
+parameters use the delta method. Sandwich: White 1982; clusters and strata: Binder 1983.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from scipy import stats
+from scipy.special import expit, logit
+
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.random import root_seed
+from bayesmix.core.rows import Frame
+from bayesmix.core.sources import InMemory
+from bayesmix.em.model import side_of
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.categorical import Categoricals
+from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.families.product.components import Products
+from bayesmix.families.rates import RateColumns
+from bayesmix.families.successes import SuccessColumns
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.posterior.bands import checked_level
+from bayesmix.posterior.bootstrap import RefitTask
+from bayesmix.posterior.gate_errors import interval_table
+from bayesmix.posterior.subject import rows_of_fit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KINDS = ("information", "sandwich", "bootstrap")
+# Steps of first and second central differences, in units of each parameter: rounding and
+# truncation are both about 1e-8 of a first and 1e-6 of a second derivative.
+FIRST, SECOND = 1e-5, 1e-3
+# Eigenvalue of the scaled information below which a direction of parameters is not identified.
+FLAT = 1e-7
+# Share of such directions in a parameter from which on its standard error is not defined.
+IN_FLAT = 1e-4
+# Information of a single parameter per observation below which it is at its boundary.
+AT_BOUNDARY = 1e-7
+# Derivatives of all observations, in half a gigabyte.
+MOST_NUMBERS = 2**26
+# Covariance structures whose blocks are free parameters.
+FREE_BLOCKS = ("full", "tied", "diag", "spherical", "EII", "EEI")
+
+
+# Components at a point, of the families that ``coordinates`` knows.
+PointDensities: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """A parameter of every component, or one that all of them share.
+
+    ``moved(components, steps)`` adds steps (K,) to it. Coordinates of different blocks have no
+    mixed second derivative.
+    """
+
+    moved: Callable[[PointDensities, Array], PointDensities]
+    units: Array
+    block: Hashable
+    shared: bool = False
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A reported parameter of every component (K,)."""
+
+    parameter: str
+    column: int
+    level: int | None
+    values: Array
+
+
+def coordinates(components: Any) -> list[Coordinate]:
+    """Return the free parameters of components, or raise for families without them."""
+    if isinstance(components, Products):
+        return [
+            replace(own, moved=partial(_moved_part, place, own.moved), block=(place, own.block))
+            for place, part in enumerate(components.parts)
+            for own in coordinates(part)
+        ]
+    K = components.n_components
+    if isinstance(components, Gaussians):
+        return list(_of_gaussians(components))
+    if isinstance(components, Categoricals):
+        pairs = components.reading.pairs
+        return [
+            Coordinate(partial(_moved_level, start, end, level), np.ones(K), start)
+            for start, end in pairs
+            for level in range(start + 1, end)
+        ]
+    for kind, moved in ((SuccessColumns, _moved_odds), (RateColumns, _moved_rate)):
+        if isinstance(components, kind):
+            D = components.means.shape[1]
+            return [Coordinate(partial(moved, d), np.ones(K), d) for d in range(D)]
+    raise UnsupportedError(
+        f"standard errors of parameters do not support {type(components).__name__}: use "
+        "weighted_bootstrap, or gibbs for Bayesian fits"
+    )
+
+
+def _of_gaussians(components: Gaussians) -> Iterator[Coordinate]:
+    structure, (K, D) = components.structure, components.means.shape
+    if structure.name not in FREE_BLOCKS:
+        raise UnsupportedError(
+            f"standard errors do not support covariance_type={structure.name!r}: use one of "
+            f"{', '.join(FREE_BLOCKS)}, or weighted_bootstrap"
+        )
+    dense, deviations = components.blocks.ndim == 3, components.deviations
+    by_column = not dense and not structure.isotropic
+    for d in range(D):
+        yield Coordinate(partial(_moved_mean, d), deviations[:, d], d if by_column else "all")
+    sizes, blocks = components.blocks.shape[-1], components.blocks
+    places: list[tuple[int, ...]] = [(i,) for i in range(sizes)]
+    if dense:
+        places = [(i, j) for i in range(sizes) for j in range(i + 1)]
+    for place in places:
+        i, j = place[0], place[-1]
+        spread = np.sqrt(blocks[:, i, i] * blocks[:, j, j]) if dense else blocks[:, i]
+        units = np.broadcast_to(spread, (K,))
+        moved = partial(_moved_block, place)
+        yield Coordinate(moved, units, i if by_column else "all", structure.shared)
+
+
+def _moved_part(place: int, moved: Any, components: Products, steps: Array) -> Products:
+    parts = list(components.parts)
+    parts[place] = moved(parts[place], steps)
+    return replace(components, parts=tuple(parts))
+
+
+def _moved_mean(d: int, components: Gaussians, steps: Array) -> Gaussians:
+    means = components.means.copy()
+    means[:, d] += steps
+    return replace(components, means=means)
+
+
+def _moved_block(place: tuple[int, ...], components: Gaussians, steps: Array) -> Gaussians:
+    blocks = components.blocks.copy()
+    for own in {place, place[::-1]}:  # both triangles
+        index: Any = (slice(None), *own)
+        blocks[index] += steps[: len(blocks)]
+    return replace(components, blocks=blocks)
+
+
+def _moved_level(start: int, end: int, level: int, components: Any, steps: Array) -> Any:
+    p = components.probabilities.copy()
+    p[:, level] *= np.exp(steps)
+    p[:, start:end] /= p[:, start:end].sum(axis=1, keepdims=True)
+    return replace(components, probabilities=p)
+
+
+def _moved_odds(d: int, components: Any, steps: Array) -> Any:
+    p = components.probabilities.copy()
+    inside = (p[:, d] > 0.0) & (p[:, d] < 1.0)
+    p[inside, d] = expit(logit(p[inside, d]) + steps[inside])
+    return replace(components, probabilities=p)
+
+
+def _moved_rate(d: int, components: Any, steps: Array) -> Any:
+    rates = components.rates.copy()
+    rates[:, d] *= np.exp(steps)
+    return replace(components, rates=rates)
+
+
+def reported(components: Any, columns: tuple[int, ...] | None = None) -> list[Reported]:
+    """Return means, variances, probabilities and rates; ``columns`` are those of the table."""
+    if isinstance(components, Products):
+        layout = components.layout.columns
+        return [
+            own
+            for part, places in zip(components.parts, layout, strict=True)
+            for own in reported(part, places)
+        ]
+    D = components.means.shape[1]
+    at = tuple(range(D)) if columns is None else columns
+    if isinstance(components, Categoricals):
+        return [
+            Reported("probability", at[d], level - start, components.probabilities[:, level])
+            for d, (start, end) in enumerate(components.reading.pairs)
+            for level in range(start, end)
+        ]
+    if isinstance(components, SuccessColumns):
+        return [Reported("probability", at[d], 1, components.probabilities[:, d]) for d in range(D)]
+    if isinstance(components, RateColumns):
+        return [Reported("rate", at[d], None, components.rates[:, d]) for d in range(D)]
+    means = [Reported("mean", at[d], None, components.means[:, d]) for d in range(D)]
+    diagonal = np.diagonal(components.covariances, axis1=1, axis2=2)
+    return means + [Reported("variance", at[d], None, diagonal[:, d]) for d in range(D)]
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterScores:
+    """Scores (n, p) and information (p, p) of the free parameters at a fit, in their units."""
+
+    result: FitResult
+    source: InMemory
+    known: Array | None = None  # the information, if it was computed before
+
+    @cached_property
+    def components(self) -> Any:
+        return self.result.unframed.plug_in() if self.result.variational else self.result.unframed
+
+    @cached_property
+    def coordinates(self) -> list[Coordinate]:
+        return coordinates(self.components)
+
+    @property
+    def weights(self) -> Array:
+        return self.source.rows.weights_or_ones
+
+    @cached_property
+    def design(self) -> Array:
+        """Covariates of the weights (n, P); a constant without covariates."""
+        side = side_of(self.source)
+        return np.ones((self.source.shape[0], 1)) if side.covariates is None else side.covariates
+
+    @cached_property
+    def shares(self) -> Array:
+        """Weights of the components of each observation (n, K)."""
+        weights: Any = self.result.mixture.weights
+        if side_of(self.source).covariates is not None:
+            return np.exp(weights.log_weights(self.design))
+        return np.broadcast_to(weights.mean(), (self.source.shape[0], self.n_components))
+
+    @property
+    def n_components(self) -> int:
+        return self.result.n_components
+
+    def log_densities(self, components: Any) -> Array:
+        """Return the log density of each component (n, K) at the observed cells."""
+        K = self.n_components
+        frame = Frame.identity(self.result.n_features)
+        mixture = Mixture(PointWeights(np.full(K, 1.0 / K)), components, frame)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return mixture.log_joint(np.asarray(self.source.rows.values, dtype=np.float64))
+
+    @cached_property
+    def responsibilities(self) -> Array:
+        with np.errstate(divide="ignore"):
+            joint = self.log_densities(self.components) + np.log(self.shares)
+        joint -= joint.max(axis=1, keepdims=True)
+        r = np.exp(joint)
+        return np.asarray(r / r.sum(axis=1, keepdims=True), dtype=np.float64)
+
+    @cached_property
+    def places(self) -> tuple[int, list[Any]]:
+        """Number of parameters, and indices (K,) of each coordinate's; shared ones repeat."""
+        size = (self.n_components - 1) * self.design.shape[1]
+        places = []
+        for each in self.coordinates:
+            own = 1 if each.shared else self.n_components
+            places.append(np.broadcast_to(np.arange(size, size + own), (self.n_components,)))
+            size += own
+        return size, places
+
+    @cached_property
+    def gradients(self) -> Array:
+        """Derivatives (d, n, K) of the components' log densities along the coordinates."""
+        shape = len(self.coordinates), *self.responsibilities.shape
+        if np.prod(shape) > MOST_NUMBERS:
+            raise UnsupportedError(
+                f"standard errors of parameters need {np.prod(shape):.3g} derivatives, too many "
+                "for memory: use weighted_bootstrap"
+            )
+        out = np.empty(shape)
+        for place, each in enumerate(self.coordinates):
+            up, down = (
+                self.log_densities(each.moved(self.components, sign * FIRST * each.units))
+                for sign in (1.0, -1.0)
+            )
+            with np.errstate(invalid="ignore"):
+                out[place] = np.nan_to_num((up - down) / (2.0 * FIRST))
+        return out
+
+    def _complete(self, k: int) -> tuple[Array, Integers]:
+        """Return scores (n, q) of observations known to be of class k, and their places (q,)."""
+        K, (n, P) = self.n_components, self.design.shape
+        of_weights = np.broadcast_to(np.eye(K)[k], (n, K)) - self.shares
+        first = (of_weights[:, 1:, None] * self.design[:, None, :]).reshape(n, (K - 1) * P)
+        own = [places[k] for places in self.places[1]]
+        return np.hstack([first, self.gradients[:, :, k].T]), np.append(
+            np.arange((K - 1) * P), own
+        ).astype(int)
+
+    @cached_property
+    def scores(self) -> Array:
+        """Scores (n, p) of the observed-data log density of each observation."""
+        scores = np.zeros((self.source.shape[0], self.places[0]))
+        for k in range(self.n_components):
+            own, places = self._complete(k)
+            scores[:, places] += self.responsibilities[:, k : k + 1] * own
+        return scores
+
+    @cached_property
+    def information(self) -> Array:
+        """Minus the Hessian (p, p) of the log likelihood (Louis 1982, eq. 3.2)."""
+        if self.known is not None:
+            return self.known
+        places = self.places[1]
+        weights, r, K = self.weights[:, None], self.responsibilities, self.n_components
+        total = (weights * self.scores).T @ self.scores
+        for k in range(K):
+            own, at = self._complete(k)
+            total[np.ix_(at, at)] -= (weights * r[:, k : k + 1] * own).T @ own
+        P = self.design.shape[1]
+        free, products = self.shares[:, 1:], (K - 1) * P
+        spread = (free[:, :, None] * self.design[:, None, :]).reshape(len(free), products)
+        total[:products, :products] -= (weights * spread).T @ spread
+        for k in range(K - 1):
+            block = slice(k * P, (k + 1) * P)
+            own = weights * free[:, k : k + 1]
+            total[block, block] += (own * self.design).T @ self.design
+        for first, second, curvature in self._curvatures():
+            for k in range(K):
+                i, j = places[first][k], places[second][k]
+                total[i, j] -= curvature[k]
+                if first != second:
+                    total[j, i] -= curvature[k]
+        return total
+
+    def _curvatures(self) -> Iterator[tuple[int, int, Array]]:
+        """Yield pairs of coordinates with second derivatives (K,) of Σ w r log f."""
+        shares = self.weights[:, None] * self.responsibilities
+        values = np.asarray(self.source.rows.values, dtype=np.float64)
+        gaussian = isinstance(self.components, Gaussians) and self.components.blocks.ndim == 3
+        if gaussian and not np.isnan(values).any():
+            hessians = _dense_hessians(self.components, self.coordinates, values, shares)
+            for first in range(len(self.coordinates)):
+                for second in range(first + 1):
+                    yield first, second, hessians[:, first, second]
+            return
+
+        def at(*moves: tuple[int, float]) -> Array:
+            components = self.components
+            for place, sign in moves:
+                each = self.coordinates[place]
+                components = each.moved(components, sign * SECOND * each.units)
+            logs = self.log_densities(components)
+            return (shares * np.where(shares > 0.0, logs, 0.0)).sum(axis=0)
+
+        here, n = at(), len(self.coordinates)
+        single = [at((place, 1.0)) + at((place, -1.0)) for place in range(n)]
+        for first in range(n):
+            yield first, first, (single[first] - 2.0 * here) / SECOND**2
+            for second in range(first):
+                if self.coordinates[first].block != self.coordinates[second].block:
+                    continue
+                both = at((first, 1.0), (second, 1.0)) + at((first, -1.0), (second, -1.0))
+                mixed = both - single[first] - single[second] + 2.0 * here
+                yield first, second, 0.5 * mixed / SECOND**2
+
+    @cached_property
+    def inside(self) -> Booleans:
+        """Whether each parameter (p,) is away from its boundary."""
+        return self.information.diagonal() > AT_BOUNDARY * self.weights.sum()
+
+    @cached_property
+    def inverse(self) -> tuple[Array, Array]:
+        """Inverse information (p, p), and directions (p, q) that are not identified.
+
+        Parameters at their boundary are fixed there.
+        """
+        information = self.information
+        free = np.flatnonzero(self.inside)
+        scale = np.sqrt(information[free, free])
+        values, vectors = np.linalg.eigh(information[np.ix_(free, free)] / np.outer(scale, scale))
+        known = values > FLAT
+        inverse = np.zeros_like(information)
+        inverse[np.ix_(free, free)] = (vectors[:, known] / values[known]) @ vectors[:, known].T
+        inverse[np.ix_(free, free)] /= np.outer(scale, scale)
+        flat = np.zeros((len(information), int((~known).sum())))
+        flat[free] = vectors[:, ~known] / scale[:, None]
+        return inverse, flat
+
+    def covariance(self, kind: str, clusters: Any = None, strata: Any = None) -> Array:
+        """Return the covariance (p, p) of the estimates in their units."""
+        inverse, _ = self.inverse
+        if kind == "information":
+            return inverse
+        scores = self.weights[:, None] * self.scores
+        return inverse @ variance_of_total(scores, clusters, strata) @ inverse
+
+    @cached_property
+    def reported(self) -> tuple[list[Reported], Array]:
+        """Reported parameters, weights first, and their derivatives (m, K, p)."""
+        size, places = self.places
+        K, own = self.n_components, reported(self.components)
+        every = np.arange(K)
+        derivative = np.zeros((len(own), K, size))
+        for at, each in zip(places, self.coordinates, strict=True):
+            up, down = (
+                np.array([r.values for r in reported(each.moved(self.components, s * each.units))])
+                for s in (FIRST, -FIRST)
+            )
+            derivative[:, every, at] += (up - down) / (2.0 * FIRST)
+        mass, P = self.weights / self.weights.sum(), self.design.shape[1]
+        of_weights = np.zeros((1, K, size))
+        for k in range(K):
+            for j in range(1, K):
+                change = self.shares[:, k] * (float(k == j) - self.shares[:, j])
+                of_weights[0, k, (j - 1) * P : j * P] = (mass * change) @ self.design
+        shares = Reported("share", -1, None, mass @ self.shares)
+        return [shares, *own], np.concatenate([of_weights, derivative])
+
+    def errors(self, kind: str, clusters: Any = None, strata: Any = None) -> Array:
+        """Return standard errors (m, K) of the reported parameters; NaN where there are none."""
+        _, derivative = self.reported
+        _, flat = self.inverse
+        covariance = self.covariance(kind, clusters, strata)
+        variances = np.einsum("mkp,pq,mkq->mk", derivative, covariance, derivative)
+        size = (derivative[:, :, self.inside] ** 2).sum(axis=2)
+        undefined = ((derivative @ flat) ** 2).sum(axis=2) > IN_FLAT**2 * size
+        return np.where(undefined | (size == 0.0), np.nan, np.sqrt(np.maximum(variances, 0.0)))
+
+
+def _dense_hessians(
+    components: Gaussians, coordinates: list[Coordinate], values: Array, shares: Array
+) -> Array:
+    """Return second derivatives (K, d, d) of Σ w r log N(x | μ, Σ), in units of the coordinates.
+
+    The closed form of what differences approximate, which for full covariances take seconds.
+    """
+    K, D = components.means.shape
+    hessians = np.empty((K, len(coordinates), len(coordinates)))
+    units = np.array([each.units for each in coordinates]).T
+    pairs = [(i, j) for i in range(D) for j in range(i + 1)]
+    basis = np.zeros((len(pairs), D, D))
+    for place, (i, j) in enumerate(pairs):
+        basis[place, i, j] = basis[place, j, i] = 1.0
+    for k, covariance in enumerate(components.covariances):
+        precision = np.linalg.inv(covariance)
+        away = (values - components.means[k]) @ precision
+        first, second = shares[:, k] @ away, (shares[:, k, None] * away).T @ away
+        n, turned = shares[:, k].sum(), precision @ basis
+        hessian = hessians[k]
+        hessian[:D, :D] = -n * precision
+        hessian[D:, :D] = -(turned @ first)
+        hessian[:D, D:] = hessian[D:, :D].T
+        hessian[D:, D:] = 0.5 * n * np.einsum("aij,bji->ab", turned, turned)
+        hessian[D:, D:] -= np.einsum("aij,bji->ab", basis, turned @ second)
+        hessian *= np.outer(units[k], units[k])
+    return hessians
+
+
+def variance_of_total(scores: Array, clusters: Any = None, strata: Any = None) -> Array:
+    """Return the variance (p, p) of Σ scores under sampling of clusters within strata.
+
+    Deviations of cluster totals from their mean in each stratum, times G / (G - 1) for G clusters
+    (Binder 1983). Without either, the outer products of the scores.
+    """
+    if clusters is None and strata is None:
+        return scores.T @ scores
+    n = len(scores)
+    groups = np.arange(n) if clusters is None else _codes("clusters", clusters, n)
+    layers = np.zeros(n, dtype=int) if strata is None else _codes("strata", strata, n)
+    total = np.zeros((scores.shape[1], scores.shape[1]))
+    for layer in range(layers.max() + 1):
+        inside = layers == layer
+        _, own = np.unique(groups[inside], return_inverse=True)
+        sums = np.zeros((own.max() + 1, scores.shape[1]))
+        np.add.at(sums, own, scores[inside])
+        if len(sums) < 2:
+            raise InvalidInputError(
+                f"every stratum must have at least two clusters, but stratum {layer} has one: "
+                "merge strata"
+            )
+        sums -= sums.mean(axis=0)
+        total += len(sums) / (len(sums) - 1.0) * (sums.T @ sums)
+    return total
+
+
+def _codes(name: str, values: Any, n: int) -> Any:
+    given = np.asarray(values)
+    if given.shape != (n,):
+        raise InvalidInputError(
+            f"{name} must have one entry for each of the {n} samples, got shape {given.shape}"
+        )
+    return np.unique(given, return_inverse=True)[1]
+
+
+def parameter_table(
+    estimator: Any,
+    X: Any,
+    standard_errors: str = "information",
+    *,
+    sample_weight: Any = None,
+    clusters: Any = None,
+    strata: Any = None,
+    level: float = 0.95,
+    n_draws: int = 200,
+    random_state: Any = 0,
+) -> pd.DataFrame:
+    """Return all parameters of a likelihood fit with standard errors and intervals.
+
+    ``X`` are the data of the fit. Standard errors are NaN where a parameter is at its boundary or
+    not identified.
+    """
+    import pandas as pd
+
+    validation.one_of("standard_errors", standard_errors, KINDS)
+    level = checked_level(level)
+    if standard_errors != "sandwich" and not (clusters is None and strata is None):
+        raise InvalidInputError("clusters and strata need standard_errors='sandwich'")
+    scores = scores_of(estimator, X, sample_weight)
+    parameters, _ = scores.reported
+    degrees = np.inf
+    if standard_errors == "bootstrap":
+        errors = _bootstrapped(scores, n_draws, random_state)
+    else:
+        with single_threaded_blas():
+            errors = scores.errors(standard_errors, clusters, strata)
+        if clusters is not None:
+            n_strata = 1 if strata is None else len(np.unique(np.asarray(strata)))
+            degrees = len(np.unique(np.asarray(clusters))) - n_strata
+    family, K = scores.result.family, scores.n_components
+    names: Any = scores.result.columns or range(scores.result.n_features)
+    rows: list[tuple[Any, ...]] = []
+    for own in parameters:
+        column = "" if own.column < 0 else names[own.column]
+        text = "" if own.level is None else level_name(family, own.column, own.level)
+        rows += [(own.parameter, column, text, k + 1) for k in range(K)]
+    index = pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "level", "class"])
+    estimates = np.array([own.values for own in parameters]).ravel()
+    half = float(stats.t.ppf(0.5 + 0.5 * level, degrees)) * errors.ravel()
+    return interval_table(index, estimates, errors.ravel(), half)
+
+
+def scores_of(estimator: Any, X: Any, sample_weight: Any = None) -> ParameterScores:
+    """Return the scores of a likelihood fit at its data, or raise for other fits."""
+    result: FitResult = estimator._fitted()
+    if result.inference.name != "maximum_likelihood":
+        raise UnsupportedError(
+            "standard errors of parameters need a maximum likelihood fit, got "
+            f"{result.inference.name.replace('_', ' ')}: use gibbs or "
+            "weighted_bootstrap"
+        )
+    result.refuse_sequences("parameter_table")
+    result.refuse_noise("parameter_table")
+    source: Any = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True)
+    return ParameterScores(result, source.in_memory())
+
+
+def level_name(family: Any, column: int, level: int) -> Any:
+    """Return the name of a level of a column; its number where the data had codes."""
+    coding = getattr(family, "coding", None)
+    levels = getattr(family, "levels", None) or (coding.levels if coding is not None else None)
+    named = levels[column] if levels else None
+    return level if named is None else named[level]
+
+
+def _bootstrapped(scores: ParameterScores, n_draws: int, random_state: Any) -> Array:
+    """Return standard deviations (m, K) of the parameters over refits to random weights."""
+    n_draws = validation.integer("n_draws", n_draws, 2)
+    task = RefitTask(scores.result, scores.source, root_seed(random_state))
+    draws = []
+    for number in range(n_draws):
+        refit = task(number)
+        if refit is None:
+            continue
+        components = refit.point.components.unframed(refit.point.frame)
+        shares = refit.point.weights.mean()
+        draws.append([shares, *(own.values for own in reported(components))])
+    if len(draws) < 2:
+        raise UnsupportedError(
+            f"only {len(draws)} of {n_draws} refits had no degenerate component: use another kind "
+            "of standard errors, or fewer components"
+        )
+    return np.std(np.array(draws), axis=0, ddof=1)

@@ -1,0 +1,273 @@
+"""Figures of a report as SVG in the page, for screens and for telephones."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from bayesmix import plots
+from bayesmix.errors import UnsupportedError
+from bayesmix.families.gaussian.covariance.models import label
+from bayesmix.plots import style
+from bayesmix.plots import subject as views
+from bayesmix.plots.selection import MOST_LINES
+from bayesmix.plots.sequences import plot_transitions
+from bayesmix.report.subject import Subject, capital, listed
+from bayesmix.selection.summary_text import counted
+
+WIDE = (6.6, 4.3)
+NARROW = (4.4, 4.6)
+# Above this number of points, clouds are drawn as pixels at this resolution.
+MOST_POINTS = 500
+DOTS_PER_INCH = 220
+LOOK: Any = {
+    # Reproducible output, and dollar signs in column names are not formulas.
+    "svg.hashsalt": "bayesmix",
+    "text.parse_math": False,
+}
+LONGEST_NAME = 24
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing for wide and for narrow screens, its caption, and words for who cannot see it."""
+
+    wide: str
+    narrow: str
+    caption: str
+    alt: str
+
+
+def drawn(
+    draw: Callable[[Any], Any], caption: str, alt: str = "", height: float | None = None
+) -> Picture:
+    """Return the picture that ``draw`` makes in axes; with ``height``, in a figure so high."""
+    sizes = [(width, height or usual) for width, usual in (WIDE, NARROW)]
+    wide, narrow = (
+        "data:image/svg+xml;base64," + base64.b64encode(svg(draw, size, height)).decode("ascii")
+        for size in sizes
+    )
+    return Picture(wide, narrow, caption, alt or caption)
+
+
+def svg(draw: Callable[[Any], Any], size: tuple[float, float], height: float | None) -> bytes:
+    """Return a figure as SVG, drawn without pyplot."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    stream = io.BytesIO()
+    with matplotlib.rc_context(LOOK), warnings.catch_warnings():
+        # A long name is given more space below.
+        warnings.filterwarnings("ignore", "constrained_layout not applied", UserWarning)
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure if height else figure.subplots())
+        for ax in figure.axes:
+            for cloud in ax.collections:
+                if np.shape(cloud.get_offsets())[0] > MOST_POINTS:
+                    cloud.set_rasterized(True)
+        figure.savefig(
+            stream, format="svg", dpi=DOTS_PER_INCH, metadata={"Date": None}, bbox_inches="tight"
+        )
+    return stream.getvalue()
+
+
+def clusters_figure(subject: Subject) -> Picture | None:
+    """Return mean ± standard deviation of the clusters in the columns that tell them apart."""
+    lines, clusters = subject.differences, subject.clusters
+    if len(clusters) < 2 or not lines:
+        return None
+
+    def draw(figure: Any) -> None:
+        panels = np.ravel(figure.subplots(len(lines), 1))
+        for ax, line in zip(panels, lines, strict=True):
+            factor = 100.0 if line.of_level else 1.0
+            reach = np.zeros(len(clusters)) if line.of_level else line.deviations
+            for place, cluster in enumerate(clusters):
+                mean = factor * line.means[place]
+                ax.errorbar(
+                    mean, place, xerr=reach[place], color=cluster.colour, lw=2.2, ms=6,
+                    marker=style.marker(cluster.components[0]),
+                )  # fmt: skip
+                ax.annotate(
+                    cluster.name, (mean + reach[place], place), (5, 0), color=style.INK, size=7,
+                    textcoords="offset points", va="center_baseline", annotation_clip=False,
+                )  # fmt: skip
+            ax.set(ylim=(len(clusters) - 0.4, -0.6), yticks=[])
+            if line.of_level:
+                ax.set_xlim(-4, 104)
+                ax.xaxis.set_major_formatter("{x:g} %")
+            ax.grid(axis="x", color=style.FILL, lw=0.6)
+            ax.set_axisbelow(True)
+            ax.spines[["left", "top", "right"]].set_visible(False)
+            ax.spines["bottom"].set_color(style.FILL)
+            ax.tick_params(axis="x", labelsize=8, colors=style.FAINT, length=0)
+            name = line.name
+            if len(name) > LONGEST_NAME:
+                name = f"{name[: LONGEST_NAME - 1]}…"
+            ax.set_ylabel(name, rotation=0, ha="right", va="center", color=style.INK)
+
+    levels = any(line.of_level for line in lines)
+    spread = not all(line.of_level for line in lines)
+    what = " and ".join(
+        ["mean ± standard deviation in the units of the data"] * spread
+        + ["probability of levels"] * levels
+    )
+    columns = "Columns" if spread else "Levels"
+    return drawn(
+        draw,
+        f"What tells the clusters apart: {what}. {columns} with the largest differences first.",
+        f"{columns} that tell the clusters apart: {listed([line.name for line in lines])}.",
+        len(lines) * subject.inches_per_column,
+    )
+
+
+def pictures(subject: Subject) -> list[Picture]:
+    """Return the criterion over K, all criteria, and the density of the best fit."""
+    return [*_of_search(subject), *density_figure(subject)]
+
+
+def _of_search(subject: Subject) -> Iterator[Picture]:
+    search, criterion, frame = subject.search, subject.criterion, subject.table
+    name, noun = capital(subject.criterion_name), subject.noun
+    yield drawn(
+        lambda ax: plots.plot_selection(search, ax=ax, criterion=criterion),
+        f"{name} of every candidate, relative to the best, in nats.",
+        f"{name} over the number of {noun}s; chosen: {subject.label(search.best_index_)}.",
+    )
+    structures = 1 if "covariance_type" not in frame else frame["covariance_type"].nunique()
+    if structures > MOST_LINES:
+        best = search.matrix(criterion).attrs["best"]
+        first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
+        yield drawn(
+            lambda ax: plots.plot_structures(search, ax=ax, criterion=criterion),
+            f"{name} of every structure and number of {noun}s, relative to the best, in nats. "
+            f"The best three are {first}.",
+        )
+    if frame.loc[frame[criterion].notna(), "n_components"].nunique() > 1:
+        yield drawn(
+            lambda ax: plots.plot_selection(search, ax=ax, criterion="all"),
+            f"All criteria over the number of {noun}s, rescaled to a common maximum. Marks show "
+            "the best candidate of each criterion.",
+        )
+    if getattr(search, "variable_selection", False):
+        yield drawn(
+            lambda ax: plots.plot_feature_evidence(search, ax=ax),
+            "Evidence of a difference between components, for at most 20 columns.",
+        )
+
+
+def density_figure(subject: Subject) -> list[Picture]:
+    """Return the figure of the best fit, if there is one: density, profile, or transitions."""
+    model, rows, result = subject.estimator, subject.rows, subject.result
+    if subject.noun == "state":
+        caption = "States with expected durations; areas are long-run shares, arrows transitions."
+        return [drawn(lambda ax: plot_transitions(model, ax), caption)]
+    if not result.family.drawn_columns:
+        caption = "The best fit: means ± standard deviations, and probabilities of levels."
+        return [drawn(lambda ax: plots.plot_profile(model, rows, ax=ax), caption)]
+    columns = _column_to_draw(subject)
+    parts = ["Density of the best fit and its components"]
+    if subject.X is not None:
+        parts[0] += ", with the data"
+    if columns is not None:
+        parts.append(f"over the column in which components differ most, {subject.columns[columns]}")
+    elif result.n_features > 2:
+        parts.append("over the two columns in which components overlap least")
+    if subject.steps is not None:
+        parts.append("in the columns of the pipeline's output")
+    if result.variational:
+        parts.append("averaged over the posterior")
+    about = (
+        f"Density of the best fit: {counted(result.n_components, 'component')} over "
+        f"{counted(result.n_features, 'column')} ({listed(subject.columns)})."
+    )
+    try:
+        return [
+            drawn(
+                lambda ax: plots.plot_density(model, rows, ax=ax, columns=columns),
+                f"{'; '.join(parts)}.",
+                about,
+            )
+        ]
+    except UnsupportedError as problem:
+        return [Picture("", "", f"No figure of the density: {problem}.", "")]
+
+
+def _column_to_draw(subject: Subject) -> int | None:
+    """Return the column to draw of several counts: that with the most different rates."""
+    result = subject.result
+    if result.family.drawn_columns != 1 or result.n_features == 1:
+        return None
+    means, weights = result.unframed.means, result.mixture.weights.mean()
+    middle = weights @ means
+    between = weights @ (means - middle) ** 2
+    return int(np.argmax(between / np.maximum(middle, 1e-12)))
+
+
+# Limits: larger data are shown by evenly spaced rows, and the most informative columns.
+MOST_ROWS = 1_000
+MOST_COLUMNS = 8
+DIGITS = 5
+# Percentage below which a component is not listed for a row.
+LEAST_SHARE = 1
+
+
+def individual_rows(subject: Subject) -> dict[str, Any] | None:
+    """Return what the page's script draws row by row, if there are two columns to draw."""
+    result = subject.result
+    columns = _columns(subject)
+    if subject.X is None or len(columns) < 2 or subject.noun == "state":
+        return None
+    values, _ = views.raw_rows(subject.rows)
+    places = np.unique(np.linspace(0, len(values) - 1, MOST_ROWS).astype(int))
+    probabilities = subject.estimator.predict_proba(
+        views.as_fitted(subject.estimator, values[places])
+    )
+    K, noise = result.n_components, result.mixture.noise
+    point = result.plug_in.components.unframed(result.mixture.frame)
+    pair = views.least_overlapping(result, combinations(columns, 2))[0]
+    weights = [*result.density.mean_weights, *([] if noise is None else [noise.weight])]
+    numbers = [*range(K), *([] if noise is None else [-1])]  # noise is last, and has no ellipse
+    index = getattr(subject.X, "index", None)  # of a frame
+    named = index is not None and not callable(index) and len(index) == len(values)
+    names = np.asarray(index, dtype=object) if named else np.arange(len(values))
+    return {
+        "n_rows": len(values),
+        "columns": [subject.columns[column] for column in columns],
+        "shown": [columns.index(column) for column in pair],
+        "rows": [str(name) for name in names[places]],
+        "values": [
+            [float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None for value in row]
+            for row in values[places][:, columns]
+        ],
+        "shares": [_shares(row) for row in probabilities],
+        "names": [*map(str, range(K)), *([] if noise is None else ["noise"])],
+        "weights": [f"weight {weight:.2f}" for weight in weights],
+        "means": point.means[:, columns].tolist(),
+        "covariances": point.covariances[:, columns][:, :, columns].tolist(),
+        "colours": [style.colour(k) for k in numbers],
+        "markers": [style.marker(k) for k in numbers],
+    }
+
+
+def _columns(subject: Subject) -> list[int]:
+    try:
+        if views.most_columns(subject.result.family) < 2:
+            return []
+    except UnsupportedError:
+        return []
+    return views.columns_that_vary(subject.result, MOST_COLUMNS)
+
+
+def _shares(probabilities: Any) -> list[tuple[int, int]]:
+    """Return (component, per cent) of a row, always with the largest."""
+    percent = np.rint(100 * probabilities).astype(int)
+    largest = int(probabilities.argmax())
+    return [(k, int(p)) for k, p in enumerate(percent) if p >= LEAST_SHARE or k == largest]

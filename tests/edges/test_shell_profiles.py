@@ -1,0 +1,43 @@
+"""Latent profiles on the command line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from edges.test_shell import run  # noqa: F401
+
+import bayesmix as bm
+
+
+@pytest.mark.slow
+def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):  # noqa: F811
+    generator = np.random.default_rng(6)
+    second = generator.random(120) < 0.4
+    frame = pd.DataFrame(
+        generator.normal(size=(120, 2)) + 4.0 * second[:, None], columns=["a", "b"]
+    )
+    frame["age"] = generator.normal(size=120) + second
+    frame["income"] = generator.normal(size=120) + 3.0 * second
+    frame.to_csv("survey.csv", index=False)
+    options = ("--classes", "1:2", "--models", "1", "--bootstrap", "2", "--covariates", "age")
+    output = run("classes", "survey.csv", *options, "--distal", "income", "--out", "paper").stdout
+    assert "Suggested: model 1 with 2 classes" in output
+    assert "Predictors of Class Membership" in output
+    found = json.loads(Path("paper/result.json").read_text("utf-8"))
+    assert found["n_classes"] == 2
+    assert found["enumeration"][1]["blrt_p"] <= 1.0
+    assert Path("paper/profiles.pdf").read_bytes().startswith(b"%PDF")
+    assert "income" in Path("paper/outcomes.md").read_text("utf-8")
+    assert "SMART-LCA" in Path("paper/report.md").read_text("utf-8")
+    assert bm.load("paper/model.bayesmix").n_components_ == 2
+
+
+def test_classes_refuses_a_model_that_was_not_fitted(run):  # noqa: F811
+    pd.DataFrame(np.random.default_rng(1).normal(size=(40, 2)), columns=["a", "b"]).to_csv("x.csv")
+    options = ("--classes", "1", "--models", "1,2", "--bootstrap", "0")
+    assert (
+        "--select must be MODEL:K"
+        in run("classes", "x.csv", *options, "--select", "2", code=2).stderr
+    )

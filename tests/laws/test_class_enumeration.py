@@ -1,0 +1,201 @@
+"""Class enumeration against published output of mclust, tidyLPA and poLCA, and against theory."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import bayesmix as bm
+from bayesmix.assess.class_criteria import entropy_of, information_criteria, mean_posteriors
+from bayesmix.assess.class_profiles import wald_tests
+from bayesmix.assess.class_tests import BootstrapTest, weighted_chi_squared
+from bayesmix.estimators import constraints
+
+# mclust 6.0 on iris (tidyLPA's models 1, 2, 3, 6 are EEI, VVI, EEE, VVV), the best of 15 starts run
+# to convergence: log likelihood, parameters, relative entropy.
+MCLUST = {
+    (1, 1): (-741.0175, 8, None),
+    (1, 2): (-488.9148, 13, 0.99142),
+    (1, 3): (-361.4255, 18, 0.95665),
+    (2, 2): (-386.1853, 17, 1.00000),
+    (2, 3): (-306.8605, 26, 0.93656),
+    (3, 2): (-296.4476, 19, 0.99994),
+    (3, 3): (-256.3540, 24, 0.96161),
+    (6, 1): (-379.9146, 14, None),
+    (6, 2): (-214.3547, 29, 0.99995),
+    (6, 3): (-180.1855, 44, 0.97043),
+}
+LARGER = {
+    (1, 4): (-310.1170, 23, 0.94478),
+    (1, 5): (-277.0455, 28, 0.95752),
+    (2, 4): (-264.8476, 35, 0.94770),
+    (2, 5): (-240.2171, 44, 0.95787),
+    (3, 4): (-223.0486, 29, 0.96538),
+    (3, 6): (-201.7786, 39, 0.92596),
+}
+# tidyLPA's and mclust's criteria of two of these fits, with the entropies behind them.
+CRITERIA = {
+    (-741.017535185339, 8, 0.0, 0.0): {
+        "aic": 1498.03507037068,
+        "bic": 1522.12015272345,
+        "sabic": 1496.80168389466,
+        "caic": 1530.12015272345,
+        "awe": 1586.20523507622,
+        "icl": 1522.12015272345,
+    },
+    (-488.914818690463, 13, 0.891614088132574, -0.2885072784): {
+        "aic": 1003.82963738093,
+        "bic": 1042.96789620418,
+        "sabic": 1001.8253843574,
+        "caic": 1055.96789620418,
+        "awe": 1148.88938320369,
+        "icl": 1043.54491075316,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def iris():
+    return bm.datasets.load_iris()
+
+
+@pytest.mark.parametrize("fit", CRITERIA)
+def test_criteria_are_those_of_tidylpa_and_mclust(fit):
+    found = information_criteria(fit[0], fit[1], 150.0, *fit[2:])
+    assert found == pytest.approx(CRITERIA[fit], abs=1e-6)
+
+
+def test_entropy_is_that_of_mplus():
+    assert entropy_of(0.891614088132574, 150, 2) == pytest.approx(0.991424485177763)
+    assert np.isnan(entropy_of(0.0, 150, 1))
+    assert entropy_of(30.0, 150, 2, "mean") == 0.2
+
+
+@pytest.mark.slow
+def test_iris_has_the_output_of_mclust(iris):
+    published = MCLUST | LARGER
+    found = bm.enumerate_classes(iris, range(1, 7), n_bootstrap=0, random_state=0, n_jobs=1)
+    table = found.table.set_index(["model", "n_classes"])
+    for place, (log_likelihood, n_parameters, entropy) in published.items():
+        row = table.loc[place]
+        assert row["log_likelihood"] == pytest.approx(log_likelihood, abs=1e-2)
+        assert row["n_parameters"] == n_parameters
+        if entropy is not None:
+            assert row["entropy"] == pytest.approx(entropy, abs=1e-3)
+
+
+def test_tidylpas_criteria_and_test(iris):
+    found = bm.enumerate_classes(
+        iris, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1, tidylpa=True
+    )
+    row = found.table.iloc[1]
+    assert row["log_likelihood"] == pytest.approx(-488.9148, abs=1e-2)
+    assert row["awe_tidylpa"] == pytest.approx(1145.12330605707, abs=1e-2)
+    statistic = 472.755308675663  # Lo, Mendell & Rubin's, on 5 degrees of freedom
+    assert row["lmr_tidylpa_p"] == pytest.approx(stats.chi2.sf(statistic, 5), rel=1e-4)
+    assert row["min_probability"] == pytest.approx(0.997285, abs=1e-4)
+    assert row["replicated"] == 20
+
+
+def test_weighted_chi_squared_has_known_cases():
+    # With one degree of freedom the series is cut off at 1e-5.
+    for df in (1, 3, 20):
+        for x in (0.3, 4.0, 25.0):
+            expected = stats.chi2.sf(x, df)
+            assert weighted_chi_squared(x, np.ones(df)) == pytest.approx(expected, abs=2e-5)
+    # a difference of two chi-squared variables with 2 degrees of freedom is Laplace
+    weights = np.array([1.0, 1.0, -1.0, -1.0])
+    assert weighted_chi_squared(3.0, weights) == pytest.approx(0.5 * np.exp(-1.5), abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def separated():
+    generator = np.random.default_rng(18)
+    labels = np.arange(160) % 2
+    return generator.normal(size=(160, 2)) + 5.0 * labels[:, None], labels
+
+
+def test_separated_classes_are_found_by_both_tests(separated):
+    rows, _ = separated
+    found = bm.enumerate_classes(rows, (1, 2, 3), 1, n_bootstrap=19, random_state=0, n_jobs=1)
+    p = found.table.set_index("n_classes")["blrt_p"]
+    assert p[2] == 0.05  # the smallest of 19 samples
+    assert p[3] > 0.05
+    assert found.table["vlmr_p"][1] < 1e-3
+    assert found.suggested.n_classes == 2
+    assert "stop at 2" in str(found.suggested)
+    assert found.fit().n_components_ == 2
+    assert found.fit(1, 3) is found.fit("1", 3)
+
+
+def test_samples_of_the_test_have_the_cells_and_covariates_of_the_data(separated):
+    rows, labels = separated
+    rows, z = rows.copy(), labels[:, None] + np.arange(160)[:, None] % 5
+    rows[::5, 0] = np.nan
+    estimator = bm.GaussianMixture(covariance_type="EEI", missing="use", random_state=0, n_jobs=1)
+    fitter = estimator._fitter(rows)
+    source = constraints.constrained(fitter.source, None, None, z)
+    m = bm.GaussianMixture(2, covariance_type="EEI", missing="use", random_state=0)
+    null = m.fit(rows, covariates=z).result_
+    test = BootstrapTest(type(fitter)(fitter.estimator, source), null, 3, 0)
+    sample = test.simulated(0)
+    assert np.array_equal(np.isnan(sample.values), np.isnan(rows))
+    assert sample.side.covariates is source.side.covariates
+    # the classes of the sample follow the covariate, as those of the data do
+    high = np.nanmean(sample.values[labels == 1, 1]) - np.nanmean(sample.values[labels == 0, 1])
+    assert high > 0.5
+    assert test.ratio(source) >= 0.0
+
+
+def test_weights_and_floors_have_no_test_and_say_why(separated):
+    rows, _ = separated
+    found = bm.enumerate_classes(
+        rows, (1, 2), 1, n_bootstrap=9, sample_weight=np.full(160, 2.0), random_state=0, n_jobs=1
+    )
+    assert found.table["blrt_p"].isna().all()
+    assert "sampling weights" in found.notes["note"].iloc[0]
+    spiked = np.vstack([rows, np.repeat([[30.0, 30.0]], 30, axis=0)])
+    found = bm.enumerate_classes(spiked, (1, 2), 6, n_bootstrap=2, random_state=0, n_jobs=1)
+    assert not found.table["converged"][1] or found.table["blrt_p"].notna()[1]
+
+
+def test_mixed_tables_are_independent_within_classes(separated):
+    rows, labels = separated
+    frame = pd.DataFrame({"score": rows[:, 0], "answer": np.where(labels, "yes", "no")})
+    found = bm.enumerate_classes(frame, (1, 2), n_bootstrap=0, random_state=0, n_jobs=1)
+    assert list(found.models) == ["local independence"]
+    codes = pd.DataFrame({"a": labels, "b": (rows[:, 0] > 2.5).astype(int)})
+    found = bm.enumerate_classes(
+        codes, 2, n_bootstrap=0, continuous=False, random_state=0, n_jobs=1
+    )
+    assert found.table["n_parameters"].tolist() == [5]
+    with pytest.raises(ValueError, match="models must be"):
+        bm.enumerate_classes(rows, 2, 4)
+
+
+def test_mean_posteriors_by_hand():
+    shares = np.array([[0.9, 0.1], [0.7, 0.3], [0.2, 0.8]])
+    found = mean_posteriors(shares, np.array([1.0, 1.0, 2.0])).to_numpy()
+    np.testing.assert_allclose(found, [[0.8, 0.2], [0.2, 0.8]])
+
+
+def test_wald_test_of_two_means_is_their_squared_z():
+    means, covariance = np.array([[1.0], [3.0]]), np.diag([0.25, 0.75])
+    (_, name, statistic, df, p), pair = wald_tests("y", means, covariance)
+    assert (name, statistic, df) == ("all", 4.0, 1)
+    assert p == pytest.approx(2.0 * stats.norm.sf(2.0))
+    assert pair[1:] == ("1 vs 2", 4.0, 1, p)
+
+
+def test_a_checkpoint_continues_with_equal_results(separated, tmp_path, monkeypatch):
+    rows, _ = separated
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    options = {"n_bootstrap": 3, "random_state": 0, "n_jobs": 1, "checkpoint": folder}
+    first = bm.enumerate_classes(rows, (1, 2), 1, **options)
+    (folder / "test-1-2.json").unlink()
+    monkeypatch.setattr("bayesmix.assess.enumeration.FitTask.__call__", None)
+    again = bm.enumerate_classes(rows, (1, 2), 1, **options)
+    pd.testing.assert_frame_equal(again.table, first.table)
+    with pytest.raises(ValueError, match="other rows"):
+        bm.enumerate_classes(rows + 1.0, (1, 2), 1, **options)

@@ -1,0 +1,121 @@
+"""Tables, figures and report of latent classes: numbers as APA prints them, and every format."""
+
+import zipfile
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import bayesmix as bm
+from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
+
+
+@pytest.fixture(scope="module")
+def analysis():
+    """Two clear classes; a covariate with log odds 1 and an outcome that differs by 4."""
+    generator = np.random.default_rng(8)
+    z = generator.normal(size=(300, 1))
+    second = generator.random(300) < 1.0 / (1.0 + np.exp(-z[:, 0]))
+    rows = generator.normal(size=(300, 3)) + 4.0 * second[:, None]
+    m = bm.GaussianMixture(2, covariance_type="EEI", random_state=0).fit(rows, covariates=z)
+    outcomes = {
+        "income": generator.normal(10.0 + 4.0 * second, 1.0),
+        "vote": np.where(generator.random(300) < np.where(second, 0.8, 0.3), "yes", "no"),
+    }
+    return m, rows, bm.class_profiles(m, rows, outcomes, covariates=z, n_draws=0), second
+
+
+def test_numbers_are_those_of_the_manual():
+    assert (p_text(0.0004), p_text(0.04999), p_text(1.0), p_text(np.nan)) == (
+        "< .001",
+        ".050",
+        "1.000",
+        "–",
+    )
+    assert (bounded(0.456), bounded(-0.456), bounded(1.0)) == (".46", "-.46", "1.00")
+    assert plain(-1234.567) == "−1,234.57"
+
+
+def test_every_format_has_every_cell(tmp_path):
+    table = ApaTable("A & B", ("Class", "p"), (("1_a", "< .001"),), "N = 3.")
+    for ending in ("md", "html", "tex", "csv", "txt"):
+        text = table.save(tmp_path / f"t.{ending}").read_text("utf-8")
+        assert ".001" in text
+    assert r"A \& B" in table.to_latex()
+    assert r"1\_a & $<$ .001" in table.to_latex()
+    assert "<td" in table._repr_html_()
+    assert table.to_csv() == "Class,p\n1_a,< .001\n"
+    with pytest.raises(ValueError, match="path must end"):
+        table.save(tmp_path / "t.pdf")
+
+
+def test_word_has_every_cell(tmp_path):
+    pytest.importorskip("docx")
+    table = ApaTable("Title", ("Class", "p"), (("1", "< .001"),), "N = 3.")
+    with zipfile.ZipFile(table.save(tmp_path / "t.docx")) as parts:
+        text = parts.read("word/document.xml").decode()
+    assert all(cell in text for cell in ("Table 1", "Title", "Class", "&lt; .001", "N = 3."))
+
+
+def test_profiles_covariates_and_outcomes_are_near_the_truth(analysis):
+    m, rows, profiles, _ = analysis
+    heavier = int(np.argmax(m.means_[:, 0])) + 1
+    means = profiles.profiles["estimate"].xs(heavier, level="class")
+    errors = profiles.profiles["standard_error"].xs(heavier, level="class")
+    assert (np.abs(means["mean"] - 4.0) < 4.0 * errors["mean"]).all()
+    effect = profiles.covariates.xs("covariates0", level="term").iloc[0]
+    sign = 1.0 if heavier == 2 else -1.0
+    assert abs(sign * effect["estimate"] - 1.0) < 4.0 * effect["standard_error"]
+    assert effect["odds_ratio"] == pytest.approx(np.exp(effect["estimate"]))
+    assert profiles.overall.loc["income", "p"] < 1e-6
+    assert profiles.overall.loc["vote", "df"] == 1
+    other = bm.class_profiles(m, rows, reference=2).covariates
+    assert other["estimate"].to_numpy() == pytest.approx(-profiles.covariates["estimate"])
+    assert profiles.sizes["n_assigned"].sum() == 300
+
+
+def test_tables_of_all_parts(analysis):
+    _, _, profiles, _ = analysis
+    for part in ("profiles", "covariates", "outcomes", "classification"):
+        table = profiles.to_apa(part)
+        assert all(len(row) == len(table.columns) for row in table.rows)
+    assert "1 ≠ 2" in str(profiles.to_apa("outcomes"))
+    assert "income: χ²(1)" in profiles.summary()
+
+
+def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
+    _, rows, _, _ = analysis
+    found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    report = bm.class_report(found, bm.class_profiles(found.fit(1, 2), rows), 1, 2)
+    text = report.save(tmp_path / "report.md").read_text("utf-8")
+    assert "*N* = 300 observations" in text
+    assert f"{found.table['bic'][1]:,.2f}" in text
+    assert text.count("to be stated by the author") >= 5
+    assert report.save(tmp_path / "report.html").read_text("utf-8").count("<table") == 3
+    assert "Table 3" in text
+    with pytest.raises(ValueError, match="profiles must be those"):
+        bm.class_report(found, bm.class_profiles(found.fit(1, 1), rows), 1, 2)
+
+
+def test_figures(analysis):
+    _, _, profiles, _ = analysis
+    ax = profiles.plot(Figure().subplots(), units="raw")
+    drawn = [line for line in ax.lines if len(line.get_xdata()) == 3]
+    np.testing.assert_allclose(
+        drawn[0].get_ydata(), profiles.profiles["estimate"].xs(1, level="class")["mean"]
+    )
+    assert len(bm.plots.plot_classification(profiles, Figure().subplots()).texts) == 4
+
+
+def test_bars_of_items():
+    generator = np.random.default_rng(2)
+    codes = (generator.random((200, 3)) < np.where(np.arange(200)[:, None] < 80, 0.9, 0.1)).astype(
+        int
+    )
+    m = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(codes)
+    profiles = bm.class_profiles(m, codes)
+    ax = profiles.plot(Figure().subplots())
+    assert ax.get_ylabel() == "Probability"
+    heights = [bar.get_height() for bar in ax.patches]
+    assert len(heights) == 6
+    assert profiles.to_apa().rows[0][0] == "0: 0"
