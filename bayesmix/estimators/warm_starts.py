@@ -32,7 +32,7 @@ def better_start(
     """
     if settings.max_iter < FEW_ITERATIONS or monitor.stopped is not None:
         return None
-    quick = replace(settings, search=False, n_init=1, stopping=AMONG_CANDIDATES, kept=None)
+    quick = replace(settings, search=False, n_init=1, stopping=AMONG_CANDIDATES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

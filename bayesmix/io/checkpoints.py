@@ -136,21 +136,21 @@ def _made_of(steps: Any, X: Any) -> str:
 
 
 def open_checkpoint(
-    path: Any, identity: dict[str, Any], seed: int, seeded: bool
+    path: Any, identity: dict[str, Any], seed: int, seeded: bool, of: str = "search"
 ) -> tuple[Checkpoint, int]:
-    """Return the checkpoint of a search, and the seed to continue with.
+    """Return the checkpoint of a search or an enumeration, and the seed to continue with.
 
     ``seeded``: whether the user chose the seed; otherwise that of the first attempt is used.
-    Raises ``InvalidInputError`` if the folder belongs to a search with other data, candidates,
+    Raises ``InvalidInputError`` if the folder belongs to a {of} with other data, candidates,
     parameters or version, ``FileAccessError`` or ``DamagedFileError``.
     """
     folder = folder_to_write(path, "checkpoint")
-    place = folder / "search.json"
+    place = folder / f"{of}.json"
     identity = identity | {"version": __version__, "format": FORMAT}
     if not place.exists():
         if any(not one.name.endswith(PARTIAL) for one in folder.iterdir()):
             raise InvalidInputError(
-                f"checkpoint must be an empty folder or that of an earlier search, but {path} "
+                f"checkpoint must be an empty folder or that of an earlier {of}, but {path} "
                 "contains other files"
             )
         write(place, json.dumps(identity | {"seed": seed}, indent=1).encode())
