@@ -74,8 +74,9 @@ def classification(model: Any) -> pd.DataFrame:
     >>> rng = np.random.default_rng(0)
     >>> unit, time = np.repeat(np.arange(60), 5), np.tile(np.arange(5.0), 60)
     >>> y = np.where(unit < 30, time, 4.0 - time) + rng.normal(0, 0.5, 300)
+    >>> from bayesmix.assess.trajectories import classification
     >>> model = bm.RegressionMixture(2, random=("intercept",), random_state=0)
-    >>> table = bm.classification(model.fit(time[:, None], y, groups=unit))
+    >>> table = classification(model.fit(time[:, None], y, groups=unit))
     >>> table["units"].tolist()
     [30, 30]
     """

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
+from pandas import unique
 from sklearn.cluster import KMeans
 
 from bayesmix.allocation.gate import Gate, GatePrior
@@ -68,7 +69,7 @@ class RandomEffectData:
     design: Standardised
     gate: Standardised | None
     random: RandomEffects
-    labels: tuple[Any, ...] = ()  # identifiers of the units
+    labels: tuple[str | int, ...] = ()  # identifiers of the units
     variational = None
     # Passes of the starts, and how many go on; distinct starts of few passes may rank wrongly.
     race = ((6, 15), (20, 5))
@@ -104,7 +105,7 @@ class RandomEffectData:
                 "random"
             )
         target = data.values[:, RESPONSE] - data.values[:, OFFSET]
-        origin = np.linalg.lstsq(X, target)[0]
+        origin = np.asarray(np.linalg.lstsq(X, target)[0], np.float64)
         structure = COVARIANCES[covariance] if effects.names else SharedCovariance
         spread = max(float(((target - X @ origin) ** 2).mean()), data.family.floor)
         family = RandomEffectFamily(
@@ -115,9 +116,8 @@ class RandomEffectData:
             structure(shared),
             data.family.floor,
         )
-        from pandas import unique
-
-        labels = tuple(unique(np.asarray(groups)).tolist())
+        labels = tuple(each if isinstance(each, int) else str(each)
+                       for each in unique(np.asarray(groups)).tolist())  # fmt: skip
         return cls(data.values, data.weights, data.units, data.covariates, family, data.design,
                    data.gate, effects, labels)  # fmt: skip
 
@@ -312,7 +312,7 @@ class RandomEffectData:
         return names, estimates, errors
 
 
-def with_random_effects(estimator: Any, data: Data, groups: Any) -> RandomEffectData:
+def with_random_effects(estimator: Any, data: Data, groups: Any) -> Any:
     """Return the data of a fit with the random effects that an estimator asks for."""
     covariance = validation.one_of(
         "random_covariance", estimator.random_covariance, tuple(COVARIANCES)
@@ -389,7 +389,7 @@ class EffectVector:
         """Return gradients (U, size) of weighted log densities of units at ``theta + step``."""
         data, places, at = self.data, self.places, self.components
         structure = data.family.covariance
-        gate = (self.theta + step)[: self.gate.size].reshape(self.gate.shape)
+        gate: Array = (self.theta + step)[: self.gate.size].reshape(self.gate.shape)
         coefficients = (self.theta + step)[gate.size :][places]
         moved = step[gate.size + places.max() + 1 :]
         n_residual, K = structure.n_variances(at.n_components), at.n_components
@@ -399,8 +399,8 @@ class EffectVector:
             covariances=structure.linear(at.covariances, moved),
             dispersion=at.dispersion + moved[-n_residual:],
         )
-        whole = np.concatenate([np.zeros((1, gate.shape[1])), gate])
-        allocation = Gate(whole, np.full(K, 1.0 / K), np.zeros(gate.shape[1]))
+        whole = np.concatenate([np.zeros_like(self.gate, shape=(1, self.gate.shape[1])), gate])
+        allocation = Gate(whole, np.full(K, 1.0 / K), np.zeros(self.gate.shape[1]))
         units = components.units_of(data.rows.values)
         moments = components.moments(units)
         logs = allocation.log_weights(self.covariates)

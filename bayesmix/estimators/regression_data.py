@@ -30,7 +30,7 @@ from bayesmix.families.bayesian_regression import (
     RegressionPrior,
 )
 from bayesmix.families.gaussian.collapse import FloorGuard
-from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, held
+from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, Response, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.search.starts import one_hot
@@ -58,7 +58,7 @@ class Predicted:
     values: Array
     predictors: Array  # (n, K)
     weights: Array  # (n, K)
-    response: Any
+    response: Response
     dispersion: Array  # (K,) or (n, K)
 
     @property

@@ -329,7 +329,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def from_record(self, record: dict[str, Any]) -> None:
         """Restore the fit from the output of ``to_record``."""
-        data = Data if self.random is None else RandomEffectData
+        data: Any = Data if self.random is None else RandomEffectData
         self._show(data(**record["data"]), record["mixture"], record["result"])
         for name, value in record["kept"].items():
             if name not in KEPT:

@@ -30,11 +30,23 @@ def vech_basis(q: int) -> Array:
 
 
 def congruent(covariance: Array, change: Array, spread: float) -> Array:
-    """Return D + change, shortened in the directions in which it would not be positive definite."""
+    """Return D + change, completed to a positive definite matrix.
+
+    Variances along axes of D whose fall was limited by ``step`` become the smallest that their
+    covariances allow, so that a singular D can turn.
+    """
     whitening = whitening_root(covariance, spread)
-    factors, axes = np.linalg.eigh(whitening.T @ change @ whitening)
-    half = np.linalg.inv(whitening).T @ (axes * np.sqrt(1.0 + np.maximum(factors, LARGEST_FALL)))
-    return np.asarray(half @ half.T)
+    moved = np.eye(len(covariance)) + whitening.T @ change @ whitening
+    fixed = np.diag(moved) < 1.0 + LARGEST_FALL * (1.0 - 1e-6)
+    values, axes = np.linalg.eigh(moved[np.ix_(~fixed, ~fixed)])
+    values = np.maximum(values, 1.0 + LARGEST_FALL)
+    moved[np.ix_(~fixed, ~fixed)] = (axes * values) @ axes.T
+    across = axes.T @ moved[np.ix_(~fixed, fixed)]
+    rest = (1.0 + LARGEST_FALL) * np.eye(int(fixed.sum()))
+    moved[np.ix_(fixed, fixed)] = rest + (across / values[:, None]).T @ across
+    root = np.linalg.inv(whitening)
+    new: Array = root.T @ moved @ root
+    return 0.5 * (new + new.T)
 
 
 def whitening_root(covariance: Array, spread: float) -> Array:
@@ -109,7 +121,7 @@ class EffectCovariance(ABC):
     def step(self, covariances: Array, information: Array, score: Array, spread: float) -> Array:
         """Return the scoring step of the unknowns, within positive definite covariances.
 
-        Directions in which a variance would fall by more than 90 % fall by that, and the other
+        Variances along the axes of D that would fall by more than 90 % fall by that, and the other
         unknowns maximise the quadratic approximation given these, so that steps also converge where
         a variance is 0.
         """
@@ -124,12 +136,11 @@ class EffectCovariance(ABC):
                 block = slice(place * len(basis), (place + 1) * len(basis))
                 whitening = whitening_root(covariances[place], spread)
                 change = symmetric((solved / scale)[block], q)
-                factors, axes = np.linalg.eigh(whitening.T @ change @ whitening)
-                axes = whitening @ axes
+                factors = np.diag(whitening.T @ change @ whitening)
                 fixed = np.flatnonzero(factors < LARGEST_FALL * (1.0 - 1e-9))
-                for i, j in [(i, j) for j in fixed for i in range(q) if i not in fixed[:j]]:
+                for i, j in [(i, j) for j in fixed for i in fixed if i <= j]:
                     row = np.zeros(n_unknowns)
-                    row[block] = np.einsum("r,ars,s->a", axes[:, i], basis, axes[:, j])
+                    row[block] = np.einsum("r,ars,s->a", whitening[:, i], basis, whitening[:, j])
                     rows.append(row / scale)
                     values.append(LARGEST_FALL if i == j else 0.0)
             if not rows:

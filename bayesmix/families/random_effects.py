@@ -104,7 +104,9 @@ class UnitSpreads:
     def of(cls, units: Units, effects: Array, covariance: Array, variance: float) -> UnitSpreads:
         ZZ = effects.T @ units.designs @ effects / variance
         system = np.eye(len(covariance)) + covariance @ ZZ
-        G = np.linalg.solve(system, np.broadcast_to(covariance, system.shape))
+        G = np.asarray(
+            np.linalg.solve(system, np.broadcast_to(covariance, system.shape)), np.float64
+        )
         AG = ZZ @ G
         precision = ZZ - AG @ ZZ
         explained = np.trace(AG, axis1=1, axis2=2)
@@ -271,11 +273,9 @@ class RandomEffectRegressions:
             score -= np.einsum("u,uqp,uq->p", shares, ZX, at.effects)
             of_variances = variance_sums(at, shares, basis, variance)
             sums.append((score / variance, XX - explained / variance**2, *of_variances))
-        return EffectSums(
-            self,
-            responsibilities.sum(axis=0),
-            *(np.stack(part) for part in zip(*sums, strict=True)),
-        )
+        score, information, variance_score, curvature = map(np.stack, zip(*sums, strict=True))
+        counts = responsibilities.sum(axis=0)
+        return EffectSums(self, counts, score, information, variance_score, curvature)
 
     def halfway_to(self, other: RandomEffectRegressions) -> RandomEffectRegressions:
         middle = replace(

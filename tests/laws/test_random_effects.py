@@ -12,6 +12,7 @@ from scipy.stats import multivariate_normal
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.estimators.random_effect_data import EffectVector
+from bayesmix.families.effect_covariances import vech_basis
 
 BOTH = ("intercept", "time")
 
@@ -61,6 +62,7 @@ def dense_log_likelihood(model, frame, random=BOTH):
     return total
 
 
+@pytest.mark.filterwarnings("ignore:.*boundary")
 @pytest.mark.parametrize(
     ("random", "options"),
     [
@@ -162,12 +164,21 @@ def test_maxima_are_those_of_direct_optimisation_from_many_starts():
         assert model.log_likelihood_ > best - 1e-4
 
 
-def test_units_of_one_visit_among_others_and_many_random_effects_give_finite_fits():
+def test_a_singular_covariance_is_the_constrained_maximum_and_named():
+    # At most two visits of a unit do not determine three random effects.
     frame = visits(5, 30, most=2)
     frame["square"] = frame["time"] ** 2
-    model = fit(frame, 1, ("time", "square"), (*BOTH, "square"))
-    assert np.isfinite(model.log_likelihood_)
+    with pytest.warns(BayesmixWarning, match="perfectly correlated"):
+        model = fit(frame, 1, ("time", "square"), (*BOTH, "square"))
     assert model.converged_
+    components = model._mixture.components
+    sums = components.statistics(model._data.rows.values, np.ones((model._data.n_units, 1)))
+    slope = np.tensordot(sums.variance_score[0, :-1], vech_basis(3), 1) / 2.0
+    slope += np.diag(np.diag(slope))
+    # At the maximum over positive semidefinite D the gradient G has DG = 0 and no positive value.
+    scale = np.abs(slope).max()
+    assert np.abs(components.covariances[0] @ slope).max() < 1e-4 * scale
+    assert np.linalg.eigvalsh(slope).max() < 1e-4 * scale
 
 
 def test_a_zero_variance_is_named():
