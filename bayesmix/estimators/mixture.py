@@ -7,23 +7,29 @@ from typing import Any, cast
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
+from bayesmix.core.engines import Objective
 from bayesmix.core.sources import Source
 from bayesmix.em.model import Model
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import fitted_attributes
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fit_columns import family_for, is_mixed, with_structure
 from bayesmix.estimators.parameters import noise_density, store_parameters
-from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.product.components import Products
 from bayesmix.families.product.family import Product
 from bayesmix.families.registry import AUTO, family_named
 
 # Attributes that only some families have.
 OF_ONE_FAMILY = ("means_", "covariances_", "precisions_", "precisions_cholesky_")
+
+
+def default_inference(family: Any) -> Objective:
+    """Return the inference of estimators that name none."""
+    return MaximumAPosteriori() if family.prefers_prior else MaximumLikelihood()
 
 
 class Mixture(MixtureEstimator):
@@ -39,8 +45,8 @@ class Mixture(MixtureEstimator):
         Categorical for text, categories and booleans. Dates and identifiers are left out, with a
         warning.
     inference : optional
-        ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` or ``VariationalBayes()``,
-        optionally with priors.
+        ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` (default with ``Ordinal``) or
+        ``VariationalBayes()``, optionally with priors.
     covariance_type : str, optional
         Covariance structure of Gaussians; None: that of the family.
     prune : bool, default=True
@@ -123,7 +129,7 @@ class Mixture(MixtureEstimator):
                 "family must be a family such as Gaussian(), Categorical() or Poisson(), got "
                 f"{self.family!r}"
             )
-        inference = MaximumLikelihood() if self.inference is None else self.inference
+        inference = default_inference(family) if self.inference is None else self.inference
         if isinstance(inference, type) or not hasattr(inference, "regulariser"):
             raise InvalidInputError(
                 "inference must be MaximumLikelihood(), MaximumAPosteriori() or "
@@ -140,6 +146,8 @@ class Mixture(MixtureEstimator):
         family: Any = model.family
         if is_mixed(self.family):
             family = family_for(self.family, source)
+            if self.inference is None:
+                model = replace(model, inference=default_inference(family))
         return replace(model, family=with_structure(family, self.covariance_type))
 
     def _describe(self, result: FitResult) -> None:
@@ -152,7 +160,7 @@ class Mixture(MixtureEstimator):
             )
         else:
             self.means_ = result.unframed.means.copy()
-        if isinstance(result.family, Categorical):
+        if isinstance(result.family, LevelsFamily):
             self.levels_ = result.family.levels
         if result.variational:
             fitted_attributes.describe_weights(self, result)

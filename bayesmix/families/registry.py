@@ -165,6 +165,34 @@ FAMILIES = {
             }
         },
     ),
+    "ordinal": Entry(
+        ("Ordinal", "OrdinalPrior"),
+        {
+            "ordinal": {
+                "Ordinal": {},
+                "Ordinals": {"intercepts": ANY, "slopes": ANY, "curvatures": ANY},
+                "OrdinalPrior": {},
+            }
+        },
+    ),
+    "negative_binomial": Entry(
+        ("NegativeBinomial",),
+        {
+            "negative_binomial": {
+                "NegativeBinomial": {},
+                "NegativeBinomials": {"rates": NOT_NEGATIVE, "sizes": POSITIVE},
+            }
+        },
+    ),
+    "zero_inflated_poisson": Entry(
+        ("ZeroInflatedPoisson",),
+        {
+            "zero_inflated": {
+                "ZeroInflatedPoisson": {},
+                "ZeroInflatedPoissons": {"extra_zeros": SHARES, "rates": NOT_NEGATIVE},
+            }
+        },
+    ),
     "product": Entry(
         ("Product", "ProductPrior"),
         {
