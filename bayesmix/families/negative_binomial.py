@@ -143,7 +143,7 @@ def most_likely_sizes(tables: Array, means: Array, start: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class NegativeBinomials(AtAPoint, Columns):
+class OverdispersedCounts(AtAPoint, Columns):
     """Rates and sizes (K, D) at a point; a rate of 0 is allowed."""
 
     rates: Array
@@ -179,7 +179,7 @@ class NegativeBinomials(AtAPoint, Columns):
         return np.hstack([self.means, self.sizes])
 
     @property
-    def linear(self) -> NegativeBinomials:
+    def linear(self) -> OverdispersedCounts:
         """Return self, as missing values need no linear form."""
         return self
 
@@ -206,17 +206,17 @@ class NegativeBinomialDraws(ByComponent):
     sizes: Array
 
     @property
-    def components(self) -> NegativeBinomials:
+    def components(self) -> OverdispersedCounts:
         n_features = self.rates.shape[2]
-        return NegativeBinomials(
+        return OverdispersedCounts(
             self.rates.reshape(-1, n_features), self.sizes.reshape(-1, n_features)
         )
 
     def subset(self, keep: Integers) -> NegativeBinomialDraws:
         return self.picked(slice(None), keep)
 
-    def at(self, draw: int) -> NegativeBinomials:
-        return NegativeBinomials(self.rates[draw], self.sizes[draw])
+    def at(self, draw: int) -> OverdispersedCounts:
+        return OverdispersedCounts(self.rates[draw], self.sizes[draw])
 
     def parameters(self, frame: Frame) -> Named:
         axes = ("component", "feature")
@@ -224,7 +224,7 @@ class NegativeBinomialDraws(ByComponent):
 
 
 @dataclass(frozen=True)
-class NegativeBinomial(FamilyOf[CountTables, NegativeBinomials]):
+class NegativeBinomial(FamilyOf[CountTables, OverdispersedCounts]):
     """Independent columns of overdispersed counts, with variance μ + μ² / r.
 
     Maximum likelihood only, as there is no conjugate prior. Columns whose variance does not exceed
@@ -270,10 +270,10 @@ class NegativeBinomial(FamilyOf[CountTables, NegativeBinomials]):
     def maximum_likelihood(
         self,
         statistics: CountTables,
-        previous: NegativeBinomials | None = None,
+        previous: OverdispersedCounts | None = None,
         resolution: Array | None = None,
         frame: Frame | None = None,
-    ) -> NegativeBinomials:
+    ) -> OverdispersedCounts:
         """Match the mean, and solve for the size of each column."""
         tables = statistics.tables
         known, values = tables.sum(axis=2), np.arange(tables.shape[2], dtype=np.float64)
@@ -284,7 +284,7 @@ class NegativeBinomial(FamilyOf[CountTables, NegativeBinomials]):
             means, sizes = previous.means.copy(), previous.sizes
         np.divide(tables @ values, known, out=means, where=known > 0.0)
         found = most_likely_sizes(tables, means, sizes)
-        return NegativeBinomials(means, np.where(known > 0.0, found, sizes))
+        return OverdispersedCounts(means, np.where(known > 0.0, found, sizes))
 
     def feasible(self, statistics: CountTables) -> bool:
         return bool((statistics.tables >= 0.0).all() and (statistics.counts >= 0.0).all())
@@ -297,7 +297,7 @@ class NegativeBinomial(FamilyOf[CountTables, NegativeBinomials]):
         """Raise an error, as there is no conjugate prior."""
         raise UnsupportedError(NO_PRIOR)
 
-    def as_draws(self, points: Sequence[NegativeBinomials]) -> NegativeBinomialDraws:
+    def as_draws(self, points: Sequence[OverdispersedCounts]) -> NegativeBinomialDraws:
         rates, sizes = (
             np.array([getattr(point, name) for point in points]) for name in ("rates", "sizes")
         )

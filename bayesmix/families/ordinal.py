@@ -46,7 +46,7 @@ NO_BOUND = (
 
 
 @dataclass(frozen=True)
-class Scores:
+class LevelFeatures:
     """Features of the levels of columns, of which the longest has M levels."""
 
     reading: Levels
@@ -86,9 +86,9 @@ class Scores:
 
 
 @lru_cache
-def scores_of(reading: Levels) -> Scores:
+def features_of(reading: Levels) -> LevelFeatures:
     """Return the features of these levels, computed once."""
-    return Scores(reading)
+    return LevelFeatures(reading)
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Ordinals(LevelColumns):
 
     @cached_property
     def log_probabilities(self) -> Array:
-        scores = scores_of(self.reading)
+        scores = features_of(self.reading)
         logs = scores.log_probabilities(scores.padded(self.intercepts), self.shapes)
         return logs.transpose(1, 0, 2)[:, scores.there]
 
@@ -183,7 +183,7 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None) -> Or
     ``totals`` (K, F) are expected counts of levels. Slopes and curvatures of different components
     do not interact: they are eliminated from Newton's equations, which leaves the intercepts.
     """
-    scores = scores_of(reading)
+    scores = features_of(reading)
     counts, features = scores.padded(totals).transpose(1, 0, 2), scores.features
     basis, n_features = features[:, :, OWN:], features.shape[2]
     known = counts.sum(axis=-1, keepdims=True)  # (D, K, 1)

@@ -180,7 +180,7 @@ FAMILIES = {
         {
             "negative_binomial": {
                 "NegativeBinomial": {},
-                "NegativeBinomials": {"rates": NOT_NEGATIVE, "sizes": POSITIVE},
+                "OverdispersedCounts": {"rates": NOT_NEGATIVE, "sizes": POSITIVE},
             }
         },
     ),
@@ -190,6 +190,15 @@ FAMILIES = {
             "zero_inflated": {
                 "ZeroInflatedPoisson": {},
                 "ZeroInflatedPoissons": {"extra_zeros": SHARES, "rates": NOT_NEGATIVE},
+            }
+        },
+    ),
+    "von_mises_fisher": Entry(
+        ("VonMisesFisher",),
+        {
+            "von_mises_fisher": {
+                "VonMisesFisher": {},
+                "VonMisesFishers": {"directions": (-1.0, 1.0), "concentrations": NOT_NEGATIVE},
             }
         },
     ),

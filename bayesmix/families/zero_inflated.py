@@ -14,11 +14,11 @@ from typing import NoReturn
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.components import AtAPoint, Named
+from bayesmix.core.components import Named
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.independent.columns import ByComponent, Columns, ColumnsFamily
+from bayesmix.families.independent.columns import ByComponent, ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
 from bayesmix.families.rates import refuse_no_counts
 from bayesmix.numerics import arrays as features
@@ -64,11 +64,15 @@ def rates_of_positive(means: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class ZeroInflatedPoissons(AtAPoint, Columns):
+class ZeroInflatedPoissons(PointColumns):
     """Probabilities of extra zeros φ and rates λ (K, D) at a point; a rate of 0 is allowed."""
 
     extra_zeros: Array
     rates: Array
+
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        return self.extra_zeros, self.rates
 
     @property
     def log_zeros(self) -> Array:
@@ -87,9 +91,6 @@ class ZeroInflatedPoissons(AtAPoint, Columns):
         out = self.linear.expected_log_density(values)
         out[out < IMPOSSIBLE] = -np.inf
         return out
-
-    def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return self.linear.statistics(values, responsibilities)
 
     @property
     def means(self) -> Array:

@@ -18,7 +18,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.independent.levels import Levels
 from bayesmix.families.negative_binomial import (
     LARGEST_OF_FIT,
-    NegativeBinomials,
+    OverdispersedCounts,
     most_likely_sizes,
 )
 from bayesmix.families.ordinal import most_likely
@@ -82,7 +82,7 @@ class NegativeBinomialCase:
 
     def point(self, rng, n_components):
         rates = rng.uniform(0.3, 9.0, (n_components, 2))
-        return NegativeBinomials(rates, np.exp(rng.uniform(0.0, 7.0, rates.shape)))
+        return OverdispersedCounts(rates, np.exp(rng.uniform(0.0, 7.0, rates.shape)))
 
     def log_density(self, point, rows):
         chance = point.sizes / (point.sizes + point.rates)
@@ -90,7 +90,7 @@ class NegativeBinomialCase:
 
     def nudged(self, point, rng, size):
         turns = np.exp(size * rng.normal(size=(2, *point.rates.shape)))
-        return NegativeBinomials(point.rates * turns[0], point.sizes * turns[1])
+        return OverdispersedCounts(point.rates * turns[0], point.sizes * turns[1])
 
     def support(self):
         return np.array(list(product(range(200), repeat=2)), dtype=float)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
 import numpy as np
 from scipy.special import logsumexp
@@ -180,7 +180,8 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
 
     def with_levels(self, levels: Any) -> Self:
         """Return the family with the levels of its columns."""
-        return replace(self, levels=levels)
+        own: Any = self  # a dataclass, which the type of this base does not say
+        return cast("Self", replace(own, levels=levels))
 
     def marginal(self, columns: Integers) -> Self:
         assert self.levels is not None
