@@ -315,7 +315,7 @@ class Ordinal(LevelsFamily[Ordinals]):
     --------
     >>> import numpy as np, bayesmix as bm
     >>> rng = np.random.default_rng(0)
-    >>> low, high = rng.binomial(4, 0.2, (100, 5)) + 1, rng.binomial(4, 0.8, (100, 5)) + 1
+    >>> low, high = rng.binomial(4, 0.2, (120, 5)) + 1, rng.binomial(4, 0.8, (80, 5)) + 1
     >>> m = bm.Mixture(2, family=bm.Ordinal(), random_state=0).fit(np.vstack([low, high]))
     >>> m.predict([[1, 1, 2, 2, 1], [5, 4, 4, 5, 5]]).tolist()
     [0, 1]
