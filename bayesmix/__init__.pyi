@@ -40,6 +40,10 @@ from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAna
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian.family import Gaussian as Gaussian
 from bayesmix.families.gaussian.prior import GaussianPrior as GaussianPrior
+from bayesmix.families.negative_binomial import NegativeBinomial as NegativeBinomial
+from bayesmix.families.negative_binomial import overdispersed as overdispersed
+from bayesmix.families.ordinal import Ordinal as Ordinal
+from bayesmix.families.ordinal import OrdinalPrior as OrdinalPrior
 from bayesmix.families.product.family import Product as Product
 from bayesmix.families.product.prior import ProductPrior as ProductPrior
 from bayesmix.families.rates import Exponential as Exponential
@@ -53,6 +57,8 @@ from bayesmix.families.successes import Binomial as Binomial
 from bayesmix.families.transformed import LogNormal as LogNormal
 from bayesmix.families.transformed import LogNormalPrior as LogNormalPrior
 from bayesmix.families.transformed import Transformed as Transformed
+from bayesmix.families.von_mises_fisher import VonMisesFisher as VonMisesFisher
+from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson
 from bayesmix.io import load as load
 from bayesmix.io import read as read
 from bayesmix.plots import plot_assignment as plot_assignment

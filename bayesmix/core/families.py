@@ -104,6 +104,11 @@ class FamilyOf(Protocol[S, P]):
         return True
 
     @property
+    def prefers_prior(self) -> bool:
+        """Whether estimators fit by MAP by default, as estimates may be infinite otherwise."""
+        return False
+
+    @property
     def rearranged(self) -> bool:
         """Whether moves can split, merge and exchange components by their statistics."""
         return True

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from numbers import Real
 from os import PathLike
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -113,10 +113,11 @@ def is_mixed(family: Any) -> bool:
     """Whether a family may be fitted to tables with non-numeric columns."""
     if family is None or isinstance(family, Gaussian):
         return False
-    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.independent.levels import LevelsFamily
     from bayesmix.families.product.family import Product
 
-    return isinstance(family, Product | Categorical) or family in ("auto", "categorical")
+    by_name = ("auto", "categorical", "ordinal")
+    return isinstance(family, Product | LevelsFamily) or family in by_name
 
 
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
@@ -155,13 +156,13 @@ def coding_of_table(X: Any) -> Coding | None:
 
 def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
     """Return frames, or tables of levels, as numbers with their coding, and other data as it is."""
-    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.independent.levels import LevelsFamily
     from bayesmix.families.product.family import Product
     from bayesmix.families.rates import Poisson
     from bayesmix.families.successes import Binomial
     from bayesmix.io.table_columns import as_levels, coded, is_frame, recoded
 
-    if isinstance(family, Categorical):
+    if isinstance(family, LevelsFamily):
         return as_levels(X, family.levels) if _is_table(X) else (X, None)
     if not is_frame(X):
         return X, None
@@ -178,7 +179,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
             )
         given: dict[str, Any] = {}  # levels of categorical columns, None where not given
         for part in family.parts:
-            if isinstance(part.family, Categorical):
+            if isinstance(part.family, LevelsFamily):
                 levels = part.family.levels or [None] * len(part.columns)
                 given |= dict(zip(map(str, part.columns), levels, strict=True))
         frame, coding = coded(X, given, there)
@@ -205,9 +206,9 @@ def as_fitted(X: Any, family: Any) -> Any:
     """Return data at predict time with columns matched by name and levels by value."""
     if isinstance(family, Gaussian):
         return X
-    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.independent.levels import LevelsFamily
 
-    if isinstance(family, Categorical) and not is_source(X):
+    if isinstance(family, LevelsFamily) and not is_source(X):
         fitting = _is_table(X) and np.shape(X)[1] == len(family.levels or ())
         return coded_for(family, X)[0] if fitting else X
     coding: Coding | None = family.coding
@@ -218,7 +219,7 @@ def as_fitted(X: Any, family: Any) -> Any:
     if is_source(X):
         if not isinstance(X, ArraySource) or X.coding is None:
             return X
-        if isinstance(family, Categorical) and len(X.coding.names) == len(coding.names):
+        if isinstance(family, LevelsFamily) and len(X.coding.names) == len(coding.names):
             coding = replace(coding, names=X.coding.names)
         return _translated(X, coding)
     if not is_frame(X):
@@ -251,12 +252,12 @@ def _is_table(X: Any) -> bool:
 def decoded(family: Any, rows: Array) -> Any:
     """Return coded data as levels: a frame for mixed tables."""
     from bayesmix.core.coding import values_of
-    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.independent.levels import LevelsFamily
 
     coding: Coding | None = family.coding
     if coding is None:
         return rows
-    if not isinstance(family, Categorical) or family.levels is None:
+    if not isinstance(family, LevelsFamily) or family.levels is None:
         return coding.decoded(rows)
     numbers = all(isinstance(level, (int, float)) for levels in family.levels for level in levels)
     named = [values_of(codes, levels) for codes, levels in zip(rows.T, family.levels, strict=True)]
@@ -265,10 +266,10 @@ def decoded(family: Any, rows: Array) -> Any:
 
 def knowing_levels(estimator: Any, source: Source) -> Any:
     """Return an estimator whose family has the levels of all data, so that every part agrees."""
-    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.independent.levels import LevelsFamily
 
     family = _named(estimator.family if hasattr(estimator, "family") else None)
-    if not isinstance(family, Categorical) or family.levels is not None:
+    if not isinstance(family, LevelsFamily) or family.levels is not None:
         return estimator
     return clone(estimator).set_params(family=family_for(family, source))
 
@@ -276,19 +277,20 @@ def knowing_levels(estimator: Any, source: Source) -> Any:
 def family_for(family: Any, source: Source) -> Any:
     """Return the family for the data, with "auto" and products resolved and levels known."""
     from bayesmix.families.categorical import Categorical
+    from bayesmix.families.independent.levels import LevelsFamily
     from bayesmix.families.product.family import Part, Product
     from bayesmix.families.rates import Poisson
     from bayesmix.families.successes import Bernoulli
 
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
     family = _named(family)
-    if isinstance(family, Categorical):
+    if isinstance(family, LevelsFamily):
         if family.levels is not None:
             return family
         if coding is not None and None not in coding.levels:
-            return Categorical(cast("Any", coding.levels))
+            return family.with_levels(coding.levels)
         codes = source.summary.maximum  # from 0 to the largest
-        return Categorical(tuple(tuple(range(int(most) + 1)) for most in codes))
+        return family.with_levels(tuple(tuple(range(int(most) + 1)) for most in codes))
     if isinstance(family, Product):
         return _knowing_levels(family.over(columns, n_columns, coding))
     if coding is None or not (coding.has_levels or coding.counts):
@@ -306,20 +308,20 @@ def family_for(family: Any, source: Source) -> Any:
 
 def _knowing_levels(family: Product) -> Product:
     """Return the product with the levels of its categorical columns from the coding."""
-    from bayesmix.families.categorical import Categorical
+    from bayesmix.families.independent.levels import LevelsFamily
 
     coding: Coding | None = family.coding
     coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
     parts = []
     for part in family.parts:
-        if isinstance(part.family, Categorical) and part.family.levels is None:
+        if isinstance(part.family, LevelsFamily) and part.family.levels is None:
             levels: Any = [coded.get(str(name)) for name in part.columns]
             if None in levels:
                 raise InvalidInputError(
                     f"the levels of {part.label!r} are not known: pass a frame, or name the "
                     "levels, as in Categorical(levels=[[0, 1, 2]]), and pass codes 0, 1, 2"
                 )
-            part = replace(part, family=Categorical(tuple(levels)))
+            part = replace(part, family=part.family.with_levels(tuple(levels)))
         parts.append(part)
     return replace(family, parts=tuple(parts))
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
+from bayesmix.core.engines import Objective
 from bayesmix.core.sources import Source
 from bayesmix.em.model import Model
-from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import fitted_attributes
@@ -20,12 +21,16 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import AUTO, family_named
 
 if TYPE_CHECKING:
-    from bayesmix.families.categorical import Categorical
     from bayesmix.families.product.components import Products
     from bayesmix.families.product.family import Product
 
 # Attributes that only some families have.
 OF_ONE_FAMILY = ("means_", "covariances_", "precisions_", "precisions_cholesky_")
+
+
+def default_inference(family: Any) -> Objective:
+    """Return the inference of estimators that name none."""
+    return MaximumAPosteriori() if family.prefers_prior else MaximumLikelihood()
 
 
 class Mixture(MixtureEstimator):
@@ -41,8 +46,8 @@ class Mixture(MixtureEstimator):
         Categorical for text, categories and booleans. Dates and identifiers are left out, with a
         warning.
     inference : optional
-        ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` or ``VariationalBayes()``,
-        optionally with priors.
+        ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` (default with ``Ordinal``) or
+        ``VariationalBayes()``, optionally with priors.
     covariance_type : str, optional
         Covariance structure of Gaussians; None: that of the family.
     prune : bool, default=True
@@ -124,7 +129,7 @@ class Mixture(MixtureEstimator):
                 "family must be a family such as Gaussian(), Categorical() or Poisson(), got "
                 f"{self.family!r}"
             )
-        inference = MaximumLikelihood() if self.inference is None else self.inference
+        inference = default_inference(family) if self.inference is None else self.inference
         if isinstance(inference, type) or not hasattr(inference, "regulariser"):
             raise InvalidInputError(
                 "inference must be MaximumLikelihood(), MaximumAPosteriori() or "
@@ -141,9 +146,13 @@ class Mixture(MixtureEstimator):
         family: Any = model.family
         if is_mixed(self.family):
             family = family_for(self.family, source)
+            if self.inference is None:
+                model = replace(model, inference=default_inference(family))
         return replace(model, family=with_structure(family, self.covariance_type))
 
     def _describe(self, result: FitResult) -> None:
+        from bayesmix.families.independent.levels import LevelsFamily
+
         if result.family.name in ("gaussian", "factor_analytic"):
             fitted_attributes.describe_gaussian(self, result)
             return
@@ -153,7 +162,7 @@ class Mixture(MixtureEstimator):
             )
         else:
             self.means_ = result.unframed.means.copy()
-        if result.family.name == "categorical":
-            self.levels_ = cast("Categorical", result.family).levels
+        if isinstance(result.family, LevelsFamily):
+            self.levels_ = result.family.levels
         if result.variational:
             fitted_attributes.describe_weights(self, result)

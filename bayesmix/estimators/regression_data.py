@@ -30,7 +30,7 @@ from bayesmix.families.bayesian_regression import (
     RegressionPrior,
 )
 from bayesmix.families.gaussian.collapse import FloorGuard
-from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, held
+from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, Response, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.search.starts import one_hot
@@ -58,13 +58,13 @@ class Predicted:
     values: Array
     predictors: Array  # (n, K)
     weights: Array  # (n, K)
-    components: Regressions
+    response: Response
+    dispersion: Array  # (K,) or (n, K)
 
     @property
     def distributions(self) -> Any:
         """SciPy's distributions (n, K) of the response in the components."""
-        trials, dispersion = self.values[:, 2:3], self.components.dispersion
-        return self.components.response.distribution(trials, self.predictors, dispersion)
+        return self.response.distribution(self.values[:, 2:3], self.predictors, self.dispersion)
 
     def cdf(self, y: Array) -> Array:
         """Return P(response <= y) (n,)."""
@@ -72,7 +72,7 @@ class Predicted:
 
     def quantile(self, level: float) -> Array:
         """Return quantiles (n,) of the mixtures by bisection between those of components."""
-        discrete = self.components.response.discrete
+        discrete = self.response.discrete
         ends: Array = np.asarray(self.distributions.ppf(level))
         low, high = ends.min(axis=1) - discrete, ends.max(axis=1)
         for _ in range(60):
@@ -95,10 +95,25 @@ class Data:
     design: Standardised
     gate: Standardised | None
     variational: VariationalBayes | None = None  # with its priors
+    # Passes of the starts, and how many of the best are run to convergence.
+    race = ((6, 5),)
 
     @property
     def n_samples(self) -> float:
-        return float(len(self.values) if self.weights is None else self.weights.sum())
+        """Number of units, which counts in BIC; of samples without groups."""
+        first = slice(None) if self.units is None else np.unique(self.units, return_index=True)[1]
+        return float(self.n_units if self.weights is None else self.weights[first].sum())
+
+    @property
+    def size_text(self) -> str:
+        """Number of observations, and of units with groups."""
+        if self.units is None:
+            return f"n = {self.n_samples:.0f}"
+        return f"n = {self.n_samples:.0f} units, {len(self.values)} observations"
+
+    def further_attributes(self, mixture: Mixture) -> dict[str, Any]:
+        """Return fitted attributes beside those of all regressions."""
+        return {}
 
     @property
     def n_units(self) -> int:
@@ -154,6 +169,18 @@ class Data:
             distances = sums[self.units]
         labels = distances.argmin(axis=1)
         return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
+
+    def predicted(self, values: Array, shares: Array, components: Any) -> Predicted:
+        """Return predictive distributions of samples under weights (n, K)."""
+        predictors = components.predictors(values)
+        return Predicted(values, predictors, shares, components.response, components.dispersion)
+
+    def posterior(
+        self, mixture: Mixture, values: Array, covariates: Array | None, units: Integers
+    ) -> tuple[Array, Array]:
+        """Return probabilities (n, K) and log densities (n,) of samples ordered by unit."""
+        rows = Rows(values, side=beside(covariates, units))
+        return mixture.responsibilities(rows.values, rows)
 
     def problem(self) -> Problem:
         """Return the problem of EM."""
@@ -247,8 +274,14 @@ class Data:
         means = q.plug_in().coefficients @ back.T
         return names, means.ravel(), deviations.ravel(), half.ravel()
 
-    def wald(self, mixture: Mixture) -> tuple[list[tuple[str, int | str, str]], Array, Array]:
+    def wald(
+        self, mixture: Mixture, robust: bool = False
+    ) -> tuple[list[tuple[str, int | str, str]], Array, Array]:
         """Return names, estimates and standard errors of gate and coefficients, in data units."""
+        if robust:
+            raise UnsupportedError(
+                "robust standard errors need random=: random=() has no random effects"
+            )
         layout = ParameterVector(self, mixture)
         theta = layout.theta
         size = len(theta)

@@ -16,7 +16,6 @@ from bayesmix.core import validation
 from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.rows import Rows
 from bayesmix.em.model import LOOSE_BOUND, Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
@@ -26,6 +25,7 @@ from bayesmix.estimators import regression_data
 from bayesmix.estimators.constraints import group_codes, standardised, unequal
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
+from bayesmix.estimators.random_effect_data import RandomEffectData, with_random_effects
 from bayesmix.estimators.regression_data import Data
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
@@ -37,8 +37,7 @@ from bayesmix.search.starts import Given, begun
 if TYPE_CHECKING:
     import pandas as pd
 
-# Starts, passes of each, and how many of the best run to convergence.
-N_STARTS, SHORT, FINALISTS = 30, 6, 5
+N_STARTS = 30
 # Steps of a single regression after convergence: gains of rounding size still improve coefficients.
 LAST_STEPS = 6
 # Attributes that do not follow from data and mixture.
@@ -66,6 +65,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Distribution of the response.
     fixed : sequence of column names or indices, optional
         Columns of X that have the same coefficient in all components.
+    random : sequence of column names or indices and "intercept", optional
+        Random effects of the units ``groups``, for a normal response: y_i | k ~ N(X_i β_k,
+        Z_i D_k Z_i' + σ_k² I). ``()``: none, but the residual variance as below.
+    random_covariance : {"shared", "proportional", "free"}, default="shared"
+        Covariance D_k of random effects in the components; proportional is w_k D.
+    residual_variance : {"shared", "free"}, default="shared"
+        Whether components share their residual variance; only with ``random``.
     fit_intercept : bool, default=True
         Whether each component has an intercept.
     inference : optional
@@ -94,6 +100,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Log likelihood of y given X in nats, at the estimates.
     elbo_ : float
         Bound on the log evidence of a variational fit; with a gate it is not tight.
+    random_covariance_ : array (K, q, q)
+        Covariances of random effects in units of the data, ``"intercept"`` first.
     n_parameters_, n_iter_ : int
     converged_ : bool
     result_ : FitResult
@@ -118,6 +126,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         *,
         response: str = "normal",
         fixed: Any = None,
+        random: Any = None,
+        random_covariance: str = "shared",
+        residual_variance: str = "shared",
         fit_intercept: bool = True,
         inference: Any = None,
         n_init: int = N_STARTS,
@@ -245,7 +256,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             bayes = regression_data.variational_inference(
                 self.inference, family, gate, intercept, values, weights
             )
-        return Data(values, weights, units, covariates, family, design, gate_design, bayes)
+        data = Data(values, weights, units, covariates, family, design, gate_design, bayes)
+        return data if self.random is None else with_random_effects(self, data, groups)
 
     def _best(self, data: Data, n_components: int, seed: int) -> State:
         sample, monitor = data.for_starts(seed), Monitor()
@@ -253,10 +265,11 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         numbers = range(self.n_init if n_components > 1 else 1)
         shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
         begins = [begun(problem, each, n_components) for each in shares]
-        short = [run(problem, state, monitor, SHORT) for state in begins]
-        finalists = sorted(short, key=_rank, reverse=True)[:FINALISTS]
         quick = replace(problem, stopping=AMONG_CANDIDATES)
-        best = max((run(quick, s, monitor, self.max_iter) for s in finalists), key=_rank)
+        for passes, n_left in data.race:
+            advanced = {_rank(s): s for s in (run(quick, s, monitor, passes) for s in begins)}
+            begins = [advanced[rank] for rank in sorted(advanced, reverse=True)[:n_left]]
+        best = max((run(quick, s, monitor, self.max_iter) for s in begins), key=_rank)
         if sample is not data:
             problem = data.problem()
             best = begin_at(problem, best.current_mixture())
@@ -300,6 +313,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if data.gate is not None:
             gate = cast("Gate", mixture.weights).coefficients @ data.gate.back.T
             self.gate_intercept_, self.gate_coef_ = gate[:, 0], gate[:, 1:]
+        for name, value in data.further_attributes(mixture).items():
+            setattr(self, name, value)
         self.n_components_ = len(raw)
         self.result_ = result
         self.log_likelihood_ = result.log_likelihood
@@ -309,12 +324,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         """Return the data, the mixture and the course of the fit, for saving."""
         check_is_fitted(self, "log_likelihood_")
         kept = {name: getattr(self, name) for name in KEPT if hasattr(self, name)}
-        data = {field.name: getattr(self._data, field.name) for field in fields(Data)}
+        data = {field.name: getattr(self._data, field.name) for field in fields(self._data)}
         return {"data": data, "mixture": self._fit_mixture, "kept": kept, "result": self.result_}
 
     def from_record(self, record: dict[str, Any]) -> None:
         """Restore the fit from the output of ``to_record``."""
-        self._show(Data(**record["data"]), record["mixture"], record["result"])
+        data: Any = Data if self.random is None else RandomEffectData
+        self._show(data(**record["data"]), record["mixture"], record["result"])
         for name, value in record["kept"].items():
             if name not in KEPT:
                 raise ValueError(f"{name} is not an attribute of a fit")
@@ -415,7 +431,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return ndtri(np.clip(upper, 1e-15, 1.0 - 1e-15))
 
     def bic(self) -> float:
-        """Return -2 log L + p log n of the fit."""
+        """Return -2 log L + p log n of the fit, where n is the number of units with groups."""
         check_is_fitted(self, "log_likelihood_")
         n = self._data.n_samples
         return float(-2.0 * self.log_likelihood_ + self.n_parameters_ * np.log(n))
@@ -427,12 +443,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     # Uncertainty
 
-    def coefficients(self, level: float = 0.95) -> pd.DataFrame:
+    def coefficients(self, level: float = 0.95, robust: bool = False) -> pd.DataFrame:
         """Return all coefficients with standard errors and Wald intervals.
 
         Standard errors come from the observed information of all parameters, gate and dispersions
         included (Louis 1982), evaluated by central differences of the exact score. They are NaN if
-        the information is singular. For a variational fit, standard errors are standard deviations
+        the information is singular. With ``random``, variances are included, and ``robust=True``
+        is the sandwich by unit. For a variational fit, standard errors are standard deviations
         of q, and intervals are credible intervals.
         """
         import pandas as pd
@@ -449,7 +466,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                 errors = np.append(deviations[:n_gate], errors)
                 half = np.append(ndtri(0.5 + 0.5 * level) * deviations[:n_gate], half)
         else:
-            names, estimates, errors = self._data.wald(self._mixture)
+            names, estimates, errors = self._data.wald(self._mixture, robust)
             half = float(ndtri(0.5 + 0.5 * level)) * errors
         index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
         return interval_table(index, estimates, errors, half)
@@ -460,7 +477,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         K, name = self.n_components_, self.response.replace("_", " ").replace("poisson", "Poisson")
         head = (
             f"Mixture of {K} {name} regression{'s' if K > 1 else ''} "
-            f"(n = {self._data.n_samples:.0f}): log likelihood {self.log_likelihood_:.2f}, "
+            f"({self._data.size_text}): log likelihood {self.log_likelihood_:.2f}, "
             f"{self.n_parameters_} parameters, BIC {self.bic():.1f}."
         )
         weights = ", ".join(f"{weight:.2f}" for weight in self.weights_)
@@ -471,6 +488,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if self._q is not None and self._data.gate is not None:
             lines.append(f"{LOOSE_BOUND}.")
         return "\n".join([*lines, table])
+
+    def random_effects(self) -> pd.DataFrame:
+        """Return component, probabilities and predicted effects of each unit of the fit."""
+        from bayesmix.assess.trajectories import random_effects
+
+        return random_effects(self)
 
     def _answer_html(self) -> str:
         head = self.summary().splitlines()[0]
@@ -525,7 +548,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             shares = np.exp(weights.log_weights(covariates))
         else:
             shares = np.broadcast_to(weights.mean(), (len(values), components.n_components))
-        return regression_data.Predicted(values, components.predictors(values), shares, components)
+        return self._data.predicted(values, shares, components)
 
     def _posterior(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any
@@ -535,12 +558,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         n = len(values)
         units = np.arange(n) if groups is None else group_codes(groups, n, n)
         order = np.argsort(units, kind="stable")
-        side = regression_data.beside(
-            None if covariates is None else covariates[order], units[order]
-        )
-        rows = Rows(values[order], side=side)
+        side = None if covariates is None else covariates[order]
+        joint, log_density = self._data.posterior(self._mixture, values[order], side, units[order])
         back = np.argsort(order)
-        joint, log_density = self._mixture.responsibilities(rows.values, rows)
         return joint[back], log_density[back]
 
 

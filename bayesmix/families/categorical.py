@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import digamma, gammaln, logsumexp
+from scipy.special import digamma, gammaln
 
-from bayesmix.core.coding import Coding, Level
+from bayesmix.core.coding import Level
 from bayesmix.core.components import DrawnComponents, Named
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Summary
@@ -18,89 +18,20 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import (
     Columns,
-    ColumnsFamily,
     ConjugatePrior,
     DrawnColumns,
-    PointColumns,
     PosteriorColumns,
 )
 from bayesmix.families.independent.factors import data
-from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
-from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.families.independent.levels import (
+    LevelColumns,
+    Levels,
+    LevelsFamily,
+    linear_in_levels,
+)
+from bayesmix.families.independent.linear import NEVER, LinearInTotals, Sums
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.special import log_gammas
-
-
-@dataclass(frozen=True)
-class Levels(Reading):
-    """Sufficient statistics of codes 0 to L - 1: indicators of levels.
-
-    Arrays over levels (..., F) are ordered by column.
-    """
-
-    numbers: tuple[int, ...]  # L of each column
-
-    kind = features.LEVELS
-
-    @cached_property
-    def sizes(self) -> Array:
-        """Number of levels L (D,)."""
-        return np.array(self.numbers, dtype=np.float64)
-
-    @cached_property
-    def ends(self) -> Integers:
-        """End of the levels of each column (D,)."""
-        return np.cumsum(self.numbers)
-
-    @cached_property
-    def starts(self) -> Integers:
-        """Start of the levels of each column (D,)."""
-        return self.ends - np.array(self.numbers)
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        """Start and end of the levels of each column."""
-        return list(zip(self.starts.tolist(), self.ends.tolist(), strict=True))
-
-    @cached_property
-    def codes(self) -> Array:
-        """Code of each level (F,)."""
-        return np.concatenate([np.arange(number, dtype=np.float64) for number in self.numbers])
-
-    def places(self, columns: Integers) -> Integers:
-        """Return the positions of the levels of some columns."""
-        return np.concatenate([np.arange(self.starts[d], self.ends[d]) for d in columns])
-
-    def subset(self, columns: Integers) -> Levels:
-        return Levels(tuple(self.numbers[d] for d in columns))
-
-    def sums(self, values: Array) -> Array:
-        """Return sums over the levels of each column (..., D)."""
-        return np.add.reduceat(values, self.starts, axis=-1)
-
-    def spread(self, values: Array) -> Array:
-        """Repeat values of columns (..., D) for each level (..., F)."""
-        return np.repeat(values, self.numbers, axis=-1)
-
-    def normalised(self, logs: Array) -> Array:
-        """Normalise logarithms (..., F) over the levels of each column."""
-        totals = [logsumexp(logs[..., start:end], axis=-1) for start, end in self.pairs]
-        return logs - self.spread(np.stack(totals, axis=-1))
-
-    def totals(self, values: Array) -> Array:
-        """Return indicators of levels (F, n)."""
-        out = np.zeros((int(self.ends[-1]), len(values)))
-        places = values.T.astype(np.intp) + self.starts[:, None]
-        out[places, np.arange(len(values))] = 1.0
-        return out
-
-    def gathered(self, by_level: Array, values: Array) -> Array:
-        """Return sums (n, K) over columns of ``by_level`` (K, F) at the observed levels."""
-        out = np.zeros((len(values), len(by_level)))
-        for start, column in zip(self.starts, values.T, strict=True):
-            out += by_level.T[column.astype(np.intp) + start]
-        return out
 
 
 @dataclass(frozen=True)
@@ -154,16 +85,8 @@ class LevelsTwin:
         }
 
 
-def _linear(log_probabilities: Array, probabilities: Array, reading: Levels) -> LinearInTotals:
-    """Return log p(x | θ_k) = Σ log p of the observed levels."""
-    nothing = np.zeros((len(log_probabilities), len(reading.numbers)))
-    # Σ √(p_j p_k) is at most exp(-½ |√p_j - √p_k|²), see ``LinearInTotals.near``.
-    places = np.sqrt(probabilities)
-    return LinearInTotals(nothing, log_probabilities, reading, stabilised=places)
-
-
 @dataclass(frozen=True)
-class Categoricals(PointColumns):
+class Categoricals(LevelColumns):
     """Probabilities of levels (K, F) at a point, column by column; 0 is allowed."""
 
     probabilities: Array
@@ -179,41 +102,13 @@ class Categoricals(PointColumns):
         """Finite log p (K, F)."""
         return np.maximum(self.sufficient[0], NEVER)
 
-    @cached_property
-    def linear(self) -> LinearInTotals:
-        return _linear(self.log_probabilities, self.probabilities, self.reading)
-
-    def expected_log_density(self, values: Array) -> Array:
-        out = self.reading.gathered(self.log_probabilities, values)
-        out[out < IMPOSSIBLE] = -np.inf
-        return out
-
     @property
     def expected_totals(self) -> Array:
         return self.probabilities
 
-    @property
-    def means(self) -> Array:
-        """E[code] (K, D); codes number the levels of a column from 0."""
-        return self.reading.sums(self.probabilities * self.reading.codes)
-
-    @property
-    def deviations(self) -> Array:
-        """Standard deviation of the codes of each column (K, D)."""
-        squares = self.reading.sums(self.probabilities * self.reading.codes**2)
-        return np.sqrt(np.maximum(squares - self.means**2, 0.0))
-
     def marginal(self, columns: Integers) -> Categoricals:
         places = self.reading.places(columns)
         return Categoricals(self.probabilities[:, places], self.reading.subset(columns))
-
-    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        n = int(counts.sum())
-        rows = np.empty((n, len(self.reading.numbers)))
-        for d, (start, end) in enumerate(self.reading.pairs):
-            reached = np.cumsum(self.probabilities[:, start : end - 1], axis=1)
-            rows[:, d] = (generator.random((n, 1)) > np.repeat(reached, counts, axis=0)).sum(axis=1)
-        return rows
 
 
 @dataclass(frozen=True)
@@ -230,7 +125,7 @@ class CategoricalDraws(DrawnColumns):
     @cached_property
     def components(self) -> LinearInTotals:
         logs = self.log_probabilities.reshape(-1, self.log_probabilities.shape[2])
-        return _linear(logs, np.exp(logs), self.reading)
+        return linear_in_levels(logs, np.exp(logs), self.reading)
 
     def at(self, draw: int) -> Categoricals:
         return Categoricals(np.exp(self.log_probabilities[draw]), self.reading)
@@ -281,7 +176,7 @@ class LevelProbabilities(PosteriorColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        return _linear(self.log_shares, self.shares, self.reading)
+        return linear_in_levels(self.log_shares, self.shares, self.reading)
 
     @property
     def means(self) -> Array:
@@ -364,7 +259,7 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
 
 
 @dataclass(frozen=True)
-class Categorical(ColumnsFamily[Categoricals]):
+class Categorical(LevelsFamily[Categoricals]):
     """Independent columns of unordered levels (latent class analysis).
 
     Parameters
@@ -385,53 +280,11 @@ class Categorical(ColumnsFamily[Categoricals]):
     levels: tuple[tuple[Level, ...], ...] | None = None
 
     name = "categorical"
-    continuous = False
+    with_article = "a Categorical"
     keeps_zeros = True
-
-    def __post_init__(self) -> None:
-        if self.levels is not None:
-            object.__setattr__(self, "levels", tuple(tuple(one) for one in self.levels))
-
-    @cached_property
-    def reading(self) -> Levels:
-        """Sufficient statistics: indicators of levels."""
-        if self.levels is None:
-            raise InvalidInputError("levels of a Categorical family are not known before a fit")
-        return Levels(tuple(len(one) for one in self.levels))
-
-    @property
-    def coding(self) -> Coding | None:
-        """Levels of the columns, once they are known."""
-        if self.levels is None:
-            return None
-        return Coding(tuple(map(str, range(len(self.levels)))), self.levels)
-
-    @property
-    def mean_where_empty(self) -> Array:
-        """Equal probabilities of all levels."""
-        return 1.0 / self.reading.spread(self.reading.sizes)
-
-    def marginal(self, columns: Integers) -> Categorical:
-        assert self.levels is not None
-        return Categorical(tuple(self.levels[column] for column in columns))
-
-    def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are not codes of levels."""
-        broken = (values != np.floor(values)) & ~np.isnan(values)
-        wrong = (values < 0) | broken | (values >= self.reading.sizes)
-        if wrong.any():
-            row, column = np.argwhere(wrong)[0]
-            raise InvalidInputError(
-                f"X must hold the codes 0 to {self.reading.sizes[column] - 1:g} of the levels of "
-                f"column {column}, got {values[row, column]:g} in row {first + row}: name all "
-                "levels in Categorical(levels=...)"
-            )
 
     def at_means(self, means: Array) -> Categoricals:
         return Categoricals(np.clip(means, 0.0, 1.0), self.reading)
-
-    def feasible(self, statistics: Sums) -> bool:
-        return bool((statistics.totals >= 0).all())
 
     def reference_prior(self, summary: Summary, frame: Frame) -> CategoricalPrior:
         """Return the prior with a mass of one observation per column."""

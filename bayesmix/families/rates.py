@@ -287,6 +287,14 @@ class GammaPrior(RatePrior):
         return GammaRates(self.shape + statistics.totals, rate)
 
 
+def refuse_no_counts(values: Stored, first: int, with_article: str) -> None:
+    """Raise an error for values that are negative, fractional or beyond double precision."""
+    broken = (values != np.floor(values)) & ~np.isnan(values)
+    wrong = (values < 0) | broken | (values > LARGEST_COUNT)
+    held = f"counts (0, 1, 2, ... up to 2**53) for {with_article}"
+    refuse_where(wrong, values, first, held, "use another family")
+
+
 @dataclass(frozen=True)
 class Poisson(RatesFamily):
     """Independent columns of counts.
@@ -304,11 +312,8 @@ class Poisson(RatesFamily):
     drawn = PoissonDraws
 
     def check(self, values: Stored, first: int = 0) -> None:
-        """Raise an error for values that are negative, fractional or beyond double precision."""
-        broken = (values != np.floor(values)) & ~np.isnan(values)
-        wrong = (values < 0) | broken | (values > LARGEST_COUNT)
-        held = "counts (0, 1, 2, ... up to 2**53) for a Poisson"
-        refuse_where(wrong, values, first, held, "use another family")
+        """Raise an error for values that are no counts."""
+        refuse_no_counts(values, first, "a Poisson")
 
     def at_means(self, means: Array) -> Poissons:
         """Return the mean counts as rates."""

@@ -165,6 +165,43 @@ FAMILIES = {
             }
         },
     ),
+    "ordinal": Entry(
+        ("Ordinal", "OrdinalPrior"),
+        {
+            "ordinal": {
+                "Ordinal": {},
+                "Ordinals": {"intercepts": ANY, "slopes": ANY, "curvatures": ANY},
+                "OrdinalPrior": {},
+            }
+        },
+    ),
+    "negative_binomial": Entry(
+        ("NegativeBinomial",),
+        {
+            "negative_binomial": {
+                "NegativeBinomial": {},
+                "OverdispersedCounts": {"rates": NOT_NEGATIVE, "sizes": POSITIVE},
+            }
+        },
+    ),
+    "zero_inflated_poisson": Entry(
+        ("ZeroInflatedPoisson",),
+        {
+            "zero_inflated": {
+                "ZeroInflatedPoisson": {},
+                "ZeroInflatedPoissons": {"extra_zeros": SHARES, "rates": NOT_NEGATIVE},
+            }
+        },
+    ),
+    "von_mises_fisher": Entry(
+        ("VonMisesFisher",),
+        {
+            "von_mises_fisher": {
+                "VonMisesFisher": {},
+                "VonMisesFishers": {"directions": (-1.0, 1.0), "concentrations": NOT_NEGATIVE},
+            }
+        },
+    ),
     "product": Entry(
         ("Product", "ProductPrior"),
         {

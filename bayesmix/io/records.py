@@ -41,10 +41,20 @@ from bayesmix.families.bayesian_regression import (
     RegressionPosterior,
     RegressionPrior,
 )
+from bayesmix.families.effect_covariances import (
+    FreeCovariance,
+    ProportionalCovariance,
+    SharedCovariance,
+)
 from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.monotone import LOG
+from bayesmix.families.random_effects import (
+    RandomEffectFamily,
+    RandomEffectRegressions,
+    RandomEffects,
+)
 from bayesmix.families.registry import ANY, NOT_NEGATIVE, POSITIVE, saved_records
 from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressions
 from bayesmix.io.container import Bits, storable
@@ -64,6 +74,8 @@ RECORDS: dict[str, Any] = {
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
         BayesianRegressionFamily,
+        *(RandomEffects, RandomEffectFamily, RandomEffectRegressions),
+        *(SharedCovariance, ProportionalCovariance, FreeCovariance),
     )
 }
 RECORDS["Sums"] = DensitySums
@@ -90,6 +102,9 @@ DOMAINS = {
             *("UniformNoise.axes", "Totals.totals", "BatchSums.entropies"),
             *("Gate.coefficients", "GatePrior.moments", "Regressions.coefficients"),
             *("RegressionPosterior.means", "RegressionPosterior.precisions"),
+            *("RandomEffects.matrix", "RandomEffects.back", "RandomEffectFamily.effects"),
+            *("RandomEffectFamily.origin", "RandomEffectRegressions.coefficients"),
+            "RandomEffectRegressions.covariances",
         ),
         ANY,
     ),
@@ -99,7 +114,8 @@ DOMAINS = {
             *("PointWeights.probabilities", "MarkovChain.initial", "MarkovChain.transition"),
             *("Totals.counts", "Gate.shares", "Gate.precisions", "GatePrior.precisions"),
             "GatedChain.transition",
-            *("Regressions.dispersion", "RegressionFamily.fixed"),
+            *("Regressions.dispersion", "RegressionFamily.fixed", "RandomEffectFamily.fixed"),
+            "RandomEffectRegressions.dispersion",
         ),
         NOT_NEGATIVE,
     ),

@@ -56,6 +56,11 @@ class ByParameter:
     shapes: Array | None = None
     scales: Array | None = None
     degrees_of_freedom: Array | None = None
+    sizes: Array | None = None
+    extra_zeros: Array | None = None
+    slopes: Array | None = None
+    curvatures: Array | None = None
+    concentrations: Array | None = None
     startprob: Array | None = None
     transmat: Array | None = None
 

@@ -16,7 +16,7 @@ from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.categorical import Categorical
+from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics, each
 from bayesmix.families.successes import Bernoulli
@@ -149,6 +149,13 @@ class Product:
     takes_gaps = OfParts(all)
     rearranged = OfParts(all)
     own_directions = None
+
+    @property
+    def prefers_prior(self) -> bool:
+        """Whether some part prefers a prior and all others have one."""
+        preferring = [bool(family.prefers_prior) for family in self.families]
+        pairs = zip(preferring, self.families, strict=True)
+        return any(preferring) and all(own or family.has_posterior for own, family in pairs)
 
     @property
     def least(self) -> float:
@@ -398,7 +405,7 @@ class ProductGuard(PerPart):
 
 
 def level_probabilities(family: Any, components: Any) -> dict[int, Array]:
-    """Return probabilities (K, L) of the levels of each categorical column."""
+    """Return probabilities (K, L) of the levels of each column that has levels."""
     if isinstance(family, Product):
         parts = zip(family.families, components.parts, components.layout.columns, strict=True)
         return {
@@ -406,7 +413,7 @@ def level_probabilities(family: Any, components: Any) -> dict[int, Array]:
             for part, one, own in parts
             for column, of_levels in level_probabilities(part, one).items()
         }
-    if isinstance(family, Categorical):
+    if isinstance(family, LevelsFamily):
         pairs = enumerate(components.reading.pairs)
         return {column: components.probabilities[:, start:end] for column, (start, end) in pairs}
     if isinstance(family, Bernoulli):

@@ -1,0 +1,320 @@
+"""Negative binomial family: independent overdispersed counts, by maximum likelihood.
+
+Mean μ and size r, so that the variance is μ + μ² / r; μ is the mean of the counts, and r solves one
+equation. The tables of counts are the sufficient statistics, so that the M-step is exact. The
+likelihood in r has one maximum, which is the Poisson limit r = ∞ unless the variance exceeds the
+mean (Levin & Reeds 1977).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy as np
+from scipy.special import gammaln
+
+from bayesmix.core.components import AtAPoint, Named, Rearranged, Seen
+from bayesmix.core.families import FamilyOf
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.independent.columns import ByComponent, Columns, NoGuard
+from bayesmix.families.independent.linear import SeenColumns
+from bayesmix.families.product.family import Product
+from bayesmix.families.rates import Poisson, refuse_no_counts
+from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.gaps import without_gaps
+
+# Largest count of a fit, for the memory of tables; beyond it a gamma differs by less than 1e-5.
+LARGEST_OF_FIT = 100_000
+# At this ratio of size to mean (or to 1) the variance exceeds that of a Poisson by 1e-8 of it.
+LARGEST_RATIO, SMALLEST_SIZE = 1e8, 1e-10
+# From here on the first terms of Stirling's series are exact in double precision.
+LARGE = 100.0
+# Bisections of the logarithm of the size in the worst case; Newton's method needs about five steps.
+STEPS, PRECISION = 60, 1e-13
+NO_PRIOR = (
+    "a NegativeBinomial has no conjugate prior: use inference=MaximumLikelihood(), or Poisson()"
+)
+
+
+def log_rising(sizes: Array, values: Array) -> Array:
+    """Return log Γ(r + x) - log Γ(r) - x log r, also where r is large."""
+    large = np.maximum(sizes, LARGE)
+    stirling = [
+        1.0 / (12.0 * at) - 1.0 / (360.0 * at**3) + 1.0 / (1260.0 * at**5)
+        for at in (large + values, large)
+    ]
+    series = (large + values - 0.5) * np.log1p(values / large) - values + stirling[0] - stirling[1]
+    plain = gammaln(sizes + values) - gammaln(sizes) - values * np.log(sizes)
+    return np.where(sizes >= LARGE, series, plain)
+
+
+@dataclass(frozen=True)
+class CountTables(Rearranged):
+    """Counts (K,) Σ w r, and tables (K, D, L) Σ w r 1{x = l}."""
+
+    counts: Array
+    tables: Array
+    shared = False
+
+    @classmethod
+    def of(cls, values: Array, responsibilities: Array) -> CountTables:
+        """Return the tables of values (n, D), of which missing ones are in none."""
+        present, whole = ~np.isnan(values), without_gaps(values).astype(np.intp)
+        length = int(whole.max(initial=0)) + 1
+        shape = (responsibilities.shape[1], values.shape[1], length)
+        tables = np.empty(shape)
+        for d in range(shape[1]):
+            codes, shares = whole[present[:, d], d], responsibilities[present[:, d]]
+            for k in range(shape[0]):
+                tables[k, d] = np.bincount(codes, shares[:, k], length)
+        return cls(responsibilities.sum(axis=0), tables)
+
+    def _to(self, length: int) -> Array:
+        """Return tables of this length."""
+        return np.pad(self.tables, [(0, 0), (0, 0), (0, length - self.tables.shape[2])])
+
+    def __add__(self, other: CountTables) -> CountTables:
+        length = max(self.tables.shape[2], other.tables.shape[2])
+        return CountTables(self.counts + other.counts, self._to(length) + other._to(length))
+
+    def _each(self, change: Callable[[Array], Array]) -> CountTables:
+        return CountTables(change(self.counts), change(self.tables))
+
+    def scaled(self, factor: float) -> CountTables:
+        return self._each(lambda sums: factor * sums)
+
+    def subset(self, keep: Integers) -> CountTables:
+        return self._each(lambda sums: sums[keep])
+
+    @classmethod
+    def joined(cls, parts: Sequence[CountTables]) -> CountTables:
+        length = max(part.tables.shape[2] for part in parts)
+        return cls(
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part._to(length) for part in parts]),
+        )
+
+    def pack(self) -> Array:
+        return np.concatenate([self.counts, self.tables.ravel()])
+
+    def units(self) -> float:
+        return 1.0
+
+    def unpack(self, vector: Array) -> CountTables:
+        tables = vector[len(self.counts) :].reshape(self.tables.shape)
+        return replace(self, counts=vector[: len(self.counts)], tables=tables)
+
+
+def most_likely_sizes(tables: Array, means: Array, start: Array) -> Array:
+    """Return sizes r (K, D) given means, by Newton's method for log r between bounds.
+
+    The slope is Σ_j C_j / (r + j) + N log(r / (r + μ)), with C_j the number of counts above j.
+    """
+    known = tables.sum(axis=2)
+    above = np.cumsum(tables[..., :0:-1], axis=2)[..., ::-1]  # C_j (K, D, L - 1)
+    steps = np.arange(above.shape[2], dtype=np.float64)
+    highest = LARGEST_RATIO * np.maximum(means, 1.0)
+    # Σ_j 2 j C_j = Σ x (x - 1), at most N μ² unless the variance exceeds the mean.
+    excess = 2.0 * (above @ steps) - known * means**2
+    spread = excess > 0.0
+    low, high = np.full(means.shape, np.log(SMALLEST_SIZE)), np.log(highest)
+    log_sizes = np.clip(np.log(start), low, high)
+    for _ in range(STEPS):
+        sizes = np.exp(log_sizes)
+        shares = above / (sizes[..., None] + steps)
+        slope = shares.sum(axis=2) - known * np.log1p(means / sizes)
+        curve = known * means / (sizes + means) - sizes * (
+            (shares / (sizes[..., None] + steps)).sum(axis=2)
+        )  # derivative of the slope in log r
+        low, high = np.where(slope > 0.0, log_sizes, low), np.where(slope > 0.0, high, log_sizes)
+        newton = log_sizes - slope / np.where(curve < 0.0, curve, -np.inf)
+        inside = (curve < 0.0) & (newton > low) & (newton < high)
+        moved = np.where(inside, newton, 0.5 * (low + high))
+        settled = np.abs(moved - log_sizes) <= PRECISION * np.maximum(np.abs(log_sizes), 1.0)
+        log_sizes = moved
+        if (settled | ~spread).all():
+            break
+    return np.where(spread, np.exp(log_sizes), highest)
+
+
+@dataclass(frozen=True)
+class OverdispersedCounts(AtAPoint, Columns):
+    """Rates and sizes (K, D) at a point; a rate of 0 is allowed."""
+
+    rates: Array
+    sizes: Array
+
+    dense = False
+
+    @property
+    def means(self) -> Array:
+        return self.rates
+
+    @property
+    def deviations(self) -> Array:
+        return np.sqrt(self.means * (1.0 + self.means / self.sizes))
+
+    def expected_log_density(self, values: Array) -> Array:
+        """Return log p(x | k) (n, K), minus infinity for positive counts at mean 0."""
+        out = np.empty((len(values), self.n_components), order="F")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            for k, (mean, size) in enumerate(zip(self.rates, self.sizes, strict=True)):
+                powers = np.where(values > 0.0, values * np.log(mean), 0.0)  # 0 log 0 = 0
+                own = log_rising(size, values) + powers - (size + values) * np.log1p(mean / size)
+                out[:, k] = own.sum(axis=1)
+        out -= gammaln(values + 1.0).sum(axis=1, keepdims=True)
+        return out
+
+    def statistics(self, values: Array, responsibilities: Array) -> CountTables:
+        return CountTables.of(values, responsibilities)
+
+    @property
+    def expected_totals(self) -> Array:
+        """E[x] and r (K, 2 D)."""
+        return np.hstack([self.means, self.sizes])
+
+    @property
+    def linear(self) -> OverdispersedCounts:
+        """Return self, as missing values need no linear form."""
+        return self
+
+    def seen(self, values: Array) -> Seen:
+        joint = SeenColumns(self).expected_log_density(values)
+        return joint, partial(CountTables.of, values)
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        return values
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        sizes = np.repeat(self.sizes, counts, axis=0)
+        rates = generator.standard_gamma(sizes) * np.repeat(self.rates / self.sizes, counts, axis=0)
+        return generator.poisson(rates).astype(float)
+
+
+@dataclass(frozen=True)
+class NegativeBinomialDraws(ByComponent):
+    """S draws of rates and sizes (S, K, D), from bootstrap refits."""
+
+    rates: Array
+    sizes: Array
+
+    @property
+    def components(self) -> OverdispersedCounts:
+        n_features = self.rates.shape[2]
+        return OverdispersedCounts(
+            self.rates.reshape(-1, n_features), self.sizes.reshape(-1, n_features)
+        )
+
+    def subset(self, keep: Integers) -> NegativeBinomialDraws:
+        return self.picked(slice(None), keep)
+
+    def at(self, draw: int) -> OverdispersedCounts:
+        return OverdispersedCounts(self.rates[draw], self.sizes[draw])
+
+    def parameters(self, frame: Frame) -> Named:
+        axes = ("component", "feature")
+        return {"rates": (axes, self.rates), "sizes": (axes, self.sizes)}
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(FamilyOf[CountTables, OverdispersedCounts]):
+    """Independent columns of overdispersed counts, with variance μ + μ² / r.
+
+    Maximum likelihood only, as there is no conjugate prior. Columns whose variance does not exceed
+    their mean get the Poisson limit, at r = 1e8 max(μ, 1).
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> rows = np.vstack([rng.negative_binomial(3, 0.5, (200, 2)), rng.poisson(30.0, (100, 2))])
+    >>> m = bm.Mixture(2, family=bm.NegativeBinomial(), random_state=0).fit(rows)
+    >>> m.weights_.round(2)
+    array([0.67, 0.33])
+    """
+
+    name = "negative_binomial"
+    continuous = False
+    any_real = False
+    drawn_columns = 1
+    least = 0.0
+    has_posterior = False
+    takes_gaps = True
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        """Raise an error for values that are no counts."""
+        refuse_no_counts(values, first, "a negative binomial")
+
+    def frame(self, summary: Summary) -> Frame:
+        """Return the identity, or raise an error for counts that are too large for tables."""
+        if (largest := summary.maximum.max()) > LARGEST_OF_FIT:
+            raise InvalidInputError(
+                f"X must hold counts up to {LARGEST_OF_FIT:,} for a negative binomial fit, got "
+                f"{largest:g}: use Gamma() or LogNormal() for numbers as large as that"
+            )
+        return Frame.identity(summary.n_features)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return 2 * n_components * n_features
+
+    def statistics(self, values: Array, responsibilities: Array) -> CountTables:
+        return CountTables.of(values, responsibilities)
+
+    def maximum_likelihood(
+        self,
+        statistics: CountTables,
+        previous: OverdispersedCounts | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> OverdispersedCounts:
+        """Match the mean, and solve for the size of each column."""
+        tables = statistics.tables
+        known, values = tables.sum(axis=2), np.arange(tables.shape[2], dtype=np.float64)
+        same = previous is not None and previous.means.shape == known.shape
+        # An empty component keeps its previous parameters, if there are any.
+        means, sizes = np.ones_like(known), np.ones_like(known)
+        if previous is not None and same:
+            means, sizes = previous.means.copy(), previous.sizes
+        np.divide(tables @ values, known, out=means, where=known > 0.0)
+        found = most_likely_sizes(tables, means, sizes)
+        return OverdispersedCounts(means, np.where(known > 0.0, found, sizes))
+
+    def feasible(self, statistics: CountTables) -> bool:
+        return bool((statistics.tables >= 0.0).all() and (statistics.counts >= 0.0).all())
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
+        """Raise an error, as there is no conjugate prior."""
+        raise UnsupportedError(NO_PRIOR)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
+        """Raise an error, as there is no conjugate prior."""
+        raise UnsupportedError(NO_PRIOR)
+
+    def as_draws(self, points: Sequence[OverdispersedCounts]) -> NegativeBinomialDraws:
+        rates, sizes = (
+            np.array([getattr(point, name) for point in points]) for name in ("rates", "sizes")
+        )
+        return NegativeBinomialDraws(rates, sizes)
+
+    def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
+        return NoGuard()
+
+
+def overdispersed(family: Any) -> Any:
+    """Return the family with negative binomial counts in place of Poisson counts.
+
+    The two are candidates of one search: ``select(X, family=[family, overdispersed(family)])``.
+    """
+    if isinstance(family, Poisson):
+        return NegativeBinomial()
+    if isinstance(family, Product):
+        parts = (replace(part, family=overdispersed(part.family)) for part in family.parts)
+        return replace(family, parts=tuple(parts))
+    return family

@@ -1,0 +1,362 @@
+"""Ordinal family: independent columns of ordered levels, adjacent-category logits.
+
+Log p(level l | k) = α_l + β_k s_l + γ_k s_l² up to a constant, with scores s_l = l - (L - 1) / 2.
+All components share the intercepts α of a column. Each has a slope β and a curvature γ, which are a
+location and a spread (Goodman 1979; Vermunt & Magidson 2016, section 3.1, for γ = 0). The log
+likelihood is concave in (α, β, γ).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any, NoReturn
+
+import numpy as np
+
+from bayesmix.core.coding import Level
+from bayesmix.core.components import Named
+from bayesmix.core.rows import Frame, Summary
+from bayesmix.core.sources import Source
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.independent.columns import DrawnColumns
+from bayesmix.families.independent.levels import (
+    LevelColumns,
+    Levels,
+    LevelsFamily,
+    linear_in_levels,
+)
+from bayesmix.families.independent.linear import LinearInTotals, Sums
+from bayesmix.numerics.arrays import Array, Integers
+
+# Newton steps from zero, of which about five are needed; from the last update two suffice, since
+# every step gains and the next update goes on.
+STEPS, FURTHER_STEPS = 50, 2
+# Gain in nats per observation that is rounding, and halvings of a step before it is given up.
+ROUNDING, HALVINGS = 1e-13, 30
+# Ridge of the information, in observations: keeps it invertible where an estimate is infinite.
+RIDGE = 1e-10
+# Features of a level that belong to a component: its score, and the square of its score.
+OWN = 2
+NO_BOUND = (
+    "an Ordinal has no exact variational bound: use inference=MaximumAPosteriori(), the default, "
+    "or MaximumLikelihood()"
+)
+
+
+@dataclass(frozen=True)
+class LevelFeatures:
+    """Features of the levels of columns, of which the longest has M levels."""
+
+    reading: Levels
+
+    @cached_property
+    def there(self) -> Any:
+        """Whether a level exists (D, M)."""
+        return np.arange(max(self.reading.numbers)) < self.reading.sizes[:, None]
+
+    @cached_property
+    def features(self) -> Array:
+        """Score and its square, then orthonormal directions of intercepts (D, M, 2 + B)."""
+        D, M = self.there.shape
+        out = np.zeros((D, M, OWN + max(M - 1 - OWN, 0)))
+        for d, number in enumerate(self.reading.numbers):
+            score = np.arange(number) - 0.5 * (number - 1.0)
+            own = np.column_stack([score, score**2 - (score**2).mean()])[:, : number - 1]
+            out[d, :number, : own.shape[1]] = own
+            every = np.hstack([np.ones((number, 1)), own, np.eye(number)])
+            free = np.linalg.qr(every)[0][:, 1 + own.shape[1] :]
+            out[d, :number, OWN : OWN + free.shape[1]] = free
+        return out
+
+    def padded(self, by_level: Array) -> Array:
+        """Return values by level (..., F) as (..., D, M), with 0 beyond the last level."""
+        out = np.zeros((*by_level.shape[:-1], *self.there.shape))
+        out[..., self.there] = by_level
+        return out
+
+    def log_probabilities(self, intercepts: Array, shapes: Array) -> Array:
+        """Return log p (D, K, M) of intercepts (D, M) and shapes (D, K, 2)."""
+        own = shapes @ self.features[:, :, :OWN].transpose(0, 2, 1)
+        logits = np.where(self.there[:, None], intercepts[:, None] + own, -np.inf)
+        logits -= logits.max(axis=-1, keepdims=True)
+        logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        return np.where(self.there[:, None], logits, 0.0)
+
+
+@lru_cache
+def features_of(reading: Levels) -> LevelFeatures:
+    """Return the features of these levels, computed once."""
+    return LevelFeatures(reading)
+
+
+@dataclass(frozen=True)
+class Ordinals(LevelColumns):
+    """Intercepts (F,) of levels, column by column, slopes and curvatures (K, D) at a point.
+
+    Intercepts of a column are orthogonal to scores and their squares, so that they are unique.
+    """
+
+    intercepts: Array
+    slopes: Array
+    curvatures: Array
+    reading: Levels
+
+    @property
+    def shapes(self) -> Array:
+        """Slopes and curvatures (D, K, 2)."""
+        return np.stack([self.slopes.T, self.curvatures.T], axis=-1)
+
+    @cached_property
+    def log_probabilities(self) -> Array:
+        scores = features_of(self.reading)
+        logs = scores.log_probabilities(scores.padded(self.intercepts), self.shapes)
+        return logs.transpose(1, 0, 2)[:, scores.there]
+
+    @cached_property
+    def probabilities(self) -> Array:
+        """Probabilities of levels (K, F)."""
+        return np.exp(self.log_probabilities)
+
+    @property
+    def expected_totals(self) -> Array:
+        return self.probabilities
+
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        return (self.log_probabilities,)
+
+    def subset(self, keep: Integers) -> Ordinals:
+        return replace(self, slopes=self.slopes[keep], curvatures=self.curvatures[keep])
+
+    def marginal(self, columns: Integers) -> Ordinals:
+        intercepts = self.intercepts[self.reading.places(columns)]
+        own = self.slopes[:, columns], self.curvatures[:, columns]
+        return Ordinals(intercepts, *own, self.reading.subset(columns))
+
+
+@dataclass(frozen=True)
+class OrdinalDraws(DrawnColumns):
+    """S draws of intercepts (S, F), slopes and curvatures (S, K, D), from bootstrap refits."""
+
+    intercepts: Array
+    slopes: Array
+    curvatures: Array
+    reading: Levels
+
+    @property
+    def log_probabilities(self) -> Array:
+        """Log p (S, K, F)."""
+        return np.array([self.at(draw).log_probabilities for draw in range(len(self.slopes))])
+
+    @property
+    def sufficient(self) -> tuple[Array, ...]:
+        return (self.log_probabilities,)
+
+    @property
+    def components(self) -> LinearInTotals:
+        logs = self.log_probabilities.reshape(-1, self.intercepts.shape[1])
+        return linear_in_levels(logs, np.exp(logs), self.reading)
+
+    def subset(self, keep: Integers) -> OrdinalDraws:
+        return replace(self, slopes=self.slopes[:, keep], curvatures=self.curvatures[:, keep])
+
+    def at(self, draw: int) -> Ordinals:
+        own = self.slopes[draw], self.curvatures[draw]
+        return Ordinals(self.intercepts[draw], *own, self.reading)
+
+    def parameters(self, frame: Frame) -> Named:
+        probabilities = np.exp(self.log_probabilities)
+        by_feature = ("component", "feature")
+        return {
+            "slopes": (by_feature, self.slopes),
+            "curvatures": (by_feature, self.curvatures),
+            "probabilities": (("component", "level"), probabilities),
+            "means": (by_feature, self.reading.sums(probabilities * self.reading.codes)),
+        }
+
+
+def most_likely(totals: Array, reading: Levels, previous: Ordinals | None) -> Ordinals:
+    """Return the maximiser of Σ totals · log p by Newton's method, from ``previous`` if it fits.
+
+    ``totals`` (K, F) are expected counts of levels. Slopes and curvatures of different components
+    do not interact: they are eliminated from Newton's equations, which leaves the intercepts.
+    """
+    scores = features_of(reading)
+    counts, features = scores.padded(totals).transpose(1, 0, 2), scores.features
+    basis, n_features = features[:, :, OWN:], features.shape[2]
+    known = counts.sum(axis=-1, keepdims=True)  # (D, K, 1)
+    weight = known.sum(axis=(1, 2)) + np.finfo(float).tiny
+    intercepts, shapes = np.zeros(scores.there.shape), np.zeros((*known.shape[:2], OWN))
+    steps = STEPS
+    if previous is not None and previous.slopes.shape == known.shape[1::-1]:
+        intercepts, shapes = scores.padded(previous.intercepts), previous.shapes
+        steps = FURTHER_STEPS
+    ridge = RIDGE * weight[:, None, None] * np.eye(n_features)
+    logs = scores.log_probabilities(intercepts, shapes)
+    value = (counts * logs).sum(axis=(1, 2))
+    for _ in range(steps):
+        p = np.where(scores.there[:, None], np.exp(logs), 0.0)
+        weighted = p[..., None] * features[:, None]  # (D, K, M, 2 + B)
+        mean = weighted.sum(axis=2)
+        information = features[:, None].swapaxes(-1, -2) @ weighted
+        information -= mean[..., None] * mean[..., None, :]
+        information *= known[..., None]
+        gradient = (counts - known * p) @ features
+        across = information[..., :OWN, OWN:]
+        inverse = np.linalg.inv(information[..., :OWN, :OWN] + ridge[:, None, :OWN, :OWN])
+        left = inverse @ across
+        inner = (information[..., OWN:, OWN:] - across.swapaxes(-1, -2) @ left).sum(axis=1)
+        inner += ridge[:, OWN:, OWN:]
+        own, shared = gradient[..., :OWN], gradient[..., OWN:].sum(axis=1)
+        rest = shared - (own[..., None, :] @ left)[..., 0, :].sum(axis=1)
+        of_shared = np.linalg.solve(inner, rest[..., None])
+        turn = (inverse @ (own[..., None] - across @ of_shared[:, None]))[..., 0]
+        # Twice the gain that the quadratic approximation promises.
+        promised = (own * turn).sum(axis=(1, 2)) + (shared * of_shared[..., 0]).sum(axis=1)
+        if (promised <= ROUNDING * weight).all():
+            break
+        move, step = (basis @ of_shared)[..., 0], np.ones((len(weight), 1))
+        for _ in range(HALVINGS):
+            tried = intercepts + step * move, shapes + step[..., None] * turn
+            logs = scores.log_probabilities(*tried)
+            moved = (counts * logs).sum(axis=(1, 2))
+            worse = moved < value - ROUNDING * weight
+            if not worse.any():
+                break
+            step[worse] *= 0.5
+        (intercepts, shapes), value = tried, moved
+    slopes, curvatures = shapes.T
+    return Ordinals(intercepts[scores.there], slopes, curvatures, reading)
+
+
+@dataclass(frozen=True)
+class OrdinalPrior:
+    """Log prior Σ (mass / L) log p over components, columns and their L levels, unnormalised.
+
+    The mode is that of the likelihood with ``mass`` further observations of each column and
+    component, spread evenly over the levels.
+
+    Parameters
+    ----------
+    mass : float
+        Number of further observations of each column and component.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> inference = bm.MaximumAPosteriori(prior=bm.OrdinalPrior(mass=2.0))
+    >>> inference.prior.mass
+    2.0
+    """
+
+    mass: float = 1.0
+    reading: Levels | None = None
+
+    fixes_scale = True
+    conjugate = False
+
+    @property
+    def further(self) -> Array:
+        """Further observations of each level (F,)."""
+        assert self.reading is not None
+        return self.mass / self.reading.spread(self.reading.sizes)
+
+    def over(self, default: Any, frame: Frame) -> OrdinalPrior:
+        """Return this prior for the levels of the default."""
+        if not isinstance(default, OrdinalPrior):
+            raise InvalidInputError(f"prior must be such as {default!r}, got {self!r}")
+        if not self.mass > 0.0:
+            raise InvalidInputError(f"mass must be a number above 0, got {self.mass!r}")
+        return replace(self, reading=default.reading)
+
+    def mode(
+        self,
+        statistics: Sums,
+        previous: Ordinals | None = None,
+        resolution: Array | None = None,
+    ) -> Ordinals:
+        assert self.reading is not None
+        return most_likely(statistics.totals + self.further, self.reading, previous)
+
+    def log_density(self, components: Ordinals) -> float:
+        return float((components.log_probabilities @ self.further).sum())
+
+    def log_density_of(self, draws: OrdinalDraws) -> Array:
+        return (draws.log_probabilities @ self.further).sum(axis=1)
+
+    def unframed(self, frame: Frame) -> OrdinalPrior:
+        return self
+
+    def _refuse(self, *arguments: Any, **options: Any) -> NoReturn:
+        """Raise an error, as the posterior has no closed form."""
+        raise UnsupportedError(NO_BOUND)
+
+    posterior = kl = conditional = pymc_distribution = _refuse
+
+
+@dataclass(frozen=True)
+class Ordinal(LevelsFamily[Ordinals]):
+    """Independent columns of ordered levels, such as ratings: adjacent-category logits.
+
+    A column has intercepts of its levels that all components share; each component has a slope,
+    which moves answers up or down, and a curvature, which narrows or widens them. Only the order of
+    levels matters: 0 to 4, 1 to 5 and 10 to 50 are the same. Estimators use
+    ``MaximumAPosteriori()`` by default, which keeps estimates finite.
+
+    Parameters
+    ----------
+    levels : sequence of sequences, optional
+        Levels of each column from low to high. None takes the sorted values of the data passed to
+        ``fit``, and the order of ordered categories; text is sorted alphabetically.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> low, high = rng.binomial(4, 0.2, (120, 5)) + 1, rng.binomial(4, 0.8, (80, 5)) + 1
+    >>> m = bm.Mixture(2, family=bm.Ordinal(), random_state=0).fit(np.vstack([low, high]))
+    >>> m.predict([[1, 1, 2, 2, 1], [5, 4, 4, 5, 5]]).tolist()
+    [0, 1]
+    """
+
+    levels: tuple[tuple[Level, ...], ...] | None = None
+
+    name = "ordinal"
+    with_article = "an Ordinal"
+    has_posterior = False
+    prefers_prior = True
+
+    def at_means(self, means: Array) -> NoReturn:
+        raise NotImplementedError("shares of levels do not determine the estimates one by one")
+
+    def maximum_likelihood(
+        self,
+        statistics: Sums,
+        previous: Ordinals | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> Ordinals:
+        return most_likely(statistics.totals, self.reading, previous)
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
+        """Raise an error, as there is no conjugate prior."""
+        raise UnsupportedError(NO_BOUND)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> OrdinalPrior:
+        """Return the prior that adds one observation per column and component, spread evenly."""
+        return OrdinalPrior(1.0, self.reading)
+
+    def as_draws(self, points: Sequence[Ordinals]) -> OrdinalDraws:
+        intercepts, slopes, curvatures = (
+            np.array([getattr(point, name) for point in points])
+            for name in ("intercepts", "slopes", "curvatures")
+        )
+        return OrdinalDraws(intercepts, slopes, curvatures, self.reading)
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        """Count slopes and curvatures, and the free intercepts that components share."""
+        of_level = self.reading.sizes - 1.0
+        own = np.minimum(of_level, OWN)
+        return int(n_components * own.sum() + (of_level - own).sum())

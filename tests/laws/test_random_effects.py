@@ -1,0 +1,266 @@
+"""Mixtures of regressions with random effects: exact densities, other programs, boundaries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import approx_fprime, minimize
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
+
+import bayesmix as bm
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
+from bayesmix.estimators.random_effect_data import EffectVector
+from bayesmix.families.effect_covariances import vech_basis
+
+BOTH = ("intercept", "time")
+
+
+def visits(seed, n_units=40, slopes=(1.0, -1.0), deviation=0.5, residual=0.4, most=7):
+    """Return a long frame of units with random intercepts and slopes in classes of curves."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, most + 1, n_units)
+    unit = np.repeat(np.arange(n_units), sizes)
+    time = rng.uniform(0.0, 4.0, len(unit)) + 2.0
+    classes = rng.integers(0, len(slopes), n_units)
+    effects = rng.normal(0.0, deviation, (n_units, 2))
+    y = 1.0 + effects[unit, 0] + (np.array(slopes)[classes[unit]] + effects[unit, 1]) * time
+    y += rng.normal(0.0, residual, len(y))
+    z = classes + rng.normal(0.0, 1.0, n_units)
+    frame = pd.DataFrame({"unit": unit, "time": time, "y": y, "z": z[unit]})
+    return frame.sample(frac=1.0, random_state=seed).reset_index(drop=True)
+
+
+def fit(frame, n_components=2, columns=("time",), random=BOTH, gate=None, n_init=2, **options):
+    model = bm.RegressionMixture(
+        n_components, random=random, n_init=n_init, random_state=0, **options
+    )
+    gate = None if gate is None else frame[[gate]]
+    return model.fit(frame[list(columns)], frame["y"], groups=frame["unit"], gate=gate)
+
+
+def dense_log_likelihood(model, frame, random=BOTH):
+    """Return Σ_i log Σ_k π_ik N(y_i; X_i β_k, Z_i D_k Z_i' + σ_k² I) of the estimates."""
+    total = 0.0
+    for _, rows in frame.groupby("unit"):
+        time, y = rows["time"].to_numpy(), rows["y"].to_numpy()
+        columns = {"intercept": np.ones(len(y)), "time": time}
+        Z = np.array([columns[name] for name in random]).reshape(len(random), len(y)).T
+        logs = np.log(model.weights_)
+        if hasattr(model, "gate_coef_"):
+            logs = model.gate_intercept_ + model.gate_coef_[:, 0] * rows["z"].iloc[0]
+            logs = logs - logsumexp(logs)
+        densities = [
+            multivariate_normal(
+                model.intercept_[k] + model.coef_[k, 0] * time,
+                Z @ model.random_covariance_[k] @ Z.T + model.scale_[k] ** 2 * np.eye(len(y)),
+            ).logpdf(y)
+            for k in range(model.n_components_)
+        ]
+        total += logsumexp(logs + np.array(densities))
+    return total
+
+
+@pytest.mark.filterwarnings("ignore:.*boundary")
+@pytest.mark.parametrize(
+    ("random", "options"),
+    [
+        (BOTH, {}),
+        (BOTH, {"gate": "z", "random_covariance": "proportional"}),
+        (BOTH, {"random_covariance": "free", "residual_variance": "free"}),
+        (("intercept",), {"residual_variance": "free"}),
+        (("time",), {}),
+        ((), {}),
+    ],
+)
+def test_log_likelihood_equals_that_of_dense_covariances(random, options):
+    frame = visits(1)
+    model = fit(frame, random=random, **options)
+    expected = dense_log_likelihood(model, frame, random)
+    assert abs(model.log_likelihood_ - expected) < 1e-10 * abs(expected)
+    given = {"groups": frame["unit"], "gate": frame[["z"]] if "gate" in options else None}
+    scores = model.score_samples(frame[["time"]], frame["y"], **given)
+    assert np.isclose(scores.sum(), expected, rtol=1e-10)
+    shares = model.predict_proba(frame[["time"]], frame["y"], **given)
+    unit = frame["unit"].iloc[0]
+    assert np.allclose(shares[0], model.random_effects().loc[unit, ["p_0", "p_1"]])
+
+
+@pytest.mark.filterwarnings("ignore:.*boundary")
+@pytest.mark.parametrize("covariance", ["shared", "proportional", "free"])
+def test_scores_of_units_are_the_gradient_of_the_log_likelihood(covariance):
+    frame = visits(2, 25)
+    options = {"random_covariance": covariance, "residual_variance": "free"}
+    model = fit(frame, gate="z", **options)
+    layout = EffectVector(model._data, model._mixture)
+    components = layout.components
+    away = 0.01 * layout.scale  # from the maximum, where the gradient is 0
+
+    def log_likelihood(change):
+        step = change + away
+        structure = components.family.covariance
+        size = layout.gate.size + int(layout.places.max()) + 1
+        theta = layout.theta + step
+        moved = type(components)(
+            components.family,
+            theta[layout.gate.size : size][layout.places],
+            structure.linear(components.covariances, step[size:]),
+            components.dispersion + step[-2:],
+        )
+        logs = layout.covariates @ np.vstack([0 * layout.gate, layout.gate + step[:2]]).T
+        logs = logs - logsumexp(logs, axis=1, keepdims=True)
+        joint = logs + moved.expected_log_density(model._data.rows.values)
+        return logsumexp(joint, axis=1).sum()
+
+    numeric = approx_fprime(np.zeros(len(layout.theta)), log_likelihood, 1e-7)
+    exact = layout.scores(away).sum(axis=0)
+    assert np.allclose(numeric, exact, atol=1e-4 * np.abs(exact).max())
+
+
+def test_one_class_is_the_linear_mixed_model_of_statsmodels():
+    frame = visits(3, 60, slopes=(1.0,), deviation=1.0)
+    model = fit(frame, 1)
+    # MixedLM(y, Z, unit, exog_re=Z).fit(reml=False) of statsmodels 0.15, which ends 7e-7 nats below
+    # the maximum, where variances differ by 1e-4.
+    covariance = [[0.5001259190, 0.3168888667], [0.3168888667, 0.9824526790]]
+    assert 0.0 < model.log_likelihood_ + 299.7065495650 < 1e-6
+    coefficients = [model.intercept_[0], model.coef_[0, 0]]
+    assert np.allclose(coefficients, [1.2460456002, 0.9914628406], rtol=1e-5)
+    assert np.allclose(model.random_covariance_[0], covariance, rtol=1e-3)
+    assert abs(model.scale_[0] ** 2 / 0.1474175446 - 1.0) < 1e-4
+
+
+def direct_maximum(frame, n_starts, seed):
+    """Return the best of L-BFGS runs on the marginal density of two classes, shared D and σ²."""
+    units = [(r["time"].to_numpy(), r["y"].to_numpy()) for _, r in frame.groupby("unit")]
+
+    def loss(theta):
+        root = np.array([[theta[5], 0.0], [theta[6], theta[7]]])
+        D, variance = root @ root.T, np.exp(theta[8])
+        logs = np.array([0.0, theta[0]]) - np.logaddexp(0.0, theta[0])
+        total = 0.0
+        for time, y in units:
+            Z = np.column_stack([np.ones(len(y)), time])
+            V = Z @ D @ Z.T + variance * np.eye(len(y))
+            residuals = y[:, None] - Z @ theta[1:5].reshape(2, 2).T
+            distances = (residuals * np.linalg.solve(V, residuals)).sum(axis=0)
+            constant = np.linalg.slogdet(2.0 * np.pi * V)[1]
+            total += logsumexp(logs - 0.5 * (distances + constant))
+        return -total
+
+    rng = np.random.default_rng(seed)
+    starts = rng.normal(0.0, 1.0, (n_starts, 9))
+    return -min(minimize(loss, start, method="L-BFGS-B").fun for start in starts)
+
+
+@pytest.mark.slow
+def test_maxima_are_those_of_direct_optimisation_from_many_starts():
+    frame = visits(4, 30, deviation=0.3)
+    best = direct_maximum(frame, 12, 0)
+    for seed in range(3):
+        model = bm.RegressionMixture(2, random=BOTH, random_state=seed)
+        model.fit(frame[["time"]], frame["y"], groups=frame["unit"])
+        assert model.log_likelihood_ > best - 1e-4
+
+
+def test_a_singular_covariance_is_the_constrained_maximum_and_named():
+    # At most two visits of a unit do not determine three random effects.
+    frame = visits(5, 30, most=2)
+    frame["square"] = frame["time"] ** 2
+    with pytest.warns(BayesmixWarning, match="perfectly correlated"):
+        model = fit(frame, 1, ("time", "square"), (*BOTH, "square"))
+    assert model.converged_
+    components = model._mixture.components
+    sums = components.statistics(model._data.rows.values, np.ones((model._data.n_units, 1)))
+    slope = np.tensordot(sums.variance_score[0, :-1], vech_basis(3), 1) / 2.0
+    slope += np.diag(np.diag(slope))
+    # At the maximum over positive semidefinite D the gradient G has DG = 0 and no positive value.
+    scale = np.abs(slope).max()
+    assert np.abs(components.covariances[0] @ slope).max() < 1e-4 * scale
+    assert np.linalg.eigvalsh(slope).max() < 1e-4 * scale
+
+
+def test_a_zero_variance_is_named():
+    frame = visits(6, 30)
+    frame["y"] -= frame.groupby("unit")["y"].transform("mean")
+    with pytest.warns(BayesmixWarning, match="'intercept' is estimated as 0"):
+        model = fit(frame, 1, random=("intercept",))
+    plain = bm.RegressionMixture(1).fit(frame[["time"]], frame["y"])
+    assert np.isclose(model.log_likelihood_, plain.log_likelihood_, rtol=1e-7)
+
+
+def test_bic_counts_units():
+    frame = visits(7)
+    model = fit(frame, 1)
+    expected = -2.0 * model.log_likelihood_ + model.n_parameters_ * np.log(40)
+    assert np.isclose(model.bic(), expected)
+    assert model.n_parameters_ == 2 + 3 + 1
+    assert f"n = 40 units, {len(frame)} observations" in model.summary()
+    plain = bm.RegressionMixture(1).fit(frame[["time"]], frame["y"], groups=frame["unit"])
+    assert np.isclose(plain.bic(), -2.0 * plain.log_likelihood_ + 3 * np.log(40))
+
+
+def test_predicted_effects_are_the_conditional_means():
+    frame = visits(8, 20)
+    model = fit(frame, 1)
+    effects = model.random_effects()
+    unit = frame["unit"].iloc[0]
+    rows = frame[frame["unit"] == unit]
+    Z = np.column_stack([np.ones(len(rows)), rows["time"]])
+    D, beta = model.random_covariance_[0], np.append(model.intercept_, model.coef_[0])
+    V = Z @ D @ Z.T + model.scale_[0] ** 2 * np.eye(len(rows))
+    expected = D @ Z.T @ np.linalg.solve(V, rows["y"] - Z @ beta)
+    assert np.allclose(effects.loc[unit, ["intercept", "time"]], expected, rtol=1e-8)
+
+
+def test_standard_errors_of_one_class_are_those_of_generalised_least_squares():
+    frame = visits(9, 50)
+    model = fit(frame, 1)
+    information = np.zeros((2, 2))
+    for _, rows in frame.groupby("unit"):
+        Z = np.column_stack([np.ones(len(rows)), rows["time"]])
+        V = Z @ model.random_covariance_[0] @ Z.T + model.scale_[0] ** 2 * np.eye(len(rows))
+        information += Z.T @ np.linalg.solve(V, Z)
+    table = model.coefficients()
+    errors = table["standard_error"].to_numpy()
+    assert np.allclose(errors[:2], np.sqrt(np.diag(np.linalg.inv(information))), rtol=0.05)
+    robust = model.coefficients(robust=True)["standard_error"].to_numpy()
+    assert ((robust > 0.5 * errors) & (robust < 2.0 * errors)).all()
+    variances = table.loc["variance"]["estimate"].to_numpy()
+    expected = [*np.diag(model.random_covariance_[0]), model.scale_[0] ** 2]
+    assert np.allclose(variances, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"random": ("speed",)}, "random must contain 'intercept'"),
+        ({"random": ("time", "time")}, "name each effect once"),
+        ({"columns": ("time", "z"), "random": ("z",)}, "'z' is constant within all units"),
+        ({"random_covariance": "diag"}, "random_covariance must be"),
+        ({"n_components": 41}, "number of groups"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    with pytest.raises(InvalidInputError, match=message):
+        fit(visits(1), **change)
+
+
+def test_random_effects_of_other_responses_are_refused():
+    frame = visits(1)
+    frame["y"] = 1.0
+    with pytest.raises(UnsupportedError, match="random effects do not support response='poisson'"):
+        fit(frame, response="poisson")
+    with pytest.raises(InvalidInputError, match="give groups="):
+        bm.RegressionMixture(1, random=BOTH).fit(visits(1)[["time"]], visits(1)["y"])
+
+
+def test_saved_fits_are_read_again(tmp_path):
+    frame = visits(1)
+    model = fit(frame)
+    model.save(tmp_path / "model.bayesmix")
+    again = bm.load(tmp_path / "model.bayesmix")
+    assert again.log_likelihood_ == model.log_likelihood_
+    assert again.coefficients().equals(model.coefficients())
+    assert again.random_effects().equals(model.random_effects())
