@@ -41,6 +41,7 @@ def predict(
     sep: options.Sep = None,
     decimal: options.Decimal = None,
     encoding: options.Encoding = None,
+    na: options.Na = None,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[
         bool, options.flag("rows", "With --json, print the prediction of every row")
@@ -66,7 +67,7 @@ def predict(
     place = None if out is None else file_to_write(out, "--out")
     if place is not None:
         try_to_write(place.parent)
-    asked = options.Numbers(data, columns, None, sep, decimal, encoding)
+    asked = options.Numbers(data, columns, None, sep, decimal, encoding, na)
     saved = saved_model("predict", model, data)
     if type(saved).__name__ in PREDICTIONS:
         predict_table(screen, saved, model, asked, keep, place)

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from bayesmix.core import validation
+from bayesmix.core.coding import Coding
 from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import jobs, unmasked, written_out
@@ -99,6 +100,20 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     return source.present()
 
 
+def typed_rows(
+    X: Any, sample_weight: Any, columns: Any = None, **named: Any
+) -> tuple[Any, Any, Coding | None]:
+    """Return a frame as a source with the kinds of its columns, the weights, and these kinds.
+
+    Frames of continuous columns, and other data, are unchanged.
+    """
+    frame, coding = fit_columns.looked_at(eager(X), columns, **named)
+    if coding is None or frame is X:
+        return X, sample_weight, coding
+    weights = None if sample_weight is None else row_weights(sample_weight, len(frame))
+    return fit_columns.with_coding(frame, coding, weights), None, coding
+
+
 def _dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
     """Return a Dask collection, or an array on a device, as a source with its weights."""
     if is_collection(X):
@@ -149,7 +164,10 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         fit_columns.check_columns(estimator, int(X.shape[1]), columns_of(X))
     elif not is_elsewhere(X):
         written_out("X", X)
-        X = fit_columns.as_fitted(X, estimator.result_.family)
+        given, family = X, estimator.result_.family
+        X = fit_columns.as_fitted(X, family, getattr(estimator, "unseen", "missing"))
+        # Categories that the fit has not seen are missing values.
+        gaps = gaps or (X is not given and family.takes_gaps and fit_columns.is_complete(given))
     X, sample_weight = _dask_or_device(X, sample_weight, n_jobs)
     if not is_source(X):
         values = validated(estimator, X, gaps, reset=False)
@@ -161,7 +179,8 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     _refuse_weights(sample_weight)
     fit_columns.check_columns(estimator, X.shape[1], X.columns)
     source = _given(X, n_jobs)
-    refuse(source, estimator, gaps=gaps)
+    unseen = estimator.result_.family.takes_gaps and fit_columns.lacks_levels_only(source)
+    refuse(source, estimator, gaps=gaps or unseen)
     return source
 
 
