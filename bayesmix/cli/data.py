@@ -95,10 +95,13 @@ def features_of(
     return table[[name for name in features if decided[name] != "exclude"]], decided
 
 
-def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
+def read_table(
+    screen: Screen, table: Table, empty: bool = False, as_they_are: bool = False
+) -> Source:
     """Read all usable columns of DATA; the others are named in a note.
 
-    Rows without any value are dropped, unless ``empty``.
+    Rows without any value are dropped, unless ``empty``. ``as_they_are``: a family is named, which
+    decides what numbers are.
     """
     from bayesmix import io
     from bayesmix.io.readers import in_parts, read_typed
@@ -121,26 +124,59 @@ def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
     text = text_format(table)
     with screen.noting_warnings(screen.postpone):
         rows: Source = of_data(
-            path, lambda place: read_typed(place, columns, weight, missing, text, **named)
+            path,
+            lambda place: read_typed(place, columns, weight, missing, text, as_they_are, **named),
         )
     coding = coding_of(rows)
     if coding is not None:
         say_kinds(screen.postpone, coding)
-    drops = table.missing is Missing.USE and not empty
-    return with_values(screen.postpone, rows)[0] if drops else rows
+    if table.missing not in (None, Missing.USE):
+        return rows
+    if table.missing is None and (n_rows := n_with_gaps(rows)):
+        screen.postpone(
+            f"{n_rows:,} rows have missing values, which are integrated out (--missing use)"
+        )
+    return rows if empty else with_values(screen.postpone, rows)[0]
+
+
+def n_with_gaps(source: Source) -> int:
+    """Return the number of rows in memory that have missing values."""
+    if not isinstance(source, ArraySource) or source.values.dtype.kind != "f":
+        return 0
+    return int(np.isnan(source.values).any(axis=1).sum())
+
+
+def missing_for(missing: Missing | None, n_rows: int, refused: str | None) -> str:
+    """Return what to do with ``n_rows`` rows with missing values; by default, to use them.
+
+    ``refused`` is an option that does not support missing values.
+    """
+    if missing is not None:
+        return missing.value
+    if n_rows and refused:
+        raise InvalidInputError(
+            f"{refused} does not support missing values, but {n_rows:,} rows have some: give "
+            f"--missing drop, or leave out {refused}"
+        )
+    return "use" if n_rows else "error"
 
 
 def read_beside(
-    screen: Screen, table: Table, covariates: str | None, sequences: Sequences
+    screen: Screen,
+    table: Table,
+    covariates: str | None,
+    sequences: Sequences,
+    as_they_are: bool = False,
 ) -> tuple[Source, dict[str, Any]]:
     """Read DATA, with sequences in order of time, and covariates or sequences separately."""
     import pandas as pd
 
     beside = [*sequences.names, *(names(covariates) or [])]
     if not beside:
-        return read_table(screen, table), {}
+        return read_table(screen, table, as_they_are=as_they_are), {}
     exclude = ",".join([*(names(table.exclude) or []), *beside])
-    source = read_table(screen, replace(table, exclude=exclude), empty=bool(sequences.names))
+    table = replace(table, exclude=exclude)
+    source = read_table(screen, table, bool(sequences.names), as_they_are)
     columns = copied_columns(table, ",".join(beside))
     if sequences.names:
         if covariates is not None:

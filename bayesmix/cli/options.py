@@ -63,8 +63,12 @@ Na = Annotated[
 ]
 Weight = Annotated[str | None, option("COLUMN", "Column of sample weights")]
 MissingValues = Annotated[
-    Missing,
-    option("NAME", "Missing values: error (stop), use (integrate them out) or drop (omit the row)"),
+    Missing | None,
+    option(
+        "NAME",
+        "Missing values: use (integrate them out), drop (omit the row) or error (stop). Default: "
+        "use, except with --noise",
+    ),
 ]
 Noise = Annotated[bool, flag("noise", "Add a uniform noise component for outliers")]
 Covariates = Annotated[str | None, option("A,B", "Covariates of the mixing weights")]
@@ -140,7 +144,7 @@ class Table:
     decimal: Decimal = None
     encoding: Encoding = None
     na: Na = None
-    missing: MissingValues = Missing.ERROR
+    missing: MissingValues = None
     scheduler: Annotated[
         str | None, option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
     ] = None

@@ -23,7 +23,7 @@ def classify(
     predict: Annotated[
         str | None, options.option("FILE", "File of new samples to classify")
     ] = None,
-    missing: options.MissingValues = options.Missing.ERROR,
+    missing: options.MissingValues = None,
     components: Annotated[
         str, options.option("K", "Number of components per class, or auto to select it")
     ] = "1",
@@ -49,7 +49,7 @@ def classify(
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    from bayesmix.cli.data import features_of, whole_table
+    from bayesmix.cli.data import features_of, missing_for, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classifier import MixtureClassifier
     from bayesmix.plots import plot_classes
@@ -64,13 +64,18 @@ def classify(
         raise InvalidInputError(f"--columns must not include the target {target!r}")
     X, decided = features_of(screen, table, rows, kinds, beside)
     features, y = list(X), table[target]
+    n_with_gaps = int(X.isna().any(axis=1).sum())
+    if n_with_gaps and missing is None:
+        screen.postpone(
+            f"{n_with_gaps:,} rows have missing values, which are integrated out (--missing use)"
+        )
     new = None if predict is None else whole_table(rows, features, predict)
     classifier = MixtureClassifier(
         "auto" if numbers is None else numbers[0],
         covariance_type=options.structures(covariance) or "auto",
         columns={name: decided[name] for name in features},
         novelty=novelty,
-        missing=missing.value,
+        missing=missing_for(missing, n_with_gaps, "--novelty" if novelty else None),
         random_state=run.seed,
         n_jobs=run.jobs,
     )

@@ -17,7 +17,13 @@ from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import jobs, unmasked, written_out
 from bayesmix.em.model import check_values
-from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from bayesmix.errors import (
+    BayesmixWarning,
+    InvalidInputError,
+    InvalidTypeError,
+    UnsupportedError,
+    warn,
+)
 from bayesmix.estimators import fit_columns
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
 from bayesmix.selection.candidates import last_step, structures_asked, takes_sequences
@@ -96,8 +102,24 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
             "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
             "X.compute() or a NumPy array, or drop rows with missing values (missing='drop')"
         )
+    if missing == "use" and isinstance(source, ArraySource) and not takes_sequences(estimator):
+        source = _with_values(source)
     refuse(source, estimator, large=True, gaps=missing == "use")
     return source.present()
+
+
+def _with_values(source: ArraySource) -> ArraySource:
+    """Return the rows that have a value; a warning counts the others."""
+    empty = source.faults.empty
+    if not empty or empty.n_rows > source.shape[0] - 2:
+        return source
+    present = np.flatnonzero(~np.isnan(source.values).all(axis=1))
+    warn(
+        f"{empty.n_rows:,} rows without any value are left out, the first is "
+        f"{source.row_text(empty.row)}",
+        BayesmixWarning,
+    )
+    return source.numbered(present)
 
 
 def typed_rows(

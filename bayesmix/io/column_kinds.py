@@ -327,11 +327,12 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     levels, n_rows = levels_of(column), int(column.notna().sum())
     if len(levels) == 1:
         return _out("one value")
-    if n_rows >= FEWEST_OF_A_KEY and len(levels) == n_rows:
+    many = len(column) >= FEWEST_OF_A_KEY
+    if many and len(levels) == n_rows:
         return _out(KEY)
     if _words(name) & KEYS and len(levels) > MOST_RATINGS:
         return _out(f"{KEY_LIKE}: {len(levels)} values in {n_rows} rows")
-    if n_rows >= FEWEST_OF_A_KEY and 2 * len(levels) > n_rows:
+    if many and 2 * len(levels) > n_rows:
         return _out(f"free text: {len(levels)} values in {n_rows} rows")
     return ColumnKind(CATEGORICAL, levels=levels)
 

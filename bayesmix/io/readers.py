@@ -20,6 +20,7 @@ from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
 from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.table_columns import (
     check_names,
+    check_once,
     check_values,
     checked_weights,
     coded,
@@ -188,12 +189,14 @@ def read_typed(
     weight: str | None = None,
     missing: str = "error",
     text: TextFormat = UNKNOWN,
+    as_they_are: bool = False,
     **named: Sequence[str],
 ) -> ArraySource:
     """Read a table with the kinds of its columns.
 
     ``named`` lists columns to treat as ``categorical``, ``continuous``, ``counts`` or ``ratings``,
     and columns to ``exclude``. ``coding`` records the kinds, and why columns were left out.
+    ``as_they_are``: numbers are what a named family takes them for.
     """
     if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
         raise InvalidInputError(
@@ -207,12 +210,13 @@ def read_typed(
     left = [name for name in names if name != weight and (name or names.count("") == 1)]
     if columns is not None:
         left = list(dict.fromkeys([*columns, *declared]))
-    repeated = any(names.count(name) > 1 for name in left)
+    twice = {name for name in left if names.count(name) > 1}
+    left = [name for name in left if name not in twice or declared.get(name) != "exclude"]
+    check_once(path, names, left)
     weighted = weight is None or is_numeric(frame[weight].dtype)
-    if not left or not len(frame) or repeated or not weighted:
-        wanted = [name for name in left if name] if columns is None else list(columns)
-        return source_of(path, frame, wanted or None, weight)  # the error names what is wrong
-    made, coding = coded(frame[left], declared, None if columns is None else left)
+    if not left or not len(frame) or not weighted:
+        return source_of(path, frame, columns and left, weight)  # the error names what is wrong
+    made, coding = coded(frame[left], declared, None if columns is None else left, as_they_are)
     check_values(path, made.to_numpy(), coding.names, gaps=missing == "keep")
     return _typed_source(path, frame, made.to_numpy(), coding, weight)
 

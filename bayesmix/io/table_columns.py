@@ -60,12 +60,7 @@ def source_of(
             f"{path} must have a numeric column, but has {listed(found, quote=False)}"
         )
     used = [*wanted, *([] if weight is None else [weight])]
-    times = Counter(names)
-    if repeated := sorted({name for name in used if times[name] > 1}):
-        raise InvalidInputError(
-            f"the columns of {path} must have unique names, but more than one is called "
-            f"{listed(repeated)}: rename them"
-        )
+    check_once(path, names, used)
     for place, name in enumerate(used):
         if name not in numeric:
             argument = "columns" if place < len(wanted) else "weight"
@@ -106,6 +101,16 @@ def check_names(
         raise InvalidInputError(f"{asked} must name a column once, got {listed(repeated)} twice")
     if weight is not None and weight in columns:
         raise InvalidInputError(f"weight must not be one of the columns to fit, but {weight!r} is")
+
+
+def check_once(path: str, names: Sequence[str], used: Sequence[str]) -> None:
+    """Raise an error for columns that share a name."""
+    times = Counter(names)
+    if repeated := sorted({name for name in used if times[name] > 1}):
+        raise InvalidInputError(
+            f"the columns of {path} must have unique names, but more than one is called "
+            f"{listed(repeated)}: rename them"
+        )
 
 
 def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) -> str:
@@ -230,18 +235,25 @@ def declared_kinds(
 
 
 def coded(
-    X: Any, declared: Mapping[str, str] | None = None, wanted: Sequence[str] | None = None
+    X: Any,
+    declared: Mapping[str, str] | None = None,
+    wanted: Sequence[str] | None = None,
+    as_they_are: bool = False,
 ) -> tuple[pd.DataFrame, Coding]:
     """Return a frame as numbers: columns by detected or declared kind.
 
     Unusable columns are left out, unless ``wanted`` names them: then numbers are continuous, and
-    other columns an error.
+    other columns an error. ``as_they_are``: numbers are what a named family takes them for.
     """
     frame = as_pandas(X)
     frame = frame if wanted is None else frame[list(wanted)]
     kinds = kinds_of(frame, declared or {})
     if wanted is not None:
         kinds = {name: _as_wanted(name, kind, frame[name]) for name, kind in kinds.items()}
+    for name, kind in kinds.items() if as_they_are else ():
+        numeric = is_numeric(frame[name].dtype) and frame[name].dtype.kind != "b"
+        if numeric and kind.kind != LEFT_OUT and name not in (declared or {}):
+            kinds[name] = ColumnKind(CONTINUOUS)
     return _coded(frame, kinds)
 
 
