@@ -81,7 +81,7 @@ def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
 def features_of(
     screen: Screen, table: pd.DataFrame, rows: Numbers, kinds: Kinds, used: Sequence[str | None]
 ) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return the explanatory columns of a table, and their kinds; those left out are reported."""
+    """Return the explanatory columns of a table with their kinds, and report those left out."""
     from bayesmix.io.table_columns import coded, declared_kinds
 
     listed = [str(name) for name in table]
@@ -91,8 +91,8 @@ def features_of(
     declared = {name: kind for name, kind in declared.items() if name in features}
     _, coding = coded(table[features], declared, wanted and features)
     say_kinds(screen.postpone, coding)
-    decided = {name: kind for name, kind, _ in coding.decisions}
-    return table[[name for name in features if decided[name] != "exclude"]], decided
+    decided = {name: kind for name, kind, _ in coding.decisions if kind != "exclude"}
+    return table[list(decided)], decided
 
 
 def read_table(

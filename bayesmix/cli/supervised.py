@@ -63,7 +63,7 @@ def classify(
     if target in (options.names(rows.columns) or []):
         raise InvalidInputError(f"--columns must not include the target {target!r}")
     X, decided = features_of(screen, table, rows, kinds, beside)
-    features, y = list(X), table[target]
+    features, y = list(decided), table[target]
     n_with_gaps = int(X.isna().any(axis=1).sum())
     if n_with_gaps and missing is None:
         screen.postpone(
@@ -73,7 +73,7 @@ def classify(
     classifier = MixtureClassifier(
         "auto" if numbers is None else numbers[0],
         covariance_type=options.structures(covariance) or "auto",
-        columns={name: decided[name] for name in features},
+        columns=decided,
         novelty=novelty,
         missing=missing_for(missing, n_with_gaps, "--novelty" if novelty else None),
         random_state=run.seed,
@@ -161,10 +161,10 @@ def regress(
     frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
     X, decided = features_of(screen, frame, rows, kinds, used)
     weights = None if rows.weight is None else frame[rows.weight].to_numpy(dtype=float)
-    source = as_source(np.empty(X.shape), weights, columns=tuple(X))
+    source = as_source(np.empty(X.shape), weights, columns=tuple(decided))
     work = Work.on("regress", screen, rows, source, out)
     search = MixtureSearch(
-        RegressionMixture(response=response.value, columns={name: decided[name] for name in X}),
+        RegressionMixture(response=response.value, columns=decided),
         options.numbers(components) or 1,
         random_state=run.seed,
         n_jobs=run.jobs,

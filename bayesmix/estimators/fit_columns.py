@@ -219,8 +219,8 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
             ),
         )
         return recoded(X, coding) if any(given.values()) else frame, coding
-    frame, coding = looked_at(X, columns)
-    return (X, None) if family is None and frame is X else (frame, coding)
+    numbers, found = looked_at(X, columns)
+    return (X, None) if family is None and numbers is X else (numbers, found)
 
 
 def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:

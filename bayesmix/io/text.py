@@ -141,7 +141,8 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
                     _warn_of_thousands({names[place]: as_text[place] for place in measured})
             if not is_url(path) and _has_leading_zeros(path):
                 as_text = pd.read_csv(path, dtype=object, **how)
-                for column in np.flatnonzero([dtype.kind == "i" for dtype in frame.dtypes]):
+                integers = [dtype.kind == "i" for dtype in frame.dtypes]
+                for column in np.flatnonzero(integers).tolist():
                     if as_text[column].astype(str).str.fullmatch(r"0\d+").any():
                         frame.isetitem(column, as_text[column])
     except pd.errors.EmptyDataError:
