@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from bayesmix.cli.options import Kinds, Missing, Numbers, Sequences, Table, names
+from bayesmix.core.coding import AS_REQUESTED
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -69,9 +70,13 @@ def kinds_named(options: Table | Kinds) -> dict[str, list[str]]:
 
 def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
     """Report the columns that are left out, and the kinds that follow from names and values."""
-    if coding.left_out:
-        dropped = ", ".join(f"{name or 'unnamed'} ({why})" for name, why in coding.left_out)
-        say(f"left out: {dropped}")
+    dropped = [
+        f"{name or 'unnamed column'} ({why})"
+        for name, why in coding.left_out
+        if why != AS_REQUESTED
+    ]
+    if dropped:
+        say(f"left out: {', '.join(dropped)}")
     if guesses := replace(
         coding, decisions=tuple(each for each in coding.decisions if each[1] != "exclude")
     ).guesses:
@@ -133,9 +138,7 @@ def read_table(
     if table.missing not in (None, Missing.USE):
         return rows
     if table.missing is None and (n_rows := n_with_gaps(rows)):
-        screen.postpone(
-            f"{n_rows:,} rows have missing values, which are integrated out (--missing use)"
-        )
+        screen.postpone(gaps_sentence(n_rows))
     return rows if empty else with_values(screen.postpone, rows)[0]
 
 
@@ -144,6 +147,12 @@ def n_with_gaps(source: Source) -> int:
     if not isinstance(source, ArraySource) or source.values.dtype.kind != "f":
         return 0
     return int(np.isnan(source.values).any(axis=1).sum())
+
+
+def gaps_sentence(n_rows: int) -> str:
+    """Say how many rows have missing values, and that they are used."""
+    rows = "1 row has" if n_rows == 1 else f"{n_rows:,} rows have"
+    return f"{rows} missing values, which are integrated out (--missing use)"
 
 
 def missing_for(missing: Missing | None, n_rows: int, refused: str | None) -> str:

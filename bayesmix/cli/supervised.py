@@ -49,7 +49,7 @@ def classify(
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    from bayesmix.cli.data import features_of, missing_for, whole_table
+    from bayesmix.cli.data import features_of, gaps_sentence, missing_for, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classifier import MixtureClassifier
     from bayesmix.plots import plot_classes
@@ -66,9 +66,7 @@ def classify(
     features, y = list(decided), table[target]
     n_with_gaps = int(X.isna().any(axis=1).sum())
     if n_with_gaps and missing is None:
-        screen.postpone(
-            f"{n_with_gaps:,} rows have missing values, which are integrated out (--missing use)"
-        )
+        screen.postpone(gaps_sentence(n_with_gaps))
     new = None if predict is None else whole_table(rows, features, predict)
     classifier = MixtureClassifier(
         "auto" if numbers is None else numbers[0],
@@ -237,7 +235,8 @@ def predict_table(
     from bayesmix.core.writing import write
     from bayesmix.sources.memory import ArraySource
 
-    fitted = getattr(model, "feature_names_in_", None)
+    coding = getattr(model, "_coding", None)
+    fitted = getattr(model, "feature_names_in_", None) if coding is None else coding.names
     used = options.names(rows.columns) or ([] if fitted is None else [str(one) for one in fitted])
     table = whole_table(rows, used)
     X = table[used] if used else table

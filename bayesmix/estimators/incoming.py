@@ -113,13 +113,11 @@ def _with_values(source: ArraySource) -> ArraySource:
     empty = source.faults.empty
     if not empty or empty.n_rows > source.shape[0] - 2:
         return source
-    present = np.flatnonzero(~np.isnan(source.values).all(axis=1))
-    warn(
-        f"{empty.n_rows:,} rows without any value are left out, the first is "
-        f"{source.row_text(empty.row)}",
-        BayesmixWarning,
-    )
-    return source.numbered(present)
+    present, first = ~np.isnan(source.values).all(axis=1), source.row_text(empty.row)
+    what = "row without any value is" if empty.n_rows == 1 else "rows without any value are"
+    first = first if empty.n_rows == 1 else f"the first is {first}"
+    warn(f"{empty.n_rows:,} {what} left out: {first}", BayesmixWarning)
+    return source.numbered(np.flatnonzero(present))
 
 
 def typed_rows(

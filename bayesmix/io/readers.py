@@ -215,7 +215,9 @@ def read_typed(
     check_once(path, names, left)
     weighted = weight is None or is_numeric(frame[weight].dtype)
     if not left or not len(frame) or not weighted:
-        return source_of(path, frame, columns and left, weight)  # the error names what is wrong
+        return source_of(
+            path, frame, None if columns is None else left, weight
+        )  # the error names what is wrong
     made, coding = coded(frame[left], declared, None if columns is None else left, as_they_are)
     check_values(path, made.to_numpy(), coding.names, gaps=missing == "keep")
     return _typed_source(path, frame, made.to_numpy(), coding, weight)

@@ -316,8 +316,8 @@ def recoded(X: Any, coding: Coding, unseen: str = "error") -> pd.DataFrame:
         n_rows = len({row for rows in places.values() for row in rows})
         cells = [f"{name} ({frame[name].iloc[rows[0]]!r})" for name, rows in places.items()]
         warn(
-            f"{n_rows:,} rows have categories that the fit has not seen, which count as missing: "
-            f"{listed(cells, quote=False)}",
+            f"{'1 row has' if n_rows == 1 else f'{n_rows:,} rows have'} categories that the fit "
+            f"has not seen, which count as missing: {listed(cells, quote=False)}",
             BayesmixWarning,
         )
     return pd.DataFrame(made, index=frame.index)
