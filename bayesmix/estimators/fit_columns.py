@@ -99,7 +99,8 @@ def refuse_text(X: Any) -> None:
     ]
     if wrong:
         raise InvalidInputError(
-            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode them"
+            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode "
+            "them, or use bayesmix.select(X), which takes columns of all kinds"
         )
 
 

@@ -63,6 +63,8 @@ YEARS = (1800, 2100)
 MOST_RATINGS = 11
 FEWEST_RATINGS = 3
 FARTHEST_RATING = 10
+# Answers are coded in steps of up to 10; larger steps are amounts.
+WIDEST_STEP = 10
 # Three columns on one scale are a battery of items; a single column needs 10 rows for each level.
 ITEMS = 3
 ROWS_OF_A_LEVEL = 10
@@ -226,7 +228,7 @@ def _are_counts(named: bool, values: Array, levels: Array) -> bool:
     filled = np.count_nonzero(levels <= quantile) >= LEAST_FILLED * (quantile + 1.0)
     rare = 2 * np.count_nonzero(values == levels[-1]) * len(levels) <= len(values)
     least = values.mean() * (1.0 - CHANCE * np.sqrt(2.0 / len(values)))
-    return bool(filled and (rare or named) and values.var() >= least)
+    return bool(filled and rare and values.var() >= least)
 
 
 def _scale(name: str, values: Array) -> Array | None:
@@ -240,7 +242,7 @@ def _scale(name: str, values: Array) -> Array | None:
     half = step == 0.5 and levels[0] >= 0.0 and levels[-1] <= MOST_RATINGS - 1
     places = levels / step
     whole = half or bool((levels == np.floor(levels)).all())
-    if not whole or np.abs((places - places[0]) % 1.0).max() > 0.0:
+    if not whole or step > WIDEST_STEP or np.abs((places - places[0]) % 1.0).max() > 0.0:
         return None
     if abs(places[0]) > FARTHEST_RATING or places[-1] - places[0] >= MOST_RATINGS:
         return None
