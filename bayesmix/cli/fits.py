@@ -113,6 +113,7 @@ class Work:
         """Write and name the files, print JSON if requested, and exit with 130 after Ctrl-C."""
         from bayesmix.cli import result_files
 
+        self.screen.table()  # prints what was postponed
         rows = (self.command, self.path, self.source, self.weight)
         values = result_files.plain(result_files.header(*rows) | values)
         if self.place is not None:

@@ -178,7 +178,7 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
 
 def _of_numbers(name: str, values: Array) -> ColumnKind:
     """Return the kind of numbers without missing values (rules 4 to 7, 9 and 10)."""
-    if values.min() == values.max():
+    if len(values) > 1 and values.min() == values.max():
         return _out("one value")
     whole = np.isfinite(values).all() and bool((values == np.floor(values)).all())
     levels, n, words = np.unique(values), len(values), _words(name)
