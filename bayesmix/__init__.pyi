@@ -61,6 +61,7 @@ from bayesmix.families.von_mises_fisher import VonMisesFisher as VonMisesFisher
 from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson
 from bayesmix.io import load as load
 from bayesmix.io import read as read
+from bayesmix.io import read_table as read_table
 from bayesmix.plots import plot_assignment as plot_assignment
 from bayesmix.plots import plot_conditional_mean as plot_conditional_mean
 from bayesmix.plots import plot_density as plot_density
@@ -82,4 +83,3 @@ from bayesmix.version import show_versions as show_versions
 
 log_marginal_likelihood = log_evidence
 loo = leave_one_out
-read_table = read

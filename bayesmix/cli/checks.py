@@ -41,6 +41,7 @@ def predict(
     sep: options.Sep = None,
     decimal: options.Decimal = None,
     encoding: options.Encoding = None,
+    na: options.Na = None,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[
         bool, options.flag("rows", "With --json, print the prediction of every row")
@@ -66,7 +67,7 @@ def predict(
     place = None if out is None else file_to_write(out, "--out")
     if place is not None:
         try_to_write(place.parent)
-    asked = options.Numbers(data, columns, None, sep, decimal, encoding)
+    asked = options.Numbers(data, columns, None, sep, decimal, encoding, na)
     saved = saved_model("predict", model, data)
     if type(saved).__name__ in PREDICTIONS:
         predict_table(screen, saved, model, asked, keep, place)
@@ -140,7 +141,7 @@ def crosscheck(
     structure = options.structure(covariance)
     from bayesmix.checking.crosscheck import crosscheck as compare
     from bayesmix.checking.verdict import by_kind
-    from bayesmix.cli.data import read_beside, read_rows
+    from bayesmix.cli.data import read_beside, read_table
     from bayesmix.cli.result_files import Figure, check_values, model_values
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.select import comparable
@@ -152,7 +153,8 @@ def crosscheck(
         source, beside = read_beside(screen, table, None, sequences)
         model = estimator_for(source, None, options.Method.VARIATIONAL, False, True)
     else:
-        source, beside, model = read_rows(rows, options.names(rows.columns)), {}, comparable()
+        source, beside = read_table(screen, options.Table(**vars(rows))), {}
+        model = comparable(source)
     work = Work.on("crosscheck", screen, rows, source, out)
     same: dict[str, Any] = {"random_state": run.seed, "n_jobs": run.jobs}
     work.fit(model.set_params(n_components=components, covariance_type=structure, **same), **beside)
@@ -236,10 +238,10 @@ def stability(
 
     --out DIR saves result.json, stability.csv and a figure.
     """
-    search_for = unfitted_search(candidates, run, table.missing.value)
+    search_for = unfitted_search(candidates, run, table.missing)
     from bayesmix.assess.stability import stability as repeated
 
-    work = work_on_table("stability", table, out, run)
+    work = work_on_table("stability", table, out, run, candidates.family)
     search = search_for(work.source).set_params(progress=False)
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed}
     result = work.noting(lambda: repeated(search, work.source, resamples, parts.value, **how))
@@ -265,7 +267,7 @@ def sensitivity(
     --out DIR saves result.json, priors.csv and a figure.
     """
     candidates = options.Candidates(components, covariance)
-    search_for = unfitted_search(candidates, run, table.missing.value)
+    search_for = unfitted_search(candidates, run, table.missing)
     from bayesmix.assess.prior_sensitivity import prior_sensitivity
 
     work = work_on_table("sensitivity", table, out, run)
@@ -293,10 +295,10 @@ def nested(
 
     --out DIR saves result.json, folds.csv and a figure.
     """
-    search_for = unfitted_search(candidates, run, table.missing.value)
+    search_for = unfitted_search(candidates, run, table.missing)
     from bayesmix.assess.nested import nested_cv
 
-    work = work_on_table("nested", table, out, run)
+    work = work_on_table("nested", table, out, run, candidates.family)
     searches = {"the search": search_for(work.source).set_params(progress=False)}
     how: Any = {"n_jobs": run.jobs, "random_state": run.seed, "progress": work.screen.progress}
     result = work.noting(lambda: nested_cv(searches, work.source, folds, **how))
@@ -304,12 +306,14 @@ def nested(
     end_with_table(work, result, values, "folds.csv", "Outer folds, in nats per observation")
 
 
-def work_on_table(command: str, table: options.Table, out: str | None, run: options.Run) -> Work:
+def work_on_table(
+    command: str, table: options.Table, out: str | None, run: options.Run, family: str | None = None
+) -> Work:
     """Run a command that writes tables into a folder."""
     from bayesmix.cli.data import read_table
 
     screen = Screen(run)
-    source = read_table(screen, table)
+    source = read_table(screen, table, as_they_are=family is not None)
     return Work.on(command, screen, table, source, out)
 
 

@@ -44,7 +44,7 @@ def classes(
     PNG, model.bayesmix and result.json.
     """
     from bayesmix.assess.class_profiles import class_profiles
-    from bayesmix.cli.data import whole_table
+    from bayesmix.cli.data import features_of, missing_for, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.class_enumeration import enumerate_classes
     from bayesmix.plots import plot_class_profiles, plot_classification, plot_enumeration
@@ -55,8 +55,7 @@ def classes(
     named = options.names(rows.columns)
     others = [*beside, *outcomes, *([] if rows.weight is None else [rows.weight])]
     table = whole_table(rows, [*others, *(named or [])])
-    features: list[Any] = named or [name for name in table if str(name) not in others]
-    X = table[features]
+    X, _ = features_of(screen, table, rows, options.Kinds(), others)
     asked = None if models is None else [_model(name) for name in options.names(models) or []]
     weights = None if rows.weight is None else table[rows.weight].to_numpy()
     enumeration = enumerate_classes(
@@ -67,7 +66,7 @@ def classes(
         continuous=False if categorical else None,
         sample_weight=weights,
         covariates=table[beside] if beside else None,
-        missing=missing.value,
+        missing=missing_for(missing, int(X.isna().any(axis=1).sum()), None),
         random_state=run.seed,
         n_jobs=run.jobs,
         progress=screen.progress,

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.cli.options import Missing, Numbers, Sequences, Table, names
+from bayesmix.cli.options import Kinds, Missing, Numbers, Sequences, Table, names
+from bayesmix.core.coding import AS_REQUESTED
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmix.cli.screen import Screen
+    from bayesmix.core.coding import Coding
     from bayesmix.io.text import TextFormat
     from bayesmix.numerics.arrays import Booleans, Integers
 
@@ -33,7 +35,7 @@ def text_format(rows: Numbers | Table) -> TextFormat:
     """Return the format of DATA as text."""
     from bayesmix.io.text import TextFormat
 
-    return TextFormat(rows.sep, rows.decimal, rows.encoding)
+    return TextFormat(rows.sep, rows.decimal, rows.encoding, tuple(names(rows.na) or ()))
 
 
 def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = None) -> pd.DataFrame:
@@ -60,22 +62,62 @@ def read_rows(
     return of_data(rows.data, lambda place: io.read(place, columns, rows.weight, **how))
 
 
-def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
+def kinds_named(options: Table | Kinds) -> dict[str, list[str]]:
+    """Return the columns that the options name, by kind."""
+    kinds = ("exclude", "categorical", "continuous", "counts", "ratings")
+    return {kind: names(getattr(options, kind)) or [] for kind in kinds}
+
+
+def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
+    """Report the columns that are left out, and the kinds that follow from names and values."""
+    dropped = [
+        f"{name or 'unnamed column'} ({why})"
+        for name, why in coding.left_out
+        if why != AS_REQUESTED
+    ]
+    if dropped:
+        say(f"left out: {', '.join(dropped)}")
+    if guesses := replace(
+        coding, decisions=tuple(each for each in coding.decisions if each[1] != "exclude")
+    ).guesses:
+        say(f"columns: {guesses}")
+
+
+def features_of(
+    screen: Screen, table: pd.DataFrame, rows: Numbers, kinds: Kinds, used: Sequence[str | None]
+) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return the explanatory columns of a table with their kinds, and report those left out."""
+    from bayesmix.io.table_columns import coded, declared_kinds
+
+    listed = [str(name) for name in table]
+    declared = declared_kinds(listed, None, kinds_named(kinds), rows.data)
+    wanted = names(rows.columns)
+    features = [name for name in wanted or listed if name not in used]
+    declared = {name: kind for name, kind in declared.items() if name in features}
+    _, coding = coded(table[features], declared, wanted and features)
+    say_kinds(screen.postpone, coding)
+    decided = {name: kind for name, kind, _ in coding.decisions if kind != "exclude"}
+    return table[list(decided)], decided
+
+
+def read_table(
+    screen: Screen, table: Table, empty: bool = False, as_they_are: bool = False
+) -> Source:
     """Read all usable columns of DATA; the others are named in a note.
 
-    Rows without any value are dropped, unless ``empty``.
+    Rows without any value are dropped, unless ``empty``. ``as_they_are``: a family is named, which
+    decides what numbers are.
     """
     from bayesmix import io
     from bayesmix.io.readers import in_parts, read_typed
 
     path, weight, columns = table.data, table.weight, names(table.columns)
-    kinds = ("exclude", "categorical", "continuous", "counts")
-    named = {kind: names(getattr(table, kind)) or [] for kind in kinds}
+    named = kinds_named(table)
     if table.scheduler is not None:
         if any(named.values()):
             raise InvalidInputError(
                 "--scheduler reads numeric columns only: name them with --columns, and leave out "
-                "--exclude, --categorical, --continuous and --counts"
+                "--exclude, --categorical, --continuous, --counts and --ratings"
             )
         return io.read(path, columns, weight, scheduler=table.scheduler, **vars(text_format(table)))
     missing = "error" if table.missing is Missing.ERROR else "keep"
@@ -87,27 +129,63 @@ def read_table(screen: Screen, table: Table, empty: bool = False) -> Source:
     text = text_format(table)
     with screen.noting_warnings(screen.postpone):
         rows: Source = of_data(
-            path, lambda place: read_typed(place, columns, weight, missing, text, **named)
+            path,
+            lambda place: read_typed(place, columns, weight, missing, text, as_they_are, **named),
         )
     coding = coding_of(rows)
-    if coding is not None and coding.left_out:
-        dropped = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
-        screen.postpone(f"left out: {dropped}")
-    drops = table.missing is Missing.USE and not empty
-    return with_values(screen.postpone, rows)[0] if drops else rows
+    if coding is not None:
+        say_kinds(screen.postpone, coding)
+    if table.missing not in (None, Missing.USE):
+        return rows
+    if table.missing is None and (n_rows := n_with_gaps(rows)):
+        screen.postpone(gaps_sentence(n_rows))
+    return rows if empty else with_values(screen.postpone, rows)[0]
+
+
+def n_with_gaps(source: Source) -> int:
+    """Return the number of rows in memory that have missing values."""
+    if not isinstance(source, ArraySource) or source.values.dtype.kind != "f":
+        return 0
+    return int(np.isnan(source.values).any(axis=1).sum())
+
+
+def gaps_sentence(n_rows: int) -> str:
+    """Say how many rows have missing values, and that they are used."""
+    rows = "1 row has" if n_rows == 1 else f"{n_rows:,} rows have"
+    return f"{rows} missing values, which are integrated out (--missing use)"
+
+
+def missing_for(missing: Missing | None, n_rows: int, refused: str | None) -> str:
+    """Return what to do with ``n_rows`` rows with missing values; by default, to use them.
+
+    ``refused`` is an option that does not support missing values.
+    """
+    if missing is not None:
+        return missing.value
+    if n_rows and refused:
+        raise InvalidInputError(
+            f"{refused} does not support missing values, but {n_rows:,} rows have some: give "
+            f"--missing drop, or leave out {refused}"
+        )
+    return "use" if n_rows else "error"
 
 
 def read_beside(
-    screen: Screen, table: Table, covariates: str | None, sequences: Sequences
+    screen: Screen,
+    table: Table,
+    covariates: str | None,
+    sequences: Sequences,
+    as_they_are: bool = False,
 ) -> tuple[Source, dict[str, Any]]:
     """Read DATA, with sequences in order of time, and covariates or sequences separately."""
     import pandas as pd
 
     beside = [*sequences.names, *(names(covariates) or [])]
     if not beside:
-        return read_table(screen, table), {}
+        return read_table(screen, table, as_they_are=as_they_are), {}
     exclude = ",".join([*(names(table.exclude) or []), *beside])
-    source = read_table(screen, replace(table, exclude=exclude), empty=bool(sequences.names))
+    table = replace(table, exclude=exclude)
+    source = read_table(screen, table, bool(sequences.names), as_they_are)
     columns = copied_columns(table, ",".join(beside))
     if sequences.names:
         if covariates is not None:
@@ -209,7 +287,8 @@ def model_and_rows(
             f"{command} does not support covariates: use Python, "
             f"bayesmix.load({model_path!r}).predict_proba(X, covariates=Z)"
         )
-    source = _rows_for(model, rows)
+    with screen.noting_warnings():
+        source = _rows_for(model, rows)
     if model.missing == "use" and not takes_sequences(model):
         return model, *with_values(screen.note, source)
     return model, source, np.ones(source.shape[0], dtype=bool)
@@ -226,11 +305,17 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
     coding, fitted = model.result_.family.coding, getattr(model, "feature_names_in_", None)
     if coding is not None and coding.has_levels and fitted is not None:
         coding = replace(coding, names=tuple(map(str, fitted)))
-        how = (coding, rows.weight, missing == "keep", text_format(rows))
+        how = (coding, rows.weight, missing == "keep", text_format(rows), unseen_of(model))
         return of_data(rows.data, lambda place: read_as(place, *how))
     if fitted is None or rows.data.lower().endswith(".npy"):
         return read_rows(rows, None, missing)
     return read_rows(rows, list(fitted), missing)
+
+
+def unseen_of(model: Any) -> str:
+    """Return what a model does with categories that its fit has not seen."""
+    takes_gaps = model.result_.family.takes_gaps
+    return str(getattr(model, "unseen", "missing")) if takes_gaps else "error"
 
 
 def copied_columns(rows: Numbers | Table, keep: str | None) -> dict[str, list[Any]]:

@@ -113,6 +113,7 @@ class Work:
         """Write and name the files, print JSON if requested, and exit with 130 after Ctrl-C."""
         from bayesmix.cli import result_files
 
+        self.screen.table()  # prints what was postponed
         rows = (self.command, self.path, self.source, self.weight)
         values = result_files.plain(result_files.header(*rows) | values)
         if self.place is not None:
@@ -170,11 +171,12 @@ def checkpoint_folder(restart: options.Restart) -> str | None:
 def unfitted_search(
     candidates: options.Candidates,
     run: options.Run,
-    missing: str = "error",
+    missing: options.Missing | None = None,
     gated: bool = False,
     ordered: bool = False,
 ) -> Callable[[Source], Any]:
     """Return the unfitted search, with its options checked before any data are read."""
+    from bayesmix.cli.data import missing_for, n_with_gaps
     from bayesmix.estimators.select import chain, comparable, procedure
     from bayesmix.selection.criteria import POSTERIOR
 
@@ -199,7 +201,7 @@ def unfitted_search(
         estimator=None if method == "em" or of_posterior else variational(source),
         ordered=ordered,
         noise=candidates.noise,
-        missing=missing,
+        missing=missing_for(missing, n_with_gaps(source), "--noise" if candidates.noise else None),
         family=families if families is None or len(families) > 1 else families[0],
         n_jobs=run.jobs,
         variable_selection=candidates.variable_selection,
@@ -267,14 +269,15 @@ def select(
     to one HTML page.
     """
     gated, ordered = covariates is not None, bool(sequences.names)
-    search_for = unfitted_search(candidates, run, table.missing.value, gated, ordered)
+    search_for = unfitted_search(candidates, run, table.missing, gated, ordered)
     checkpoint = checkpoint_folder(restart)
     from bayesmix.cli.data import read_beside
     from bayesmix.cli.shown_tables import candidate_table, component_tables
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
-    source, beside = read_beside(screen, table, covariates, sequences)
+    named = candidates.family is not None
+    source, beside = read_beside(screen, table, covariates, sequences, named)
     search = search_for(source).set_params(checkpoint=checkpoint)
     work = Work.on("select", screen, table, source, out)
     page = Path(out or "") / "report.html"
@@ -326,13 +329,14 @@ def fit(
     families = options.families(family) or [None]
     if len(families) > 1:
         raise InvalidInputError("--family must name one family: bayesmix select compares several")
-    from bayesmix.cli.data import read_beside
+    from bayesmix.cli.data import missing_for, n_with_gaps, read_beside
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
     from bayesmix.families.gaussian.family import Gaussian
 
     screen = Screen(run)
-    source, beside = read_beside(screen, table, covariates, sequences)
+    named = families[0] is not None
+    source, beside = read_beside(screen, table, covariates, sequences, named)
     work = Work.on("fit", screen, table, source, out)
     if sequences.names and noise:
         raise InvalidInputError("--noise does not support sequences: leave it out")
@@ -341,7 +345,7 @@ def fit(
         covariance_type=structure if hasattr(families[0] or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
-        missing=table.missing.value,
+        missing=missing_for(table.missing, n_with_gaps(source), "--noise" if noise else None),
     )
     work.fit(model, **beside)
     interrupted = model.result_.status == "interrupted"

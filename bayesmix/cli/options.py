@@ -45,15 +45,30 @@ Data = Annotated[
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Saved model")]
 Columns = Annotated[str | None, option("A,B", "Columns to use. Default: all")]
+Exclude = Annotated[str | None, option("A,B", "Columns to leave out")]
+Categories = Annotated[str | None, option("A,B", "Columns to treat as categorical")]
+Continuous = Annotated[str | None, option("A,B", "Columns to treat as continuous")]
+Counts = Annotated[str | None, option("A,B", "Columns to treat as counts")]
+Ratings = Annotated[
+    str | None, option("A,B", "Columns to treat as ratings, whose levels are ordered")
+]
 Sep = Annotated[str | None, option("CHAR", "Column separator in text files. Default: detected")]
 Decimal = Annotated[
     str | None, option("CHAR", "Decimal point or comma in text files. Default: detected")
 ]
 Encoding = Annotated[str | None, option("NAME", "Encoding of text files. Default: utf-8")]
+Na = Annotated[
+    str | None,
+    option("A,B", "Cells that mean missing values, besides NA, n/a, NULL, ., ? and -"),
+]
 Weight = Annotated[str | None, option("COLUMN", "Column of sample weights")]
 MissingValues = Annotated[
-    Missing,
-    option("NAME", "Missing values: error (stop), use (integrate them out) or drop (omit the row)"),
+    Missing | None,
+    option(
+        "NAME",
+        "Missing values: use (integrate them out), drop (omit the row) or error (stop). Default: "
+        "use, except with --noise",
+    ),
 ]
 Noise = Annotated[bool, flag("noise", "Add a uniform noise component for outliers")]
 Covariates = Annotated[str | None, option("A,B", "Covariates of the mixing weights")]
@@ -99,6 +114,18 @@ class Numbers:
     sep: Sep = None
     decimal: Decimal = None
     encoding: Encoding = None
+    na: Na = None
+
+
+@dataclass(frozen=True)
+class Kinds:
+    """Kinds of columns, where they do not follow from names and values."""
+
+    exclude: Exclude = None
+    categorical: Categories = None
+    continuous: Continuous = None
+    counts: Counts = None
+    ratings: Ratings = None
 
 
 @dataclass(frozen=True)
@@ -107,15 +134,17 @@ class Table:
 
     data: Data
     columns: Columns = None
-    exclude: Annotated[str | None, option("A,B", "Columns to leave out")] = None
-    categorical: Annotated[str | None, option("A,B", "Columns to treat as categorical")] = None
-    continuous: Annotated[str | None, option("A,B", "Columns to treat as continuous")] = None
-    counts: Annotated[str | None, option("A,B", "Columns to treat as counts")] = None
+    exclude: Exclude = None
+    categorical: Categories = None
+    continuous: Continuous = None
+    counts: Counts = None
+    ratings: Ratings = None
     weight: Weight = None
     sep: Sep = None
     decimal: Decimal = None
     encoding: Encoding = None
-    missing: MissingValues = Missing.ERROR
+    na: Na = None
+    missing: MissingValues = None
     scheduler: Annotated[
         str | None, option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
     ] = None

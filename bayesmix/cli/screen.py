@@ -33,11 +33,14 @@ WORDS = (
     (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),
     (r"\b(?:set )?missing='(\w+)'", r"--missing \1"),
     (r"\bencoding='", "--encoding '"),
+    (r"\bset sep='", "give --sep '"),
     (r"\bdecimal=','", "--decimal ,"),
+    (r"to overrule, set columns=\{'(.*?)': 'continuous'\}", r"to overrule, give --continuous '\1'"),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),
     (
-        r"^(columns|weight|exclude|categorical|continuous|counts|keep|sep|decimal|encoding) must",
+        r"^(columns|weight|exclude|categorical|continuous|counts|ratings|keep|sep|decimal|encoding|na)"
+        r" must",
         r"--\1 must",
     ),
     (r"\b[Vv]alue error, ", ""),

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 def classify(
     *,
     rows: options.Numbers,
+    kinds: options.Kinds,
     target: Annotated[str, options.option("COLUMN", "Column with the class of each row")],
     predict: Annotated[
         str | None, options.option("FILE", "File of new samples to classify")
     ] = None,
-    missing: options.MissingValues = options.Missing.ERROR,
+    missing: options.MissingValues = None,
     components: Annotated[
         str, options.option("K", "Number of components per class, or auto to select it")
     ] = "1",
@@ -48,10 +49,9 @@ def classify(
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    from bayesmix.cli.data import whole_table
+    from bayesmix.cli.data import features_of, gaps_sentence, missing_for, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classifier import MixtureClassifier
-    from bayesmix.estimators.fit_columns import is_mixed_table
     from bayesmix.plots import plot_classes
     from bayesmix.sources.memory import ArraySource
 
@@ -60,17 +60,20 @@ def classify(
     numbers = None if components == "auto" else options.numbers(components)
     if numbers is not None and len(numbers) > 1:
         raise InvalidInputError(f"--components must be one number or auto, got {components!r}")
-    features = options.names(rows.columns) or [str(name) for name in table if name not in beside]
-    if target in features:
+    if target in (options.names(rows.columns) or []):
         raise InvalidInputError(f"--columns must not include the target {target!r}")
-    X, y = table[features], table[target]
+    X, decided = features_of(screen, table, rows, kinds, beside)
+    features, y = list(decided), table[target]
+    n_with_gaps = int(X.isna().any(axis=1).sum())
+    if n_with_gaps and missing is None:
+        screen.postpone(gaps_sentence(n_with_gaps))
     new = None if predict is None else whole_table(rows, features, predict)
     classifier = MixtureClassifier(
         "auto" if numbers is None else numbers[0],
         covariance_type=options.structures(covariance) or "auto",
-        family="auto" if is_mixed_table(X) else None,
+        columns=decided,
         novelty=novelty,
-        missing=missing.value,
+        missing=missing_for(missing, n_with_gaps, "--novelty" if novelty else None),
         random_state=run.seed,
         n_jobs=run.jobs,
     )
@@ -115,6 +118,7 @@ Column = str | None
 def regress(
     *,
     rows: options.Numbers,
+    kinds: options.Kinds,
     target: Annotated[str, options.option("COLUMN", "Column of the response")],
     components: Annotated[str, options.option("K", options.NUMBERS)] = "1:4",
     response: Annotated[
@@ -140,7 +144,9 @@ def regress(
     The number of components is selected by BIC. --out DIR saves result.json, table.csv with the
     coefficients, model.bayesmix and a figure.
     """
-    from bayesmix.cli.data import indicators, whole_table
+    import numpy as np
+
+    from bayesmix.cli.data import features_of, indicators, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import candidate_table, frame_table
     from bayesmix.estimators.regression_mixture import RegressionMixture
@@ -151,13 +157,12 @@ def regress(
     roles = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}
     used = [target, *gated, *filter(None, roles.values())]
     frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
-    explanatory = options.names(rows.columns) or [str(name) for name in frame if name not in used]
-    X = indicators(frame[explanatory], "--columns")
+    X, decided = features_of(screen, frame, rows, kinds, used)
     weights = None if rows.weight is None else frame[rows.weight].to_numpy(dtype=float)
-    source = as_source(X.to_numpy(dtype=float), weights, columns=tuple(map(str, X)))
+    source = as_source(np.empty(X.shape), weights, columns=tuple(decided))
     work = Work.on("regress", screen, rows, source, out)
     search = MixtureSearch(
-        RegressionMixture(response=response.value),
+        RegressionMixture(response=response.value, columns=decided),
         options.numbers(components) or 1,
         random_state=run.seed,
         n_jobs=run.jobs,
@@ -230,7 +235,8 @@ def predict_table(
     from bayesmix.core.writing import write
     from bayesmix.sources.memory import ArraySource
 
-    fitted = getattr(model, "feature_names_in_", None)
+    coding = getattr(model, "_coding", None)
+    fitted = getattr(model, "feature_names_in_", None) if coding is None else coding.names
     used = options.names(rows.columns) or ([] if fitted is None else [str(one) for one in fitted])
     table = whole_table(rows, used)
     X = table[used] if used else table

@@ -18,21 +18,31 @@ if TYPE_CHECKING:
 Level: TypeAlias = str | int | float | bool
 
 NAMED = 5
+# Reason of the kind of a column that an option names.
+AS_REQUESTED = "as requested"
+ZERO_ONE = "0 and 1"
 
 
 def codes_of(
-    name: Any, values: NDArray[np.object_], levels: tuple[Level, ...], rows: Any = None
+    name: Any,
+    values: NDArray[np.object_],
+    levels: tuple[Level, ...],
+    rows: Any = None,
+    unseen: dict[Any, list[int]] | None = None,
 ) -> Array:
     """Return codes (n,) of values among the levels of a column, NaN for missing values.
 
-    Raises ``InvalidInputError`` for unknown values; ``rows`` are names for the message, by default
-    numbers from 0.
+    Raises ``InvalidInputError`` for unknown values, unless ``unseen`` collects their rows by
+    column; ``rows`` are names for the message, by default numbers from 0.
     """
     places = {level: float(code) for code, level in enumerate(levels)}
     codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
     for row in np.flatnonzero(np.isnan(codes)):
         value = values[row]
         if is_missing(value):
+            continue
+        if unseen is not None:
+            unseen.setdefault(name, []).append(int(row))
             continue
         place = row if rows is None else rows[row]
         raise InvalidInputError(
@@ -46,6 +56,14 @@ def codes_of(
 def named(levels: tuple[Level, ...]) -> str:
     """List the first levels in words."""
     return ", ".join(map(repr, levels[:NAMED])) + (", ..." if len(levels) > NAMED else "")
+
+
+def brief(names: list[str]) -> str:
+    """List names; of many the first, the last, and how many there are."""
+    names = [name or "unnamed column" for name in names]
+    if len(names) <= NAMED:
+        return ", ".join(names)
+    return f"{names[0]}, {names[1]}, ..., {names[-1]} ({len(names)} columns)"
 
 
 def shown(value: Level) -> str:
@@ -70,13 +88,16 @@ class Coding:
     """Names of columns, the levels behind codes 0, 1, ..., and columns that were dropped.
 
     ``levels`` is None for numerical columns; ``left_out`` pairs names with reasons; ``counts`` are
-    the numerical columns of counts.
+    the numerical columns of counts, ``ratings`` columns with ordered levels. ``decisions`` has
+    name, kind and reason of each column of the table.
     """
 
     names: tuple[str, ...]
     levels: tuple[tuple[Level, ...] | None, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     counts: tuple[str, ...] = ()
+    ratings: tuple[str, ...] = ()
+    decisions: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -89,6 +110,27 @@ class Coding:
         """Whether any column is categorical."""
         return any(levels is not None for levels in self.levels)
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all columns of the table are continuous, and none was left out."""
+        return not (self.has_levels or self.counts or self.left_out)
+
+    @property
+    def guesses(self) -> str:
+        """What was left out or follows from names and values, and how to overrule it, or ""."""
+        parts, first = [], ""
+        for kind in ("counts", "ratings", "categorical", "exclude"):
+            reasons: dict[str, list[str]] = {}
+            for name, found, reason in self.decisions:
+                if found == kind and reason not in ("", AS_REQUESTED, ZERO_ONE):
+                    reasons.setdefault(reason, []).append(name)
+                    first = first or name
+            texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
+            title = "left out" if kind == "exclude" else kind
+            parts += [f"{title}: {', '.join(texts)}"] if texts else []
+        remedy = f"; to overrule, set columns={{{first!r}: 'continuous'}}"
+        return "; ".join(parts) + remedy if parts else ""
+
     def some(self, columns: Integers) -> Coding:
         """Return the coding of some columns."""
         picked = [int(column) for column in columns]
@@ -97,6 +139,7 @@ class Coding:
             names=tuple(self.names[column] for column in picked),
             levels=tuple(self.levels[column] for column in picked),
             counts=tuple(name for name in self.counts if name in {self.names[d] for d in picked}),
+            ratings=tuple(name for name in self.ratings if name in {self.names[d] for d in picked}),
         )
 
     def decoded(self, rows: Array) -> pd.DataFrame:
@@ -114,15 +157,18 @@ class Coding:
     def sentence(self) -> str:
         """Return the column types and the dropped columns in words."""
         numbers = [name for name in self.numbers if name not in self.counts]
-        levels = [
-            f"{name} ({len(column_levels)} levels)"
+        sizes = [
+            (name, f"{name} ({len(column_levels)} levels)")
             for name, column_levels in zip(self.names, self.levels, strict=True)
             if column_levels is not None
         ]
+        ratings = [text for name, text in sizes if name in self.ratings]
+        levels = [text for name, text in sizes if name not in self.ratings]
         dropped = [f"{name} ({why})" for name, why in self.left_out]
         said = (
             ("continuous", numbers),
             ("counts", self.counts),
+            ("ratings", ratings),
             ("categorical", levels),
             ("left out", dropped),
         )

@@ -14,14 +14,17 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from bayesmix.core import validation
+from bayesmix.core.coding import Coding
 from bayesmix.core.random import root_seed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.class_densities import Apart, Together, by_component, log_densities
+from bayesmix.estimators.fit_columns import as_coded
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.registry import AUTO
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.candidates import structures_asked
 from bayesmix.selection.summary_text import counted
@@ -33,7 +36,7 @@ SETTLED = 1e-6
 BREADTH = 5.0
 
 # Keys of a saved classifier, and its attributes.
-STATE = {"samples": "_samples", "novel": "_novel"} | {
+STATE = {"samples": "_samples", "novel": "_novel", "coding": "_coding"} | {
     name: f"{name}_"
     for name in ("priors", "novelty_weight", "log_likelihood", "joint_log_likelihood", "n_iter")
 }
@@ -54,8 +57,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         Structures to compare; "auto": the fourteen of mclust, or for variational inference the six
         with a conjugate prior.
     family : Family, "auto" or str, optional
-        Family of the components, as in ``Mixture``; None is Gaussian, and "auto" chooses by the
-        type of each column of a frame.
+        Family of the components, as in ``Mixture``; None is Gaussian, and for frames "auto", which
+        chooses by the kind of each column.
     inference : optional
         ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` or ``VariationalBayes()``. With
         ``VariationalBayes()``, class probabilities are averaged over the posterior of the
@@ -72,6 +75,9 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         Treatment of missing values of X, as in ``Mixture``.
     max_iter : int, default=100
         Largest number of EM iterations.
+    columns : mapping of name to kind, optional
+        Kinds of columns of a frame, as in ``Mixture``. Row numbers, identifiers, dates and constant
+        columns are no features unless named as "continuous".
     random_state : None, int, RandomState or Generator, optional
     n_jobs : int, optional
 
@@ -104,6 +110,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     """
 
     _answer = "classes_"
+    _coding: Coding | None = None
 
     def __init__(
         self,
@@ -119,6 +126,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         max_iter: int = 100,
         random_state: Any = None,
         n_jobs: int | None = None,
+        columns: Any = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -145,6 +153,9 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         validation.integer("max_iter", self.max_iter, 1)
         n_jobs = validation.jobs(self.n_jobs)
         self._mixture(1)._model()  # checks family and inference
+        self._coding = None
+        if self.family in (None, AUTO):
+            X, sample_weight, self._coding = incoming.typed_rows(X, sample_weight, self.columns)
         source = incoming.training_rows(self, X, sample_weight, n_jobs)
         if not isinstance(source, ArraySource):
             raise UnsupportedError("MixtureClassifier needs X in memory: give an array or frame")
@@ -222,7 +233,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def _mixture(self, n_components: int, structure: Any = None) -> Mixture:
         return Mixture(
             n_components,
-            family=self.family,
+            family=self._chosen_family,
             inference=self.inference,
             covariance_type=structure,
             prune=False,
@@ -241,8 +252,16 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return structures_asked(asked, self.n_features_in_, variational)
 
     @property
+    def _chosen_family(self) -> Any:
+        """The family that was named; "auto" if none was, and columns are of several kinds."""
+        coding = self._coding
+        mixed = coding is not None and (coding.has_levels or coding.counts)
+        return AUTO if self.family is None and mixed else self.family
+
+    @property
     def _is_gaussian(self) -> bool:
-        return self.family in (None, "gaussian") or isinstance(self.family, Gaussian)
+        family = self._chosen_family
+        return family in (None, "gaussian") or isinstance(family, Gaussian)
 
     @property
     def _densities(self) -> list[tuple[Any, Any]]:
@@ -276,7 +295,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def _values(self, X: Any) -> Array:
         check_is_fitted(self, "classes_")
         reader: Any = next(iter(self.models_.values()))
-        return np.asarray(reader._seen(X).in_memory().values)
+        return np.asarray(reader._seen(as_coded(X, self._coding)).in_memory().values)
 
     def _log_joint(self, values: Array, novelty: bool) -> Array:
         """Return log joint densities (n, G) of samples and classes; with the novel class last."""
@@ -361,7 +380,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         self.models_ = dict(zip(self.classes_.tolist(), together, strict=True))
         for key, name in STATE.items():
             if self.novelty or key != "novelty_weight":
-                setattr(self, name, state[key])
+                setattr(self, name, state.get(key))  # older files have no coding
         self.n_features_in_ = models[0].n_features_in_
         if hasattr(models[0], "feature_names_in_"):
             self.feature_names_in_ = models[0].feature_names_in_

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
@@ -96,7 +95,8 @@ def refuse_text(X: Any) -> None:
     ]
     if wrong:
         raise InvalidInputError(
-            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode them"
+            f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode "
+            "them, or use bayesmix.select(X), which takes columns of all kinds"
         )
 
 
@@ -122,8 +122,12 @@ def is_mixed(family: Any) -> bool:
 
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
     """Return the family or estimator that codes levels as numbers; None if there is none."""
-    family = _named(getattr(getattr(estimator, "estimator", estimator), "family", None))
-    return partial(coded_for, family) if is_mixed(family) else None
+    inner = getattr(estimator, "estimator", estimator)
+    family = _named(getattr(inner, "family", None))
+    looks = family is None and hasattr(inner, "columns")
+    if not looks and not is_mixed(family):
+        return None
+    return partial(coded_for, family, columns=getattr(inner, "columns", None))
 
 
 def _named(family: Any) -> Any:
@@ -136,31 +140,67 @@ def _named(family: Any) -> Any:
 
 
 def is_mixed_table(X: Any) -> bool:
-    """Whether data are, or come from, a frame with non-numeric columns."""
+    """Whether data are, or come from, a frame with columns that are not continuous."""
     coding = coding_of_table(X)
     return coding is not None and (coding.has_levels or bool(coding.counts))
 
 
 def coding_of_table(X: Any) -> Coding | None:
-    """Return the coding of a mixed table; None for other data."""
-    from bayesmix.io.table_columns import coded, is_frame, is_plain
+    """Return the coding of a table with columns of several kinds; None for other data."""
+    from bayesmix.io.table_columns import coded, is_frame
 
     if X is None or is_source(X):
         return None if X is None else coding_of(X)
-    if is_collection(X) or not is_frame(X) or is_plain(X):
+    if is_collection(X) or not is_frame(X):
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", BayesmixWarning)  # recorded when they are fitted
-        return coded(X)[1]
+    return coded(X)[1]
 
 
-def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
-    """Return frames, or tables of levels, as numbers with their coding, and other data as it is."""
+def looked_at(
+    X: Any, columns: Mapping[str, str] | None = None, **named: Any
+) -> tuple[Any, Coding | None]:
+    """Return a frame as numbers, with what its columns are; other data as they are.
+
+    A frame of continuous columns is returned unchanged. ``columns`` and ``named`` declare kinds.
+    A line says which columns were left out, and which kinds follow from names and values alone.
+    """
+    from bayesmix.io.table_columns import coded, declared_kinds, is_frame, is_plain
+
+    if is_collection(X) or is_source(X) or not is_frame(X):
+        if columns or any(named.values()):
+            raise InvalidInputError("columns names columns of a frame, but X is no frame")
+        return X, None
+    frame, coding = coded(X, declared_kinds(list(map(str, X.columns)), columns, named))
+    if said := coding.guesses:
+        warn(f"columns: {said}", BayesmixWarning)
+    return (X if coding.is_plain and is_plain(X) else frame), coding
+
+
+def with_coding(X: Any, coding: Coding, weights: Array | None = None) -> ArraySource:
+    """Return coded data as a source."""
+    return ArraySource(np.asarray(X), weights, columns=coding.names, coding=coding)
+
+
+def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
+    """Return a frame at predict time as a source with the columns of a coding, others unchanged."""
+    from bayesmix.io.table_columns import is_frame, recoded, say_unused
+
+    if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
+        return X
+    say_unused(X, coding)
+    return with_coding(recoded(X, coding, unseen), coding)
+
+
+def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | None]:
+    """Return frames, or tables of levels, as numbers with their coding, and other data as it is.
+
+    ``columns`` declares kinds where no family is named.
+    """
     from bayesmix.families.independent.levels import LevelsFamily
     from bayesmix.families.product.family import Product
     from bayesmix.families.rates import Poisson
     from bayesmix.families.successes import Binomial
-    from bayesmix.io.table_columns import as_levels, coded, is_frame, recoded
+    from bayesmix.io.table_columns import as_levels, coded_as_given, is_frame, recoded
 
     if isinstance(family, LevelsFamily):
         return as_levels(X, family.levels) if _is_table(X) else (X, None)
@@ -182,7 +222,7 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
             if isinstance(part.family, LevelsFamily):
                 levels = part.family.levels or [None] * len(part.columns)
                 given |= dict(zip(map(str, part.columns), levels, strict=True))
-        frame, coding = coded(X, given, there)
+        frame, coding = coded_as_given(X, given)
         pairs = zip(coding.names, coding.levels, strict=True)
         coding = replace(
             coding,
@@ -195,14 +235,11 @@ def coded_for(family: Any, X: Any) -> tuple[Any, Coding | None]:
             ),
         )
         return recoded(X, coding) if any(given.values()) else frame, coding
-    frame, coding = coded(X)
-    if coding.left_out:
-        names = ", ".join(f"{name} ({why})" for name, why in coding.left_out)
-        warn(f"columns left out: {names}", BayesmixWarning)
-    return frame, coding
+    numbers, found = looked_at(X, columns)
+    return (X, None) if family is None and numbers is X else (numbers, found)
 
 
-def as_fitted(X: Any, family: Any) -> Any:
+def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
     """Return data at predict time with columns matched by name and levels by value."""
     if isinstance(family, Gaussian):
         return X
@@ -225,7 +262,23 @@ def as_fitted(X: Any, family: Any) -> Any:
     if not is_frame(X):
         return X
     say_unused(X, coding)
-    return recoded(X, coding)
+    return recoded(X, coding, unseen)
+
+
+def is_complete(X: Any) -> bool:
+    """Whether a frame has no missing values."""
+    from bayesmix.io.table_columns import as_pandas, is_frame
+
+    return is_frame(X) and not as_pandas(X).isna().to_numpy().any()
+
+
+def lacks_levels_only(source: Source) -> bool:
+    """Whether missing values of coded data are all in columns of levels."""
+    coding = coding_of(source)
+    if coding is None or not isinstance(source, ArraySource) or not coding.has_levels:
+        return False
+    numeric = [levels is None for levels in coding.levels]
+    return not np.isnan(source.values[:, numeric]).any()
 
 
 def _translated(X: ArraySource, coding: Coding) -> ArraySource:
@@ -234,12 +287,13 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
     if X.coding.names == coding.names and X.coding.levels == coding.levels:
         return X
 
+    from bayesmix.core.coding import values_of
     from bayesmix.io.table_columns import recoded
 
     frame = {}
     for column, (name, levels) in enumerate(zip(X.coding.names, X.coding.levels, strict=True)):
         values = X.values[:, column]
-        frame[name] = values if levels is None else [levels[int(code)] for code in values]
+        frame[name] = values if levels is None else values_of(values, levels)
     values = recoded(pd.DataFrame(frame), coding).to_numpy()
     return replace(X, values=values, columns=coding.names, coding=coding)
 

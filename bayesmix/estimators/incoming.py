@@ -12,11 +12,18 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from bayesmix.core import validation
+from bayesmix.core.coding import Coding
 from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source, last_step
 from bayesmix.core.validation import jobs, unmasked, written_out
 from bayesmix.em.model import check_values
-from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
+from bayesmix.errors import (
+    BayesmixWarning,
+    InvalidInputError,
+    InvalidTypeError,
+    UnsupportedError,
+    warn,
+)
 from bayesmix.estimators import fit_columns
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
 from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
@@ -91,8 +98,36 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
             "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
             "X.compute() or a NumPy array, or drop rows with missing values (missing='drop')"
         )
+    if missing == "use" and isinstance(source, ArraySource) and not _takes_sequences(estimator):
+        source = _with_values(source)
     refuse(source, estimator, large=True, gaps=missing == "use")
     return source.present()
+
+
+def _with_values(source: ArraySource) -> ArraySource:
+    """Return the rows that have a value; a warning counts the others."""
+    empty = source.faults.empty
+    if not empty or empty.n_rows > source.shape[0] - 2:
+        return source
+    present, first = ~np.isnan(source.values).all(axis=1), source.row_text(empty.row)
+    what = "row without any value is" if empty.n_rows == 1 else "rows without any value are"
+    first = first if empty.n_rows == 1 else f"the first is {first}"
+    warn(f"{empty.n_rows:,} {what} left out: {first}", BayesmixWarning)
+    return source.numbered(np.flatnonzero(present))
+
+
+def typed_rows(
+    X: Any, sample_weight: Any, columns: Any = None, **named: Any
+) -> tuple[Any, Any, Coding | None]:
+    """Return a frame as a source with the kinds of its columns, the weights, and these kinds.
+
+    Frames of continuous columns, and other data, are unchanged.
+    """
+    frame, coding = fit_columns.looked_at(eager(X), columns, **named)
+    if coding is None or frame is X:
+        return X, sample_weight, coding
+    weights = None if sample_weight is None else row_weights(sample_weight, len(frame))
+    return fit_columns.with_coding(frame, coding, weights), None, coding
 
 
 def _dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any, Any]:
@@ -153,7 +188,10 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
         fit_columns.check_columns(estimator, int(X.shape[1]), columns_of(X))
     elif not is_elsewhere(X):
         written_out("X", X)
-        X = fit_columns.as_fitted(X, estimator.result_.family)
+        given, family = X, estimator.result_.family
+        X = fit_columns.as_fitted(X, family, getattr(estimator, "unseen", "missing"))
+        # Categories that the fit has not seen are missing values.
+        gaps = gaps or (X is not given and family.takes_gaps and fit_columns.is_complete(given))
     X, sample_weight = _dask_or_device(X, sample_weight, n_jobs)
     if not is_source(X):
         values = validated(estimator, X, gaps, reset=False)
@@ -165,7 +203,8 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     _refuse_weights(sample_weight)
     fit_columns.check_columns(estimator, X.shape[1], X.columns)
     source = _given(X, n_jobs)
-    refuse(source, estimator, gaps=gaps)
+    unseen = estimator.result_.family.takes_gaps and fit_columns.lacks_levels_only(source)
+    refuse(source, estimator, gaps=gaps or unseen)
     return source
 
 

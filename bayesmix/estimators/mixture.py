@@ -19,6 +19,7 @@ from bayesmix.estimators.fit_columns import family_for, is_mixed, with_structure
 from bayesmix.estimators.parameters import noise_density, store_parameters
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import AUTO, family_named
+from bayesmix.sources.border import coding_of
 
 if TYPE_CHECKING:
     from bayesmix.families.product.components import Products
@@ -41,10 +42,10 @@ class Mixture(MixtureEstimator):
     n_components : int, default=1
     family : Family, "auto", optional
         Family of the components, such as ``Bernoulli()``, ``Poisson()`` or ``Product({column:
-        family})``, or its name; None: ``Gaussian("full")``. "auto" chooses by the type of each
-        column of a frame: one multivariate Gaussian for continuous columns, Poisson for counts,
-        Categorical for text, categories and booleans. Dates and identifiers are left out, with a
-        warning.
+        family})``, or its name; None: ``Gaussian("full")``, and for frames "auto". "auto" chooses
+        by the kind of each column of a frame: one multivariate Gaussian for continuous columns,
+        Poisson for counts, Categorical for ratings, text, categories and booleans. Dates,
+        identifiers and constant columns are left out, with a warning.
     inference : optional
         ``MaximumLikelihood()`` (default), ``MaximumAPosteriori()`` (default with ``Ordinal``) or
         ``VariationalBayes()``, optionally with priors.
@@ -60,6 +61,11 @@ class Mixture(MixtureEstimator):
     noise : None, bool, "uniform" or density, default=None
         As in ``GaussianMixture``, for Gaussian families and products. In a product, each discrete
         column has a uniform distribution over its values.
+    columns : mapping of name to kind, optional
+        Kinds of columns of a frame where no family is named: "continuous", "counts", "ratings",
+        "categorical" or "exclude". By default they follow from names, dtypes and values.
+    unseen : {"missing", "error"}, default="missing"
+        Categories of new data that the fit has not seen: missing values, with a warning.
 
     Attributes
     ----------
@@ -108,6 +114,8 @@ class Mixture(MixtureEstimator):
         progress: bool | None = None,
         missing: str = "error",
         noise: Any = None,
+        columns: Any = None,
+        unseen: str = "missing",
     ) -> None:
         store_parameters(self, locals())
 
@@ -144,8 +152,9 @@ class Mixture(MixtureEstimator):
 
     def _model_of(self, model: Model, source: Source) -> Model:
         family: Any = model.family
-        if is_mixed(self.family):
-            family = family_for(self.family, source)
+        coding = None if self.family is not None else coding_of(source)
+        if is_mixed(self.family) or coding is not None:
+            family = family_for(self.family or AUTO, source)
             if self.inference is None:
                 model = replace(model, inference=default_inference(family))
         return replace(model, family=with_structure(family, self.covariance_type))

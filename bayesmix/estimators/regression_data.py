@@ -24,6 +24,7 @@ from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Aitken, Problem, State, assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.fitters import Unfitted
+from bayesmix.estimators.regression_columns import explanatory
 from bayesmix.families.bayesian_regression import (
     BayesianRegressionFamily,
     RegressionPosterior,
@@ -548,6 +549,8 @@ class RegressionFitter(Unfitted):
         weights = None if weights is None else np.asarray(weights, dtype=np.float64)
         source = ArraySource(np.zeros((n_rows_of(X), 1)), weights)
         given = {name: value for name, value in beside.items() if value is not None}
+        if not isinstance(y, str):  # what columns are is decided once, on all rows
+            estimator.set_params(columns=explanatory(X, estimator.columns))
         return cls(estimator, X, y, given, source)
 
     def check(self, chains: list[list[dict[str, Any]]]) -> None:

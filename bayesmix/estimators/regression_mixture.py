@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix.allocation.gate import Gate
 from bayesmix.core import validation
+from bayesmix.core.coding import Coding
 from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
@@ -26,6 +27,7 @@ from bayesmix.estimators.constraints import group_codes, standardised, unequal
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.random_effect_data import RandomEffectData, with_random_effects
+from bayesmix.estimators.regression_columns import as_design, explanatory, look_at_response
 from bayesmix.estimators.regression_data import Data
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
@@ -43,7 +45,7 @@ LAST_STEPS = 6
 # Attributes that do not follow from data and mixture.
 KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
-    *("_held", "_separated", "_formula"),
+    *("_held", "_separated", "_formula", "_coding"),
 )
 # Smallest standard deviation of a residual, in that of the response.
 RELATIVE_FLOOR = 1e-4
@@ -83,6 +85,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Largest number of EM iterations of a run.
     random_state : int, RandomState or Generator, optional
         Seed of the starts.
+    columns : mapping of name to kind, optional
+        Kinds of columns of a frame X, as in ``Mixture``. Text becomes indicators of all levels but
+        the first. Row numbers, identifiers, dates and constant columns are left out, with a
+        warning, unless named as "continuous".
 
     Attributes
     ----------
@@ -119,6 +125,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     _answer = "log_likelihood_"
     noun = "regression"
+    _coding: Coding | None = None
 
     def __init__(
         self,
@@ -134,6 +141,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         n_init: int = N_STARTS,
         max_iter: int = 2000,
         random_state: Any = None,
+        columns: Any = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -206,10 +214,14 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any, weight: Any
     ) -> Data:
         response: Any = self._model().family.response  # type: ignore[attr-defined]
-        self._formula = None
+        self._formula, self._coding = None, None
         if isinstance(y, str):
             self._formula = y
             y, X = regression_data.formula_matrices(y, X)
+        else:
+            self._coding = explanatory(X, self.columns)
+            X = as_design(X, self._coding)
+            look_at_response(y, self.response)
         regression_data.check_table(X, y)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         n = len(y)
@@ -526,6 +538,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         data = self._data
         if self._formula is not None:
             X = regression_data.formula_matrices(self._formula, X, without_response=True)[1]
+        X = as_design(X, self._coding)
         regression_data.check_table(X)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         n = len(X)

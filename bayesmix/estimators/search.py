@@ -113,6 +113,8 @@ class MixtureSearch(SearchResults, Showing):
 
     Attributes
     ----------
+    columns_ : DataFrame
+        A row per column of the frame: its kind, and the reason.
     results_ : DataFrame
         A row per candidate, best first: parameters, the criterion, the difference to the best
         ("behind", in nats), other criteria, standard errors, seconds, warnings, and a note if the
@@ -161,6 +163,7 @@ class MixtureSearch(SearchResults, Showing):
         polish: float | None = None,
         variable_selection: bool = False,
         irrelevant: str = "independent",
+        columns: Any = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -207,13 +210,14 @@ class MixtureSearch(SearchResults, Showing):
         """
         refuse_no_table(X)
         X = table_of(X)
+        X, sample_weight = self._look_at(X, sample_weight)
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         criterion, wanted, functions = search_parameters.criteria_of(self.criterion, self.also)
         seed = root_seed(self.random_state)
         beside = groups if lengths is None else lengths
         seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
-        estimator = search_parameters.estimator_of(self.estimator, seed)
+        estimator = search_parameters.estimator_of(self.estimator, seed, X)
         folded = any(record(name).folds for name in wanted)
         prefix = prefix_of(estimator)
         variational = search_parameters.is_variational(estimator, wanted)

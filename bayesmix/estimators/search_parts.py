@@ -22,6 +22,7 @@ from bayesmix.estimators import feature_selection
 from bayesmix.estimators.constraints import constrained, refuse_loose_bound
 from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.methods import Transforming
+from bayesmix.estimators.search_columns import ColumnsOfSearch
 from bayesmix.estimators.sequences import sequences_to_fit
 from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.selection import candidates, probability
@@ -39,7 +40,7 @@ from bayesmix.selection.scores import Fold, HeldOut, rows_of
 from bayesmix.sources.memory import ArraySource
 
 
-class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # scikit-learn is untyped
+class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: ignore[misc]  # scikit-learn is untyped
     """Results of a search, and predictions of ``best_estimator_``."""
 
     criterion_: str
@@ -180,6 +181,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def features_read(self, X: Any) -> Any:
         """Return the features that candidates were fitted to; all of them if none was selected."""
         self._check_kept()
+        X = self._as_fitted(X)
         return (
             X if self._selected is None else feature_selection.picked(self, X, self._selected.read)
         )
@@ -211,6 +213,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         check_is_fitted(self, "results_")
         if self._selected is None:
             return super().transform(X)
+        X = self._as_fitted(X)
         return feature_selection.picked(self, X, np.flatnonzero(self._selected.relevant))
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
@@ -261,6 +264,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def score_samples(self, X: Any, **beside: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
         self._refuse_regression()
+        X = self._as_fitted(X)
         density = self.best_estimator_.score_samples(self.features_read(X), **beside)
         if self._others is None or self._selected is None:
             return density
@@ -336,12 +340,12 @@ def criteria_of(criterion: Any, also: Any) -> tuple[str, set[str], dict[str, Any
     return name, {name, *(validation.one_of("also", each, NAMES) for each in further)}, functions
 
 
-def estimator_of(estimator: Any, seed: int) -> Any:
+def estimator_of(estimator: Any, seed: int, X: Any = None) -> Any:
     """Return the estimator of all candidates: with the seed, without a progress bar."""
     if estimator is None:
-        from bayesmix.estimators.gaussian import GaussianMixture
+        from bayesmix.estimators.select import likely
 
-        copy: Any = GaussianMixture()
+        copy: Any = likely(X)
     else:
         copy = clone(estimator)
     inner = last_step(copy)

@@ -15,6 +15,7 @@ from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
+from bayesmix.estimators.incoming import typed_rows
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
@@ -43,6 +44,12 @@ def select(
     covariates: Any = None,
     lengths: Any = None,
     groups: Any = None,
+    continuous: Sequence[str] = (),
+    counts: Sequence[str] = (),
+    ratings: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    columns: Any = None,
     **options: Any,
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
@@ -54,8 +61,8 @@ def select(
     Parameters
     ----------
     X : array, frame or source (n, D)
-        Frames may have columns of categories, text or booleans; dates and identifiers are left out,
-        with a warning. See ``Mixture(family="auto")``.
+        Columns of frames are continuous, counts, ratings or categorical, by name, dtype and values.
+        Dates, identifiers and constant columns are left out. A warning and ``columns_`` say so.
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
         worse (at most 30), with a prior that decreases with K (beta-negative-binomial).
@@ -88,6 +95,10 @@ def select(
         Markov models are then compared with each other and with mixtures.
     groups : array (n,), optional
         Sequence of each sample, instead of ``lengths``.
+    continuous, counts, ratings, categorical, exclude : sequence of str, optional
+        Columns of a frame that are of this kind, or to leave out.
+    columns : mapping of name to kind, optional
+        The same as a mapping, such as ``{"age": "continuous"}``.
     **options
         Further options of ``MixtureSearch``.
 
@@ -103,6 +114,15 @@ def select(
     >>> search.best_params_
     {'covariance_type': 'tied', 'n_components': 3}
     """
+    named = {"continuous": continuous, "counts": counts, "ratings": ratings}
+    named |= {"categorical": categorical, "exclude": exclude}
+    coding = None
+    if family is None and "estimator" not in options:
+        X, sample_weight, coding = typed_rows(X, sample_weight, columns, **named)
+    elif columns or any(named.values()):
+        raise InvalidInputError("a family decides what columns are: leave out family, or columns")
+    if coding is not None and not coding.is_plain:
+        options["columns"] = {name: kind for name, kind, _ in coding.decisions}
     search = procedure(
         X,
         n_components,

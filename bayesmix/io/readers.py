@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
@@ -20,15 +19,13 @@ from bayesmix.core.writing import path_text
 from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
 from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.table_columns import (
-    KEY_LIKE,
     check_names,
+    check_once,
     check_values,
     checked_weights,
     coded,
+    declared_kinds,
     is_numeric,
-    is_plain,
-    kind_of,
-    listed,
     recoded,
     source_of,
 )
@@ -59,6 +56,7 @@ def read(
     sep: str | None = None,
     decimal: str | None = None,
     encoding: str | None = None,
+    na: Sequence[str] = (),
 ) -> ArraySource | PartitionedSource:
     """Read a table from a file, or from many files, as a source for estimators.
 
@@ -88,6 +86,9 @@ def read(
     sep, decimal, encoding : str, optional
         Separator, decimal sign ("." or ",") and encoding of text; by default detected, and UTF-8.
         With decimal commas, dots separate thousands.
+    na : sequence of str, optional
+        Cells that mean missing values, besides "NA", "n/a", "NULL" and empty cells, and ".", "?"
+        and "-" in columns of numbers.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def read(
     >>> import os, tempfile, bayesmix as bm
     >>> path = os.path.join(tempfile.mkdtemp(), "faithful.csv")
     >>> bm.datasets.load_faithful().to_csv(path, index=False)
-    >>> rows = bm.read_table(path, columns=["waiting"])
+    >>> rows = bm.read(path, columns=["waiting"])
     >>> rows.shape, rows.columns
     ((272, 1), ('waiting',))
     >>> bm.GaussianMixture(n_components=2, random_state=0).fit(rows).feature_names_in_
@@ -117,7 +118,7 @@ def read(
     chosen = None if asked is None else list(asked)
     if chosen is not None and not chosen:
         raise InvalidInputError("columns must name at least one column, got none")
-    text = TextFormat(sep, decimal, encoding)
+    text = TextFormat(sep, decimal, encoding, _cells(na))
     many = names_many(path)
     if not many and not os.path.isfile(path):
         raise InvalidInputError(f"path must name a data file, but {path} does not exist")
@@ -131,18 +132,71 @@ def read(
     return source_of(path, frame_of(path, chosen, weight, text), chosen, weight, keep)
 
 
+def _cells(na: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(str, [na] if isinstance(na, str) else na))
+
+
+def read_table(
+    path: str | PathLike[str],
+    columns: Sequence[str] | str | None = None,
+    *,
+    sep: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    na: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Read a file as a data frame with all of its columns.
+
+    Formats and detection are those of ``read``, which is for data that do not fit in memory. What
+    the columns are is decided where no family is named, as in ``select``.
+
+    Parameters
+    ----------
+    path : path
+        A .csv, .tsv, .txt, .xlsx or .parquet file; comment lines above the header are skipped.
+    columns : names, optional
+        The columns to read, in this order; None: all of them.
+    sep, decimal, encoding, na : optional
+        As in ``read``.
+
+    Raises
+    ------
+    InvalidInputError
+        For unreadable files and unknown columns.
+
+    Examples
+    --------
+    >>> import os, tempfile, bayesmix as bm
+    >>> path = os.path.join(tempfile.mkdtemp(), "faithful.csv")
+    >>> bm.datasets.load_faithful().to_csv(path, index=False)
+    >>> bm.read_table(path).columns.tolist()
+    ['eruptions', 'waiting']
+    """
+    path = path_text("path", path)
+    if names_many(path) or path.lower().endswith(NUMPY):
+        raise InvalidInputError(f"path must be a single table, got {path}: use bayesmix.read")
+    frame = _named_rows(path, TextFormat(sep, decimal, encoding, _cells(na))).reset_index(drop=True)
+    if columns is None:
+        return frame
+    wanted = [columns] if isinstance(columns, str) else list(columns)
+    check_names(path, [str(name) for name in frame.columns], wanted, None)
+    return frame[wanted]
+
+
 def read_typed(
     path: str,
     columns: Sequence[str] | None = None,
     weight: str | None = None,
     missing: str = "error",
     text: TextFormat = UNKNOWN,
+    as_they_are: bool = False,
     **named: Sequence[str],
 ) -> ArraySource:
-    """Read a table with the column types of ``Mixture(family="auto")``.
+    """Read a table with the kinds of its columns.
 
-    ``named`` lists columns to treat as ``categorical``, ``continuous`` or ``counts``, and columns
-    to ``exclude``. ``coding`` records the types, and why columns were left out.
+    ``named`` lists columns to treat as ``categorical``, ``continuous``, ``counts`` or ``ratings``,
+    and columns to ``exclude``. ``coding`` records the kinds, and why columns were left out.
+    ``as_they_are``: numbers are what a named family takes them for.
     """
     if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
         raise InvalidInputError(
@@ -152,56 +206,37 @@ def read_typed(
     frame = _named_rows(path, text)
     names = [str(name) for name in frame.columns]
     check_names(path, names, list(columns or ()), weight)
-    for argument, some in named.items():
-        check_names(path, names, list(some), None, argument)
-    exclude = named.pop("exclude", ())
-    taken = [name for some in named.values() for name in some]
-    if twice := sorted(name for name, times in Counter(taken).items() if times > 1):
-        raise InvalidInputError(f"a column must have one type, got several for {listed(twice)}")
-    # A column without a name contains the row numbers of pandas and R.
-    left = [name for name in names if name and name not in (weight, *exclude)]
+    declared = declared_kinds(names, None, named, path)
+    left = [name for name in names if name != weight and (name or names.count("") == 1)]
     if columns is not None:
-        left = [name for name in dict.fromkeys([*columns, *taken]) if name not in exclude]
-    repeated = any(names.count(name) > 1 for name in left)
+        left = list(dict.fromkeys([*columns, *declared]))
+    twice = {name for name in left if names.count(name) > 1}
+    left = [name for name in left if name not in twice or declared.get(name) != "exclude"]
+    check_once(path, names, left)
     weighted = weight is None or is_numeric(frame[weight].dtype)
-    if not left or not len(frame) or repeated or not weighted:
-        return source_of(path, frame, left or None, weight)  # the error names what is wrong
-    if is_plain(frame[left]) and not taken:
-        coding = _numbers_alone(frame[left], columns is None)
-        values = frame[list(coding.names)].to_numpy(np.float64, na_value=np.nan)
-    else:
-        wanted = None if columns is None else left
-        if columns is not None:
-            flags = [n for n in left if n not in taken and kind_of(n, frame[n]).yes_or_no]
-            named["categorical"] = [*named.get("categorical", ()), *flags]
-        made, coding = coded(frame[left], wanted=wanted, **named)
-        values = made.to_numpy()
-    check_values(path, values, coding.names, gaps=missing == "keep")
-    return _typed_source(path, frame, values, coding, weight)
-
-
-def _numbers_alone(frame: pd.DataFrame, all_columns: bool) -> Coding:
-    """Return the numeric columns without identifiers and empty columns, unless requested."""
-    left_out = []
-    for name in frame.columns if all_columns else ():
-        why = kind_of(name, frame[name]).why
-        if why.startswith(KEY_LIKE) or not frame[name].notna().any():
-            left_out.append((name, why or "empty"))
-    kept = [name for name in frame.columns if name not in dict(left_out)]
-    if not kept:
-        kept, left_out = list(frame.columns), []
-    return Coding(tuple(kept), (None,) * len(kept), tuple(left_out))
+    if not left or not len(frame) or not weighted:
+        return source_of(
+            path, frame, None if columns is None else left, weight
+        )  # the error names what is wrong
+    made, coding = coded(frame[left], declared, None if columns is None else left, as_they_are)
+    check_values(path, made.to_numpy(), coding.names, gaps=missing == "keep")
+    return _typed_source(path, frame, made.to_numpy(), coding, weight)
 
 
 def read_as(
-    path: str, coding: Coding, weight: str | None, gaps: bool, text: TextFormat
+    path: str, coding: Coding, weight: str | None, gaps: bool, text: TextFormat, unseen: str
 ) -> ArraySource:
-    """Read a file with the columns and levels of a coding; ``gaps`` allows missing values."""
+    """Read a file with the columns and levels of a coding; ``gaps`` allows missing values.
+
+    ``unseen="missing"``: categories that are not among the levels are missing values.
+    """
     frame = _named_rows(path, text)
     names = [str(name) for name in frame.columns]
     check_names(path, names, list(coding.names), weight)
-    values = recoded(frame[[name for name in names if name in coding.names]], coding).to_numpy()
-    check_values(path, values, coding.names, gaps=gaps)
+    used = frame[[name for name in names if name in coding.names]]
+    values = recoded(used, coding, unseen).to_numpy()
+    # Without missing cells, only categories that are not among the levels are NaN.
+    check_values(path, values, coding.names, gaps=gaps or not used.isna().to_numpy().any())
     return _typed_source(path, frame, values, coding, weight)
 
 
@@ -233,15 +268,21 @@ def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat
     """Read a table other than an array, with column names as text."""
     name = path.lower()
     if name.endswith(PARQUET):
-        return _parquet(path, columns, weight)
+        return _without(_parquet(path, columns, weight), text.na)
     if name.endswith(SPREADSHEET):
-        return _spreadsheet(path)
+        return _without(_spreadsheet(path), text.na)
     if name.endswith((*TEXT, ".txt")):
         return frame_of_text(path, columns, text)
     raise InvalidInputError(
         f"path must end in {', '.join(ENDINGS_ALONE[:-1])} or {ENDINGS_ALONE[-1]}, got "
         f"{os.path.basename(path)}: save the table as one of these"
     )
+
+
+def _without(frame: pd.DataFrame, na: tuple[str, ...]) -> pd.DataFrame:
+    """Return a frame with missing values in place of their codes."""
+    numbers = pd.to_numeric(pd.Series(na, dtype=object), errors="coerce").dropna().tolist()
+    return frame.mask(frame.isin([*na, *numbers])) if na else frame
 
 
 def _spreadsheet(path: str) -> pd.DataFrame:

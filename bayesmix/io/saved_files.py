@@ -26,7 +26,7 @@ from bayesmix.version import __version__
 # Attributes of a search that are saved besides its candidates.
 KEPT = (
     *("criterion_", "cautions_", "interrupted_"),
-    *("_summary", "_details", "_prior_over_k", "_clusters"),
+    *("_summary", "_details", "_prior_over_k", "_clusters", "_coding"),
 )
 
 
@@ -113,6 +113,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     kept = reader.value(described["kept"])
     # Versions before 0.3.0 had a single text, and no clusters.
     kept.setdefault("_details", kept.get("_summary"))
+    kept.setdefault("_coding", None)
     best = rows[0].result if rows else None
     if best is not None and "_clusters" not in kept:
         kept["_clusters"] = clusters_of_components(best)

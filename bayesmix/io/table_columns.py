@@ -1,216 +1,32 @@
-"""Types of table columns (numbers, counts, levels, or unusable), and frames as numbers."""
+"""Frames and files as numbers, by the kinds of their columns, with checks of names and values."""
 
 from __future__ import annotations
 
 import difflib
-import re
-import warnings
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.coding import NAMED, Coding, Level, codes_of
+from bayesmix.core.coding import AS_REQUESTED, NAMED, Coding, Level, codes_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.io.column_kinds import (
+    CATEGORICAL,
+    CONTINUOUS,
+    COUNTS,
+    KINDS,
+    LEFT_OUT,
+    RATINGS,
+    ColumnKind,
+    as_numbers,
+    declared_levels,
+    kind_of,
+    kinds_of,
+)
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
-
-# Text columns with at least this share of numbers are numeric with a few invalid cells.
-MOSTLY_NUMBERS = 0.5
-# From this many rows on, a column of unique values is an identifier; fewer may differ by chance.
-FEWEST_OF_A_KEY = 10
-CELLS_NAMED = 3
-MEND = "correct these cells, or treat the column as categorical"
-# Two values are a category, coded as numbers.
-FEWEST_COUNTS = 3
-LEAST_FILLED = 0.5
-# Standard errors of a Poisson sample's variance, relative to its mean.
-CHANCE = 3.0
-# Columns with more distinct values are identifiers or measurements, not categories.
-MOST_LEVELS = 1000
-KEY_LIKE = "looks like an identifier"
-KEY = f"{KEY_LIKE}: all values are unique"
-# An identifier by its name may have a few duplicates.
-SURELY_A_KEY = re.compile(r"(^|[_\W])(id|key|uuid)$", re.IGNORECASE)
-KEY_NAME = re.compile(r"(^|[_\W])(id|key|uuid|index|nr|no|row|rownames)$", re.IGNORECASE)
-# Number formats of reports, which are not parsed: a comma may be either sign.
-WAYS_OF_WRITING = (
-    (r"[-+]?\d[\d.,]*\s?%", "percent signs"),
-    (r"[€$£¥]\s?[-+]?\d[\d.,']*|[-+]?\d[\d.,' ]*\s?([€$£¥]|EUR|USD|GBP|CHF)", "currency signs"),
-    (
-        r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}([' \u00a0\u202f]\d{3})+([.,]\d+)?"
-        r"|[-+]?\d{1,3}(\.\d{3}){2,}(,\d+)?|[-+]?\d{1,3}(\.\d{3})+,\d+",
-        "thousands separators",
-    ),
-    (r"[-+]?\d*,\d+", "decimal commas"),
-)
-# Minimum content of a date: three groups of digits, or the name of a month.
-DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
-
-
-@dataclass(frozen=True)
-class ColumnKind:
-    """Type of a column: ``levels`` if categorical, ``why`` if left out."""
-
-    levels: tuple[Level, ...] | None = None
-    why: str = ""
-    counts: bool = False
-    yes_or_no: bool = False  # the numbers 0 and 1
-
-
-NUMBER = ColumnKind()
-COUNTS = ColumnKind(counts=True)
-YES_OR_NO = ColumnKind(yes_or_no=True)
-
-
-def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
-    """Return the type of a column from its dtype and values."""
-    dtype = column.dtype
-    if pd.api.types.is_bool_dtype(dtype):
-        return ColumnKind(levels_of(column))
-    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
-        return ColumnKind(why="dates")
-    if not column.notna().any():
-        return ColumnKind(why="empty")
-    if pd.api.types.is_complex_dtype(dtype):
-        return ColumnKind(why="complex numbers")
-    if pd.api.types.is_numeric_dtype(dtype):
-        return _of_numbers(name, column)
-    if isinstance(dtype, pd.CategoricalDtype):
-        return _of_levels(column)
-    return _of_text(column)
-
-
-def _of_numbers(name: str, column: pd.Series[Any]) -> ColumnKind:
-    values = column.dropna().to_numpy(dtype=np.float64)
-    if values.min() == values.max():
-        return ColumnKind(why="one value")
-    whole = np.isfinite(values).all() and bool((values == np.floor(values)).all())
-    n_values = len(np.unique(values))
-    if whole and len(values) >= FEWEST_OF_A_KEY:
-        counted = values.max() - values.min() == len(values) - 1
-        if n_values == len(values) and (counted or KEY_NAME.search(name)):
-            return ColumnKind(why=KEY)
-        if 2 * n_values > len(values) and SURELY_A_KEY.search(name):
-            return ColumnKind(why=f"{KEY_LIKE}: {n_values} values in {len(values)} rows")
-    if np.isin(values, (0.0, 1.0)).all():
-        return YES_OR_NO
-    return COUNTS if whole and _are_counts(values) else NUMBER
-
-
-def _are_counts(values: Array) -> bool:
-    """Whether integers may be counts of a mixture of Poisson distributions.
-
-    Counts start at 0, include most numbers up to the largest, and their variance is at least the
-    mean up to chance. Grades, years and amounts of money are not counts.
-    """
-    if values.min() != 0.0:
-        return False
-    n_values = len(np.unique(values))
-    least = values.mean() * (1.0 - CHANCE * np.sqrt(2.0 / len(values)))
-    filled = n_values >= FEWEST_COUNTS and n_values >= LEAST_FILLED * (values.max() + 1.0)
-    return bool(filled and values.var() >= least)
-
-
-def _of_text(column: pd.Series[Any]) -> ColumnKind:
-    present = column.dropna()
-    if not present.map(lambda value: isinstance(value, str)).all():
-        kinds = {type(value).__name__ for value in present}
-        if kinds <= {"bool", "int", "float"} and "bool" not in kinds:
-            return NUMBER
-        if not kinds <= {"bool", "int", "float", "str"}:
-            return ColumnKind(why=f"neither numbers nor text ({', '.join(sorted(kinds))})")
-    text = present.astype(str).str.strip()
-    numbers = pd.to_numeric(text, errors="coerce")
-    share = float(numbers.notna().mean())
-    if share == 1.0:
-        return ColumnKind(
-            why="numbers stored as text: convert them with pandas.to_numeric, or treat the column "
-            "as categorical"
-        )
-    if share > MOSTLY_NUMBERS:
-        return ColumnKind(why=f"numbers except {_cells(text[numbers.isna()])}: {MEND}")
-    if way := _way_of_writing(text):
-        return ColumnKind(why=f"{way}: {MEND}")
-    if text.str.contains(DATE_LIKE).all() and _are_dates(text):
-        return ColumnKind(why="dates")
-    return _of_levels(column)
-
-
-def _cells(wrong: pd.Series[Any]) -> str:
-    """List the first cells with their rows."""
-    pairs = zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
-    cells = ", ".join(f"{value!r} in row {place}" for place, value in pairs)
-    more = len(wrong) - CELLS_NAMED
-    return f"{cells} and {more} more" if more > 0 else cells
-
-
-def _way_of_writing(text: pd.Series[Any]) -> str:
-    """Describe the number format of text that is not plain numbers, with cells, or ""."""
-    plain = text.str.fullmatch(r"[-+]?\d+([.,]\d+)?")
-    for pattern, how in WAYS_OF_WRITING:
-        written = text.str.fullmatch(pattern)
-        if float(written.mean()) > MOSTLY_NUMBERS:
-            wrong = text[~written & ~plain]
-            if len(wrong):
-                return f"numbers with {how} except {_cells(wrong)}"
-            first = int(np.argmax(written.to_numpy()))
-            return f"numbers with {how}, as {text.iloc[first]!r} in row {text.index[first]}"
-    return ""
-
-
-def _are_dates(text: pd.Series[Any]) -> bool:
-    with warnings.catch_warnings(action="ignore"):
-        return bool(pd.to_datetime(text, errors="coerce", format="mixed").notna().all())
-
-
-def _of_levels(column: pd.Series[Any]) -> ColumnKind:
-    levels, n_rows = levels_of(column), int(column.notna().sum())
-    if len(levels) == 1:
-        return ColumnKind(why="one value")
-    if n_rows >= FEWEST_OF_A_KEY and len(levels) == n_rows:
-        return ColumnKind(why=KEY)
-    if n_rows >= FEWEST_OF_A_KEY and 2 * len(levels) > n_rows:
-        return ColumnKind(why=f"{KEY_LIKE}: {len(levels)} levels in {n_rows} rows")
-    return ColumnKind(levels)
-
-
-def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
-    """Return the observed levels, in the order of a categorical dtype, otherwise sorted."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        there = set(column.dropna())
-        return tuple(level for level in _declared(column) if level in there)
-    found = [_plain(level) for level in column.dropna().unique()]
-    return tuple(sorted(found, key=lambda level: (isinstance(level, str), level)))
-
-
-def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:
-    """Return the levels of a declared categorical column; all levels of a categorical dtype.
-
-    Raises ``InvalidInputError`` if there are too many for levels.
-    """
-    of_type = isinstance(column.dtype, pd.CategoricalDtype)
-    levels = _declared(column) if of_type else levels_of(column)
-    if len(levels) > MOST_LEVELS:
-        raise InvalidInputError(
-            f"X has {len(levels)} different values in column {name!r} for a Categorical family: "
-            "drop identifiers, and use another family for measurements"
-        )
-    return levels
-
-
-def _declared(column: pd.Series[Any]) -> tuple[Level, ...]:
-    return tuple(map(_plain, column.cat.categories))
-
-
-def _plain(level: Any) -> Level:
-    """Return a Python scalar that can be saved; integers without a decimal point."""
-    plain: Level = level.item() if isinstance(level, np.generic) else level
-    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain
-
 
 ROWS_NAMED = 5
 PIECE = 2**18
@@ -244,12 +60,7 @@ def source_of(
             f"{path} must have a numeric column, but has {listed(found, quote=False)}"
         )
     used = [*wanted, *([] if weight is None else [weight])]
-    times = Counter(names)
-    if repeated := sorted({name for name in used if times[name] > 1}):
-        raise InvalidInputError(
-            f"the columns of {path} must have unique names, but more than one is called "
-            f"{listed(repeated)}: rename them"
-        )
+    check_once(path, names, used)
     for place, name in enumerate(used):
         if name not in numeric:
             argument = "columns" if place < len(wanted) else "weight"
@@ -290,6 +101,16 @@ def check_names(
         raise InvalidInputError(f"{asked} must name a column once, got {listed(repeated)} twice")
     if weight is not None and weight in columns:
         raise InvalidInputError(f"weight must not be one of the columns to fit, but {weight!r} is")
+
+
+def check_once(path: str, names: Sequence[str], used: Sequence[str]) -> None:
+    """Raise an error for columns that share a name."""
+    times = Counter(names)
+    if repeated := sorted({name for name in used if times[name] > 1}):
+        raise InvalidInputError(
+            f"the columns of {path} must have unique names, but more than one is called "
+            f"{listed(repeated)}: rename them"
+        )
 
 
 def _not_numeric(path: str, argument: str, name: str, column: pd.Series[Any]) -> str:
@@ -388,71 +209,137 @@ def is_plain(X: Any) -> bool:
     )
 
 
+def declared_kinds(
+    names: Sequence[str], columns: Any, named: Mapping[str, Any], place: str = "X"
+) -> dict[str, str]:
+    """Return the kind of each column that an option names.
+
+    ``columns`` maps names to kinds; ``named`` lists the columns of ``continuous``, ``counts``,
+    ``ratings``, ``categorical`` and ``exclude``; ``place`` is the table in messages.
+    """
+    pairs = [(str(name), kind) for name, kind in dict(columns or {}).items()]
+    if wrong := [(name, kind) for name, kind in pairs if kind not in KINDS]:
+        raise InvalidInputError(
+            f"columns must map names to {', '.join(map(repr, KINDS))}, got {wrong[0][1]!r} for "
+            f"{wrong[0][0]!r}"
+        )
+    for kind, some in named.items():
+        listed_names = [some] if isinstance(some, str) else list(some or ())
+        check_names(place, list(names), listed_names, None, kind)
+        pairs += [(name, kind) for name in map(str, listed_names)]
+    check_names(place, list(names), list(dict(pairs)), None)
+    times = Counter(name for name, _ in pairs)
+    if twice := sorted(name for name, count in times.items() if count > 1):
+        raise InvalidInputError(f"a column must have one type, got several for {listed(twice)}")
+    return dict(pairs)
+
+
 def coded(
     X: Any,
-    categorical: Collection[str] = (),
+    declared: Mapping[str, str] | None = None,
     wanted: Sequence[str] | None = None,
-    continuous: Collection[str] = (),
-    counts: Collection[str] = (),
+    as_they_are: bool = False,
 ) -> tuple[pd.DataFrame, Coding]:
-    """Return a frame as numbers: columns by detected or declared type.
+    """Return a frame as numbers: columns by detected or declared kind.
 
-    Unusable columns are left out, unless ``wanted`` names them, which is an error. Columns of 0 and
-    1 are levels, unless ``wanted`` names columns.
+    Unusable columns are left out, unless ``wanted`` names them: then numbers are continuous, and
+    other columns an error. ``as_they_are``: numbers are what a named family takes them for.
     """
     frame = as_pandas(X)
-    names = list(frame.columns) if wanted is None else list(wanted)
-    kept, levels, left_out, counted = [], [], [], []
-    for name in names:
-        column = frame[name]
-        kind = kind_of(name, column)
-        if name in continuous or name in counts:
-            kind = COUNTS if name in counts else NUMBER
-        is_level = name in categorical or (kind.yes_or_no and wanted is None)
-        own = declared_levels(name, column) if is_level else kind.levels
-        numeric = own is None and column.dtype.kind in "biuf"
-        if kind.why and own is None and not (wanted is not None and numeric):
-            if wanted is not None:
-                raise InvalidInputError(
-                    f"column {name!r} of X is neither numeric nor categorical: {kind.why}"
-                )
-            left_out.append((name, kind.why))
-            continue
-        kept.append(name)
-        levels.append(own)
-        if own is None and kind.counts:
-            counted.append(name)
-    if not kept:
+    frame = frame if wanted is None else frame[list(wanted)]
+    kinds = kinds_of(frame, declared or {})
+    if wanted is not None:
+        kinds = {name: _as_wanted(name, kind, frame[name]) for name, kind in kinds.items()}
+    for name, kind in kinds.items() if as_they_are else ():
+        numeric = is_numeric(frame[name].dtype) and frame[name].dtype.kind != "b"
+        if numeric and kind.kind != LEFT_OUT and name not in (declared or {}):
+            kinds[name] = ColumnKind(CONTINUOUS)
+    return _coded(frame, kinds)
+
+
+def coded_as_given(X: Any, categorical: Mapping[str, Any]) -> tuple[pd.DataFrame, Coding]:
+    """Return a frame as numbers, with the kinds of columns that a family implies."""
+    frame, kinds = as_pandas(X), {}
+    for name, column in frame.items():
+        kind = kind_of(str(name), column)
+        if name in categorical:
+            kind = ColumnKind(CATEGORICAL, levels=declared_levels(str(name), column))
+        elif is_numeric(column.dtype) and column.dtype.kind != "b":
+            kind = ColumnKind(CONTINUOUS)
+        kinds[str(name)] = _as_wanted(str(name), kind, column)
+    return _coded(frame, kinds)
+
+
+def _as_wanted(name: str, kind: ColumnKind, column: pd.Series[Any]) -> ColumnKind:
+    """Return the kind of a column that the user named."""
+    if kind.kind != LEFT_OUT or kind.reason == AS_REQUESTED:
+        return kind
+    if column.dtype.kind not in "biuf":
+        raise InvalidInputError(
+            f"column {name!r} of X is neither numeric nor categorical: {kind.why}"
+        )
+    return ColumnKind(CONTINUOUS, f"named, although {kind.why}")
+
+
+def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.DataFrame, Coding]:
+    used = {name: kind for name, kind in kinds.items() if kind.kind != LEFT_OUT}
+    left_out = tuple((name, kind.why) for name, kind in kinds.items() if name not in used)
+    if not used:
         why = ", ".join(f"{name} ({why})" for name, why in left_out[:NAMED])
         raise InvalidInputError(f"X has no column that can be used: {why}")
-    coding = Coding(tuple(kept), tuple(levels), tuple(left_out), tuple(counted))
+    coding = Coding(
+        tuple(used),
+        tuple(kind.levels for kind in used.values()),
+        left_out,
+        tuple(name for name, kind in used.items() if kind.kind == COUNTS),
+        tuple(name for name, kind in used.items() if kind.kind == RATINGS),
+        tuple((name, kind.kind, kind.reason) for name, kind in kinds.items()),
+    )
     return recoded(frame, coding), coding
 
 
-def recoded(X: Any, coding: Coding) -> pd.DataFrame:
-    """Return the columns of a coding as numbers, NaN if missing; unknown levels are an error."""
+def recoded(X: Any, coding: Coding, unseen: str = "error") -> pd.DataFrame:
+    """Return the columns of a coding as numbers, NaN if missing.
+
+    Levels that the fit has not seen are an error, or with ``unseen="missing"`` missing values.
+    """
     frame = as_pandas(X)
     if absent := [name for name in coding.names if name not in frame.columns]:
         raise InvalidInputError(
             f"X must have the columns of the fit, but {', '.join(map(repr, absent))} "
             f"{'is' if len(absent) == 1 else 'are'} not among {', '.join(map(repr, frame.columns))}"
         )
+    places: dict[str, list[int]] | None = {} if unseen == "missing" else None
     pairs = zip(coding.names, coding.levels, strict=True)
-    made = {name: _codes(name, frame[name], levels) for name, levels in pairs}
+    made = {name: _codes(name, frame[name], levels, places) for name, levels in pairs}
+    if places:
+        n_rows = len({row for rows in places.values() for row in rows})
+        cells = [f"{name} ({frame[name].iloc[rows[0]]!r})" for name, rows in places.items()]
+        warn(
+            f"{'1 row has' if n_rows == 1 else f'{n_rows:,} rows have'} categories that the fit "
+            f"has not seen, which count as missing: {listed(cells, quote=False)}",
+            BayesmixWarning,
+        )
     return pd.DataFrame(made, index=frame.index)
 
 
-def _codes(name: str, column: pd.Series[Any], levels: tuple[Any, ...] | None) -> Array:
-    if levels is None:
-        try:
-            return column.to_numpy(dtype=np.float64, na_value=np.nan)
-        except (TypeError, ValueError):
-            cells = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
-            raise InvalidInputError(
-                f"X must have numbers in column {name!r}, got {cells.iloc[0]!r} in row "
-                f"{cells.index[0]}"
-            ) from None
-    return codes_of(name, column.to_numpy(dtype=object), levels, column.index)
+def _codes(
+    name: str,
+    column: pd.Series[Any],
+    levels: tuple[Any, ...] | None,
+    unseen: dict[str, list[int]] | None = None,
+) -> Array:
+    numeric = levels is None or all(type(level) in (int, float) for level in levels)
+    numbers = as_numbers(column) if numeric else None
+    if levels is not None:
+        column = column if numbers is None else numbers
+        return codes_of(name, column.to_numpy(dtype=object), levels, column.index, unseen)
+    if numbers is None and column.notna().any():
+        cells = column[pd.to_numeric(column, errors="coerce").isna() & column.notna()]
+        raise InvalidInputError(
+            f"X must have numbers in column {name!r}, got {cells.iloc[0]!r} in row {cells.index[0]}"
+        )
+    return np.full(len(column), np.nan) if numbers is None else numbers.to_numpy()
 
 
 def as_levels(

@@ -21,6 +21,7 @@ from bayesmix.errors import (
     missing_extra,
     warn,
 )
+from bayesmix.io.column_kinds import as_numbers
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
 
@@ -71,6 +72,7 @@ GAPS = (
 )  # fmt: skip
 
 
+LEADING_ZERO = re.compile(rb"(?:^|[,;|\s\"])0\d+(?:$|[,;|\s\"])")
 # Numbers with decimal commas; dots separate thousands.
 EUROPEAN = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
 COMMAS_OF_THOUSANDS = r"[-+]?\d{1,3}(,\d{3})+"
@@ -81,11 +83,15 @@ SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": ANY_SPACES}
 
 @dataclass(frozen=True)
 class TextFormat:
-    """Separator, decimal sign and encoding of a text table; None: detected."""
+    """Separator, decimal sign and encoding of a text table; None: detected.
+
+    ``na`` are cells that mean missing values, besides the usual ones.
+    """
 
     sep: str | None = None
     decimal: str | None = None
     encoding: str | None = None
+    na: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.decimal is not None:
@@ -101,24 +107,27 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
     """Return a text table as a pandas frame, including numbers with decimal commas."""
     encoding = text.encoding or "utf-8-sig"
     try:
-        separator = text.sep or _separator(path, encoding)
+        separator, n_above, comment = _header(path, encoding, text.sep)
         how: Any = {"sep": separator, "encoding": encoding, "skipinitialspace": True}
         if not is_url(path):
             _check_size(path, " " if separator == ANY_SPACES else separator)
         # Lines longer than the header, whose last values pandas would drop.
         with warnings.catch_warnings(action="error", category=pd.errors.ParserWarning):
-            first = pd.read_csv(
-                path, header=None, nrows=1, dtype=object, keep_default_na=False, **how
-            )
-            names = [str(name).strip() for name in first.iloc[0]]
+            how["skiprows"] = n_above
+            names, how["header"] = comment, None
+            if not names:
+                first = pd.read_csv(path, nrows=1, dtype=object, keep_default_na=False, **how)
+                names, how["header"] = [str(name).strip() for name in first.iloc[0]], 0
             # All columns are read: with usecols, pandas ignores lines of the wrong length. Without
             # index_col=False it takes an extra column as row labels.
-            how |= {"header": 0, "names": list(range(len(names))), "index_col": False}
-            how |= {"keep_default_na": False, "na_values": GAPS, "low_memory": False}
+            how |= {"names": list(range(len(names))), "index_col": False, "low_memory": False}
+            how |= {"keep_default_na": False, "na_values": [*GAPS, *text.na]}
             # From 3.1 on pandas reads numbers exactly, and warns of this option.
             recent = tuple(map(int, pd.__version__.split(".")[:2])) >= (3, 1)
             exact: Any = {} if recent else {"float_precision": "round_trip"}
             frame: pd.DataFrame = pd.read_csv(path, **exact, **how)
+            if len(names) == 1 and not is_numeric(frame.dtypes.iloc[0]):
+                _check_separator(path, names[0], frame[0].dropna().astype(str))
             found = text.decimal is None and separator != "," and _has_decimal_commas(frame)
             if text.decimal == "," or found:
                 as_text = pd.read_csv(path, dtype=object, **how)
@@ -130,6 +139,12 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
                 if measured:
                     as_text = pd.read_csv(path, dtype=object, **how)
                     _warn_of_thousands({names[place]: as_text[place] for place in measured})
+            if not is_url(path) and _has_leading_zeros(path):
+                as_text = pd.read_csv(path, dtype=object, **how)
+                integers = [dtype.kind == "i" for dtype in frame.dtypes]
+                for column in np.flatnonzero(integers).tolist():
+                    if as_text[column].astype(str).str.fullmatch(r"0\d+").any():
+                        frame.isetitem(column, as_text[column])
     except pd.errors.EmptyDataError:
         raise InvalidInputError(f"{path} is empty: expected a line of names and rows") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as problem:
@@ -150,24 +165,74 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
         )
     frame.columns = pd.Index(names)
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-        frame.isetitem(place, _as_numbers(frame.iloc[:, place], recent).array)
+        frame.isetitem(place, _as_numbers(frame.iloc[:, place]).array)
     return frame
 
 
-def _separator(path: str, encoding: str) -> str:
-    """Return the separator suggested by the header and the file extension."""
+def _header(path: str, encoding: str, sep: str | None) -> tuple[str, int, list[str]]:
+    """Return the separator, the number of comment lines above the header, and the names in them.
+
+    The separator is suggested by the header and the file extension. The last comment contains the
+    names if it has a name for each value of the next line, and this line contains a number.
+    """
+    comments: list[str] = []
     with ExitStack() as stack:
         stream = stack.enter_context(opened(path))
         name = path.lower()
         if name.endswith(".gz"):
             stream, name = stack.enter_context(gzip.open(stream)), name.removesuffix(".gz")
         line = stream.readline(PIECE).decode(encoding, errors="ignore")
-    default = SEPARATORS[name[name.rfind(".") :]]
+        while line.startswith("#"):
+            comments.append(line)
+            line = stream.readline(PIECE).decode(encoding, errors="ignore")
+    if not line.strip():  # no line but comments
+        comments, line = comments[:-1], (comments or [line])[-1]
+    separator = sep or _separator(line, SEPARATORS[name[name.rfind(".") :]])
+    names = _split(comments[-1].lstrip("# "), separator) if comments else []
+    cells = _split(line, separator)
+    named = len(names) == len(cells) and any(map(_is_number, cells))
+    return separator, len(comments), names if named else []
+
+
+def _split(line: str, separator: str) -> list[str]:
+    """Return the values of a line."""
+    cells = line.split() if separator == ANY_SPACES else line.split(separator)
+    return [cell.strip().strip('"') for cell in cells]
+
+
+def _separator(line: str, default: str) -> str:
+    """Return the separator of a header, by default that of the file extension."""
     if default == "\t" or (default == ANY_SPACES and "\t" in line):
         return "\t"
     if line.count(";") > line.count(","):
         return ";"
+    if "," not in line and line.count("|") > 1:
+        return "|"
     return "," if "," in line else default
+
+
+def _check_separator(path: str, name: str, cells: pd.Series[Any]) -> None:
+    """Raise an error for a single column whose cells have as many separators as its name."""
+    for sign in ",;\t| ":
+        if (
+            len(cells)
+            and sign in name
+            and (cells.str.count(re.escape(sign)) == name.count(sign)).all()
+        ):
+            raise InvalidInputError(
+                f"{path} was read as a single column, named {name!r:.60}, but seems to have the "
+                f"separator {sign!r}: set sep={sign!r}"
+            )
+
+
+def _has_leading_zeros(path: str) -> bool:
+    """Whether a file may contain integers with leading zeros, such as postal codes."""
+    opened: Any = gzip.open if path.lower().endswith(".gz") else open
+    with opened(path, "rb") as stream:
+        while piece := stream.read(PIECE):
+            if LEADING_ZERO.search(piece):
+                return True
+    return False
 
 
 def _has_decimal_commas(frame: pd.DataFrame) -> bool:
@@ -226,19 +291,15 @@ def _check_size(path: str, separator: str) -> None:
             in_memory(path, needed, "drop rows or columns, or save it as .npy")
 
 
-def _as_numbers(column: pd.Series[Any], recent: bool) -> pd.Series[Any]:
-    """Return numbers if a column contains nothing else besides "None".
+def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return numbers if a column contains nothing else besides codes of missing values.
 
-    pandas before 3.1 (not ``recent``) reads numbers as text if one of them overflows.
+    pandas before 3.1 reads numbers as text if one of them overflows.
     """
-    none = column == NO_GAP
-    overflow = not recent and pd.api.types.infer_dtype(column, skipna=True) == "string"
-    if not none.any() and not overflow:
+    if column.astype(str).str.fullmatch(r"0\d+").any():  # numbers of places or telephones
         return column
-    try:
-        return column.mask(none).astype(np.float64)
-    except ValueError:
-        return column
+    numbers = as_numbers(column.mask(column == NO_GAP))
+    return column if numbers is None else numbers
 
 
 def _uneven(path: str, problem: str) -> str:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 
 RNG = np.random.default_rng(0)
 WHOLE = np.concatenate([RNG.normal(0.0, 1.0, (60, 2)), RNG.normal(6.0, 1.0, (60, 2))])
@@ -58,16 +58,26 @@ def test_rows_with_gaps_are_dropped_with_their_weights_and_labels():
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (NOTHING, "a value in every row, but row 3 has none"),
         (GAPS * [1.0, np.nan], "a value in every column, but column 1 has none"),
         (np.where(np.isnan(GAPS), np.inf, GAPS), "infinity in row 0, column 1"),
         (GAPS * [0.0, 1.0], "all values of column 0 are equal: leave out that column"),
     ],
-    ids=["a row", "a column", "infinity", "a constant"],
+    ids=["a column", "infinity", "a constant"],
 )
 def test_what_cannot_be_used_is_said(rows, words):
     with pytest.raises(InvalidInputError, match=words):
         used().fit(rows)
+
+
+def test_a_row_without_any_value_is_left_out_and_counted():
+    labels = np.repeat([0, 1], 60)
+    with pytest.warns(BayesmixWarning, match="1 row without any value is left out: row 3"):
+        found = used(init_params="kmeans").fit(NOTHING, labels=labels)
+    present = np.delete(np.arange(120), 3)
+    expected = used(init_params="kmeans").fit(NOTHING[present], labels=labels[present])
+    np.testing.assert_array_equal(found.means_, expected.means_)
+    with pytest.raises(InvalidInputError, match="row 3 has none"):
+        found.predict(NOTHING)
 
 
 def test_what_takes_no_gaps_says_so():
@@ -201,9 +211,12 @@ def test_the_shell_uses_what_rows_have(tmp_path, monkeypatch):
     def run(*words):
         return CliRunner().invoke(app, [str(word) for word in words])
 
-    refused = run("fit", "rows.csv", "--components", 2)
+    by_default = run("fit", "rows.csv", "--components", 2)
+    n_rows = int(FRAME.isna().any(axis=1).sum())
+    assert f"{n_rows} rows have missing values, which are integrated out" in by_default.output
+    refused = run("fit", "rows.csv", "--components", 2, "--noise")
     assert refused.exit_code == 2
-    assert "--missing use" in str(refused.exception) + refused.output
+    assert f"--noise does not support missing values, but {n_rows} rows have" in refused.output
     assert run("fit", "rows.csv", "--components", 2, "--missing", "drop").exit_code == 0
     found = run("fit", "rows.csv", "--components", 2, "--missing", "use", "--out", "found")
     assert found.exit_code == 0, found.output

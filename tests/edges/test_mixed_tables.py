@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.io.table_columns import coded, kind_of, recoded
+from bayesmix.io.column_kinds import kind_of
+from bayesmix.io.table_columns import coded, recoded
 
 OPTIONS = {"random_state": 0, "n_jobs": 1}
 
@@ -40,7 +41,7 @@ def agreement(labels, kind):
 @pytest.mark.parametrize(
     ("values", "levels", "why"),
     [
-        ([1.5, 2.0, 2.0] * 5, None, ""),
+        ([1.5, 2.0, 2.5] * 5, None, ""),
         (["a", "b", None] * 5, ("a", "b"), ""),
         ([True, False] * 5, (False, True), ""),
         (pd.Categorical(["hi", "lo"] * 5, ["lo", "mid", "hi"]), ("lo", "hi"), ""),
@@ -52,8 +53,10 @@ def agreement(labels, kind):
         ([7.0] * 12, None, "one value"),
         (["x"] * 12, None, "one value"),
         ([None] * 12, None, "empty"),
-        (["1", "2", "n/a", "4"] * 5, None, "numbers except 'n/a' in row 2, 'n/a' in row 6"),
-        (["1", "2", "4", "7"] * 5, None, "numbers stored as text: convert them"),
+        (["1.5", "2", "x", "4"] * 5, None, "numbers except 'x' in row 2, 'x' in row 6"),
+        (["1.5", "2", "n/a", "4"] * 5, None, ""),
+        (["1.5", "2", "4", "7"] * 5, None, ""),
+        (["00501", "10001", "94301"] * 7, None, "looks like an identifier: numbers with leading"),
         (
             ["999", "1,234", "12,345.6", "2,000"] * 5,
             None,
@@ -91,8 +94,8 @@ def test_counts_are_told_from_grades_years_and_amounts():
     rng = np.random.default_rng(3)
     kind = rng.integers(0, 2, 400)
     eggs = rng.poisson(1.0 + 3.0 * kind)
-    assert kind_of("eggs", pd.Series(eggs)).counts
-    assert kind_of("eggs", pd.Series(eggs, dtype=float).mask(kind == 1)).counts
+    assert kind_of("n_eggs", pd.Series(eggs)).kind == "counts"
+    assert kind_of("n_eggs", pd.Series(eggs, dtype=float).mask(kind == 1)).kind == "counts"
     for values in (
         rng.integers(1, 6, 400),  # grades begin at 1
         rng.binomial(10, 0.5, 400),  # vary less than their mean
@@ -101,9 +104,11 @@ def test_counts_are_told_from_grades_years_and_amounts():
         kind,
         eggs + 0.5,
     ):
-        assert not kind_of("column", pd.Series(values)).counts
+        assert kind_of("n", pd.Series(values)).kind != "counts"
+    eggs = rng.poisson(2.0 + 7.0 * kind)
     table = pd.DataFrame({"size": rng.normal(2.0 * kind), "eggs": eggs})
-    m = bm.Mixture(2, family="auto", **OPTIONS).fit(table)
+    with pytest.warns(BayesmixWarning, match=r"counts: eggs \(integers from 0 to 1"):
+        m = bm.Mixture(2, family="auto", **OPTIONS).fit(table)
     assert list(m.components_) == ["size", "eggs"]
     assert m.result_.family.coding.sentence == "continuous: size; counts: eggs"
     by_hand = bm.Mixture(
@@ -142,11 +147,19 @@ def test_the_same_columns_are_found_by_name_and_levels_by_theirs(tmp_path):
     np.testing.assert_array_equal(m.predict_proba(one_level), expected[frame["sex"] == "m"])
     with pytest.warns(BayesmixWarning, match="ignored: colour"):
         m.predict(frame.assign(colour="red"))
+    new = frame.assign(sex=frame["sex"].mask(frame.index < 7, "x"))
+    with pytest.warns(BayesmixWarning, match=r"7 rows have categories .* as missing: sex \('x'\)"):
+        density = m.score_samples(new)
+    # A missing category leaves the density of the other columns.
+    some = m.marginal(["bill", "flipper", "wet"]).score_samples(frame.drop(columns="sex"))
+    np.testing.assert_allclose(density[:7], some[:7], rtol=1e-9)
+    np.testing.assert_allclose(density[7:], m.score_samples(frame)[7:], rtol=1e-12)
+    strict = bm.Mixture(3, family="auto", unseen="error", **OPTIONS).fit(frame)
     with pytest.raises(
         InvalidInputError,
         match="'sex' of X has 'x' in row 0, but the levels of the fit are 'f', 'm'",
     ):
-        m.predict(frame.assign(sex="x"))
+        strict.predict(new)
     with pytest.raises(InvalidInputError, match="'wet' is not among"):
         m.predict(frame.drop(columns="wet"))
     with pytest.raises(InvalidInputError, match="numbers in column 'bill', got 'long' in row 0"):
@@ -236,10 +249,10 @@ def test_numbers_that_are_0_or_1_are_levels_of_a_mixed_table():
 
 
 def test_odd_cells_in_a_column_of_numbers_are_named():
-    frame = pd.DataFrame({"a": ["1.5", "2", "?", "4"] * 4, "b": np.arange(16.0) ** 2})
+    frame = pd.DataFrame({"a": ["1.5", "2", "x", "4"] * 4, "b": np.arange(16.0) ** 2})
     made, coding = coded(frame)
     assert coding.names == ("b",)
-    words = r"left out: a \(numbers except '\?' in row 2"
+    words = r"left out: a \(numbers except 'x' in row 2"
     with pytest.warns(BayesmixWarning, match=words) as said:
         bm.Mixture(1, family="auto").fit(frame)
     assert len(said) == 1
@@ -276,7 +289,8 @@ def test_categories_counts_and_numbers_together():
     assert agreement(m.predict(table), kind) > 0.95
     assert m.components_["island"].levels == (("north", "south", "west"),)
     np.testing.assert_allclose(m.components_["island"]["probabilities"].sum(axis=1), 1.0)
-    auto = bm.Mixture(3, family="auto", **OPTIONS).fit(table)
+    with pytest.warns(BayesmixWarning, match="ratings: eggs"):
+        auto = bm.Mixture(3, family="auto", **OPTIONS).fit(table)
     assert auto.result_.family.coding.levels[1] == ("north", "south", "west")
     assert "west 0." in auto.summary()
 
@@ -420,7 +434,7 @@ def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell)
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        (["mass", "1.5", "?", "2.5", "3"], "mass (numbers except '?' in row 2: correct these"),
+        (["mass", "1.5", "x", "2.5", "3"], "mass (numbers except 'x' in row 2: correct these"),
         (["day", "2020-01-01", "2020-01-02"], "day (dates)"),
     ],
 )
@@ -454,9 +468,13 @@ def test_kinds_of_columns_can_be_overruled(shell):
     frame.assign(empty=np.nan).to_csv("kinds.csv", index=False)
     fit = ("fit", "kinds.csv", "--components", 1)
     plain = shell(*fit)
+    assert "Columns: continuous: a; counts: n; ratings: grade (3 levels)\n" in plain.stdout
+    assert "note: left out: empty (empty)" in plain.stderr
+    assert "counts: n (integers from 1 to " in plain.stderr
+    assert "to overrule, give --continuous 'n'" in plain.stderr
+    plain = shell(*fit, "--continuous", "n,grade")
     assert "columns a, n, grade\n" in plain.stdout
     assert "Columns:" not in plain.stdout
-    assert "note: left out: empty (empty)" in plain.stderr
     done = shell(*fit, "--counts", "n", "--categorical", "grade")
     assert "Columns: continuous: a; counts: n; categorical: grade (3 levels)" in done.stdout
     done = shell(*fit, "--categorical", "grade", "--continuous", "n")
@@ -484,11 +502,11 @@ def test_families_and_factor_analysers_have_names_in_the_shell(shell):
 
 def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
     frame = pd.read_csv("birds.csv").astype({"bill": str})
-    frame.loc[9, "bill"] = "?"
+    frame.loc[9, "bill"] = "x"
     frame.to_csv("odd.csv", index=False)
     done = shell("fit", "odd.csv", "--components", 1)
-    assert done.stderr.count("'?'") == 1
-    assert "left out: bill (numbers except '?' in row 10: correct" in done.stderr
+    assert done.stderr.count("'x'") == 1
+    assert "left out: bill (numbers except 'x' in row 10: correct" in done.stderr
     fit = ("fit", "birds.csv", "--components", 1)
     assert "--exclude must be found" in shell(*fit, "--exclude", "moon", code=2).stderr
     assert "--categorical must be found" in shell(*fit, "--categorical", "moon", code=2).stderr
@@ -497,7 +515,7 @@ def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
     assert "--keep must be found" in shell(*predict, "--keep", "moon", code=2).stderr
     pd.read_csv("birds.csv").assign(sex="moon").to_csv("moon.csv", index=False)
     predict = ("predict", "found/model.bayesmix", "moon.csv")
-    assert "has 'moon' in row 1" in shell(*predict, code=2).stderr
+    assert "200 rows have categories that the fit has not seen" in shell(*predict).stderr
 
 
 def test_the_shell_predicts_from_a_model_of_levels(shell):

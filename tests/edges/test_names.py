@@ -15,7 +15,6 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "deprecations.md"
 SECOND = {
     "loo": "leave_one_out",
     "log_marginal_likelihood": "log_evidence",
-    "read_table": "read",
 }
 MOVED = re.findall(
     r"^\| `bayesmix\.\w+` \| `bayesmix\.(plots|results)\.(\w+)` \|$",

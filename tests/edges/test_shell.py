@@ -78,10 +78,11 @@ def test_text_of_any_separator_and_standard_input_are_the_same_rows(run, name):
 
 
 def test_faults_of_a_text_are_named_by_its_own_name(run):
-    Path("holes.txt").write_text("a\tb\n1\t2\n3\t\n")
-    said = run("fit", "holes.txt", "--components", 1, code=2).stderr
+    Path("holes.txt").write_text("a\tb\n1\t2\n3\t\n5\t4\n")
+    strict = ("--components", 1, "--missing", "error")
+    said = run("fit", "holes.txt", *strict, code=2).stderr
     assert said.startswith("bayesmix: holes.txt must have no missing values")
-    said = run("fit", "-", "--components", 1, code=2, stdin="a,b\n1,2\n3,\n").stderr
+    said = run("fit", "-", *strict, code=2, stdin="a,b\n1,2\n3,\n5,4\n").stderr
     assert said.startswith("bayesmix: standard input must have no missing values")
     assert "no.txt" in run("fit", "no.txt", "--components", 1, code=2).stderr
 

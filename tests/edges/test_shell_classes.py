@@ -45,7 +45,7 @@ def test_classify_refuses_wrong_columns_and_uses_missing_values(run):  # noqa: F
     train = ("classify", "train.csv", "--target", "species", "--folds", "0")
     assert "3 classes, 4 features" in run(*train, "--missing", "use").stdout
     for options, message in (
-        ((), "--missing use"),
+        (("--missing", "error"), "--missing use"),
         (("--columns", "a,species"), "--columns must not include the target"),
         (("--components", "1,2"), "--components must be one number"),
         (("--predict", "new.csv"), "new.csv has no column 'd'"),

@@ -1,0 +1,373 @@
+"""What each column of a table is: continuous, counts, ratings, categorical, or left out.
+
+One function, ``kinds_of``, decides for frames and files, from names, dtypes and values of all rows.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.core.coding import AS_REQUESTED, ZERO_ONE, Level
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+
+# Text columns with at least this share of numbers are numeric with a few invalid cells.
+MOSTLY_NUMBERS = 0.5
+# From this many rows on, a column of unique values is an identifier; fewer may differ by chance.
+FEWEST_OF_A_KEY = 10
+CELLS_NAMED = 3
+MEND = "correct these cells, or treat the column as categorical"
+# Columns with more distinct values are identifiers or measurements, not categories.
+MOST_LEVELS = 1000
+KEY_LIKE = "looks like an identifier"
+KEY = f"{KEY_LIKE}: all values are unique"
+ROW_NUMBERS = "row numbers"
+# Cells that mean "missing" in columns that otherwise hold numbers.
+MISSING_CODES = ("", ".", "..", "?", "-", "--", "NA", "N/A", "n/a", "NULL", "null", "nan", "NaN")
+
+
+# Words in names of columns. An identifier by its name may have a few duplicates.
+KEYS = {"id", "ids", "key", "uuid", "guid", "identifier", "subject", "patient", "respondent"}
+KEYS |= {"participant", "household", "hhid"}
+# Such names are identifiers if all values differ.
+NUMBERED = KEYS | {"index", "nr", "no", "row", "rownames", "rowname", "code", "serial", "obs"}
+NUMBERED |= {"case", "observation", "seqno", "record", "person", "individual", "unit"}
+PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "fax"}
+DATES = {"date", "datum", "timestamp", "datetime"}
+YEAR = {"year", "years", "yr", "yrs", "jahr", "yob"}
+# Parts of dates and measurements, which are neither ratings nor counts.
+MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "dow"}
+MEASURES |= {"age", "ages", "temp", "temperature", "educ", "education", "schooling", "percent"}
+NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency"}
+# Codes of groups have no order.
+GROUPS = {"type", "region", "race", "group", "class", "category", "kind", "code", "site", "center"}
+GROUPS |= {"centre", "treatment", "trt", "arm", "species", "origin", "religion", "occupation"}
+GROUPS |= {"sex", "gender", "cluster", "ethnicity", "country", "state", "district", "marital"}
+
+
+def _words(name: str) -> set[str]:
+    """Return the words of a name such as "n_visits", "zipCode" or "patient.ID"."""
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+
+
+YEARS = (1800, 2100)
+# A scale of answers has at most 11 levels, 0 to 10, and begins near zero in units of its steps:
+# temperatures from 36 to 41 degrees are measurements.
+MOST_RATINGS = 11
+FEWEST_RATINGS = 3
+FARTHEST_RATING = 10
+# Answers are coded in steps of up to 10; larger steps are amounts.
+WIDEST_STEP = 10
+# Three columns on one scale are a battery of items; a single column needs 10 rows for each level.
+ITEMS = 3
+ROWS_OF_A_LEVEL = 10
+# Counts begin near zero, fill half of the range up to their 95 % quantile, and their largest value
+# is rare, unlike the numbers of groups.
+LARGEST_START = 2
+LEAST_FILLED = 0.5
+MOST_COUNTED = 100
+# Standard errors of a Poisson sample's variance, relative to its mean.
+CHANCE = 3.0
+
+CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
+CATEGORICAL, LEFT_OUT = "categorical", "exclude"
+KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
+# Number formats of reports, which are not parsed: a comma may be either sign.
+WAYS_OF_WRITING = (
+    (r"[-+]?\d[\d.,]*\s?%", "percent signs"),
+    (r"[€$£¥]\s?[-+]?\d[\d.,']*|[-+]?\d[\d.,' ]*\s?([€$£¥]|EUR|USD|GBP|CHF)", "currency signs"),
+    (
+        r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}([' \u00a0\u202f]\d{3})+([.,]\d+)?"
+        r"|[-+]?\d{1,3}(\.\d{3}){2,}(,\d+)?|[-+]?\d{1,3}(\.\d{3})+,\d+",
+        "thousands separators",
+    ),
+    (r"[-+]?\d*,\d+", "decimal commas"),
+)
+# Minimum content of a date: three groups of digits, or the name of a month.
+DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
+
+
+@dataclass(frozen=True)
+class ColumnKind:
+    """Kind of a column, and its reason; ``levels`` of categories and ratings."""
+
+    kind: str
+    reason: str = ""
+    levels: tuple[Level, ...] | None = None
+
+    @property
+    def why(self) -> str:
+        """Why the column is left out, or ""."""
+        return self.reason if self.kind == LEFT_OUT else ""
+
+
+def _out(why: str) -> ColumnKind:
+    return ColumnKind(LEFT_OUT, why)
+
+
+NUMBER = ColumnKind(CONTINUOUS)
+
+
+def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, ColumnKind]:
+    """Return the kind of each column, declared or by rule.
+
+    Columns on one scale of answers are recognised together.
+    """
+    kinds: dict[str, ColumnKind] = {}
+    scales: dict[str, tuple[Array, int]] = {}
+    for name, column in frame.items():
+        name = str(name)
+        if name in declared:
+            kinds[name] = _declared_kind(name, column, declared[name])
+            continue
+        kinds[name] = kind_of(name, column)
+        numbers = as_numbers(column) if kinds[name].kind in (CONTINUOUS, COUNTS) else None
+        if numbers is not None and (scale := _scale(name, numbers.dropna().to_numpy())) is not None:
+            scales[name] = scale, int(numbers.notna().sum())
+    for name, (levels, n_rows) in scales.items():
+        items = [other for other, (more, _) in scales.items() if _share(levels, more)]
+        together = len(items) >= ITEMS
+        if together or n_rows >= ROWS_OF_A_LEVEL * len(levels):
+            reason = f"{levels[0]:g} to {levels[-1]:g} in {len(levels)} steps"
+            reason += ", as in other columns" if together else ""
+            kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)))
+    return kinds
+
+
+def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
+    """Return the kind of a single column by dtype, name and values, without scales of answers."""
+    dtype = column.dtype
+    if pd.api.types.is_bool_dtype(dtype):
+        return _of_levels(name, column) if column.nunique() > 1 else _out("one value")
+    if dtype.kind in "mM" or isinstance(dtype, pd.PeriodDtype | pd.DatetimeTZDtype):
+        return _out("dates")
+    if not column.notna().any():
+        return _out("empty")
+    if not name or name.startswith("Unnamed: "):
+        return _out(ROW_NUMBERS if column.is_unique else "no name")
+    if pd.api.types.is_complex_dtype(dtype):
+        return _out("complex numbers")
+    if pd.api.types.is_numeric_dtype(dtype):
+        return _of_numbers(name, column.dropna().to_numpy(dtype=np.float64))
+    if isinstance(dtype, pd.CategoricalDtype):
+        found = _of_levels(name, column)
+        ordered = dtype.ordered and found.levels is not None and len(found.levels) > 2
+        return replace(found, kind=RATINGS) if ordered else found
+    return _of_text(name, column)
+
+
+def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
+    """Return a kind that the user named."""
+    if kind == LEFT_OUT:
+        return _out(AS_REQUESTED)
+    if kind == CATEGORICAL:
+        return ColumnKind(CATEGORICAL, AS_REQUESTED, declared_levels(name, column))
+    if kind == RATINGS:
+        numbers = as_numbers(column)
+        levels = declared_levels(name, column if numbers is None else numbers)
+        return ColumnKind(RATINGS, AS_REQUESTED, levels)
+    return ColumnKind(kind, AS_REQUESTED)
+
+
+def _of_numbers(name: str, values: Array) -> ColumnKind:
+    """Return the kind of numbers without missing values (rules 4 to 7, 9 and 10)."""
+    if len(values) > 1 and values.min() == values.max():
+        return _out("one value")
+    whole = np.isfinite(values).all() and bool((values == np.floor(values)).all())
+    levels, n, words = np.unique(values), len(values), _words(name)
+    if whole and n >= FEWEST_OF_A_KEY and (why := _numbered(words, values, levels)):
+        return _out(why)
+    if np.isin(levels, (0.0, 1.0)).all():
+        return ColumnKind(CATEGORICAL, ZERO_ONE, (0, 1))
+    if n >= FEWEST_OF_A_KEY:
+        two, coded = len(levels) == 2, whole and words & GROUPS and len(levels) <= MOST_RATINGS
+        if two or coded:
+            reason = f"{levels[0]:g} and {levels[1]:g}" if two else "codes of groups"
+            return ColumnKind(CATEGORICAL, reason, tuple(map(_plain, levels)))
+    if whole and not words & MEASURES and _are_counts(bool(words & NUMBERS), values, levels):
+        return ColumnKind(COUNTS, f"integers from {levels[0]:g} to {levels[-1]:g}")
+    return NUMBER
+
+
+def _numbered(words: set[str], values: Array, levels: Array) -> str:
+    """Return why integers are no measurements but number something, or ""."""
+    n, n_levels = len(values), len(levels)
+    if words & DATES:
+        return "dates"
+    if words & YEAR and YEARS[0] <= levels[0] and levels[-1] <= YEARS[1]:
+        return "years"
+    steps = np.diff(values)
+    if n_levels == n and ((steps == 1.0).all() or (steps == -1.0).all()):
+        return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
+    if n_levels == n and words & NUMBERED:
+        return KEY
+    if words & KEYS and n_levels > MOST_RATINGS:
+        return f"{KEY_LIKE}: {n_levels} values in {n} rows"
+    if words & PLACES and n_levels > MOST_RATINGS:
+        return f"{KEY_LIKE}: the name is that of a place or a telephone"
+    return ""
+
+
+def _are_counts(named: bool, values: Array, levels: Array) -> bool:
+    """Whether integers may be counts of a mixture of Poisson distributions.
+
+    Their variance is at least the mean, up to chance. Grades, years and amounts are not counts.
+    """
+    if not 0 <= levels[0] <= LARGEST_START or levels[-1] >= MOST_COUNTED:
+        return False
+    if len(levels) <= MOST_RATINGS and not (named and len(levels) >= FEWEST_RATINGS):
+        return False
+    quantile = np.quantile(values, 0.95, method="higher")
+    filled = np.count_nonzero(levels <= quantile) >= LEAST_FILLED * (quantile + 1.0)
+    rare = 2 * np.count_nonzero(values == levels[-1]) * len(levels) <= len(values)
+    least = values.mean() * (1.0 - CHANCE * np.sqrt(2.0 / len(values)))
+    return bool(filled and rare and values.var() >= least)
+
+
+def _scale(name: str, values: Array) -> Array | None:
+    """Return the equally spaced levels of values that may be answers on a scale."""
+    levels = np.unique(values)
+    if not FEWEST_RATINGS <= len(levels) <= MOST_RATINGS or not np.isfinite(levels).all():
+        return None
+    if _words(name) & (NUMBERS | MEASURES):
+        return None
+    step = np.diff(levels).min()
+    half = step == 0.5 and levels[0] >= 0.0 and levels[-1] <= MOST_RATINGS - 1
+    places = levels / step
+    whole = half or bool((levels == np.floor(levels)).all())
+    if not whole or step > WIDEST_STEP or np.abs((places - places[0]) % 1.0).max() > 0.0:
+        return None
+    if abs(places[0]) > FARTHEST_RATING or places[-1] - places[0] >= MOST_RATINGS:
+        return None
+    return np.arange(places[0], places[-1] + 1.0) * step
+
+
+def _share(one: Array, other: Array) -> bool:
+    """Whether two scales have the same steps, and their levels together are few."""
+    low, high, step = min(one[0], other[0]), max(one[-1], other[-1]), one[1] - one[0]
+    return bool(step == other[1] - other[0] and high - low < MOST_RATINGS * step)
+
+
+def as_numbers(column: pd.Series[Any]) -> pd.Series[Any] | None:
+    """Return text as numbers, missing codes as NaN; None if other cells are no numbers."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(object)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index)
+    text = column.where(column.notna(), "").astype(str).str.strip()
+    text = text.mask(text.isin(MISSING_CODES))
+    numbers = pd.to_numeric(text, errors="coerce")
+    if not numbers.notna().any() or (numbers.isna() & text.notna()).any():
+        return None
+    return numbers.astype(np.float64)
+
+
+def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
+    """Return the kind of text (rule 3), or of numbers stored as text."""
+    present = column.dropna()
+    kinds = {type(value).__name__ for value in present}
+    if not kinds <= {"bool", "int", "float", "str"}:
+        return _out(f"neither numbers nor text ({', '.join(sorted(kinds))})")
+    text = present.astype(str).str.strip()
+    if "bool" in kinds:
+        return _of_levels(name, column)
+    text = text[~text.isin(MISSING_CODES)]
+    if not len(text):
+        return _out("empty")
+    numbers = pd.to_numeric(text, errors="coerce")
+    share = float(numbers.notna().mean())
+    if share > MOSTLY_NUMBERS and text.str.fullmatch(r"0\d+").any():
+        return _out(f"{KEY_LIKE}: numbers with leading zeros")
+    if share == 1.0:
+        return _of_numbers(name, numbers.to_numpy(dtype=np.float64))
+    if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
+        return _of_levels(name, column)
+    if share > MOSTLY_NUMBERS:
+        return _out(f"numbers except {_cells(text[numbers.isna()])}: {MEND}")
+    if way := _way_of_writing(text):
+        return _out(f"{way}: {MEND}")
+    if text.str.contains(DATE_LIKE).all() and _are_dates(text):
+        return _out("dates")
+    return _of_levels(name, column)
+
+
+def _cells(wrong: pd.Series[Any]) -> str:
+    """List the first cells with their rows."""
+    pairs = zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
+    cells = ", ".join(f"{value!r} in row {place}" for place, value in pairs)
+    more = len(wrong) - CELLS_NAMED
+    return f"{cells} and {more} more" if more > 0 else cells
+
+
+def _way_of_writing(text: pd.Series[Any]) -> str:
+    """Describe the number format of text that is not plain numbers, with cells, or ""."""
+    plain = text.str.fullmatch(r"[-+]?\d+([.,]\d+)?")
+    for pattern, how in WAYS_OF_WRITING:
+        written = text.str.fullmatch(pattern)
+        if float(written.mean()) > MOSTLY_NUMBERS:
+            wrong = text[~written & ~plain]
+            if len(wrong):
+                return f"numbers with {how} except {_cells(wrong)}"
+            first = int(np.argmax(written.to_numpy()))
+            return f"numbers with {how}, as {text.iloc[first]!r} in row {text.index[first]}"
+    return ""
+
+
+def _are_dates(text: pd.Series[Any]) -> bool:
+    with warnings.catch_warnings(action="ignore"):
+        return bool(pd.to_datetime(text, errors="coerce", format="mixed").notna().all())
+
+
+def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
+    levels, n_rows = levels_of(column), int(column.notna().sum())
+    if len(levels) == 1:
+        return _out("one value")
+    many = len(column) >= FEWEST_OF_A_KEY
+    if many and len(levels) == n_rows:
+        return _out(KEY)
+    if _words(name) & KEYS and len(levels) > MOST_RATINGS:
+        return _out(f"{KEY_LIKE}: {len(levels)} values in {n_rows} rows")
+    if many and 2 * len(levels) > n_rows:
+        return _out(f"free text: {len(levels)} values in {n_rows} rows")
+    return ColumnKind(CATEGORICAL, levels=levels)
+
+
+def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
+    """Return the observed levels, in the order of a categorical dtype, otherwise sorted."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        there = set(column.dropna())
+        return tuple(level for level in _of_dtype(column) if level in there)
+    found = [_plain(level) for level in column.dropna().unique()]
+    return tuple(sorted(found, key=lambda level: (isinstance(level, str), level)))
+
+
+def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:
+    """Return the levels of a declared categorical column; all levels of a categorical dtype.
+
+    Raises ``InvalidInputError`` if there are too many for levels.
+    """
+    of_type = isinstance(column.dtype, pd.CategoricalDtype)
+    levels = _of_dtype(column) if of_type else levels_of(column)
+    if len(levels) > MOST_LEVELS:
+        raise InvalidInputError(
+            f"X has {len(levels)} different values in column {name!r} for a Categorical family: "
+            "drop identifiers, and use another family for measurements"
+        )
+    return levels
+
+
+def _of_dtype(column: pd.Series[Any]) -> tuple[Level, ...]:
+    return tuple(map(_plain, column.cat.categories))
+
+
+def _plain(level: Any) -> Level:
+    """Return a Python scalar that can be saved; integers without a decimal point."""
+    plain: Level = level.item() if isinstance(level, np.generic) else level
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain

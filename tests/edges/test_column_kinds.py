@@ -1,0 +1,203 @@
+"""Rules for the kinds of columns, by tables like those that people have, with the right kind."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import BayesmixWarning, InvalidInputError
+from bayesmix.io.column_kinds import kinds_of
+from bayesmix.io.readers import read_typed
+from bayesmix.io.table_columns import coded
+
+RNG = np.random.default_rng(20)
+N = 240
+SHUFFLED = RNG.permutation(N)
+KINDS = {
+    # Row numbers, identifiers and dates
+    "Unnamed: 0": (np.arange(N) + 7, "exclude", "row numbers"),
+    "Id": (np.arange(N) + 1, "exclude", "row numbers"),
+    "t": (np.arange(N)[::-1], "exclude", "row numbers"),
+    "case": (SHUFFLED, "exclude", "looks like an identifier: all"),
+    "patient_id": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
+    "zipCode": (RNG.integers(10_000, 99_999, N), "exclude", "looks like an identifier"),
+    "year": (RNG.choice([2007, 2008, 2009], N), "exclude", "years"),
+    "date": (20_200_101 + RNG.integers(0, 30, N), "exclude", "dates"),
+    "constant": (np.full(N, 3.0), "exclude", "one value"),
+    # Names that only contain such words
+    "platelets": (RNG.integers(60, 500, N), "continuous", ""),
+    "valid": (RNG.integers(0, 10**6, N), "continuous", ""),
+    "rank": (SHUFFLED, "continuous", ""),
+    # Measurements rounded to few values, ages, parts of dates
+    "temperature": (RNG.choice([36.5, 37.0, 37.5, 38.0], N), "continuous", ""),
+    "degrees": (RNG.integers(36, 42, N), "continuous", ""),
+    "age": (RNG.integers(0, 95, N), "continuous", ""),
+    "mpg": (RNG.integers(9, 45, N), "continuous", ""),
+    "month": (RNG.integers(1, 13, N), "continuous", ""),
+    # Two values, codes of groups
+    "died": (RNG.integers(0, 2, N), "categorical", "0 and 1"),
+    "sex": (RNG.integers(1, 3, N), "categorical", "1 and 2"),
+    "region": (RNG.integers(1, 7, N), "categorical", "codes of groups"),
+    "cylinders": (RNG.choice(["4", "6", "8", "rotary"], N), "categorical", ""),
+    # Scales of answers
+    "stars": (RNG.integers(1, 10, N) / 2.0, "ratings", "0.5 to 4.5 in 9 steps"),
+    "pain": (RNG.integers(0, 11, N), "ratings", "0 to 10 in 11 steps"),
+    "agree": (RNG.integers(-2, 3, N), "ratings", "-2 to 2 in 5 steps"),
+    # Counts
+    "visits": (RNG.negative_binomial(1, 0.15, N), "counts", "integers from 0 to"),
+    "n_children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
+    "amount": (RNG.poisson(3, N) * 100, "continuous", ""),
+    "site_number": (RNG.integers(1, 40, N), "continuous", ""),
+    # Text
+    "notes": ([f"note {i}" if i % 40 == 0 else None for i in range(N)], "exclude", "looks like an"),
+    "remark": ([f"remark {i % 200}" for i in range(N)], "exclude", "free text"),
+    "mass": (RNG.choice(["1.5", "2.25", " 3", "?", "3.1"], N), "continuous", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_column_has_the_kind_that_a_person_would_give_it(name):
+    values, kind, reason = KINDS[name]
+    found = kinds_of(pd.DataFrame({name: values}), {})[name]
+    assert (found.kind, found.reason[: len(reason)]) == (kind, reason)
+
+
+def test_the_coding_of_answers_changes_nothing():
+    answers = RNG.integers(0, 5, (60, 3))
+    made = []
+    for levels in (np.arange(5), np.arange(1, 6), 10 * np.arange(1, 6), np.arange(-2, 3)):
+        frame, coding = coded(pd.DataFrame(levels[answers], columns=["a", "b", "c"]))
+        assert coding.ratings == ("a", "b", "c")
+        made.append(frame.to_numpy())
+    for codes in made:
+        np.testing.assert_array_equal(codes, answers)
+
+
+def test_few_rows_of_one_scale_are_no_rating_but_three_items_are():
+    one = pd.DataFrame({"a": [1, 2, 3, 4, 5] * 4})
+    assert kinds_of(one, {})["a"].kind == "continuous"
+    three = one.assign(b=one["a"][::-1].to_numpy(), c=np.minimum(one["a"], 4))
+    assert {kind.kind for kind in kinds_of(three, {}).values()} == {"ratings"}
+
+
+def test_an_ordered_dtype_is_a_rating_in_its_order():
+    sizes = pd.Categorical(["m", "s", "l"] * 10, ["s", "m", "l"], ordered=True)
+    kind = kinds_of(pd.DataFrame({"size": sizes}), {})["size"]
+    assert (kind.kind, kind.levels) == ("ratings", ("s", "m", "l"))
+
+
+def groups(n=150):
+    rng = np.random.default_rng(5)
+    group = rng.integers(0, 2, n)
+    return pd.DataFrame({"x": rng.normal(6.0 * group), "y": rng.normal(size=n)}), group
+
+
+def test_a_named_column_is_what_the_user_says_once():
+    frame, _ = groups()
+    frame = frame.assign(Id=np.arange(len(frame)), sex=1 + frame.index % 2)
+    options = {"n_components": 1, "covariance_type": "diag", "criterion": "bic"}
+    search = bm.select(frame, continuous=["Id"], exclude="sex", **options)
+    assert search.columns_["kind"].tolist() == ["continuous"] * 3 + ["exclude"]
+    assert search.best_estimator_.n_features_in_ == 3
+    for named in (
+        {"continuous": ["x"], "columns": {"x": "counts"}},
+        {"counts": "x", "ratings": "x"},
+    ):
+        with pytest.raises(InvalidInputError, match="must have one type, got several for 'x'"):
+            bm.select(frame, **named)
+    with pytest.raises(InvalidInputError, match="columns must map names to 'continuous'"):
+        bm.select(frame, columns={"x": "number"})
+    with pytest.raises(InvalidInputError, match="did you mean 'sex'"):
+        bm.select(frame, counts=["sexe"])
+
+
+def test_row_numbers_are_no_features_and_new_frames_may_have_them(tmp_path):
+    frame, group = groups()
+    numbered = frame.assign(Id=np.argsort(np.argsort(group, kind="stable")))
+    numbered = numbered.sort_values("Id", ignore_index=True)
+    plain, classes = numbered[["x", "y"]], np.sort(group)
+    options = {"n_components": (1, 2), "covariance_type": "diag", "criterion": "bic"}
+    with pytest.warns(BayesmixWarning, match=r"left out: Id \(row numbers\); to overrule, set col"):
+        search = bm.select(numbered, **options)
+    expected = bm.select(plain, **options)
+    new = numbered.sample(40, random_state=0)
+    np.testing.assert_array_equal(search.predict(new), expected.predict(new[["x", "y"]]))
+    search.save(tmp_path / "search.bayesmix")
+    loaded = bm.load(tmp_path / "search.bayesmix")
+    np.testing.assert_array_equal(loaded.predict(new), search.predict(new))
+    assert loaded.columns_.loc["Id", "reason"] == "row numbers"
+    with pytest.warns(BayesmixWarning, match=r"left out: Id"):
+        classifier = bm.MixtureClassifier(covariance_type="diag").fit(numbered, classes)
+    same = bm.MixtureClassifier(covariance_type="diag").fit(plain, classes)
+    np.testing.assert_array_equal(
+        classifier.predict_proba(new), same.predict_proba(new[["x", "y"]])
+    )
+    with pytest.warns(BayesmixWarning, match=r"left out: Id"):
+        lines = bm.RegressionMixture(1).fit(numbered[["Id", "x"]], numbered["y"])
+    assert lines.coef_.shape == (1, 1)
+    np.testing.assert_array_equal(lines.predict(new), lines.predict(new[["x"]]))
+
+
+def test_text_covariates_of_a_regression_are_indicators():
+    frame, _ = groups()
+    colour = np.array(["blue", "green", "red"])[np.arange(len(frame)) % 3]
+    text, y = frame[["x"]].assign(colour=colour), frame["y"] + (colour == "red")
+    model = bm.RegressionMixture(1, random_state=0).fit(text, y)
+    dummies = pd.get_dummies(text, drop_first=True, dtype=float)
+    expected = bm.RegressionMixture(1, random_state=0).fit(dummies.to_numpy(), y.to_numpy())
+    np.testing.assert_allclose(model.coef_, expected.coef_, rtol=1e-9)
+    assert model.feature_names_in_.tolist() == ["x", "colour_green", "colour_red"]
+    red = text[colour == "red"]
+    np.testing.assert_allclose(model.predict(red), model.predict(text)[colour == "red"])
+
+
+FILES = {
+    "comments": "# exported 2024-01-02\n# by someone\nid,dose,group\n" + "".join(
+        f"{i * 3},{'?' if i % 9 == 0 else i / 7},{'ab'[i % 2]}\n" for i in range(40)
+    ),
+    "zeros": "postal|dose|yes\n" + "".join(
+        f"0{1000 + i * 13}|{i / 7}|{i % 2}\n" for i in range(40)
+    ),
+    "codes": "\ufeffwhen;dose;grade;empty\n" + "".join(
+        f"{1 + i % 28}.0{1 + i % 9}.2024;{'-999' if i % 11 == 0 else i * 3 % 17}.5;{1 + i % 4};\n"
+        for i in range(60)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "kept", "left_out"),
+    [
+        ("comments", ("dose", "group"), ("id",)),
+        ("zeros", ("dose", "yes"), ("postal",)),
+        ("codes", ("dose", "grade"), ("when", "empty")),
+    ],
+)
+def test_untidy_files_have_the_same_columns_in_python_and_as_files(tmp_path, name, kept, left_out):
+    path = str(tmp_path / f"{name}.csv")
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write(FILES[name])
+    from bayesmix.io.text import TextFormat
+
+    source = read_typed(path, missing="keep", text=TextFormat(na=("-999.5",)))
+    table = bm.read_table(path, na=["-999.5"])
+    frame, coding = coded(table)
+    assert source.coding == coding
+    assert coding.names == kept
+    assert tuple(column for column, _ in coding.left_out) == left_out
+    np.testing.assert_array_equal(source.values, frame.to_numpy())
+    assert np.isnan(source.values[:, 0]).any() == (name != "zeros")
+
+
+@pytest.mark.parametrize("sign", [";", "\t", "|", " "])
+def test_a_wrong_separator_is_said(tmp_path, sign):
+    path = tmp_path / "table.csv"
+    path.write_text(f"a{sign}b\n1{sign}2.5\n3{sign}4.5\n", encoding="utf-8")
+    with pytest.raises(InvalidInputError, match="but seems to have the separator"):
+        bm.read_table(path, sep="," if sign != "," else ";")
+
+
+def test_a_gaussian_mixture_on_text_names_select():
+    frame, _ = groups()
+    with pytest.raises(InvalidInputError, match=r"bayesmix\.select"):
+        bm.GaussianMixture(1).fit(frame.assign(kind="a"))
