@@ -522,22 +522,10 @@ def test_steps_of_the_comparison_are_shown(monkeypatch):
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch):
-    from typer.testing import CliRunner
-
-    from bayesmix.cli.app import app
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
+def shell(run):
     np.savetxt("rows.csv", groups(), delimiter=",", header="a,b", comments="")
-
-    def invoke(*arguments, code=0):
-        words = ["crosscheck", "rows.csv", "--components", "2", "--sampler", "gibbs", *arguments]
-        result = CliRunner().invoke(app, words, prog_name="bayesmix")
-        assert result.exit_code == code, result.output
-        return result
-
-    return invoke
+    given = ("crosscheck", "rows.csv", "--components", "2", "--sampler", "gibbs")
+    return lambda *arguments, code=0: run(*given, *arguments, code=code)
 
 
 def test_the_command_says_whether_they_agree_and_writes_what_was_found(shell, tmp_path):

@@ -26,22 +26,6 @@ COMMANDS = ("demo", "select", "fit", "predict", "crosscheck")
 COMMANDS += ("merge", "stability", "sensitivity", "nested", "report", "regress")
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs a command in an empty folder, inside this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def invoke(*arguments, code=0):
-        result = CliRunner().invoke(app, [str(each) for each in arguments], prog_name="bayesmix")
-        unexpected = result.exception is not None and not isinstance(result.exception, SystemExit)
-        assert not unexpected, result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return invoke
-
-
 def shell(*arguments, **options):
     """Runs the program as a shell does."""
     return subprocess.run(

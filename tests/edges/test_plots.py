@@ -40,11 +40,6 @@ def nothing_left_behind():
 
 
 @pytest.fixture(scope="module")
-def faithful():
-    return bm.datasets.load_faithful()
-
-
-@pytest.fixture(scope="module")
 def two(faithful):
     return bm.GaussianMixture(2, random_state=0).fit(faithful)
 

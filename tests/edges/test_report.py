@@ -85,11 +85,6 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def faithful():
-    return bm.datasets.load_faithful()
-
-
-@pytest.fixture(scope="module")
 def search(faithful):
     return bm.MixtureSearch(
         n_components=(1, 2, 3), covariance_type=("full", "tied"), random_state=0
