@@ -120,10 +120,11 @@ def clusters_figure(subject: Subject) -> Picture | None:
         + ["probability of levels"] * levels
     )
     columns = "Columns" if spread else "Levels"
+    kinds = f"{subject.kind}{'es' if subject.kind == 'class' else 's'}"
     return drawn(
         draw,
-        f"What tells the clusters apart: {what}. {columns} with the largest differences first.",
-        f"{columns} that tell the clusters apart: {listed([line.name for line in lines])}.",
+        f"What tells the {kinds} apart: {what}. {columns} with the largest differences first.",
+        f"{columns} that tell the {kinds} apart: {listed([line.name for line in lines])}.",
         len(lines) * subject.inches_per_column,
     )
 

@@ -34,7 +34,7 @@ pytest.importorskip("matplotlib")
 HEADINGS = [
     "Clusters",
     "Figures",
-    "Components",
+    "Component parameters",
     "Criteria",
     "Candidates",
     "Assumptions",
@@ -237,6 +237,10 @@ def test_the_columns_that_tell_clusters_apart_stand_first_in_their_units(tmp_pat
         of_cluster = X[line.name].groupby(labels)
         np.testing.assert_allclose(line.means, of_cluster.mean(), rtol=0.05)
         np.testing.assert_allclose(line.deviations, of_cluster.std(), rtol=0.05)
+
+
+def test_of_one_cluster_the_density_stands_first(page_of):
+    assert "Density of the best fit" in page_of("one component").texts("section")[0]
 
 
 def test_each_warning_is_said_once(faithful, tmp_path, undrawn):
