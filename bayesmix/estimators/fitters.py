@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
+from bayesmix.search.starts import OfMixture
 from bayesmix.selection.candidates import (
     fit_weighted,
     last_step,
@@ -25,9 +28,10 @@ from bayesmix.selection.candidates import (
     prefix_of,
     steps_before,
 )
-from bayesmix.selection.scores import rows_of
-from bayesmix.selection.tasks import Effort
+from bayesmix.selection.scores import Fold, rows_of
+from bayesmix.selection.tasks import Assignments, Effort
 from bayesmix.sources.border import as_source
+from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
@@ -92,6 +96,30 @@ class SourceFitter(Unfitted):
         check_values(candidate.result_.family, source, 1)
         return in_memory(candidate.result_, source, FitResult.log_density)
 
+    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return held-out assignments, for data in memory."""
+        if not isinstance(self.source, ArraySource):
+            return None
+        K = candidate.result_.n_components
+        full = in_memory(candidate.result_, self.source, FitResult.probabilities)[:, :K]
+        held_out = full.copy()
+        begin = OfMixture(candidate.result_.mixture)
+        for split in splits:
+            fold = clone(candidate).set_params(n_components=K)
+            if hasattr(fold, "prune"):
+                fold.set_params(prune=False)
+            rows = partial(incoming.same_rows, fold, self.on(split.train).source)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # Where the fold collapses, its observations stay as assigned by the whole fit.
+                with suppress(ValueError):
+                    fold._fit(rows, begin=begin)
+                    test = self.on(split.test).source
+                    held_out[split.test] = in_memory(fold.result_, test, FitResult.probabilities)[
+                        :, :K
+                    ]
+        return Assignments(full, held_out)
+
 
 @dataclass(frozen=True)
 class TableFitter(Unfitted):
@@ -134,6 +162,10 @@ class TableFitter(Unfitted):
 
     def log_density(self, candidate: Any) -> Array:
         return log_density(candidate, self.table)
+
+    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return None: a table is transformed anew in each fold."""
+        return None
 
 
 class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
