@@ -430,10 +430,10 @@ class MixtureSearch(SearchResults, Showing):
         about = "" if independent else words.order(rows[0], unordered, criterion)
         if self._selected is not None:
             about = self._selected.sentence(self._feature_names(), result.n_components)
+        numbers = self._cluster_probabilities
         answer = words.Answer(
-            rows, criterion, n, posterior, self.cautions_, self._clusters, self._cluster_probabilities,
-            about,
-        )  # fmt: skip
+            rows, criterion, n, posterior, self.cautions_, self._clusters, numbers, about
+        )
         self._summary, self._details = answer.summary(), answer.verbose()
 
     def _numbers_of_clusters(

@@ -83,10 +83,11 @@ def cluster_numbers(
 ) -> ClusterNumbers:
     """Return the clusters of candidates that may win, and the probability of each number.
 
-    ``order``: indices of the candidates with a value of the criterion, best first. ``counted``: "merged",
-    "components" or None, as in ``MixtureSearch``.
+    ``order``: indices of the candidates with a value of the criterion, best first. ``counted``:
+    "merged", "components" or None, as in ``MixtureSearch``.
     """
-    contending = list(order[:MOST_CONTENDING])
+    fitted = [i for i in order if candidates[i].result is not None]
+    contending = fitted[:MOST_CONTENDING]
     drawn = _weights(weights, stream(seed, Purpose.RESAMPLE))
     choices = _choices(task, candidates, contending, criterion, drawn)
     shares = np.bincount(choices, minlength=len(contending)) / len(choices)
@@ -188,6 +189,10 @@ def _merged(
         hierarchy = Hierarchy.of(result)
         clusters = labels(hierarchy)
         return clusters, hierarchy, [number_of(clusters)] * len(draws)
+    # Folds cannot confirm components of very few observations, which are outlying, not merged.
+    few = small[assignments.full.argmax(axis=1)]
+    held_out = np.where(few[:, None], assignments.full, assignments.held_out)
+    assignments = Assignments(assignments.full, held_out)
     hierarchy = overlapping(assignments, np.ones(len(assignments.full)))
     some = Assignments(assignments.full[drawn.rows], assignments.held_out[drawn.rows])
     # Deviations of weights are smaller where the draws stand for more observations.

@@ -236,8 +236,8 @@ MOST_NOTES = 3
 WIDTH = 120
 # Share of outlying observations above which the summary names them first.
 MOST_OUTLYING = 0.05
-# Larger probabilities are printed as "> 0.99", because none is known better.
-SUREST = 0.995
+# Larger probabilities are printed as this one, because none is known better.
+SUREST = 0.99
 LEAST_PROBABILITY = 0.005
 NUMBERS_SHOWN = 3
 
@@ -282,7 +282,8 @@ def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
     matters = "matters" if behind.value > 0.0 else "does not matter"
     if abs(behind.value) < behind.standard_error:
         matters = "may not matter"
-    return f"The order of samples {matters}. Best mixture: {label(unordered)} ({gap(behind, criterion)})."
+    other = f"{label(unordered)} ({gap(behind, criterion)})"
+    return f"The order of samples {matters}. Best mixture: {other}."
 
 
 def counted(n: int, noun: str) -> str:
@@ -297,7 +298,7 @@ def plural(noun: str) -> str:
 
 def probability(value: float) -> str:
     """Format a probability with two decimals."""
-    return f"{value:.2f}" if value < SUREST else "> 0.99"
+    return f"{min(value, SUREST):.2f}"
 
 
 # Families whose name is not the word that the field uses.
@@ -406,8 +407,7 @@ class Answer:
             self._outlying(),
             self.features,
             self._numbers(),
-            self._by_criterion(),
-            self._density(),
+            self._density() if self.criterion == RULE else self._by_criterion(),
             self._other_criteria(),
         ]
 
@@ -440,9 +440,7 @@ class Answer:
         outlying = float(result.counts[self.clusters == OUTLYING].sum())
         if outlying <= MOST_OUTLYING * self.n:
             return ""
-        return (
-            f"{number(outlying, 0)} observations belong to no cluster: their components are tiny."
-        )
+        return f"{number(outlying, 0)} observations are in components too small to be clusters."
 
     def _numbers(self) -> str:
         """Return the probability of each number of clusters, and of components by evidence."""
@@ -470,10 +468,8 @@ class Answer:
         return f"({plural(noun).capitalize()}, {how}: P(K | data) {parts}.)"
 
     def _density(self) -> str:
-        """Say if another candidate has the larger criterion, so that it predicts better."""
+        """Say if another candidate has more evidence, so that its density is better."""
         column = record(self.criterion).column
-        if self.criterion != RULE:
-            return ""
         ahead = max(self.candidates, key=lambda candidate: candidate.comparable(column))
         gain = ahead.comparable(column) - self.best.comparable(column)
         if not gain > 0.0:
@@ -500,8 +496,6 @@ class Answer:
             if not math.isfinite(candidate.value(column)):
                 break
             behind = worse(self.best, candidate, column)
-            if behind.value < 0.0:
-                continue  # named as the better density
             if self.best.asked == candidate.asked == 1 and abs(behind.value) < 1e-9 * self.n:
                 continue  # structures that are the same model for K = 1
             shown.append(f"{label(candidate)} ({gap(behind, self.criterion)})")
@@ -520,11 +514,13 @@ class Answer:
 
     def _details(self) -> list[str]:
         """Return details for ``verbose=True``."""
-        lines, column = [], record(self.criterion).column
+        lines = []
         numbers = sorted({candidate.asked for candidate in self.candidates})
         span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
         lines.append(f"{counted(len(self.candidates), 'candidate')} compared, K = {span}.")
-        if following := self._next():
+        if self.criterion == RULE:
+            lines.append(self._by_criterion())
+        elif following := self._next():
             lines.append(f"Next best by {record(self.criterion).label}: {'; '.join(following)}.")
         if self.criterion == RULE:
             bic = max(self.candidates, key=lambda candidate: candidate.comparable("bic"))
