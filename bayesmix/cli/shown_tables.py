@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Further criteria in the table; three fit into 80 columns.
 OTHER_CRITERIA = ("elbo", "bic", "icl", "aic")
-HEADS = {"evidence_folds": "EVIDENCE"}
+HEADS = {"elbo_prior": "ELBO+PRIOR"}
 NO_VALUE = "-"
 NO_VALUE_CAPTION = f"{NO_VALUE}  no value: a component collapsed, or the fit failed"
 # Above this number of structures the table has them as lines.
@@ -122,8 +122,6 @@ def _column_per_structure(search: Any) -> Table:
         table.add_row(str(K), *cells)
     if results[search.criterion_].isna().any():
         table.caption = NO_VALUE_CAPTION
-    elif results["behind"].isna().any():
-        table.caption = f"{NO_VALUE}  excluded by cross-validation"
     return table
 
 

@@ -115,8 +115,8 @@ def test_the_files_agree_with_one_another(run):
     table = pd.read_csv("found/table.csv")
     model = bm.load("found/model.bayesmix")
     assert len(table) == len(result["candidates"]) == 4
-    assert result["criterion"] == "evidence_folds"
-    chosen = table.loc[table["evidence_folds"] == result["best"]["evidence_folds"]].iloc[0]
+    assert result["criterion"] == "elbo_prior"
+    chosen = table.loc[table["elbo_prior"] == result["best"]["elbo_prior"]].iloc[0]
     assert result["best"]["covariance_type"] == model.covariance_type
     assert result["model"]["means"] == model.means_.tolist()
     assert result["model"]["bic"] == pytest.approx(chosen["bic"], rel=1e-12)

@@ -356,7 +356,7 @@ def test_many_candidates_are_folded_away_but_for_the_first(faithful, tmp_path, u
     page = Page(search.report(tmp_path / "report.html"))
     assert page.texts("summary") == ["All 16 candidates"]
     folded = page.texts("details")[0]
-    for name in ("evidence_folds", "bic"):
+    for name in ("elbo_prior", "bic"):
         assert all(f"{value:,.2f}".replace("-", "−") in folded for value in search.results_[name])
 
 
