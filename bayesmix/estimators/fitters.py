@@ -20,7 +20,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
-from bayesmix.search.starts import OfMixture
+from bayesmix.search.starts import Given
 from bayesmix.selection.candidates import (
     fit_weighted,
     last_step,
@@ -100,24 +100,22 @@ class SourceFitter(Unfitted):
         """Return held-out assignments, for data in memory."""
         if not isinstance(self.source, ArraySource):
             return None
-        K = candidate.result_.n_components
-        full = in_memory(candidate.result_, self.source, FitResult.probabilities)[:, :K]
-        held_out = full.copy()
-        begin = OfMixture(candidate.result_.mixture)
+        shares = in_memory(candidate.result_, self.source, FitResult.probabilities)
+        held_out = shares.copy()
         for split in splits:
-            fold = clone(candidate).set_params(n_components=K)
+            fold = clone(candidate).set_params(n_components=candidate.result_.n_components)
             if hasattr(fold, "prune"):
                 fold.set_params(prune=False)
             rows = partial(incoming.same_rows, fold, self.on(split.train).source)
+            test = self.on(split.test).source
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 # Where the fold collapses, its observations stay as assigned by the whole fit.
                 with suppress(ValueError):
-                    fold._fit(rows, begin=begin)
-                    test = self.on(split.test).source
-                    held_out[split.test] = in_memory(fold.result_, test, FitResult.probabilities)[
-                        :, :K
-                    ]
+                    fold._fit(rows, begin=Given(shares[split.train]))
+                    held_out[split.test] = in_memory(fold.result_, test, FitResult.probabilities)
+        K = candidate.result_.n_components  # noise is no component
+        full, held_out = shares[:, :K], held_out[:, :K]
         return Assignments(full, held_out)
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bayesmix.core.random import Purpose, stream
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.candidates import Candidate, noun_of
 from bayesmix.selection.clusters import (
@@ -89,7 +89,11 @@ def cluster_numbers(
     fitted = [i for i in order if candidates[i].result is not None]
     contending = fitted[:MOST_CONTENDING]
     drawn = _weights(weights, stream(seed, Purpose.RESAMPLE))
-    choices = _choices(task, candidates, contending, criterion, drawn)
+    try:
+        choices = _choices(task, candidates, contending, criterion, drawn)
+    except UnsupportedError:  # steps of a pipeline without densities in units of the data
+        contending = contending[:1]
+        choices = np.zeros(N_DRAWS, dtype=np.intp)
     shares = np.bincount(choices, minlength=len(contending)) / len(choices)
     likely = [place for place, share in enumerate(shares) if share >= SELDOM or place == 0]
     try:
