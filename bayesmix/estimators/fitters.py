@@ -68,6 +68,10 @@ class Unfitted:
         mixture.set_params(n_components=most, prune=True, **weights)
         return copy
 
+    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return None: regressions are not merged, and tables are transformed in each fold."""
+        return None
+
 
 @dataclass(frozen=True)
 class SourceFitter(Unfitted):
@@ -160,10 +164,6 @@ class TableFitter(Unfitted):
 
     def log_density(self, candidate: Any) -> Array:
         return log_density(candidate, self.table)
-
-    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
-        """Return None: a table is transformed anew in each fold."""
-        return None
 
 
 class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped

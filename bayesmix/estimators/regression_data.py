@@ -35,8 +35,7 @@ from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions,
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.search.starts import one_hot
-from bayesmix.selection.scores import Fold, n_rows_of, rows_of
-from bayesmix.selection.tasks import Assignments
+from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.memory import ArraySource
 
 # Step of the central differences that give the observed information.
@@ -598,7 +597,3 @@ class RegressionFitter(Unfitted):
         if isinstance(y, str):
             y, _ = formula_matrices(y, self.table)
         return candidate.score_samples(self.table, y, **beside)
-
-    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
-        """Return None: regressions are not merged."""
-        return None

@@ -566,7 +566,7 @@ def test_parameters_that_were_not_fitted_have_no_objective(ax):
 
 def table(**columns):
     frame = pd.DataFrame({"n_components": [1, 2, 3], **columns})
-    return SimpleNamespace(results_=frame, criterion_="bic", best_index_=frame["bic"].idxmax())
+    return SimpleNamespace(results_=frame, criterion_="bic", best_index_=frame["bic"].idxmin())
 
 
 def test_selection_draws_a_line_a_structure_and_rings_the_best(ax, search):
@@ -600,11 +600,11 @@ def test_standard_errors_are_drawn_where_there_are_some(ax):
 
 
 def test_candidates_without_a_value_are_crosses_on_the_edge(ax):
-    given = table(found_components=[1, 2, 3], bic=[-30.0, -20.0, np.nan])
+    given = table(found_components=[1, 2, 3], bic=[30.0, 20.0, np.nan])
     bm.plot_selection(given, ax)
     (cross,) = (line for line in ax.lines if line.get_marker() == "x" and len(line.get_xdata()))
     assert list(cross.get_xdata()) == [3]
-    given = table(found_components=[1, 2, 3], bic=[-30.0, -np.inf, -20.0])
+    given = table(found_components=[1, 2, 3], bic=[30.0, np.inf, 20.0])
     bm.plot_selection(given, Figure().subplots())
 
 
