@@ -122,7 +122,7 @@ def test_whether_order_matters_is_the_difference_to_the_best_mixture():
     search = bm.MixtureSearch(of_counts(), (1, 2, 3), random_state=0).fit(EARTHQUAKES)
     mixtures = bm.MixtureSearch(bm.Mixture(family=bm.Poisson()), (1, 2, 3), random_state=0)
     behind = mixtures.fit(EARTHQUAKES).best_score_ - search.best_score_
-    line = f"The order of samples matters. Best mixture: 2 components ({behind:.1f} nats)."
+    line = f"The order of samples matters. Best mixture: 2 components (+{behind:.1f})."
     assert line in search.summary().splitlines()
     shuffled = generator(46, 22).permutation(EARTHQUAKES.to_numpy())
     search = bm.MixtureSearch(of_counts(), (1, 2, 3), random_state=0).fit(shuffled)
