@@ -125,6 +125,7 @@ def test_an_exact_fit_agrees(seed):
     assert found.parameters["difference"].abs().max() < 5.0 * np.sqrt(2 / 1000)
 
 
+@pytest.mark.slow
 def test_a_chain_of_states_far_apart_agrees():
     rng = np.random.default_rng(465)
     X = rng.poisson(3.0 + 27.0 * (np.arange(48) // 8 % 2))[:, None]
@@ -142,6 +143,7 @@ def test_a_chain_of_states_far_apart_agrees():
         crosscheck(model, X, sampler="gibbs", lengths=[30, 18])
 
 
+@pytest.mark.slow
 def test_groups_far_apart_agree_and_everything_is_told():
     found = usual()
     assert found.agrees, found.verdict
@@ -180,6 +182,7 @@ def test_the_same_seed_gives_the_same_answer():
 # What is wrong
 
 
+@pytest.mark.slow
 def test_a_wrong_prior_in_one_of_the_two_models_is_named():
     here, there = (
         bm.BayesianGaussianMixture(
@@ -194,6 +197,7 @@ def test_a_wrong_prior_in_one_of_the_two_models_is_named():
     assert "another prior" in found.verdict
 
 
+@pytest.mark.slow
 def test_a_wrong_concentration_of_the_weights_is_named():
     here, there = (
         bm.BayesianGaussianMixture(
@@ -374,6 +378,7 @@ def test_sparse_weights_are_sampled_by_gibbs_and_it_says_so():
     assert np.isfinite(found.invariants.loc["log likelihood", "difference"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["tied", "diag", "spherical"])
 def test_other_structures_and_sticks_are_compared_too(covariance):
     vb = bm.BayesianGaussianMixture(
@@ -522,22 +527,10 @@ def test_steps_of_the_comparison_are_shown(monkeypatch):
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch):
-    from typer.testing import CliRunner
-
-    from bayesmix.cli.app import app
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
+def shell(run):
     np.savetxt("rows.csv", groups(), delimiter=",", header="a,b", comments="")
-
-    def invoke(*arguments, code=0):
-        words = ["crosscheck", "rows.csv", "--components", "2", "--sampler", "gibbs", *arguments]
-        result = CliRunner().invoke(app, words, prog_name="bayesmix")
-        assert result.exit_code == code, result.output
-        return result
-
-    return invoke
+    given = ("crosscheck", "rows.csv", "--components", "2", "--sampler", "gibbs")
+    return lambda *arguments, code=0: run(*given, *arguments, code=code)
 
 
 def test_the_command_says_whether_they_agree_and_writes_what_was_found(shell, tmp_path):

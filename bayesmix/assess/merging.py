@@ -185,6 +185,9 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
     rounded: Sequence[Any] = getattr(model, "_rounded", ())
     if X is not None:
         rounded = rounded_features(seen_rows(estimator, rows, sample_weight))
+    searched = getattr(model, "_hierarchy", None)
+    if searched is not None:  # by held-out assignments
+        return Merging(model, model.clusters_, searched)
     hierarchy = Hierarchy.of(estimator.result_)
     groups = hierarchy.groups(hierarchy.n_suggested)
     return Merging(model, labels_of(groups, too_small(estimator.result_, rounded)), hierarchy)

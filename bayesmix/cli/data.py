@@ -180,6 +180,8 @@ def read_beside(
     """Read DATA, with sequences in order of time, and covariates or sequences separately."""
     import pandas as pd
 
+    if sequences.names and covariates is not None:
+        raise InvalidInputError("--covariates does not support sequences: leave it out")
     beside = [*sequences.names, *(names(covariates) or [])]
     if not beside:
         return read_table(screen, table, as_they_are=as_they_are), {}
@@ -188,8 +190,6 @@ def read_beside(
     source = read_table(screen, table, bool(sequences.names), as_they_are)
     columns = copied_columns(table, ",".join(beside))
     if sequences.names:
-        if covariates is not None:
-            raise InvalidInputError("--covariates does not support sequences: leave it out")
         if not isinstance(source, ArraySource):
             raise InvalidInputError("--sequence and --order need data in memory, got data in parts")
         rows, groups = rows_in_time(columns, sequences, source.shape[0])

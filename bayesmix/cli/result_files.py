@@ -23,7 +23,7 @@ from bayesmix.version import CORE_PACKAGES, __version__, versions
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-UNITS = "log densities and criteria in nats, criteria greater is better"
+UNITS = "AIC, BIC and ICL: -2 log likelihood, smaller is better; others: nats, greater is better"
 PANEL = (6.4, 4.4)
 INCHES_OF_A_LEVEL = 0.3
 DOTS_PER_INCH = 150
@@ -151,9 +151,9 @@ def model_values(model: Any) -> dict[str, Any]:
         "rows_per_component": result.counts,
         "log_likelihood": model.log_likelihood_,
         "objective": {"name": result.inference.name, "value": result.objective},
-        "bic": -0.5 * model.bic(),
-        "aic": -0.5 * model.aic(),
-        "icl": -0.5 * model.icl(),
+        "bic": model.bic(),
+        "aic": model.aic(),
+        "icl": model.icl(),
         "converged": model.converged_,
         "status": result.status,
         "iterations": model.n_iter_,

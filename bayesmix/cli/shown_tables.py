@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Further criteria in the table; three fit into 80 columns.
 OTHER_CRITERIA = ("elbo", "bic", "icl", "aic")
-HEADS = {"evidence_folds": "EVIDENCE"}
+HEADS = {"elbo_prior": "ELBO+PRIOR"}
 NO_VALUE = "-"
 NO_VALUE_CAPTION = f"{NO_VALUE}  no value: a component collapsed, or the fit failed"
 # Above this number of structures the table has them as lines.
@@ -83,18 +83,19 @@ def candidate_table(search: Any) -> Table:
 
 
 def _line_per_structure(search: Any) -> Table:
-    """Return nats behind the best: structures as lines, from simple to rich, K as columns."""
+    """Return distances to the best: structures as lines, from simple to rich, K as columns."""
     from bayesmix.families.gaussian.covariance.models import label
 
     matrix = search.matrix()
     best = matrix.attrs["best"]
     places = [(structure, k) for structure, k, _ in best]
-    table = new_table(f"{_criterion(search)}: nats behind the best ({best[0][2]:,.2f})")
+    table = new_table(_above(search, best[0][2]))
     table.add_column("covariance")
     for k in matrix.index:
         table.add_column(str(k), justify="right")
     for structure in matrix.columns:
-        cells = [_number(best[0][2] - matrix.loc[k, structure], digits=1) for k in matrix.index]
+        away = (matrix[structure] - best[0][2]).abs()
+        cells = [_number(away[k], digits=1) for k in matrix.index]
         for place, (chosen, k) in enumerate(places, start=1):
             if chosen == structure:
                 column = list(matrix.index).index(k)
@@ -108,10 +109,10 @@ def _line_per_structure(search: Any) -> Table:
 
 
 def _column_per_structure(search: Any) -> Table:
-    """Return nats behind the best: K as lines, covariance structures as columns."""
+    """Return distances to the best: K as lines, covariance structures as columns."""
     results = search.results_
     structures = list(dict.fromkeys(results["covariance_type"]))
-    table = new_table(f"{_criterion(search)}: nats behind the best ({search.best_score_:,.2f})")
+    table = new_table(_above(search, search.best_score_))
     table.add_column("components", justify="right")
     for structure in structures:
         table.add_column(structure, justify="right", min_width=9)
@@ -121,14 +122,12 @@ def _column_per_structure(search: Any) -> Table:
         table.add_row(str(K), *cells)
     if results[search.criterion_].isna().any():
         table.caption = NO_VALUE_CAPTION
-    elif results["behind"].isna().any():
-        table.caption = f"{NO_VALUE}  excluded by cross-validation"
     return table
 
 
 def _line_per_candidate(search: Any) -> Table:
     results, criterion = search.results_, search.criterion_
-    table = new_table(f"{_criterion(search)}: candidates, in nats, greater is better")
+    table = new_table(f"{_criterion(search)}: candidates, {_direction(search)}")
     errors = results.get(f"{criterion}_se")
     found = results["found_components"]
     pruned = bool((found != results["n_components"]).any())
@@ -162,6 +161,21 @@ def _behind(search: Any, row: Any) -> str:
 
 def _number(value: Any, error: str = "", digits: int = 2) -> str:
     return f"{value:,.{digits}f}{error}" if math.isfinite(value) else NO_VALUE
+
+
+def _above(search: Any, best: float) -> str:
+    """Return the title of a table of distances to the best value."""
+    from bayesmix.selection.criteria import record
+
+    distance = record(search.criterion_).distance
+    return f"{distance[:1].upper()}{distance[1:]} ({best:,.2f})"
+
+
+def _direction(search: Any) -> str:
+    from bayesmix.selection.criteria import record
+
+    smaller = record(search.criterion_).factor < 0.0
+    return "smaller is better" if smaller else "in nats, greater is better"
 
 
 def _criterion(search: Any) -> str:

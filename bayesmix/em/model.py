@@ -81,6 +81,10 @@ class Settings:
         """Return the settings of a candidate with starts ``near``; unchanged for None."""
         return self if near is None else replace(self, near=near, compared=True)
 
+    def continuing(self, start: Start) -> Settings:
+        """Return the settings of one run from a start, which keeps the order of components."""
+        return replace(self, init=start, n_init=1, search=False, sort=False, compared=True)
+
 
 @dataclass(frozen=True)
 class Attempt:

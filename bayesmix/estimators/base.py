@@ -21,7 +21,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
 from bayesmix.em.fit import fit
-from bayesmix.em.model import Model, Near, Settings, resolve_objective, working_frame
+from bayesmix.em.model import Model, Near, Settings, Start, resolve_objective, working_frame
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
@@ -237,8 +237,13 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         """Fit, and return the component (n,) of each sample."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fit(self, rows: Callable[..., Source], near: Near = None) -> None:
-        """Fit in a number of threads; a candidate also starts from the fits ``near``."""
+    def _fit(
+        self, rows: Callable[..., Source], near: Near = None, begin: Start | None = None
+    ) -> None:
+        """Fit in a number of threads; a candidate also starts from the fits ``near``.
+
+        With ``begin`` there is one run, from this start, with components in its order.
+        """
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
@@ -246,6 +251,8 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
             settings = self._settings(model, source).among(near)
+            if begin is not None:
+                settings = settings.continuing(begin)
             per_row = 1.0 if model.inference.variational else source.total_weight
             interval = validation.integer("verbose_interval", self.verbose_interval, 1)
             progress = validation.one_of("progress", self.progress, (None, True, False))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
+from bayesmix.search.starts import Given
 from bayesmix.selection.candidates import (
     fit_weighted,
     last_step,
@@ -25,9 +28,10 @@ from bayesmix.selection.candidates import (
     prefix_of,
     steps_before,
 )
-from bayesmix.selection.scores import rows_of
-from bayesmix.selection.tasks import Effort
+from bayesmix.selection.scores import Fold, rows_of
+from bayesmix.selection.tasks import Assignments, Effort
 from bayesmix.sources.border import as_source
+from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
@@ -64,6 +68,10 @@ class Unfitted:
         mixture.set_params(n_components=most, prune=True, **weights)
         return copy
 
+    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return None: regressions are not merged, and tables are transformed in each fold."""
+        return None
+
 
 @dataclass(frozen=True)
 class SourceFitter(Unfitted):
@@ -91,6 +99,28 @@ class SourceFitter(Unfitted):
         source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
         check_values(candidate.result_.family, source, 1)
         return in_memory(candidate.result_, source, FitResult.log_density)
+
+    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return held-out assignments, for data in memory."""
+        if not isinstance(self.source, ArraySource):
+            return None
+        shares = in_memory(candidate.result_, self.source, FitResult.probabilities)
+        held_out = shares.copy()
+        for split in splits:
+            fold = clone(candidate).set_params(n_components=candidate.result_.n_components)
+            if hasattr(fold, "prune"):
+                fold.set_params(prune=False)
+            rows = partial(incoming.same_rows, fold, self.on(split.train).source)
+            test = self.on(split.test).source
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                # Where the fold collapses, its observations stay as assigned by the whole fit.
+                with suppress(ValueError):
+                    fold._fit(rows, begin=Given(shares[split.train]))
+                    held_out[split.test] = in_memory(fold.result_, test, FitResult.probabilities)
+        K = candidate.result_.n_components  # noise is no component
+        full, held_out = shares[:, :K], held_out[:, :K]
+        return Assignments(full, held_out)
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,9 @@ class Mixture(MixtureEstimator):
         if is_mixed(self.family) or coding is not None:
             family = family_for(self.family or AUTO, source)
             if self.inference is None:
-                model = replace(model, inference=default_inference(family))
+                of_weights: Any = model.inference  # of a chain, for example
+                inference: Any = default_inference(family)
+                model = replace(model, inference=replace(inference, weights=of_weights.weights))
         return replace(model, family=with_structure(family, self.covariance_type))
 
     def _describe(self, result: FitResult) -> None:

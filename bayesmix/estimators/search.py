@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Self
@@ -38,19 +38,20 @@ from bayesmix.selection import ranking as tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked, last_step, noun_of, prefix_of
-from bayesmix.selection.clusters import clusters_of_components
-from bayesmix.selection.criteria import OF_DRAWS, record
+from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
+from bayesmix.selection.clusters import COMPONENTS, MERGED, clusters_of_components
+from bayesmix.selection.criteria import OF_DRAWS, RULE, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
-from bayesmix.selection.probability import prior_asked
+from bayesmix.selection.held_out import with_folds
+from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
 from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
-from bayesmix.selection.rule import NAME as RULE
-from bayesmix.selection.rule import Judgement, Rule, with_folds
 from bayesmix.selection.scores import make_splits, table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks
 from bayesmix.selection.sweep import Sweep
-from bayesmix.selection.tasks import Task
+from bayesmix.selection.tasks import Task, polished
 from bayesmix.sources.border import is_collection, processes
 from bayesmix.sources.dask_workers import collected
+from bayesmix.sources.memory import ArraySource
 
 # Number of candidates in the table of a notebook.
 MOST_SHOWN = 6
@@ -76,9 +77,9 @@ class MixtureSearch(SearchResults, Showing):
         "cv_1se" (fewest parameters within one standard error of the best by "cv"); or a function
         (FitResult, Source) -> float or ``bayesmix.Score``. For variational estimators also "elbo",
         "elbo_log_k", "evidence" (importance sampling), "loo" (leave-one-out, or cross-validation if
-        Pareto k is large) and "auto", also called "evidence_folds" (the log evidence, among
-        structures within one standard error of the best in cross-validation). All are in nats;
-        greater is better.
+        Pareto k is large) and "auto", also called "elbo_prior": ELBO + log K! + log P(K), where
+        the best candidate with the most probable number of clusters is chosen. AIC, BIC and ICL
+        have their usual values, smaller is better; others are in nats, greater is better.
     cv : int or splitter, default=5
         Number of folds, or a splitter of scikit-learn such as ``RepeatedKFold``, ``GroupKFold`` or
         ``TimeSeriesSplit``. All candidates have the same folds.
@@ -110,14 +111,18 @@ class MixtureSearch(SearchResults, Showing):
     irrelevant : {"independent", "regression"}, default="independent"
         Model of the features that are not selected: independent of the selected ones, or a linear
         regression on them (Gaussian features only).
+    clusters : {"merged", "components"}, optional
+        Whether components that held-out observations cannot tell apart are one cluster. By default
+        they are if the family is continuous; classes of categories and counts, states and
+        regressions are counted as they are.
 
     Attributes
     ----------
     columns_ : DataFrame
         A row per column of the frame: its kind, and the reason.
     results_ : DataFrame
-        A row per candidate, best first: parameters, the criterion, the difference to the best
-        ("behind", in nats), other criteria, standard errors, seconds, warnings, and a note if the
+        A row per candidate, best first: parameters, the criterion, the difference to the chosen
+        one ("behind"), other criteria, standard errors, seconds, warnings, and a note if the
         candidate failed.
     folds_ : DataFrame
         A row per candidate and fold; "candidate" is the row of ``results_``.
@@ -126,8 +131,11 @@ class MixtureSearch(SearchResults, Showing):
     best_index_, best_params_, best_score_, best_estimator_
     estimators_ : list
         The fit of each candidate; None if it failed.
+    n_clusters_, clusters_, cluster_probabilities_
+        Number of clusters, the cluster of each component, and the probability of each number.
     k_probabilities_ : Series
-        P(K | data), summed over structures that were not excluded; ``attrs`` has the prior over K.
+        P(K | data) of the number of components, summed over structures; ``attrs`` has the prior
+        over K.
     averaged_ : AveragedDensity
         Model-averaged density, weighted by probabilities, or by stacking for "cv".
     cautions_ : list of str
@@ -164,6 +172,7 @@ class MixtureSearch(SearchResults, Showing):
         variable_selection: bool = False,
         irrelevant: str = "independent",
         columns: Any = None,
+        clusters: str | None = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -309,18 +318,31 @@ class MixtureSearch(SearchResults, Showing):
         polish = polish if self.refit and not self.interrupted_ else None
         self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
         if criterion == RULE:
-            rule = Rule(task, weights, self._prior_over_k, polish, workers)
-            judgement = rule.judged(rows, None if self.interrupted_ else folds)
-            self.interrupted_ |= judgement.interrupted
+            if polish is not None:
+                worth = partial(log_posteriors, prior=self._prior_over_k)
+                rows = polished(task, rows, worth, polish)
+            rows = with_log_posteriors(rows, self._prior_over_k)
         else:
             rows = completed(sweep, rows, criterion, polish)
             if criterion == "loo" and any(disowned(row, "loo") for row in rows):
                 rows = with_folds(task, rows, folds(), weights, workers)
-            judgement = Judgement(rows)
         unordered = None
         if ordered is not None and not self.interrupted_:
             unordered = search_parameters.best_unordered(self, estimator, ordered, splits)
-        self._adopt(judgement, criterion, source.total_weight, checks, sweep.folds(), unordered)
+        in_memory = isinstance(source, ArraySource) and not self.interrupted_
+        clusters = partial(
+            cluster_numbers,
+            task,
+            weights=weights,
+            splits=lambda: splits or folds(),
+            rounded=checks.rounded,
+            counted=validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS)),
+            seed=seed,
+        )
+        n = source.total_weight
+        self._adopt(
+            rows, criterion, n, checks, sweep.folds(), clusters if in_memory else None, unordered
+        )
         return self
 
     interrupted_: bool
@@ -351,15 +373,18 @@ class MixtureSearch(SearchResults, Showing):
 
     def _adopt(
         self,
-        judgement: Judgement,
+        rows: list[Candidate],
         wanted: str,
         n: float,
         checks: DataChecks,
         folds: list[tuple[int, int, Candidate]],
+        clusters: Callable[..., ClusterNumbers] | None,
         unordered: Candidate | None = None,
     ) -> None:
-        """Rank the candidates, those without a value last."""
-        rows = judgement.candidates
+        """Rank the candidates, those without a value last, and adopt the clusters of the best.
+
+        The rule of ``select`` takes the best candidate with the most probable number of clusters.
+        """
         criterion = answerable(rows, wanted)
         if criterion != wanted:
             warn(
@@ -370,9 +395,13 @@ class MixtureSearch(SearchResults, Showing):
         order = chosen(rows, criterion)
         if not order:
             raise BayesmixError(f"no candidate has a value of {criterion}: {why_none(rows)}")
+        found = self._numbers_of_clusters(rows, criterion, order, clusters)
+        best = order[0]
+        if found is not None and criterion == RULE:
+            best = found.best
+            order = [best, *(i for i in order if i != best)]
         ranked = [*order, *(i for i in range(len(rows)) if i not in order)]
-        judgement = replace(judgement, candidates=[rows[i] for i in ranked])
-        rows = judgement.candidates
+        rows = [rows[i] for i in ranked]
         if self._selected is not None and self._feature_names_given() is None:
             # Columns without names have their position in the data of the search.
             columns = tuple(f"x{d}" for d in self._selected.read)
@@ -384,9 +413,14 @@ class MixtureSearch(SearchResults, Showing):
         assert result is not None  # it has a value
         self._rounded = checks.rounded
         independent = noun_of(rows[0].estimator) == "component"
-        self._clusters = np.arange(result.n_components)
-        if independent:
-            self._clusters = clusters_of_components(result, checks.rounded)
+        self._cluster_probabilities = {} if found is None else found.probabilities
+        self._hierarchy = None if found is None else found.hierarchies.get(best)
+        if found is not None:
+            self._clusters = found.clusters[best]
+        elif independent:
+            self._clusters = clusters_of_components(result, checks.rounded, self.clusters)
+        else:
+            self._clusters = np.arange(result.n_components)
         self.cautions_ = checks.notes(rows, self._clusters)
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
@@ -394,20 +428,30 @@ class MixtureSearch(SearchResults, Showing):
             posterior = self._probabilities(rows)
         except UndefinedError:
             posterior = None
-        found = "" if independent else words.order(rows[0], unordered, criterion)
+        about = "" if independent else words.order(rows[0], unordered, criterion)
         if self._selected is not None:
-            found = self._selected.sentence(self._feature_names(), result.n_components)
+            about = self._selected.sentence(self._feature_names(), result.n_components)
+        numbers = self._cluster_probabilities
         answer = words.Answer(
-            judgement,
-            criterion,
-            n,
-            posterior,
-            self.cautions_,
-            int(self._clusters.max()) + 1 if independent else None,
-            len(words.suspected_outliers(result, self._clusters, checks.rounded)),
-            found,
+            rows, criterion, n, posterior, self.cautions_, self._clusters, numbers, about
         )
         self._summary, self._details = answer.summary(), answer.verbose()
+
+    def _numbers_of_clusters(
+        self,
+        rows: list[Candidate],
+        criterion: str,
+        order: list[int],
+        clusters: Callable[..., ClusterNumbers] | None,
+    ) -> ClusterNumbers | None:
+        """Return clusters and probabilities; None for data in parts and after Ctrl-C."""
+        if clusters is None:
+            return None
+        try:
+            return clusters(rows, order, criterion)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            return None
 
     def _show(self, rows: list[Candidate], criterion: str) -> None:
         scored = record(criterion).column
@@ -416,7 +460,7 @@ class MixtureSearch(SearchResults, Showing):
         self.restarts_ = tables.restarts(rows)
         self.best_index_ = 0
         self.best_params_ = rows[0].parameters
-        self.best_score_ = rows[0].value(scored)
+        self.best_score_ = record(scored).factor * rows[0].value(scored)
         self._rows = rows if self.refit else []
         self._averaged = None
 

@@ -29,13 +29,12 @@ from bayesmix.selection import candidates, probability
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import Candidate, last_step, noun_of
-from bayesmix.selection.clusters import most_probable_clusters
-from bayesmix.selection.criteria import NAMES, POSTERIOR
+from bayesmix.selection.clusters import Hierarchy, most_probable_clusters
+from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.data_checks import column_names
 from bayesmix.selection.probability import Probabilities
 from bayesmix.selection.ranking import averaged_over
 from bayesmix.selection.relevance_search import FeatureSelection
-from bayesmix.selection.rule import NAME as RULE
 from bayesmix.selection.scores import Fold, HeldOut, rows_of
 from bayesmix.sources.memory import ArraySource
 
@@ -51,6 +50,8 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
     _selected: FeatureSelection | None = None
     _others: Any = None  # one component of the features that were not selected
     _clusters: Integers
+    _cluster_probabilities: dict[int, float]
+    _hierarchy: Hierarchy | None
 
     def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
         try:
@@ -59,22 +60,21 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
             return None
 
     def _probabilities(self, rows: list[Candidate]) -> Probabilities:
-        """Return candidate probabilities, calibrated if ``select`` chose the criterion."""
-        divided_by = probability.temperature(rows) if self.criterion_ == RULE else 1.0
+        """Return candidate probabilities."""
         if self.criterion_ == "bic" and (
             approximate := probability.by_bic(rows, self._prior_over_k)
         ):
             return approximate
-        return probability.probabilities(rows, self._prior_over_k, divided_by)
+        return probability.probabilities(rows, self._prior_over_k)
 
     @property
     def k_probabilities_(self) -> Any:
-        """P(K | data) as a Series; ``attrs`` has the prior over K and the kind of evidence.
+        """P(K | data) of the number of components, under exactly normal components.
 
-        "evidence_folds", the default of ``select``, divides the log evidence by √n / 4, because the
-        posterior is overconfident about K when components are not quite normal. "evidence" and
-        "elbo_log_k" give the posterior. If a structure without a conjugate prior is best by BIC,
-        probabilities are approximated by BIC.
+        ``attrs`` has the prior over K and the kind of evidence. It is the posterior under the
+        model, which needs several components for a cluster that is not normal;
+        ``cluster_probabilities_`` answers how many clusters there are. If a structure without a
+        conjugate prior is best by BIC, probabilities are approximated by BIC.
 
         Raises
         ------
@@ -248,6 +248,27 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
         return int(self.clusters_.max()) + 1
 
     @property
+    def cluster_probabilities_(self) -> Any:
+        """Probability that other data of the same source give this number of clusters, a Series.
+
+        By a Bayesian bootstrap of the criterion and of the held-out assignments. Classes, states
+        and regressions are counted as they are.
+
+        Raises
+        ------
+        UndefinedError
+            For data in parts, interrupted searches, and files of versions before 0.6.0.
+        """
+        check_is_fitted(self, "results_")
+        if not self._cluster_probabilities:
+            raise UndefinedError(
+                "cluster_probabilities_ needs data in memory and a search that was not "
+                "interrupted: fit again to a sample of the data"
+            )
+        index = pd.Index(sorted(self._cluster_probabilities), name="n_clusters")
+        return pd.Series(self._cluster_probabilities, name="probability").reindex(index)
+
+    @property
     def clusters_(self) -> Integers:
         """Cluster of each component (K,), 0 being the heaviest; -1 for outlying components."""
         self._check_kept()
@@ -324,7 +345,7 @@ STRUCTURE = "covariance_type"
 DEPENDENT = {"state": "sequences", "regression": "regressions"}
 # With folds every candidate is fitted to each fold, so an open range ends here.
 MOST_BY_FOLDS = 10
-KNOW_NO_NOISE = {"auto", RULE, "evidence", "loo"}
+KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
 
 
 def criteria_of(criterion: Any, also: Any) -> tuple[str, set[str], dict[str, Any]]:
@@ -335,7 +356,7 @@ def criteria_of(criterion: Any, also: Any) -> tuple[str, set[str], dict[str, Any
         functions[name] = criterion
     else:
         name = validation.one_of("criterion", criterion, NAMES, "or a callable")
-        name = RULE if name == "auto" else name
+        name = RULE if name in ("auto", RULE_BEFORE) else name
     further = [also] if isinstance(also, str) else also
     return name, {name, *(validation.one_of("also", each, NAMES) for each in further)}, functions
 

@@ -23,7 +23,7 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product
 from bayesmix.families.registry import family_named
 from bayesmix.selection.candidates import have_posteriors, last_step
-from bayesmix.selection.criteria import POSTERIOR
+from bayesmix.selection.criteria import POSTERIOR, RULE
 
 POLISH = 6.0
 
@@ -54,9 +54,9 @@ def select(
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
 
-    By default, variational fits are compared. Cross-validation excludes structures that are worse
-    than the best by more than one standard error, and the log evidence selects K and the structure
-    among the others.
+    By default, variational fits are compared by their approximate log evidence. Components that
+    held-out observations cannot tell apart are one cluster, and a bootstrap gives the probability
+    of each number of clusters. The simplest candidate with the most probable number is chosen.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def select(
     >>> import bayesmix as bm
     >>> search = bm.select(bm.datasets.load_faithful())
     >>> search.best_params_
-    {'covariance_type': 'tied', 'n_components': 3}
+    {'covariance_type': 'full', 'n_components': 2}
     """
     named = {"continuous": continuous, "counts": counts, "ratings": ratings}
     named |= {"categorical": categorical, "exclude": exclude}
@@ -223,7 +223,7 @@ def procedure(
         covariance_type,
         criterion=criterion,
         random_state=random_state,
-        **{"polish": POLISH} | options,
+        **({} if criterion in ("auto", RULE) else {"polish": POLISH}) | options,
     )
 
 

@@ -141,6 +141,10 @@ FAMILIES = {
     "gamma": Entry(
         ("Gamma",), {"gamma": {"Gamma": {}, "Gammas": {"shapes": POSITIVE, "rates": POSITIVE}}}
     ),
+    "weibull": Entry(
+        ("Weibull",),
+        {"weibull": {"Weibull": {}, "Weibulls": {"shapes": POSITIVE, "scales": POSITIVE}}},
+    ),
     "binomial": Entry(
         ("Binomial",),
         {

@@ -59,6 +59,7 @@ from bayesmix.families.registry import ANY, NOT_NEGATIVE, POSITIVE, saved_record
 from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressions
 from bayesmix.io.container import Bits, storable
 from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.clusters import Hierarchy, Join
 from bayesmix.selection.scores import HeldOut, Score
 
 # Frozen dataclasses, saved field by field; names in files never change.
@@ -78,6 +79,7 @@ RECORDS: dict[str, Any] = {
         *(SharedCovariance, ProportionalCovariance, FreeCovariance),
     )
 }
+RECORDS |= {"Hierarchy": Hierarchy, "Join": Join}
 RECORDS["Sums"] = DensitySums
 RECORDS["Row"] = Candidate  # name in files
 RECORDS["Totals"] = Sums

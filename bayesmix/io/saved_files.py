@@ -20,6 +20,7 @@ from bayesmix.io.container import opened, pack, unpack
 from bayesmix.io.records import Reader, Writer
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import clusters_of_components
+from bayesmix.selection.criteria import RULE, RULE_BEFORE
 from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.version import __version__
 
@@ -27,6 +28,7 @@ from bayesmix.version import __version__
 KEPT = (
     *("criterion_", "cautions_", "interrupted_"),
     *("_summary", "_details", "_prior_over_k", "_clusters", "_coding"),
+    *("_cluster_probabilities", "_hierarchy"),
 )
 
 
@@ -90,11 +92,9 @@ def _parameters(search: Any, writer: Writer) -> dict[str, Any]:
 
 
 def _renamed(saved: dict[str, Any]) -> dict[str, Any]:
-    """Return a candidate with its current fields, also from versions before 0.3.0."""
-    fields = dict(saved["fields"])
-    objection, refuted = fields.pop("objection", ""), fields.pop("refuted", False)
-    if objection or refuted:
-        fields["dropped"] = objection or "worse in cross-validation"
+    """Return a candidate with its current fields, also from earlier versions."""
+    before = ("objection", "refuted", "dropped")
+    fields = {name: value for name, value in saved["fields"].items() if name not in before}
     return {**saved, "fields": fields}
 
 
@@ -109,7 +109,11 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
         if not isinstance(row, Candidate):
             raise DamagedFileError("is damaged: it contains no candidate")
         model = each["model"]
-        rows.append(replace(row, estimator=model and mixture_records.restored(model, reader)))
+        scores = {
+            RULE if name == RULE_BEFORE else name: score for name, score in row.scores.items()
+        }
+        fit = model and mixture_records.restored(model, reader)
+        rows.append(replace(row, scores=scores, estimator=fit))
     kept = reader.value(described["kept"])
     # Versions before 0.3.0 had a single text, and no clusters.
     kept.setdefault("_details", kept.get("_summary"))
@@ -117,6 +121,10 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
     best = rows[0].result if rows else None
     if best is not None and "_clusters" not in kept:
         kept["_clusters"] = clusters_of_components(best)
+    kept.setdefault("_cluster_probabilities", {})
+    kept.setdefault("_hierarchy", None)
+    if kept.get("criterion_") == RULE_BEFORE:
+        kept["criterion_"] = RULE
     if set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it contains no search")
     search._restore(rows, kept, described["folds"])

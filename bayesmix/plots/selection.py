@@ -12,7 +12,6 @@ from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record
-from bayesmix.selection.rule import NAME as RULE
 
 LOWEST_RESCALED = -2.0
 # With more lines, only those of the best candidates are in colour and labelled.
@@ -21,8 +20,6 @@ TOGETHER = ("bic", "icl", "aicc", "elbo", "elbo_log_k", "evidence", "loo", "cv")
 # Nats behind the best up to which the scale is linear; beyond, it is logarithmic.
 CLOSE = 2.0
 MARKS = (0, 1, 3)
-# Opacity of excluded structures.
-FAINT = 0.4
 # Above this number of lines the legend is next to the axes.
 MOST_ON_TOP = 2
 
@@ -31,8 +28,8 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     r"""Plot the difference of each candidate to the best, with a line per covariance structure.
 
     The best candidate is at 0; the scale is linear for close candidates and logarithmic for others.
-    The chosen candidate is ringed, excluded structures are faint, and crosses at the lower edge are
-    failed or degenerate fits. Standard errors are shown if the criterion has them (paired ones for
+    The chosen candidate is ringed, and crosses at the lower edge are failed or degenerate fits.
+    Standard errors are shown if the criterion has them (paired ones for
     cross-validation). With more than seven structures, only those of the best three
     candidates are in colour.
 
@@ -51,7 +48,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'nats behind the best\nby log evidence'
+    'nats behind the best by ELBO + log K! + log P(K)'
     """
     results = getattr(search, "results_", None)
     if results is None:
@@ -64,11 +61,11 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     ax = style.axes_or_new(ax)
     value = results[name].where(np.isfinite(results[name]))
     decides = name == record(search.criterion_).column
-    best = search.best_index_ if decides else value.idxmax()
+    sign = np.sign(record(name).factor)
+    best = search.best_index_ if decides else (sign * value).idxmax()
     table = results.assign(
-        behind=value[best] - value,
+        behind=sign * (value[best] - value),
         error=results.get("cv_behind_se" if name == "cv" else f"{name}_se", np.nan),
-        out=(results["excluded"] != "") if decides and "excluded" in results else False,
     )
     key: style.Key = {}
     groups = list(_groups(table))
@@ -76,15 +73,14 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     for index, (group, rows) in enumerate(groups):
         nudge = 0.06 * (index - (len(groups) - 1) / 2)
         with_errors = bool(table["error"].notna().any())
-        out = bool(rows["out"].all())
-        line = _line(ax, rows, index, nudge if with_errors else 0.0, out)
+        line = _line(ax, rows, index, nudge if with_errors else 0.0)
         if len(groups) > MOST_LINES and not rows.index.isin(leading).any():
             for artist in line.get_children():
                 artist.set(color=style.FAINT, zorder=1.5)
             line.lines[0].set(marker="", lw=1.0)
             continue
         _mark_failed(ax, rows[rows["behind"].isna()], index, 2.0 * nudge)
-        key[f"{group or _title(name)}{', excluded' if out else ''}"] = line
+        key[group or _title(name)] = line
     if len(groups) > MOST_LINES:
         _name(ax, table.loc[leading], groups)
     word = "best" if table["behind"].min() >= 0.0 else "chosen"
@@ -96,7 +92,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
-    style.finished(ax, xlabel="components", ylabel=f"nats behind the best\nby {_title(name)}")
+    style.finished(ax, xlabel="components", ylabel=record(name).distance)
     (style.legend_beside if len(key) > MOST_ON_TOP else style.legend_on_top)(ax, key)
     return ax
 
@@ -126,17 +122,15 @@ def _scale(ax: Axes, least: float, most: float) -> None:
 
 def draw_all(results: Any, ax: Axes, search: Any) -> Axes:
     """Plot all criteria over the number of components, each rescaled."""
-    # The rule of select computes these only for candidates that may win.
-    partial = ("evidence", "cv") if search.criterion_ == RULE else ()
-    names = [name for name in TOGETHER if name in results and name not in partial]
-    shown = [name for name in names if results[name].notna().any()]
+    shown = [name for name in TOGETHER if name in results and results[name].notna().any()]
     chosen = record(search.criterion_).column
     if chosen not in shown and chosen in results:
         shown.insert(0, chosen)
     key: style.Key = {}
     for index, name in enumerate(shown):
         value = results[name].where(np.isfinite(results[name]))
-        over_k = value.groupby(results["n_components"]).max().dropna()
+        better = np.sign(record(name).factor) * value
+        over_k = better.groupby(results["n_components"]).max().dropna()
         away = over_k.max() - over_k
         scale = away.median() if away.median() > 0 else max(away.max(), 1.0)
         height = np.maximum(-away / scale, LOWEST_RESCALED)
@@ -176,14 +170,14 @@ def _kind(best: Any, groups: list[tuple[str, Any]]) -> str:
     return ""
 
 
-def _line(ax: Axes, rows: Any, index: int, nudge: float, out: bool) -> Any:
+def _line(ax: Axes, rows: Any, index: int, nudge: float) -> Any:
     rows = rows.sort_values("n_components")
     fine = rows[rows["behind"].notna()]
     return ax.errorbar(
         fine["n_components"] + nudge, fine["behind"],
         yerr=fine["error"] if fine["error"].notna().any() else None, color=style.colour(index),
         marker=style.marker(index), ls=style.line(index) if index else "-", ms=6, lw=1.5,
-        capsize=2.5, alpha=FAINT if out else 1.0, zorder=2 if out else 3,
+        capsize=2.5, zorder=3,
     )  # fmt: skip
 
 
@@ -235,7 +229,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), (2, 3), "all", criterion="bic")
     >>> bm.plot_structures(search, ax=Figure().subplots()).get_title()
-    'nats behind the best by BIC (EEE, 3: -1157.15)'
+    'BIC above the best (EEE, 3: 2314.31)'
     """
     results = getattr(search, "results_", None)
     if results is None or "covariance_type" not in results:
@@ -248,7 +242,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     name = _column(search, criterion)
     matrix = search.matrix(name)
     best = matrix.attrs["best"]
-    behind = best[0][2] - matrix.to_numpy(dtype=float).T
+    behind = np.sign(record(name).factor) * (best[0][2] - matrix.to_numpy(dtype=float).T)
     ax = style.axes_or_new(ax, 2.0 + 0.62 * len(matrix), 1.2 + 0.33 * matrix.shape[1])
     # 1 for the best, decreasing to 0 approximately logarithmically.
     scaled = np.arcsinh(np.maximum(behind, 0.0) / NEAR) / np.arcsinh(BLANK / NEAR)
@@ -268,7 +262,7 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     first = f"{label(best[0][0])}, {best[0][1]}: {best[0][2]:.2f}"
-    ax.set_title(f"nats behind the best by {record(name).label} ({first})", size="medium")
+    ax.set_title(f"{record(name).distance} ({first})", size="medium")
     return ax
 
 

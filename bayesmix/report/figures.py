@@ -20,6 +20,7 @@ from bayesmix.plots import subject as views
 from bayesmix.plots.selection import MOST_LINES
 from bayesmix.plots.sequences import plot_transitions
 from bayesmix.report.subject import Subject, capital, listed
+from bayesmix.selection.criteria import record
 from bayesmix.selection.summary_text import counted
 
 WIDE = (6.6, 4.3)
@@ -120,10 +121,11 @@ def clusters_figure(subject: Subject) -> Picture | None:
         + ["probability of levels"] * levels
     )
     columns = "Columns" if spread else "Levels"
+    kinds = f"{subject.kind}{'es' if subject.kind == 'class' else 's'}"
     return drawn(
         draw,
-        f"What tells the clusters apart: {what}. {columns} with the largest differences first.",
-        f"{columns} that tell the clusters apart: {listed([line.name for line in lines])}.",
+        f"What tells the {kinds} apart: {what}. {columns} with the largest differences first.",
+        f"{columns} that tell the {kinds} apart: {listed([line.name for line in lines])}.",
         len(lines) * subject.inches_per_column,
     )
 
@@ -138,7 +140,7 @@ def _of_search(subject: Subject) -> Iterator[Picture]:
     name, noun = capital(subject.criterion_name), subject.noun
     yield drawn(
         lambda ax: plots.plot_selection(search, ax=ax, criterion=criterion),
-        f"{name} of every candidate, relative to the best, in nats.",
+        f"{capital(record(criterion).distance)}, for every candidate.",
         f"{name} over the number of {noun}s; chosen: {subject.label(search.best_index_)}.",
     )
     structures = 1 if "covariance_type" not in frame else frame["covariance_type"].nunique()
@@ -147,7 +149,7 @@ def _of_search(subject: Subject) -> Iterator[Picture]:
         first = listed([f"{label(structure)} with {k}" for structure, k, _ in best])
         yield drawn(
             lambda ax: plots.plot_structures(search, ax=ax, criterion=criterion),
-            f"{name} of every structure and number of {noun}s, relative to the best, in nats. "
+            f"{capital(record(criterion).distance)}, for every structure and number of {noun}s. "
             f"The best three are {first}.",
         )
     if frame.loc[frame[criterion].notna(), "n_components"].nunique() > 1:

@@ -186,13 +186,17 @@ def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> 
     script = _part("page.js")
     coding = subject.result.family.coding
     rows = figures.individual_rows(subject) if interactive else None
+    beside = figures.clusters_figure(subject)
+    if beside is None:
+        # Nothing tells the clusters apart, so that the density stands beside them.
+        *values["pictures"], beside = values["pictures"]
     return environment.get_template("page.html").render(
         values,
         subject=subject,
         result=subject.result,
         noun=subject.noun,
         title=title,
-        clusters_picture=figures.clusters_figure(subject),
+        beside=beside,
         components=display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS),
         fitted=display.sentence(subject.result),
         family=_family_title(subject.result.family),

@@ -140,6 +140,14 @@ class Subject:
         split = re.fullmatch(r"(\d[^:]*): (.+)", first)
         return (split[1], capital(split[2])) if split else (first, "")
 
+    @property
+    def kind(self) -> str:
+        """What a cluster is called in the first line: a cluster, a class, a component, a state."""
+        if self.noun == "state" or not hasattr(self.search, "summary"):
+            return "state" if self.noun == "state" else "cluster"
+        said = re.match(r"\d+ (class|cluster|component|state)", self.answer[0])
+        return said[1] if said else "cluster"
+
     @cached_property
     def sentences(self) -> list[str]:
         """The other lines of the summary, without the warnings that follow."""

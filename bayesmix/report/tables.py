@@ -45,7 +45,7 @@ def criteria(subject: Subject) -> list[tuple[str, str, str]]:
     choices = {criterion: subject.search.best_index_}
     for name in RECORDS:
         if name != criterion and name in frame and frame[name].notna().any():
-            choices[name] = frame[name].dropna().idxmax()
+            choices[name] = (record(name).factor * frame[name].dropna()).idxmax()
     return [
         (
             capital(record(name).label) + (" (used)" if name == criterion else ""),

@@ -220,7 +220,6 @@ class Candidate:
     interrupted: bool = False
     reached: float = math.nan  # the objective
     held: HeldOut | None = field(default=None, compare=False, repr=False)
-    dropped: str = ""  # why cross-validation excludes its structure
     unkept: str = ""  # why it was not saved to the checkpoint
 
     @property

@@ -17,7 +17,7 @@ import numpy as np
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection.data_checks import RoundedFeature, narrower
+from bayesmix.selection.data_checks import NARROW, RoundedFeature
 
 if TYPE_CHECKING:
     from bayesmix.core.components import PointComponents
@@ -40,6 +40,9 @@ TINY = np.finfo(np.float64).tiny
 HANDFUL, SMALL_SHARE = 5, 0.1
 # Rounding error of sums of responsibilities.
 ROUNDING = 1e-6
+# Standard deviation, in units of the frame, of a component that collapsed: twice the smallest one.
+COLLAPSED = 2e-3
+MERGED, COMPONENTS = "merged", "components"
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,15 @@ class Hierarchy:
 
     @classmethod
     def of(cls, result: FitResult) -> Hierarchy:
-        """Return the hierarchy of a fitted mixture."""
+        """Return the hierarchy of a fitted mixture, by draws from its density."""
         mixture = replace(result.plug_in, noise=None)
-        weights = np.maximum(mixture.weights.mean(), TINY)
-        masses, shared = weights, shared_mass(mixture)
+        return cls.by_overlap(mixture.weights.mean(), shared_mass(mixture))
+
+    @classmethod
+    def by_overlap(cls, weights: Array, shared: Array) -> Hierarchy:
+        """Return the hierarchy of components with these weights (K,) and shared mass (K, K)."""
+        weights = np.maximum(weights, TINY)
+        masses = weights
         groups: list[Group] = [(k,) for k in range(len(weights))]
         joins: list[Join] = []
         while len(groups) > 1:
@@ -98,14 +106,27 @@ class Hierarchy:
         return tuple(sorted(groups, key=lambda group: (-self.weights[list(group)].sum(), group)))
 
 
-def clusters_of_components(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Integers:
+def counted_as(result: FitResult) -> str:
+    """Return whether components are clusters as they are, or only after merging.
+
+    Components are merged if the family is continuous, because a cluster that is not normal needs
+    several normal components. Classes of categories and counts are defined by the independence of
+    the features within a class, known labels by the user, and states by the order of the samples.
+    """
+    as_they_are = result.side.labels is not None or result.side.ordered
+    return COMPONENTS if as_they_are or not result.family.continuous else MERGED
+
+
+def clusters_of_components(
+    result: FitResult, rounded: Sequence[RoundedFeature] = (), counted: str | None = None
+) -> Integers:
     """Return the cluster of every component (K,): 0, 1, ... from the heaviest, -1 for outlying.
 
     A group is outlying if all its components are ``too_small``, unless all groups are. ``rounded``:
-    rounded features of the data, if known. Components with known labels are clusters as they are,
-    and so are states of sequences, which the order of samples may tell apart.
+    rounded features of the data, if known. ``counted``: "merged" or "components", by default as
+    ``counted_as``.
     """
-    if result.side.labels is not None or result.side.ordered:
+    if (counted or counted_as(result)) == COMPONENTS:
         return np.arange(result.n_components)
     hierarchy = Hierarchy.of(result)
     return labels_of(hierarchy.groups(hierarchy.n_suggested), too_small(result, rounded))
@@ -124,21 +145,30 @@ def too_small(result: FitResult, rounded: Sequence[RoundedFeature] = ()) -> Bool
     """Return which components (K,) are not clusters: few observations, or zero width.
 
     A component needs at least two observations, and as many distinct values as parameters; a few
-    observations next to components ten times as large are outliers. Its width is zero if it is on
-    identical observations or narrower than the rounding of a feature.
+    observations next to components ten times as large are outliers. Its width is zero if in every
+    feature it is on identical values or narrower than the rounding.
     """
     K, D = result.n_components, result.mixture.frame.n_directions
     n_per_component = result.family.n_parameters(K + 1, D) - result.family.n_parameters(K, D)
     counts = result.counts
     small: Booleans = counts < max(2.0, n_per_component / D) - ROUNDING
     small |= (counts < max(HANDFUL, D + 1)) & (counts < SMALL_SHARE * counts.mean())
-    for event in result.events:
-        if event.kind == "held":
-            small[list(event.components)] = True
-    if result.family.continuous:
-        several = [feature for feature in rounded if feature.n_values > 2]
-        small[[k for k, _ in narrower(result, several)]] = True
+    if result.family.any_real:  # normal or Student-t in every feature
+        small |= _without_width(result, rounded)
     return small
+
+
+def _without_width(result: FitResult, rounded: Sequence[RoundedFeature]) -> Booleans:
+    """Return which components (K,) are narrower than the resolution of every feature."""
+    frame = result.mixture.frame
+    least = COLLAPSED * np.asarray(frame.scale)
+    for feature in rounded:
+        if feature.n_values > 2:
+            least[feature.column] = max(
+                least[feature.column], NARROW * (feature.step or feature.gap)
+            )
+    deviations = result.plug_in.components.unframed(frame).deviations
+    return np.asarray((deviations < least).all(axis=1))
 
 
 def most_probable_clusters(shares: Array, clusters: Integers) -> Integers:

@@ -189,11 +189,13 @@ PREDICTION = "predictive accuracy"
 
 @dataclass(frozen=True)
 class Criterion:
-    """Name, label and functions of a criterion, in nats, greater is better.
+    """Name, label and functions of a criterion.
 
     ``of_fit`` computes it from density sums and number of parameters, ``of_draws`` from posterior
-    draws. ``posterior``: variational fits only. ``log_evidence``: differences are log Bayes
-    factors. ``others``: listed under "Other criteria".
+    draws, both in nats, greater is better. Information criteria (those with ``of_fit``) are
+    published on the scale of -2 log likelihood, smaller is better. ``posterior``: variational fits
+    only. ``log_evidence``: differences in nats are log Bayes factors. ``others``: listed under
+    "Other criteria".
     """
 
     name: str
@@ -211,11 +213,30 @@ class Criterion:
         """Column of ``results_`` with its values; both cross-validation rules use the same one."""
         return "cv" if self.folds else self.name
 
+    @property
+    def factor(self) -> float:
+        """Published value per nat: -2 for AIC, BIC and ICL, 1 for others."""
+        return 1.0 if self.of_fit is None else -2.0
 
+    @property
+    def unit(self) -> str:
+        """Unit of published differences, with a space before it."""
+        return " nats" if self.of_fit is None else ""
+
+    @property
+    def distance(self) -> str:
+        """Name of the difference from the best candidate."""
+        if self.of_fit is None:
+            return f"nats behind the best by {self.label}"
+        return f"{self.label} above the best"
+
+
+# The criterion of ``select``, and its name before 0.6.0.
+RULE, RULE_BEFORE = "elbo_prior", "evidence_folds"
 RECORDS = {
     criterion.name: criterion
     for criterion in (
-        Criterion("evidence_folds", "log evidence", COMPONENTS, posterior=True, log_evidence=True),
+        Criterion(RULE, "ELBO + log K! + log P(K)", COMPONENTS, posterior=True, log_evidence=True),
         Criterion("bic", "BIC", COMPONENTS, scores.bic, log_evidence=True, others=True),
         Criterion("sabic", "sample-size adjusted BIC", COMPONENTS, scores.sabic),
         Criterion("icl", "ICL", CLUSTERS, scores.icl, others=True),
@@ -251,8 +272,7 @@ RECORDS = {
     )
 }
 
-# The default rule, evidence_folds, is also called "auto".
-NAMES = ("auto", *RECORDS)
+NAMES = ("auto", RULE_BEFORE, *RECORDS)
 PLUG_IN = {
     name: criterion.of_fit for name, criterion in RECORDS.items() if criterion.of_fit is not None
 }
@@ -261,7 +281,11 @@ OF_DRAWS = {
     for name, criterion in RECORDS.items()
     if criterion.of_draws is not None
 }
-POSTERIOR = ("auto", *(name for name, criterion in RECORDS.items() if criterion.posterior))
+POSTERIOR = (
+    "auto",
+    RULE_BEFORE,
+    *(name for name, criterion in RECORDS.items() if criterion.posterior),
+)
 
 
 def record(name: str) -> Criterion:

@@ -6,7 +6,8 @@ If a structure without a conjugate prior is best by BIC, exp(BIC) replaces the e
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,13 +18,9 @@ from scipy.special import logsumexp
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.telescoping import beta_negative_binomial, prior_over
 from bayesmix.selection.candidates import Candidate, without_posterior
-from bayesmix.selection.criteria import why_no_probabilities
+from bayesmix.selection.criteria import RULE, why_no_probabilities
+from bayesmix.selection.scores import Score
 
-# The log evidence is divided by √n over this if it is approximate and the model is misspecified:
-# differences between wrong models vary with √n over data sets, which their softmax ignores (Cai,
-# Campbell & Broderick 2021). Chosen and evaluated on data of different seeds
-# (benchmarks/clusters.py).
-ROOTS = 4.0
 # Candidates further below the best than this are ignored.
 NATS_THAT_MATTER = 15.0
 SOURCES = {
@@ -41,7 +38,6 @@ class Probabilities:
     prior: dict[int, float]
     criterion: str
     structure: str = ""  # structure for which only BIC is available
-    temperature: float = 1.0
 
     @property
     def falls(self) -> bool:
@@ -52,10 +48,7 @@ class Probabilities:
     @property
     def source(self) -> str:
         """Source of the evidence, in words."""
-        source = SOURCES[self.criterion].format(structure=self.structure)
-        if self.temperature == 1.0:
-            return source
-        return f"{source}, divided by {self.temperature:.1f} to avoid overconfidence"
+        return SOURCES[self.criterion].format(structure=self.structure)
 
 
 def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:
@@ -68,31 +61,38 @@ def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]
     return prior_over(sorted(set(numbers)), given)
 
 
-def temperature(rows: list[Candidate]) -> float:
-    """Return the divisor √n / 4 of the log evidence, which calibrates probabilities of K.
+def log_posteriors(rows: Sequence[Candidate], prior: dict[int, float]) -> Array:
+    """Return ELBO + log K! + log P(K) of every candidate; minus infinity without a value."""
+    n_structures = len({row.structure for row in rows})
+    values = np.full(len(rows), -np.inf)
+    for i, row in enumerate(rows):
+        share = prior.get(row.asked, 0.0) / n_structures
+        if row.sound is not None and share > 0.0:
+            values[i] = row.value("elbo_log_k") + math.log(share)
+    return np.where(np.isfinite(values), values, -np.inf)
 
-    A probability of 0.9 is then correct nine times in ten for components that are not quite normal.
-    """
-    weight = max((row.result.total_weight for row in rows if row.result is not None), default=0.0)
-    return max(1.0, math.sqrt(weight) / ROOTS)
+
+def with_log_posteriors(rows: list[Candidate], prior: dict[int, float]) -> list[Candidate]:
+    """Return sound candidates with the criterion of ``select``."""
+    return [
+        row if row.sound is None else replace(row, scores=row.scores | {RULE: Score(value)})
+        for row, value in zip(rows, log_posteriors(rows, prior).tolist(), strict=True)
+    ]
 
 
-def probabilities(
-    rows: list[Candidate], prior: dict[int, float], temperature: float = 1.0
-) -> Probabilities:
+def probabilities(rows: list[Candidate], prior: dict[int, float]) -> Probabilities:
     """Return probabilities of candidates, proportional to p(X | candidate) p(candidate).
 
     All requested models share the prior probability of each K equally, whether or not their fits
-    succeeded. Structures excluded by cross-validation are left out. The importance-sampling
-    estimate is used if all relevant candidates have one, otherwise the bound plus log K!.
+    succeeded. The importance-sampling estimate is used if all relevant candidates have one,
+    otherwise the bound plus log K!.
     Raises ``UnsupportedError`` if a candidate has no evidence for its K.
     """
     for row in rows:
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
     values, criterion = log_evidences(rows)
-    values_of_k = _normalised(rows, prior, values / temperature)
-    return Probabilities(values_of_k, prior, criterion, temperature=temperature)
+    return Probabilities(_normalised(rows, prior, values), prior, criterion)
 
 
 def by_bic(rows: list[Candidate], prior: dict[int, float]) -> Probabilities | None:
@@ -109,7 +109,7 @@ def by_bic(rows: list[Candidate], prior: dict[int, float]) -> Probabilities | No
 
 
 def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:
-    """Return prior weights of candidates; 0 for unsound fits and excluded structures.
+    """Return prior weights of candidates; 0 for unsound fits.
 
     Structures that are the same model for K = 1 share one prior weight.
     """
@@ -117,7 +117,7 @@ def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:
     of_one = len(structures) / max(alone, 1)
     weights = [
         prior.get(row.asked, 0.0) * (of_one if row.asked == 1 else 1.0)
-        if row.sound is not None and not row.dropped
+        if row.sound is not None
         else 0.0
         for row in rows
     ]

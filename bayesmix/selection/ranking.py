@@ -85,7 +85,7 @@ def chosen(rows: list[Candidate], criterion: str) -> list[int]:
     scored = record(criterion).column
     values = np.array([row.value(scored) for row in rows])
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
-    order.sort(key=lambda i: (bool(rows[i].dropped), -values[i], i))
+    order.sort(key=lambda i: (-values[i], i))
     if criterion == "cv_1se" and order:
         held = [row.held for row in rows]
         sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
@@ -147,7 +147,8 @@ WITH_ERRORS = ("cv", "evidence", "loo")
 def results(rows: list[Candidate], criterion: str) -> Any:
     """Return a table with one row per candidate and one column per criterion or standard error.
 
-    Parameters and the criterion that chose come first, then the nats behind the best.
+    Parameters and the criterion that chose come first, then the difference from the best. Values
+    are published ones: AIC, BIC and ICL smaller is better, others in nats, greater is better.
     """
     columns: list[dict[str, Any]] = []
     names = list(dict.fromkeys([criterion, *(name for row in rows for name in row.scores)]))
@@ -161,16 +162,15 @@ def results(rows: list[Candidate], criterion: str) -> Any:
         entry = {key.split("__")[-1]: value for key, value in row.parameters.items()}
         entry["found_components"] = row.n_components
         for name in names:
-            entry[name] = row.value(name)
+            factor = record(name).factor
+            entry[name] = factor * row.value(name)
             error = row.scores[name].standard_error if name in row.scores else math.nan
             if name in (*WITH_ERRORS, criterion) and math.isfinite(error):
-                entry[f"{name}_se"] = error
+                entry[f"{name}_se"] = abs(factor) * error
             if name in row.scores and math.isfinite(row.scores[name].pareto_k):
                 entry[f"{name}_k"] = row.scores[name].pareto_k
             if name == criterion:
-                entry["behind"] = rows[0].value(name) - row.value(name)
-                if row.dropped:  # its log evidence may be larger
-                    entry["behind"] = math.nan
+                entry["behind"] = abs(factor) * (rows[0].value(name) - row.value(name))
         if best is not None and best.held is not None:
             behind = None if row.held is None else best.held.less(row.held)
             entry["cv_behind"] = math.nan if behind is None else behind.value
@@ -179,7 +179,6 @@ def results(rows: list[Candidate], criterion: str) -> Any:
         entry["n_parameters"] = math.nan if row.result is None else row.result.n_parameters
         entry["seconds"] = row.seconds
         entry["note"] = row.note
-        entry["excluded"] = row.dropped
         entry["warnings"] = "; ".join(row.warnings)
         columns.append(entry)
     return pd.DataFrame(columns)
@@ -195,10 +194,13 @@ def over_structures(results: Any, criterion: str) -> Any:
         index="n_components", columns="covariance_type", values=criterion, dropna=False, sort=False
     )
     matrix = matrix.reindex(columns=names).sort_index()
-    best = matrix.stack().nlargest(3)
+    smaller_is_better = record(criterion).factor < 0.0
+    cells = matrix.stack()
+    best = cells.nsmallest(3) if smaller_is_better else cells.nlargest(3)
     if 1 in matrix.index:
         for name, equal in alike(names).items():
-            matrix.loc[1, name] = matrix.loc[1, equal].max()
+            values = matrix.loc[1, equal]
+            matrix.loc[1, name] = values.min() if smaller_is_better else values.max()
     matrix.attrs = {"best": [(name, int(k), float(value)) for (k, name), value in best.items()]}
     return matrix
 
@@ -222,7 +224,7 @@ def _entropy_ratios(rows: list[Candidate]) -> list[float]:
 
 
 def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[list[str]]]:
-    """Return headers and rows of the first candidates: parameters, nats behind, other criteria."""
+    """Return headers and rows of the first candidates: parameters, criterion, other criteria."""
     columns = list(results.columns)
     kind = columns[: columns.index("found_components")]
     beside = [name for name in ("bic", "icl", "aic") if name in columns and name != criterion]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,8 +14,8 @@ import numpy as np
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate, noun_of
-from bayesmix.selection.clusters import OUTLYING
-from bayesmix.selection.criteria import RECORDS, record
+from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as
+from bayesmix.selection.criteria import RECORDS, RULE, record
 from bayesmix.selection.data_checks import (
     FEW_VALUES,
     Duplicates,
@@ -25,8 +26,6 @@ from bayesmix.selection.data_checks import (
     narrower,
 )
 from bayesmix.selection.probability import Probabilities, totals_over_k
-from bayesmix.selection.rule import NAME as RULE
-from bayesmix.selection.rule import RULED_OUT, Judgement
 from bayesmix.selection.scores import Score
 
 # Expected number of observations that prints as zero.
@@ -235,8 +234,10 @@ def phrase(names: Sequence[str]) -> str:
 MOST_LINES = 6
 MOST_NOTES = 3
 WIDTH = 120
-# Larger approximate probabilities are not printed, because approximations are overconfident.
-SUREST = 0.95
+# Share of outlying observations above which the summary names them first.
+MOST_OUTLYING = 0.05
+# Larger probabilities are printed as this one, because none is known better.
+SUREST = 0.99
 LEAST_PROBABILITY = 0.005
 NUMBERS_SHOWN = 3
 
@@ -281,12 +282,52 @@ def order(best: Candidate, unordered: Candidate | None, criterion: str) -> str:
     matters = "matters" if behind.value > 0.0 else "does not matter"
     if abs(behind.value) < behind.standard_error:
         matters = "may not matter"
-    return f"The order of samples {matters}. Best mixture: {label(unordered)} ({gap(behind)})."
+    other = f"{label(unordered)} ({gap(behind, criterion)})"
+    return f"The order of samples {matters}. Best mixture: {other}."
 
 
 def counted(n: int, noun: str) -> str:
     """Return a number with a noun: "1 row", "3,000 rows"."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+    return f"{n:,} {noun if n == 1 else plural(noun)}"
+
+
+def plural(noun: str) -> str:
+    """Return the plural of a noun."""
+    return f"{noun}es" if noun.endswith("s") else f"{noun}s"
+
+
+def probability(value: float) -> str:
+    """Format a probability with two decimals."""
+    return f"{min(value, SUREST):.2f}"
+
+
+# Families whose name is not the word that the field uses.
+WORDS_OF_FAMILIES = {
+    "Gaussian": "normal",
+    "Product": "mixed",
+    "StudentT": "Student-t",
+    "Bernoulli": "Bernoulli",
+    "Poisson": "Poisson",
+    "Weibull": "Weibull",
+    "ZeroInflatedPoisson": "zero-inflated Poisson",
+    "VonMisesFisher": "von Mises-Fisher",
+}
+
+
+def model(candidate: Candidate) -> str:
+    """Describe a candidate: "2 normal components with full covariance"."""
+    result = candidate.result
+    name = "" if result is None else type(result.family).__name__
+    noun = noun_of(candidate.estimator)
+    words = WORDS_OF_FAMILIES.get(name, re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower())
+    K = candidate.n_components
+    text = f"{K:,} {words} {noun if K == 1 else plural(noun)}".replace("  ", " ")
+    others = [
+        f"{value} covariance" if key.split("__")[-1] == "covariance_type" else f"{key}={value}"
+        for key, value in candidate.parameters.items()
+        if key.split("__")[-1] not in ("n_components", "family")
+    ]
+    return f"{text} with {phrase(others)}" if others else text
 
 
 def number(value: float, decimals: int | None = None) -> str:
@@ -303,11 +344,13 @@ def number(value: float, decimals: int | None = None) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def gap(behind: Score) -> str:
-    """Format the difference to the best model, with its standard error if there is one."""
+def gap(behind: Score, criterion: str) -> str:
+    """Format the published difference to the best model, with its standard error if any."""
+    scale = record(criterion)
     if math.isfinite(behind.standard_error):
         return f"{difference(behind)} nats"
-    return f"{number(-behind.value)} nats"
+    value = -scale.factor * behind.value
+    return f"{'+' if value > 0.0 else ''}{number(value)}{scale.unit}"
 
 
 def difference(behind: Score) -> str:
@@ -321,22 +364,18 @@ def difference(behind: Score) -> str:
 class Answer:
     """Result of a search, best candidate first; ``n`` is the sum of the sample weights.
 
-    ``n_clusters`` is None if components were not merged; ``n_outlying`` counts outlying components;
-    ``features`` says which features were selected.
+    ``clusters`` (K,): cluster of each component of the best candidate, with the probabilities of
+    their number; ``features`` says which features were selected.
     """
 
-    judgement: Judgement
+    candidates: list[Candidate]
     criterion: str
     n: float
     probabilities: Probabilities | None
-    notes: Sequence[str] = ()
-    n_clusters: int | None = None
-    n_outlying: int = 0
+    notes: Sequence[str]
+    clusters: Integers
+    cluster_probabilities: dict[int, float]
     features: str = ""
-
-    @property
-    def candidates(self) -> list[Candidate]:
-        return self.judgement.candidates
 
     @property
     def best(self) -> Candidate:
@@ -363,35 +402,86 @@ class Answer:
         return "\n".join(line for line in lines if line)
 
     def _main(self) -> list[str]:
-        rule = self.criterion == RULE
         return [
-            self._model(),
+            self._first_line(),
+            self._outlying(),
             self.features,
-            "" if rule else self._by_criterion(),
-            self._probable(),
-            self._structures() if rule else "",
+            self._numbers(),
+            self._density() if self.criterion == RULE else self._by_criterion(),
             self._other_criteria(),
         ]
 
-    def _model(self) -> str:
+    @property
+    def noun(self) -> str:
+        """Name of what is counted: clusters, classes, states or components."""
+        result, noun = self.best.result, noun_of(self.best.estimator)
+        if noun != "component" or result is None:
+            return {"regression": "class"}.get(noun, noun)
+        if not result.family.continuous:
+            return "class"
+        merged = len(self.clusters) != len(set(self.clusters.tolist()) - {OUTLYING})
+        known = counted_as(result) == COMPONENTS
+        return "component" if known and not merged else "cluster"
+
+    def _first_line(self) -> str:
+        """Return the number of clusters, its probability, and the model."""
         result, n = self.best.result, f"{self.n:,.10g}"
         features = "" if result is None else f", {counted(result.n_features, 'feature')}"
-        text = f"Best model: {label(self.best)} (n = {n}{features})"
-        if self.n_clusters is None or self.best.n_components == 1:
-            return f"{text}."
-        clusters = counted(self.n_clusters, "cluster")
-        if not self.n_outlying:
-            return f"{text}; they form {clusters}."
-        outlying = counted(self.n_outlying, "component")
-        return f"{text}: {clusters}, plus {outlying} of suspected outliers."
+        number = int(self.clusters.max()) + 1
+        likely = self.cluster_probabilities.get(number)
+        sure = "" if likely is None else f" (probability {probability(likely)})"
+        return f"{counted(number, self.noun)}{sure}: {model(self.best)} (n = {n}{features})."
+
+    def _outlying(self) -> str:
+        """Return how many observations belong to no cluster, if they are more than a few."""
+        result = self.best.result
+        if result is None:
+            return ""
+        outlying = float(result.counts[self.clusters == OUTLYING].sum())
+        if outlying <= MOST_OUTLYING * self.n:
+            return ""
+        return f"{number(outlying, 0)} observations are in components too small to be clusters."
+
+    def _numbers(self) -> str:
+        """Return the probability of each number of clusters, and of components by evidence."""
+        shown = sorted(self.cluster_probabilities.items(), key=lambda item: (-item[1], item[0]))
+        shown = [(k, p) for k, p in shown[:NUMBERS_SHOWN] if p >= LEAST_PROBABILITY]
+        text = ""
+        if len(shown) > 1:
+            parts = ", ".join(f"{k} ({probability(p)})" for k, p in shown)
+            text = f"Number of {plural(self.noun)}: {parts}."
+        components = self._components()
+        return f"{text} {components}".strip()
+
+    def _components(self) -> str:
+        """Return P(K | data) of the most probable numbers of components."""
+        probabilities = self.probabilities
+        if probabilities is None or len(probabilities.prior) < 2:
+            return ""
+        totals = totals_over_k(self.candidates, probabilities)
+        ranked = sorted(totals, key=lambda k: -totals[k])[:NUMBERS_SHOWN]
+        parts = ", ".join(
+            f"{k}: {probability(totals[k])}" for k in ranked if totals[k] >= LEAST_PROBABILITY
+        )
+        how = "by BIC" if probabilities.criterion == "bic" else "by evidence alone"
+        noun = noun_of(self.best.estimator)
+        return f"({plural(noun).capitalize()}, {how}: P(K | data) {parts}.)"
+
+    def _density(self) -> str:
+        """Say if another candidate has more evidence, so that its density is better."""
+        column = record(self.criterion).column
+        ahead = max(self.candidates, key=lambda candidate: candidate.comparable(column))
+        gain = ahead.comparable(column) - self.best.comparable(column)
+        if not gain > 0.0:
+            return ""
+        return f"Density: {label(ahead)}, have more evidence (+{number(gain)} nats); see averaged_."
 
     def _by_criterion(self) -> str:
-        """Return the criterion, unless it is the default, and the next candidate."""
-        column = record(self.criterion).column
-        text = (
-            f"Chosen by {record(self.criterion).label} ({number(self.best.value(column), 1)} nats)"
-        )
-        if column == "cv" and self.best.held is not None:
+        """Return the criterion and the next candidates."""
+        criterion = record(self.criterion)
+        value = criterion.factor * self.best.value(criterion.column)
+        text = f"Chosen by {criterion.label} ({number(value, 1)}{criterion.unit})"
+        if criterion.folds and self.best.held is not None:
             judged = float(self.best.held.weights.sum())
             text += f" on {judged:,.10g} observations" if judged < 0.99 * self.n else ""
         if self.best.result is not None and self.best.result.mixture.noise is not None:
@@ -403,114 +493,35 @@ class Answer:
         column = record(self.criterion).column
         shown = []
         for candidate in self.candidates[1:]:
-            if candidate.dropped or not math.isfinite(candidate.value(column)):
+            if not math.isfinite(candidate.value(column)):
                 break
             behind = worse(self.best, candidate, column)
             if self.best.asked == candidate.asked == 1 and abs(behind.value) < 1e-9 * self.n:
                 continue  # structures that are the same model for K = 1
-            shown.append(f"{label(candidate)} ({gap(behind)})")
+            shown.append(f"{label(candidate)} ({gap(behind, self.criterion)})")
         return shown[:NUMBERS_SHOWN]
-
-    def _probable(self) -> str:
-        """Return P(K | data) of the most probable K, and why another K was chosen."""
-        probabilities = self.probabilities
-        if probabilities is None or len(probabilities.prior) < 2:
-            return ""
-        totals = totals_over_k(self.candidates, probabilities)
-        ranked = sorted(totals, key=lambda k: -totals[k])[:NUMBERS_SHOWN]
-        exact = probabilities.criterion == "evidence"
-        parts = [
-            f"{k}: {'> ' if not exact and totals[k] > SUREST else ''}"
-            f"{totals[k] if exact else min(totals[k], SUREST):.2f}"
-            for k in ranked
-            if totals[k] >= LEAST_PROBABILITY
-        ]
-        how = "" if exact else " (by BIC)" if probabilities.criterion == "bic" else " (approximate)"
-        text = f"P(K | data): {', '.join(parts)}{how}"
-        if ranked[0] != self.best.asked:
-            if self.criterion != RULE:
-                text += f"; {record(self.criterion).label} chose K = {self.best.asked}"
-            elif self.several:
-                text += f", summed over structures; the best single model has K = {self.best.asked}"
-            else:
-                text += f"; the log evidence is largest at K = {self.best.asked}"
-        return f"{text}."
-
-    def _structures(self) -> str:
-        """Return the cross-validated comparison of structures, shortened to fit the line."""
-        if not self.several:
-            return ""
-        names = {candidate.structure: short_label(candidate) for candidate in self.candidates}
-        only = all(name == name.split(", ")[0] and "=" not in name for name in names.values())
-        text = f"{'Covariance' if only else 'Structure'}: {short_label(self.best)}."
-        behind = self.judgement.behind
-        if not behind:
-            why = self.judgement.why_no_folds
-            return _shortened(f"{text} Chosen by log evidence alone{f': {why}' if why else ''}.")
-        out, worse, level = dict[str, str](), dict[str, str](), list[str]()
-        for same in self._models(list(behind)):
-            score, name = behind[same[0]], "/".join(names[candidate] for candidate in same)
-            if score.value > score.standard_error:
-                ruled_out = score.value >= RULED_OUT * score.standard_error
-                (out if ruled_out else worse)[name] = difference(score)
-            elif self.best.structure not in same:
-                level.append(name)
-        if not (out or worse or level):  # with one component all are the same model
-            return ""
-        for gaps in ("out, worse", "worse", ""):
-            line = f"{text} Cross-validation {_compared(out, worse, level, gaps)}."
-            if len(line) <= WIDTH:
-                return line
-        gone = len(out) + len(worse)
-        verb = f"drops {gone} structures" if gone else f"does not distinguish {len(level)} others"
-        return f"{text} Cross-validation {verb}."
-
-    def _models(self, structures: list[str]) -> list[list[str]]:
-        """Group structures that are the same model for K = 1."""
-        groups: dict[Any, list[str]] = {}
-        alone = {
-            candidate.structure: round(candidate.held.score.value, 6)
-            for candidate in self.candidates
-            if candidate.held is not None and candidate.asked == 1
-        }
-        for structure in structures:
-            groups.setdefault(alone.get(structure, structure), []).append(structure)
-        return list(groups.values())
 
     def _other_criteria(self) -> str:
         parts = []
         for other in RECORDS.values():
-            # The rule computes these only for candidates that may win.
-            partial = self.criterion == RULE and other.name in ("evidence", "cv")
             same = other.name == record(self.criterion).column
             choice = max(self.candidates, key=lambda candidate: candidate.comparable(other.name))
             valued = math.isfinite(choice.value(other.name))
-            if other.others and valued and not (partial or same):
+            if other.others and valued and not same:
                 structure = f" ({short_label(choice)})" if self.several else ""
                 parts.append(f"{other.label} {choice.n_components}{structure}")
         return _shortened(f"Other criteria: {', '.join(parts)}.") if parts else ""
 
     def _details(self) -> list[str]:
         """Return details for ``verbose=True``."""
-        lines, column = [], record(self.criterion).column
+        lines = []
         numbers = sorted({candidate.asked for candidate in self.candidates})
         span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
         lines.append(f"{counted(len(self.candidates), 'candidate')} compared, K = {span}.")
-        if following := self._next():
+        if self.criterion == RULE:
+            lines.append(self._by_criterion())
+        elif following := self._next():
             lines.append(f"Next best by {record(self.criterion).label}: {'; '.join(following)}.")
-        dropped = [
-            candidate
-            for candidate in self.candidates
-            if candidate.dropped and candidate.sound is not None
-        ]
-        if dropped:
-            ahead = max(dropped, key=lambda candidate: candidate.comparable(column))
-            gain = ahead.value(column) - self.best.value(column)
-            if gain > 0.0:
-                lines.append(
-                    f"Largest log evidence: {label(ahead)} (+{number(gain)} nats). This model was "
-                    f"not chosen because it is {ahead.dropped}."
-                )
         if self.criterion == RULE:
             bic = max(self.candidates, key=lambda candidate: candidate.comparable("bic"))
             if bic.n_components != self.best.n_components:
@@ -561,26 +572,6 @@ class Answer:
             return ["The chosen model also has the best cross-validated log density."]
         gap = f"{number(behind.value)} ± {number(behind.standard_error)}"
         return [f"Best cross-validated log density: {label(leader)} (+{gap} nats)."]
-
-
-def _compared(out: dict[str, str], worse: dict[str, str], level: list[str], gaps: str) -> str:
-    """Describe the result of cross-validation; ``gaps`` selects the differences to print."""
-    if not (out or worse):
-        return f"does not distinguish it from {phrase(level)}"
-    clauses = []
-    if out:
-        shown = [f"{name} ({gap})" if "out" in gaps else name for name, gap in out.items()]
-        clauses.append(f"rules out {phrase(shown)}")
-    if worse:
-        shown = [f"{name} ({gap})" if "worse" in gaps else name for name, gap in worse.items()]
-        if not out:
-            clauses.append(f"finds {phrase(shown)} slightly worse")
-        elif len(shown) > 1:
-            clauses.append(f"{phrase(shown)} are slightly worse")
-        else:
-            name, *gap = shown[0].split(" (")
-            clauses.append(" (".join([f"{name} is slightly worse", *gap]))
-    return "; ".join(clauses).replace(")", " nats)", 1)
 
 
 def _shortened(text: str) -> str:

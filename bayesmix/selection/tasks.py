@@ -40,6 +40,14 @@ class Effort(Enum):
     WHOLE = "starts and moves"
 
 
+@dataclass(frozen=True)
+class Assignments:
+    """Component probabilities (n, K) by the fit to all data, and by the fold without the sample."""
+
+    full: Array
+    held_out: Array
+
+
 class Fitter(Protocol):
     """Fits an estimator with given parameters to its data."""
 
@@ -76,6 +84,9 @@ class Fitter(Protocol):
 
     def log_density(self, candidate: Procedure) -> Array:
         """Return the log density (n,) in the units of the data by a fitted candidate."""
+
+    def assignments(self, candidate: Procedure, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return held-out assignments by folds that start at the fit; None if unsupported."""
 
 
 DEGENERATE = "degenerate"

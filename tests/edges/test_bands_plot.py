@@ -22,11 +22,6 @@ def ax():
 
 
 @pytest.fixture(scope="module")
-def faithful():
-    return bm.datasets.load_faithful()
-
-
-@pytest.fixture(scope="module")
 def waiting(faithful):
     return faithful[["waiting"]]
 

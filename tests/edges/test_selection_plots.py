@@ -40,11 +40,6 @@ def ax():
 
 
 @pytest.fixture(scope="module")
-def faithful():
-    return bm.datasets.load_faithful()
-
-
-@pytest.fixture(scope="module")
 def merging(faithful):
     return merge_components(bm.GaussianMixture(6, random_state=0).fit(faithful), faithful)
 

@@ -10,32 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
 from bayesmix.cli.fits import program
 from bayesmix.cli.screen import printable, worded
 
 ROOT = Path(__file__).parents[2]
 FAITHFUL = ROOT / "bayesmix" / "datasets" / "faithful.csv"
 TEXT = FAITHFUL.read_text("utf-8")
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs a command in an empty folder, inside this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def invoke(*arguments, code=0, stdin=None):
-        words = [str(each) for each in arguments]
-        result = CliRunner().invoke(app, words, prog_name="bayesmix", input=stdin)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result
-        assert result.exit_code == code, result.output
-        return result
-
-    return invoke
 
 
 def bash(command, folder):

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from edges.test_shell import run  # noqa: F401
 from sklearn.datasets import load_iris
 
 import bayesmix as bm
 from bayesmix.errors import UnsupportedError
 
 
-def test_classify_writes_the_classifier_of_the_class(run):  # noqa: F811
+def test_classify_writes_the_classifier_of_the_class(run):
     frame = load_iris(as_frame=True).frame
     frame.columns = ["sepal_length", "sepal_width", "petal_length", "petal_width", "species"]
     frame["species"] = frame["species"].map({0: "setosa", 1: "versicolor", 2: "virginica"})
@@ -36,7 +35,7 @@ def test_classify_writes_the_classifier_of_the_class(run):  # noqa: F811
     assert "no column 'kind'" in run("classify", "train.csv", "--target", "kind", code=2).stderr
 
 
-def test_classify_refuses_wrong_columns_and_uses_missing_values(run):  # noqa: F811
+def test_classify_refuses_wrong_columns_and_uses_missing_values(run):
     frame = load_iris(as_frame=True).frame
     frame.columns = ["a", "b", "c", "d", "species"]
     frame[["a", "b", "c"]].to_csv("new.csv", index=False)
@@ -53,7 +52,7 @@ def test_classify_refuses_wrong_columns_and_uses_missing_values(run):  # noqa: F
         assert message in run(*train, *options, code=2).stderr
 
 
-def test_saved_classifiers_and_regressions_predict_and_name_what_else_to_use(run):  # noqa: F811
+def test_saved_classifiers_and_regressions_predict_and_name_what_else_to_use(run):
     rng = np.random.default_rng(2)
     frame = pd.DataFrame({"x": rng.uniform(0, 9, 60), "code": [f"r{i}" for i in range(60)]})
     frame["kind"] = np.where(frame.x > 5.0, "high", "low")

@@ -6,29 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
 
 import bayesmix as bm
-from bayesmix.cli.app import app
 
 FAITHFUL = Path(__file__).parents[2] / "bayesmix" / "datasets" / "faithful.csv"
 QUICK = ("--components", "1:2", "--covariance", "full", "--method", "em")
 
 
 @pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Runs a command in an empty folder, inside this process."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-
-    def invoke(*arguments, code=0):
-        words = [str(each) for each in arguments]
-        result = CliRunner().invoke(app, words, prog_name="bayesmix")
-        assert result.exception is None or isinstance(result.exception, SystemExit), result
-        assert result.exit_code == code, result.output
-        return result
-
-    return invoke
+def width():
+    return 100
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from edges.test_shell import run  # noqa: F401
 
 import bayesmix as bm
 
 
 @pytest.mark.slow
-def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):  # noqa: F811
+def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):
     generator = np.random.default_rng(6)
     second = generator.random(120) < 0.4
     frame = pd.DataFrame(
@@ -34,7 +33,7 @@ def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):  # noqa: 
     assert bm.load("paper/model.bayesmix").n_components_ == 2
 
 
-def test_classes_refuses_a_model_that_was_not_fitted(run):  # noqa: F811
+def test_classes_refuses_a_model_that_was_not_fitted(run):
     pd.DataFrame(np.random.default_rng(1).normal(size=(40, 2)), columns=["a", "b"]).to_csv("x.csv")
     options = ("--classes", "1", "--models", "1,2", "--bootstrap", "0")
     assert (

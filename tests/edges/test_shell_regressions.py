@@ -6,14 +6,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from edges.test_cli import run  # noqa: F401  # a fixture
 from laws.cases import generator
 
 import bayesmix as bm
 
 
 @pytest.fixture
-def answers(run):  # noqa: F811
+def answers(run):
     rng = generator(1)
     age, party = rng.uniform(20, 80, 400), rng.choice(["left", "right"], 400)
     reads = rng.random(400) < 1 / (1 + np.exp(4 - 0.08 * age))
@@ -24,7 +23,7 @@ def answers(run):  # noqa: F811
     return table, people
 
 
-def test_covariates_of_a_fit_are_no_columns_of_it(run, answers):  # noqa: F811
+def test_covariates_of_a_fit_are_no_columns_of_it(run, answers):
     table, people = answers
     run("fit", "answers.csv", "--components", 2, "--covariates", "age,party", "--out", "found")
     saved = bm.load("found/model.bayesmix")
@@ -41,7 +40,7 @@ def test_covariates_of_a_fit_are_no_columns_of_it(run, answers):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_a_selection_with_covariates_is_by_bic(run, answers):  # noqa: F811
+def test_a_selection_with_covariates_is_by_bic(run, answers):
     options = ("--components", "1:3", "--covariates", "age", "--json")
     output = run("select", "answers.csv", "--exclude", "party", *options).stdout
     values = json.loads(output)
@@ -54,7 +53,7 @@ def test_a_selection_with_covariates_is_by_bic(run, answers):  # noqa: F811
     assert len(search.predict(table, people[["age"]])) == 400
 
 
-def test_bad_covariates_end_with_a_message(run, answers):  # noqa: F811
+def test_bad_covariates_end_with_a_message(run, answers):
     table, _ = answers
     said = run("select", "answers.csv", "--covariates", "income", code=2).stderr
     assert "no column 'income'" in said
@@ -64,7 +63,7 @@ def test_bad_covariates_end_with_a_message(run, answers):  # noqa: F811
 
 
 @pytest.mark.slow
-def test_regress_writes_the_fit_of_the_class(run):  # noqa: F811
+def test_regress_writes_the_fit_of_the_class(run):
     rng = generator(2)
     x, kind = rng.uniform(0, 10, 200), rng.choice(["a", "b"], 200)
     y = np.where(rng.random(200) < 0.5, 3 * x, 20 - x) + rng.normal(size=200)

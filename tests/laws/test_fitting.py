@@ -22,7 +22,7 @@ def clusters(n=200, seed=0):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("criterion", ["bic", "cv", "evidence_folds"])
+@pytest.mark.parametrize("criterion", ["bic", "cv", "auto"])
 def test_the_rows_of_a_search_are_checked_once(monkeypatch, criterion):
     seen = []
     checked = incoming.validated

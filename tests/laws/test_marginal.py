@@ -222,11 +222,6 @@ def test_a_students_conditional_is_wider_where_the_given_value_is_far():
 # Fits
 
 
-@pytest.fixture(scope="module")
-def faithful():
-    return bm.datasets.load_faithful()
-
-
 def test_columns_go_by_name_or_by_number(faithful):
     model = bm.GaussianMixture(2, random_state=0).fit(faithful)
     by_name, by_number = model.conditional({"waiting": 60}), model.conditional({1: 60.0})

@@ -189,12 +189,15 @@ def test_every_criterion_is_its_formula():
     log_likelihood = model.score(FAITHFUL) * n
     r = model.predict_proba(FAITHFUL)
     entropy = -np.sum(r * np.log(np.maximum(r, 1e-300)))
-    assert row["bic"] == pytest.approx(log_likelihood - p / 2 * math.log(n))
-    assert row["sabic"] == pytest.approx(log_likelihood - p / 2 * math.log((n + 2) / 24))
-    assert row["aic"] == pytest.approx(log_likelihood - p)
-    assert row["aicc"] == pytest.approx(log_likelihood - p - p * (p + 1) / (n - p - 1))
-    assert row["icl"] == pytest.approx(row["bic"] + np.log(r.max(axis=1)).sum())
-    assert row["icl_soft"] == pytest.approx(row["bic"] - entropy)
+    assert row["bic"] == pytest.approx(-2 * log_likelihood + p * math.log(n))
+    assert row["bic"] == pytest.approx(model.bic(FAITHFUL))
+    assert row["sabic"] == pytest.approx(-2 * log_likelihood + p * math.log((n + 2) / 24))
+    assert row["aic"] == pytest.approx(-2 * log_likelihood + 2 * p)
+    assert row["aicc"] == pytest.approx(row["aic"] + 2 * p * (p + 1) / (n - p - 1))
+    assert row["icl"] == pytest.approx(row["bic"] - 2 * np.log(r.max(axis=1)).sum())
+    assert row["icl_soft"] == pytest.approx(row["bic"] + 2 * entropy)
+    assert search.best_score_ == row["bic"]
+    assert table["behind"][1] == pytest.approx(table["bic"][1] - row["bic"])
     assert row["nec"] == pytest.approx(entropy / (log_likelihood - one.score(FAITHFUL) * n))
     assert table["nec"][1] == 1.0
 
@@ -237,50 +240,48 @@ def test_units_change_no_choice(criterion, factor):
 def test_one_component_is_not_compared_with_itself_by_another_name():
     rows = np.random.default_rng(0).normal(size=(200, 2)) @ np.array([[1.0, 0.9], [0.0, 0.5]])
     search = bm.select(rows, n_components=[1, 2], random_state=0, n_jobs=1)
-    assert search.summary().startswith("Best model: 1 component, full covariance (n = 200, 2 feat")
+    assert search.summary().startswith(
+        "1 cluster (probability 0.99): 1 normal component with full covariance (n = 200, "
+    )
     assert "1 component, tied" not in search.summary(verbose=True)
 
 
 def test_a_summary_answers_in_lines_of_known_order():
     search = bm.select(FAITHFUL)
+    k, ahead = search.k_probabilities_.nlargest(3), search.results_["behind"].min()
     assert search.summary().splitlines() == [
-        "Best model: 3 components, tied covariance (n = 272, 2 features); they form 2 clusters.",
-        "P(K | data): "
-        + ", ".join(f"{k}: {p:.2f}" for k, p in search.k_probabilities_.nlargest(3).items())
-        + " (approximate).",
-        "Covariance: tied. Cross-validation rules out spherical (-250 ± 18 nats); full is slightly "
-        "worse (-3.8 ± 2.9).",
+        "2 clusters (probability 0.99): 2 normal components with full covariance (n = 272, 2 "
+        "features).",
+        "(Components, by evidence alone: P(K | data) "
+        + ", ".join(f"{n}: {p:.2f}" for n, p in k.items())
+        + ".)",
+        f"Density: 3 components, tied covariance, have more evidence (+{-ahead:.2f} nats); see "
+        "averaged_.",
         "Other criteria: BIC 3 (tied), ICL 2 (full), AIC 4 (tied).",
     ]
-    # The text is made from the numbers of the search.
-    held = {each.parameters["covariance_type"]: each.held for each in search.candidates_[::-1]}
-    for structure, text in (("spherical", "-250 ± 18"), ("full", "-3.8 ± 2.9")):
-        scores = search.results_.query("covariance_type == @structure")["cv_behind"].dropna()
-        assert text.startswith(f"{-scores.iloc[0]:.{'0' if structure == 'spherical' else '1'}f}")
-    assert set(held) == {"full", "tied", "diag", "spherical"}
     verbose = search.summary(verbose=True)
     assert verbose.startswith(search.summary())
-    assert "Next best by log evidence: 4 components, tied covariance (-2.25 nats)" in verbose
+    assert f"Chosen by ELBO + log K! + log P(K) ({search.best_score_:,.1f} nats)" in verbose
     assert "The prior over K decreases with K" in verbose
 
 
 def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
     search = bm.select(FAITHFUL, criterion="bic")
     lines, first, second = search.summary().splitlines(), *search.candidates_[:2]
-    assert lines[0].startswith("Best model: 3 components, tied covariance (n = 272, 2 features)")
-    behind = second.value("bic") - first.value("bic")
-    assert lines[1] == (
-        f"Chosen by BIC ({first.value('bic'):,.1f} nats); next best: {second.n_components} "
-        f"components, {second.parameters['covariance_type']} covariance ({behind:.2f} nats)."
-    )
+    assert lines[0].startswith("2 clusters (probability 0.99): 3 normal components with tied cov")
+    bic = search.results_["bic"]
+    assert (
+        f"Chosen by BIC ({first.estimator.bic(FAITHFUL):,.1f}); next best: {second.n_components} "
+        f"components, {second.parameters['covariance_type']} covariance (+{bic[1] - bic[0]:.2f})."
+    ) in lines
     others = next(line for line in lines if line.startswith("Other criteria"))
     assert "BIC" not in others
 
 
 def test_a_search_with_noise_says_why_it_compares_by_bic():
     lines = bm.select(FAITHFUL, 2, "full", noise=True).summary().splitlines()
-    assert lines[1].startswith("Chosen by BIC (-")
-    assert lines[1].endswith(" nats), because noise has no log evidence.")
+    assert lines[1].startswith("Chosen by BIC (2,")
+    assert lines[1].endswith("), because noise has no log evidence.")
 
 
 def test_the_prior_over_k_is_in_the_verbose_summary():
@@ -305,8 +306,7 @@ def test_one_move_and_one_component_are_not_plural():
     assert "1 of 1 split-and-merge moves" in of_search([start, move], 10.0, 1e-4)
     assert "2 of 2 split-and-merge moves" in of_search([start, move, move], 10.0, 1e-4)
     alone = bm.select(two_groups(40), (1,), "full")
-    assert alone.summary().startswith("Best model: 1 component, full covariance (n = 40, 2 feat")
-    assert "cluster" not in alone.summary()
+    assert alone.summary().startswith("1 cluster (probability 0.99): 1 normal component with full")
 
 
 # Probabilities and averages

@@ -1,0 +1,367 @@
+"""Weibull family: independent positive columns, such as durations, by maximum likelihood.
+
+Log p(x) = log k + k log(x / s) - log x - (x / s)^k, for shape k and scale s. Given k, s^k is the
+mean of x^k, and k maximises log k + k E[log x] - log E[x^k]. No finite statistics give E[x^k] for
+all k, so that statistics hold x^k and its first two derivatives at the current shape. They give a
+lower bound that is tight there up to the second derivative, since |f'''| <= R f'' for f(k) = log
+E[x^k], with R the range of log x (Bach 2010). The update maximises the bound, so that the
+likelihood never falls, and it converges like Newton's method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import NoReturn
+
+import numpy as np
+from scipy.special import gammaln
+
+from bayesmix.core.components import AtAPoint, Named, Rearranged, Seen
+from bayesmix.core.families import FamilyOf, refuse_constant
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.sources import Source
+from bayesmix.errors import UnsupportedError
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard, variance_floor
+from bayesmix.families.independent.columns import (
+    SMALLEST,
+    ByComponent,
+    Columns,
+    frame_of_positive,
+    refuse_not_positive,
+)
+from bayesmix.families.independent.linear import SeenColumns
+from bayesmix.families.monotone import LOG
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+
+# The variance of log x is π² / (6 k²).
+VARIANCE_OF_LOGS = np.pi**2 / 6.0
+# Outside of these shapes powers of the data overflow, or a column is constant to double precision.
+LOWEST_SHAPE, HIGHEST_SHAPE = 1e-3, 1e6
+# Bisections of the logarithm of a shape, to rounding.
+STEPS = 60
+# Larger exponents overflow; such observations have density 0 anyway.
+LARGEST_POWER = 700.0
+NO_PRIOR = (
+    "a Weibull has no conjugate prior: use inference=MaximumLikelihood(), or LogNormal(), whose "
+    "prior is conjugate"
+)
+
+
+@dataclass(frozen=True)
+class PowerSums(Rearranged):
+    """Sums at given shapes k and scales s (K, D), additive over observations at the same ones.
+
+    With z = log(x / s): Σ w r, Σ w r z, and Σ w r e^(k z) times 1, z and z². ``lowest`` and
+    ``highest`` (D,) are the limits of log x.
+    """
+
+    counts: Array  # (K,)
+    known: Array  # (K, D)
+    logs: Array  # (K, D)
+    powers: Array  # (K, D, 3)
+    shapes: Array
+    scales: Array
+    lowest: Array
+    highest: Array
+    shared = False
+
+    @classmethod
+    def of(cls, values: Array, responsibilities: Array, at: Weibulls) -> PowerSums:
+        """Return the sums of values (n, D), of which missing ones are left out."""
+        present = ~np.isnan(values)
+        logs = np.log(np.where(present, values, 1.0))
+        shape = at.shapes.shape
+        known, sums, powers = np.empty(shape), np.empty(shape), np.empty((*shape, 3))
+        for k in range(shape[0]):
+            shares = responsibilities[:, [k]] * present
+            z = logs - np.log(at.scales[k])
+            weighted = shares * np.exp(np.minimum(at.shapes[k] * z, LARGEST_POWER))
+            known[k], sums[k] = shares.sum(axis=0), (shares * z).sum(axis=0)
+            for order in range(3):
+                powers[k, :, order] = weighted.sum(axis=0)
+                weighted = weighted * z
+        lowest = np.where(present, logs, np.inf).min(axis=0, initial=np.inf)
+        highest = np.where(present, logs, -np.inf).max(axis=0, initial=-np.inf)
+        counts = responsibilities.sum(axis=0)
+        return cls(counts, known, sums, powers, at.shapes, at.scales, lowest, highest)
+
+    def _each(self, change: Callable[..., Array], *others: PowerSums) -> PowerSums:
+        """Return the record with every sum changed, together with those of other records."""
+        names = ("counts", "known", "logs", "powers")
+        sums = {
+            name: change(getattr(self, name), *(getattr(other, name) for other in others))
+            for name in names
+        }
+        return replace(self, **sums)
+
+    def __add__(self, other: PowerSums) -> PowerSums:
+        lowest = np.minimum(self.lowest, other.lowest)
+        highest = np.maximum(self.highest, other.highest)
+        return replace(self._each(np.add, other), lowest=lowest, highest=highest)
+
+    def scaled(self, factor: float) -> PowerSums:
+        return self._each(lambda sums: factor * sums)
+
+    def subset(self, keep: Integers) -> PowerSums:
+        own = {"shapes": self.shapes[keep], "scales": self.scales[keep]}
+        return replace(self._each(lambda sums: sums[keep]), **own)
+
+    @classmethod
+    def joined(cls, parts: Sequence[PowerSums]) -> PowerSums:
+        first, rest = parts[0], parts[1:]
+        own = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("shapes", "scales")
+        }
+        own["lowest"] = np.min([part.lowest for part in parts], axis=0)
+        own["highest"] = np.max([part.highest for part in parts], axis=0)
+        return replace(first._each(lambda *each: np.concatenate(each), *rest), **own)
+
+    def pack(self) -> Array:
+        return np.concatenate(
+            [self.counts, self.known.ravel(), self.logs.ravel(), self.powers.ravel()]
+        )
+
+    def units(self) -> float:
+        return 1.0
+
+    def unpack(self, vector: Array) -> PowerSums:
+        arrays = (self.counts, self.known, self.logs, self.powers)
+        parts = np.split(vector, np.cumsum([array.size for array in arrays])[:-1])
+        pairs = zip(parts, arrays, strict=True)
+        counts, known, logs, powers = (part.reshape(array.shape) for part, array in pairs)
+        return replace(self, counts=counts, known=known, logs=logs, powers=powers)
+
+
+def updated(sums: PowerSums, most: Array) -> tuple[Array, Array]:
+    """Return shapes up to ``most`` and scales (K, D) that maximise the lower bound.
+
+    With t the step of the shape from k: log(k + t) + (k + t) E[z] - B(t), where B(t) = B0 + t B1 +
+    B2 (e^(R |t|) - R |t| - 1) / R² and B0, B1, B2 are log E[e^(k z)] and its derivatives.
+    """
+    known = np.where(sums.known > 0.0, sums.known, 1.0)
+    total = np.maximum(sums.powers[..., 0], SMALLEST)
+    level = np.log(total / known)
+    first = sums.powers[..., 1] / total
+    second = np.maximum(sums.powers[..., 2] / total - first**2, 0.0)
+    mean = sums.logs / known
+    span = np.maximum(sums.highest - sums.lowest, SMALLEST) + np.zeros(first.shape)
+
+    def growth(step: Array) -> Array:
+        """Return (e^(R |t|) - 1) / R."""
+        return np.expm1(np.minimum(span * np.abs(step), LARGEST_POWER)) / span
+
+    low, high = np.full(first.shape, np.log(LOWEST_SHAPE)), np.log(most) + np.zeros(first.shape)
+    for _ in range(STEPS):
+        middle = 0.5 * (low + high)
+        shape = np.exp(middle)
+        step = shape - sums.shapes
+        rising = 1.0 / shape + mean - first - np.sign(step) * second * growth(step) > 0.0
+        low, high = np.where(rising, middle, low), np.where(rising, high, middle)
+    shape = np.exp(0.5 * (low + high))
+    step = shape - sums.shapes
+    curved = second * (growth(step) - np.abs(step)) / span
+    bound = level + step * first + curved
+    return shape, sums.scales * np.exp(bound / shape)
+
+
+@dataclass(frozen=True)
+class Weibulls(AtAPoint, Columns):
+    """Shapes and scales (K, D) at a point."""
+
+    shapes: Array
+    scales: Array
+
+    dense = False
+
+    @property
+    def means(self) -> Array:
+        return self.scales * np.exp(gammaln(1.0 + 1.0 / self.shapes))
+
+    @property
+    def deviations(self) -> Array:
+        one, two = (gammaln(1.0 + order / self.shapes) for order in (1.0, 2.0))
+        return self.scales * np.exp(one) * np.sqrt(np.expm1(np.maximum(two - 2.0 * one, 0.0)))
+
+    @property
+    def expected_totals(self) -> Array:
+        return np.hstack([self.means, self.shapes])
+
+    def expected_log_density(self, values: Array) -> Array:
+        """Return log p(x | k) (n, K), minus infinity for x <= 0."""
+        out = np.empty((len(values), self.n_components), order="F")
+        logs = np.log(np.maximum(values, SMALLEST))
+        for k, (shape, scale) in enumerate(zip(self.shapes, self.scales, strict=True)):
+            power = shape * (logs - np.log(scale))
+            own = power - np.exp(np.minimum(power, LARGEST_POWER))
+            out[:, k] = own.sum(axis=1) + np.log(shape).sum()
+        out -= logs.sum(axis=1)[:, None]
+        out[(values <= 0.0).any(axis=1)] = -np.inf
+        return out
+
+    def statistics(self, values: Array, responsibilities: Array) -> PowerSums:
+        return PowerSums.of(values, responsibilities, self)
+
+    @property
+    def linear(self) -> Weibulls:
+        """Return self, as missing values need no linear form."""
+        return self
+
+    @property
+    def patterned(self) -> Booleans:
+        """All columns, as missing scaled columns change the units of the density."""
+        return np.ones(self.shapes.shape[1], dtype=bool)
+
+    def seen_in(self, columns: Integers) -> Weibulls:
+        return self.marginal(columns)
+
+    def seen(self, values: Array) -> Seen:
+        joint = SeenColumns(self).expected_log_density(values)
+        return joint, partial(self.statistics, values)
+
+    def dense_filled(
+        self, values: Array, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        return values
+
+    def unframed(self, frame: Frame) -> Weibulls:
+        return Weibulls(self.shapes, self.scales * frame.scale)
+
+    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
+        shapes = np.repeat(self.shapes, counts, axis=0)
+        powers = np.maximum(generator.standard_exponential(shapes.shape), SMALLEST)
+        return np.repeat(self.scales, counts, axis=0) * powers ** (1.0 / shapes)
+
+
+@dataclass(frozen=True)
+class WeibullDraws(ByComponent):
+    """S draws of shapes and scales (S, K, D), from bootstrap refits."""
+
+    shapes: Array
+    scales: Array
+
+    @property
+    def components(self) -> Weibulls:
+        n_features = self.shapes.shape[2]
+        return Weibulls(self.shapes.reshape(-1, n_features), self.scales.reshape(-1, n_features))
+
+    def subset(self, keep: Integers) -> WeibullDraws:
+        return self.picked(slice(None), keep)
+
+    def at(self, draw: int) -> Weibulls:
+        return Weibulls(self.shapes[draw], self.scales[draw])
+
+    def parameters(self, frame: Frame) -> Named:
+        axes, scales = ("component", "feature"), self.scales * frame.scale
+        means = scales * np.exp(gammaln(1.0 + 1.0 / self.shapes))
+        named = {"shapes": self.shapes, "scales": scales, "means": means}
+        return {name: (axes, values) for name, values in named.items()}
+
+
+@dataclass(frozen=True)
+class Weibull(FamilyOf[PowerSums, Weibulls]):
+    """Independent positive columns, such as durations and strengths.
+
+    Maximum likelihood only, as there is no conjugate prior.
+
+    Examples
+    --------
+    >>> import numpy as np, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.weibull(1.5, (200, 1)), 30.0 * rng.weibull(5.0, (100, 1))])
+    >>> m = bm.Mixture(2, family=bm.Weibull(), random_state=0).fit(X)
+    >>> m.weights_.round(2)
+    array([0.67, 0.33])
+    """
+
+    name = "weibull"
+    continuous = True
+    any_real = False
+    drawn_columns = 1
+    least = SMALLEST
+    has_posterior = False
+    takes_gaps = True
+    rearranged = False  # sums at different shapes cannot be added
+
+    def check(self, values: Stored, first: int = 0) -> None:
+        refuse_not_positive(values, first, "a Weibull")
+
+    def frame(self, summary: Summary) -> Frame:
+        return frame_of_positive(summary)
+
+    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
+        refuse_constant(source, mixture=" for a Weibull mixture")
+        return frame, ()
+
+    def n_parameters(self, n_components: int, n_features: int) -> int:
+        return 2 * n_components * n_features
+
+    def statistics(self, values: Array, responsibilities: Array) -> PowerSums:
+        """Return the sums at shape 1 and scale 1, which is near the median in the frame."""
+        ones = np.ones((responsibilities.shape[1], values.shape[1]))
+        return PowerSums.of(values, responsibilities, Weibulls(ones, ones))
+
+    def maximum_likelihood(
+        self,
+        statistics: PowerSums,
+        previous: Weibulls | None = None,
+        resolution: Array | None = None,
+        frame: Frame | None = None,
+    ) -> Weibulls:
+        """Maximise a lower bound of the expected log likelihood, tight where sums were taken."""
+        most = np.full((1, statistics.shapes.shape[1]), HIGHEST_SHAPE)
+        if resolution is not None:
+            most = np.minimum(np.sqrt(VARIANCE_OF_LOGS / resolution), most)
+        shapes, scales = updated(statistics, most)
+        # An empty component keeps the parameters at which its sums were taken.
+        there = statistics.known > 0.0
+        return Weibulls(
+            np.where(there, shapes, statistics.shapes), np.where(there, scales, statistics.scales)
+        )
+
+    def feasible(self, statistics: PowerSums) -> bool:
+        """Return False, as sums at different shapes cannot be extrapolated."""
+        return False
+
+    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
+        """Raise an error, as there is no conjugate prior."""
+        raise UnsupportedError(NO_PRIOR)
+
+    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
+        """Raise an error, as there is no conjugate prior."""
+        raise UnsupportedError(NO_PRIOR)
+
+    def as_draws(self, points: Sequence[Weibulls]) -> WeibullDraws:
+        shapes, scales = (
+            np.array([getattr(point, name) for point in points]) for name in ("shapes", "scales")
+        )
+        return WeibullDraws(shapes, scales)
+
+    def guard(
+        self, source: Source, frame: Frame, summary: Summary, repair: bool
+    ) -> FloorGuard[Weibulls]:
+        """Return the guard that bounds shapes by the resolution of the data."""
+        logs = LOG.summary(summary, frame)
+        floor = np.maximum(
+            variance_floor(logs.scale, logs.gap), VARIANCE_OF_LOGS / HIGHEST_SHAPE**2
+        )
+        return FloorGuard(floor, held)
+
+
+def held(mixture: Mixture[Weibulls], floor: Array) -> list[Event]:
+    """Return events for components with a shape at its limit."""
+    variance = VARIANCE_OF_LOGS / mixture.components.shapes**2
+    low = (variance <= AT_THE_FLOOR * floor).any(axis=1)
+    return [
+        Event(
+            "held",
+            "{which} collapsed onto equal values of a column, so the likelihood has no maximum. "
+            "The shape parameter was limited: use fewer components, or Gaussian('diag') for "
+            "columns of small relative variance",
+            components=(k,),
+        )
+        for k in np.flatnonzero(low).tolist()
+    ]

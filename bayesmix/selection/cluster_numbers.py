@@ -1,0 +1,215 @@
+"""Clusters of candidates by held-out assignments, and the probability of their number.
+
+Components are one cluster where held-out observations cannot tell them apart. Each fold is fitted
+from the fit to all data, so that components keep their identity, and assigns the observations that
+it has not seen. Components that fit accidents of the data lose their observations in the folds.
+
+The probability of a number of clusters comes from a Bayesian bootstrap (Rubin 1981) of the
+criterion and of these assignments, without further fits: the criterion is a sum of the candidate's
+log densities and a penalty, and candidates are compared on weighted observations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bayesmix.core.random import Purpose, stream
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.candidates import Candidate, noun_of
+from bayesmix.selection.clusters import (
+    COMPONENTS,
+    Hierarchy,
+    counted_as,
+    labels_of,
+    too_small,
+)
+from bayesmix.selection.criteria import record
+from bayesmix.selection.data_checks import RoundedFeature
+from bayesmix.selection.scores import Fold
+from bayesmix.selection.tasks import Assignments, Task
+
+N_DRAWS = 200  # the standard error of a probability of 0.9 is then 0.02
+# Candidates compared under bootstrap weights, and the share of draws below which one is ignored.
+MOST_CONTENDING, SELDOM = 14, 0.02
+# Observations that are weighted; of larger data evenly spaced ones.
+MOST_WEIGHTED = 20_000
+# A criterion on other data differs from the observed one by twice the sampling variance of either.
+BOTH_SAMPLES = np.sqrt(2.0)
+
+
+@dataclass(frozen=True)
+class ClusterNumbers:
+    """Clusters of the components (K,) of candidates, by index, and probabilities of their number.
+
+    ``hierarchies``: merges of the components, for candidates whose components are merged.
+    """
+
+    clusters: dict[int, Integers]
+    probabilities: dict[int, float] = field(default_factory=dict)
+    hierarchies: dict[int, Hierarchy] = field(default_factory=dict)
+
+    @property
+    def best(self) -> int:
+        """The candidate with fewest components that forms the most probable number of clusters.
+
+        Among candidates that would win on some of the weighted data; ties go to fewer clusters, and
+        to the better candidate.
+        """
+        formed = {i: number_of(clusters) for i, clusters in self.clusters.items()}
+        likeliest = max(formed.values(), key=lambda n: (self.probabilities.get(n, 0.0), -n))
+        alike = [i for i, number in formed.items() if number == likeliest]
+        return min(alike, key=lambda i: len(self.clusters[i]))
+
+
+def number_of(clusters: Integers) -> int:
+    """Return the number of clusters, without outlying components."""
+    return int(clusters.max()) + 1
+
+
+def cluster_numbers(
+    task: Task,
+    candidates: Sequence[Candidate],
+    order: Sequence[int],
+    criterion: str,
+    weights: Array,
+    splits: Callable[[], tuple[Fold, ...]],
+    rounded: Sequence[RoundedFeature],
+    counted: str | None,
+    seed: int,
+) -> ClusterNumbers:
+    """Return the clusters of candidates that may win, and the probability of each number.
+
+    ``order``: indices of the candidates with a value of the criterion, best first. ``counted``:
+    "merged", "components" or None, as in ``MixtureSearch``.
+    """
+    fitted = [i for i in order if candidates[i].result is not None]
+    contending = fitted[:MOST_CONTENDING]
+    drawn = _weights(weights, stream(seed, Purpose.RESAMPLE))
+    try:
+        choices = _choices(task, candidates, contending, criterion, drawn)
+    except UnsupportedError:  # steps of a pipeline without densities in units of the data
+        contending = contending[:1]
+        choices = np.zeros(N_DRAWS, dtype=np.intp)
+    shares = np.bincount(choices, minlength=len(contending)) / len(choices)
+    likely = [place for place, share in enumerate(shares) if share >= SELDOM or place == 0]
+    try:
+        folds = splits() if counted != COMPONENTS else ()
+    except InvalidInputError:  # too few observations for folds
+        folds = ()
+    clusters, hierarchies, totals = {}, {}, dict[int, float]()
+    for place in likely:
+        i = contending[place]
+        draws = drawn.values[choices == place]
+        labels, hierarchy, numbers = _merged(
+            task, candidates[i], folds, drawn, draws, rounded, counted
+        )
+        clusters[i] = labels
+        if hierarchy is not None:
+            hierarchies[i] = hierarchy
+        for number in numbers:
+            totals[number] = totals.get(number, 0.0) + 1.0
+    n_draws = sum(totals.values())
+    probabilities = {number: totals[number] / n_draws for number in sorted(totals)}
+    return ClusterNumbers(clusters, probabilities, hierarchies)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Bootstrap weights (B, m) of some observations, and the given ones (m,).
+
+    ``spread`` is the ratio of the standard deviation of a sum over all observations to that of a
+    sum over these.
+    """
+
+    rows: Integers
+    given: Array
+    values: Array
+    spread: float
+
+
+def _weights(weights: Array, generator: np.random.Generator) -> _Weights:
+    counted = np.flatnonzero(weights > 0)
+    rows = counted[:: -(-len(counted) // MOST_WEIGHTED)]
+    given = weights[rows]
+    drawn = generator.standard_gamma(given, size=(N_DRAWS, len(given)))
+    drawn *= given.sum() / drawn.sum(axis=1, keepdims=True)
+    return _Weights(rows, given, drawn, float(np.sqrt(weights.sum() / given.sum())))
+
+
+def _choices(
+    task: Task,
+    candidates: Sequence[Candidate],
+    contending: Sequence[int],
+    name: str,
+    drawn: _Weights,
+) -> Integers:
+    """Return the place of the best candidate (B,) under each draw of the weights."""
+    criterion = record(name)
+    values = np.array([candidates[i].value(criterion.column) for i in contending])
+    if len(contending) == 1:
+        return np.zeros(N_DRAWS, dtype=np.intp)
+    densities = []
+    for i in contending:
+        held = candidates[i].held if criterion.folds else None
+        density = (
+            task.fitter.log_density(candidates[i].estimator)  # type: ignore[arg-type]  # it is fitted
+            if held is None
+            else held.density
+        )
+        densities.append(np.asarray(density)[drawn.rows])
+    differences = np.array(densities) - densities[0]
+    differences = np.where(np.isfinite(differences), differences, 0.0)
+    change = (drawn.values - drawn.given) @ differences.T
+    return np.asarray((values + BOTH_SAMPLES * drawn.spread * change).argmax(axis=1))
+
+
+def _merged(
+    task: Task,
+    candidate: Candidate,
+    folds: tuple[Fold, ...],
+    drawn: _Weights,
+    draws: Array,
+    rounded: Sequence[RoundedFeature],
+    counted: str | None,
+) -> tuple[Integers, Hierarchy | None, list[int]]:
+    """Return the clusters of a candidate, its merges, and the number under each draw (b, m)."""
+    result = candidate.result
+    assert result is not None  # candidates with a value are fitted
+    K = result.n_components
+    independent = noun_of(candidate.estimator) == "component"
+    if not independent or (counted or counted_as(result)) == COMPONENTS:
+        return np.arange(K), None, [K] * len(draws)
+    small = too_small(result, rounded)
+
+    def labels(hierarchy: Hierarchy) -> Integers:
+        return labels_of(hierarchy.groups(hierarchy.n_suggested), small)
+
+    assignments = task.fitter.assignments(candidate.estimator, folds) if K > 1 and folds else None  # type: ignore[arg-type]
+    if assignments is None:
+        hierarchy = Hierarchy.of(result)
+        clusters = labels(hierarchy)
+        return clusters, hierarchy, [number_of(clusters)] * len(draws)
+    # Folds cannot confirm components of very few observations, which are outlying, not merged.
+    few = small[assignments.full.argmax(axis=1)]
+    held_out = np.where(few[:, None], assignments.full, assignments.held_out)
+    assignments = Assignments(assignments.full, held_out)
+    hierarchy = overlapping(assignments, np.ones(len(assignments.full)))
+    some = Assignments(assignments.full[drawn.rows], assignments.held_out[drawn.rows])
+    # Deviations of weights are smaller where the draws stand for more observations.
+    numbers = [
+        number_of(labels(overlapping(some, drawn.given + (draw - drawn.given) / drawn.spread)))
+        for draw in draws
+    ]
+    return labels(hierarchy), hierarchy, numbers
+
+
+def overlapping(assignments: Assignments, weights: Array) -> Hierarchy:
+    """Return merges by the agreement of held-out assignments with those of the whole fit."""
+    full = assignments.full * weights[:, None]
+    shared = full.T @ assignments.held_out
+    total = weights.sum()
+    return Hierarchy.by_overlap(full.sum(axis=0) / total, (shared + shared.T) / (2.0 * total))

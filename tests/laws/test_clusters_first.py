@@ -1,0 +1,151 @@
+"""The number of clusters of ``select`` and its probability."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import UndefinedError
+from bayesmix.selection.cluster_numbers import overlapping
+from bayesmix.selection.tasks import Assignments
+
+FAITHFUL = bm.datasets.load_faithful()
+
+
+def three(n, seed=0, distance=7.0):
+    """Three normal clusters, ``distance`` standard deviations apart."""
+    rng = np.random.default_rng(seed)
+    corners = distance * np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.75**0.5]])
+    return corners[rng.integers(0, 3, n)] + rng.normal(size=(n, 2))
+
+
+@pytest.fixture(scope="module")
+def faithful():
+    return bm.select(FAITHFUL, n_components=(1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("n", [300, pytest.param(3000, marks=pytest.mark.slow)])
+def test_the_probability_of_separated_clusters_is_near_one_and_does_not_fall(n):
+    search = bm.select(three(n), covariance_type=("full", "spherical"))
+    assert search.n_clusters_ == 3
+    assert search.cluster_probabilities_[3] >= 0.95
+
+
+def test_a_rare_cluster_is_certain_when_it_is_far():
+    rng = np.random.default_rng(4)
+    rare = rng.normal([0.0, 9.0], size=(20, 2))
+    common = [rng.normal([mean, 0.0], size=(1500, 2)) for mean in (0.0, 9.0)]
+    rows = np.vstack([*common, rare])
+    search = bm.select(rows, n_components=(2, 3, 4), covariance_type="full")
+    assert search.n_clusters_ == 3
+    assert search.cluster_probabilities_[3] >= 0.95
+    assert (search.predict_clusters(rare) == search.predict_clusters(rare)[0]).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_answer_is_the_most_probable_number_and_nothing_contradicts_it(seed):
+    rows = three(120, seed, distance=3.3)
+    search = bm.select(rows, n_components=range(1, 6), covariance_type=("full", "diag"))
+    probabilities, number = search.cluster_probabilities_, search.n_clusters_
+    assert probabilities.sum() == pytest.approx(1.0)
+    assert probabilities.idxmax() == number
+    assert search.clusters_.max() + 1 == number
+    assert set(search.predict_clusters(rows)) <= set(range(-1, number))
+    assert bm.merge_components(search).n_clusters == number
+    noun = "cluster" if number == 1 else "clusters"
+    likely = min(probabilities[number], 0.99)
+    assert search.summary().startswith(f"{number} {noun} (probability {likely:.2f}): ")
+
+
+def test_probabilities_survive_a_file_and_any_number_of_workers(faithful, tmp_path):
+    faithful.save(tmp_path / "search.bayesmix")
+    loaded = bm.load(tmp_path / "search.bayesmix")
+    pd.testing.assert_series_equal(
+        loaded.cluster_probabilities_, faithful.cluster_probabilities_, check_exact=True
+    )
+    assert loaded.summary() == faithful.summary()
+    assert bm.merge_components(loaded).n_clusters == faithful.n_clusters_
+    one = bm.select(FAITHFUL, n_components=(1, 2, 3, 4), n_jobs=1)
+    assert one.cluster_probabilities_.equals(faithful.cluster_probabilities_)
+
+
+def test_components_are_counted_as_they_are_where_that_is_asked():
+    search = bm.select(FAITHFUL, 3, "tied", clusters="components")
+    assert search.n_clusters_ == 3
+    assert search.clusters_.tolist() == [0, 1, 2]
+    merged = bm.select(FAITHFUL, 3, "tied")
+    assert merged.n_clusters_ == 2
+    with pytest.raises(ValueError, match="clusters must be"):
+        bm.select(FAITHFUL, 3, clusters="groups")
+
+
+def test_latent_classes_are_not_merged():
+    rng = np.random.default_rng(3)
+    z = rng.integers(0, 2, 500)
+    answers = (rng.random((500, 6)) < np.where(z[:, None] == 1, 0.7, 0.3)).astype(float)
+    search = bm.select(answers, (1, 2, 3), family=bm.Bernoulli())
+    assert search.n_clusters_ == search.n_components_ == 2
+    assert search.summary().startswith("2 classes (probability ")
+
+
+def test_overlap_of_held_out_assignments_is_the_share_that_changes():
+    """Four of ten samples of the second component go to the first one when held out."""
+    full = np.repeat(np.eye(2), (30, 10), axis=0)
+    held_out = full.copy()
+    held_out[30:34] = [1.0, 0.0]
+    hierarchy = overlapping(Assignments(full, held_out), np.ones(40))
+    assert hierarchy.weights == pytest.approx([0.75, 0.25])
+    # The mean of the two directions: 0 of 30 and 4 of 10, over the lighter component.
+    assert hierarchy.joins[0].overlap == pytest.approx(0.5 * 4 / 10)
+
+
+def test_rounding_of_one_feature_throws_no_cluster_away():
+    rng = np.random.default_rng(5)
+    z = rng.integers(0, 3, 300)
+    centres = np.array([[36.6, 70.0, 120.0], [37.0, 90.0, 140.0], [39.2, 110.0, 110.0]])
+    rows = centres[z] + rng.normal(size=(300, 3)) * [0.2, 6.0, 7.0]
+    rows[:, 0] = np.round(2.0 * rows[:, 0]) / 2.0
+    rows[:, 1:] = np.round(rows[:, 1:])
+    search = bm.select(rows, n_components=(2, 3, 4))
+    assert search.n_clusters_ == 3
+    assert (search.predict_clusters(rows) == -1).mean() < 0.05
+
+
+def test_a_search_that_was_saved_before_has_no_probabilities_and_says_so(faithful):
+    faithful._cluster_probabilities, kept = {}, faithful._cluster_probabilities
+    with pytest.raises(UndefinedError, match="needs data in memory"):
+        _ = faithful.cluster_probabilities_
+    faithful._cluster_probabilities = kept
+
+
+@pytest.mark.slow
+def test_high_probabilities_are_right():
+    """Of the answers said to be at least 0.9 probable, the share right is no less than said.
+
+    40 sets of two to four normal clusters, 4 to 6 standard deviations apart.
+    """
+    said, right = [], []
+    for seed in range(7100, 7140):
+        rng = np.random.default_rng(seed)
+        K, distance = int(rng.integers(2, 5)), rng.uniform(4.0, 6.0)
+        centres = distance * np.array([[0.0, 0.0], [1.0, 0.0], [0.5, 0.87], [1.5, 0.87]])[:K]
+        rows = centres[np.arange(200) % K] + rng.normal(size=(200, 2))
+        search = bm.select(rows, n_components=range(1, 6), covariance_type=("full", "spherical"))
+        said.append(search.cluster_probabilities_.max())
+        right.append(search.n_clusters_ == K)
+    said, right = np.array(said), np.array(right)
+    sure = said >= 0.9
+    assert sure.mean() >= 0.6
+    error = np.sqrt(0.9 * 0.1 / sure.sum())
+    assert right[sure].mean() >= said[sure].mean() - 0.03 - error
+
+
+def test_pairs_of_overlapping_components_merge_in_order():
+    shares = np.array([[0.8, 0.2, 0.0], [0.2, 0.8, 0.0], [0.0, 0.0, 1.0]])
+    hierarchy = overlapping(
+        Assignments(np.repeat(shares, 5, 0), np.repeat(shares, 5, 0)), np.ones(15)
+    )
+    assert hierarchy.groups(2) == ((0, 1), (2,))
+    assert all(a.overlap >= b.overlap for a, b in itertools.pairwise(hierarchy.joins))
