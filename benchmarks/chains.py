@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 import bayesmix as bm
-from benchmarks.problems import make
+from benchmarks.recipes import make
 
 SEED = 20261126
 # Free first state: Zucchini, MacDonald & Langrock 2016.

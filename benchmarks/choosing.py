@@ -24,8 +24,7 @@ from sklearn.model_selection import KFold
 import bayesmix
 from bayesmix.estimators.select import comparable
 from benchmarks.fresh import came_true
-from benchmarks.problems import make
-from benchmarks.recipes import new_seed
+from benchmarks.recipes import make, new_seed
 
 Array = np.ndarray
 # A fixed proper prior in one dimension, and rows of a data set.

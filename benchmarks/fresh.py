@@ -36,8 +36,8 @@ from threadpoolctl import threadpool_limits
 
 import bayesmix
 from bayesmix.core.parallel import resolve_jobs
-from benchmarks.problems import make
-from benchmarks.recipes import STRUCTURES, FreshProblem, fresh_problem, new_seed
+from bayesmix.selection.criteria import record
+from benchmarks.recipes import STRUCTURES, FreshProblem, fresh_problem, make, new_seed
 
 MOST = 12
 MCLUST = """
@@ -132,7 +132,8 @@ def ours(rows: Any, fresh: Any, criteria: Any = ()) -> dict[str, Choice]:
         values = search.results_.get(criterion)
         if values is None or not values.notna().any():
             continue
-        best = search.estimators_[int(np.nanargmax(values.to_numpy(dtype=float)))]
+        better = record(criterion).factor * values.to_numpy(dtype=float)
+        best = search.estimators_[int(np.nanargmax(better))]
         mean = float(best.score_samples(fresh).mean())
         choices[f"same fits, {criterion}"] = Choice(best.n_components_, mean, seconds)
     return choices

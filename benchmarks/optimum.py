@@ -12,7 +12,7 @@ import numpy as np
 import sklearn.mixture
 
 import bayesmix
-from benchmarks.problems import ordinary_problems
+from benchmarks.recipes import ordinary_problems
 
 WITHIN = 1e-4
 MOST_COMPONENTS = 20  # those that a variational fit begins with

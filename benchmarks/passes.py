@@ -27,7 +27,7 @@ import sklearn.mixture
 import bayesmix
 from bayesmix.datasets import load_faithful
 from bayesmix.version import CORE_PACKAGES, versions
-from benchmarks.problems import Problem
+from benchmarks.recipes import Problem
 
 CASES = (
     (Problem(500, 2, 3), "full"),

@@ -9,7 +9,7 @@ import pytest
 
 import bayesmix
 from benchmarks import fingerprints, optimum, passes
-from benchmarks.problems import RECIPES, Problem, make, ordinary_problems
+from benchmarks.recipes import NAMED, Problem, make, ordinary_problems
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,8 +26,8 @@ def test_a_problem_is_its_recipe():
 def test_every_recipe_has_a_component_for_each_row_and_repeats():
     seeds = {"latent classes": ((), 3), "chain": ((50, 2, 3, 0.9, 2.0), 3), "two near": ((40,), 1)}
     plain = {"separated": (60, 2, 3), "six features": (60, 8, 0), "one normal": (60, 2, 1)}
-    assert set(RECIPES) == {*seeds, *plain}
-    for name in RECIPES:
+    assert set(NAMED) == {*seeds, *plain}
+    for name in NAMED:
         if name in seeds:
             arguments, seed = seeds[name]
             one, other = (make(name, np.random.default_rng(seed), *arguments) for _ in range(2))

@@ -275,8 +275,9 @@ LARGEST = 30
 FAR_BEHIND, IN_A_ROW = 10.0, 3
 # Number of K beyond that of the pruned fit.
 BEYOND = 2
-# The pruned fit is made if the largest K tried leaves this many samples per component, times D + 1.
-ROWS_TO_LOOK = 4.0
+# The pruned fit is made if the largest K tried leaves this many samples per component, times D + 1:
+# plateaus of the evidence, as of 25 clusters on a grid, need many samples per component.
+ROWS_TO_LOOK = 20.0
 ROWS_LOOKED_AT = 3000
 
 

@@ -135,7 +135,6 @@ def test_names_like_scikit_learns_and_letters_are_the_same_models():
 def test_likelihoods_are_at_least_mclusts(name, data):
     table = read_json(f"mclust_bic_{data}.json")["tight_tol"]
     rows = read_csv(f"{data}.csv", usecols=range(table["d"]))
-    # The other numbers of components: python -m benchmarks mclust.
     for n_components in range(1, 4 if STRUCTURES[name].blocks is MATRICES else 6):
         if table["loglik"][name][str(n_components)] is None:
             continue

@@ -6,7 +6,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from benchmarks.problems import make
+from benchmarks.recipes import make
 from laws.cases import generator
 
 PLAIN = {"random_state": 0, "n_jobs": 1, "tol": 1e-10, "max_iter": 5000}

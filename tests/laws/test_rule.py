@@ -115,7 +115,7 @@ def test_an_interrupt_after_the_fits_keeps_what_they_say(place, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(f"bayesmix.selection.{place}", interrupted)
-    search = bm.select(rotated(2, 200), covariance_type=("tied", "diag"))
+    search = bm.select(rotated(2, 600), covariance_type=("tied", "diag"))
     assert search.interrupted_
     assert search.best_estimator_.n_components_ >= 1
 
