@@ -13,6 +13,7 @@ import numpy as np
 
 from bayesmix.cli.options import Kinds, Missing, Numbers, Sequences, Table, names
 from bayesmix.core.coding import AS_REQUESTED
+from bayesmix.core.designs import indicated
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -237,14 +238,13 @@ def rows_in_time(
 
 def indicators(frame: pd.DataFrame, option: str) -> pd.DataFrame:
     """Return numbers, indicators of all levels of text but the first; gaps are an error."""
-    import pandas as pd
-
     frame = frame.replace("", np.nan).infer_objects()
     if len(empty := frame.columns[frame.isna().any()]):
         raise InvalidInputError(
             f"{option}: column {empty[0]!r} has missing values: drop or impute such rows"
         )
-    return pd.get_dummies(frame, drop_first=True, dtype=float)
+    coded: pd.DataFrame = indicated(option, frame)
+    return coded
 
 
 # Models that are not one density of all columns, and what to use instead.

@@ -32,6 +32,7 @@ WORDS = (
     (r"or read with missing='keep'", "or fit with --missing use where the model supports it"),
     (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),
     (r"\b(?:set )?missing='(\w+)'", r"--missing \1"),
+    (r"\bvariable_selection=True", "--variable-selection"),
     (r"\bencoding='", "--encoding '"),
     (r"\bset sep='", "give --sep '"),
     (r"\bdecimal=','", "--decimal ,"),

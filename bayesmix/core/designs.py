@@ -68,11 +68,49 @@ class Standardised:
         return [*(["intercept"] if self.intercept else []), *self.names]
 
 
-def columns_of(argument: str, values: Any, n: int) -> tuple[Array, tuple[str, ...]]:
+def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any:
+    """Return a pandas frame with indicators of all levels but the first in place of text.
+
+    ``expected`` are the columns of a fit. Raises ``InvalidInputError`` for missing values, and for
+    levels that the fit has not seen.
+    """
+    if not hasattr(values, "iloc") or not hasattr(values, "columns"):
+        return values
+    columns: dict[str, Any] = {}
+    for name, column in values.items():
+        try:
+            columns[str(name)] = column.astype(np.float64)
+            continue
+        except (TypeError, ValueError):
+            if column.isna().any():
+                row = int(np.argmax(column.isna()))
+                raise InvalidInputError(
+                    f"{argument} must have no missing values, got one in row {row}, column "
+                    f"{name!r}: drop or impute such rows"
+                ) from None
+        text = column.astype(str)
+        found = sorted(text.unique())
+        known = [each.removeprefix(f"{name}_") for each in expected if each.startswith(f"{name}_")]
+        # The first level of the fit has no indicator; it comes before the others.
+        first = [level for level in found if level not in known]
+        if known and (len(first) > 1 or (first and first[0] > known[0])):
+            raise InvalidInputError(
+                f"{argument}: column {name!r} has {first[-1]!r}, which the fit has not seen"
+            )
+        for level in known or found[1:]:
+            columns[f"{name}_{level}"] = (text == level).astype(np.float64)
+    return type(values)(columns, index=values.index)
+
+
+def columns_of(
+    argument: str, values: Any, n: int, expected: tuple[str, ...] = ()
+) -> tuple[Array, tuple[str, ...]]:
     """Return covariates (n, P) of any container, and the names of their columns.
 
-    Raises ``InvalidInputError`` for text, missing values or a wrong length.
+    Text in frames becomes indicators, of the levels in the ``expected`` columns of a fit. Raises
+    ``InvalidInputError`` for other text, missing values or a wrong length.
     """
+    values = indicated(argument, values, expected)
     names = getattr(values, "columns", None)
     if names is None and getattr(values, "name", None) is not None:  # a series
         names = [values.name]

@@ -104,7 +104,7 @@ def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
 
 def standardised(name: str, values: Any, n: int, design: Standardised) -> Array:
     """Return a design matrix of values that must have the columns of the fit."""
-    table, names = columns_of(name, values, n)
+    table, names = columns_of(name, values, n, design.names)
     named = hasattr(values, "columns") and design.names[0] != f"{name}0"
     if len(names) != len(design.names) or (named and names != design.names):
         raise InvalidInputError(

@@ -151,6 +151,30 @@ def test_text_covariates_of_a_regression_are_indicators():
     np.testing.assert_allclose(model.predict(red), model.predict(text)[colour == "red"])
 
 
+def test_text_covariates_of_weights_are_indicators_of_the_fit():
+    frame, group = groups()
+    noise = np.arange(len(frame)) % 3 == 0
+    Z = pd.DataFrame({"z": frame["y"], "colour": np.array(["green", "red"])[(group + noise) % 2]})
+    dummies = pd.get_dummies(Z, drop_first=True, dtype=float)
+    fits = [
+        bm.GaussianMixture(2, search=None, init_params=group, random_state=0).fit(
+            frame[["x"]], covariates=covariates
+        )
+        for covariates in (Z, dummies)
+    ]
+    np.testing.assert_array_equal(fits[0].gate_coef_, fits[1].gate_coef_)
+    shares = [
+        fits[0].predict_proba(frame[["x"]], covariates=Z),
+        fits[1].predict_proba(frame[["x"]], covariates=dummies),
+    ]
+    np.testing.assert_array_equal(*shares)
+    red = Z["colour"] == "red"
+    some = fits[0].predict_proba(frame.loc[red, ["x"]], covariates=Z[red])
+    np.testing.assert_allclose(some, shares[0][red], rtol=1e-12)
+    with pytest.raises(InvalidInputError, match="has 'violet', which the fit has not seen"):
+        fits[0].predict_proba(frame[["x"]], covariates=Z.assign(colour="violet"))
+
+
 FILES = {
     "comments": "# exported 2024-01-02\n# by someone\nid,dose,group\n" + "".join(
         f"{i * 3},{'?' if i % 9 == 0 else i / 7},{'ab'[i % 2]}\n" for i in range(40)
