@@ -293,7 +293,7 @@ BAD = {
     "collinear": (lambda Z: Z.assign(twice=2.0 * Z["z"]), "column 'twice' is a linear combination"),
     "missing": (lambda Z: Z.where(Z > 1.0), "no missing values, got nan in row"),
     "short": (lambda Z: Z[:-1], "one row for each of the 600 samples"),
-    "text": (lambda Z: Z.assign(party="left"), "column 'party' is not numeric"),
+    "text": (lambda Z: Z.assign(party="left").to_numpy(), "is not numeric"),
 }
 
 
