@@ -23,6 +23,7 @@ from bayesmix.em.run import Aitken
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.parameter_errors import ParameterScores
+from bayesmix.search.starts import named_start
 from bayesmix.selection.tasks import Fitter
 
 COLUMNS = (
@@ -124,17 +125,13 @@ class FitTask:
 
     def _from_start(self, result: FitResult, source: Any, run: int) -> FitResult | None:
         """Return the optimum that a random start reaches; None if its fit fails."""
-        settings = Settings(
-            Aitken(),
-            MOST_PASSES,
-            init=START_KINDS[run % len(START_KINDS)],
-            search=False,
-            seed=self.seed + run,
-        )
+        kind, K = START_KINDS[run % len(START_KINDS)], result.n_components
+        start = named_start(kind, source, source.summary, K, self.seed, run, result.family)
+        settings = Settings(Aitken(), MOST_PASSES, init=start, search=False, sort=False)
         inference: Any = result.inference
         if source.side.covariates is not None:
             inference = replace(inference, weights=None)
-        model = Model(result.n_components, result.family, inference)
+        model = Model(K, result.family, inference)
         try:
             return quiet(lambda model, _: fit(model, source, settings))(model)
         except ValueError:

@@ -80,7 +80,7 @@ def plot_class_profiles(
         key[f"Class {k + 1} ({share:.0%})"] = ax.errorbar(
             places + APART * (k - 0.5 * (K - 1)),
             values[:, k],
-            yerr=np.nan_to_num(errors[:, k]) if standard_errors else None,
+            yerr=errors[:, k] if standard_errors else None,
             color=colour(k),
             marker=marker(k),
             linestyle=line(k),
@@ -110,7 +110,7 @@ def _bars(profiles: Any, table: Any, ax: Axes | None, standard_errors: bool) -> 
     hatches = ("", "///", "...", "\\\\\\", "xxx", "ooo")
     for k, share in enumerate(profiles.sizes["share"]):
         own = [values.loc[k + 1] for _, values in rows]
-        errors = [0.0 if np.isnan(row["standard_error"]) else row["standard_error"] for row in own]
+        errors = [row["standard_error"] for row in own]  # NaN, at a boundary, draws nothing
         key[f"Class {k + 1} ({share:.0%})"] = ax.bar(
             np.arange(n) + width * (k - 0.5 * (K - 1)),
             [row["estimate"] for row in own],

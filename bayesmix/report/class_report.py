@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
 from bayesmix.assess.class_profiles import ClassProfiles, rows_by_key
-from bayesmix.assess.enumeration import STARTS, Enumeration
+from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration
 from bayesmix.core.writing import file_to_write, write
 from bayesmix.errors import InvalidInputError
 from bayesmix.version import __version__
@@ -174,7 +174,12 @@ def _of_methods(enumeration: Enumeration, profiles: ClassProfiles) -> str:
             f"The data had {enumeration.n_missing:,} missing values, which were treated by full "
             "information maximum likelihood under the assumption that they are missing at random."
         )
-    tests = ""
+    effects = tests = ""
+    if profiles.covariates is not None:
+        effects = (
+            " Class membership depended on the covariates by a multinomial logistic regression, "
+            "estimated together with the classes."
+        )
     if enumeration.n_bootstrap:
         tests = (
             " Each number of classes was tested against one less by the bootstrap likelihood ratio "
@@ -185,9 +190,11 @@ def _of_methods(enumeration: Enumeration, profiles: ClassProfiles) -> str:
         f"Mixture models with {numbers[0]} to {numbers[-1]} classes were fitted to "
         f"*N* = {enumeration.n_samples:,.0f} observations by maximum likelihood with the EM "
         f"algorithm (Dempster et al., 1977), in bayesmix {__version__}. Within classes the models "
-        f"had: {models}. Every fit was searched from several starts, and {STARTS} further random "
+        f"had: {models}. Every fit used several starts and moves between local optima. In "
+        f"addition, {STARTS} random "
         f"starts were run to convergence to count how often the best likelihood was replicated. "
-        f"{missing} Solutions were compared by the Bayesian information criterion (BIC; Schwarz, "
+        f"{missing}{effects} Solutions were compared by the Bayesian information criterion (BIC; "
+        f"Schwarz, "
         f"1978), the sample-size adjusted BIC (Sclove, 1987), relative entropy, the size of the "
         f"smallest class and mean posterior probabilities of the assigned class.{tests} Standard "
         f"errors of the profiles are based on the {profiles._kind_in_words}."
@@ -207,12 +214,12 @@ def _of_choice(enumeration: Enumeration, row: Any) -> str:
     )
     table = enumeration.table[enumeration.table["model"] == row["model"]].set_index("n_classes")
     K = row["n_classes"]
-    for number, words in ((K, "fewer"), (K + 1, "more")):
+    for number in (K, K + 1):
         if number in table.index and table["blrt_p"].notna()[number]:
             p = table["blrt_p"][number]
-            compared = f"one class {words}"
-            verdict = "differs" if p <= 0.05 else "does not differ"
-            text += f" It {verdict} from {compared} (BLRT, *p* {_equals(p)})."
+            verdict = "fits better" if p <= LEVEL else "does not fit better"
+            text += f" The model with {number} classes {verdict} than that with {number - 1}"
+            text += f" (BLRT, *p* {_equals(p)})."
     return text
 
 
@@ -228,7 +235,7 @@ def _of_covariates(profiles: ClassProfiles) -> str:
         f"{'more' if row['estimate'] > 0 else 'less'} likely with higher {term} (OR = "
         f"{plain(row['odds_ratio'])}, *p* {_equals(row['p'])})"
         for (k, term), row in rows_by_key(profiles.covariates)
-        if term != "intercept" and row["p"] <= 0.05
+        if term != "intercept" and row["p"] <= LEVEL
     ]
     if not clear:
         return "No covariate was related to class membership at the 5 % level."
@@ -239,7 +246,7 @@ def _of_covariates(profiles: ClassProfiles) -> str:
 def _of_outcomes(profiles: ClassProfiles) -> str:
     sentences = []
     for name, test in rows_by_key(profiles.overall):
-        verdict = "differed" if test["p"] <= 0.05 else "did not differ"
+        verdict = "differed" if test["p"] <= LEVEL else "did not differ"
         sentences.append(
             f"{name} {verdict} between classes, χ²({test['df']:.0f}) = "
             f"{plain(test['chi_squared'])}, *p* {_equals(test['p'])}."
