@@ -29,7 +29,6 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming, methods, predictions
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
-from bayesmix.estimators.warm_starts import better_start
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
 from bayesmix.sources.border import few_enough, is_collection, passed
@@ -267,6 +266,8 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
                 result = fit(model, source, settings, monitor, start)
                 if self.search is not None and self._last_mixture(model, source) is not None:
                     fresh = replace(settings, init=self._init(model, source, settings.seed))
+                    from bayesmix.estimators.warm_starts import better_start
+
                     better = better_start(result, model, source, fresh, monitor)
                     if better is not None:
                         result = fit(model, source, settings, monitor, better)

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.utils.validation import validate_data
 
 from bayesmix.core import validation
-from bayesmix.core.coding import Coding
 from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source, last_step
 from bayesmix.core.validation import jobs, unmasked, written_out
@@ -28,6 +27,9 @@ from bayesmix.estimators import fit_columns
 from bayesmix.numerics.arrays import Array, host, is_elsewhere
 from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
 from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.coding import Coding
 
 # scikit-learn's messages, and remedies that they leave out.
 REMEDIES = {
