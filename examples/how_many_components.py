@@ -1,7 +1,6 @@
 """How many components.
 
-Difference to the best candidate in nats, with a line per covariance structure. Structures that
-cross-validation rules out are pale.
+Difference to the chosen candidate in nats, with a line per covariance structure.
 """
 
 import bayesmix as bm

@@ -160,7 +160,7 @@ class Candidates:
         Criterion | None,
         option(
             "NAME",
-            "auto (evidence and cross-validation), bic, icl, aic, aicc, elbo, evidence, loo, cv, "
+            "auto (log evidence and clusters), bic, icl, aic, aicc, elbo, evidence, loo, cv, "
             "cv_1se, ... Default: auto, or bic if --method is em",
         ),
     ] = None
