@@ -316,7 +316,8 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
     def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
         """Return a band (n, 2) of the density that includes the uncertainty of K and structure.
 
-        The same as ``averaged_.density_interval``: a mixture over all candidates. With ``data``, the data of the fit, draws come from Gibbs sampling.
+        The same as ``averaged_.density_interval``: a mixture over all candidates. With ``data``,
+        the data of the fit, draws come from Gibbs sampling.
 
         Raises
         ------
