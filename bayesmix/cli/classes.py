@@ -38,10 +38,10 @@ def classes(
     out: options.Out = None,
     run: options.Run,
 ) -> None:
-    """Latent profile or class analysis: enumeration, profiles, and a report for a paper.
+    """Enumerate latent classes or profiles.
 
-    --out DIR saves report.html and report.md, every table as CSV and Markdown, figures as PDF and
-    PNG, model.bayesmix and result.json.
+    --out DIR saves a report for a paper (report.html, report.md), every table as CSV and Markdown,
+    figures as PDF and PNG, model.bayesmix and result.json.
     """
     from bayesmix.assess.class_profiles import class_profiles
     from bayesmix.cli.data import features_of, missing_for, whole_table

@@ -173,6 +173,8 @@ def search_values(search: Any) -> dict[str, Any]:
         "criterion": search.criterion_,
         "best": {**search.best_params_, search.criterion_: search.best_score_},
         "chosen": {"n_components": best.n_components_, "covariance_type": best.covariance_type},
+        "n_clusters": search.n_clusters_,
+        "cluster_probabilities": search._cluster_probabilities or None,
         **_k_probabilities(search),
         "cautions": search.cautions_,
         "summary": search.summary(),

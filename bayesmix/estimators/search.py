@@ -414,9 +414,9 @@ class MixtureSearch(SearchResults, Showing):
         self._rounded = checks.rounded
         independent = noun_of(rows[0].estimator) == "component"
         self._cluster_probabilities = {} if found is None else found.probabilities
-        self._hierarchy = None if found is None else found.hierarchies.get(best)
+        self._hierarchy = None if found is None else found.clusterings[best].hierarchy
         if found is not None:
-            self._clusters = found.clusters[best]
+            self._clusters = found.of(best)
         elif independent:
             self._clusters = clusters_of_components(result, checks.rounded, self.clusters)
         else:

@@ -213,7 +213,6 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
         check_is_fitted(self, "results_")
         if self._selected is None:
             return super().transform(X)
-        X = self._as_fitted(X)
         return feature_selection.picked(self, X, np.flatnonzero(self._selected.relevant))
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:

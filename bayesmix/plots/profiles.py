@@ -16,6 +16,7 @@ from bayesmix.plots.style import (
     Axes,
     axes_or_new,
     colour,
+    expect,
     finished,
     line,
     marker,
@@ -59,6 +60,7 @@ def plot_class_profiles(
     >>> bm.plots.plot_class_profiles(profiles, ax=Figure().subplots()).get_ylabel()
     'Mean (z)'
     """
+    expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
     validation.one_of("units", units, ("z", "raw"))
     table = profiles.profiles
     kinds = table.index.get_level_values("parameter")
@@ -161,6 +163,7 @@ def plot_enumeration(
     >>> axes[0].get_ylabel()
     'BIC'
     """
+    expect("enumeration", enumeration, "an Enumeration", "table", "suggested")
     table = enumeration.table
     if unknown := [name for name in criteria if name not in table]:
         raise InvalidInputError(
@@ -210,6 +213,7 @@ def plot_classification(profiles: Any, ax: Axes | None = None) -> Axes:
     >>> bm.plots.plot_classification(profiles, ax=Figure().subplots()).get_xlabel()
     'Class'
     """
+    expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
     matrix = profiles.classification.to_numpy()
     K = len(matrix)
     ax = axes_or_new(ax, 1.4 + 0.6 * K, 1.2 + 0.6 * K)

@@ -12,13 +12,13 @@ log densities and a penalty, and candidates are compared on weighted observation
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.candidates import Candidate, noun_of
 from bayesmix.selection.clusters import (
     COMPONENTS,
@@ -42,27 +42,56 @@ BOTH_SAMPLES = np.sqrt(2.0)
 
 
 @dataclass(frozen=True)
+class Clustering:
+    """Clusters (K,) of a candidate's components; their merges, and which are small, if merged."""
+
+    clusters: Integers
+    hierarchy: Hierarchy | None = None
+    small: Booleans | None = None
+
+    def into(self, number: int) -> Integers | None:
+        """Return the components in this number of clusters; None if they do not form it."""
+        if number_of(self.clusters) == number:
+            return self.clusters
+        if self.hierarchy is None or self.small is None:
+            return None
+        for n_groups in range(number, len(self.clusters) + 1):
+            labels = labels_of(self.hierarchy.groups(n_groups), self.small)
+            if number_of(labels) == number:
+                return labels
+        return None
+
+
+@dataclass(frozen=True)
 class ClusterNumbers:
-    """Clusters of the components (K,) of candidates, by index, and probabilities of their number.
+    """Clusterings of candidates that may win, by index, and probabilities of their number."""
 
-    ``hierarchies``: merges of the components, for candidates whose components are merged.
-    """
+    clusterings: dict[int, Clustering]
+    probabilities: dict[int, float]
 
-    clusters: dict[int, Integers]
-    probabilities: dict[int, float] = field(default_factory=dict)
-    hierarchies: dict[int, Hierarchy] = field(default_factory=dict)
+    @property
+    def likeliest(self) -> int:
+        """The most probable number of clusters; ties go to fewer."""
+        return min(self.probabilities, key=lambda n: (-self.probabilities[n], n))
 
     @property
     def best(self) -> int:
         """The candidate with fewest components that forms the most probable number of clusters.
 
-        Among candidates that would win on some of the weighted data; ties go to fewer clusters, and
-        to the better candidate.
+        If none forms it on the observed data, the one whose components can be cut into it.
         """
-        formed = {i: number_of(clusters) for i, clusters in self.clusters.items()}
-        likeliest = max(formed.values(), key=lambda n: (self.probabilities.get(n, 0.0), -n))
-        alike = [i for i, number in formed.items() if number == likeliest]
-        return min(alike, key=lambda i: len(self.clusters[i]))
+        n = self.likeliest
+        formed = [i for i, one in self.clusterings.items() if number_of(one.clusters) == n]
+        able = [i for i, one in self.clusterings.items() if one.into(n) is not None]
+        return min(
+            formed or able or self.clusterings, key=lambda i: len(self.clusterings[i].clusters)
+        )
+
+    def of(self, candidate: int) -> Integers:
+        """Return the clusters of a candidate, in the most probable number if it can form it."""
+        clustering = self.clusterings[candidate]
+        cut = clustering.into(self.likeliest)
+        return clustering.clusters if cut is None else cut
 
 
 def number_of(clusters: Integers) -> int:
@@ -100,21 +129,18 @@ def cluster_numbers(
         folds = splits() if counted != COMPONENTS else ()
     except InvalidInputError:  # too few observations for folds
         folds = ()
-    clusters, hierarchies, totals = {}, {}, dict[int, float]()
+    clusterings, totals = dict[int, Clustering](), dict[int, float]()
     for place in likely:
         i = contending[place]
         draws = drawn.values[choices == place]
-        labels, hierarchy, numbers = _merged(
+        clusterings[i], numbers = _merged(
             task, candidates[i], folds, drawn, draws, rounded, counted
         )
-        clusters[i] = labels
-        if hierarchy is not None:
-            hierarchies[i] = hierarchy
         for number in numbers:
             totals[number] = totals.get(number, 0.0) + 1.0
     n_draws = sum(totals.values())
     probabilities = {number: totals[number] / n_draws for number in sorted(totals)}
-    return ClusterNumbers(clusters, probabilities, hierarchies)
+    return ClusterNumbers(clusterings, probabilities)
 
 
 @dataclass(frozen=True)
@@ -175,14 +201,14 @@ def _merged(
     draws: Array,
     rounded: Sequence[RoundedFeature],
     counted: str | None,
-) -> tuple[Integers, Hierarchy | None, list[int]]:
-    """Return the clusters of a candidate, its merges, and the number under each draw (b, m)."""
+) -> tuple[Clustering, list[int]]:
+    """Return the clusters of a candidate, and their number under each draw (b, m)."""
     result = candidate.result
     assert result is not None  # candidates with a value are fitted
     K = result.n_components
     independent = noun_of(candidate.estimator) == "component"
     if not independent or (counted or counted_as(result)) == COMPONENTS:
-        return np.arange(K), None, [K] * len(draws)
+        return Clustering(np.arange(K)), [K] * len(draws)
     small = too_small(result, rounded)
 
     def labels(hierarchy: Hierarchy) -> Integers:
@@ -192,7 +218,7 @@ def _merged(
     if assignments is None:
         hierarchy = Hierarchy.of(result)
         clusters = labels(hierarchy)
-        return clusters, hierarchy, [number_of(clusters)] * len(draws)
+        return Clustering(clusters, hierarchy, small), [number_of(clusters)] * len(draws)
     # Folds cannot confirm components of very few observations, which are outlying, not merged.
     few = small[assignments.full.argmax(axis=1)]
     held_out = np.where(few[:, None], assignments.full, assignments.held_out)
@@ -204,7 +230,7 @@ def _merged(
         number_of(labels(overlapping(some, drawn.given + (draw - drawn.given) / drawn.spread)))
         for draw in draws
     ]
-    return labels(hierarchy), hierarchy, numbers
+    return Clustering(labels(hierarchy), hierarchy, small), numbers
 
 
 def overlapping(assignments: Assignments, weights: Array) -> Hierarchy:

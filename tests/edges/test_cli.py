@@ -308,7 +308,10 @@ def test_demo_answers_the_three_questions(run):
     ("arguments", "said"),
     [
         (["fit", "no.csv", "--components", "2"], "no.csv does not exist"),
-        (["fit", "holes.csv", "--components", "2"], "2 of 5 rows have some: 2 (b) and 4 (a)"),
+        (
+            ["fit", "holes.csv", "--components", "2", "--missing", "error"],
+            "2 of 5 rows have some: 2 (b) and 4 (a)",
+        ),
         (["fit", "text.csv", "--components", "2"], "has no column that can be used"),
         (["fit", IRIS, "--components", "2", "--continuous", "species"], "must have numbers in"),
         (["fit", IRIS, "--components", "2", "--columns", "sepal_lenght"], "did you mean 'sepal_l"),

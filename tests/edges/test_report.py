@@ -390,7 +390,7 @@ def test_the_largest_number_compared_is_a_warning(faithful, tmp_path, undrawn):
 
 
 def test_warnings_of_fits_stand_with_their_candidates(faithful, tmp_path, undrawn):
-    X = faithful.assign(constant=1.0)
+    X = faithful.assign(constant=1.0).to_numpy()
     search = bm.MixtureSearch(n_components=(1, 2, 3), random_state=0).fit(X)
     heard = set(search.results_["warnings"]) - {""}
     assert heard
@@ -686,7 +686,7 @@ def test_what_is_no_fitted_search_is_refused(faithful, tmp_path, undrawn):
 def test_rows_that_do_not_fit_leave_the_file_that_was_there(search, faithful, tmp_path):
     place = tmp_path / "report.html"
     place.write_text("before")
-    with pytest.raises(ValueError, match="feature"):
+    with pytest.raises(ValueError, match="columns of the fit"):
         search.report(place, faithful[["waiting"]])
     assert place.read_text() == "before"
     assert list(tmp_path.iterdir()) == [place]

@@ -90,7 +90,7 @@ def test_candidates_are_ranked_and_say_how_far_behind_they_are(search):
     for row, fitted in zip(table.itertuples(), search.estimators_, strict=True):
         assert fitted.n_components_ == row.n_components
         assert fitted.covariance_type == row.covariance_type
-        assert -0.5 * fitted.bic() == row.bic
+        assert fitted.bic() == row.bic
 
 
 def test_folds_and_restarts_number_candidates_as_the_table_does():

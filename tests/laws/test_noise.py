@@ -406,7 +406,8 @@ def mixed_table_with_noise():
 
 def test_noise_of_a_mixed_table_is_uniform_over_intervals_levels_and_counts():
     table = mixed_table_with_noise()
-    model = bm.Mixture(2, family="auto", noise=True, random_state=0).fit(table)
+    with pytest.warns(BayesmixWarning, match="columns: counts: n"):
+        model = bm.Mixture(2, family="auto", noise=True, random_state=0).fit(table)
     numbers = table[["a", "b"]].to_numpy()
     normals, levels, counts = (model.components_[name] for name in ("a", "c", "n"))
     codes = [levels.levels[0].index(level) for level in table["c"]]

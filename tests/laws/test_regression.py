@@ -369,15 +369,15 @@ def test_held_out_densities_of_a_search_are_those_of_fits_to_the_other_samples(n
 
 
 def test_searches_over_regressions_are_saved_and_predict(tmp_path, npreg):
-    X = npreg[["x", "x2"]]
+    X, y = npreg[["x", "x2"]], npreg.yp.to_numpy()
     search = bm.MixtureSearch(bm.RegressionMixture(n_init=5), [1, 2], random_state=0)
-    search.fit(X, npreg.yp, gate=npreg[["x"]])
+    search.fit(X, y, gate=npreg[["x"]])
     search.save(tmp_path / "search")
     loaded = bm.load(tmp_path / "search")
     assert loaded.summary() == search.summary()
     gate = npreg[["x"]]
     np.testing.assert_array_equal(loaded.predict(X, gate=gate), search.predict(X, gate=gate))
-    density = loaded.score_samples(X, y=npreg.yp, gate=gate)
+    density = loaded.score_samples(X, y=y, gate=gate)
     assert density.sum() == pytest.approx(search.best_estimator_.log_likelihood_)
     assert "regressions" in search.summary()
     assert search.plot().lines
