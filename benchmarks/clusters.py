@@ -1,4 +1,4 @@
-"""Clusters of ``select`` beside mclust on data with known groups, and calibration of P(K)."""
+"""Clusters of ``select`` beside mclust on data with known groups, and calibration."""
 
 from __future__ import annotations
 
@@ -152,36 +152,30 @@ def _apart(
 
 
 RECIPES = ("overlapping", "unequal", "slightly non-normal", "rounded", "heavy-tailed")
-# The temperature of P(K) was chosen on seeds below this.
 FIRST_SMALL, N_SMALL = 1000, 300
 BINS = (0.0, 0.5, 0.6, 0.75, 0.9, 1.01)
 
 
 def probability(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """P(K) on small sets whose generator is not the prior: what is said, and how often right."""
+    """Probabilities of the number on small sets: what is said, and how often it is right."""
     warnings.simplefilter("ignore")
     said = []
     for seed in range(FIRST_SMALL, FIRST_SMALL + (10 if quick else N_SMALL)):
         recipe, rows, K = small(seed)
         search = bm.select(rows, n_jobs=1)
-        for name, found in (("calibrated", search.k_probabilities_), ("posterior", _plain(search))):
-            entry = (recipe, name, found.max(), found.idxmax() == K, found.get(K, 0.0))
-            said.append(entry)
+        for name, found, number in (
+            ("clusters", search.cluster_probabilities_, search.n_clusters_),
+            ("components", search.k_probabilities_, search.n_components_),
+        ):
+            said.append((recipe, name, found.max(), number == K, found.get(K, 0.0)))
     table = []
-    for name in ("calibrated", "posterior"):
+    for name in ("clusters", "components"):
         for recipe in (*RECIPES, "all but heavy-tailed", "all"):
             left = RECIPES[:-1] if recipe == "all but heavy-tailed" else (recipe,)
             mine = [e[2:] for e in said if e[1] == name and (recipe == "all" or e[0] in left)]
             table.append({"probabilities": name, "recipe": recipe} | _calibration(np.array(mine)))
             print("  ", table[-1])
     return table
-
-
-def _plain(search: Any) -> Any:
-    """P(K | data) as the approximate posterior has it."""
-    from bayesmix.selection.probability import over_k, probabilities
-
-    return over_k(search.candidates_, probabilities(search.candidates_, search._prior_over_k))
 
 
 def _calibration(found: Any) -> dict[str, Any]:

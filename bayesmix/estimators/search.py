@@ -413,6 +413,7 @@ class MixtureSearch(SearchResults, Showing):
         assert result is not None  # it has a value
         self._rounded = checks.rounded
         independent = noun_of(rows[0].estimator) == "component"
+        self._names = None
         self._cluster_probabilities = {} if found is None else found.probabilities
         self._hierarchy = None if found is None else found.clusterings[best].hierarchy
         if found is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -52,6 +53,7 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
     _clusters: Integers
     _cluster_probabilities: dict[int, float]
     _hierarchy: Hierarchy | None
+    _names: tuple[str, ...] | None
 
     def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
         try:
@@ -273,9 +275,31 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
         self._check_kept()
         return self._clusters
 
-    def predict_clusters(self, X: Any) -> Integers:
-        """Return the most probable cluster of each sample; -1 for outlying components and noise."""
-        return most_probable_clusters(self.predict_proba(X), self.clusters_)
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the clusters, from the heaviest, for predictions and the report.
+
+        Set them after ``fit``: ``search.names = ("young", "old")``. None, the default: numbers.
+        """
+        return self._names
+
+    @names.setter
+    def names(self, names: Sequence[str] | None) -> None:
+        if names is not None and len(names) != self.n_clusters_:
+            raise InvalidInputError(
+                f"names must name each of the {self.n_clusters_} clusters, got {len(names)}"
+            )
+        self._names = None if names is None else tuple(map(str, names))
+
+    def predict_clusters(self, X: Any) -> Any:
+        """Return the most probable cluster of each sample; -1 for outlying components and noise.
+
+        With ``names``, the name of the cluster, or "outlying".
+        """
+        clusters = most_probable_clusters(self.predict_proba(X), self.clusters_)
+        if self._names is None:
+            return clusters
+        return np.array([*self._names, "outlying"], dtype=object)[clusters]
 
     def predict_proba(self, X: Any, *given: Any, **beside: Any) -> Any:
         """Return the component probabilities of each sample under the best candidate."""

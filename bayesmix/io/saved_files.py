@@ -28,7 +28,7 @@ from bayesmix.version import __version__
 KEPT = (
     *("criterion_", "cautions_", "interrupted_"),
     *("_summary", "_details", "_prior_over_k", "_clusters", "_coding"),
-    *("_cluster_probabilities", "_hierarchy"),
+    *("_cluster_probabilities", "_hierarchy", "_names"),
 )
 
 
@@ -123,6 +123,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
         kept["_clusters"] = clusters_of_components(best)
     kept.setdefault("_cluster_probabilities", {})
     kept.setdefault("_hierarchy", None)
+    kept.setdefault("_names", None)
     if kept.get("criterion_") == RULE_BEFORE:
         kept["criterion_"] = RULE
     if set(kept) != set(KEPT):

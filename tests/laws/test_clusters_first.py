@@ -71,6 +71,18 @@ def test_probabilities_survive_a_file_and_any_number_of_workers(faithful, tmp_pa
     assert one.cluster_probabilities_.equals(faithful.cluster_probabilities_)
 
 
+def test_names_of_clusters_are_predicted_and_saved(tmp_path):
+    search = bm.select(FAITHFUL, 2, "full")
+    with pytest.raises(ValueError, match="each of the 2 clusters, got 1"):
+        search.names = ("long",)
+    numbers = search.predict_clusters(FAITHFUL[:9])
+    search.names = ("long", "short")
+    named = search.predict_clusters(FAITHFUL[:9])
+    assert named.tolist() == [("long", "short")[k] for k in numbers]
+    search.save(tmp_path / "search.bayesmix")
+    assert bm.load(tmp_path / "search.bayesmix").names == ("long", "short")
+
+
 def test_components_are_counted_as_they_are_where_that_is_asked():
     search = bm.select(FAITHFUL, 3, "tied", clusters="components")
     assert search.n_clusters_ == 3
