@@ -305,6 +305,7 @@ def probability(value: float) -> str:
 WORDS_OF_FAMILIES = {
     "Gaussian": "normal",
     "Product": "mixed",
+    "RegressionFamily": "",  # "3 regressions"
     "StudentT": "Student-t",
     "Bernoulli": "Bernoulli",
     "Poisson": "Poisson",
