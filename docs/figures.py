@@ -31,6 +31,7 @@ def draw() -> None:
         1, 2, figsize=(10.5, 4.2), layout="constrained", width_ratios=(1.0, 1.25)
     )
     bm.plot_selection(search, left)
+    left.set_ylabel("nats of log evidence behind the chosen")
     bm.plot_density(search, X, right)
     right.set_xlabel("duration of the eruption (minutes)")
     right.set_ylabel("waiting time until the next (minutes)")
