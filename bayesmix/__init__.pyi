@@ -18,6 +18,9 @@ from bayesmix.assess.merging import merge_components as merge_components
 from bayesmix.assess.nested import nested_cv as nested_cv
 from bayesmix.assess.prior_sensitivity import prior_sensitivity as prior_sensitivity
 from bayesmix.assess.stability import stability as stability
+from bayesmix.assess.trajectories import class_assignment as class_assignment
+from bayesmix.assess.trajectories import trajectory_curves as trajectory_curves
+from bayesmix.assess.trajectories import trajectory_table as trajectory_table
 from bayesmix.checking.crosscheck import crosscheck as crosscheck
 from bayesmix.checking.sampling import pymc_model as pymc_model
 from bayesmix.em.objectives import MaximumAPosteriori as MaximumAPosteriori
@@ -33,6 +36,7 @@ from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture
 from bayesmix.estimators.search import MixtureSearch as MixtureSearch
 from bayesmix.estimators.select import select as select
+from bayesmix.estimators.trajectories import trajectories as trajectories
 from bayesmix.families.bayesian_regression import RegressionPrior as RegressionPrior
 from bayesmix.families.categorical import Categorical as Categorical
 from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior

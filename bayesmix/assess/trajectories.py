@@ -1,7 +1,7 @@
 """Units of a fit with random effects: predicted effects, and how well classes are separated.
 
 Average posterior probabilities by assigned class and odds of correct classification: Nagin 2005,
-section 5.5. A skewed distribution of effects is fitted by several classes (Bauer & Curran 2003).
+section 5.5.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
-from scipy.special import entr
+from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.regressions import DESIGN
 from bayesmix.numerics.arrays import Array
+from bayesmix.posterior.bands import checked_level
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# p-value of the skewness of predicted effects below which they are not normal; one test per effect.
-NOT_NORMAL = 0.001
-# Fewest units of a test of skewness (D'Agostino 1970).
-FEWEST_UNITS = 20
+# Times at which curves are evaluated.
+MOST_TIMES = 60
 
 
 def fitted_units(model: Any) -> tuple[Any, Array]:
@@ -41,26 +40,31 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
     return model, joint[firsts]
 
 
-def random_effects(model: Any) -> pd.DataFrame:
+def unit_table(model: Any, labels: Any = None) -> pd.DataFrame:
     """Return the most probable component, probabilities and predicted effects of each unit.
 
     Effects are deviations from the mean curve, averaged over components (best linear unbiased
-    predictions), in units of the data.
+    predictions), in units of the data. ``labels`` (U,) are identifiers of the units in order of
+    appearance, if the fit has no random effects.
     """
     import pandas as pd
 
     model, joint = fitted_units(model)
     data = model._data
-    table = pd.DataFrame({"component": joint.argmax(axis=1)}, index=pd.Index(data.labels))
+    labels = range(len(joint)) if labels is None else labels
+    index = pd.Index(labels if model.random is None else data.labels)
+    table = pd.DataFrame({"component": joint.argmax(axis=1)}, index=index)
     for k, column in enumerate(joint.T):
         table[f"p_{k}"] = column
+    if model.random is None:
+        return table
     effects = data.predicted_effects(model._mixture)
     for name, column in zip(data.random.names, (joint[:, :, None] * effects).sum(1).T, strict=True):
         table[name] = column
     return table
 
 
-def classification(model: Any) -> pd.DataFrame:
+def class_assignment(model: Any) -> pd.DataFrame:
     """Return how certainly units are assigned to each class.
 
     Columns are ``weight``, ``units`` (assigned to the class), ``share`` of these units,
@@ -74,9 +78,8 @@ def classification(model: Any) -> pd.DataFrame:
     >>> rng = np.random.default_rng(0)
     >>> unit, time = np.repeat(np.arange(60), 5), np.tile(np.arange(5.0), 60)
     >>> y = np.where(unit < 30, time, 4.0 - time) + rng.normal(0, 0.5, 300)
-    >>> from bayesmix.assess.trajectories import classification
     >>> model = bm.RegressionMixture(2, random=("intercept",), random_state=0)
-    >>> table = classification(model.fit(time[:, None], y, groups=unit))
+    >>> table = bm.class_assignment(model.fit(time[:, None], y, groups=unit))
     >>> table["units"].tolist()
     [30, 30]
     """
@@ -104,23 +107,76 @@ def classification(model: Any) -> pd.DataFrame:
     return table
 
 
-def skewed_effects(joint: Array, effects: Array, names: tuple[str, ...]) -> list[str]:
-    """Return a sentence for each random effect whose predictions are not normal in a component."""
-    texts = []
-    labels = joint.argmax(axis=1)
-    for k in range(joint.shape[1]):
-        own = effects[labels == k, k]
-        if len(own) < FEWEST_UNITS:
+def trajectory_table(search: Any) -> pd.DataFrame:
+    """Return fit and separation of the classes for each number of classes of a search.
+
+    BIC is given with the number of units and, as some programs print it, of visits.
+    """
+    import pandas as pd
+
+    rows = []
+    for estimator in search.estimators_:
+        if estimator is None:
             continue
-        for name, column in zip(names, own.T, strict=True):
-            if column.std() <= 1e-12 * np.abs(column).max():
-                continue
-            p_value = stats.skewtest(column).pvalue
-            if p_value < NOT_NORMAL / (joint.shape[1] * len(names)):
-                texts.append(
-                    f"component {k}: predicted effects of {name!r} are not normal (skewness "
-                    f"{stats.skew(column):.1f}, p = {p_value:.1g}), so several classes may "
-                    "describe one skewed class: transform the response, or compare fits without "
-                    "this random effect"
-                )
-    return texts
+        quality, p = class_assignment(estimator), estimator.n_parameters_
+        rows.append(
+            {
+                "classes": estimator.n_components_,
+                "log_likelihood": estimator.log_likelihood_,
+                "parameters": p,
+                "aic": estimator.aic(),
+                "bic": estimator.bic(),
+                "bic_visits": -2.0 * estimator.log_likelihood_
+                + p * np.log(len(estimator._data.values)),
+                "relative_entropy": quality.attrs["relative_entropy"],
+                "smallest_share": quality["share"].min(),
+                "smallest_mean_probability": quality["mean_probability"].min(),
+            }
+        )
+    return pd.DataFrame(rows).set_index("classes").sort_index()
+
+
+def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataFrame:
+    """Return mean curves of the classes over one column of X, with intervals.
+
+    Other columns have their averages over the visits around a time. Intervals are those of the mean
+    curve, and need ``random``.
+    """
+    import pandas as pd
+
+    model, _ = fitted_units(model)
+    data, level = model._data, checked_level(level)
+    names = data.design.names
+    if time not in names and time not in range(len(names)):
+        raise InvalidInputError(f"time must be a column of X, got {time!r}")
+    place = names.index(time) if time in names else int(time)
+    design = data.values[:, DESIGN:]
+    column = design[:, place + data.design.intercept]
+    order = np.argsort(column, kind="stable")
+    distinct = len(np.unique(column))
+    edges = column[order][1:] != column[order][:-1]
+    bins = (
+        np.split(order, np.flatnonzero(edges) + 1)
+        if distinct <= MOST_TIMES
+        else np.array_split(order, MOST_TIMES)
+    )
+    rows = np.array([design[own].mean(axis=0) for own in bins])
+    at = rows[:, place + data.design.intercept] * data.design.scale[place]
+    components = model._mixture.components
+    predictors = rows @ components.coefficients.T
+    half = np.full_like(predictors, np.nan)
+    if model.random is not None:
+        half = ndtri(0.5 + 0.5 * level) * data.curve_errors(model._mixture, rows)
+    parts = [
+        pd.DataFrame(
+            {
+                "component": k,
+                "time": at + data.design.centre[place],
+                "mean": model._response.mean(predictors[:, k]),
+                "lower": model._response.mean(predictors[:, k] - half[:, k]),
+                "upper": model._response.mean(predictors[:, k] + half[:, k]),
+            }
+        )
+        for k in range(predictors.shape[1])
+    ]
+    return pd.concat(parts, ignore_index=True)

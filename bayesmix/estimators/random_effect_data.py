@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 from pandas import unique
+from scipy import stats
 from sklearn.cluster import KMeans
 
 from bayesmix.allocation.gate import Gate, GatePrior
@@ -55,6 +56,9 @@ PASSES_OF_UNITS = 50
 # Eigenvalue of the correlations of random effects, and variance relative to the residual's, that
 # are 0.
 BOUNDARY = 1e-6
+# p-value of the skewness of predicted effects below which they are not normal, and the fewest units
+# of its test (D'Agostino 1970).
+NOT_NORMAL, FEWEST_UNITS = 0.001, 20
 
 
 @dataclass(frozen=True)
@@ -252,7 +256,42 @@ class RandomEffectData:
                     f"{which}: random effects are perfectly correlated (boundary), so standard "
                     "errors of their covariance do not hold: use fewer random effects"
                 )
+        mixture = state.current_mixture()
+        for name, skewness in self.skewed_effects(mixture).items():
+            found.append(
+                f"predicted effects of {name!r} are not normal (skewness {skewness:.1f}), so "
+                "several classes may describe one class with skewed effects: transform the "
+                "response, or compare with fewer random effects"
+            )
         return texts + found
+
+    def skewed_effects(self, mixture: Mixture) -> dict[str, float]:
+        """Return the skewness of predicted effects that are not normal (Bauer & Curran 2003).
+
+        Components are drawn from their probabilities; effects, divided by their standard deviations
+        under the model, are then standard normal (pseudo-classes of Wang et al. 2005).
+        """
+        components, rows = cast("RandomEffectRegressions", mixture.components), self.rows
+        if self.n_units < FEWEST_UNITS or rows.weights is not None:
+            return {}
+        joint, _ = mixture.responsibilities(rows.values, rows)
+        moments = components.moments(components.units_of(rows.values))
+        draws = stream(self.n_units, Purpose.SAMPLE).random((self.n_units, 1))
+        drawn = np.minimum((joint.cumsum(axis=1) < draws).sum(axis=1), len(moments) - 1)
+        every = np.arange(self.n_units)
+        effects = np.stack([each.effects for each in moments])[drawn, every]
+        left = np.stack([each.spreads.effect_covariances for each in moments])[drawn, every]
+        variances = np.einsum("uqq->uq", components.covariances[drawn] - left)
+        certain = variances > BOUNDARY * components.dispersion[drawn, None]
+        found = {}
+        for place, name in enumerate(self.random.names):
+            own = certain[:, place]
+            if own.sum() < FEWEST_UNITS:
+                continue
+            values = effects[own, place] / np.sqrt(variances[own, place])
+            if stats.skewtest(values).pvalue < NOT_NORMAL:
+                found[name] = float(stats.skew(values))
+        return found
 
     # Predictions
 
@@ -290,26 +329,32 @@ class RandomEffectData:
         ``robust`` standard errors are those of the sandwich with the scores of units (White 1982).
         """
         layout = EffectVector(self, mixture)
-        size = len(layout.theta)
-        hessian = np.empty((size, size))
-        for place in range(size):
-            step = np.zeros(size)
-            step[place] = DIFFERENCE * layout.scale[place]
-            rise = layout.scores(step).sum(axis=0) - layout.scores(-step).sum(axis=0)
-            hessian[place] = rise / (2.0 * step[place])
-        information = -0.5 * (hessian + hessian.T)
         names, back = layout.back()
-        estimates, scale = back @ layout.theta, layout.scale
-        scaled, back = scale[:, None] * information * scale, back * scale
+        return names, back @ layout.theta, self._errors(layout, back, robust)
+
+    def curve_errors(self, mixture: Mixture, designs: Array, robust: bool = False) -> Array:
+        """Return standard errors (T, K) of mean responses at rows (T, P) of the design."""
+        layout = EffectVector(self, mixture)
+        errors = []
+        for own in layout.places:
+            back = np.zeros((len(designs), len(layout.theta)))
+            back[:, layout.gate.size + own] = designs
+            errors.append(self._errors(layout, back, robust))
+        return np.stack(errors, axis=1)
+
+    def _errors(self, layout: EffectVector, back: Array, robust: bool) -> Array:
+        """Return standard errors of linear combinations ``back`` of the parameters."""
+        scale, scaled = layout.scale, layout.information
+        back = back * scale
         errors = wald_errors(scaled, back, self.n_samples)
-        if robust:
-            scores = layout.scores(np.zeros(size)) * scale
-            if self.rows.weights is not None:
-                scores /= np.sqrt(np.maximum(self.rows.weights, 1e-300))[:, None]
-            bread = np.linalg.pinv(scaled, rcond=1e-12, hermitian=True) @ back.T
-            sandwich = np.sqrt(((scores @ bread) ** 2).sum(axis=0))
-            errors = np.where(np.isnan(errors), np.nan, sandwich)
-        return names, estimates, errors
+        if not robust:
+            return errors
+        scores = layout.scores(np.zeros(len(scale))) * scale
+        if self.rows.weights is not None:
+            scores /= np.sqrt(np.maximum(self.rows.weights, 1e-300))[:, None]
+        bread = np.linalg.pinv(scaled, rcond=1e-12, hermitian=True) @ back.T
+        sandwich = np.sqrt(((scores @ bread) ** 2).sum(axis=0))
+        return np.where(np.isnan(errors), np.nan, sandwich)
 
 
 def with_random_effects(estimator: Any, data: Data, groups: Any) -> Any:
@@ -384,6 +429,18 @@ class EffectVector:
         ratios = slice(last + d * len(structure.matrices(K)), -structure.n_variances(K))
         scale[ratios] = 1.0
         return scale
+
+    @cached_property
+    def information(self) -> Array:
+        """Observed information of all parameters in units of ``scale``, from exact scores."""
+        size, scale = len(self.theta), self.scale
+        hessian = np.empty((size, size))
+        for place in range(size):
+            step = np.zeros(size)
+            step[place] = DIFFERENCE * scale[place]
+            rise = self.scores(step).sum(axis=0) - self.scores(-step).sum(axis=0)
+            hessian[place] = rise / (2.0 * step[place])
+        return np.asarray(-0.5 * scale[:, None] * (hessian + hessian.T) * scale)
 
     def scores(self, step: Array) -> Array:
         """Return gradients (U, size) of weighted log densities of units at ``theta + step``."""

@@ -503,9 +503,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def random_effects(self) -> pd.DataFrame:
         """Return component, probabilities and predicted effects of each unit of the fit."""
-        from bayesmix.assess.trajectories import random_effects
+        from bayesmix.assess.trajectories import unit_table
 
-        return random_effects(self)
+        return unit_table(self)
 
     def _answer_html(self) -> str:
         head = self.summary().splitlines()[0]

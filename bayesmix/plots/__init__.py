@@ -29,6 +29,7 @@ from bayesmix.plots.selection import (
     plot_structures,
 )
 from bayesmix.plots.sequences import plot_states, plot_transitions
+from bayesmix.plots.trajectories import plot_trajectories
 
 __all__ = [
     "plot_assignment",
@@ -62,6 +63,7 @@ __all__ = [
     "plot_stability",
     "plot_states",
     "plot_structures",
+    "plot_trajectories",
     "plot_transitions",
     "plot_uncertainty",
 ]

@@ -23,7 +23,7 @@ DATA = ROOT / "bayesmix" / "datasets"
 FAITHFUL = str(DATA / "faithful.csv")
 IRIS = str(DATA / "iris.csv")
 COMMANDS = ("demo", "select", "fit", "predict", "crosscheck")
-COMMANDS += ("merge", "stability", "sensitivity", "nested", "report", "regress")
+COMMANDS += ("merge", "stability", "sensitivity", "nested", "report", "regress", "trajectories")
 
 
 def shell(*arguments, **options):

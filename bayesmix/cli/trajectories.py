@@ -1,0 +1,97 @@
+"""The command for courses over time."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from bayesmix.cli import options
+from bayesmix.cli.fits import Work
+from bayesmix.cli.screen import Screen
+from bayesmix.cli.supervised import Response
+
+
+def trajectories(
+    *,
+    rows: options.Numbers,
+    target: Annotated[str, options.option("COLUMN", "Column of the response")],
+    time: Annotated[str, options.option("COLUMN", "Column of the time of each visit")],
+    unit: Annotated[str, options.option("COLUMN", "Column of the identifier of the unit")],
+    components: Annotated[str, options.option("K", options.NUMBERS)] = "1:5",
+    degree: Annotated[int, options.option("N", "Degree of the polynomial in time", min=1)] = 1,
+    random: Annotated[
+        str | None,
+        options.option("A,B", "Random effects: intercept, and columns such as the time"),
+    ] = None,
+    fixed: Annotated[
+        str | None, options.option("A,B", "Columns with one coefficient for all classes")
+    ] = None,
+    gate: Annotated[
+        str | None, options.option("A,B", "Columns that predict class membership")
+    ] = None,
+    response: Annotated[
+        Response, options.option("NAME", "Distribution of the response, as for bayesmix regress")
+    ] = Response.NORMAL,
+    out: options.Out = None,
+    run: options.Run,
+) -> None:
+    """Find classes of courses over time, one class per unit.
+
+    The number of classes is selected by BIC over units. --out DIR saves result.json, table.csv with
+    the coefficients, units.csv with the class of each unit, model.bayesmix and a figure.
+    """
+    from bayesmix.assess.trajectories import class_assignment, trajectory_table, unit_table
+    from bayesmix.cli.data import whole_table
+    from bayesmix.cli.result_files import Figure
+    from bayesmix.cli.shown_tables import frame_table
+    from bayesmix.estimators.trajectories import trajectories as search_trajectories
+    from bayesmix.plots.trajectories import plot_trajectories
+    from bayesmix.sources.border import as_source
+
+    screen = Screen(run)
+    others = [*(options.names(fixed) or []), *(options.names(gate) or [])]
+    frame = whole_table(rows, [target, time, unit, *others])
+    source = as_source(frame[[time]].to_numpy(dtype=float), columns=(time,))
+    work = Work.on("trajectories", screen, rows, source, out)
+    search: Any = work.noting(
+        lambda: search_trajectories(
+            frame,
+            y=target,
+            time=time,
+            unit=unit,
+            n_components=options.numbers(components) or 1,
+            degree=degree,
+            random=None if random is None else tuple(options.names(random) or ()),
+            fixed=options.names(fixed) or (),
+            class_predictors=options.names(gate) or (),
+            response=response.value,
+            random_state=run.seed,
+            n_jobs=run.jobs,
+            progress=screen.progress,
+        )
+    )
+    model = search.best_estimator_
+    enumeration = trajectory_table(search).reset_index()
+    coefficients = model.coefficients().reset_index()
+    classes = class_assignment(model).reset_index()
+    screen.table(frame_table("Numbers of classes", enumeration))
+    screen.say()
+    screen.answer("\n".join(model.summary().splitlines()[:2]))
+    screen.table(frame_table("Classes", classes))
+    screen.table(frame_table("Coefficients", coefficients))
+    values = {
+        "n_components": model.n_components_,
+        "weights": model.weights_,
+        "log_likelihood": model.log_likelihood_,
+        "candidates": enumeration.to_dict("records"),
+        "classes": classes.to_dict("records"),
+        "coefficients": coefficients.to_dict("records"),
+        "warnings": work.warnings,
+        "seconds": work.seconds,
+    }
+    contents = {
+        "model.bayesmix": model,
+        "table.csv": coefficients.to_csv(index=False),
+        "units.csv": unit_table(model, frame[unit].unique()).to_csv(index_label=unit),
+        "trajectories.png": Figure(lambda ax: plot_trajectories(model, ax=ax)),
+    }
+    work.end(values, contents)

@@ -1,0 +1,138 @@
+"""``trajectories``: classes of courses over time, from a long table, in one call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.preprocessing import SplineTransformer
+
+from bayesmix.core import validation
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.regression_mixture import RegressionMixture
+from bayesmix.estimators.search import MixtureSearch
+from bayesmix.families.random_effects import INTERCEPT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def trajectories(
+    frame: Any,
+    *,
+    y: str,
+    time: str,
+    unit: str,
+    n_components: Any = (1, 2, 3, 4, 5),
+    degree: int = 1,
+    n_knots: int | None = None,
+    random: Any = (INTERCEPT,),
+    fixed: Any = (),
+    class_predictors: Any = (),
+    response: str = "normal",
+    random_covariance: str = "shared",
+    criterion: Any = "bic",
+    random_state: Any = None,
+    **options: Any,
+) -> MixtureSearch:
+    """Fit mixtures of curves over time, one class per unit, and select the number of classes.
+
+    Growth mixture models have random effects of units; latent class growth analysis and group-based
+    trajectories have none (``random=()`` or ``None``). n of BIC is the number of units, and
+    ``criterion="cv"`` leaves out units.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Long table: one row per visit.
+    y, time, unit : str
+        Columns of the response, of the time, and of the identifier of the unit.
+    n_components : int or sequence of int, default=(1, 2, 3, 4, 5)
+        Numbers of classes to compare.
+    degree : int, default=1
+        Degree of the polynomial in time; of the splines with ``n_knots``.
+    n_knots : int, optional
+        Number of knots of B-splines over time, at quantiles; linear beyond the last knots.
+    random : sequence of str, default=("intercept",)
+        Random effects, such as ``("intercept", time)``; None: none, with a residual variance for
+        each class. Only for a normal response.
+    fixed : sequence of str, default=()
+        Columns with the same coefficient in all classes.
+    class_predictors : sequence of str, default=()
+        Columns that predict class membership, constant within a unit.
+    response, random_covariance
+        As in ``RegressionMixture``.
+    criterion, random_state, **options
+        As in ``MixtureSearch``.
+
+    Returns
+    -------
+    MixtureSearch
+        ``best_estimator_`` is the selected ``RegressionMixture``; ``plot_trajectories`` shows it.
+
+    Raises
+    ------
+    InvalidInputError
+        For columns that are not in the frame, missing times, and units with several values of a
+        class predictor.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> frame = pd.DataFrame({"id": np.repeat(np.arange(60), 5), "t": np.tile(np.arange(5.0), 60)})
+    >>> level = np.where(frame["id"] < 30, frame["t"], 4.0 - frame["t"])
+    >>> frame["score"] = level + rng.normal(0, 0.5, 300)
+    >>> search = bm.trajectories(
+    ...     frame, y="score", time="t", unit="id", n_components=(1, 2), random_state=0
+    ... )
+    >>> search.best_params_
+    {'n_components': 2}
+    """
+    fixed, gate = _names(fixed), _names(class_predictors)
+    for name in (y, time, unit, *fixed, *gate):
+        if name not in getattr(frame, "columns", ()):
+            columns = ", ".join(map(str, getattr(frame, "columns", ())))
+            raise InvalidInputError(f"frame has no column {name!r}; its columns are {columns}")
+    if frame[unit].isna().any():
+        row = int(np.flatnonzero(frame[unit].isna())[0])
+        raise InvalidInputError(f"unit: column {unit!r} is missing in row {row}: drop such rows")
+    design = time_columns(frame[time], validation.integer("degree", degree, 1), n_knots)
+    for name in fixed:
+        design[name] = frame[name]
+    if response != "normal" and random == (INTERCEPT,):
+        random = None
+    estimator = RegressionMixture(
+        response=response, random=random, random_covariance=random_covariance, fixed=fixed or None
+    )
+    search = MixtureSearch(
+        estimator, n_components, criterion=criterion, random_state=random_state, **options
+    )
+    given = {"gate": frame[gate]} if gate else {}
+    return search.fit(design, frame[y], groups=frame[unit], **given)
+
+
+def _names(columns: Any) -> list[str]:
+    return [columns] if isinstance(columns, str) else list(columns)
+
+
+def time_columns(time: Any, degree: int, n_knots: int | None = None) -> pd.DataFrame:
+    """Return powers of time, or B-splines beside time itself, as columns of a design.
+
+    Time itself comes first, so that it can have a random slope.
+    """
+    import pandas as pd
+
+    name, values = str(time.name), time.to_numpy(dtype=np.float64)
+    if np.isnan(values).any():
+        row = int(np.flatnonzero(np.isnan(values))[0])
+        raise InvalidInputError(f"time: column {name!r} is missing in row {row}: drop such rows")
+    if n_knots is None:
+        powers = {name: values} | {f"{name}^{p}": values**p for p in range(2, degree + 1)}
+        return pd.DataFrame(powers, index=time.index)
+    knots = validation.integer("n_knots", n_knots, 2)
+    splines = SplineTransformer(knots, degree, knots="quantile", extrapolation="linear")
+    basis = splines.fit_transform(values[:, None])
+    # Splines sum to 1 and contain time: two columns follow from the intercept and time.
+    columns = {f"{name} spline {p}": basis[:, p] for p in range(1, basis.shape[1] - 1)}
+    return pd.DataFrame({name: values} | columns, index=time.index)

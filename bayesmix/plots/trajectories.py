@@ -1,0 +1,57 @@
+"""Mean curves of classes over time, with a sample of units behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, finished, line
+
+MOST_UNITS = 150  # drawn behind the curves
+
+
+def plot_trajectories(
+    model: Any, time: Any = 0, level: float = 0.9, ax: Axes | None = None
+) -> Axes:
+    """Plot the mean curve of each class with its interval, and a sample of units behind.
+
+    Units have the colour of their most probable class, whose share of units is in the legend.
+
+    Parameters
+    ----------
+    model : RegressionMixture or MixtureSearch
+        Fitted with ``groups``.
+    time : str or int, default=0
+        Column of X along which curves are drawn.
+    level : float, default=0.9
+        Level of the intervals of the mean curves; only with ``random``.
+    ax : matplotlib Axes, optional
+    """
+    from bayesmix.assess.trajectories import class_assignment, fitted_units, trajectory_curves
+
+    model, joint = fitted_units(model)
+    curves = trajectory_curves(model, time, level)
+    shares, data, ax = class_assignment(model)["share"], model._data, axes_or_new(ax)
+    names, design = data.design.names, data.design
+    place = names.index(time) if time in names else int(time)
+    column = data.values[:, -len(names) + place] * design.scale[place] + design.centre[place]
+    response, labels = data.values[:, 0] / data.values[:, 2], joint.argmax(axis=1)
+    starts = np.flatnonzero(np.append(True, data.units[1:] != data.units[:-1]))
+    ends = np.append(starts[1:], len(column))
+    for i in evenly(len(starts), MOST_UNITS):
+        rows = np.arange(starts[i], ends[i])
+        rows = rows[np.argsort(column[rows], kind="stable")]
+        style = {"color": colour(int(labels[i])), "linewidth": 0.6, "alpha": 0.35}
+        ax.plot(column[rows], response[rows], marker=".", markersize=2.0, **style)
+    for k, curve in curves.groupby("component"):
+        label = f"class {k} ({shares[k]:.0%} of units)"
+        ax.fill_between(
+            curve["time"], curve["lower"], curve["upper"], color=colour(k), alpha=0.25, linewidth=0
+        )
+        ax.plot(
+            curve["time"], curve["mean"], color=colour(k), linestyle=line(k), linewidth=2.5,
+            label=label,
+        )  # fmt: skip
+    ax.legend(frameon=False)
+    return finished(ax, xlabel=names[place], ylabel="response")

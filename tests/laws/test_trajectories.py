@@ -1,0 +1,128 @@
+"""Classes of courses over time: the search, its tables, figure and shell command."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.preprocessing import SplineTransformer
+from typer.testing import CliRunner
+
+import bayesmix as bm
+from bayesmix.cli.app import app
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.trajectories import time_columns
+
+ARGUMENTS = {"y": "score", "time": "age", "unit": "id"}
+
+
+def courses(seed=0, n=60, skewed=False):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(2, 6, n)
+    unit = np.repeat(np.arange(n), sizes)
+    age, first = rng.uniform(0.0, 5.0, len(unit)), np.arange(n) < n / 3
+    effects = rng.normal(0.0, 0.5, n)
+    score = np.where(first[unit], 1.0 + age, 6.0 - age)
+    if skewed:
+        effects, score = rng.exponential(1.5, n), age
+    score = score + effects[unit] + rng.normal(0.0, 0.4, len(unit))
+    sex = (rng.random(n) < 0.5).astype(float)
+    names = np.array([f"u{i}" for i in range(n)])
+    return pd.DataFrame({"id": names[unit], "age": age, "score": score, "sex": sex[unit]})
+
+
+@pytest.fixture(scope="module")
+def search():
+    estimator = {"n_components": (1, 2), "random_state": 0, "n_jobs": 1}
+    return bm.trajectories(courses(), **ARGUMENTS, **estimator)
+
+
+def test_the_classes_that_made_the_courses_are_found(search):
+    model = search.best_estimator_
+    assert model.n_components_ == 2
+    slopes = model.coefficients().loc["coefficient"].xs("age", level="term")
+    assert (np.abs(slopes["estimate"] - [-1.0, 1.0]) < 4.0 * slopes["standard_error"]).all()
+    table = model.random_effects()
+    assert table.index.tolist() == [f"u{i}" for i in range(60)]
+    assert ((table["component"] == 1) == (np.arange(60) < 20)).mean() > 0.95
+
+
+def test_assignment_is_that_of_the_probabilities(search):
+    table, units = bm.class_assignment(search), search.best_estimator_.random_effects()
+    p = units[["p_0", "p_1"]].to_numpy()
+    own = p[p.argmax(axis=1) == 1, 1].mean()
+    assert np.isclose(table.loc[1, "mean_probability"], own)
+    odds = own / (1.0 - own) / (p[:, 1].mean() / (1.0 - p[:, 1].mean()))
+    assert np.isclose(table.loc[1, "odds_of_correct_classification"], odds)
+    entropy = 1.0 + (p * np.log(np.maximum(p, 1e-300))).sum() / (60 * np.log(2.0))
+    assert np.isclose(table.attrs["relative_entropy"], entropy)
+
+
+def test_the_table_has_bic_of_units_and_of_visits(search):
+    table, frame = bm.trajectory_table(search), courses()
+    for n, name in ((60, "bic"), (len(frame), "bic_visits")):
+        expected = -2.0 * table["log_likelihood"] + table["parameters"] * np.log(n)
+        assert np.allclose(table[name], expected)
+
+
+def test_curves_are_the_regressions_with_their_intervals(search):
+    model = search.best_estimator_
+    curves = bm.trajectory_curves(search, "age", 0.9)
+    expected = model.intercept_[curves["component"]]
+    expected = expected + model.coef_[curves["component"], 0] * curves["time"]
+    assert np.allclose(curves["mean"], expected)
+    assert (curves["lower"] < curves["mean"]).all()
+    ax = bm.plots.plot_trajectories(search)
+    assert [text.get_text()[:7] for text in ax.get_legend().get_texts()] == ["class 0", "class 1"]
+
+
+def test_skewed_effects_are_named_and_normal_effects_are_not(search):
+    assert not any("not normal" in text for text in search.best_estimator_._separated)
+    with pytest.warns(bm.errors.BayesmixWarning, match="'intercept' are not normal"):
+        frame = courses(1, 200, skewed=True)
+        model = bm.RegressionMixture(1, random=("intercept",))
+        model.fit(frame[["age"]], frame["score"], groups=frame["id"])
+
+
+def test_time_columns_span_the_splines_and_polynomials():
+    time = pd.Series(np.random.default_rng(0).uniform(0.0, 4.0, 50), name="age")
+    powers = time_columns(time, 3)
+    assert list(powers) == ["age", "age^2", "age^3"]
+    columns = np.column_stack([np.ones(50), time_columns(time, 3, 4)])
+    knots = {"knots": "quantile", "extrapolation": "linear"}
+    basis = SplineTransformer(4, 3, **knots).fit_transform(time.to_numpy()[:, None])
+    assert np.linalg.matrix_rank(columns) == columns.shape[1] == basis.shape[1]
+    assert np.linalg.matrix_rank(np.column_stack([columns, basis])) == basis.shape[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "message"),
+    [
+        ({}, {"time": "year"}, "frame has no column 'year'"),
+        ({"age": np.nan}, {}, "time: column 'age' is missing in row 0"),
+        ({"id": None}, {}, "unit: column 'id' is missing in row 0"),
+        ({"score": np.nan}, {}, "y must have no missing values"),
+        ({"sex": 7.0}, {"class_predictors": ["sex"]}, "column 'sex' differs"),
+    ],
+)
+def test_bad_input_names_the_column(change, arguments, message):
+    frame = courses()
+    for name, value in change.items():
+        frame.loc[0, name] = value
+    with pytest.raises(InvalidInputError, match=message):
+        bm.trajectories(frame, **(ARGUMENTS | arguments), n_components=1)
+
+
+def test_the_command_writes_classes_of_units(tmp_path):
+    courses().to_csv(tmp_path / "data.csv", index=False)
+    command = f"trajectories {tmp_path}/data.csv --unit id --time age --target score"
+    command += f" --random intercept --components 2 --out {tmp_path}/out --json"
+    answer = CliRunner().invoke(app, command.split(), prog_name="bayesmix")
+    assert answer.exit_code == 0, answer.output
+    units = pd.read_csv(tmp_path / "out" / "units.csv", index_col="id")
+    assert len(units) == 60
+    values = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert values["n_components"] == 2
+    assert (tmp_path / "out" / "trajectories.png").exists()
