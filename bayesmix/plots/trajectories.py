@@ -42,9 +42,10 @@ def plot_trajectories(
     for i in evenly(len(starts), MOST_UNITS):
         rows = np.arange(starts[i], ends[i])
         rows = rows[np.argsort(column[rows], kind="stable")]
-        style = {"color": colour(int(labels[i])), "linewidth": 0.6, "alpha": 0.35}
+        style: dict[str, Any] = {"color": colour(int(labels[i])), "linewidth": 0.6, "alpha": 0.35}
         ax.plot(column[rows], response[rows], marker=".", markersize=2.0, **style)
-    for k, curve in curves.groupby("component"):
+    for k in range(model.n_components_):
+        curve = curves[curves["component"] == k]
         label = f"class {k} ({shares[k]:.0%} of units)"
         ax.fill_between(
             curve["time"], curve["lower"], curve["upper"], color=colour(k), alpha=0.25, linewidth=0

@@ -80,9 +80,9 @@ def test_curves_are_the_regressions_with_their_intervals(search):
 
 def test_skewed_effects_are_named_and_normal_effects_are_not(search):
     assert not any("not normal" in text for text in search.best_estimator_._separated)
+    frame = courses(1, 200, skewed=True)
+    model = bm.RegressionMixture(1, random=("intercept",))
     with pytest.warns(bm.errors.BayesmixWarning, match="'intercept' are not normal"):
-        frame = courses(1, 200, skewed=True)
-        model = bm.RegressionMixture(1, random=("intercept",))
         model.fit(frame[["age"]], frame["score"], groups=frame["id"])
 
 
