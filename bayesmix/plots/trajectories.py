@@ -54,5 +54,6 @@ def plot_trajectories(
             curve["time"], curve["mean"], color=colour(k), linestyle=line(k), linewidth=2.5,
             label=label,
         )  # fmt: skip
-    ax.legend(frameon=False)
+    # The search for the best place takes seconds with many lines.
+    ax.legend(frameon=False, loc="upper right")
     return finished(ax, xlabel=names[place], ylabel="response")
