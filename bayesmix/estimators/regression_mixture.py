@@ -503,7 +503,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def random_effects(self) -> pd.DataFrame:
         """Return component, probabilities and predicted effects of each unit of the fit."""
-        from bayesmix.assess.trajectories import unit_table
+        from bayesmix.assess.trajectory_tables import unit_table
 
         return unit_table(self)
 

@@ -28,7 +28,7 @@ def plot_trajectories(
         Level of the intervals of the mean curves; only with ``random``.
     ax : matplotlib Axes, optional
     """
-    from bayesmix.assess.trajectories import class_assignment, fitted_units, trajectory_curves
+    from bayesmix.assess.trajectory_tables import class_assignment, fitted_units, trajectory_curves
 
     model, joint = fitted_units(model)
     curves = trajectory_curves(model, time, level)

@@ -39,7 +39,7 @@ def trajectories(
     The number of classes is selected by BIC over units. --out DIR saves result.json, table.csv with
     the coefficients, units.csv with the class of each unit, model.bayesmix and a figure.
     """
-    from bayesmix.assess.trajectories import class_assignment, trajectory_table, unit_table
+    from bayesmix.assess.trajectory_tables import class_assignment, trajectory_table, unit_table
     from bayesmix.cli.data import whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import frame_table

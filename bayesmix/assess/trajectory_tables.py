@@ -30,7 +30,9 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
 
     model = getattr(model, "best_estimator_", model)
     if getattr(model, "noun", "") != "regression":
-        raise UnsupportedError(f"a RegressionMixture is needed, got {type(model).__name__}")
+        raise InvalidInputError(
+            f"model must be a RegressionMixture fitted with groups, got {type(model).__name__}"
+        )
     check_is_fitted(model, "log_likelihood_")
     data = model._data
     if data.units is None:
