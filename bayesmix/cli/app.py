@@ -98,7 +98,7 @@ EXAMPLES: dict[Callable[..., None], str] = {
     supervised.classify: "iris.csv --target species --predict new.csv --out results",
     classes.classes: "survey.csv --classes 1:6 --bootstrap 100 --covariates age --out paper",
     supervised.regress: "data.csv --target y --components 1:4 --out results",
-    courses.trajectories: "data.csv --unit id --time age --target y --random intercept",
+    courses.trajectories: "data.csv --unit id --time age --target score",
     checks.predict: f"{SAVED} iris.csv --out labels.csv",
     checks.crosscheck: "iris.csv --components 3 --covariance full --out results",
     checks.merge: f"{SAVED} iris.csv --out merged",
