@@ -22,6 +22,7 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import seen, without_gaps
 from bayesmix.posterior.bands import checked_level
 from bayesmix.selection.fit_evidence import fitted_mixture
+from bayesmix.sources.survey_weights import weighted
 
 # Expected count per cell below which G² and X² are not approximately chi-squared.
 SPARSE = 1.0
@@ -96,7 +97,11 @@ class LatentClasses:
 
 
 def latent_classes(
-    model: Any, X: Any, sample_weight: Any = None, level: float = 0.95
+    model: Any,
+    X: Any,
+    sample_weight: Any = None,
+    level: float = 0.95,
+    weight_type: str | None = None,
 ) -> LatentClasses:
     """Return answer probabilities per class with standard errors, class sizes, and tests of fit.
 
@@ -110,6 +115,8 @@ def latent_classes(
         Sample weights.
     level : float, default=0.95
         Level of the intervals.
+    weight_type : {None, "frequency", "sampling"}, optional
+        As in the fit. With "sampling", standard errors of likelihood fits use the sandwich.
 
     Returns
     -------
@@ -140,13 +147,16 @@ def latent_classes(
             "Mixture(family=Categorical())"
         )
     level = checked_level(level)
+    X, sample_weight = weighted(X, sample_weight, weight_type)
     rows = estimator._seen(X, sample_weight).present().in_memory().rows
     values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
     point: Categoricals = result.plug_in.components
     shares = result.plug_in.weights.mean()
     gaps = np.isnan(values).any(axis=1)
     with single_threaded_blas():
-        errors, of_shares = _errors_of_scores(point, shares, values, weights)
+        errors, of_shares = _errors_of_scores(
+            point, shares, values, weights, weight_type == "sampling"
+        )
     names = [str(n) for n in result.columns] if result.columns else list(range(values.shape[1]))
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(
@@ -199,9 +209,12 @@ def latent_classes(
 
 
 def _errors_of_scores(
-    point: Categoricals, shares: Array, values: Array, weights: Array
+    point: Categoricals, shares: Array, values: Array, weights: Array, survey: bool
 ) -> tuple[Array, Array]:
-    """Return standard errors (K, F) and (K,) from the outer products of scores of log odds."""
+    """Return standard errors (K, F) and (K,) from the outer products of scores of log odds.
+
+    ``survey``: from the sandwich of these, with squared weights, and the observed information.
+    """
     K, F = point.probabilities.shape
     columns = np.arange(values.shape[1])
     joint = point.seen_in(columns).expected_log_density(values) + np.log(shares)
@@ -209,7 +222,13 @@ def _errors_of_scores(
     answered, given = _answers(point, values)
     away = (given[:, None, :] - answered[:, None, :] * point.probabilities) * r[:, :, None]
     scores = np.hstack([away.reshape(len(values), K * F), r - shares])
-    covariance = np.linalg.pinv((scores * weights[:, None]).T @ scores, hermitian=True)
+    outer = (scores * weights[:, None]).T @ scores
+    if survey:
+        observed = outer + _remaining_information(point, shares, r, answered, given, weights)
+        bread = np.linalg.pinv(observed, hermitian=True)
+        covariance = bread @ ((scores * weights[:, None] ** 2).T @ scores) @ bread
+    else:
+        covariance = np.linalg.pinv(outer, hermitian=True)
 
     def spread(p: Array, first: int) -> Array:
         derivative = np.diag(p) - np.outer(p, p)
@@ -222,6 +241,30 @@ def _errors_of_scores(
         for start, end in point.reading.pairs:
             errors[k, start:end] = spread(point.probabilities[k, start:end], k * F + start)
     return errors, spread(shares, K * F)
+
+
+def _remaining_information(
+    point: Categoricals, shares: Array, r: Array, answered: Array, given: Array, weights: Array
+) -> Array:
+    """Return the observed information of the log odds minus the outer products of scores.
+
+    It is the information of complete data minus the expected outer products of their scores (Louis
+    1982, eq. 3.2).
+    """
+    K, F = point.probabilities.shape
+    total = np.zeros((K * F + K, K * F + K))
+    total[K * F :, K * F :] = weights.sum() * (np.diag(shares) - np.outer(shares, shares))
+    for k, p in enumerate(point.probabilities):
+        counts = weights * r[:, k]
+        for start, end in point.reading.pairs:
+            part = slice(k * F + start, k * F + end)
+            spread = np.diag(p[start:end]) - np.outer(p[start:end], p[start:end])
+            total[part, part] += (counts @ answered[:, start]) * spread
+        scores = np.zeros((len(r), K * F + K))
+        scores[:, k * F : (k + 1) * F] = given - answered * p
+        scores[:, K * F :] = (np.arange(K) == k) - shares
+        total -= (scores * counts[:, None]).T @ scores
+    return total
 
 
 def _answers(point: Categoricals, values: Array) -> tuple[Array, Array]:

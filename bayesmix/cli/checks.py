@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bayesmix.cli import options
-from bayesmix.cli.fits import Work, command_line, estimator_for, unfitted_search
+from bayesmix.cli.fits import Work, command_line, estimator_for, for_survey, unfitted_search
 from bayesmix.cli.screen import Screen
 from bayesmix.errors import InvalidInputError
 
@@ -238,7 +238,7 @@ def stability(
 
     --out DIR saves result.json, stability.csv and a figure.
     """
-    search_for = unfitted_search(candidates, run, table.missing)
+    search_for = unfitted_search(for_survey(candidates, table), run, table.missing)
     from bayesmix.assess.stability import stability as repeated
 
     work = work_on_table("stability", table, out, run, candidates.family)
@@ -295,7 +295,7 @@ def nested(
 
     --out DIR saves result.json, folds.csv and a figure.
     """
-    search_for = unfitted_search(candidates, run, table.missing)
+    search_for = unfitted_search(for_survey(candidates, table), run, table.missing)
     from bayesmix.assess.nested import nested_cv
 
     work = work_on_table("nested", table, out, run, candidates.family)

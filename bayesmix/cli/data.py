@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.cli.options import Kinds, Missing, Numbers, Sequences, Table, names
+from bayesmix.cli.options import Kinds, Missing, Numbers, Sequences, Table, WeightKind, names
 from bayesmix.core.coding import AS_REQUESTED
 from bayesmix.core.designs import indicated
 from bayesmix.core.sources import Source
@@ -60,7 +60,15 @@ def read_rows(
     from bayesmix import io
 
     how: Any = {"missing": missing, **vars(text_format(rows))}
-    return of_data(rows.data, lambda place: io.read(place, columns, rows.weight, **how))
+    source = of_data(rows.data, lambda place: io.read(place, columns, rows.weight, **how))
+    return in_weight_type(source, rows)
+
+
+def in_weight_type(source: Source, rows: Numbers | Table) -> Source:
+    """Return data with weights of the type of ``--weight-type``."""
+    from bayesmix.sources.survey_weights import weighted
+
+    return source if rows.weight_type is None else weighted(source, None, rows.weight_type.value)[0]
 
 
 def kinds_named(options: Table | Kinds) -> dict[str, list[str]]:
@@ -134,6 +142,7 @@ def read_table(
             lambda place: read_typed(place, columns, weight, missing, text, as_they_are, **named),
         )
     coding = coding_of(rows)
+    rows = in_weight_type(rows, table)
     if coding is not None:
         say_kinds(screen.postpone, coding)
     if table.missing not in (None, Missing.USE):
@@ -184,8 +193,9 @@ def read_beside(
     if sequences.names and covariates is not None:
         raise InvalidInputError("--covariates does not support sequences: leave it out")
     beside = [*sequences.names, *(names(covariates) or [])]
+    told = {} if table.weight_type is not WeightKind.FREQUENCY else {"weight_type": "frequency"}
     if not beside:
-        return read_table(screen, table, as_they_are=as_they_are), {}
+        return read_table(screen, table, as_they_are=as_they_are), told
     exclude = ",".join([*(names(table.exclude) or []), *beside])
     table = replace(table, exclude=exclude)
     source = read_table(screen, table, bool(sequences.names), as_they_are)
@@ -197,7 +207,7 @@ def read_beside(
         return source.subset(rows), {"groups": groups}
     frame = indicators(pd.DataFrame(columns), "--covariates")
     numbers = getattr(source, "numbers", None)
-    return source, {"covariates": frame if numbers is None else frame.iloc[numbers]}
+    return source, {"covariates": frame if numbers is None else frame.iloc[numbers]} | told
 
 
 def rows_in_time(

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -168,6 +168,14 @@ def checkpoint_folder(restart: options.Restart) -> str | None:
     return checkpoint
 
 
+def for_survey(candidates: options.Candidates, table: options.Table) -> options.Candidates:
+    """Return the candidates, by default compared by "design_bic" for weights of a survey."""
+    survey = table.weight_type is options.WeightKind.SAMPLING
+    if survey and candidates.criterion is None and candidates.method != "variational":
+        return replace(candidates, criterion=options.Criterion.DESIGN_BIC)
+    return candidates
+
+
 def unfitted_search(
     candidates: options.Candidates,
     run: options.Run,
@@ -269,6 +277,7 @@ def select(
     to one HTML page.
     """
     gated, ordered = covariates is not None, bool(sequences.names)
+    candidates = for_survey(candidates, table)
     search_for = unfitted_search(candidates, run, table.missing, gated, ordered)
     checkpoint = checkpoint_folder(restart)
     from bayesmix.cli.data import read_beside

@@ -21,7 +21,8 @@ Parts = StrEnum("Parts", "HALF BOOTSTRAP")
 Dependence = StrEnum("Dependence", "INDEPENDENT REGRESSION")
 Criterion = StrEnum(
     "Criterion",
-    "AUTO EVIDENCE_FOLDS BIC SABIC AIC AICC ICL ICL_SOFT ELBO ELBO_LOG_K EVIDENCE LOO CV CV_1SE",
+    "AUTO EVIDENCE_FOLDS BIC SABIC AIC AICC ICL ICL_SOFT ELBO ELBO_LOG_K EVIDENCE LOO "
+    "CV CV_1SE DESIGN_BIC",
 )
 
 
@@ -62,6 +63,11 @@ Na = Annotated[
     option("A,B", "Cells that mean missing values, besides NA, n/a, NULL, ., ? and -"),
 ]
 Weight = Annotated[str | None, option("COLUMN", "Column of sample weights")]
+WeightKind = StrEnum("WeightKind", "FREQUENCY SAMPLING")
+WeightType = Annotated[
+    WeightKind | None,
+    option("NAME", "Weights: frequency (numbers of repetitions) or sampling (survey weights)"),
+]
 MissingValues = Annotated[
     Missing | None,
     option(
@@ -115,6 +121,7 @@ class Numbers:
     decimal: Decimal = None
     encoding: Encoding = None
     na: Na = None
+    weight_type: WeightType = None
 
 
 @dataclass(frozen=True)
@@ -148,6 +155,7 @@ class Table:
     scheduler: Annotated[
         str | None, option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
     ] = None
+    weight_type: WeightType = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ WORDS = (
     (r"\bn_jobs\b", "--jobs"),
     (r"\bn_clusters\b", "--clusters"),
     (r"\bsample_weight\b", "--weight"),
+    (r"\b(?:set )?weight_type='(\w+)'", r"--weight-type \1"),
     (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
     (r"or read with missing='keep'", "or fit with --missing use where the model supports it"),
     (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),

@@ -77,7 +77,12 @@ def classify(
         random_state=run.seed,
         n_jobs=run.jobs,
     )
-    classifier.fit(X, y, sample_weight=None if rows.weight is None else table[rows.weight])
+    classifier.fit(
+        X,
+        y,
+        sample_weight=None if rows.weight is None else table[rows.weight],
+        weight_type=weight_type(rows),
+    )
     columns = tuple(map(str, X.columns))
     source = ArraySource(classifier._values(X), columns=columns)
     work = Work.on("classify", screen, rows, source, out)
@@ -109,6 +114,11 @@ def classify(
         contents["predictions.csv"] = answers.to_csv(index=False)
         values["predictions"] = answers["class"].value_counts().to_dict()
     work.end(values | {"warnings": work.warnings}, contents)
+
+
+def weight_type(rows: options.Numbers) -> str | None:
+    """Return the type of the weights as functions name it."""
+    return None if rows.weight_type is None else rows.weight_type.value
 
 
 Response = StrEnum("Response", "NORMAL POISSON BINOMIAL GAMMA NEGATIVE_BINOMIAL")
@@ -168,7 +178,8 @@ def regress(
         n_jobs=run.jobs,
         progress=screen.progress,
     )
-    data: dict[str, Any] = {name: frame[key] for name, key in roles.items() if key is not None}
+    data: dict[str, Any] = {"weight_type": weight_type(rows)}
+    data |= {name: frame[key] for name, key in roles.items() if key is not None}
     if gated:
         data["gate"] = indicators(frame[gated], "--gate")
     work.noting(lambda: search.fit(X, frame[target], **data))

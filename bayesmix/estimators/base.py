@@ -32,6 +32,7 @@ from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
 from bayesmix.sources.border import few_enough, is_collection, passed
+from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
     from bayesmix.selection.tasks import Fitter
@@ -67,6 +68,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         labels: Any = None,
         groups: Any = None,
         covariates: Any = None,
+        weight_type: str | None = None,
     ) -> Self:
         """Fit the mixture.
 
@@ -78,6 +80,10 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
             For pipelines.
         sample_weight : array (n,), optional
             Sample weights; weight 2 is the same as including the sample twice.
+        weight_type : {None, "frequency", "sampling"}, optional
+            "frequency": numbers of repetitions. "sampling": survey weights, of which only ratios
+            matter; they are divided by their mean. None: as given, with a warning if they look like
+            survey weights.
         labels : array (n,) or (n, K), optional
             Known components: integers, -1 or missing where unknown; or a boolean matrix of allowed
             components; or probabilities that multiply the mixing weights (Côme et al. 2009).
@@ -114,7 +120,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         """
 
         def rows(n_jobs: int | None) -> Source:
-            source = incoming.training_rows(self, X, sample_weight, n_jobs)
+            source = incoming.training_rows(self, *weighted(X, sample_weight, weight_type), n_jobs)
             if labels is None and groups is None and covariates is None:
                 return source
             from bayesmix.estimators.constraints import constrained

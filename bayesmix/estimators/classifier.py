@@ -29,6 +29,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.candidates import structures_asked
 from bayesmix.selection.summary_text import counted
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.survey_weights import weighted
 
 # Gain in nats per observation below which alternating fits have converged.
 SETTLED = 1e-6
@@ -130,7 +131,9 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     ) -> None:
         store_parameters(self, locals())
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, weight_type: str | None = None
+    ) -> Self:
         """Fit the class densities.
 
         Parameters
@@ -139,6 +142,8 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         y : array (n,)
             Classes; None, NaN or NA where unknown.
         sample_weight : array (n,), optional
+        weight_type : {None, "frequency", "sampling"}, optional
+            As in ``GaussianMixture.fit``.
 
         Raises
         ------
@@ -146,10 +151,10 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             For data, classes or parameters that cannot be used; the estimator is then unchanged.
         """
         with incoming.unchanged_on_error(self):
-            self._fit(X, y, sample_weight)
+            self._fit(*weighted(X, sample_weight, weight_type), y)
         return self
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+    def _fit(self, X: Any, sample_weight: Any, y: Any) -> None:
         validation.integer("max_iter", self.max_iter, 1)
         n_jobs = validation.jobs(self.n_jobs)
         self._mixture(1)._model()  # checks family and inference

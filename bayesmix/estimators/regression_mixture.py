@@ -35,6 +35,7 @@ from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressio
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.search.starts import Given, begun
+from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,6 +156,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         offset: Any = None,
         trials: Any = None,
         sample_weight: Any = None,
+        weight_type: str | None = None,
     ) -> Self:
         """Fit the regressions.
 
@@ -176,6 +178,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             Numbers of trials of a binomial response; 1 by default.
         sample_weight : array (n,), optional
             Number of times that each observation counts.
+        weight_type : {None, "frequency", "sampling"}, optional
+            As in ``GaussianMixture.fit``. Standard errors are not those of the sandwich.
 
         Returns
         -------
@@ -191,7 +195,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             number = self._model().n_components
             validation.integer("n_init", self.n_init, 1)
             validation.integer("max_iter", self.max_iter, 1)
-            data = self._training(X, y, gate, groups, offset, trials, sample_weight)
+            weight = weighted(None, sample_weight, weight_type)[1]
+            data = self._training(X, y, gate, groups, offset, trials, weight)
             if number > data.n_units:
                 raise InvalidInputError(
                     f"n_components={number} must not be larger than the number of "

@@ -52,6 +52,7 @@ from bayesmix.selection.tasks import Task, polished
 from bayesmix.sources.border import is_collection, processes
 from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.survey_weights import weighted
 
 # Number of candidates in the table of a notebook.
 MOST_SHOWN = 6
@@ -186,6 +187,7 @@ class MixtureSearch(SearchResults, Showing):
         labels: Any = None,
         covariates: Any = None,
         lengths: Any = None,
+        weight_type: str | None = None,
         **of_regression: Any,
     ) -> Self:
         """Fit and compare all candidates.
@@ -197,6 +199,8 @@ class MixtureSearch(SearchResults, Showing):
             Response of a mixture of regressions, or its formula; ignored otherwise.
         sample_weight : array (n,), optional
             Sample weights, used in all criteria and in held-out log densities.
+        weight_type : {None, "frequency", "sampling"}, optional
+            As in ``GaussianMixture.fit``. For survey weights use the criterion "design_bic".
         groups : array (n,), optional
             Groups that a splitter such as ``GroupKFold`` keeps together; for a hidden Markov model
             the sequence of each sample.
@@ -218,7 +222,7 @@ class MixtureSearch(SearchResults, Showing):
             For invalid data or parameters, and if no candidate has a value.
         """
         refuse_no_table(X)
-        X = table_of(X)
+        X, sample_weight = weighted(table_of(X), sample_weight, weight_type)
         X, sample_weight = self._look_at(X, sample_weight)
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None

@@ -50,6 +50,7 @@ def select(
     categorical: Sequence[str] = (),
     exclude: Sequence[str] = (),
     columns: Any = None,
+    weight_type: str | None = None,
     **options: Any,
 ) -> MixtureSearch:
     """Select the number of components and the covariance structure.
@@ -75,6 +76,8 @@ def select(
         likelihood. "auto" becomes "bic" if a model has no variational fit: noise, covariates, some
         structures ("VVE", ``FactorAnalytic(2)``) and some families (``Gamma()``).
     sample_weight : array (n,), optional
+    weight_type : {None, "frequency", "sampling"}, optional
+        As in ``GaussianMixture.fit``. For survey weights ("sampling") "auto" becomes "design_bic".
     random_state : default=0
     noise : bool or as in ``GaussianMixture``, default=False
         Whether to add a noise component; True is "uniform". Only Gaussian families and products can
@@ -127,7 +130,7 @@ def select(
         X,
         n_components,
         covariance_type,
-        "bic" if covariates is not None and criterion == "auto" else criterion,
+        default_criterion(criterion, covariates is not None, weight_type),
         random_state,
         noise=noise,
         missing=missing,
@@ -143,7 +146,15 @@ def select(
         labels=labels,
         covariates=covariates,
         lengths=lengths,
+        weight_type=weight_type,
     )
+
+
+def default_criterion(criterion: Any, gated: bool, weight_type: str | None) -> Any:
+    """Return the criterion that "auto" stands for with covariates and with survey weights."""
+    if criterion != "auto":
+        return criterion
+    return "design_bic" if weight_type == "sampling" else "bic" if gated else "auto"
 
 
 def procedure(

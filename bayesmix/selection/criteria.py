@@ -165,6 +165,18 @@ def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
     return bridge
 
 
+def design_bic(result: FitResult, source: Source) -> float:
+    """Return BIC for survey weights: that of n over the design effect (Lumley & Scott 2015).
+
+    The effective number of samples is (Σ w)² / Σ w² (Kish 1965), which ignores clusters and strata.
+    """
+    weights = source.in_memory().rows.weights_or_ones
+    effective = float(weights.sum() ** 2 / (weights @ weights))
+    sums = result.plug_in_sums
+    log_likelihood = sums.log_likelihood * effective / sums.n
+    return log_likelihood - 0.5 * result.n_parameters * math.log(effective)
+
+
 def leave_one_out_score(result: FitResult, source: Source) -> Score:
     """Return the leave-one-out log predictive density of a variational fit, by importance sampling.
 
@@ -262,6 +274,7 @@ RECORDS = {
             posterior=True,
             others=True,
         ),
+        Criterion("design_bic", "design-adjusted BIC", COMPONENTS, of_draws=design_bic),
         Criterion("cv", "cross-validated log density", PREDICTION, folds=True, others=True),
         Criterion(
             "cv_1se",

@@ -1,0 +1,57 @@
+"""Types of sample weights: numbers of repetitions, or inverse probabilities of a survey."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.core import validation
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.numerics.arrays import Array
+from bayesmix.sources.border import is_collection, is_source
+from bayesmix.sources.memory import ArraySource
+
+WEIGHT_TYPES = (None, "frequency", "sampling")
+# Weights that are not integers and sum to more than this many times n are probably survey weights.
+MOST_PER_SAMPLE = 1.5
+
+
+def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, Any]:
+    """Return data and weights of a type: sampling weights are divided by their mean.
+
+    Likelihoods and criteria then equal those of Mplus and Latent GOLD. Weights of no stated type
+    are unchanged, with a warning if they look like survey weights. Invalid weights are unchanged,
+    and refused later.
+    """
+    validation.one_of("weight_type", weight_type, WEIGHT_TYPES)
+    held = is_source(X) or is_collection(X)
+    given = getattr(X, "weights", None) if held and sample_weight is None else sample_weight
+    if weight_type == "sampling" and held and not isinstance(X, ArraySource):
+        raise UnsupportedError(
+            "weight_type='sampling' needs data in memory: use X.in_memory(), or divide the weights "
+            "by their mean"
+        )
+    if given is None or not (held is False or isinstance(X, ArraySource)):
+        if weight_type is not None and given is None:
+            raise InvalidInputError(f"weight_type={weight_type!r} needs sample_weight: give both")
+        return X, sample_weight
+    try:
+        weights: Array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return X, sample_weight
+    total, n = float(weights.sum()), int(np.count_nonzero(weights))
+    if weights.ndim != 1 or not 0.0 < total < np.inf or weights.min() < 0.0:
+        return X, sample_weight
+    if weight_type == "sampling":
+        weights = weights * (n / total)
+        return (replace(X, weights=weights), None) if held else (X, weights)
+    if weight_type is None and total > MOST_PER_SAMPLE * n and (weights != np.rint(weights)).any():
+        warn(
+            f"sample_weight sums to {total:,.0f} for {n:,} samples, and criteria count as many "
+            "observations: set weight_type='sampling' for survey weights, or "
+            "weight_type='frequency' for numbers of repetitions",
+            BayesmixWarning,
+        )
+    return X, sample_weight
