@@ -226,19 +226,24 @@ class Criterion:
         return "cv" if self.folds else self.name
 
     @property
+    def information(self) -> bool:
+        """Whether it is an information criterion, of the fit or also of the weights."""
+        return self.of_fit is not None or (self.of_draws is not None and not self.posterior)
+
+    @property
     def factor(self) -> float:
         """Published value per nat: -2 for AIC, BIC and ICL, 1 for others."""
-        return 1.0 if self.of_fit is None else -2.0
+        return 1.0 if not self.information else -2.0
 
     @property
     def unit(self) -> str:
         """Unit of published differences, with a space before it."""
-        return " nats" if self.of_fit is None else ""
+        return " nats" if not self.information else ""
 
     @property
     def distance(self) -> str:
         """Name of the difference from the best candidate."""
-        if self.of_fit is None:
+        if not self.information:
             return f"nats behind the best by {self.label}"
         return f"{self.label} above the best"
 
