@@ -48,7 +48,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     >>> from matplotlib.figure import Figure
     >>> search = bm.select(bm.datasets.load_faithful(), n_components=(1, 2, 3))
     >>> bm.plot_selection(search, ax=Figure().subplots()).get_ylabel()
-    'nats behind the best by ELBO + log K! + log P(K)'
+    'nats behind the best\nby ELBO + log K! + log P(K)'
     """
     results = getattr(search, "results_", None)
     if results is None:
@@ -92,7 +92,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     error = table["error"].fillna(0.0)
     _scale(ax, np.nanmin(table["behind"] - error), np.nanmax(table["behind"] + error))
     style.whole_numbers(ax, np.unique(table["n_components"]).tolist())
-    style.finished(ax, xlabel="components", ylabel=record(name).distance)
+    style.finished(ax, xlabel="components", ylabel=record(name).distance.replace(" by ", "\nby "))
     (style.legend_beside if len(key) > MOST_ON_TOP else style.legend_on_top)(ax, key)
     return ax
 
