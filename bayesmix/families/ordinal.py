@@ -329,7 +329,7 @@ class Ordinal(LevelsFamily[Ordinals]):
     prefers_prior = True
 
     def at_means(self, means: Array) -> NoReturn:
-        raise NotImplementedError("shares of levels do not determine the estimates one by one")
+        raise UnsupportedError("shares of levels do not determine the estimates one by one")
 
     def maximum_likelihood(
         self,
