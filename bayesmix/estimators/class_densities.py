@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any, cast
 
 import numpy as np
+from scipy.special import logsumexp
+from sklearn.model_selection import StratifiedKFold
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import PointWeights
@@ -40,6 +42,8 @@ DIAGONAL = {
     *("EII", "VII", "EEI", "VEI", "EVI", "VVI"),
     *("spherical", "diag", "tied_spherical", "tied_diag"),
 }
+# Folds that compare structures where BIC has no value.
+FOLDS = 5
 
 
 class ClassDensities(ABC):
@@ -98,11 +102,10 @@ class Together(ClassDensities):
     def _best(self, source: ArraySource) -> Mixture:
         """Return the structure with the best BIC or ELBO.
 
-        Where the class covariances of a structure are singular, its likelihood has no maximum and
-        BIC no value. If those of all are, the best variational fit is returned.
+        Where class covariances are singular, likelihoods have no maximum and BIC no value: then
+        variational fits are compared by the Brier score of held-out samples.
         """
         classifier, last = self.classifier, None
-        degenerate = False
         best: tuple[float, Mixture] | None = None
         for structure in classifier._structures:
             try:
@@ -113,8 +116,7 @@ class Together(ClassDensities):
             result = model.result_
             if result.degenerate is not None:
                 if len(classifier._structures) > 1:
-                    degenerate = True
-                    continue
+                    return self._best_by_folds(source)
                 held = {k for event in result.events for k in event.components}
                 names = ", ".join(str(classifier.classes_[k]) for k in sorted(held))
                 warn(
@@ -132,10 +134,6 @@ class Together(ClassDensities):
                 value = float(source.rows.weights_or_ones @ density - penalty)
             if best is None or value > best[0]:
                 best = value, model
-        if best is None and degenerate:
-            usable = [name for name in classifier._structures if not without_posterior(name)]
-            fits = [self._fitted(source, name, VariationalBayes()) for name in usable or ["full"]]
-            return max(fits, key=lambda model: model.result_.objective)
         if best is None:
             counts = np.bincount(self.codes[self.labelled])
             raise InvalidInputError(
@@ -153,6 +151,29 @@ class Together(ClassDensities):
                 warnings.simplefilter("ignore", category)
             model._fit(partial(incoming.same_rows, model, source))
         return model
+
+    def _best_by_folds(self, source: ArraySource) -> Mixture:
+        """Return the variational fit with the best class probabilities of held-out samples."""
+        labels: Any = source.side.labels
+        labelled = np.flatnonzero(labels >= 0)
+        codes, inference = labels[labelled], VariationalBayes()
+        n_folds = min(FOLDS, int(np.bincount(codes).min()))
+        names = [name for name in self.classifier._structures if not without_posterior(name)]
+        if n_folds < 2 or len(names) < 2:
+            fits = [self._fitted(source, name, inference) for name in names or ["full"]]
+            return max(fits, key=lambda model: model.result_.objective)
+        seed = root_seed(self.classifier.random_state)
+        folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed % 2**32)
+        totals = np.zeros(len(names))
+        for train, test in folds.split(labelled, codes):
+            held = np.asarray(source.values[labelled[test]])
+            for i, name in enumerate(names):
+                model = self._fitted(source.subset(labelled[train]), name, inference)
+                densities = log_densities(by_component(model.result_), held)
+                joint = densities + np.log(model.weights_)
+                probabilities = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
+                totals[i] += ((probabilities - np.eye(self.n_classes)[codes[test]]) ** 2).sum()
+        return self._fitted(source, names[int(totals.argmin())], inference)
 
     @property
     def settled(self) -> bool:

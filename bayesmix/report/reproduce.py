@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.subject import Subject, listed
 from bayesmix.selection.candidates import last_step
-from bayesmix.selection.criteria import NAMES, POSTERIOR
+from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE
 from bayesmix.selection.summary_text import counted
 
 WIDTH = 72
@@ -141,7 +141,7 @@ def shell_command(subject: Subject) -> list[str] | None:
     structures = [structures] if isinstance(structures, str) else list(structures)
     fits = (
         set(given) <= {*said, *NO_MATTER, "polish"}
-        and search.polish == POLISH
+        and search.polish == (None if search.criterion in ("auto", RULE) else POLISH)
         and search.criterion in NAMES
         and (search.random_state is None or isinstance(search.random_state, Integral))
         and result.total_weight == result.n_rows

@@ -97,8 +97,8 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     grid = done.stdout.split("Nats behind the best")[1].split("2 clusters (")[0]
     assert "best" in grid
     head, *lines = (line.split() for line in grid.split("\n")[1:] if line.strip())
-    assert head[:2] == ["components", "tied"]
-    assert set(head[2:]) == {"full", "diag", "spherical"}
+    assert head[:2] == ["components", "full"]
+    assert set(head[2:]) == {"tied", "diag", "spherical"}
     assert [line[0] for line in lines if line[0].isdigit()] == ["1", "2", "3"]
     assert "2 normal components with full covariance (n = 272, 2 features)." in done.stdout
     assert "P(K | data) 3: " in done.stdout

@@ -137,6 +137,7 @@ def test_a_sample_of_no_known_class_is_novel():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the fit did not converge")
 def test_singular_classes_are_fitted_by_their_posterior():
     X, y = load_digits(return_X_y=True)
     train = generator(5).random(len(X)) < 0.5

@@ -125,7 +125,8 @@ def test_where_a_structure_without_a_posterior_wins_probabilities_are_by_bic_and
     table = search.results_
     # One model counts once with one component, where it stands for all that are equal to it.
     alone = table["n_components"] == 1
-    shares = np.exp(table["bic"] - table["bic"].max()) * np.where(alone, 14 / alone.sum(), 1.0)
+    shares = np.exp((table["bic"].min() - table["bic"]) / 2.0)
+    shares = shares * np.where(alone, 14 / alone.sum(), 1.0)
     for k in (1, 2, 3):
         expected = shares[table["n_components"] == k].sum() / shares.sum()
         assert found[k] == pytest.approx(expected, rel=1e-9)

@@ -174,7 +174,7 @@ def test_data_with_missing_values_have_clusters(faithful):
 @pytest.mark.slow
 def test_a_search_has_components_and_clusters(faithful, tmp_path):
     search = bm.select(faithful, n_jobs=1)
-    assert (search.n_components_, search.n_clusters_) == (3, 2)
+    assert (search.n_components_, search.n_clusters_) == (2, 2)
     merging = merge_components(search)
     np.testing.assert_array_equal(search.clusters_, merging.clusters)
     labels = search.predict_clusters(faithful)
