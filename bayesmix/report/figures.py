@@ -237,7 +237,7 @@ def individual_rows(subject: Subject) -> dict[str, Any] | None:
     pair = views.least_overlapping(result, combinations(columns, 2))[0]
     weights = [*result.density.mean_weights, *([] if noise is None else [noise.weight])]
     numbers = [*range(K), *([] if noise is None else [-1])]  # noise is last, and has no ellipse
-    index = getattr(subject.X, "index", None)  # of a frame
+    index = subject.row_names  # of a frame
     named = index is not None and not callable(index) and len(index) == len(values)
     names = np.asarray(index, dtype=object) if named else np.arange(len(values))
     return {

@@ -147,7 +147,7 @@ def write_fit_report(
     place = report_place(path)
     clusters = merge_components(model, X)
     stand_in = SimpleNamespace(best_estimator_=model, clusters_=clusters.clusters)
-    subject = Subject(stand_in, X)  # candidates are not mentioned
+    subject = Subject(stand_in, X, getattr(X, "index", None))  # candidates are not mentioned
     fits = goodness_of_fit(model, X, n_jobs=n_jobs, random_state=random_state, progress=False)
     text = rendered(
         subject,

@@ -47,11 +47,12 @@ class Cluster:
 
 
 class Subject:
-    """A fitted search, and the data to show (or None)."""
+    """A fitted search, the data to show (or None), and the names of their rows if any."""
 
-    def __init__(self, search: Any, X: UserRows = None) -> None:
+    def __init__(self, search: Any, X: UserRows = None, row_names: Any = None) -> None:
         self.search = search
         self.X = X
+        self.row_names = row_names
 
     @cached_property
     def estimator(self) -> Any:
@@ -245,7 +246,8 @@ def subject_of(search: Any, X: Any) -> Subject:
         )
     if noun_of(search) == "regression":
         raise UnsupportedError("reports do not support regressions: use summary() and plot()")
-    subject = Subject(search, X if X is None else search.features_read(X))
+    read = X if X is None else search.features_read(X)
+    subject = Subject(search, read, getattr(X, "index", None))
     # Raises an error that says what to do if the search kept no model.
     _ = subject.estimator
     return subject

@@ -184,7 +184,7 @@ def test_structures_by_numbers_show_how_far_each_is_behind_and_frame_the_best_th
     assert len(rows) == 14
     shown = [each.get_text() for each in ax.texts]
     behind = matrix.loc[2, "tied"] - search.best_score_
-    assert shown[3 * rows.index("EEE") + 1] == f"{behind:.1f}"
+    assert shown[3 * rows.index("EEE") + 1] == f"{behind:.0f}"
     assert shown[3 * rows.index("EEE") + 2] == "0.0"
     frames = {(frame.get_x(), frame.get_y()): frame.get_linewidth() for frame in ax.patches}
     best = [
