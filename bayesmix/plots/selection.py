@@ -242,7 +242,8 @@ def plot_structures(search: Any, ax: Axes | None = None, *, criterion: str | Non
     name = _column(search, criterion)
     matrix = search.matrix(name)
     best = matrix.attrs["best"]
-    behind = np.sign(record(name).factor) * (best[0][2] - matrix.to_numpy(dtype=float).T)
+    values = matrix.to_numpy(dtype=float).T
+    behind = np.sign(record(name).factor) * (best[0][2] - values) + 0.0  # no minus before zero
     ax = style.axes_or_new(ax, 2.0 + 0.62 * len(matrix), 1.2 + 0.33 * matrix.shape[1])
     # 1 for the best, decreasing to 0 approximately logarithmically.
     scaled = np.arcsinh(np.maximum(behind, 0.0) / NEAR) / np.arcsinh(BLANK / NEAR)
