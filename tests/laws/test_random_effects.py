@@ -155,6 +155,7 @@ def direct_maximum(frame, n_starts, seed):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:all components. random effects are perfectly")
 def test_maxima_are_those_of_direct_optimisation_from_many_starts():
     frame = visits(4, 30, deviation=0.3)
     best = direct_maximum(frame, 12, 0)

@@ -325,6 +325,7 @@ def test_a_saved_search_answers_the_same(small, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:columns. counts")
 def test_mixed_tables_have_relevant_features_of_every_kind():
     rng = np.random.default_rng(8)
     z = rng.integers(0, 2, 300)
