@@ -19,6 +19,7 @@ from bayesmix.selection.clusters import (
     Hierarchy,
     labels_of,
     most_probable_clusters,
+    number_of,
     too_small,
 )
 from bayesmix.selection.data_checks import rounded_features
@@ -55,7 +56,7 @@ class Merging:
     @property
     def n_clusters(self) -> int:
         """The number of clusters; outlying components do not count."""
-        return int(self.clusters.max()) + 1
+        return number_of(self.clusters)
 
     @property
     def tree(self) -> pd.DataFrame:

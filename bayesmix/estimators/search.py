@@ -79,7 +79,7 @@ class MixtureSearch(SearchResults, Showing):
         (FitResult, Source) -> float or ``bayesmix.Score``. For variational estimators also "elbo",
         "elbo_log_k", "evidence" (importance sampling), "loo" (leave-one-out, or cross-validation if
         Pareto k is large) and "auto", also called "elbo_prior": ELBO + log K! + log P(K), where
-        the best candidate with the most probable number of clusters is chosen. AIC, BIC and ICL
+        the simplest candidate with the most probable number of clusters is chosen. AIC, BIC and ICL
         have their usual values, smaller is better; others are in nats, greater is better.
     cv : int or splitter, default=5
         Number of folds, or a splitter of scikit-learn such as ``RepeatedKFold``, ``GroupKFold`` or
@@ -226,6 +226,7 @@ class MixtureSearch(SearchResults, Showing):
         X, sample_weight = self._look_at(X, sample_weight)
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
+        validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
         criterion, wanted, functions = search_parameters.criteria_of(self.criterion, self.also)
         seed = root_seed(self.random_state)
         beside = groups if lengths is None else lengths
@@ -340,7 +341,7 @@ class MixtureSearch(SearchResults, Showing):
             weights=weights,
             splits=lambda: splits or folds(),
             rounded=checks.rounded,
-            counted=validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS)),
+            counted=self.clusters,
             seed=seed,
         )
         n = source.total_weight
@@ -387,7 +388,7 @@ class MixtureSearch(SearchResults, Showing):
     ) -> None:
         """Rank the candidates, those without a value last, and adopt the clusters of the best.
 
-        The rule of ``select`` takes the best candidate with the most probable number of clusters.
+        The rule of ``select`` takes the simplest one with the most probable number of clusters.
         """
         criterion = answerable(rows, wanted)
         if criterion != wanted:

@@ -30,7 +30,7 @@ from bayesmix.selection import candidates, probability
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.averaging import AveragedDensity
 from bayesmix.selection.candidates import Candidate, last_step, noun_of
-from bayesmix.selection.clusters import Hierarchy, most_probable_clusters
+from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
 from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.data_checks import column_names
 from bayesmix.selection.probability import Probabilities
@@ -246,7 +246,7 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
     @property
     def n_clusters_(self) -> int:
         """Number of clusters of the best candidate, without outlying components."""
-        return int(self.clusters_.max()) + 1
+        return number_of(self.clusters_)
 
     @property
     def cluster_probabilities_(self) -> Any:
@@ -258,7 +258,7 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
         Raises
         ------
         UndefinedError
-            For data in parts, interrupted searches, and files of versions before 0.6.0.
+            For data in parts, interrupted searches, and files of versions before 0.3.0.
         """
         check_is_fitted(self, "results_")
         if not self._cluster_probabilities:

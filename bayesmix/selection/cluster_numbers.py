@@ -25,6 +25,7 @@ from bayesmix.selection.clusters import (
     Hierarchy,
     counted_as,
     labels_of,
+    number_of,
     too_small,
 )
 from bayesmix.selection.criteria import record
@@ -92,11 +93,6 @@ class ClusterNumbers:
         clustering = self.clusterings[candidate]
         cut = clustering.into(self.likeliest)
         return clustering.clusters if cut is None else cut
-
-
-def number_of(clusters: Integers) -> int:
-    """Return the number of clusters, without outlying components."""
-    return int(clusters.max()) + 1
 
 
 def cluster_numbers(

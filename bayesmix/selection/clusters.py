@@ -132,6 +132,11 @@ def clusters_of_components(
     return labels_of(hierarchy.groups(hierarchy.n_suggested), too_small(result, rounded))
 
 
+def number_of(clusters: Integers) -> int:
+    """Return the number of clusters, without outlying components."""
+    return int(clusters.max()) + 1
+
+
 def labels_of(groups: Sequence[Group], small: Booleans) -> Integers:
     """Return the cluster of every component (K,); groups of small components are outlying."""
     labels = np.full(len(small), OUTLYING)

@@ -248,7 +248,7 @@ class Criterion:
         return f"{self.label} above the best"
 
 
-# The criterion of ``select``, and its name before 0.6.0.
+# The criterion of ``select``, and its name before 0.3.0.
 RULE, RULE_BEFORE = "elbo_prior", "evidence_folds"
 RECORDS = {
     criterion.name: criterion

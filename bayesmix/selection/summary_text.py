@@ -14,7 +14,7 @@ import numpy as np
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate, noun_of
-from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as
+from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
 from bayesmix.selection.criteria import RECORDS, RULE, record
 from bayesmix.selection.data_checks import (
     FEW_VALUES,
@@ -428,10 +428,10 @@ class Answer:
         """Return the number of clusters, its probability, and the model."""
         result, n = self.best.result, f"{self.n:,.10g}"
         features = "" if result is None else f", {counted(result.n_features, 'feature')}"
-        number = int(self.clusters.max()) + 1
-        likely = self.cluster_probabilities.get(number)
+        n_clusters = number_of(self.clusters)
+        likely = self.cluster_probabilities.get(n_clusters)
         sure = "" if likely is None else f" (probability {probability(likely)})"
-        return f"{counted(number, self.noun)}{sure}: {model(self.best)} (n = {n}{features})."
+        return f"{counted(n_clusters, self.noun)}{sure}: {model(self.best)} (n = {n}{features})."
 
     def _outlying(self) -> str:
         """Return how many observations belong to no cluster, if they are more than a few."""
