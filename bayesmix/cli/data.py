@@ -86,9 +86,7 @@ def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
     ]
     if dropped:
         say(f"left out: {', '.join(dropped)}")
-    if guesses := replace(
-        coding, decisions=tuple(each for each in coding.decisions if each[1] != "exclude")
-    ).guesses:
+    if guesses := coding.guesses(("counts", "ratings", "categorical")):
         say(f"columns: {guesses}")
 
 

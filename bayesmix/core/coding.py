@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,6 +22,8 @@ NAMED = 5
 # Reason of the kind of a column that an option names.
 AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
+# Kinds of which a line tells when they were guessed.
+GUESSED = ("counts", "ratings", "categorical", "exclude")
 
 
 def codes_of(
@@ -115,11 +118,10 @@ class Coding:
         """Whether all columns of the table are continuous, and none was left out."""
         return not (self.has_levels or self.counts or self.left_out)
 
-    @property
-    def guesses(self) -> str:
-        """What was left out or follows from names and values, and how to overrule it, or ""."""
+    def guesses(self, kinds: Sequence[str] = GUESSED) -> str:
+        """Say what was left out or follows from names and values, and how to overrule it; or ""."""
         parts, first = [], ""
-        for kind in ("counts", "ratings", "categorical", "exclude"):
+        for kind in kinds:
             reasons: dict[str, list[str]] = {}
             for name, found, reason in self.decisions:
                 if found == kind and reason not in ("", AS_REQUESTED, ZERO_ONE):

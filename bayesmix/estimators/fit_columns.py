@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from functools import partial
 from numbers import Real
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from bayesmix.core.coding import GUESSED
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError, warn
 from bayesmix.families.gaussian.family import Gaussian
@@ -157,12 +158,16 @@ def coding_of_table(X: Any) -> Coding | None:
 
 
 def looked_at(
-    X: Any, columns: Mapping[str, str] | None = None, **named: Any
+    X: Any,
+    columns: Mapping[str, str] | None = None,
+    said: Sequence[str] = GUESSED,
+    **named: Any,
 ) -> tuple[Any, Coding | None]:
     """Return a frame as numbers, with what its columns are; other data as they are.
 
     A frame of continuous columns is returned unchanged. ``columns`` and ``named`` declare kinds.
-    A line says which columns were left out, and which kinds follow from names and values alone.
+    A line says which columns were left out, and which kinds follow from names and values alone;
+    ``said`` are the kinds that it names.
     """
     from bayesmix.io.table_columns import coded, declared_kinds, is_frame, is_plain
 
@@ -171,8 +176,8 @@ def looked_at(
             raise InvalidInputError("columns names columns of a frame, but X is no frame")
         return X, None
     frame, coding = coded(X, declared_kinds(list(map(str, X.columns)), columns, named))
-    if said := coding.guesses:
-        warn(f"columns: {said}", BayesmixWarning)
+    if guesses := coding.guesses(said):
+        warn(f"columns: {guesses}", BayesmixWarning)
     return (X if coding.is_plain and is_plain(X) else frame), coding
 
 

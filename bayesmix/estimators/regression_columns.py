@@ -21,7 +21,8 @@ def explanatory(X: Any, columns: Any) -> Coding | None:
     """Return what the columns of a frame are, as decided before or now; None for other data."""
     if isinstance(columns, Coding):
         return columns
-    return looked_at(X, columns)[1]
+    # Counts and ratings are numbers here: only what is left out changes the design.
+    return looked_at(X, columns, said=("exclude",))[1]
 
 
 def as_design(X: Any, coding: Coding | None) -> Any:

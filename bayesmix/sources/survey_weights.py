@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.core import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, host
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.memory import ArraySource
 
@@ -37,13 +37,10 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
         if weight_type is not None and given is None:
             raise InvalidInputError(f"weight_type={weight_type!r} needs sample_weight: give both")
         return X, sample_weight
-    try:
-        weights: Array = np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
+    weights = _numbers(given)
+    if weights is None:
         return X, sample_weight
     total, n = float(weights.sum()), int(np.count_nonzero(weights))
-    if weights.ndim != 1 or not 0.0 < total < np.inf or weights.min() < 0.0:
-        return X, sample_weight
     if weight_type == "sampling":
         weights = weights * (n / total)
         return (replace(X, weights=weights), None) if held else (X, weights)
@@ -55,3 +52,17 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
             BayesmixWarning,
         )
     return X, sample_weight
+
+
+def _numbers(given: Any) -> Array | None:
+    """Return weights as an array on the host; None if they are invalid."""
+    values = np.asarray(host(given))
+    if values.dtype.kind not in "fiuO" or values.ndim != 1:
+        return None
+    try:
+        weights: Array = values.astype(np.float64)
+    except (TypeError, ValueError):
+        return None
+    with np.errstate(over="ignore"):
+        total = float(weights.sum())
+    return weights if 0.0 < total < np.inf and weights.min() >= 0.0 else None

@@ -210,7 +210,7 @@ def test_log_likelihoods_of_draws_are_sums_over_rows_of_the_log_of_the_mixed_den
     rows, letters = two_groups(case, 5, 30)
     rows = rows * 4.0 + offset if case.continuous else rows
     letters = letters | ({"m0": letters["m0"] + offset} if case.continuous else {})
-    row_weights = rng.uniform(0.2, 3.0, 30)
+    row_weights = rng.uniform(0.2, 2.0, 30)
     result = fitted(case, rows, letters, 2, row_weights=row_weights)
     draws = draws_of(result.mixture, 6, stream(0, Purpose.DRAW))
     components = draws.components.components
@@ -271,7 +271,7 @@ def test_draws_joined_and_taken_apart_are_the_same(case):
 def test_evidence_of_one_component_is_exact(case):
     rng = generator(1)
     rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)
-    row_weights = rng.uniform(0.2, 3.0, 30)
+    row_weights = rng.uniform(0.2, 2.0, 30)
     result = fitted(case, rows, letters, 1, row_weights=row_weights)
     found = importance_evidence(result, ArraySource(rows, row_weights), n_draws=200)
     expected = case.log_evidence(rows, letters, row_weights)
