@@ -49,11 +49,12 @@ def predict(
     sequences: options.Sequences,
     shown: options.Print,
 ) -> None:
-    """Predict the components of new data, as CSV.
+    """Predict the components and clusters of new data, as CSV.
 
     For each row, the output has the most probable component, its probability, the log density in
-    nats, and the probabilities of all components. Without --sequence, a hidden Markov model treats
-    all rows as one sequence.
+    nats, and the probabilities of all components; for a model of select also the most probable
+    cluster, -1 if outlying. Without --sequence, a hidden Markov model treats all rows as one
+    sequence.
     """
     from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time, saved_model
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
@@ -69,8 +70,9 @@ def predict(
         try_to_write(place.parent)
     asked = options.Numbers(data, columns, None, sep, decimal, encoding, na)
     saved = saved_model("predict", model, data)
-    if type(saved).__name__ in PREDICTIONS:
-        predict_table(screen, saved, model, asked, keep, place)
+    best = getattr(saved, "best_estimator_", saved)
+    if type(best).__name__ in PREDICTIONS:
+        predict_table(screen, best, model, asked, keep, place)
         return
     fit, source, present = model_and_rows(screen, "predict", model, asked)
     beside: dict[str, Any] = {}
@@ -87,9 +89,16 @@ def predict(
     densities = fit.score_samples(source, **beside)[in_file]
     copied = copied_columns(asked, keep)
     columns_of_p = [*(f"p{k}" for k in range(K)), "p_noise"][: probabilities.shape[1]]
-    predicted = [labels, probabilities.max(axis=1), densities, *probabilities.T]
-    heads = [*copied, "component", "probability", "log_density", *columns_of_p]
-    columns_of_rows = *copied.values(), *(spread(column.tolist(), present) for column in predicted)
+    predicted = {"component": labels}
+    if saved is not best:
+        predicted["cluster"] = saved.clusters_by(probabilities)
+    predicted |= {"probability": probabilities.max(axis=1), "log_density": densities}
+    predicted |= dict(zip(columns_of_p, probabilities.T, strict=True))
+    heads = [*copied, *predicted]
+    columns_of_rows = (
+        *copied.values(),
+        *(spread(column.tolist(), present) for column in predicted.values()),
+    )
     lines = list(zip(*columns_of_rows, strict=True))
     if place is not None:
         text = io.StringIO()

@@ -263,21 +263,20 @@ WITHOUT_MIXTURE = {
 
 
 def saved_model(command: str, model_path: str, data: str) -> Any:
-    """Return a saved model, of a saved search the best."""
+    """Return a saved model or search."""
     from bayesmix.io import load
 
     if not model_path.endswith(".bayesmix") and data.endswith(".bayesmix"):
         raise InvalidInputError(
             f"the first argument is the model: bayesmix {command} {data} {model_path}"
         )
-    model = load(model_path)
-    return getattr(model, "best_estimator_", model)
+    return load(model_path)
 
 
 def model_and_rows(
     screen: Screen, command: str, model_path: str, rows: Numbers
 ) -> tuple[Any, Source, Booleans]:
-    """Return a saved model, its data, and the row numbers (n,) of these.
+    """Return a saved model, of a saved search the best, its data, and which rows (n,) these are.
 
     Rows without any value are dropped if the model supports missing values, unless they are steps
     of sequences.
@@ -285,6 +284,7 @@ def model_and_rows(
     from bayesmix.selection.candidates import takes_sequences
 
     model = saved_model(command, model_path, rows.data)
+    model = getattr(model, "best_estimator_", model)
     if instead := WITHOUT_MIXTURE.get(type(model).__name__):
         raise UnsupportedError(
             f"{command} does not support a {type(model).__name__}: use Python, "

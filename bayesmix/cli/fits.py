@@ -99,7 +99,8 @@ class Work:
         values |= {"warnings": self.warnings, "interrupted": search.interrupted_}
         values |= {"seconds": self.seconds} | ({"files": pages} if pages else {}) | (more or {})
         contents = {
-            "model.bayesmix": best,
+            "model.bayesmix": search,
+            **result_files.rows_content(search, self.source),
             "table.csv": search.results_.to_csv(index=False),
             "selection.png": result_files.Figure(lambda ax: plot_selection(search, ax=ax)),
             **result_files.feature_contents(search),
@@ -273,8 +274,8 @@ def select(
 ) -> None:
     """Select the number of components and the covariance structure.
 
-    --out DIR saves result.json, table.csv, model.bayesmix and figures. --report writes all results
-    to one HTML page.
+    --out DIR saves result.json, table.csv, rows.csv with the component and cluster of each row, the
+    search as model.bayesmix, and figures. --report writes all results to one HTML page.
     """
     gated, ordered = covariates is not None, bool(sequences.names)
     candidates = for_survey(candidates, table)

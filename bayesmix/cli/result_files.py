@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import pandas as pd
 
 from bayesmix.cli.shown_tables import column_names
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import write, written
+from bayesmix.em.result import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
 from bayesmix.selection.candidates import takes_sequences
 from bayesmix.sources.border import coding_of
+from bayesmix.sources.memory import ArraySource
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 
 if TYPE_CHECKING:
@@ -228,6 +231,26 @@ def check_values(check: Any) -> dict[str, Any]:
         "invariants": check.invariants.reset_index().to_dict("records"),
         "interrupted": check.found.status != "finished",
     }
+
+
+def rows_content(search: Any, source: Source) -> dict[str, str]:
+    """Return ``rows.csv``: component, cluster and probability of each row of data in memory.
+
+    Rows are numbered from 1. There is none with covariates, or for states of sequences.
+    """
+    best = search.best_estimator_
+    gated = best.result_.side.design is not None
+    if not isinstance(source, ArraySource) or gated or takes_sequences(best):
+        return {}
+    probabilities = search.predict_proba(source)
+    numbers = np.arange(len(probabilities)) if source.numbers is None else source.numbers
+    columns = {
+        "row": numbers + 1,
+        "component": most_probable(probabilities, best.n_components_),
+        "cluster": search.clusters_by(probabilities),
+        "probability": probabilities.max(axis=1),
+    }
+    return {"rows.csv": pd.DataFrame(columns).to_csv(index=False)}
 
 
 def feature_contents(search: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.methods import Transforming
 from bayesmix.estimators.search_columns import ColumnsOfSearch
 from bayesmix.estimators.sequences import sequences_to_fit
-from bayesmix.numerics.arrays import Booleans, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection import candidates, probability
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.averaging import AveragedDensity
@@ -296,7 +296,11 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
 
         With ``names``, the name of the cluster, or "outlying".
         """
-        clusters = most_probable_clusters(self.predict_proba(X), self.clusters_)
+        return self.clusters_by(self.predict_proba(X))
+
+    def clusters_by(self, probabilities: Array) -> Any:
+        """Return the most probable cluster (n,) by probabilities of components (n, K)."""
+        clusters = most_probable_clusters(probabilities, self.clusters_)
         if self._names is None:
             return clusters
         return np.array([*self._names, "outlying"], dtype=object)[clusters]

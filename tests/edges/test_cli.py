@@ -1,5 +1,6 @@
 """The command line: what it prints, what it writes, and how it ends."""
 
+import io
 import json
 import os
 import re
@@ -104,7 +105,8 @@ def test_select_prints_the_table_and_the_answer_and_writes_all_files(run):
     assert "P(K | data) 3: " in done.stdout
     assert "Other criteria: BIC 3 (tied)" in done.stdout
     assert max(map(len, grid.splitlines())) <= 80
-    files = {"result.json", "table.csv", "model.bayesmix", "selection.png", "density.png"}
+    files = {"result.json", "table.csv", "rows.csv", "model.bayesmix"}
+    files |= {"selection.png", "density.png"}
     assert set(os.listdir("found")) == files
     assert all(Path("found", name).stat().st_size for name in files)
 
@@ -113,7 +115,14 @@ def test_the_files_agree_with_one_another(run):
     run("select", FAITHFUL, "--components", "1,2", "--covariance", "full,diag", "--out", "found")
     result = json.loads(Path("found/result.json").read_text())
     table = pd.read_csv("found/table.csv")
-    model = bm.load("found/model.bayesmix")
+    search = bm.load("found/model.bayesmix")
+    model, frame = search.best_estimator_, bm.datasets.load_faithful()
+    for rows in (
+        pd.read_csv("found/rows.csv"),
+        pd.read_csv(io.StringIO(run("predict", "found/model.bayesmix", FAITHFUL).stdout)),
+    ):
+        assert rows["component"].tolist() == model.predict(frame).tolist()
+        assert rows["cluster"].tolist() == search.predict_clusters(frame).tolist()
     assert len(table) == len(result["candidates"]) == 4
     assert result["criterion"] == "elbo_prior"
     chosen = table.loc[table["elbo_prior"] == result["best"]["elbo_prior"]].iloc[0]

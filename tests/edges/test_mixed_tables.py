@@ -394,7 +394,15 @@ def test_the_shell_takes_a_table_as_python_does(shell):
     assert [part["columns"] for part in values["model"]["parts"]] == [["bill"], ["sex"], ["wet"]]
     done = shell("predict", "found/model.bayesmix", "birds.csv", "--keep", "id,sex")
     table = pd.read_csv(io.StringIO(done.stdout))
-    assert list(table)[:6] == ["id", "sex", "component", "probability", "log_density", "p0"]
+    assert list(table)[:7] == [
+        "id",
+        "sex",
+        "component",
+        "cluster",
+        "probability",
+        "log_density",
+        "p0",
+    ]
     assert table["id"].tolist() == list(range(100, 300))
     model = bm.load("found/model.bayesmix")
     frame = pd.read_csv("birds.csv")
