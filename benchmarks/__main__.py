@@ -41,7 +41,10 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "null": ("One normal: how often select chooses more", fresh.null),
     "features": ("Variable selection: features, clusters, seconds", fresh.features),
     "clusters": ("Clusters beside mclust on data with known groups", clusters.run),
-    "k_probability": ("P(K) on data whose generator is not the prior", clusters.probability),
+    "cluster_probability": (
+        "Is the probability of the number of clusters calibrated?",
+        clusters.probability,
+    ),
     "calibration": ("Are probabilities over K calibrated?", choosing.calibration),
     "optimism": (
         "What the best candidate promises, nested cross-validation, and the truth",

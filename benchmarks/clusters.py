@@ -9,15 +9,19 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
+from scipy.special import softmax
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
+from bayesmix.selection.clusters import Hierarchy
 
 SCRIPT = """
 suppressMessages(library(mclust))
@@ -152,39 +156,50 @@ def _apart(
 
 
 RECIPES = ("overlapping", "unequal", "slightly non-normal", "rounded", "heavy-tailed")
-FIRST_SMALL, N_SMALL = 1000, 300
+SMALL, LARGE = (60, 400), (500, 20_000)
+FIRST, N_SETS = 1000, 400
 BINS = (0.0, 0.5, 0.6, 0.75, 0.9, 1.01)
+# Sets in which groups share as much as this are near the threshold of merging (0.08).
+NEAR = (0.04, 0.12)
 
 
 def probability(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """Probabilities of the number on small sets: what is said, and how often it is right."""
+    """Probabilities of the number of clusters: what is said, and how often it is right.
+
+    The truth is the number of clusters of the generating groups by the rule of merging.
+    """
     warnings.simplefilter("ignore")
-    said = []
-    for seed in range(FIRST_SMALL, FIRST_SMALL + (10 if quick else N_SMALL)):
-        recipe, rows, K = small(seed)
-        search = bm.select(rows, n_jobs=1)
-        for name, found, number in (
-            ("clusters", search.cluster_probabilities_, search.n_clusters_),
-            ("components", search.k_probabilities_, search.n_components_),
-        ):
-            said.append((recipe, name, found.max(), number == K, found.get(K, 0.0)))
     table = []
-    for name in ("clusters", "components"):
-        for recipe in (*RECIPES, "all but heavy-tailed", "all"):
-            left = RECIPES[:-1] if recipe == "all but heavy-tailed" else (recipe,)
-            mine = [e[2:] for e in said if e[1] == name and (recipe == "all" or e[0] in left)]
-            table.append({"probabilities": name, "recipe": recipe} | _calibration(np.array(mine)))
-            print("  ", table[-1])
+    for name, sizes, most in (("small", SMALL, 4), ("large", LARGE, 6)):
+        said = []
+        for seed in range(FIRST, FIRST + (5 if quick else N_SETS)):
+            sampled = Sampled.of(seed, sizes, most)
+            truth, near = sampled.clusters()
+            found = bm.select(sampled.rows, n_jobs=1).cluster_probabilities_
+            number, p = int(found.idxmax()), float(found.max())
+            K = len(sampled.groups)
+            said.append((near, p, number == truth, number == K, float(found.get(truth, 0.0))))
+            if seed % 20 == 19:
+                print("  ", name, _calibration(np.array([e[1:] for e in said])), flush=True)
+        for which, kept in (("all", (0, 1)), ("clear", (0,)), ("near the threshold", (1,))):
+            mine = np.array([entry[1:] for entry in said if entry[0] in kept])
+            if len(mine):
+                table.append({"sets": f"{name}, {which}"} | _calibration(mine))
+                print("  ", table[-1], flush=True)
     return table
 
 
 def _calibration(found: Any) -> dict[str, Any]:
-    said, right, of_truth = found.T
+    """Shares of sets: what was said, right by the rule of merging, and by the number of groups."""
+    said, right, of_groups, of_truth = found.T
     row: dict[str, Any] = {
-        "sets": len(found),
-        "log_score": float(np.log(np.maximum(of_truth, 1e-4)).mean()),
+        "n": len(found),
         "said": float(said.mean()),
         "right": float(right.mean()),
+        "right_groups": float(of_groups.mean()),
+        "sure": float((said >= BINS[-2]).mean()),
+        "log_score": float(np.log(np.maximum(of_truth, 1e-4)).mean()),
+        "truth_excluded": int((of_truth == 0.0).sum()),
     }
     for low, high in itertools.pairwise(BINS):
         inside = (said >= low) & (said < high)
@@ -196,35 +211,97 @@ def _calibration(found: Any) -> dict[str, Any]:
 
 def small(seed: int) -> tuple[str, Any, int]:
     """The recipe, 60 to 400 observations of 1 to 4 groups, and how many groups."""
-    rng = np.random.default_rng([4103, seed])
-    recipe, odd = RECIPES[seed % len(RECIPES)], seed % 2
-    n = int(np.exp(rng.uniform(np.log(60), np.log(400))))
-    D, K = int(rng.choice([1, 2, 2, 3, 4])), int(rng.integers(1, 5))
-    weights = rng.dirichlet(np.full(K, 1.5 if recipe == "unequal" else 6.0))
-    weights = np.maximum(weights, 0.06)
-    groups = rng.choice(K, size=n, p=weights / weights.sum())
-    overlapping = recipe == "overlapping"
-    distance = rng.uniform(2.2, 3.5) if overlapping else rng.uniform(3, 6)
-    centres = _apart(rng, K, D, distance, 1.0, 0.02)
-    rows = np.empty((n, D))
-    for k, centre in enumerate(centres):
-        m = int((groups == k).sum())
-        axes = np.linalg.qr(rng.normal(size=(D, D)))[0]
-        axes = axes * np.exp(rng.normal(size=D) * (0.2 if overlapping else 0.45))
-        errors = rng.normal(size=(m, D))
-        if recipe == "slightly non-normal" and odd:
-            errors = errors / np.sqrt(rng.chisquare(8, size=(m, 1)) / 8)
-        elif recipe == "slightly non-normal":
-            errors = (rng.gamma(6.0, size=(m, D)) - 6) / np.sqrt(6)
-        elif recipe == "heavy-tailed" and odd:
-            errors = np.sinh(0.7 * errors)
-        elif recipe == "heavy-tailed":
-            errors = errors / np.sqrt(rng.chisquare(3.0, size=(m, 1)) / 3)
-        rows[groups == k] = centre + errors @ axes.T
-    if recipe == "rounded":
-        step = rows.std(axis=0) / rng.uniform(4, 12)
-        rows = np.round(rows / step) * step
-    return recipe, rows, K
+    sampled = Sampled.of(seed, SMALL, 4)
+    return sampled.recipe, sampled.rows, len(sampled.groups)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """Rows (n, D) of groups: their weights (K,), and the centre (D,) and axes (D, D) of each."""
+
+    recipe: str
+    odd: int
+    rows: Any
+    weights: Any
+    groups: list[tuple[Any, Any]]
+
+    @classmethod
+    def of(cls, seed: int, sizes: tuple[int, int], most: int) -> Sampled:
+        """Return the set of a seed: so many observations, of at most so many groups."""
+        rng = np.random.default_rng([4103, seed])
+        recipe, odd = RECIPES[seed % len(RECIPES)], seed % 2
+        n = int(np.exp(rng.uniform(*np.log(sizes))))
+        D, K = int(rng.choice([1, 2, 2, 3, 4])), int(rng.integers(1, most + 1))
+        weights = rng.dirichlet(np.full(K, 1.5 if recipe == "unequal" else 6.0))
+        weights = np.maximum(weights, 0.06)
+        weights /= weights.sum()
+        labels = rng.choice(K, size=n, p=weights)
+        overlapping = recipe == "overlapping"
+        distance = rng.uniform(2.2, 3.5) if overlapping else rng.uniform(3, 6)
+        centres = _apart(rng, K, D, distance, 1.0, 0.02)
+        rows, groups = np.empty((n, D)), []
+        for k, centre in enumerate(centres):
+            axes = np.linalg.qr(rng.normal(size=(D, D)))[0]
+            axes = axes * np.exp(rng.normal(size=D) * (0.2 if overlapping else 0.45))
+            groups.append((centre, axes))
+            size = (int((labels == k).sum()), D)
+            rows[labels == k] = centre + _deviations(rng, recipe, odd, size) @ axes.T
+        if recipe == "rounded":
+            step = rows.std(axis=0) / rng.uniform(4, 12)
+            rows = np.round(rows / step) * step
+        return cls(recipe, odd, rows, weights, groups)
+
+    def clusters(self, n_draws: int = 100_000) -> tuple[int, int]:
+        """Return the number of clusters of the groups, and 1 if it is a close decision."""
+        if len(self.groups) == 1:
+            return 1, 0
+        rng = np.random.default_rng(0)
+        labels = rng.choice(len(self.groups), size=n_draws, p=self.weights)
+        rows = np.empty((n_draws, self.rows.shape[1]))
+        for k, (centre, axes) in enumerate(self.groups):
+            size = (int((labels == k).sum()), len(centre))
+            rows[labels == k] = centre + _deviations(rng, self.recipe, self.odd, size) @ axes.T
+        joint = np.column_stack(
+            [
+                np.log(weight)
+                + _log_density(self.recipe, self.odd, np.linalg.solve(axes, (rows - centre).T).T)
+                - np.linalg.slogdet(axes)[1]
+                for weight, (centre, axes) in zip(self.weights, self.groups, strict=True)
+            ]
+        )
+        shares = softmax(joint, axis=1)
+        hierarchy = Hierarchy.by_overlap(shares.mean(axis=0), shares.T @ shares / n_draws)
+        near = any(NEAR[0] < join.overlap < NEAR[1] for join in hierarchy.joins)
+        return hierarchy.n_suggested, int(near)
+
+
+def _deviations(rng: np.random.Generator, recipe: str, odd: int, size: tuple[int, int]) -> Any:
+    """Deviations (m, D) of observations from their group's centre, along its axes."""
+    errors = rng.normal(size=size)
+    if recipe == "slightly non-normal" and odd:
+        return errors / np.sqrt(rng.chisquare(8, size=(size[0], 1)) / 8)
+    if recipe == "slightly non-normal":
+        return (rng.gamma(6.0, size=size) - 6) / np.sqrt(6)
+    if recipe == "heavy-tailed" and odd:
+        return np.sinh(0.7 * errors)
+    if recipe == "heavy-tailed":
+        return errors / np.sqrt(rng.chisquare(3.0, size=(size[0], 1)) / 3)
+    return errors
+
+
+def _log_density(recipe: str, odd: int, errors: Any) -> Any:
+    """Log density (m,) of such deviations (m, D)."""
+    freedom = {"slightly non-normal": (None, 8.0), "heavy-tailed": (3.0, None)}
+    df = freedom.get(recipe, (None, None))[odd]
+    if df is not None:
+        return stats.multivariate_t(np.zeros(errors.shape[1]), df=df).logpdf(errors)
+    if recipe == "slightly non-normal":
+        return (stats.gamma(6.0).logpdf(6.0 + np.sqrt(6) * errors) + np.log(6) / 2).sum(axis=1)
+    if recipe == "heavy-tailed":
+        stretched = np.arcsinh(errors) / 0.7
+        slope = np.log(0.7) + np.log1p(errors**2) / 2
+        return (stats.norm.logpdf(stretched) - slope).sum(axis=1)
+    return stats.norm.logpdf(errors).sum(axis=1)
 
 
 def _r(script: str) -> None:

@@ -44,10 +44,7 @@ def test_a_rare_cluster_is_certain_when_it_is_far():
     assert (search.predict_clusters(rare) == search.predict_clusters(rare)[0]).all()
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_the_answer_is_the_most_probable_number_and_nothing_contradicts_it(seed):
-    rows = three(120, seed, distance=3.3)
-    search = bm.select(rows, n_components=range(1, 6), covariance_type=("full", "diag"))
+def agrees_with_itself(search, rows):
     probabilities, number = search.cluster_probabilities_, search.n_clusters_
     assert probabilities.sum() == pytest.approx(1.0)
     assert probabilities.idxmax() == number
@@ -57,6 +54,27 @@ def test_the_answer_is_the_most_probable_number_and_nothing_contradicts_it(seed)
     noun = "cluster" if number == 1 else "clusters"
     likely = min(probabilities[number], 0.99)
     assert search.summary().startswith(f"{number} {noun} (probability {likely:.2f}): ")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_answer_is_the_most_probable_number_and_nothing_contradicts_it(seed):
+    rows = three(120, seed, distance=3.3)
+    agrees_with_itself(bm.select(rows, range(1, 6), ("full", "diag")), rows)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("block", range(10))
+def test_nothing_contradicts_the_answer_on_two_hundred_sets(block):
+    """Up to three skewed, wide-tailed, rounded or normal groups that overlap or do not."""
+    rng = np.random.default_rng([59, block])
+    for _ in range(20):
+        n_groups, D = int(rng.integers(1, 4)), int(rng.integers(1, 3))
+        errors = rng.normal(size=(30 * n_groups, D))
+        shape = rng.integers(4)
+        errors = [errors, np.exp(errors / 2), np.sinh(errors), errors.round(1)][shape]
+        rows = errors + rng.uniform(2, 6) * np.repeat(np.arange(n_groups), 30)[:, None]
+        agrees_with_itself(bm.select(rows, range(1, 5), "diag"), rows)
 
 
 def test_probabilities_survive_a_file_and_any_number_of_workers(faithful, tmp_path):
