@@ -63,6 +63,7 @@ from bayesmix.families.transformed import LogNormalPrior as LogNormalPrior
 from bayesmix.families.transformed import Transformed as Transformed
 from bayesmix.families.von_mises_fisher import VonMisesFisher as VonMisesFisher
 from bayesmix.families.weibull import Weibull as Weibull
+from bayesmix.families.yeo_johnson import YeoJohnson as YeoJohnson
 from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedPoisson
 from bayesmix.io import load as load
 from bayesmix.io import read as read

@@ -78,6 +78,10 @@ class FamilyOf(Protocol[S, P]):
         """Return the family of some columns."""
         return self
 
+    def refitted(self, values: Array, responsibilities: Array) -> Family:
+        """Return the family with what it learned from data, such as powers, learned from these."""
+        return self
+
     @property
     def truncates(self) -> bool:
         """Whether linear forms are ``Truncating``."""

@@ -107,20 +107,38 @@ class SourceFitter(Unfitted):
         shares = in_memory(candidate.result_, self.source, FitResult.probabilities)
         held_out = shares.copy()
         for split in splits:
-            fold = clone(candidate).set_params(n_components=candidate.result_.n_components)
-            if hasattr(fold, "prune"):
-                fold.set_params(prune=False)
-            rows = partial(incoming.same_rows, fold, self.on(split.train).source)
-            test = self.on(split.test).source
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                # Where the fold collapses, its observations stay as assigned by the whole fit.
-                with suppress(ValueError):
-                    fold._fit(rows, begin=Given(shares[split.train]))
-                    held_out[split.test] = in_memory(fold.result_, test, FitResult.probabilities)
+            # Where the fold collapses, its observations stay as assigned by the whole fit.
+            with suppress(ValueError):
+                fold = self._continued(candidate, shares[split.train], split)
+                test = self.on(split.test).source
+                held_out[split.test] = in_memory(fold.result_, test, FitResult.probabilities)
         K = candidate.result_.n_components  # noise is no component
         full, held_out = shares[:, :K], held_out[:, :K]
         return Assignments(full, held_out)
+
+    def held_out(self, candidate: Any, splits: tuple[Fold, ...]) -> Array:
+        """Return held-out log densities (n,) by folds that start at the fit, for data in memory."""
+        shares = in_memory(candidate.result_, self.source, FitResult.probabilities)
+        densities = np.full(len(shares), np.nan)
+        for split in splits:
+            fold = self._continued(candidate, shares[split.train], split)
+            densities[split.test] = self.on(split.test).log_density(fold)
+        return densities
+
+    def _continued(self, candidate: Any, shares: Array, split: Fold) -> Any:
+        """Return a candidate fitted to the training part of a fold, from its responsibilities."""
+        fold = clone(candidate).set_params(n_components=candidate.result_.n_components)
+        if hasattr(fold, "prune"):
+            fold.set_params(prune=False)
+        train: Any = self.on(split.train).source
+        family = candidate.result_.family
+        weighted = shares * train.rows.weights_or_ones[:, None]
+        if (own := family.refitted(np.asarray(train.values), weighted)) is not family:
+            fold.set_params(family=own)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fold._fit(partial(incoming.same_rows, fold, train), begin=Given(shares))
+        return fold
 
 
 @dataclass(frozen=True)

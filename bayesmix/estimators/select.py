@@ -210,6 +210,7 @@ def procedure(
         )
     elif estimator is None:
         estimator = comparable(X) if criterion in POSTERIOR else likely(X)
+        options.setdefault("column_powers", criterion in ("auto", RULE))
         # Many candidates each start where the one before ended, so moves would add little.
         estimator.set_params(search="short", **({} if noise is None else {"noise": noise}))
     if len(families) > 1:

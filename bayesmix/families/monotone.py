@@ -14,7 +14,7 @@ from scipy.special import expit, factorial, logit
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.independent.columns import SMALLEST
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 
 # Interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349
@@ -29,10 +29,18 @@ WEIGHTED = hermevander(NODES, 30) / np.sqrt(factorial(DEGREES)) * (SHARES / SHAR
 class Function(ABC):
     """A monotone function g of values between ``lower`` and ``upper``."""
 
-    lower, upper = 0.0, np.inf
+    lower, upper, least = 0.0, np.inf, SMALLEST
     prefix = "transformed"  # prefix of parameter names over g(x)
     normal = "a Box-Cox-normal"  # for messages and descriptions of priors
     plural = "Box-Cox transformed values"
+
+    def at(self, columns: Integers) -> Function:
+        """Return the function of some of the columns."""
+        return self
+
+    def refitted(self, values: Array, responsibilities: Array) -> Function:
+        """Return the function with parameters learned from these data, if it has any."""
+        return self
 
     @abstractmethod
     def apply(self, values: Array) -> Array:
@@ -73,8 +81,8 @@ class Function(ABC):
 
         Entry 0 is E[x]; covariances follow by Mehler's formula, derivatives by Stein's.
         """
-        nodes = means[..., None] + deviations[..., None] * NODES
-        return self.inverse(nodes) @ WEIGHTED
+        nodes = means + deviations * NODES.reshape(-1, *[1] * np.ndim(means))
+        return np.moveaxis(self.inverse(nodes), 0, -1) @ WEIGHTED
 
     def means(self, means: Array, variances: Array) -> Array:
         """Return E[x] for normal g(x)."""
@@ -189,13 +197,15 @@ NAMED: dict[str, Function] = {"log": LOG, "sqrt": Root(), "logit": Logit()}
 
 
 @lru_cache
-def function_of(transform: str | float) -> Function:
+def function_of(transform: str | float | Function) -> Function:
     """Return the transform of a user's name or power."""
+    if isinstance(transform, Function):
+        return transform
     if isinstance(transform, str) and transform in NAMED:
         return NAMED[transform]
     if isinstance(transform, (int, float)) and 0.0 < transform < np.inf:
         return Power(float(transform))
     raise InvalidInputError(
-        f"transform must be one of {', '.join(map(repr, NAMED))} or a positive Box-Cox power, got "
-        f"{transform!r}"
+        f"transform must be one of {', '.join(map(repr, NAMED))}, a positive Box-Cox power or a "
+        f"YeoJohnson(), got {transform!r}"
     )

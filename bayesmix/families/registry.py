@@ -96,10 +96,11 @@ FAMILIES = {
         },
     ),
     "transformed": Entry(
-        ("Transformed",),
+        ("Transformed", "YeoJohnson"),
         {
             "transformed": {"Transformed": {}, "TransformedComponents": {}, "TransformedPrior": {}},
             "monotone": {"Log": {}, "Power": {}, "Root": {}, "Logit": {}},
+            "yeo_johnson": {"YeoJohnson": {}},
         },
     ),
     "log_normal": Entry(

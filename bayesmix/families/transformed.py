@@ -28,7 +28,6 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.students import Students
 from bayesmix.families.independent.columns import (
-    SMALLEST,
     frame_of_positive,
     refuse_not_positive,
     refuse_where,
@@ -103,9 +102,9 @@ class Over:
             return self._lifted(found)
         return lambda *given, **same: self._lifted(found(*map(_lowered, given), **same))
 
-    def _lifted(self, value: Any) -> Any:
+    def _lifted(self, value: Any, function: Function | None = None) -> Any:
         kind = OVER.get(type(value).__name__)
-        return value if kind is None else kind(self.function, value)
+        return value if kind is None else kind(function or self.function, value)
 
 
 def _lowered(value: Any) -> Any:
@@ -121,7 +120,7 @@ class TransformedComponents(Over):
 
     def expected_log_density(self, values: Array) -> Array:
         lower, upper = self.function.lower, self.function.upper
-        inside = np.clip(values, max(lower, SMALLEST), np.nextafter(upper, lower))
+        inside = np.clip(values, self.function.least, np.nextafter(upper, lower))
         transformed = self.function.apply(inside)
         out: Array = self.normals.expected_log_density(transformed)
         out += self.function.log_jacobian(inside, transformed)[:, None]
@@ -163,16 +162,24 @@ class TransformedComponents(Over):
         return np.where(np.isnan(values), self.function.inverse(drawn), values)
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Any:
-        transformed = self.function.apply(values)
-        return self._lifted(self.normals.conditional(columns, given, transformed))
+        transformed = self.function.at(given).apply(values)
+        found = self.normals.conditional(columns, given, transformed)
+        return self._lifted(found, self.function.at(columns))
+
+    def marginal(self, columns: Integers) -> Any:
+        return self._lifted(self.normals.marginal(columns), self.function.at(columns))
+
+    def seen_in(self, columns: Integers) -> Any:
+        return self._lifted(self.normals.seen_in(columns), self.function.at(columns))
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        means = self.normals.conditional_means(columns, given, self.function.apply(values))
+        transformed = self.function.at(given).apply(values)
+        means = self.normals.conditional_means(columns, given, transformed)
         if isinstance(self.normals, Students):
             return self._no_means(means)
         # The conditional covariance of a normal does not depend on the given values.
         one = self.normals.conditional(columns, given, np.zeros(len(given)))
-        return self.function.means(means, _diagonal(one.covariances))
+        return self.function.at(columns).means(means, _diagonal(one.covariances))
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         return self.function.inverse(self.normals.draw(counts, generator))
@@ -337,11 +344,11 @@ class Transformed(Over):
     ----------
     family : Gaussian
         Gaussian family of the transformed columns, with any covariance structure.
-    transform : {"log", "sqrt", "logit"} or float
-        Transform; a positive number is a Box-Cox power. "logit" takes numbers between 0 and 1, the
-        others take positive numbers. Densities, bounds and criteria refer to the data, so they can
-        be compared with those of other families. The prior is a ``GaussianPrior`` of the
-        transformed values.
+    transform : {"log", "sqrt", "logit"}, float or YeoJohnson
+        Transform; a positive number is a Box-Cox power. "logit" takes numbers between 0 and 1,
+        ``YeoJohnson`` all numbers, the others take positive numbers. Densities, bounds and criteria
+        refer to the data, so they can be compared with those of other families. The prior is a
+        ``GaussianPrior`` of the transformed values.
 
     Examples
     --------
@@ -353,10 +360,9 @@ class Transformed(Over):
     """
 
     family: Gaussian
-    transform: str | float = "log"
+    transform: str | float | Function = "log"
     any_real = far_densities = truncates = False
     drawn_columns = 1
-    least = SMALLEST
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Gaussian):
@@ -384,10 +390,21 @@ class Transformed(Over):
         same = isinstance(components, TransformedComponents) and components.function
         return same == self.function and self.family.made(components.normals)
 
+    @property
+    def least(self) -> float:
+        return self.function.least
+
     def marginal(self, columns: Integers) -> Transformed:
-        return self
+        function = self.function.at(columns)
+        return self if function is self.function else replace(self, transform=function)
+
+    def refitted(self, values: Array, responsibilities: Array) -> Transformed:
+        function = self.function.refitted(values, responsibilities)
+        return self if function is self.function else replace(self, transform=function)
 
     def check(self, values: Stored, first: int = 0) -> None:
+        if self.function.lower == -np.inf:
+            return None
         if self.function.upper == np.inf:
             return refuse_not_positive(values, first, self.function.normal)
         outside = (values <= self.function.lower) | (values >= self.function.upper)
@@ -397,8 +414,8 @@ class Transformed(Over):
         )
 
     def frame(self, summary: Summary) -> Frame:
-        """Return powers of two near the medians; probabilities are not scaled."""
-        if self.function.upper < np.inf:
+        """Return powers of two near the medians of positive numbers; others are not scaled."""
+        if self.function.upper < np.inf or self.function.lower == -np.inf:
             return Frame.identity(summary.n_features)
         return frame_of_positive(summary)
 

@@ -136,12 +136,14 @@ def shell_command(subject: Subject) -> list[str] | None:
     search, result = subject.search, subject.result
     given = _changed(search)
     said = ("estimator", "n_components", "covariance_type", "criterion", "random_state")
+    by_rule = search.criterion in ("auto", RULE)
     variational = result.variational
     structures = given.get("covariance_type", "full")
     structures = [structures] if isinstance(structures, str) else list(structures)
     fits = (
-        set(given) <= {*said, *NO_MATTER, "polish"}
-        and search.polish == (None if search.criterion in ("auto", RULE) else POLISH)
+        set(given) <= {*said, *NO_MATTER, "polish", "column_powers"}
+        and search.polish == (None if by_rule else POLISH)
+        and search.column_powers == by_rule
         and search.criterion in NAMES
         and (search.random_state is None or isinstance(search.random_state, Integral))
         and result.total_weight == result.n_rows

@@ -312,6 +312,8 @@ WORDS_OF_FAMILIES = {
     "Weibull": "Weibull",
     "ZeroInflatedPoisson": "zero-inflated Poisson",
     "VonMisesFisher": "von Mises-Fisher",
+    "log_normal": "log-normal",
+    "yeo_johnson_normal": "Yeo-Johnson-normal",
 }
 
 
@@ -320,7 +322,10 @@ def model(candidate: Candidate) -> str:
     result = candidate.result
     name = "" if result is None else type(result.family).__name__
     noun = noun_of(candidate.estimator)
-    words = WORDS_OF_FAMILIES.get(name, re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower())
+    named = name if result is None else result.family.name
+    words = WORDS_OF_FAMILIES.get(
+        named, WORDS_OF_FAMILIES.get(name, re.sub(r"(?<!^)(?=[A-Z])", " ", name).lower())
+    )
     K = candidate.n_components
     text = f"{K:,} {words} {noun if K == 1 else plural(noun)}".replace("  ", " ")
     others = [

@@ -755,7 +755,7 @@ class Drawn:
             return None
         if self.weights == "counts":
             return rng.integers(1, 4, self.n_rows).astype(float)
-        return rng.uniform(0.2, 3.0, self.n_rows)
+        return rng.uniform(0.2, 2.0, self.n_rows)
 
     @cached_property
     def init(self):

@@ -169,7 +169,7 @@ def test_the_objective_never_falls(name, prior, search):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             warnings.simplefilter("ignore", BayesmixWarning)
-            result = model.fit(rows, sample_weight=rng.uniform(0.2, 3.0, 80)).result_
+            result = model.fit(rows, sample_weight=rng.uniform(0.2, 2.0, 80)).result_
         places = [*result.segments, len(result.trace)]
         for first, last in pairwise(places):
             steps = np.diff(result.trace[first:last])

@@ -1,0 +1,80 @@
+"""Yeo-Johnson powers of the columns as a rival of normal components.
+
+Skewed groups of observations need several normal components each, which then overlap with those of
+others. On transformed columns they need one. Bounds of the two are not compared: the powers win if
+their held-out log density, with powers learned anew in each fold, is better by two standard errors.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.em.objectives import VariationalBayes
+from bayesmix.errors import BayesmixError
+from bayesmix.estimators.mixture import Mixture
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.transformed import Transformed
+from bayesmix.families.yeo_johnson import powers_of
+from bayesmix.selection.data_checks import duplicates
+from bayesmix.selection.scores import HeldOut, make_splits
+from bayesmix.sources.memory import ArraySource
+
+# Observations from which powers are learned before a second search, of larger data evenly spaced.
+MOST_ROWS = 3000
+STANDARD_ERRORS = 2.0
+
+
+def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
+    """Return the fitted attributes of a second search over transformed columns, if it is better.
+
+    The second search has the best structure of the first. It is not made where powers gain less, on
+    the responsibilities of the first, than half of the logarithm of n for each column (BIC).
+    """
+    best = search.best_estimator_
+    result = best.result_
+    plain = isinstance(result.family, Gaussian) and result.variational and not source.side
+    if not plain or result.mixture.noise is not None or np.isnan(source.values).any():
+        return None
+    some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
+    shares = best.predict_proba(some) * some.rows.weights_or_ones[:, None]
+    function, gain = powers_of(np.asarray(some.values), shares)
+    n, n_features = some.shape
+    if gain <= 0.5 * n_features * np.log(n):
+        return None
+    structure = best.covariance_type
+    mixture = Mixture(
+        family=Transformed(Gaussian(structure), function),
+        inference=VariationalBayes(weights=DirichletPrior(1.0)),
+        prune=False,
+        search="short",
+    )
+    other = clone(search).set_params(
+        estimator=mixture, covariance_type=structure, column_powers=False, checkpoint=None
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            other.fit(source)
+        splits = make_splits(search.cv, source, 0, None, duplicates(source).distinct)
+        weights = source.rows.weights_or_ones
+        powers, normal = (
+            HeldOut(one._fitter(source, None, source).held_out(one, splits), weights)
+            for one in (other.best_estimator_, best)
+        )
+    # Columns that are constant, components that collapse in a fold, an interruption.
+    except (BayesmixError, KeyboardInterrupt):
+        return None
+    better = powers.less(normal)
+    if other.interrupted_ or not better.value > STANDARD_ERRORS * better.standard_error:
+        return None
+    other._add(
+        f"Columns transformed by Yeo-Johnson powers: held-out log density +{better.value:,.0f} "
+        f"nats (standard error {better.standard_error:,.0f})."
+    )
+    given = other.get_params(deep=False)
+    return {name: value for name, value in vars(other).items() if name not in given}

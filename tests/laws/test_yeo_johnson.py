@@ -1,0 +1,121 @@
+"""Yeo-Johnson powers of columns: the function, its density, and the rival of normal components."""
+
+import numpy as np
+import pytest
+from scipy.stats import yeojohnson
+from sklearn.metrics import adjusted_rand_score
+
+import bayesmix as bm
+from bayesmix.families.yeo_johnson import powers_of
+
+
+def skewed(n, seed=0, apart=6.0):
+    """Two log-normal groups in two columns, the second column turned round."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, n)
+    errors = np.exp(0.6 * rng.normal(size=(n, 2))) * [1.0, -1.0]
+    return errors + apart * labels[:, None] * [0.0, 1.0], labels
+
+
+@pytest.mark.parametrize("powers", [(0.0, 2.0), (0.3, 1.7), (1.0, 1.0), (1e-12, 0.5)])
+def test_the_inverse_undoes_the_function_and_slopes_are_derivatives(powers):
+    function = bm.YeoJohnson((1.0, -2.0), (0.5, 3.0), powers)
+    values = np.random.default_rng(1).normal(size=(50, 2)) * 4.0
+    transformed = function.apply(values)
+    np.testing.assert_allclose(function.inverse(transformed), values, rtol=1e-9, atol=1e-9)
+    step = 1e-6
+    slopes = (function.apply(values + step) - function.apply(values - step)) / (2.0 * step)
+    np.testing.assert_allclose(np.exp(function.log_slopes(values, transformed)), slopes, rtol=1e-5)
+
+
+def test_powers_of_one_column_are_those_of_scipy():
+    X = np.random.default_rng(2).gamma(2.0, size=(400, 1))
+    function = bm.YeoJohnson.of(X)
+    standard = (X[:, 0] - function.centre[0]) / function.spread[0]
+    assert function.powers[0] == pytest.approx(yeojohnson(standard)[1], abs=0.02)
+
+
+def test_powers_maximise_the_likelihood_of_correlated_components():
+    rng = np.random.default_rng(6)
+    labels = rng.integers(0, 2, 600)
+    shares = np.eye(2)[labels]
+    X = rng.gamma(6.0, size=(600, 2)) @ [[1.0, 0.5], [0.0, 1.0]] + 9.0 * labels[:, None]
+    function, gain = powers_of(X, shares)
+
+    def likelihood(powers):
+        other = bm.YeoJohnson(function.centre, function.spread, tuple(powers))
+        transformed = other.apply(X)
+        total = other.log_jacobian(X, transformed).sum()
+        for share in shares.T:
+            covariance = np.cov(transformed.T, aweights=share, bias=True)
+            total -= 0.5 * share.sum() * np.linalg.slogdet(covariance)[1]
+        return total
+
+    best = likelihood(function.powers)
+    assert best - likelihood([1.0, 1.0]) == pytest.approx(gain, rel=1e-6)
+    for change in ([0.1, 0.0], [-0.1, 0.0], [0.0, 0.1], [0.0, -0.1]):
+        assert likelihood(np.clip(np.add(function.powers, change), 0.0, 2.0)) < best + 0.05
+
+
+def test_columns_with_a_spike_and_small_components_keep_power_one():
+    X, labels = skewed(300)
+    X[:60, 0] = 0.0
+    assert bm.YeoJohnson.of(X, np.eye(2)[labels]).powers[0] == 1.0
+    assert bm.YeoJohnson.of(X[:9]).powers == (1.0, 1.0)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    X, labels = skewed(400)
+    family = bm.Transformed(bm.Gaussian("full"), bm.YeoJohnson.of(X, np.eye(2)[labels]))
+    return X, bm.Mixture(2, family=family, init_params=labels, search=None).fit(X)
+
+
+def test_the_density_integrates_to_one_and_has_its_mean(fitted):
+    _, model = fitted
+    first, second = np.linspace(-10.0, 60.0, 700), np.linspace(-60.0, 20.0, 800)
+    grid = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)
+    cell = (first[1] - first[0]) * (second[1] - second[0])
+    density = np.exp(model.score_samples(grid))
+    assert density.sum() * cell == pytest.approx(1.0, abs=1e-3)
+    mean = (density @ grid) * cell
+    np.testing.assert_allclose(mean, model.weights_ @ model.means_, atol=0.02)
+
+
+def test_conditional_densities_are_joint_over_marginal_ones(fitted):
+    X, model = fitted
+    marginal = model.marginal([0]).score_samples(X[:1, :1])
+    conditional = model.conditional({0: X[0, 0]}).score_samples(X[:1, 1:])
+    np.testing.assert_allclose(model.score_samples(X[:1]), marginal + conditional, rtol=1e-10)
+
+
+def test_missing_cells_are_integrated_out(fitted):
+    X, model = fitted
+    gaps = X[:5].copy()
+    gaps[:, 1] = np.nan
+    model.set_params(missing="use")
+    np.testing.assert_allclose(
+        model.score_samples(gaps), model.marginal([0]).score_samples(X[:5, :1]), rtol=1e-10
+    )
+
+
+def test_skewed_groups_are_single_components_of_transformed_columns(tmp_path):
+    X, labels = skewed(500, seed=3)
+    plain = bm.select(X, range(1, 6), "full", column_powers=False)
+    search = bm.select(X, range(1, 6), "full")
+    assert "Columns transformed by Yeo-Johnson powers" in search.summary().split("\n")[1]
+    assert search.n_clusters_ == 2
+    assert adjusted_rand_score(labels, search.predict_clusters(X)) > 0.95
+    search.save(tmp_path / "search.bayesmix")
+    again = bm.load(tmp_path / "search.bayesmix")
+    np.testing.assert_array_equal(again.score_samples(X), search.score_samples(X))
+    fresh = skewed(2000, seed=4)[0]
+    assert search.score(fresh) > plain.score(fresh)
+
+
+def test_normal_groups_stay_normal():
+    rng = np.random.default_rng(5)
+    X = np.vstack([rng.normal(0.0, 1.0, (100, 2)), rng.normal(5.0, 1.0, (100, 2))])
+    search = bm.select(X, (1, 2, 3), "full")
+    assert "Yeo-Johnson" not in search.summary()
+    assert isinstance(search.best_estimator_, bm.BayesianGaussianMixture)
