@@ -118,10 +118,10 @@ class Coding:
         """Whether all columns of the table are continuous, and none was left out."""
         return not (self.has_levels or self.counts or self.left_out)
 
-    def guesses(self, kinds: Sequence[str] = GUESSED) -> str:
+    def guesses(self, kinds: Sequence[str] = ()) -> str:
         """Say what was left out or follows from names and values, and how to overrule it; or ""."""
         parts, first = [], ""
-        for kind in kinds:
+        for kind in kinds or GUESSED:
             reasons: dict[str, list[str]] = {}
             for name, found, reason in self.decisions:
                 if found == kind and reason not in ("", AS_REQUESTED, ZERO_ONE):

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from bayesmix.core.coding import GUESSED
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError, warn
 from bayesmix.families.gaussian.family import Gaussian
@@ -160,14 +159,14 @@ def coding_of_table(X: Any) -> Coding | None:
 def looked_at(
     X: Any,
     columns: Mapping[str, str] | None = None,
-    said: Sequence[str] = GUESSED,
+    said: Sequence[str] = (),
     **named: Any,
 ) -> tuple[Any, Coding | None]:
     """Return a frame as numbers, with what its columns are; other data as they are.
 
     A frame of continuous columns is returned unchanged. ``columns`` and ``named`` declare kinds.
     A line says which columns were left out, and which kinds follow from names and values alone;
-    ``said`` are the kinds that it names.
+    ``said`` are the kinds that it names, by default all.
     """
     from bayesmix.io.table_columns import coded, declared_kinds, is_frame, is_plain
 

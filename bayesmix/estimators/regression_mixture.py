@@ -195,7 +195,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             number = self._model().n_components
             validation.integer("n_init", self.n_init, 1)
             validation.integer("max_iter", self.max_iter, 1)
-            weight = weighted(None, sample_weight, weight_type)[1]
+            weight = weighted(X, sample_weight, weight_type)[1]
             data = self._training(X, y, gate, groups, offset, trials, weight)
             if number > data.n_units:
                 raise InvalidInputError(

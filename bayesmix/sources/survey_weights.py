@@ -37,8 +37,7 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
         if weight_type is not None and given is None:
             raise InvalidInputError(f"weight_type={weight_type!r} needs sample_weight: give both")
         return X, sample_weight
-    n_rows = X.shape[0] if hasattr(X, "shape") else len(X)
-    weights = _numbers(given, n_rows)
+    weights = _numbers(given, X.shape[0] if hasattr(X, "shape") else len(X))
     if weights is None:
         return X, sample_weight
     total, n = float(weights.sum()), int(np.count_nonzero(weights))

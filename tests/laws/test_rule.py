@@ -299,7 +299,7 @@ def test_one_log_normal_of_many_components_is_said_to_be_skewed():
         SelectionWarning,
         match="log-normal distribution has a better BIC: consider taking logs of column 0, col",
     ):
-        bm.select(amounts, (1, 2, 3), covariance_type="diag")
+        bm.select(amounts, (1, 2, 3), covariance_type="diag", column_powers=False)
 
 
 def test_one_normal_on_the_log_scale_is_compared_by_its_bic():
