@@ -13,7 +13,7 @@ from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.regressions import DESIGN
+from bayesmix.families.regressions import DESIGN, OFFSET
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level
 
@@ -141,8 +141,8 @@ def trajectory_table(search: Any) -> pd.DataFrame:
 def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataFrame:
     """Return mean curves of the classes over one column of X, with intervals.
 
-    Other columns have their averages over the visits around a time. Intervals are those of the mean
-    curve, and need ``random``.
+    Other columns have their averages over the visits around a time, and offsets are 0. Intervals
+    are those of the mean curve, symmetric on the scale of its linear predictor.
     """
     import pandas as pd
 
@@ -152,8 +152,8 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
     if time not in names and time not in range(len(names)):
         raise InvalidInputError(f"time must be a column of X, got {time!r}")
     place = names.index(time) if time in names else int(time)
-    design = data.values[:, DESIGN:]
-    column = design[:, place + data.design.intercept]
+    place_in_rows = DESIGN + place + data.design.intercept
+    column = data.values[:, place_in_rows]
     order = np.argsort(column, kind="stable")
     distinct = len(np.unique(column))
     edges = column[order][1:] != column[order][:-1]
@@ -162,13 +162,11 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
         if distinct <= MOST_TIMES
         else np.array_split(order, MOST_TIMES)
     )
-    rows = np.array([design[own].mean(axis=0) for own in bins])
-    at = rows[:, place + data.design.intercept] * data.design.scale[place]
-    components = model._mixture.components
-    predictors = rows @ components.coefficients.T
-    half = np.full_like(predictors, np.nan)
-    if model.random is not None:
-        half = ndtri(0.5 + 0.5 * level) * data.curve_errors(model._mixture, rows)
+    rows = np.array([data.values[own].mean(axis=0) for own in bins])
+    rows[:, OFFSET] = 0.0
+    at = rows[:, place_in_rows] * data.design.scale[place]
+    predictors = model._mixture.components.predictors(rows)
+    half = ndtri(0.5 + 0.5 * level) * data.curve_errors(model._mixture, rows)
     parts = [
         pd.DataFrame(
             {

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
-from bayesmix.cli.supervised import Response
+
+Response = StrEnum(
+    "Response",
+    "NORMAL POISSON BINOMIAL GAMMA NEGATIVE_BINOMIAL ZERO_INFLATED_POISSON CENSORED_NORMAL",
+)
 
 
 def trajectories(
@@ -19,9 +24,12 @@ def trajectories(
     components: Annotated[str, options.option("K", options.NUMBERS)] = "1:5",
     degree: Annotated[int, options.option("N", "Degree of the polynomial in time", min=1)] = 1,
     random: Annotated[
-        str | None,
-        options.option("A,B", "Random effects: intercept, and columns such as the time"),
-    ] = None,
+        str,
+        options.option(
+            "A,B",
+            "Random effects of a normal response: intercept, such columns as the time, or none",
+        ),
+    ] = "intercept",
     fixed: Annotated[
         str | None, options.option("A,B", "Columns with one coefficient for all classes")
     ] = None,
@@ -29,8 +37,19 @@ def trajectories(
         str | None, options.option("A,B", "Columns that predict class membership")
     ] = None,
     response: Annotated[
-        Response, options.option("NAME", "Distribution of the response, as for bayesmix regress")
+        Response,
+        options.option(
+            "NAME", "As for bayesmix regress, or zero_inflated_poisson or censored_normal"
+        ),
     ] = Response.NORMAL,
+    limits: Annotated[
+        str | None,
+        options.option("LOW,HIGH", "Limits of --response censored_normal, such as 0,10 or 0,"),
+    ] = None,
+    inflation: Annotated[
+        str | None,
+        options.option("A,B", "Columns of time that change the odds of extra zeros"),
+    ] = None,
     out: options.Out = None,
     run: options.Run,
 ) -> None:
@@ -60,7 +79,9 @@ def trajectories(
             unit=unit,
             n_components=options.numbers(components) or 1,
             degree=degree,
-            random=None if random is None else tuple(options.names(random) or ()),
+            random=None if random == "none" else tuple(options.names(random) or ()),
+            limits=options.pair("limits", limits),
+            inflation=options.names(inflation),
             fixed=options.names(fixed) or (),
             class_predictors=options.names(gate) or (),
             response=response.value,

@@ -273,6 +273,19 @@ def names(text: str | None) -> list[str] | None:
     return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
 
 
+def pair(name: str, text: str | None) -> tuple[float | None, float | None] | None:
+    """Return two numbers separated by a comma, one of which may be left out."""
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) if part.strip() else None for part in text.split(","))
+    except ValueError:
+        raise InvalidInputError(
+            f"--{name} must be two numbers such as 0,10 or 0, for no upper limit, got {text!r}"
+        ) from None
+    return low, high
+
+
 def numbers(text: str | None) -> list[int] | None:
     """Return numbers of components from "3", "1:10" (ends included), "1,2,5", or a combination."""
     if text is None:

@@ -24,6 +24,7 @@ from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Monitor, Problem, State, run
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.regression_columns import arranged
 from bayesmix.estimators.regression_data import DIFFERENCE, MOST_UNITS, Data, Predicted
 from bayesmix.families.effect_covariances import (
     EffectCovariance,
@@ -74,7 +75,7 @@ class RandomEffectData:
     gate: Standardised | None
     random: RandomEffects
     labels: tuple[str | int, ...] = ()  # identifiers of the units
-    variational = None
+    variational = inflation = None
     # Passes of the starts, and how many go on; distinct starts of few passes may rank wrongly.
     race = ((6, 15), (20, 5))
 
@@ -163,6 +164,10 @@ class RandomEffectData:
         covariates = None if self.covariates is None else self.covariates[first]
         weights = None if self.weights is None else self.weights[first]
         return Rows(products, weights, side=SideInformation(covariates=covariates))
+
+    def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
+        """Return rows of response, offset, trials and design."""
+        return arranged(self.design, None, y, offset, trials, X)
 
     def for_starts(self, seed: int) -> RandomEffectData:
         """Return a random sample of the units of large data, among which starts are compared."""
@@ -332,14 +337,14 @@ class RandomEffectData:
         names, back = layout.back()
         return names, back @ layout.theta, self._errors(layout, back, robust)
 
-    def curve_errors(self, mixture: Mixture, designs: Array, robust: bool = False) -> Array:
-        """Return standard errors (T, K) of mean responses at rows (T, P) of the design."""
+    def curve_errors(self, mixture: Mixture, rows: Array) -> Array:
+        """Return standard errors (T, K) of mean responses at rows."""
         layout = EffectVector(self, mixture)
         errors = []
         for own in layout.places:
-            back = np.zeros((len(designs), len(layout.theta)))
-            back[:, layout.gate.size + own] = designs
-            errors.append(self._errors(layout, back, robust))
+            back = np.zeros((len(rows), len(layout.theta)))
+            back[:, layout.gate.size + own] = rows[:, DESIGN:]
+            errors.append(self._errors(layout, back, False))
         return np.stack(errors, axis=1)
 
     def _errors(self, layout: EffectVector, back: Array, robust: bool) -> Array:

@@ -1,16 +1,20 @@
-"""Columns of a regression's frame: text as indicators, row numbers and identifiers left out."""
+"""Columns of a regression's frame and design: text as indicators, identifiers left out."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from bayesmix.core import validation
 from bayesmix.core.coding import Coding
-from bayesmix.errors import BayesmixWarning, warn
+from bayesmix.core.designs import Standardised
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.fit_columns import looked_at
+from bayesmix.families.regressions import Response
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.border import is_collection, is_source
 
 # Responses of a kind that another distribution suits.
@@ -63,3 +67,66 @@ def look_at_response(y: Any, response: str) -> None:
             f"response={suitable!r}",
             BayesmixWarning,
         )
+
+
+def shared_places(
+    fixed: Any, design: Standardised, names: tuple[str, ...], argument: str = "fixed"
+) -> Integers:
+    """Return the places in the design of columns with shared coefficients."""
+    if fixed is None:
+        return np.empty(0, dtype=int)
+    places = []
+    for column in [fixed] if isinstance(fixed, (str, int)) else fixed:
+        if column not in names and column not in range(len(names)):
+            raise InvalidInputError(
+                f"{argument} must contain names or indices of columns of X, got {column!r}"
+            )
+        place = names.index(column) if column in names else int(column)
+        places.append(place + design.intercept)
+    return np.unique(np.array(places, dtype=int))
+
+
+def arranged(
+    design: Standardised,
+    inflation: Standardised | None,
+    y: Array,
+    offset: Array,
+    trials: Array,
+    X: Array,
+) -> Array:
+    """Return rows of response, offset, trials and design, and columns of extra zeros if any."""
+    parts = [y, offset, trials, design.apply(X)]
+    if inflation is not None:
+        parts.append(inflation.apply(X[:, [design.names.index(name) for name in inflation.names]]))
+    return np.column_stack(parts)
+
+
+def configured(
+    response: Response, limits: Any, inflation: Any, X: Array, design: Standardised
+) -> tuple[Response, Standardised | None]:
+    """Return a response with its limits or number of columns, and the design of extra zeros."""
+    if limits is not None and response.name != "censored_normal":
+        raise InvalidInputError("limits need response='censored_normal': leave them out")
+    if inflation and response.name != "zero_inflated_poisson":
+        raise InvalidInputError("inflation needs response='zero_inflated_poisson': leave it out")
+    if response.name == "censored_normal":
+        pair = () if limits is None else tuple(limits)
+        if len(pair) != 2 or pair == (None, None):
+            raise InvalidInputError(
+                f"limits must be (lower, upper), one of which may be None, got {limits!r}"
+            )
+        lower, upper = (
+            sign * np.inf if limit is None else validation.number("limits", limit, -np.inf)
+            for sign, limit in zip((-1.0, 1.0), pair, strict=True)
+        )
+        if not lower < upper:
+            raise InvalidInputError(
+                f"limits must be (lower, upper) with lower < upper, got {limits!r}"
+            )
+        return replace(cast("Any", response), lower=float(lower), upper=float(upper)), None
+    if response.name != "zero_inflated_poisson":
+        return response, None
+    places = shared_places(inflation or (), design, design.names, "inflation") - design.intercept
+    names = tuple(design.names[place] for place in places)
+    columns = Standardised.of("inflation", X[:, places], names, True)
+    return replace(cast("Any", response), n_means=len(design.terms)), columns

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import stats
 
 from bayesmix.allocation.dirichlet import DirichletPrior
@@ -17,14 +17,22 @@ from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
-from bayesmix.core.sources import Chosen, Parameters, Procedure, UserRows
 from bayesmix.em.expectation import CENTRED
 from bayesmix.em.objectives import MaximumLikelihood, VariationalBayes
 from bayesmix.em.result import DensitySums, FitResult
-from bayesmix.em.run import Aitken, Problem, State, assessed
+from bayesmix.em.run import (
+    AMONG_CANDIDATES,
+    Aitken,
+    Monitor,
+    Problem,
+    State,
+    assessed,
+    begin_at,
+    run,
+    step,
+)
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.fitters import Unfitted
-from bayesmix.estimators.regression_columns import explanatory
+from bayesmix.estimators.regression_columns import arranged
 from bayesmix.families.bayesian_regression import (
     BayesianRegressionFamily,
     RegressionPosterior,
@@ -34,14 +42,15 @@ from bayesmix.families.gaussian.collapse import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, Response, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
-from bayesmix.search.starts import one_hot
-from bayesmix.selection.scores import n_rows_of, rows_of
+from bayesmix.search.starts import Given, begun, one_hot
 from bayesmix.sources.memory import ArraySource
 
 # Step of the central differences that give the observed information.
 DIFFERENCE = 1e-5
 # Units of which starts are compared on large data.
 MOST_UNITS = 10_000
+# Steps of a single regression after convergence: gains of rounding size still improve coefficients.
+LAST_STEPS = 6
 
 
 def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
@@ -96,6 +105,7 @@ class Data:
     design: Standardised
     gate: Standardised | None
     variational: VariationalBayes | None = None  # with its priors
+    inflation: Standardised | None = None  # columns of the log odds of extra zeros
     # Passes of the starts, and how many of the best are run to convergence.
     race = ((6, 5),)
 
@@ -125,6 +135,10 @@ class Data:
         """All samples, with covariates and groups."""
         return Rows(self.values, self.weights, side=beside(self.covariates, self.units))
 
+    def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
+        """Return rows of response, offset, trials and design."""
+        return arranged(self.design, self.inflation, y, offset, trials, X)
+
     def for_starts(self, seed: int) -> Data:
         """Return a random sample of the units of large data, among which starts are compared."""
         units = np.arange(len(self.values)) if self.units is None else self.units
@@ -151,7 +165,7 @@ class Data:
         y, offset, trials = self.values[:, :DESIGN].T
         # Linear predictors of the response alone, less the offset.
         target = np.asarray(self.family.response.first_predictor(y, trials) - offset)
-        design = self.values[:, DESIGN:]
+        design = self.values[:, DESIGN : DESIGN + len(self.design.terms)]
         n, size = design.shape[0], design.shape[1] + 1
         distances = np.empty((n, n_components))
         order = np.argsort(design @ generator.normal(size=design.shape[1]), kind="stable")
@@ -174,7 +188,8 @@ class Data:
     def predicted(self, values: Array, shares: Array, components: Any) -> Predicted:
         """Return predictive distributions of samples under weights (n, K)."""
         predictors = components.predictors(values)
-        return Predicted(values, predictors, shares, components.response, components.dispersion)
+        spread = components.dispersions(values)
+        return Predicted(values, predictors, shares, components.response, spread)
 
     def posterior(
         self, mixture: Mixture, values: Array, covariates: Array | None, units: Integers
@@ -250,8 +265,15 @@ class Data:
             part = np.abs(direction)
             # The intercept is named only where no column takes part.
             part[: int(self.design.intercept)] *= 0.1
-            name = self.design.terms[int(part.argmax())]
             which = "fixed" if component is None else f"component {order.index(component)}"
+            if part.argmax() >= len(self.design.terms):
+                texts.append(
+                    f"{which}: the probability of extra zeros is estimated as 0 or 1 (boundary), "
+                    "so its coefficients have no finite estimate: use response='poisson', or fewer "
+                    "components"
+                )
+                continue
+            name = self.design.terms[int(part.argmax())]
             texts.append(
                 f"{which}: {name!r} predicts responses completely (separation), so its "
                 "coefficient has no finite estimate: leave the column out, merge its levels, or "
@@ -279,27 +301,19 @@ class Data:
         self, mixture: Mixture, robust: bool = False
     ) -> tuple[list[tuple[str, int | str, str]], Array, Array]:
         """Return names, estimates and standard errors of gate and coefficients, in data units."""
-        if robust:
-            raise UnsupportedError(
-                "robust standard errors need random=: random=() has no random effects"
-            )
         layout = ParameterVector(self, mixture)
-        theta = layout.theta
-        size = len(theta)
-        hessian = np.empty((size, size))
-        for place in range(size):
-            step = np.zeros(size)
-            step[place] = DIFFERENCE * (1.0 + abs(theta[place]))
-            rise = layout.score(theta + step) - layout.score(theta - step)
-            hessian[place] = rise / (2.0 * step[place])
-        information = -0.5 * (hessian + hessian.T)
-        gate = slice(layout.gate.size)
-        information[gate, gate] += penalty_matrix(mixture.n_components, layout.precisions)
         names, back = layout.back()
-        units = layout.units
-        scaled = units[:, None] * information * units
-        errors = wald_errors(scaled, back * units, self.n_samples)
-        return names, back @ theta, errors
+        return names, back @ layout.theta, layout.errors(back, robust)
+
+    def curve_errors(self, mixture: Mixture, rows: Array) -> Array:
+        """Return standard errors (T, K) of linear predictors of the means at rows."""
+        layout, errors = ParameterVector(self, mixture), []
+        gradients = layout.components.gradients(rows)
+        for k, own in enumerate(layout.places):
+            back = np.zeros((len(rows), len(layout.theta)))
+            back[:, layout.gate.size + own] = gradients[:, k]
+            errors.append(layout.errors(back))
+        return np.stack(errors, axis=1)
 
 
 @dataclass(frozen=True)
@@ -358,9 +372,32 @@ class ParameterVector:
     def units(self) -> Array:
         """Scale of each parameter: residual standard deviations for normal coefficients."""
         units, components = np.ones(len(self.theta)), self.components
-        if components.response.name == "normal":
+        if components.response.gaussian:
             units[self.gate.size + self.places] = np.sqrt(components.dispersion)[:, None]
         return units
+
+    @cached_property
+    def information(self) -> Array:
+        """Observed information in the units of the parameters, by differences of the score."""
+        theta, size = self.theta, len(self.theta)
+        hessian = np.empty((size, size))
+        for place in range(size):
+            step = np.zeros(size)
+            step[place] = DIFFERENCE * (1.0 + abs(theta[place]))
+            rise = self.score(theta + step) - self.score(theta - step)
+            hessian[place] = rise / (2.0 * step[place])
+        information = -0.5 * (hessian + hessian.T)
+        gate, K = slice(self.gate.size), self.mixture.n_components
+        information[gate, gate] += penalty_matrix(K, self.precisions)
+        return np.asarray(self.units[:, None] * information * self.units)
+
+    def errors(self, back: Array, robust: bool = False) -> Array:
+        """Return standard errors of linear combinations ``back`` of the parameters."""
+        if robust:
+            raise UnsupportedError(
+                "robust standard errors need random=: random=() has no random effects"
+            )
+        return wald_errors(self.information, back * self.units, self.data.n_samples)
 
     def score(self, theta: Array) -> Array:
         """Return the gradient of the log likelihood."""
@@ -371,8 +408,6 @@ class ParameterVector:
         dispersed = data.family.response.dispersed
         dispersion = np.exp(rest) if dispersed else self.components.dispersion
         components = Regressions(data.family.response, coefficients, dispersion)
-        y, trials = data.values[:, :1], data.values[:, 2:3]
-        eta = components.predictors(data.values)
         whole = np.concatenate([np.zeros_like(gate, shape=(1, self.gate.shape[1])), gate])
         allocation = Gate(whole, np.full(len(whole), 1.0 / len(whole)), self.precisions)
         joint = components.expected_log_density(data.values)
@@ -380,13 +415,12 @@ class ParameterVector:
         rows = Rows(data.values, data.weights, side=side)
         sums = allocation.allocate(joint, rows).statistics
         joint *= rows.weights_or_ones[:, None]
-        slopes, _ = components.response.derivatives(y, trials, eta, dispersion)
-        of_coefficients = (joint * slopes).T @ data.values[:, DESIGN:]
         summed = np.zeros(places.max() + 1)
-        np.add.at(summed, places, of_coefficients)
+        np.add.at(summed, places, components.statistics(data.values, joint).score)
         parts = [cast("Any", sums).gradient[1:].ravel(), summed]
         if dispersed:
-            slope = components.response.dispersion_slope(y, eta, dispersion)
+            eta = components.predictors(data.values)
+            slope = components.response.dispersion_slope(data.values[:, :1], eta, dispersion)
             parts.append((joint * slope).sum(axis=0))
         return np.concatenate(parts)
 
@@ -411,7 +445,12 @@ class ParameterVector:
                     continue
                 names.append(("coefficient", "all" if p in shared else k, term))
                 rows.append(np.zeros(size))
-                rows[-1][first + places_of_k] = row
+                rows[-1][first + places_of_k[: len(row)]] = row
+            inflation = data.inflation
+            for term, row in zip(inflation.terms, inflation.back, strict=True) if inflation else ():
+                names.append(("inflation", k, term))
+                rows.append(np.zeros(size))
+                rows[-1][first + places_of_k[-len(row) :]] = row
         return names, np.array(rows)
 
 
@@ -446,21 +485,6 @@ def variational_inference(
     variance = float(np.average((response - centre) ** 2, weights=weights))
     resolved: Any = prior.over(variance, BayesianRegressionFamily(centre if intercept else 0.0))
     return VariationalBayes(prior=resolved, weights=inference.weights or DirichletPrior(1.0))
-
-
-def shared_places(fixed: Any, design: Standardised, names: tuple[str, ...]) -> Integers:
-    """Return the places in the design of columns with shared coefficients."""
-    if fixed is None:
-        return np.empty(0, dtype=int)
-    places = []
-    for column in [fixed] if isinstance(fixed, (str, int)) else fixed:
-        if column not in names and column not in range(len(names)):
-            raise InvalidInputError(
-                f"fixed must contain names or indices of columns of X, got {column!r}"
-            )
-        place = names.index(column) if column in names else int(column)
-        places.append(place + design.intercept)
-    return np.unique(places)
 
 
 def formula_matrices(formula: str, table: Any, without_response: bool = False) -> tuple[Any, Any]:
@@ -531,69 +555,27 @@ def check_response(response: Any, y: Array, trials: Array) -> None:
         )
 
 
-@dataclass(frozen=True)
-class RegressionFitter(Unfitted):
-    """Fits candidates of a search to a table, its response and further arguments."""
+def best_run(data: Any, n_components: int, n_init: int, max_iter: int, seed: int) -> State:
+    """Return the best of numbered starts: quick runs, the best of which go on."""
+    sample, monitor = data.for_starts(seed), Monitor()
+    problem = sample.problem()
+    numbers = range(n_init if n_components > 1 else 1)
+    shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
+    begins = [begun(problem, each, n_components) for each in shares]
+    quick = replace(problem, stopping=AMONG_CANDIDATES)
+    for passes, n_left in data.race:
+        advanced = {rank(s): s for s in (run(quick, s, monitor, passes) for s in begins)}
+        begins = [advanced[each] for each in sorted(advanced, reverse=True)[:n_left]]
+    best = max((run(quick, s, monitor, max_iter) for s in begins), key=rank)
+    if sample is not data:
+        problem = data.problem()
+        best = begin_at(problem, best.current_mixture())
+    best = run(problem, best, monitor, max_iter)
+    for _ in range(LAST_STEPS if n_components == 1 else 0):
+        best = step(problem, best, monitor)
+    return best
 
-    estimator: Procedure
-    table: UserRows
-    response: ArrayLike | str  # a formula
-    beside: dict[str, UserRows]
-    source: ArraySource  # of the numbers of rows and their weights
-    prefix = ""
 
-    @classmethod
-    def of(cls, estimator: Any, X: Any, y: Any, beside: dict[str, Any]) -> RegressionFitter:
-        """Return the fitter of all rows; ``beside`` are further arguments of ``fit``."""
-        weights = beside["sample_weight"]
-        weights = None if weights is None else np.asarray(weights, dtype=np.float64)
-        source = ArraySource(np.zeros((n_rows_of(X), 1)), weights)
-        given = {name: value for name, value in beside.items() if value is not None}
-        if not isinstance(y, str):  # what columns are is decided once, on all rows
-            estimator.set_params(columns=explanatory(X, estimator.columns))
-        return cls(estimator, X, y, given, source)
-
-    def check(self, chains: list[list[dict[str, Any]]]) -> None:
-        """Raise the error of the first candidate if the data suit none."""
-        names = ("gate", "groups", "offset", "trials", "sample_weight")
-        given = [self.beside.get(name) for name in names]
-        errors = []
-        for parameters, *_ in chains:
-            candidate: Any = self.candidate(parameters)
-            try:
-                candidate._training(self.table, self.response, *given)
-            except InvalidInputError as problem:
-                errors.append(problem)
-        if len(errors) == len(chains):
-            raise errors[0]
-
-    def on(self, rows: Chosen) -> RegressionFitter:
-        """Return the fitter of some rows."""
-        response = self.response
-        return replace(
-            self,
-            table=rows_of(self.table, rows),
-            response=response if isinstance(response, str) else rows_of(response, rows),
-            beside={name: rows_of(value, rows) for name, value in self.beside.items()},
-            source=self.source.subset(rows),
-        )
-
-    def sparse(self, parameters: Parameters, most: int) -> Any:
-        """Raise an error, as regressions have no sparse prior."""
-        raise UnsupportedError("regressions have no sparse prior of weights")
-
-    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        """Fit a candidate from its own starts."""
-        return candidate.fit(self.table, self.response, **self.beside).result_
-
-    def source_of(self, candidate: Any) -> Any:
-        """Return the rows."""
-        return self.source
-
-    def log_density(self, candidate: Any) -> Array:
-        """Return the conditional log density (n,) of the responses."""
-        y, beside = self.response, dict(self.beside)
-        beside.pop("sample_weight", None)
-        if isinstance(y, str):
-            y, _ = formula_matrices(y, self.table)
-        return candidate.score_samples(self.table, y, **beside)
+def rank(state: State) -> tuple[bool, float]:
+    """Return the rank of a run: sound fits first."""
+    return (not state.holds, state.objective)

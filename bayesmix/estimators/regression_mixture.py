@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -20,29 +20,34 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.model import LOOSE_BOUND, Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, begin_at, run, step
+from bayesmix.em.run import State
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import regression_data
 from bayesmix.estimators.constraints import group_codes, standardised, unequal
 from bayesmix.estimators.incoming import unchanged_on_error
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.random_effect_data import RandomEffectData, with_random_effects
-from bayesmix.estimators.regression_columns import as_design, explanatory, look_at_response
+from bayesmix.estimators.regression_columns import (
+    arranged,
+    as_design,
+    configured,
+    explanatory,
+    look_at_response,
+    shared_places,
+)
 from bayesmix.estimators.regression_data import Data
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
-from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressions
+from bayesmix.families.regressions import RegressionFamily, Regressions
+from bayesmix.families.trajectory_responses import RESPONSES
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.gate_errors import interval_table
-from bayesmix.search.starts import Given, begun
 from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 N_STARTS = 30
-# Steps of a single regression after convergence: gains of rounding size still improve coefficients.
-LAST_STEPS = 6
 # Attributes that do not follow from data and mixture.
 KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
@@ -64,8 +69,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     ----------
     n_components : int, default=1
         Number of regressions. ``MixtureSearch`` chooses it.
-    response : {"normal", "poisson", "binomial", "gamma", "negative_binomial"}, default="normal"
-        Distribution of the response.
+    response : str, default="normal"
+        Distribution of the response: "normal", "poisson", "binomial", "gamma",
+        "negative_binomial", "zero_inflated_poisson" or "censored_normal".
     fixed : sequence of column names or indices, optional
         Columns of X that have the same coefficient in all components.
     random : sequence of column names or indices and "intercept", optional
@@ -75,6 +81,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Covariance D_k of random effects in the components; proportional is w_k D.
     residual_variance : {"shared", "free"}, default="shared"
         Whether components share their residual variance; only with ``random``.
+    limits : (lower, upper), optional
+        Limits of a censored normal response, one of which may be None: values at a limit may be
+        beyond it. Predictions are those of the uncensored response.
+    inflation : sequence of column names or indices, optional
+        Columns of X that change the log odds of extra zeros of a zero-inflated Poisson response,
+        which are otherwise constant within a component.
     fit_intercept : bool, default=True
         Whether each component has an intercept.
     inference : optional
@@ -137,6 +149,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         random: Any = None,
         random_covariance: str = "shared",
         residual_variance: str = "shared",
+        limits: Any = None,
+        inflation: Any = None,
         fit_intercept: bool = True,
         inference: Any = None,
         n_init: int = N_STARTS,
@@ -203,7 +217,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                     f"{'groups' if groups is not None else 'samples'}, got {data.n_units}"
                 )
             seed = root_seed(self.random_state)
-            self._adopt(data, self._best(data, number, seed), seed)
+            best = regression_data.best_run(data, number, self.n_init, self.max_iter, seed)
+            self._adopt(data, best, seed)
         self._warn(data)
         return self
 
@@ -237,6 +252,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             raise InvalidInputError("trials need response='binomial': leave them out")
         trials = regression_data.trial_numbers(trials, n)
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
+        response, inflation = configured(response, self.limits, self.inflation, X, design)
         regression_data.check_response(response, y, trials)
         weights = None
         if weight is not None:
@@ -257,12 +273,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                     f"gate must be equal within a group, but column {found[0]!r} differs in row "
                     f"{found[1]}: use one value for each group, such as its mean"
                 )
-        places = regression_data.shared_places(self.fixed, design, names)
+        places = shared_places(self.fixed, design, names)
         floor = 0.0
-        if response.name == "normal":
+        if response.gaussian:
             floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
         family = RegressionFamily(response, places, floor)
-        values = np.column_stack([y, offset, trials, design.apply(X)])
+        values = arranged(design, inflation, y, offset, trials, X)
         if units is not None:
             order = np.argsort(units, kind="stable")
             values, units = values[order], units[order]
@@ -273,27 +289,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             bayes = regression_data.variational_inference(
                 self.inference, family, gate, intercept, values, weights
             )
-        data = Data(values, weights, units, covariates, family, design, gate_design, bayes)
+        data = Data(
+            values, weights, units, covariates, family, design, gate_design, bayes, inflation
+        )
         return data if self.random is None else with_random_effects(self, data, groups)
-
-    def _best(self, data: Data, n_components: int, seed: int) -> State:
-        sample, monitor = data.for_starts(seed), Monitor()
-        problem = sample.problem()
-        numbers = range(self.n_init if n_components > 1 else 1)
-        shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
-        begins = [begun(problem, each, n_components) for each in shares]
-        quick = replace(problem, stopping=AMONG_CANDIDATES)
-        for passes, n_left in data.race:
-            advanced = {_rank(s): s for s in (run(quick, s, monitor, passes) for s in begins)}
-            begins = [advanced[rank] for rank in sorted(advanced, reverse=True)[:n_left]]
-        best = max((run(quick, s, monitor, self.max_iter) for s in begins), key=_rank)
-        if sample is not data:
-            problem = data.problem()
-            best = begin_at(problem, best.current_mixture())
-        best = run(problem, best, monitor, self.max_iter)
-        for _ in range(LAST_STEPS if n_components == 1 else 0):
-            best = step(problem, best, monitor)
-        return best
 
     def _adopt(self, data: Data, state: State, seed: int) -> None:
         mixture = state.current_mixture()
@@ -319,12 +318,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         mixture = point_of(mixture)
         components = cast("Regressions", mixture.components)
         self._data, self._mixture = data, mixture
-        raw = components.coefficients @ data.design.back.T
+        raw = components.coefficients[:, : len(data.design.terms)] @ data.design.back.T
         first = int(data.design.intercept)
         self.coef_ = raw[:, first:]
         self.intercept_ = raw[:, 0] if first else np.zeros(len(raw))
         spread = components.dispersion
-        root = components.response.name in ("normal", "gamma")
+        root = components.response.gaussian or components.response.name == "gamma"
         self.scale_ = np.sqrt(spread) if root else spread.copy()
         self.weights_ = mixture.weights.mean()
         if data.gate is not None:
@@ -441,10 +440,11 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         rows = self._new(X, gate, offset, trials)
         y = validation.finite_array("y", y, (len(rows.predictors),))
         regression_data.check_response(self._response, y, rows.values[:, 2])
-        upper = rows.cdf(y)
-        if self._response.discrete:
-            share = stream(root_seed(random_state), Purpose.SAMPLE).random(len(y))
-            upper = rows.cdf(y - 1.0) + share * (upper - rows.cdf(y - 1.0))
+        share, below = (
+            stream(root_seed(random_state), Purpose.SAMPLE),
+            rows.cdf(self._response.before(y)),
+        )
+        upper = below + share.random(len(y)) * (rows.cdf(y) - below)
         return ndtri(np.clip(upper, 1e-15, 1.0 - 1e-15))
 
     def bic(self) -> float:
@@ -555,7 +555,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             if data.gate is None:
                 raise InvalidInputError("gate must be left out: the fit had none")
             covariates = standardised("gate", gate, n, data.gate)
-        return np.column_stack([y, offset, trials, data.design.apply(X)]), covariates
+        return data.arranged(y, offset, trials, X), covariates
 
     def _new(self, X: Any, gate: Any, offset: Any, trials: Any = None) -> regression_data.Predicted:
         values, covariates = self._values(X, None, offset, trials, gate)
@@ -580,10 +580,6 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         joint, log_density = self._data.posterior(self._mixture, values[order], side, units[order])
         back = np.argsort(order)
         return joint[back], log_density[back]
-
-
-def _rank(state: State) -> tuple[bool, float]:
-    return (not state.holds, state.objective)
 
 
 def point_of(mixture: Mixture) -> Mixture:

@@ -31,7 +31,7 @@ from bayesmix.estimators.feature_selection import few_features, one_component
 from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.fitters import TableFitter
 from bayesmix.estimators.parameters import checkpoint_of, store_parameters
-from bayesmix.estimators.regression_data import RegressionFitter
+from bayesmix.estimators.regression_fitter import RegressionFitter
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_parts import SearchResults
 from bayesmix.estimators.sequences import sequence_folds

@@ -30,6 +30,8 @@ def trajectories(
     fixed: Any = (),
     class_predictors: Any = (),
     response: str = "normal",
+    limits: Any = None,
+    inflation: Any = None,
     random_covariance: str = "shared",
     criterion: Any = "bic",
     random_state: Any = None,
@@ -60,8 +62,8 @@ def trajectories(
         Columns with the same coefficient in all classes.
     class_predictors : sequence of str, default=()
         Columns that predict class membership, constant within a unit.
-    response, random_covariance
-        As in ``RegressionMixture``.
+    response, limits, inflation, random_covariance
+        As in ``RegressionMixture``; columns of inflation are those of time, such as ``(time,)``.
     criterion, random_state, **options
         As in ``MixtureSearch``.
 
@@ -100,11 +102,12 @@ def trajectories(
     design = time_columns(frame[time], validation.integer("degree", degree, 1), n_knots)
     for name in fixed:
         design[name] = frame[name]
-    if response != "normal" and random == (INTERCEPT,):
+    if response != "normal" and _names(random or ()) == [INTERCEPT]:
         random = None
     estimator = RegressionMixture(
-        response=response, random=random, random_covariance=random_covariance, fixed=fixed or None
-    )
+        response=response, limits=limits, inflation=inflation, random=random,
+        random_covariance=random_covariance, fixed=fixed or None,
+    )  # fmt: skip
     search = MixtureSearch(
         estimator, n_components, criterion=criterion, random_state=random_state, **options
     )

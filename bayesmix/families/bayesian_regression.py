@@ -14,7 +14,7 @@ from scipy.special import digamma, gammaln
 from bayesmix.core.components import ByMeans
 from bayesmix.core.rows import AddedByField
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, RESPONSES, Regressions
+from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, NormalResponse, Regressions
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
 
@@ -100,7 +100,7 @@ class RegressionPosterior(ByMeans):
         coefficients = self.means.copy()
         if self.family.centre:
             coefficients[:, 0] += self.family.centre
-        return Regressions(RESPONSES["normal"], coefficients, self.dispersion)
+        return Regressions(NormalResponse(), coefficients, self.dispersion)
 
     def deviations(self, back: Array) -> Array:
         """Return scales (K, P) of the Student-t marginals of coefficients in data units."""

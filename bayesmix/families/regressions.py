@@ -40,6 +40,43 @@ class Response(ABC):
     name: str
     dispersed = True  # whether there is a dispersion parameter
     discrete = False
+    gaussian = False  # whether η is a mean, and the dispersion the variance, of a normal variable
+
+    def predictors(self, coefficients: Array, values: Array) -> Array:
+        """Return η (n, K)."""
+        return np.asarray(values[:, DESIGN:] @ coefficients.T + values[:, OFFSET, None])
+
+    def gradients(self, coefficients: Array, values: Array) -> Array:
+        """Return derivatives (n, K, P) of η in the coefficients."""
+        design = values[:, None, DESIGN:]
+        return np.broadcast_to(design, (len(values), *coefficients.shape))
+
+    def dispersions(self, at: Regressions, values: Array) -> Array:
+        """Return dispersions (K,) or (n, K) of samples."""
+        return at.dispersion
+
+    def sums(self, at: Regressions, values: Array, shares: Array) -> RegressionSums:
+        """Return sums over samples of scores and expected information at given components."""
+        y, trials = values[:, RESPONSE, None], values[:, TRIALS, None]
+        eta = at.predictors(values)
+        slopes, curvature = self.derivatives(y, trials, eta, at.dispersion)
+        terms = self.dispersion_terms(y, eta, at.dispersion)
+        return added(at, values[:, DESIGN:], shares, slopes, curvature, terms)
+
+    def first_sums(self, values: Array, shares: Array) -> RegressionSums:
+        """Return weighted least squares of the first predictors, where no components are known."""
+        y, trials, design = values[:, RESPONSE, None], values[:, TRIALS, None], values[:, DESIGN:]
+        first = np.broadcast_to(self.first_predictor(y, trials), shares.shape).copy()
+        dispersion = self.first_dispersion(shares.shape[1])
+        _, curvature = self.derivatives(y, trials, first, dispersion)
+        slopes = curvature * (first - values[:, OFFSET, None])
+        at = Regressions(self, np.zeros((shares.shape[1], design.shape[1])), dispersion)
+        terms = self.dispersion_terms(y, values[:, OFFSET, None] + 0.0 * first, dispersion)
+        return added(at, design, shares, slopes, curvature, terms)
+
+    def before(self, y: Array) -> Array:
+        """Return values just below y, where distribution functions have not yet stepped."""
+        return np.asarray(y - 1.0 if self.discrete else np.nextafter(y, -np.inf))
 
     @abstractmethod
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
@@ -88,6 +125,7 @@ class NormalResponse(Response):
     """y ~ N(η, dispersion)."""
 
     name = "normal"
+    gaussian = True
 
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
         return -0.5 * (np.log(2.0 * np.pi * dispersion) + (y - eta) ** 2 / dispersion)
@@ -120,7 +158,7 @@ class NormalResponse(Response):
         return ~np.isfinite(y), "finite numbers"
 
 
-class _LogLink(Response):
+class LogLink(Response):
     """Responses with a log link."""
 
     def mean(self, eta: Array) -> Array:
@@ -133,7 +171,7 @@ class _LogLink(Response):
         return (y < 0) | (y != np.floor(y)), "counts (0, 1, 2, ...)"
 
 
-class PoissonResponse(_LogLink):
+class PoissonResponse(LogLink):
     """y ~ Poisson(e^η)."""
 
     name = "poisson"
@@ -152,7 +190,7 @@ class PoissonResponse(_LogLink):
         return stats.poisson(self.mean(eta))
 
 
-class NegativeBinomialResponse(_LogLink):
+class NegativeBinomialResponse(LogLink):
     """y with mean μ = e^η and variance μ + μ² dispersion; 1 / dispersion is the size."""
 
     name = "negative_binomial"
@@ -200,7 +238,7 @@ class NegativeBinomialResponse(_LogLink):
         return stats.nbinom(size, size / (size + self.mean(eta)))
 
 
-class GammaResponse(_LogLink):
+class GammaResponse(LogLink):
     """y with mean μ = e^η and variance μ² dispersion; 1 / dispersion is the shape."""
 
     name = "gamma"
@@ -264,18 +302,6 @@ class BinomialResponse(Response):
         return ~whole | (y < 0) | (y > trials), "numbers of successes from 0 to trials"
 
 
-RESPONSES: dict[str, Response] = {
-    each.name: each
-    for each in (
-        NormalResponse(),
-        PoissonResponse(),
-        BinomialResponse(),
-        GammaResponse(),
-        NegativeBinomialResponse(),
-    )
-}
-
-
 @dataclass(frozen=True)
 class RegressionSums(AddedByField):
     """Sums over samples at given components: score (K, P), information (K, P, P), dispersion."""
@@ -302,37 +328,23 @@ class Regressions:
 
     def predictors(self, values: Array) -> Array:
         """Return η (n, K)."""
-        return values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None]
+        return self.response.predictors(self.coefficients, values)
+
+    def gradients(self, values: Array) -> Array:
+        """Return derivatives (n, K, P) of η in the coefficients."""
+        return self.response.gradients(self.coefficients, values)
+
+    def dispersions(self, values: Array) -> Array:
+        """Return dispersions (K,) or (n, K) of samples."""
+        return self.response.dispersions(self, values)
 
     def expected_log_density(self, values: Array) -> Array:
         y, trials = values[:, RESPONSE, None], values[:, TRIALS, None]
-        return self.response.log_density(y, trials, self.predictors(values), self.dispersion)
+        eta, dispersion = self.predictors(values), self.dispersions(values)
+        return self.response.log_density(y, trials, eta, dispersion)
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
-        y, trials, design = values[:, RESPONSE, None], values[:, TRIALS, None], values[:, DESIGN:]
-        eta = self.predictors(values)
-        slopes, curvature = self.response.derivatives(y, trials, eta, self.dispersion)
-        terms = self.response.dispersion_terms(y, eta, self.dispersion)
-        return self._sums(design, responsibilities, slopes, curvature, terms)
-
-    def _sums(
-        self,
-        design: Array,
-        shares: Array,
-        slopes: Array,
-        curvature: Array,
-        terms: tuple[Array, ...],
-    ) -> RegressionSums:
-        weighted = shares * curvature
-        information = np.stack([(design * w[:, None]).T @ design for w in weighted.T])
-        dispersion = np.array([(shares * term).sum(axis=0) for term in terms])
-        return RegressionSums(
-            self,
-            shares.sum(axis=0),
-            (shares * slopes).T @ design,
-            information,
-            dispersion.reshape(len(terms), self.n_components),
-        )
+        return self.response.sums(self, values, responsibilities)
 
     def halfway_to(self, other: Regressions) -> Regressions:
         return replace(
@@ -343,6 +355,22 @@ class Regressions:
 
     def subset(self, keep: Integers) -> Regressions:
         return replace(self, coefficients=self.coefficients[keep], dispersion=self.dispersion[keep])
+
+
+def added(
+    at: Regressions,
+    design: Array,
+    shares: Array,
+    slopes: Array,
+    curvature: Array,
+    terms: tuple[Array, ...],
+) -> RegressionSums:
+    """Return sums at given components, from derivatives (n, K) of samples."""
+    information = np.stack([(design * w[:, None]).T @ design for w in (shares * curvature).T])
+    dispersion = np.array([(shares * term).sum(axis=0) for term in terms])
+    score, counts = (shares * slopes).T @ design, shares.sum(axis=0)
+    size = (len(terms), at.n_components)
+    return RegressionSums(at, counts, score, information, dispersion.reshape(size))
 
 
 @dataclass(frozen=True)
@@ -359,17 +387,7 @@ class RegressionFamily:
 
     def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
         """Return weighted least squares of the first predictors, where no components are known."""
-        y, trials, design = values[:, RESPONSE, None], values[:, TRIALS, None], values[:, DESIGN:]
-        K, P = responsibilities.shape[1], design.shape[1]
-        first = np.broadcast_to(
-            self.response.first_predictor(y, trials), responsibilities.shape
-        ).copy()
-        dispersion = self.response.first_dispersion(K)
-        _, curvature = self.response.derivatives(y, trials, first, dispersion)
-        slopes = curvature * (first - values[:, OFFSET, None])
-        at = Regressions(self.response, np.zeros((K, P)), dispersion)
-        terms = self.response.dispersion_terms(y, values[:, OFFSET, None] + 0.0 * first, dispersion)
-        return at._sums(design, responsibilities, slopes, curvature, terms)
+        return self.response.first_sums(values, responsibilities)
 
     def maximum_likelihood(
         self,
@@ -387,7 +405,7 @@ class RegressionFamily:
         dispersion = self.response.dispersion(
             at.dispersion, statistics.counts, statistics.dispersion, fall * at.dispersion
         )
-        started = previous is None and not isinstance(self.response, NormalResponse)
+        started = previous is None and not self.response.gaussian
         dispersion = at.dispersion if started else np.maximum(dispersion, self.floor)
         return Regressions(self.response, at.coefficients + step, dispersion)
 

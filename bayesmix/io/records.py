@@ -56,7 +56,12 @@ from bayesmix.families.random_effects import (
     RandomEffects,
 )
 from bayesmix.families.registry import ANY, NOT_NEGATIVE, POSITIVE, saved_records
-from bayesmix.families.regressions import RESPONSES, RegressionFamily, Regressions
+from bayesmix.families.regressions import RegressionFamily, Regressions
+from bayesmix.families.trajectory_responses import (
+    RESPONSES,
+    CensoredNormalResponse,
+    ZeroInflatedPoissonResponse,
+)
 from bayesmix.io.container import Bits, storable
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import Hierarchy, Join
@@ -77,6 +82,7 @@ RECORDS: dict[str, Any] = {
         BayesianRegressionFamily,
         *(RandomEffects, RandomEffectFamily, RandomEffectRegressions),
         *(SharedCovariance, ProportionalCovariance, FreeCovariance),
+        *(CensoredNormalResponse, ZeroInflatedPoissonResponse),
     )
 }
 RECORDS |= {"Hierarchy": Hierarchy, "Join": Join}
@@ -142,7 +148,11 @@ NAMED: dict[str, Any] = {
     "dense": DENSE,
     "axes": AXES,
     **{f"covariance {name}": structure for name, structure in STRUCTURES.items()},
-    **{f"response {name}": response for name, response in RESPONSES.items()},
+    **{
+        f"response {name}": response
+        for name, response in RESPONSES.items()
+        if type(response) not in RECORDS.values()
+    },
 }
 NAMES = {value: name for name, value in NAMED.items()}
 NAMED_TYPES = {type(value) for value in NAMES}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.regressions import DESIGN
 from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, expect, finished, line, marker
 from bayesmix.plots.subject import fitted
 
@@ -37,17 +38,17 @@ def plot_regression(
     place = design.names.index(feature) if feature in design.names else int(feature)
     ax = axes_or_new(ax)
     values = model._data.values
-    table = (
-        values[:, -len(design.names) :] * design.scale + design.centre
-        if X is None
-        else np.asarray(X, dtype=np.float64)
-    )
+    first = DESIGN + design.intercept
+    columns = values[:, first : first + len(design.names)] * design.scale + design.centre
+    table = columns if X is None else np.asarray(X, dtype=np.float64)
     response = values[:, 0] if y is None else np.asarray(y, dtype=np.float64)
     joint = model._mixture.responsibilities(values, model._data.rows)[0] if X is None else None
     labels = (model.predict_proba(X, response) if joint is None else joint).argmax(axis=1)
     trials = values[:, 2] if X is None else 1.0
     shown = evenly(len(table), MOST_POINTS)
-    means = model._response.mean(model.intercept_ + table @ model.coef_.T)
+    zeros = np.zeros(len(table))
+    rows = model._data.arranged(zeros, zeros, zeros + 1.0, table)
+    means = model._response.mean(model._mixture.components.predictors(rows))
     order = np.argsort(table[:, place], kind="stable")
     bins = np.array_split(order, min(len(order), MOST_BINS))
     along = np.array([table[own, place].mean() for own in bins])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.families.regressions import DESIGN
 from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, finished, line
 
 MOST_UNITS = 150  # drawn behind the curves
@@ -25,7 +26,7 @@ def plot_trajectories(
     time : str or int, default=0
         Column of X along which curves are drawn.
     level : float, default=0.9
-        Level of the intervals of the mean curves; only with ``random``.
+        Level of the intervals of the mean curves.
     ax : matplotlib Axes, optional
     """
     from bayesmix.assess.trajectory_tables import class_assignment, fitted_units, trajectory_curves
@@ -35,7 +36,10 @@ def plot_trajectories(
     shares, data, ax = class_assignment(model)["share"], model._data, axes_or_new(ax)
     names, design = data.design.names, data.design
     place = names.index(time) if time in names else int(time)
-    column = data.values[:, -len(names) + place] * design.scale[place] + design.centre[place]
+    column = (
+        data.values[:, DESIGN + design.intercept + place] * design.scale[place]
+        + design.centre[place]
+    )
     response, labels = data.values[:, 0] / data.values[:, 2], joint.argmax(axis=1)
     starts = np.flatnonzero(np.append(True, data.units[1:] != data.units[:-1]))
     ends = np.append(starts[1:], len(column))

@@ -432,6 +432,8 @@ class Answer:
     def _first_line(self) -> str:
         """Return the number of clusters, its probability, and the model."""
         result, n = self.best.result, f"{self.n:,.10g}"
+        if result is not None and result.total_weight < self.n:
+            n = f"{result.total_weight:,.10g} units, {n} observations"  # of regressions by unit
         features = "" if result is None else f", {counted(result.n_features, 'feature')}"
         n_clusters = number_of(self.clusters)
         likely = self.cluster_probabilities.get(n_clusters)

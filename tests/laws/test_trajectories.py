@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 import bayesmix as bm
 from bayesmix.cli.app import app
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.regression_data import ParameterVector
 from bayesmix.estimators.trajectories import time_columns
 
 ARGUMENTS = {"y": "score", "time": "age", "unit": "id"}
@@ -78,6 +79,26 @@ def test_curves_are_the_regressions_with_their_intervals(search):
     assert [text.get_text()[:7] for text in ax.get_legend().get_texts()] == ["class 0", "class 1"]
 
 
+def test_the_summary_counts_units(search):
+    assert f"(n = 60 units, {len(courses())} observations, 1 feature)" in search.summary()
+
+
+def test_intervals_of_counts_with_extra_zeros_are_those_of_the_delta_method():
+    rng, time = np.random.default_rng(0), np.tile(np.arange(5.0), 40)
+    y = rng.poisson(np.exp(0.3 * time)) * (rng.random(200) < 0.7)
+    model = bm.RegressionMixture(1, response="zero_inflated_poisson")
+    model.fit(time[:, None], y, groups=np.repeat(np.arange(40), 5))
+    layout = ParameterVector(model._data, model._mixture)
+    intercept, slope, odds = layout.theta
+    last = (4.0 - 2.0) / np.sqrt(2.0)  # standardised
+    gradient = np.array([1.0, last, -1.0 / (1.0 + np.exp(-odds))])
+    error = np.sqrt(gradient @ np.linalg.solve(layout.information, gradient))
+    log_mean = intercept + slope * last - np.log1p(np.exp(odds))
+    expected = np.exp(log_mean + np.array([0.0, -1.0, 1.0]) * 1.6448536269514722 * error)
+    row = bm.trajectory_curves(model, 0, 0.9).iloc[-1]
+    assert np.allclose(row[["mean", "lower", "upper"]].astype(float), expected)
+
+
 def test_skewed_effects_are_named_and_normal_effects_are_not(search):
     assert not any("not normal" in text for text in search.best_estimator_._separated)
     frame = courses(1, 200, skewed=True)
@@ -118,11 +139,12 @@ def test_bad_input_names_the_column(change, arguments, message):
 def test_the_command_writes_classes_of_units(tmp_path):
     courses().to_csv(tmp_path / "data.csv", index=False)
     command = f"trajectories {tmp_path}/data.csv --unit id --time age --target score"
-    command += f" --random intercept --components 2 --out {tmp_path}/out --json"
+    command += f" --components 2 --out {tmp_path}/out --json"
     answer = CliRunner().invoke(app, command.split(), prog_name="bayesmix")
     assert answer.exit_code == 0, answer.output
     units = pd.read_csv(tmp_path / "out" / "units.csv", index_col="id")
     assert len(units) == 60
+    assert list(units) == ["component", "p_0", "p_1", "intercept"]
     values = json.loads((tmp_path / "out" / "result.json").read_text())
     assert values["n_components"] == 2
     assert (tmp_path / "out" / "trajectories.png").exists()
