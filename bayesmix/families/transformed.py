@@ -362,7 +362,7 @@ class Transformed(Over):
     family: Gaussian
     transform: str | float | Function = "log"
     any_real = far_densities = truncates = False
-    drawn_columns = 1
+    drawn_columns = 2
 
     def __post_init__(self) -> None:
         if not isinstance(self.family, Gaussian):
