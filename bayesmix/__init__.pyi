@@ -12,6 +12,7 @@ from bayesmix.assess.discriminant_directions import (
 )
 from bayesmix.assess.distal import distal as distal
 from bayesmix.assess.goodness_of_fit import goodness_of_fit as goodness_of_fit
+from bayesmix.assess.group_similarity import group_similarity as group_similarity
 from bayesmix.assess.latent_classes import latent_classes as latent_classes
 from bayesmix.assess.likelihood_ratio import likelihood_ratio_test as likelihood_ratio_test
 from bayesmix.assess.merging import merge_components as merge_components

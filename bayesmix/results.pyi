@@ -3,6 +3,7 @@ from bayesmix.assess.class_profiles import ClassProfiles as ClassProfiles
 from bayesmix.assess.discriminant_directions import DiscriminantDirections as DiscriminantDirections
 from bayesmix.assess.enumeration import Enumeration as Enumeration
 from bayesmix.assess.goodness_of_fit import GoodnessOfFit as GoodnessOfFit
+from bayesmix.assess.group_similarity import GroupSimilarity as GroupSimilarity
 from bayesmix.assess.latent_classes import LatentClasses as LatentClasses
 from bayesmix.assess.likelihood_ratio import LikelihoodRatioTest as LikelihoodRatioTest
 from bayesmix.assess.merging import Merging as Merging

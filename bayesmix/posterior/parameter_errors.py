@@ -73,6 +73,7 @@ class Coordinate:
     units: Array
     block: Hashable
     shared: bool = False
+    spread: bool = False  # a variance or covariance
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def _of_gaussians(components: Gaussians) -> Iterator[Coordinate]:
         spread = np.sqrt(blocks[:, i, i] * blocks[:, j, j]) if dense else blocks[:, i]
         units = np.broadcast_to(spread, (K,))
         moved = partial(_moved_block, place)
-        yield Coordinate(moved, units, i if by_column else "all", structure.shared)
+        yield Coordinate(moved, units, i if by_column else "all", structure.shared, spread=True)
 
 
 def _moved_part(place: int, moved: Any, components: Products, steps: Array) -> Products:
@@ -246,7 +247,8 @@ class ParameterScores:
         frame = Frame.identity(self.result.n_features)
         mixture = Mixture(PointWeights(np.full(K, 1.0 / K)), components, frame)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return mixture.log_joint(np.asarray(self.source.rows.values, dtype=np.float64))
+            values = np.asarray(self.source.rows.values, dtype=np.float64)
+            return mixture.log_joint(values) + np.log(K)
 
     @cached_property
     def responsibilities(self) -> Array:
@@ -509,8 +511,6 @@ def parameter_table(
     ``X`` are the data of the fit. Standard errors are NaN where a parameter is at its boundary or
     not identified.
     """
-    import pandas as pd
-
     validation.one_of("standard_errors", standard_errors, KINDS)
     level = checked_level(level)
     if standard_errors != "sandwich" and not (clusters is None and strata is None):
@@ -526,17 +526,23 @@ def parameter_table(
         if clusters is not None:
             n_strata = 1 if strata is None else len(np.unique(np.asarray(strata)))
             degrees = len(np.unique(np.asarray(clusters))) - n_strata
-    family, K = scores.result.family, scores.n_components
-    names: Any = scores.result.columns or range(scores.result.n_features)
-    rows: list[tuple[Any, ...]] = []
-    for own in parameters:
-        column = "" if own.column < 0 else names[own.column]
-        text = "" if own.level is None else level_name(family, own.column, own.level)
-        rows += [(own.parameter, column, text, k + 1) for k in range(K)]
-    index = pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "level", "class"])
+    index = parameter_index(parameters, scores.result)
     estimates = np.array([own.values for own in parameters]).ravel()
     half = float(stats.t.ppf(0.5 + 0.5 * level, degrees)) * errors.ravel()
     return interval_table(index, estimates, errors.ravel(), half)
+
+
+def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIndex:
+    """Return parameter, column, level and class (from 1) of reported parameters."""
+    import pandas as pd
+
+    names: Any = result.columns or range(result.n_features)
+    rows: list[tuple[Any, ...]] = []
+    for own in parameters:
+        column = "" if own.column < 0 else names[own.column]
+        text = "" if own.level is None else level_name(result.family, own.column, own.level)
+        rows += [(own.parameter, column, text, k + 1) for k in range(result.n_components)]
+    return pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "level", "class"])
 
 
 def scores_of(estimator: Any, X: Any, sample_weight: Any = None) -> ParameterScores:

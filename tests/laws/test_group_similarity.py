@@ -1,0 +1,103 @@
+"""Similarity of classes across groups, against direct maximisation and other fits."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.optimize import minimize
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import norm
+
+import bayesmix as bm
+
+
+@pytest.fixture(scope="module")
+def sexes():
+    """Two groups of different sizes, spreads and class sizes; equal means."""
+    generator = np.random.default_rng(63)
+    sex = np.repeat(["f", "m"], (90, 130))
+    second = generator.random(220) < np.where(sex == "f", 0.7, 0.3)
+    x = generator.normal(3.5 * second, np.where(sex == "f", 1.0, 0.5))
+    return x[:, None], sex
+
+
+@pytest.mark.slow
+def test_every_model_has_the_maximum_that_direct_maximisation_finds(sexes):
+    X, sex = sexes
+    found = bm.group_similarity(
+        bm.GaussianMixture(2, covariance_type="diag"), X, sex, random_state=0
+    )
+    groups = [X[sex == name, 0] for name in ("f", "m")]
+    # of a group's five parameters: log odds, two means, two log deviations
+    of_models = {
+        "configural": ([0, 1, 2, 3, 4], [5, 6, 7, 8, 9]),
+        "structural": ([0, 1, 2, 3, 4], [5, 1, 2, 6, 7]),
+        "dispersion": ([0, 1, 2, 3, 4], [5, 1, 2, 3, 4]),
+        "distributional": ([0, 1, 2, 3, 4], [0, 1, 2, 3, 4]),
+    }
+    for name, places in of_models.items():
+
+        def loss(theta, places=places):
+            total = 0.0
+            for x, own in zip(groups, places, strict=True):
+                odds, *rest = theta[own]
+                joint = norm.logpdf(x[:, None], rest[:2], np.exp(rest[2:]))
+                total -= logsumexp(joint + log_softmax([0.0, odds]), axis=1).sum()
+            return total
+
+        start = np.zeros(max(max(own) for own in places) + 1)
+        start[[own[2] for own in places]] = 3.5
+        best = minimize(loss, start, options={"gtol": 1e-6})
+        row = found.table.loc[name]
+        assert row["log_likelihood"] == pytest.approx(-best.fun, abs=1e-4)
+        assert row["n_parameters"] == len(start)
+    assert found.suggested == "structural"
+    assert found.table["p"]["dispersion"] < 0.01  # deviations differ
+    means = found.estimates.xs("mean", level="parameter")["structural"].unstack("group")
+    np.testing.assert_allclose(means["f"], means["m"])
+    np.testing.assert_allclose(found.sizes.sum(axis=1), 1.0)
+
+
+def test_dispersion_similarity_is_a_fit_with_the_group_as_covariate():
+    generator = np.random.default_rng(7)
+    country = generator.integers(3, size=400)
+    second = generator.random(400) < np.array([0.2, 0.5, 0.8])[country]
+    items = (generator.random((400, 4)) < np.where(second[:, None], 0.85, 0.2)).astype(int)
+    items = pd.DataFrame(items, columns=list("abcd")).astype("category")
+    family = bm.Categorical()
+    frame = items.assign(country=country)
+    found = bm.group_similarity(bm.Mixture(2, family=family), frame, "country", random_state=0)
+    assert list(found.table.index) == ["configural", "structural", "distributional"]
+    dummies = np.eye(3)[country][:, 1:]
+    gated = bm.Mixture(2, family=family, random_state=0).fit(items, covariates=dummies)
+    pooled = bm.Mixture(2, family=family, random_state=0).fit(items)
+    values = found.table["log_likelihood"]
+    assert values["structural"] == pytest.approx(gated.log_likelihood_, abs=1e-4)
+    assert values["distributional"] == pytest.approx(pooled.log_likelihood_, abs=1e-4)
+    assert found.table["n_parameters"].tolist() == [27, 11, 9]
+
+
+def test_scaling_at_one_class_follows_from_the_fourth_moment():
+    x = np.random.default_rng(3).gamma(2.0, size=(300, 1))
+    group = np.arange(300) % 2
+    found = bm.group_similarity(bm.GaussianMixture(1, covariance_type="diag"), x, group)
+    # Of each group one for the mean, and (kurtosis - 1) / 2 for the variance.
+    kurtosis = [
+        ((y := x[group == g, 0] - x[group == g, 0].mean()) ** 4).mean() / y.var() ** 2
+        for g in (0, 1)
+    ]
+    expected = np.mean([1.0, 1.0, *((k - 1.0) / 2.0 for k in kurtosis)])
+    assert found.table["scaling"]["configural"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_tables_and_refusals(sexes):
+    X, sex = sexes
+    model = bm.GaussianMixture(2, covariance_type="EEI")
+    found = bm.group_similarity(model, X, sex, random_state=0)
+    assert "Structural" in str(found.to_apa())
+    assert "similarity" in found.summary()
+    with pytest.raises(ValueError, match="at least two values"):
+        bm.group_similarity(model, X, np.zeros(len(X)))
+    with pytest.raises(ValueError, match="column of X"):
+        bm.group_similarity(model, X, "sex")
+    with pytest.raises(ValueError, match="maximum likelihood"):
+        bm.group_similarity(bm.BayesianGaussianMixture(2), X, sex)
