@@ -210,6 +210,10 @@ class MarkovChain:
         """Return the probabilities (K,) of the first state of all sequences."""
         return self.initial
 
+    def transitions_at(self, side: SideInformation) -> Array:
+        """Return the probabilities (K, K) of all transitions."""
+        return self.transition
+
     def proportional(self, shares: Array) -> MarkovChain:
         """Return the chain with transitions to each state changed in proportion to ``shares``."""
         factors = shares / np.maximum(self.mean(), LEAST_MOVE)

@@ -47,6 +47,18 @@ class Gate:
     def n_components(self) -> int:
         return len(self.coefficients)
 
+    @property
+    def free(self) -> Array:
+        """Free coefficients, component by component."""
+        return self.coefficients[1:].ravel()
+
+    @property
+    def free_rows(self) -> list[tuple[Any, ...]]:
+        """Component of the free coefficients of each row."""
+        return [(k,) for k in range(1, self.n_components)]
+
+    free_names, of_covariates = ("component",), "weights"
+
     def mean(self) -> Array:
         return self.shares
 

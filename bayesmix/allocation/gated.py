@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bayesmix.allocation.chain import DirichletChainPrior
+from bayesmix.allocation.covariate_chain import CovariateChainPrior
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import WEAK_PRECISION, GatePrior
 from bayesmix.allocation.gated_chain import GatedChainPrior
@@ -25,7 +26,12 @@ def gated(inference: Any, source: Source, n_components: int) -> Any:
             "covariates of the first state need initial='free', and maximum likelihood or "
             "MaximumAPosteriori()"
         )
-    if not chained and weights not in defaults:
+    whole_chain = isinstance(weights, CovariateChainPrior)
+    if whole_chain and inference.variational:
+        raise UnsupportedError(
+            "covariate_effects='all' needs maximum likelihood or MaximumAPosteriori()"
+        )
+    if not chained and not whole_chain and weights not in defaults:
         raise UnsupportedError(
             "covariates replace the prior of the weights: leave out its concentration"
         )
@@ -34,4 +40,6 @@ def gated(inference: Any, source: Source, n_components: int) -> Any:
     else:
         precision = 0.0 if inference.name == "maximum_likelihood" else WEAK_PRECISION
         gate = GatePrior.normal(rows.side.n_covariates, precision)
+    if whole_chain:
+        return replace(inference, weights=CovariateChainPrior(gate))
     return replace(inference, weights=GatedChainPrior(gate, weights) if chained else gate)

@@ -78,6 +78,16 @@ class GatedChain:
         return self.gate.coefficients
 
     @property
+    def free(self) -> Array:
+        return self.gate.free
+
+    @property
+    def free_rows(self) -> list[tuple[Any, ...]]:
+        return self.gate.free_rows
+
+    free_names, of_covariates = Gate.free_names, "first states"
+
+    @property
     def initial(self) -> Array:
         """Probabilities (K,) of the first state, averaged over the sequences of the fit."""
         return self.gate.shares
@@ -101,6 +111,10 @@ class GatedChain:
     def first_states(self, side: SideInformation) -> Array:
         """Return the probabilities (S, K) of the first state of each sequence."""
         return np.asarray(np.exp(self.expected_logs(side)[0]))
+
+    def transitions_at(self, side: SideInformation) -> Array:
+        """Return the probabilities (K, K) of all transitions."""
+        return self.transition
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         allocated = allocate_sequences(self, joint, rows)

@@ -147,8 +147,8 @@ def sentence(result: FitResult) -> str:
     noise = result.mixture.noise
     size += f" and noise of weight {noise.weight:.3f}" if noise is not None else ""
     if result.side.design is not None:
-        what = "first states" if result.side.ordered else "weights"
-        size += f", {what} by {', '.join(result.side.design.names)}"
+        gate: Any = result.mixture.weights
+        size += f", {gate.of_covariates} by {', '.join(result.side.design.names)}"
     name = OBJECTIVES[result.inference.name]
     if result.status == "given":
         return f"{family}, {size}, given"

@@ -291,7 +291,8 @@ def separation(state: State, source: Source) -> tuple[Event, ...]:
     if design is None or not sums.separated:
         return ()
     gate: Any = state.current_mixture().weights
-    component, term = np.unravel_index(np.abs(gate.coefficients).argmax(), gate.coefficients.shape)
+    largest = np.unravel_index(np.abs(gate.coefficients).argmax(), gate.coefficients.shape)
+    component, term = largest[-2:]
     text = (
         f"covariates separate {{which}} from component 0 completely (most: {design.terms[term]}), "
         "so the coefficients of the gate have no finite estimate: use a prior "

@@ -403,7 +403,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         if result.side.design is not None:
             gate: Any = result.mixture.weights
             coefficients = gate.coefficients @ result.side.design.back.T
-            self.gate_intercept_, self.gate_coef_ = coefficients[:, 0], coefficients[:, 1:]
+            self.gate_intercept_, self.gate_coef_ = coefficients[..., 0], coefficients[..., 1:]
         self._describe(result)
 
     def _warn(self, result: FitResult) -> None:

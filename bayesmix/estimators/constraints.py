@@ -21,11 +21,13 @@ from bayesmix.sources.memory import ArraySource
 UNKNOWN = -1
 
 
-def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None) -> Source:
+def constrained(
+    source: Source, labels: Any, groups: Any, covariates: Any = None, varying: bool = False
+) -> Source:
     """Return the source with labels, groups and covariates.
 
     All three have an entry for each given sample, including samples that were left out. Samples
-    of a group are made consecutive.
+    of a group are made consecutive. ``varying``: covariates may differ within a sequence.
     """
     if labels is None and groups is None and covariates is None:
         return source
@@ -44,7 +46,7 @@ def constrained(source: Source, labels: Any, groups: Any, covariates: Any = None
         design = Standardised.of("covariates", table[selection], names)
         side = replace(source.side, covariates=design.apply(table[selection]), design=design)
         source = replace(source, side=side)
-        if side.ordered:
+        if side.ordered and not varying:
             _check_groups(source)
     if groups is None:
         return source
@@ -80,8 +82,13 @@ def of_samples(covariates: Any, side: SideInformation) -> Any:
     return rows_of(covariates, np.repeat(np.arange(len(covariates)), side.group_sizes))
 
 
-def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
-    """Return the samples of a prediction with the covariates of the fit, or raise an error."""
+def at_covariates(
+    source: Source, result: FitResult, covariates: Any, varying: bool = False
+) -> Source:
+    """Return the samples of a prediction with the covariates of the fit, or raise an error.
+
+    ``varying``: covariates may differ within a sequence.
+    """
     design = result.side.design
     if design is None:
         if covariates is not None:
@@ -97,7 +104,7 @@ def at_covariates(source: Source, result: FitResult, covariates: Any) -> Source:
     table = standardised("covariates", covariates, source.shape[0], design)
     side = replace(source.side, covariates=table, design=design)
     source = replace(source, side=side)
-    if side.ordered:
+    if side.ordered and not varying:
         _check_groups(source)
     return source
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
+from bayesmix.allocation.covariate_chain import CovariateChainPrior
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
@@ -74,6 +75,10 @@ class HiddenMarkovModel(Mixture):
     transition_prior : float, optional
         For fits with a prior: Dirichlet concentration of the initial distribution and each row of
         the transition matrix; 1 by default.
+    covariate_effects : {"first", "all"}, default="first"
+        What depends on ``covariates`` of ``fit``: the first state of each sequence, or also all
+        transitions (latent transition analysis), where a transition depends on the covariates of
+        the sample that is entered.
     missing : {"error", "use"}, default="error"
         "use": missing values are integrated out. A sample may have no observed value.
     n_init : int, default=10
@@ -92,9 +97,12 @@ class HiddenMarkovModel(Mixture):
         Distribution of the first state; posterior mean for variational fits; with covariates the
         average over the sequences of the fit.
     gate_coef_, gate_intercept_ : arrays (K, P), (K,)
-        Log odds of each first state against state 0; only with covariates.
+        Log odds of each first state against state 0; only with covariates. With
+        ``covariate_effects="all"`` arrays (K + 1, K, P) and (K + 1, K): of first states, and of
+        the states after each state.
     transmat_ : array (K, K)
-        Probabilities of the transition from state i (row) to state j (column).
+        Probabilities of the transition from state i (row) to state j (column); averaged over the
+        samples where they depend on covariates.
     stationary_distribution_, weights_ : array (K,)
         Stationary probability of each state. States are sorted by this probability.
     expected_durations_ : array (K,)
@@ -132,6 +140,7 @@ class HiddenMarkovModel(Mixture):
         covariance_type: str | None = None,
         initial: str = "free",
         transition_prior: float | None = None,
+        covariate_effects: str = "first",
         missing: str = "error",
         tol: str | float = "auto",
         max_iter: int = 1000,
@@ -164,7 +173,8 @@ class HiddenMarkovModel(Mixture):
             Identifier of the sequence of each sample, instead of ``lengths``.
         covariates : array or frame (n_sequences, P) or (n, P), optional
             Variables on which the first state depends by a multinomial logistic regression; those
-            of the samples of a sequence must be equal. Predictions then need ``covariates`` too.
+            of the samples of a sequence must be equal. With ``covariate_effects="all"`` they may
+            vary, and transitions depend on them too. Predictions then need ``covariates``.
             Not for variational fits. Maximum a posteriori fits have a weak normal prior.
 
         Returns
@@ -182,11 +192,18 @@ class HiddenMarkovModel(Mixture):
             validation.one_of("missing", self.missing, ("error", "use"))
             source = incoming.training_rows(self, X, None, n_jobs)
             return constrained(
-                sequences.sequences_to_fit(source, lengths, groups), None, None, covariates
+                sequences.sequences_to_fit(source, lengths, groups),
+                *(None, None, covariates),
+                varying=self._all_effects,
             )
 
         self._fit(rows)
         return self
+
+    @property
+    def _all_effects(self) -> bool:
+        effects = validation.one_of("covariate_effects", self.covariate_effects, ("first", "all"))
+        return effects == "all"
 
     def _model(self) -> Model:
         one_number(self)
@@ -202,6 +219,12 @@ class HiddenMarkovModel(Mixture):
             )
         stationary = initial == "stationary"
         prior: Any = DirichletChainPrior(concentration, stationary)
+        if self._all_effects:
+            if stationary or self.transition_prior is not None:
+                raise InvalidInputError(
+                    "covariate_effects='all' replaces initial and transition_prior: leave them out"
+                )
+            prior = CovariateChainPrior()
         if self.transition_prior is not None and inference.name == "maximum_likelihood":
             raise InvalidInputError(
                 "transition_prior needs a fit with a prior: use inference=MaximumAPosteriori() or "
@@ -290,7 +313,9 @@ class HiddenMarkovModel(Mixture):
         return sequences.in_sequences(source, lengths, groups)
 
     def _sequences(self, X: Any, lengths: Any, groups: Any, covariates: Any = None) -> ArraySource:
-        source = at_covariates(self._seen(X, lengths, groups), self.result_, covariates)
+        source = at_covariates(
+            self._seen(X, lengths, groups), self.result_, covariates, self._all_effects
+        )
         return cast("ArraySource", source)
 
     def _in_parts(self, X: Any, lengths: Any, groups: Any, covariates: Any) -> Source:
@@ -355,7 +380,8 @@ class HiddenMarkovModel(Mixture):
         chain = self._chain_of(self._fitted())
         initial = chain.first_states(source.side)
         joint = self._states().log_densities(source.rows)
-        return most_probable_paths(joint, source.side.starts, initial, chain.transition)
+        moves = chain.transitions_at(source.side)
+        return most_probable_paths(joint, source.side.starts, initial, moves)
 
     def fit_predict(
         self, X: Any, lengths: Any = None, groups: Any = None, covariates: Any = None
@@ -417,6 +443,10 @@ class HiddenMarkovModel(Mixture):
         if not 0.0 < validation.number("level", level, 0.0, strict=True) < 1.0:
             raise InvalidInputError(f"level must be between 0 and 1, got {level}")
         result = self._fitted()
+        if self._all_effects:
+            raise UnsupportedError(
+                "forecast does not support transitions that depend on covariates"
+            )
         transition = self._chain_of(result).transition
         present = self.filter_proba(X, covariates=covariates)[-1]
         shares = np.empty((steps, len(present)))
@@ -460,7 +490,10 @@ class HiddenMarkovModel(Mixture):
         source = self._sequences(X, lengths, groups, covariates)
         chain = self._chain_of(self._fitted())
         filtered = self.filter_proba(X, lengths, groups, covariates)
-        predicted = np.vstack([chain.initial, filtered[:-1] @ chain.transition])
+        moves = np.broadcast_to(
+            chain.transitions_at(source.side), (*filtered.shape, filtered.shape[1])
+        )
+        predicted = np.vstack([chain.initial, np.einsum("ni,nij->nj", filtered[:-1], moves[1:])])
         predicted[source.side.starts] = chain.first_states(source.side)
         values = np.asarray(source.values, dtype=np.float64)
         draws = np.sort(self._draws_by_state(seed_of(self, None)), axis=1)

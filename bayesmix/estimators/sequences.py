@@ -177,7 +177,9 @@ class StatesOfRows:
         chain = cast("MarkovChain", self.states.weights)
         initial = chain.first_states(rows.side) if self.initial is None else self.initial
         joint, starts = self.log_densities(rows), rows.side.starts
-        chained = forward_backward(joint, starts, initial, chain.transition, self.smooth)
+        chained = forward_backward(
+            joint, starts, initial, chain.transitions_at(rows.side), self.smooth
+        )
         return np.column_stack([chained.shares, chained.log_predictive])
 
     def total(self, rows: Rows) -> float:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
+from bayesmix.allocation.covariate_chain import CovariateChain, CovariateChainPrior
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.gated_chain import GatedChain, GatedChainPrior
@@ -74,7 +75,7 @@ RECORDS: dict[str, Any] = {
         *(FitResult, SearchRecord, Event, Mixture, Frame, Coding, Score, HeldOut),
         *(PointWeights, FreeWeights, Dirichlet, DirichletPrior, StickBreaking, StickBreakingPrior),
         *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
-        *(GatedChain, GatedChainPrior),
+        *(GatedChain, GatedChainPrior, CovariateChain, CovariateChainPrior),
         *(objectives.MaximumLikelihood, objectives.MaximumAPosteriori),
         *(objectives.VariationalBayes, WithNoise, Noise, UniformNoise),
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),

@@ -17,6 +17,7 @@ from scipy.special import logsumexp, softmax
 
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
+from bayesmix.numerics.varying_transitions import best_paths, smoothed_in_logs
 
 # Sequences are cut unless the products of matrices, sequences times K³, cost more than the steps.
 WORTH_CUTTING = 40_000
@@ -94,8 +95,14 @@ def forward_backward(
 
     ``log_density`` (n, K) is that of each observation in each state, 0 where it is missing;
     ``starts`` are the first rows of sequences. ``initial`` (K,), or (S, K) of each sequence, and
-    the rows of ``transition`` need not sum to 1.
+    the rows of ``transition`` need not sum to 1. ``transition`` (n, K, K) leads to each row.
     """
+    if transition.ndim == 3:
+        first = np.broadcast_to(logs(initial), (len(starts), log_density.shape[1]))
+        log_predictive, shares, pairs = smoothed_in_logs(
+            log_density, starts, first, logs(transition), smooth
+        )
+        return Chained(log_predictive, shares, shares[starts].sum(axis=0), pairs.sum(axis=0))
     log_density, initial = _with_initial(log_density, starts, initial)
     segments = Segments.cut(starts, *log_density.shape)
     chain = _Pass(log_density, initial, transition, segments)
@@ -382,6 +389,9 @@ def most_probable_paths(
     log_density: Array, starts: Integers, initial: Array, transition: Array
 ) -> Integers:
     """Return the most probable states (n,) of each sequence together (Viterbi 1967)."""
+    if transition.ndim == 3:
+        first = np.broadcast_to(logs(initial), (len(starts), log_density.shape[1]))
+        return best_paths(log_density, starts, first, logs(transition))
     log_density, initial = _with_initial(log_density, starts, initial)
     n, K = log_density.shape
     segments = Segments.cut(starts, n, K)

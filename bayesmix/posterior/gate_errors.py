@@ -52,7 +52,7 @@ class PassDerivatives:
         """Return scaled statistics and the score of the gate after an M-step and an E-step."""
         gate: Any = self.result.mixture.weights
         units, size = self.units, len(statistics)
-        free = gate.coefficients[1:].ravel() + coefficients
+        free = gate.free + coefficients
         vector = np.append(self.at.pack()[:size] + statistics / units, free)
         result, frame = self.result, self.result.mixture.frame
         expectation = self.at.unpacked(vector)
@@ -123,15 +123,15 @@ def gate_coefficients(
     with single_threaded_blas():
         at = summed(source, result.mixture, form)
         information = PassDerivatives(result, source, form, at).information()
-    K = result.n_components
-    back: Array = np.kron(np.eye(K - 1), design.back).astype(np.float64)
+    gate: Any = result.mixture.weights
+    back: Array = np.kron(np.eye(len(gate.free_rows)), design.back).astype(np.float64)
     errors = wald_errors(information, back, source.total_weight)
     for event in result.events:
         if event.kind == "separated":
             warn(event.text, BayesmixWarning)
-    gate: Any = result.mixture.weights
-    estimates = back @ gate.coefficients[1:].ravel()
-    index = pd.MultiIndex.from_product([range(1, K), design.terms], names=["component", "term"])
+    estimates = back @ gate.free
+    rows = [(*row, term) for row in gate.free_rows for term in design.terms]
+    index = pd.MultiIndex.from_tuples(rows, names=[*gate.free_names, "term"])
     return interval_table(index, estimates, errors, float(ndtri(0.5 + 0.5 * level)) * errors)
 
 

@@ -28,6 +28,10 @@ WEIGHT_PRIORS = {
         "first state by logistic regression on covariates, normal prior of the coefficients; rows "
         "of transitions ~ Dirichlet"
     ),
+    "covariate_chain": (
+        "first state and transitions by logistic regression on covariates, normal prior of the "
+        "coefficients"
+    ),
     "type2_ml": "weights without a prior, by type-II maximum likelihood",
 }
 

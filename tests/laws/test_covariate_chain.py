@@ -1,0 +1,154 @@
+"""Covariates of all transitions of a chain, against sums over paths and simulated truth."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import log_softmax, logsumexp
+from scipy.stats import norm
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.varying_transitions import best_paths, smoothed_in_logs
+from laws.cases import generator
+
+LENGTHS = (4, 1, 3)
+# Log odds of state 1: of first states, after state 0, after state 1; intercepts and slopes.
+TRUTH = np.array([[-0.3, 0.8], [-1.0, 1.2], [1.2, -0.5]])
+
+
+@pytest.fixture(scope="module")
+def panel():
+    """Five hundred persons, three waves, and a covariate that varies over time."""
+    rng = generator(631)
+    z = rng.normal(size=(500, 3))
+    states = np.zeros((500, 3), dtype=int)
+    for wave in range(3):
+        gate = TRUTH[0] if not wave else TRUTH[1 + states[:, wave - 1]]
+        odds = gate[..., 0] + gate[..., 1] * z[:, wave]
+        states[:, wave] = rng.random(500) < 1.0 / (1.0 + np.exp(-odds))
+    X = rng.normal(4.0 * states.ravel())[:, None]
+    Z = pd.DataFrame({"z": z.ravel()})
+    m = bm.HiddenMarkovModel(2, covariate_effects="all", random_state=0)
+    return X, [3] * 500, Z, m.fit(X, [3] * 500, covariates=Z)
+
+
+def test_the_recursions_are_sums_over_all_paths():
+    rng, n, K = generator(632), sum(LENGTHS), 3
+    log_density = 2.0 * rng.normal(size=(n, K))
+    log_initial = log_softmax(rng.normal(size=(len(LENGTHS), K)), axis=1)
+    log_moves = log_softmax(rng.normal(size=(n, K, K)), axis=2)
+    starts = np.cumsum((0, *LENGTHS[:-1]))
+    log_predictive, shares, pairs = smoothed_in_logs(
+        log_density, starts, log_initial, log_moves, True
+    )
+    best = best_paths(log_density, starts, log_initial, log_moves)
+    for s, (start, length) in enumerate(zip(starts, LENGTHS, strict=True)):
+        paths = np.array(list(itertools.product(range(K), repeat=length)))
+        logs = log_initial[s, paths[:, 0]] + log_density[start, paths[:, 0]]
+        for t in range(1, length):
+            logs += log_moves[start + t, paths[:, t - 1], paths[:, t]]
+            logs += log_density[start + t, paths[:, t]]
+        own = slice(start, start + length)
+        assert log_predictive[own].sum() == pytest.approx(logsumexp(logs))
+        np.testing.assert_array_equal(best[own], paths[logs.argmax()])
+        p = np.exp(logs - logsumexp(logs))
+        for t in range(length):
+            expected = [p[paths[:, t] == k].sum() for k in range(K)]
+            np.testing.assert_allclose(shares[start + t], expected, atol=1e-12)
+            if t:
+                joint = [
+                    [p[(paths[:, t - 1] == i) & (paths[:, t] == j)].sum() for j in range(K)]
+                    for i in range(K)
+                ]
+                np.testing.assert_allclose(pairs[start + t], joint, atol=1e-12)
+
+
+def log_likelihood(theta, panel):
+    """Return the log likelihood of gates (3, 2), means (2,) and log deviations (2,)."""
+    X, _, Z, _ = panel
+    gates, means, scales = theta[:6].reshape(3, 2), theta[6:8], np.exp(theta[8:])
+    density = norm.logpdf(X, means, scales).reshape(500, 3, 2)
+    odds = gates[:, 0] + gates[:, 1] * Z["z"].to_numpy().reshape(500, 3, 1)
+    logs = np.stack([-np.logaddexp(0.0, odds), -np.logaddexp(0.0, -odds)], axis=-1)
+    joint = logs[:, 0, 0] + density[:, 0]
+    for wave in (1, 2):
+        joint = logsumexp(joint[:, :, None] + logs[:, wave, 1:], axis=1) + density[:, wave]
+    return logsumexp(joint, axis=1).sum()
+
+
+@pytest.fixture(scope="module")
+def optimum(panel):
+    m = panel[3]
+    gates = np.stack([m.gate_intercept_[:, 1], m.gate_coef_[:, 1, 0]], axis=1)
+    scales = 0.5 * np.log(m.covariances_[:, 0, 0])
+    theta = np.concatenate([gates.ravel(), m.means_[:, 0], scales])
+    steps = 1e-4 * np.eye(10)
+    f = lambda *moves: log_likelihood(theta + sum(moves), panel)  # noqa: E731
+    gradient = np.array([f(a) - f(-a) for a in steps]) / 2e-4
+    hessian = np.array([[f(a, b) - f(a, -b) - f(-a, b) + f(-a, -b) for b in steps] for a in steps])
+    return f(), gradient, hessian / 4e-8
+
+
+@pytest.mark.slow
+def test_the_fit_is_a_maximum_of_the_likelihood_with_its_standard_errors(panel, optimum):
+    X, _, _, m = panel
+    value, gradient, hessian = optimum
+    assert m.log_likelihood_ == pytest.approx(value, rel=1e-10)
+    assert np.abs(gradient).max() < 0.05
+    assert m.n_parameters_ == 10
+    table = m.gate_coefficients(X)
+    assert table.index.names == ["from", "component", "term"]
+    errors = np.sqrt(np.linalg.inv(-hessian).diagonal()[:6])
+    np.testing.assert_allclose(table["standard_error"], errors, rtol=2e-3)
+    truth = TRUTH
+    if m.means_[0, 0] > m.means_[1, 0]:  # states are sorted by their probability
+        truth = -TRUTH[[0, 2, 1]]
+    assert (np.abs(table["estimate"] - truth.ravel()) < 4.0 * table["standard_error"]).all()
+
+
+@pytest.mark.slow
+def test_predictions_use_the_transitions_of_every_sample(panel, tmp_path):
+    X, lengths, Z, m = panel
+    m.save(tmp_path / "m.bayesmix")
+    loaded = bm.load(tmp_path / "m.bayesmix")
+    for name in ("predict_proba", "predict", "score_samples"):
+        own = getattr(m, name)(X, lengths, covariates=Z)
+        np.testing.assert_array_equal(getattr(loaded, name)(X, lengths, covariates=Z), own)
+    assert m.score_samples(X, lengths, covariates=Z).sum() == pytest.approx(m.log_likelihood_)
+    np.testing.assert_allclose(m.transmat_.sum(axis=1), 1.0)
+    residuals = m.pseudo_residuals(X, lengths, covariates=Z)[:, 0]
+    assert abs(residuals.std() - 1.0) < 4.0 / np.sqrt(2 * 1500)
+    assert "first states and transitions by z" in m.summary()
+    path = m.predict(X, lengths, covariates=Z, algorithm="viterbi")
+    assert (path == m.predict(X, lengths, covariates=Z)).mean() > 0.9
+
+
+@pytest.mark.slow
+def test_without_slopes_it_is_the_plain_chain(panel):
+    X, lengths, _, _ = panel
+    plain = bm.HiddenMarkovModel(2, random_state=0).fit(X, lengths)
+    same = bm.HiddenMarkovModel(2, covariate_effects="all", random_state=0)
+    same.fit(X, lengths, covariates=np.empty((len(X), 0)))
+    assert same.log_likelihood_ == pytest.approx(plain.log_likelihood_, abs=1e-4)
+    np.testing.assert_allclose(same.transmat_, plain.transmat_, atol=1e-3)
+    assert same.n_parameters_ == plain.n_parameters_
+
+
+@pytest.mark.slow
+def test_refusals(panel):
+    X, lengths, Z, m = panel
+    model = bm.HiddenMarkovModel(2, covariate_effects="all")
+    with pytest.raises(UnsupportedError, match="needs covariates"):
+        model.fit(X, lengths)
+    with pytest.raises(InvalidInputError, match="replaces initial"):
+        bm.HiddenMarkovModel(2, covariate_effects="all", initial="stationary").fit(
+            X, lengths, covariates=Z
+        )
+    with pytest.raises(UnsupportedError, match="maximum likelihood"):
+        bm.HiddenMarkovModel(2, covariate_effects="all", inference=bm.VariationalBayes()).fit(
+            X, lengths, covariates=Z
+        )
+    with pytest.raises(UnsupportedError, match="forecast"):
+        m.forecast(X[:3], covariates=Z[:3])
