@@ -17,7 +17,7 @@ from scipy import stats
 
 from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
 from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
-from bayesmix.assess.distal import outcome_estimates
+from bayesmix.assess.distal import outcome_estimates, wald_tests
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.posterior.bands import checked_level
@@ -306,11 +306,9 @@ def class_profiles(
             n_draws=n_draws,
             random_state=random_state,
         )
-        classes: Any = table.index
-        table.index = classes.set_levels(index, level=0) if means.shape[1] > 1 else index
         table.attrs["level"] = level
         tables[str(name)] = table
-        tests += wald_tests(str(name), means, covariance)
+        tests += [(str(name), *test) for test in wald_tests(means, covariance)]
     columns = ["outcome", "test", "chi_squared", "df", "p"]
     return ClassProfiles(
         sizes,
@@ -383,29 +381,3 @@ def _odds_ratios(
     table = pd.DataFrame(rows).set_index(["class", "term"])
     table.attrs["level"] = level
     return table
-
-
-def wald_tests(name: str, means: np.ndarray, covariance: np.ndarray) -> list[tuple[Any, ...]]:
-    """Return Wald tests that outcomes (K, M) are equal in all classes, and in each pair.
-
-    ``covariance`` is (K M, K M). Of M probabilities one is left out.
-    """
-    K, M = means.shape
-    free = max(M - 1, 1)
-
-    def tested(pairs: list[tuple[int, int]]) -> tuple[float, int, float]:
-        contrast = np.zeros((len(pairs) * free, K * M))
-        for place, (first, second) in enumerate(pairs):
-            for m in range(free):
-                contrast[place * free + m, first * M + m] = 1.0
-                contrast[place * free + m, second * M + m] = -1.0
-        differences = contrast @ means.ravel()
-        inverse = np.linalg.pinv(contrast @ covariance @ contrast.T, hermitian=True)
-        statistic = float(differences @ inverse @ differences)
-        return statistic, len(contrast), float(stats.chi2.sf(statistic, len(contrast)))
-
-    every = [(0, k) for k in range(1, K)]
-    tests = [(name, "all", *tested(every))] if K > 1 else []
-    for first, second in combinations(range(K), 2):
-        tests.append((name, f"{first + 1} vs {second + 1}", *tested([(first, second)])))
-    return tests

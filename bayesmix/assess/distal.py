@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -170,8 +171,9 @@ def distal(
     Returns
     -------
     DataFrame
-        ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class
-        (and level).
+        ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class,
+        counted from 1 (and level). ``attrs["tests"]`` has Wald tests that all classes, and each
+        pair, are equal, as dicts of ``chi_squared``, ``df`` and ``p``.
 
     Examples
     --------
@@ -186,7 +188,7 @@ def distal(
     >>> bm.distal(m, X, income)["mean"].round(1).tolist()
     [30.4, 40.8]
     """
-    table, _, _ = outcome_estimates(
+    table, means, covariance = outcome_estimates(
         model,
         X,
         outcome,
@@ -197,6 +199,9 @@ def distal(
         n_draws=n_draws,
         random_state=random_state,
     )
+    tests = wald_tests(means, covariance)
+    names = ("chi_squared", "df", "p")
+    table.attrs["tests"] = {pair: dict(zip(names, own, strict=True)) for pair, *own in tests}
     return table
 
 
@@ -240,14 +245,40 @@ def outcome_estimates(
         errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     half = stats.norm.isf(0.5 * (1.0 - level)) * errors
     K, estimates = len(means), means.ravel()
-    index: Any = pd.RangeIndex(K, name="class")
+    index: Any = pd.RangeIndex(1, K + 1, name="class")
     if levels is not None:
-        index = pd.MultiIndex.from_product([range(K), levels], names=["class", "level"])
+        index = pd.MultiIndex.from_product([index, levels], names=["class", "level"])
     if levels is None:
         return interval_table(index, estimates, errors, half, "mean"), means, covariance
     table = interval_table(index, estimates, errors, half, "probability")
     table["lower"], table["upper"] = table["lower"].clip(lower=0.0), table["upper"].clip(upper=1.0)
     return table, means, covariance
+
+
+def wald_tests(means: Array, covariance: Array) -> list[tuple[str, float, int, float]]:
+    """Return Wald tests that outcomes (K, M) are equal in all classes, and in each pair.
+
+    ``covariance`` is (K M, K M). Of M probabilities one is left out.
+    """
+    K, M = means.shape
+    free = max(M - 1, 1)
+
+    def tested(pairs: list[tuple[int, int]]) -> tuple[float, int, float]:
+        contrast = np.zeros((len(pairs) * free, K * M))
+        for place, (first, second) in enumerate(pairs):
+            for m in range(free):
+                contrast[place * free + m, first * M + m] = 1.0
+                contrast[place * free + m, second * M + m] = -1.0
+        differences = contrast @ means.ravel()
+        inverse = np.linalg.pinv(contrast @ covariance @ contrast.T, hermitian=True)
+        statistic = float(differences @ inverse @ differences)
+        return statistic, len(contrast), float(stats.chi2.sf(statistic, len(contrast)))
+
+    every = [(0, k) for k in range(1, K)]
+    tests = [("all", *tested(every))] if K > 1 else []
+    for first, second in combinations(range(K), 2):
+        tests.append((f"{first + 1} vs {second + 1}", *tested([(first, second)])))
+    return tests
 
 
 @dataclass(frozen=True)
@@ -265,7 +296,7 @@ class ObservedOutcome:
         errors = (weighted.T @ np.eye(K)[classes]) / weighted.sum(axis=0)[:, None]
         if (missing := np.flatnonzero(~np.isin(np.arange(K), classes[present]))).size:
             raise InvalidInputError(
-                f"no observation with an outcome is assigned to class {missing[0]}: use fewer "
+                f"no observation with an outcome is assigned to class {missing[0] + 1}: use fewer "
                 "classes"
             )
         return AssignedOutcome(

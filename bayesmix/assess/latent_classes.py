@@ -16,11 +16,12 @@ from scipy import stats
 from scipy.special import expit, logit, xlogy
 
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, Categoricals
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import seen, without_gaps
 from bayesmix.posterior.bands import checked_level
+from bayesmix.posterior.parameter_errors import scores_of
 from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.sources.survey_weights import weighted
 
@@ -28,6 +29,8 @@ from bayesmix.sources.survey_weights import weighted
 SPARSE = 1.0
 # Expected counts below this make an estimate 0 or 1.
 NO_ROW = 0.01
+# Entries of the matrix whose rank gives the degrees of freedom; larger ones have full rank.
+MOST_ENTRIES = 2**22
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -37,8 +40,8 @@ class LatentClasses:
     Attributes
     ----------
     probabilities, standard_errors, lower, upper : DataFrame
-        Per column and level (rows) and class (columns): probability of the answer, standard error,
-        and interval (computed on the log odds).
+        Per column and level (rows) and class, counted from 1 (columns): probability of the answer,
+        standard error, and interval (computed on the log odds).
     sizes : DataFrame
         ``share``, ``standard_error`` and ``rows`` (expected observations) of every class.
     entropy : float
@@ -47,7 +50,9 @@ class LatentClasses:
         Likelihood ratio and Pearson statistics of the full contingency table, over complete
         observations.
     degrees_of_freedom : int
-        Number of cells minus 1 minus number of parameters; there is no test if it is not positive.
+        Number of cells minus 1 minus the rank of their derivatives by the parameters, which is
+        smaller than their number where a model is not identified (Goodman 1974). There is no test
+        if it is not positive, or with covariates.
     p_value : float
         Chi-squared p-value of ``g_squared``; NaN without degrees of freedom.
     bivariate_residuals : DataFrame
@@ -102,6 +107,7 @@ def latent_classes(
     sample_weight: Any = None,
     level: float = 0.95,
     weight_type: str | None = None,
+    covariates: Any = None,
 ) -> LatentClasses:
     """Return answer probabilities per class with standard errors, class sizes, and tests of fit.
 
@@ -117,6 +123,9 @@ def latent_classes(
         Level of the intervals.
     weight_type : {None, "frequency", "sampling"}, optional
         As in the fit. With "sampling", standard errors of likelihood fits use the sandwich.
+    covariates : array or frame (n, P), optional
+        Covariates of the fit. Class sizes are then averages over the observations, and standard
+        errors use the observed information of all parameters.
 
     Returns
     -------
@@ -140,12 +149,14 @@ def latent_classes(
     """
     estimator, X = fitted_mixture(model, X)
     result = estimator.result_
-    result.refuse_covariates("latent_classes")
     if not isinstance(result.family, Categorical):
         raise UnsupportedError(
             f"latent_classes needs a categorical mixture, got {result.family.name}: fit "
             "Mixture(family=Categorical())"
         )
+    gated = result.side.covariates is not None
+    if covariates is not None and not gated:
+        raise InvalidInputError("covariates must be left out: the fit had none")
     level = checked_level(level)
     X, sample_weight = weighted(X, sample_weight, weight_type)
     rows = estimator._seen(X, sample_weight).present().in_memory().rows
@@ -153,10 +164,14 @@ def latent_classes(
     point: Categoricals = result.plug_in.components
     shares = result.plug_in.weights.mean()
     gaps = np.isnan(values).any(axis=1)
+    survey = weight_type == "sampling"
     with single_threaded_blas():
-        errors, of_shares = _errors_of_scores(
-            point, shares, values, weights, weight_type == "sampling"
-        )
+        if gated:
+            scores = scores_of(estimator, X, sample_weight)
+            of_shares, *each = scores.errors("sandwich" if survey else "information")
+            errors = np.array(each).T
+        else:
+            errors, of_shares = _errors_of_scores(point, shares, values, weights, survey)
     names = [str(n) for n in result.columns] if result.columns else list(range(values.shape[1]))
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(
@@ -165,7 +180,7 @@ def latent_classes(
     )
 
     def table(numbers: Array) -> pd.DataFrame:
-        classes = pd.RangeIndex(len(shares), name="class")
+        classes = pd.RangeIndex(1, len(shares) + 1, name="class")
         return pd.DataFrame(numbers.T, index=index, columns=classes)
 
     p, n = point.probabilities, float(weights.sum())
@@ -175,8 +190,11 @@ def latent_classes(
     low, high = (np.where(inside, expit(logit(safe) + sign * half), p) for sign in (-1.0, 1.0))
     n_complete = float(weights[~gaps].sum())
     g_squared, x_squared, cells = _table_of_answers(point, shares, values[~gaps], weights[~gaps])
-    df = int(cells - 1.0 - result.n_parameters) if cells < 2.0**53 and n_complete else 0
-    notes = []
+    df, notes = 0, []
+    if gated:
+        notes.append("With covariates there is no chi-squared test of the contingency table")
+    elif cells < 2.0**53 and n_complete:
+        df = int(cells - 1.0) - _rank(point.reading.sizes, len(shares), int(cells))
     if gaps.any():
         notes.append(
             f"G² and X² use the {n_complete:g} complete observations of {n:g}; each residual uses "
@@ -197,7 +215,7 @@ def latent_classes(
         table(errors),
         table(low),
         table(high),
-        pd.DataFrame(sizes, index=pd.RangeIndex(K, name="class")),
+        pd.DataFrame(sizes, index=pd.RangeIndex(1, K + 1, name="class")),
         1.0 - result.entropy / (result.total_weight * np.log(K)) if K > 1 else 1.0,
         g_squared,
         x_squared,
@@ -285,6 +303,32 @@ def _table_of_answers(
     rest = max(weights.sum() - expected.sum(), 0.0)  # empty cells
     x_squared = ((observed - expected) ** 2 / expected).sum() + rest
     return float(g_squared), float(x_squared), float(np.prod(point.reading.sizes))
+
+
+def _rank(sizes: Any, K: int, cells: int) -> int:
+    """Return the rank of the derivatives of all cell probabilities at a point in general position.
+
+    At other points, such as estimates at a boundary, it may be smaller.
+    """
+    n_parameters = K - 1 + K * sum(int(size) - 1 for size in sizes)
+    if cells * n_parameters > MOST_ENTRIES:
+        return min(n_parameters, cells - 1)
+    answers = np.array(np.unravel_index(np.arange(cells), tuple(map(int, sizes))))
+    # Fractions of square roots satisfy no equation with integers.
+    general = iter(np.sqrt(np.arange(2.0, 2.0 + K * (1 + int(sum(sizes))))) % 1.0)
+    columns, of_class = [], []
+    for _ in range(K):
+        tables = [np.array([0.2 + next(general) for _ in range(int(size))]) for size in sizes]
+        factors = np.array([p[of] / p.sum() for p, of in zip(tables, answers, strict=True)])
+        product = factors.prod(axis=0)
+        of_class.append(product)
+        for of, factor, size in zip(answers, factors, sizes, strict=True):
+            columns += [
+                product / factor * ((of == level) - 1.0 * (of == 0))
+                for level in range(1, int(size))
+            ]
+    columns += [own - of_class[0] for own in of_class[1:]]
+    return int(np.linalg.matrix_rank(np.array(columns)))
 
 
 def _bivariate(

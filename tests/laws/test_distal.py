@@ -28,7 +28,7 @@ def measured():
     X, y, yes, classes = responses(3000, 0.85, 1)
     model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X)
     order = [int(np.bincount(model.predict(X)[classes == k]).argmax()) for k in range(3)]
-    return model, X, y, yes, order
+    return model, X, y, yes, [1 + k for k in order]
 
 
 def errors_of(model, X):
