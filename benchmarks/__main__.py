@@ -17,6 +17,7 @@ from benchmarks import (
     bands,
     chains,
     choosing,
+    classes,
     clusters,
     fresh,
     hard,
@@ -57,6 +58,9 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
         "Do bands after a choice of K and structure hold the truth?",
         bands.bands_after_selection,
     ),
+    "class_level": ("Level of the bootstrap test of the number of classes", classes.level),
+    "class_coverage": ("Do robust intervals of classes hold pseudo-true values?", classes.coverage),
+    "class_times": ("Seconds of enumerate_classes, beside mclust", classes.times),
     "sbc": ("Do posterior draws come true? Simulation-based calibration", posterior.sbc),
     "sbc_of_sequences": (
         "Do posterior draws of hidden Markov models come true?",

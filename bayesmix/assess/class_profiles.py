@@ -122,7 +122,7 @@ class ClassProfiles:
     def _kind_in_words(self) -> str:
         return {
             "information": "observed information",
-            "sandwich": "robust, sandwich estimator",
+            "sandwich": "robust sandwich estimator",
             "bootstrap": "bootstrap",
         }[self.standard_errors]
 

@@ -313,7 +313,7 @@ def group_similarity(
     sizes, estimates = {}, {}
     for name in names_of_models:
         for label, own_scores in zip(names, models[name].groups, strict=True):
-            parameters, _ = own_scores.reported
+            parameters = own_scores.parameters
             sizes[name, label] = parameters[0].values
             index = parameter_index(parameters, whole)
             values = np.array([one.values for one in parameters]).ravel()

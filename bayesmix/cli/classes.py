@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 from bayesmix.cli import options
@@ -40,8 +41,8 @@ def classes(
 ) -> None:
     """Enumerate latent classes or profiles.
 
-    --out DIR saves a report for a paper (report.html, report.md), every table as CSV and Markdown,
-    figures as PDF and PNG, model.bayesmix and result.json.
+    --out DIR saves a report for a paper (report.html, report.md), every table as CSV and Markdown
+    (and Word, if python-docx is installed), figures as PDF and PNG, model.bayesmix and result.json.
     """
     from bayesmix.assess.class_profiles import class_profiles
     from bayesmix.cli.data import features_of, missing_for, whole_table
@@ -97,6 +98,7 @@ def classes(
     contents["enumeration_full.csv"] = enumeration.table.to_csv(index=False)
     for name, shown in tables.items():
         contents |= {f"{name}.csv": shown.to_csv(), f"{name}.md": shown.to_markdown()}
+        contents |= {f"{name}.docx": shown} if find_spec("docx") is not None else {}
 
     def criteria(axes: Any) -> None:
         plot_enumeration(enumeration, axes[0])

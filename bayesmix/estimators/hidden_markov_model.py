@@ -76,9 +76,8 @@ class HiddenMarkovModel(Mixture):
         For fits with a prior: Dirichlet concentration of the initial distribution and each row of
         the transition matrix; 1 by default.
     covariate_effects : {"first", "all"}, default="first"
-        What depends on ``covariates`` of ``fit``: the first state of each sequence, or also all
-        transitions (latent transition analysis), where a transition depends on the covariates of
-        the sample that is entered.
+        What depends on ``covariates``: first states, or all transitions too (latent transition
+        analysis), each on the covariates of the sample that is entered.
     missing : {"error", "use"}, default="error"
         "use": missing values are integrated out. A sample may have no observed value.
     n_init : int, default=10
@@ -97,9 +96,8 @@ class HiddenMarkovModel(Mixture):
         Distribution of the first state; posterior mean for variational fits; with covariates the
         average over the sequences of the fit.
     gate_coef_, gate_intercept_ : arrays (K, P), (K,)
-        Log odds of each first state against state 0; only with covariates. With
-        ``covariate_effects="all"`` arrays (K + 1, K, P) and (K + 1, K): of first states, and of
-        the states after each state.
+        Log odds of each first state against state 0; only with covariates. With "all" arrays
+        (K + 1, K, P) and (K + 1, K): of first states, and of the states after each state.
     transmat_ : array (K, K)
         Probabilities of the transition from state i (row) to state j (column); averaged over the
         samples where they depend on covariates.

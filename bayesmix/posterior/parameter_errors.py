@@ -8,10 +8,10 @@ parameters use the delta method. Sandwich: White 1982; clusters and strata: Bind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
@@ -27,14 +27,11 @@ from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.categorical import Categoricals
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.families.product.components import Products
-from bayesmix.families.rates import RateColumns
-from bayesmix.families.successes import SuccessColumns
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
+from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 
@@ -53,154 +50,6 @@ IN_FLAT = 1e-4
 AT_BOUNDARY = 1e-7
 # Derivatives of all observations, in half a gigabyte.
 MOST_NUMBERS = 2**26
-# Covariance structures whose blocks are free parameters.
-FREE_BLOCKS = ("full", "tied", "diag", "spherical", "EII", "EEI")
-
-
-# Components at a point, of the families that ``coordinates`` knows.
-PointDensities: TypeAlias = Any
-
-
-@dataclass(frozen=True)
-class Coordinate:
-    """A parameter of every component, or one that all of them share.
-
-    ``moved(components, steps)`` adds steps (K,) to it. Coordinates of different blocks have no
-    mixed second derivative.
-    """
-
-    moved: Callable[[PointDensities, Array], PointDensities]
-    units: Array
-    block: Hashable
-    shared: bool = False
-    spread: bool = False  # a variance or covariance
-
-
-@dataclass(frozen=True)
-class Reported:
-    """A reported parameter of every component (K,)."""
-
-    parameter: str
-    column: int
-    level: int | None
-    values: Array
-
-
-def coordinates(components: Any) -> list[Coordinate]:
-    """Return the free parameters of components, or raise for families without them."""
-    if isinstance(components, Products):
-        return [
-            replace(own, moved=partial(_moved_part, place, own.moved), block=(place, own.block))
-            for place, part in enumerate(components.parts)
-            for own in coordinates(part)
-        ]
-    K = components.n_components
-    if isinstance(components, Gaussians):
-        return list(_of_gaussians(components))
-    if isinstance(components, Categoricals):
-        pairs = components.reading.pairs
-        return [
-            Coordinate(partial(_moved_level, start, end, level), np.ones(K), start)
-            for start, end in pairs
-            for level in range(start + 1, end)
-        ]
-    for kind, moved in ((SuccessColumns, _moved_odds), (RateColumns, _moved_rate)):
-        if isinstance(components, kind):
-            D = components.means.shape[1]
-            return [Coordinate(partial(moved, d), np.ones(K), d) for d in range(D)]
-    raise UnsupportedError(
-        f"standard errors of parameters do not support {type(components).__name__}: use "
-        "weighted_bootstrap, or gibbs for Bayesian fits"
-    )
-
-
-def _of_gaussians(components: Gaussians) -> Iterator[Coordinate]:
-    structure, (K, D) = components.structure, components.means.shape
-    if structure.name not in FREE_BLOCKS:
-        raise UnsupportedError(
-            f"standard errors do not support covariance_type={structure.name!r}: use one of "
-            f"{', '.join(FREE_BLOCKS)}, or weighted_bootstrap"
-        )
-    dense, deviations = components.blocks.ndim == 3, components.deviations
-    by_column = not dense and not structure.isotropic
-    for d in range(D):
-        yield Coordinate(partial(_moved_mean, d), deviations[:, d], d if by_column else "all")
-    sizes, blocks = components.blocks.shape[-1], components.blocks
-    places: list[tuple[int, ...]] = [(i,) for i in range(sizes)]
-    if dense:
-        places = [(i, j) for i in range(sizes) for j in range(i + 1)]
-    for place in places:
-        i, j = place[0], place[-1]
-        spread = np.sqrt(blocks[:, i, i] * blocks[:, j, j]) if dense else blocks[:, i]
-        units = np.broadcast_to(spread, (K,))
-        moved = partial(_moved_block, place)
-        yield Coordinate(moved, units, i if by_column else "all", structure.shared, spread=True)
-
-
-def _moved_part(place: int, moved: Any, components: Products, steps: Array) -> Products:
-    parts = list(components.parts)
-    parts[place] = moved(parts[place], steps)
-    return replace(components, parts=tuple(parts))
-
-
-def _moved_mean(d: int, components: Gaussians, steps: Array) -> Gaussians:
-    means = components.means.copy()
-    means[:, d] += steps
-    return replace(components, means=means)
-
-
-def _moved_block(place: tuple[int, ...], components: Gaussians, steps: Array) -> Gaussians:
-    blocks = components.blocks.copy()
-    for own in {place, place[::-1]}:  # both triangles
-        index: Any = (slice(None), *own)
-        blocks[index] += steps[: len(blocks)]
-    return replace(components, blocks=blocks)
-
-
-def _moved_level(start: int, end: int, level: int, components: Any, steps: Array) -> Any:
-    p = components.probabilities.copy()
-    p[:, level] *= np.exp(steps)
-    p[:, start:end] /= p[:, start:end].sum(axis=1, keepdims=True)
-    return replace(components, probabilities=p)
-
-
-def _moved_odds(d: int, components: Any, steps: Array) -> Any:
-    p = components.probabilities.copy()
-    inside = (p[:, d] > 0.0) & (p[:, d] < 1.0)
-    p[inside, d] = expit(logit(p[inside, d]) + steps[inside])
-    return replace(components, probabilities=p)
-
-
-def _moved_rate(d: int, components: Any, steps: Array) -> Any:
-    rates = components.rates.copy()
-    rates[:, d] *= np.exp(steps)
-    return replace(components, rates=rates)
-
-
-def reported(components: Any, columns: tuple[int, ...] | None = None) -> list[Reported]:
-    """Return means, variances, probabilities and rates; ``columns`` are those of the table."""
-    if isinstance(components, Products):
-        layout = components.layout.columns
-        return [
-            own
-            for part, places in zip(components.parts, layout, strict=True)
-            for own in reported(part, places)
-        ]
-    D = components.means.shape[1]
-    at = tuple(range(D)) if columns is None else columns
-    if isinstance(components, Categoricals):
-        return [
-            Reported("probability", at[d], level - start, components.probabilities[:, level])
-            for d, (start, end) in enumerate(components.reading.pairs)
-            for level in range(start, end)
-        ]
-    if isinstance(components, SuccessColumns):
-        return [Reported("probability", at[d], 1, components.probabilities[:, d]) for d in range(D)]
-    if isinstance(components, RateColumns):
-        return [Reported("rate", at[d], None, components.rates[:, d]) for d in range(D)]
-    means = [Reported("mean", at[d], None, components.means[:, d]) for d in range(D)]
-    diagonal = np.diagonal(components.covariances, axis1=1, axis2=2)
-    return means + [Reported("variance", at[d], None, diagonal[:, d]) for d in range(D)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -396,9 +245,15 @@ class ParameterScores:
         scores = self.weights[:, None] * self.scores
         return inverse @ variance_of_total(scores, clusters, strata) @ inverse
 
+    @property
+    def parameters(self) -> list[Reported]:
+        """Reported parameters, class sizes first."""
+        mass = self.weights / self.weights.sum()
+        return [Reported("share", -1, None, mass @ self.shares), *reported(self.components)]
+
     @cached_property
-    def reported(self) -> tuple[list[Reported], Array]:
-        """Reported parameters, weights first, and their derivatives (m, K, p)."""
+    def derivatives(self) -> Array:
+        """Derivatives (m, K, p) of the reported parameters."""
         size, places = self.places
         K, own = self.n_components, reported(self.components)
         every = np.arange(K)
@@ -415,12 +270,11 @@ class ParameterScores:
             for j in range(1, K):
                 change = self.shares[:, k] * (float(k == j) - self.shares[:, j])
                 of_weights[0, k, (j - 1) * P : j * P] = (mass * change) @ self.design
-        shares = Reported("share", -1, None, mass @ self.shares)
-        return [shares, *own], np.concatenate([of_weights, derivative])
+        return np.concatenate([of_weights, derivative])
 
     def errors(self, kind: str, clusters: Any = None, strata: Any = None) -> Array:
         """Return standard errors (m, K) of the reported parameters; NaN where there are none."""
-        _, derivative = self.reported
+        derivative = self.derivatives
         _, flat = self.inverse
         covariance = self.covariance(kind, clusters, strata)
         variances = np.einsum("mkp,pq,mkq->mk", derivative, covariance, derivative)
@@ -508,15 +362,17 @@ def parameter_table(
 ) -> pd.DataFrame:
     """Return all parameters of a likelihood fit with standard errors and intervals.
 
-    ``X`` are the data of the fit. Standard errors are NaN where a parameter is at its boundary or
-    not identified.
+    Intervals are computed on log odds of shares and probabilities, and on logs of variances and
+    rates; with clusters they use Student's t (clusters minus strata degrees of freedom). ``X`` are
+    the data of the fit. Standard errors are NaN where a parameter is at its boundary or not
+    identified.
     """
     validation.one_of("standard_errors", standard_errors, KINDS)
     level = checked_level(level)
     if standard_errors != "sandwich" and not (clusters is None and strata is None):
         raise InvalidInputError("clusters and strata need standard_errors='sandwich'")
     scores = scores_of(estimator, X, sample_weight)
-    parameters, _ = scores.reported
+    parameters = scores.parameters
     degrees = np.inf
     if standard_errors == "bootstrap":
         errors = _bootstrapped(scores, n_draws, random_state)
@@ -529,7 +385,19 @@ def parameter_table(
     index = parameter_index(parameters, scores.result)
     estimates = np.array([own.values for own in parameters]).ravel()
     half = float(stats.t.ppf(0.5 + 0.5 * level, degrees)) * errors.ravel()
-    return interval_table(index, estimates, errors.ravel(), half)
+    table = interval_table(index, estimates, errors.ravel(), half)
+    kinds = index.get_level_values("parameter")
+    for names, scale, back in (
+        (("share", "probability"), logit, expit),
+        (("variance", "rate"), np.log, np.exp),
+    ):
+        # On scales without limits; at their limits estimates have no errors.
+        own = kinds.isin(names) & (half > 0.0)
+        middle = scale(estimates[own])
+        slopes = estimates[own] * (1.0 - estimates[own] if scale is logit else 1.0)
+        for column, sign in (("lower", -1.0), ("upper", 1.0)):
+            table.loc[own, column] = back(middle + sign * half[own] / slopes)
+    return table
 
 
 def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIndex:

@@ -44,6 +44,27 @@ def test_counts_and_categories_at_one_class():
     )
 
 
+def test_ordinal_items_and_overdispersed_counts_at_one_class():
+    generator = np.random.default_rng(6)
+    items = generator.choice(5, (300, 2), p=[0.1, 0.3, 0.3, 0.2, 0.1])
+    m = bm.Mixture(1, family=bm.Ordinal(), inference=bm.MaximumLikelihood()).fit(items)
+    table = m.parameter_table(items).xs("probability", level="parameter")
+    p = table["estimate"]  # one class is saturated
+    np.testing.assert_allclose(table["standard_error"], np.sqrt(p * (1.0 - p) / 300), rtol=1e-4)
+    counts = generator.negative_binomial(3, 0.4, (300, 1))
+    m = bm.Mixture(1, family=bm.NegativeBinomial(), inference=bm.MaximumLikelihood()).fit(counts)
+    row = m.parameter_table(counts).loc["rate"].iloc[0]
+    size = m.result_.unframed.sizes[0, 0]
+    expected = np.sqrt((row["estimate"] + row["estimate"] ** 2 / size) / 300)
+    assert row["standard_error"] == pytest.approx(expected, rel=1e-3)
+
+
+def test_bootstrap_errors_need_no_derivatives(rows):
+    m = bm.GaussianMixture(2, covariance_type="VEI", random_state=0).fit(rows)
+    table = m.parameter_table(rows, "bootstrap", n_draws=5)
+    assert (table["standard_error"] > 0.0).all()
+
+
 @pytest.mark.parametrize("structure", ["full", "tied", "diag", "EEI", "spherical"])
 def test_information_is_the_derivative_of_the_scores(rows, structure):
     given = rows.copy()

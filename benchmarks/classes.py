@@ -1,0 +1,169 @@
+"""Latent classes for papers: level of the bootstrap test, coverage of intervals, and seconds.
+
+``level``: data sets from one and from two classes; how often the bootstrap likelihood ratio test
+rejects that number at 5 %. ``coverage``: how often 95 % intervals of ``parameter_table`` hold the
+pseudo-true values, those of a fit to a million observations. ``times``: seconds of
+``enumerate_classes``, and of mclust's bootstrap test where R has it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from scipy import stats
+
+import bayesmix as bm
+from bayesmix.assess import class_tests
+from benchmarks.recipes import new_seed
+
+PROFILES, ITEMS = (595, 8), (2_000, 12)
+DRAWS, ALPHA = 99, 0.05
+# Of 99 ratios five as large as the observed one already make p larger than 5 %.
+DECIDED = 5
+SETS = 100  # data sets of a repeat
+
+
+def profiles(n_classes: int, generator: np.random.Generator) -> Any:
+    """Return normal columns, with classes one standard deviation apart in each."""
+    labels = generator.integers(n_classes, size=PROFILES[0])
+    return generator.normal(size=PROFILES) + labels[:, None]
+
+
+def items(n_classes: int, generator: np.random.Generator) -> Any:
+    """Return binary items with probabilities .3 and .75."""
+    labels = generator.integers(n_classes, size=ITEMS[0])
+    shares = np.where(labels[:, None] > 0, 0.75, 0.3)
+    return (generator.random(ITEMS) < shares).astype(int)
+
+
+SETTINGS: dict[str, tuple[Any, Any]] = {
+    "595 × 8, model 1": (profiles, bm.GaussianMixture(covariance_type="EEI")),
+    "2,000 × 12 items": (items, bm.Mixture(family=bm.Categorical())),
+}
+
+
+def level(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Share of rejections of the true number of classes, with exact 95 % intervals."""
+    rows, seed, n = [], new_seed(), 2 if quick else SETS * repeats
+    for name, (draw, estimator) in SETTINGS.items():
+        for n_classes in (1, 2):
+            hits = sum(rejected(draw, estimator, n_classes, seed + i) for i in range(n))
+            low, high = stats.binomtest(hits, n).proportion_ci()
+            rows.append(
+                {
+                    "data": name,
+                    "classes": n_classes,
+                    "sets": n,
+                    "rejected": f"{hits / n:.3f} [{low:.3f}, {high:.3f}]",
+                }
+            )
+    return rows
+
+
+def rejected(draw: Any, estimator: Any, n_classes: int, seed: int) -> bool:
+    """Return whether the test rejects the true number; it ends when that is decided."""
+    X = draw(n_classes, np.random.default_rng(seed))
+    estimator.set_params(random_state=seed, progress=False, n_jobs=1)
+    with warnings.catch_warnings(action="ignore"):
+        fitter = estimator._fitter(X)
+        null = fitter.fit(fitter.candidate({"n_components": n_classes}))
+        test = class_tests.BootstrapTest(fitter, null, n_classes + 1, seed)
+        with mock.patch.object(class_tests, "EXCEEDANCES", DECIDED):
+            return bool(test.run(DRAWS, True)[1] <= ALPHA)
+
+
+def survey(generator: np.random.Generator, n_clusters: int, size: int) -> Any:
+    """Return skewed columns with unequal variances in two classes, and their clusters."""
+    clusters = np.repeat(np.arange(n_clusters), size)
+    together = generator.normal(size=n_clusters)[clusters]
+    second = generator.random(len(clusters)) < 1.0 / (1.0 + np.exp(0.3 - 0.8 * together))
+    noise = generator.gamma(4.0, 0.5, (len(clusters), 3)) - 2.0 + 0.4 * together[:, None]
+    return noise * np.where(second, 1.5, 1.0)[:, None] + 4.0 * second[:, None], clusters
+
+
+def coverage(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Share of sandwich intervals of a model of equal variances that hold pseudo-true values."""
+    generator, n = np.random.default_rng(new_seed()), 3 if quick else SETS * repeats
+    X, _ = survey(generator, 1_000 if quick else 100_000, 10)
+    truth, rows = _estimates(X)["estimate"], []
+    for name, n_clusters, size in (("600 observations", 600, 1), ("60 clusters of 10", 60, 10)):
+        held = []
+        for _ in range(n):
+            X, clusters = survey(generator, n_clusters, size)
+            table = _estimates(X, clusters=clusters if size > 1 else None)
+            held.append((table["lower"] <= truth) & (truth <= table["upper"]))
+        shares = np.mean(held, axis=0)
+        rows.append(
+            {
+                "data": name,
+                "sets": n,
+                "mean coverage": f"{shares.mean():.3f}",
+                "parameters": f"{shares.min():.3f} to {shares.max():.3f}",
+            }
+        )
+    return rows
+
+
+def _estimates(X: Any, **options: Any) -> Any:
+    """Return the table of a fit with two classes, in the order of their first means."""
+    m = bm.GaussianMixture(2, covariance_type="EEI", random_state=0, n_jobs=1).fit(X)
+    table = m.parameter_table(X, "sandwich", **options)
+    if m.means_[0, 0] > m.means_[1, 0]:
+        table = table.rename(index={1: 2, 2: 1}, level="class")
+    return table.sort_index()
+
+
+def times(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """Seconds of whole enumerations, and of one model beside mclust."""
+    generator, rows = np.random.default_rng(new_seed()), []
+    draws = 2 if quick else DRAWS
+    most = 3 if quick else 9
+    X, answers = profiles(2, generator), items(2, generator)
+    for name, data, numbers, models, continuous in (
+        ("595 × 8, K = 1 to 8, four models", X, range(1, most), None, None),
+        ("700 × 3, K = 1 to 8, four models", X[:, :3], range(1, most), None, None),
+        ("2,000 × 12 items, K = 1 to 6", answers, range(1, min(most, 7)), None, False),
+        ("595 × 8, K = 1 to 3, model 1", X, range(1, 4), 1, None),
+    ):
+        if name.startswith("700"):
+            data = np.vstack([data, generator.normal(size=(105, 3))])
+        began = time.perf_counter()
+        bm.enumerate_classes(
+            data,
+            numbers,
+            models,
+            continuous=continuous,
+            n_bootstrap=draws,
+            random_state=0,
+            n_jobs=1 if models else None,
+            progress=False,
+        )
+        seconds = time.perf_counter() - began
+        rows.append({"data": name, "seconds": f"{seconds:.0f}", "mclust": ""})
+    rows[-1]["mclust"] = mclust_seconds(X, draws)
+    return rows
+
+
+def mclust_seconds(X: Any, draws: int) -> str:
+    """Return seconds of mclust's tests of one and of two classes; empty without R."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "X.csv"
+        np.savetxt(path, X, delimiter=",")
+        script = (
+            "suppressMessages(library(mclust)); "
+            f"X <- as.matrix(read.csv('{path}', header = FALSE)); t <- proc.time(); "
+            f"mclustBootstrapLRT(X, 'EEI', nboot = {draws}, maxG = 2, level = 2, verbose = FALSE); "
+            "cat((proc.time() - t)[['elapsed']])"
+        )
+        try:
+            done = subprocess.run(["Rscript", "-e", script], capture_output=True, text=True)
+        except FileNotFoundError:
+            return ""
+    return f"{float(done.stdout.split()[-1]):.0f}" if done.returncode == 0 else ""
