@@ -14,13 +14,16 @@ from sklearn.base import clone
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.assess.stability import collected
 from bayesmix.core.parallel import resolve_jobs
+from bayesmix.core.rows import Summary
 from bayesmix.core.sources import Parameters
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, CategoricalPrior
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.prior import GaussianPrior
 from bayesmix.families.product.family import Product
 from bayesmix.families.product.prior import ProductPrior
 from bayesmix.families.successes import Bernoulli, BetaPrior
+from bayesmix.families.transformed import Transformed
 from bayesmix.selection.candidates import Candidate, last_step
 from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.selection.probability import over_k, prior_asked, probabilities
@@ -162,7 +165,7 @@ def prior_sensitivity(
     plain = clone(last_step(best)).set_params(n_jobs=1, progress=False)
     source = estimator._seen(X, sample_weight).present()
     numbers = _numbers(search, n_components)
-    priors = list(grid(plain, estimator.result_.family, source.summary.scale))
+    priors = list(grid(plain, estimator.result_.family, source.summary))
     chains = [[prior.parameters | {"n_components": k} for k in numbers] for prior in priors]
     sweep = Sweep(Task(plain._fitter(X, sample_weight)), chains)
     collected(sweep.every(resolve_jobs(n_jobs)), sweep.total, "fits", progress, label)
@@ -186,10 +189,15 @@ class PriorOfGrid:
     parameters: Parameters
 
 
-def grid(estimator: Any, family: Any, scale: Any) -> Iterator[PriorOfGrid]:
-    """Return the priors for an estimator; ``scale`` (D,) is that of the columns."""
+def grid(estimator: Any, family: Any, summary: Summary) -> Iterator[PriorOfGrid]:
+    """Return the priors for an estimator of data with this summary."""
     if isinstance(family, Gaussian) and "covariance_prior" in estimator.get_params():
-        return of_gaussians(family, scale)
+        return of_gaussians(family, summary.scale)
+    if isinstance(family, Transformed):
+        frame = family.frame(summary)
+        scale = family.function.summary(summary, frame).scale
+        scale = scale * family.function.frame(frame.scale).scale
+        return as_inference(estimator.inference, of_gaussians(family.family, scale))
     if type(family) in OF_LEVELS:
         return of_levels(estimator.inference, OF_LEVELS[type(family)])
     if isinstance(family, Product):
@@ -203,8 +211,9 @@ def grid(estimator: Any, family: Any, scale: Any) -> Iterator[PriorOfGrid]:
 
             return of_levels(estimator.inference, prior)
     raise UnsupportedError(
-        f"prior_sensitivity supports BayesianGaussianMixture, Categorical and Bernoulli, got "
-        f"{family.name.replace('_', ' ')}: compare fits with different VariationalBayes(prior=...)"
+        "prior_sensitivity supports BayesianGaussianMixture, Transformed, Categorical and "
+        f"Bernoulli, got {family.name.replace('_', ' ')}: compare fits with different "
+        "VariationalBayes(prior=...)"
     )
 
 
@@ -242,6 +251,20 @@ def of_gaussians(family: Gaussian, scale: Any) -> Iterator[PriorOfGrid]:
             "scale": extent,
         }
         yield PriorOfGrid(settings, parameters)
+
+
+def as_inference(inference: Any, priors: Iterator[PriorOfGrid]) -> Iterator[PriorOfGrid]:
+    """Return priors of Gaussians as parameters of a ``Mixture``."""
+    for prior in priors:
+        given = prior.parameters
+        choice = GaussianPrior(
+            mean_precision=given.get("mean_precision_prior"),
+            degrees_of_freedom=given["degrees_of_freedom_prior"],
+            covariance=given.get("covariance_prior"),
+        )
+        weights = DirichletPrior(given["weight_concentration_prior"])
+        varied = replace(inference, prior=choice, weights=weights)
+        yield PriorOfGrid(prior.settings, {"inference": varied})
 
 
 def _numbers(search: Any, n_components: Any) -> list[int]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
-from scipy.stats import yeojohnson
 
 from bayesmix.core.rows import Frame
 from bayesmix.families.monotone import LARGEST_LOG, Function
@@ -77,9 +76,7 @@ class YeoJohnson(Function):
         return (values - np.asarray(self.centre)) / np.asarray(self.spread)
 
     def apply(self, values: Array) -> Array:
-        standard = self._standard(values)
-        columns = zip(np.moveaxis(standard, -1, 0), self.powers, strict=True)
-        return np.stack([yeojohnson(column, power) for column, power in columns], axis=-1)
+        return powered(self._standard(values), np.asarray(self.powers))
 
     def inverse(self, transformed: Array) -> Array:
         sign, size = np.sign(transformed), np.abs(transformed)
@@ -99,6 +96,15 @@ class YeoJohnson(Function):
         return Frame.identity(len(scale))
 
 
+def powered(standard: Array, powers: Array | float) -> Array:
+    """Return Yeo-Johnson powers of centred and scaled values."""
+    logs = np.log1p(np.abs(standard))
+    powers = np.where(standard < 0.0, 2.0 - np.asarray(powers), powers)
+    flat = powers < FLAT
+    sizes = np.where(flat, logs, np.expm1(powers * logs) / np.where(flat, 1.0, powers))
+    return np.copysign(sizes, standard)
+
+
 def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
     """Return the powers of columns (n, D) given responsibilities (n, K), and the gain in nats.
 
@@ -108,14 +114,15 @@ def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
     """
     n, D = values.shape
     large = shares.sum(axis=0) > 2 * (D + 2)
-    roots = np.sqrt(shares[:, large])
+    most = shares[:, large].sum() > 0.5 * shares.sum()
+    shares = shares[:, large]
     centre = np.median(values, axis=0)
     spread = np.median(np.abs(values - centre), axis=0) / MAD_OF_NORMAL
     spread = np.where(spread > 0.0, spread, values.std(axis=0))
     spread[spread == 0.0] = 1.0
     standard, powers, gain = (values - centre) / spread, np.ones(D), 0.0
     current = standard.copy()
-    most = shares[:, large].sum() > 0.5 * shares.sum()
+
     free = [
         d
         for d in range(D)
@@ -123,7 +130,7 @@ def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
     ]
     for _ in range(ROUNDS):
         for d in free:
-            likelihood = Likelihood(standard[:, d], np.delete(current, d, axis=1), roots)
+            likelihood = Likelihood(standard[:, d], np.delete(current, d, axis=1), shares)
             found = minimize_scalar(
                 lambda power, of=likelihood: -of(power),
                 bounds=(0.0, 2.0),
@@ -133,7 +140,7 @@ def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
             power = max((0.0, float(found.x), 2.0), key=likelihood)
             gain += likelihood(power) - likelihood(powers[d])
             powers[d] = power
-            current[:, d] = yeojohnson(standard[:, d], power)
+            current[:, d] = powered(standard[:, d], power)
     fields = (centre, spread, powers)
     return YeoJohnson(*(tuple(each.tolist()) for each in fields)), float(gain)
 
@@ -141,18 +148,19 @@ def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
 class Likelihood:
     """Profile log likelihood of the power of one column, other columns and weights being fixed."""
 
-    def __init__(self, standard: Array, others: Array, roots: Array) -> None:
-        self.standard, self.roots, self.counts = standard, roots, (roots * roots).sum(axis=0)
-        design = np.column_stack([np.ones(len(others)), others])
-        self.bases = [np.linalg.qr(design * root[:, None])[0] for root in roots.T]
+    def __init__(self, standard: Array, others: Array, shares: Array) -> None:
+        self.standard, self.shares, self.counts = standard, shares, shares.sum(axis=0)
+        self.bend = float((np.sign(standard) * np.log1p(np.abs(standard))).sum())
+        self.design = np.column_stack([np.ones(len(others)), others])
+        ridge = LEAST_LEFT * np.eye(self.design.shape[1])
+        grams = [self.design.T @ (share[:, None] * self.design) for share in shares.T]
+        self.inverses = np.linalg.inv(np.stack(grams) + ridge * len(others))
 
     def __call__(self, power: float) -> float:
-        values = yeojohnson(self.standard, power)
-        bend = np.sign(self.standard) * np.log1p(np.abs(self.standard))
-        total = (power - 1.0) * float(bend.sum())
-        for root, basis, count in zip(self.roots.T, self.bases, self.counts, strict=True):
-            weighted = root * values
-            whole, explained = weighted @ weighted, basis.T @ weighted
-            left = max(whole - explained @ explained, LEAST_LEFT * whole)
-            total -= 0.5 * count * np.log(left / count)
-        return total
+        values = powered(self.standard, power)
+        products = (self.shares * values[:, None]).T @ self.design
+        whole = self.shares.T @ (values * values)
+        explained = np.einsum("ki,kij,kj->k", products, self.inverses, products)
+        left = np.maximum(whole - explained, LEAST_LEFT * whole)
+        spread = float(self.counts @ np.log(left / self.counts))
+        return (power - 1.0) * self.bend - 0.5 * spread
