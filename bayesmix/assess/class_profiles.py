@@ -25,7 +25,7 @@ from bayesmix.posterior.parameter_errors import scores_of
 from bayesmix.selection.fit_evidence import fitted_mixture
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
-PROFILED = ("mean", "probability", "rate")
+PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -101,14 +101,8 @@ class ClassProfiles:
             cells = zip(own["estimate"], own["standard_error"], strict=True)
             rows.append((name, *(f"{text(value)} ({text(error)})" for value, error in cells)))
         shown = {kind for kind, *_ in self.profiles.index}
-        words = [
-            f"{'item ' if kind == 'probability' else ''}{kind}"
-            for kind in PROFILED
-            if kind in shown
-        ]
-        plural = " and ".join(
-            "item probabilities" if "prob" in word else f"{word}s" for word in words
-        )
+        *words, last = (PROFILED[kind] for kind in PROFILED if kind in shown)
+        plural = f"{', '.join(words)} and {last}" if words else last
         note = (
             f"N = {self.n_samples:,.0f}. Cells are {plural}, with standard errors in parentheses "
             f"({self._kind_in_words})."
@@ -292,6 +286,9 @@ def class_profiles(
         index=index,
     )
     profiles = parameters[parameters.index.get_level_values("parameter").isin(PROFILED)]
+    names: list[Any] = list(result.columns or range(result.n_features))
+    places = [names.index(column) for column in profiles.index.get_level_values("column")]
+    profiles = profiles.iloc[np.argsort(places, kind="stable")]
     classification = mean_posteriors(scores.responsibilities, scores.weights)
     tables, tests = {}, []
     for name, outcome in ({} if outcomes is None else dict(outcomes)).items():

@@ -171,9 +171,12 @@ class PairTask:
         ]
         with suppress(UnsupportedError):  # families without scores
             values["vlmr_p"] = vuong_lo_mendell_rubin(*scores)
+            if math.isnan(values["vlmr_p"]):
+                note = note or "no VLMR test: a model is not identified, or has a limit as estimate"
         if self.n_bootstrap:
             test = BootstrapTest(fitter, results[0], larger.n_classes, self.seed)
-            blrt, p_value, _, note = test.run(self.n_bootstrap, self.early)
+            blrt, p_value, _, failures = test.run(self.n_bootstrap, self.early)
+            note = failures or note
             values |= {"blrt": blrt, "blrt_p": p_value}
         return larger.model, larger.n_classes, values, note
 
