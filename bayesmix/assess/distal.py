@@ -243,16 +243,34 @@ def outcome_estimates(
             )
             covariance = np.atleast_2d(np.cov(draws.reshape(len(draws), -1), rowvar=False))
         errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
-    half = stats.norm.isf(0.5 * (1.0 - level)) * errors
-    K, estimates = len(means), means.ravel()
-    index: Any = pd.RangeIndex(1, K + 1, name="class")
-    if levels is not None:
-        index = pd.MultiIndex.from_product([index, levels], names=["class", "level"])
+    z = float(stats.norm.isf(0.5 * (1.0 - level)))
+    classes = pd.RangeIndex(1, len(means) + 1, name="class")
+    return outcome_table(means, errors, z, classes, levels), means, covariance
+
+
+def class_means(
+    outcome: pd.Series, shares: Array, weights: Array, correction: str | None, z: float
+) -> pd.DataFrame:
+    """Return means of an outcome in components of probabilities (n, K), with errors given these."""
+    validation.one_of("correction", correction, CORRECTIONS)
+    observed, levels = _observed(outcome, weights)
+    with single_threaded_blas():
+        means, covariance = observed.assigned(shares, weights).estimates(correction)
+    errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
+    return outcome_table(means, errors, z, pd.RangeIndex(len(means), name="component"), levels)
+
+
+def outcome_table(
+    means: Array, errors: Array, z: float, classes: pd.RangeIndex, levels: Any
+) -> pd.DataFrame:
+    """Return means (K, M) with standard errors (K M,) and intervals of z standard errors."""
+    estimates, half = means.ravel(), z * errors
     if levels is None:
-        return interval_table(index, estimates, errors, half, "mean"), means, covariance
+        return interval_table(classes, estimates, errors, half, "mean")
+    index = pd.MultiIndex.from_product([classes, levels], names=[classes.name, "level"])
     table = interval_table(index, estimates, errors, half, "probability")
     table["lower"], table["upper"] = table["lower"].clip(lower=0.0), table["upper"].clip(upper=1.0)
-    return table, means, covariance
+    return table
 
 
 def wald_tests(means: Array, covariance: Array) -> list[tuple[str, float, int, float]]:

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.regressions import DESIGN, OFFSET
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ MOST_TIMES = 60
 
 def fitted_units(model: Any) -> tuple[Any, Array]:
     """Return the regression mixture of a fit by units, and P(component | y_i) (U, K) of units."""
-    import pandas as pd
-
     model = getattr(model, "best_estimator_", model)
     if getattr(model, "noun", "") != "regression":
         raise InvalidInputError(
@@ -38,8 +36,12 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
     if data.units is None:
         raise UnsupportedError("trajectories need units: fit with groups=")
     joint = data.posterior(model._mixture, data.values, data.covariates, data.units)[0]
-    firsts = ~pd.Series(data.units).duplicated().to_numpy()
-    return model, joint[firsts]
+    return model, joint[first_rows(data.units)]
+
+
+def first_rows(units: Integers) -> Integers:
+    """Return the first row (U,) of each unit, from ascending numbers of units."""
+    return np.flatnonzero(np.append(True, units[1:] != units[:-1]))
 
 
 def unit_table(model: Any, labels: Any = None) -> pd.DataFrame:

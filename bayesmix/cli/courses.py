@@ -56,8 +56,10 @@ def trajectories(
     """Find classes of courses over time, one class per unit.
 
     The number of classes is selected by BIC over units. --out DIR saves result.json, table.csv with
-    the coefficients, units.csv with the class of each unit, model.bayesmix and a figure.
+    the coefficients, units.csv with the class of each unit, checklist.csv with the items of
+    GRoLTS (2017), model.bayesmix and a figure.
     """
+    from bayesmix.assess.trajectory_checks import trajectory_checklist
     from bayesmix.assess.trajectory_tables import class_assignment, trajectory_table, unit_table
     from bayesmix.cli.data import whole_table
     from bayesmix.cli.result_files import Figure
@@ -113,6 +115,7 @@ def trajectories(
         "model.bayesmix": model,
         "table.csv": coefficients.to_csv(index=False),
         "units.csv": unit_table(model, frame[unit].unique()).to_csv(index_label=unit),
+        "checklist.csv": trajectory_checklist(search).to_csv(),
         "trajectories.png": Figure(lambda ax: plot_trajectories(model, ax=ax)),
     }
     work.end(values, contents)

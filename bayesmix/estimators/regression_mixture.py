@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -293,6 +293,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             values, weights, units, covariates, family, design, gate_design, bayes, inflation
         )
         return data if self.random is None else with_random_effects(self, data, groups)
+
+    def _log_likelihood_of(self, y: Array, n_components: int, n_init: int, seed: int) -> float:
+        """Return the log likelihood of a fit to other responses (n,), in the order of the data."""
+        values = np.column_stack([y, self._data.values[:, 1:]])
+        data = replace(self._data, values=values)
+        best = regression_data.best_run(data, n_components, n_init, self.max_iter, seed)
+        return float(best.objective)
 
     def _adopt(self, data: Data, state: State, seed: int) -> None:
         mixture = state.current_mixture()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,8 +46,8 @@ def trajectories(
 
     Parameters
     ----------
-    frame : DataFrame
-        Long table: one row per visit.
+    frame : DataFrame or path
+        Long table: one row per visit; or its file, of which only the columns are read.
     y, time, unit : str
         Columns of the response, of the time, and of the identifier of the unit.
     n_components : int or sequence of int, default=(1, 2, 3, 4, 5)
@@ -92,7 +93,12 @@ def trajectories(
     {'n_components': 2}
     """
     fixed, gate = _names(fixed), _names(class_predictors)
-    for name in (y, time, unit, *fixed, *gate):
+    used = list(dict.fromkeys((y, time, unit, *fixed, *gate)))
+    if isinstance(frame, (str, PathLike)):
+        from bayesmix.io.readers import read_table
+
+        frame = read_table(frame, used)
+    for name in used:
         if name not in getattr(frame, "columns", ()):
             columns = ", ".join(map(str, getattr(frame, "columns", ())))
             raise InvalidInputError(f"frame has no column {name!r}; its columns are {columns}")

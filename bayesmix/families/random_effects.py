@@ -219,6 +219,16 @@ class RandomEffectRegressions:
         z = values[:, DESIGN:] @ self.family.effects
         return np.einsum("nq,kqr,nr->nk", z, self.covariances, z) + self.dispersion
 
+    def deviations(
+        self, values: Array, units: Integers, labels: Integers, generator: np.random.Generator
+    ) -> Array:
+        """Return draws (n,) of Z b + ε of samples in components, whose units are given."""
+        normals = generator.normal(size=(int(units.max()) + 1, self.covariances.shape[1]))
+        effects = np.einsum("nqr,nr->nq", symmetric_root(self.covariances)[labels], normals[units])
+        noise = np.sqrt(self.dispersion[labels]) * generator.normal(size=len(values))
+        z = values[:, DESIGN:] @ self.family.effects
+        return np.asarray((z * effects).sum(axis=1) + noise)
+
     def spreads(self, units: Units) -> list[UnitSpreads]:
         """Return what the covariances of units give in each component."""
         shared = self.family.covariance.identical

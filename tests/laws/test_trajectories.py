@@ -11,6 +11,7 @@ from sklearn.preprocessing import SplineTransformer
 from typer.testing import CliRunner
 
 import bayesmix as bm
+from bayesmix.assess.trajectory_checks import simulated_response
 from bayesmix.cli.app import app
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.regression_data import ParameterVector
@@ -99,6 +100,42 @@ def test_intervals_of_counts_with_extra_zeros_are_those_of_the_delta_method():
     assert np.allclose(row[["mean", "lower", "upper"]].astype(float), expected)
 
 
+@pytest.mark.slow
+def test_data_simulated_under_one_class_have_the_moments_of_the_fit(search):
+    rng = np.random.default_rng(0)
+    model = next(each for each in search.estimators_ if each.n_components_ == 1)
+    draws = np.array([simulated_response(model, rng) for _ in range(400)])
+    data, spread = model._data, model.random_covariance_[0, 0, 0] + model.scale_[0] ** 2
+    expected = model._mixture.components.predictors(data.values)[:, 0]
+    assert np.abs(draws.mean(axis=0) - expected).max() < 4.5 * np.sqrt(spread / 400)
+    assert np.isclose(draws.var(axis=0).mean(), spread, rtol=0.1)
+    same = data.units[:, None] == data.units
+    of_pairs = np.cov(draws.T)[same & ~np.eye(len(same), dtype=bool)].mean()
+    assert np.isclose(of_pairs, model.random_covariance_[0, 0, 0], rtol=0.1)
+    assert bm.trajectory_test(search, 2, n_resamples=4) == 0.2
+
+
+def test_outcomes_of_classes_are_those_of_certain_units(search):
+    units = search.best_estimator_.random_effects()
+    outcome = pd.Series(np.where(units["component"] == 1, 5.0, 1.0), index=units.index)
+    outcome += np.random.default_rng(0).normal(0.0, 0.1, 60)
+    table = bm.trajectory_outcomes(search, outcome.sample(frac=1.0, random_state=0))
+    for k in (0, 1):
+        mean = outcome[units["component"] == k].mean()
+        assert abs(table.loc[k, "mean"] - mean) < 0.05
+        assert 0.01 < table.loc[k, "standard_error"] < 0.05
+    with pytest.raises(InvalidInputError, match="each of the 60 units, got 3"):
+        bm.trajectory_outcomes(search, [1.0, 2.0, 3.0])
+
+
+def test_a_file_is_read(tmp_path, search):
+    courses().to_parquet(tmp_path / "data.parquet")
+    again = bm.trajectories(
+        tmp_path / "data.parquet", **ARGUMENTS, n_components=2, random_state=0, n_jobs=1
+    )
+    assert again.best_estimator_.log_likelihood_ == search.best_estimator_.log_likelihood_
+
+
 def test_skewed_effects_are_named_and_normal_effects_are_not(search):
     assert not any("not normal" in text for text in search.best_estimator_._separated)
     frame = courses(1, 200, skewed=True)
@@ -148,3 +185,9 @@ def test_the_command_writes_classes_of_units(tmp_path):
     values = json.loads((tmp_path / "out" / "result.json").read_text())
     assert values["n_components"] == 2
     assert (tmp_path / "out" / "trajectories.png").exists()
+    checklist = pd.read_csv(tmp_path / "out" / "checklist.csv", index_col="item", dtype=str)
+    assert checklist.index.tolist()[:5] == ["1", "2", "3a", "3b", "3c"]
+    assert len(checklist) == 21
+    assert checklist.loc["1", "answer"] == "age"
+    # The mechanism of missing data is known to the authors only.
+    assert checklist.index[checklist["answer"].isna()].tolist() == ["3a", "3b"]

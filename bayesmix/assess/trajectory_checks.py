@@ -1,0 +1,186 @@
+"""Trajectories in papers: bootstrap likelihood ratios, outcomes of classes, and the checklist.
+
+The checklist is that of van de Schoot et al. (2017), "The GRoLTS-Checklist: Guidelines for
+Reporting on Latent Trajectory Studies", Structural Equation Modeling 24.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import ndtri
+
+from bayesmix.allocation.gate import Gate
+from bayesmix.assess.distal import class_means
+from bayesmix.assess.trajectory_tables import (
+    class_assignment,
+    first_rows,
+    fitted_units,
+    trajectory_table,
+)
+from bayesmix.core import validation
+from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.posterior.bands import checked_level
+from bayesmix.version import __version__
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Starts of each fit to simulated data; the ratio of the data has those of the search.
+STARTS_OF_REPLICATE = 4
+
+
+def simulated_response(model: Any, generator: np.random.Generator) -> Array:
+    """Return responses (n,) drawn from a fit by units, with the design of its data."""
+    model, joint = fitted_units(model)
+    data, components, weights = model._data, model._mixture.components, model._mixture.weights
+    shares = np.broadcast_to(weights.mean(), joint.shape)
+    if isinstance(weights, Gate):
+        shares = np.exp(weights.log_weights(data.covariates[first_rows(data.units)]))
+    below = shares.cumsum(axis=1) < generator.random((len(joint), 1))
+    labels = np.minimum(below.sum(axis=1), joint.shape[1] - 1)[data.units]
+    rows = np.arange(len(labels))
+    eta = components.predictors(data.values)[rows, labels]
+    if model.random is not None:
+        return np.asarray(eta + components.deviations(data.values, data.units, labels, generator))
+    spread = np.broadcast_to(components.dispersions(data.values), (len(rows), joint.shape[1]))
+    distribution = model._response.distribution(data.values[:, 2], eta, spread[rows, labels])
+    return np.asarray(distribution.ppf(generator.random(len(rows))), np.float64)
+
+
+def trajectory_test(
+    search: Any, n_components: int, n_resamples: int = 99, random_state: Any = 0
+) -> float:
+    """Return the bootstrap p-value of K - 1 against ``n_components`` = K classes (McLachlan 1987).
+
+    Both are fits of a search; data are simulated from that of K - 1. Replicates have four starts
+    for each fit.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, bayesmix as bm
+    >>> rng = np.random.default_rng(0)
+    >>> frame = pd.DataFrame({"id": np.repeat(np.arange(40), 4), "t": np.tile(np.arange(4.0), 40)})
+    >>> frame["y"] = np.where(frame["id"] < 20, frame["t"], 3.0 - frame["t"])
+    >>> frame["y"] += rng.normal(0, 0.5, 160)
+    >>> search = bm.trajectories(
+    ...     frame, y="y", time="t", unit="id", n_components=(1, 2), random_state=0
+    ... )
+    >>> bm.trajectory_test(search, 2, n_resamples=9)
+    0.1
+    """
+    fits = {each.n_components_: each for each in search.estimators_ if each is not None}
+    for K in (n_components - 1, n_components):
+        if K not in fits:
+            raise InvalidInputError(
+                f"n_components={n_components!r} needs fits of both numbers of classes, but the "
+                f"search has {sorted(fits)}: add {K} to its n_components"
+            )
+    smaller, larger = fits[n_components - 1], fits[n_components]
+    observed = 2.0 * (larger.log_likelihood_ - smaller.log_likelihood_)
+    n_resamples, seed = validation.integer("n_resamples", n_resamples, 1), root_seed(random_state)
+    as_large = 0
+    for number in range(n_resamples):
+        y = simulated_response(smaller, stream(seed, Purpose.SAMPLE, number))
+        ends = [
+            smaller._log_likelihood_of(y, K, STARTS_OF_REPLICATE, seed + number)
+            for K in (n_components - 1, n_components)
+        ]
+        as_large += 2.0 * (ends[1] - ends[0]) >= observed
+    return (1 + as_large) / (1 + n_resamples)
+
+
+def trajectory_outcomes(
+    model: Any, outcome: Any, correction: str | None = "ML", level: float = 0.95
+) -> pd.DataFrame:
+    """Return the mean or the distribution of an outcome of units in each class, as ``distal``.
+
+    ``outcome`` has one value for each unit: a series by identifiers of the units, or an array in
+    the order of their first rows. Standard errors are given the classes, which suffices for well
+    separated classes.
+    """
+    import pandas as pd
+
+    model, joint = fitted_units(model)
+    level = checked_level(level)
+    labels = getattr(model._data, "labels", ())
+    if labels and hasattr(outcome, "reindex"):
+        outcome = outcome.set_axis(outcome.index.map(lambda i: i if isinstance(i, int) else str(i)))
+        outcome = outcome.reindex(list(labels))
+    if len(outcome) != len(joint):
+        raise InvalidInputError(
+            f"outcome must have one value for each of the {len(joint)} units, got {len(outcome)}"
+        )
+    weights = model._data.weights
+    weights = np.ones(len(joint)) if weights is None else weights[first_rows(model._data.units)]
+    series = pd.Series(np.asarray(outcome))
+    return class_means(series, joint, weights, correction, float(ndtri(0.5 + 0.5 * level)))
+
+
+def trajectory_checklist(search: Any) -> pd.DataFrame:
+    """Return the items of the GRoLTS checklist with what the fits of a search answer.
+
+    Items that only the authors of a study know have an empty answer. Index is the number of the
+    item.
+    """
+    import pandas as pd
+
+    model, _ = fitted_units(search)
+    data, table, classes = model._data, trajectory_table(search), class_assignment(search)
+    terms, K = ", ".join(data.design.terms), model.n_components_
+    sizes = np.bincount(data.units)
+    first = data.design.intercept + 3
+    time = data.values[:, first] * data.design.scale[0] + data.design.centre[0]
+    y = data.values[:, 0]
+    effects = "no random effects"
+    if model.random is not None:
+        names = ", ".join(data.random.names) or "none"
+        effects = (
+            f"random effects: {names}; covariance {model.random_covariance}, residual variance "
+            f"{model.residual_variance}"
+        )
+    counted = "; ".join(
+        f"{k} classes: " + ", ".join(map(str, class_assignment(each)["units"]))
+        for k, each in sorted((e.n_components_, e) for e in search.estimators_ if e is not None)
+    )
+    gate = "none" if data.gate is None else ", ".join(data.gate.terms[1:])
+    fits = f"{len(table)}: {', '.join(map(str, table.index))} classes"
+    described = "; ".join(
+        f"class {k}: n = {row.units} ({row.share:.1%}), mean posterior {row.mean_probability:.2f}"
+        for k, row in classes.iterrows()
+    )
+    coefficients = model.coefficients().loc["coefficient"].round(3)
+    criterion, parameters = search.criterion, model.get_params()
+    settings = ", ".join(f"{k}={v!r}" for k, v in parameters.items() if k != "columns")
+    items = (
+        ("1", "Metric of time", data.design.names[0]),
+        ("2", "Mean and variance of time", f"mean {time.mean():.3g}, variance {time.var():.3g}"),
+        ("3a", "Missing data mechanism", ""),
+        ("3b", "Variables related to missing data", ""),
+        ("3c", "Missing data in the analysis", f"maximum likelihood; {sizes.min()} to "
+         f"{sizes.max()} visits of a unit; rows without a response are left out beforehand"),
+        ("4", "Distribution of the response", f"{model.response}; mean {y.mean():.3g}, standard "
+         f"deviation {y.std():.3g}, range {y.min():.3g} to {y.max():.3g}"),
+        ("5", "Software", f"bayesmix {__version__}"),
+        ("6a", "Heterogeneity within classes", effects),
+        ("6b", "Differences of covariances between classes", effects),
+        ("7", "Shape of the trajectories", terms),
+        ("8", "Covariates", f"of membership: {gate}; in the design: {terms}"),
+        ("9", "Random starts and iterations", f"{model.n_init} starts, the best five to "
+         f"convergence; {model.n_iter_} iterations"),
+        ("10", "Model comparison", f"{criterion}; n of BIC is the number of units"),
+        ("11", "Number of fitted models", fits),
+        ("12", "Units in each class of each model", counted),
+        ("13", "Relative entropy", f"{classes.attrs['relative_entropy']:.3f}"),
+        ("14a", "Plot of the mean trajectories", "plot_trajectories(search)"),
+        ("14b", "Plots of all models", "plot_trajectories(estimator) for search.estimators_"),
+        ("14c", "Mean and observed trajectories", "plot_trajectories(search)"),
+        ("15", "Final classes", f"{K} classes. {described}. Coefficients: "
+         + "; ".join(f"{name} {row.estimate:g} [{row.lower:g}, {row.upper:g}]"
+                     for name, row in coefficients.iterrows())),
+        ("16", "Syntax", f"RegressionMixture({settings})"),
+    )  # fmt: skip
+    return pd.DataFrame(items, columns=["item", "content", "answer"]).set_index("item")
