@@ -583,5 +583,8 @@ class Answer:
 
 
 def _shortened(text: str) -> str:
-    """At most 120 characters."""
-    return text if len(text) <= WIDTH else f"{text[: WIDTH - 3].rstrip()}..."
+    """Return the sentences that fit in a line; a long first one is cut."""
+    if len(text) <= WIDTH:
+        return text
+    end = text.rfind(". ", 0, WIDTH)
+    return text[: end + 1] if end > 0 else f"{text[: WIDTH - 3].rstrip()}..."
