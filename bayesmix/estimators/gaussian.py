@@ -259,6 +259,7 @@ class GaussianMixture(MixtureEstimator):
         model = cls(n_components=len(means), covariance_type=kind)
         structure = STRUCTURES[kind]
         components = Gaussians(structure, means, structure.blocks.from_covariances(covariances))
+        components.precision_root  # noqa: B018  (raises unless covariances are positive definite)
         model._adopt(point_result(Gaussian(kind), weights, components))
         return model
 
@@ -309,9 +310,8 @@ def covariance_type_of(covariances: Array, means: Array) -> str:
     )
 
 
-def point_result(family: Any, weights: Array, components: Gaussians) -> FitResult:
+def point_result(family: Any, weights: Array, components: Any) -> FitResult:
     """Return the result of a mixture with given parameters, without data."""
-    components.precision_root  # noqa: B018  (raises where a covariance is not positive definite)
     K, n_features = components.means.shape
     nan = float("nan")
     return FitResult(

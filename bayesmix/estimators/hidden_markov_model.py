@@ -28,6 +28,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming, sequences
 from bayesmix.estimators.constraints import at_covariates, constrained
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
+from bayesmix.estimators.given_parameters import GivenParameters
 from bayesmix.estimators.methods import arviz_draws, information, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
@@ -54,7 +55,7 @@ def _criterion(name: str) -> Any:
     return method
 
 
-class HiddenMarkovModel(Mixture):
+class HiddenMarkovModel(GivenParameters, Mixture):
     """Hidden Markov model: a mixture whose component depends on that of the previous sample.
 
     Samples are in order of time, and several sequences follow each other. Families and inference
