@@ -164,7 +164,8 @@ def looked_at(
 ) -> tuple[Any, Coding | None]:
     """Return a frame as numbers, with what its columns are; other data as they are.
 
-    A frame of continuous columns is returned unchanged. ``columns`` and ``named`` declare kinds.
+    A frame of continuous columns, none declared, is unchanged. ``columns`` and ``named`` declare
+    kinds.
     A line says which columns were left out, and which kinds follow from names and values alone;
     ``said`` are the kinds that it names, by default all.
     """
@@ -174,10 +175,11 @@ def looked_at(
         if columns or any(named.values()):
             raise InvalidInputError("columns names columns of a frame, but X is no frame")
         return X, None
-    frame, coding = coded(X, declared_kinds(list(map(str, X.columns)), columns, named))
+    declared = declared_kinds(list(map(str, X.columns)), columns, named)
+    frame, coding = coded(X, declared)
     if guesses := coding.guesses(said):
         warn(f"columns: {guesses}", BayesmixWarning)
-    return (X if coding.is_plain and is_plain(X) else frame), coding
+    return (X if coding.is_plain and is_plain(X) and not declared else frame), coding
 
 
 def with_coding(X: Any, coding: Coding, weights: Array | None = None) -> ArraySource:
@@ -204,7 +206,7 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
     from bayesmix.families.product.family import Product
     from bayesmix.families.rates import Poisson
     from bayesmix.families.successes import Binomial
-    from bayesmix.io.table_columns import as_levels, coded_as_given, is_frame, recoded
+    from bayesmix.io.table_columns import as_levels, coded_as_given, is_frame, is_plain, recoded
 
     if isinstance(family, LevelsFamily):
         return as_levels(X, family.levels) if _is_table(X) else (X, None)
@@ -240,7 +242,8 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
         )
         return recoded(X, coding) if any(given.values()) else frame, coding
     numbers, found = looked_at(X, columns)
-    return (X, None) if family is None and numbers is X else (numbers, found)
+    plain = found is None or (found.is_plain and is_plain(X))
+    return (X, None) if family is None and plain else (numbers, found)
 
 
 def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:

@@ -63,7 +63,8 @@ def select(
     ----------
     X : array, frame or source (n, D)
         Columns of frames are continuous, counts, ratings or categorical, by name, dtype and values.
-        Dates, identifiers and constant columns are left out. A warning and ``columns_`` say so.
+        Counts are Poisson, or negative binomial if that has a higher held-out log density. Dates,
+        identifiers and constant columns are left out. A warning and ``columns_`` say so.
     n_components : int or sequence of int, optional
         Numbers of components to compare. None: increase K from 1 until the log evidence is clearly
         worse (at most 30), with a prior that decreases with K (beta-negative-binomial).
@@ -126,6 +127,16 @@ def select(
         raise InvalidInputError("a family decides what columns are: leave out family, or columns")
     if coding is not None and not coding.is_plain:
         options["columns"] = {name: kind for name, kind, _ in coding.decisions}
+    beside = (labels, covariates, lengths, groups, weight_type, noise or None)
+    if coding is not None and coding.counts and criterion == "auto" and beside == (None,) * 6:
+        from bayesmix.estimators.count_families import overdispersed_counts
+
+        how = {"random_state": random_state, "n_jobs": options.get("n_jobs")}
+        family = overdispersed_counts(X, coding, n_components, missing, how)
+        if family is not None and covariance_type is None:
+            n_continuous = len(coding.numbers) - len(coding.counts)
+            structures = {0: None, 1: OF_ONE_COLUMN}
+            covariance_type = structures.get(n_continuous, SCIKIT_LEARNS)
     search = procedure(
         X,
         n_components,

@@ -225,3 +225,13 @@ def test_a_gaussian_mixture_on_text_names_select():
     frame, _ = groups()
     with pytest.raises(InvalidInputError, match=r"bayesmix\.select"):
         bm.GaussianMixture(1).fit(frame.assign(kind="a"))
+
+
+def test_columns_that_a_user_calls_continuous_are_normal():
+    answers = pd.DataFrame(RNG.integers(1, 6, (80, 3)), columns=["a", "b", "c"])
+    search = bm.select(answers, (1, 2), columns=dict.fromkeys(answers, "continuous"))
+    assert type(search.best_estimator_).__name__ == "BayesianGaussianMixture"
+    assert set(search.columns_["kind"]) == {"continuous"}
+    search.predict(answers)
+    mixture = bm.Mixture(1, columns=dict.fromkeys(answers, "continuous")).fit(answers)
+    np.testing.assert_allclose(mixture.means_[0], answers.mean())

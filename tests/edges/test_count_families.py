@@ -1,0 +1,32 @@
+"""Counts of frames are Poisson or negative binomial, as held-out observations decide."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.errors import BayesmixWarning
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_half_zeros_beside_a_negative_binomial_are_no_poisson_components():
+    rng = np.random.default_rng(3)
+    counts = rng.negative_binomial(2, 2 / (2 + 12), 200)
+    frame = pd.DataFrame({"visits": np.where(rng.random(200) < 0.5, 0, counts)})
+    with pytest.warns(BayesmixWarning, match="counts are negative binomial: visits"):
+        search = bm.select(frame, (1, 2, 3), n_jobs=1)
+    assert search.n_components_ <= 2
+    assert search.best_estimator_.components_["visits"]["sizes"].shape == (search.n_components_, 1)
+    assert search.columns_.loc["visits", "kind"] == "counts"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_poisson_counts_stay_poisson():
+    rng = np.random.default_rng(4)
+    group = rng.integers(0, 2, 200)
+    frame = pd.DataFrame({"visits": rng.poisson(np.where(group, 12.0, 3.0))})
+    frame["clicks"] = rng.poisson(np.where(group, 2.0, 9.0))
+    search = bm.select(frame, (1, 2, 3), n_jobs=1)
+    assert search.n_components_ == 2
+    assert set(search.best_estimator_.components_["visits"]) == {"rates"}
