@@ -288,7 +288,8 @@ def select(
     screen = Screen(run)
     named = candidates.family is not None
     source, beside = read_beside(screen, table, covariates, sequences, named)
-    search = search_for(source).set_params(checkpoint=checkpoint)
+    with screen.noting_warnings(screen.postpone):
+        search = search_for(source).set_params(checkpoint=checkpoint)
     work = Work.on("select", screen, table, source, out)
     page = Path(out or "") / "report.html"
     if report:

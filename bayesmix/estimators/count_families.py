@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from bayesmix.core.coding import Coding
+from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixError, BayesmixWarning, warn
 from bayesmix.estimators.fit_columns import family_for
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.negative_binomial import overdispersed
 from bayesmix.families.registry import AUTO
+from bayesmix.sources.border import coding_of
 
 # Overdispersed counts need several Poisson components, so both families are compared at up to four.
 NUMBERS = range(1, 5)
@@ -22,13 +23,16 @@ PASSES = 100
 
 
 def overdispersed_counts(
-    X: Any, coding: Coding, n_components: Any, missing: str, options: dict[str, Any]
+    X: Source, n_components: Any, missing: str, random_state: Any, n_jobs: int | None
 ) -> Any:
     """Return the product with negative binomial counts, or None if Poisson counts are as good.
 
     Each family has its best number of components. Poisson is kept unless its held-out log density
     is lower by more than one standard error.
     """
+    coding = coding_of(X)
+    if coding is None or not coding.counts:
+        return None
     poisson = family_for(AUTO, X)
     search = MixtureSearch(
         Mixture(search="short", missing=missing, tol=TOLERANCE, max_passes=PASSES),
@@ -36,7 +40,8 @@ def overdispersed_counts(
         param_grid={"family": [poisson, overdispersed(poisson)]},
         criterion="cv",
         patience=1,
-        **options,
+        random_state=random_state,
+        n_jobs=n_jobs,
     )
     search._winner_alone()
     try:

@@ -13,6 +13,7 @@ from bayesmix.allocation.chain import DirichletChainPrior, MarkovChain, stationa
 from bayesmix.core import validation
 from bayesmix.core.coding import Coding
 from bayesmix.core.components import AtAPoint
+from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.gaussian import covariance_type_of, point_result
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure
@@ -68,8 +69,10 @@ def given_chain(kind: Any, startprob: Any, transmat: Any, family: Any, given: Gi
         first = _distributions("startprob", startprob, (K,))
     components = components_of(family, given, K)
     result = point_result(family, stationary_distribution(moves), components)
-    mixture = replace(result.mixture, weights=MarkovChain(first, moves))
-    inference = replace(result.inference, weights=DirichletChainPrior())
+    chain: Any = MarkovChain(first, moves)
+    prior: Any = DirichletChainPrior()
+    mixture = replace(result.mixture, weights=chain)
+    inference = MaximumLikelihood(family, prior)
     names = getattr(family, "names", None)
     model = kind(K, family=family)
     model._adopt(replace(result, mixture=mixture, inference=inference, columns=names))

@@ -24,6 +24,7 @@ from bayesmix.families.product.family import Product
 from bayesmix.families.registry import family_named
 from bayesmix.selection.candidates import have_posteriors, last_step
 from bayesmix.selection.criteria import POSTERIOR, RULE
+from bayesmix.sources.border import is_source
 
 POLISH = 6.0
 
@@ -127,16 +128,6 @@ def select(
         raise InvalidInputError("a family decides what columns are: leave out family, or columns")
     if coding is not None and not coding.is_plain:
         options["columns"] = {name: kind for name, kind, _ in coding.decisions}
-    beside = (labels, covariates, lengths, groups, weight_type, noise or None)
-    if coding is not None and coding.counts and criterion == "auto" and beside == (None,) * 6:
-        from bayesmix.estimators.count_families import overdispersed_counts
-
-        how = {"random_state": random_state, "n_jobs": options.get("n_jobs")}
-        family = overdispersed_counts(X, coding, n_components, missing, how)
-        if family is not None and covariance_type is None:
-            n_continuous = len(coding.numbers) - len(coding.counts)
-            structures = {0: None, 1: OF_ONE_COLUMN}
-            covariance_type = structures.get(n_continuous, SCIKIT_LEARNS)
     search = procedure(
         X,
         n_components,
@@ -199,6 +190,13 @@ def procedure(
     compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
+    default = family is None and estimator is None and criterion == "auto" and not ordered
+    if default and compared and is_source(X) and not options.get("variable_selection"):
+        from bayesmix.estimators.count_families import overdispersed_counts
+
+        chosen = overdispersed_counts(X, n_components, missing, random_state, options.get("n_jobs"))
+        if chosen is not None:
+            family, families, criterion = chosen, [chosen], "bic"
     if family is not None and estimator is not None:
         raise InvalidInputError("family cannot be combined with estimator: set it in the estimator")
     with_noise = [member for member in families if isinstance(member, Gaussian | Product)]
@@ -238,6 +236,7 @@ def procedure(
     numbers = 1 if one_column else 2  # of numeric columns, 2 for several
     if (coding := coding_of_table(X)) is not None:
         numbers = len(coding.numbers) - len(coding.counts)
+    structured = structured or (default and family is not None)
     if covariance_type is None and numbers != 0 and structured:
         covariance_type = OF_ONE_COLUMN if numbers == 1 else SCIKIT_LEARNS
     return MixtureSearch(

@@ -1,0 +1,133 @@
+"""Messy files: the same columns and answers in the shell and in Python, with any workers."""
+
+import contextlib
+import gzip
+import io
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bayesmix as bm
+from bayesmix.cli.app import app
+
+RNG = np.random.default_rng(66)
+N = 90
+GROUP = RNG.integers(0, 2, N)
+HEIGHT = (160 + 20 * GROUP + RNG.normal(0, 4, N)).round(1)
+
+
+def german(i):
+    """Decimal commas, tabs, percent signs, a phone, and an empty last column."""
+    height = "k.A." if i % 10 == 3 else str(HEIGHT[i]).replace(".", ",")
+    return f"{i}\t0{30 + i % 7}/{5551234 + i}\t{height}\t{i % 13},5 %\t{'mw'[GROUP[i]]}\t\r\n"
+
+
+def clinic(i):
+    """Identifiers with letters, times of visits, yes and no, a free text, units in the name."""
+    name = f"P-{i:04d},2024-03-{1 + i % 28:02d}T08:15:00,{HEIGHT[i]}"
+    note = "" if i % 3 else f'"seen, well {i}"'
+    return f"{name},{'Yes' if GROUP[i] else 'No'},{note},n/a\n"
+
+
+def sheet(i):
+    """Row names without a title, thousands separators, codes of groups, years, blank lines."""
+    pay = 1000 * (1 + GROUP[i]) + 37 * (i % 11)
+    blank = "\n" if i == N - 1 else ""
+    return f'{i + 1};"{pay:,}";{HEIGHT[i] / 100:.3f};{1 + GROUP[i]};{1999 + i % 20}\n{blank}'
+
+
+FILES = {
+    "german.txt": ("Nr\tTelefon\tGröße (cm)\tAnteil\tGeschlecht\t\r\n", german, ["k.A."]),
+    "clinic.csv.gz": ("patient,visit,height [cm],smoker,note,score\n", clinic, []),
+    "sheet.csv": (";pay;height;region;year\n", sheet, []),
+}
+KEPT = {
+    "german.txt": ["Größe (cm)", "Geschlecht"],
+    "clinic.csv.gz": ["height [cm]", "smoker"],
+    "sheet.csv": ["height", "region"],
+}
+OPTIONS = ("--components", "1:2", "--criterion", "bic", "--json")
+
+
+def in_shell(path, *options):
+    out = io.StringIO()
+    with (
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(io.StringIO()),
+        pytest.raises(SystemExit) as end,
+    ):
+        app(["select", str(path), *OPTIONS, *options], prog_name="bayesmix")
+    assert end.value.code == 0
+    return json.loads(out.getvalue())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_messy_files_have_the_same_columns_and_answers_in_the_shell_and_in_python(tmp_path, name):
+    header, row, codes = FILES[name]
+    content = (header + "".join(map(row, range(N)))).encode()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    said = in_shell(path, *(("--na", ",".join(codes)) if codes else ()))
+    table = bm.read_table(path, na=codes)
+    search = bm.select(table, (1, 2), criterion="bic", missing="use", n_jobs=1)
+    assert said["data"]["columns"] == list(search.feature_names_in_) == KEPT[name]
+    assert said["best"]["bic"] == search.best_score_
+    assert said["chosen"]["n_components"] == search.n_components_ == 2
+    assert (search.columns_["kind"] == "exclude").sum() == table.shape[1] - 2
+
+
+def kinds_of_input():
+    frame = pd.DataFrame({"x": HEIGHT, "y": RNG.normal(3 * GROUP)})
+    items = [np.clip(np.round(RNG.normal(2 + 2 * GROUP, 0.8)), 1, 5).astype(int) for _ in "abc"]
+    yield "continuous", frame, {}
+    yield "counts", pd.DataFrame({"n": RNG.poisson(2 + 10 * GROUP), "x": HEIGHT}), {}
+    yield "ratings", pd.DataFrame(dict(zip("abc", items, strict=True))), {}
+    yield "text", frame.assign(sex=np.where(GROUP, "f", "m")), {}
+    yield "missing", frame.assign(x=frame["x"].mask(RNG.random(N) < 0.1)), {"missing": "use"}
+    yield "weights", frame.assign(w=RNG.integers(1, 4, N)), {"weight": "w"}
+
+
+INPUTS = list(kinds_of_input())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", INPUTS, ids=[name for name, *_ in INPUTS])
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_workers_change_no_answer_in_python_and_in_the_shell(tmp_path, case):
+    _, frame, how = case
+    path = tmp_path / "table.csv"
+    frame.to_csv(path, index=False)
+    weight, missing = how.get("weight"), how.get("missing", "error")
+    rows = frame if weight is None else frame.drop(columns=weight)
+    weights = None if weight is None else frame[weight]
+    given = () if weight is None else ("--weight", weight)
+    answers = []
+    for jobs in (1, 2, 4):
+        search = bm.select(
+            rows, (1, 2), criterion="bic", sample_weight=weights, missing=missing, n_jobs=jobs
+        )
+        table = search.results_.drop(columns="seconds")
+        said = in_shell(path, "--jobs", str(jobs), *given)
+        candidates = [{**row, "seconds": 0} for row in said["candidates"]]
+        answers.append((table, search.predict(rows), candidates, said["summary"]))
+    for table, labels, candidates, summary in answers[1:]:
+        pd.testing.assert_frame_equal(table, answers[0][0], check_exact=True)
+        np.testing.assert_array_equal(labels, answers[0][1])
+        assert candidates == answers[0][2]
+        assert summary == answers[0][3]
+    assert answers[0][2][0]["bic"] == answers[0][0]["bic"].iloc[0]
+
+
+def test_every_reader_sees_the_same_missing_cells(tmp_path):
+    path = tmp_path / "codes.csv"
+    path.write_text("a,b\n" + "".join(f"{'?' if i % 4 == 0 else i},{i % 5}.5\n" for i in range(40)))
+    with warnings.catch_warnings(action="ignore"):
+        read = bm.read(path, missing="keep").values
+        table = bm.read_table(path)
+    np.testing.assert_array_equal(np.isnan(read[:, 0]), np.arange(40) % 4 == 0)
+    np.testing.assert_array_equal(table["a"].isna().to_numpy(), np.arange(40) % 4 == 0)
