@@ -86,10 +86,8 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     search : {"auto", "short"}, default="auto"
         "auto": starts, and moves that split one state and remove another; "short": starts only.
     max_iter : int, default=1000
-    random_state, tol, acceleration, max_passes, max_seconds, n_jobs
-        As in ``GaussianMixture``.
-    verbose, verbose_interval, progress
-        As in ``GaussianMixture``.
+    random_state, tol, acceleration, max_passes, max_seconds, n_jobs, verbose, progress
+        As in ``GaussianMixture``, as is ``verbose_interval``.
 
     Attributes
     ----------
