@@ -24,7 +24,9 @@ from benchmarks import (
     optimum,
     passes,
     posterior,
+    ratings,
     scale,
+    tables,
 )
 
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
@@ -53,6 +55,8 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     ),
     "chains": ("Hidden Markov models beside hmmlearn: passes, optima, K", chains.run),
     "hard": ("Hard inputs: right, warned, refused by name, or wrong", hard.run),
+    "tables": ("Random tables as people have them: fitted, refused by name, or not", tables.run),
+    "ratings": ("Ratings, categories or normal variables: right numbers of classes", ratings.run),
     "bands": ("Do bands of the density hold the truth?", bands.bands),
     "bands_after_selection": (
         "Do bands after a choice of K and structure hold the truth?",
