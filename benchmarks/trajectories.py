@@ -137,7 +137,7 @@ def skewed(seed: int, quick: bool = False) -> list[dict[str, Any]]:
                 )
             ones += searched.best_params_["n_components"] == 1
             warned_chosen += any("not normal" in str(each.message) for each in caught)
-            simple = searched.estimators_[0]
+            simple = next(each for each in searched.estimators_ if each.n_components_ == 1)
             warned_one += any("not normal" in text for text in simple._separated)
         rows.append({"units": n_units, "skewed": is_skewed, "sets": sets, "K = 1": ones,
                      "warned by the search": warned_chosen,

@@ -58,6 +58,6 @@ def plot_trajectories(
             curve["time"], curve["mean"], color=colour(k), linestyle=line(k), linewidth=2.5,
             label=label,
         )  # fmt: skip
-    # The search for the best place takes seconds with many lines.
-    ax.legend(frameon=False, loc="upper right")
+    # Above the axes: inside them it would cover curves.
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
     return finished(ax, xlabel=names[place], ylabel="response")
