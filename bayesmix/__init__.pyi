@@ -72,6 +72,7 @@ from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedP
 from bayesmix.io import load as load
 from bayesmix.io import read as read
 from bayesmix.io import read_table as read_table
+from bayesmix.observation.measured import Measured as Measured
 from bayesmix.plots import plot_assignment as plot_assignment
 from bayesmix.plots import plot_conditional_mean as plot_conditional_mean
 from bayesmix.plots import plot_density as plot_density

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Whole,
     )
     from bayesmix.core.families import FamilyOf
+    from bayesmix.core.observation import Complete, Measurement, MissingCells, Observation
     from bayesmix.core.portable import DeviceStep, OnDevice, Portable
     from bayesmix.core.priors import (
         ComponentsTwin,
@@ -70,7 +71,6 @@ if TYPE_CHECKING:
         Centred,
         Linear,
     )
-    from bayesmix.em.missing_values import Seen
     from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
     from bayesmix.em.run import Aitken, Change
     from bayesmix.estimators.base import MixtureEstimator
@@ -79,6 +79,8 @@ if TYPE_CHECKING:
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array
+    from bayesmix.observation.measured import Errors
+    from bayesmix.observation.missing import Seen
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.dask_workers import DaskEngine, KeptThere
     from bayesmix.sources.local_workers import Local
@@ -124,6 +126,11 @@ if TYPE_CHECKING:
         _arithmetic: Arithmetic = centred
         _arithmetic = linear
         _arithmetic = seen
+
+    def _observations(complete: Complete, missing: MissingCells, errors: Errors) -> None:
+        _observation: Observation = complete
+        _observation = missing
+        _measurement: Measurement = errors
 
     def _device_step(prediction: Prediction[Array]) -> None:
         _step: DeviceStep[object] = prediction

@@ -97,7 +97,7 @@ class AssignedOutcome:
         settings = Settings(Aitken(), max_iter=MOST_PASSES, init=start, search=False, sort=False)
         result = fit(Model(K, family, MaximumLikelihood()), source, settings)
         rows = source.rows
-        shares, _ = result.mixture.responsibilities(result.mixture.frame.apply(rows.values), rows)
+        shares, _ = result.mixture.responsibilities(rows)
         means, scores = self._scores(result.unframed, shares)
         of_weights = shares - result.mixture.weights.mean()
         flat = np.hstack([scores.reshape(len(scores), -1), of_weights])
@@ -359,13 +359,12 @@ def _refitted_means(
     kept = slice(None) if source.numbers is None else source.numbers
     observed = replace(observed, values=observed.values[kept], present=observed.present[kept])
     task = RefitTask(estimator.result_, source, root_seed(random_state))
-    framed = estimator.result_.mixture.frame.apply(source.rows.values)
     means = []
     for number in range(n_draws):
         refit = task(number)
         if refit is None:
             continue
-        shares, _ = refit.point.responsibilities(framed, source.rows)
+        shares, _ = refit.point.responsibilities(source.rows)
         weights = source.rows.weights_or_ones * task.factors(number)
         # Corrections need an assigned observation in each class.
         with suppress(InvalidInputError, np.linalg.LinAlgError):

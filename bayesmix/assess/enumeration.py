@@ -115,8 +115,7 @@ class FitTask:
             "replicated": sum(end.log_likelihood > least for end in sound),
         }
         source = fitter.source.in_memory()
-        framed = result.mixture.frame.apply(source.rows.values)
-        shares, _ = result.mixture.responsibilities(framed, source.rows)
+        shares, _ = result.mixture.responsibilities(source.rows)
         certain = mean_posteriors(shares, source.rows.weights_or_ones).to_numpy().diagonal()
         known = certain[~np.isnan(certain)]
         row |= {"min_probability": known.min(), "max_probability": known.max()}

@@ -103,8 +103,8 @@ def _masses(mixture: Mixture, reference: Distances | Ranks, rows: Rows) -> Array
     """Return sums of responsibilities per component and grid cell (K, G) over a chunk."""
     mass = np.zeros((mixture.n_components, GRID))
     for block in rows.blocks(block_rows(rows.values.shape[1], mixture.n_components)):
-        values = mixture.frame.apply(block.values)
-        shares, _ = mixture.responsibilities(values)
+        values = block.framed(mixture.frame)
+        shares, _ = mixture.responsibilities(block)
         if block.weights is not None:
             shares *= block.weights[:, None]
         for k in range(mixture.n_components):

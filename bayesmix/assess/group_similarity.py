@@ -342,8 +342,7 @@ def _fitted(fitter: Any, candidate: Any, near: Any) -> FitResult:
 def _aligned(alone: FitResult, structural: ParameterScores) -> tuple[Array, Any]:
     """Return the fit of a group with its classes in the order of those that groups share."""
     known: Any = alone.mixture
-    framed = known.frame.apply(np.asarray(structural.source.rows.values, dtype=np.float64))
-    shares, _ = known.responsibilities(framed, structural.source.rows)
+    shares, _ = known.responsibilities(structural.source.rows)
     _, order = linear_sum_assignment(-structural.responsibilities.T @ shares)
     components: Any = alone.unframed
     return known.weights.mean()[order], components.subset(order)

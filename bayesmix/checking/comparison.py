@@ -332,17 +332,16 @@ def modes_of(
     # Restarts use the last draws of a chain, because its first depend on the fit.
     chosen = np.array([part[-1] for part in np.array_split(np.arange(numbers.shape[1]), each)])
     whole = source.in_memory().rows
-    every = result.mixture.frame.apply(whole.values)
     counted = whole.weights_or_ones[rows]
     counted = counted / counted.sum()
     with single_threaded_blas():
         own = np.zeros((len(rows), n_components))
-        own[:, : result.n_components] = result.mixture.responsibilities(every, whole)[0][rows]
+        own[:, : result.n_components] = result.mixture.responsibilities(whole)[0][rows]
         fits = _fits(result, source, draws, numbers[:, chosen].ravel(), seed)
     leaders, optima = [own], [(result.mixture, result.objective)]
     which = []
     for mixture, elbo in fits:
-        responsibilities = mixture.responsibilities(every, whole)[0][rows]
+        responsibilities = mixture.responsibilities(whole)[0][rows]
         distances = [apart(responsibilities, one, counted) for one in leaders]
         if min(distances) > SAME:
             leaders.append(responsibilities)
@@ -357,7 +356,7 @@ def modes_of(
             elbo=elbo,
             away=apart(leaders[mode], own, counted),
             weights=tuple((-np.sort(-mixture.weights.mean())).tolist()),
-            responsibilities=frozen(mixture.responsibilities(every, whole)[0]),
+            responsibilities=frozen(mixture.responsibilities(whole)[0]),
         )
         for mode, (mixture, elbo) in enumerate(optima)
     ]

@@ -19,7 +19,6 @@ from bayesmix.core.rows import (
 )
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
@@ -96,22 +95,9 @@ class Mixture(Generic[C, W]):
             return np.ones(len(self.frame.centre), dtype=bool)
         return cast("Incomplete", self.components).patterned
 
-    def log_joint(self, values: Array) -> Array:
-        """Return E[log π_k] + E[log p(x | θ_k)] (n, K) of framed data, in centred form.
-
-        Missing cells are integrated out.
-        """
-        joint: Array
-        if has_gaps(values):
-            components = cast("Incomplete", self.components)
-            joint = np.empty((len(values), self.n_components))
-            for columns, rows in patterns(values, components.patterned):
-                seen = components.seen_in(columns)
-                joint[rows] = seen.expected_log_density(values[np.ix_(rows, columns)])
-        else:
-            joint = self.components.expected_log_density(values)
-        joint += self.log_weights
-        return joint
+    def log_joint(self, rows: Rows) -> Array:
+        """Return E[log π_k] + E[log p(x_n | θ_k)] (n, K) of what was seen, in the frame."""
+        return rows.observation.log_joint(self, rows)
 
     @property
     def log_weights(self) -> Array:
@@ -125,18 +111,16 @@ class Mixture(Generic[C, W]):
         shares: Array = self.weights.mean()
         return shares if self.noise is None else shares * (1.0 - self.noise.weight)
 
-    def responsibilities(self, values: Array, rows: Rows | None = None) -> tuple[Array, Array]:
-        """Return responsibilities (n, K) and log normaliser (n,) of framed data.
+    def responsibilities(self, rows: Rows) -> tuple[Array, Array]:
+        """Return responsibilities (n, K) and log normaliser (n,), in the frame.
 
-        Noise, if any, is the last column of (n, K + 1). ``rows`` are the same data in data units,
-        with known labels if there are any.
+        Noise, if any, is the last column of (n, K + 1).
         """
-        joint = self.log_joint(values)
-        stored = rows or Rows(values if self.noise is None else self.frame.undo(values))
-        log_normaliser = self.weights.allocate(joint, stored).log_normaliser
+        joint = self.log_joint(rows)
+        log_normaliser = self.weights.allocate(joint, rows).log_normaliser
         if self.noise is None:
             return joint, log_normaliser
-        return self.with_noise(joint, log_normaliser, stored.values)
+        return self.with_noise(joint, log_normaliser, rows.values)
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         allocated = self.weights.allocate(joint, rows)

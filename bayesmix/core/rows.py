@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from bayesmix.core.observation import COMPLETE, INCOMPLETE, Observation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
-from bayesmix.numerics.gaps import patterns
+from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.core.designs import Standardised
+    from bayesmix.core.observation import Measurement
 
 # Variance in a direction without extent, in columns of unit scale.
 FLAT_FLOOR = 1e-6
@@ -131,12 +133,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class SideInformation:
-    """Data about samples besides their values, which allocations read.
+    """Data about samples besides their values, which allocations and observations read.
 
     ``labels`` are known components (n,), -1 if unknown, or log factors (n, K) of the weights;
     ``begins`` (n,) marks starts of sequences or groups, which blocks do not divide; samples of a
     group share their component if ``grouped``, and ``order`` (n,) are their places in the user's
-    data; ``covariates`` (n, P) are those of the weights, standardised by ``design``.
+    data; ``covariates`` (n, P) are those of the weights, standardised by ``design``;
+    ``measurement`` tells how the values were measured, None if exactly.
     """
 
     labels: Integers | Array | None = None
@@ -145,16 +148,19 @@ class SideInformation:
     grouped: bool = False
     design: Standardised | None = None
     order: Integers | None = None
+    measurement: Measurement | None = None
 
     def __getitem__(self, rows: Any) -> SideInformation:
         """Return the side information of some samples, chosen by slice, mask or indices."""
-        if not self:
+        if not self and self.measurement is None:
             return self
         labels, begins, covariates, order = (
             None if part is None else part[rows]
             for part in (self.labels, self.begins, self.covariates, self.order)
         )
-        return SideInformation(labels, begins, covariates, self.grouped, self.design, order)
+        measurement = None if self.measurement is None else self.measurement[rows]
+        grouped, design = self.grouped, self.design
+        return SideInformation(labels, begins, covariates, grouped, design, order, measurement)
 
     @property
     def n_covariates(self) -> int:
@@ -162,11 +168,14 @@ class SideInformation:
         return 1 if self.covariates is None else int(self.covariates.shape[1])
 
     @property
-    def of_weights(self) -> SideInformation:
-        """The covariates alone, which predictions need."""
-        return SideInformation(covariates=self.covariates, design=self.design)
+    def of_predictions(self) -> SideInformation:
+        """The covariates and the measurement, which predictions need."""
+        return SideInformation(
+            covariates=self.covariates, design=self.design, measurement=self.measurement
+        )
 
     def __bool__(self) -> bool:
+        """Whether an allocation reads any of it."""
         parts = (self.labels, self.begins, self.covariates)
         return any(part is not None for part in parts)
 
@@ -236,6 +245,17 @@ class Rows:
         """Sample weights (n,), 1 if none are given."""
         return np.ones(len(self)) if self.weights is None else self.weights
 
+    @property
+    def observation(self) -> Observation:
+        """How the samples were seen."""
+        if self.side.measurement is not None:
+            return self.side.measurement
+        return INCOMPLETE if has_gaps(self.values) else COMPLETE
+
+    def framed(self, frame: Frame, room: Array | None = None) -> Array:
+        """Return the values (n, D') in a frame, in ``room`` (D, n) if given."""
+        return frame.apply(self.values, room)
+
     def keeps_features(self, n_features: int) -> bool:
         """Whether features are cached between passes."""
         return len(self) * n_features <= MOST_KEPT
@@ -245,7 +265,7 @@ class Rows:
         cached = self._kept.get(form.kind)
         if cached is not None and cached[0] is frame:
             return cached[1]
-        features: Array = form.features(frame.apply(self.values))
+        features: Array = form.features(self.framed(frame))
         if self.keeps_features(len(features)):
             features.flags.writeable = False
             self._kept[form.kind] = frame, features

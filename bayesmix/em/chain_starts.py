@@ -17,7 +17,6 @@ from bayesmix.allocation.chain import ChainSums
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import NO_SIDE_INFORMATION
-from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.em.model import Model, Settings, check_values, rank, resolve
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
 from bayesmix.em.special_starts import Fit
@@ -133,7 +132,7 @@ class Trials:
     def smoothed(self, mixture: Mixture) -> Array:
         """Return the smoothed probabilities of the states of samples that have a value."""
         rows = self.problem.source.rows  # type: ignore[attr-defined]  # in memory
-        joint, _ = joint_of_patterns(mixture, rows)
+        joint = mixture.log_joint(rows)
         mixture.allocate(joint, rows)
         return joint[self.with_values]
 

@@ -23,7 +23,6 @@ from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
 from bayesmix.core.sources import Kept, Source
 from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
-from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
 
 # Features and log joints of a block together fit into a cache of one megabyte.
@@ -224,7 +223,7 @@ class Linear(Form):
         for block in blocks:
             columns, place = slice(len(block)), block.first - rows.first
             features, joint = room[:, columns], joints[:, columns]
-            form.features(mixture.frame.apply(block.values, framed[:, columns]), features)
+            form.features(block.framed(mixture.frame, framed[:, columns]), features)
             np.matmul(coefficients, features, out=joint)
             allocated = mixture.allocate(joint.T, block)
             log_normaliser[place : place + len(block)] = allocated.log_normaliser
@@ -282,7 +281,7 @@ def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Row
         return sequence_sums(arithmetic, mixture, rows, 2 * rows.values.shape[1])
 
     def of_block(block: Rows) -> ChunkSums:
-        values = mixture.frame.apply(block.values)
+        values = block.framed(mixture.frame)
         joint, statistics = arithmetic.densities(mixture.components, values)
         joint += mixture.log_weights
         return block_sums(mixture, joint, block, statistics)
@@ -311,7 +310,7 @@ def densities_in_blocks(
     def of_blocks() -> Iterator[tuple[slice, Densities]]:
         for block in rows.cut(block_rows(width, components.n_components)):
             place = slice(block.first - rows.first, block.first - rows.first + len(block))
-            yield place, arithmetic.densities(components, frame.apply(block.values))
+            yield place, arithmetic.densities(components, block.framed(frame))
 
     held = list(of_blocks()) if len(rows) * width <= MOST_HELD else None
     joint: Array = np.empty((components.n_components, len(rows))).T
@@ -359,7 +358,7 @@ def sums_at(
         shares = np.array(responsibilities(block), dtype=np.float64)
         if block.weights is not None:
             shares *= block.weights[:, None]
-        return ChunkSums(0.0, 0.0, family.statistics(frame.apply(block.values), shares))
+        return ChunkSums(0.0, 0.0, family.statistics(block.framed(frame), shares))
 
     return sum_of_blocks(rows, n_components, of_block)
 
@@ -373,24 +372,7 @@ class Assessment(AddedByField):
     log_largest: float  # Σ w log max r
     counts: Array
     hard_counts: Array  # sums of weights by most responsible component
-    unseen_volume: float = 0.0  # Σ w log volume of the columns that are missing
-
-
-def joint_of_patterns(mixture: Mixture[Components], rows: Rows) -> tuple[Array, Array]:
-    """Return log joints (n, K) of observed cells (0 without any), and log volumes (n,)."""
-    if not has_gaps(rows.values):
-        joint = mixture.log_joint(mixture.frame.apply(rows.values))
-        joint += np.reshape(mixture.frame.log_flat(rows.values), (-1, 1))
-        return joint, np.full(len(rows), mixture.frame.log_volume)
-    joint, log_volume = np.zeros((len(rows), mixture.n_components)), np.zeros(len(rows))
-    for group in rows.by_pattern(mixture.patterned):
-        if len(group.columns):
-            seen = mixture.marginal(group.columns)
-            values = group.rows.values
-            joint[group.indices] = seen.log_joint(seen.frame.apply(values))
-            joint[group.indices] += np.reshape(seen.frame.log_flat(values), (-1, 1))
-            log_volume[group.indices] = seen.frame.log_volume
-    return joint, log_volume
+    unseen_volume: float = 0.0  # Σ w log volume of what was not seen
 
 
 @dataclass(frozen=True)
@@ -400,37 +382,29 @@ class AssessmentStep:
     mixture: Mixture[Components]
 
     def __call__(self, rows: Rows) -> Assessment:
-        mixture = self.mixture
-        if rows.side.begins is not None and not rows.side.grouped:
+        if rows.side.ordered:
             return self._sequences(rows)
-        if not has_gaps(rows.values):
-            return self._blocks(rows)
-        groups = rows.by_pattern(mixture.patterned)
-        return reduce(add, (self._pattern(group.columns, group.rows) for group in groups))
-
-    def _pattern(self, columns: Integers, rows: Rows) -> Assessment:
-        seen = self.mixture.marginal(columns)
-        unseen = self.mixture.frame.log_volume - seen.frame.log_volume
-        volume = unseen * float(rows.weights_or_ones.sum())
-        return replace(AssessmentStep(seen)._blocks(rows), unseen_volume=volume)
-
-    def _blocks(self, rows: Rows) -> Assessment:
         return sum_of_blocks(rows, self.mixture.n_components, self._block)
 
     def _sequences(self, rows: Rows) -> Assessment:
-        """Assess sequences, which patterns of missing values do not divide."""
-        joint, log_volume = joint_of_patterns(self.mixture, rows)
-        volume = float((self.mixture.frame.log_volume - log_volume) @ rows.weights_or_ones)
+        """Assess sequences, which blocks do not divide."""
+        joint = self.mixture.log_joint(rows)
         log_density = joint.copy()
         allocated = self.mixture.allocate(joint, rows)
         chain: Any = self.mixture.weights
         entropy, log_largest = chain.path_probabilities(log_density, joint, allocated, rows.side)
         sums = self.sums(joint, allocated.log_normaliser, rows.weights_or_ones)
+        volume = self._unseen_volume(rows)
         return replace(sums, entropy=entropy, log_largest=log_largest, unseen_volume=volume)
 
     def _block(self, rows: Rows) -> Assessment:
-        framed = self.mixture.frame.apply(rows.values)
-        return self.sums(*self.mixture.responsibilities(framed, rows), rows.weights_or_ones)
+        sums = self.sums(*self.mixture.responsibilities(rows), rows.weights_or_ones)
+        return replace(sums, unseen_volume=self._unseen_volume(rows))
+
+    def _unseen_volume(self, rows: Rows) -> float:
+        """Return Σ w log volume of what was not seen."""
+        log_volume = rows.observation.log_volume(self.mixture, rows)
+        return float((self.mixture.frame.log_volume - log_volume) @ rows.weights_or_ones)
 
     def sums(self, shares: Array, log_normaliser: Array, weights: Array) -> Assessment:
         """Return the diagnostics of responsibilities (n, K) and sample weights (n,)."""

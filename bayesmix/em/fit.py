@@ -255,7 +255,7 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
         columns=problem.source.columns,
         n_missing=problem.source.summary.n_missing,
         resolution=state.resolution,
-        side=side_of(problem.source),
+        side=replace(side_of(problem.source), measurement=None),
     )
 
 

@@ -152,8 +152,11 @@ def _repaired(objective: Objective) -> bool:
 
 def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
     """Choose the E-step of a run by the size of the problem."""
+    measurement, family = side_of(source).measurement, model.family
+    if measurement is not None:
+        return cast("Form", measurement.form(family, model.inference.variational, seed))
     if source.summary.n_missing:
-        from bayesmix.em.missing_values import Gapped
+        from bayesmix.observation.missing import Gapped
 
         return Gapped(seed)
     K = model.n_components
@@ -183,11 +186,12 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
     """Return the working frame of a fit, and events for directions that were set aside.
 
     Under a prior of fixed scale none are set aside, so that the bound at K = 1 is the exact
-    evidence.
+    evidence; nor are those of measured values, which say nothing of the true ones.
     """
     frame = model.family.frame(source.summary)
     prior = getattr(model.inference, "prior", None)
-    if prior is not None and prior.fixes_scale:
+    measured = side_of(source).measurement is not None
+    if measured or (prior is not None and prior.fixes_scale):
         return frame, ()
     return model.family.set_aside(frame, source)
 

@@ -30,7 +30,6 @@ from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment, AssessmentStep
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.numerics.gaps import has_gaps, patterns
 
 if TYPE_CHECKING:
     from bayesmix.em.streaming import Stream
@@ -40,66 +39,36 @@ if TYPE_CHECKING:
 LONGEST = 1e150
 
 
-def described(
-    mixture: Mixture[Densities],
-    values: Array,
-    family: Family,
-    side: SideInformation = NO_SIDE_INFORMATION,
-) -> tuple[Array, Array]:
+def described(mixture: Mixture[Densities], rows: Rows, family: Family) -> tuple[Array, Array]:
     """Return probabilities (n, K) of data in data units, and log densities (n,) in nats.
 
-    They are densities of the observed cells, for counts log P(x). Noise, if any, is the last column
-    of (n, K + 1).
+    They are densities of what was seen, for counts log P(x). Noise, if any, is the last column of
+    (n, K + 1).
     """
-    if has_gaps(values):
-        n_shares = mixture.n_components + (mixture.noise is not None)
-        shares, log_density = np.empty((len(values), n_shares)), np.empty(len(values))
-        for columns, rows in patterns(values, mixture.patterned):
-            seen, marginal = values[np.ix_(rows, columns)], mixture.marginal(columns)
-            shares[rows], log_density[rows] = _complete(marginal, seen, family, side[rows])
-        return shares, log_density
-    return _complete(mixture, values, family, side)
-
-
-def _complete(
-    mixture: Mixture[Densities], values: Array, family: Family, side: SideInformation
-) -> tuple[Array, Array]:
-    shares, log_density = _framed(mixture, values, family, side)
+    near = within_reach(mixture, rows, family)
+    shares, log_density = mixture.responsibilities(near)
     if family.continuous:
-        log_density = log_density - mixture.frame.log_volume
-        log_density += mixture.frame.log_flat(values)
+        log_density = log_density - near.observation.log_volume(mixture, near)
     return shares, log_density
 
 
-def _framed(
-    mixture: Mixture[Densities],
-    values: Array,
-    family: Family,
-    side: SideInformation = NO_SIDE_INFORMATION,
-) -> tuple[Array, Array]:
-    """Return probabilities and framed log densities of complete data."""
-    if mixture.noise is not None:
-        shares, log_density = _framed(replace(mixture, noise=None), values, family)
-        log_density += mixture.noise.log_rest
-        return mixture.with_noise(shares, log_density, np.asarray(values, dtype=np.float64))
-    framed = mixture.frame.apply(within_reach(mixture, values, family))
-    return mixture.responsibilities(framed, Rows(values, side=side))
-
-
-def within_reach(mixture: Mixture[Densities], values: Array, family: Family) -> Array:
-    """Return complete observations with distances clipped where their squares would overflow."""
+def within_reach(mixture: Mixture[Densities], rows: Rows, family: Family) -> Rows:
+    """Return samples with distances clipped where their squares would overflow."""
+    values = np.asarray(rows.values)
     if not has_far_rows(mixture, values, family):
-        return values
-    return np.clip(values, *cast("tuple[Array, Array]", limits(mixture, family)))
+        return rows
+    near = np.clip(values, *cast("tuple[Array, Array]", limits(mixture, family)))
+    return replace(rows, values=near)
 
 
 def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
-    """Whether squared distances may overflow in complete observations."""
+    """Whether squared distances may overflow."""
     bounds = limits(mixture, family)
     if bounds is None:
         return False
     lowest, highest = bounds
-    return bool((values.max(axis=0) > highest).any() or (values.min(axis=0) < lowest).any())
+    farthest = np.fmax.reduce(values, axis=0), np.fmin.reduce(values, axis=0)
+    return bool((farthest[0] > highest).any() or (farthest[1] < lowest).any())
 
 
 def limits(mixture: Mixture[Densities], family: Family) -> tuple[Array, Array] | None:
@@ -118,7 +87,7 @@ def log_density(
     side: SideInformation = NO_SIDE_INFORMATION,
 ) -> Array:
     """Return log p(x) (n,) of the observed cells in nats and data units; for counts log P(x)."""
-    return described(mixture, values, family, side)[1]
+    return described(mixture, Rows(values, side=side), family)[1]
 
 
 def _reach(components: FarDensities, n_features: int) -> float:
@@ -129,11 +98,7 @@ def _reach(components: FarDensities, n_features: int) -> float:
 
 def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
     """Return the assessment of a chunk; distances are clipped where their squares overflow."""
-    if mixture.noise is None:
-        values = np.asarray(rows.values)
-        near = within_reach(mixture, values, family)
-        rows = rows if near is values else replace(rows, values=near)
-    return AssessmentStep(mixture)(rows)
+    return AssessmentStep(mixture)(within_reach(mixture, rows, family))
 
 
 # Label of noise.
@@ -347,7 +312,7 @@ class FitResult:
         Observations outside the support of the noise lie beyond the data of the fit and count as
         noise.
         """
-        shares, _ = described(self.density_at(side), values, self.family, side)
+        shares, _ = described(self.density_at(side), Rows(values, side=side), self.family)
         noise = self.density.noise
         if noise is not None:
             beyond = np.isneginf(noise.density.log_density(np.asarray(values, dtype=np.float64)))
@@ -389,7 +354,7 @@ class FitResult:
     def responsibilities(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
         """Return q(Z) (n, K); for point estimates the same as ``probabilities``."""
         mixture = self.mixture if self.side.covariates is None else self.density_at(side)
-        shares, _ = described(mixture, values, self.family, side)
+        shares, _ = described(mixture, Rows(values, side=side), self.family)
         return np.ascontiguousarray(shares)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:

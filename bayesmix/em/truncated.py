@@ -134,7 +134,7 @@ def grouped(mixture: Mixture[Components], rows: Rows, nearest: Indices) -> Itera
         candidates = nearest[group_anchors].astype(np.int64, copy=False)
         local, places = form.local(group_anchors, candidates)
         part = rows.some(indices)
-        values = mixture.frame.apply(part.values)
+        values = part.framed(mixture.frame)
         values -= places.repeat(np.diff(bounds), axis=0)
         features = local.features(values)
         coefficients = local.coefficients.reshape(*candidates.shape, -1).copy()
@@ -179,7 +179,7 @@ def _anchors(mixture: Mixture[Components], nearest: Indices | None, rows: Rows) 
     dtype = np.uint16 if n_components <= 2**16 else np.int32
     if nearest is None:
         blocks = rows.blocks(block_rows(rows.values.shape[1], n_components))
-        joints = (mixture.log_joint(mixture.frame.apply(block.values)) for block in blocks)
+        joints = map(mixture.log_joint, blocks)
         return np.concatenate([joint.argmax(axis=1).astype(dtype) for joint in joints])
     best = np.empty(len(rows), dtype)
     for grouped_rows in grouped(mixture, rows, nearest):
@@ -244,7 +244,7 @@ def neighbours(mixture: Mixture[Components], width: int) -> Any:
 def joint_of_some(source: Source, mixture: Mixture[Components], look: int) -> Array:
     """Return log joints (n, K) of a subsample and all components."""
     rows = _some_rows(source.shape[0], look)
-    return mixture.log_joint(mixture.frame.apply(source.in_memory(rows).values))
+    return mixture.log_joint(source.in_memory(rows).rows)
 
 
 def lost(joint: Array, candidates: Indices) -> float:

@@ -38,7 +38,7 @@ def constrained(
         known = known_labels(labels, n_given, source.shape[0])[selection]
         # Labels without constraints are dropped.
         if (known >= 0).any() if known.ndim == 1 else np.ptp(known, axis=1).any():
-            source = replace(source, side=SideInformation(known))
+            source = replace(source, side=replace(source.side, labels=known))
     if covariates is not None:
         covariates = of_samples(covariates, source.side)
         n_rows = len(covariates) if n_given is None else n_given

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from bayesmix.core import validation
-from bayesmix.core.rows import LARGEST_VALUE, Fault
+from bayesmix.core.rows import LARGEST_VALUE, Fault, SideInformation
 from bayesmix.core.sources import Source, last_step
 from bayesmix.core.validation import jobs, unmasked, written_out
 from bayesmix.em.model import check_values
@@ -235,6 +235,7 @@ def _given(X: Source, n_jobs: int | None, everything_once: bool = False) -> Sour
         n_jobs,
         X.columns,
         coding=X.coding,
+        side=SideInformation(measurement=X.side.measurement),
     )
 
 

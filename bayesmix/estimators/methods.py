@@ -25,6 +25,7 @@ from bayesmix.posterior import DRAWS
 from bayesmix.sources.border import eager, few_enough
 
 if TYPE_CHECKING:
+    from bayesmix.observation.measured import TrueValues
     from bayesmix.posterior.density import MixtureDensity
     from bayesmix.posterior.posterior_draws import PosteriorSample
     from bayesmix.posterior.regions import DensityRegion
@@ -293,6 +294,18 @@ class PosteriorMethods:
         """
         return density(self).conditional_mean(X_given, columns)
 
+    def true_values(self, X: Any) -> TrueValues:
+        """Return the posterior of true values: their ``mean`` and ``standard_deviation`` (n, D).
+
+        Parameters
+        ----------
+        X : ``bayesmix.Measured`` (n, D)
+            Data with known errors of measurement; any samples, those of the fit or others.
+        """
+        from bayesmix.observation.measured import true_values
+
+        return true_values(self._fitted(), incoming.new_rows(self, X, gaps=True).in_memory().rows)
+
     def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Any:
         """Fill in missing values (NaN).
 
@@ -415,7 +428,7 @@ def imputations(
     result: FitResult, values: Array, n_draws: int, generator: np.random.Generator
 ) -> list[Array]:
     """Draw tables with missing values filled in, each under different posterior parameters."""
-    from bayesmix.em.missing_values import drawn
+    from bayesmix.observation.missing import drawn
 
     if not result.variational:
         return [drawn(result.plug_in, values, generator) for _ in range(n_draws)]

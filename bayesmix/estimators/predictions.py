@@ -44,8 +44,9 @@ class Prediction(Generic[PerRow]):
     method: Callable[..., PerRow]
 
     def __call__(self, rows: Rows) -> PerRow:
-        side = rows.side.of_weights
-        return self.method(self.result, rows.values, *([side] if side else []))
+        side = rows.side.of_predictions
+        given = [side] if side or side.measurement is not None else []
+        return self.method(self.result, rows.values, *given)
 
     def on_device(self, values: Any, weights: Array | None) -> Any | None:
         """Return the prediction computed on the device; None if only NumPy can."""
@@ -81,7 +82,7 @@ def total_log_density(result: FitResult, rows: Rows) -> Array:
     """Return Σ w log density over samples of positive weight, and Σ w."""
     weights = rows.weights_or_ones
     counted = weights > 0
-    log_density = result.log_density(rows.values, rows.side.of_weights)
+    log_density = result.log_density(rows.values, rows.side.of_predictions)
     total = (log_density[counted] * weights[counted]).sum()
     return np.array([total, weights.sum()])
 

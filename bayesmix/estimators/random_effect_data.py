@@ -279,7 +279,7 @@ class RandomEffectData:
         components, rows = cast("RandomEffectRegressions", mixture.components), self.rows
         if self.n_units < FEWEST_UNITS or rows.weights is not None:
             return {}
-        joint, _ = mixture.responsibilities(rows.values, rows)
+        joint, _ = mixture.responsibilities(rows)
         moments = components.moments(components.units_of(rows.values))
         draws = stream(self.n_units, Purpose.SAMPLE).random((self.n_units, 1))
         drawn = np.minimum((joint.cumsum(axis=1) < draws).sum(axis=1), len(moments) - 1)
@@ -313,7 +313,7 @@ class RandomEffectData:
         The log density of a unit is divided equally among its samples.
         """
         data = replace(self, values=values, weights=None, units=units, covariates=covariates)
-        joint, log_density = mixture.responsibilities(data.rows.values, data.rows)
+        joint, log_density = mixture.responsibilities(data.rows)
         sizes = data.sizes
         return np.repeat(joint, sizes, axis=0), np.repeat(log_density / sizes, sizes)
 

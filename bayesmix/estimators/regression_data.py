@@ -196,7 +196,7 @@ class Data:
     ) -> tuple[Array, Array]:
         """Return probabilities (n, K) and log densities (n,) of samples ordered by unit."""
         rows = Rows(values, side=beside(covariates, units))
-        return mixture.responsibilities(rows.values, rows)
+        return mixture.responsibilities(rows)
 
     def problem(self) -> Problem:
         """Return the problem of EM."""

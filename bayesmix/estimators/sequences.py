@@ -18,7 +18,6 @@ from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.core.sources import Chosen, Source
-from bayesmix.em.expectation import joint_of_patterns
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.fitters import SourceFitter
@@ -167,9 +166,9 @@ class StatesOfRows:
     def log_densities(self, rows: Rows) -> Array:
         """Return the log density (n, K) of each sample in each state, in data units."""
         with np.errstate(over="ignore"):  # far samples have a density of 0
-            joint, log_volume = joint_of_patterns(self.states, rows)
+            joint = self.states.log_joint(rows)
         if self.continuous:
-            joint -= log_volume[:, None]
+            joint -= rows.observation.log_volume(self.states, rows)[:, None]
         return joint
 
     def __call__(self, rows: Rows) -> Array:

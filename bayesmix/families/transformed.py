@@ -19,7 +19,7 @@ from bayesmix.core.engines import Whole
 from bayesmix.core.families import refuse_constant
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
-from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
@@ -296,7 +296,7 @@ class Alone:
 
     def log_joint(self, values: Stored, components: Densities) -> Array:
         mixture: Mixture = replace(self.mixture, components=cast("Any", components))
-        return mixture.log_joint(mixture.frame.apply(values))
+        return mixture.log_joint(Rows(values))
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def plot_regression(
     columns = values[:, first : first + len(design.names)] * design.scale + design.centre
     table = columns if X is None else np.asarray(X, dtype=np.float64)
     response = values[:, 0] if y is None else np.asarray(y, dtype=np.float64)
-    joint = model._mixture.responsibilities(values, model._data.rows)[0] if X is None else None
+    joint = model._mixture.responsibilities(model._data.rows)[0] if X is None else None
     labels = (model.predict_proba(X, response) if joint is None else joint).argmax(axis=1)
     trials = values[:, 2] if X is None else 1.0
     shown = evenly(len(table), MOST_POINTS)

@@ -15,6 +15,7 @@ import pandas as pd
 from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Rows
 from bayesmix.em.result import FitResult, most_probable, refuse_regressions
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -103,7 +104,7 @@ class View:
 
     def terms(self, values: Array) -> Array:
         """Return π_k p(x | k) (n, K) at points (n, d), reduced by the noise weight."""
-        joint = self.density.log_joint(self.density.frame.apply(values))
+        joint = self.density.log_joint(Rows(values))
         return (1.0 - self.noise) * np.exp(joint - self.log_volume)
 
     @cached_property

@@ -42,13 +42,13 @@ from bayesmix.em.expectation import (
     sum_of_blocks,
     weighed,
 )
-from bayesmix.em.missing_values import Gapped
 from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps
+from bayesmix.observation.missing import Gapped
 from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data
 from bayesmix.posterior.density import averaged_density
 from bayesmix.posterior.labels import co_clustered

@@ -82,7 +82,7 @@ def aligned(result: FitResult, source: Source, draws: Draws) -> Alignment:
     some = source.in_memory(rows).rows
     framed, weights = result.mixture.frame.apply(some.values), some.weights_or_ones
     with single_threaded_blas():
-        own, _ = result.mixture.responsibilities(framed, some)
+        own, _ = result.mixture.responsibilities(some)
         pivot = np.zeros((len(rows), n_components))
         pivot[:, : result.n_components] = own
         size = max(1, BATCH_VALUES // (n_components * len(rows)))

@@ -96,8 +96,7 @@ class ParameterScores:
         frame = Frame.identity(self.result.n_features)
         mixture = Mixture(PointWeights(np.full(K, 1.0 / K)), components, frame)
         with np.errstate(divide="ignore", invalid="ignore"):
-            values = np.asarray(self.source.rows.values, dtype=np.float64)
-            return mixture.log_joint(values) + np.log(K)
+            return mixture.log_joint(self.source.rows) + np.log(K)
 
     @cached_property
     def responsibilities(self) -> Array:

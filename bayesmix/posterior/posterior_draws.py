@@ -28,13 +28,13 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic
-from bayesmix.em.missing_values import SEEN
 from bayesmix.em.result import FitResult, has_far_rows
 from bayesmix.em.run import summed
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.permanents import log_permanents
+from bayesmix.observation.missing import SEEN
 
 
 @dataclass(frozen=True, repr=False)

@@ -12,6 +12,7 @@ import numpy as np
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
+from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult, assess, refuse_regressions
 from bayesmix.em.run import assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -103,6 +104,8 @@ def rows_of_fit(
                 "sample_weight must be whole numbers, which repeat samples, got "
                 f"{fractions[0]:g}: leave it out, or resample the data with these weights"
             )
+    if side_of(source).measurement is not None:
+        raise UnsupportedError("this analysis does not support errors of measurement: pass values")
     check_shape("X", source, result)
     if order is not None:
         source = source.in_memory(order)

@@ -64,8 +64,7 @@ class Assignment:
             state.current_mixture(),
             state.form.complete(state.current_mixture(), problem.source.in_memory().rows),
         )
-        values = mixture.frame.apply(rows.values)
-        return cls(rows, values, *mixture.responsibilities(values))
+        return cls(rows, rows.framed(mixture.frame), *mixture.responsibilities(rows))
 
     @once
     def weights(self) -> Array:

@@ -410,7 +410,7 @@ class OfMixture:
     mixture: Mixture
 
     def __call__(self, rows: Rows) -> Array:
-        shares, _ = self.mixture.responsibilities(self.mixture.frame.apply(rows.values))
+        shares, _ = self.mixture.responsibilities(rows)
         return shares[:, : self.mixture.n_components]
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import Rows
 from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.data_checks import NARROW, RoundedFeature
@@ -193,6 +194,6 @@ def shared_mass(mixture: Mixture[PointComponents]) -> Array:
     for k, weight in enumerate(weights):
         counts = np.where(np.arange(len(weights)) == k, N_DRAWS, 0)
         draws = mixture.components.draw(counts, stream(0, Purpose.DRAW, k))
-        shares = mixture.responsibilities(draws)[0]
+        shares = mixture.responsibilities(Rows(mixture.frame.undo(draws)))[0]
         shared += weight / N_DRAWS * (shares.T @ shares)
     return shared

@@ -84,9 +84,7 @@ def test_known_labels_are_where_the_samples_are(inference, prior):
     assert (np.diff(state.trace) > -1e-9).all()
     mixture = state.mixture
     rows = np.concatenate([generator(4).normal(-1, 1, (40, 2)), generator(5).normal(1, 1, (40, 2))])
-    shares, _ = mixture.responsibilities(
-        mixture.frame.apply(rows), Rows(rows, side=SideInformation(labels=labels))
-    )
+    shares, _ = mixture.responsibilities(Rows(rows, side=SideInformation(labels=labels)))
     known = labels >= 0
     np.testing.assert_array_equal(shares[known].argmax(axis=1), labels[known])
     np.testing.assert_allclose(shares[known].max(axis=1), 1.0, rtol=1e-15)
@@ -133,7 +131,7 @@ def test_groups_share_their_component(inference, prior):
     mixture = state.mixture
     framed = mixture.frame.apply(rows)
     side = SideInformation(begins=begins, grouped=True)
-    shares, log_normaliser = mixture.responsibilities(framed, Rows(rows, side=side))
+    shares, log_normaliser = mixture.responsibilities(Rows(rows, side=side))
     log_density = mixture.components.expected_log_density(framed)
     starts = np.flatnonzero(begins)
     joint = np.add.reduceat(log_density, starts, axis=0) + mixture.weights.expected_log()

@@ -125,7 +125,7 @@ def predictive_mixture(case, dimension, seed):
     posterior, _, _ = posterior_of(case, generator(seed), 3, dimension, n=25)
     weights = PointWeights(np.array([0.2, 0.5, 0.3]))
     mixture = Mixture(weights, posterior.predictive(), Frame.identity(dimension))
-    return (lambda rows: mixture.responsibilities(np.atleast_2d(rows))[1]), posterior
+    return (lambda rows: mixture.responsibilities(Rows(np.atleast_2d(rows)))[1]), posterior
 
 
 @every_conjugate

@@ -14,8 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 import bayesmix as bm
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame
-from bayesmix.em.missing_values import Gapped
 from bayesmix.em.run import summed
+from bayesmix.observation.missing import Gapped
 from bayesmix.sources.memory import ArraySource
 
 STRUCTURES = ("full", "tied", "diag", "spherical")

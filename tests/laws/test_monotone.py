@@ -18,6 +18,7 @@ import bayesmix as bm
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
+from bayesmix.core.rows import Rows
 from bayesmix.errors import BayesmixError, BayesmixWarning
 from laws.cases import CASES, GAUSSIAN_CASES, Drawn, generator, problems
 
@@ -79,7 +80,7 @@ def fitted(problem):
 def falls(result, values, row_weights):
     """How far each segment of the trace falls at most, in units of Σ w (1 + |l_n|)."""
     mixture = result.mixture
-    _, log_normaliser = mixture.responsibilities(mixture.frame.apply(values))
+    _, log_normaliser = mixture.responsibilities(Rows(values))
     row_weights = np.ones(len(values)) if row_weights is None else row_weights
     magnitude = row_weights @ (1.0 + np.abs(log_normaliser))
     places = [*result.segments, len(result.trace)]

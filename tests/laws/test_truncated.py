@@ -53,7 +53,7 @@ def crowd(case, seed=0, separation=4.0):
 def test_with_every_component_as_a_candidate_it_is_the_dense_pass(case, separation):
     """However far apart components lie: features are those of a row less its anchor."""
     rows, mixture = crowd(case, separation=separation)
-    anchors = mixture.log_joint(mixture.frame.apply(rows)).argmax(axis=1).astype(np.uint16)
+    anchors = mixture.log_joint(Rows(rows)).argmax(axis=1).astype(np.uint16)
     if separation < 10.0:
         anchors = generator(2).permutation(anchors)
     chunk = Rows(rows, generator(1).uniform(0.5, 2.0, N), 0, anchors)
@@ -88,7 +88,7 @@ def counted_crowd(case, seed=0, n=N, n_features=12):
 
 def averaged(case, rows, mixture):
     """q(θ) of the same components."""
-    shares, _ = mixture.responsibilities(rows)
+    shares, _ = mixture.responsibilities(Rows(rows))
     letters = case.letters(generator(7), rows.shape[1])
     posterior = case.prior(letters).posterior(case.family.statistics(rows, shares))
     return replace(mixture, components=posterior)
@@ -120,7 +120,7 @@ def test_of_counts_it_is_a_lower_bound_that_grows_with_the_candidates(case, vari
     exact = ExpectationStep(mixture, CENTRED)(Rows(rows)).log_normaliser
     source = ArraySource(rows)
     anchors = first_truncation(source, mixture, LINEAR).anchors
-    np.testing.assert_array_equal(anchors.values, mixture.log_joint(rows).argmax(axis=1))
+    np.testing.assert_array_equal(anchors.values, mixture.log_joint(Rows(rows)).argmax(axis=1))
     chunk = Rows(rows, None, 0, anchors.values)
     nearest = neighbours(mixture, K)
     bounds = [
@@ -144,7 +144,7 @@ def test_a_truncated_fit_of_counts_is_near_the_dense_one(case, inference, monkey
     monkeypatch.setattr("bayesmix.em.model.LARGE", 1)
     monkeypatch.setattr("bayesmix.em.truncated.WIDTHS", (4, 8, 16))
     rows, mixture = counted_crowd(case, seed=3, n=6000, n_features=40)
-    labels = mixture.log_joint(rows).argmax(axis=1)
+    labels = mixture.log_joint(Rows(rows)).argmax(axis=1)
     options = {"max_iter": 400, "tol": 1e-7, "acceleration": None, "init_params": labels}
 
     def fitted(n_jobs):
@@ -190,7 +190,7 @@ def test_it_is_a_lower_bound_that_grows_with_the_candidates(case):
 def test_first_anchors_are_the_most_responsible_components(case):
     rows, mixture = crowd(case)
     form = first_truncation(ArraySource(rows), mixture, LINEAR)
-    expected = mixture.log_joint(mixture.frame.apply(rows)).argmax(axis=1)
+    expected = mixture.log_joint(Rows(rows)).argmax(axis=1)
     np.testing.assert_array_equal(form.anchors.values, expected)
     assert missed(joint_of_some(ArraySource(rows), mixture, 0), form) < 1e-4
 
@@ -213,9 +213,7 @@ def test_anchors_in_the_wrong_place_are_looked_for_everywhere():
     assert found.moved > 0.5
     # Other rows are looked at every time, until all have been.
     assert found.looks == 1
-    assert joint_of_some(source, mixture, 1) == pytest.approx(
-        mixture.log_joint(mixture.frame.apply(rows[2000:]))
-    )
+    assert joint_of_some(source, mixture, 1) == pytest.approx(mixture.log_joint(Rows(rows[2000:])))
     np.testing.assert_array_equal(joint_of_some(source, mixture, 2), joint)
 
 

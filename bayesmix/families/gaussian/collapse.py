@@ -485,7 +485,7 @@ class HoldingStep:
         if self.whole is not None:
             joint = self.whole.log_joint(rows.values, self.mixture.components)
         else:
-            joint = self.mixture.log_joint(self.mixture.frame.apply(rows.values))
+            joint = self.mixture.log_joint(rows)
         return joint.argmax(axis=1), normalise(joint)
 
 

@@ -13,7 +13,7 @@ from bayesmix.core.coding import Coding
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture, Repair
-from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.independent.levels import LevelsFamily
@@ -367,7 +367,7 @@ class WholeRows:
     def log_joint(self, values: Stored, components: Any) -> Array:
         changed = with_part(self.mixture.components, self.part, components)
         mixture = replace(self.mixture, components=changed)
-        return mixture.log_joint(mixture.frame.apply(values))
+        return mixture.log_joint(Rows(values))
 
 
 class ProductGuard(PerPart):

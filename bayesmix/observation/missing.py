@@ -128,7 +128,7 @@ class GappedStep:
             if not len(group.columns):
                 continue
             mixture, arithmetic = self._of_pattern(group)
-            framed = mixture.frame.apply(group.rows.values)
+            framed = group.rows.framed(mixture.frame)
             joint[group.indices], statistics = arithmetic.densities(mixture.components, framed)
             parts.append((group, statistics))
         joint += self.mixture.log_weights
@@ -149,9 +149,10 @@ def drawn(
     """Return data (n, D) with missing cells drawn from the mixture, given the observed cells."""
     if not has_gaps(values):
         return values
-    framed = mixture.frame.apply(values)
-    shares, _ = mixture.responsibilities(framed)
+    rows = Rows(values)
+    shares, _ = mixture.responsibilities(rows)
     reached = np.cumsum(shares, axis=1)
     labels = (reached < generator.random((len(values), 1)) * reached[:, -1:]).sum(axis=1)
+    framed = rows.framed(mixture.frame)
     filled = cast("Filling", mixture.components).filled(framed, labels, generator)
     return np.where(np.isnan(values), mixture.frame.undo(filled), values)

@@ -1,0 +1,78 @@
+"""How samples were seen: exactly, or with missing cells, errors or limits.
+
+The kernel asks an observation for the log joint of what was seen: one object adds a way of seeing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from bayesmix.numerics.arrays import Array, Booleans, Indices
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Densities
+    from bayesmix.core.families import Family
+    from bayesmix.core.mixture import Mixture
+    from bayesmix.core.rows import Rows
+
+
+class Observation(Protocol):
+    """How the samples of a chunk were seen."""
+
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        """Return E[log π_k] + E[log p(seen_n | θ_k)] (n, K) in the frame of the mixture."""
+
+    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        """Return log densities in the frame minus those in data units (n,)."""
+
+
+class Measurement(Observation, Protocol):
+    """An observation that holds data of its own for each sample."""
+
+    def __getitem__(self, rows: Indices | Booleans | slice, /) -> Measurement:
+        """Return the measurement of some samples, chosen by slice, mask or indices."""
+
+    def form(self, family: Family, variational: bool, seed: int) -> object:
+        """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""
+
+
+@dataclass(frozen=True)
+class Complete:
+    """Samples with exact values in all columns."""
+
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        joint: Array = mixture.components.expected_log_density(rows.framed(mixture.frame))
+        joint += mixture.log_weights
+        return joint
+
+    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        return np.full(len(rows), mixture.frame.log_volume) - mixture.frame.log_flat(rows.values)
+
+
+@dataclass(frozen=True)
+class MissingCells:
+    """Samples with exact values but for missing cells (NaN), seen by their marginal density."""
+
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        joint = np.empty((len(rows), mixture.n_components))
+        joint[:] = mixture.log_weights
+        for group in rows.by_pattern(mixture.patterned):
+            if len(group.columns):
+                seen = mixture.marginal(group.columns)
+                joint[group.indices] = COMPLETE.log_joint(seen, group.rows)
+        return joint
+
+    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        """Return log volumes of the observed columns, 0 of samples without any."""
+        log_volume = np.zeros(len(rows))
+        for group in rows.by_pattern(mixture.patterned):
+            if len(group.columns):
+                seen = mixture.marginal(group.columns)
+                log_volume[group.indices] = COMPLETE.log_volume(seen, group.rows)
+        return log_volume
+
+
+COMPLETE, INCOMPLETE = Complete(), MissingCells()

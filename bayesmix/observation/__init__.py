@@ -1,0 +1,1 @@
+"""How samples were seen, other than exactly and completely: one file each."""

@@ -1,0 +1,251 @@
+"""Errors of measurement: extreme deconvolution against closed forms and a direct likelihood."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal, norm
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.observation.measured import drawn
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+EXACT = {"random_state": 0, "n_jobs": 1}
+
+
+def problem(seed, n=120, full=True):
+    """True values (n, 2) of two clusters, measured values and covariances or errors."""
+    rng = np.random.default_rng(seed)
+    true = rng.normal(size=(n, 2)) @ [[1.0, 0.4], [0.0, 0.8]]
+    true[: n // 3] = [4.0, 1.0] + 0.6 * rng.normal(size=(n // 3, 2))
+    if full:
+        half = 0.5 * rng.normal(size=(n, 2, 2))
+        error = half @ half.swapaxes(1, 2)
+        return true, true + np.einsum("nij,nj->ni", half, rng.normal(size=(n, 2))), error
+    error = rng.uniform(0.1, 1.0, (n, 2))
+    return true, true + error * rng.normal(size=(n, 2)), error
+
+
+def covariances_of(model, D=2):
+    C, K = model.covariances_, model.n_components
+    match model.covariance_type:
+        case "full":
+            return C
+        case "tied":
+            return np.stack([C] * K)
+        case "diag":
+            return np.stack([np.diag(c) for c in C])
+    return np.stack([c * np.eye(D) for c in C])
+
+
+def log_densities(weights, means, covariances, X, S):
+    """Log density (n,) of measured values under convolved components."""
+    T, away = covariances + S[:, None], X[:, None] - means
+    distance = (away * np.linalg.solve(T, away[..., None])[..., 0]).sum(axis=2)
+    log_det = np.linalg.slogdet(2.0 * np.pi * T)[1]
+    return logsumexp(np.log(weights) - 0.5 * (log_det + distance), axis=1)
+
+
+@pytest.mark.parametrize("full", [True, False])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_the_likelihood_is_that_of_the_convolved_components_and_never_falls(structure, full):
+    _, X, error = problem(1, full=full)
+    data = bm.Measured(X, error=error)
+    model = bm.GaussianMixture(2, covariance_type=structure, **EXACT).fit(data)
+    S = error if full else np.stack([np.diag(e**2) for e in error])
+    expected = log_densities(model.weights_, model.means_, covariances_of(model), X, S)
+    np.testing.assert_allclose(model.score_samples(data), expected, rtol=1e-11, atol=1e-11)
+    assert model.log_likelihood_ == pytest.approx(expected.sum(), rel=1e-12)
+    trace = model.result_.trace
+    assert np.diff(trace).min() > -1e-9
+    # No small change of any parameter is better.
+    for change in (1e-3, -1e-3):
+        for k, d in np.ndindex(2, 2):
+            means = model.means_.copy()
+            means[k, d] += change
+            own = log_densities(model.weights_, means, covariances_of(model), X, S).sum()
+            assert own < model.log_likelihood_
+        shares = model.weights_ + np.array([change, -change])
+        own = log_densities(shares, model.means_, covariances_of(model), X, S).sum()
+        assert own < model.log_likelihood_
+        scaled = covariances_of(model) * (1.0 + 10.0 * change)
+        assert log_densities(model.weights_, model.means_, scaled, X, S).sum() < expected.sum()
+
+
+def test_in_one_dimension_the_maximum_is_that_of_a_direct_search():
+    rng = np.random.default_rng(2)
+    true = np.concatenate([rng.normal(0, 1, 150), rng.normal(5, 0.7, 100)])
+    error = rng.uniform(0.2, 1.5, 250)
+    x = true + error * rng.normal(size=250)
+
+    def minus(theta):
+        share = 1.0 / (1.0 + np.exp(-theta[0]))
+        logs = [
+            np.log(w) + norm.logpdf(x, m, np.hypot(np.exp(s), error))
+            for w, m, s in ((share, theta[1], theta[3]), (1 - share, theta[2], theta[4]))
+        ]
+        return -np.logaddexp(*logs).sum()
+
+    starts = [[0.0, a, b, 0.0, 0.0] for a, b in ((0.0, 5.0), (1.0, 4.0), (-1.0, 6.0))]
+    best = min((minimize(minus, start) for start in starts), key=lambda found: found.fun)
+    model = bm.GaussianMixture(2, **EXACT).fit(bm.Measured(x[:, None], error=error[:, None]))
+    assert model.log_likelihood_ == pytest.approx(-best.fun, rel=1e-9)
+    order = np.argsort(model.means_.ravel())
+    np.testing.assert_allclose(model.means_.ravel()[order], np.sort(best.x[1:3]), rtol=1e-3)
+    deviations = np.sqrt(model.covariances_.ravel()[order])
+    by_mean = np.exp(best.x[3:])[np.argsort(best.x[1:3])]
+    np.testing.assert_allclose(deviations, by_mean, rtol=1e-3)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_errors_of_zero_give_the_plain_fit(structure):
+    _, X, _ = problem(3)
+    plain = bm.GaussianMixture(2, covariance_type=structure, **EXACT).fit(X)
+    same = bm.GaussianMixture(2, covariance_type=structure, **EXACT)
+    same.fit(bm.Measured(X, error=np.zeros(2)))
+    np.testing.assert_allclose(same.means_, plain.means_, atol=1e-5)
+    np.testing.assert_allclose(same.covariances_, plain.covariances_, atol=1e-4)
+    assert same.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-9)
+
+
+def test_equal_errors_are_subtracted_from_the_plain_covariances():
+    _, X, _ = problem(4)
+    S = np.array([[0.05, 0.02], [0.02, 0.04]])
+    plain = bm.GaussianMixture(2, **EXACT).fit(X)
+    error = np.broadcast_to(S, (len(X), 2, 2))
+    model = bm.GaussianMixture(2, **EXACT).fit(bm.Measured(X, error=error))
+    np.testing.assert_allclose(model.covariances_, plain.covariances_ - S, atol=1e-4)
+    assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-9)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_an_infinite_error_is_a_missing_value(full):
+    _, X, error = problem(5, full=full)
+    gone = np.random.default_rng(0).random(X.shape) < 0.2
+    gone[gone.all(axis=1)] = False
+    holes = np.where(gone, np.nan, X)
+    if full:
+        error = np.broadcast_to(np.zeros((2, 2)), (len(X), 2, 2)).copy()
+        error[:, range(2), range(2)] = np.where(gone, np.inf, 0.0)
+    else:
+        error = np.where(gone, np.inf, 0.0)
+    options = {"missing": "use", "covariance_type": "full", **EXACT}
+    expected = bm.GaussianMixture(2, **options).fit(holes)
+    model = bm.GaussianMixture(2, **options).fit(bm.Measured(X, error=error))
+    assert model.log_likelihood_ == pytest.approx(expected.log_likelihood_, rel=1e-8)
+    np.testing.assert_allclose(model.means_, expected.means_, atol=1e-4)
+
+
+def test_missing_values_with_errors_are_marginal_densities():
+    _, X, error = problem(6)
+    X[::5, 1] = np.nan
+    data = bm.Measured(X, error=error)
+    model = bm.GaussianMixture(2, missing="use", **EXACT).fit(data)
+    terms = [
+        [
+            np.log(w) + multivariate_normal(m[ok], (c + s)[np.ix_(ok, ok)]).logpdf(x[ok])
+            for w, m, c in zip(model.weights_, model.means_, model.covariances_, strict=True)
+        ]
+        for x, s in zip(X, error, strict=True)
+        for ok in [np.flatnonzero(~np.isnan(x))]
+    ]
+    np.testing.assert_allclose(model.score_samples(data), logsumexp(terms, axis=1), atol=1e-10)
+    assert model.log_likelihood_ == pytest.approx(logsumexp(terms, axis=1).sum(), rel=1e-12)
+
+
+def test_few_distinct_errors_give_the_same_fit_as_each_for_itself():
+    _, X, _ = problem(7)
+    S = np.array([[[0.2, 0.1], [0.1, 0.3]], [[0.05, 0.0], [0.0, 0.4]]])[np.arange(len(X)) % 2]
+    grouped = bm.Measured(X, error=S)
+    measurement = grouped.side.measurement
+    assert len(measurement.distinct) == 2
+    numbers = np.arange(len(X))
+    apart = replace(measurement, distinct=S, numbers=numbers)
+    alone = replace(grouped, side=replace(grouped.side, measurement=apart))
+    first, second = (
+        bm.GaussianMixture(2, search=None, **EXACT).fit(data) for data in (grouped, alone)
+    )
+    np.testing.assert_allclose(first.result_.trace, second.result_.trace, rtol=1e-11)
+    np.testing.assert_allclose(first.covariances_, second.covariances_, atol=1e-9)
+
+
+def test_true_values_are_the_posterior_of_one_normal_component():
+    _, X, error = problem(8, full=False)
+    data = bm.Measured(X, error=error)
+    model = bm.GaussianMixture(1, covariance_type="diag", **EXACT).fit(data)
+    variance, mean = model.covariances_[0], model.means_[0]
+    gain = variance / (variance + error**2)
+    values = model.true_values(data)
+    np.testing.assert_allclose(values.mean, mean + gain * (X - mean), rtol=1e-10)
+    np.testing.assert_allclose(values.standard_deviation, np.sqrt(gain) * error, rtol=1e-9)
+
+
+def test_draws_of_true_values_have_their_posterior_moments():
+    """Tolerance: 5 standard errors of 1,500 draws."""
+    _, X, error = problem(9, n=12)
+    X[0, 1] = np.nan
+    data = bm.Measured(X, error=error)
+    model = bm.GaussianMixture(2, missing="use", search=None, prior="auto", **EXACT).fit(data)
+    values, generator = model.true_values(data), np.random.default_rng(3)
+    draws = np.array([drawn(model.result_.density, data.rows, generator) for _ in range(1500)])
+    z = (draws.mean(axis=0) - values.mean) / values.standard_deviation * np.sqrt(1500)
+    assert np.abs(z).max() < 5.0
+    ratio = draws.std(axis=0) / values.standard_deviation
+    assert np.abs(ratio - 1.0).max() < 0.12  # heavier tails of mixtures included
+
+
+def test_units_of_the_columns_do_not_matter():
+    _, X, error = problem(10, full=False)
+    factor, shift = np.array([1000.0, 0.01]), np.array([-5e4, 3.0])
+    one, other = (
+        bm.GaussianMixture(2, **EXACT).fit(bm.Measured(values, error=spread))
+        for values, spread in ((X, error), (X * factor + shift, error * factor))
+    )
+    np.testing.assert_allclose(other.means_, one.means_ * factor + shift, rtol=1e-6)
+    expected = one.log_likelihood_ - len(X) * np.log(factor).sum()
+    assert other.log_likelihood_ == pytest.approx(expected, rel=1e-9)
+
+
+def test_predictions_use_the_errors_of_new_samples():
+    _, X, error = problem(11, full=False)
+    data = bm.Measured(X, error=error)
+    model = bm.GaussianMixture(2, **EXACT).fit(data)
+    middle = model.means_.mean(axis=0)[None]
+    vague = model.predict_proba(bm.Measured(middle, error=np.full((1, 2), 1e4)))
+    np.testing.assert_allclose(vague[0], model.weights_, atol=1e-3)
+    exact = model.predict_proba(bm.Measured(middle, error=np.zeros(2)))
+    np.testing.assert_allclose(exact, model.predict_proba(middle), atol=1e-10)
+    assert model.bic(data) == pytest.approx(
+        -2.0 * model.log_likelihood_ + model.n_parameters_ * np.log(len(X)), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (np.full((4, 2), -1.0), r"must not be negative or missing, got -1 in row 0, column 0"),
+        (np.ones((3, 2)), r"must have shape \(2,\), \(4, 2\) or \(4, 2, 2\)"),
+        (np.stack([[[1.0, 2.0], [2.0, 1.0]]] * 4), "positive semidefinite covariances, but that"),
+        (np.stack([[[1.0, 0.5], [0.0, 1.0]]] * 4), "symmetric"),
+    ],
+)
+def test_wrong_errors_are_named(error, message):
+    with pytest.raises(InvalidInputError, match=message):
+        bm.Measured(np.zeros((4, 2)), error=error)
+
+
+def test_what_cannot_have_errors_says_what_to_use():
+    _, X, error = problem(12, n=30)
+    data = bm.Measured(X, error=error)
+    with pytest.raises(UnsupportedError, match="point estimate"):
+        bm.BayesianGaussianMixture(2).fit(data)
+    with pytest.raises(UnsupportedError, match="Gaussian family"):
+        bm.Mixture(2, family=bm.StudentT(), inference=bm.MaximumLikelihood()).fit(data)
+    model = bm.GaussianMixture(1).fit(data)
+    with pytest.raises(InvalidInputError, match="Measured"):
+        model.true_values(X)
+    with pytest.raises(UnsupportedError, match="does not support errors"):
+        bm.weighted_bootstrap(model, data)
