@@ -1,7 +1,4 @@
-"""How samples were seen: exactly, or with missing cells, errors or limits.
-
-The kernel asks an observation for the log joint of what was seen: one object adds a way of seeing.
-"""
+"""How samples were seen; the kernel asks an observation for the log joint of what was seen."""
 
 from __future__ import annotations
 
@@ -57,8 +54,7 @@ class MissingCells:
     """Samples with exact values but for missing cells (NaN), seen by their marginal density."""
 
     def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        joint = np.empty((len(rows), mixture.n_components))
-        joint[:] = mixture.log_weights
+        joint = np.tile(mixture.log_weights, (len(rows), 1))
         for group in rows.by_pattern(mixture.patterned):
             if len(group.columns):
                 seen = mixture.marginal(group.columns)

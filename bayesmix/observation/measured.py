@@ -369,7 +369,7 @@ def Measured(X: Any, *, error: Any) -> ArraySource:
     >>> X = bm.Measured(true + error * rng.normal(size=(500, 1)), error=error)
     >>> gm = bm.GaussianMixture(1).fit(X)
     >>> gm.covariances_.ravel().round(1)
-    array([1.1])
+    array([1.])
     >>> values = gm.true_values(X)
     >>> bool(np.abs(values.mean - true).mean() < np.abs(X.values - true).mean())
     True
