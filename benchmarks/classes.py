@@ -91,7 +91,7 @@ def survey(generator: np.random.Generator, n_clusters: int, size: int) -> Any:
 def coverage(repeats: int, quick: bool) -> list[dict[str, Any]]:
     """Share of sandwich intervals of a model of equal variances that hold pseudo-true values."""
     generator, n = np.random.default_rng(new_seed()), 3 if quick else SETS * repeats
-    X, _ = survey(generator, 1_000 if quick else 100_000, 10)
+    X, _ = survey(generator, 10_000 if quick else 1_000_000, 1)
     truth, rows = _estimates(X)["estimate"], []
     for name, n_clusters, size in (("600 observations", 600, 1), ("60 clusters of 10", 60, 10)):
         held = []

@@ -20,7 +20,7 @@ from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Aitken
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.parameter_errors import ParameterScores
 from bayesmix.search.starts import named_start
@@ -140,7 +140,7 @@ class FitTask:
     def _information(result: FitResult, source: Any) -> Array | None:
         try:
             return ParameterScores(result, source).information
-        except UnsupportedError:
+        except BayesmixError:  # families without scores, and covariances next to singular ones
             return None
 
 
@@ -168,7 +168,7 @@ class PairTask:
             ParameterScores(result, source, one.information)
             for result, one in zip(results, (smaller, larger), strict=True)
         ]
-        with suppress(UnsupportedError):  # families without scores
+        with suppress(BayesmixError):  # as for the information
             values["vlmr_p"] = vuong_lo_mendell_rubin(*scores)
             if math.isnan(values["vlmr_p"]):
                 note = note or "no VLMR test: a model is not identified, or has a limit as estimate"

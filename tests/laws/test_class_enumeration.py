@@ -9,6 +9,7 @@ import bayesmix as bm
 from bayesmix.assess.class_criteria import entropy_of, information_criteria, mean_posteriors
 from bayesmix.assess.class_tests import BootstrapTest, weighted_chi_squared
 from bayesmix.assess.distal import wald_tests
+from bayesmix.errors import DegenerateFitError
 from bayesmix.estimators import constraints
 
 # mclust 6.0 on iris (tidyLPA's models 1, 2, 3, 6 are EEI, VVI, EEE, VVV), the best of 15 starts run
@@ -199,3 +200,15 @@ def test_a_checkpoint_continues_with_equal_results(separated, tmp_path, monkeypa
     pd.testing.assert_frame_equal(again.table, first.table)
     with pytest.raises(ValueError, match="other rows"):
         bm.enumerate_classes(rows + 1.0, (1, 2), 1, **options)
+
+
+def test_a_covariance_next_to_a_singular_one_does_not_end_the_enumeration(separated, monkeypatch):
+    def refuse(*arguments):
+        raise DegenerateFitError("the covariance of component 2 is singular")
+
+    place = "bayesmix.posterior.parameter_errors.ParameterScores.log_densities"
+    monkeypatch.setattr(place, refuse)
+    rows, _ = separated
+    found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    assert found.table["log_likelihood"].notna().all()
+    assert found.table["vlmr_p"].isna().all()
