@@ -104,7 +104,7 @@ def _masses(mixture: Mixture, reference: Distances | Ranks, rows: Rows) -> Array
     mass = np.zeros((mixture.n_components, GRID))
     for block in rows.blocks(block_rows(rows.values.shape[1], mixture.n_components)):
         values = block.framed(mixture.frame)
-        shares, _ = mixture.responsibilities(block)
+        shares, _ = mixture.responsibilities(block.as_seen)
         if block.weights is not None:
             shares *= block.weights[:, None]
         for k in range(mixture.n_components):

@@ -252,6 +252,13 @@ class Rows:
             return self.side.measurement
         return INCOMPLETE if has_gaps(self.values) else COMPLETE
 
+    @property
+    def as_seen(self) -> Rows:
+        """The samples without what allocations read, such as labels."""
+        if not self.side:
+            return self
+        return replace(self, side=SideInformation(measurement=self.side.measurement))
+
     def framed(self, frame: Frame, room: Array | None = None) -> Array:
         """Return the values (n, D') in a frame, in ``room`` (D, n) if given."""
         return frame.apply(self.values, room)

@@ -171,7 +171,7 @@ def _entropies(mixture: Mixture[Components], rows: Rows) -> Array:
     """Return entropies -Σ w r log r and hard counts of the components (2, K)."""
     total = np.zeros((2, mixture.n_components))
     for block in rows.blocks(block_rows(rows.values.shape[1], mixture.n_components)):
-        responsibilities, _ = mixture.responsibilities(block)
+        responsibilities, _ = mixture.responsibilities(block.as_seen)
         weights = block.weights_or_ones
         labels = responsibilities.argmax(axis=1)
         total[0] += weights @ entr(responsibilities)

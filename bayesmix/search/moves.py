@@ -64,7 +64,7 @@ class Assignment:
             state.current_mixture(),
             state.form.complete(state.current_mixture(), problem.source.in_memory().rows),
         )
-        return cls(rows, rows.framed(mixture.frame), *mixture.responsibilities(rows))
+        return cls(rows, rows.framed(mixture.frame), *mixture.responsibilities(rows.as_seen))
 
     @once
     def weights(self) -> Array:

@@ -410,7 +410,7 @@ class OfMixture:
     mixture: Mixture
 
     def __call__(self, rows: Rows) -> Array:
-        shares, _ = self.mixture.responsibilities(rows)
+        shares, _ = self.mixture.responsibilities(rows.as_seen)
         return shares[:, : self.mixture.n_components]
 
 
