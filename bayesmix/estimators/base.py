@@ -32,7 +32,6 @@ from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
 from bayesmix.sources.border import few_enough, is_collection, passed
-from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
     from bayesmix.selection.tasks import Fitter
@@ -120,7 +119,12 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         """
 
         def rows(n_jobs: int | None) -> Source:
-            source = incoming.training_rows(self, *weighted(X, sample_weight, weight_type), n_jobs)
+            given = X, sample_weight
+            if sample_weight is not None or weight_type or hasattr(X, "weights"):
+                from bayesmix.sources.survey_weights import weighted
+
+                given = weighted(X, sample_weight, weight_type)
+            source = incoming.training_rows(self, *given, n_jobs)
             if labels is None and groups is None and covariates is None:
                 return source
             from bayesmix.estimators.constraints import constrained
