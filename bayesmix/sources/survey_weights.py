@@ -37,7 +37,7 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
         if weight_type is not None and given is None:
             raise InvalidInputError(f"weight_type={weight_type!r} needs sample_weight: give both")
         return X, sample_weight
-    weights = _numbers(given, X.shape[0] if hasattr(X, "shape") else len(X))
+    weights = _numbers(given, X)
     if weights is None:
         return X, sample_weight
     total, n = float(weights.sum()), int(np.count_nonzero(weights))
@@ -54,11 +54,12 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
     return X, sample_weight
 
 
-def _numbers(given: Any, n_rows: int) -> Array | None:
-    """Return weights (n,) as an array on the host; None if they are invalid."""
+def _numbers(given: Any, X: Any) -> Array | None:
+    """Return weights (n,) of data as an array on the host; None if they are invalid."""
     try:
         values = np.asarray(host(given))
-        if values.shape != (n_rows,) or values.dtype.kind not in "fiuO":
+        rows = (X.shape if hasattr(X, "shape") else np.shape(X))[:1]
+        if values.shape != rows or values.dtype.kind not in "fiuO":
             return None
         weights: Array = values.astype(np.float64)
     except (TypeError, ValueError):
