@@ -449,7 +449,7 @@ EXCEPTIONS = {
     "families/gaussian/prior": 1,
     "families/gaussian/quadratic": 1,
     "io/records": 1,
-    "selection": 30,
+    "selection": 26,
     "sources/border": 2,
     "sources/memory": 1,
 }
