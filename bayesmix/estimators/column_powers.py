@@ -38,6 +38,7 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     best = search.best_estimator_
     result = best.result_
     plain = isinstance(result.family, Gaussian) and result.variational and not source.side
+    plain = plain and not search.variable_selection
     if not plain or result.mixture.noise is not None or np.isnan(source.values).any():
         return None
     some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
@@ -66,8 +67,9 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
             HeldOut(one._fitter(source, None, source).held_out(one, splits), weights)
             for one in (other.best_estimator_, best)
         )
-    # Columns that are constant, components that collapse in a fold, an interruption.
-    except (BayesmixError, KeyboardInterrupt):
+    # Columns that are constant, components that collapse in a fold, a splitter that needs groups, a
+    # grid of parameters of another estimator, an interruption.
+    except (BayesmixError, ValueError, KeyboardInterrupt):
         return None
     better = powers.less(normal)
     if other.interrupted_ or not better.value > STANDARD_ERRORS * better.standard_error:
