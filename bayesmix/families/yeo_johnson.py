@@ -88,12 +88,15 @@ class YeoJohnson(Function):
         )
 
     def log_slopes(self, values: Array, transformed: Array) -> Array:
-        standard = self._standard(values)
-        bend = np.sign(standard) * np.log1p(np.abs(standard))
-        return (np.asarray(self.powers) - 1.0) * bend - np.log(self.spread)
+        return (np.asarray(self.powers) - 1.0) * bend(self._standard(values)) - np.log(self.spread)
 
     def frame(self, scale: Array) -> Frame:
         return Frame.identity(len(scale))
+
+
+def bend(standard: Array) -> Array:
+    """Return the derivative of the log slope by the power."""
+    return np.copysign(np.log1p(np.abs(standard)), standard)
 
 
 def powered(standard: Array, powers: Array | float) -> Array:
@@ -122,7 +125,6 @@ def powers_of(values: Array, shares: Array) -> tuple[YeoJohnson, float]:
     spread[spread == 0.0] = 1.0
     standard, powers, gain = (values - centre) / spread, np.ones(D), 0.0
     current = standard.copy()
-
     free = [
         d
         for d in range(D)
@@ -150,7 +152,7 @@ class Likelihood:
 
     def __init__(self, standard: Array, others: Array, shares: Array) -> None:
         self.standard, self.shares, self.counts = standard, shares, shares.sum(axis=0)
-        self.bend = float((np.sign(standard) * np.log1p(np.abs(standard))).sum())
+        self.bend = float(shares.sum(axis=1) @ bend(standard))
         self.design = np.column_stack([np.ones(len(others)), others])
         ridge = LEAST_LEFT * np.eye(self.design.shape[1])
         grams = [self.design.T @ (share[:, None] * self.design) for share in shares.T]

@@ -57,6 +57,23 @@ def test_powers_maximise_the_likelihood_of_correlated_components():
         assert likelihood(np.clip(np.add(function.powers, change), 0.0, 2.0)) < best + 0.05
 
 
+def test_the_gain_of_weighted_samples_is_that_of_repeated_ones():
+    X, labels = skewed(300)
+    weights = np.where(np.arange(300) % 3 == 0, 3, 1)
+    shares = np.eye(2)[labels]
+    function, gain = powers_of(X, shares * weights[:, None])
+    rows, repeated = np.repeat(X, weights, axis=0), np.repeat(shares, weights, axis=0)
+    plain = bm.YeoJohnson(function.centre, function.spread, (1.0, 1.0))
+    gained = 0.0
+    for sign, each in ((1.0, function), (-1.0, plain)):
+        transformed = each.apply(rows)
+        gained += sign * each.log_jacobian(rows, transformed).sum()
+        for share in repeated.T:
+            covariance = np.cov(transformed.T, aweights=share, bias=True)
+            gained -= 0.5 * sign * share.sum() * np.linalg.slogdet(covariance)[1]
+    assert gained == pytest.approx(gain, rel=1e-6)
+
+
 def test_columns_with_a_spike_and_small_components_keep_power_one():
     X, labels = skewed(300)
     X[:60, 0] = 0.0
