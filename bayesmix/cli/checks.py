@@ -74,7 +74,7 @@ def predict(
     if type(best).__name__ in PREDICTIONS:
         predict_table(screen, best, model, asked, keep, place)
         return
-    fit, source, present = model_and_rows(screen, "predict", model, asked)
+    fit, source, present = model_and_rows(screen, "predict", model, saved, asked)
     beside: dict[str, Any] = {}
     in_file: Any = slice(None)
     K = fit.n_components_
@@ -201,11 +201,13 @@ def merge(
     The density stays the same. --out DIR saves result.json, tree.csv, labels.csv and a figure.
     """
     from bayesmix.assess.merging import merge_components
-    from bayesmix.cli.data import model_and_rows
+    from bayesmix.cli.data import model_and_rows, saved_model
     from bayesmix.cli.result_files import Figure
 
     screen = Screen(shown)
-    fit, source, present = model_and_rows(screen, "merge", model, rows)
+    fit, source, present = model_and_rows(
+        screen, "merge", model, saved_model("merge", model, rows.data), rows
+    )
     work = Work.on("merge", screen, rows, source, out)
     merging = work.noting(lambda: merge_components(fit, source))
     groups = merging.groups(clusters)
@@ -354,13 +356,15 @@ def report(
 
     For a report on a search, use: bayesmix select DATA --report.
     """
-    from bayesmix.cli.data import model_and_rows
+    from bayesmix.cli.data import model_and_rows, saved_model
     from bayesmix.report import report_place
     from bayesmix.report.page import write_fit_report
 
     report_place(out)
     screen = Screen(run)
-    fit, source, _ = model_and_rows(screen, "report", model, rows)
+    fit, source, _ = model_and_rows(
+        screen, "report", model, saved_model("report", model, rows.data), rows
+    )
     work = Work.on("report", screen, rows, source, None)
     page = work.noting(
         lambda: write_fit_report(

@@ -274,7 +274,7 @@ def saved_model(command: str, model_path: str, data: str) -> Any:
 
 
 def model_and_rows(
-    screen: Screen, command: str, model_path: str, rows: Numbers
+    screen: Screen, command: str, model_path: str, saved: Any, rows: Numbers
 ) -> tuple[Any, Source, Booleans]:
     """Return a saved model, of a saved search the best, its data, and which rows (n,) these are.
 
@@ -283,8 +283,7 @@ def model_and_rows(
     """
     from bayesmix.selection.candidates import takes_sequences
 
-    model = saved_model(command, model_path, rows.data)
-    model = getattr(model, "best_estimator_", model)
+    model = getattr(saved, "best_estimator_", saved)
     if instead := WITHOUT_MIXTURE.get(type(model).__name__):
         raise UnsupportedError(
             f"{command} does not support a {type(model).__name__}: use Python, "

@@ -75,8 +75,8 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     if other.interrupted_ or not better.value > STANDARD_ERRORS * better.standard_error:
         return None
     other._add(
-        f"Columns transformed by Yeo-Johnson powers: held-out log density +{better.value:,.0f} "
-        f"nats (standard error {better.standard_error:,.0f})."
+        f"Columns transformed by Yeo-Johnson powers: held-out log density {better.value:,.0f} nats "
+        f"higher than of normal components (standard error {better.standard_error:,.0f})."
     )
     given = other.get_params(deep=False)
     return {name: value for name, value in vars(other).items() if name not in given}

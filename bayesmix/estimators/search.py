@@ -232,6 +232,7 @@ class MixtureSearch(SearchResults, Showing):
         if is_collection(X):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
+        powers = validation.flag("column_powers", self.column_powers)
         criterion, wanted, functions = search_parameters.criteria_of(self.criterion, self.also)
         seed = root_seed(self.random_state)
         beside = groups if lengths is None else lengths
@@ -353,7 +354,7 @@ class MixtureSearch(SearchResults, Showing):
         self._adopt(
             rows, criterion, n, checks, sweep.folds(), clusters if in_memory else None, unordered
         )
-        if validation.flag("column_powers", self.column_powers) and in_memory:
+        if powers and in_memory:
             self.__dict__.update(better_by_powers(self, source) or {})
         for caution in self.cautions_:
             warn(caution, SelectionWarning)

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from bayesmix.core.components import Components, Densities, Statistics
+from bayesmix.core.components import Components, Densities
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Mixture
-from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
-from bayesmix.em.expectation import CENTRED, Form, LocalRows, Step, block_sums
+from bayesmix.em.expectation import Step, block_sums
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import AXES, Array, Integers
 from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
 from bayesmix.numerics.special import LOG_2PI
+from bayesmix.observation.missing import Drawing
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -210,24 +210,18 @@ def _refuse_singular(pivots: Array) -> None:
 
 
 @dataclass(frozen=True)
-class Deconvolution(Form):
-    """E-step over true values given what was measured; moves are tried on draws of them."""
-
-    seed: int
+class Deconvolution(Drawing):
+    """E-step over true values given what was measured."""
 
     name = "errors of measurement"
 
     def step(self, mixture: Mixture[Components]) -> Step:
         return DeconvolutionStep(mixture)
 
-    def of_parts(
-        self, mixture: Mixture[Components], parts: Sequence[LocalRows]
-    ) -> list[tuple[Statistics, float]]:
-        return CENTRED.of_parts(mixture, parts)
-
-    def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
-        generator = stream(self.seed, Purpose.GAPS, rows.first)
-        return Rows(drawn(mixture, rows, generator), rows.weights, rows.first)
+    def drawn(
+        self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
+    ) -> Array:
+        return drawn(mixture, rows, generator)
 
 
 @dataclass(frozen=True)

@@ -43,18 +43,13 @@ MANY = 64
 
 
 @dataclass(frozen=True)
-class Gapped(Form):
-    """E-step that integrates out missing cells; complete observations use the centred form.
+class Drawing(Form):
+    """E-step over values that were not seen; moves are tried on draws of them.
 
-    Moves are tried on data with imputed draws and accepted by the objective of the observed data.
+    Moves are accepted by the objective of what was seen.
     """
 
     seed: int
-
-    name = "missing values integrated out"
-
-    def step(self, mixture: Mixture[Components]) -> Step:
-        return GappedStep(mixture)
 
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]
@@ -63,7 +58,28 @@ class Gapped(Form):
 
     def complete(self, mixture: Mixture[Components], rows: Rows) -> Rows:
         generator = stream(self.seed, Purpose.GAPS, rows.first)
-        return Rows(drawn(mixture, np.asarray(rows.values), generator), rows.weights, rows.first)
+        return Rows(self.drawn(mixture, rows, generator), rows.weights, rows.first)
+
+    def drawn(
+        self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
+    ) -> Array:
+        """Return complete values (n, D) in data units, draws where they were not seen."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Gapped(Drawing):
+    """E-step that integrates out missing cells; complete observations use the centred form."""
+
+    name = "missing values integrated out"
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return GappedStep(mixture)
+
+    def drawn(
+        self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
+    ) -> Array:
+        return drawn(mixture, np.asarray(rows.values), generator)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_a_rare_cluster_is_certain_when_it_is_far():
     assert (search.predict_clusters(rare) == search.predict_clusters(rare)[0]).all()
 
 
-def agrees_with_itself(search, rows):
+def assert_agreement(search, rows):
     probabilities, number = search.cluster_probabilities_, search.n_clusters_
     assert probabilities.sum() == pytest.approx(1.0)
     assert probabilities.idxmax() == number
@@ -59,7 +59,7 @@ def agrees_with_itself(search, rows):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_answer_is_the_most_probable_number_and_nothing_contradicts_it(seed):
     rows = three(120, seed, distance=3.3)
-    agrees_with_itself(bm.select(rows, range(1, 6), ("full", "diag")), rows)
+    assert_agreement(bm.select(rows, range(1, 6), ("full", "diag")), rows)
 
 
 @pytest.mark.slow
@@ -74,7 +74,7 @@ def test_nothing_contradicts_the_answer_on_two_hundred_sets(block):
         shape = rng.integers(4)
         errors = [errors, np.exp(errors / 2), np.sinh(errors), errors.round(1)][shape]
         rows = errors + rng.uniform(2, 6) * np.repeat(np.arange(n_groups), 30)[:, None]
-        agrees_with_itself(bm.select(rows, range(1, 5), "diag"), rows)
+        assert_agreement(bm.select(rows, range(1, 5), "diag"), rows)
 
 
 def test_probabilities_survive_a_file_and_any_number_of_workers(faithful, tmp_path):
