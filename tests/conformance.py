@@ -79,7 +79,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array
-    from bayesmix.observation.measured import Errors
+    from bayesmix.observation.instrument import Instrument
     from bayesmix.observation.missing import Seen
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.dask_workers import DaskEngine, KeptThere
@@ -127,10 +127,10 @@ if TYPE_CHECKING:
         _arithmetic = linear
         _arithmetic = seen
 
-    def _observations(complete: Complete, missing: MissingCells, errors: Errors) -> None:
+    def _observations(complete: Complete, missing: MissingCells, measured: Instrument) -> None:
         _observation: Observation = complete
         _observation = missing
-        _measurement: Measurement = errors
+        _measurement: Measurement = measured
 
     def _device_step(prediction: Prediction[Array]) -> None:
         _step: DeviceStep[object] = prediction

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from bayesmix.core.components import Densities
     from bayesmix.core.families import Family
     from bayesmix.core.mixture import Mixture
-    from bayesmix.core.rows import Rows
+    from bayesmix.core.rows import Event, Rows
 
 
 class Observation(Protocol):
@@ -31,6 +32,9 @@ class Measurement(Observation, Protocol):
 
     def __getitem__(self, rows: Indices | Booleans | slice, /) -> Measurement:
         """Return the measurement of some samples, chosen by slice, mask or indices."""
+
+    def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
+        """Return events that tell how the samples of a fit were measured."""
 
     def form(self, family: Family, variational: bool, seed: int) -> object:
         """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""

@@ -190,8 +190,10 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
     """
     frame = model.family.frame(source.summary)
     prior = getattr(model.inference, "prior", None)
-    measured = side_of(source).measurement is not None
-    if measured or (prior is not None and prior.fixes_scale):
+    measurement = side_of(source).measurement
+    if measurement is not None:
+        return frame, measurement.notes(model.family, source.columns)
+    if prior is not None and prior.fixes_scale:
         return frame, ()
     return model.family.set_aside(frame, source)
 

@@ -1,301 +1,24 @@
-"""Errors of measurement with known covariances: x_n = t_n + e_n, e_n ~ N(0, S_n).
-
-The mixture is that of the true values t. With T = Σ_k + S_n and u = T⁻¹(x - m_k), the true value
-has mean m_k + Σ_k u and covariance Σ_k - Σ_k T⁻¹ Σ_k in component k, so Σ r u and Σ r (u uᵀ - T⁻¹)
-are the statistics (Bovy, Hogg & Roweis 2011). Missing cells have an infinite error.
-"""
+"""Data with how they were measured: ``Measured``, and the posterior of true values."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.core.components import Components, Densities
-from bayesmix.core.families import Family
-from bayesmix.core.mixture import ChunkSums, Mixture
-from bayesmix.core.rows import Frame, Rows, SideInformation
-from bayesmix.em.expectation import Step, block_sums
-from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
-from bayesmix.families.gaussian.moments import Moments
-from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.numerics.arrays import AXES, Array, Integers
-from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
-from bayesmix.numerics.special import LOG_2PI
-from bayesmix.observation.missing import Drawing
+from bayesmix.core.rows import Rows, SideInformation
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.numerics.rounding import rounded_step
+from bayesmix.observation.deconvolution import blocks_of, components_of, convolved
+from bayesmix.observation.instrument import Errors, Instrument, Intervals, Region
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.em.result import FitResult
 
-# Numbers of a block, K D² for each sample, that fit into a cache of a few megabytes.
-BLOCK_VALUES = 2**18
-# Samples with equal errors above which their matrices are factorised once.
-TOGETHER = 16
 # Eigenvalues of a covariance relative to the largest that are rounding.
 ROUNDING = 1e-12
-
-
-@dataclass(frozen=True)
-class Errors:
-    """Distinct variances (G, D) or covariances (G, D, D) of errors, and their numbers (n,)."""
-
-    distinct: Array
-    numbers: Integers
-
-    def __getitem__(self, rows: Any) -> Errors:
-        return replace(self, numbers=self.numbers[rows])
-
-    def form(self, family: Family, variational: bool, seed: int) -> Deconvolution:
-        if family.name != "gaussian":
-            raise UnsupportedError(
-                f"errors of measurement need a Gaussian family, got {family!r}: use GaussianMixture"
-            )
-        if variational:
-            raise UnsupportedError(
-                "errors of measurement need a point estimate, as the bound has no closed form: use "
-                "GaussianMixture, with prior='auto' for posterior modes"
-            )
-        return Deconvolution(seed)
-
-    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        joint = np.empty((len(rows), mixture.n_components))
-        for indices, block in blocks_of(mixture, rows):
-            for k, part in enumerate(convolved(mixture, block)):
-                joint[indices, k] = part.log_density
-        joint += mixture.log_weights
-        return joint
-
-    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        """Return the log volumes of the observed columns."""
-        return seen(np.asarray(rows.values)) @ np.log(mixture.frame.scale)
-
-    def framed(self, frame: Frame) -> Array:
-        """Return distinct errors (D, G) or (D, D, G) in a frame."""
-        if frame.basis is not None:
-            raise UnsupportedError(
-                "errors of measurement do not support columns that are linear combinations of "
-                "others: leave out such columns"
-            )
-        scale = frame.inverse_scale
-        if self.distinct.ndim == 2:
-            return (self.distinct * (scale * scale)).T
-        return np.moveaxis(self.distinct * (scale[:, None] * scale), 0, -1)
-
-
-@dataclass(frozen=True)
-class Convolved:
-    """A component for a block: log densities (n,), scores u (D, n) and R with T⁻¹ = Rᵀ R.
-
-    ``root`` is (D, D, n), (D, n) for diagonal matrices, with n = 1 if equal for all samples.
-    """
-
-    log_density: Array
-    scores: Array
-    root: Array
-
-    def information(self, shares: Array) -> Array:
-        """Return Σ r T⁻¹ (D, D), or (D,) for diagonal matrices."""
-        total = shares if self.root.shape[-1] > 1 else shares.sum(keepdims=True)
-        if self.root.ndim == 2:
-            return (self.root * self.root) @ total
-        return cast("Array", ((self.root * total) @ self.root.swapaxes(1, 2)).sum(axis=0))
-
-    def curvature(self, shares: Array) -> Array:
-        """Return Σ r (u uᵀ - T⁻¹)."""
-        weighted = shares * self.scores
-        if self.root.ndim == 2:
-            return (weighted * self.scores).sum(axis=1) - self.information(shares)
-        return weighted @ self.scores.T - self.information(shares)
-
-
-def components_of(mixture: Mixture[Densities]) -> Gaussians:
-    """Return Gaussians at a point, or raise ``UnsupportedError``."""
-    components = mixture.components
-    if not isinstance(components, Gaussians):
-        raise UnsupportedError(
-            "errors of measurement need a point estimate of Gaussian components: use "
-            "GaussianMixture"
-        )
-    return components
-
-
-def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]:
-    """Return blocks of a chunk with their indices; many samples of equal errors are together."""
-    errors = cast("Errors", rows.side.measurement)
-    n_features = len(mixture.frame.centre)
-    size = max(TOGETHER, BLOCK_VALUES // (mixture.n_components * n_features**2))
-    order = np.argsort(errors.numbers, kind="stable")
-    numbers = errors.numbers[order]
-    starts = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1]))
-    if len(rows) < TOGETHER * len(starts) or has_gaps(rows.values):
-        places: Sequence[Any] = [slice(a, a + size) for a in range(0, len(rows), size)]
-        return [(place, rows.some(place)) for place in places]
-    return [(group, rows.some(group)) for group in np.split(order, starts[1:])]
-
-
-def convolved(mixture: Mixture[Densities], rows: Rows) -> list[Convolved]:
-    """Return the components for a block, whose samples have equal errors or are few."""
-    components, errors = components_of(mixture), cast("Errors", rows.side.measurement)
-    values = without_gaps(rows.framed(mixture.frame)).T
-    present = seen(np.asarray(rows.values)).T
-    numbers = errors.numbers
-    equal = present.all() and (numbers == numbers[0]).all()
-    own = errors.framed(mixture.frame)[..., numbers[:1] if equal else numbers]
-    mask = np.ones((len(present), 1)) if equal else present
-    constants = present.sum(axis=0) * LOG_2PI
-    structure, K = components.structure, components.n_components
-    diagonal = own.ndim == 2 and structure.algebra.kind == AXES
-    penalty = np.zeros(K)
-    if components.resolution is not None:
-        of_blocks = structure.algebra.trace(components.resolution, components.precision_root)
-        penalty = structure.algebra.per_component(of_blocks, *components.means.shape)
-    parts = []
-    covariances = components.covariances
-    for mean, covariance, less in zip(components.means, covariances, penalty, strict=True):
-        away = (values - mean[:, None]) * present
-        if diagonal:
-            root, log_det = _diagonal_root(np.diagonal(covariance)[:, None] + own, mask)
-            white = root * away
-            scores = root * white
-        else:
-            whole = own if own.ndim == 3 else own * np.eye(len(own))[:, :, None]
-            root, log_det = _inverse_root(covariance[:, :, None] + whole, mask)
-            white, scores = _whitened(root, away)
-        distance = np.einsum("dn,dn->n", white, white)
-        parts.append(Convolved(-0.5 * (distance + log_det + constants + less), scores, root))
-    return parts
-
-
-def _diagonal_root(variances: Array, mask: Array) -> tuple[Array, Array]:
-    """Return T^(-1/2) (D, n), 0 where missing, and log det T (n,)."""
-    _refuse_singular(variances)
-    return mask / np.sqrt(variances), (mask * np.log(variances)).sum(axis=0)
-
-
-def _inverse_root(T: Array, mask: Array) -> tuple[Array, Array]:
-    """Return lower triangles R (D, D, n) with T⁻¹ = Rᵀ R, 0 where missing, and log det T (n,)."""
-    D, n = len(T), T.shape[-1]
-    T = T * (mask[:, None] * mask)
-    T[range(D), range(D)] += 1.0 - mask
-    lower, root = np.empty((D, D, n)), np.zeros((D, D, n))
-    for j in range(D):
-        column = T[j:, j] - np.einsum("ikn,kn->in", lower[j:, :j], lower[j, :j])
-        _refuse_singular(column[0])
-        lower[j, j] = np.sqrt(column[0])
-        lower[j + 1 :, j] = column[1:] / lower[j, j]
-        root[j, j] = 1.0 / lower[j, j]
-        root[j, :j] = -root[j, j] * np.einsum("kn,kjn->jn", lower[j, :j], root[:j, :j])
-    log_det = 2.0 * np.log(lower[range(D), range(D)]).sum(axis=0)
-    root[range(D), range(D)] *= mask
-    return root, log_det
-
-
-def _whitened(root: Array, away: Array) -> tuple[Array, Array]:
-    """Return R (x - m) and Rᵀ R (x - m) (D, n)."""
-    if root.shape[-1] == 1:
-        white = root[:, :, 0] @ away
-        return white, root[:, :, 0].T @ white
-    white = np.einsum("ijn,jn->in", root, away)
-    return white, np.einsum("ijn,in->jn", root, white)
-
-
-def _refuse_singular(pivots: Array) -> None:
-    if not pivots.min() > 0.0:
-        raise DegenerateFitError("a covariance of true values and errors is singular")
-
-
-@dataclass(frozen=True)
-class Deconvolution(Drawing):
-    """E-step over true values given what was measured."""
-
-    name = "errors of measurement"
-
-    def step(self, mixture: Mixture[Components]) -> Step:
-        return DeconvolutionStep(mixture)
-
-    def drawn(
-        self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
-    ) -> Array:
-        return drawn(mixture, rows, generator)
-
-
-@dataclass(frozen=True)
-class DeconvolutionStep:
-    """E-step of a chunk of measured samples; picklable."""
-
-    mixture: Mixture[Components]
-
-    def __call__(self, rows: Rows) -> ChunkSums:
-        blocks = [rows]
-        if rows.side.begins is None:
-            blocks = [block for _, block in blocks_of(self.mixture, rows)]
-        return reduce(add, (self._block(convolved(self.mixture, part), part) for part in blocks))
-
-    def _block(self, parts: list[Convolved], rows: Rows) -> ChunkSums:
-        joint = np.stack([part.log_density for part in parts]).T
-        joint += self.mixture.finite_log_weights
-        return block_sums(self.mixture, joint, rows, lambda shares: self._statistics(parts, shares))
-
-    def _statistics(self, parts: list[Convolved], shares: Array) -> Moments:
-        """Return moments of true values from responsibilities (n, K)."""
-        components = components_of(self.mixture)
-        counts = shares.sum(axis=0)
-        means = components.means.copy()
-        scatter = np.empty((len(means), means.shape[1], means.shape[1]))
-        for k, (part, covariance) in enumerate(zip(parts, components.covariances, strict=True)):
-            own = np.ascontiguousarray(shares[:, k])
-            moved = covariance @ (part.scores @ own)
-            step = moved / counts[k] if counts[k] > 0.0 else np.zeros_like(moved)
-            curvature = part.curvature(own)
-            inner = np.diag(curvature) if curvature.ndim == 1 else curvature
-            within = covariance @ inner @ covariance
-            scatter[k] = counts[k] * covariance + within - np.outer(moved, step)
-            means[k] += step
-        structure = components.structure
-        blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
-        return Moments(structure, counts, means, blocks)
-
-
-def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator) -> Array:
-    """Return draws (n, D) of true values given what was measured, in data units.
-
-    A draw of a component and an error is moved by what its sum lacks (Matheron).
-    """
-    shares, _ = mixture.responsibilities(rows)
-    reached = np.cumsum(shares[:, : mixture.n_components], axis=1)
-    labels = (reached < generator.random((len(rows), 1)) * reached[:, -1:]).sum(axis=1)
-    components, errors = components_of(mixture), cast("Errors", rows.side.measurement)
-    normal = generator.standard_normal((2, len(rows), len(mixture.frame.centre)))
-    out = components.means[labels] + components.spread_out(normal[0], labels)
-    measured = out + _drawn_errors(errors, mixture.frame, normal[1])
-    lacking = np.zeros_like(out)
-    away = without_gaps(rows.framed(mixture.frame) - measured)
-    for indices, block in blocks_of(mixture, rows):
-        for k, part in enumerate(convolved(mixture, block)):
-            own = labels[indices] == k
-            root = part.root if part.root.shape[-1] == 1 else part.root[..., own]
-            places = np.arange(len(rows))[indices][own]
-            if root.ndim == 2:
-                lacking[places] = (root * root * away[places].T).T
-            else:
-                lacking[places] = _whitened(root, away[places].T)[1].T
-    for k, covariance in enumerate(components.covariances):
-        out[labels == k] += lacking[labels == k] @ covariance
-    return mixture.frame.undo(out)
-
-
-def _drawn_errors(errors: Errors, frame: Frame, normal: Array) -> Array:
-    distinct = errors.framed(frame)
-    if distinct.ndim == 2:
-        return normal * np.sqrt(distinct.T)[errors.numbers]
-    values, vectors = np.linalg.eigh(np.moveaxis(distinct, -1, 0))
-    roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
-    return cast("Array", np.einsum("nij,nj->ni", roots[errors.numbers], normal))
 
 
 class TrueValues(NamedTuple):
@@ -308,8 +31,8 @@ class TrueValues(NamedTuple):
 def true_values(result: FitResult, rows: Rows) -> TrueValues:
     """Return the posterior of the true values of measured samples, averaged over components."""
     mixture = result.density
-    if not isinstance(rows.side.measurement, Errors):
-        raise InvalidInputError("X must have errors: pass bayesmix.Measured(X, error=...)")
+    if not isinstance(rows.side.measurement, Instrument):
+        raise InvalidInputError("X must be measured data: pass bayesmix.Measured(X, error=...)")
     shares, _ = mixture.responsibilities(rows)
     components = components_of(mixture)
     first, second = np.zeros((2, len(rows), len(mixture.frame.centre)))
@@ -329,20 +52,41 @@ def true_values(result: FitResult, rows: Rows) -> TrueValues:
     return TrueValues(mixture.frame.undo(first), deviation)
 
 
-def Measured(X: Any, *, error: Any) -> ArraySource:
-    """Data with known errors of measurement, for the X of any method.
+def Measured(
+    X: Any,
+    *,
+    error: Any = None,
+    limits: Any = None,
+    lower: Any = None,
+    upper: Any = None,
+    step: Any = None,
+    truncated: Any = None,
+) -> ArraySource:
+    """Data with how they were measured, for the X of any method.
 
-    The mixture is then that of the true values (extreme deconvolution; Bovy, Hogg & Roweis 2011):
-    ``log_likelihood_`` and ``score_samples`` are of the measured values, and ``true_values``
-    returns the posterior of the true ones.
+    The mixture is that of the true values (extreme deconvolution; Bovy, Hogg & Roweis 2011), before
+    censoring, rounding and truncation. ``log_likelihood_`` and ``score_samples`` are of what was
+    measured; ``true_values`` returns the posterior of the true values. Needs ``GaussianMixture``.
 
     Parameters
     ----------
     X : array or frame (n, D)
         Measured values; missing values need ``missing="use"``.
-    error : array (D,), (n, D) or (n, D, D)
+    error : array (D,), (n, D) or (n, D, D), optional
         Standard deviations of the errors, for all samples or for each, or their covariances. An
         infinite standard deviation or variance is a missing value.
+    limits : (low, high), each a number or (D,), optional
+        Limits of detection: values at or beyond them are censored there. Infinite: no limit.
+    lower, upper : array (n, D), optional
+        The value lies between them; it is exact where they are equal, and X tells it where both are
+        NaN. Infinite bounds, or one of them alone, are open ends.
+    step : float, (D,) or "auto", optional
+        Resolution of each column, 0 for none: the value lies within half a step of X. "auto" finds
+        the grid of columns in which most values are tied.
+    truncated : (low, high), each a number, (D,), (n, D) or, of one column, (n,), optional
+        Samples with measured values (before rounding) beyond these bounds were never recorded.
+        ``weights_`` are then shares among recorded samples, ``population_weights_`` those before
+        truncation, which predictions for other data use.
 
     Returns
     -------
@@ -351,7 +95,13 @@ def Measured(X: Any, *, error: Any) -> ArraySource:
     Raises
     ------
     ValueError
-        If the errors do not fit X, or are negative or not finite.
+        If errors, bounds or steps do not fit X; the message names row and column.
+
+    Notes
+    -----
+    An interval contributes the logarithm of its probability, a rounded value log(P / step). If
+    columns are dependent (full and tied covariances, correlated errors), a step is approximated by
+    an error of variance step² / 12 (Sheppard), and each sample may have one censored value.
 
     Examples
     --------
@@ -367,43 +117,189 @@ def Measured(X: Any, *, error: Any) -> ArraySource:
     >>> values = gm.true_values(X)
     >>> bool(np.abs(values.mean - true).mean() < np.abs(X.values - true).mean())
     True
+
+    Values below a limit of detection of -0.5:
+
+    >>> censored = bm.Measured(true, limits=(-0.5, np.inf))
+    >>> bm.GaussianMixture(1).fit(censored).covariances_.ravel().round(1)
+    array([1.])
     """
     names = getattr(X, "columns", None)
+    columns = None if names is None else tuple(map(str, names))
     values = np.array(X, dtype=np.float64)
     if values.ndim != 2:
         raise InvalidInputError(
             f"X must have two dimensions, rows and columns, got shape {values.shape}"
         )
-    given = np.array(error, dtype=np.float64)
-    n, D = values.shape
-    if given.shape not in ((D,), (n, D), (n, D, D)):
-        raise InvalidInputError(
-            f"error must have shape ({D},), ({n}, {D}) or ({n}, {D}, {D}) for X of shape "
-            f"{values.shape}, got {given.shape}"
-        )
-    spread = np.broadcast_to(given, (n, D)) if given.ndim < 3 else np.diagonal(given, 0, 1, 2)
-    wrong = np.argwhere(~(spread >= 0.0))
-    if len(wrong):
-        row, column = wrong[0]
-        name = column if names is None else repr(list(names)[column])
-        raise InvalidInputError(
-            f"error must not be negative or missing, got {spread[row, column]:g} in row {row}, "
-            f"column {name}: pass infinity where the value is unknown"
-        )
-    unknown = np.isinf(spread)
-    values[unknown] = np.nan
-    if given.ndim == 3:
-        given[unknown[:, :, None] | unknown[:, None, :]] = 0.0
-        _refuse_no_covariance(given)
-    else:
-        given = np.where(np.isinf(given), 0.0, given) ** 2
-    distinct, numbers = given[None], np.zeros(n, dtype=np.intp)
-    if given.ndim > 1:
-        distinct, numbers = np.unique(given, axis=0, return_inverse=True)
-        numbers = numbers.ravel()
-    side = SideInformation(measurement=Errors(distinct, numbers))
-    columns = None if names is None else tuple(map(str, names))
+    data = _Table(values, columns)
+    errors = data.errors(np.zeros(values.shape[1]) if error is None else error)
+    given = data.intervals(lower, upper, limits, step)
+    region = None if truncated is None else data.region(truncated, given)
+    intervals = None if np.isnan(given.lower).all() else given
+    if intervals is not None:
+        data.spread_out(intervals)
+    side = SideInformation(measurement=Instrument(errors, intervals, region))
     return ArraySource(values, columns=columns, side=side)
+
+
+class _Table(NamedTuple):
+    """Values (n, D), which its methods complete, and names of columns."""
+
+    values: Array
+    columns: tuple[str, ...] | None
+
+    def place(self, wrong: Booleans) -> tuple[int, int, str]:
+        """Return the first place (n, D) with a fault: row, column and both in words."""
+        row, column = np.argwhere(wrong)[0].tolist()
+        name = column if self.columns is None else repr(self.columns[column])
+        return row, column, f"row {row}, column {name}"
+
+    def errors(self, error: Any) -> Errors:
+        """Return the errors; values with infinite ones become missing."""
+        given = np.array(error, dtype=np.float64)
+        n, D = self.values.shape
+        if given.shape not in ((D,), (n, D), (n, D, D)):
+            raise InvalidInputError(
+                f"error must have shape ({D},), ({n}, {D}) or ({n}, {D}, {D}) for X of shape "
+                f"{self.values.shape}, got {given.shape}"
+            )
+        spread = np.broadcast_to(given, (n, D)) if given.ndim < 3 else np.diagonal(given, 0, 1, 2)
+        wrong = ~(spread >= 0.0)
+        if wrong.any():
+            row, column, where = self.place(wrong)
+            raise InvalidInputError(
+                f"error must not be negative or missing, got {spread[row, column]:g} in {where}: "
+                "pass infinity where the value is unknown"
+            )
+        unknown = np.isinf(spread)
+        self.values[unknown] = np.nan
+        if given.ndim == 3:
+            given[unknown[:, :, None] | unknown[:, None, :]] = 0.0
+            _refuse_no_covariance(given)
+            given = given if D > 1 else given[:, :, 0]
+        else:
+            given = np.where(np.isinf(given), 0.0, given) ** 2
+        distinct, numbers = given[None], np.zeros(n, dtype=np.intp)
+        if given.ndim > 1:
+            distinct, numbers = np.unique(given, axis=0, return_inverse=True)
+        return Errors(distinct, numbers.ravel())
+
+    def intervals(self, lower: Any, upper: Any, limits: Any, step: Any) -> Intervals:
+        """Return the intervals; values that bounds tell exactly, or not at all, are set."""
+        values = self.values
+        low, high = np.full((2, *values.shape), np.nan)
+        for name, bound, given in (("lower", low, lower), ("upper", high, upper)):
+            if given is not None:
+                bound[:] = self._as_wide(name, given, (values.shape,))
+        told = ~(np.isnan(low) & np.isnan(high))
+        low[told & np.isnan(low)], high[told & np.isnan(high)] = -np.inf, np.inf
+        if (low > high).any():
+            row, column, where = self.place(low > high)
+            raise InvalidInputError(
+                f"lower must not be above upper, got {low[row, column]:g} and "
+                f"{high[row, column]:g} in {where}: exchange them"
+            )
+        exact, unknown = low == high, np.isneginf(low) & np.isposinf(high)
+        values[exact], values[unknown] = low[exact], np.nan
+        told &= ~exact & ~unknown
+        if limits is not None:
+            least, most = self._pair("limits", limits, (values.shape[1:], ()))
+            with np.errstate(invalid="ignore"):
+                below, above = ~told & (values <= least), ~told & (values >= most)
+            low, high = np.where(below, -np.inf, low), np.where(below, least, high)
+            low, high = np.where(above, most, low), np.where(above, np.inf, high)
+            told |= below | above
+        steps = self._steps(step, ~told)
+        rounded = ~told & ~np.isnan(values) & (steps > 0.0)
+        low = np.where(rounded, values - 0.5 * steps, np.where(told, low, np.nan))
+        high = np.where(rounded, values + 0.5 * steps, np.where(told, high, np.nan))
+        return Intervals(low, high, rounded, steps)
+
+    def _steps(self, step: Any, exact: Booleans) -> Array:
+        values, D = self.values, self.values.shape[1]
+        if isinstance(step, str):
+            if step != "auto":
+                raise InvalidInputError(f"step must be 'auto' or numbers, got {step!r}")
+            known = exact & ~np.isnan(values)
+            return np.array([rounded_step(values[known[:, d], d]) for d in range(D)])
+        steps = np.zeros(D) if step is None else self._as_wide("step", step, ((D,), ()))
+        wrong = ~((steps >= 0.0) & np.isfinite(steps))
+        if wrong.any():
+            _, column, where = self.place(np.broadcast_to(wrong, values.shape))
+            raise InvalidInputError(
+                f"step must be finite and not negative, got {steps[column]:g} in {where}: pass 0 "
+                "for a column that is not rounded"
+            )
+        return steps
+
+    def region(self, truncated: Any, intervals: Intervals) -> Region:
+        """Return the region of recorded values, to which intervals are cut."""
+        n, D = self.values.shape
+        least, most = self._pair("truncated", truncated, ((D,), (), (n, D), (n,)[: 2 - D]))
+        for bound in (intervals.lower, intervals.upper):
+            np.clip(bound, least, most, out=bound)
+        outside = (self.values < least) | (self.values > most)
+        outside &= np.isnan(intervals.lower)
+        outside |= intervals.lower >= intervals.upper
+        if outside.any():
+            row, column, where = self.place(outside)
+            raise InvalidInputError(
+                f"X must lie within the bounds of truncated, got {self.values[row, column]:g} in "
+                f"{where}: leave out that row, or pass the bounds at which samples were lost"
+            )
+        shape = (n, D) if max(least.ndim, most.ndim) == 2 else (1, D)
+        return Region(np.broadcast_to(least, shape).copy(), np.broadcast_to(most, shape).copy())
+
+    def _as_wide(self, name: str, given: Any, shapes: tuple[tuple[int, ...], ...]) -> Array:
+        """Return bounds or steps as numbers (D,) or (n, D)."""
+        array = np.array(given, dtype=np.float64)
+        if array.shape not in shapes:
+            allowed = " or ".join(str(shape) for shape in dict.fromkeys(shapes) if shape)
+            raise InvalidInputError(
+                f"{name} must have shape {allowed} for X of shape {self.values.shape}, got "
+                f"{array.shape}"
+            )
+        if array.ndim == 1 and len(array) != self.values.shape[1]:
+            return array[:, None]
+        return array if array.ndim else np.full(self.values.shape[1], float(array))
+
+    def _pair(
+        self, name: str, given: Any, shapes: tuple[tuple[int, ...], ...]
+    ) -> tuple[Array, Array]:
+        """Return lower and upper bounds; None is no bound."""
+        if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 2:
+            raise InvalidInputError(f"{name} must be a pair (low, high), got {given!r}")
+        least, most = (
+            self._as_wide(name, open_end if bound is None else bound, shapes)
+            for bound, open_end in zip(given, (-np.inf, np.inf), strict=True)
+        )
+        wrong = ~(least < most)
+        if wrong.any():
+            _, _, where = self.place(np.broadcast_to(wrong, self.values.shape))
+            raise InvalidInputError(
+                f"{name} must have a low bound below the high one in each column, which fails in "
+                f"{where}: pass -inf and inf where there is none"
+            )
+        return least, most
+
+    def spread_out(self, intervals: Intervals) -> None:
+        """Set values in intervals to points of them, spread evenly so that starts see no ties."""
+        values, n_features = self.values, self.values.shape[1]
+        inside = ~np.isnan(intervals.lower)
+        ratio = 2.0
+        for _ in range(64):
+            ratio = (1.0 + ratio) ** (1.0 / (n_features + 1))
+        # An additive sequence that fills the unit cube evenly (Roberts 2018).
+        along = np.arange(1, len(values) + 1)[:, None] / ratio ** np.arange(1, n_features + 1)
+        share = (0.5 + along) % 1.0
+        ends = np.where(np.isinf(intervals.lower), intervals.upper, intervals.lower)
+        ends = np.where(inside, ends, values)
+        width = np.nanstd(ends, axis=0)
+        width = np.where(width > 0.0, width, np.where(np.abs(ends[0]) > 0.0, np.abs(ends[0]), 1.0))
+        low, high = intervals.lower, intervals.upper
+        low = np.where(np.isneginf(low), high - width, low)
+        high = np.where(np.isposinf(high), low + width, high)
+        values[inside] = (low + share * (high - low))[inside]
 
 
 def _refuse_no_covariance(covariances: Array) -> None:

@@ -15,12 +15,10 @@ import numpy as np
 
 from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.rounding import is_tied, step_of
 
 # Only the first observations of larger data are checked for rounding, and nothing else is checked.
 MOST_ROWS = 20_000
-# A feature is rounded if most observations share their value with others.
-TIED_SHARE = 0.5
-OFF_THE_GRID = 1e-3  # of a step, for floating-point rounding
 # Ratings from 0 to 10 have at most this many values, and are not normal within a component.
 FEW_VALUES = 11
 # A component is narrower than the rounding if its standard deviation is less than that of two
@@ -89,22 +87,11 @@ def rounded_features(source: Source | None) -> tuple[RoundedFeature, ...]:
     for d, gap in enumerate(source.summary.gap):
         column = np.asarray(first[:, d], dtype=np.float64)
         values, times = np.unique(column[~np.isnan(column)], return_counts=True)
-        if gap > 0.0 and times[times > 1].sum() >= TIED_SHARE * times.sum():
+        if gap > 0.0 and is_tied(times):
             step = step_of(values, float(gap))
             if step > 0.0 or 1 < len(values) <= FEW_VALUES:
                 rounded.append(RoundedFeature(d, names[d], step, float(gap), len(values)))
     return tuple(rounded)
-
-
-def step_of(values: Array, gap: float) -> float:
-    """Return the step of which sorted distinct values are multiples, about ``gap``; 0 for none."""
-    if len(values) < 2 or gap <= 0.0:
-        return 0.0
-    # Use the whole range, because the smallest difference has lost digits.
-    width = float(values[-1] - values[0])
-    step = width / max(1.0, np.rint(width / gap))
-    steps = (values - values[0]) / step
-    return step if np.abs(steps - np.rint(steps)).max() < OFF_THE_GRID else 0.0
 
 
 def narrower(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, RoundedFeature]]:

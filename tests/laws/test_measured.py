@@ -10,7 +10,8 @@ from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.observation.measured import drawn
+from bayesmix.observation.deconvolution import drawn
+from bayesmix.observation.instrument import Errors
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 EXACT = {"random_state": 0, "n_jobs": 1}
@@ -161,9 +162,9 @@ def test_few_distinct_errors_give_the_same_fit_as_each_for_itself():
     S = np.array([[[0.2, 0.1], [0.1, 0.3]], [[0.05, 0.0], [0.0, 0.4]]])[np.arange(len(X)) % 2]
     grouped = bm.Measured(X, error=S)
     measurement = grouped.side.measurement
-    assert len(measurement.distinct) == 2
+    assert len(measurement.errors.distinct) == 2
     numbers = np.arange(len(X))
-    apart = replace(measurement, distinct=S, numbers=numbers)
+    apart = replace(measurement, errors=Errors(S, numbers))
     alone = replace(grouped, side=replace(grouped.side, measurement=apart))
     first, second = (
         bm.GaussianMixture(2, search=None, **EXACT).fit(data) for data in (grouped, alone)
@@ -189,8 +190,8 @@ def test_draws_of_true_values_have_their_posterior_moments():
     X[0, 1] = np.nan
     data = bm.Measured(X, error=error)
     model = bm.GaussianMixture(2, missing="use", search=None, prior="auto", **EXACT).fit(data)
-    values, generator = model.true_values(data), np.random.default_rng(3)
-    draws = np.array([drawn(model.result_.density, data.rows, generator) for _ in range(1500)])
+    values, many = model.true_values(data), data.subset(np.tile(np.arange(12), 1500)).rows
+    draws = drawn(model.result_.density, many, np.random.default_rng(3)).reshape(1500, 12, 2)
     z = (draws.mean(axis=0) - values.mean) / values.standard_deviation * np.sqrt(1500)
     assert np.abs(z).max() < 5.0
     ratio = draws.std(axis=0) / values.standard_deviation

@@ -1,0 +1,476 @@
+"""The E-step over true values of Gaussian components, given what was measured.
+
+The mixture is that of the true values t, and x_n = t_n + e_n, e_n ~ N(0, S_n). With T = Σ_k + S_n
+and u = T⁻¹(x - m_k), the true value has mean m_k + Σ_k u and covariance Σ_k - Σ_k T⁻¹ Σ_k in
+component k, so Σ r u and Σ r (u uᵀ - T⁻¹) are the statistics (Bovy, Hogg & Roweis 2011). Missing
+cells have an infinite error. Where only an interval of x is known, u and T⁻¹ become the score E[u]
+and the observed information T⁻¹ - T⁻¹ var[x] T⁻¹, by moments of truncated normals. Samples that
+were not recorded are completed by their expected number and moments (Dempster, Laird & Rubin 1977).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+
+from bayesmix.core.components import Components, Densities
+from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.rows import Rows
+from bayesmix.em.expectation import Step, block_sums
+from bayesmix.errors import DegenerateFitError, UnsupportedError
+from bayesmix.families.gaussian.moments import Moments
+from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.numerics.arrays import Array, Booleans, Indices
+from bayesmix.numerics.gaps import has_gaps, without_gaps
+from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.special import LOG_2PI
+from bayesmix.numerics.truncated_normal import on_interval, quantile
+from bayesmix.observation.instrument import Instrument, Region, separable
+from bayesmix.observation.missing import Drawing
+
+# Numbers of a block, K D² for each sample, that fit into a cache of a few megabytes.
+BLOCK_VALUES = 2**18
+# Samples with equal errors above which their matrices are factorised once.
+TOGETHER = 16
+
+
+class Hidden(NamedTuple):
+    """Values of a block that are known to an interval: places, bounds and log steps (m,)."""
+
+    columns: Indices
+    samples: Indices
+    lower: Array
+    upper: Array
+    log_steps: Array  # 0 where the interval contributes a probability
+
+
+@dataclass(frozen=True)
+class Block:
+    """Samples in a frame: values (D, n), which are exact, and errors (D, n) or (D, D, n).
+
+    The last axis of ``errors`` is 1 if they are equal and all values exact.
+    """
+
+    values: Array  # 0 where not exact
+    exact: Array
+    errors: Array
+    hidden: Hidden | None
+
+
+@dataclass(frozen=True)
+class Convolved:
+    """A component for a block: log densities (n,), scores E[u] (D, n) and R with RᵀR = information.
+
+    ``root`` is (D, D, n), or (D, n) for diagonal matrices, with n = 1 if equal for all samples.
+    ``hidden`` has the centres, standard deviations and standardised bounds of hidden values.
+    """
+
+    log_density: Array
+    scores: Array
+    root: Array
+    hidden: tuple[Array, Array, Array, Array] | None = None
+
+    def information(self, shares: Array) -> Array:
+        """Return the sum of r times information (D, D), or (D,) for diagonal matrices."""
+        total = shares if self.root.shape[-1] > 1 else shares.sum(keepdims=True)
+        if self.root.ndim == 2:
+            return (self.root * self.root) @ total
+        return cast("Array", ((self.root * total) @ self.root.swapaxes(1, 2)).sum(axis=0))
+
+    def curvature(self, shares: Array) -> Array:
+        """Return Σ r (E[u] E[u]ᵀ - information) (D, D)."""
+        weighted = shares * self.scores
+        if self.root.ndim == 2:
+            return np.diag((weighted * self.scores).sum(axis=1) - self.information(shares))
+        return weighted @ self.scores.T - self.information(shares)
+
+
+def instrument_of(rows: Rows) -> Instrument:
+    """Return the measurement of samples."""
+    return cast("Instrument", rows.side.measurement)
+
+
+def components_of(mixture: Mixture[Densities]) -> Gaussians:
+    """Return Gaussians at a point, or raise ``UnsupportedError``."""
+    components = mixture.components
+    if not isinstance(components, Gaussians):
+        raise UnsupportedError(
+            "measured data need a point estimate of Gaussian components: use GaussianMixture"
+        )
+    return components
+
+
+def _apart(mixture: Mixture[Densities], instrument: Instrument) -> bool:
+    """Whether columns are independent given the component, after errors."""
+    structure = components_of(mixture).structure
+    return not instrument.errors.full and separable(structure, len(mixture.frame.centre))
+
+
+def _hidden(mixture: Mixture[Densities], instrument: Instrument) -> Booleans | None:
+    """Return which values (n, D) are known to an interval; None if none are.
+
+    Where columns depend on each other, rounded values are values with an error instead.
+    """
+    intervals = instrument.intervals
+    if intervals is None:
+        return None
+    there = ~np.isnan(intervals.lower)
+    return there if _apart(mixture, instrument) else there & ~intervals.rounded
+
+
+def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]:
+    """Return blocks of a chunk with their indices; many samples of equal errors are together."""
+    instrument = instrument_of(rows)
+    n_features = len(mixture.frame.centre)
+    size = max(TOGETHER, BLOCK_VALUES // (mixture.n_components * n_features**2))
+    partial = np.zeros(len(rows), dtype=bool)
+    if has_gaps(rows.values):
+        partial |= np.isnan(np.asarray(rows.values)).any(axis=1)
+    hidden = _hidden(mixture, instrument)
+    if hidden is not None:
+        partial |= hidden.any(axis=1)
+    whole, rest = np.flatnonzero(~partial), np.flatnonzero(partial)
+    whole = whole[np.argsort(instrument.errors.numbers[whole], kind="stable")]
+    numbers = instrument.errors.numbers[whole]
+    starts = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1]))
+    if len(whole) >= TOGETHER * len(starts):
+        places: list[Any] = np.split(whole, starts[1:]) + _sliced(rest, size)
+    elif len(rest):
+        places = _sliced(whole, size) + _sliced(rest, size)
+    else:
+        places = [slice(first, first + size) for first in range(0, len(rows), size)]
+    return [(place, rows.some(place)) for place in places]
+
+
+def _sliced(indices: Indices, size: int) -> list[Any]:
+    return [indices[first : first + size] for first in range(0, len(indices), size)]
+
+
+def framed(mixture: Mixture[Densities], rows: Rows) -> Block:
+    """Return samples in the frame of a mixture."""
+    instrument, frame = instrument_of(rows), mixture.frame
+    values = np.array(rows.framed(frame).T)
+    hidden, intervals = _hidden(mixture, instrument), instrument.intervals
+    numbers = instrument.errors.numbers
+    places = None
+    equal = len(numbers) == 1 or bool((numbers == numbers[0]).all())
+    if intervals is not None and hidden is not None:
+        lower, upper = frame.apply(intervals.lower).T, frame.apply(intervals.upper).T
+        columns, samples = np.nonzero(hidden.T)
+        if len(columns):
+            log_steps = np.log(
+                intervals.steps * frame.inverse_scale,
+                out=np.zeros(len(values)),
+                where=intervals.steps > 0.0,
+            )
+            place = columns, samples
+            steps = np.where(intervals.rounded.T[place], log_steps[columns], 0.0)
+            places = Hidden(*place, lower[place], upper[place], steps)
+            values[place] = np.nan
+        approximate = (intervals.rounded & ~hidden).T
+        values = np.where(approximate, 0.5 * (lower + upper), values)
+        equal = equal and bool((approximate == approximate[:, :1]).all())
+    exact = ~np.isnan(values)
+    equal = equal and bool(exact.all())
+    errors = instrument.errors.framed(frame, slice(0, 1) if equal else slice(None))
+    if intervals is not None and hidden is not None and approximate.any():
+        sheppard = (intervals.steps * frame.inverse_scale) ** 2 / 12.0
+        more = approximate[:, : errors.shape[-1]] * sheppard[:, None]
+        errors = errors + (more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None])
+    return Block(without_gaps(values), exact.astype(np.float64), errors, places)
+
+
+def convolved(mixture: Mixture[Densities], rows: Rows) -> list[Convolved]:
+    """Return the components for a block, whose samples have equal errors or are few."""
+    return _convolved(mixture, framed(mixture, rows))
+
+
+def _convolved(mixture: Mixture[Densities], block: Block) -> list[Convolved]:
+    components = components_of(mixture)
+    structure, K = components.structure, components.n_components
+    diagonal = block.errors.ndim == 2 and separable(structure, len(block.values))
+    of_component = _diagonal if diagonal else _dense
+    parts = [
+        of_component(block, mean, covariance)
+        for mean, covariance in zip(components.means, components.covariances, strict=True)
+    ]
+    if components.resolution is None:
+        return parts
+    of_blocks = structure.algebra.trace(components.resolution, components.precision_root)
+    less = 0.5 * structure.algebra.per_component(of_blocks, K, len(block.values))
+    return [
+        replace(part, log_density=part.log_density - own)
+        for part, own in zip(parts, less, strict=True)
+    ]
+
+
+def _diagonal(block: Block, mean: Array, covariance: Array) -> Convolved:
+    variances = np.diagonal(covariance)[:, None] + block.errors
+    _refuse_singular(variances)
+    mask = block.exact[:, : variances.shape[-1]]
+    root = mask / np.sqrt(variances)
+    white = root * (block.values - mean[:, None])
+    scores = root * white
+    terms = white * white + mask * (np.log(variances) + LOG_2PI)
+    log_density, hidden = -0.5 * terms.sum(axis=0), None
+    if block.hidden is not None:
+        columns, samples, lower, upper, log_steps = block.hidden
+        variance = variances[columns, samples]
+        deviation = np.sqrt(variance)
+        a, b = (lower - mean[columns]) / deviation, (upper - mean[columns]) / deviation
+        there = on_interval(a, b)
+        scores[columns, samples] = there.mean / deviation
+        root[columns, samples] = np.sqrt(np.maximum(there.lost_variance, 0.0)) / deviation
+        log_density += np.bincount(samples, there.log_probability - log_steps, len(log_density))
+        hidden = mean[columns], deviation, a, b
+    return Convolved(log_density, scores, root, hidden)
+
+
+def _dense(block: Block, mean: Array, covariance: Array) -> Convolved:
+    errors = block.errors
+    if errors.ndim == 2:
+        errors = errors * np.eye(len(mean))[:, :, None]
+    T = covariance[:, :, None] + errors
+    root, log_det = _inverse_root(T, block.exact[:, : T.shape[-1]])
+    white, scores = _whitened(root, (block.values - mean[:, None]) * block.exact)
+    distance = np.einsum("dn,dn->n", white, white)
+    log_density = -0.5 * (distance + log_det + block.exact.sum(axis=0) * LOG_2PI)
+    if block.hidden is None:
+        return Convolved(log_density, scores, root)
+    columns, samples, lower, upper, log_steps = block.hidden
+    if len(np.unique(samples)) < len(samples):
+        raise UnsupportedError(
+            "dependent columns allow one censored value in a sample: use covariance_type='diag' or "
+            "'spherical', without covariances of errors"
+        )
+    # The hidden value given the others is normal; w = e - T_oo⁻¹ T_oh is its part of T⁻¹.
+    own = T[:, columns, samples]
+    half = np.einsum("ijm,jm->im", root[:, :, samples], own)
+    variance = own[columns, range(len(columns))] - (half * half).sum(axis=0)
+    _refuse_singular(variance)
+    deviation = np.sqrt(variance)
+    centre = mean[columns] + (own * scores[:, samples]).sum(axis=0)
+    a, b = (lower - centre) / deviation, (upper - centre) / deviation
+    there = on_interval(a, b)
+    w = -np.einsum("ijm,im->jm", root[:, :, samples], half)
+    w[columns, range(len(columns))] = 1.0
+    scores[:, samples] += w * (there.mean / deviation)
+    lost = np.sqrt(np.maximum(there.lost_variance, 0.0)) / deviation
+    root[columns, :, samples] = (lost * w).T
+    log_density[samples] += there.log_probability - log_steps
+    return Convolved(log_density, scores, root, (centre, deviation, a, b))
+
+
+def _inverse_root(T: Array, mask: Array) -> tuple[Array, Array]:
+    """Return lower triangles R (D, D, n) with T⁻¹ = Rᵀ R, 0 where masked, and log det T (n,)."""
+    D, n = len(T), T.shape[-1]
+    T = T * (mask[:, None] * mask)
+    T[range(D), range(D)] += 1.0 - mask
+    lower, root = np.empty((D, D, n)), np.zeros((D, D, n))
+    for j in range(D):
+        column = T[j:, j] - np.einsum("ikn,kn->in", lower[j:, :j], lower[j, :j])
+        _refuse_singular(column[0])
+        lower[j, j] = np.sqrt(column[0])
+        lower[j + 1 :, j] = column[1:] / lower[j, j]
+        root[j, j] = 1.0 / lower[j, j]
+        root[j, :j] = -root[j, j] * np.einsum("kn,kjn->jn", lower[j, :j], root[:j, :j])
+    log_det = 2.0 * np.log(lower[range(D), range(D)]).sum(axis=0)
+    root[range(D), range(D)] *= mask
+    return root, log_det
+
+
+def _whitened(root: Array, away: Array) -> tuple[Array, Array]:
+    """Return R (x - m) and Rᵀ R (x - m) (D, n)."""
+    if root.shape[-1] == 1:
+        white = root[:, :, 0] @ away
+        return white, root[:, :, 0].T @ white
+    white = np.einsum("ijn,jn->in", root, away)
+    return white, np.einsum("ijn,in->jn", root, white)
+
+
+def _refuse_singular(pivots: Array) -> None:
+    if pivots.size and not pivots.min() > 0.0:
+        raise DegenerateFitError("a covariance of true values and errors is singular")
+
+
+class Recorded(NamedTuple):
+    """Components in the region of recorded values, n = 1 if equal for all samples.
+
+    ``log_probability`` (n,) is log A of a sample to be recorded, ``shares`` (n, K) are those of the
+    components among recorded samples, ``odds`` (n, K) are π_k / A, and ``scores`` (K, D, n) and
+    ``information`` (K, D, n) those of the values inside.
+    """
+
+    log_probability: Array
+    shares: Array
+    odds: Array
+    scores: Array
+    information: Array
+
+
+def recorded(mixture: Mixture[Densities], region: Region, errors: Array) -> Recorded:
+    """Return the components in a region, with errors (D, n) or (D, D, n) in the frame."""
+    components = components_of(mixture)
+    own = errors if errors.ndim == 2 else np.diagonal(errors).T
+    low, high = (mixture.frame.apply(bound).T for bound in (region.low, region.high))
+    used = np.flatnonzero((np.isfinite(low) | np.isfinite(high)).any(axis=1))
+    n = max(low.shape[1], own.shape[1])
+    logs = np.tile(mixture.log_weights, (n, 1))
+    scores, information = np.zeros((2, components.n_components, len(low), n))
+    for k, (mean, covariance) in enumerate(
+        zip(components.means, components.covariances, strict=True)
+    ):
+        deviation = np.sqrt(np.diagonal(covariance)[used, None] + own[used])
+        away = mean[used, None]
+        inside = on_interval((low[used] - away) / deviation, (high[used] - away) / deviation)
+        logs[:, k] += inside.log_probability.sum(axis=0)
+        scores[k, used] = inside.mean / deviation
+        information[k, used] = inside.lost_variance / deviation**2
+    log_probability = normalise(logs)
+    odds = np.exp(mixture.log_weights - log_probability[:, None])
+    return Recorded(log_probability, logs, odds, scores, information)
+
+
+def log_joint(mixture: Mixture[Densities], rows: Rows) -> Array:
+    """Return log π_k plus log densities (n, K) of what was measured, given that it was recorded."""
+    joint = np.empty((len(rows), mixture.n_components))
+    region = instrument_of(rows).region
+    for indices, part in blocks_of(mixture, rows):
+        block = framed(mixture, part)
+        for k, own in enumerate(_convolved(mixture, block)):
+            joint[indices, k] = own.log_density
+        if region is not None:
+            there = recorded(mixture, cast("Region", instrument_of(part).region), block.errors)
+            joint[indices] -= there.log_probability[:, None]
+    joint += mixture.log_weights
+    return joint
+
+
+@dataclass(frozen=True)
+class Deconvolution(Drawing):
+    """E-step over true values given what was measured."""
+
+    name = "errors of measurement"
+
+    def step(self, mixture: Mixture[Components]) -> Step:
+        return DeconvolutionStep(mixture)
+
+    def drawn(
+        self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
+    ) -> Array:
+        return drawn(mixture, rows, generator)
+
+
+@dataclass(frozen=True)
+class DeconvolutionStep:
+    """E-step of a chunk of measured samples; picklable."""
+
+    mixture: Mixture[Components]
+
+    def __call__(self, rows: Rows) -> ChunkSums:
+        blocks = [rows]
+        if rows.side.begins is None:
+            blocks = [block for _, block in blocks_of(self.mixture, rows)]
+        return reduce(add, map(self._block, blocks))
+
+    def _block(self, rows: Rows) -> ChunkSums:
+        block, region = framed(self.mixture, rows), instrument_of(rows).region
+        parts = _convolved(self.mixture, block)
+        joint = np.stack([part.log_density for part in parts]).T
+        joint += self.mixture.finite_log_weights
+        inside = None
+        if region is not None:
+            inside = recorded(self.mixture, region, block.errors)
+            joint -= inside.log_probability[:, None]
+        return block_sums(
+            self.mixture, joint, rows, lambda shares: self._statistics(parts, shares, inside)
+        )
+
+    def _statistics(
+        self, parts: Sequence[Convolved], shares: Array, inside: Recorded | None
+    ) -> Moments:
+        """Return moments of true values from responsibilities (n, K)."""
+        components = components_of(self.mixture)
+        counts = shares.sum(axis=0)
+        means = components.means.copy()
+        scatter = np.empty((len(means), means.shape[1], means.shape[1]))
+        for k, (part, covariance) in enumerate(zip(parts, components.covariances, strict=True)):
+            own = np.ascontiguousarray(shares[:, k])
+            gradient, curvature = part.scores @ own, part.curvature(own)
+            if inside is not None:
+                weights = shares.sum(axis=1)
+                weights = weights if len(inside.shares) > 1 else weights.sum(keepdims=True)
+                expected = weights * inside.shares[:, k]
+                gradient -= inside.scores[k] @ expected
+                curvature -= np.diag((inside.scores[k] ** 2 - inside.information[k]) @ expected)
+                # Samples that were not recorded.
+                counts[k] += weights @ inside.odds[:, k] - expected.sum()
+            moved = covariance @ gradient
+            step = moved / counts[k] if counts[k] > 0.0 else np.zeros_like(moved)
+            within = covariance @ curvature @ covariance
+            scatter[k] = counts[k] * covariance + within - np.outer(moved, step)
+            means[k] += step
+        structure = components.structure
+        blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
+        return Moments(structure, counts, means, blocks)
+
+
+def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator) -> Array:
+    """Return draws (n, D) of true values given what was measured, in data units.
+
+    Hidden values are drawn first. A draw of a component and an error is then moved by what its sum
+    lacks (Matheron).
+    """
+    shares, _ = mixture.responsibilities(rows)
+    reached = np.cumsum(shares[:, : mixture.n_components], axis=1)
+    labels = (reached < generator.random((len(rows), 1)) * reached[:, -1:]).sum(axis=1)
+    components = components_of(mixture)
+    normal = generator.standard_normal((2, len(rows), len(mixture.frame.centre)))
+    uniform = generator.random(normal.shape[1:])
+    out = components.means[labels] + components.spread_out(normal[0], labels)
+    for indices, part in blocks_of(mixture, rows):
+        block, own = framed(mixture, part), labels[indices]
+        parts = _convolved(mixture, block)
+        if block.hidden is not None:
+            block = _filled(block, block.hidden, parts, own, uniform[indices].T)
+            parts = _convolved(mixture, block)
+        measured = out[indices] + _drawn_errors(block.errors, normal[1][indices])
+        away = (block.values - measured.T) * block.exact
+        for k, convolution in enumerate(parts):
+            mine, root = own == k, convolution.root
+            root = root if root.shape[-1] == 1 else root[..., mine]
+            if root.ndim == 2:
+                lacking = root * root * away[:, mine]
+            else:
+                lacking = _whitened(root, away[:, mine])[1]
+            places = np.arange(len(rows))[indices][mine]
+            out[places] += (components.covariances[k] @ lacking).T
+    return mixture.frame.undo(out)
+
+
+def _filled(
+    block: Block, hidden: Hidden, parts: Sequence[Convolved], labels: Indices, uniform: Array
+) -> Block:
+    """Return a block with draws of its hidden values under the components of ``labels``."""
+    columns, samples = hidden.columns, hidden.samples
+    values, exact = block.values.copy(), block.exact.copy()
+    for k, part in enumerate(parts):
+        mine = labels[samples] == k
+        centre, deviation, a, b = (own[mine] for own in cast("tuple[Array, ...]", part.hidden))
+        place = columns[mine], samples[mine]
+        values[place] = centre + deviation * quantile(a, b, uniform[place])
+    exact[columns, samples] = 1.0
+    return Block(values, exact, block.errors, None)
+
+
+def _drawn_errors(errors: Array, normal: Array) -> Array:
+    if errors.ndim == 2:
+        return normal * np.sqrt(errors.T)
+    values, vectors = np.linalg.eigh(np.moveaxis(errors, -1, 0))
+    roots = vectors * np.sqrt(np.maximum(values, 0.0))[:, None, :]
+    return (roots @ normal[:, :, None])[:, :, 0]

@@ -1,0 +1,184 @@
+"""How values were measured: errors, intervals that hold them, and the region of recorded values.
+
+Records are in data units; ``Instrument`` answers the kernel's questions with all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Event, Frame, Rows
+from bayesmix.em.result import TRUNCATED
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.numerics.arrays import AXES, Array, Booleans, Integers
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Densities
+    from bayesmix.families.gaussian.covariance.models import Structure
+    from bayesmix.observation.deconvolution import Deconvolution
+
+
+def separable(structure: Structure, n_features: int) -> bool:
+    """Whether the columns of a component are independent, so that each interval stands alone."""
+    return structure.algebra.kind == AXES or n_features == 1
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Distinct variances (G, D) or covariances (G, D, D) of errors, and their numbers (n,)."""
+
+    distinct: Array
+    numbers: Integers
+
+    def __getitem__(self, rows: Any) -> Errors:
+        return replace(self, numbers=self.numbers[rows])
+
+    @property
+    def full(self) -> bool:
+        """Whether errors of a sample may be correlated."""
+        return self.distinct.ndim == 3
+
+    def framed(self, frame: Frame, samples: Any) -> Array:
+        """Return the errors (D, n) or (D, D, n) of samples in a frame."""
+        scale, own = frame.inverse_scale, self.distinct[self.numbers[samples]]
+        if not self.full:
+            return (own * (scale * scale)).T
+        return np.moveaxis(own * (scale[:, None] * scale), 0, -1)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Bounds (n, D) of values that are known to an interval, NaN elsewhere.
+
+    ``rounded`` (n, D) intervals are as wide as the ``steps`` (D,) of their columns and contribute
+    a density; the others contribute a probability.
+    """
+
+    lower: Array
+    upper: Array
+    rounded: Booleans
+    steps: Array
+
+    def __getitem__(self, rows: Any) -> Intervals:
+        own = {name: getattr(self, name)[rows] for name in ("lower", "upper", "rounded")}
+        return replace(self, **own)
+
+    @property
+    def censored(self) -> Booleans:
+        """Which values (n, D) contribute a probability."""
+        return ~np.isnan(self.lower) & ~self.rounded
+
+
+@dataclass(frozen=True)
+class Region:
+    """Bounds (1, D) or (n, D) of values that could be recorded."""
+
+    low: Array
+    high: Array
+
+    def __getitem__(self, rows: Any) -> Region:
+        return self if len(self.low) == 1 else Region(self.low[rows], self.high[rows])
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns with a bound."""
+        return int((np.isfinite(self.low) | np.isfinite(self.high)).any(axis=0).sum())
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """Measurement of samples with errors, and with intervals and a region if there are any."""
+
+    errors: Errors
+    intervals: Intervals | None = None
+    region: Region | None = None
+
+    def __getitem__(self, rows: Any) -> Instrument:
+        intervals = None if self.intervals is None else self.intervals[rows]
+        region = None if self.region is None else self.region[rows]
+        return Instrument(self.errors[rows], intervals, region)
+
+    def form(self, family: Family, variational: bool, seed: int) -> Deconvolution:
+        from bayesmix.observation.deconvolution import Deconvolution
+
+        if family.name != "gaussian":
+            raise UnsupportedError(
+                f"measured data need a Gaussian family, got {family!r}: use GaussianMixture"
+            )
+        if variational:
+            raise UnsupportedError(
+                "measured data need a point estimate, as the bound has no closed form: use "
+                "GaussianMixture, with prior='auto' for posterior modes"
+            )
+        structure: Structure = family.structure  # type: ignore[attr-defined]  # of Gaussians
+        if self.errors.full or not separable(structure, self.errors.distinct.shape[1]):
+            self.refuse_several()
+        return Deconvolution(seed)
+
+    def refuse_several(self) -> None:
+        """Raise an error for several intervals in a sample, or a region of several columns."""
+        remedy = "use covariance_type='diag' or 'spherical', without covariances of errors"
+        if self.intervals is not None:
+            several = np.flatnonzero(self.intervals.censored.sum(axis=1) > 1)
+            if len(several):
+                raise UnsupportedError(
+                    "dependent columns allow one censored value in a sample, but row "
+                    f"{several[0]} has {self.intervals.censored[several[0]].sum()}: {remedy}"
+                )
+        if self.region is not None and self.region.n_columns > 1:
+            raise UnsupportedError(
+                "dependent columns allow truncation of one column, got "
+                f"{self.region.n_columns}: {remedy}"
+            )
+
+    def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
+        """Return events that tell how the data of a fit were measured; refuse useless columns."""
+        events = []
+        names = [repr(name) for name in columns or ()] or [
+            f"column {d}" for d in range(self.errors.distinct.shape[1])
+        ]
+        if self.intervals is not None:
+            n, numbers = len(self.intervals.lower), self.intervals.censored.sum(axis=0)
+            one_side = np.isneginf(self.intervals.lower).all(axis=0)
+            one_side |= np.isposinf(self.intervals.upper).all(axis=0)
+            if one_side.any():
+                raise InvalidInputError(
+                    f"all {n} values of {names[int(np.argmax(one_side))]} are censored on the same "
+                    "side: leave out that column"
+                )
+            parts = [f"{numbers[d]:,} of {names[d]}" for d in np.flatnonzero(numbers)]
+            if parts:
+                text = f"censored values among {n:,} samples: {', '.join(parts)}"
+                events.append(Event("censored", text, n_rows=int(numbers.sum())))
+            steps, rounded = self.intervals.steps, self.intervals.rounded.any(axis=0)
+            parts = [f"{names[d]} in steps of {steps[d]:g}" for d in np.flatnonzero(rounded)]
+            if parts:
+                structure: Structure = family.structure  # type: ignore[attr-defined]
+                exact = separable(structure, len(names)) and not self.errors.full
+                how = "as intervals" if exact else "approximately, as errors of variance step²/12"
+                events.append(Event("rounded", f"rounded values {how}: {', '.join(parts)}"))
+        if self.region is not None:
+            text = (
+                "samples beyond the bounds of truncated were not recorded: weights in this table "
+                "are those before truncation, n is of recorded samples"
+            )
+            events.append(Event(TRUNCATED, text))
+        return tuple(events)
+
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        from bayesmix.observation.deconvolution import log_joint
+
+        return log_joint(mixture, rows)
+
+    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        """Return the log volumes of the columns with a density."""
+        seen = ~np.isnan(np.asarray(rows.values))
+        if self.intervals is not None:
+            seen &= ~self.intervals.censored
+        return seen @ np.log(mixture.frame.scale)
