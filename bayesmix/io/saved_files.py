@@ -50,7 +50,7 @@ def described(search: Any, writer: Writer) -> dict[str, Any]:
             "parameters": mixture_records.parameters(search.estimator, writer, None),
         },
         "kept": writer.value({name: getattr(search, name) for name in KEPT}),
-        "folds": search.folds_.to_dict("split")["data"],
+        "folds": writer.value(search.folds_.to_dict("split")["data"]),
         "candidates": [
             {
                 "row": writer.value(replace(row, estimator=None, begin=None)),
@@ -128,7 +128,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
         kept["criterion_"] = RULE
     if set(kept) != set(KEPT):
         raise DamagedFileError("is damaged: it contains no search")
-    search._restore(rows, kept, described["folds"])
+    search._restore(rows, kept, reader.value(described["folds"]))
     if features := described.get("features"):
         others = features["others"] and mixture_records.restored(features["others"], reader)
         selection = FeatureSelection(**reader.value(features["selected"]))

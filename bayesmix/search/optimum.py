@@ -464,13 +464,18 @@ class OptimumSearch:
         """
         schedule = self._schedule
         ends: list[State] = []
+        lost: set[float] = set()  # objectives of starts that collapsed: the same state does again
         sound = False
         for guided in (False, True):
             runs = self._short_runs(schedule, guided)
             for short in sorted(runs, key=lambda run: self.attempts.rank(run.state), reverse=True):
                 if ends and is_valueless(self.problem, short.state):
                     break
+                if short.state.objective in lost:
+                    continue
                 state = self.attempts.run(self.sample, short.state, SETTLE_PASSES)
+                if state is None or is_valueless(self.problem, state):
+                    lost.add(short.state.objective)
                 if state is not None:
                     if not self.whole and self.settings.moves:
                         state = self.improver.improved(self.sample, state)

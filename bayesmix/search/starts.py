@@ -36,6 +36,8 @@ FARTHEST = 1e70
 # Radius, in units of sqrt(D), to which outliers are shrunk under heavy tails, so that no start is
 # at an outlier.
 DRAWN_IN_AT = 2.0
+# Decimals of squared distances, in columns of unit scale: sums in any order of columns agree.
+DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,10 @@ class Distinct:
             out += np.einsum("kd,kd->k", centres, centres)[:, None]
             return out
         return (-2.0 * centres) @ (self.stress * self.values).T + centres**2 @ self.stress.T
+
+    def nearest(self, centres: Array) -> Integers:
+        """Return the nearest centre of each observation; the first of equally distant ones."""
+        return np.round(self.beyond(centres), DIGITS).argmin(axis=0)
 
 
 def distinct_rows(
@@ -81,7 +87,9 @@ def distinct_rows(
     if len(np.unique(keys[-1])) < len(whole):  # otherwise there are no duplicates
         whole, inverse = np.unique(whole, axis=0, return_inverse=True)
         weights = np.bincount(inverse.ravel(), weights, len(whole)).astype(np.float64)
-        keys = _sort_keys(whole)
+        # Columns of few values have rows with equal keys: their columns are told apart by skewness.
+        skewness = weights @ whole**3 / max(weights.sum(), TINY)
+        keys = [np.round(whole @ skewness, 9), *_sort_keys(whole)]
     order = np.lexsort(keys)
     order = order[weights[order] > 0]
     values = whole[order, :n_features]
@@ -140,7 +148,7 @@ def lloyd(rows: Distinct, centres: Array, rounds: int) -> Array:
     centres = centres.copy()
     labels = np.full(len(rows.values), -1)
     for _ in range(rounds):
-        updated = rows.beyond(centres).argmin(axis=0)
+        updated = rows.nearest(centres)
         if np.array_equal(updated, labels):
             break
         labels = updated
@@ -202,7 +210,7 @@ def graph_start(
     spectral = _spectral_axes(graph, n_components)
     lines = Distinct(spectral, np.ones(len(spectral)))
     centres = lloyd(lines, plus_plus(lines, n_components, generator), LLOYD_ROUNDS)
-    labels = lines.beyond(centres).argmin(axis=0)
+    labels = lines.nearest(centres)
     return NearestNeighbour(summary, centre, axes, along, labels, n_components, by_direction)
 
 
@@ -313,7 +321,7 @@ def numbered_starts(
         near = scaled if number % 2 else along_principal_axes(scaled, K)
         centres = lloyd(near, plus_plus(near, K, generator), SHORT_LLOYD)
         if near is not scaled:
-            centres = means_of(scaled, near.beyond(centres).argmin(axis=0), K)
+            centres = means_of(scaled, near.nearest(centres), K)
         yield number, NearestCentre(centres, summary, factors[number % 2], spread_of(family))
 
 
@@ -377,7 +385,7 @@ class NearestCentre:
             self.summary.scale / self.factors
         )
         filled, stress = complete(values)
-        labels = Distinct(filled, rows.weights_or_ones, stress).beyond(self.centres).argmin(axis=0)
+        labels = Distinct(filled, rows.weights_or_ones, stress).nearest(self.centres)
         K = len(self.centres)
         return (1.0 - self.spread) * one_hot(labels, K) + self.spread / K
 

@@ -146,4 +146,4 @@ def divided(
     """Return responsibilities of k-means clusters."""
     distinct = Distinct(np.ascontiguousarray(rows), weights)
     centres = lloyd(distinct, plus_plus(distinct, n_components, generator), ROUNDS)
-    return one_hot(distinct.beyond(centres).argmin(axis=0), n_components)
+    return one_hot(distinct.nearest(centres), n_components)

@@ -196,7 +196,7 @@ def _narrow(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, R
 
 def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
     """Return count columns with many zeros: their share, and components of zeros alone."""
-    columns, point = {}, result.plug_in.components
+    columns, point = {}, result.plug_in.components.unframed(result.mixture.frame)
     levels = level_probabilities(result.family, point)
     for d in range(result.n_features):
         place = np.array([d])

@@ -596,6 +596,15 @@ def test_a_search_is_saved_with_all_its_candidates(kind, tmp_path):
         assert loaded.k_probabilities_.equals(search.k_probabilities_)
 
 
+def test_a_search_with_folds_that_could_not_be_fitted_is_saved(tmp_path):
+    one, other = np.random.default_rng(2).normal(size=(2, 6))
+    search = bm.select(np.column_stack([one, other, one]), (1, 2), criterion="cv")
+    assert search.folds_.isna().any(axis=None)
+    search.save(tmp_path / "search.bayesmix")
+    loaded = bm.load(tmp_path / "search.bayesmix")
+    pd.testing.assert_frame_equal(loaded.folds_, search.folds_)
+
+
 def test_a_search_over_a_range_is_saved_with_its_numbers(tmp_path):
     bm.MixtureSearch(n_components=range(1, 3), random_state=0).fit(ROWS).save(tmp_path / "search")
     assert bm.load(tmp_path / "search").n_components == (1, 2)

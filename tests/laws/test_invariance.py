@@ -159,6 +159,17 @@ def test_the_order_of_columns_changes_rounding_only(method, covariance):
     np.testing.assert_allclose(right.covariances_, expected, rtol=1e-9, atol=1e-10)
 
 
+def test_starts_on_ratings_do_not_depend_on_the_order_of_columns():
+    """Rows that swap two answers have equal norms, and many are equally far from two centres."""
+    answers = np.clip(np.round(generator(3).normal(3.0, 1.2, (60, 3))), 1, 5)
+    starts = []
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        model = bm.Mixture(3, family="categorical", search="short", random_state=0)
+        records = model.fit(answers[:, order]).result_.search_trace
+        starts.append([record.objective for record in records if record.stage == "start"])
+    np.testing.assert_allclose(starts, np.tile(starts[0], (3, 1)), rtol=1e-9)
+
+
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "vb sticks"])
 @every_structure
 def test_the_order_of_components_changes_rounding_only(method, covariance):

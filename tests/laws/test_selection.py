@@ -569,6 +569,15 @@ def test_components_of_zeros_alone_are_named():
     assert alone.cautions_ == []
 
 
+def test_zeros_are_looked_for_in_their_own_column_beside_a_repeated_one():
+    rng = np.random.default_rng(4)
+    visits = np.where(rng.random(150) < 0.6, 0, 1 + rng.poisson(5.0, 150))
+    length = rng.normal(size=150)
+    table = pd.DataFrame({"cm": length, "inch": length / 2, "visits": visits})
+    search = bm.select(table, (1, 2), criterion="bic", counts=["visits"])
+    assert any("Many zeros: visits" in line for line in search.cautions_)
+
+
 def test_masses_are_varied_of_the_parts_of_a_product_that_have_levels():
     family = bm.Product(
         {"a": bm.Categorical([["n", "y", "z"]]), "b": bm.Poisson(), 2: bm.Bernoulli()}
