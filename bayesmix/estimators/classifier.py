@@ -322,9 +322,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         With ``novelty``, the last column is for samples of no known class.
         """
         joint = self._log_joint(self._values(X), self.novelty)
-        joint[np.isneginf(joint).all(axis=1)] = (
-            0.0  # impossible in all classes: equal, as in Mixture
-        )
+        joint[np.isneginf(joint).all(axis=1)] = 0.0  # equal where all are impossible
         return joint - logsumexp(joint, axis=1, keepdims=True)
 
     def predict_proba(self, X: Any) -> Array:

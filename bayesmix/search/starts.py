@@ -338,7 +338,7 @@ def along_principal_axes(rows: Distinct, n_axes: int) -> Distinct:
     return replace(rows, values=directions[:, :n_axes] * sizes[:n_axes])
 
 
-def means_of(rows: Distinct, labels: Array, n_groups: int) -> Array:
+def means_of(rows: Distinct, labels: Integers, n_groups: int) -> Array:
     """Return means (K, D) of groups of observations; the overall mean for an empty group."""
     shares = one_hot(labels, n_groups) * rows.weights[:, None]
     shares[:, shares.sum(axis=0) == 0.0] = rows.weights[:, None]
