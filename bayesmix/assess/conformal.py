@@ -21,8 +21,8 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.density import density_of
 from bayesmix.posterior.regions import DensityRegion, Scores, check_enough, region_of, repetitions
-from bayesmix.selection.candidates import fit_weighted, last_step
 from bayesmix.selection.fit_evidence import fitted_mixture
+from bayesmix.selection.pipelines import fit_weighted, last_step
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.border import few_enough, is_collection, is_source
 from bayesmix.sources.dask_workers import collected

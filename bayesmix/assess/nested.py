@@ -29,8 +29,8 @@ from bayesmix.em.display import shortened
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.candidates import last_step, log_density, refuse_sequences
 from bayesmix.selection.criteria import record
+from bayesmix.selection.pipelines import last_step, log_density, refuse_sequences
 from bayesmix.selection.scores import (
     Fold,
     HeldOut,
@@ -184,8 +184,6 @@ class Outer:
         train = rows_of(self.X, split.train)
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[split.train]
         model = clone(procedure)
-        if hasattr(model, "_winner_alone"):
-            model._winner_alone()
         options = {}
         if self.groups is not None and "groups" in inspect.signature(model.fit).parameters:
             options["groups"] = np.asarray(self.groups)[split.train]

@@ -24,8 +24,9 @@ from bayesmix.families.product.family import Product
 from bayesmix.families.product.prior import ProductPrior
 from bayesmix.families.successes import Bernoulli, BetaPrior
 from bayesmix.families.transformed import Transformed
-from bayesmix.selection.candidates import Candidate, last_step
+from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.fit_evidence import fitted_mixture
+from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.probability import over_k, prior_asked, probabilities
 from bayesmix.selection.ranking import chosen
 from bayesmix.selection.summary_text import label

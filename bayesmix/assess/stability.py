@@ -15,20 +15,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parallel import SECONDS_ALONE, resolve_jobs
+from bayesmix.core.parallel import in_turn, resolve_jobs
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Procedure, UserRows
 from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection.candidates import fit_weighted, last_step, prefix_of, refuse_sequences
+from bayesmix.selection.pipelines import fit_weighted, last_step, prefix_of, refuse_sequences
 from bayesmix.selection.scores import rows_of, weights_of
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.dask_workers import collected as partitioned
@@ -47,13 +46,7 @@ def repeated(
 
 def each_of(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
     """Yield ``task(0), ..., task(n - 1)``, from worker processes once it takes long."""
-    began = time.perf_counter()
-    for number in range(n):
-        if workers > 1 and time.perf_counter() - began > SECONDS_ALONE:
-            parallel = Parallel(n_jobs=workers, return_as="generator")
-            yield from parallel(delayed(task)(index) for index in range(number, n))
-            return
-        yield task(number)
+    return in_turn(task, [(number,) for number in range(n)], workers, time.perf_counter())
 
 
 def collected(

@@ -60,7 +60,7 @@ def predict(
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
     from bayesmix.core.writing import file_to_write, try_to_write, write
     from bayesmix.em.result import most_probable
-    from bayesmix.selection.candidates import takes_sequences
+    from bayesmix.selection.pipelines import takes_sequences
 
     screen = Screen(shown)
     if posterior:

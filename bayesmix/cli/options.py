@@ -307,7 +307,7 @@ def structures(text: str | None) -> list[Any] | None:
     """Return covariance structures separated by commas; None if the option is not given."""
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.gaussian.covariance.models import NAMED
-    from bayesmix.selection.candidates import ALL
+    from bayesmix.selection.structures import ALL
 
     listed: list[Any] = []
     for name in () if text is None else dict.fromkeys(names(text) or [""]):

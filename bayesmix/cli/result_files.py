@@ -18,7 +18,7 @@ from bayesmix.core.sources import Source
 from bayesmix.core.writing import write, written
 from bayesmix.em.result import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
-from bayesmix.selection.candidates import takes_sequences
+from bayesmix.selection.pipelines import takes_sequences
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
 from bayesmix.version import CORE_PACKAGES, __version__, versions

@@ -8,10 +8,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from joblib import Parallel, delayed
 
 from bayesmix.errors import InvalidInputError
 
@@ -161,6 +164,19 @@ def ordered_map(
 
     _share_out(work, len(items), n_jobs)
     yield from results
+
+
+def in_turn(
+    call: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], workers: int, began: float
+) -> Iterator[Result]:
+    """Yield ``call(*job)`` in order; worker processes help SECONDS_ALONE after ``began``."""
+    for place, job in enumerate(jobs):
+        rest = jobs[place:]
+        if min(workers, len(rest)) > 1 and time.perf_counter() - began > SECONDS_ALONE:
+            parallel = Parallel(n_jobs=workers, return_as="generator")
+            yield from parallel(delayed(call)(*arguments) for arguments in rest)
+            return
+        yield call(*job)
 
 
 def reduced(step: Callable[[Item], Result], items: Sequence[Item], n_jobs: int) -> Result:

@@ -32,7 +32,7 @@ from bayesmix.estimators import incoming
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection.candidates import without_posterior
+from bayesmix.selection.structures import without_posterior
 from bayesmix.sources.memory import ArraySource
 
 # Numbers of components of a class that "auto" compares, as mclust does.

@@ -32,8 +32,9 @@ STANDARD_ERRORS = 2.0
 def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     """Return the fitted attributes of a second search over transformed columns, if it is better.
 
-    The second search has the best structure of the first. It is not made where powers gain less, on
-    the responsibilities of the first, than half of the logarithm of n for each column (BIC).
+    The second search has the best structure of the first and at most as many components. It is not
+    made where powers gain less, on the responsibilities of the first, than half of the logarithm of
+    n for each column (BIC).
     """
     best = search.best_estimator_
     result = best.result_
@@ -48,6 +49,7 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     if gain <= 0.5 * n_features * np.log(n):
         return None
     structure = best.covariance_type
+    asked = {row.asked for row in search.candidates_}
     mixture = Mixture(
         family=Transformed(Gaussian(structure), function),
         inference=VariationalBayes(weights=DirichletPrior(1.0)),
@@ -55,7 +57,11 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
         search="short",
     )
     other = clone(search).set_params(
-        estimator=mixture, covariance_type=structure, column_powers=False, checkpoint=None
+        estimator=mixture,
+        n_components=[k for k in sorted(asked) if k <= result.n_components + 1],
+        covariance_type=structure,
+        column_powers=False,
+        checkpoint=None,
     )
     try:
         with warnings.catch_warnings():

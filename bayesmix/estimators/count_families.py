@@ -43,7 +43,6 @@ def overdispersed_counts(
         random_state=random_state,
         n_jobs=n_jobs,
     )
-    search._winner_alone()
     try:
         with warnings.catch_warnings(action="ignore"):
             table = search.fit(X).results_

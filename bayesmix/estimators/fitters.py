@@ -21,7 +21,7 @@ from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import Given
-from bayesmix.selection.candidates import (
+from bayesmix.selection.pipelines import (
     fit_weighted,
     last_step,
     log_density,

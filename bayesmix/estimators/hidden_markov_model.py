@@ -34,7 +34,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
-from bayesmix.selection.candidates import refuse_sequences
+from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.border import few_enough
 from bayesmix.sources.memory import ArraySource
 

@@ -289,7 +289,7 @@ def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = 
 
 def _takes_sequences(model: Any) -> bool:
     """Whether a sample without any value is allowed, as a step of a sequence."""
-    from bayesmix.selection.candidates import takes_sequences
+    from bayesmix.selection.pipelines import takes_sequences
 
     return takes_sequences(model)
 
@@ -403,7 +403,7 @@ def _missing_remedy(estimator: Any, fits: bool) -> str:
 
     ``fits``: only a fit can drop samples.
     """
-    from bayesmix.selection.candidates import structures_asked
+    from bayesmix.selection.structures import structures_asked
 
     inner = last_step(getattr(estimator, "estimator", estimator))
     if not hasattr(inner, "missing"):

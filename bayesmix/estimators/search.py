@@ -20,7 +20,6 @@ from bayesmix.errors import (
     BayesmixWarning,
     InvalidInputError,
     SelectionWarning,
-    UndefinedError,
     warn,
 )
 from bayesmix.estimators import incoming
@@ -35,15 +34,16 @@ from bayesmix.estimators.regression_fitter import RegressionFitter
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_parts import SearchResults
 from bayesmix.estimators.sequences import sequence_folds
-from bayesmix.selection import ranking as tables
+from bayesmix.selection import search_tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.candidates import Candidate, asked, last_step, noun_of, prefix_of
+from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
 from bayesmix.selection.clusters import COMPONENTS, MERGED, clusters_of_components
 from bayesmix.selection.criteria import OF_DRAWS, RULE, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.held_out import with_folds
+from bayesmix.selection.pipelines import last_step, noun_of, prefix_of
 from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
 from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
 from bayesmix.selection.scores import make_splits, table_of, weights_of
@@ -318,7 +318,7 @@ class MixtureSearch(SearchResults, Showing):
         patience = validation.optional_integer("patience", self.patience, 1)
         ended = growth.ended if grows else None
         task = Task(fitter, splits, functions, kept_fits, patience, watched, ended)
-        sweep = Sweep(task, chains, whole=not (self._alone and criterion == "cv"))
+        sweep = Sweep(task, chains)
         self._run(sweep)
         further = grows and variational and self._selected is None and not self.interrupted_
         if further and independent and not growth.finished(sweep, max(numbers), self._run):
@@ -334,7 +334,7 @@ class MixtureSearch(SearchResults, Showing):
                 rows = polished(task, rows, worth, polish)
             rows = with_log_posteriors(rows, self._prior_over_k)
         else:
-            rows = completed(sweep, rows, criterion, polish)
+            rows = completed(task, rows, criterion, polish)
             if criterion == "loo" and any(disowned(row, "loo") for row in rows):
                 rows = with_folds(task, rows, folds(), weights, workers)
         unordered = None
@@ -362,12 +362,6 @@ class MixtureSearch(SearchResults, Showing):
 
     interrupted_: bool
     _answer = "results_"
-    # Whether only the winner of a cross-validated comparison is fitted to all data.
-    _alone = False
-
-    def _winner_alone(self) -> None:
-        """Keep only the best candidate of the next fit; others are fitted to the folds alone."""
-        self._alone = True
 
     def _run(self, sweep: Sweep) -> None:
         """Fit all candidates, in workers if it takes long; Ctrl-C keeps those that are finished."""
@@ -382,7 +376,7 @@ class MixtureSearch(SearchResults, Showing):
                 self.interrupted_ = True
                 warn(
                     f"interrupted: compared the first {sweep.n_found} of "
-                    f"{'at most ' if sweep.side_by_side else ''}{sweep.n_candidates} candidates",
+                    f"{'at most ' if sweep.task.ended else ''}{sweep.n_candidates} candidates",
                     BayesmixWarning,
                 )
 
@@ -422,7 +416,9 @@ class MixtureSearch(SearchResults, Showing):
             columns = tuple(f"x{d}" for d in self._selected.read)
             for mixture in [last_step(row.estimator) for row in rows if row.estimator is not None]:
                 mixture.result_ = replace(mixture.result_, columns=columns)
-        self.folds_ = tables.folds(sorted((ranked.index(i), part, row) for i, part, row in folds))
+        self.folds_ = search_tables.folds(
+            sorted((ranked.index(i), part, row) for i, part, row in folds)
+        )
         self._show(rows, criterion)
         result = rows[0].result
         assert result is not None  # it has a value
@@ -438,10 +434,7 @@ class MixtureSearch(SearchResults, Showing):
         else:
             self._clusters = np.arange(result.n_components)
         self.cautions_ = checks.notes(rows, self._clusters)
-        try:
-            posterior = self._probabilities(rows)
-        except UndefinedError:
-            posterior = None
+        posterior = self._posterior(rows)
         about = "" if independent else words.order(rows[0], unordered, criterion)
         if self._selected is not None:
             about = self._selected.sentence(self._feature_names(), result.n_components)
@@ -470,8 +463,8 @@ class MixtureSearch(SearchResults, Showing):
     def _show(self, rows: list[Candidate], criterion: str) -> None:
         scored = record(criterion).column
         self.criterion_ = criterion
-        self.results_ = tables.results(rows, scored)
-        self.restarts_ = tables.restarts(rows)
+        self.results_ = search_tables.results(rows, scored)
+        self.restarts_ = search_tables.restarts(rows)
         self.best_index_ = 0
         self.best_params_ = rows[0].parameters
         self.best_score_ = record(scored).factor * rows[0].value(scored)
@@ -481,7 +474,7 @@ class MixtureSearch(SearchResults, Showing):
     def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
         for name, value in attributes.items():
             setattr(self, name, value)
-        self.folds_ = tables.of_folds(folds)
+        self.folds_ = search_tables.of_folds(folds)
         self._show(rows, self.criterion_)
 
     def summary(self, verbose: bool = False) -> str:
@@ -499,7 +492,7 @@ class MixtureSearch(SearchResults, Showing):
             setattr(self, name, "\n".join([first, sentence, *rest]))
 
     def _answer_html(self) -> str:
-        table = tables.leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
+        table = search_tables.leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
         return summary_html(self._summary, *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
@@ -513,7 +506,9 @@ class MixtureSearch(SearchResults, Showing):
         ('tied', 3)
         """
         check_is_fitted(self, "results_")
-        return tables.over_structures(self.results_, record(criterion or self.criterion_).column)
+        return search_tables.over_structures(
+            self.results_, record(criterion or self.criterion_).column
+        )
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Plot the criterion over K for each structure; see ``plot_selection``."""

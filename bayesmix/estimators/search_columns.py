@@ -9,7 +9,7 @@ import pandas as pd
 from bayesmix.core.coding import Coding
 from bayesmix.estimators.fit_columns import as_coded
 from bayesmix.estimators.incoming import typed_rows
-from bayesmix.selection.candidates import noun_of
+from bayesmix.selection.pipelines import noun_of
 from bayesmix.sources.border import coding_of, is_source
 
 

@@ -26,17 +26,24 @@ from bayesmix.estimators.methods import Transforming
 from bayesmix.estimators.search_columns import ColumnsOfSearch
 from bayesmix.estimators.sequences import sequences_to_fit
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection import candidates, probability
+from bayesmix.selection import probability
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.averaging import AveragedDensity
-from bayesmix.selection.candidates import Candidate, last_step, noun_of
+from bayesmix.selection.candidates import (
+    Candidate,
+    asked,
+    candidate_chains,
+    component_numbers,
+)
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
 from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.data_checks import column_names
+from bayesmix.selection.pipelines import last_step, noun_of, takes_sequences
 from bayesmix.selection.probability import Probabilities
 from bayesmix.selection.ranking import averaged_over
 from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.scores import Fold, HeldOut, rows_of
+from bayesmix.selection.structures import each_once, largest_number, structures_asked
 from bayesmix.sources.memory import ArraySource
 
 
@@ -61,22 +68,13 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
         except UndefinedError:
             return None
 
-    def _probabilities(self, rows: list[Candidate]) -> Probabilities:
-        """Return candidate probabilities."""
-        if self.criterion_ == "bic" and (
-            approximate := probability.by_bic(rows, self._prior_over_k)
-        ):
-            return approximate
-        return probability.probabilities(rows, self._prior_over_k)
-
     @property
     def k_probabilities_(self) -> Any:
         """P(K | data) of the number of components, under exactly normal components.
 
         ``attrs`` has the prior over K and the kind of evidence. It is the posterior under the
         model, which needs several components for a cluster that is not normal;
-        ``cluster_probabilities_`` answers how many clusters there are. If a structure without a
-        conjugate prior is best by BIC, probabilities are approximated by BIC.
+        ``cluster_probabilities_`` answers how many clusters there are.
 
         Raises
         ------
@@ -84,7 +82,9 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
             If candidates have no evidence; the message says what to do.
         """
         self._check_kept()
-        return probability.over_k(self._rows, self._probabilities(self._rows))
+        return probability.over_k(
+            self._rows, probability.probabilities(self._rows, self._prior_over_k)
+        )
 
     @property
     def averaged_(self) -> AveragedDensity:
@@ -133,12 +133,9 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
         validation.one_of("irrelevant", self.irrelevant, ("independent", "regression"))
         feature_selection.refuse_unsupported(estimator, self.param_grid)
         estimator = knowing_levels(estimator, source)
-        chain = [
-            {"n_components": k}
-            for k in candidates.component_numbers(self.n_components, growth.LARGEST)
-        ]
+        chain = [{"n_components": k} for k in component_numbers(self.n_components, growth.LARGEST)]
         (chain,) = with_room([chain], side_of(source).largest_label + 1)
-        numbers = [candidates.asked(candidate) for candidate in chain]
+        numbers = [asked(candidate) for candidate in chain]
         prior = probability.prior_asked(numbers, self.prior_over_k, falls)
         self._selected = feature_selection.features_of_search(self, estimator, source, prior, seed)
         if len(self._selected.rest) and self.irrelevant == "independent":
@@ -437,21 +434,21 @@ def chains_of(
     """
     n_rows, n_columns = shape_of(X)
     most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
-    numbers = candidates.component_numbers(search.n_components, most)
-    structures = candidates.structures_asked(
+    numbers = component_numbers(search.n_components, most)
+    structures = structures_asked(
         search.covariance_type, None if prefix else n_columns, variational
     )
-    chains = candidates.candidate_chains(numbers, structures, search.param_grid, prefix)
+    chains = candidate_chains(numbers, structures, search.param_grid, prefix)
     if search.n_components is not None:
-        return candidates.each_once(chains, prefix), ()
+        return each_once(chains, prefix), ()
     default = getattr(last_step(estimator), STRUCTURE, None)
     named = [chain[0].get(f"{prefix}{STRUCTURE}", default) for chain in chains]
-    largest = [candidates.largest_number(structure, n_rows, n_columns) for structure in named]
+    largest = [largest_number(structure, n_rows, n_columns) for structure in named]
     if not any(largest):
-        return candidates.each_once([chain[:1] for chain in chains], prefix), ()
+        return each_once([chain[:1] for chain in chains], prefix), ()
     left_out = [str(structure) for structure, k in zip(named, largest, strict=True) if not k]
     chains = [chain[:k] for chain, k in zip(chains, largest, strict=True) if k]
-    return candidates.each_once(chains, prefix), tuple(dict.fromkeys(left_out))
+    return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
 
 
 def beside(
@@ -494,7 +491,7 @@ def _refuse(search: Any, wanted: set[str], what: str, remedy: str) -> None:
 
 def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
     """Return the source in sequences, or raise for a model without order."""
-    if not candidates.takes_sequences(search):
+    if not takes_sequences(search):
         raise InvalidInputError(
             "lengths is only for sequences: use bayesmix.select(X, lengths=...) or "
             "MixtureSearch(HiddenMarkovModel())"
@@ -541,12 +538,11 @@ def best_unordered(
 def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:
     """Return the candidates with a component for every label; at least one of each chain."""
     roomy = [
-        [candidate for candidate in chain if candidates.asked(candidate) >= n_labelled]
-        for chain in chains
+        [candidate for candidate in chain if asked(candidate) >= n_labelled] for chain in chains
     ]
     if any(roomy):
         return [chain for chain in roomy if chain]
-    largest = max(candidates.asked(candidate) for chain in chains for candidate in chain)
+    largest = max(asked(candidate) for chain in chains for candidate in chain)
     raise InvalidInputError(
         f"labels name {n_labelled} components, but the search compares at most "
         f"n_components={largest}: use n_components={n_labelled} or more"

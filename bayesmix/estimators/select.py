@@ -22,8 +22,9 @@ from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_L
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product
 from bayesmix.families.registry import family_named
-from bayesmix.selection.candidates import have_posteriors, last_step
 from bayesmix.selection.criteria import POSTERIOR, RULE
+from bayesmix.selection.pipelines import last_step
+from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.border import is_source
 
 POLISH = 6.0

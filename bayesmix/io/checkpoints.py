@@ -31,7 +31,8 @@ from bayesmix.errors import (
 )
 from bayesmix.io.container import FINISHED_FIT, opened, pack, unpack
 from bayesmix.io.records import Reader, Writer, adopt
-from bayesmix.selection.candidates import Candidate, last_step, steps_before
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.pipelines import last_step, steps_before
 from bayesmix.selection.tasks import WHOLE, Question
 from bayesmix.sources.border import is_source
 from bayesmix.version import __version__

@@ -24,7 +24,7 @@ from bayesmix.plots import style, subject
 from bayesmix.plots.style import Axes
 from bayesmix.plots.subject import Sample, View
 from bayesmix.search.starts import named_start
-from bayesmix.selection.candidates import refuse_sequences
+from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.border import as_source, is_collection, is_source
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from typing import Any
 
@@ -24,6 +24,7 @@ from bayesmix.core.components import Posterior
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
@@ -48,6 +49,12 @@ from bayesmix.posterior.subject import check_shape
 # problems of known evidence the largest error fell from 5.5 to 2.7 standard errors.
 WIDENED = 4
 SHARE_OF_ROWS = 0.3
+# Warm-up and kept sweeps of chains for bridge sampling: the second pair if the standard error
+# exceeds the first limit (nats). Chains that disagree by half a nat give no estimate.
+CHAINS = 4
+SWEEPS = ((100, 400), (500, 1000))
+SMALL_ERROR = 0.2
+LARGEST_ERROR = 0.5
 
 
 def conditional_posteriors(
@@ -381,6 +388,48 @@ def variance_of_mean(chains: Array) -> float:
 
 # Warm-up sweeps as a share of the sweeps that count.
 WARMUP = 0.25
+
+
+def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> Evidence:
+    """Return the importance-sampling estimate, or that of bridge sampling if k is large.
+
+    More importance weights are used if Gibbs sampling is not possible or its chains disagree.
+    """
+    estimate = importance_evidence(result, source, n_draws, seed, [LITTLE])
+    if estimate.pareto_k <= SURE_UP_TO or without_evidence(result):
+        return estimate
+    bridge = _bridged(result, source, seed)
+    if not bridge.standard_error <= LARGEST_ERROR:
+        return importance_evidence(result, source, n_draws, seed, [MUCH])
+    note = f"by bridge sampling, since Pareto k is {estimate.pareto_k:.2f}"
+    return replace(
+        estimate, estimate=bridge.estimate, standard_error=bridge.standard_error, note=note
+    )
+
+
+def _n_fractions(rows: Rows) -> int:
+    weights = rows.weights_or_ones
+    return int(np.count_nonzero(weights != np.rint(weights)))
+
+
+def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
+    """Return the bridge-sampling estimate from Gibbs chains started at draws from q."""
+    # Gibbs sampling cannot repeat samples in parts.
+    if source.reduce(_n_fractions, 1):
+        return Bridge(math.nan, math.nan, "sample weights are not integers")
+    for n_warm, n_draws in SWEEPS:
+        plan = Plan(CHAINS, n_warm, n_draws, seed)
+        with FitProgress(n_warm + n_draws, False) as silent:
+            try:
+                chains = sampled(result, source, plan, silent, result.n_components)
+            except InvalidInputError as problem:  # too many duplicates for a proper posterior
+                return Bridge(math.nan, math.nan, str(problem))
+        if chains.status == "interrupted":
+            raise KeyboardInterrupt
+        bridge = bridge_evidence(result, source, chains.draws, chains.n_chains, seed)
+        if bridge.standard_error <= SMALL_ERROR:
+            break
+    return bridge
 
 
 def evidence_from_above(

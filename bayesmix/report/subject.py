@@ -18,8 +18,8 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import style
 from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
-from bayesmix.selection.candidates import last_step, noun_of
 from bayesmix.selection.criteria import record
+from bayesmix.selection.pipelines import last_step, noun_of
 from bayesmix.selection.summary_text import counted
 
 MOST_NAMES = 12

@@ -23,7 +23,7 @@ from bayesmix.posterior.bands import (
     drawn_mixtures,
     hull,
 )
-from bayesmix.selection.candidates import last_step, log_density
+from bayesmix.selection.pipelines import last_step, log_density
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.dask_workers import gathered
 

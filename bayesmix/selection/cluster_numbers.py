@@ -19,7 +19,7 @@ import numpy as np
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection.candidates import Candidate, noun_of
+from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import (
     COMPONENTS,
     Hierarchy,
@@ -30,6 +30,7 @@ from bayesmix.selection.clusters import (
 )
 from bayesmix.selection.criteria import record
 from bayesmix.selection.data_checks import RoundedFeature
+from bayesmix.selection.pipelines import noun_of
 from bayesmix.selection.scores import Fold
 from bayesmix.selection.tasks import Assignments, Task
 

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.allocation.chain import DirichletChainPrior
 from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.result import DensitySums, FitResult
-from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.errors import UndefinedError, UnsupportedError
 from bayesmix.selection import scores
 from bayesmix.selection.scores import Score, ScoreFunction
-
-if TYPE_CHECKING:
-    from bayesmix.posterior.evidence import Bridge, Evidence
-
 
 # Components with less than this many observations are empty; empty ones equal the prior.
 EMPTY = 1e-3
@@ -29,12 +23,6 @@ COINCIDING = 1e-6
 N_DRAWS = 1000
 # Share of observations whose leave-one-out density may be unreliable.
 MOST_DOUBTFUL = 0.01
-# Warm-up and kept sweeps of chains for bridge sampling: the second pair if the standard error
-# exceeds the first limit (nats). Chains that disagree by half a nat give no estimate.
-CHAINS = 4
-SWEEPS = ((100, 400), (500, 1000))
-SMALL_ERROR = 0.2
-LARGEST_ERROR = 0.5
 
 
 def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
@@ -106,63 +94,10 @@ def evidence(result: FitResult, source: Source) -> Score:
     misses much of the posterior, and bridge sampling from Gibbs draws is used instead, as the note
     says. Like the exact evidence, the estimate depends on the prior.
     """
+    from bayesmix.posterior.evidence import evidence_of
+
     estimate = evidence_of(result, source, N_DRAWS, result.seed)
     return Score(estimate.estimate, estimate.standard_error, estimate.note, estimate.pareto_k)
-
-
-def evidence_of(result: FitResult, source: Source, n_draws: int, seed: int) -> Evidence:
-    """Return the importance-sampling estimate, or that of bridge sampling if k is large.
-
-    More importance weights are used if Gibbs sampling is not possible or its chains disagree.
-    """
-    from bayesmix.posterior.evidence import (
-        LITTLE,
-        MUCH,
-        SURE_UP_TO,
-        importance_evidence,
-        without_evidence,
-    )
-
-    estimate = importance_evidence(result, source, n_draws, seed, [LITTLE])
-    if estimate.pareto_k <= SURE_UP_TO or without_evidence(result):
-        return estimate
-    bridge = _bridged(result, source, seed)
-    if not bridge.standard_error <= LARGEST_ERROR:
-        return importance_evidence(result, source, n_draws, seed, [MUCH])
-    note = f"by bridge sampling, since Pareto k is {estimate.pareto_k:.2f}"
-    return replace(
-        estimate, estimate=bridge.estimate, standard_error=bridge.standard_error, note=note
-    )
-
-
-def _n_fractions(rows: Rows) -> int:
-    weights = rows.weights_or_ones
-    return int(np.count_nonzero(weights != np.rint(weights)))
-
-
-def _bridged(result: FitResult, source: Source, seed: int) -> Bridge:
-    """Return the bridge-sampling estimate from Gibbs chains started at draws from q."""
-    from bayesmix.em.progress import FitProgress
-    from bayesmix.posterior.chains import Plan
-    from bayesmix.posterior.evidence import Bridge, bridge_evidence
-    from bayesmix.posterior.gibbs import sampled
-
-    # Gibbs sampling cannot repeat samples in parts.
-    if source.reduce(_n_fractions, 1):
-        return Bridge(math.nan, math.nan, "sample weights are not integers")
-    for n_warm, n_draws in SWEEPS:
-        plan = Plan(CHAINS, n_warm, n_draws, seed)
-        with FitProgress(n_warm + n_draws, False) as silent:
-            try:
-                chains = sampled(result, source, plan, silent, result.n_components)
-            except InvalidInputError as problem:  # too many duplicates for a proper posterior
-                return Bridge(math.nan, math.nan, str(problem))
-        if chains.status == "interrupted":
-            raise KeyboardInterrupt
-        bridge = bridge_evidence(result, source, chains.draws, chains.n_chains, seed)
-        if bridge.standard_error <= SMALL_ERROR:
-            break
-    return bridge
 
 
 def design_bic(result: FitResult, source: Source) -> float:

@@ -17,8 +17,7 @@ from bayesmix.posterior import evidence as importance
 from bayesmix.posterior import leave_one_out as left_out
 from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above
 from bayesmix.posterior.leave_one_out import LeaveOneOut
-from bayesmix.selection.candidates import last_step, steps_before
-from bayesmix.selection.criteria import evidence_of
+from bayesmix.selection.pipelines import last_step, steps_before
 
 
 def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
@@ -111,7 +110,7 @@ def log_evidence(
         raise InvalidInputError(
             f"n_sweeps must be 0 or an integer of at least {BATCHES}, got {n_sweeps!r}"
         )
-    estimate = evidence_of(result, source, n_draws, seed)
+    estimate = importance.evidence_of(result, source, n_draws, seed)
     if not n_sweeps or importance.without_evidence(result):
         return estimate
     upper, error = evidence_from_above(result, source, int(n_sweeps), seed)

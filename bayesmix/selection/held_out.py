@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
-from joblib import Parallel, delayed
-
-from bayesmix.core.parallel import SECONDS_ALONE
+from bayesmix.core.parallel import in_turn
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import Fold, HeldOut, combined, finite
 from bayesmix.selection.tasks import Question, Task
-
-# Seconds of remaining work above which worker processes are started.
-WORTH_WORKERS = 3.0
 
 
 def held_out(
@@ -37,7 +31,7 @@ def held_out(
         for i in chosen
         for part in range(len(splits))
     ]
-    fits = list(in_turn(task.fit_or_load, jobs, workers))
+    fits = list(in_turn(task.fit_or_load, jobs, workers, time.perf_counter()))
     for fit in fits:
         task.repeat_warnings(fit)
     if any(fit.interrupted for fit in fits):
@@ -67,18 +61,3 @@ def with_folds(
         else candidate
         for i, candidate in enumerate(candidates)
     ]
-
-
-def in_turn(
-    call: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], workers: int
-) -> Iterator[Any]:
-    """Yield results in order; worker processes help if much is left."""
-    began = time.perf_counter()
-    for place, job in enumerate(jobs):
-        rest = jobs[place:]
-        seconds_left = (time.perf_counter() - began) / max(place, 1) * len(rest)
-        if workers > 1 and len(rest) > 1 and seconds_left > WORTH_WORKERS * SECONDS_ALONE:
-            parallel = Parallel(n_jobs=workers, return_as="generator")
-            yield from parallel(delayed(call)(*arguments) for arguments in rest)
-            return
-        yield call(*job)

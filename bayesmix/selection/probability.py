@@ -1,7 +1,4 @@
-"""Probabilities of candidates and of K, from their log evidence and a prior over K.
-
-If a structure without a conjugate prior is best by BIC, exp(BIC) replaces the evidence.
-"""
+"""Probabilities of candidates and of K, from their log evidence and a prior over K."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from scipy.special import logsumexp
 
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.telescoping import beta_negative_binomial, prior_over
-from bayesmix.selection.candidates import Candidate, without_posterior
+from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import RULE, why_no_probabilities
 from bayesmix.selection.scores import Score
 
@@ -26,7 +23,6 @@ NATS_THAT_MATTER = 15.0
 SOURCES = {
     "evidence": "importance-sampled log evidence",
     "elbo_log_k": "ELBO + log K!, an approximation of the log evidence",
-    "bic": "BIC, an approximation of the log evidence, because {structure} has no conjugate prior",
 }
 
 
@@ -37,7 +33,6 @@ class Probabilities:
     values: Array
     prior: dict[int, float]
     criterion: str
-    structure: str = ""  # structure for which only BIC is available
 
     @property
     def falls(self) -> bool:
@@ -48,7 +43,7 @@ class Probabilities:
     @property
     def source(self) -> str:
         """Source of the evidence, in words."""
-        return SOURCES[self.criterion].format(structure=self.structure)
+        return SOURCES[self.criterion]
 
 
 def prior_asked(numbers: list[int], given: Any, falls: bool) -> dict[int, float]:
@@ -92,20 +87,9 @@ def probabilities(rows: list[Candidate], prior: dict[int, float]) -> Probabiliti
         if row.result is not None and (reason := why_no_probabilities(row.result)):
             raise reason
     values, criterion = log_evidences(rows)
-    return Probabilities(_normalised(rows, prior, values), prior, criterion)
-
-
-def by_bic(rows: list[Candidate], prior: dict[int, float]) -> Probabilities | None:
-    """Return approximate probabilities by BIC if the best candidate has no posterior, else None.
-
-    Schwarz's approximation of the evidence.
-    """
-    names = [key for key in rows[0].parameters if key.split("__")[-1] == "covariance_type"]
-    structure = rows[0].parameters[names[0]] if names else None
-    if structure is None or not without_posterior(structure):
-        return None
-    values = np.array([row.value("bic") for row in rows])
-    return Probabilities(_normalised(rows, prior, values), prior, "bic", str(structure))
+    with np.errstate(divide="ignore"):
+        logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
+    return Probabilities(np.exp(logs - logsumexp(logs)), prior, criterion)
 
 
 def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:
@@ -114,21 +98,9 @@ def prior_weights(rows: list[Candidate], prior: dict[int, float]) -> Array:
     Structures that are the same model for K = 1 share one prior weight.
     """
     structures, alone = {row.structure for row in rows}, sum(row.asked == 1 for row in rows)
-    of_one = len(structures) / max(alone, 1)
-    weights = [
-        prior.get(row.asked, 0.0) * (of_one if row.asked == 1 else 1.0)
-        if row.sound is not None
-        else 0.0
-        for row in rows
-    ]
-    return np.array(weights)
-
-
-def _normalised(rows: list[Candidate], prior: dict[int, float], values: Array) -> Array:
-    """Return probabilities of candidates from their log evidence."""
-    with np.errstate(divide="ignore"):
-        logs = np.where(np.isfinite(values), values, -np.inf) + np.log(prior_weights(rows, prior))
-    return np.exp(logs - logsumexp(logs))
+    shares = [len(structures) / alone if row.asked == 1 else 1.0 for row in rows]
+    sound = [row.sound is not None for row in rows]
+    return np.array([prior.get(row.asked, 0.0) for row in rows]) * shares * sound
 
 
 def log_evidences(rows: list[Candidate]) -> tuple[Array, str]:

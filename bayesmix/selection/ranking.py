@@ -1,41 +1,34 @@
-"""Ranking of candidates, weights for model averaging, and the tables of a search."""
+"""Ranking of candidates, and weights for model averaging."""
 
 from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from scipy.special import logsumexp
 
 from bayesmix.errors import UndefinedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.averaging import AveragedDensity, averaged
-from bayesmix.selection.candidates import Candidate, alike, from_simple_to_rich
+from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record, why_no_probabilities
 from bayesmix.selection.probability import Probabilities, log_evidences, prior_weights
-from bayesmix.selection.scores import finite, nec, stacking, within_one_error
+from bayesmix.selection.scores import finite, stacking, within_one_error
 from bayesmix.selection.summary_text import label
-from bayesmix.selection.sweep import Sweep
-from bayesmix.selection.tasks import polished
+from bayesmix.selection.tasks import Task, polished
 
 WEIGHTS_OF_AKAIKE = ("aic", "aicc")
 
 
 def completed(
-    sweep: Sweep, rows: list[Candidate], criterion: str, polish: float | None
+    task: Task, rows: list[Candidate], criterion: str, polish: float | None
 ) -> list[Candidate]:
     """Return candidates with all criteria; those that may win get the full search.
 
     After quick searches, candidates within ``polish`` nats of the best are fitted again with the
     full search (None: none); with folds only the winner is.
     """
-    task = sweep.task
-    if not sweep.whole:
-        rows = with_winner(sweep, rows, criterion)
     if polish is None:
         return rows
     scored = record(criterion).column
@@ -47,21 +40,6 @@ def completed(
         return values
 
     return polished(task, rows, worth, polish)
-
-
-def with_winner(sweep: Sweep, rows: list[Candidate], criterion: str) -> list[Candidate]:
-    """Return candidates that were fitted to folds only, with the winner fitted to all data.
-
-    A candidate whose likelihood collapses on all data cannot win.
-    """
-    for i in chosen(rows, criterion):
-        whole = sweep.fitted_to_all(i)
-        if whole.sound is not None:
-            scores = whole.scores | {"cv": rows[i].scores["cv"]}
-            rows[i] = replace(whole, scores=scores, held=rows[i].held)
-            break
-        rows[i] = whole
-    return rows
 
 
 def answerable(rows: list[Candidate], criterion: str) -> str:
@@ -138,137 +116,3 @@ def averaged_over(
     return averaged(
         [rows[i].estimator for i in numbers], shares, [label(rows[i]) for i in numbers], how, prior
     )
-
-
-# Criteria of the fit alone have no standard error.
-WITH_ERRORS = ("cv", "evidence", "loo")
-
-
-def results(rows: list[Candidate], criterion: str) -> Any:
-    """Return a table with one row per candidate and one column per criterion or standard error.
-
-    Parameters and the criterion that chose come first, then the difference from the best. Values
-    are published ones: AIC, BIC and ICL smaller is better, others in nats, greater is better.
-    """
-    columns: list[dict[str, Any]] = []
-    names = list(dict.fromkeys([criterion, *(name for row in rows for name in row.scores)]))
-    ratios = _entropy_ratios(rows)
-    best = max(
-        (row for row in rows if row.held is not None),
-        key=lambda row: row.comparable("cv"),
-        default=None,
-    )
-    for row, ratio in zip(rows, ratios, strict=True):
-        entry = {key.split("__")[-1]: value for key, value in row.parameters.items()}
-        entry["found_components"] = row.n_components
-        for name in names:
-            factor = record(name).factor
-            entry[name] = factor * row.value(name)
-            error = row.scores[name].standard_error if name in row.scores else math.nan
-            if name in (*WITH_ERRORS, criterion) and math.isfinite(error):
-                entry[f"{name}_se"] = abs(factor) * error
-            if name in row.scores and math.isfinite(row.scores[name].pareto_k):
-                entry[f"{name}_k"] = row.scores[name].pareto_k
-            if name == criterion:
-                entry["behind"] = abs(factor) * (rows[0].value(name) - row.value(name))
-        if best is not None and best.held is not None:
-            behind = None if row.held is None else best.held.less(row.held)
-            entry["cv_behind"] = math.nan if behind is None else behind.value
-            entry["cv_behind_se"] = math.nan if behind is None else behind.standard_error
-        entry["nec"] = ratio
-        entry["n_parameters"] = math.nan if row.result is None else row.result.n_parameters
-        entry["seconds"] = row.seconds
-        entry["note"] = row.note
-        entry["warnings"] = "; ".join(row.warnings)
-        columns.append(entry)
-    return pd.DataFrame(columns)
-
-
-def over_structures(results: Any, criterion: str) -> Any:
-    """Return a criterion as a matrix, K by structure; ``attrs["best"]`` has the best three cells.
-
-    For K = 1, structures that are the same model show the same value.
-    """
-    names = from_simple_to_rich(dict.fromkeys(results["covariance_type"]))
-    matrix = results.pivot_table(
-        index="n_components", columns="covariance_type", values=criterion, dropna=False, sort=False
-    )
-    matrix = matrix.reindex(columns=names).sort_index()
-    smaller_is_better = record(criterion).factor < 0.0
-    cells = matrix.stack()
-    best = cells.nsmallest(3) if smaller_is_better else cells.nlargest(3)
-    if 1 in matrix.index:
-        for name, equal in alike(names).items():
-            values = matrix.loc[1, equal]
-            matrix.loc[1, name] = values.min() if smaller_is_better else values.max()
-    matrix.attrs = {"best": [(name, int(k), float(value)) for (k, name), value in best.items()]}
-    return matrix
-
-
-def _entropy_ratios(rows: list[Candidate]) -> list[float]:
-    """Return NEC of each candidate, relative to K = 1 with the same other parameters."""
-    alone: dict[str, Any] = {}
-    for row in rows:
-        if row.sound is not None and row.n_components == 1:
-            alone[row.structure] = row.sound.plug_in_sums
-    ratios = []
-    for row in rows:
-        reference = alone.get(row.structure)
-        if row.sound is None or reference is None:
-            ratios.append(math.nan)
-        elif row.n_components == 1:
-            ratios.append(1.0)
-        else:
-            ratios.append(nec(row.sound.plug_in_sums, reference))
-    return ratios
-
-
-def leading(results: Any, criterion: str, most: int) -> tuple[list[str], list[list[str]]]:
-    """Return headers and rows of the first candidates: parameters, criterion, other criteria."""
-    columns = list(results.columns)
-    kind = columns[: columns.index("found_components")]
-    beside = [name for name in ("bic", "icl", "aic") if name in columns and name != criterion]
-    rows = [
-        [
-            *(str(row[name]) for name in kind),
-            *(f"{row[name]:,.2f}" for name in (criterion, "behind", *beside)),
-        ]
-        for _, row in results.head(most).iterrows()
-    ]
-    return [*kind, criterion, "behind", *beside], rows
-
-
-def folds(fits: list[tuple[int, int, Candidate]]) -> Any:
-    """Return a row per candidate and fold: components, mean held-out log density, seconds, note."""
-    entries = [
-        (
-            candidate,
-            part,
-            row.n_components,
-            math.nan if row.density is None else float(np.mean(row.density)),
-            0 if row.density is None else len(row.density),
-            row.seconds,
-            row.note,
-            "; ".join(row.warnings),
-        )
-        for candidate, part, row in fits
-    ]
-    return of_folds(entries)
-
-
-def of_folds(entries: list[Any]) -> Any:
-    """Return the table of these rows."""
-    columns = ["candidate", "fold", "found_components", "held_out", "rows", "seconds", "note"]
-    return pd.DataFrame(entries, columns=[*columns, "warnings"])
-
-
-def restarts(rows: list[Candidate]) -> Any:
-    """Return a row per start or move in the search of each candidate."""
-    columns = ["candidate", "stage", "description", "objective", "gain", "accepted", "passes"]
-    entries = [
-        (number, *(getattr(record, name) for name in columns[1:]))
-        for number, row in enumerate(rows)
-        if row.result is not None
-        for record in row.result.search_trace
-    ]
-    return pd.DataFrame(entries, columns=columns)

@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Integers
-from bayesmix.selection.candidates import Candidate, noun_of
+from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
 from bayesmix.selection.criteria import RECORDS, RULE, record
 from bayesmix.selection.data_checks import (
@@ -25,6 +25,7 @@ from bayesmix.selection.data_checks import (
     is_density,
     narrower,
 )
+from bayesmix.selection.pipelines import noun_of
 from bayesmix.selection.probability import Probabilities, totals_over_k
 from bayesmix.selection.scores import Score
 
@@ -342,6 +343,8 @@ def number(value: float, decimals: int | None = None) -> str:
     ``decimals=None``: as many as three digits need, at most two.
     """
     size = abs(value)
+    if not math.isfinite(size):
+        return str(value)
     if size >= 1e6:
         mantissa, exponent = f"{value:.1e}".split("e")
         return f"{mantissa}e{int(exponent)}"
@@ -471,9 +474,8 @@ class Answer:
         parts = ", ".join(
             f"{k}: {probability(totals[k])}" for k in ranked if totals[k] >= LEAST_PROBABILITY
         )
-        how = "by BIC" if probabilities.criterion == "bic" else "by evidence alone"
         noun = noun_of(self.best.estimator)
-        return f"({plural(noun).capitalize()}, {how}: P(K | data) {parts}.)"
+        return f"({plural(noun).capitalize()}, by evidence alone: P(K | data) {parts}.)"
 
     def _density(self) -> str:
         """Say if another candidate has more evidence, so that its density is better."""

@@ -21,14 +21,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parallel import SECONDS_ALONE
+from bayesmix.core.parallel import in_turn
 from bayesmix.core.sources import Parameters
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.candidates import Candidate, Contents, asked, contents, simplest_first
+from bayesmix.selection.candidates import Candidate, Contents, asked, contents, levels
 from bayesmix.selection.scores import Score, combined
 from bayesmix.selection.tasks import WHOLE, Effort, Question, Task
 
@@ -42,14 +41,13 @@ class Sweep:
 
     task: Task
     chains: list[list[Parameters]]
-    whole: bool = True  # whether all candidates are fitted to all data, not only to folds
     rows: dict[tuple[int, int], list[Candidate]] = field(default_factory=dict)
     at_least: int = 0  # minimum length of every chain
     seen: Mixture | None = None  # K for which candidates also start from the pruned fit
 
     @property
     def parts(self) -> list[int]:
-        return [*([WHOLE] if self.whole else []), *range(len(self.task.splits))]
+        return [WHOLE, *range(len(self.task.splits))]
 
     @property
     def total(self) -> int:
@@ -63,59 +61,43 @@ class Sweep:
     @property
     def n_found(self) -> int:
         """Number of candidates fitted so far."""
-        return sum(len(self.done(number, self.parts[0])) for number in range(len(self.chains)))
+        return sum(len(self.done(number, WHOLE)) for number in range(len(self.chains)))
 
     def done(self, chain: int, part: int) -> list[Candidate]:
         """Return the finished candidates of a chain."""
         return self.rows.setdefault((chain, part), [])
 
-    def one_by_one(self) -> Iterator[Candidate]:
-        """Yield candidates one by one, each with all its folds; may be stopped at any time."""
-        for number, place in self._in_order():
-            for part in self.parts:
-                rows = self.done(number, part)
-                if len(rows) > place or self._ended(number, part):
-                    continue
-                row = self.task.fit_or_load(self._question(number, part))
-                self._note(rows, row)
-                yield row
-
-    def _in_order(self) -> list[tuple[int, int]]:
-        """Return (chain, place) of all candidates, chain by chain or side by side."""
-        order = simplest_first(self.inside, len(self.chains))
-        pairs = [(number, place) for number in order for place in range(len(self.chains[number]))]
-        return sorted(pairs, key=lambda pair: pair[1]) if self.side_by_side else pairs
-
-    @property
-    def side_by_side(self) -> bool:
-        """Whether the end of a chain depends on the others, so that chains advance together."""
-        return self.task.ended is not None
-
     def every(self, workers: int) -> Iterator[Candidate]:
-        """Yield all candidates; worker processes help if it takes long."""
+        """Yield all fits, K by K from simple to rich structures; may be stopped at any time."""
         began = time.perf_counter()
-        for row in self.one_by_one():
-            yield row
-            busy = time.perf_counter() - began > SECONDS_ALONE
-            if busy and workers > 1 and len(self.unfinished) > 1:
-                yield from self.in_workers(workers)
-                return
-
-    def in_workers(self, workers: int) -> Iterator[Candidate]:
-        """Run the remaining candidates in worker processes: the next one of each chain."""
-        with Parallel(n_jobs=workers, return_as="generator") as parallel:
-            while ready := self.ready:
-                finished = parallel(
-                    delayed(self.task.fit_or_load)(self._question(*pair)) for pair in ready
-                )
-                for key, row in zip(ready, finished, strict=True):
-                    self._note(self.done(*key), row)
+        for k in sorted({asked(parameters) for chain in self.chains for parameters in chain}):
+            for alike in self.levels:
+                ready = [
+                    (number, part)
+                    for number in alike
+                    for part in self.parts
+                    if self._next(number, part) == k
+                ]
+                questions = [(self._question(*pair),) for pair in ready]
+                fits = in_turn(self.task.fit_or_load, questions, workers, began)
+                for pair, row in zip(ready, fits, strict=True):
+                    self._note(self.done(*pair), row)
                     yield row
 
     @cached_property
     def inside(self) -> Contents:
         """Map (chain, place) of each candidate to simpler candidates with the same K."""
         return contents(self.chains)
+
+    @cached_property
+    def levels(self) -> list[list[int]]:
+        """Chains, those after the chains of simpler structures that they contain."""
+        return levels(self.inside, len(self.chains))
+
+    def _next(self, number: int, part: int) -> int | None:
+        """Return the next K of a chain, None after its end."""
+        chain, place = self.chains[number], len(self.done(number, part))
+        return None if place == len(chain) or self._ended(number, part) else asked(chain[place])
 
     def _question(self, chain: int, part: int) -> Question:
         """Return the next fit of a chain."""
@@ -128,45 +110,17 @@ class Sweep:
         simpler = [row for fits in there for row in fits if row.begin is not None]
         # Simpler fits that are not the best one have also led to better optima (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
-        starting = [*rows[-1:], *best]
-        near = [row.begin for row in starting if row.begin is not None]
+        near = [row.begin for row in [*rows[-1:], *best] if row.begin is not None]
         if self.seen is not None and self.seen.n_components == asked(parameters):
             near.append(self.seen)
         return Question(parameters, number, part, tuple(near))
-
-    @property
-    def ready(self) -> list[tuple[int, int]]:
-        """Return fits that do not wait for others, the slowest first."""
-        unfinished = self.unfinished
-        if self.side_by_side:
-            first = min(len(self.done(*pair)) for pair in unfinished) if unfinished else 0
-            unfinished = [pair for pair in unfinished if len(self.done(*pair)) == first]
-        return [
-            (chain, part)
-            for chain, part in reversed(unfinished)
-            if not any(
-                (other, part) in unfinished and len(self.done(other, part)) <= position
-                for other, position in self.inside[chain, len(self.done(chain, part))]
-            )
-        ]
-
-    @property
-    def unfinished(self) -> list[tuple[int, int]]:
-        """Return the chains and parts with fits left, simplest first."""
-        return [
-            (number, part)
-            for number in simplest_first(self.inside, len(self.chains))
-            for part in self.parts
-            if len(self.done(number, part)) < len(self.chains[number])
-            and not self._ended(number, part)
-        ]
 
     def _ended(self, number: int, part: int) -> bool:
         """Whether a chain has ended."""
         rows = self.done(number, part)
         if len(rows) < self.at_least:
             return False
-        if self.task.given_up(rows) or not self.side_by_side:
+        if self.task.ended is None or self.task.given_up(rows):
             return self.task.given_up(rows)
         chains = [self.done(other, part) for other in range(len(self.chains)) if other != number]
         return hopeless(rows, chains, self.task.watched, self.task.given_up)
@@ -188,27 +142,14 @@ class Sweep:
 
     def candidates(self, weights: Array) -> list[Candidate]:
         """Return all fitted candidates with their held-out scores."""
-        candidates = []
-        for number in range(len(self.chains)):
-            for place, row in enumerate(self.done(number, self.parts[0])):
-                if not self.whole:
-                    row = Candidate(row.parameters, row.n_components, {}, row.seconds)
-                candidates.append(self._with_folds(row, number, place, weights))
-        return candidates
-
-    def fitted_to_all(self, candidate: int) -> Candidate:
-        """Return the fit of a candidate to all data, after those before it in its chain."""
-        number = 0
-        while candidate >= len(self.chains[number]):
-            candidate -= len(self.chains[number])
-            number += 1
-        done = self.done(number, WHOLE)
-        while len(done) <= candidate:
-            self._note(done, self.task.fit_or_load(self._question(number, WHOLE)))
-        return done[candidate]
+        return [
+            self._with_folds(row, number, place, weights)
+            for number in range(len(self.chains))
+            for place, row in enumerate(self.done(number, WHOLE))
+        ]
 
     def _with_folds(self, row: Candidate, number: int, place: int, weights: Array) -> Candidate:
-        if not self.task.splits or (self.whole and row.sound is None):
+        if not self.task.splits or row.sound is None:
             return row
         parts = []
         for part, split in enumerate(self.task.splits):

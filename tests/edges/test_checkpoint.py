@@ -463,9 +463,9 @@ LIMITED = """
 import resource, sys, warnings
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.selection import sweep
+from bayesmix.core import parallel
 
-sweep.SECONDS_ALONE = -1.0
+parallel.SECONDS_ALONE = -1.0
 resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))
 search = bm.MixtureSearch(
     comparable(), (1, 2), ("full", "diag"), criterion="auto", random_state=5,

@@ -7,7 +7,8 @@ from gold.data import read_csv, read_json
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.families.gaussian.covariance.models import NAMED, STRUCTURES
-from bayesmix.selection.candidates import candidate_chains, each_once, structures_asked
+from bayesmix.selection.candidates import candidate_chains
+from bayesmix.selection.structures import each_once, structures_asked
 
 SIX = ["EII", "spherical", "EEI", "tied", "diag", "full"]
 
@@ -112,29 +113,7 @@ def test_under_a_posterior_the_number_of_components_has_probabilities():
     assert np.isclose(search.k_probabilities_.sum(), 1.0)
 
 
-@pytest.mark.slow
-def test_where_a_structure_without_a_posterior_wins_probabilities_are_by_bic_and_say_so(tmp_path):
-    rows = read_csv("iris.csv", usecols=range(4))
-    search = bm.select(rows, (1, 2, 3), "all", criterion="bic", random_state=0, n_jobs=1)
-    said = "BIC, an approximation of the log evidence, because VEV has no conjugate prior"
-    found = search.k_probabilities_
-    assert search.best_params_["covariance_type"] == "VEV"
-    assert found.attrs["evidence"] == said
-    assert "by BIC: P(K | data)" in search.summary()
-    assert said in search.summary(verbose=True)
-    table = search.results_
-    # One model counts once with one component, where it stands for all that are equal to it.
-    alone = table["n_components"] == 1
-    shares = np.exp((table["bic"].min() - table["bic"]) / 2.0)
-    shares = shares * np.where(alone, 14 / alone.sum(), 1.0)
-    for k in (1, 2, 3):
-        expected = shares[table["n_components"] == k].sum() / shares.sum()
-        assert found[k] == pytest.approx(expected, rel=1e-9)
-    page = search.report(tmp_path / "report.html", rows).read_text("utf-8")
-    assert f"uses {said}." in page
-
-
-def test_where_a_structure_with_a_posterior_wins_by_bic_there_are_none(search):
+def test_a_search_by_bic_has_no_probabilities_of_k(search):
     with pytest.raises(UndefinedError, match="fit BayesianGaussianMixture"):
         _ = search.k_probabilities_
     assert "Probability" not in search.summary()

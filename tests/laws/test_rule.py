@@ -10,8 +10,9 @@ from scipy import stats
 from sklearn.datasets import load_wine
 
 import bayesmix as bm
+from bayesmix.core.parallel import in_turn
 from bayesmix.errors import SelectionWarning, UndefinedError
-from bayesmix.selection.candidates import Candidate, largest_number
+from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.data_checks import (
     Duplicates,
     LogScale,
@@ -19,9 +20,9 @@ from bayesmix.selection.data_checks import (
     log_scale,
     rounded_features,
 )
-from bayesmix.selection.held_out import in_turn
 from bayesmix.selection.probability import probabilities
 from bayesmix.selection.scores import Score, make_splits
+from bayesmix.selection.structures import largest_number
 from bayesmix.selection.summary_text import components
 from bayesmix.selection.sweep import ended, hopeless, looked_ahead
 from bayesmix.selection.tasks import Task
@@ -440,8 +441,8 @@ def test_a_pruned_fit_with_too_many_components_extends_no_chain():
 
 
 def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
-    monkeypatch.setattr("bayesmix.selection.held_out.SECONDS_ALONE", -1.0)
-    assert list(in_turn(pow, [(2, 3), (3, 2), (5, 1)], 2)) == [8, 9, 5]
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", -1.0)
+    assert list(in_turn(pow, [(2, 3), (3, 2), (5, 1)], 2, 0.0)) == [8, 9, 5]
 
 
 @pytest.mark.slow

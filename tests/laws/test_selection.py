@@ -17,9 +17,8 @@ import bayesmix as bm
 from bayesmix.assess.prior_sensitivity import grid
 from bayesmix.em.display import of_search
 from bayesmix.errors import SelectionWarning, UnsupportedError
-from bayesmix.estimators.select import comparable
 from bayesmix.families.product.prior import label_of
-from bayesmix.selection.candidates import log_stretch
+from bayesmix.selection.pipelines import log_stretch
 from bayesmix.selection.scores import (
     HeldOut,
     Score,
@@ -53,7 +52,7 @@ def variational(**options):
 def swept(estimator, X, splits, numbers=(1, 2, 3), **options):
     candidates = [{"n_components": k} for k in numbers]
     sweep = Sweep(Task(estimator._fitter(X), splits, **options), [candidates])
-    list(sweep.one_by_one())
+    list(sweep.every(1))
     return sweep
 
 
@@ -94,7 +93,7 @@ def test_workers_change_no_number(monkeypatch):
     X = two_groups()
     options = {"n_components": (1, 2, 3), "criterion": "cv", "cv": 3, "random_state": 3}
     alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
-    monkeypatch.setattr("bayesmix.selection.sweep.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", -1.0)
     together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
     timed = ["seconds"]
     pd.testing.assert_frame_equal(
@@ -595,18 +594,3 @@ def test_masses_are_varied_of_the_parts_of_a_product_that_have_levels():
     }
     with pytest.raises(UnsupportedError, match="got poisson"):
         grid(bm.Mixture(family=bm.Poisson()), bm.Poisson(), None)
-
-
-@pytest.mark.parametrize("estimator", [bm.GaussianMixture(), comparable()])
-def test_a_winner_that_alone_is_fitted_to_all_rows_is_the_same_to_the_bit(estimator):
-    X = bm.datasets.load_faithful().to_numpy()[::3]
-    whole, alone = (
-        bm.MixtureSearch(estimator, (1, 2, 3), ("full", "tied"), criterion="cv", random_state=0)
-        for _ in range(2)
-    )
-    alone._winner_alone()
-    whole.fit(X), alone.fit(X)
-    assert alone.best_params_ == whole.best_params_
-    assert alone.best_score_ == whole.best_score_
-    assert np.array_equal(alone.score_samples(X), whole.score_samples(X))
-    assert sum(fit is not None for fit in alone.estimators_) == 1

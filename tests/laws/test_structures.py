@@ -7,7 +7,7 @@ from sklearn.datasets import load_wine
 
 import bayesmix as bm
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.selection.candidates import candidate_chains, contents, simplest_first
+from bayesmix.selection.candidates import candidate_chains, contents, levels
 from bayesmix.selection.scores import make_splits
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
@@ -104,8 +104,9 @@ def test_a_candidate_contains_those_of_simpler_structures_that_are_otherwise_the
     assert inside[0, 1] == [(2, 1), (1, 1)]
     assert inside[1, 1] == inside[2, 0] == []
     assert inside[3, 0] == [(5, 0), (4, 0)]
-    order = simplest_first(inside, len(chains))
-    assert order.index(0) > max(order.index(1), order.index(2))
+    groups = levels(inside, len(chains))
+    level = {chain: place for place, group in enumerate(groups) for chain in group}
+    assert level[0] > max(level[1], level[2])
     # Of another K, or twice the same candidate, nothing is contained.
     assert contents([[{"covariance_type": "full", "n_components": 1}] * 2]) == {
         (0, 0): [],
@@ -125,7 +126,7 @@ def test_workers_change_no_number_of_any_structure(criterion, monkeypatch):
         "random_state": 3,
     }
     alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
-    monkeypatch.setattr("bayesmix.selection.sweep.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", -1.0)
     together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
     timed = ["seconds"]
     pd.testing.assert_frame_equal(
@@ -143,7 +144,7 @@ def test_a_simpler_structure_does_not_carry_held_out_rows_into_a_fold():
     for rows in (X, changed):
         fitter = bm.GaussianMixture(random_state=0)._fitter(rows)
         sweep = Sweep(Task(fitter, splits), chains)
-        list(sweep.one_by_one())
+        list(sweep.every(1))
         sweeps.append(sweep)
     for chain in range(len(chains)):
         for one, other in zip(*(sweep.done(chain, 1) for sweep in sweeps), strict=True):

@@ -1,0 +1,159 @@
+"""Covariance structures to compare: which were asked, which are one model, which can be estimated.
+
+With one component, fourteen covariance structures are three models, and with one feature two. Each
+model enters once, because duplicates would count twice in averages and probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from bayesmix.core import validation
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.covariance.models import (
+    NAMED,
+    OF_ONE_COLUMN,
+    SCIKIT_LEARNS,
+    STRUCTURES,
+    contained,
+)
+
+ALL = "all"
+ONE = "n_components"
+Chains = list[list[dict[str, Any]]]
+
+
+def structures_asked(asked: Any, n_features: int | None, variational: bool) -> list[Any]:
+    """Return the structures to compare, one name per model; [None] if the structure does not vary.
+
+    "all" means the fourteen, or those with a conjugate prior for variational fits. ``n_features``
+    is None if unknown.
+    """
+    if asked is None:
+        return [None]
+    listed = _listed(asked)
+    if not listed:
+        raise InvalidInputError("covariance_type must name at least one structure")
+    structures: list[Any] = []
+    for structure in listed:
+        if isinstance(structure, str):
+            names = (*NAMED, ALL)
+            validation.one_of("covariance_type", structure, names, "or FactorAnalytic(q)")
+        structures += every(n_features, variational) if _is(structure, ALL) else [structure]
+    return list(
+        {_model(structure, n_features): structure for structure in reversed(structures)}.values()
+    )[::-1]
+
+
+def have_posteriors(asked: Any) -> bool:
+    """Whether variational fits support all requested structures; "all" means those that do."""
+    named = (
+        []
+        if asked is None
+        else [structure for structure in _listed(asked) if not _is(structure, ALL)]
+    )
+    return not any(without_posterior(structure) for structure in named)
+
+
+def largest_number(structure: Any, n_rows: int, n_features: int) -> int:
+    """Return the largest K whose covariance matrices have more observations than dimensions, or 0.
+
+    Two observations are enough for variances per component; a shared matrix is estimated from all
+    data.
+    """
+    if _is_named(structure):
+        orientation = NAMED[structure].letters[2]
+        if orientation != "V":
+            shared = n_rows - n_features if orientation == "E" else n_rows
+            return max(0, min(shared, n_rows // 2))
+    n_directions = getattr(structure, "own_directions", None)
+    return n_rows // (1 + (n_features if n_directions is None else n_directions))
+
+
+def every(n_features: int | None, variational: bool) -> list[str]:
+    """Return all structures that such fits support, from simple to rich."""
+    if n_features == 1:
+        return list(reversed(OF_ONE_COLUMN))
+    return from_simple_to_rich(
+        name
+        for name, structure in STRUCTURES.items()
+        if not variational or structure.nearest is None
+    )
+
+
+def from_simple_to_rich(structures: Iterable[Any]) -> list[Any]:
+    """Sort structures by their number of parameters for K = 2 and D = 3, others last."""
+    return sorted(
+        structures, key=lambda name: NAMED[name].n_parameters(2, 3) if _is_named(name) else math.inf
+    )
+
+
+def each_once(chains: Chains, prefix: str = "") -> Chains:
+    """Drop candidates with one component that are the same model as another.
+
+    Searches over scikit-learn's four structures keep them, so that each structure has K = 1.
+    """
+    name, number = f"{prefix}covariance_type", f"{prefix}{ONE}"
+    structures: list[Any] = [chain[0].get(name) for chain in chains]
+    if not any(
+        _is_named(structure) and NAMED[structure].name not in SCIKIT_LEARNS
+        for structure in structures
+    ):
+        return chains
+    n_contained = [len(contained(one)) if _is_named(one) else 0 for one in structures]
+    simple = sorted(range(len(chains)), key=n_contained.__getitem__)
+    seen: set[str] = set()
+    distinct: Chains = [[] for _ in chains]
+    for i in simple:
+        for parameters in chains[i]:
+            if parameters[number] == 1 and _is_named(structures[i]):
+                model = repr(sorted((parameters | {name: _alone(structures[i])}).items()))
+                if model in seen:
+                    continue
+                seen.add(model)
+            distinct[i].append(parameters)
+    return [chain for chain in distinct if chain]
+
+
+def alike(structures: Sequence[Any]) -> dict[Any, list[Any]]:
+    """Group structures that are the same model for one component."""
+    return {
+        structure: [
+            other for other in structures if _is_named(other) and _alone(other) == _alone(structure)
+        ]
+        for structure in structures
+        if _is_named(structure)
+    }
+
+
+def without_posterior(structure: Any) -> bool:
+    """Whether variational fits, and so the evidence, are unavailable for this structure."""
+    return not _is_named(structure) or NAMED[structure].nearest is not None
+
+
+def _listed(asked: Any) -> list[Any]:
+    return [asked] if isinstance(asked, str) or not isinstance(asked, Iterable) else list(asked)
+
+
+def _is(structure: Any, name: str) -> bool:
+    return isinstance(structure, str) and structure == name
+
+
+def _is_named(structure: Any) -> bool:
+    return isinstance(structure, str) and structure in NAMED
+
+
+def _model(structure: Any, n_features: int | None) -> Any:
+    """Return a key that is equal for names of the same model for every K."""
+    if not _is_named(structure):
+        return repr(structure)
+    letters = NAMED[structure].letters
+    return letters[0] if n_features == 1 else letters
+
+
+def _alone(structure: str) -> str:
+    """Return a key that is equal for structures that are the same model for K = 1."""
+    letters = NAMED[structure].letters
+    return "XII" if letters[1] == "I" else "XXI" if letters[2] == "I" else "XXX"
