@@ -54,10 +54,8 @@ class Unfitted:
         """Return an unfitted copy with these parameters and this search."""
         copy = clone(self.estimator).set_params(**parameters)
         mixture = last_step(copy)
-        if hasattr(mixture, "search") and effort in SEARCH_OF:
+        if getattr(mixture, "search", None) is not None and effort in SEARCH_OF:
             mixture.set_params(search=SEARCH_OF[effort])
-        elif effort is Effort.WITHOUT_MOVES and getattr(mixture, "search", None) == "auto":
-            mixture.set_params(search="short")
         return copy
 
     def sparse(self, parameters: Parameters, most: int) -> Any:

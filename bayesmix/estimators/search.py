@@ -42,7 +42,6 @@ from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
 from bayesmix.selection.clusters import COMPONENTS, MERGED, clusters_of_components
 from bayesmix.selection.criteria import OF_DRAWS, RULE, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
-from bayesmix.selection.held_out import with_folds
 from bayesmix.selection.pipelines import last_step, noun_of, prefix_of
 from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
 from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
@@ -320,11 +319,14 @@ class MixtureSearch(SearchResults, Showing):
         task = Task(fitter, splits, functions, kept_fits, patience, watched, ended)
         sweep = Sweep(task, chains)
         self._run(sweep)
-        further = grows and variational and self._selected is None and not self.interrupted_
-        if further and independent and not growth.finished(sweep, max(numbers), self._run):
-            self.interrupted_ = True
+        if grows and variational and independent and self._selected is None:
+            self._grow(sweep, max(numbers))
         weights = weights_of(X, sample_weight)
         rows = sweep.candidates(weights)
+        if criterion == "loo" and any(disowned(row, "loo") for row in rows):
+            sweep = sweep.with_folds(folds())
+            self._run(sweep)
+            rows = sweep.candidates(weights)
         polish = 0.0 if task.by_folds else self.polish
         polish = polish if self.refit and not self.interrupted_ else None
         self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
@@ -335,8 +337,6 @@ class MixtureSearch(SearchResults, Showing):
             rows = with_log_posteriors(rows, self._prior_over_k)
         else:
             rows = completed(task, rows, criterion, polish)
-            if criterion == "loo" and any(disowned(row, "loo") for row in rows):
-                rows = with_folds(task, rows, folds(), weights, workers)
         unordered = None
         if ordered is not None and not self.interrupted_:
             unordered = search_parameters.best_unordered(self, estimator, ordered, splits)
@@ -379,6 +379,14 @@ class MixtureSearch(SearchResults, Showing):
                     f"{'at most ' if sweep.task.ended else ''}{sweep.n_candidates} candidates",
                     BayesmixWarning,
                 )
+
+    def _grow(self, sweep: Sweep, most: int) -> None:
+        """Make the pruned fit, and go on if it has more components than were tried."""
+        try:
+            if not self.interrupted_ and growth.grown(sweep, most):
+                self._run(sweep)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
 
     def _adopt(
         self,

@@ -28,7 +28,7 @@ from bayesmix.estimators.sequences import sequences_to_fit
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection import probability
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.averaging import AveragedDensity
+from bayesmix.selection.averaging import AveragedDensity, averaged_over
 from bayesmix.selection.candidates import (
     Candidate,
     asked,
@@ -40,7 +40,6 @@ from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.data_checks import column_names
 from bayesmix.selection.pipelines import last_step, noun_of, takes_sequences
 from bayesmix.selection.probability import Probabilities
-from bayesmix.selection.ranking import averaged_over
 from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.scores import Fold, HeldOut, rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked

@@ -14,7 +14,7 @@ from bayesmix.core import validation
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import FittedMixture
 from bayesmix.em.display import shortened
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import (
     DRAWS_OF_EACH,
@@ -23,8 +23,12 @@ from bayesmix.posterior.bands import (
     drawn_mixtures,
     hull,
 )
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.criteria import record
 from bayesmix.selection.pipelines import last_step, log_density
-from bayesmix.selection.scores import n_rows_of, rows_of
+from bayesmix.selection.probability import Probabilities, prior_weights
+from bayesmix.selection.scores import finite, n_rows_of, rows_of, stacking
+from bayesmix.selection.summary_text import label
 from bayesmix.sources.dask_workers import gathered
 
 if TYPE_CHECKING:
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 MOST_ROWS_TOGETHER = 5_000
 # Candidates with less weight than this do not change printed digits.
 LEAST_SHARE = 1e-6
+WEIGHTS_OF_AKAIKE = ("aic", "aicc")
 
 
 @dataclass(frozen=True, repr=False)
@@ -214,17 +219,45 @@ def _with_rows(estimators: Iterable[Any], X: Any) -> Iterator[tuple[Any, Any]]:
         yield estimator, pd.DataFrame(X, columns=names) if place and unnamed else X
 
 
-def averaged(
-    estimators: list[Any], shares: Array, labels: list[str], how: str, prior: Array | None = None
+def averaged_over(
+    rows: list[Candidate], criterion: str, probabilities: Probabilities | None
 ) -> AveragedDensity:
-    """Return the average over non-negligible candidates, largest first; no prior is uniform."""
+    """Return the model-averaged density.
+
+    Weights come from stacking for cross-validation (Yao et al. 2018), from posterior probabilities
+    if there is an evidence, and are exp(criterion) for BIC and AIC (Akaike weights); criteria of
+    clusters have none (``UndefinedError``).
+    """
+    prior: Array | None = None
+    if record(criterion).folds:
+        numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
+        held = [rows[i].held for i in numbers]
+        densities = np.column_stack([held_out.density for held_out in held if held_out is not None])
+        assert held[0] is not None
+        shares = stacking(densities, held[0].weights)
+        how = "stacking of held-out densities"
+    elif probabilities is not None:
+        numbers = [int(i) for i in np.flatnonzero(probabilities.values > 0)]
+        shares, how = probabilities.values[numbers], f"their probabilities ({probabilities.source})"
+        weights = prior_weights(rows, probabilities.prior)
+        prior = weights[numbers] / weights.sum()
+    elif record(criterion).log_evidence or criterion in WEIGHTS_OF_AKAIKE:
+        numbers = [i for i, row in enumerate(rows) if np.isfinite(row.value(criterion))]
+        values = np.array([rows[i].value(criterion) for i in numbers])
+        shares, how = np.exp(values - logsumexp(values)), f"exp({record(criterion).label})"
+    else:
+        raise UndefinedError(
+            f"{record(criterion).label} gives no weights for model averaging: use "
+            "criterion='cv', 'bic', 'aic' or a variational estimator"
+        )
+    if prior is None:
+        prior = np.full(len(shares), 1.0 / len(shares))
     order = [i for i in np.argsort(-shares, kind="stable") if shares[i] > LEAST_SHARE]
-    weights = shares[order] / shares[order].sum()
-    before = np.full(len(shares), 1.0 / len(shares)) if prior is None else prior
+    best = [rows[numbers[i]] for i in order]
     return AveragedDensity(
-        tuple(estimators[i] for i in order),
-        weights,
-        before[order],
-        tuple(labels[i] for i in order),
+        tuple(row.estimator for row in best if row.estimator is not None),
+        shares[order] / shares[order].sum(),
+        prior[order],
+        tuple(label(row) for row in best),
         how,
     )

@@ -131,11 +131,6 @@ class Candidate:
         """K as requested; a pruned fit may have fewer components."""
         return asked(self.parameters)
 
-    @property
-    def n_labelled(self) -> int:
-        """The number of components that known labels name."""
-        return 0 if self.result is None else self.result.side.largest_label + 1
-
     def value(self, criterion: str) -> float:
         """Return the value of a score, NaN if there is none."""
         score = self.scores.get(criterion)
@@ -149,12 +144,8 @@ class Candidate:
     @property
     def structure(self) -> str:
         """All parameters but the number of components."""
-        parameters = [
-            (key, value)
-            for key, value in self.parameters.items()
-            if key.split("__")[-1] != "n_components"
-        ]
-        return repr(sorted(parameters, key=lambda item: item[0]))
+        others = {k: v for k, v in self.parameters.items() if k.split("__")[-1] != "n_components"}
+        return repr(sorted(others.items(), key=lambda item: item[0]))
 
     @property
     def result(self) -> FitResult | None:

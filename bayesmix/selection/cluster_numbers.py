@@ -112,8 +112,7 @@ def cluster_numbers(
     ``order``: indices of the candidates with a value of the criterion, best first. ``counted``:
     "merged", "components" or None, as in ``MixtureSearch``.
     """
-    fitted = [i for i in order if candidates[i].result is not None]
-    contending = fitted[:MOST_CONTENDING]
+    contending = [i for i in order if candidates[i].result is not None][:MOST_CONTENDING]
     drawn = _weights(weights, stream(seed, Purpose.RESAMPLE))
     try:
         choices = _choices(task, candidates, contending, criterion, drawn)
@@ -135,8 +134,7 @@ def cluster_numbers(
         )
         for number in numbers:
             totals[number] = totals.get(number, 0.0) + 1.0
-    n_draws = sum(totals.values())
-    probabilities = {number: totals[number] / n_draws for number in sorted(totals)}
+    probabilities = {number: totals[number] / sum(totals.values()) for number in sorted(totals)}
     return ClusterNumbers(clusterings, probabilities)
 
 
@@ -173,8 +171,6 @@ def _choices(
     """Return the place of the best candidate (B,) under each draw of the weights."""
     criterion = record(name)
     values = np.array([candidates[i].value(criterion.column) for i in contending])
-    if len(contending) == 1:
-        return np.zeros(N_DRAWS, dtype=np.intp)
     densities = []
     for i in contending:
         held = candidates[i].held if criterion.folds else None

@@ -68,22 +68,17 @@ def log_relabellings(result: FitResult) -> float:
     """
     if why_no_probabilities(result) is not None:
         return math.nan
-    free = ~result.side.named(result.n_components)
-    groups = [int(np.sum(free & (result.counts < EMPTY)))]
-    remaining = list(np.flatnonzero(free & (result.counts >= EMPTY)))
+    free, counts = ~result.side.named(result.n_components), result.counts
     totals = result.posterior.components.expected_totals
-    counts = result.counts
-    while remaining:
-        first = remaining.pop(0)
-        twins = [
-            k
-            for k in remaining
-            if abs(counts[k] - counts[first]) < COINCIDING * counts[first]
-            and np.abs(totals[k] - totals[first]).max() < COINCIDING
-        ]
-        remaining = [k for k in remaining if k not in twins]
-        groups.append(1 + len(twins))
-    return float(gammaln(result.n_components + 1) - sum(gammaln(size + 1) for size in groups))
+    groups = [int(np.sum(free & (counts < EMPTY)))]
+    remaining = np.flatnonzero(free & (counts >= EMPTY))
+    while len(remaining):
+        first = remaining[0]
+        equal = np.abs(counts[remaining] - counts[first]) < COINCIDING * counts[first]
+        equal &= np.abs(totals[remaining] - totals[first]).max(axis=1) < COINCIDING
+        groups.append(int(equal.sum()))
+        remaining = remaining[~equal]
+    return float(gammaln(result.n_components + 1) - gammaln(np.add(groups, 1)).sum())
 
 
 def evidence(result: FitResult, source: Source) -> Score:
@@ -226,19 +221,9 @@ RECORDS = {
 }
 
 NAMES = ("auto", RULE_BEFORE, *RECORDS)
-PLUG_IN = {
-    name: criterion.of_fit for name, criterion in RECORDS.items() if criterion.of_fit is not None
-}
-OF_DRAWS = {
-    name: criterion.of_draws
-    for name, criterion in RECORDS.items()
-    if criterion.of_draws is not None
-}
-POSTERIOR = (
-    "auto",
-    RULE_BEFORE,
-    *(name for name, criterion in RECORDS.items() if criterion.posterior),
-)
+PLUG_IN = {name: each.of_fit for name, each in RECORDS.items() if each.of_fit is not None}
+OF_DRAWS = {name: each.of_draws for name, each in RECORDS.items() if each.of_draws is not None}
+POSTERIOR = ("auto", RULE_BEFORE, *(name for name, each in RECORDS.items() if each.posterior))
 
 
 def record(name: str) -> Criterion:

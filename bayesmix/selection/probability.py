@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,12 +32,6 @@ class Probabilities:
     values: Array
     prior: dict[int, float]
     criterion: str
-
-    @property
-    def falls(self) -> bool:
-        """Whether the prior over K decreases, as the default one does."""
-        weights = [self.prior[k] for k in sorted(self.prior)]
-        return all(later < earlier for earlier, later in pairwise(weights))
 
     @property
     def source(self) -> str:
@@ -113,18 +106,9 @@ def log_evidences(rows: list[Candidate]) -> tuple[Array, str]:
     return bounds, "elbo_log_k"
 
 
-def totals_over_k(rows: list[Candidate], probabilities: Probabilities) -> dict[int, float]:
-    """Return P(K | X): sums of probabilities of candidates with the same K."""
-    numbers = sorted({row.asked for row in rows})
-    return {
-        k: sum(p for row, p in zip(rows, probabilities.values, strict=True) if row.asked == k)
-        for k in numbers
-    }
-
-
 def over_k(rows: list[Candidate], probabilities: Probabilities) -> Any:
     """Return P(K | X) as a Series; ``attrs`` has the prior over K and its evidence."""
-    series = pd.Series(totals_over_k(rows, probabilities), name="probability").sort_index()
-    series = series.rename_axis("n_components")
+    index = pd.Index([row.asked for row in rows], name="n_components")
+    series = pd.Series(probabilities.values, index, name="probability").groupby(level=0).sum()
     series.attrs = {"prior": probabilities.prior, "evidence": probabilities.source}
     return series

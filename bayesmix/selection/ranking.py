@@ -1,4 +1,4 @@
-"""Ranking of candidates, and weights for model averaging."""
+"""Ranking of candidates."""
 
 from __future__ import annotations
 
@@ -6,19 +6,13 @@ import math
 import re
 
 import numpy as np
-from scipy.special import logsumexp
 
-from bayesmix.errors import UndefinedError
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.averaging import AveragedDensity, averaged
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record, why_no_probabilities
-from bayesmix.selection.probability import Probabilities, log_evidences, prior_weights
-from bayesmix.selection.scores import finite, stacking, within_one_error
-from bayesmix.selection.summary_text import label
+from bayesmix.selection.probability import log_evidences
+from bayesmix.selection.scores import within_one_error
 from bayesmix.selection.tasks import Task, polished
-
-WEIGHTS_OF_AKAIKE = ("aic", "aicc")
 
 
 def completed(
@@ -80,39 +74,3 @@ def why_none(rows: list[Candidate]) -> str:
     ]
     kinds = {re.sub(r"\d+", "", reason): reason for reason in reversed(reasons)}
     return "; ".join(reversed(kinds.values()))
-
-
-def averaged_over(
-    rows: list[Candidate], criterion: str, probabilities: Probabilities | None
-) -> AveragedDensity:
-    """Return the model-averaged density.
-
-    Weights come from stacking for cross-validation (Yao et al. 2018), from posterior probabilities
-    if there is an evidence, and are exp(criterion) for BIC and AIC (Akaike weights); criteria of
-    clusters have none (``UndefinedError``).
-    """
-    prior: Array | None = None
-    if record(criterion).folds:
-        numbers = [i for i, row in enumerate(rows) if row.held is not None and finite(row.held)]
-        held = [rows[i].held for i in numbers]
-        densities = np.column_stack([held_out.density for held_out in held if held_out is not None])
-        assert held[0] is not None
-        shares = stacking(densities, held[0].weights)
-        how = "stacking of held-out densities"
-    elif probabilities is not None:
-        numbers = [int(i) for i in np.flatnonzero(probabilities.values > 0)]
-        shares, how = probabilities.values[numbers], f"their probabilities ({probabilities.source})"
-        weights = prior_weights(rows, probabilities.prior)
-        prior = weights[numbers] / weights.sum()
-    elif record(criterion).log_evidence or criterion in WEIGHTS_OF_AKAIKE:
-        numbers = [i for i, row in enumerate(rows) if np.isfinite(row.value(criterion))]
-        values = np.array([rows[i].value(criterion) for i in numbers])
-        shares, how = np.exp(values - logsumexp(values)), f"exp({record(criterion).label})"
-    else:
-        raise UndefinedError(
-            f"{record(criterion).label} gives no weights for model averaging: use "
-            "criterion='cv', 'bic', 'aic' or a variational estimator"
-        )
-    return averaged(
-        [rows[i].estimator for i in numbers], shares, [label(rows[i]) for i in numbers], how, prior
-    )

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from bayesmix.selection.data_checks import (
     narrower,
 )
 from bayesmix.selection.pipelines import noun_of
-from bayesmix.selection.probability import Probabilities, totals_over_k
+from bayesmix.selection.probability import Probabilities, over_k
 from bayesmix.selection.scores import Score
 
 # Expected number of observations that prints as zero.
@@ -119,7 +120,7 @@ class DataChecks:
                 if self.grows
                 else f"K is at the upper end of the range ({chosen.asked}); compare larger numbers."
             )
-        elif chosen.asked > max(1, chosen.n_labelled):
+        elif chosen.result and chosen.asked > max(1, chosen.result.side.largest_label + 1):
             notes.append(f"K is at the lower end of the range ({chosen.asked}); compare fewer.")
         return notes
 
@@ -469,7 +470,7 @@ class Answer:
         probabilities = self.probabilities
         if probabilities is None or len(probabilities.prior) < 2:
             return ""
-        totals = totals_over_k(self.candidates, probabilities)
+        totals = over_k(self.candidates, probabilities).to_dict()
         ranked = sorted(totals, key=lambda k: -totals[k])[:NUMBERS_SHOWN]
         parts = ", ".join(
             f"{k}: {probability(totals[k])}" for k in ranked if totals[k] >= LEAST_PROBABILITY
@@ -570,7 +571,8 @@ class Answer:
         prior = self.probabilities.prior
         if len(set(prior.values())) == 1:
             return f"is uniform from {min(prior)} to {max(prior)}"
-        return "decreases with K" if self.probabilities.falls else "was given by the user"
+        falls = all(prior[k] > prior[j] for k, j in pairwise(sorted(prior)))
+        return "decreases with K" if falls else "was given by the user"
 
     def _simpler(self) -> list[str]:
         """Return the loss in log density that the one-standard-error rule accepts."""

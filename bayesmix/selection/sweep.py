@@ -28,7 +28,7 @@ from bayesmix.core.sources import Parameters
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate, Contents, asked, contents, levels
-from bayesmix.selection.scores import Score, combined
+from bayesmix.selection.scores import Fold, Score, combined
 from bayesmix.selection.tasks import WHOLE, Effort, Question, Task
 
 # Number of recent steps of a chain, and of later ones that are predicted from them.
@@ -83,6 +83,11 @@ class Sweep:
                 for pair, row in zip(ready, fits, strict=True):
                     self._note(self.done(*pair), row)
                     yield row
+
+    def with_folds(self, splits: tuple[Fold, ...]) -> Sweep:
+        """Return the sweep over the same candidates, of which folds are left to fit."""
+        chains = [chain[: len(self.done(i, WHOLE))] for i, chain in enumerate(self.chains)]
+        return Sweep(replace(self.task, splits=splits, ended=None), chains, self.rows)
 
     @cached_property
     def inside(self) -> Contents:
@@ -180,34 +185,17 @@ def hopeless(
     name: str,
     ended: Callable[[list[Candidate]], bool],
 ) -> bool:
-    """Whether a chain, at the rate of its last steps, cannot reach a finished richer chain.
+    """Whether a chain, at the rate of its last steps, cannot reach the best of those that ended.
 
-    The evidence (column ``name``) favours simple structures, so it is reliable when it favours a
-    rich one. The next few steps are predicted to gain at most what the best of the last few gained.
+    The next few steps are predicted to gain at most what the best of the last few gained (column
+    ``name``).
     """
     values = [row.value(name) for row in chain]
     steps = np.diff(values[-1 - STEPS_SEEN :])
     if len(steps) < STEPS_SEEN or not np.isfinite(steps).all():
         return False
-    reach = values[-1] + max(float(steps.max()), 0.0) * STEPS_SEEN
-    return any(
-        other
-        and _richer(other, chain)
-        and ended(other)
-        and reach
-        < max((row.value(name) for row in other if row.sound is not None), default=-np.inf)
-        for other in chains
-    )
-
-
-def _richer(chain: list[Candidate], other: list[Candidate]) -> bool:
-    """Whether a chain has more parameters than another at some K (often equal for K = 1)."""
-    there = {row.asked: row.sound.n_parameters for row in other if row.sound is not None}
-    return any(
-        row.sound.n_parameters > there[row.asked]
-        for row in chain
-        if row.sound is not None and row.asked in there
-    )
+    best = [row.comparable(name) for other in chains if ended(other) for row in other if row.sound]
+    return bool(values[-1] + max(steps.max(), 0.0) * STEPS_SEEN < max(best, default=-np.inf))
 
 
 # Automatic limit of K.
@@ -237,11 +225,10 @@ def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture |
     fitter, n_rows = task.fitter, task.fitter.source.shape[0]
     if (every := -(-n_rows // ROWS_LOOKED_AT)) > 1:
         fitter = fitter.on(np.arange(0, n_rows, every))
-    model = fitter.sparse(parameters, most)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            result = fitter.fit(model)
+            result = fitter.fit(fitter.sparse(parameters, most))
         except BayesmixError:
             return None
     if result.status == "interrupted":
@@ -249,66 +236,41 @@ def looked_ahead(task: Task, parameters: dict[str, Any], most: int) -> Mixture |
     return result.mixture
 
 
-def worth_a_look(row: Candidate, tried: int) -> bool:
-    """Whether there are enough samples for more components than were tried."""
-    result = row.result
-    if result is None:
-        return False
-    return result.total_weight > ROWS_TO_LOOK * (result.n_features + 1) * tried
-
-
-def finished(sweep: Sweep, most: int, run: Callable[[Sweep], None]) -> bool:
-    """Make the pruned fit; go on if it has more components; False after Ctrl-C."""
-    try:
-        if grown(sweep, most):
-            run(sweep)
-    except KeyboardInterrupt:
-        return False
-    return True
-
-
 def grown(sweep: Sweep, most: int) -> bool:
     """Extend chains to the K of the pruned fit; return whether any is extended.
 
-    Candidates with that K are also fitted from it.
+    Candidates with that K are also fitted from it. A pruned fit may keep too many components: it
+    extends nothing if the best structure's candidate with as many is far behind the best.
     """
+    task, name = sweep.task, sweep.task.watched
     chains = [sweep.done(number, WHOLE) for number in range(len(sweep.chains))]
-    longest = max(map(len, sweep.chains))  # other chains end where there are too few samples
-    valued = [row for rows in chains for row in rows if row.value(sweep.task.watched) > -np.inf]
-    if not valued:
-        return False
-    best = max(valued, key=lambda row: row.value(sweep.task.watched))
-    tried = min(
-        len(rows) for rows, chain in zip(chains, sweep.chains, strict=True) if len(chain) == longest
+    best, number = max(
+        ((row, number) for number, rows in enumerate(chains) for row in rows),
+        key=lambda pair: pair[0].comparable(name),
     )
-    if tried >= most or not worth_a_look(best, tried):
+    longest = max(map(len, sweep.chains))  # other chains end where there are too few samples
+    tried = min(len(chains[i]) for i, chain in enumerate(sweep.chains) if len(chain) == longest)
+    if tried >= most or best.result is None or not math.isfinite(best.value(name)):
         return False
-    sweep.seen = looked_ahead(sweep.task, best.parameters, most)
-    if sweep.seen is None:
+    if best.result.total_weight <= ROWS_TO_LOOK * (best.result.n_features + 1) * tried:
         return False
-    n_components = sweep.seen.n_components
-    if n_components > tried and _far_behind(sweep, best, sweep.seen):
+    sweep.seen = seen = looked_ahead(task, best.parameters, most)
+    if seen is None:
         return False
+    k = seen.n_components
+    if k > tried:
+        chain = sweep.chains[number]
+        place = next((i for i, parameters in enumerate(chain) if asked(parameters) == k), None)
+        if place is None:
+            return False
+        row = task(Question(chain[place], sweep.number(number, place), WHOLE, (seen,)))
+        if row.interrupted:
+            raise KeyboardInterrupt
+        if row.sound is None or not row.value(name) > best.value(name) - FAR_BEHIND:
+            return False
     for rows in chains:
         for place, row in enumerate(rows):
-            if row.asked == n_components and row.sound is not None:
-                rows[place] = sweep.task.refit(row, sweep.seen, Effort.STARTS)
-    sweep.at_least = min(most, n_components + BEYOND)
+            if row.asked == k and row.sound is not None:
+                rows[place] = task.refit(row, seen, Effort.STARTS)
+    sweep.at_least = min(most, k + BEYOND)
     return sweep.at_least > tried
-
-
-def _far_behind(sweep: Sweep, best: Candidate, seen: Mixture) -> bool:
-    """Whether the best structure's candidate at the K of the pruned fit is far behind the best.
-
-    A pruned fit may keep too many components.
-    """
-    number = next(i for i, chain in enumerate(sweep.chains) if best.parameters in chain)
-    chain = sweep.chains[number]
-    place = next((i for i, one in enumerate(chain) if asked(one) == seen.n_components), None)
-    if place is None:
-        return True
-    row = sweep.task(Question(chain[place], sweep.number(number, place), WHOLE, (seen,)))
-    if row.interrupted:
-        raise KeyboardInterrupt
-    name = sweep.task.watched
-    return row.sound is None or not row.value(name) > best.value(name) - FAR_BEHIND

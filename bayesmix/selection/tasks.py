@@ -3,9 +3,7 @@
 A candidate that cannot be fitted, or has a degenerate component, is recorded with the reason. A
 ``Fitter``, passed down from the estimators, holds the data, which it has checked once.
 
-The best candidates get a full search. Each started near the candidate with one component less, so
-those with more components are fitted again from an improved one, and those with fewer from one with
-nearly empty components.
+The best candidates get a full search.
 """
 
 from __future__ import annotations
@@ -35,8 +33,7 @@ class Effort(Enum):
     """Extent of the search of a candidate."""
 
     AS_ASKED = "as the estimator says"
-    WITHOUT_MOVES = "as the estimator says, without moves"
-    STARTS = "starts alone"
+    STARTS = "starts alone, if the estimator searches at all"
     WHOLE = "starts and moves"
 
 
@@ -172,7 +169,7 @@ class Task:
     def _unfitted(self, parameters: dict[str, Any], part: int) -> Any:
         """Return the estimator of a candidate, precise unless folds compare it with others."""
         short = part != WHOLE or self.by_folds
-        return self.fitter.candidate(parameters, Effort.WITHOUT_MOVES if short else Effort.AS_ASKED)
+        return self.fitter.candidate(parameters, Effort.STARTS if short else Effort.AS_ASKED)
 
     def __call__(self, question: Question) -> Candidate:
         """Return the fit."""
@@ -203,15 +200,9 @@ class Task:
         """Whether cross-validation chooses, so that only the winner needs a precise optimum."""
         return record(self.watched).folds
 
-    def polished(self, row: Candidate) -> Candidate:
-        """Fit a candidate with the full search, starting also from its quick fit."""
-        if row.begin is None or not self.fitter.searches:
-            return row
-        return self.refit(row, row.begin, Effort.WHOLE)
-
-    def refit(self, row: Candidate, begin: Mixture, effort: Effort) -> Candidate:
+    def refit(self, row: Candidate, begin: Mixture | None, effort: Effort) -> Candidate:
         """Fit a candidate again, also from another mixture, and keep the better fit."""
-        if row.sound is None:
+        if row.sound is None or begin is None:
             return row
         model = self.fitter.candidate(row.parameters, effort)
         with warnings.catch_warnings():
@@ -270,10 +261,9 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
     )
 
 
-# A fit that gains this many nats is a new start for others; dropping an empty component loses less.
-A_GAIN = 1.0
 # Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
 MOST_POLISHED = 4
+A_GAIN = 1.0  # nats that make a better fit a new start for others
 
 
 def polished(
@@ -284,42 +274,24 @@ def polished(
     A candidate is searched if its ``worth`` is at least that of the best minus ``within``.
     """
     rows, done = list(rows), set[int]()
-    shared = task.fitter.searches and not task.by_folds  # candidates to fit again
-    if shared:
+    if not task.fitter.searches:
+        return rows
+    if not task.by_folds:
         for i in sorted(range(len(rows)), key=lambda i: -rows[i].asked):
             _pass_down(task, rows, i)
     values = worth(rows)
     least = values.max() - within
-    while len(done) < MOST_POLISHED:
-        remaining = [i for i in np.argsort(-values, kind="stable").tolist() if i not in done]
-        if not remaining or not values[remaining[0]] >= least > -np.inf:
+    while len(done) < min(MOST_POLISHED, len(rows)):
+        i = next(i for i in np.argsort(-values, kind="stable").tolist() if i not in done)
+        if not values[i] >= least > -np.inf:
             break
-        i = remaining[0]
         before = rows[i].reached
-        rows[i] = task.polished(rows[i])
-        if shared:
-            _pass_on(task, rows, i, before)
+        rows[i] = task.refit(rows[i], rows[i].begin, Effort.WHOLE)
+        if rows[i].reached > before + A_GAIN and not task.by_folds:
+            _pass_down(task, rows, i)
         done.add(i)
         values = worth(rows)
     return rows
-
-
-def _pass_on(task: Task, rows: list[Candidate], i: int, before: float) -> None:
-    """Fit larger candidates again from a better smaller one."""
-    while True:
-        gained = rows[i].reached > before + A_GAIN
-        if gained:
-            _pass_down(task, rows, i)
-        larger, begin = _like(rows, i, rows[i].asked + 1), rows[i].begin
-        if larger is None or begin is None:
-            return
-        more, fewer = (rows[place].value("log_likelihood") for place in (larger, i))
-        # A candidate describes the data at least as well as a special case of it.
-        if not (gained or more < fewer - A_GAIN):
-            return
-        before = rows[larger].reached
-        rows[larger] = task.refit(rows[larger], begin, Effort.STARTS)
-        i = larger
 
 
 def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
@@ -327,17 +299,12 @@ def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
 
     This often finds a better optimum than its chain.
     """
-    result = rows[i].sound
+    result, structure = rows[i].sound, rows[i].structure
     if result is None or result.n_components != rows[i].asked:
         return
     held = np.flatnonzero(~too_small(result))
-    fewer = _like(rows, i, len(held))
-    if 0 < len(held) < rows[i].asked and fewer is not None:
-        mixture = result.mixture.subset(held, result.counts)
-        rows[fewer] = task.refit(rows[fewer], mixture, Effort.STARTS)
-
-
-def _like(rows: list[Candidate], i: int, n_components: int) -> int | None:
-    """Return the candidate that differs only in the number of components."""
-    same = (j for j, row in enumerate(rows) if row.asked == n_components)
-    return next((j for j in same if rows[j].structure == rows[i].structure), None)
+    if 0 < len(held) < rows[i].asked:
+        for j, row in enumerate(rows):
+            if row.asked == len(held) and row.structure == structure:
+                mixture = result.mixture.subset(held, result.counts)
+                rows[j] = task.refit(row, mixture, Effort.STARTS)

@@ -244,7 +244,7 @@ def test_a_scale_of_few_values_is_said_wherever_components_are_found_on_it(seed)
 def test_components_narrower_than_rounding_are_reported_and_no_clusters():
     rng = np.random.default_rng(2)
     rows = rng.integers(1, 6, (200, 4)).astype(float)
-    with pytest.warns(SelectionWarning, match=r"Rounded features: column 0 \(5 values in steps"):
+    with pytest.warns(SelectionWarning, match=r"Rounded features: column \d \(5 values in steps"):
         search = bm.select(rows)
     result = search.best_estimator_.result_
     deviations = result.plug_in.components.unframed(result.mixture.frame).deviations
@@ -413,7 +413,7 @@ def chain(values, n_parameters):
     ]
 
 
-def test_a_chain_is_hopeless_where_a_richer_one_that_ended_is_out_of_reach():
+def test_a_chain_is_hopeless_where_one_that_ended_is_out_of_reach():
     ended = chain([-500.0, -100.0, -120.0], 20)
     slow, fast = chain([-900.0, -890.0, -880.0, -870.0], 5), chain([-900.0, -700, -500, -300], 5)
     slowing = chain([-2000.0, -1000.0, -800.0, -600.0, -190.0, -180.0, -170.0, -160.0], 5)
@@ -422,10 +422,6 @@ def test_a_chain_is_hopeless_where_a_richer_one_that_ended_is_out_of_reach():
     assert not hopeless(fast, [ended], "elbo_log_k", always)
     assert hopeless(slowing, [ended], "elbo_log_k", always)  # its last steps gained 10 each
     assert not hopeless(slow, [ended], "elbo_log_k", never)
-    assert not hopeless(slow, [chain([-500.0, -100.0, -120.0], 2)], "elbo_log_k", always)
-    # One component of a tied covariance has as many parameters as one of a full covariance.
-    alike_at_one = [*chain([-500.0], 5), *chain([-500.0, -100.0, -120.0], 20)[1:]]
-    assert hopeless(slow, [alike_at_one], "elbo_log_k", always)
 
 
 def test_a_pruned_fit_with_too_many_components_extends_no_chain():
