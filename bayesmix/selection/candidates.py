@@ -1,10 +1,4 @@
-"""The candidates of a search: combinations of K, covariance structure and other parameters.
-
-With one component, fourteen covariance structures are three models, and with one feature two. Each
-model enters once, because duplicates would count twice in averages and probabilities.
-
-Candidates may be pipelines that end in a mixture.
-"""
+"""The candidates of a search: mixtures, or pipelines that end in one, in chains over K."""
 
 from __future__ import annotations
 
@@ -20,9 +14,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.sources import Parameters, Procedure
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.models import (
-    contained,
-)
+from bayesmix.families.gaussian.covariance.models import contained
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.scores import HeldOut, Score

@@ -108,7 +108,9 @@ def log_evidences(rows: list[Candidate]) -> tuple[Array, str]:
 
 def over_k(rows: list[Candidate], probabilities: Probabilities) -> Any:
     """Return P(K | X) as a Series; ``attrs`` has the prior over K and its evidence."""
-    index = pd.Index([row.asked for row in rows], name="n_components")
-    series = pd.Series(probabilities.values, index, name="probability").groupby(level=0).sum()
+    totals = dict.fromkeys(sorted(row.asked for row in rows), 0.0)
+    for row, share in zip(rows, probabilities.values.tolist(), strict=True):
+        totals[row.asked] += share
+    series = pd.Series(totals, name="probability").rename_axis("n_components")
     series.attrs = {"prior": probabilities.prior, "evidence": probabilities.source}
     return series

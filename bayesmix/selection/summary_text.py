@@ -241,6 +241,7 @@ MOST_OUTLYING = 0.05
 # Larger probabilities are printed as this one, because none is known better.
 SUREST = 0.99
 LEAST_PROBABILITY = 0.005
+UNSURE_BELOW = 0.5  # the number of clusters is more probably another one
 NUMBERS_SHOWN = 3
 
 
@@ -461,7 +462,11 @@ class Answer:
         text = ""
         if len(shown) > 1:
             parts = ", ".join(f"{k} ({probability(p)})" for k, p in shown)
-            text = f"Number of {plural(self.noun)}: {parts}."
+            unsure = " is uncertain" if shown[0][1] < UNSURE_BELOW else ""
+            text = f"Number of {plural(self.noun)}{unsure}: {parts}."
+        members = self.clusters[self.clusters != OUTLYING]
+        if len(members) > len(set(members.tolist())):
+            text = f"{text} Overlapping components form one cluster.".strip()
         components = self._components()
         return f"{text} {components}".strip()
 
