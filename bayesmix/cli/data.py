@@ -88,6 +88,8 @@ def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
         say(f"left out: {', '.join(dropped)}")
     if guesses := coding.guesses(("counts", "ratings", "categorical")):
         say(f"columns: {guesses}")
+    if coding.doubts:
+        say(f"columns: {coding.doubts}")
 
 
 def features_of(
@@ -145,9 +147,10 @@ def read_table(
         say_kinds(screen.postpone, coding)
     if table.missing not in (None, Missing.USE):
         return rows
+    rows = rows if empty else with_values(screen.postpone, rows)[0]
     if table.missing is None and (n_rows := n_with_gaps(rows)):
         screen.postpone(gaps_sentence(n_rows))
-    return rows if empty else with_values(screen.postpone, rows)[0]
+    return rows
 
 
 def n_with_gaps(source: Source) -> int:
@@ -345,7 +348,8 @@ def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Boole
     if not len(empty):
         return rows, present
     named = ", ".join(map(str, empty[:3] + 1)) + (", ..." if len(empty) > 3 else "")
-    say(f"left out: {len(empty):,} rows without any value (row {named})")
+    rows_left_out = "1 row" if len(empty) == 1 else f"{len(empty):,} rows"
+    say(f"left out: {rows_left_out} without any value (row {named})")
     return rows.numbered(np.flatnonzero(present)), present
 
 

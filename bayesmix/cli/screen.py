@@ -36,6 +36,7 @@ WORDS = (
     (r"\bvariable_selection=True", "--variable-selection"),
     (r"\bencoding='", "--encoding '"),
     (r"\bset sep='", "give --sep '"),
+    (r"\bread the file with na=\['(.*?)'\]", r"give --na '\1'"),
     (r"\bdecimal=','", "--decimal ,"),
     (r"to overrule, set columns=\{'(.*?)': 'continuous'\}", r"to overrule, give --continuous '\1'"),
     (r"^path must name a saved model", "MODEL must name a saved model"),

@@ -22,6 +22,8 @@ NAMED = 5
 # Reason of the kind of a column that an option names.
 AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
+# End of the reason of a continuous column with a value like -999.
+A_CODE = "may mean missing"
 # Kinds of which a line tells when they were guessed.
 GUESSED = ("counts", "ratings", "categorical", "exclude")
 
@@ -132,6 +134,15 @@ class Coding:
             parts += [f"{title}: {', '.join(texts)}"] if texts else []
         remedy = f"; to overrule, set columns={{{first!r}: 'continuous'}}"
         return "; ".join(parts) + remedy if parts else ""
+
+    @property
+    def doubts(self) -> str:
+        """Say which values of continuous columns may be codes of missing values; or ""."""
+        codes = [(name, why) for name, _, why in self.decisions if why.endswith(A_CODE)]
+        if not codes:
+            return ""
+        code, texts = codes[0][1].split()[0], [f"{name} ({why})" for name, why in codes]
+        return f"{', '.join(texts)}: read the file with na=['{code}'], or replace them by NaN"
 
     def some(self, columns: Integers) -> Coding:
         """Return the coding of some columns."""

@@ -179,6 +179,8 @@ def looked_at(
     frame, coding = coded(X, declared)
     if guesses := coding.guesses(said):
         warn(f"columns: {guesses}", BayesmixWarning)
+    if coding.doubts:
+        warn(f"columns: {coding.doubts}", BayesmixWarning)
     return (X if coding.is_plain and is_plain(X) and not declared else frame), coding
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.coding import AS_REQUESTED, ZERO_ONE, Level
+from bayesmix.core.coding import A_CODE, AS_REQUESTED, ZERO_ONE, Level
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
@@ -24,6 +24,7 @@ MOSTLY_NUMBERS = 0.5
 FEWEST_OF_A_KEY = 10
 CELLS_NAMED = 3
 MEND = "correct these cells, or treat the column as categorical"
+MEND_SOME = MEND.replace(",", ", read the file with na=['{}'] if they mean missing,")
 # Columns with more distinct values are identifiers or measurements, not categories.
 MOST_LEVELS = 1000
 KEY_LIKE = "looks like an identifier"
@@ -32,6 +33,9 @@ ROW_NUMBERS = "row numbers"
 # Cells that mean "missing" in columns that otherwise hold numbers.
 MISSING_CODES = ("", ".", "..", "?", "-", "--", "NA", "N/A", "n/a", "NULL", "null", "nan", "NaN")
 
+# Numbers that often mean "missing", where they repeat and are farther from the others than these
+# from each other.
+NUMERIC_CODES = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
 
 # Words in names of columns. An identifier by its name may have a few duplicates.
 KEYS = {"id", "ids", "key", "uuid", "guid", "identifier", "subject", "patient", "respondent"}
@@ -193,7 +197,17 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
             return ColumnKind(CATEGORICAL, reason, tuple(map(_plain, levels)))
     if whole and not words & MEASURES and _are_counts(bool(words & NUMBERS), values, levels):
         return ColumnKind(COUNTS, f"integers from {levels[0]:g} to {levels[-1]:g}")
-    return NUMBER
+    return ColumnKind(CONTINUOUS, _missing_code(values, levels))
+
+
+def _missing_code(values: Array, levels: Array) -> str:
+    """Return that an outlying repeated value such as -999 may mean missing, or ""."""
+    for code, others in ((levels[0], levels[1:]), (levels[-1], levels[:-1])):
+        if code in NUMERIC_CODES and len(others) > 1:
+            times = np.count_nonzero(values == code)
+            if times > 1 and np.abs(others - code).min() > np.ptp(others):
+                return f"{code:g} in {times} rows {A_CODE}"
+    return ""
 
 
 def _numbered(words: set[str], values: Array, levels: Array) -> str:
@@ -290,12 +304,17 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
         return _of_levels(name, column)
     if share > MOSTLY_NUMBERS:
-        return _out(f"numbers except {_cells(text[numbers.isna()])}: {MEND}")
+        return _out(_except("numbers", text[numbers.isna()]))
     if way := _way_of_writing(text):
-        return _out(f"{way}: {MEND}")
+        return _out(way)
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
         return _out("dates")
     return _of_levels(name, column)
+
+
+def _except(what: str, wrong: pd.Series[Any]) -> str:
+    """Say that all cells but a few are numbers, and what to do."""
+    return f"{what} except {_cells(wrong)}: {MEND_SOME.format(wrong.iloc[0])}"
 
 
 def _cells(wrong: pd.Series[Any]) -> str:
@@ -314,9 +333,10 @@ def _way_of_writing(text: pd.Series[Any]) -> str:
         if float(written.mean()) > MOSTLY_NUMBERS:
             wrong = text[~written & ~plain]
             if len(wrong):
-                return f"numbers with {how} except {_cells(wrong)}"
+                return _except(f"numbers with {how}", wrong)
             first = int(np.argmax(written.to_numpy()))
-            return f"numbers with {how}, as {text.iloc[first]!r} in row {text.index[first]}"
+            as_first = f"as {text.iloc[first]!r} in row {text.index[first]}"
+            return f"numbers with {how}, {as_first}: {MEND}"
     return ""
 
 

@@ -21,7 +21,7 @@ from bayesmix.errors import (
     missing_extra,
     warn,
 )
-from bayesmix.io.column_kinds import as_numbers
+from bayesmix.io.column_kinds import MISSING_CODES, as_numbers
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
 
@@ -164,6 +164,9 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
             "a header, or pass these as columns if they are names"
         )
     frame.columns = pd.Index(names)
+    blank = np.array(names) == ""
+    if blank.any():  # separators at the ends of lines make columns without name and values
+        frame = frame.loc[:, ~(blank & frame.isna().all().to_numpy())]
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
         frame.isetitem(place, _as_numbers(frame.iloc[:, place]).array)
     return frame
@@ -238,7 +241,7 @@ def _has_leading_zeros(path: str) -> bool:
 def _has_decimal_commas(frame: pd.DataFrame) -> bool:
     """Whether a text column contains only numbers with decimal commas."""
     for place in np.flatnonzero([not is_numeric(dtype) for dtype in frame.dtypes]).tolist():
-        cells = frame.iloc[:, place].dropna().astype(str).str.strip()
+        cells = _without_codes(frame.iloc[:, place])
         commas = cells[cells.str.contains(",")]
         european = cells.str.fullmatch(EUROPEAN).all() and len(commas)
         if european and not commas.str.fullmatch(COMMAS_OF_THOUSANDS).all():
@@ -261,14 +264,19 @@ def _warn_of_thousands(columns: dict[str, pd.Series[Any]]) -> None:
 
 def _european_numbers(column: pd.Series[Any]) -> Array | None:
     """Return the numbers of a column that contains only European numbers."""
-    cells = column.astype(object).where(column.notna())
-    there = cells.dropna().astype(str).str.strip()
-    if not len(there) or not there.str.fullmatch(EUROPEAN).all():
+    cells = _without_codes(column)
+    numbered = cells.str.fullmatch(r"0\d+").any()  # places or telephones
+    if numbered or not len(cells) or not cells.str.fullmatch(EUROPEAN).all():
         return None
-    numbers = np.full(len(column), np.nan)
-    plain = there.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-    numbers[column.notna().to_numpy()] = plain.to_numpy(dtype=object).astype(np.float64)
+    plain = cells.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+    numbers: Array = plain.astype(np.float64).reindex(column.index).to_numpy()
     return numbers
+
+
+def _without_codes(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the cells that are not missing, as text."""
+    cells = column.dropna().astype(str).str.strip()
+    return cells[~cells.isin(MISSING_CODES)]
 
 
 def _check_size(path: str, separator: str) -> None:

@@ -513,7 +513,7 @@ def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
     frame.loc[9, "bill"] = "x"
     frame.to_csv("odd.csv", index=False)
     done = shell("fit", "odd.csv", "--components", 1)
-    assert done.stderr.count("'x'") == 1
+    assert done.stderr.count("'x' in row 10") == 1
     assert "left out: bill (numbers except 'x' in row 10: correct" in done.stderr
     fit = ("fit", "birds.csv", "--components", 1)
     assert "--exclude must be found" in shell(*fit, "--exclude", "moon", code=2).stderr
