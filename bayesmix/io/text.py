@@ -269,8 +269,7 @@ def _european_numbers(column: pd.Series[Any]) -> Array | None:
     if numbered or not len(cells) or not cells.str.fullmatch(EUROPEAN).all():
         return None
     plain = cells.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-    numbers: Array = plain.astype(np.float64).reindex(column.index).to_numpy()
-    return numbers
+    return np.asarray(plain.astype(np.float64).reindex(column.index))
 
 
 def _without_codes(column: pd.Series[Any]) -> pd.Series[Any]:
