@@ -21,6 +21,7 @@ from benchmarks import (
     clusters,
     fresh,
     hard,
+    measured,
     optimum,
     passes,
     posterior,
@@ -33,6 +34,11 @@ from benchmarks import (
 PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "first": ("A first fit in a new process, beside scikit-learn", passes.first),
     "passes": ("Milliseconds a pass, and times faster than scikit-learn", passes.run),
+    "measured_passes": (
+        "Milliseconds a pass over measured values, and times a plain pass",
+        measured.run,
+    ),
+    "true_values": ("Share of true values in their 90 % intervals", measured.coverage),
     "memory": ("Peak memory above the data", passes.memory),
     "scale": ("Rows in parts and on workers", scale.run),
     "optimum": (

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -33,8 +33,10 @@ from bayesmix.numerics.truncated_normal import on_interval, quantile
 from bayesmix.observation.instrument import Instrument, Region, separable
 from bayesmix.observation.missing import Drawing
 
-# Numbers of a block, K D² for each sample, that fit into a cache of a few megabytes.
-BLOCK_VALUES = 2**18
+# Numbers of a block, K D or K D² for each sample, that fit into a cache of a few megabytes.
+BLOCK_VALUES = 2**19
+# Variances below 1e38 in the frame have a finite product of so many.
+COLUMNS_AT_ONCE = 8
 # Samples with equal errors above which their matrices are factorised once.
 TOGETHER = 16
 
@@ -59,35 +61,74 @@ class Block:
     values: Array  # 0 where not exact
     exact: Array
     errors: Array
+    complete: bool  # whether all values are exact
     hidden: Hidden | None
 
 
+class Standardised(NamedTuple):
+    """Hidden values of a block given a component: centres, deviations and bounds (m,)."""
+
+    centres: Array
+    deviations: Array
+    low: Array
+    high: Array
+
+
 @dataclass(frozen=True)
-class Convolved:
+class Independent:
+    """A component for a block: log densities (n,), scores E[u] and information (D, n) by column.
+
+    The last axis of ``information`` is 1 if it is equal for all samples.
+    """
+
+    log_density: Array
+    scores: Array
+    information: Array
+    hidden: Standardised | None = None
+
+    def curvature(self, shares: Array) -> Array:
+        """Return Σ r (E[u] E[u]ᵀ - information) (D, D)."""
+        return np.diag((self.scores * self.scores - self.information) @ shares)
+
+    def times(self, away: Array, samples: Booleans) -> Array:
+        """Return the information times deviations (D, m) of some samples."""
+        own = self.information
+        return away * (own if own.shape[-1] == 1 else own[:, samples])
+
+    def gained(self, covariance: Array) -> Array:
+        """Return the variances (D, n) of true values that are explained."""
+        return (covariance * covariance) @ self.information
+
+
+@dataclass(frozen=True)
+class Dependent:
     """A component for a block: log densities (n,), scores E[u] (D, n) and R with RᵀR = information.
 
-    ``root`` is (D, D, n), or (D, n) for diagonal matrices, with n = 1 if equal for all samples.
-    ``hidden`` has the centres, standard deviations and standardised bounds of hidden values.
+    ``root`` is (D, D, n), with n = 1 if equal for all samples.
     """
 
     log_density: Array
     scores: Array
     root: Array
-    hidden: tuple[Array, Array, Array, Array] | None = None
-
-    def information(self, shares: Array) -> Array:
-        """Return the sum of r times information (D, D), or (D,) for diagonal matrices."""
-        total = shares if self.root.shape[-1] > 1 else shares.sum(keepdims=True)
-        if self.root.ndim == 2:
-            return (self.root * self.root) @ total
-        return cast("Array", ((self.root * total) @ self.root.swapaxes(1, 2)).sum(axis=0))
+    hidden: Standardised | None = None
 
     def curvature(self, shares: Array) -> Array:
         """Return Σ r (E[u] E[u]ᵀ - information) (D, D)."""
-        weighted = shares * self.scores
-        if self.root.ndim == 2:
-            return np.diag((weighted * self.scores).sum(axis=1) - self.information(shares))
-        return weighted @ self.scores.T - self.information(shares)
+        total = shares if self.root.shape[-1] > 1 else shares.sum(keepdims=True)
+        information = ((self.root * total) @ self.root.swapaxes(1, 2)).sum(axis=0)
+        return cast("Array", (shares * self.scores) @ self.scores.T - information)
+
+    def times(self, away: Array, samples: Booleans) -> Array:
+        """Return the information times deviations (D, m) of some samples."""
+        root = self.root if self.root.shape[-1] == 1 else self.root[..., samples]
+        return _whitened(root, away)[1]
+
+    def gained(self, covariance: Array) -> Array:
+        """Return the variances (D, n) of true values that are explained."""
+        return cast("Array", (np.einsum("ijn,jd->din", self.root, covariance) ** 2).sum(axis=1))
+
+
+Part: TypeAlias = Independent | Dependent
 
 
 def instrument_of(rows: Rows) -> Instrument:
@@ -126,8 +167,8 @@ def _hidden(mixture: Mixture[Densities], instrument: Instrument) -> Booleans | N
 def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]:
     """Return blocks of a chunk with their indices; many samples of equal errors are together."""
     instrument = instrument_of(rows)
-    n_features = len(mixture.frame.centre)
-    size = max(TOGETHER, BLOCK_VALUES // (mixture.n_components * n_features**2))
+    width = len(mixture.frame.centre) ** (1 if _apart(mixture, instrument) else 2)
+    size = max(TOGETHER, BLOCK_VALUES // (mixture.n_components * width))
     partial = np.zeros(len(rows), dtype=bool)
     if has_gaps(rows.values):
         partial |= np.isnan(np.asarray(rows.values)).any(axis=1)
@@ -135,15 +176,16 @@ def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]
     if hidden is not None:
         partial |= hidden.any(axis=1)
     whole, rest = np.flatnonzero(~partial), np.flatnonzero(partial)
-    whole = whole[np.argsort(instrument.errors.numbers[whole], kind="stable")]
-    numbers = instrument.errors.numbers[whole]
-    starts = np.flatnonzero(np.append(True, numbers[1:] != numbers[:-1]))
-    if len(whole) >= TOGETHER * len(starts):
-        places: list[Any] = np.split(whole, starts[1:]) + _sliced(rest, size)
-    elif len(rest):
-        places = _sliced(whole, size) + _sliced(rest, size)
+    errors = instrument.errors
+    groups: list[Any] = []
+    if len(whole) >= TOGETHER * len(errors.distinct):
+        whole = whole[np.argsort(errors.numbers[whole], kind="stable")]
+        groups = np.split(whole, np.flatnonzero(np.diff(errors.numbers[whole])) + 1)
+    elif not len(rest):
+        groups = [slice(first, first + size) for first in range(0, len(rows), size)]
     else:
-        places = [slice(first, first + size) for first in range(0, len(rows), size)]
+        groups = _sliced(whole, size)
+    places = groups + _sliced(rest, size)
     return [(place, rows.some(place)) for place in places]
 
 
@@ -176,21 +218,23 @@ def framed(mixture: Mixture[Densities], rows: Rows) -> Block:
         values = np.where(approximate, 0.5 * (lower + upper), values)
         equal = equal and bool((approximate == approximate[:, :1]).all())
     exact = ~np.isnan(values)
-    equal = equal and bool(exact.all())
+    complete = bool(exact.all())
+    equal = equal and complete
     errors = instrument.errors.framed(frame, slice(0, 1) if equal else slice(None))
     if intervals is not None and hidden is not None and approximate.any():
         sheppard = (intervals.steps * frame.inverse_scale) ** 2 / 12.0
         more = approximate[:, : errors.shape[-1]] * sheppard[:, None]
         errors = errors + (more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None])
-    return Block(without_gaps(values), exact.astype(np.float64), errors, places)
+    values = values if complete else without_gaps(values)
+    return Block(values, exact.astype(np.float64), errors, complete, places)
 
 
-def convolved(mixture: Mixture[Densities], rows: Rows) -> list[Convolved]:
+def convolved(mixture: Mixture[Densities], rows: Rows) -> list[Part]:
     """Return the components for a block, whose samples have equal errors or are few."""
     return _convolved(mixture, framed(mixture, rows))
 
 
-def _convolved(mixture: Mixture[Densities], block: Block) -> list[Convolved]:
+def _convolved(mixture: Mixture[Densities], block: Block) -> list[Part]:
     components = components_of(mixture)
     structure, K = components.structure, components.n_components
     diagonal = block.errors.ndim == 2 and separable(structure, len(block.values))
@@ -209,29 +253,40 @@ def _convolved(mixture: Mixture[Densities], block: Block) -> list[Convolved]:
     ]
 
 
-def _diagonal(block: Block, mean: Array, covariance: Array) -> Convolved:
+def _diagonal(block: Block, mean: Array, covariance: Array) -> Independent:
     variances = np.diagonal(covariance)[:, None] + block.errors
     _refuse_singular(variances)
-    mask = block.exact[:, : variances.shape[-1]]
-    root = mask / np.sqrt(variances)
-    white = root * (block.values - mean[:, None])
-    scores = root * white
-    terms = white * white + mask * (np.log(variances) + LOG_2PI)
-    log_density, hidden = -0.5 * terms.sum(axis=0), None
-    if block.hidden is not None:
-        columns, samples, lower, upper, log_steps = block.hidden
-        variance = variances[columns, samples]
-        deviation = np.sqrt(variance)
-        a, b = (lower - mean[columns]) / deviation, (upper - mean[columns]) / deviation
-        there = on_interval(a, b)
-        scores[columns, samples] = there.mean / deviation
-        root[columns, samples] = np.sqrt(np.maximum(there.lost_variance, 0.0)) / deviation
-        log_density += np.bincount(samples, there.log_probability - log_steps, len(log_density))
-        hidden = mean[columns], deviation, a, b
-    return Convolved(log_density, scores, root, hidden)
+    away = block.values - mean[:, None]
+    information = 1.0 / variances
+    factors = variances
+    if not block.complete:
+        information, away = information * block.exact, away * block.exact
+        factors = np.where(block.exact, variances, 1.0)
+    scores = information * away
+    distance = np.einsum("dn,dn->n", scores, away)
+    constant = block.exact.sum(axis=0) * LOG_2PI
+    log_density = -0.5 * (distance + _log_product(factors) + constant)
+    if block.hidden is None:
+        return Independent(log_density, scores, information)
+    columns, samples, lower, upper, log_steps = block.hidden
+    deviations = np.sqrt(variances[columns, samples])
+    a, b = (lower - mean[columns]) / deviations, (upper - mean[columns]) / deviations
+    there = on_interval(a, b)
+    scores[columns, samples] = there.mean / deviations
+    information[columns, samples] = np.maximum(there.lost_variance, 0.0) / deviations**2
+    log_density += np.bincount(samples, there.log_probability - log_steps, len(log_density))
+    hidden = Standardised(mean[columns], deviations, a, b)
+    return Independent(log_density, scores, information, hidden)
 
 
-def _dense(block: Block, mean: Array, covariance: Array) -> Convolved:
+def _log_product(factors: Array) -> Array:
+    """Return the logarithm of products (n,) of (D, n), of few at a time, which cannot overflow."""
+    parts = range(0, len(factors), COLUMNS_AT_ONCE)
+    logs = (np.log(factors[d : d + COLUMNS_AT_ONCE].prod(axis=0)) for d in parts)
+    return reduce(add, logs)
+
+
+def _dense(block: Block, mean: Array, covariance: Array) -> Dependent:
     errors = block.errors
     if errors.ndim == 2:
         errors = errors * np.eye(len(mean))[:, :, None]
@@ -241,7 +296,7 @@ def _dense(block: Block, mean: Array, covariance: Array) -> Convolved:
     distance = np.einsum("dn,dn->n", white, white)
     log_density = -0.5 * (distance + log_det + block.exact.sum(axis=0) * LOG_2PI)
     if block.hidden is None:
-        return Convolved(log_density, scores, root)
+        return Dependent(log_density, scores, root)
     columns, samples, lower, upper, log_steps = block.hidden
     if len(np.unique(samples)) < len(samples):
         raise UnsupportedError(
@@ -263,14 +318,16 @@ def _dense(block: Block, mean: Array, covariance: Array) -> Convolved:
     lost = np.sqrt(np.maximum(there.lost_variance, 0.0)) / deviation
     root[columns, :, samples] = (lost * w).T
     log_density[samples] += there.log_probability - log_steps
-    return Convolved(log_density, scores, root, (centre, deviation, a, b))
+    hidden = Standardised(centre, deviation, a, b)
+    return Dependent(log_density, scores, root, hidden)
 
 
 def _inverse_root(T: Array, mask: Array) -> tuple[Array, Array]:
     """Return lower triangles R (D, D, n) with T⁻¹ = Rᵀ R, 0 where masked, and log det T (n,)."""
     D, n = len(T), T.shape[-1]
-    T = T * (mask[:, None] * mask)
-    T[range(D), range(D)] += 1.0 - mask
+    if not mask.all():
+        T = T * (mask[:, None] * mask)
+        T[range(D), range(D)] += 1.0 - mask
     lower, root = np.empty((D, D, n)), np.zeros((D, D, n))
     for j in range(D):
         column = T[j:, j] - np.einsum("ikn,kn->in", lower[j:, :j], lower[j, :j])
@@ -279,7 +336,7 @@ def _inverse_root(T: Array, mask: Array) -> tuple[Array, Array]:
         lower[j + 1 :, j] = column[1:] / lower[j, j]
         root[j, j] = 1.0 / lower[j, j]
         root[j, :j] = -root[j, j] * np.einsum("kn,kjn->jn", lower[j, :j], root[:j, :j])
-    log_det = 2.0 * np.log(lower[range(D), range(D)]).sum(axis=0)
+    log_det = 2.0 * _log_product(lower[range(D), range(D)])
     root[range(D), range(D)] *= mask
     return root, log_det
 
@@ -391,9 +448,7 @@ class DeconvolutionStep:
             self.mixture, joint, rows, lambda shares: self._statistics(parts, shares, inside)
         )
 
-    def _statistics(
-        self, parts: Sequence[Convolved], shares: Array, inside: Recorded | None
-    ) -> Moments:
+    def _statistics(self, parts: Sequence[Part], shares: Array, inside: Recorded | None) -> Moments:
         """Return moments of true values from responsibilities (n, K)."""
         components = components_of(self.mixture)
         counts = shares.sum(axis=0)
@@ -441,31 +496,27 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
             parts = _convolved(mixture, block)
         measured = out[indices] + _drawn_errors(block.errors, normal[1][indices])
         away = (block.values - measured.T) * block.exact
-        for k, convolution in enumerate(parts):
-            mine, root = own == k, convolution.root
-            root = root if root.shape[-1] == 1 else root[..., mine]
-            if root.ndim == 2:
-                lacking = root * root * away[:, mine]
-            else:
-                lacking = _whitened(root, away[:, mine])[1]
+        for k, convolved_component in enumerate(parts):
+            mine = own == k
+            lacking = convolved_component.times(away[:, mine], mine)
             places = np.arange(len(rows))[indices][mine]
             out[places] += (components.covariances[k] @ lacking).T
     return mixture.frame.undo(out)
 
 
 def _filled(
-    block: Block, hidden: Hidden, parts: Sequence[Convolved], labels: Indices, uniform: Array
+    block: Block, hidden: Hidden, parts: Sequence[Part], labels: Indices, uniform: Array
 ) -> Block:
     """Return a block with draws of its hidden values under the components of ``labels``."""
     columns, samples = hidden.columns, hidden.samples
     values, exact = block.values.copy(), block.exact.copy()
     for k, part in enumerate(parts):
         mine = labels[samples] == k
-        centre, deviation, a, b = (own[mine] for own in cast("tuple[Array, ...]", part.hidden))
+        centres, deviations, a, b = (own[mine] for own in cast("Standardised", part.hidden))
         place = columns[mine], samples[mine]
-        values[place] = centre + deviation * quantile(a, b, uniform[place])
+        values[place] = centres + deviations * quantile(a, b, uniform[place])
     exact[columns, samples] = 1.0
-    return Block(values, exact, block.errors, None)
+    return Block(values, exact, block.errors, bool(exact.all()), None)
 
 
 def _drawn_errors(errors: Array, normal: Array) -> Array:

@@ -48,7 +48,7 @@ class Errors:
         """Return the errors (D, n) or (D, D, n) of samples in a frame."""
         scale, own = frame.inverse_scale, self.distinct[self.numbers[samples]]
         if not self.full:
-            return (own * (scale * scale)).T
+            return np.ascontiguousarray(own.T) * (scale * scale)[:, None]
         return np.moveaxis(own * (scale[:, None] * scale), 0, -1)
 
 

@@ -41,11 +41,7 @@ def true_values(result: FitResult, rows: Rows) -> TrueValues:
         for k, part in enumerate(convolved(mixture, block)):
             covariance = components.covariances[k]
             mean = components.means[k] + (covariance @ part.scores).T
-            root = part.root
-            if root.ndim == 2:
-                root = root[:, None] * np.eye(len(root))[:, :, None]
-            explained = np.einsum("ijn,jd->din", root, covariance)
-            variance = np.diagonal(covariance) - (explained**2).sum(axis=1).T
+            variance = np.diagonal(covariance) - part.gained(covariance).T
             first[indices] += own[:, k, None] * mean
             second[indices] += own[:, k, None] * (mean * mean + variance)
     deviation = np.sqrt(np.maximum(second - first * first, 0.0)) * mixture.frame.scale
