@@ -316,6 +316,10 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
             feature_selection.picked(self, X, self._selected.rest)
         )
 
+    def true_values(self, X: Any) -> Any:
+        """Return the posterior of true values of ``Measured`` data under the best candidate."""
+        return self.best_estimator_.true_values(self.features_read(X))
+
     def score(self, X: Any, y: Any = None, **beside: Any) -> float:
         """Return the mean log density in nats under the best candidate."""
         self._refuse_regression()

@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.em.model import side_of
 from bayesmix.em.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
@@ -189,6 +190,8 @@ def procedure(
     several = isinstance(family, Sequence) and not isinstance(family, str)
     families = [family_named(name) for name in family] if several else [family_named(family)]
     compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
+    # Measured data need point estimates.
+    compared = compared and not (is_source(X) and side_of(X).measurement is not None)
     if criterion == "auto" and not (compared and have_posteriors(covariance_type)):
         criterion = "bic"
     default = family is None and estimator is None and criterion == "auto" and not ordered

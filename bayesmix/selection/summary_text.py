@@ -79,7 +79,7 @@ class DataChecks:
         if rounded := self._coarse(candidates, binary=False):
             notes.append(
                 f"Rounded features: {listed(rounded)}. Some {noun}s may model only the rounding; "
-                "consider a family for counts."
+                'consider bm.Measured(X, step="auto"), or a family for counts.'
             )
         if binary := self._coarse(candidates, binary=True):
             notes.append(

@@ -384,3 +384,48 @@ def test_what_cannot_be_fitted_is_refused_by_name():
         bm.GaussianMixture(1, covariance_type="diag").fit(bm.Measured(X, limits=([9, -9], None)))
     with pytest.raises(UnsupportedError, match="prior='auto'"):
         bm.BayesianGaussianMixture(1, covariance_type="diag").fit(both)
+
+
+def test_select_ranks_measured_data_by_bic_and_keeps_the_measurement_everywhere(tmp_path):
+    X, rng = two_clusters(12, 100)
+    error = rng.uniform(0.2, 0.6, X.shape)
+    data = bm.Measured(X + error * rng.normal(size=X.shape), error=error, limits=(-0.5, None))
+    search = bm.select(data, n_components=[1, 2], n_jobs=1)
+    assert search.best_params_["n_components"] == 2
+    model = search.best_estimator_
+    # BIC counts samples, whether censored or not.
+    expected = -2.0 * model.log_likelihood_ + model.n_parameters_ * np.log(len(X))
+    assert search.results_["bic"].min() == pytest.approx(expected, rel=1e-9)
+    assert model.bic(data) == pytest.approx(expected, rel=1e-9)
+    censored = int((data.side.measurement.intervals.censored).sum())
+    assert f"censored values among 150 samples: {censored} of column 0" in (
+        model.result_.summary().lower()
+    )
+    model.save(tmp_path / "measured.bayesmix")
+    loaded = bm.load(tmp_path / "measured.bayesmix")
+    np.testing.assert_array_equal(loaded.predict_proba(data), search.predict_proba(data))
+    np.testing.assert_array_equal(loaded.true_values(data).mean, search.true_values(data).mean)
+    # A subset is measured as it was.
+    part = np.arange(0, 150, 7)
+    np.testing.assert_allclose(
+        loaded.score_samples(data.subset(part)), loaded.score_samples(data)[part], rtol=1e-12
+    )
+
+
+def test_folds_hold_out_measured_samples():
+    X, rng = two_clusters(13, 80)
+    data = bm.Measured(X, error=np.full(X.shape, 0.3), limits=(None, 4.5))
+    search = bm.MixtureSearch(
+        bm.GaussianMixture(), n_components=[1, 2], criterion="cv", n_jobs=1, random_state=0
+    ).fit(data)
+    assert search.best_params_["n_components"] == 2
+
+
+def test_a_truncated_fit_keeps_both_weights_when_saved(tmp_path):
+    X, _ = two_clusters(14, 100)
+    X = X[X[:, 0] > 0.0][:, :1]
+    model = bm.GaussianMixture(2, **EXACT).fit(bm.Measured(X, truncated=(0.0, None)))
+    model.save(tmp_path / "truncated.bayesmix")
+    loaded = bm.load(tmp_path / "truncated.bayesmix")
+    np.testing.assert_array_equal(loaded.population_weights_, model.population_weights_)
+    np.testing.assert_array_equal(loaded.weights_, model.weights_)
