@@ -41,7 +41,7 @@ COLUMNS_AT_ONCE = 8
 TOGETHER = 16
 
 
-class Hidden(NamedTuple):
+class HiddenValues(NamedTuple):
     """Values of a block that are known to an interval: places, bounds and log steps (m,)."""
 
     columns: Indices
@@ -62,10 +62,10 @@ class Block:
     exact: Array
     errors: Array
     complete: bool  # whether all values are exact
-    hidden: Hidden | None
+    hidden: HiddenValues | None
 
 
-class Standardised(NamedTuple):
+class StandardisedBounds(NamedTuple):
     """Hidden values of a block given a component: centres, deviations and bounds (m,)."""
 
     centres: Array
@@ -84,7 +84,7 @@ class Independent:
     log_density: Array
     scores: Array
     information: Array
-    hidden: Standardised | None = None
+    hidden: StandardisedBounds | None = None
 
     def curvature(self, shares: Array) -> Array:
         """Return Σ r (E[u] E[u]ᵀ - information) (D, D)."""
@@ -110,7 +110,7 @@ class Dependent:
     log_density: Array
     scores: Array
     root: Array
-    hidden: Standardised | None = None
+    hidden: StandardisedBounds | None = None
 
     def curvature(self, shares: Array) -> Array:
         """Return Σ r (E[u] E[u]ᵀ - information) (D, D)."""
@@ -128,7 +128,7 @@ class Dependent:
         return cast("Array", (np.einsum("ijn,jd->din", self.root, covariance) ** 2).sum(axis=1))
 
 
-Part: TypeAlias = Independent | Dependent
+Convolved: TypeAlias = Independent | Dependent
 
 
 def instrument_of(rows: Rows) -> Instrument:
@@ -212,7 +212,7 @@ def framed(mixture: Mixture[Densities], rows: Rows) -> Block:
             )
             place = columns, samples
             steps = np.where(intervals.rounded.T[place], log_steps[columns], 0.0)
-            places = Hidden(*place, lower[place], upper[place], steps)
+            places = HiddenValues(*place, lower[place], upper[place], steps)
             values[place] = np.nan
         approximate = (intervals.rounded & ~hidden).T
         values = np.where(approximate, 0.5 * (lower + upper), values)
@@ -229,12 +229,12 @@ def framed(mixture: Mixture[Densities], rows: Rows) -> Block:
     return Block(values, exact.astype(np.float64), errors, complete, places)
 
 
-def convolved(mixture: Mixture[Densities], rows: Rows) -> list[Part]:
+def convolved(mixture: Mixture[Densities], rows: Rows) -> list[Convolved]:
     """Return the components for a block, whose samples have equal errors or are few."""
     return _convolved(mixture, framed(mixture, rows))
 
 
-def _convolved(mixture: Mixture[Densities], block: Block) -> list[Part]:
+def _convolved(mixture: Mixture[Densities], block: Block) -> list[Convolved]:
     components = components_of(mixture)
     structure, K = components.structure, components.n_components
     diagonal = block.errors.ndim == 2 and separable(structure, len(block.values))
@@ -275,7 +275,7 @@ def _diagonal(block: Block, mean: Array, covariance: Array) -> Independent:
     scores[columns, samples] = there.mean / deviations
     information[columns, samples] = np.maximum(there.lost_variance, 0.0) / deviations**2
     log_density += np.bincount(samples, there.log_probability - log_steps, len(log_density))
-    hidden = Standardised(mean[columns], deviations, a, b)
+    hidden = StandardisedBounds(mean[columns], deviations, a, b)
     return Independent(log_density, scores, information, hidden)
 
 
@@ -318,7 +318,7 @@ def _dense(block: Block, mean: Array, covariance: Array) -> Dependent:
     lost = np.sqrt(np.maximum(there.lost_variance, 0.0)) / deviation
     root[columns, :, samples] = (lost * w).T
     log_density[samples] += there.log_probability - log_steps
-    hidden = Standardised(centre, deviation, a, b)
+    hidden = StandardisedBounds(centre, deviation, a, b)
     return Dependent(log_density, scores, root, hidden)
 
 
@@ -355,7 +355,7 @@ def _refuse_singular(pivots: Array) -> None:
         raise DegenerateFitError("a covariance of true values and errors is singular")
 
 
-class Recorded(NamedTuple):
+class RecordedShares(NamedTuple):
     """Components in the region of recorded values, n = 1 if equal for all samples.
 
     ``log_probability`` (n,) is log A of a sample to be recorded, ``shares`` (n, K) are those of the
@@ -370,7 +370,7 @@ class Recorded(NamedTuple):
     information: Array
 
 
-def recorded(mixture: Mixture[Densities], region: Region, errors: Array) -> Recorded:
+def recorded(mixture: Mixture[Densities], region: Region, errors: Array) -> RecordedShares:
     """Return the components in a region, with errors (D, n) or (D, D, n) in the frame."""
     components = components_of(mixture)
     own = errors if errors.ndim == 2 else np.diagonal(errors).T
@@ -390,7 +390,7 @@ def recorded(mixture: Mixture[Densities], region: Region, errors: Array) -> Reco
         information[k, used] = inside.lost_variance / deviation**2
     log_probability = normalise(logs)
     odds = np.exp(mixture.log_weights - log_probability[:, None])
-    return Recorded(log_probability, logs, odds, scores, information)
+    return RecordedShares(log_probability, logs, odds, scores, information)
 
 
 def log_joint(mixture: Mixture[Densities], rows: Rows) -> Array:
@@ -448,7 +448,9 @@ class DeconvolutionStep:
             self.mixture, joint, rows, lambda shares: self._statistics(parts, shares, inside)
         )
 
-    def _statistics(self, parts: Sequence[Part], shares: Array, inside: Recorded | None) -> Moments:
+    def _statistics(
+        self, parts: Sequence[Convolved], shares: Array, inside: RecordedShares | None
+    ) -> Moments:
         """Return moments of true values from responsibilities (n, K)."""
         components = components_of(self.mixture)
         counts = shares.sum(axis=0)
@@ -505,14 +507,14 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
 
 
 def _filled(
-    block: Block, hidden: Hidden, parts: Sequence[Part], labels: Indices, uniform: Array
+    block: Block, hidden: HiddenValues, parts: Sequence[Convolved], labels: Indices, uniform: Array
 ) -> Block:
     """Return a block with draws of its hidden values under the components of ``labels``."""
     columns, samples = hidden.columns, hidden.samples
     values, exact = block.values.copy(), block.exact.copy()
     for k, part in enumerate(parts):
         mine = labels[samples] == k
-        centres, deviations, a, b = (own[mine] for own in cast("Standardised", part.hidden))
+        centres, deviations, a, b = (own[mine] for own in cast("StandardisedBounds", part.hidden))
         place = columns[mine], samples[mine]
         values[place] = centres + deviations * quantile(a, b, uniform[place])
     exact[columns, samples] = 1.0

@@ -413,7 +413,7 @@ def test_select_ranks_measured_data_by_bic_and_keeps_the_measurement_everywhere(
 
 
 def test_folds_hold_out_measured_samples():
-    X, rng = two_clusters(13, 80)
+    X, _ = two_clusters(13, 80)
     data = bm.Measured(X, error=np.full(X.shape, 0.3), limits=(None, 4.5))
     search = bm.MixtureSearch(
         bm.GaussianMixture(), n_components=[1, 2], criterion="cv", n_jobs=1, random_state=0
