@@ -232,6 +232,8 @@ class MixtureSearch(SearchResults, Showing):
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
         powers = validation.flag("column_powers", self.column_powers)
+        if powers and not self.refit:
+            raise InvalidInputError("column_powers=True compares fits: use refit=True, got False")
         criterion, wanted, functions = search_parameters.criteria_of(self.criterion, self.also)
         seed = root_seed(self.random_state)
         beside = groups if lengths is None else lengths

@@ -6,6 +6,7 @@ from scipy.stats import yeojohnson
 from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
+from bayesmix.errors import InvalidInputError
 from bayesmix.families.yeo_johnson import powers_of
 
 
@@ -150,3 +151,9 @@ def test_the_prior_of_transformed_columns_is_varied_on_their_own_scale():
     assert first["chosen"].tolist() == second["chosen"].tolist()
     # A few of the 27 fits end in other local optima.
     assert (np.abs(first["probability"] - second["probability"]) < 0.005).sum() >= 18
+
+
+def test_powers_need_the_fits_of_the_first_search():
+    search = bm.MixtureSearch(n_components=(1, 2), refit=False, column_powers=True)
+    with pytest.raises(InvalidInputError, match="use refit=True"):
+        search.fit(np.zeros((20, 2)) + np.arange(20)[:, None])
