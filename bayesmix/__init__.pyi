@@ -11,6 +11,8 @@ from bayesmix.assess.discriminant_directions import (
     discriminant_directions as discriminant_directions,
 )
 from bayesmix.assess.distal import distal as distal
+from bayesmix.assess.fit_evidence import leave_one_out as leave_one_out
+from bayesmix.assess.fit_evidence import log_evidence as log_evidence
 from bayesmix.assess.goodness_of_fit import goodness_of_fit as goodness_of_fit
 from bayesmix.assess.group_similarity import group_similarity as group_similarity
 from bayesmix.assess.latent_classes import latent_classes as latent_classes
@@ -86,8 +88,6 @@ from bayesmix.plots import plot_uncertainty as plot_uncertainty
 from bayesmix.posterior.bootstrap import weighted_bootstrap as weighted_bootstrap
 from bayesmix.posterior.gibbs import gibbs as gibbs
 from bayesmix.report.class_report import class_report as class_report
-from bayesmix.selection.fit_evidence import leave_one_out as leave_one_out
-from bayesmix.selection.fit_evidence import log_evidence as log_evidence
 from bayesmix.selection.scores import Score as Score
 from bayesmix.version import __version__ as __version__
 from bayesmix.version import show_versions as show_versions

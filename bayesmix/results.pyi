@@ -1,4 +1,5 @@
 from bayesmix.assess.apa import ApaTable as ApaTable
+from bayesmix.assess.averaging import AveragedDensity as AveragedDensity
 from bayesmix.assess.class_profiles import ClassProfiles as ClassProfiles
 from bayesmix.assess.discriminant_directions import DiscriminantDirections as DiscriminantDirections
 from bayesmix.assess.enumeration import Enumeration as Enumeration
@@ -22,4 +23,3 @@ from bayesmix.posterior.posterior_draws import PosteriorSample as PosteriorSampl
 from bayesmix.posterior.regions import DensityRegion as DensityRegion
 from bayesmix.posterior.telescoping import GibbsOverK as GibbsOverK
 from bayesmix.report.class_report import ClassReport as ClassReport
-from bayesmix.selection.averaging import AveragedDensity as AveragedDensity

@@ -18,11 +18,11 @@ from scipy import stats
 from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
 from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
 from bayesmix.assess.distal import outcome_estimates, wald_tests
+from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.parameter_errors import scores_of
-from bayesmix.selection.fit_evidence import fitted_mixture
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
 PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.stability import to_refit
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.errors import InvalidInputError
@@ -21,7 +22,6 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.density import density_of
 from bayesmix.posterior.regions import DensityRegion, Scores, check_enough, region_of, repetitions
-from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.selection.pipelines import fit_weighted, last_step
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.border import few_enough, is_collection, is_source

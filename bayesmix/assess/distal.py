@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
@@ -34,7 +35,6 @@ from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.search.starts import Given
-from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.sources.memory import ArraySource
 
 CORRECTIONS = ("ML", "BCH", None)

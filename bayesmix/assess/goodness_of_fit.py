@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.special import gammainc
 from sklearn.base import clone
 
+from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.assess.stability import fit_quietly, no_starts, repeated, to_refit
 from bayesmix.core import validation
 from bayesmix.core.components import PointComponents
@@ -29,7 +30,6 @@ from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array, frozen
-from bayesmix.selection.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.sources.border import as_source, complete
 
 # Contours at which coverage is computed.

@@ -15,6 +15,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit, xlogy
 
+from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, Categoricals
@@ -22,7 +23,6 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import seen, without_gaps
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.parameter_errors import scores_of
-from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.sources.survey_weights import weighted
 
 # Expected count per cell below which G² and X² are not approximately chi-squared.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.core.sources import FittedMixture
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
@@ -23,7 +24,6 @@ from bayesmix.selection.clusters import (
     too_small,
 )
 from bayesmix.selection.data_checks import rounded_features
-from bayesmix.selection.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.selection.summary_text import phrase
 
 

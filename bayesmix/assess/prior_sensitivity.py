@@ -12,6 +12,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.stability import collected
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.rows import Summary
@@ -25,7 +26,6 @@ from bayesmix.families.product.prior import ProductPrior
 from bayesmix.families.successes import Bernoulli, BetaPrior
 from bayesmix.families.transformed import Transformed
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.fit_evidence import fitted_mixture
 from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.probability import over_k, prior_asked, probabilities
 from bayesmix.selection.ranking import chosen

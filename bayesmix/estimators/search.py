@@ -40,7 +40,7 @@ from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
 from bayesmix.selection.clusters import COMPONENTS, MERGED, clusters_of_components
-from bayesmix.selection.criteria import OF_DRAWS, RULE, record
+from bayesmix.selection.criteria import RULE, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.pipelines import last_step, noun_of, prefix_of
 from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
@@ -311,7 +311,7 @@ class MixtureSearch(SearchResults, Showing):
             fitter: Any = TableFitter(estimator, X, sample_weight, source)
         else:
             fitter = regression or estimator._fitter(X, sample_weight, source)
-        functions |= {name: OF_DRAWS[name] for name in wanted & OF_DRAWS.keys()}
+        functions |= search_parameters.functions_of(wanted)
         grows = grows and not folded
         watched = "elbo_log_k" if criterion == RULE else criterion
         if grows:

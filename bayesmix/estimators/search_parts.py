@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,6 @@ from bayesmix.estimators.sequences import sequences_to_fit
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection import probability
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.averaging import AveragedDensity, averaged_over
 from bayesmix.selection.candidates import (
     Candidate,
     asked,
@@ -36,7 +35,7 @@ from bayesmix.selection.candidates import (
     component_numbers,
 )
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
-from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE, RULE_BEFORE
+from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.data_checks import column_names
 from bayesmix.selection.pipelines import last_step, noun_of, takes_sequences
 from bayesmix.selection.probability import Probabilities
@@ -44,6 +43,9 @@ from bayesmix.selection.relevance_search import FeatureSelection
 from bayesmix.selection.scores import Fold, HeldOut, rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked
 from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.assess.averaging import AveragedDensity
 
 
 class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: ignore[misc]  # scikit-learn is untyped
@@ -95,6 +97,8 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
         if what := DEPENDENT.get(noun_of(self)):
             raise UndefinedError(f"averaged_ does not support {what}: use best_estimator_")
         if self._averaged is None:
+            from bayesmix.assess.averaging import averaged_over
+
             self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
         return self._averaged
 
@@ -386,6 +390,16 @@ def criteria_of(criterion: Any, also: Any) -> tuple[str, set[str], dict[str, Any
         name = RULE if name in ("auto", RULE_BEFORE) else name
     further = [also] if isinstance(also, str) else also
     return name, {name, *(validation.one_of("also", each, NAMES) for each in further)}, functions
+
+
+def functions_of(wanted: set[str]) -> dict[str, Any]:
+    """Return the functions of those criteria that need the data."""
+    functions = {name: OF_SOURCE[name] for name in wanted & OF_SOURCE.keys()}
+    if wanted & {"evidence", "loo"}:
+        from bayesmix.assess.drawn_criteria import OF_DRAWS
+
+        functions |= {name: OF_DRAWS[name] for name in wanted & OF_DRAWS.keys()}
+    return functions
 
 
 def estimator_of(estimator: Any, seed: int, X: Any = None) -> Any:

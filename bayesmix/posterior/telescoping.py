@@ -6,20 +6,20 @@ prior (Frühwirth-Schnatter, Malsiner-Walli & Grün 2021, alg. 1).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from numbers import Integral
 from typing import Any
 
 import numpy as np
-from scipy.special import betaln, entr, gammaln
+from scipy.special import entr, gammaln
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core.components import DrawnComponents, Posterior, Statistics
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.core.sources import Source
 from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
@@ -36,28 +36,6 @@ FIRST_ASKED, LAST_ASKED = 64, 4096
 BELOW_ROUNDING = 1e-16
 # Largest share in the last half; beyond K = 4,096 the default prior has 1e-12.
 MOST_LEFT = 1e-6
-
-
-def prior_over(numbers: list[int], given: Any) -> dict[int, float]:
-    """Return p(K) over the given numbers: uniform, or from a mapping or function; sums to 1."""
-    if given is None:
-        weights = dict.fromkeys(numbers, 1.0)
-    elif isinstance(given, Mapping):
-        weights = {k: float(given.get(k, 0.0)) for k in numbers}
-    elif isinstance(given, Callable):  # type: ignore[arg-type]  # an abstract class works here
-        weights = {k: float(given(k)) for k in numbers}
-    else:
-        raise InvalidInputError(
-            "prior_over_k must be None, a mapping from K to its weight or a function "
-            f"of K, got {given!r}"
-        )
-    total = sum(weights.values())
-    if not all(math.isfinite(w) and w >= 0.0 for w in weights.values()) or total <= 0.0:
-        raise InvalidInputError(
-            "prior_over_k must give non-negative weights, not all 0, to the compared numbers of "
-            f"components, got {weights!s:.300}"
-        )
-    return {k: weight / total for k, weight in weights.items()}
 
 
 def prior_of_unknown(given: Any) -> Array:
@@ -82,16 +60,6 @@ def prior_of_unknown(given: Any) -> Array:
             "mapping such as {k: 1 for k in range(1, 31)}"
         )
     return table
-
-
-def beta_negative_binomial(k: int, alpha: float = 1.0, a: float = 4.0, b: float = 3.0) -> float:
-    """Return p(K) for K - 1 ~ BNB(α, a, b) (Frühwirth-Schnatter et al. 2021, sec. 3.1).
-
-    With (1, 4, 3) the mean is K = 2, p(1) is 4/7, and the tail falls as K^-5.
-    """
-    log = betaln(alpha + a, k - 1.0 + b) - betaln(a, b)
-    # Γ(α + k - 1) / (Γ(α) Γ(k)) through B(α, k).
-    return math.exp(log - betaln(alpha, k) - math.log(alpha + k - 1.0))
 
 
 def _table(last: int, given: Any) -> Array:

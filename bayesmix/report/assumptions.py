@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.assess.drawn_criteria import OF_DRAWS
 from bayesmix.families.categorical import CategoricalPrior
 from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.product.prior import PartPriors
@@ -16,7 +17,7 @@ from bayesmix.families.student_t.posterior import NormalWishartFreedom
 from bayesmix.families.successes import SuccessPrior
 from bayesmix.families.transformed import TransformedPrior
 from bayesmix.report.subject import Subject, capital
-from bayesmix.selection.criteria import OF_DRAWS, PLUG_IN
+from bayesmix.selection.criteria import OF_SOURCE, PLUG_IN
 
 MOST_NUMBERS = 6
 WEIGHT_PRIORS = {
@@ -39,7 +40,9 @@ WEIGHT_PRIORS = {
 def documented(search: Any) -> str:
     """Return what a criterion measures by its docstring, for one that is a function."""
     given = search.criterion
-    function = given if callable(given) else {**PLUG_IN, **OF_DRAWS}.get(search.criterion_)
+    function = (
+        given if callable(given) else {**PLUG_IN, **OF_SOURCE, **OF_DRAWS}.get(search.criterion_)
+    )
     written = getdoc(function) if isroutine(function) else None
     return " ".join((written or "").replace("``", "").split())
 

@@ -15,14 +15,11 @@ from bayesmix.core.sources import Source
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import UndefinedError, UnsupportedError
 from bayesmix.selection import scores
-from bayesmix.selection.scores import Score, ScoreFunction
+from bayesmix.selection.scores import ScoreFunction
 
 # Components with less than this many observations are empty; empty ones equal the prior.
 EMPTY = 1e-3
 COINCIDING = 1e-6
-N_DRAWS = 1000
-# Share of observations whose leave-one-out density may be unreliable.
-MOST_DOUBTFUL = 0.01
 
 
 def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
@@ -81,20 +78,6 @@ def log_relabellings(result: FitResult) -> float:
     return float(gammaln(result.n_components + 1) - gammaln(np.add(groups, 1)).sum())
 
 
-def evidence(result: FitResult, source: Source) -> Score:
-    """Return the log evidence by importance or bridge sampling, with standard error and Pareto k.
-
-    Draws from q, symmetrised over relabellings, are weighted by p(X, θ) / q(θ). The expected
-    logarithm of the estimate is a lower bound that is at least the ELBO. If Pareto k exceeds 0.2, q
-    misses much of the posterior, and bridge sampling from Gibbs draws is used instead, as the note
-    says. Like the exact evidence, the estimate depends on the prior.
-    """
-    from bayesmix.posterior.evidence import evidence_of
-
-    estimate = evidence_of(result, source, N_DRAWS, result.seed)
-    return Score(estimate.estimate, estimate.standard_error, estimate.note, estimate.pareto_k)
-
-
 def design_bic(result: FitResult, source: Source) -> float:
     """Return BIC for survey weights: that of n over the design effect (Lumley & Scott 2015).
 
@@ -107,23 +90,6 @@ def design_bic(result: FitResult, source: Source) -> float:
     return log_likelihood - 0.5 * result.n_parameters * math.log(effective)
 
 
-def leave_one_out_score(result: FitResult, source: Source) -> Score:
-    """Return the leave-one-out log predictive density of a variational fit, by importance sampling.
-
-    For prediction, without refitting: draws from q weighted by p(X, θ) / (q(θ) p(x_n | θ)),
-    Pareto-smoothed (Vehtari et al. 2017; Magnusson et al. 2019 for approximations). It chooses too
-    many clusters. NaN if Pareto k exceeds 0.7 for more than one sample in a hundred.
-    """
-    from bayesmix.posterior.leave_one_out import leave_one_out
-    from bayesmix.posterior.pareto import TRUSTED_UP_TO
-
-    estimate = leave_one_out(result, source, seed=result.seed)
-    worst = float(np.max(estimate.pareto_k)) if len(estimate.pareto_k) else math.nan
-    if np.mean(~(estimate.pareto_k <= TRUSTED_UP_TO)) > MOST_DOUBTFUL:
-        return Score(math.nan, math.nan, estimate.note, worst)
-    return Score(estimate.total, estimate.standard_error, estimate.note, worst)
-
-
 COMPONENTS = "the number of {}s"
 CLUSTERS = "the number of well-separated clusters"
 PREDICTION = "predictive accuracy"
@@ -133,8 +99,8 @@ PREDICTION = "predictive accuracy"
 class Criterion:
     """Name, label and functions of a criterion.
 
-    ``of_fit`` computes it from density sums and number of parameters, ``of_draws`` from posterior
-    draws, both in nats, greater is better. Information criteria (those with ``of_fit``) are
+    ``of_fit`` computes it from density sums and number of parameters, ``of_source`` from the fit
+    and the data, both in nats, greater is better. Information criteria (those with one of them) are
     published on the scale of -2 log likelihood, smaller is better. ``posterior``: variational fits
     only. ``log_evidence``: differences in nats are log Bayes factors. ``others``: listed under
     "Other criteria".
@@ -144,7 +110,7 @@ class Criterion:
     label: str
     question: str
     of_fit: Callable[[DensitySums, int], float] | None = None
-    of_draws: ScoreFunction | None = None
+    of_source: ScoreFunction | None = None
     posterior: bool = False
     folds: bool = False
     log_evidence: bool = False
@@ -158,7 +124,7 @@ class Criterion:
     @property
     def information(self) -> bool:
         """Whether it is an information criterion, of the fit or also of the weights."""
-        return self.of_fit is not None or (self.of_draws is not None and not self.posterior)
+        return self.of_fit is not None or self.of_source is not None
 
     @property
     def factor(self) -> float:
@@ -196,7 +162,6 @@ RECORDS = {
             "evidence",
             "importance-sampled log evidence",
             COMPONENTS,
-            of_draws=evidence,
             posterior=True,
             log_evidence=True,
             others=True,
@@ -205,11 +170,10 @@ RECORDS = {
             "loo",
             "leave-one-out log density",
             PREDICTION,
-            of_draws=leave_one_out_score,
             posterior=True,
             others=True,
         ),
-        Criterion("design_bic", "design-adjusted BIC", COMPONENTS, of_draws=design_bic),
+        Criterion("design_bic", "design-adjusted BIC", COMPONENTS, of_source=design_bic),
         Criterion("cv", "cross-validated log density", PREDICTION, folds=True, others=True),
         Criterion(
             "cv_1se",
@@ -222,7 +186,7 @@ RECORDS = {
 
 NAMES = ("auto", RULE_BEFORE, *RECORDS)
 PLUG_IN = {name: each.of_fit for name, each in RECORDS.items() if each.of_fit is not None}
-OF_DRAWS = {name: each.of_draws for name, each in RECORDS.items() if each.of_draws is not None}
+OF_SOURCE = {name: each.of_source for name, each in RECORDS.items() if each.of_source is not None}
 POSTERIOR = ("auto", RULE_BEFORE, *(name for name, each in RECORDS.items() if each.posterior))
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
+from bayesmix.core.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.numerics.arrays import Array
-from bayesmix.posterior.telescoping import beta_negative_binomial, prior_over
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import RULE, why_no_probabilities
 from bayesmix.selection.scores import Score
