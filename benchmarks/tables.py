@@ -325,7 +325,7 @@ def _same_in_any_order(asked: Problem, model: Any) -> None:
 
 
 def _settled(model: Any) -> bool:
-    """Whether a fit says neither that the likelihood has no maximum nor that it did not converge."""
+    """Whether a fit converged, and its likelihood has a maximum."""
     result = getattr(best(model), "result_", None)
     return result is None or (result.degenerate is None and result.converged)
 

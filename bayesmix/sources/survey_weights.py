@@ -37,10 +37,10 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
         if weight_type is not None and given is None:
             raise InvalidInputError(f"weight_type={weight_type!r} needs sample_weight: give both")
         return X, sample_weight
-    weights = _numbers(given, X)
+    weights, total = _numbers(given, X)
     if weights is None:
         return X, sample_weight
-    total, n = float(weights.sum()), int(np.count_nonzero(weights))
+    n = int(np.count_nonzero(weights))
     if weight_type == "sampling":
         weights = weights * (n / total)
         return (replace(X, weights=weights), None) if held else (X, weights)
@@ -54,16 +54,16 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
     return X, sample_weight
 
 
-def _numbers(given: Any, X: Any) -> Array | None:
-    """Return weights (n,) of data as an array on the host; None if they are invalid."""
+def _numbers(given: Any, X: Any) -> tuple[Array | None, float]:
+    """Return weights (n,) of data as an array on the host, None if invalid, and their sum."""
     try:
         values = np.asarray(host(given))
         rows = (X.shape if hasattr(X, "shape") else np.shape(X))[:1]
         if values.shape != rows or values.dtype.kind not in "fiuO":
-            return None
+            return None, 0.0
         weights: Array = values.astype(np.float64)
     except (TypeError, ValueError):
-        return None
+        return None, 0.0
     with np.errstate(over="ignore"):
         total = float(weights.sum())
-    return weights if 0.0 < total < np.inf and weights.min() >= 0.0 else None
+    return (weights if 0.0 < total < np.inf and weights.min() >= 0.0 else None), total
