@@ -9,6 +9,8 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -80,6 +82,7 @@ MOST_COUNTED = 100
 # Standard errors of a Poisson sample's variance, relative to its mean.
 CHANCE = 3.0
 
+PLAIN_VALUES = (str, Real, Decimal, np.bool_)  # what a column of objects may contain
 CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
 CATEGORICAL, LEFT_OUT = "categorical", "exclude"
 KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
@@ -139,7 +142,7 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         items = [other for other, (more, _) in scales.items() if _share(levels, more)]
         together = len(items) >= ITEMS
         if together or n_rows >= ROWS_OF_A_LEVEL * len(levels):
-            reason = f"{levels[0]:g} to {levels[-1]:g} in {len(levels)} steps"
+            reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
             kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)))
     return kinds
@@ -286,11 +289,11 @@ def as_numbers(column: pd.Series[Any]) -> pd.Series[Any] | None:
 def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the kind of text (rule 3), or of numbers stored as text."""
     present = column.dropna()
-    kinds = {type(value).__name__ for value in present}
-    if not kinds <= {"bool", "int", "float", "str"}:
-        return _out(f"neither numbers nor text ({', '.join(sorted(kinds))})")
+    kinds = set(map(type, present))
+    if others := {kind.__name__ for kind in kinds if not issubclass(kind, PLAIN_VALUES)}:
+        return _out(f"neither numbers nor text ({', '.join(sorted(others))})")
     text = present.astype(str).str.strip()
-    if "bool" in kinds:
+    if kinds & {bool, np.bool_}:
         return _of_levels(name, column)
     text = text[~text.isin(MISSING_CODES)]
     if not len(text):

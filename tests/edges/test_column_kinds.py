@@ -1,5 +1,7 @@
 """Rules for the kinds of columns, by tables like those that people have, with the right kind."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -40,9 +42,9 @@ KINDS = {
     "region": (RNG.integers(1, 7, N), "categorical", "codes of groups"),
     "cylinders": (RNG.choice(["4", "6", "8", "rotary"], N), "categorical", ""),
     # Scales of answers
-    "stars": (RNG.integers(1, 10, N) / 2.0, "ratings", "0.5 to 4.5 in 9 steps"),
-    "pain": (RNG.integers(0, 11, N), "ratings", "0 to 10 in 11 steps"),
-    "agree": (RNG.integers(-2, 3, N), "ratings", "-2 to 2 in 5 steps"),
+    "stars": (RNG.integers(1, 10, N) / 2.0, "ratings", "9 levels from 0.5 to 4.5"),
+    "pain": (RNG.integers(0, 11, N), "ratings", "11 levels from 0 to 10"),
+    "agree": (RNG.integers(-2, 3, N), "ratings", "5 levels from -2 to 2"),
     # Counts
     "visits": (RNG.negative_binomial(1, 0.15, N), "counts", "integers from 0 to"),
     "n_children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
@@ -51,6 +53,8 @@ KINDS = {
     # Text
     "notes": ([f"note {i}" if i % 40 == 0 else None for i in range(N)], "exclude", "looks like an"),
     "remark": ([f"remark {i % 200}" for i in range(N)], "exclude", "free text"),
+    "price": ([Decimal(f"{v:.2f}") for v in RNG.normal(size=N)], "continuous", ""),
+    "width": (pd.Series(list(RNG.normal(size=N).astype("f4")), dtype=object), "continuous", ""),
     "mass": (RNG.choice(["1.5", "2.25", " 3", "?", "3.1"], N), "continuous", ""),
 }  # fmt: skip
 
