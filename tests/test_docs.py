@@ -269,6 +269,29 @@ def test_the_page_on_the_design_names_every_part():
     assert listed == {name for name in parts if not name.startswith("_")}
 
 
+def test_the_map_names_the_functions_that_a_fit_runs_once_and_in_order():
+    page = (DOCS / "explanation" / "design.md").read_text("utf-8")
+    assert len(page.split()) <= 1800
+    walk = page.split("### From `fit` to the product and back")[1].split("###")[0]
+    named = re.findall(r"`([a-z_]+)`", walk.split("1. ", 1)[1])
+    entered: list[str] = []
+
+    def note(frame, event, _):
+        if event == "call" and "bayesmix" in frame.f_code.co_filename:
+            entered.append(frame.f_code.co_name)
+
+    X = bm.datasets.load_iris().select_dtypes("number").to_numpy()
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        bm.GaussianMixture(3, search=None, random_state=0).fit(X)
+    finally:
+        sys.setprofile(before)
+    assert len(named) == len(set(named)) > 20
+    calls = iter(entered)
+    assert [name for name in named if name not in calls] == []  # each is called after the last
+
+
 def test_the_code_that_the_page_on_notation_points_at_is_there():
     page = (DOCS / "explanation" / "notation.md").read_text("utf-8")
     homes = "allocation|core|em|families|numerics"
