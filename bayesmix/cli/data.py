@@ -40,7 +40,10 @@ def text_format(rows: Numbers | Table) -> TextFormat:
 
 
 def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = None) -> pd.DataFrame:
-    """Return all columns of DATA or another file; raise an error if one in ``used`` is missing."""
+    """Return all columns of DATA or another file, with rows numbered from 1.
+
+    Raises an error if a column in ``used`` is missing.
+    """
     from bayesmix.io.readers import frame_of
 
     text, path = text_format(rows), path or rows.data
@@ -50,7 +53,7 @@ def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = No
             raise InvalidInputError(
                 f"{path} has no column {name!r}, it has {', '.join(map(str, table))}"
             )
-    return table
+    return table.set_axis(range(1, len(table) + 1))
 
 
 def read_rows(

@@ -161,12 +161,17 @@ def regress(
     from bayesmix.cli.shown_tables import candidate_table, frame_table
     from bayesmix.estimators.regression_mixture import RegressionMixture
     from bayesmix.estimators.search import MixtureSearch
+    from bayesmix.io.column_kinds import kind_of
+    from bayesmix.io.table_columns import is_numeric
     from bayesmix.sources.border import as_source
 
     screen, gated = Screen(run), options.names(gate) or []
     roles = {"groups": groups, "offset": offset, "trials": trials, "sample_weight": rows.weight}
     used = [target, *gated, *filter(None, roles.values())]
     frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
+    if not is_numeric(frame[target].dtype):
+        why = kind_of(target, frame[target]).why or "text"
+        raise InvalidInputError(f"--target must be numbers, but {target!r} is not: {why}")
     X, decided = features_of(screen, frame, rows, kinds, used)
     weights = None if rows.weight is None else frame[rows.weight].to_numpy(dtype=float)
     source = as_source(np.empty(X.shape), weights, columns=tuple(decided))

@@ -62,6 +62,15 @@ def test_bad_covariates_end_with_a_message(run, answers):
     assert "column 'age' has missing values" in said
 
 
+def test_a_response_with_other_cells_is_named_with_its_rows(run):
+    Path("weights.csv").write_text(
+        "x;kg\n" + "".join(f"{i};{i},5\n" for i in range(20)) + "3;k.A.\n"
+    )
+    said = run("regress", "weights.csv", "--target", "kg", code=2).stderr
+    assert "'kg' is not: numbers with decimal commas except 'k.A.' in row 21" in said
+    assert "give --na 'k.A.'" in said
+
+
 @pytest.mark.slow
 def test_regress_writes_the_fit_of_the_class(run):
     rng = generator(2)
