@@ -160,7 +160,7 @@ def problem(seed: int) -> Problem:
     table.columns = [str(words[i]) if i < len(words) else f"w{i}" for i in range(table.shape[1])]
     missing = "error"
     if g.random() < 0.35:
-        missing = str(g.choice(["use", "use", "drop"]))
+        missing = "use" if task == "chain" else str(g.choice(["use", "use", "drop"]))
         table = with_gaps(g, table)
     weights = None
     if g.random() < 0.2 and task != "chain":

@@ -413,7 +413,9 @@ class MixtureSearch(SearchResults, Showing):
             )
         order = chosen(rows, criterion)
         if not order:
-            raise BayesmixError(f"no candidate has a value of {criterion}: {why_none(rows)}")
+            raise BayesmixError(
+                f"no candidate has a value of {criterion}: {why_none(rows, criterion)}"
+            )
         found = self._numbers_of_clusters(rows, criterion, order, clusters)
         best = order[0]
         if found is not None and criterion == RULE:

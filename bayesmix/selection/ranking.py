@@ -66,8 +66,13 @@ def chosen(rows: list[Candidate], criterion: str) -> list[int]:
     return order
 
 
-def why_none(rows: list[Candidate]) -> str:
+def why_none(rows: list[Candidate], criterion: str) -> str:
     """Return why candidates have no value, reasons that differ in numbers alone once."""
+    if any(row.value(record(criterion).column) == -math.inf for row in rows):
+        return (
+            "held-out observations have density zero, since the other folds lack their categories: "
+            "use the default criterion, or merge rare categories"
+        )
     reasons = [row.note for row in rows if row.note]
     reasons += [
         str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))

@@ -16,7 +16,7 @@ from sklearn.preprocessing import PowerTransformer, StandardScaler
 import bayesmix as bm
 from bayesmix.assess.prior_sensitivity import grid
 from bayesmix.em.display import of_search
-from bayesmix.errors import SelectionWarning, UnsupportedError
+from bayesmix.errors import BayesmixError, SelectionWarning, UnsupportedError
 from bayesmix.families.product.prior import label_of
 from bayesmix.selection.pipelines import log_stretch
 from bayesmix.selection.scores import (
@@ -575,6 +575,12 @@ def test_zeros_are_looked_for_in_their_own_column_beside_a_repeated_one():
     table = pd.DataFrame({"cm": length, "inch": length / 2, "visits": visits})
     search = bm.select(table, (1, 2), criterion="bic", counts=["visits"])
     assert any("Many zeros: visits" in line for line in search.cautions_)
+
+
+def test_a_category_in_one_fold_alone_is_the_reason_where_no_candidate_can_be_held_out():
+    table = pd.DataFrame({"colour": ["red", "blue"] * 10 + ["green"]})
+    with pytest.raises(BayesmixError, match="the other folds lack their categories"):
+        bm.select(table, (1, 2), criterion="cv")
 
 
 def test_masses_are_varied_of_the_parts_of_a_product_that_have_levels():
