@@ -26,7 +26,8 @@ def sample_by_sample(weights: Allocation, joint: Array, rows: Rows) -> Allocated
     Known labels exclude the other components; log soft labels are added to the log joints (Côme,
     Oukhellou, Denoeux & Aknin 2009). Samples of a group share their component.
     """
-    add_labels(joint, rows)
+    if rows.side.labels is not None:
+        add_labels(joint, rows)
     if rows.side.grouped:
         return group_by_group(weights, joint, rows)
     return Allocated(normalise(joint))

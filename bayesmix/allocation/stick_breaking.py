@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import log
 
 import numpy as np
 from scipy.special import betaln, digamma
@@ -152,20 +153,16 @@ class StickBreakingPrior:
 
     def posterior(self, counts: Array) -> StickBreaking:
         """Return q(v_k) = Beta(1 + N_k, α0 + Σ_{j>k} N_j) (Blei & Jordan 2006, eq. 18 and 19)."""
-        beyond = np.cumsum(counts[::-1])[::-1]
+        beyond = counts[::-1].cumsum()[::-1]
         return StickBreaking(1.0 + counts[:-1], self.concentration + beyond[1:], self)
 
     def kl(self, weights: StickBreaking) -> float:
         """Return Σ_k KL(q(v_k) || Beta(1, α0))."""
         a, b = weights.first, weights.rest
         of_first, of_rest = weights.expected_log_sticks
-        divergence = (
-            betaln(1.0, self.concentration)
-            - betaln(a, b)
-            + (a - 1.0) * of_first
-            + (b - self.concentration) * of_rest
-        )
-        return float(divergence.sum())
+        leaning = (a - 1.0) @ of_first + (b - self.concentration) @ of_rest
+        # B(1, α0) = 1 / α0.
+        return float(leaning - np.add.reduce(betaln(a, b)) - len(a) * log(self.concentration))
 
     def mode(self, counts: Array) -> PointWeights:
         """Raise an error, as point estimates would depend on the order of components."""

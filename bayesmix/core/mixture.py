@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         FittedComponents,
         Incomplete,
         Linear,
-        LinearComponents,
         Statistics,
     )
     from bayesmix.core.noise import Noise
@@ -141,7 +140,9 @@ class Mixture(Generic[C, W]):
 
     @property
     def linear(self: Mixture[Components]) -> Linear:
-        return cast("LinearComponents", self.components).linear
+        components: Any = self.components
+        linear: Linear = components.linear
+        return linear
 
     @once
     def finite_log_weights(self) -> Array:

@@ -65,8 +65,8 @@ def weighed(log_normaliser: Array, rows: Rows) -> tuple[float, float]:
         log_normaliser *= rows.weights
         weight = float(rows.weights.sum())
     # BLAS sums depend on the memory alignment of the array.
-    magnitude = weight + float(np.abs(log_normaliser).sum())
-    return float(log_normaliser.sum()), magnitude
+    magnitude = weight + float(np.add.reduce(np.abs(log_normaliser)))
+    return float(np.add.reduce(log_normaliser)), magnitude
 
 
 @dataclass(frozen=True)
@@ -183,10 +183,10 @@ class Linear(Form):
         return ExpectationStep(of_forms(mixture), self)
 
     def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
-        n_features = mixture.coefficients.shape[1]
-        most = MOST_LOSS_PER_FEATURE * n_features if self.large else MOST_LOSS
+        form = mixture.linear
+        most = MOST_LOSS_PER_FEATURE * form.coefficients.shape[1] if self.large else MOST_LOSS
         most *= expectation.magnitude
-        loss: float = mixture.linear.loss(expectation.statistics, most)
+        loss: float = form.loss(expectation.statistics, most)
         return expectation.log_normaliser > IMPOSSIBLE and loss <= most
 
     def densities(self, components: Components, values: Array) -> Densities:
@@ -272,7 +272,7 @@ CENTRED, LINEAR = Centred(), Linear()
 
 def of_forms(mixture: Mixture[Components]) -> Mixture[Components]:
     """Return the mixture with only the linear forms of its components, for a step."""
-    return replace(mixture, components=mixture.linear)
+    return Mixture(mixture.weights, mixture.linear, mixture.frame, mixture.noise)
 
 
 def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:

@@ -7,21 +7,13 @@ q(Z) the variational objective is the exact bound (Bishop 2006, eq. 10.70).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar, cast
+from typing import Any, ClassVar
 
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.priors import Prior, PriorChoice, WeightsPrior
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array
-
-Value = TypeVar("Value")
-
-
-def resolved(value: Value | None) -> Value:
-    """Return a prior that ``em.model`` has filled in."""
-    assert value is not None, "the objective is not resolved against rows yet"
-    return value
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,8 @@ class MaximumLikelihood:
 
     @property
     def weights_prior(self) -> WeightsPrior:
-        return resolved(self.weights)
+        weights: Any = self.weights
+        return weights
 
     def update(
         self,
@@ -45,7 +38,8 @@ class MaximumLikelihood:
         resolution: Array | None,
     ) -> Mixture:
         """Return relative counts and moments (Bishop 2006, eq. 9.24 to 9.26)."""
-        components = resolved(self.family).maximum_likelihood(
+        family: Any = self.family
+        components = family.maximum_likelihood(
             expectation.statistics, previous and previous.components, resolution, frame
         )
         return Mixture(self.weights_prior.mode(expectation.of_allocation), components, frame)
@@ -65,11 +59,13 @@ class UnderAPrior:
 
     @property
     def weights_prior(self) -> WeightsPrior:
-        return resolved(self.weights)
+        weights: Any = self.weights
+        return weights
 
     @property
     def parameters_prior(self) -> Prior:
-        return cast("Prior", resolved(self.prior))
+        prior: Any = self.prior
+        return prior
 
     def update(
         self,
@@ -79,9 +75,8 @@ class UnderAPrior:
         resolution: Array | None,
     ) -> Mixture:
         """Return modes, or the conjugate posteriors (Bishop 2006, eq. 10.57 and 10.59)."""
-        of_parameters, of_weights = (
-            getattr(prior, self.estimate) for prior in (self.parameters_prior, self.weights_prior)
-        )
+        of_parameters = getattr(self.parameters_prior, self.estimate)
+        of_weights = getattr(self.weights_prior, self.estimate)
         components = of_parameters(
             expectation.statistics, previous and previous.components, resolution
         )

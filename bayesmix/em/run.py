@@ -280,25 +280,21 @@ def _expect(
     problem: Problem, mixture: Mixture, form: Form, passes: int
 ) -> tuple[Expectation, Form, tuple[Event, ...], float]:
     """Run an E-step, in a more accurate form where rounding is too large; with the objective."""
-    expectation, final_form = surely_summed(problem.source, mixture, form)
+    expectation, final_form = summed(problem.source, mixture, form)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
+    if final_form is form:
+        return expectation, form, (), value
     text = "the E-step uses centred data, because the clusters are far apart"
-    event = Event(GOES_ON_CENTRED, text, at_pass=passes)
-    return expectation, final_form, () if final_form is form else (event,), value
+    return expectation, final_form, (Event(GOES_ON_CENTRED, text, at_pass=passes),), value
 
 
-def surely_summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
+def summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
     """Return the sums of an E-step, and the form that computed them accurately."""
-    expectation = summed(source, mixture, form)
+    step, width = form.step(mixture), form.width(mixture.n_components)
+    expectation = source.reduce(step, width, form.earlier).finished()
     if form.keeps_digits(mixture, expectation):
         return expectation, form
-    return summed(source, mixture, form.surer), form.surer
-
-
-def summed(source: Source, mixture: Mixture, form: Form) -> Expectation:
-    """Return the sums of an E-step over all observations."""
-    width = form.width(mixture.n_components)
-    return source.reduce(form.step(mixture), width, form.earlier).finished()
+    return summed(source, mixture, form.surer)
 
 
 def assessed(source: Source, mixture: Mixture) -> Assessment:

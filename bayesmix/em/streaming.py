@@ -26,7 +26,7 @@ from bayesmix.em.expectation import Form, block_rows
 from bayesmix.em.fit import units_of
 from bayesmix.em.model import Model, dense_form
 from bayesmix.em.result import DensitySums, FitResult
-from bayesmix.em.run import surely_summed
+from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 
@@ -148,7 +148,7 @@ class Stream:
 
 def visited(source: Source, mixture: Mixture, form: Form) -> BatchSums:
     """Run the E-step on a batch and return its sums."""
-    expectation, _ = surely_summed(source, mixture, form)
+    expectation, _ = summed(source, mixture, form)
     entropies, hard_counts = source.reduce(partial(_entropies, mixture), mixture.n_components)
     statistics = expectation.statistics
     return BatchSums(

@@ -26,10 +26,10 @@ def normalise(log_joint: Array) -> Array:
     Observations with all log joints minus infinity have log normaliser minus infinity and equal
     responsibilities.
     """
-    largest = log_joint.max(axis=1)
+    largest = np.maximum.reduce(log_joint, axis=1)
     # Row by row, so that a row has the same digits among others as alone.
     near = np.abs(largest) < NEAR_ZERO
-    if near.all():
+    if np.logical_and.reduce(near):
         return _exponentiated(log_joint)
     impossible = largest == -np.inf
     some_impossible = np.count_nonzero(impossible) > 0
@@ -45,13 +45,13 @@ def normalise(log_joint: Array) -> Array:
 
 def _exponentiated(log_joint: Array) -> Array:
     """Turn logarithms (n, K) into fractions of their rows in place; return log sums (n,)."""
-    some_left_out = log_joint.size and log_joint.min() < LOWEST
+    some_left_out = log_joint.size and np.minimum.reduce(log_joint, axis=None) < LOWEST
     if some_left_out:
         np.maximum(log_joint, LOWEST, out=log_joint)
     np.exp(log_joint, out=log_joint)
     if some_left_out:
         log_joint -= LEFT_OUT
-    total = log_joint.sum(axis=1)
+    total = np.add.reduce(log_joint, axis=1)
     log_joint /= total[:, None]  # a share of all is exactly 1
     return np.log(total)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, frozen
 
 
 def log_gammas(shape: Array, n_draws: int, generator: np.random.Generator) -> Array:
@@ -29,16 +29,18 @@ LOG_2PI = math.log(2.0 * math.pi)
 
 def multivariate_gammaln(a: Array, dimension: int) -> Array:
     """Return log Γ_D(a), elementwise."""
-    return _summed(gammaln, a, dimension) + dimension * (dimension - 1) / 4.0 * LOG_PI
+    shifted = np.asarray(a)[..., None] - _halves(dimension)
+    return np.add.reduce(gammaln(shifted), axis=-1) + dimension * (dimension - 1) / 4.0 * LOG_PI
 
 
-def multivariate_digamma(a: Array, dimension: int) -> Array:
-    """Return ψ_D(a) = d log Γ_D(a) / da, elementwise."""
-    return _summed(digamma, a, dimension)
+def multivariate_gammas(a: Array, dimension: int) -> tuple[Array, float]:
+    """Return ψ_D(a) = d log Γ_D(a) / da, elementwise, and the sum of log Γ_D(a)."""
+    shifted = a[..., None] - _halves(dimension)
+    constant = a.size * dimension * (dimension - 1) / 4.0 * LOG_PI
+    total = float(np.add.reduce(gammaln(shifted), axis=None)) + constant
+    return np.add.reduce(digamma(shifted), axis=-1), total
 
 
-def _summed(function: Any, a: Array, dimension: int) -> Array:
-    """Return Σ_d f(a - d/2), d < D, elementwise."""
-    if dimension == 1:
-        return np.asarray(function(a))
-    return function(np.asarray(a)[..., None] - 0.5 * np.arange(dimension)).sum(axis=-1)
+@lru_cache(maxsize=64)
+def _halves(dimension: int) -> Array:
+    return frozen(0.5 * np.arange(dimension, dtype=np.float64))

@@ -560,7 +560,7 @@ def blocked_gibbs(result: FitResult, source: Source, assign: Assign) -> BlockedG
     """Return the sampler of a fit after one pass under q, which selects the arithmetic."""
     mixture = result.mixture
     gaps = source.summary.n_missing > 0
-    expected = summed(source, mixture, Gapped(result.seed) if gaps else CENTRED)
+    expected, _ = summed(source, mixture, Gapped(result.seed) if gaps else CENTRED)
     near = (
         result.family.linear
         and not gaps

@@ -58,7 +58,7 @@ class PassDerivatives:
         expectation = self.at.unpacked(vector)
         resolution: Any = result.resolution
         mixture = result.inference.update(expectation, result.mixture, frame, resolution)
-        after = summed(self.source, mixture, self.form)
+        after, _ = summed(self.source, mixture, self.form)
         sums: Any = after.allocation
         return units * after.pack()[:size], sums.penalised[0]
 
@@ -121,7 +121,7 @@ def gate_coefficients(
     model = Model(result.n_components, result.family, result.inference)
     form = first_form(model, source, result.mixture.frame, result.seed).surer
     with single_threaded_blas():
-        at = summed(source, result.mixture, form)
+        at, _ = summed(source, result.mixture, form)
         information = PassDerivatives(result, source, form, at).information()
     gate: Any = result.mixture.weights
     back: Array = np.kron(np.eye(len(gate.free_rows)), design.back).astype(np.float64)

@@ -320,7 +320,7 @@ def _arithmetic(result: FitResult, source: Source) -> Arithmetic:
     mixture: Mixture = result.mixture
     if source.reduce(partial(_is_far, mixture, result.family), 1):
         return CENTRED
-    loss = mixture.linear.loss(summed(source, mixture, CENTRED).statistics)
+    loss = mixture.linear.loss(summed(source, mixture, CENTRED)[0].statistics)
     return LINEAR if loss <= MOST_LOSS else CENTRED
 
 

@@ -227,17 +227,18 @@ class Within(Generic[Value]):
     step: Callable[[Rows], Value]
     width: int
     mapped: bool = False
-    n_jobs: int = 1
+    n_jobs: int | None = 1
 
     def __call__(self, rows: Rows) -> Value:
         n_rows, n_features = rows.values.shape
         chunks = rows.blocks(chunk_rows(n_rows, n_features, self.width))
         if len(chunks) == 1:
             return self.step(chunks[0])
+        n_jobs = resolve_jobs(self.n_jobs)
         if self.mapped:
-            output: Any = list(ordered_map(self.step, chunks, self.n_jobs))
+            output: Any = list(ordered_map(self.step, chunks, n_jobs))
             return cast("Value", np.concatenate(output))
-        return reduced(self.step, chunks, self.n_jobs)
+        return reduced(self.step, chunks, n_jobs)
 
 
 @dataclass(frozen=True)
@@ -303,19 +304,17 @@ class ArraySource:
     def idle(self, width: int) -> int:
         return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
 
-    def _whole(
-        self, step: Callable[[Rows], Value], width: int, mapped: bool, earlier: Any
-    ) -> Value:
-        rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
-        return Within(step, width, mapped, resolve_jobs(self.n_jobs))(rows)
-
     def reduce(
         self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
     ) -> Value:
-        return self._whole(step, width, False, earlier)
+        rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
+        if len(rows) <= chunk_rows(*self.shape, width):
+            return step(rows)
+        return Within(step, width, False, self.n_jobs)(rows)
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
-        return self._whole(step, width, True, earlier)
+        rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
+        return Within(step, width, True, self.n_jobs)(rows)
 
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None

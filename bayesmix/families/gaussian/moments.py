@@ -123,7 +123,8 @@ class Moments(Rearranged):
 
     def about(self, point: Array, shrink: Array) -> Array:
         """Return the scatter plus shrink_k N_k (mean_k - point)(mean_k - point)ᵀ, in blocks."""
-        return self.scatter + _between(self.structure, shrink * self.known, self.means - point)
+        delta, blocks = self.means - point, self.structure.blocks
+        return self.scatter + blocks.pool(blocks.algebra.outer(shrink * self.known * delta, delta))
 
     def pack(self) -> Array:
         """Return sums of 1, x and x xᵀ, the mean parameters of an exponential family, as a vector.

@@ -140,7 +140,7 @@ def maximum_likelihood(
     means = statistics.means
     n_components = len(means)
     empty = statistics.known <= NO_ROWS
-    known = with_resolution(statistics, resolution)
+    known = statistics if resolution is None else with_resolution(statistics, resolution)
     if np.count_nonzero(empty):
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0

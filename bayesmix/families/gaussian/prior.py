@@ -32,7 +32,7 @@ from bayesmix.families.gaussian.wishart_scale import (
     Wishart,
     log_normaliser,
 )
-from bayesmix.numerics.arrays import Array, Integers, align
+from bayesmix.numerics.arrays import DENSE, Array, Integers, align
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
 
@@ -88,21 +88,20 @@ class NormalWishart:
 
         Bishop 2006, eq. 10.60 (β_k), 10.61 (m_k), 10.62 (W_k⁻¹) and 10.63 (ν_k).
         """
-        beta = mean_precision + statistics.known
-        means = (mean_precision * self.mean + statistics.known * statistics.means) / beta
-        known = with_resolution(statistics, resolution)
-        scale_inverse = scale.mean + known.about(self.mean, mean_precision / beta)
+        known = statistics.known
+        beta = mean_precision + known
+        means = (mean_precision * self.mean + known * statistics.means) / beta
+        if resolution is not None:
+            statistics = with_resolution(statistics, resolution)
+        scale_inverse = scale.mean + statistics.about(self.mean, mean_precision / beta)
         nu = self.degrees_of_freedom + statistics.block_counts
         precisions = Wishart(self.structure.algebra, nu, scale_inverse)
-        return means, beta if statistics.by_column else beta[:, 0], precisions
+        return means, beta[:, 0] if statistics.column_counts is None else beta, precisions
 
     def _best_mean_precision(self, q: GaussianPosterior) -> float:
         """Return the β0 that maximises the bound at q(μ, Λ), within its range."""
-        n_components, n_features = q.means.shape
-        away = q.expected_distance(self.mean)
-        best = n_components * n_features / (q.inverse_precisions + away).sum()
         lowest, highest = MEAN_PRECISION_RANGE
-        return min(max(float(best), lowest), highest)
+        return min(max(q.means.size / q.expected_spread(self.mean), lowest), highest)
 
     def separate(self) -> NormalWishart:
         scale, n_features = self.scale, len(self.mean)
@@ -121,16 +120,21 @@ class NormalWishart:
 
     def kl(self, posterior: GaussianPosterior) -> float:
         """Return the KL divergences of q(μ, Λ) and q(S) (Bishop 2006, eq. 10.74, 10.77)."""
-        n_features = len(self.mean)
         beta0, beta = posterior.prior_mean_precision, posterior.mean_precision
-        ratio = beta0 / beta
-        leaning = ratio - 1.0 - np.log(ratio)
-        leaning = n_features * leaning if leaning.ndim == 1 else leaning.sum(axis=1)
-        normals = 0.5 * (leaning + beta0 * posterior.expected_distance(self.mean))
+        normals = beta0 * posterior.expected_spread(self.mean) - posterior.means.size
+        normals += posterior.means.size / beta.size * float(np.log(beta / beta0).sum())
         nu0, wishart, scale = self.degrees_of_freedom, posterior.precisions, posterior.scale
-        normaliser = log_normaliser(nu0, scale.expected_log_det, wishart.dimension)
-        wisharts = wishart.kl_to(nu0, normaliser, scale)
-        return float(normals.sum()) + wisharts + self.scale.kl(cast("Any", scale))
+        log_det = scale.expected_log_det
+        normaliser = 0.5 * nu0 * float(np.add.reduce(log_det, axis=None))
+        normaliser -= log_det.size * self._log_volume
+        wisharts = wishart.kl_to(nu0, len(wishart.scale_inverse) * normaliser, scale)
+        return 0.5 * normals + wisharts + self.scale.kl(cast("Any", scale))
+
+    @once
+    def _log_volume(self) -> float:
+        """Return ν0 p/2 log 2 + log Γ_p(ν0/2)."""
+        p = self.structure.algebra.block_dimension(len(self.mean))
+        return -float(log_normaliser(self.degrees_of_freedom, np.zeros(()), p))
 
     def mode(
         self,
@@ -237,16 +241,24 @@ class GaussianPosterior(ByQuadratics):
         """Covariance summary E[Λ]⁻¹ in blocks."""
         return self.precisions.mean_inverse
 
-    @property
+    @once
     def inverse_precisions(self) -> Array:
         """Σ_d 1 / β_k (K,)."""
         if self.mean_precision.ndim == 1:
-            return self.n_features / self.mean_precision
+            return self.means.shape[1] / self.mean_precision
         return (1.0 / self.mean_precision).sum(axis=1)
 
-    def expected_distance(self, point: Array) -> Array:
-        """Return (m_k - point)ᵀ E[Λ_k] (m_k - point) (K,)."""
-        return self.structure.algebra.lengths(self.means - point, self.precision_root)
+    def expected_spread(self, point: Array) -> float:
+        """Return Σ_k E[(μ_k - point)ᵀ Λ_k (μ_k - point)]; that of the last point is cached."""
+        if self._latest[0] is not point:
+            away = self.structure.algebra.whitened(self.means - point, self.precisions.mean_root)
+            spread = np.vdot(away, away) + np.add.reduce(self.inverse_precisions)
+            GaussianPosterior._latest.given(self, (point, float(spread)))
+        return self._latest[1]
+
+    @once
+    def _latest(self) -> tuple[Array | None, float]:
+        return None, 0.0
 
     @once
     def linear(self) -> Quadratics:
@@ -260,9 +272,11 @@ class GaussianPosterior(ByQuadratics):
             - n_features * LOG_2PI
             - self.inverse_precisions
         )
-        uncertain = align(1.0 / self.mean_precision, self.means)
-        by_column = offsets_by_column(self.structure, log_det, self.means.shape, uncertain)
-        return Quadratics(self.structure, offset, self.means, self.precision_root, by_column)
+        by_column = None
+        if algebra.kind != DENSE:
+            uncertain = align(1.0 / self.mean_precision, self.means)
+            by_column = offsets_by_column(self.structure, log_det, self.means.shape, uncertain)
+        return Quadratics(self.structure, offset, self.means, self.precisions.mean_root, by_column)
 
     def seen_in(self, columns: Integers) -> Quadratics:
         """Return log ∫ exp E[log N(x | μ_k, Λ_k⁻¹)] over the missing columns."""

@@ -227,7 +227,7 @@ def _scale(pm: Pymc, prior: Any) -> Roots:
     if not scale.learned:
         return Roots(as_tensor(algebra.factor(scale.mean)), as_tensor(scale.expected_log_det))
     inverse = algebra.factor(scale.prior.scale_inverse)
-    known = Roots(as_tensor(inverse), as_tensor(-scale.prior.log_det_scale))
+    known = Roots(as_tensor(inverse), as_tensor(-scale.prior.algebra.log_det(scale.prior.root)))
     freedom = scale.prior.degrees_of_freedom
     twin = twin_of(prior.structure)
     return twin.wishart(pm, SCALE, float(freedom.flat[0]), known, freedom.shape)

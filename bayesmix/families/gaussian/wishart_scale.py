@@ -15,7 +15,7 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.numerics.arrays import Array, align
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import LOG_2, multivariate_digamma, multivariate_gammaln
+from bayesmix.numerics.special import LOG_2, multivariate_gammaln, multivariate_gammas
 
 # Ratio of a precision to its expectation above which its inverse is lost in rounding.
 MOST_NARROW = 1e16
@@ -40,22 +40,21 @@ class Wishart:
         return self.algebra.block_dimension(self.scale_inverse.shape[-1])
 
     @once
-    def log_det_scale(self) -> Array:
-        """Log |W|."""
-        return self.algebra.log_det(self.root)
-
-    @once
     def expected_log_det(self) -> Array:
         """E[log |Λ|] (Bishop 2006, eq. B.81)."""
-        p = self.dimension
-        return multivariate_digamma(0.5 * self.degrees_of_freedom, p) + (
-            p * LOG_2 + self.log_det_scale
-        )
+        return self.of_freedom[0] + (self.dimension * LOG_2 + self.algebra.log_det(self.root))
+
+    @once
+    def of_freedom(self) -> tuple[Array, float]:
+        """ψ_p(ν/2) by block, and Σ ν/2 (ψ_p(ν/2) - p) - log Γ_p(ν/2)."""
+        half, p = 0.5 * self.degrees_of_freedom, self.dimension
+        digammas, log_gammas = multivariate_gammas(half, p)
+        return digammas, float(np.vdot(half, digammas - p) - log_gammas)
 
     @once
     def mean_root(self) -> Array:
         """Root U of E[Λ] = ν W = U Uᵀ."""
-        return self.algebra.scale_root(self.root, self.degrees_of_freedom)
+        return np.sqrt(align(self.degrees_of_freedom, self.root)) * self.root
 
     @once
     def mean(self) -> Array:
@@ -70,19 +69,21 @@ class Wishart:
     @once
     def log_normaliser(self) -> Array:
         """Log B(W, ν) (Bishop 2006, eq. B.79)."""
-        return log_normaliser(self.degrees_of_freedom, -self.log_det_scale, self.dimension)
+        log_det = -self.algebra.log_det(self.root)
+        return log_normaliser(self.degrees_of_freedom, log_det, self.dimension)
 
-    def kl_to(self, nu0: Any, prior_normaliser: Array, scale: Wishart | FixedScale) -> float:
-        """Return E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] over blocks, given E[log B(S⁻¹, ν0)]."""
-        nu = self.degrees_of_freedom
-        leaning = np.vdot(nu - nu0, self.expected_log_det)
-        trace = scale.trace_with(self.mean_root).sum()
-        normalisers = (self.log_normaliser - prior_normaliser).sum()
-        return float(normalisers + 0.5 * (leaning - self.dimension * nu.sum() + trace))
+    def kl_to(self, nu0: Any, prior_normaliser: float, scale: Wishart | FixedScale) -> float:
+        """Return E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] over blocks, given Σ E[log B(S⁻¹, ν0)].
 
-    def trace_with(self, root: Array) -> Array:
-        """Return tr(E[S] U Uᵀ) from both roots, which avoids cancellation."""
-        return self.algebra.inner(self.mean_root, root)
+        The log determinant of log B(W, ν) cancels that of ν/2 E[log |Λ|].
+        """
+        leaning = float(np.add.reduce(nu0 * self.expected_log_det, axis=None))
+        return self.of_freedom[1] - prior_normaliser + 0.5 * (scale.trace_with(self) - leaning)
+
+    def trace_with(self, precisions: Wishart) -> float:
+        """Return Σ tr(E[S] E[Λ]) from the roots of both, which avoids cancellation."""
+        product = self.algebra.product(self.mean_root, precisions.mean_root)
+        return float(np.vdot(product, product))
 
     def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
         """Return roots (S, B, ...) of S draws of each block: Λ = U Uᵀ."""
@@ -124,9 +125,9 @@ class FixedScale:
         """Log |W0⁻¹|."""
         return -self.algebra.log_det(self.algebra.root(self.mean))
 
-    def trace_with(self, root: Array) -> Array:
-        """Return tr(W0⁻¹ U Uᵀ) by block."""
-        return self.algebra.trace(self.mean, root)
+    def trace_with(self, precisions: Wishart) -> float:
+        """Return Σ tr(W0⁻¹ E[Λ])."""
+        return float(np.add.reduce(self.mean * precisions.mean, axis=None))
 
     def initial(self) -> FixedScale:
         return self
@@ -164,17 +165,21 @@ class LearnedScale:
         return self.prior
 
     def relearned(self, factor: Wishart, nu0: float, precisions: Wishart) -> Wishart:
-        """Return q(S), Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b E[Λ_b]."""
+        """Return q(S), Wishart with g + B ν0 degrees of freedom and V⁻¹ + Σ_b E[Λ_b].
+
+        Terms of the degrees of freedom are taken from the last ``factor``, if it has as many.
+        """
         prior, n_blocks = self.prior, len(precisions.scale_inverse)
-        return Wishart(
-            prior.algebra,
-            prior.degrees_of_freedom + n_blocks * nu0,
-            prior.scale_inverse + precisions.mean.sum(axis=0, keepdims=True),
-        )
+        freedom = prior.degrees_of_freedom + n_blocks * nu0
+        total = np.add.reduce(precisions.mean, axis=0, keepdims=True)
+        learned = Wishart(prior.algebra, freedom, prior.scale_inverse + total)
+        if freedom.item(0) == factor.degrees_of_freedom.item(0):
+            Wishart.of_freedom.given(learned, factor.of_freedom)
+        return learned
 
     def kl(self, factor: Wishart) -> float:
         prior = self.prior
-        return factor.kl_to(prior.degrees_of_freedom, prior.log_normaliser, self._known)
+        return factor.kl_to(prior.degrees_of_freedom, self._normaliser, self._known)
 
     def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
         """Draw S given the blocks (1, B, ...) of a draw, a Wishart as in ``relearned``.
@@ -217,6 +222,10 @@ class LearnedScale:
             - log_normaliser(prior.degrees_of_freedom + n_blocks * nu0, given, p)
         )
         return blocks.sum(axis=1)
+
+    @once
+    def _normaliser(self) -> float:
+        return float(self.prior.log_normaliser.sum())
 
     @once
     def _known(self) -> FixedScale:

@@ -122,7 +122,7 @@ class Dense:
 
     def log_det(self, root: Array) -> Array:
         """Return log |U Uᵀ| by block."""
-        return 2.0 * np.log(diagonals(root)).sum(axis=1)
+        return 2.0 * np.add.reduce(np.log(root.diagonal(0, 1, 2)), axis=1)
 
     def per_component(self, block_values: Array, n_components: int, n_features: int) -> Array:
         """Sum numbers per block to numbers per component (K,)."""
@@ -133,10 +133,6 @@ class Dense:
     def by_column(self, block_values: Array, n_components: int, n_features: int) -> None:
         """Return numbers per block by column (K, D), None for blocks of several columns."""
         return None
-
-    def scale_root(self, root: Array, factor: Array) -> Array:
-        """Return sqrt(factor) U, for a factor of block shape."""
-        return np.sqrt(factor)[:, None, None] * root
 
     def squared(self, values: Array, means: Array, root: Array) -> Array:
         """Return |Uᵀ(x_n - m_k)|² (n, K)."""
@@ -154,18 +150,26 @@ class Dense:
             np.add.reduce(whitened, axis=0, out=out[k])
         return out.T
 
+    def whitened(self, away: Array, root: Array) -> Array:
+        """Return Uᵀ a_k (K, D) for vectors a (K, D)."""
+        return (away[:, None, :] @ root)[:, 0]
+
     def lengths(self, away: Array, root: Array) -> Array:
         """Return |Uᵀ a_k|² (K,) for vectors a (K, D)."""
-        along = (away[:, None, :] @ root)[:, 0]
+        along = self.whitened(away, root)
         return np.vecdot(along, along)
 
     def trace(self, blocks: Array, root: Array) -> Array:
         """Return tr(blocks U Uᵀ) by block."""
         return np.einsum("bij,bij->b", blocks, self.gram(root))
 
+    def product(self, left: Array, right: Array) -> Array:
+        """Return Lᵀ R by block."""
+        return left.transpose(0, 2, 1) @ right
+
     def inner(self, left: Array, right: Array) -> Array:
         """Return tr(L Lᵀ R Rᵀ) by block, from roots."""
-        product = left.transpose(0, 2, 1) @ right
+        product = self.product(left, right)
         return np.einsum("bij,bij->b", product, product)
 
     def factor(self, blocks: Array) -> Array:
@@ -430,9 +434,6 @@ class Axes:
     def by_column(self, block_values: Array, n_components: int, n_features: int) -> Array:
         return self.spread(block_values, n_components, n_features)
 
-    def scale_root(self, root: Array, factor: Array) -> Array:
-        return np.sqrt(factor) * root
-
     def squared(self, values: Array, means: Array, root: Array) -> Array:
         columns = values.T
         out = np.empty((len(means), columns.shape[1]))
@@ -442,11 +443,17 @@ class Axes:
             np.einsum("dn,dn->n", away, away, out=out[k])
         return out.T
 
+    def whitened(self, away: Array, root: Array) -> Array:
+        return away * root
+
     def lengths(self, away: Array, root: Array) -> Array:
         return ((away * root) ** 2).sum(axis=1)
 
     def trace(self, blocks: Array, root: Array) -> Array:
         return blocks * root * root
+
+    def product(self, left: Array, right: Array) -> Array:
+        return left * right
 
     def inner(self, left: Array, right: Array) -> Array:
         return (left * right) ** 2

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE, Algebra
 from bayesmix.numerics.arrays import Array, Integers, align
+from bayesmix.numerics.memo import once
 
 # In order of generality: I is a special case of E, and E of V.
 RICHER = "IEV"
@@ -138,15 +139,15 @@ class Structure:
     estimate: Estimate
     nearest: str | None = None
 
-    @property
+    @once
     def algebra(self) -> Algebra:
         return self.blocks.algebra
 
-    @property
+    @once
     def shared(self) -> bool:
         return self.blocks.shared
 
-    @property
+    @once
     def isotropic(self) -> bool:
         """Whether all columns share a variance."""
         return self.blocks.isotropic
