@@ -21,6 +21,7 @@ from benchmarks import (
     clusters,
     fresh,
     hard,
+    lean,
     measured,
     optimum,
     passes,
@@ -39,6 +40,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
         measured.run,
     ),
     "true_values": ("Share of true values in their 90 % intervals", measured.coverage),
+    "lean": ("Milliseconds a pass beside the fewest NumPy calls that do the same", lean.run),
     "memory": ("Peak memory above the data", passes.memory),
     "scale": ("Rows in parts and on workers", scale.run),
     "optimum": (
