@@ -42,6 +42,7 @@ def predict(
     decimal: options.Decimal = None,
     encoding: options.Encoding = None,
     na: options.Na = None,
+    measured: options.MeasuredAs,
     posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[
         bool, options.flag("rows", "With --json, print the prediction of every row")
@@ -74,7 +75,7 @@ def predict(
     if type(best).__name__ in PREDICTIONS:
         predict_table(screen, best, model, asked, keep, place)
         return
-    fit, source, present = model_and_rows(screen, "predict", model, saved, asked)
+    fit, source, present = model_and_rows(screen, "predict", model, saved, asked, measured)
     beside: dict[str, Any] = {}
     in_file: Any = slice(None)
     K = fit.n_components_

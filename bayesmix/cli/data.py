@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.cli.options import Kinds, Missing, Numbers, Sequences, Table, WeightKind, names
+from bayesmix.cli.options import (
+    Kinds,
+    MeasuredAs,
+    Missing,
+    Numbers,
+    Sequences,
+    Table,
+    WeightKind,
+    names,
+)
 from bayesmix.core.coding import AS_REQUESTED
 from bayesmix.core.designs import indicated
 from bayesmix.core.sources import Source
@@ -30,6 +39,7 @@ if TYPE_CHECKING:
 
 Read = TypeVar("Read")
 STANDARD_INPUT = "-"
+EXACTLY = MeasuredAs()
 
 
 def text_format(rows: Numbers | Table) -> TextFormat:
@@ -39,7 +49,9 @@ def text_format(rows: Numbers | Table) -> TextFormat:
     return TextFormat(rows.sep, rows.decimal, rows.encoding, tuple(names(rows.na) or ()))
 
 
-def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = None) -> pd.DataFrame:
+def whole_table(
+    rows: Numbers | Table, used: Sequence[str | None], path: str | None = None
+) -> pd.DataFrame:
     """Return all columns of DATA or another file, with rows numbered from 1.
 
     Raises an error if a column in ``used`` is missing.
@@ -121,8 +133,12 @@ def read_table(
     decides what numbers are.
     """
     from bayesmix import io
+    from bayesmix.cli.measured import measured_rows
     from bayesmix.io.readers import in_parts, read_typed
 
+    measured = measured_rows(table, table.measured)
+    if measured is not None:
+        return measured if empty else with_values(screen.postpone, measured)[0]
     path, weight, columns = table.data, table.weight, names(table.columns)
     named = kinds_named(table)
     if table.scheduler is not None:
@@ -280,7 +296,12 @@ def saved_model(command: str, model_path: str, data: str) -> Any:
 
 
 def model_and_rows(
-    screen: Screen, command: str, model_path: str, saved: Any, rows: Numbers
+    screen: Screen,
+    command: str,
+    model_path: str,
+    saved: Any,
+    rows: Numbers,
+    how: MeasuredAs = EXACTLY,
 ) -> tuple[Any, Source, Booleans]:
     """Return a saved model, of a saved search the best, its data, and which rows (n,) these are.
 
@@ -301,15 +322,19 @@ def model_and_rows(
             f"bayesmix.load({model_path!r}).predict_proba(X, covariates=Z)"
         )
     with screen.noting_warnings():
-        source = _rows_for(model, rows)
+        source = _rows_for(model, rows, how)
     if model.missing == "use" and not takes_sequences(model):
         return model, *with_values(screen.note, source)
     return model, source, np.ones(source.shape[0], dtype=bool)
 
 
-def _rows_for(model: Any, rows: Numbers) -> Source:
+def _rows_for(model: Any, rows: Numbers, how: MeasuredAs) -> Source:
+    from bayesmix.cli.measured import measured_rows
     from bayesmix.io.readers import read_as
 
+    measured = measured_rows(rows, how, list(map(str, getattr(model, "feature_names_in_", ()))))
+    if measured is not None:
+        return measured
     missing, columns = "keep" if model.missing == "use" else "error", names(rows.columns)
     if columns is not None:
         # Columns requested by name may differ from the names of the fit.
@@ -318,8 +343,8 @@ def _rows_for(model: Any, rows: Numbers) -> Source:
     coding, fitted = model.result_.family.coding, getattr(model, "feature_names_in_", None)
     if coding is not None and coding.has_levels and fitted is not None:
         coding = replace(coding, names=tuple(map(str, fitted)))
-        how = (coding, rows.weight, missing == "keep", text_format(rows), unseen_of(model))
-        return of_data(rows.data, lambda place: read_as(place, *how))
+        reading = (coding, rows.weight, missing == "keep", text_format(rows), unseen_of(model))
+        return of_data(rows.data, lambda place: read_as(place, *reading))
     if fitted is None or rows.data.lower().endswith(".npy"):
         return read_rows(rows, None, missing)
     return read_rows(rows, list(fitted), missing)

@@ -63,6 +63,14 @@ Na = Annotated[
     option("A,B", "Cells that mean missing values, besides NA, n/a, NULL, ., ? and -"),
 ]
 Weight = Annotated[str | None, option("COLUMN", "Column of sample weights")]
+ErrorColumns = Annotated[
+    str | None,
+    option("A,B", "Columns of standard errors of --columns, or pairs such as x=x_error"),
+]
+Limit = Annotated[
+    str | None,
+    option("LIST", "Limits of detection, such as 'lead<0.5,hours>100'; cells may be <0.5 as well"),
+]
 WeightKind = StrEnum("WeightKind", "FREQUENCY SAMPLING")
 WeightType = Annotated[
     WeightKind | None,
@@ -125,6 +133,14 @@ class Numbers:
 
 
 @dataclass(frozen=True)
+class MeasuredAs:
+    """How the values of DATA were measured."""
+
+    error_columns: ErrorColumns = None
+    limit: Limit = None
+
+
+@dataclass(frozen=True)
 class Kinds:
     """Kinds of columns, where they do not follow from names and values."""
 
@@ -156,6 +172,13 @@ class Table:
         str | None, option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
     ] = None
     weight_type: WeightType = None
+    error_columns: ErrorColumns = None
+    limit: Limit = None
+
+    @property
+    def measured(self) -> MeasuredAs:
+        """How the values were measured."""
+        return MeasuredAs(self.error_columns, self.limit)
 
 
 @dataclass(frozen=True)

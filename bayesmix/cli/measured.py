@@ -1,0 +1,159 @@
+"""Measured data of a command: columns of errors, limits, and cells such as ``<0.5``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.cli.data import STANDARD_INPUT, kinds_named, whole_table
+from bayesmix.cli.options import MeasuredAs, Numbers, Table, names
+from bayesmix.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bayesmix.numerics.arrays import Array
+    from bayesmix.sources.memory import ArraySource
+
+LIMIT = re.compile(r"\s*(?P<name>.+?)\s*(?P<side>[<>])=?\s*(?P<bound>[^<>=\s]+)\s*")
+CELL = re.compile(rb"(?:^|[,;\t \"])[<>]=?\s*[-+.\d]", re.MULTILINE)
+BINARY = (".npy", ".parquet", ".pq", ".xlsx", ".feather")
+
+
+def measured_rows(
+    rows: Numbers | Table, how: MeasuredAs, fitted: Sequence[str] = ()
+) -> ArraySource | None:
+    """Return DATA as measured values, or None if neither options nor cells say that it is.
+
+    ``fitted`` are the columns of a model, if one predicts.
+    """
+    asked = how.error_columns is not None or how.limit is not None
+    if not asked and not _may_hold_limits(rows.data):
+        return None
+    from bayesmix.io.table_columns import checked_weights
+    from bayesmix.observation.measured import Measured
+
+    frame = whole_table(rows, [rows.weight])
+    read = {str(name): _read(column) for name, column in frame.items()}
+    errors = _errors(rows, how, fitted)
+    exclude = names(rows.exclude) or [] if isinstance(rows, Table) else []
+    apart = {rows.weight, *errors.values(), *exclude}
+    usable = [name for name, cells in read.items() if cells is not None and name not in apart]
+    columns = names(rows.columns) or list(fitted) or usable
+    limited = any(cells is not None and cells.limited for cells in map(read.get, columns))
+    if not asked and not limited:
+        return None
+    for name in (*columns, *errors, *errors.values()):
+        if read.get(name) is None:
+            raise InvalidInputError(
+                f"{rows.data} must have a column {name!r} of numbers, or of limits such as <0.5"
+            )
+    _refuse_kinds(rows)
+    cells: Any = [read[name] for name in columns]
+    values, lower, upper = (np.column_stack([part[i] for part in cells]) for i in range(3))
+    error = np.zeros(values.shape)
+    for d, name in enumerate(columns):
+        if name in errors:
+            error[:, d] = read[errors[name]].values  # type: ignore[union-attr]
+    low, high = _limits(how, columns)
+    source = Measured(
+        pd.DataFrame(values, columns=columns),
+        error=error if errors else None,
+        limits=(low, high),
+        lower=lower,
+        upper=upper,
+    )
+    if rows.weight is None:
+        return source
+    weights = checked_weights(rows.data, rows.weight, frame[rows.weight].to_numpy(np.float64))
+    return replace(source, weights=weights)
+
+
+class _Cells(tuple[Any, Any, Any]):
+    """Values, lower and upper bounds (n,) of a column."""
+
+    @property
+    def values(self) -> Array:
+        return cast("Array", self[0])
+
+    @property
+    def limited(self) -> bool:
+        return not bool(np.isnan(self[1]).all() and np.isnan(self[2]).all())
+
+
+def _may_hold_limits(path: str) -> bool:
+    """Whether a text file has cells that begin with ``<`` or ``>`` and a number."""
+    if path == STANDARD_INPUT or path.lower().endswith(BINARY) or not Path(path).is_file():
+        return False
+    with open(path, "rb") as stream:
+        return any(CELL.search(line) for line in stream)
+
+
+def _read(column: pd.Series[Any]) -> _Cells | None:
+    """Return the numbers and limits of a column, None if it holds anything else."""
+    unknown = np.full(len(column), np.nan)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return _Cells((column.to_numpy(np.float64), unknown, unknown))
+    text = column.astype("string").fillna("").str.strip()
+    parts = text.str.extract(r"^([<>])?=?\s*(.*)$")
+    numbers = pd.to_numeric(parts[1].replace("", None), errors="coerce").to_numpy(
+        np.float64, na_value=np.nan
+    )
+    if (np.isnan(numbers) & (text != "").to_numpy(bool)).any():
+        return None
+    side = parts[0].fillna("").to_numpy(str)
+    below, above = side == "<", side == ">"
+    return _Cells(
+        (
+            np.where(below | above, np.nan, numbers),
+            np.where(above, numbers, np.nan),
+            np.where(below, numbers, np.nan),
+        )
+    )
+
+
+def _errors(rows: Numbers | Table, how: MeasuredAs, fitted: Sequence[str]) -> dict[str, str]:
+    """Return the column of errors of each column."""
+    given = names(how.error_columns) or []
+    if given and all("=" in part for part in given):
+        pairs = (part.split("=", 1) for part in given)
+        return {name.strip(): error.strip() for name, error in pairs}
+    columns = names(rows.columns) or list(fitted)
+    if len(columns) != len(given) and given:
+        raise InvalidInputError(
+            f"--error-columns must name a column for each of --columns, got {len(given)} for "
+            f"{len(columns)}: give pairs such as x=x_error,y=y_error"
+        )
+    return dict(zip(columns, given, strict=False))
+
+
+def _limits(how: MeasuredAs, columns: Sequence[str]) -> tuple[Array, Array]:
+    """Return the limits (D,) of the columns."""
+    low, high = np.full(len(columns), -np.inf), np.full(len(columns), np.inf)
+    for part in names(how.limit) or []:
+        found = LIMIT.fullmatch(part)
+        try:
+            bound = float(found["bound"]) if found else np.nan
+        except ValueError:
+            bound = np.nan
+        if found is None or np.isnan(bound) or found["name"] not in columns:
+            raise InvalidInputError(
+                f"--limit must be like 'column<0.5' or 'column>100' with a column of "
+                f"{', '.join(columns)}, got {part!r}"
+            )
+        (low if found["side"] == "<" else high)[columns.index(found["name"])] = bound
+    return low, high
+
+
+def _refuse_kinds(rows: Numbers | Table) -> None:
+    if isinstance(rows, Table):
+        kinds = [kind for kind, listed in kinds_named(rows).items() if listed and kind != "exclude"]
+        if kinds or rows.scheduler is not None:
+            name = kinds[0] if kinds else "scheduler"
+            raise InvalidInputError(
+                f"--{name} does not support errors and limits of measured columns: leave it out"
+            )

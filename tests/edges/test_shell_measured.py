@@ -1,0 +1,88 @@
+"""Errors, limits and cells such as ``<0.5`` on the command line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from laws.cases import generator
+
+import bayesmix as bm
+
+
+@pytest.fixture
+def lead(run):
+    """Two clusters of one column with errors, below 0.5 not detected; hours end at 9."""
+    rng = generator(64, 1)
+    true = np.concatenate([rng.normal(1.0, 0.5, 60), rng.normal(4.0, 0.7, 40)])
+    error = rng.uniform(0.1, 0.4, 100)
+    seen = (true + error * rng.normal(size=100)).round(3)
+    hours = (10.0 - true + rng.normal(size=100)).round(3)
+    table = pd.DataFrame({"site": "s", "lead": seen, "hours": hours, "lead_sd": error})
+    cells = table.astype(object)
+    cells.loc[seen < 0.5, "lead"] = "<0.5"
+    cells.loc[hours > 9.0, "hours"] = "> 9"
+    cells.to_csv("lead.csv", index=False)
+    table.to_csv("plain.csv", index=False)
+    return table
+
+
+def test_cells_below_and_above_a_limit_are_censored_there(run, lead):
+    output = run(
+        "fit",
+        "lead.csv",
+        "--columns",
+        "lead,hours",
+        "--covariance",
+        "diag",
+        "--components",
+        2,
+        "--out",
+        "found",
+    ).stdout
+    X = lead[["lead", "hours"]]
+    data = bm.Measured(X, limits=([0.5, -np.inf], [np.inf, 9.0]))
+    direct = bm.GaussianMixture(2, covariance_type="diag", random_state=0).fit(data)
+    saved = bm.load("found/model.bayesmix")
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, rel=1e-7)
+    assert "lead.csv: 100 rows, columns lead, hours" in output
+    # The same limits as options, for a file of numbers.
+    limits = ("--limit", "lead<0.5,hours>9")
+    run(
+        "fit",
+        "plain.csv",
+        "--columns",
+        "lead,hours",
+        *limits,
+        "--covariance",
+        "diag",
+        "--components",
+        2,
+        "--out",
+        "again",
+    )
+    assert bm.load("again/model.bayesmix").log_likelihood_ == pytest.approx(
+        saved.log_likelihood_, rel=1e-7
+    )
+
+
+def test_columns_of_errors_are_used_in_fits_and_predictions(run, lead):
+    errors = ("--error-columns", "lead=lead_sd")
+    run("fit", "lead.csv", "--columns", "lead", *errors, "--components", 2, "--out", "found")
+    data = bm.Measured(lead[["lead"]], error=lead[["lead_sd"]], limits=(0.5, None))
+    saved = bm.load("found/model.bayesmix")
+    direct = bm.GaussianMixture(2, random_state=0).fit(data)
+    assert saved.log_likelihood_ == pytest.approx(direct.log_likelihood_, rel=1e-7)
+    run("predict", "found/model.bayesmix", "lead.csv", *errors, "--out", "rows.csv")
+    predicted = pd.read_csv("rows.csv")
+    np.testing.assert_allclose(predicted["log_density"], saved.score_samples(data), rtol=1e-9)
+
+
+def test_options_of_measured_columns_that_fit_nothing_are_refused(run, lead):
+    fit = ("fit", "lead.csv", "--components", 2, "--columns", "lead,hours")
+    refused = run(*fit, "--error-columns", "lead_sd", code=2)
+    assert "got 1 for 2: give pairs such as" in refused.stderr
+    refused = run(*fit, "--limit", "led<0.5", code=2)
+    assert "with a column of lead, hours, got 'led<0.5'" in refused.stderr
+    refused = run(*fit, "--limit", "lead<0.5", "--counts", "hours", code=2)
+    assert "--counts does not support errors and limits" in refused.stderr
+    refused = run("fit", "lead.csv", "--components", 2, "--columns", "lead,site", code=2)
+    assert "must have a column 'site' of numbers, or of limits" in refused.stderr
