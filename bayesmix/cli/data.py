@@ -133,7 +133,7 @@ def read_table(
     decides what numbers are.
     """
     from bayesmix import io
-    from bayesmix.cli.measured import measured_rows
+    from bayesmix.cli.measurements import measured_rows
     from bayesmix.io.readers import in_parts, read_typed
 
     measured = measured_rows(table, table.measured)
@@ -329,7 +329,7 @@ def model_and_rows(
 
 
 def _rows_for(model: Any, rows: Numbers, how: MeasuredAs) -> Source:
-    from bayesmix.cli.measured import measured_rows
+    from bayesmix.cli.measurements import measured_rows
     from bayesmix.io.readers import read_as
 
     measured = measured_rows(rows, how, list(map(str, getattr(model, "feature_names_in_", ()))))
