@@ -6,7 +6,6 @@ from typing import Any
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core import validation
 from bayesmix.em.model import Model
 from bayesmix.em.objectives import VariationalBayes
@@ -17,10 +16,7 @@ from bayesmix.estimators.gaussian import to_sklearn
 from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.prior import GaussianPrior
 
-WEIGHT_PRIORS: dict[str, Any] = {
-    "dirichlet_process": StickBreakingPrior,
-    "dirichlet_distribution": DirichletPrior,
-}
+WEIGHT_TYPES = ("dirichlet_process", "dirichlet_distribution", "type2_ml")
 
 
 class BayesianGaussianMixture(MixtureEstimator):
@@ -158,7 +154,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         kind = validation.one_of(
             "weight_concentration_prior_type",
             self.weight_concentration_prior_type,
-            (*WEIGHT_PRIORS, "type2_ml"),
+            WEIGHT_TYPES,
         )
         if kind == "type2_ml":
             if self.weight_concentration_prior is not None:
@@ -167,9 +163,14 @@ class BayesianGaussianMixture(MixtureEstimator):
                     "weight_concentration_prior_type='type2_ml': such weights have no prior"
                 )
             return FreeWeights()
-        concentration = self.weight_concentration_prior
-        if concentration is not None:
-            validation.number("weight_concentration_prior", concentration, 0.0, strict=True)
-        return WEIGHT_PRIORS[kind](1.0 / n_components if concentration is None else concentration)
+        given = self.weight_concentration_prior
+        if given is not None:
+            validation.number("weight_concentration_prior", given, 0.0, strict=True)
+        concentration = 1.0 / n_components if given is None else given
+        if kind == "dirichlet_distribution":
+            return DirichletPrior(concentration)
+        from bayesmix.allocation.stick_breaking import StickBreakingPrior
+
+        return StickBreakingPrior(concentration)
 
     _describe = describe_gaussian

@@ -16,10 +16,7 @@ from sklearn.base import clone
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.em.objectives import VariationalBayes
 from bayesmix.errors import BayesmixError
-from bayesmix.estimators.mixture import Mixture
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.transformed import Transformed
-from bayesmix.families.yeo_johnson import powers_of
 from bayesmix.selection.data_checks import duplicates
 from bayesmix.selection.scores import HeldOut, make_splits
 from bayesmix.sources.memory import ArraySource
@@ -42,12 +39,17 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
     plain = plain and not search.variable_selection
     if not plain or result.mixture.noise is not None or np.isnan(source.values).any():
         return None
+    from bayesmix.families.yeo_johnson import powers_of
+
     some = source if source.shape[0] <= MOST_ROWS else source.spread(MOST_ROWS)
     shares = best.predict_proba(some) * some.rows.weights_or_ones[:, None]
     function, gain = powers_of(np.asarray(some.values), shares)
     n, n_features = some.shape
     if gain <= 0.5 * n_features * np.log(n):
         return None
+    from bayesmix.estimators.mixture import Mixture
+    from bayesmix.families.transformed import Transformed
+
     structure = best.covariance_type
     asked = {row.asked for row in search.candidates_}
     mixture = Mixture(

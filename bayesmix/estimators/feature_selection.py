@@ -34,9 +34,9 @@ from bayesmix.sources.memory import ArraySource
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
 # Largest number of evenly spaced observations from which features are selected.
 MOST_ROWS = 10_000
-# Without variable selection, tables with at least MANY features may get a note in the summary;
-# tables with more than MOST_LOOKED_AT get one without a look at the features.
-MANY, MOST_LOOKED_AT = 20, 1000
+# Without variable selection, tables with more features get a note in the summary without a look at
+# the features.
+MOST_LOOKED_AT = 1000
 # Standard errors beyond which skewness or excess kurtosis are not those of normal values, and the
 # origins (quantiles) and widths (times the interquartile range) of transformations.
 NOT_NORMAL = 4.0
@@ -216,12 +216,6 @@ def _refit(search: Any, source: ArraySource, features: Integers, responsibilitie
         return search.fit(part).predict_proba(part)
 
 
-def one_component(estimator: Any) -> dict[str, Any]:
-    """Return the parameters of the candidate when no feature is relevant."""
-    structure = getattr(estimator, "covariance_type", None)
-    return {"n_components": 1} | ({} if structure is None else {"covariance_type": "diag"})
-
-
 def restricted(estimator: Any, source: Any, features: Integers) -> tuple[Any, ArraySource]:
     """Return an unfitted estimator of some features, and their data."""
     estimator = clone(estimator)
@@ -248,8 +242,6 @@ def few_features(estimator: Any, param_grid: Any, source: Source, seed: int) -> 
     ``variable_selection`` does not support get no note.
     """
     n_features = source.shape[1]
-    if n_features < MANY:
-        return ""
     try:
         refuse_unsupported(estimator, param_grid)
         sample = evenly_spaced(source)

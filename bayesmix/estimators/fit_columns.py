@@ -147,13 +147,13 @@ def is_mixed_table(X: Any) -> bool:
 
 def coding_of_table(X: Any) -> Coding | None:
     """Return the coding of a table with columns of several kinds; None for other data."""
-    from bayesmix.io.table_columns import coded, is_frame
-
     if X is None or is_source(X):
         return None if X is None else coding_of(X)
-    if is_collection(X) or not is_frame(X):
+    if isinstance(X, np.ndarray) or is_collection(X):
         return None
-    return coded(X)[1]
+    from bayesmix.io.table_columns import coded, is_frame
+
+    return coded(X)[1] if is_frame(X) else None
 
 
 def looked_at(
@@ -329,9 +329,11 @@ def decoded(family: Any, rows: Array) -> Any:
 
 def knowing_levels(estimator: Any, source: Source) -> Any:
     """Return an estimator whose family has the levels of all data, so that every part agrees."""
+    family = _named(getattr(estimator, "family", None))
+    if not hasattr(family, "levels"):
+        return estimator
     from bayesmix.families.independent.levels import LevelsFamily
 
-    family = _named(estimator.family if hasattr(estimator, "family") else None)
     if not isinstance(family, LevelsFamily) or family.levels is not None:
         return estimator
     return clone(estimator).set_params(family=family_for(family, source))

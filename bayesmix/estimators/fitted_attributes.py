@@ -151,14 +151,12 @@ def _describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior)
 
 def describe_weights(estimator: Any, result: FitResult) -> None:
     """Set weight_concentration_ and its prior, if the weights have a posterior."""
-    from bayesmix.allocation.stick_breaking import StickBreaking
-
     weights: Any = result.mixture.weights
     concentration = getattr(result.inference.weights_prior, "concentration", None)
     if concentration is None:
         return
     estimator.weight_concentration_prior_ = float(concentration)
-    if isinstance(weights, StickBreaking):
+    if hasattr(weights, "first"):  # sticks
         estimator.weight_concentration_ = (weights.first.copy(), weights.rest.copy())
     else:
         estimator.weight_concentration_ = weights.concentration.copy()

@@ -162,11 +162,11 @@ class Mixture(MixtureEstimator):
         return replace(model, family=with_structure(family, self.covariance_type))
 
     def _describe(self, result: FitResult) -> None:
-        from bayesmix.families.independent.levels import LevelsFamily
-
         if result.family.name in ("gaussian", "factor_analytic"):
             fitted_attributes.describe_gaussian(self, result)
             return
+        from bayesmix.families.independent.levels import LevelsFamily
+
         if result.family.name == "product":
             self.components_ = fitted_attributes.ComponentsByColumn(
                 cast("Product", result.family), cast("Products", result.unframed)

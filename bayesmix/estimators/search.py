@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
-from bayesmix.em.display import summary_html
 from bayesmix.em.model import side_of
 from bayesmix.em.progress import FitProgress
 from bayesmix.errors import (
@@ -22,18 +21,12 @@ from bayesmix.errors import (
     SelectionWarning,
     warn,
 )
-from bayesmix.estimators import incoming
-from bayesmix.estimators import search_parts as search_parameters
-from bayesmix.estimators.column_powers import better_by_powers
-from bayesmix.estimators.constraints import group_codes, refuse_loose_bound
-from bayesmix.estimators.feature_selection import few_features, one_component
+from bayesmix.estimators import incoming, search_checks
 from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.fitters import TableFitter
 from bayesmix.estimators.parameters import checkpoint_of, store_parameters
-from bayesmix.estimators.regression_fitter import RegressionFitter
 from bayesmix.estimators.representation import Showing
-from bayesmix.estimators.search_parts import SearchResults
-from bayesmix.estimators.sequences import sequence_folds
+from bayesmix.estimators.search_results import SearchResults
 from bayesmix.selection import search_tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
@@ -50,7 +43,6 @@ from bayesmix.selection.summary_text import DataChecks
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task, polished
 from bayesmix.sources.border import is_collection, processes
-from bayesmix.sources.dask_workers import collected
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import weighted
 
@@ -229,25 +221,30 @@ class MixtureSearch(SearchResults, Showing):
         X, sample_weight = weighted(table_of(X), sample_weight, weight_type)
         X, sample_weight = self._look_at(X, sample_weight)
         if is_collection(X):
+            from bayesmix.sources.dask_workers import collected
+
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
         powers = validation.flag("column_powers", self.column_powers)
         if powers and not self.refit:
             raise InvalidInputError("column_powers=True compares fits: use refit=True, got False")
-        criterion, wanted, functions = search_parameters.criteria_of(self.criterion, self.also)
+        criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
         seed = root_seed(self.random_state)
         beside = groups if lengths is None else lengths
         seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
-        estimator = search_parameters.estimator_of(self.estimator, seed, X)
+        estimator = search_checks.estimator_of(self.estimator, seed, X)
         folded = any(record(name).folds for name in wanted)
         prefix = prefix_of(estimator)
-        variational = search_parameters.is_variational(estimator, wanted)
+        variational = search_checks.is_variational(estimator, wanted)
         noun, regression = noun_of(estimator), None
         independent = noun == "component"
         if not independent:
             given = {"labels": labels, "covariates": covariates}
-            search_parameters.refuse_independent(self, wanted, given)
+            search_checks.refuse_independent(self, wanted, given)
         if noun == "regression":
+            from bayesmix.estimators.constraints import group_codes, refuse_loose_bound
+            from bayesmix.estimators.regression_fitter import RegressionFitter
+
             if variational and of_regression.get("gate") is not None:
                 refuse_loose_bound("gate")
             of_regression |= {"groups": groups, "sample_weight": sample_weight}
@@ -260,27 +257,25 @@ class MixtureSearch(SearchResults, Showing):
         falls = criterion == RULE or self.n_components is None
         ordered: Any = None
         if noun == "state" or lengths is not None:
-            ordered = search_parameters.in_order(self, source, lengths, groups)
+            ordered = search_checks.in_order(self, source, lengths, groups)
             X, source, groups = ordered, ordered, None
-        source = search_parameters.beside(self, source, labels, covariates, wanted, variational)
+        source = search_checks.beside(self, source, labels, covariates, wanted, variational)
         self._forget_features()
         if validation.flag("variable_selection", self.variable_selection):
-            _, _, groups = search_parameters.of_training(source, X, sample_weight, groups)
+            _, _, groups = search_checks.of_training(source, X, sample_weight, groups)
             estimator, source = self._select_features(estimator, source, falls, seed)
             X, sample_weight = source, None
-        chains, left_out = search_parameters.chains_of(
-            self, X, estimator, folded, prefix, variational
-        )
+        chains, left_out = search_checks.chains_of(self, X, estimator, folded, prefix, variational)
         if regression is not None:
             regression.check(chains)
         grows = self.n_components is None
         unlabelled = side_of(source).labels is None
         if self._selected is not None and unlabelled and not self._selected.relevant.any():
-            chains, grows = [[one_component(estimator)]], False
+            chains, grows = [[search_checks.one_component(estimator)]], False
         if labels is not None:
-            chains = search_parameters.with_room(chains, side_of(source).largest_label + 1)
+            chains = search_checks.with_room(chains, side_of(source).largest_label + 1)
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
-        X, sample_weight, groups = search_parameters.of_training(source, X, sample_weight, groups)
+        X, sample_weight, groups = search_checks.of_training(source, X, sample_weight, groups)
         # The columns that a pipeline makes are unknown here.
         plain = self._named(source) if independent and not prefix else None
         checks = DataChecks(
@@ -291,13 +286,15 @@ class MixtureSearch(SearchResults, Showing):
             rounded_features(plain),
             duplicates(plain),
             log_scale(plain),
-            few_features(estimator, self.param_grid, source, seed)
+            search_checks.note_on_features(estimator, self.param_grid, source, seed)
             if len(numbers) > 1 and independent and self._selected is None and not side_of(source)
             else "",
             noun != "regression",
         )
         folds = partial(make_splits, self.cv, X, seed, groups, checks.duplicates.distinct)
         if ordered is not None:
+            from bayesmix.estimators.sequences import sequence_folds
+
             folds = partial(sequence_folds, self.cv, ordered, seed)
         if regression is not None and isinstance(self.cv, int) and groups is not None:
             units = group_codes(groups, source.shape[0], source.shape[0])
@@ -311,7 +308,7 @@ class MixtureSearch(SearchResults, Showing):
             fitter: Any = TableFitter(estimator, X, sample_weight, source)
         else:
             fitter = regression or estimator._fitter(X, sample_weight, source)
-        functions |= search_parameters.functions_of(wanted)
+        functions |= search_checks.functions_of(wanted)
         grows = grows and not folded
         watched = "elbo_log_k" if criterion == RULE else criterion
         if grows:
@@ -341,7 +338,7 @@ class MixtureSearch(SearchResults, Showing):
             rows = completed(task, rows, criterion, polish)
         unordered = None
         if ordered is not None and not self.interrupted_:
-            unordered = search_parameters.best_unordered(self, estimator, ordered, splits)
+            unordered = search_checks.best_unordered(self, estimator, ordered, splits)
         in_memory = isinstance(source, ArraySource) and not self.interrupted_
         clusters = partial(
             cluster_numbers,
@@ -357,6 +354,8 @@ class MixtureSearch(SearchResults, Showing):
             rows, criterion, n, checks, sweep.folds(), clusters if in_memory else None, unordered
         )
         if powers and in_memory:
+            from bayesmix.estimators.column_powers import better_by_powers
+
             self.__dict__.update(better_by_powers(self, source) or {})
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
@@ -504,6 +503,8 @@ class MixtureSearch(SearchResults, Showing):
             setattr(self, name, "\n".join([first, sentence, *rest]))
 
     def _answer_html(self) -> str:
+        from bayesmix.em.display import summary_html
+
         table = search_tables.leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
         return summary_html(self._summary, *table, len(self.results_))
 

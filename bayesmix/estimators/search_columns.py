@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bayesmix.core.coding import Coding
 from bayesmix.estimators.fit_columns import as_coded
 from bayesmix.estimators.incoming import typed_rows
 from bayesmix.selection.pipelines import noun_of
 from bayesmix.sources.border import coding_of, is_source
+
+if TYPE_CHECKING:
+    from bayesmix.core.coding import Coding
 
 
 class ColumnsOfSearch:

@@ -15,13 +15,11 @@ from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedErro
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
-from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
 from bayesmix.estimators.incoming import typed_rows
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.product.family import Product
 from bayesmix.families.registry import family_named
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.pipelines import last_step
@@ -203,7 +201,7 @@ def procedure(
             family, families, criterion = chosen, [chosen], "bic"
     if family is not None and estimator is not None:
         raise InvalidInputError("family cannot be combined with estimator: set it in the estimator")
-    with_noise = [member for member in families if isinstance(member, Gaussian | Product)]
+    with_noise = [member for member in families if noise is not None and has_noise(member)]
     if ordered and noise is not None:
         raise UnsupportedError("noise does not support sequences: set noise=False")
     if family is not None and noise is not None and not with_noise:
@@ -253,8 +251,17 @@ def procedure(
     )
 
 
-def chain(X: Any, family: Any, variational: bool) -> HiddenMarkovModel:
+def has_noise(family: Any) -> bool:
+    """Whether mixtures of a family can have a noise component."""
+    from bayesmix.families.product.family import Product
+
+    return isinstance(family, Gaussian | Product)
+
+
+def chain(X: Any, family: Any, variational: bool) -> Any:
     """Return a hidden Markov model for such columns."""
+    from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
+
     family = "auto" if family is None and is_mixed_table(X) else family
     inference = VariationalBayes() if variational else None
     # Fits also start from those with one state less, so a few starts without moves are enough.

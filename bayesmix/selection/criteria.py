@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.allocation.chain import DirichletChainPrior
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core.sources import Source
 from bayesmix.em.result import DensitySums, FitResult
@@ -34,8 +33,7 @@ def why_no_probabilities(result: FitResult) -> UnsupportedError | None:
             "bayesmix.select(X), or fit BayesianGaussianMixture"
         )
     weights = getattr(result.inference, "weights", None)
-    if isinstance(weights, DirichletChainPrior):
-        weights = weights.of_row
+    weights = getattr(weights, "of_row", weights)  # of a Markov chain
     if not isinstance(weights, DirichletPrior):
         return UndefinedError(
             "stick-breaking and type-II weights leave components empty, so P(K) is undefined: use "

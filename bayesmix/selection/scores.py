@@ -16,13 +16,12 @@ import numpy as np
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing
 
-from bayesmix.core.sources import Source
+from bayesmix.core.sources import Chosen, Source
 from bayesmix.core.validation import written_out
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.border import all_weights, eager, is_source
-from bayesmix.sources.partitions_of_rows import OfFold, PartitionedSource
+from bayesmix.sources.border import all_weights, eager, fold_rules, in_parts, is_source
 
 
 @dataclass(frozen=True)
@@ -141,14 +140,8 @@ def make_splits(
                 "groups need a splitter that keeps them together, such as scikit-learn's "
                 "GroupKFold: pass it as cv"
             )
-        if isinstance(X, PartitionedSource):
-            # A rule instead of row numbers, so that the data stay where they are.
-            every = one_in(X)
-            rules: Any = [
-                (OfFold(seed, cv, fold, False), OfFold(seed, cv, fold, True, every))
-                for fold in range(cv)
-            ]
-            return tuple(Fold(*rule) for rule in rules)
+        if in_parts(X):
+            return tuple(Fold(*rules) for rules in fold_rules(seed, cv, one_in(X)))
         splitter: Any = KFold(cv, shuffle=True, random_state=seed % (2**32 - 1))
         if distinct is not None:
             parts = splitter.split(np.zeros((int(distinct.max()) + 1, 1)))
@@ -171,17 +164,17 @@ def make_splits(
 
 def one_in(X: Any) -> int:
     """Return k such that every k-th held-out sample is scored."""
-    return -(-n_rows_of(X) // MOST_HELD_OUT) if isinstance(X, PartitionedSource) else 1
+    return -(-n_rows_of(X) // MOST_HELD_OUT) if in_parts(X) else 1
 
 
 def judged(rows: Any, X: Any) -> Any:
     """Return the held-out samples of a fold that are scored."""
-    return replace(rows, every=one_in(X)) if isinstance(rows, OfFold) else rows
+    return replace(rows, every=one_in(X)) if callable(rows) else rows
 
 
 def places_in(rows: Any, n_rows: int) -> Any:
     """Return the positions of a fold's samples among those that are scored."""
-    return rows.places(n_rows) if isinstance(rows, OfFold) else rows
+    return rows.places(n_rows) if callable(rows) else rows
 
 
 def table_of(X: Any) -> Any:
@@ -199,8 +192,8 @@ def rows_of(X: Any, rows: Any) -> Any:
     """Return some rows of an array, frame, list or source."""
     if not is_source(X):
         return _safe_indexing(X, rows)
-    if isinstance(X, PartitionedSource) and isinstance(rows, OfFold):
-        return X.chosen(rows)
+    if callable(rows) and (parts := in_parts(X)):
+        return parts.chosen(rows)
     # A source keeps the order of its rows unless they are in memory.
     numbers = None if isinstance(rows, slice) else np.asarray(rows)
     ordered = numbers is None or numbers.dtype == bool or bool((np.diff(numbers) > 0).all())
@@ -254,7 +247,7 @@ def _total(values: Array, weights: Array) -> Score:
     return Score(total, math.sqrt(n * variance))
 
 
-def combined(parts: Sequence[tuple[Integers | OfFold, Array]], weights: Array) -> HeldOut:
+def combined(parts: Sequence[tuple[Chosen, Array]], weights: Array) -> HeldOut:
     """Combine the densities of all folds; repeated folds are averaged per sample."""
     total, times = np.zeros(len(weights)), np.zeros(len(weights))
     for rows, density in parts:

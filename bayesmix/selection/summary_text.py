@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
@@ -198,16 +197,19 @@ def _narrow(result: Any, rounded: Sequence[RoundedFeature]) -> list[tuple[int, R
 
 def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
     """Return count columns with many zeros: their share, and components of zeros alone."""
+    places = [np.array([d]) for d in range(result.n_features)]
+    counts = [d for d in places if not result.family.marginal(d).continuous]
+    if not counts:
+        return {}
+    from bayesmix.families.product.family import level_probabilities
+
     columns, point = {}, result.plug_in.components.unframed(result.mixture.frame)
     levels = level_probabilities(result.family, point)
-    for d in range(result.n_features):
-        place = np.array([d])
-        if d in levels or result.family.marginal(place).continuous:
-            continue
+    for place in [place for place in counts if int(place[0]) not in levels]:
         shares = np.exp(point.marginal(place).expected_log_density(np.zeros((1, 1))))[0]
         total, alone = float(result.mixture.mean_weights @ shares), shares > ZEROS_ALONE
         if total > MANY_ZEROS and alone.any() and not alone.all():
-            columns[d] = total, np.flatnonzero(alone).tolist()
+            columns[int(place[0])] = total, np.flatnonzero(alone).tolist()
     return columns
 
 
@@ -556,9 +558,7 @@ class Answer:
             verb = "estimates" if len(names) == 1 else "estimate"
             text = f"{phrase(names)} {verb} {question.format(noun)}."
             lines.append(text[0].upper() + text[1:])
-        failed = sum(
-            candidate.note.startswith(("failed", "degenerate")) for candidate in self.candidates
-        )
+        failed = sum(row.note.startswith(("failed", "degenerate")) for row in self.candidates)
         if failed:
             lines.append(
                 f"{failed} of {len(self.candidates)} candidates failed; the column note of "

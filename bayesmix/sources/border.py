@@ -56,10 +56,10 @@ def coding_of(source: Source) -> Coding | None:
 
 def processes(X: Any, n_jobs: int | None) -> int:
     """Return the number of processes for parallel fits; partitioned data use all in each fit."""
-    return 1 if _in_parts(X) else resolve_jobs(n_jobs)
+    return 1 if in_parts(X) else resolve_jobs(n_jobs)
 
 
-def _in_parts(X: Any) -> PartitionedSource | None:
+def in_parts(X: Any) -> PartitionedSource | None:
     """Return X if it is a partitioned source, else None."""
     if isinstance(X, ArraySource) or not is_source(X):
         return None
@@ -68,15 +68,25 @@ def _in_parts(X: Any) -> PartitionedSource | None:
     return X if isinstance(X, PartitionedSource) else None
 
 
+def fold_rules(seed: int, n_folds: int, every: int) -> list[tuple[Any, Any]]:
+    """Return rules for the two parts of each fold, so that data in parts stay where they are."""
+    from bayesmix.sources.partitions_of_rows import OfFold
+
+    return [
+        (OfFold(seed, n_folds, fold, False), OfFold(seed, n_folds, fold, True, every))
+        for fold in range(n_folds)
+    ]
+
+
 def passed(source: Source) -> Passed | None:
     """Return the counter of observations read, for partitioned sources."""
-    parts = _in_parts(source)
+    parts = in_parts(source)
     return None if parts is None else parts.passed
 
 
 def few_enough(source: Source, n_columns: int) -> Source:
     """Return the source if ``n_columns`` numbers per observation fit into memory here."""
-    if (parts := _in_parts(source)) is not None:
+    if (parts := in_parts(source)) is not None:
         parts.refuse_many(n_columns)
     n_rows = source.shape[0]
     # Chunks and their concatenation are in memory together.
@@ -91,7 +101,7 @@ def complete(source: Source) -> Source:
     """Return the complete observations, in memory with their original numbers."""
     from bayesmix.sources.partitions_of_rows import is_complete
 
-    if (parts := _in_parts(source)) is not None:
+    if (parts := in_parts(source)) is not None:
         return parts.chosen(is_complete) if source.faults.not_finite else source
     whole = source.in_memory()
     assert isinstance(whole, ArraySource)
