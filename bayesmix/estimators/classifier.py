@@ -300,7 +300,10 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
     def _values(self, X: Any) -> Array:
         check_is_fitted(self, "classes_")
         reader: Any = next(iter(self.models_.values()))
-        return np.asarray(reader._seen(as_coded(X, self._coding)).in_memory().values)
+        values = np.asarray(reader._seen(as_coded(X, self._coding)).in_memory().values)
+        if not len(values):
+            raise InvalidInputError("X must have at least one row, but it has none")
+        return values
 
     def _log_joint(self, values: Array, novelty: bool) -> Array:
         """Return log joint densities (n, G) of samples and classes; with the novel class last."""

@@ -24,7 +24,7 @@ from bayesmix.em.run import State
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import regression_data
 from bayesmix.estimators.constraints import group_codes, standardised, unequal
-from bayesmix.estimators.incoming import unchanged_on_error
+from bayesmix.estimators.incoming import unchanged_on_error, validated
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.random_effect_data import RandomEffectData, with_random_effects
 from bayesmix.estimators.regression_columns import (
@@ -552,7 +552,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             X = regression_data.formula_matrices(self._formula, X, without_response=True)[1]
         X = as_design(X, self._coding)
         regression_data.check_table(X)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
+        X = np.asarray(validated(self, X, reset=False), dtype=np.float64)
         n = len(X)
         offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
         trials = regression_data.trial_numbers(trials, n)

@@ -295,3 +295,5 @@ def test_a_sample_that_no_class_can_have_has_equal_probabilities():
     classifier.fit(values, y, sample_weight=[1, 1, 1, 1, 1, 0])
     assert classifier.score_samples([[2]])[0] == -np.inf
     np.testing.assert_array_equal(classifier.predict_proba([[2]]), [[0.5, 0.5]])
+    with pytest.raises(InvalidInputError, match="at least one row"):
+        classifier.predict(values[:0])
