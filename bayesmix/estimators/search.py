@@ -66,13 +66,14 @@ class MixtureSearch(SearchResults, Showing):
     param_grid : dict or list of dict, optional
         Further parameters to vary, as in scikit-learn's ``GridSearchCV``.
     criterion : str or callable, default="bic"
-        "bic", "sabic", "aic", "aicc", "icl", "icl_soft"; "cv" (cross-validated log density) and
-        "cv_1se" (fewest parameters within one standard error of the best by "cv"); or a function
-        (FitResult, Source) -> float or ``bayesmix.Score``. For variational estimators also "elbo",
-        "elbo_log_k", "evidence" (importance sampling), "loo" (leave-one-out, or cross-validation if
-        Pareto k is large) and "auto", also called "elbo_prior": ELBO + log K! + log P(K), where
-        the simplest candidate with the most probable number of clusters is chosen. AIC, BIC and ICL
-        have their usual values, smaller is better; others are in nats, greater is better.
+        "bic", "sabic", "hqc", "aic", "aicc", "icl", "icl_soft"; "cv" (cross-validated log
+        density) and "cv_1se" (fewest parameters within one standard error of the best by "cv"); or
+        a function (FitResult, Source) -> float or ``bayesmix.Score``. For variational estimators
+        also "elbo", "elbo_log_k", "evidence" (importance sampling), "loo" (leave-one-out, or
+        cross-validation if Pareto k is large) and "auto", also called "elbo_prior": ELBO + log K! +
+        log P(K), where the simplest candidate with the most probable number of clusters is chosen.
+        AIC, BIC and ICL have their usual values, smaller is better; others are in nats, greater is
+        better.
     cv : int or splitter, default=5
         Number of folds, or a splitter of scikit-learn such as ``RepeatedKFold``, ``GroupKFold`` or
         ``TimeSeriesSplit``. All candidates have the same folds.

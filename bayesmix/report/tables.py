@@ -15,6 +15,7 @@ SHORT = {
     "covariance_type": "covariance",
     "log_likelihood": "log L",
     "sabic": "SABIC",
+    "hqc": "HQC",
     "icl_soft": "soft ICL",
     "elbo": "ELBO",
     "elbo_log_k": "ELBO + log K!",

@@ -150,6 +150,7 @@ RECORDS = {
         Criterion(RULE, "ELBO + log K! + log P(K)", COMPONENTS, posterior=True, log_evidence=True),
         Criterion("bic", "BIC", COMPONENTS, scores.bic, log_evidence=True, others=True),
         Criterion("sabic", "sample-size adjusted BIC", COMPONENTS, scores.sabic),
+        Criterion("hqc", "Hannan-Quinn criterion", COMPONENTS, scores.hqc),
         Criterion("icl", "ICL", CLUSTERS, scores.icl, others=True),
         Criterion("icl_soft", "soft ICL", CLUSTERS, scores.icl_soft),
         Criterion("aic", "AIC", PREDICTION, scores.aic, others=True),

@@ -59,6 +59,17 @@ def sabic(sums: DensitySums, n_parameters: int) -> float:
     return sums.log_likelihood - 0.5 * n_parameters * math.log((sums.n + 2.0) / 24.0)
 
 
+def hqc(sums: DensitySums, n_parameters: int) -> float:
+    """log L - p log log n (Hannan & Quinn 1979); -inf if n <= e, where log log n is not positive.
+
+    Between BIC and AIC (n >= 16). It assumes a regular model, for which no much smaller penalty
+    finds the number of parameters as n grows; for small n it chooses too many components.
+    """
+    if sums.n <= math.e:
+        return -math.inf
+    return sums.log_likelihood - n_parameters * math.log(math.log(sums.n))
+
+
 def aic(sums: DensitySums, n_parameters: int) -> float:
     """log L - p (Akaike 1974).
 

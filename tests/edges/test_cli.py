@@ -169,6 +169,7 @@ def test_one_structure_is_shown_with_other_criteria(run):
         (["--method", "variational", "--criterion", "bic"], "BIC: candidates"),
         (["--criterion", "cv"], "Cross-validated log density: cand"),
         (["--criterion", "aicc"], "AICc: candidates"),
+        (["--criterion", "hqc"], "Hannan-Quinn criterion: candidates"),
     ],
 )
 def test_criterion_and_method_complete_each_other(run, options, said):

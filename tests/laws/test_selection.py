@@ -191,6 +191,7 @@ def test_every_criterion_is_its_formula():
     assert row["bic"] == pytest.approx(-2 * log_likelihood + p * math.log(n))
     assert row["bic"] == pytest.approx(model.bic(FAITHFUL))
     assert row["sabic"] == pytest.approx(-2 * log_likelihood + p * math.log((n + 2) / 24))
+    assert row["hqc"] == pytest.approx(-2 * log_likelihood + 2 * p * math.log(math.log(n)))
     assert row["aic"] == pytest.approx(-2 * log_likelihood + 2 * p)
     assert row["aicc"] == pytest.approx(row["aic"] + 2 * p * (p + 1) / (n - p - 1))
     assert row["icl"] == pytest.approx(row["bic"] - 2 * np.log(r.max(axis=1)).sum())
@@ -199,6 +200,21 @@ def test_every_criterion_is_its_formula():
     assert table["behind"][1] == pytest.approx(table["bic"][1] - row["bic"])
     assert row["nec"] == pytest.approx(entropy / (log_likelihood - one.score(FAITHFUL) * n))
     assert table["nec"][1] == 1.0
+
+
+def test_hannan_quinn_is_computed_by_hand_and_undefined_below_three_samples(tmp_path):
+    X = np.random.default_rng(0).normal(3, 2, (60, 1))
+    by_hand = 60 * (math.log(2 * math.pi * X.var()) + 1) + 2 * 2 * math.log(math.log(60))
+    search = bm.MixtureSearch(n_components=(1, 2), criterion="hqc").fit(X)
+    one = search.results_.set_index("n_components").loc[1]
+    assert one["hqc"] == pytest.approx(by_hand)
+    assert search.best_score_ == search.results_["hqc"].min()
+    assert "Chosen by Hannan-Quinn criterion" in search.summary()
+    search.report(tmp_path / "search.html")
+    assert ">Hannan-Quinn criterion (used)<" in (tmp_path / "search.html").read_text("utf-8")
+    few = bm.MixtureSearch(n_components=(1, 2)).fit(X, sample_weight=np.full(60, 0.04))
+    assert few.results_["hqc"].tolist() == [math.inf, math.inf]  # log log 2.4 < 0
+    assert math.isfinite(few.best_score_)
 
 
 def test_a_criterion_of_ones_own_stands_beside_the_others():
