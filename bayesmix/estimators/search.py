@@ -21,12 +21,12 @@ from bayesmix.errors import (
     SelectionWarning,
     warn,
 )
-from bayesmix.estimators import incoming, search_checks
+from bayesmix.estimators import search_checks
 from bayesmix.estimators.fit_columns import refuse_no_table
-from bayesmix.estimators.fitters import TableFitter
 from bayesmix.estimators.parameters import checkpoint_of, store_parameters
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_results import SearchResults
+from bayesmix.estimators.search_subjects import Samples, subject_of
 from bayesmix.selection import search_tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
@@ -38,7 +38,7 @@ from bayesmix.selection.data_checks import duplicates, log_scale, rounded_featur
 from bayesmix.selection.pipelines import last_step, noun_of, prefix_of
 from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
 from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
-from bayesmix.selection.scores import make_splits, table_of, weights_of
+from bayesmix.selection.scores import table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task, polished
@@ -230,117 +230,51 @@ class MixtureSearch(SearchResults, Showing):
         if powers and not self.refit:
             raise InvalidInputError("column_powers=True compares fits: use refit=True, got False")
         criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
-        seed = root_seed(self.random_state)
         beside = groups if lengths is None else lengths
+        seed = root_seed(self.random_state)
         seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
         estimator = search_checks.estimator_of(self.estimator, seed, X)
         folded = any(record(name).folds for name in wanted)
-        prefix = prefix_of(estimator)
         variational = search_checks.is_variational(estimator, wanted)
-        noun, regression = noun_of(estimator), None
-        independent = noun == "component"
-        if not independent:
-            given = {"labels": labels, "covariates": covariates}
-            search_checks.refuse_independent(self, wanted, given)
-        if noun == "regression":
-            from bayesmix.estimators.constraints import group_codes, refuse_loose_bound
-            from bayesmix.estimators.regression_fitter import RegressionFitter
-
-            if variational and of_regression.get("gate") is not None:
-                refuse_loose_bound("gate")
-            of_regression |= {"groups": groups, "sample_weight": sample_weight}
-            regression = RegressionFitter.of(estimator, X, y, of_regression)
-            source: Any = regression.source
-        elif of_regression:
-            raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
-        else:
-            source = incoming.training_rows(self, X, sample_weight, 1)
+        subject = subject_of(
+            *(self, estimator, X, sample_weight, groups, wanted, variational),
+            y=y,
+            labels=labels,
+            covariates=covariates,
+            lengths=lengths,
+            of_regression=of_regression,
+        )
         falls = criterion == RULE or self.n_components is None
-        ordered: Any = None
-        if noun == "state" or lengths is not None:
-            ordered = search_checks.in_order(self, source, lengths, groups)
-            X, source, groups = ordered, ordered, None
-        source = search_checks.beside(self, source, labels, covariates, wanted, variational)
         self._forget_features()
         if validation.flag("variable_selection", self.variable_selection):
-            _, _, groups = search_checks.of_training(source, X, sample_weight, groups)
-            estimator, source = self._select_features(estimator, source, falls, seed)
-            X, sample_weight = source, None
-        chains, left_out = search_checks.chains_of(self, X, estimator, folded, prefix, variational)
-        if regression is not None:
-            regression.check(chains)
-        grows = self.n_components is None
-        unlabelled = side_of(source).labels is None
-        if self._selected is not None and unlabelled and not self._selected.relevant.any():
-            chains, grows = [[search_checks.one_component(estimator)]], False
-        if labels is not None:
-            chains = search_checks.with_room(chains, side_of(source).largest_label + 1)
-        numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
-        X, sample_weight, groups = search_checks.of_training(source, X, sample_weight, groups)
-        # The columns that a pipeline makes are unknown here.
-        plain = self._named(source) if independent and not prefix else None
-        checks = DataChecks(
-            numbers,
-            grows,
-            source.shape,
-            left_out,
-            rounded_features(plain),
-            duplicates(plain),
-            log_scale(plain),
-            search_checks.note_on_features(estimator, self.param_grid, source, seed)
-            if len(numbers) > 1 and independent and self._selected is None and not side_of(source)
-            else "",
-            noun != "regression",
-        )
-        folds = partial(make_splits, self.cv, X, seed, groups, checks.duplicates.distinct)
-        if ordered is not None:
-            from bayesmix.estimators.sequences import sequence_folds
-
-            folds = partial(sequence_folds, self.cv, ordered, seed)
-        if regression is not None and isinstance(self.cv, int) and groups is not None:
-            units = group_codes(groups, source.shape[0], source.shape[0])
-            folds = partial(make_splits, self.cv, X, seed, None, units)
+            selected = self._select_features(subject.estimator, subject.source, falls, seed)
+            subject = subject.restricted(*selected)
+        chains, checks = self._range(subject, folded, variational, seed)
+        folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
-        workers = processes(source, self.n_jobs)
-        side_by_side = 1 if workers == 1 else len(chains) * (1 + len(splits))
-        if getattr(last_step(estimator), "n_jobs", 0) is None:
-            last_step(estimator).set_params(n_jobs=self.n_jobs if side_by_side == 1 else 1)
-        if hasattr(estimator, "steps"):
-            fitter: Any = TableFitter(estimator, X, sample_weight, source)
-        else:
-            fitter = regression or estimator._fitter(X, sample_weight, source)
+        self._share_workers(subject, len(chains) * (1 + len(splits)))
         functions |= search_checks.functions_of(wanted)
-        grows = grows and not folded
+        grows = checks.grows and not folded
         watched = "elbo_log_k" if criterion == RULE else criterion
         if grows:
             watched = "elbo_log_k" if variational else "bic"
         patience = validation.optional_integer("patience", self.patience, 1)
         ended = growth.ended if grows else None
-        task = Task(fitter, splits, functions, kept_fits, patience, watched, ended)
+        task = Task(subject.fitter, splits, functions, kept_fits, patience, watched, ended)
         sweep = Sweep(task, chains)
         self._run(sweep)
-        if grows and variational and independent and self._selected is None:
-            self._grow(sweep, max(numbers))
-        weights = weights_of(X, sample_weight)
+        if grows and variational and subject.independent and self._selected is None:
+            self._grow(sweep, max(checks.numbers))
+        weights = weights_of(subject.X, subject.sample_weight)
         rows = sweep.candidates(weights)
         if criterion == "loo" and any(disowned(row, "loo") for row in rows):
             sweep = sweep.with_folds(folds())
             self._run(sweep)
             rows = sweep.candidates(weights)
-        polish = 0.0 if task.by_folds else self.polish
-        polish = polish if self.refit and not self.interrupted_ else None
-        self._prior_over_k = prior_asked(numbers, self.prior_over_k, falls)
-        if criterion == RULE:
-            if polish is not None:
-                worth = partial(log_posteriors, prior=self._prior_over_k)
-                rows = polished(task, rows, worth, polish)
-            rows = with_log_posteriors(rows, self._prior_over_k)
-        else:
-            rows = completed(task, rows, criterion, polish)
-        unordered = None
-        if ordered is not None and not self.interrupted_:
-            unordered = search_checks.best_unordered(self, estimator, ordered, splits)
-        in_memory = isinstance(source, ArraySource) and not self.interrupted_
+        self._prior_over_k = prior_asked(checks.numbers, self.prior_over_k, falls)
+        rows = self._completed(task, rows, criterion)
+        unordered = None if self.interrupted_ else subject.unordered(self, splits)
+        in_memory = isinstance(subject.source, ArraySource) and not self.interrupted_
         clusters = partial(
             cluster_numbers,
             task,
@@ -350,17 +284,65 @@ class MixtureSearch(SearchResults, Showing):
             counted=self.clusters,
             seed=seed,
         )
-        n = source.total_weight
-        self._adopt(
-            rows, criterion, n, checks, sweep.folds(), clusters if in_memory else None, unordered
-        )
+        n, found = subject.source.total_weight, sweep.folds()
+        self._adopt(rows, criterion, n, checks, found, clusters if in_memory else None, unordered)
         if powers and in_memory:
             from bayesmix.estimators.column_powers import better_by_powers
 
-            self.__dict__.update(better_by_powers(self, source) or {})
+            self.__dict__.update(better_by_powers(self, subject.source) or {})
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         return self
+
+    def _range(
+        self, subject: Samples, folded: bool, variational: bool, seed: int
+    ) -> tuple[list[list[dict[str, Any]]], DataChecks]:
+        """Return the candidates in chains over K, and findings about the data and the range."""
+        estimator, prefix = subject.estimator, prefix_of(subject.estimator)
+        chains, left_out = search_checks.chains_of(
+            self, subject.X, estimator, folded, prefix, variational
+        )
+        subject.check(chains)
+        side, grows = side_of(subject.source), self.n_components is None
+        if side.labels is not None:
+            chains = search_checks.with_room(chains, side.largest_label + 1)
+        elif self._selected is not None and not self._selected.relevant.any():
+            chains, grows = [[search_checks.one_component(estimator)]], False
+        numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
+        # The columns that a pipeline makes are unknown here.
+        plain = self._named(subject.source) if subject.independent and not prefix else None
+        looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
+        return chains, DataChecks(
+            numbers,
+            grows,
+            subject.source.shape,
+            left_out,
+            rounded_features(plain),
+            duplicates(plain),
+            log_scale(plain),
+            search_checks.note_on_features(estimator, self.param_grid, subject.source, seed)
+            if looks
+            else "",
+            subject.of_features,
+        )
+
+    def _share_workers(self, subject: Samples, side_by_side: int) -> None:
+        """Let single fits use several workers only if candidates are not fitted side by side."""
+        mixture = last_step(subject.estimator)
+        if getattr(mixture, "n_jobs", 0) is None:
+            alone = processes(subject.source, self.n_jobs) == 1 or side_by_side == 1
+            mixture.set_params(n_jobs=self.n_jobs if alone else 1)
+
+    def _completed(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
+        """Return candidates after full searches of the best, with the criterion of the rule."""
+        polish = 0.0 if task.by_folds else self.polish
+        polish = polish if self.refit and not self.interrupted_ else None
+        if criterion != RULE:
+            return completed(task, rows, criterion, polish)
+        if polish is not None:
+            worth = partial(log_posteriors, prior=self._prior_over_k)
+            rows = polished(task, rows, worth, polish)
+        return with_log_posteriors(rows, self._prior_over_k)
 
     interrupted_: bool
     _answer = "results_"

@@ -18,31 +18,29 @@ from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult, refuse_regressions
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
-from bayesmix.estimators.fit_columns import knowing_levels
+from bayesmix.estimators.fit_columns import as_coded, knowing_levels
+from bayesmix.estimators.incoming import typed_rows
 from bayesmix.estimators.methods import Transforming
 from bayesmix.estimators.search_checks import DEPENDENT, with_room
-from bayesmix.estimators.search_columns import ColumnsOfSearch
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection import probability
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.candidates import (
-    Candidate,
-    asked,
-    component_numbers,
-)
+from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
 from bayesmix.selection.data_checks import column_names
 from bayesmix.selection.pipelines import last_step, noun_of
 from bayesmix.selection.probability import Probabilities
 from bayesmix.selection.scores import HeldOut
+from bayesmix.sources.border import coding_of, is_source
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.assess.averaging import AveragedDensity
+    from bayesmix.core.coding import Coding
     from bayesmix.selection.relevance_search import FeatureSelection
 
 
-class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: ignore[misc]  # scikit-learn is untyped
+class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # scikit-learn is untyped
     """Results of a search, and predictions of ``best_estimator_``."""
 
     criterion_: str
@@ -56,6 +54,33 @@ class SearchResults(ColumnsOfSearch, Transforming, SelectorMixin):  # type: igno
     _cluster_probabilities: dict[int, float]
     _hierarchy: Hierarchy | None
     _names: tuple[str, ...] | None
+    _coding: Coding | None = None  # of the columns of a frame
+
+    def _look_at(self, X: Any, sample_weight: Any) -> tuple[Any, Any]:
+        """Return a frame as numbers with its weights, if the search decides what columns are."""
+        self._coding = None
+        if is_source(X):
+            self._coding = coding_of(X)
+            return X, sample_weight
+        regression = self.estimator is not None and noun_of(self.estimator) == "regression"
+        if regression or not (self.estimator is None or self.columns):
+            return X, sample_weight
+        X, sample_weight, coding = typed_rows(X, sample_weight, self.columns)
+        self._coding = coding or self._coding
+        return X, sample_weight
+
+    def _as_fitted(self, X: Any) -> Any:
+        """Return a frame at predict time as numbers; other data are unchanged."""
+        return as_coded(X, self._coding)
+
+    @property
+    def columns_(self) -> pd.DataFrame:
+        """The kind of each column, and the reason where it follows from names and values."""
+        names: Any = getattr(self, "feature_names_in_", range(getattr(self, "n_features_in_", 0)))
+        plain = [(str(name), "continuous", "") for name in names]
+        decisions = plain if self._coding is None else self._coding.decisions or plain
+        table = pd.DataFrame(decisions, columns=["column", "kind", "reason"])
+        return table.set_index("column")
 
     def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
         try:

@@ -1,0 +1,139 @@
+"""What a search is about: samples, sequences or regressions, with their data, folds and fitter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators import incoming, search_checks
+from bayesmix.estimators.fitters import TableFitter
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.pipelines import noun_of
+from bayesmix.selection.scores import Fold, make_splits
+from bayesmix.selection.tasks import Fitter
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Independent samples; those of weight zero are left out."""
+
+    estimator: Any
+    X: Any
+    sample_weight: Any
+    groups: Any
+    source: Any
+
+    # Whether components are distributions of the features, and assignments are independent.
+    of_features: ClassVar[bool] = True
+    independent: ClassVar[bool] = True
+
+    def training(self) -> Self:
+        """Return the subject without samples of weight zero."""
+        X, weights, groups = search_checks.of_training(
+            self.source, self.X, self.sample_weight, self.groups
+        )
+        return replace(self, X=X, sample_weight=weights, groups=groups)
+
+    def restricted(self, estimator: Any, source: Any) -> Self:
+        """Return the subject with some of the features."""
+        return replace(self, estimator=estimator, X=source, sample_weight=None, source=source)
+
+    def check(self, chains: list[list[dict[str, Any]]]) -> None:
+        """Raise an error if the data suit no candidate."""
+
+    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
+        """Return the folds; ``distinct`` (n,): samples of one number stay together."""
+        return make_splits(cv, self.X, seed, self.groups, distinct)
+
+    @property
+    def fitter(self) -> Fitter:
+        """Fitter of the candidates."""
+        if hasattr(self.estimator, "steps"):
+            return TableFitter(self.estimator, self.X, self.sample_weight, self.source)
+        fitter: Fitter = self.estimator._fitter(self.X, self.sample_weight, self.source)
+        return fitter
+
+    def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
+        """Return the best mixture that ignores the order of the samples, if they have one."""
+        return None
+
+
+class Sequences(Samples):
+    """Samples in sequences; folds are whole sequences, or blocks of one."""
+
+    independent = False
+
+    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
+        from bayesmix.estimators.sequences import sequence_folds
+
+        return sequence_folds(cv, self.source, seed)
+
+    def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
+        return search_checks.best_unordered(search, self.estimator, self.source, splits)
+
+
+@dataclass(frozen=True)
+class Regressions(Samples):
+    """A response and its explanatory variables; folds are of whole units, if there are any."""
+
+    regression: Any
+
+    of_features = False
+    independent = False
+
+    def check(self, chains: list[list[dict[str, Any]]]) -> None:
+        self.regression.check(chains)
+
+    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
+        if not isinstance(cv, int) or self.groups is None:
+            return super().folds(cv, seed, distinct)
+        from bayesmix.estimators.constraints import group_codes
+
+        n = self.source.shape[0]
+        return make_splits(cv, self.X, seed, None, group_codes(self.groups, n, n))
+
+    @property
+    def fitter(self) -> Fitter:
+        fitter: Fitter = self.regression
+        return fitter
+
+
+def subject_of(
+    search: Any,
+    estimator: Any,
+    X: Any,
+    sample_weight: Any,
+    groups: Any,
+    wanted: set[str],
+    variational: bool,
+    *,
+    y: Any,
+    labels: Any,
+    covariates: Any,
+    lengths: Any,
+    of_regression: dict[str, Any],
+) -> Samples:
+    """Return the subject of a search; raise an error for arguments that do not fit it."""
+    noun = noun_of(estimator)
+    if noun != "component":
+        given = {"labels": labels, "covariates": covariates}
+        search_checks.refuse_independent(search, wanted, given)
+    if noun == "regression":
+        from bayesmix.estimators.constraints import refuse_loose_bound
+        from bayesmix.estimators.regression_fitter import RegressionFitter
+
+        if variational and of_regression.get("gate") is not None:
+            refuse_loose_bound("gate")
+        of_regression |= {"groups": groups, "sample_weight": sample_weight}
+        regression = RegressionFitter.of(estimator, X, y, of_regression)
+        source: Any = regression.source
+        return Regressions(estimator, X, sample_weight, groups, source, regression).training()
+    if of_regression:
+        raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
+    source = incoming.training_rows(search, X, sample_weight, 1)
+    if noun == "state" or lengths is not None:
+        source = search_checks.in_order(search, source, lengths, groups)
+        return Sequences(estimator, source, sample_weight, None, source)
+    source = search_checks.beside(search, source, labels, covariates, wanted, variational)
+    return Samples(estimator, X, sample_weight, groups, source).training()
