@@ -68,7 +68,8 @@ def chosen(rows: list[Candidate], criterion: str) -> list[int]:
 
 def why_none(rows: list[Candidate], criterion: str) -> str:
     """Return why candidates have no value, reasons that differ in numbers alone once."""
-    if any(row.value(record(criterion).column) == -math.inf for row in rows):
+    scored = record(criterion)
+    if scored.folds and any(row.value(scored.column) == -math.inf for row in rows):
         return (
             "held-out observations have density zero, since the other folds lack their categories: "
             "use the default criterion, or merge rare categories"
