@@ -325,7 +325,7 @@ def work_on_table(
     from bayesmix.cli.data import read_table
 
     screen = Screen(run)
-    source = read_table(screen, table, as_they_are=family is not None)
+    source = read_table(screen, table, family=family)
     return Work.on(command, screen, table, source, out)
 
 

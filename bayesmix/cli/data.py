@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 Read = TypeVar("Read")
 STANDARD_INPUT = "-"
 EXACTLY = MeasuredAs()
+# Kinds of numbers under families of levels; under others they are continuous.
+NUMBERS_IN = {"categorical": "categorical", "ordinal": "ratings"}
 
 
 def text_format(rows: Numbers | Table) -> TextFormat:
@@ -125,12 +127,12 @@ def features_of(
 
 
 def read_table(
-    screen: Screen, table: Table, empty: bool = False, as_they_are: bool = False
+    screen: Screen, table: Table, empty: bool = False, family: str | None = None
 ) -> Source:
     """Read all usable columns of DATA; the others are named in a note.
 
-    Rows without any value are dropped, unless ``empty``. ``as_they_are``: a family is named, which
-    decides what numbers are.
+    Rows without any value are dropped, unless ``empty``. A named ``family`` decides what numbers
+    are.
     """
     from bayesmix import io
     from bayesmix.cli.measurements import measured_rows
@@ -154,11 +156,11 @@ def read_table(
         many or path.lower().endswith(".npy") or (Path(path).exists() and in_parts(path))
     ):
         return read_rows(table, columns, missing)
-    text = text_format(table)
+    text, numbers_are = text_format(table), numbers_in(family)
     with screen.noting_warnings(screen.postpone):
         rows: Source = of_data(
             path,
-            lambda place: read_typed(place, columns, weight, missing, text, as_they_are, **named),
+            lambda place: read_typed(place, columns, weight, missing, text, numbers_are, **named),
         )
     coding = coding_of(rows)
     rows = in_weight_type(rows, table)
@@ -170,6 +172,14 @@ def read_table(
     if table.missing is None and (n_rows := n_with_gaps(rows)):
         screen.postpone(gaps_sentence(n_rows))
     return rows
+
+
+def numbers_in(family: str | None) -> str | None:
+    """Return the kind of numbers under the families of ``--family``; None without one."""
+    kinds = {NUMBERS_IN.get(name, "continuous") for name in names(family) or []}
+    if len(kinds) > 1:
+        return "continuous" if "continuous" in kinds else "categorical"
+    return kinds.pop() if kinds else None
 
 
 def n_with_gaps(source: Source) -> int:
@@ -205,7 +215,7 @@ def read_beside(
     table: Table,
     covariates: str | None,
     sequences: Sequences,
-    as_they_are: bool = False,
+    family: str | None = None,
 ) -> tuple[Source, dict[str, Any]]:
     """Read DATA, with sequences in order of time, and covariates or sequences separately."""
     import pandas as pd
@@ -215,10 +225,10 @@ def read_beside(
     beside = [*sequences.names, *(names(covariates) or [])]
     told = {} if table.weight_type is not WeightKind.FREQUENCY else {"weight_type": "frequency"}
     if not beside:
-        return read_table(screen, table, as_they_are=as_they_are), told
+        return read_table(screen, table, family=family), told
     exclude = ",".join([*(names(table.exclude) or []), *beside])
     table = replace(table, exclude=exclude)
-    source = read_table(screen, table, bool(sequences.names), as_they_are)
+    source = read_table(screen, table, bool(sequences.names), family)
     columns = copied_columns(table, ",".join(beside))
     if sequences.names:
         if not isinstance(source, ArraySource):

@@ -286,8 +286,7 @@ def select(
     from bayesmix.report import report_place, write_report
 
     screen = Screen(run)
-    named = candidates.family is not None
-    source, beside = read_beside(screen, table, covariates, sequences, named)
+    source, beside = read_beside(screen, table, covariates, sequences, candidates.family)
     with screen.noting_warnings(screen.postpone):
         search = search_for(source).set_params(checkpoint=checkpoint)
     work = Work.on("select", screen, table, source, out)
@@ -346,8 +345,7 @@ def fit(
     from bayesmix.families.gaussian.family import Gaussian
 
     screen = Screen(run)
-    named = families[0] is not None
-    source, beside = read_beside(screen, table, covariates, sequences, named)
+    source, beside = read_beside(screen, table, covariates, sequences, family)
     work = Work.on("fit", screen, table, source, out)
     if sequences.names and noise:
         raise InvalidInputError("--noise does not support sequences: leave it out")

@@ -189,14 +189,14 @@ def read_typed(
     weight: str | None = None,
     missing: str = "error",
     text: TextFormat = UNKNOWN,
-    as_they_are: bool = False,
+    numbers_are: str | None = None,
     **named: Sequence[str],
 ) -> ArraySource:
     """Read a table with the kinds of its columns.
 
     ``named`` lists columns to treat as ``categorical``, ``continuous``, ``counts`` or ``ratings``,
     and columns to ``exclude``. ``coding`` records the kinds, and why columns were left out.
-    ``as_they_are``: numbers are what a named family takes them for.
+    ``numbers_are`` is the kind that a named family takes numbers for.
     """
     if os.path.isfile(path) and (path.lower().endswith(NUMPY) or in_parts(path)):
         raise InvalidInputError(
@@ -218,7 +218,7 @@ def read_typed(
         return source_of(
             path, frame, None if columns is None else left, weight
         )  # the error names what is wrong
-    made, coding = coded(frame[left], declared, None if columns is None else left, as_they_are)
+    made, coding = coded(frame[left], declared, None if columns is None else left, numbers_are)
     check_values(path, made.to_numpy(), coding.names, gaps=missing == "keep")
     return _typed_source(path, frame, made.to_numpy(), coding, weight)
 

@@ -238,22 +238,24 @@ def coded(
     X: Any,
     declared: Mapping[str, str] | None = None,
     wanted: Sequence[str] | None = None,
-    as_they_are: bool = False,
+    numbers_are: str | None = None,
 ) -> tuple[pd.DataFrame, Coding]:
     """Return a frame as numbers: columns by detected or declared kind.
 
     Unusable columns are left out, unless ``wanted`` names them: then numbers are continuous, and
-    other columns an error. ``as_they_are``: numbers are what a named family takes them for.
+    other columns an error. ``numbers_are`` is the kind that a named family takes numbers for.
     """
     frame = as_pandas(X)
     frame = frame if wanted is None else frame[list(wanted)]
     kinds = kinds_of(frame, declared or {})
     if wanted is not None:
         kinds = {name: _as_wanted(name, kind, frame[name]) for name, kind in kinds.items()}
-    for name, kind in kinds.items() if as_they_are else ():
+    for name, kind in kinds.items():
         numeric = is_numeric(frame[name].dtype) and frame[name].dtype.kind != "b"
-        if numeric and kind.kind != LEFT_OUT and name not in (declared or {}):
-            kinds[name] = ColumnKind(CONTINUOUS)
+        if numbers_are and numeric and kind.kind != LEFT_OUT and name not in (declared or {}):
+            of_levels = numbers_are in (CATEGORICAL, RATINGS)
+            levels = declared_levels(name, frame[name]) if of_levels else None
+            kinds[name] = ColumnKind(numbers_are, levels=levels)
     return _coded(frame, kinds)
 
 

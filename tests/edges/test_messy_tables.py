@@ -161,3 +161,14 @@ def test_a_repeated_outlying_code_is_named(code):
     with pytest.warns(BayesmixWarning, match=rf"x \({code} in 5 rows may mean missing\)"):
         search = bm.select(pd.DataFrame({"x": values, "y": HEIGHT}), (1,), criterion="bic")
     assert search.columns_.loc["x", "kind"] == "continuous"
+
+
+@pytest.mark.parametrize("family", ["categorical", "ordinal"])
+def test_a_named_family_of_levels_has_the_levels_of_the_file_in_the_shell_too(tmp_path, family):
+    """Numbers are levels, not codes from 0: a level that no row has costs parameters."""
+    path = tmp_path / "answers.csv"
+    answers = np.clip(np.round(RNG.normal(2 + 2 * GROUP, 0.8, (2, N))), 1, 5)
+    pd.DataFrame(answers.T.astype(int), columns=["a", "b"]).to_csv(path, index=False)
+    said = in_shell(path, "--family", family)
+    search = bm.select(bm.read_table(path), (1, 2), criterion="bic", family=family)
+    assert said["best"]["bic"] == pytest.approx(search.best_score_, rel=1e-12)
