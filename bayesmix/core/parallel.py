@@ -171,10 +171,9 @@ def in_turn(
 ) -> Iterator[Result]:
     """Yield ``call(*job)`` in order; worker processes help SECONDS_ALONE after ``began``."""
     for place, job in enumerate(jobs):
-        rest = jobs[place:]
-        if min(workers, len(rest)) > 1 and time.perf_counter() - began > SECONDS_ALONE:
+        if min(workers, len(jobs) - place) > 1 and time.perf_counter() - began > SECONDS_ALONE:
             parallel = Parallel(n_jobs=workers, return_as="generator")
-            yield from parallel(delayed(call)(*arguments) for arguments in rest)
+            yield from parallel(delayed(call)(*arguments) for arguments in jobs[place:])
             return
         yield call(*job)
 
