@@ -325,9 +325,10 @@ def _same_in_any_order(asked: Problem, model: Any) -> None:
 
 
 def _settled(model: Any) -> bool:
-    """Whether a fit converged, and its likelihood has a maximum."""
-    result = getattr(best(model), "result_", None)
-    return result is None or (result.degenerate is None and result.converged)
+    """Whether all fits of a model converged, and their likelihoods have a maximum."""
+    models = getattr(model, "models_", {0: best(model)}).values()
+    results = [one.result_ for one in models]
+    return all(result.degenerate is None and result.converged for result in results)
 
 
 def _same_in_order(asked: Problem, model: Any, rows: Any, columns: Any) -> bool:
