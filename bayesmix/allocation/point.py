@@ -125,7 +125,7 @@ class PointWeights:
     @classmethod
     def shares(cls, counts: Array) -> PointWeights:
         """Return counts divided by their sum, or equal weights if all are zero."""
-        total = float(counts.sum())
+        total = float(np.add.reduce(counts))
         return cls(counts / total if total > 0.0 else np.full(len(counts), 1.0 / len(counts)))
 
     @property

@@ -7,8 +7,9 @@ as part of q, β0 by type-II maximum likelihood.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import log
 from numbers import Real
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -63,23 +64,21 @@ class NormalWishart:
         """
         if previous is None or not (self.scale.learned or self.learns_mean_precision):
             return self._given(statistics, self.scale.initial(), self.mean_precision, resolution)
-        scale: Any = self.scale.relearned(
-            cast("Any", previous.scale), self.degrees_of_freedom, previous.precisions
-        )
+        scale: Any = previous.scale
+        scale = self.scale.relearned(scale, self.degrees_of_freedom, previous.precisions)
         mean_precision = previous.prior_mean_precision
         if self.learns_mean_precision:
-            mean_precision = self._best_mean_precision(previous)
+            # The best β0 at q(μ, Λ), within its range.
+            lowest, highest = MEAN_PRECISION_RANGE
+            best = previous.means.size / previous.expected_spread(self.mean)
+            mean_precision = min(max(best, lowest), highest)
         return self._given(statistics, scale, mean_precision, resolution)
 
     def _given(
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
     ) -> GaussianPosterior:
-        means, beta, precisions = self.parameters_given(
-            statistics, scale, mean_precision, resolution
-        )
-        return GaussianPosterior(
-            self.structure, means, beta, precisions, scale, mean_precision, resolution
-        )
+        parameters = self.parameters_given(statistics, scale, mean_precision, resolution)
+        return GaussianPosterior(self.structure, *parameters, scale, mean_precision, resolution)
 
     def parameters_given(
         self, statistics: Moments, scale: Any, mean_precision: float, resolution: Array | None
@@ -88,20 +87,18 @@ class NormalWishart:
 
         Bishop 2006, eq. 10.60 (β_k), 10.61 (m_k), 10.62 (W_k⁻¹) and 10.63 (ν_k).
         """
-        known = statistics.known
+        known, blocks = statistics.known, self.structure.blocks
         beta = mean_precision + known
-        means = (mean_precision * self.mean + known * statistics.means) / beta
+        away = statistics.means - self.mean
+        shrunk = mean_precision / beta * away
+        means = statistics.means - shrunk
         if resolution is not None:
             statistics = with_resolution(statistics, resolution)
-        scale_inverse = scale.mean + statistics.about(self.mean, mean_precision / beta)
+        between = blocks.pool(blocks.algebra.outer(known * shrunk, away))
+        scale_inverse = scale.mean + (statistics.scatter + between)
         nu = self.degrees_of_freedom + statistics.block_counts
-        precisions = Wishart(self.structure.algebra, nu, scale_inverse)
+        precisions = Wishart(blocks.algebra, nu, scale_inverse)
         return means, beta[:, 0] if statistics.column_counts is None else beta, precisions
-
-    def _best_mean_precision(self, q: GaussianPosterior) -> float:
-        """Return the β0 that maximises the bound at q(μ, Λ), within its range."""
-        lowest, highest = MEAN_PRECISION_RANGE
-        return min(max(q.means.size / q.expected_spread(self.mean), lowest), highest)
 
     def separate(self) -> NormalWishart:
         scale, n_features = self.scale, len(self.mean)
@@ -122,13 +119,15 @@ class NormalWishart:
         """Return the KL divergences of q(μ, Λ) and q(S) (Bishop 2006, eq. 10.74, 10.77)."""
         beta0, beta = posterior.prior_mean_precision, posterior.mean_precision
         normals = beta0 * posterior.expected_spread(self.mean) - posterior.means.size
-        normals += posterior.means.size / beta.size * float(np.log(beta / beta0).sum())
-        nu0, wishart, scale = self.degrees_of_freedom, posterior.precisions, posterior.scale
+        log_ratios = float(np.add.reduce(np.log(beta), axis=None)) - beta.size * log(beta0)
+        normals += posterior.means.size / beta.size * log_ratios
+        nu0, wishart = self.degrees_of_freedom, posterior.precisions
+        scale: Any = posterior.scale
         log_det = scale.expected_log_det
         normaliser = 0.5 * nu0 * float(np.add.reduce(log_det, axis=None))
         normaliser -= log_det.size * self._log_volume
         wisharts = wishart.kl_to(nu0, len(wishart.scale_inverse) * normaliser, scale)
-        return 0.5 * normals + wisharts + self.scale.kl(cast("Any", scale))
+        return 0.5 * normals + wisharts + self.scale.kl(scale)
 
     @once
     def _log_volume(self) -> float:

@@ -34,7 +34,7 @@ class Wishart:
         """Root U of W = U Uᵀ."""
         return self.algebra.root(self.scale_inverse)
 
-    @once
+    @property
     def dimension(self) -> int:
         """Dimension p of the matrices."""
         return self.algebra.block_dimension(self.scale_inverse.shape[-1])
@@ -42,14 +42,14 @@ class Wishart:
     @once
     def expected_log_det(self) -> Array:
         """E[log |Λ|] (Bishop 2006, eq. B.81)."""
-        return self.of_freedom[0] + (self.dimension * LOG_2 + self.algebra.log_det(self.root))
+        return self.of_freedom[0] + self.algebra.log_det(self.root)
 
     @once
     def of_freedom(self) -> tuple[Array, float]:
-        """ψ_p(ν/2) by block, and Σ ν/2 (ψ_p(ν/2) - p) - log Γ_p(ν/2)."""
+        """ψ_p(ν/2) + p log 2 by block, and Σ ν/2 (ψ_p(ν/2) - p) - log Γ_p(ν/2)."""
         half, p = 0.5 * self.degrees_of_freedom, self.dimension
         digammas, log_gammas = multivariate_gammas(half, p)
-        return digammas, float(np.vdot(half, digammas - p) - log_gammas)
+        return digammas + p * LOG_2, float(np.vdot(half, digammas - p) - log_gammas)
 
     @once
     def mean_root(self) -> Array:
@@ -72,12 +72,12 @@ class Wishart:
         log_det = -self.algebra.log_det(self.root)
         return log_normaliser(self.degrees_of_freedom, log_det, self.dimension)
 
-    def kl_to(self, nu0: Any, prior_normaliser: float, scale: Wishart | FixedScale) -> float:
+    def kl_to(self, nu0: float, prior_normaliser: float, scale: Wishart | FixedScale) -> float:
         """Return E_q(S)[KL(q(Λ) || Wishart(S⁻¹, ν0))] over blocks, given Σ E[log B(S⁻¹, ν0)].
 
         The log determinant of log B(W, ν) cancels that of ν/2 E[log |Λ|].
         """
-        leaning = float(np.add.reduce(nu0 * self.expected_log_det, axis=None))
+        leaning = nu0 * float(np.add.reduce(self.expected_log_det, axis=None))
         return self.of_freedom[1] - prior_normaliser + 0.5 * (scale.trace_with(self) - leaning)
 
     def trace_with(self, precisions: Wishart) -> float:
@@ -156,7 +156,10 @@ class FixedScale:
 
 @dataclass(frozen=True)
 class LearnedScale:
-    """Learned scale S ~ Wishart(V, g), shared by all components, with a Wishart posterior."""
+    """Learned scale S ~ Wishart(V, g), shared by all components, with a Wishart posterior.
+
+    All blocks have the same g.
+    """
 
     prior: Wishart
 
@@ -178,8 +181,8 @@ class LearnedScale:
         return learned
 
     def kl(self, factor: Wishart) -> float:
-        prior = self.prior
-        return factor.kl_to(prior.degrees_of_freedom, self._normaliser, self._known)
+        freedom = self.prior.degrees_of_freedom.item(0)
+        return factor.kl_to(freedom, self._normaliser, self._known)
 
     def given(self, roots: Array, nu0: float, generator: np.random.Generator) -> FixedScale:
         """Draw S given the blocks (1, B, ...) of a draw, a Wishart as in ``relearned``.
