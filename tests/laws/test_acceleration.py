@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -82,3 +84,28 @@ def test_a_trace_after_a_search_is_never_longer_than_max_iter():
     for max_iter in (10, 12, 100):
         model = bm.GaussianMixture(3, max_iter=max_iter, random_state=0).fit(overlapping(5))
         assert 1 <= model.n_iter_ == len(model.objective_trace_) <= max_iter
+
+
+# Python functions of the package that a pass over small data calls; the rest of it is NumPy.
+MOST_CALLS = {bm.GaussianMixture: 110, bm.BayesianGaussianMixture: 170}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("model", MOST_CALLS)
+def test_a_pass_calls_few_functions(model):
+    X = overlapping(9, n=150)
+    calls = []
+
+    def note(frame, event, _):
+        calls[-1] += event == "call" and "bayesmix" in frame.f_globals.get("__name__", "")
+
+    before = sys.getprofile()
+    for passes in (10, 30):
+        mixture = model(3, max_iter=passes, tol=0.0, search=None, acceleration=None)
+        calls.append(0)
+        sys.setprofile(note)
+        try:
+            mixture.set_params(random_state=0, progress=False).fit(X)
+        finally:
+            sys.setprofile(before)
+    assert 0 < calls[1] - calls[0] <= 20 * MOST_CALLS[model]
