@@ -22,6 +22,7 @@ from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.density import density_of
 from bayesmix.posterior.regions import DensityRegion, Scores, check_enough, region_of, repetitions
+from bayesmix.posterior.subject import refuse_measured
 from bayesmix.selection.pipelines import fit_weighted, last_step
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.border import few_enough, is_collection, is_source
@@ -84,6 +85,7 @@ def conformal_region(
     if is_collection(X):
         X, sample_weight = collected(X, sample_weight, 1), None
     if is_source(X):
+        refuse_measured(X)
         few_enough(X, 1)
     n_rows = n_rows_of(X)
     if sample_weight is not None:

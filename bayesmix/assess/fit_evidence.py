@@ -17,6 +17,7 @@ from bayesmix.posterior import evidence as importance
 from bayesmix.posterior import leave_one_out as left_out
 from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above
 from bayesmix.posterior.leave_one_out import LeaveOneOut
+from bayesmix.posterior.subject import refuse_measured
 from bayesmix.selection.pipelines import last_step, steps_before
 
 
@@ -47,6 +48,7 @@ def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     """Return data with the columns of the fit, and weights; samples of weight 0 are dropped."""
     estimator.result_.refuse_constraints("this analysis")
     source: Source = estimator._rows(X, sample_weight)
+    refuse_measured(source)
     return source.present()
 
 

@@ -30,6 +30,7 @@ from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.posterior.subject import refuse_measured
 from bayesmix.sources.border import as_source, complete
 
 # Contours at which coverage is computed.
@@ -308,6 +309,7 @@ def goodness_of_fit(
     n_resamples = validation.integer("n_resamples", n_resamples, 1)
     seed = root_seed(random_state)
     seen = seen_rows(estimator, rows, sample_weight)
+    refuse_measured(seen)
     source = complete(seen)
     if not source.shape[0]:
         raise InvalidInputError(

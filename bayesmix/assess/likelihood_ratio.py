@@ -18,6 +18,7 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
+from bayesmix.posterior.subject import refuse_measured
 from bayesmix.selection.tasks import Fitter
 
 CALLED_FOR = 0.05
@@ -149,6 +150,7 @@ def likelihood_ratio_test(
     settings = {**no_starts(estimator), "n_components": K, "warm_start": False}
     smaller = to_refit(estimator, seed, 1, **settings)
     fitter = smaller._fitter(X, sample_weight)
+    refuse_measured(fitter.source)
     observed = _both(fitter, K, fitter.fit)
     for result in observed:
         if result.degenerate is not None:

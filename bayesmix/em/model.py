@@ -259,9 +259,10 @@ def _check_size(model: Model, source: Source) -> None:
         raise InvalidInputError(
             f"a mixture needs at least 2 rows, got n_samples = {n_rows}: one row has no variance"
         )
-    if model.noise is not None and side_of(source):
+    side = side_of(source)
+    if model.noise is not None and (side or side.measurement is not None):
         raise UnsupportedError(
-            "noise does not support labels, groups and covariates: use noise=None"
+            "noise does not support labels, groups, covariates and measured data: use noise=None"
         )
     if side_of(source).covariates is not None and K > MANY:
         raise UnsupportedError(f"covariates need at most {MANY} components, got {K}")

@@ -114,8 +114,6 @@ ALIKE = 1e-6
 TOO_FEW_ROWS = "too few rows"
 FEW_POINTS = "few points"
 VALUELESS = ("held", TOO_FEW_ROWS)
-# Event of a fit to samples of a region: the mixture is that before truncation.
-TRUNCATED = "truncated"
 # Memory of a sample, in arrays of its size.
 ARRAYS_OF_A_SAMPLE = 3.0
 
@@ -249,11 +247,6 @@ class FitResult:
     def n_parameters_(self) -> int:
         """Number of free parameters, under the attribute name of fitted estimators."""
         return self.n_parameters
-
-    @property
-    def truncated(self) -> bool:
-        """Whether only samples of a region were recorded; ``counts`` are of recorded ones."""
-        return any(event.kind == TRUNCATED for event in self.events)
 
     @property
     def search_summary(self) -> str:

@@ -391,7 +391,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         self.n_components_ = result.n_components
         self.n_parameters_ = result.n_parameters
         self.weights_ = result.mixture.mean_weights.copy()
-        if result.truncated:
+        if any(event.kind == "truncated" for event in result.events):
             self.population_weights_ = self.weights_
             self.weights_ = result.counts / result.counts.sum()
         if result.mixture.noise is not None:

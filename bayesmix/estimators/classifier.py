@@ -26,6 +26,7 @@ from bayesmix.estimators.representation import Showing
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import AUTO
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.subject import refuse_measured
 from bayesmix.selection.structures import structures_asked
 from bayesmix.selection.summary_text import counted
 from bayesmix.sources.memory import ArraySource
@@ -162,6 +163,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         if self.family in (None, AUTO):
             X, sample_weight, self._coding = incoming.typed_rows(X, sample_weight, self.columns)
         source = incoming.training_rows(self, X, sample_weight, n_jobs)
+        refuse_measured(source, "MixtureClassifier")
         if not isinstance(source, ArraySource):
             raise UnsupportedError("MixtureClassifier needs X in memory: give an array or frame")
         if validation.flag("novelty", self.novelty) and (

@@ -342,6 +342,7 @@ class PosteriorMethods:
         np.float64(5.3)
         """
         from bayesmix.estimators.fit_columns import like_given
+        from bayesmix.posterior.subject import refuse_measured
 
         result = self._fitted()
         result.refuse_covariates("impute")
@@ -349,6 +350,7 @@ class PosteriorMethods:
         X = eager(X)
         names = getattr(self, "feature_names_in_", None)
         rows = incoming.new_rows(self, X, gaps=True).in_memory()
+        refuse_measured(rows, "impute")
         values = np.array(rows.values, dtype=np.float64)
         if n_draws is None:
             return like_given(decoded(result.family, expected(result, values)), X, names)

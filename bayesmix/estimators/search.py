@@ -244,6 +244,10 @@ class MixtureSearch(SearchResults, Showing):
             lengths=lengths,
             of_regression=of_regression,
         )
+        if self.variable_selection or powers:
+            from bayesmix.posterior.subject import refuse_measured
+
+            refuse_measured(subject.source, "a search over variables or powers")
         falls = criterion == RULE or self.n_components is None
         self._forget_features()
         if validation.flag("variable_selection", self.variable_selection):

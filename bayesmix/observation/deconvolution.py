@@ -29,9 +29,9 @@ from bayesmix.numerics.arrays import Array, Booleans, Indices
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.special import LOG_2PI
-from bayesmix.numerics.truncated_normal import on_interval, quantile
 from bayesmix.observation.instrument import Instrument, Region, separable
 from bayesmix.observation.missing import Drawing
+from bayesmix.observation.truncated_normal import on_interval, quantile
 
 # Numbers of a block, K D or K D² for each sample, that fit into a cache of a few megabytes.
 BLOCK_VALUES = 2**19
@@ -393,18 +393,26 @@ def recorded(mixture: Mixture[Densities], region: Region, errors: Array) -> Reco
     return RecordedShares(log_probability, logs, odds, scores, information)
 
 
+def _seen(
+    mixture: Mixture[Densities], rows: Rows
+) -> tuple[list[Convolved], RecordedShares | None, Array]:
+    """Return the components for a block, those in its region, and log joints (n, K)."""
+    block, region = framed(mixture, rows), instrument_of(rows).region
+    parts = _convolved(mixture, block)
+    joint = np.stack([part.log_density for part in parts]).T
+    joint += mixture.finite_log_weights
+    if region is None:
+        return parts, None, joint
+    inside = recorded(mixture, region, block.errors)
+    joint -= inside.log_probability[:, None]
+    return parts, inside, joint
+
+
 def log_joint(mixture: Mixture[Densities], rows: Rows) -> Array:
     """Return log π_k plus log densities (n, K) of what was measured, given that it was recorded."""
     joint = np.empty((len(rows), mixture.n_components))
-    region = instrument_of(rows).region
     for indices, part in blocks_of(mixture, rows):
-        block = framed(mixture, part)
-        for k, own in enumerate(_convolved(mixture, block)):
-            joint[indices, k] = own.log_density
-        if region is not None:
-            there = recorded(mixture, cast("Region", instrument_of(part).region), block.errors)
-            joint[indices] -= there.log_probability[:, None]
-    joint += mixture.log_weights
+        joint[indices] = _seen(mixture, part)[2]
     return joint
 
 
@@ -436,14 +444,7 @@ class DeconvolutionStep:
         return reduce(add, map(self._block, blocks))
 
     def _block(self, rows: Rows) -> ChunkSums:
-        block, region = framed(self.mixture, rows), instrument_of(rows).region
-        parts = _convolved(self.mixture, block)
-        joint = np.stack([part.log_density for part in parts]).T
-        joint += self.mixture.finite_log_weights
-        inside = None
-        if region is not None:
-            inside = recorded(self.mixture, region, block.errors)
-            joint -= inside.log_probability[:, None]
+        parts, inside, joint = _seen(self.mixture, rows)
         return block_sums(
             self.mixture, joint, rows, lambda shares: self._statistics(parts, shares, inside)
         )

@@ -14,7 +14,6 @@ import numpy as np
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Rows
-from bayesmix.em.result import TRUNCATED
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import AXES, Array, Booleans, Integers
 
@@ -168,7 +167,7 @@ class Instrument:
                 "samples beyond the bounds of truncated were not recorded: weights in this table "
                 "are those before truncation, n is of recorded samples"
             )
-            events.append(Event(TRUNCATED, text))
+            events.append(Event("truncated", text))
         return tuple(events)
 
     def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:

@@ -104,8 +104,7 @@ def rows_of_fit(
                 "sample_weight must be whole numbers, which repeat samples, got "
                 f"{fractions[0]:g}: leave it out, or resample the data with these weights"
             )
-    if side_of(source).measurement is not None:
-        raise UnsupportedError("this analysis does not support errors of measurement: pass values")
+    refuse_measured(source)
     check_shape("X", source, result)
     if order is not None:
         source = source.in_memory(order)
@@ -165,3 +164,9 @@ def _fractions(rows: Rows) -> list[float]:
     weights = rows.weights_or_ones
     wrong = np.flatnonzero(np.abs(weights - np.rint(weights)) > WHOLE * weights)
     return [float(weight) for weight in weights[wrong[:1]]]
+
+
+def refuse_measured(source: Source, what: str = "this analysis") -> None:
+    """Raise an error if values were measured with errors, limits or rounding."""
+    if side_of(source).measurement is not None:
+        raise UnsupportedError(f"{what} does not support measured data: pass values")
