@@ -248,5 +248,5 @@ def test_what_cannot_have_errors_says_what_to_use():
     model = bm.GaussianMixture(1).fit(data)
     with pytest.raises(InvalidInputError, match="Measured"):
         model.true_values(X)
-    with pytest.raises(UnsupportedError, match="does not support errors"):
+    with pytest.raises(UnsupportedError, match="does not support measured data"):
         bm.weighted_bootstrap(model, data)
