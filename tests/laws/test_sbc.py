@@ -132,7 +132,7 @@ def cheaply_fitted(rows):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("places_of", "n_sets"), [(chain, 400), (hidden_markov_chain, 150)])
+@pytest.mark.parametrize(("places_of", "n_sets"), [(chain, 200), (hidden_markov_chain, 80)])
 def test_the_truth_is_anywhere_among_gibbs_sweeps_that_begin_at_it(places_of, n_sets):
     places = [places_of(seed, 40) for seed in range(n_sets)]
     for name in places[0]:
