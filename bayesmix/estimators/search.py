@@ -26,7 +26,7 @@ from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.parameters import checkpoint_of, store_parameters
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_results import SearchResults
-from bayesmix.estimators.search_subjects import Samples, subject_of
+from bayesmix.estimators.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.selection import search_tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
@@ -278,7 +278,8 @@ class MixtureSearch(SearchResults, Showing):
         self._prior_over_k = prior_asked(checks.numbers, self.prior_over_k, falls)
         rows = self._completed(task, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
-        in_memory = isinstance(subject.source, ArraySource) and not self.interrupted_
+        source = subject.source
+        in_memory = isinstance(source, ArraySource) and not self.interrupted_
         clusters = partial(
             cluster_numbers,
             task,
@@ -288,18 +289,18 @@ class MixtureSearch(SearchResults, Showing):
             counted=self.clusters,
             seed=seed,
         )
-        n, found = subject.source.total_weight, sweep.folds()
+        n, found = source.total_weight, sweep.folds()
         self._adopt(rows, criterion, n, checks, found, clusters if in_memory else None, unordered)
-        if powers and in_memory:
+        if powers and isinstance(source, ArraySource) and in_memory:
             from bayesmix.estimators.column_powers import better_by_powers
 
-            self.__dict__.update(better_by_powers(self, subject.source) or {})
+            self.__dict__.update(better_by_powers(self, source) or {})
         for caution in self.cautions_:
             warn(caution, SelectionWarning)
         return self
 
     def _range(
-        self, subject: Samples, folded: bool, variational: bool, seed: int
+        self, subject: SubjectOfSamples, folded: bool, variational: bool, seed: int
     ) -> tuple[list[list[dict[str, Any]]], DataChecks]:
         """Return the candidates in chains over K, and findings about the data and the range."""
         estimator, prefix = subject.estimator, prefix_of(subject.estimator)
@@ -330,7 +331,7 @@ class MixtureSearch(SearchResults, Showing):
             subject.of_features,
         )
 
-    def _share_workers(self, subject: Samples, side_by_side: int) -> None:
+    def _share_workers(self, subject: SubjectOfSamples, side_by_side: int) -> None:
         """Let single fits use several workers only if candidates are not fitted side by side."""
         mixture = last_step(subject.estimator)
         if getattr(mixture, "n_jobs", 0) is None:

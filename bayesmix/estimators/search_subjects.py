@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+from numpy.typing import ArrayLike
+
+from bayesmix.core.sources import Procedure, Source, UserRows
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import incoming, search_checks
 from bayesmix.estimators.fitters import TableFitter
@@ -13,16 +16,20 @@ from bayesmix.selection.pipelines import noun_of
 from bayesmix.selection.scores import Fold, make_splits
 from bayesmix.selection.tasks import Fitter
 
+if TYPE_CHECKING:
+    from bayesmix.estimators.regression_fitter import RegressionFitter
+    from bayesmix.sources.memory import ArraySource
+
 
 @dataclass(frozen=True)
-class Samples:
+class SubjectOfSamples:
     """Independent samples; those of weight zero are left out."""
 
-    estimator: Any
-    X: Any
-    sample_weight: Any
-    groups: Any
-    source: Any
+    estimator: Procedure
+    X: UserRows
+    sample_weight: ArrayLike | None
+    groups: ArrayLike | None
+    source: Source
 
     # Whether components are distributions of the features, and assignments are independent.
     of_features: ClassVar[bool] = True
@@ -51,15 +58,15 @@ class Samples:
         """Fitter of the candidates."""
         if hasattr(self.estimator, "steps"):
             return TableFitter(self.estimator, self.X, self.sample_weight, self.source)
-        fitter: Fitter = self.estimator._fitter(self.X, self.sample_weight, self.source)
-        return fitter
+        estimator: Any = self.estimator
+        return cast("Fitter", estimator._fitter(self.X, self.sample_weight, self.source))
 
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
         """Return the best mixture that ignores the order of the samples, if they have one."""
         return None
 
 
-class Sequences(Samples):
+class SubjectOfSequences(SubjectOfSamples):
     """Samples in sequences; folds are whole sequences, or blocks of one."""
 
     independent = False
@@ -67,17 +74,18 @@ class Sequences(Samples):
     def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
         from bayesmix.estimators.sequences import sequence_folds
 
-        return sequence_folds(cv, self.source, seed)
+        return sequence_folds(cv, cast("ArraySource", self.source), seed)
 
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
-        return search_checks.best_unordered(search, self.estimator, self.source, splits)
+        source = cast("ArraySource", self.source)
+        return search_checks.best_unordered(search, self.estimator, source, splits)
 
 
 @dataclass(frozen=True)
-class Regressions(Samples):
+class SubjectOfRegressions(SubjectOfSamples):
     """A response and its explanatory variables; folds are of whole units, if there are any."""
 
-    regression: Any
+    regression: RegressionFitter
 
     of_features = False
     independent = False
@@ -95,8 +103,7 @@ class Regressions(Samples):
 
     @property
     def fitter(self) -> Fitter:
-        fitter: Fitter = self.regression
-        return fitter
+        return self.regression
 
 
 def subject_of(
@@ -113,7 +120,7 @@ def subject_of(
     covariates: Any,
     lengths: Any,
     of_regression: dict[str, Any],
-) -> Samples:
+) -> SubjectOfSamples:
     """Return the subject of a search; raise an error for arguments that do not fit it."""
     noun = noun_of(estimator)
     if noun != "component":
@@ -128,12 +135,14 @@ def subject_of(
         of_regression |= {"groups": groups, "sample_weight": sample_weight}
         regression = RegressionFitter.of(estimator, X, y, of_regression)
         source: Any = regression.source
-        return Regressions(estimator, X, sample_weight, groups, source, regression).training()
+        return SubjectOfRegressions(
+            estimator, X, sample_weight, groups, source, regression
+        ).training()
     if of_regression:
         raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
     source = incoming.training_rows(search, X, sample_weight, 1)
     if noun == "state" or lengths is not None:
         source = search_checks.in_order(search, source, lengths, groups)
-        return Sequences(estimator, source, sample_weight, None, source)
+        return SubjectOfSequences(estimator, source, sample_weight, None, source)
     source = search_checks.beside(search, source, labels, covariates, wanted, variational)
-    return Samples(estimator, X, sample_weight, groups, source).training()
+    return SubjectOfSamples(estimator, X, sample_weight, groups, source).training()
