@@ -67,6 +67,8 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     X, sample_weight = _dask_or_device(X, sample_weight, n_jobs)
     X = eager(X)
     if is_source(X):
+        if isinstance(X, ArraySource) and X.weights is None and sample_weight is not None:
+            X, sample_weight = replace(X, weights=row_weights(sample_weight, X.shape[0])), None
         _refuse_weights(sample_weight)
         held = coding_of(X)
         if mixed is None and held is not None and held.has_levels:
@@ -289,9 +291,7 @@ def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = 
 
 def _takes_sequences(model: Any) -> bool:
     """Whether a sample without any value is allowed, as a step of a sequence."""
-    from bayesmix.selection.pipelines import takes_sequences
-
-    return takes_sequences(model)
+    return getattr(last_step(model), "noun", "") == "state"
 
 
 def _refuse_weights(sample_weight: Any) -> None:

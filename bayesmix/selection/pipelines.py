@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayesmix.core.sources import last_step as last_step
 from bayesmix.em.result import WITHOUT_SEQUENCES
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
@@ -16,11 +17,6 @@ from bayesmix.selection.scores import rows_of
 # Points at which steps of a pipeline are evaluated, and the allowed deviation from affine maps.
 PROBES = 8
 AFFINE = 1e-8
-
-
-def last_step(model: Any) -> Any:
-    """Return the mixture: an estimator itself, or the last step of a pipeline."""
-    return model.steps[-1][1] if hasattr(model, "steps") else model
 
 
 def takes_sequences(model: Any) -> bool:

@@ -254,7 +254,7 @@ class KeptHere:
         return self.values[rows]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ArraySource:
     """Data (n, D) of any real type, sample weights (n,), and the number of threads.
 
@@ -269,6 +269,10 @@ class ArraySource:
     numbers: Integers | None = None
     coding: Coding | None = None
     side: SideInformation = NO_SIDE_INFORMATION
+
+    def __repr__(self) -> str:
+        kind = "measured samples" if self.side.measurement else "samples"
+        return f"ArraySource of {self.shape[0]:,} {kind}, {self.shape[1]} columns"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without cached chunks."""

@@ -182,7 +182,7 @@ def test_sources_are_checked_as_arrays_are():
     with pytest.raises(ValueError, match="NaN in row 3, column 1"):
         GaussianMixture(2).fit(ArraySource(NAN))
     with pytest.raises(ValueError, match="sample_weight must be None for a source"):
-        GaussianMixture(2).fit(ArraySource(X), sample_weight=np.ones(60))
+        GaussianMixture(2).fit(ArraySource(X, np.ones(60)), sample_weight=np.ones(60))
     with pytest.raises(ValueError, match="sample_weight must be finite and not negative"):
         GaussianMixture(2).fit(ArraySource(X, -np.ones(60)))
     named = ArraySource(X, columns=("a", "b"))

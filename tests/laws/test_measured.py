@@ -250,3 +250,17 @@ def test_what_cannot_have_errors_says_what_to_use():
         model.true_values(X)
     with pytest.raises(UnsupportedError, match="does not support measured data"):
         bm.weighted_bootstrap(model, data)
+
+
+def test_weights_of_measured_samples_repeat_them():
+    rng = np.random.default_rng(8)
+    X, errors = rng.normal(size=(60, 2)), rng.uniform(0.1, 0.5, (60, 2))
+    X[30:] += 4.0
+    weights = rng.integers(1, 4, 60)
+    weighted = bm.GaussianMixture(2, random_state=0).fit(
+        bm.Measured(X, error=errors), sample_weight=weights
+    )
+    rows = np.repeat(np.arange(60), weights)
+    repeated = bm.GaussianMixture(2, random_state=0).fit(bm.Measured(X[rows], error=errors[rows]))
+    assert weighted.log_likelihood_ == pytest.approx(repeated.log_likelihood_, rel=1e-9)
+    assert repr(bm.Measured(X, error=errors)) == "ArraySource of 60 measured samples, 2 columns"
