@@ -168,12 +168,14 @@ def prior_sensitivity(
     numbers = _numbers(search, n_components)
     priors = list(grid(plain, estimator.result_.family, source.summary))
     chains = [[prior.parameters | {"n_components": k} for k in numbers] for prior in priors]
-    sweep = Sweep(Task(plain._fitter(X, sample_weight)), chains)
-    collected(sweep.every(resolve_jobs(n_jobs)), sweep.total, "fits", progress, label)
-    # After Ctrl-C, keep the priors under which every number of components was fitted.
+    task, workers = Task(plain._fitter(X, sample_weight)), resolve_jobs(n_jobs)
+    # After Ctrl-C, the priors under which every number of components was fitted are kept.
+    sweeps = [Sweep(task, chains[i : i + workers]) for i in range(0, len(chains), workers)]
+    fits = (row for sweep in sweeps for row in sweep.every(workers))
+    collected(fits, len(chains) * len(numbers), "fits", progress, label)
     done, rows = [], []
     for number, prior in enumerate(priors):
-        candidates = sweep.done(number, WHOLE)
+        candidates = sweeps[number // workers].done(number % workers, WHOLE)
         if len(candidates) == len(numbers):
             done.append(prior)
             rows += candidates
