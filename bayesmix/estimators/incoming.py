@@ -291,7 +291,7 @@ def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = 
 
 def _takes_sequences(model: Any) -> bool:
     """Whether a sample without any value is allowed, as a step of a sequence."""
-    return getattr(last_step(model), "noun", "") == "state"
+    return getattr(last_step(getattr(model, "estimator", model)), "noun", "") == "state"
 
 
 def _refuse_weights(sample_weight: Any) -> None:
