@@ -450,7 +450,7 @@ EXCEPTIONS = {
     "families/gaussian/prior": 1,
     "families/gaussian/quadratic": 1,
     "io/records": 1,
-    "selection": 11,
+    "selection": 8,
     "sources/border": 2,
     "sources/memory": 1,
 }
