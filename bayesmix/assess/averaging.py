@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from bayesmix.core import validation
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.sources import FittedMixture
+from bayesmix.core.sources import FittedMixture, last_step
 from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.numerics.arrays import Array
@@ -25,7 +25,7 @@ from bayesmix.posterior.bands import (
 )
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record
-from bayesmix.selection.pipelines import last_step, log_density
+from bayesmix.selection.pipelines import log_density
 from bayesmix.selection.probability import Probabilities, prior_weights
 from bayesmix.selection.scores import finite, n_rows_of, rows_of, stacking
 from bayesmix.selection.summary_text import label

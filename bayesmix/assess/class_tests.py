@@ -20,6 +20,7 @@ from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.posterior.parameter_errors import ParameterScores
 from bayesmix.search.starts import OfMixture
 from bayesmix.selection.tasks import Fitter
@@ -95,8 +96,7 @@ class BootstrapTest:
         if source.side.covariates is not None:
             gate: Any = self.null.mixture.weights
             shares = np.exp(gate.log_weights(source.side.covariates))
-        reached = np.cumsum(shares, axis=1)
-        labels = (reached < generator.random((n, 1)) * reached[:, -1:]).sum(axis=1)
+        labels = drawn_labels(shares, generator)
         counts = np.bincount(labels, minlength=self.null.n_components)
         values = np.empty((n, self.null.n_features))
         rows = density.frame.undo(density.components.draw(counts, generator))

@@ -17,13 +17,14 @@ from sklearn.base import clone
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.stability import to_refit
 from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.sources import last_step
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.density import density_of
 from bayesmix.posterior.regions import DensityRegion, Scores, check_enough, region_of, repetitions
-from bayesmix.posterior.subject import refuse_measured
-from bayesmix.selection.pipelines import fit_weighted, last_step
+from bayesmix.selection.pipelines import fit_weighted
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.border import few_enough, is_collection, is_source
 from bayesmix.sources.dask_workers import collected

@@ -10,15 +10,15 @@ from numbers import Integral
 from typing import Any
 
 from bayesmix.core.random import root_seed
-from bayesmix.core.sources import Source
+from bayesmix.core.sources import Source, last_step
 from bayesmix.em.result import FitResult, refuse_regressions
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior import evidence as importance
 from bayesmix.posterior import leave_one_out as left_out
 from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above
 from bayesmix.posterior.leave_one_out import LeaveOneOut
-from bayesmix.posterior.subject import refuse_measured
-from bayesmix.selection.pipelines import last_step, steps_before
+from bayesmix.selection.pipelines import steps_before
 
 
 def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:

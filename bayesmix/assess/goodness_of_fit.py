@@ -30,7 +30,7 @@ from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array, frozen
-from bayesmix.posterior.subject import refuse_measured
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.sources.border import as_source, complete
 
 # Contours at which coverage is computed.

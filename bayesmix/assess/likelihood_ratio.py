@@ -18,7 +18,7 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
-from bayesmix.posterior.subject import refuse_measured
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection.tasks import Fitter
 
 CALLED_FOR = 0.05

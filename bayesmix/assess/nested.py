@@ -24,13 +24,13 @@ from sklearn.base import clone
 
 from bayesmix.assess.stability import collected, each_of, fit_quietly
 from bayesmix.core.random import root_seed
-from bayesmix.core.sources import Procedure, UserRows
+from bayesmix.core.sources import Procedure, UserRows, last_step
 from bayesmix.em.display import shortened
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.criteria import record
-from bayesmix.selection.pipelines import last_step, log_density, refuse_sequences
+from bayesmix.selection.pipelines import log_density, refuse_sequences
 from bayesmix.selection.scores import (
     Fold,
     HeldOut,

@@ -16,7 +16,7 @@ from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.stability import collected
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.rows import Summary
-from bayesmix.core.sources import Parameters
+from bayesmix.core.sources import Parameters, last_step
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, CategoricalPrior
 from bayesmix.families.gaussian.family import Gaussian
@@ -26,7 +26,6 @@ from bayesmix.families.product.prior import ProductPrior
 from bayesmix.families.successes import Bernoulli, BetaPrior
 from bayesmix.families.transformed import Transformed
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.probability import over_k, prior_asked, probabilities
 from bayesmix.selection.ranking import chosen
 from bayesmix.selection.summary_text import label

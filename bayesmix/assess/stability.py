@@ -22,12 +22,12 @@ from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import in_turn, resolve_jobs
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.sources import Procedure, UserRows
+from bayesmix.core.sources import Procedure, UserRows, last_step
 from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection.pipelines import fit_weighted, last_step, prefix_of, refuse_sequences
+from bayesmix.selection.pipelines import fit_weighted, prefix_of, refuse_sequences
 from bayesmix.selection.scores import rows_of, weights_of
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.dask_workers import collected as partitioned

@@ -14,11 +14,10 @@ import pandas as pd
 
 from bayesmix.cli.shown_tables import column_names
 from bayesmix.core.rows import Frame
-from bayesmix.core.sources import Source
+from bayesmix.core.sources import Source, takes_sequences
 from bayesmix.core.writing import write, written
 from bayesmix.em.result import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
-from bayesmix.selection.pipelines import takes_sequences
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
 from bayesmix.version import CORE_PACKAGES, __version__, versions

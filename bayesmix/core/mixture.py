@@ -140,9 +140,7 @@ class Mixture(Generic[C, W]):
 
     @property
     def linear(self: Mixture[Components]) -> Linear:
-        components: Any = self.components
-        linear: Linear = components.linear
-        return linear
+        return self.components.linear  # type: ignore[attr-defined]
 
     @once
     def finite_log_weights(self) -> Array:

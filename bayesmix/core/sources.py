@@ -209,6 +209,16 @@ def last_step(model: Any) -> Any:
     return model.steps[-1][1] if hasattr(model, "steps") else model
 
 
+def takes_sequences(model: Any) -> bool:
+    """Whether the order of samples matters to a model, or to the model of a search."""
+    return noun_of(model) == "state"
+
+
+def noun_of(model: Any) -> str:
+    """Return what a component of a model, or of a search, is called: a state in sequences."""
+    return getattr(last_step(getattr(model, "estimator", model)), "noun", "component")
+
+
 class FittedMixture(Procedure, Protocol):
     """An estimator, or a pipeline that ends in one, whose density is a mixture."""
 

@@ -27,8 +27,7 @@ class MaximumLikelihood:
 
     @property
     def weights_prior(self) -> WeightsPrior:
-        weights: Any = self.weights
-        return weights
+        return self.weights  # type: ignore[return-value]  # em.model fills it in
 
     def update(
         self,
@@ -59,13 +58,11 @@ class UnderAPrior:
 
     @property
     def weights_prior(self) -> WeightsPrior:
-        weights: Any = self.weights
-        return weights
+        return self.weights  # type: ignore[return-value]  # em.model fills it in
 
     @property
     def parameters_prior(self) -> Prior:
-        prior: Any = self.prior
-        return prior
+        return self.prior  # type: ignore[return-value]  # em.model fills it in
 
     def update(
         self,

@@ -24,11 +24,12 @@ from bayesmix.core.rows import AddedByField, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form, block_rows
 from bayesmix.em.fit import units_of
-from bayesmix.em.model import Model, dense_form, side_of
+from bayesmix.em.model import Model, dense_form
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
+from bayesmix.observation.instrument import refuse_measured
 
 # Name of a batch that may be visited again.
 Name = str | int
@@ -191,7 +192,7 @@ def check_first(model: Model, source: Source) -> None:
             f"partial_fit does not support the family {model.family.name!r}, whose updates need "
             "all samples: use fit"
         )
-    _refuse_measured(source)
+    refuse_measured(source, "partial_fit", "use fit")
     n_rows, n_features = source.shape
     needed = max(2, model.n_components * (n_features + 1))
     if n_rows < needed:
@@ -215,16 +216,11 @@ def begun(first: FitResult, source: Source, name: Name | None) -> FitResult:
     return arrived(nothing_yet, source, name)
 
 
-def _refuse_measured(source: Source) -> None:
-    if side_of(source).measurement is not None:
-        raise UnsupportedError("partial_fit does not support measured data: use fit")
-
-
 def arrived(
     result: FitResult, source: Source, name: Name | None, forgetting: float | None = None
 ) -> FitResult:
     """Add or revisit a batch: its E-step, then the M-step on all sums."""
-    _refuse_measured(source)
+    refuse_measured(source, "partial_fit", "use fit")
     began = time.perf_counter()
     stream = result.stream
     assert stream is not None

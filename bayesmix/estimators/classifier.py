@@ -26,7 +26,7 @@ from bayesmix.estimators.representation import Showing
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import AUTO
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.posterior.subject import refuse_measured
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection.structures import structures_asked
 from bayesmix.selection.summary_text import counted
 from bayesmix.sources.memory import ArraySource

@@ -14,20 +14,14 @@ from sklearn.base import BaseEstimator, clone
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.sources import Chosen, Parameters, Procedure, Source, UserRows
+from bayesmix.core.sources import Chosen, Parameters, Procedure, Source, UserRows, last_step
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import Given
-from bayesmix.selection.pipelines import (
-    fit_weighted,
-    last_step,
-    log_density,
-    prefix_of,
-    steps_before,
-)
+from bayesmix.selection.pipelines import fit_weighted, log_density, prefix_of, steps_before
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort
 from bayesmix.sources.border import as_source

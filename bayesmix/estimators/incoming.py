@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from bayesmix.core import validation
 from bayesmix.core.rows import LARGEST_VALUE, Fault, SideInformation
-from bayesmix.core.sources import Source, last_step
+from bayesmix.core.sources import Source, last_step, takes_sequences
 from bayesmix.core.validation import jobs, unmasked, written_out
 from bayesmix.em.model import check_values
 from bayesmix.errors import (
@@ -102,7 +102,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
             "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
             "X.compute() or a NumPy array, or drop rows with missing values (missing='drop')"
         )
-    if missing == "use" and isinstance(source, ArraySource) and not _takes_sequences(estimator):
+    if missing == "use" and isinstance(source, ArraySource) and not takes_sequences(estimator):
         source = _with_values(source)
     refuse(source, estimator, large=True, gaps=missing == "use")
     return source.present()
@@ -258,7 +258,7 @@ def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = 
         raise InvalidInputError(
             _not_finite(unusable, source.columns, row, _missing_remedy(model, large))
         )
-    if faults.empty and not _takes_sequences(model):
+    if faults.empty and not takes_sequences(model):
         raise InvalidInputError(
             f"X must have a value in every row, but {source.row_text(faults.empty.row)} has "
             f"none{_others(faults.empty)}: leave out such rows"
@@ -287,11 +287,6 @@ def refuse(source: Source, model: Any = None, large: bool = False, gaps: bool = 
             f"{source.row_text(fault.row)}, column {_column(fault, source.columns)}, whose square "
             "overflows: rescale that column"
         )
-
-
-def _takes_sequences(model: Any) -> bool:
-    """Whether a sample without any value is allowed, as a step of a sequence."""
-    return getattr(last_step(getattr(model, "estimator", model)), "noun", "") == "state"
 
 
 def _refuse_weights(sample_weight: Any) -> None:

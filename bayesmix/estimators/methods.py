@@ -342,7 +342,7 @@ class PosteriorMethods:
         np.float64(5.3)
         """
         from bayesmix.estimators.fit_columns import like_given
-        from bayesmix.posterior.subject import refuse_measured
+        from bayesmix.observation.instrument import refuse_measured
 
         result = self._fitted()
         result.refuse_covariates("impute")

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
+from bayesmix.core.sources import last_step, noun_of
 from bayesmix.em.model import side_of
 from bayesmix.em.progress import FitProgress
 from bayesmix.errors import (
@@ -35,7 +36,7 @@ from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
 from bayesmix.selection.clusters import COMPONENTS, MERGED, clusters_of_components
 from bayesmix.selection.criteria import RULE, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
-from bayesmix.selection.pipelines import last_step, noun_of, prefix_of
+from bayesmix.selection.pipelines import prefix_of
 from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
 from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
 from bayesmix.selection.scores import table_of, weights_of
@@ -237,7 +238,13 @@ class MixtureSearch(SearchResults, Showing):
         folded = any(record(name).folds for name in wanted)
         variational = search_checks.is_variational(estimator, wanted)
         subject = subject_of(
-            *(self, estimator, X, sample_weight, groups, wanted, variational),
+            self,
+            estimator,
+            X,
+            sample_weight,
+            groups,
+            wanted,
+            variational,
             y=y,
             labels=labels,
             covariates=covariates,
@@ -245,7 +252,7 @@ class MixtureSearch(SearchResults, Showing):
             of_regression=of_regression,
         )
         if self.variable_selection or powers:
-            from bayesmix.posterior.subject import refuse_measured
+            from bayesmix.observation.instrument import refuse_measured
 
             refuse_measured(subject.source, "a search over variables or powers")
         falls = criterion == RULE or self.n_components is None

@@ -11,17 +11,11 @@ from sklearn.base import clone
 
 from bayesmix.core import validation
 from bayesmix.core.rows import NO_SIDE_INFORMATION
-from bayesmix.core.sources import Source
+from bayesmix.core.sources import Source, last_step, noun_of, takes_sequences
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.selection import sweep as growth
-from bayesmix.selection.candidates import (
-    Candidate,
-    asked,
-    candidate_chains,
-    component_numbers,
-)
+from bayesmix.selection.candidates import Candidate, asked, candidate_chains, component_numbers
 from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
-from bayesmix.selection.pipelines import last_step, noun_of, takes_sequences
 from bayesmix.selection.scores import Fold, HeldOut, rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked
 from bayesmix.sources.memory import ArraySource
@@ -32,8 +26,6 @@ DEPENDENT = {"state": "sequences", "regression": "regressions"}
 # With folds every candidate is fitted to each fold, so an open range ends here.
 MOST_BY_FOLDS = 10
 KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
-
-
 # Tables with at least so many features may get a note in the summary.
 MANY_FEATURES = 20
 

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
 from bayesmix.core.rows import NO_SIDE_INFORMATION
-from bayesmix.core.sources import Source
+from bayesmix.core.sources import Source, last_step, noun_of
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult, refuse_regressions
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
@@ -28,7 +28,6 @@ from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
 from bayesmix.selection.data_checks import column_names
-from bayesmix.selection.pipelines import last_step, noun_of
 from bayesmix.selection.probability import Probabilities
 from bayesmix.selection.scores import HeldOut
 from bayesmix.sources.border import coding_of, is_source

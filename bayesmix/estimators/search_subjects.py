@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from numpy.typing import ArrayLike
 
-from bayesmix.core.sources import Procedure, Source, UserRows
+from bayesmix.core.sources import Procedure, Source, UserRows, noun_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import incoming, search_checks
 from bayesmix.estimators.fitters import TableFitter
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.pipelines import noun_of
 from bayesmix.selection.scores import Fold, make_splits
 from bayesmix.selection.tasks import Fitter
 

@@ -9,6 +9,7 @@ from typing import Any
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.core.sources import last_step
 from bayesmix.em.model import side_of
 from bayesmix.em.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
@@ -22,7 +23,6 @@ from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_L
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import family_named
 from bayesmix.selection.criteria import POSTERIOR, RULE
-from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.border import is_source
 

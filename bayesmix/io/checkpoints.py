@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.sources import Source
+from bayesmix.core.sources import Source, last_step
 from bayesmix.core.writing import PARTIAL, folder_to_write, write
 from bayesmix.errors import (
     BayesmixWarning,
@@ -32,7 +32,7 @@ from bayesmix.errors import (
 from bayesmix.io.container import FINISHED_FIT, opened, pack, unpack
 from bayesmix.io.records import Reader, Writer, adopt
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.pipelines import last_step, steps_before
+from bayesmix.selection.pipelines import steps_before
 from bayesmix.selection.tasks import WHOLE, Question
 from bayesmix.sources.border import is_source
 from bayesmix.version import __version__

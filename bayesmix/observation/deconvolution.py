@@ -26,6 +26,7 @@ from bayesmix.errors import DegenerateFitError, UnsupportedError
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array, Booleans, Indices
+from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.special import LOG_2PI
@@ -485,8 +486,7 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
     lacks (Matheron).
     """
     shares, _ = mixture.responsibilities(rows)
-    reached = np.cumsum(shares[:, : mixture.n_components], axis=1)
-    labels = (reached < generator.random((len(rows), 1)) * reached[:, -1:]).sum(axis=1)
+    labels = drawn_labels(shares[:, : mixture.n_components], generator)
     components = components_of(mixture)
     normal = generator.standard_normal((2, len(rows), len(mixture.frame.centre)))
     uniform = generator.random(normal.shape[1:])

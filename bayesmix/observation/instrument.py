@@ -14,6 +14,8 @@ import numpy as np
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Rows
+from bayesmix.core.sources import Source
+from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import AXES, Array, Booleans, Integers
 
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
     from bayesmix.core.components import Densities
     from bayesmix.families.gaussian.covariance.models import Structure
     from bayesmix.observation.deconvolution import Deconvolution
+
+
+def refuse_measured(
+    source: Source, what: str = "this analysis", remedy: str = "pass values"
+) -> None:
+    """Raise an error if values were measured with errors, limits or rounding."""
+    if side_of(source).measurement is not None:
+        raise UnsupportedError(f"{what} does not support measured data: {remedy}")
 
 
 def separable(structure: Structure, n_features: int) -> bool:

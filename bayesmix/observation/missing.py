@@ -6,6 +6,7 @@ normal for dense ones. Large groups with the same pattern run on their observed 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -36,6 +37,7 @@ from bayesmix.em.expectation import (
     weighed,
 )
 from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.numerics.gaps import has_gaps
 
 # From this many observations of a pattern on, a pass over the observed columns is faster.
@@ -60,11 +62,11 @@ class Drawing(Form):
         generator = stream(self.seed, Purpose.GAPS, rows.first)
         return Rows(self.drawn(mixture, rows, generator), rows.weights, rows.first)
 
+    @abstractmethod
     def drawn(
         self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
     ) -> Array:
         """Return complete values (n, D) in data units, draws where they were not seen."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
@@ -167,8 +169,7 @@ def drawn(
         return values
     rows = Rows(values)
     shares, _ = mixture.responsibilities(rows)
-    reached = np.cumsum(shares, axis=1)
-    labels = (reached < generator.random((len(values), 1)) * reached[:, -1:]).sum(axis=1)
+    labels = drawn_labels(shares, generator)
     framed = rows.framed(mixture.frame)
     filled = cast("Filling", mixture.components).filled(framed, labels, generator)
     return np.where(np.isnan(values), mixture.frame.undo(filled), values)

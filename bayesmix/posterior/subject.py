@@ -12,10 +12,10 @@ import numpy as np
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult, assess, refuse_regressions
 from bayesmix.em.run import assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.posterior_draws import variational_estimator
 
 # Relative rounding below which a sample weight counts as a whole number.
@@ -164,9 +164,3 @@ def _fractions(rows: Rows) -> list[float]:
     weights = rows.weights_or_ones
     wrong = np.flatnonzero(np.abs(weights - np.rint(weights)) > WHOLE * weights)
     return [float(weight) for weight in weights[wrong[:1]]]
-
-
-def refuse_measured(source: Source, what: str = "this analysis") -> None:
-    """Raise an error if values were measured with errors, limits or rounding."""
-    if side_of(source).measurement is not None:
-        raise UnsupportedError(f"{what} does not support measured data: pass values")

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.sources import last_step
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.subject import Subject, listed
 from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE
-from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.summary_text import counted
 
 WIDTH = 72

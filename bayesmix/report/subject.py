@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.sources import UserRows
+from bayesmix.core.sources import UserRows, last_step, noun_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -19,7 +19,6 @@ from bayesmix.plots import style
 from bayesmix.plots.assignment import Line, lines_of
 from bayesmix.plots.subject import column_names
 from bayesmix.selection.criteria import record
-from bayesmix.selection.pipelines import last_step, noun_of
 from bayesmix.selection.summary_text import counted
 
 MOST_NAMES = 12

@@ -11,12 +11,11 @@ from typing import Any, TypeAlias
 from sklearn.model_selection import ParameterGrid
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.sources import Parameters, Procedure
+from bayesmix.core.sources import Parameters, Procedure, last_step
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import contained
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.pipelines import last_step
 from bayesmix.selection.scores import HeldOut, Score
 
 Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]

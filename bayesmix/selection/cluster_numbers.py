@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bayesmix.core.random import Purpose, stream
+from bayesmix.core.sources import noun_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.candidates import Candidate
@@ -30,7 +31,6 @@ from bayesmix.selection.clusters import (
 )
 from bayesmix.selection.criteria import record
 from bayesmix.selection.data_checks import RoundedFeature
-from bayesmix.selection.pipelines import noun_of
 from bayesmix.selection.scores import Fold
 from bayesmix.selection.tasks import Assignments, Task
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.sources import last_step as last_step
+from bayesmix.core.sources import takes_sequences
 from bayesmix.em.result import WITHOUT_SEQUENCES
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
@@ -17,16 +17,6 @@ from bayesmix.selection.scores import rows_of
 # Points at which steps of a pipeline are evaluated, and the allowed deviation from affine maps.
 PROBES = 8
 AFFINE = 1e-8
-
-
-def takes_sequences(model: Any) -> bool:
-    """Whether the order of samples matters to a model, or to the model of a search."""
-    return noun_of(model) == "state"
-
-
-def noun_of(model: Any) -> str:
-    """Return what a component of a model, or of a search, is called: a state in sequences."""
-    return getattr(last_step(getattr(model, "estimator", model)), "noun", "component")
 
 
 def refuse_sequences(model: Any, what: str = "this analysis") -> None:

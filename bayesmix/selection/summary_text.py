@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.core.sources import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of
@@ -25,7 +26,6 @@ from bayesmix.selection.data_checks import (
     is_density,
     narrower,
 )
-from bayesmix.selection.pipelines import noun_of
 from bayesmix.selection.probability import Probabilities, over_k
 from bayesmix.selection.scores import Score
 

@@ -26,18 +26,8 @@ def lead(run):
 
 
 def test_cells_below_and_above_a_limit_are_censored_there(run, lead):
-    output = run(
-        "fit",
-        "lead.csv",
-        "--columns",
-        "lead,hours",
-        "--covariance",
-        "diag",
-        "--components",
-        2,
-        "--out",
-        "found",
-    ).stdout
+    how = ("--columns", "lead,hours", "--covariance", "diag", "--components", 2)
+    output = run("fit", "lead.csv", *how, "--out", "found").stdout
     X = lead[["lead", "hours"]]
     data = bm.Measured(X, limits=([0.5, -np.inf], [np.inf, 9.0]))
     direct = bm.GaussianMixture(2, covariance_type="diag", random_state=0).fit(data)
@@ -46,19 +36,7 @@ def test_cells_below_and_above_a_limit_are_censored_there(run, lead):
     assert "lead.csv: 100 rows, columns lead, hours" in output
     # The same limits as options, for a file of numbers.
     limits = ("--limit", "lead<0.5,hours>9")
-    run(
-        "fit",
-        "plain.csv",
-        "--columns",
-        "lead,hours",
-        *limits,
-        "--covariance",
-        "diag",
-        "--components",
-        2,
-        "--out",
-        "again",
-    )
+    run("fit", "plain.csv", *how, *limits, "--out", "again")
     assert bm.load("again/model.bayesmix").log_likelihood_ == pytest.approx(
         saved.log_likelihood_, rel=1e-7
     )
