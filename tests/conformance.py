@@ -57,15 +57,8 @@ if TYPE_CHECKING:
         WeightsPriorOf,
         WeightsTwinOf,
     )
-    from bayesmix.core.sources import (
-        Engine,
-        FittedMixture,
-        InMemory,
-        Kept,
-        PartitionTask,
-        Procedure,
-        Source,
-    )
+    from bayesmix.core.procedures import FittedMixture, Procedure
+    from bayesmix.core.sources import Engine, InMemory, Kept, PartitionTask, Source
     from bayesmix.em.expectation import (
         Arithmetic,
         Centred,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
@@ -15,11 +16,13 @@ from bayesmix.allocation.point import (
     log_likelihood_of_samples,
     sample_by_sample,
 )
-from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import log_gammas
+
+if TYPE_CHECKING:
+    from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.core.components import Named
-from bayesmix.core.priors import Allocation, Assign, DrawnWeights, NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import LOWEST_LOG, Allocated, GroupCounts, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Named
+    from bayesmix.core.priors import Allocation, Assign, DrawnWeights, NamedTensors, Pymc, Tensor
 
 
 def sample_by_sample(weights: Allocation, joint: Array, rows: Rows) -> Allocated:

@@ -16,8 +16,8 @@ from sklearn.base import clone
 
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.stability import to_refit
+from bayesmix.core.procedures import last_step
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.sources import last_step
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured

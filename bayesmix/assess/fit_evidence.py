@@ -9,8 +9,9 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
+from bayesmix.core.procedures import last_step
 from bayesmix.core.random import root_seed
-from bayesmix.core.sources import Source, last_step
+from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult, refuse_regressions
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.observation.instrument import refuse_measured

@@ -22,9 +22,10 @@ from bayesmix.core import validation
 from bayesmix.core.components import PointComponents
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.procedures import Procedure
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
-from bayesmix.core.sources import Procedure, Source
+from bayesmix.core.sources import Source
 from bayesmix.em.expectation import block_rows
 from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.errors import InvalidInputError

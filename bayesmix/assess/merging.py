@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
-from bayesmix.core.sources import FittedMixture
+from bayesmix.core.procedures import FittedMixture
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.clusters import (

@@ -21,8 +21,8 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import in_turn, resolve_jobs
+from bayesmix.core.procedures import Procedure, UserRows, last_step
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.sources import Procedure, UserRows, last_step
 from bayesmix.em.progress import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn

@@ -59,7 +59,7 @@ def predict(
     """
     from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time, saved_model
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
-    from bayesmix.core.sources import takes_sequences
+    from bayesmix.core.procedures import takes_sequences
     from bayesmix.core.writing import file_to_write, try_to_write, write
     from bayesmix.em.result import most_probable
 

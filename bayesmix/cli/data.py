@@ -318,7 +318,7 @@ def model_and_rows(
     Rows without any value are dropped if the model supports missing values, unless they are steps
     of sequences.
     """
-    from bayesmix.core.sources import takes_sequences
+    from bayesmix.core.procedures import takes_sequences
 
     model = getattr(saved, "best_estimator_", saved)
     if instead := WITHOUT_MIXTURE.get(type(model).__name__):

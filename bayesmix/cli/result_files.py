@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.cli.shown_tables import column_names
+from bayesmix.core.procedures import takes_sequences
 from bayesmix.core.rows import Frame
-from bayesmix.core.sources import Source, takes_sequences
+from bayesmix.core.sources import Source
 from bayesmix.core.writing import write, written
 from bayesmix.em.result import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError

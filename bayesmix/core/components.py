@@ -5,10 +5,8 @@ Type parameters stand for the statistics and draws of a family.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field
-from operator import add
 from typing import Any, ClassVar, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
@@ -66,90 +64,6 @@ class Statistics(Additive, Protocol):
 
     def unpack(self, vector: Array) -> Self:
         """Return the statistics that ``pack`` to ``vector``."""
-
-
-class Rearranged(ABC):
-    """Statistics whose components are replaced by selecting, adding and concatenating."""
-
-    counts: Array
-
-    def merged(self, first: int, second: int) -> Self:
-        both = self.subset(np.array([first])) + self.subset(np.array([second]))
-        places = np.arange(len(self.counts))
-        places[first] = len(places)
-        return self.joined([self, both]).subset(np.delete(places, second))
-
-    def split(self, k: int, halves: Self) -> Self:
-        places = np.arange(len(self.counts) + 1)
-        places[k], places[-1] = len(self.counts), len(self.counts) + 1
-        return self.joined([self, halves]).subset(places)
-
-    def exchanged(self, keep: Integers, others: Self) -> Self:
-        return self.joined([self.subset(keep), others])
-
-    @abstractmethod
-    def __add__(self, other: Self) -> Self: ...
-
-    @abstractmethod
-    def subset(self, keep: Integers) -> Self: ...
-
-    @classmethod
-    @abstractmethod
-    def joined(cls, parts: Sequence[Self]) -> Self: ...
-
-
-class StatisticsOfParts(ABC):
-    """Statistics that consist of others, the parts, all of the same components."""
-
-    @property
-    @abstractmethod
-    def _parts(self) -> Sequence[Statistics]:
-        """The parts."""
-
-    @abstractmethod
-    def _of(self, parts: Iterable[Statistics]) -> Self:
-        """Return statistics of the same type with other parts."""
-
-    @property
-    def shared(self) -> bool:
-        return any(part.shared for part in self._parts)
-
-    def __add__(self, other: Self) -> Self:
-        return self._of(map(add, self._parts, other._parts))
-
-    def scaled(self, factor: float) -> Self:
-        return self._of(part.scaled(factor) for part in self._parts)
-
-    def subset(self, keep: Integers) -> Self:
-        return self._of(part.subset(keep) for part in self._parts)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        each = zip(*(whole._parts for whole in parts), strict=True)
-        return parts[0]._of(type(own[0]).joined(own) for own in each)
-
-    def merged(self, first: int, second: int) -> Self:
-        return self._of(part.merged(first, second) for part in self._parts)
-
-    def split(self, k: int, halves: Self) -> Self:
-        pairs = zip(self._parts, halves._parts, strict=True)
-        return self._of(part.split(k, own) for part, own in pairs)
-
-    def exchanged(self, keep: Integers, others: Self) -> Self:
-        pairs = zip(self._parts, others._parts, strict=True)
-        return self._of(part.exchanged(keep, own) for part, own in pairs)
-
-    def pack(self) -> Array:
-        return np.concatenate([part.pack() for part in self._parts])
-
-    def units(self) -> Array:
-        pairs = [(part.units(), part.pack().shape) for part in self._parts]
-        return np.concatenate([np.broadcast_to(units, shape) for units, shape in pairs])
-
-    def unpack(self, vector: Array) -> Self:
-        ends = np.cumsum([len(part.pack()) for part in self._parts])
-        vectors = np.split(vector, ends[:-1])
-        return self._of(part.unpack(own) for part, own in zip(self._parts, vectors, strict=True))
 
 
 # Log densities (n, K) with missing values, and a function from responsibilities to statistics.
@@ -350,29 +264,6 @@ class PosteriorOf(FittedComponents, Protocol[D]):
 
         Entry (j, k) of the latter is the log density of the drawn component k under factor j.
         """
-
-
-class ByMeans:
-    """Components with an array of means (K, D)."""
-
-    means: Array
-
-    @property
-    def n_components(self) -> int:
-        return len(self.means)
-
-
-class AtAPoint:
-    """Components at a point, which stand for themselves."""
-
-    def released(self) -> Self:
-        return self
-
-    def plug_in(self) -> Self:
-        return self
-
-    def predictive(self) -> Self:
-        return self
 
 
 class Record(Protocol):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 
-from bayesmix.core.components import Densities
 from bayesmix.core.mixture import Expectation, Mixture, Repair
-from bayesmix.core.priors import Prior, WeightsPrior
 from bayesmix.core.rows import Event, Frame
 from bayesmix.numerics.arrays import Array, Integers, Stored
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Densities
+    from bayesmix.core.priors import Prior, WeightsPrior
+
 
 M = TypeVar("M", contravariant=True)  # mixtures of a family
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
-from bayesmix.core.engines import Guard
-from bayesmix.core.priors import Prior
 from bayesmix.core.rows import Event, Frame, Summary
-from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
+    from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
+    from bayesmix.core.engines import Guard
+    from bayesmix.core.priors import Prior
+    from bayesmix.core.sources import Source
 
 S = TypeVar("S", contravariant=True)  # statistics of a family
 P = TypeVar("P", contravariant=True)  # densities at a point
@@ -164,6 +165,59 @@ class FamilyOf(Protocol[S, P]):
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> Guard:
         """Return the guard against collapse; ``repair`` allows it to move a component."""
+
+
+class AtAPoint:
+    """Components at a point, which stand for themselves."""
+
+    def released(self) -> Self:
+        return self
+
+    def plug_in(self) -> Self:
+        return self
+
+    def predictive(self) -> Self:
+        return self
+
+
+class ByMeans:
+    """Components with an array of means (K, D)."""
+
+    means: Array
+
+    @property
+    def n_components(self) -> int:
+        return len(self.means)
+
+
+class Rearranged(ABC):
+    """Statistics whose components are replaced by selecting, adding and concatenating."""
+
+    counts: Array
+
+    def merged(self, first: int, second: int) -> Self:
+        both = self.subset(np.array([first])) + self.subset(np.array([second]))
+        places = np.arange(len(self.counts))
+        places[first] = len(places)
+        return self.joined([self, both]).subset(np.delete(places, second))
+
+    def split(self, k: int, halves: Self) -> Self:
+        places = np.arange(len(self.counts) + 1)
+        places[k], places[-1] = len(self.counts), len(self.counts) + 1
+        return self.joined([self, halves]).subset(places)
+
+    def exchanged(self, keep: Integers, others: Self) -> Self:
+        return self.joined([self.subset(keep), others])
+
+    @abstractmethod
+    def __add__(self, other: Self) -> Self: ...
+
+    @abstractmethod
+    def subset(self, keep: Integers) -> Self: ...
+
+    @classmethod
+    @abstractmethod
+    def joined(cls, parts: Sequence[Self]) -> Self: ...
 
 
 # Any family, as in ``components``.

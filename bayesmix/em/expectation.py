@@ -11,19 +11,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
 from scipy.special import entr
 
 from bayesmix.allocation.point import PointWeights
-from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
-from bayesmix.core.families import Family
 from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
-from bayesmix.core.sources import Kept, Source
 from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
+    from bayesmix.core.families import Family
+    from bayesmix.core.sources import Kept, Source
+
 
 # Features and log joints of a block together fit into a cache of one megabyte.
 BLOCK_VALUES = 2**16
@@ -37,7 +40,7 @@ MOST_LOSS = 1e-12
 MOST_LOSS_PER_FEATURE = 1e-9
 
 # Log densities (n, K), and a function from responsibilities to statistics.
-Densities: TypeAlias = tuple[Array, Callable[[Array], Additive]]
+Densities: TypeAlias = "tuple[Array, Callable[[Array], Additive]]"
 # E-step of a chunk.
 Step: TypeAlias = Callable[[Rows], ChunkSums]
 Summand = TypeVar("Summand")

@@ -9,18 +9,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
 
-from bayesmix.core.engines import Objective
-from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Event, Frame
-from bayesmix.core.sources import Source
 from bayesmix.em.model import (
     Attempt,
     Model,
@@ -52,6 +49,12 @@ from bayesmix.search import starts
 from bayesmix.search.moves import of_statistics
 from bayesmix.search.optimum import search
 from bayesmix.version import versions
+
+if TYPE_CHECKING:
+    from bayesmix.core.engines import Objective
+    from bayesmix.core.families import Family
+    from bayesmix.core.sources import Source
+
 
 # With fewer iterations the user wants a few EM steps, not an optimum.
 FEW_ITERATIONS = 10

@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 import numpy as np
 
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.core.engines import Guard, Objective, Stopping
-from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.priors import PriorChoice
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation, Summary
-from bayesmix.core.sources import Source
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
 from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
@@ -26,7 +22,11 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
 
 if TYPE_CHECKING:
+    from bayesmix.core.engines import Guard, Objective, Stopping
+    from bayesmix.core.families import Family
     from bayesmix.core.noise import NoiseDensity
+    from bayesmix.core.priors import PriorChoice
+    from bayesmix.core.sources import Source
 
 LOOSE_BOUND = (
     "With covariates the ELBO is not tight (Böhning's bound of the softmax): do not use it to "

@@ -7,13 +7,15 @@ q(Z) the variational objective is the exact bound (Bishop 2006, eq. 10.70).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from bayesmix.core.families import Family
 from bayesmix.core.mixture import Expectation, Mixture
-from bayesmix.core.priors import Prior, PriorChoice, WeightsPrior
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array
+
+if TYPE_CHECKING:
+    from bayesmix.core.families import Family
+    from bayesmix.core.priors import Prior, PriorChoice, WeightsPrior
 
 
 @dataclass(frozen=True)

@@ -13,25 +13,25 @@ import numpy as np
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
-from bayesmix.core.components import (
-    Densities,
-    FarDensities,
-    FittedComponents,
-    PointComponents,
-    Posterior,
-    Predictive,
-)
-from bayesmix.core.engines import Bayesian, Objective, Resolved
-from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.priors import Prior
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Rows, SideInformation
-from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment, AssessmentStep
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 
 if TYPE_CHECKING:
+    from bayesmix.core.components import (
+        Densities,
+        FarDensities,
+        FittedComponents,
+        PointComponents,
+        Posterior,
+        Predictive,
+    )
+    from bayesmix.core.engines import Bayesian, Objective, Resolved
+    from bayesmix.core.families import Family
+    from bayesmix.core.priors import Prior
+    from bayesmix.core.sources import Source
     from bayesmix.em.streaming import Stream
 
 

@@ -18,19 +18,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg.lapack import dgesv
 
-from bayesmix.core.components import Components
-from bayesmix.core.engines import Guard, Objective, Stopping
-from bayesmix.core.families import Family
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import Event, Frame
-from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment, AssessmentStep, Form
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Components
+    from bayesmix.core.engines import Guard, Objective, Stopping
+    from bayesmix.core.families import Family
+    from bayesmix.core.sources import Source
+
 
 MEMORY = 8
 

@@ -15,11 +15,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
-from bayesmix.core.engines import Stopping
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.sources import Source
 from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Near, Settings, Start, resolve_objective, working_frame
 from bayesmix.em.progress import Reporter
@@ -34,6 +32,8 @@ from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
 from bayesmix.sources.border import few_enough, is_collection, passed
 
 if TYPE_CHECKING:
+    from bayesmix.core.engines import Stopping
+    from bayesmix.core.sources import Source
     from bayesmix.selection.tasks import Fitter
 
 # Set by validation of data; all other attributes that end in "_" are set by a fit.

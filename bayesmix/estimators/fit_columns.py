@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixWarning, InvalidInputError, InvalidTypeError, warn
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array
@@ -23,6 +22,7 @@ from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
+    from bayesmix.core.sources import Source
     from bayesmix.families.product.family import Product
 
 OF_THE_FIT = "pass the columns of the fit, in the same order"

@@ -10,13 +10,13 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from bayesmix.core import validation
-from bayesmix.core.families import Family
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Level
+    from bayesmix.core.families import Family
     from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
     from bayesmix.families.product.components import Products
     from bayesmix.families.product.family import Product

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, clone
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.sources import Chosen, Parameters, Procedure, Source, UserRows, last_step
+from bayesmix.core.procedures import Parameters, Procedure, UserRows, last_step
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
@@ -28,6 +28,7 @@ from bayesmix.sources.border import as_source
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
+    from bayesmix.core.sources import Chosen, Source
     from bayesmix.estimators.base import MixtureEstimator
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -11,9 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.priors import Weights
 from bayesmix.core.rows import Frame
-from bayesmix.core.sources import Source
 from bayesmix.em.model import Model, Settings, resolve, working_frame
 from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood
 from bayesmix.em.result import DensitySums, FitResult
@@ -28,6 +26,10 @@ from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import begun, named_start
 from bayesmix.version import versions
+
+if TYPE_CHECKING:
+    from bayesmix.core.priors import Weights
+    from bayesmix.core.sources import Source
 
 
 class GaussianMixture(MixtureEstimator):

@@ -12,7 +12,7 @@ import numpy as np
 from bayesmix.allocation.chain import DirichletChainPrior, MarkovChain, stationary_distribution
 from bayesmix.core import validation
 from bayesmix.core.coding import Coding
-from bayesmix.core.components import AtAPoint
+from bayesmix.core.families import AtAPoint
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.gaussian import covariance_type_of, point_result

@@ -12,8 +12,8 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from bayesmix.core import validation
+from bayesmix.core.procedures import last_step, takes_sequences
 from bayesmix.core.rows import LARGEST_VALUE, Fault, SideInformation
-from bayesmix.core.sources import Source, last_step, takes_sequences
 from bayesmix.core.validation import jobs, unmasked, written_out
 from bayesmix.em.model import check_values
 from bayesmix.errors import (
@@ -30,6 +30,7 @@ from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
+    from bayesmix.core.sources import Source
 
 # scikit-learn's messages, and remedies that they leave out.
 REMEDIES = {

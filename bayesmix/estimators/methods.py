@@ -13,7 +13,6 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.sources import Source
 from bayesmix.em.model import Model
 from bayesmix.em.result import FitResult, assess
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -25,6 +24,7 @@ from bayesmix.posterior import DRAWS
 from bayesmix.sources.border import eager, few_enough
 
 if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
     from bayesmix.observation.measured import TrueValues
     from bayesmix.posterior.density import MixtureDensity
     from bayesmix.posterior.posterior_draws import PosteriorSample

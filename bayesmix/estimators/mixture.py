@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
-from bayesmix.core.engines import Objective
-from bayesmix.core.sources import Source
 from bayesmix.em.model import Model
 from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood
 from bayesmix.em.result import FitResult
@@ -22,6 +20,8 @@ from bayesmix.families.registry import AUTO, family_named
 from bayesmix.sources.border import coding_of
 
 if TYPE_CHECKING:
+    from bayesmix.core.engines import Objective
+    from bayesmix.core.sources import Source
     from bayesmix.families.product.components import Products
     from bayesmix.families.product.family import Product
 

@@ -7,12 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.core import validation
-from bayesmix.core.families import Family
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
 
 if TYPE_CHECKING:
+    from bayesmix.core.families import Family
     from bayesmix.core.noise import NoiseDensity
 
 

@@ -12,7 +12,6 @@ from scipy.special import entr
 
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
-from bayesmix.core.sources import Source
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult, limits
 from bayesmix.errors import InvalidInputError
@@ -22,6 +21,7 @@ from bayesmix.numerics.arrays import Array, Integers, beside, together
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
     from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 PerRow = TypeVar("PerRow", bound="Array | Integers")

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.sources import Chosen, Parameters, Procedure, UserRows
+from bayesmix.core.procedures import Parameters, Procedure, UserRows
+from bayesmix.core.sources import Chosen
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.fitters import Unfitted

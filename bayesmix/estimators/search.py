@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
+from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.random import root_seed
-from bayesmix.core.sources import last_step, noun_of
 from bayesmix.em.model import side_of
 from bayesmix.em.progress import FitProgress
 from bayesmix.errors import (

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from sklearn.base import clone
 
 from bayesmix.core import validation
+from bayesmix.core.procedures import last_step, noun_of, takes_sequences
 from bayesmix.core.rows import NO_SIDE_INFORMATION
-from bayesmix.core.sources import Source, last_step, noun_of, takes_sequences
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked, candidate_chains, component_numbers
@@ -19,6 +19,10 @@ from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_
 from bayesmix.selection.scores import Fold, HeldOut, rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked
 from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
 
 STRUCTURE = "covariance_type"
 # Models other than mixtures of independent samples, by what their components are called.

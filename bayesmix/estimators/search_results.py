@@ -13,8 +13,8 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.core import validation
+from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
-from bayesmix.core.sources import Source, last_step, noun_of
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult, refuse_regressions
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
@@ -36,6 +36,7 @@ from bayesmix.sources.memory import ArraySource
 if TYPE_CHECKING:
     from bayesmix.assess.averaging import AveragedDensity
     from bayesmix.core.coding import Coding
+    from bayesmix.core.sources import Source
     from bayesmix.selection.relevance_search import FeatureSelection
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from numpy.typing import ArrayLike
 
-from bayesmix.core.sources import Procedure, Source, UserRows, noun_of
+from bayesmix.core.procedures import Procedure, UserRows, noun_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import incoming, search_checks
 from bayesmix.estimators.fitters import TableFitter
@@ -16,6 +16,7 @@ from bayesmix.selection.scores import Fold, make_splits
 from bayesmix.selection.tasks import Fitter
 
 if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
     from bayesmix.estimators.regression_fitter import RegressionFitter
     from bayesmix.sources.memory import ArraySource
 

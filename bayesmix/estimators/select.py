@@ -9,7 +9,7 @@ from typing import Any
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.core.sources import last_step
+from bayesmix.core.procedures import last_step
 from bayesmix.em.model import side_of
 from bayesmix.em.objectives import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError

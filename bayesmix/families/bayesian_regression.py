@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from bayesmix.core.components import ByMeans
+from bayesmix.core.families import ByMeans
 from bayesmix.core.rows import AddedByField
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, NormalResponse, Regressions

@@ -14,8 +14,8 @@ from typing import NoReturn
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from bayesmix.core.components import AtAPoint, Named, Seen
-from bayesmix.core.families import FamilyOf, refuse_constant
+from bayesmix.core.components import Named, Seen
+from bayesmix.core.families import AtAPoint, FamilyOf, refuse_constant
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source

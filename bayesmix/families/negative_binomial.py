@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.components import AtAPoint, Named, Rearranged, Seen
-from bayesmix.core.families import FamilyOf
+from bayesmix.core.components import Named, Seen
+from bayesmix.core.families import AtAPoint, FamilyOf, Rearranged
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError

@@ -14,8 +14,8 @@ from typing import NoReturn
 
 import numpy as np
 
-from bayesmix.core.components import AtAPoint, Named, Predictive
-from bayesmix.core.families import FamilyOf
+from bayesmix.core.components import Named, Predictive
+from bayesmix.core.families import AtAPoint, FamilyOf
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source

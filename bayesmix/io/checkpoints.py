@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.sources import Source, last_step
+from bayesmix.core.procedures import last_step
+from bayesmix.core.sources import Source
 from bayesmix.core.writing import PARTIAL, folder_to_write, write
 from bayesmix.errors import (
     BayesmixWarning,

@@ -12,9 +12,9 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array
 
+from bayesmix.core.procedures import Procedure
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Rows
-from bayesmix.core.sources import Procedure
 from bayesmix.em.display import OBJECTIVES
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError, warn

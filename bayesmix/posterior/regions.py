@@ -15,8 +15,8 @@ import numpy as np
 from scipy.special import betaincinv
 
 from bayesmix.core import validation
+from bayesmix.core.procedures import Procedure
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.sources import Procedure
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.posterior.bands import checked_level, tails

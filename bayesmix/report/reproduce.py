@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.sources import last_step
+from bayesmix.core.procedures import last_step
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.subject import Subject, listed
 from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE

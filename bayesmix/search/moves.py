@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.core.components import Statistics
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import LocalRows
@@ -22,6 +21,10 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, quantiles
 from bayesmix.numerics.logsumexp import LARGEST_ODDS
 from bayesmix.numerics.memo import once
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Statistics
+
 
 # The objective that merging a pair would lose, and the pair (i < j).
 Merge: TypeAlias = tuple[float, int, int]

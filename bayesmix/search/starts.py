@@ -11,24 +11,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import eigh
 from scipy.spatial.distance import cdist
 from scipy.special import ndtri
 
-from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, Summary
-from bayesmix.core.sources import Source
 from bayesmix.em.expectation import sums_at
 from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps, without_gaps
+
+if TYPE_CHECKING:
+    from bayesmix.core.families import Family
+    from bayesmix.core.sources import Source
+
 
 SAMPLE_ROWS = 4096
 # Values are clipped here, in robust deviations, so that fourth powers are finite.

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from sklearn.model_selection import ParameterGrid
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.sources import Parameters, Procedure, last_step
+from bayesmix.core.procedures import Parameters, Procedure, last_step
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import contained

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bayesmix.core.procedures import noun_of
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.sources import noun_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.candidates import Candidate

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.core.sources import Source
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import UndefinedError, UnsupportedError
 from bayesmix.selection import scores
 from bayesmix.selection.scores import ScoreFunction
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
 
 # Components with less than this many observations are empty; empty ones equal the prior.
 EMPTY = 1e-3

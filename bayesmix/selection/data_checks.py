@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.rounding import is_tied, step_of
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
 
 # Only the first observations of larger data are checked for rounding, and nothing else is checked.
 MOST_ROWS = 20_000

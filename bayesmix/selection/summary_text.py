@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.sources import noun_of
+from bayesmix.core.procedures import noun_of
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import COMPONENTS, OUTLYING, counted_as, number_of

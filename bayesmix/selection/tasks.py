@@ -14,12 +14,12 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.sources import Chosen, Parameters, Procedure, Source, UserRows
+from bayesmix.core.procedures import Parameters, Procedure, UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.numerics.arrays import Array
@@ -27,6 +27,9 @@ from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.clusters import too_small
 from bayesmix.selection.criteria import PLUG_IN, log_relabellings, record
 from bayesmix.selection.scores import Fold, Score, ScoreFunction
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Chosen, Source
 
 
 class Effort(Enum):

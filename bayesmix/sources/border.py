@@ -9,12 +9,12 @@ import numpy as np
 
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs
-from bayesmix.core.sources import Source
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
+    from bayesmix.core.sources import Source
     from bayesmix.sources.partitions_of_rows import PartitionedSource, Passed
 
 

@@ -24,13 +24,13 @@ from bayesmix.core.rows import (
     Summary,
     faults_in,
 )
-from bayesmix.core.sources import Kept
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Indices, Integers, Stored, cost_of, quantiles
 from bayesmix.numerics.gaps import without_gaps
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
+    from bayesmix.core.sources import Kept
 
 # Interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349

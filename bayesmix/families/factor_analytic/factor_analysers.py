@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesmix.core.components import AtAPoint, ByMeans, Rearranged
+from bayesmix.core.families import AtAPoint, ByMeans, Rearranged
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once

@@ -16,12 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 import numpy as np
 from scipy.linalg.blas import dnrm2
 
-from bayesmix.core.components import FittedComponents
-from bayesmix.core.engines import Whole
 from bayesmix.core.mixture import Mixture, Repair
-from bayesmix.core.priors import WeightsAtAPoint
 from bayesmix.core.rows import Event, Frame, Rows, Summary
-from bayesmix.core.sources import Source
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, align
@@ -29,6 +25,10 @@ from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:
+    from bayesmix.core.components import FittedComponents
+    from bayesmix.core.engines import Whole
+    from bayesmix.core.priors import WeightsAtAPoint
+    from bayesmix.core.sources import Source
     from bayesmix.families.gaussian.point import Gaussians
     from bayesmix.families.gaussian.prior import GaussianPosterior
 
@@ -489,7 +489,7 @@ class HoldingStep:
         return joint.argmax(axis=1), normalise(joint)
 
 
-C = TypeVar("C", bound=FittedComponents)
+C = TypeVar("C", bound="FittedComponents")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import numpy as np
 
 from bayesmix.core.families import FamilyOf, refuse_constant
 from bayesmix.core.rows import Event, Frame, Summary
-from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
@@ -22,6 +21,7 @@ from bayesmix.numerics.gaps import has_gaps
 
 # Priors and draws are imported on use, as maximum likelihood needs neither.
 if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.prior import NormalWishart
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.core.rows import Event, Frame, Rows, Summary
-from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.algebra import AXES
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
 
 DRAWN_IN_AT = 10.0
 # Largest distance from the plane, in unit scales, that counts as on it: the density there differs

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bayesmix.core.components import Rearranged
+from bayesmix.core.families import Rearranged
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.components import AtAPoint
+from bayesmix.core.families import AtAPoint
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import regressed
 from bayesmix.families.gaussian.covariance.models import Structure

@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import log
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesmix.core.priors import Pymc
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
-from bayesmix.core.sources import Source
 from bayesmix.core.validation import unmasked
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import Structure
@@ -36,6 +34,11 @@ from bayesmix.families.gaussian.wishart_scale import (
 from bayesmix.numerics.arrays import DENSE, Array, Integers, align
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
+
+if TYPE_CHECKING:
+    from bayesmix.core.priors import Pymc
+    from bayesmix.core.sources import Source
+
 
 MEAN_PRECISION_RANGE = (1e-30, 1.0)
 

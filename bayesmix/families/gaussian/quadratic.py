@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
-from bayesmix.core.components import ByMeans, Seen
+from bayesmix.core.families import ByMeans
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, averages, moments
 from bayesmix.numerics import arrays as features
@@ -21,6 +21,10 @@ from bayesmix.numerics.arrays import DENSE, UNIT_ROUNDOFF, Array, Booleans, Inte
 from bayesmix.numerics.gaps import has_gaps, patterns
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Seen
+
 
 # Largest number of patterns of missing values whose forms are cached.
 MOST_PATTERNS = 256

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.covariance.models import Structure
@@ -21,6 +20,9 @@ from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
 from bayesmix.families.gaussian.wishart_scale import log_normaliser
 from bayesmix.numerics.arrays import DENSE, Array
 from bayesmix.numerics.special import LOG_2, LOG_2PI
+
+if TYPE_CHECKING:
+    from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 
 
 @dataclass(frozen=True)

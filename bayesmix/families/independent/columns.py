@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from bayesmix.core.components import AtAPoint, Densities, DrawnComponents, Posterior, Predictive
+from bayesmix.core.components import Densities, DrawnComponents, Posterior, Predictive
 from bayesmix.core.engines import Whole
-from bayesmix.core.families import FamilyOf
+from bayesmix.core.families import AtAPoint, FamilyOf
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source

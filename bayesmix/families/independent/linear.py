@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.components import Rearranged, Seen
+from bayesmix.core.components import Seen
+from bayesmix.core.families import Rearranged
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.gaps import seen, without_gaps

@@ -12,9 +12,10 @@ from typing import Any, Self, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from bayesmix.core.components import Incomplete, Statistics, StatisticsOfParts
+from bayesmix.core.components import Incomplete, Statistics
 from bayesmix.core.rows import Frame, Rows, Summary
 from bayesmix.core.sources import Source
+from bayesmix.families.joint_statistics import StatisticsOfParts
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import once
 

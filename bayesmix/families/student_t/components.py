@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.special import digamma, gammaln, logsumexp, xlogy
 
-from bayesmix.core.components import AtAPoint, StatisticsOfParts
+from bayesmix.core.families import AtAPoint
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
@@ -19,6 +19,7 @@ from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.students import StudentDensities
 from bayesmix.families.independent.linear import Sums
+from bayesmix.families.joint_statistics import StatisticsOfParts
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 
 # Range of estimates: below there is hardly a centre, above the density is normal.
