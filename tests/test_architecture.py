@@ -439,7 +439,7 @@ EXCEPTIONS = {
     "core/mixture": 2,
     "core/parallel": 2,
     "core/rows": 1,
-    "core/sources": 1,
+    "core/procedures": 1,
     "core/validation": 1,
     "em/fit": 1,
     "em/model": 4,
