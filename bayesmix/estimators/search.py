@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
@@ -34,7 +35,7 @@ from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
 from bayesmix.selection.clusters import COMPONENTS, MERGED, clusters_of_components
-from bayesmix.selection.criteria import RULE, record
+from bayesmix.selection.criteria import ON_SAMPLE, RULE, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.pipelines import prefix_of
 from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
@@ -113,6 +114,10 @@ class MixtureSearch(SearchResults, Showing):
     column_powers : bool, default=False
         Whether a second search over Yeo-Johnson powers of the columns replaces the first if its
         held-out log density is better by two standard errors (variational Gaussian mixtures).
+    most_samples : int, optional
+        Of larger data in memory, candidates are compared on a random sample of this size, and the
+        best few are fitted to all data; the others have no fit and no scores. None: all candidates
+        are fitted to all data, as always with cross-validation.
 
     Attributes
     ----------
@@ -121,7 +126,7 @@ class MixtureSearch(SearchResults, Showing):
     results_ : DataFrame
         A row per candidate, best first: parameters, the criterion, the difference to the chosen
         one ("behind"), other criteria, standard errors, seconds, warnings, and a note if the
-        candidate failed.
+        candidate failed. With ``most_samples`` also the criterion on the sample, in nats.
     folds_ : DataFrame
         A row per candidate and fold; "candidate" is the row of ``results_``.
     restarts_ : DataFrame
@@ -172,6 +177,7 @@ class MixtureSearch(SearchResults, Showing):
         columns: Any = None,
         clusters: str | None = None,
         column_powers: bool = False,
+        most_samples: int | None = None,
     ) -> None:
         store_parameters(self, locals())
 
@@ -263,6 +269,10 @@ class MixtureSearch(SearchResults, Showing):
         chains, checks = self._range(subject, folded, variational, seed)
         folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
+        most = validation.optional_integer("most_samples", self.most_samples, 1)
+        part = None
+        if most is not None and not folded and criterion != "loo":
+            part = subject.part(most, seed)
         self._share_workers(subject, len(chains) * (1 + len(splits)))
         functions |= search_checks.functions_of(wanted)
         grows = checks.grows and not folded
@@ -272,7 +282,8 @@ class MixtureSearch(SearchResults, Showing):
         patience = validation.optional_integer("patience", self.patience, 1)
         ended = growth.ended if grows else None
         task = Task(subject.fitter, splits, functions, kept_fits, patience, watched, ended)
-        sweep = Sweep(task, chains)
+        few = task if part is None else replace(task, fitter=task.fitter.on(part), checkpoint=None)
+        sweep = Sweep(few, chains)
         self._run(sweep)
         if grows and variational and subject.independent and self._selected is None:
             self._grow(sweep, max(checks.numbers))
@@ -283,7 +294,9 @@ class MixtureSearch(SearchResults, Showing):
             self._run(sweep)
             rows = sweep.candidates(weights)
         self._prior_over_k = prior_asked(checks.numbers, self.prior_over_k, falls)
-        rows = self._completed(task, rows, criterion)
+        rows = self._completed(sweep.task, rows, criterion)
+        if part is not None:
+            rows = self._fitted_to_all(task, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
         source = subject.source
         in_memory = isinstance(source, ArraySource) and not self.interrupted_
@@ -297,7 +310,8 @@ class MixtureSearch(SearchResults, Showing):
             seed=seed,
         )
         n, found = source.total_weight, sweep.folds()
-        self._adopt(rows, criterion, n, checks, found, clusters if in_memory else None, unordered)
+        numbers, size = clusters if in_memory else None, None if part is None else len(part)
+        self._adopt(rows, criterion, n, checks, found, numbers, unordered, size)
         if powers and isinstance(source, ArraySource) and in_memory:
             from bayesmix.estimators.column_powers import better_by_powers
 
@@ -356,6 +370,23 @@ class MixtureSearch(SearchResults, Showing):
             rows = polished(task, rows, worth, polish)
         return with_log_posteriors(rows, self._prior_over_k)
 
+    def _fitted_to_all(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
+        """Return candidates of which the best are fitted to all data; after Ctrl-C the best one."""
+        from bayesmix.selection.finalists import Finalists
+
+        finalists = Finalists(task, rows, "elbo_log_k" if criterion == RULE else criterion)
+        fits = finalists.every()
+        with FitProgress(None, self.progress) as bar:
+            try:
+                for row in islice(fits, 1) if self.interrupted_ else fits:
+                    bar.advance(words.label(row))
+            except KeyboardInterrupt:
+                if not finalists.fits:
+                    raise
+                self.interrupted_ = True
+        rows = finalists.candidates()
+        return with_log_posteriors(rows, self._prior_over_k) if criterion == RULE else rows
+
     interrupted_: bool
     _answer = "results_"
 
@@ -393,6 +424,7 @@ class MixtureSearch(SearchResults, Showing):
         folds: list[tuple[int, int, Candidate]],
         clusters: Callable[..., ClusterNumbers] | None,
         unordered: Candidate | None = None,
+        compared_on: int | None = None,
     ) -> None:
         """Rank the candidates, those without a value last, and adopt the clusters of the best.
 
@@ -415,7 +447,9 @@ class MixtureSearch(SearchResults, Showing):
         if found is not None and criterion == RULE:
             best = found.best
             order = [best, *(i for i in order if i != best)]
-        ranked = [*order, *(i for i in range(len(rows)) if i not in order)]
+        rest = [i for i in range(len(rows)) if i not in order]
+        rest.sort(key=lambda i: -rows[i].comparable(ON_SAMPLE))
+        ranked = [*order, *rest]
         rows = [rows[i] for i in ranked]
         if self._selected is not None and self._feature_names_given() is None:
             # Columns without names have their position in the data of the search.
@@ -445,8 +479,12 @@ class MixtureSearch(SearchResults, Showing):
         if self._selected is not None:
             about = self._selected.sentence(self._feature_names(), result.n_components)
         numbers = self._cluster_probabilities
+        part = ""
+        if compared_on is not None:
+            n_fits = sum(row.result is not None for row in rows)
+            part = f" on {compared_on:,} observations, of which {n_fits} were fitted to all"
         answer = words.Answer(
-            rows, criterion, n, posterior, self.cautions_, self._clusters, numbers, about
+            rows, criterion, n, posterior, self.cautions_, self._clusters, numbers, about, part
         )
         self._summary, self._details = answer.summary(), answer.verbose()
 
@@ -506,6 +544,8 @@ class MixtureSearch(SearchResults, Showing):
     def matrix(self, criterion: str | None = None) -> Any:
         """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
 
+        By default it is that which chose, or its values on a sample (see ``most_samples``).
+
         Examples
         --------
         >>> import bayesmix as bm
@@ -514,9 +554,8 @@ class MixtureSearch(SearchResults, Showing):
         ('tied', 3)
         """
         check_is_fitted(self, "results_")
-        return search_tables.over_structures(
-            self.results_, record(criterion or self.criterion_).column
-        )
+        default = search_tables.comparing(self.results_, self.criterion_)
+        return search_tables.over_structures(self.results_, record(criterion or default).column)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Plot the criterion over K for each structure; see ``plot_selection``."""

@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesmix.core.procedures import Procedure, UserRows, noun_of
+from bayesmix.core.random import Purpose, stream
+from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import incoming, search_checks
 from bayesmix.estimators.fitters import TableFitter
+from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import Fold, make_splits
 from bayesmix.selection.tasks import Fitter
+from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
     from bayesmix.estimators.regression_fitter import RegressionFitter
-    from bayesmix.sources.memory import ArraySource
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,17 @@ class SubjectOfSamples:
     def check(self, chains: list[list[dict[str, Any]]]) -> None:
         """Raise an error if the data suit no candidate."""
 
+    def part(self, most: int, seed: int) -> Integers | None:
+        """Return a random part of the samples, in their order; None if there are no more.
+
+        Data in parts, and samples with labels or covariates, are not divided.
+        """
+        source = self.source
+        plain = isinstance(source, ArraySource) and not side_of(source)
+        if not self.independent or not plain or (n := source.shape[0]) <= most:
+            return None
+        return np.sort(stream(seed, Purpose.SUBSAMPLE).choice(n, most, replace=False))
+
     def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
         """Return the folds; ``distinct`` (n,): samples of one number stay together."""
         return make_splits(cv, self.X, seed, self.groups, distinct)
@@ -74,10 +89,10 @@ class SubjectOfSequences(SubjectOfSamples):
     def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
         from bayesmix.estimators.sequences import sequence_folds
 
-        return sequence_folds(cv, cast("ArraySource", self.source), seed)
+        return sequence_folds(cv, cast(ArraySource, self.source), seed)
 
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
-        source = cast("ArraySource", self.source)
+        source = cast(ArraySource, self.source)
         return search_checks.best_unordered(search, self.estimator, source, splits)
 
 

@@ -27,6 +27,8 @@ from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.border import is_source
 
 POLISH = 6.0
+# Samples on which candidates are compared; a component of one in a thousand has twenty of them.
+MOST_SAMPLES = 20_000
 
 
 def select(
@@ -247,7 +249,9 @@ def procedure(
         covariance_type,
         criterion=criterion,
         random_state=random_state,
-        **({} if criterion in ("auto", RULE) else {"polish": POLISH}) | options,
+        **({} if criterion in ("auto", RULE) else {"polish": POLISH})
+        | {"most_samples": MOST_SAMPLES}
+        | options,
     )
 
 

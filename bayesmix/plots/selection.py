@@ -12,6 +12,7 @@ from bayesmix.families.gaussian.covariance.models import label
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record
+from bayesmix.selection.search_tables import comparing
 
 LOWEST_RESCALED = -2.0
 # With more lines, only those of the best candidates are in colour and labelled.
@@ -60,7 +61,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
     name = _column(search, criterion)
     ax = style.axes_or_new(ax)
     value = results[name].where(np.isfinite(results[name]))
-    decides = name == record(search.criterion_).column
+    decides = name == comparing(results, search.criterion_)
     sign = np.sign(record(name).factor)
     best = search.best_index_ if decides else (sign * value).idxmax()
     table = results.assign(
@@ -99,7 +100,7 @@ def plot_selection(search: Any, ax: Axes | None = None, *, criterion: str | None
 
 def _column(search: Any, criterion: str | None) -> str:
     """Return the column of ``results_`` of a criterion, by default the criterion of the choice."""
-    name = record(criterion or search.criterion_).column
+    name = record(criterion or comparing(search.results_, search.criterion_)).column
     if name not in search.results_.columns:
         raise InvalidInputError(f"criterion must be a column of results_, got {name!r}")
     return name

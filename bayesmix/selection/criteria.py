@@ -193,6 +193,12 @@ OF_SOURCE = {name: each.of_source for name, each in RECORDS.items() if each.of_s
 POSTERIOR = ("auto", RULE_BEFORE, *(name for name, each in RECORDS.items() if each.posterior))
 
 
+# The criterion of all candidates of large data on a sample of it, in nats, greater is better.
+ON_SAMPLE = "on_sample"
+
+
 def record(name: str) -> Criterion:
     """Return the record of a criterion; a user-defined function has only a name."""
+    if name == ON_SAMPLE:
+        return Criterion(ON_SAMPLE, "the criterion on a sample", COMPONENTS)
     return RECORDS.get(name) or Criterion(name, name, "user-defined")

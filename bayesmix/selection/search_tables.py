@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.criteria import record
+from bayesmix.selection.criteria import ON_SAMPLE, record
 from bayesmix.selection.scores import nec
 from bayesmix.selection.structures import alike, from_simple_to_rich
 
@@ -55,6 +55,11 @@ def results(rows: list[Candidate], criterion: str) -> Any:
         entry["warnings"] = "; ".join(row.warnings)
         columns.append(entry)
     return pd.DataFrame(columns)
+
+
+def comparing(results: Any, criterion: str) -> str:
+    """Return the column that compares all candidates: the criterion, or its values on a sample."""
+    return ON_SAMPLE if ON_SAMPLE in results else record(criterion).column
 
 
 def over_structures(results: Any, criterion: str) -> Any:

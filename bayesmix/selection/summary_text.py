@@ -389,6 +389,7 @@ class Answer:
     clusters: Integers
     cluster_probabilities: dict[int, float]
     features: str = ""
+    compared_on: str = ""  # on how many observations, if not on all
 
     @property
     def best(self) -> Candidate:
@@ -532,10 +533,10 @@ class Answer:
 
     def _details(self) -> list[str]:
         """Return details for ``verbose=True``."""
-        lines = []
         numbers = sorted({candidate.asked for candidate in self.candidates})
         span = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
-        lines.append(f"{counted(len(self.candidates), 'candidate')} compared, K = {span}.")
+        compared = counted(len(self.candidates), "candidate")
+        lines = [f"{compared} compared{self.compared_on}, K = {span}."]
         if self.criterion == RULE:
             lines.append(self._by_criterion())
         elif following := self._next():
@@ -558,12 +559,9 @@ class Answer:
             verb = "estimates" if len(names) == 1 else "estimate"
             text = f"{phrase(names)} {verb} {question.format(noun)}."
             lines.append(text[0].upper() + text[1:])
-        failed = sum(row.note.startswith(("failed", "degenerate")) for row in self.candidates)
-        if failed:
-            lines.append(
-                f"{failed} of {len(self.candidates)} candidates failed; the column note of "
-                "results_ has the reasons."
-            )
+        if failed := sum(row.note.startswith(("failed", "degenerate")) for row in self.candidates):
+            part = f"{failed} of {len(self.candidates)} candidates"
+            lines.append(f"{part} failed; the column note of results_ has the reasons.")
         coding = getattr(getattr(self.best.result, "family", None), "coding", None)
         if coding is not None and self.best.result is not None:
             columns = self.best.result.columns
