@@ -46,7 +46,7 @@ def repeated(
 
 def each_of(task: Callable[[int], Result], n: int, workers: int) -> Iterator[Result]:
     """Yield ``task(0), ..., task(n - 1)``, from worker processes once it takes long."""
-    return in_turn(task, [(number,) for number in range(n)], workers, time.perf_counter())
+    return in_turn(task, [(number,) for number in range(n)], workers, time.process_time())
 
 
 def collected(

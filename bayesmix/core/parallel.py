@@ -18,7 +18,8 @@ from joblib import Parallel, delayed
 
 from bayesmix.errors import InvalidInputError
 
-# Serial time after which starting worker processes is worth while.
+# Processor time after which starting worker processes is worth while; wall time would depend on
+# what else the machine does.
 SECONDS_ALONE = 2.0
 MOST_THREADS = 256  # as there are at most so many chunks
 
@@ -169,9 +170,12 @@ def ordered_map(
 def in_turn(
     call: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], workers: int, began: float
 ) -> Iterator[Result]:
-    """Yield ``call(*job)`` in order; worker processes help SECONDS_ALONE after ``began``."""
+    """Yield ``call(*job)`` in order; worker processes help SECONDS_ALONE after ``began``.
+
+    ``began`` is a value of ``time.process_time``.
+    """
     for place, job in enumerate(jobs):
-        if min(workers, len(jobs) - place) > 1 and time.perf_counter() - began > SECONDS_ALONE:
+        if min(workers, len(jobs) - place) > 1 and time.process_time() - began > SECONDS_ALONE:
             parallel = Parallel(n_jobs=workers, return_as="generator")
             yield from parallel(delayed(call)(*arguments) for arguments in jobs[place:])
             return

@@ -113,12 +113,12 @@ def fit(
 
 def _outcomes(attempt: Attempt, continue_from: Mixture | None) -> Iterator[Outcome]:
     """Yield the runs in order, in worker processes if they take long and cores are idle."""
-    began = time.perf_counter()
+    began = time.process_time()
     settings, monitor = attempt.settings, attempt.monitor
     runs = 1 if continue_from is not None else settings.n_init
     for index in range(runs):
         monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
-        busy = index > 0 and time.perf_counter() - began > SECONDS_ALONE
+        busy = index > 0 and time.process_time() - began > SECONDS_ALONE
         if busy and index + 1 < runs and monitor.countable:
             idle = attempt.problem.source.idle(attempt.model.n_components)
             if idle:

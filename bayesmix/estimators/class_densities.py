@@ -32,6 +32,7 @@ from bayesmix.estimators import incoming
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.selection.clusters import COMPONENTS
 from bayesmix.selection.structures import without_posterior
 from bayesmix.sources.memory import ArraySource
 
@@ -245,6 +246,7 @@ class Apart(ClassDensities):
             n_jobs=self.classifier.n_jobs,
             progress=False,
             patience=2,
+            clusters=COMPONENTS,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BayesmixWarning)
