@@ -34,6 +34,7 @@ from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
+from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.search.starts import Given
 from bayesmix.sources.memory import ArraySource
 
@@ -132,6 +133,8 @@ def distal(
     *,
     covariates: Any = None,
     sample_weight: Any = None,
+    clusters: Any = None,
+    strata: Any = None,
     level: float = 0.95,
     n_draws: int = 100,
     random_state: Any = 0,
@@ -157,6 +160,9 @@ def distal(
     covariates : array or frame (n, P), optional
         Covariates of the fit.
     sample_weight : array (n,), optional
+    clusters, strata : array (n,), optional
+        Design of a survey: refits weight whole clusters within strata (Rao & Wu 1988), and
+        intervals use t with clusters minus strata degrees of freedom.
     level : float, default=0.95
         Level of the intervals.
     n_draws : int, default=100
@@ -195,6 +201,8 @@ def distal(
         correction,
         covariates=covariates,
         sample_weight=sample_weight,
+        clusters=clusters,
+        strata=strata,
         level=level,
         n_draws=n_draws,
         random_state=random_state,
@@ -216,6 +224,8 @@ def outcome_estimates(
     level: float,
     n_draws: int,
     random_state: Any,
+    clusters: Any = None,
+    strata: Any = None,
 ) -> tuple[pd.DataFrame, Array, Array]:
     """Return the table of ``distal``, its means (K, M), and their covariance (K M, K M)."""
     validation.one_of("correction", correction, CORRECTIONS)
@@ -234,16 +244,20 @@ def outcome_estimates(
             f"{np.shape(outcome)}"
         )
     n_draws = validation.integer("n_draws", n_draws, 0)
+    survey = SurveyDesign.of(len(shares), clusters, strata)
+    if survey is not None and not n_draws:
+        raise InvalidInputError("clusters and strata need refits: use n_draws=100, got 0")
     observed, levels = _observed(given.reset_index(drop=True), weights)
     with single_threaded_blas():
         means, covariance = observed.assigned(shares, weights).estimates(correction)
         if n_draws:
             draws = _refitted_means(
-                estimator, X, observed, correction, sample_weight, n_draws, random_state
+                estimator, X, observed, correction, sample_weight, n_draws, random_state, survey
             )
             covariance = np.atleast_2d(np.cov(draws.reshape(len(draws), -1), rowvar=False))
         errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
-    z = float(stats.norm.isf(0.5 * (1.0 - level)))
+    degrees = np.inf if survey is None else survey.degrees_of_freedom
+    z = float(stats.t.isf(0.5 * (1.0 - level), degrees))
     classes = pd.RangeIndex(1, len(means) + 1, name="class")
     return outcome_table(means, errors, z, classes, levels), means, covariance
 
@@ -353,12 +367,14 @@ def _refitted_means(
     sample_weight: Any,
     n_draws: int,
     random_state: Any,
+    survey: SurveyDesign | None,
 ) -> Array:
     """Return means (S, K, M) of refits to randomly weighted observations."""
     source = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True).in_memory()
-    kept = slice(None) if source.numbers is None else source.numbers
+    kept = np.arange(len(observed.values)) if source.numbers is None else source.numbers
     observed = replace(observed, values=observed.values[kept], present=observed.present[kept])
-    task = RefitTask(estimator.result_, source, root_seed(random_state))
+    survey = survey and survey.subset(kept)
+    task = RefitTask(estimator.result_, source, root_seed(random_state), survey)
     means = []
     for number in range(n_draws):
         refit = task(number)

@@ -36,6 +36,7 @@ from bayesmix.posterior.posterior_draws import (
     refuse_many,
 )
 from bayesmix.posterior.subject import fitted_mixture, rows_of_fit
+from bayesmix.posterior.survey_design import SurveyDesign
 
 MOST_PASSES = 2_000
 # Convergence tolerance in nats, small compared with the differences between refits.
@@ -202,6 +203,7 @@ class RefitTask:
     result: FitResult
     source: InMemory
     seed: int
+    survey: SurveyDesign | None = None
 
     def __call__(self, number: int) -> Refit | None:
         """Return the refit, or None if a component became degenerate."""
@@ -213,6 +215,8 @@ class RefitTask:
     def factors(self, number: int) -> Array:
         """Return the factors of the sample weights (n,); weight w is treated as w samples."""
         generator = stream(self.seed, Purpose.RESAMPLE, number)
+        if self.survey is not None:
+            return self.survey.factors(generator)
         weights = self.source.weights
         if weights is None:
             drawn: Array = generator.standard_exponential(self.source.shape[0])

@@ -34,6 +34,7 @@ from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
+from bayesmix.posterior.survey_design import SurveyDesign
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -236,13 +237,14 @@ class ParameterScores:
         flat[free] = vectors[:, ~known] / scale[:, None]
         return inverse, flat
 
-    def covariance(self, kind: str, clusters: Any = None, strata: Any = None) -> Array:
+    def covariance(self, kind: str, survey: SurveyDesign | None = None) -> Array:
         """Return the covariance (p, p) of the estimates in their units."""
         inverse, _ = self.inverse
         if kind == "information":
             return inverse
         scores = self.weights[:, None] * self.scores
-        return inverse @ variance_of_total(scores, clusters, strata) @ inverse
+        of_total = scores.T @ scores if survey is None else survey.variance_of_total(scores)
+        return inverse @ of_total @ inverse
 
     @property
     def parameters(self) -> list[Reported]:
@@ -271,11 +273,11 @@ class ParameterScores:
                 of_weights[0, k, (j - 1) * P : j * P] = (mass * change) @ self.design
         return np.concatenate([of_weights, derivative])
 
-    def errors(self, kind: str, clusters: Any = None, strata: Any = None) -> Array:
+    def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:
         """Return standard errors (m, K) of the reported parameters; NaN where there are none."""
         derivative = self.derivatives
         _, flat = self.inverse
-        covariance = self.covariance(kind, clusters, strata)
+        covariance = self.covariance(kind, survey)
         variances = np.einsum("mkp,pq,mkq->mk", derivative, covariance, derivative)
         size = (derivative[:, :, self.inside] ** 2).sum(axis=2)
         undefined = ((derivative @ flat) ** 2).sum(axis=2) > IN_FLAT**2 * size
@@ -311,42 +313,6 @@ def _dense_hessians(
     return hessians
 
 
-def variance_of_total(scores: Array, clusters: Any = None, strata: Any = None) -> Array:
-    """Return the variance (p, p) of Σ scores under sampling of clusters within strata.
-
-    Deviations of cluster totals from their mean in each stratum, times G / (G - 1) for G clusters
-    (Binder 1983). Without either, the outer products of the scores.
-    """
-    if clusters is None and strata is None:
-        return scores.T @ scores
-    n = len(scores)
-    groups = np.arange(n) if clusters is None else _codes("clusters", clusters, n)
-    layers = np.zeros(n, dtype=int) if strata is None else _codes("strata", strata, n)
-    total = np.zeros((scores.shape[1], scores.shape[1]))
-    for layer in range(layers.max() + 1):
-        inside = layers == layer
-        _, own = np.unique(groups[inside], return_inverse=True)
-        sums = np.zeros((own.max() + 1, scores.shape[1]))
-        np.add.at(sums, own, scores[inside])
-        if len(sums) < 2:
-            raise InvalidInputError(
-                f"every stratum must have at least two clusters, but stratum {layer} has one: "
-                "merge strata"
-            )
-        sums -= sums.mean(axis=0)
-        total += len(sums) / (len(sums) - 1.0) * (sums.T @ sums)
-    return total
-
-
-def _codes(name: str, values: Any, n: int) -> Any:
-    given = np.asarray(values)
-    if given.shape != (n,):
-        raise InvalidInputError(
-            f"{name} must have one entry for each of the {n} samples, got shape {given.shape}"
-        )
-    return np.unique(given, return_inverse=True)[1]
-
-
 def parameter_table(
     estimator: Any,
     X: Any,
@@ -372,15 +338,13 @@ def parameter_table(
         raise InvalidInputError("clusters and strata need standard_errors='sandwich'")
     scores = scores_of(estimator, X, sample_weight)
     parameters = scores.parameters
-    degrees = np.inf
+    survey = SurveyDesign.of(len(scores.weights), clusters, strata)
     if standard_errors == "bootstrap":
         errors = _bootstrapped(scores, n_draws, random_state)
     else:
         with single_threaded_blas():
-            errors = scores.errors(standard_errors, clusters, strata)
-        if clusters is not None:
-            n_strata = 1 if strata is None else len(np.unique(np.asarray(strata)))
-            degrees = len(np.unique(np.asarray(clusters))) - n_strata
+            errors = scores.errors(standard_errors, survey)
+    degrees = np.inf if survey is None or clusters is None else survey.degrees_of_freedom
     index = parameter_index(parameters, scores.result)
     estimates = np.array([own.values for own in parameters]).ravel()
     half = float(stats.t.ppf(0.5 + 0.5 * level, degrees)) * errors.ravel()

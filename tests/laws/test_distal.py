@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from scipy.special import expit, logit, logsumexp, softmax
 
 import bayesmix as bm
@@ -135,6 +136,31 @@ def test_standard_errors_are_those_of_the_delta_method_over_both_steps():
 
 
 @pytest.mark.slow
+def test_errors_of_a_survey_are_those_of_cluster_totals():
+    """Well separated classes, whose means have the linearised variance of a ratio (Binder 1983)."""
+    rng = generator(12)
+    clusters = np.repeat(np.arange(40), 10)
+    classes = rng.random(400) < 0.5
+    X = rng.normal(size=(400, 1)) + 20.0 * classes[:, None]
+    y = rng.normal(size=400) + rng.normal(size=40)[clusters]
+    model = bm.GaussianMixture(2, random_state=0).fit(X)
+    survey = {"clusters": clusters, "strata": clusters % 2}
+    found = bm.distal(model, X, y, "BCH", n_draws=300, **survey)
+    expected = []
+    for k in range(2):
+        own = model.predict(X) == k
+        scores = own * (y - y[own].mean()) / own.sum()
+        totals = scores.reshape(40, 10).sum(axis=1)
+        parts = [totals[place::2] - totals[place::2].mean() for place in range(2)]
+        expected.append(np.sqrt(sum(20 / 19 * (part @ part) for part in parts)))
+    np.testing.assert_allclose(found["standard_error"], expected, rtol=0.2)
+    assert (found["standard_error"] > 1.5 * bm.distal(model, X, y, "BCH")["standard_error"]).all()
+    half = found["upper"] - found["mean"]
+    np.testing.assert_allclose(half / found["standard_error"], stats.t.ppf(0.975, 38))
+    with pytest.raises(InvalidInputError, match="need refits"):
+        bm.distal(model, X, y, n_draws=0, clusters=clusters)
+
+
 def test_probabilities_and_their_intervals_stay_between_0_and_1():
     X, _, _, classes = responses(300, 0.75, 11)
     model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X)

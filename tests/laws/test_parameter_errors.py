@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.posterior.parameter_errors import ParameterScores, scores_of, variance_of_total
+from bayesmix.posterior.parameter_errors import ParameterScores, scores_of
+from bayesmix.posterior.survey_design import SurveyDesign
 
 
 @pytest.fixture(scope="module")
@@ -100,19 +101,43 @@ def test_gate_has_the_errors_of_gate_coefficients(rows):
 def test_single_samples_as_clusters_are_the_plain_sandwich_with_small_sample_factor():
     scores = np.random.default_rng(0).normal(size=(50, 3))
     scores -= scores.mean(axis=0)
-    plain = variance_of_total(scores)
-    np.testing.assert_allclose(variance_of_total(scores, clusters=np.arange(50)), plain * 50 / 49)
+    plain = scores.T @ scores
+    alone = SurveyDesign.of(50, np.arange(50), None).variance_of_total(scores)
+    np.testing.assert_allclose(alone, plain * 50 / 49)
     # two identical samples as a cluster count once
-    twice = variance_of_total(np.repeat(scores, 2, axis=0), clusters=np.repeat(np.arange(50), 2))
+    pairs = SurveyDesign.of(100, np.repeat(np.arange(50), 2), None)
+    twice = pairs.variance_of_total(np.repeat(scores, 2, axis=0))
     np.testing.assert_allclose(twice, 4.0 * plain * 50 / 49)
 
 
 def test_strata_remove_the_differences_between_them():
     scores = np.repeat([[1.0], [-1.0]], 10, axis=0)
     strata = np.repeat([0, 1], 10)
-    assert variance_of_total(scores, strata=strata) == 0.0
+    assert SurveyDesign.of(20, None, strata).variance_of_total(scores) == 0.0
     with pytest.raises(ValueError, match="at least two clusters"):
-        variance_of_total(scores, clusters=strata, strata=strata)
+        SurveyDesign.of(20, strata, strata)
+
+
+def test_random_weights_of_clusters_have_the_variance_of_the_design():
+    """Sums of 20 random scores in 12 unequal clusters of two strata, over 4,000 draws."""
+    generator = np.random.default_rng(5)
+    clusters = np.repeat(np.arange(12), generator.integers(1, 6, 12))
+    scores = generator.normal(size=(len(clusters), 2)) + generator.normal(size=(12, 1))[clusters]
+    design = SurveyDesign.of(len(clusters), clusters, clusters % 2)
+    weights = np.array([design.factors(generator) for _ in range(4000)])
+    np.testing.assert_allclose(weights[:, clusters % 2 == 0].mean(axis=1), 1.0, atol=1.0)
+    first = [np.flatnonzero(clusters == c)[0] for c in range(12)]
+    np.testing.assert_array_equal(weights, weights[:, first][:, clusters])
+    variance = np.cov((weights - 1.0) @ scores, rowvar=False)
+    expected = design.variance_of_total(scores)
+    assert np.abs(variance - expected).max() < 0.12 * np.abs(expected).max()
+
+
+def test_a_part_of_a_survey_has_the_clusters_that_are_left():
+    design = SurveyDesign.of(6, [0, 0, 1, 1, 2, 2], None)
+    part = design.subset(np.array([0, 1, 5]))
+    assert [rows.tolist() for rows in part.strata[0]] == [[0, 1], [2]]
+    assert part.degrees_of_freedom == 1
 
 
 def test_boundary_probabilities_have_no_error():

@@ -1,0 +1,100 @@
+"""Samples of a survey: clusters that were drawn within strata (Binder 1983; Rao & Wu 1988)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.numerics.arrays import Array, Integers
+
+# Smallest shape of the random weights; two clusters in a stratum would need 0.
+LEAST_SHAPE = 0.05
+
+
+@dataclass(frozen=True)
+class SurveyDesign:
+    """Clusters of samples in each stratum: their places (G samples groups) among the samples."""
+
+    strata: tuple[tuple[Integers, ...], ...]
+    n: int
+
+    @classmethod
+    def of(cls, n: int, clusters: Any, strata: Any) -> SurveyDesign | None:
+        """Return the design of n samples; None if neither clusters nor strata are given."""
+        if clusters is None and strata is None:
+            return None
+        groups = np.arange(n) if clusters is None else _codes("clusters", clusters, n)
+        layers = np.zeros(n, dtype=int) if strata is None else _codes("strata", strata, n)
+        return cls(tuple(_clusters(groups, layers, layer) for layer in range(layers.max() + 1)), n)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Number of clusters minus number of strata."""
+        return sum(map(len, self.strata)) - len(self.strata)
+
+    def totals(self, scores: Array) -> Iterator[Array]:
+        """Yield the totals (G, p) of clusters in each stratum."""
+        for clusters in self.strata:
+            yield np.array([scores[rows].sum(axis=0) for rows in clusters])
+
+    def variance_of_total(self, scores: Array) -> Array:
+        """Return the variance (p, p) of Σ scores (n, p) under sampling of clusters.
+
+        Deviations of cluster totals from their mean in each stratum, times G / (G - 1) for G
+        clusters (Binder 1983).
+        """
+        total = np.zeros((scores.shape[1], scores.shape[1]))
+        for sums in self.totals(scores):
+            away = sums - sums.mean(axis=0)
+            total += len(sums) / (len(sums) - 1.0) * (away.T @ away)
+        return total
+
+    def factors(self, generator: np.random.Generator) -> Array:
+        """Return random weights (n,), of mean 1 in each stratum and equal within clusters.
+
+        Totals of scores then have the variance of ``variance_of_total``: weights of G clusters are
+        G times a Dirichlet draw with variance 1, as by the bootstrap of Rao & Wu (1988).
+        """
+        drawn = np.empty(self.n)
+        for clusters in self.strata:
+            G = len(clusters)
+            weights = generator.standard_gamma(max((G - 2.0) / G, LEAST_SHAPE), size=G)
+            for rows, weight in zip(clusters, G * weights / weights.sum(), strict=True):
+                drawn[rows] = weight
+        return drawn
+
+    def subset(self, kept: Integers) -> SurveyDesign:
+        """Return the design of some samples, by number; clusters without any are left out."""
+        places = np.full(self.n, -1)
+        places[kept] = np.arange(len(kept))
+        strata = [
+            [own for rows in clusters if len(own := places[rows][places[rows] >= 0])]
+            for clusters in self.strata
+        ]
+        return SurveyDesign(tuple(map(tuple, filter(None, strata))), len(kept))
+
+
+def _clusters(groups: Integers, layers: Integers, layer: int) -> tuple[Integers, ...]:
+    inside = np.flatnonzero(layers == layer)
+    _, own = np.unique(groups[inside], return_inverse=True)
+    found = tuple(inside[own == cluster] for cluster in range(own.max() + 1))
+    if len(found) < 2:
+        raise InvalidInputError(
+            f"every stratum must have at least two clusters, but stratum {layer} has one: merge "
+            "strata"
+        )
+    return found
+
+
+def _codes(name: str, values: Any, n: int) -> Integers:
+    given = np.asarray(values)
+    if given.shape != (n,):
+        raise InvalidInputError(
+            f"{name} must have one entry for each of the {n} samples, got shape {given.shape}"
+        )
+    codes: Integers = np.unique(given, return_inverse=True)[1]
+    return codes
