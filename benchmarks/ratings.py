@@ -18,16 +18,18 @@ import bayesmix as bm
 
 LARGEST = 6
 WAYS = ("cells", "adjacent categories", "free probabilities")
+# Further observations, whose log density is compared.
+HELD_OUT = 2000
 # Spread of answers about the location of their class, in units of the scale.
 SPREAD = (0.15, 0.3)
 
 
-def survey(seed: int) -> tuple[pd.DataFrame, Any]:
-    """Return answers, coded from 1, and classes."""
+def survey(seed: int) -> tuple[pd.DataFrame, Any, pd.DataFrame]:
+    """Return answers, coded from 1, their classes, and answers that are held out."""
     g = np.random.default_rng([58, seed])
     K, items, levels = int(g.integers(2, 5)), int(g.integers(4, 13)), int(g.integers(3, 8))
     n = int(np.exp(g.uniform(np.log(150), np.log(1000))))
-    z = g.choice(K, n, p=g.dirichlet(np.full(K, 5.0)))
+    z = g.choice(K, n + HELD_OUT, p=g.dirichlet(np.full(K, 5.0)))
     way, codes, answers = WAYS[seed % len(WAYS)], np.arange(levels), {}
     for item in range(items):
         places = g.uniform(0, levels - 1, K)
@@ -40,9 +42,10 @@ def survey(seed: int) -> tuple[pd.DataFrame, Any]:
             if way == "free probabilities":
                 shares = g.dirichlet(np.full(levels, 0.7), K)
             reached = np.cumsum(shares / shares.sum(axis=1, keepdims=True), axis=1)
-            drawn = (g.random((n, 1)) > reached[z][:, :-1]).sum(axis=1)
+            drawn = (g.random((len(z), 1)) > reached[z][:, :-1]).sum(axis=1)
         answers[f"q{item + 1}"] = drawn.astype(int) + 1
-    return pd.DataFrame(answers), z
+    every = pd.DataFrame(answers)
+    return every[:n], z[:n], every[n:]
 
 
 def searches(answers: pd.DataFrame) -> dict[str, Any]:

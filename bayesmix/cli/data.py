@@ -126,6 +126,35 @@ def features_of(
     return table[list(decided)], decided
 
 
+def complete(
+    screen: Screen, table: pd.DataFrame, used: list[str], target: str, missing: Missing | None
+) -> pd.DataFrame:
+    """Return the rows of a regression without missing values, and report those left out.
+
+    Rows without a response are left out; others with missing values only on request.
+    """
+    known = table[table[target].notna()]
+    if n_without := len(table) - len(known):
+        screen.postpone(f"left out: {n_rows_text(n_without)} without a value of {target!r}")
+    gaps = known[list(dict.fromkeys(used))].isna()
+    if not (n_gaps := int(gaps.any(axis=1).sum())):
+        return known
+    if missing is not Missing.DROP:
+        columns = ", ".join(gaps.columns[gaps.any()])
+        raise InvalidInputError(
+            f"a regression does not support missing values, but {n_rows_text(n_gaps)} of DATA "
+            f"lack some ({columns}): give --missing drop to leave out these rows, or --exclude to "
+            "leave out columns"
+        )
+    screen.postpone(f"left out: {n_rows_text(n_gaps)} with missing values (--missing drop)")
+    return known[~gaps.any(axis=1)]
+
+
+def n_rows_text(n_rows: int) -> str:
+    """Return a number of rows in words."""
+    return "1 row" if n_rows == 1 else f"{n_rows:,} rows"
+
+
 def read_table(
     screen: Screen, table: Table, empty: bool = False, family: str | None = None
 ) -> Source:
@@ -191,8 +220,8 @@ def n_with_gaps(source: Source) -> int:
 
 def gaps_sentence(n_rows: int) -> str:
     """Say how many rows have missing values, and that they are used."""
-    rows = "1 row has" if n_rows == 1 else f"{n_rows:,} rows have"
-    return f"{rows} missing values, which are integrated out (--missing use)"
+    have = "has" if n_rows == 1 else "have"
+    return f"{n_rows_text(n_rows)} {have} missing values, which are integrated out (--missing use)"
 
 
 def missing_for(missing: Missing | None, n_rows: int, refused: str | None) -> str:
@@ -386,8 +415,7 @@ def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Boole
     if not len(empty):
         return rows, present
     named = ", ".join(map(str, empty[:3] + 1)) + (", ..." if len(empty) > 3 else "")
-    rows_left_out = "1 row" if len(empty) == 1 else f"{len(empty):,} rows"
-    say(f"left out: {rows_left_out} without any value (row {named})")
+    say(f"left out: {n_rows_text(len(empty))} without any value (row {named})")
     return rows.numbered(np.flatnonzero(present)), present
 
 

@@ -343,15 +343,16 @@ def fit(
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
     from bayesmix.families.gaussian.family import Gaussian
+    from bayesmix.families.registry import family_named
 
-    screen = Screen(run)
+    screen, own = Screen(run), family_named(families[0])
     source, beside = read_beside(screen, table, covariates, sequences, family)
     work = Work.on("fit", screen, table, source, out)
     if sequences.names and noise:
         raise InvalidInputError("--noise does not support sequences: leave it out")
-    model = estimator_for(source, families[0], method, noise, bool(sequences.names)).set_params(
+    model = estimator_for(source, own, method, noise, bool(sequences.names)).set_params(
         n_components=components,
-        covariance_type=structure if hasattr(families[0] or Gaussian(), "covariance") else None,
+        covariance_type=structure if hasattr(own or Gaussian(), "covariance") else None,
         random_state=run.seed,
         n_jobs=run.jobs,
         missing=missing_for(table.missing, n_with_gaps(source), "--noise" if noise else None),

@@ -354,13 +354,13 @@ def structure(text: str) -> Any:
     return listed[0]
 
 
-def families(text: str | None) -> list[Any] | None:
-    """Return families separated by commas; None if the option is not given."""
-    from bayesmix.families.registry import BY_NAME, FAMILIES
+def families(text: str | None) -> list[str] | None:
+    """Return names of families separated by commas; None if the option is not given."""
+    from bayesmix.families.registry import BY_NAME
 
     if text is None:
         return None
     asked = names(text) or [""]
     if unknown := [name for name in asked if name not in BY_NAME]:
         raise InvalidInputError(f"--family must be among {', '.join(BY_NAME)}, got {unknown[0]!r}")
-    return [FAMILIES[name].make() for name in dict.fromkeys(asked)]
+    return list(dict.fromkeys(asked))

@@ -130,6 +130,10 @@ def regress(
     rows: options.Numbers,
     kinds: options.Kinds,
     target: Annotated[str, options.option("COLUMN", "Column of the response")],
+    missing: Annotated[
+        options.Missing | None,
+        options.option("NAME", "Rows with missing values: drop or error (default)"),
+    ] = None,
     components: Annotated[str, options.option("K", options.NUMBERS)] = "1:4",
     response: Annotated[
         Response, options.option("NAME", "normal, poisson, binomial, gamma or negative_binomial")
@@ -156,7 +160,7 @@ def regress(
     """
     import numpy as np
 
-    from bayesmix.cli.data import features_of, indicators, whole_table
+    from bayesmix.cli.data import complete, features_of, indicators, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import candidate_table, frame_table
     from bayesmix.estimators.regression_mixture import RegressionMixture
@@ -173,6 +177,8 @@ def regress(
         why = kind_of(target, frame[target]).why or "text"
         raise InvalidInputError(f"--target must be numbers, but {target!r} is not: {why}")
     X, decided = features_of(screen, frame, rows, kinds, used)
+    frame = complete(screen, frame, [*decided, *used], target, missing)
+    X = X.loc[frame.index]
     weights = None if rows.weight is None else frame[rows.weight].to_numpy(dtype=float)
     source = as_source(np.empty(X.shape), weights, columns=tuple(decided))
     work = Work.on("regress", screen, rows, source, out)

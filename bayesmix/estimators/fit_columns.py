@@ -253,14 +253,14 @@ def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
     if isinstance(family, Gaussian):
         return X
     from bayesmix.families.independent.levels import LevelsFamily
+    from bayesmix.io.table_columns import as_levels, is_frame, recoded, say_unused
 
     if isinstance(family, LevelsFamily) and not is_source(X):
         fitting = _is_table(X) and np.shape(X)[1] == len(family.levels or ())
-        return coded_for(family, X)[0] if fitting else X
+        return as_levels(X, family.levels, unseen)[0] if fitting else X
     coding: Coding | None = family.coding
     if coding is None:
         return X
-    from bayesmix.io.table_columns import is_frame, recoded, say_unused
 
     if is_source(X):
         if not isinstance(X, ArraySource) or X.coding is None:
@@ -275,10 +275,11 @@ def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
 
 
 def is_complete(X: Any) -> bool:
-    """Whether a frame has no missing values."""
+    """Whether a table has no missing values."""
     from bayesmix.io.table_columns import as_pandas, is_frame
 
-    return is_frame(X) and not as_pandas(X).isna().to_numpy().any()
+    frame = as_pandas(X) if is_frame(X) else pd.DataFrame(X)
+    return not frame.isna().to_numpy().any()
 
 
 def lacks_levels_only(source: Source) -> bool:

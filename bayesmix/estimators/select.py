@@ -21,7 +21,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.registry import family_named
+from bayesmix.families.registry import families_compared
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
 from bayesmix.sources.border import is_source
@@ -90,7 +90,8 @@ def select(
         Treatment of missing values, as in ``GaussianMixture``.
     family : Family or sequence of them, optional
         One family, or several to compare, such as ``[bm.Gaussian(), bm.StudentT()]``. None:
-        Gaussian, or chosen by the type of each column of a frame.
+        Gaussian, or chosen by the type of each column of a frame. "ordinal" compares ratings of
+        both degrees and free probabilities of the levels.
     variable_selection : bool, default=False
         Whether to select the features that distinguish the clusters, as in ``MixtureSearch``.
     labels : array (n,) or (n, K), optional
@@ -187,8 +188,7 @@ def procedure(
         )
     if isinstance(noise, bool):
         noise = "uniform" if noise else None
-    several = isinstance(family, Sequence) and not isinstance(family, str)
-    families = [family_named(name) for name in family] if several else [family_named(family)]
+    families = families_compared(family)
     compared = noise is None and all(getattr(member, "has_posterior", True) for member in families)
     # Measured data need point estimates.
     compared = compared and not (is_source(X) and side_of(X).measurement is not None)

@@ -266,7 +266,7 @@ class Categorical(LevelsFamily[Categoricals]):
     ----------
     levels : sequence of sequences, optional
         Levels of each column, in the order of the columns. None takes the levels of the data
-        passed to ``fit``. Any other level raises an error.
+        passed to ``fit``. Any other level in ``fit`` raises an error.
 
     Examples
     --------

@@ -2,8 +2,8 @@
 
 Log p(level l | k) = α_l + β_k s_l + γ_k s_l² up to a constant, with scores s_l = l - (L - 1) / 2.
 All components share the intercepts α of a column. Each has a slope β and a curvature γ, which are a
-location and a spread (Goodman 1979; Vermunt & Magidson 2016, section 3.1, for γ = 0). The log
-likelihood is concave in (α, β, γ).
+location and a spread (Goodman 1979). Degree 1 has γ = 0 (Vermunt & Magidson 2016, section 3.1). The
+log likelihood is concave in (α, β, γ).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ STEPS, FURTHER_STEPS = 50, 2
 ROUNDING, HALVINGS = 1e-13, 30
 # Ridge of the information, in observations: keeps it invertible where an estimate is infinite.
 RIDGE = 1e-10
-# Features of a level that belong to a component: its score, and the square of its score.
-OWN = 2
+# Features of a level that may belong to a component: its score, and the square of its score.
+MOST_DEGREE = 2
 NO_BOUND = (
     "an Ordinal has no exact variational bound: use inference=MaximumAPosteriori(), the default, "
     "or MaximumLikelihood()"
@@ -50,6 +50,7 @@ class LevelFeatures:
     """Features of the levels of columns, of which the longest has M levels."""
 
     reading: Levels
+    degree: int
 
     @cached_property
     def there(self) -> Any:
@@ -58,16 +59,16 @@ class LevelFeatures:
 
     @cached_property
     def features(self) -> Array:
-        """Score and its square, then orthonormal directions of intercepts (D, M, 2 + B)."""
-        D, M = self.there.shape
-        out = np.zeros((D, M, OWN + max(M - 1 - OWN, 0)))
+        """Powers of the score (P), then orthonormal directions of intercepts (D, M, P + B)."""
+        (D, M), P = self.there.shape, self.degree
+        out = np.zeros((D, M, P + max(M - 1 - P, 0)))
         for d, number in enumerate(self.reading.numbers):
             score = np.arange(number) - 0.5 * (number - 1.0)
-            own = np.column_stack([score, score**2 - (score**2).mean()])[:, : number - 1]
+            own = np.column_stack([score, score**2 - (score**2).mean()])[:, : min(P, number - 1)]
             out[d, :number, : own.shape[1]] = own
             every = np.hstack([np.ones((number, 1)), own, np.eye(number)])
             free = np.linalg.qr(every)[0][:, 1 + own.shape[1] :]
-            out[d, :number, OWN : OWN + free.shape[1]] = free
+            out[d, :number, P : P + free.shape[1]] = free
         return out
 
     def padded(self, by_level: Array) -> Array:
@@ -77,8 +78,8 @@ class LevelFeatures:
         return out
 
     def log_probabilities(self, intercepts: Array, shapes: Array) -> Array:
-        """Return log p (D, K, M) of intercepts (D, M) and shapes (D, K, 2)."""
-        own = shapes @ self.features[:, :, :OWN].transpose(0, 2, 1)
+        """Return log p (D, K, M) of intercepts (D, M) and shapes (D, K, P)."""
+        own = shapes @ self.features[:, :, : self.degree].transpose(0, 2, 1)
         logits = np.where(self.there[:, None], intercepts[:, None] + own, -np.inf)
         logits -= logits.max(axis=-1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
@@ -86,9 +87,9 @@ class LevelFeatures:
 
 
 @lru_cache
-def features_of(reading: Levels) -> LevelFeatures:
+def features_of(reading: Levels, degree: int) -> LevelFeatures:
     """Return the features of these levels, computed once."""
-    return LevelFeatures(reading)
+    return LevelFeatures(reading, degree)
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,21 @@ class Ordinals(LevelColumns):
     slopes: Array
     curvatures: Array
     reading: Levels
+    degree: int = MOST_DEGREE
+
+    @property
+    def features(self) -> LevelFeatures:
+        """Features of the levels."""
+        return features_of(self.reading, self.degree)
 
     @property
     def shapes(self) -> Array:
-        """Slopes and curvatures (D, K, 2)."""
-        return np.stack([self.slopes.T, self.curvatures.T], axis=-1)
+        """Slopes, and curvatures if components have their own (D, K, P)."""
+        return np.stack([self.slopes.T, self.curvatures.T][: self.degree], axis=-1)
 
     @cached_property
     def log_probabilities(self) -> Array:
-        scores = features_of(self.reading)
+        scores = self.features
         logs = scores.log_probabilities(scores.padded(self.intercepts), self.shapes)
         return logs.transpose(1, 0, 2)[:, scores.there]
 
@@ -133,7 +140,7 @@ class Ordinals(LevelColumns):
     def marginal(self, columns: Integers) -> Ordinals:
         intercepts = self.intercepts[self.reading.places(columns)]
         own = self.slopes[:, columns], self.curvatures[:, columns]
-        return Ordinals(intercepts, *own, self.reading.subset(columns))
+        return Ordinals(intercepts, *own, self.reading.subset(columns), self.degree)
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,7 @@ class OrdinalDraws(DrawnColumns):
     slopes: Array
     curvatures: Array
     reading: Levels
+    degree: int = MOST_DEGREE
 
     @property
     def log_probabilities(self) -> Array:
@@ -164,7 +172,7 @@ class OrdinalDraws(DrawnColumns):
 
     def at(self, draw: int) -> Ordinals:
         own = self.slopes[draw], self.curvatures[draw]
-        return Ordinals(self.intercepts[draw], *own, self.reading)
+        return Ordinals(self.intercepts[draw], *own, self.reading, self.degree)
 
     def parameters(self, frame: Frame) -> Named:
         probabilities = np.exp(self.log_probabilities)
@@ -177,18 +185,18 @@ class OrdinalDraws(DrawnColumns):
         }
 
 
-def most_likely(totals: Array, reading: Levels, previous: Ordinals | None) -> Ordinals:
+def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degree: int) -> Ordinals:
     """Return the maximiser of Σ totals · log p by Newton's method, from ``previous`` if it fits.
 
     ``totals`` (K, F) are expected counts of levels. Slopes and curvatures of different components
     do not interact: they are eliminated from Newton's equations, which leaves the intercepts.
     """
-    scores = features_of(reading)
+    scores = features_of(reading, degree)
     counts, features = scores.padded(totals).transpose(1, 0, 2), scores.features
-    basis, n_features = features[:, :, OWN:], features.shape[2]
+    basis, n_features = features[:, :, degree:], features.shape[2]
     known = counts.sum(axis=-1, keepdims=True)  # (D, K, 1)
     weight = known.sum(axis=(1, 2)) + np.finfo(float).tiny
-    intercepts, shapes = np.zeros(scores.there.shape), np.zeros((*known.shape[:2], OWN))
+    intercepts, shapes = np.zeros(scores.there.shape), np.zeros((*known.shape[:2], degree))
     steps = STEPS
     if previous is not None and previous.slopes.shape == known.shape[1::-1]:
         intercepts, shapes = scores.padded(previous.intercepts), previous.shapes
@@ -204,12 +212,14 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None) -> Or
         information -= mean[..., None] * mean[..., None, :]
         information *= known[..., None]
         gradient = (counts - known * p) @ features
-        across = information[..., :OWN, OWN:]
-        inverse = np.linalg.inv(information[..., :OWN, :OWN] + ridge[:, None, :OWN, :OWN])
+        across = information[..., :degree, degree:]
+        inverse = np.linalg.inv(
+            information[..., :degree, :degree] + ridge[:, None, :degree, :degree]
+        )
         left = inverse @ across
-        inner = (information[..., OWN:, OWN:] - across.swapaxes(-1, -2) @ left).sum(axis=1)
-        inner += ridge[:, OWN:, OWN:]
-        own, shared = gradient[..., :OWN], gradient[..., OWN:].sum(axis=1)
+        inner = (information[..., degree:, degree:] - across.swapaxes(-1, -2) @ left).sum(axis=1)
+        inner += ridge[:, degree:, degree:]
+        own, shared = gradient[..., :degree], gradient[..., degree:].sum(axis=1)
         rest = shared - (own[..., None, :] @ left)[..., 0, :].sum(axis=1)
         of_shared = np.linalg.solve(inner, rest[..., None])
         turn = (inverse @ (own[..., None] - across @ of_shared[:, None]))[..., 0]
@@ -227,8 +237,10 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None) -> Or
                 break
             step[worse] *= 0.5
         (intercepts, shapes), value = tried, moved
-    slopes, curvatures = shapes.T
-    return Ordinals(intercepts[scores.there], slopes, curvatures, reading)
+    own_shapes = np.zeros((*shapes.shape[:2], MOST_DEGREE))
+    own_shapes[..., :degree] = shapes
+    slopes, curvatures = own_shapes.T
+    return Ordinals(intercepts[scores.there], slopes, curvatures, reading, degree)
 
 
 @dataclass(frozen=True)
@@ -253,6 +265,7 @@ class OrdinalPrior:
 
     mass: float = 1.0
     reading: Levels | None = None
+    degree: int = MOST_DEGREE
 
     fixes_scale = True
     conjugate = False
@@ -269,7 +282,7 @@ class OrdinalPrior:
             raise InvalidInputError(f"prior must be such as {default!r}, got {self!r}")
         if not self.mass > 0.0:
             raise InvalidInputError(f"mass must be a number above 0, got {self.mass!r}")
-        return replace(self, reading=default.reading)
+        return replace(self, reading=default.reading, degree=default.degree)
 
     def mode(
         self,
@@ -278,7 +291,7 @@ class OrdinalPrior:
         resolution: Array | None = None,
     ) -> Ordinals:
         assert self.reading is not None
-        return most_likely(statistics.totals + self.further, self.reading, previous)
+        return most_likely(statistics.totals + self.further, self.reading, previous, self.degree)
 
     def log_density(self, components: Ordinals) -> float:
         return float((components.log_probabilities @ self.further).sum())
@@ -303,13 +316,16 @@ class Ordinal(LevelsFamily[Ordinals]):
     A column has intercepts of its levels that all components share; each component has a slope,
     which moves answers up or down, and a curvature, which narrows or widens them. Only the order of
     levels matters: 0 to 4, 1 to 5 and 10 to 50 are the same. Estimators use
-    ``MaximumAPosteriori()`` by default, which keeps estimates finite.
+    ``MaximumAPosteriori()`` by default, which keeps estimates finite. ``family="ordinal"`` of
+    ``select`` compares both degrees and ``Categorical()``, whose probabilities are free.
 
     Parameters
     ----------
     levels : sequence of sequences, optional
         Levels of each column from low to high. None takes the sorted values of the data passed to
         ``fit``, and the order of ordered categories; text is sorted alphabetically.
+    degree : {1, 2}, default=2
+        1: components differ by slopes only, and share the curvature.
 
     Examples
     --------
@@ -322,11 +338,17 @@ class Ordinal(LevelsFamily[Ordinals]):
     """
 
     levels: tuple[tuple[Level, ...], ...] | None = None
+    degree: int = MOST_DEGREE
 
     name = "ordinal"
     with_article = "an Ordinal"
     has_posterior = False
     prefers_prior = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.degree not in (1, MOST_DEGREE):
+            raise InvalidInputError(f"degree must be 1 or 2, got {self.degree!r}")
 
     def at_means(self, means: Array) -> NoReturn:
         raise UnsupportedError("shares of levels do not determine the estimates one by one")
@@ -338,7 +360,7 @@ class Ordinal(LevelsFamily[Ordinals]):
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> Ordinals:
-        return most_likely(statistics.totals, self.reading, previous)
+        return most_likely(statistics.totals, self.reading, previous, self.degree)
 
     def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
         """Raise an error, as there is no conjugate prior."""
@@ -346,17 +368,17 @@ class Ordinal(LevelsFamily[Ordinals]):
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> OrdinalPrior:
         """Return the prior that adds one observation per column and component, spread evenly."""
-        return OrdinalPrior(1.0, self.reading)
+        return OrdinalPrior(1.0, self.reading, self.degree)
 
     def as_draws(self, points: Sequence[Ordinals]) -> OrdinalDraws:
         intercepts, slopes, curvatures = (
             np.array([getattr(point, name) for point in points])
             for name in ("intercepts", "slopes", "curvatures")
         )
-        return OrdinalDraws(intercepts, slopes, curvatures, self.reading)
+        return OrdinalDraws(intercepts, slopes, curvatures, self.reading, self.degree)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Count slopes and curvatures, and the free intercepts that components share."""
         of_level = self.reading.sizes - 1.0
-        own = np.minimum(of_level, OWN)
+        own = np.minimum(of_level, self.degree)
         return int(n_components * own.sum() + (of_level - own).sum())

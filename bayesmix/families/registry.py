@@ -6,7 +6,7 @@ first use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeAlias
@@ -26,10 +26,14 @@ Records: TypeAlias = Mapping[str, Mapping[str, Domain]]
 
 @dataclass(frozen=True)
 class Entry:
-    """A family: its ``public`` names, the class first, and its ``records`` by module."""
+    """A family: its ``public`` names, the class first, and its ``records`` by module.
+
+    ``compared``: names and parameters of families that a search compares under this name.
+    """
 
     public: tuple[str, ...]
     records: Mapping[str, Records]
+    compared: tuple[tuple[str, Mapping[str, Any]], ...] = ()
 
     @property
     def homes(self) -> dict[str, str]:
@@ -41,10 +45,10 @@ class Entry:
             if name in records
         }
 
-    def make(self) -> Any:
-        """Return the family with its default parameters."""
+    def make(self, **parameters: Any) -> Any:
+        """Return the family, by default with its default parameters."""
         name = self.public[0]
-        return getattr(import_module(f"bayesmix.{self.homes[name]}"), name)()
+        return getattr(import_module(f"bayesmix.{self.homes[name]}"), name)(**parameters)
 
 
 FAMILIES = {
@@ -179,6 +183,7 @@ FAMILIES = {
                 "OrdinalPrior": {},
             }
         },
+        (("ordinal", {"degree": 1}), ("ordinal", {}), ("categorical", {})),
     ),
     "negative_binomial": Entry(
         ("NegativeBinomial",),
@@ -233,6 +238,18 @@ def family_named(family: Any) -> Any:
             f"Gaussian(), got {family!r}"
         )
     return FAMILIES[family].make()
+
+
+def families_compared(family: Any) -> list[Any]:
+    """Return the families that a search compares for a family, a name, or a sequence of them."""
+    if isinstance(family, str) and family in BY_NAME and FAMILIES[family].compared:
+        return [FAMILIES[name].make(**given) for name, given in FAMILIES[family].compared]
+    if isinstance(family, str) or not isinstance(family, Sequence):
+        return [family_named(family)]
+    compared: list[Any] = []
+    for member in family:
+        compared += [one for one in families_compared(member) if one not in compared]
+    return compared
 
 
 def saved_records() -> Iterator[tuple[str, Any, Mapping[str, Domain]]]:

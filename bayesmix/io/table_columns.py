@@ -345,9 +345,12 @@ def _codes(
 
 
 def as_levels(
-    X: Any, given: Sequence[tuple[Level, ...]] | None
+    X: Any, given: Sequence[tuple[Level, ...]] | None, unseen: str = "error"
 ) -> tuple[pd.DataFrame | Array, Coding]:
-    """Return a table of levels as codes, by default of the levels of the dtype, or observed."""
+    """Return a table of levels as codes, by default of the levels of the dtype, or observed.
+
+    ``unseen`` is that of ``recoded``.
+    """
     frame = as_pandas(X if is_frame(X) else pd.DataFrame(X))
     if given is not None and len(given) != frame.shape[1]:
         raise InvalidInputError(
@@ -356,7 +359,7 @@ def as_levels(
     names = tuple(frame.columns)
     levels = given or [declared_levels(name, frame[name]) for name in names]
     coding = Coding(names, tuple(levels))
-    codes = recoded(frame, coding)
+    codes = recoded(frame, coding, unseen)
     named = is_frame(X) and all(isinstance(name, str) for name in X.columns)
     return (codes if named else codes.to_numpy()), coding
 

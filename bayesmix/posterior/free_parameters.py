@@ -18,7 +18,7 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.families.categorical import Categoricals
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
-from bayesmix.families.ordinal import OWN, Ordinals, features_of
+from bayesmix.families.ordinal import Ordinals
 from bayesmix.families.product.components import Products
 from bayesmix.families.rates import RateColumns
 from bayesmix.families.successes import SuccessColumns
@@ -120,11 +120,11 @@ def _of_gaussians(components: Gaussians) -> Iterator[Coordinate]:
 
 
 def _of_ordinals(components: Ordinals) -> Iterator[Coordinate]:
-    K, features = components.n_components, features_of(components.reading).features
+    K, degree, features = components.n_components, components.degree, components.features.features
     for d, (start, end) in enumerate(components.reading.pairs):
-        for name in ("slopes", "curvatures")[: end - start - 1]:
+        for name in ("slopes", "curvatures")[: min(degree, end - start - 1)]:
             yield Coordinate(partial(_shifted, name, d), np.ones(K), d)
-        for place in range(OWN, OWN + max(end - start - 1 - OWN, 0)):
+        for place in range(degree, degree + max(end - start - 1 - degree, 0)):
             along = np.zeros_like(components.intercepts)
             along[start:end] = features[d, : end - start, place]
             yield Coordinate(partial(_moved_intercepts, along), np.ones(K), d, shared=True)

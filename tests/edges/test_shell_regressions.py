@@ -92,3 +92,22 @@ def test_regress_writes_the_fit_of_the_class(run):
     said = run("regress", "data.csv", "--target", "y", "--response", "poisson", code=2).stderr
     assert "y must be counts" in said
     assert "candidate" not in said
+
+
+def test_rows_with_missing_values_are_left_out_of_a_regression_on_request(run):
+    rng = generator(5)
+    table = pd.DataFrame({"dose": rng.uniform(0, 5, 60), "sex": rng.choice(["f", "m"], 60)})
+    table["y"] = 3 * table["dose"] + rng.normal(0, 0.5, 60)
+    table.loc[[2, 30], "dose"], table.loc[7, "y"] = np.nan, np.nan
+    table.to_csv("gaps.csv", index=False, na_rep="?")
+    asked = ("regress", "gaps.csv", "--target", "y", "--components", 1)
+    for given in ((), ("--missing", "use")):
+        said = run(*asked, *given, code=2).stderr
+        assert "2 rows of DATA lack some (dose): give --missing drop" in said
+    ended = run(*asked, "--missing", "drop", "--json")
+    assert "left out: 1 row without a value of 'y'" in ended.stderr
+    assert "left out: 2 rows with missing values" in ended.stderr
+    whole = table.dropna()
+    direct = bm.RegressionMixture(1, random_state=0).fit(whole[["dose", "sex"]], whole["y"])
+    found = json.loads(ended.stdout)["log_likelihood"]
+    assert found == pytest.approx(direct.log_likelihood_, abs=1e-6)

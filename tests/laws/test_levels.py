@@ -6,7 +6,7 @@ import pytest
 from scipy import special, stats
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError
 from bayesmix.selection.criteria import log_relabellings
 from laws.cases import LEVEL_CASE, estimator, generator, posterior_of, soft_assignments
 
@@ -121,15 +121,20 @@ def test_levels_are_those_of_all_rows_before_folds_are_cut():
     assert search.best_estimator_.result_.family.levels[0] == ("blue", "green", "red")
 
 
-def test_an_unseen_level_is_refused_by_name():
+def test_an_unseen_level_of_new_data_is_a_missing_value_or_refused_by_name():
     frame, _ = table()
     model = bm.Mixture(2, family=bm.Categorical(), **PLAIN).fit(frame)
+    expected = model.score_samples(frame)
+    seen = frame.columns.drop("colour")
+    expected[7] = model.marginal([1, 2]).score_samples(frame[seen])[7]
     frame.loc[7, "colour"] = "mauve"
+    with pytest.warns(BayesmixWarning, match="1 row has categories .* as missing"):
+        np.testing.assert_allclose(model.score_samples(frame), expected, rtol=1e-9)
     with pytest.raises(
         InvalidInputError,
         match="'colour' of X has 'mauve' in row 7, but the levels of the fit are 'blue', 'red'",
     ):
-        model.predict(frame)
+        model.set_params(unseen="error").predict(frame)
     levels = [("blue", "red"), ("yes", "no", "no answer"), range(4)]
     with pytest.raises(InvalidInputError, match="mauve"):
         bm.Mixture(2, family=bm.Categorical(levels), **PLAIN).fit(frame)

@@ -30,13 +30,17 @@ PLAIN = {"random_state": 0, "n_jobs": 1}
 
 @dataclass(frozen=True)
 class OrdinalCase:
-    name = "ordinal"
+    degree: int = 2
     numbers = (5, 3)
     discrete = True
 
     @property
+    def name(self):
+        return f"ordinal of degree {self.degree}"
+
+    @property
     def family(self):
-        return bm.Ordinal([range(number) for number in self.numbers])
+        return bm.Ordinal([range(number) for number in self.numbers], self.degree)
 
     def rows(self, rng, n, groups=1):
         up = np.linspace(0.2, 0.8, groups)[rng.integers(groups, size=n)]
@@ -44,7 +48,8 @@ class OrdinalCase:
 
     def point(self, rng, n_components):
         reading = Levels(self.numbers)
-        return most_likely(rng.gamma(1.0, 5.0, (n_components, sum(self.numbers))), reading, None)
+        totals = rng.gamma(1.0, 5.0, (n_components, sum(self.numbers)))
+        return most_likely(totals, reading, None, self.degree)
 
     def log_density(self, point, rows):
         """A softmax of the definition, by SciPy."""
@@ -62,7 +67,7 @@ class OrdinalCase:
     def nudged(self, point, rng, size):
         moved = {
             name: getattr(point, name) + size * rng.normal(size=getattr(point, name).shape)
-            for name in ("intercepts", "slopes", "curvatures")
+            for name in ("intercepts", "slopes", "curvatures")[: 1 + self.degree]
         }
         return replace(point, **moved)
 
@@ -125,7 +130,7 @@ class ZeroInflatedCase:
         return np.array(list(product(range(60), repeat=2)), dtype=float)
 
 
-CASES = (OrdinalCase(), NegativeBinomialCase(), ZeroInflatedCase())
+CASES = (OrdinalCase(), OrdinalCase(1), NegativeBinomialCase(), ZeroInflatedCase())
 every_case = pytest.mark.parametrize("case", CASES, ids=identity)
 
 
@@ -263,16 +268,18 @@ def test_two_levels_are_a_bernoulli_and_three_are_free():
     rng = generator(20)
     for number in (2, 3):
         totals = rng.gamma(1.0, 9.0, (4, number))
-        point = most_likely(totals, Levels((number,)), None)
+        point = most_likely(totals, Levels((number,)), None, 2)
         free = totals / totals.sum(axis=1, keepdims=True)
         np.testing.assert_allclose(point.probabilities, free, rtol=1e-6)
 
 
 def test_one_class_has_the_shares_of_all_levels_and_the_parameters_of_as_many():
     totals = generator(21).gamma(1.0, 9.0, (1, 6))
-    point = most_likely(totals, Levels((6,)), None)
-    np.testing.assert_allclose(point.probabilities, totals / totals.sum(), rtol=1e-6)
-    assert bm.Ordinal([range(6)]).n_parameters(1, 1) == 5
+    for degree in (1, 2):
+        point = most_likely(totals, Levels((6,)), None, degree)
+        np.testing.assert_allclose(point.probabilities, totals / totals.sum(), rtol=1e-6)
+        assert bm.Ordinal([range(6)], degree).n_parameters(1, 1) == 5
+    assert bm.Ordinal([range(6), range(3)], 1).n_parameters(4, 2) == 4 * 2 + 4 + 1
     assert bm.Ordinal([range(6), range(3), range(2)]).n_parameters(4, 3) == 4 * 5 + 3
 
 
@@ -308,13 +315,31 @@ def test_the_default_is_the_mode_with_one_further_observation_in_each_column_and
         np.testing.assert_allclose(own, counts / counts.sum(), rtol=1e-6)
 
 
-def test_select_finds_three_classes_of_ratings():
-    rows, own = ratings(24)
-    search = bm.select(rows, family="ordinal")
+def test_select_finds_three_classes_of_ratings_that_differ_by_slopes_only():
+    rows, own = ratings(24)  # binomial: logits of levels are linear in the scores
+    search = bm.select(rows, (2, 3, 4), family="ordinal")
     assert search.n_components_ == 3
+    assert search.best_estimator_.family == bm.Ordinal(degree=1)
     table = np.zeros((3, 3))
     np.add.at(table, (own, search.predict(rows)), 1.0)
     assert table.max(axis=1).sum() > 0.95 * len(rows)
+
+
+def test_a_search_over_ratings_keeps_free_probabilities_where_levels_have_no_order():
+    rng = generator(25)
+    own = rng.integers(0, 2, 300)
+    away = np.array([[0.45, 0.05, 0.05, 0.45], [0.05, 0.45, 0.05, 0.45]])
+    rows = np.stack([[rng.choice(4, p=away[k]) for _ in range(8)] for k in own])
+    search = bm.select(rows, (1, 2, 3), family="ordinal")
+    assert search.n_components_ == 2
+    assert search.best_estimator_.family == bm.Categorical()
+    by_family = {type(one).__name__ for one in search.results_["family"]}
+    assert by_family == {"Ordinal", "Categorical"}
+
+
+def test_ratings_have_degree_1_or_2():
+    with pytest.raises(InvalidInputError, match="degree must be 1 or 2, got 3"):
+        bm.Ordinal(degree=3)
 
 
 # Counts
