@@ -293,10 +293,9 @@ def _sound(asked: Problem, model: Any, said: dict[str, Any], usable: pd.DataFram
 
 
 def objective(model: Any) -> float:
-    """Return what the fit maximised, in nats."""
-    if hasattr(best(model), "joint_log_likelihood_"):
-        return float(best(model).joint_log_likelihood_)
-    return float(best(model).result_.objective)
+    """Return what the fit maximised, in nats, summed over the mixtures of a classifier."""
+    models = getattr(model, "models_", {0: best(model)}).values()
+    return float(sum(one.result_.objective for one in models))
 
 
 def same(one: Any, other: Any, tolerance: float) -> bool:
