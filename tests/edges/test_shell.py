@@ -157,6 +157,12 @@ def test_a_search_without_evidence_has_no_probabilities(run):
         ("path must name a saved model", "MODEL must name a saved model"),
         ("columns must name at least one", "--columns must name at least one"),
         ("Value error, no such thing", "no such thing"),
+        ("fit MaximumLikelihood(), or use noise=None", "fit --method em, or leave out --noise"),
+        (
+            "use criterion='bic' or irrelevant='independent'",
+            "use --criterion bic or --irrelevant independent",
+        ),
+        ("noise needs Gaussian()", "--noise needs Gaussian()"),
     ],
 )
 def test_messages_are_in_the_words_of_the_shell(text, said):
