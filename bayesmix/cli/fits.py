@@ -336,7 +336,7 @@ def fit(
     --out DIR saves result.json, model.bayesmix and a figure.
     """
     structure = options.structure(covariance)
-    families = options.families(family) or [None]
+    families = options.families(family) or []
     if len(families) > 1:
         raise InvalidInputError("--family must name one family: bayesmix select compares several")
     from bayesmix.cli.data import missing_for, n_with_gaps, read_beside
@@ -345,7 +345,7 @@ def fit(
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.registry import family_named
 
-    screen, own = Screen(run), family_named(families[0])
+    screen, own = Screen(run), family_named(families[0] if families else None)
     source, beside = read_beside(screen, table, covariates, sequences, family)
     work = Work.on("fit", screen, table, source, out)
     if sequences.names and noise:
