@@ -33,7 +33,7 @@ class Entry:
 
     public: tuple[str, ...]
     records: Mapping[str, Records]
-    compared: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    compared: tuple[tuple[str, Mapping[str, int]], ...] = ()
 
     @property
     def homes(self) -> dict[str, str]:
