@@ -23,6 +23,8 @@ from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
 
+# Smallest share of which a log is taken.
+LEAST = 1e-300
 # Longest Newton step of a coefficient, in covariates of unit scale.
 LONGEST_STEP = 5.0
 # Smallest eigenvalue of the information per sample below which covariates separate components.
@@ -107,6 +109,14 @@ class Gate:
 
     def halfway_to(self, other: Gate) -> Gate:
         return replace(other, coefficients=0.5 * (self.coefficients + other.coefficients))
+
+    def proportional(self, shares: Array) -> Gate:
+        """Return the gate with intercepts changed so that average weights become ``shares``."""
+        coefficients = self.coefficients.copy()
+        coefficients[:, 0] += np.log(np.maximum(shares, LEAST) / np.maximum(self.shares, LEAST))
+        return replace(
+            self, coefficients=coefficients - coefficients[0], shares=shares / shares.sum()
+        )
 
     def subset(self, keep: Integers, counts: Array) -> Gate:
         """Select components; the first of them becomes the reference."""
@@ -219,7 +229,7 @@ class GatePrior:
             return Gate(statistics.next_coefficients, shares, self.precisions)
         shares = PointWeights.shares(statistics).probabilities
         coefficients = np.zeros((len(shares), len(self.precisions)))
-        coefficients[:, 0] = np.log(np.maximum(shares, 1e-300))
+        coefficients[:, 0] = np.log(np.maximum(shares, LEAST))
         return Gate(coefficients - coefficients[0], shares, self.precisions)
 
     def posterior(self, statistics: GateSums | Array) -> Gate:

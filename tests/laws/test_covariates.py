@@ -268,6 +268,25 @@ def test_a_prior_keeps_coefficients_finite_where_covariates_separate_components(
     assert np.isfinite(gm.gate_coefficients(X)["standard_error"]).all()
 
 
+def test_a_component_that_collapses_is_moved_as_without_covariates():
+    rng = generator(0)
+    X, covariates = rng.normal(size=(60, 2)), rng.normal(size=(60, 1))
+    X[:3] = 4.0
+    model = bm.GaussianMixture(
+        3, covariance_type="diag", init_params="random_from_data", search=None, random_state=0
+    )
+    model.fit(X, covariates=covariates)
+    assert [event.kind for event in model.result_.events] == ["relocated"]
+    assert np.isfinite(model.log_likelihood_)
+
+
+def test_intercepts_alone_get_any_shares():
+    gate = GatePrior.normal(2).mode(np.array([5.0, 3.0, 2.0])).proportional(np.array([1.0, 1, 2]))
+    weights = np.exp(gate.log_weights(np.array([[1.0, 0.7]])))
+    np.testing.assert_allclose(weights, [[0.25, 0.25, 0.5]])
+    np.testing.assert_allclose(gate.mean(), [0.25, 0.25, 0.5])
+
+
 def test_a_saved_fit_predicts_the_same(survey, tmp_path):
     X, Z, _, model = survey
     model.save(tmp_path / "model.bayesmix")
