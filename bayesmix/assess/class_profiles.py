@@ -23,6 +23,7 @@ from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.parameter_errors import scores_of
+from bayesmix.posterior.survey_design import SurveyDesign
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
 PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
@@ -274,6 +275,7 @@ def class_profiles(
         X, standard_errors, level=level, n_draws=n_draws, random_state=random_state, **options
     )
     scores = scores_of(estimator, X, sample_weight)
+    survey = SurveyDesign.of(len(scores.weights), clusters, strata)
     share = parameters.xs("share", level="parameter")
     index: Any = pd.RangeIndex(1, K + 1, name="class")
     sizes = pd.DataFrame(
@@ -299,6 +301,8 @@ def class_profiles(
             correction,
             covariates=covariates,
             sample_weight=sample_weight,
+            clusters=clusters,
+            strata=strata,
             level=level,
             n_draws=n_draws,
             random_state=random_state,
@@ -312,7 +316,7 @@ def class_profiles(
         _with_z(profiles, scores, result),
         classification,
         entropy_of(result.plug_in_sums.entropy, n, K),
-        _odds_ratios(scores, standard_errors, clusters, strata, reference, level),
+        _odds_ratios(scores, standard_errors, survey, reference, level),
         tables,
         pd.DataFrame(tests, columns=columns).set_index(["outcome", "test"]),
         standard_errors,
@@ -350,7 +354,7 @@ def _with_z(profiles: pd.DataFrame, scores: Any, result: Any) -> pd.DataFrame:
 
 
 def _odds_ratios(
-    scores: Any, kind: str, clusters: Any, strata: Any, reference: int, level: float
+    scores: Any, kind: str, survey: SurveyDesign | None, reference: int, level: float
 ) -> pd.DataFrame | None:
     """Return coefficients and odds ratios of covariates against a reference class."""
     design = scores.result.side.design
@@ -361,7 +365,7 @@ def _odds_ratios(
     gate: Any = scores.result.mixture.weights
     size = (K - 1) * P
     covariance = np.zeros((K * P, K * P))
-    covariance[P:, P:] = scores.covariance(kind, clusters, strata)[:size, :size]
+    covariance[P:, P:] = scores.covariance(kind, survey)[:size, :size]
     half = float(stats.norm.isf(0.5 * (1.0 - level)))
     rows = []
     for k in (k for k in range(K) if k != reference - 1):

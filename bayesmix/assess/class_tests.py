@@ -58,7 +58,7 @@ class BootstrapTest:
                 result = quiet(plain.fit)(candidate, (near,))
                 near = result.mixture
                 if covariates:
-                    result = _with_covariates(result, source)
+                    result = quiet(_with_covariates)(result, source)
                 if result.degenerate is not None:
                     return np.nan
                 values.append(result.log_likelihood)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Annotated, Any
 
@@ -74,7 +75,8 @@ def classes(
     )
     model, n_classes = _chosen(enumeration, select)
     fit = enumeration.fit(model, n_classes)
-    work = Work.on("classes", screen, rows, fit._seen(X), out)
+    source = replace(fit._seen(X), columns=tuple(map(str, X.columns)))
+    work = Work.on("classes", screen, rows, source, out)
     profiles = work.noting(
         lambda: class_profiles(
             fit,

@@ -24,11 +24,8 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import families_compared
 from bayesmix.selection.criteria import POSTERIOR, RULE
 from bayesmix.selection.structures import have_posteriors
+from bayesmix.selection.tasks import MOST_SAMPLES, POLISH
 from bayesmix.sources.border import is_source
-
-POLISH = 6.0
-# Samples on which candidates are compared; a component of one in a thousand has twenty of them.
-MOST_SAMPLES = 20_000
 
 
 def select(

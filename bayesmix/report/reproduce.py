@@ -18,6 +18,7 @@ from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.report.subject import Subject, listed
 from bayesmix.selection.criteria import NAMES, POSTERIOR, RULE
 from bayesmix.selection.summary_text import counted
+from bayesmix.selection.tasks import MOST_SAMPLES, POLISH
 
 WIDTH = 72
 LINE = "\n"
@@ -28,7 +29,6 @@ OF_THE_SHELL = {
     "prune": False,
     "search": "short",
 }
-POLISH = 6.0
 NO_MATTER = ("checkpoint", "n_jobs", "progress")
 
 
@@ -141,8 +141,9 @@ def shell_command(subject: Subject) -> list[str] | None:
     structures = given.get("covariance_type", "full")
     structures = [structures] if isinstance(structures, str) else list(structures)
     fits = (
-        set(given) <= {*said, *NO_MATTER, "polish", "column_powers"}
+        set(given) <= {*said, *NO_MATTER, "polish", "column_powers", "most_samples"}
         and search.polish == (None if by_rule else POLISH)
+        and search.most_samples == MOST_SAMPLES
         and search.column_powers == by_rule
         and search.criterion in NAMES
         and (search.random_state is None or isinstance(search.random_state, Integral))

@@ -264,6 +264,10 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
     )
 
 
+# Nats behind the best within which `select` searches a candidate fully, by a likelihood criterion.
+POLISH = 6.0
+# Samples on which ``select`` compares; a component of one in a thousand has twenty of them.
+MOST_SAMPLES = 20_000
 # Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
 MOST_POLISHED = 4
 A_GAIN = 1.0  # nats that make a better fit a new start for others
