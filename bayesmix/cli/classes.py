@@ -92,6 +92,10 @@ def classes(
     parts += ["covariates"] if profiles.covariates is not None else []
     parts += ["outcomes"] if profiles.outcomes else []
     tables = {"enumeration": enumeration.to_apa()} | {p: profiles.to_apa(p) for p in parts}
+    tables = {
+        part: replace(shown, number=number)
+        for number, (part, shown) in enumerate(tables.items(), start=1)
+    }
     for shown in tables.values():
         screen.say(f"\n{shown}")
     screen.answer(str(enumeration.suggested) if select is None else profiles.summary())
