@@ -261,6 +261,12 @@ def _word(table: ApaTable) -> bytes:
     return stream.getvalue()
 
 
+def listed_in_words(names: Sequence[str]) -> str:
+    """Return "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def enumeration_table(enumeration: Any, criteria: Sequence[str], title: str | None) -> ApaTable:
     """Return the table of an enumeration in APA style."""
     table = enumeration.table
@@ -280,6 +286,9 @@ def enumeration_table(enumeration: Any, criteria: Sequence[str], title: str | No
     rows = tuple(tuple(_cell(name, row[name]) for name in names) for _, row in table.iterrows())
     note = [f"N = {enumeration.n_samples:,.0f}. LL = log likelihood"]
     note[0] += "; " + "; ".join(f"{c.upper()} = {WORDS[c]}" for c in criteria if c in WORDS) + "."
+    note.append("Entropy is relative; the smallest class is a share of assigned observations.")
+    if terms := enumeration.covariates:
+        note.append(f"In all models class membership depends on {listed_in_words(terms)}.")
     if several:
         note.append(
             "Models: "
@@ -288,8 +297,8 @@ def enumeration_table(enumeration: Any, criteria: Sequence[str], title: str | No
         )
     if enumeration.n_bootstrap:
         note.append(
-            f"BLRT = bootstrap likelihood ratio test of one class less "
-            f"({enumeration.n_bootstrap} samples)."
+            f"BLRT = bootstrap likelihood ratio test of one class less ({enumeration.n_bootstrap} "
+            f"samples, so that p is at least {bounded(1.0 / (1 + enumeration.n_bootstrap))})."
         )
     if table["vlmr_p"].notna().any():
         note.append("VLMR = Vuong-Lo-Mendell-Rubin test.")

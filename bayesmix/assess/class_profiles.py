@@ -172,9 +172,12 @@ class ClassProfiles:
                         *(tested if place == 0 else ("",) * 4),
                     )
                 )
+        correction = next(iter(self.outcomes.values())).attrs["correction"]
+        sizes = ", ".join(f"{name} {own.attrs['n']:,}" for name, own in self.outcomes.items())
         note = (
-            "Three-step estimates with standard errors in parentheses; Wald tests that all classes "
-            "are equal. Pairs: classes that differ at the 5 % level, not adjusted for their number."
+            f"Three-step estimates ({correction or 'no'} correction) with standard errors in "
+            "parentheses; Wald tests that all classes are equal. Pairs: classes that differ at the "
+            f"5% level, not adjusted for their number. Observations with the outcome: {sizes}."
         )
         return ApaTable("Outcomes of the Classes", heads, tuple(rows), note)
 
@@ -307,7 +310,7 @@ def class_profiles(
             n_draws=n_draws,
             random_state=random_state,
         )
-        table.attrs["level"] = level
+        table.attrs |= {"level": level, "correction": correction, "n": _n_known(outcome)}
         tables[str(name)] = table
         tests += [(str(name), *test) for test in wald_tests(means, covariance)]
     columns = ["outcome", "test", "chi_squared", "df", "p"]
@@ -323,6 +326,10 @@ def class_profiles(
         n,
         reference,
     )
+
+
+def _n_known(outcome: Any) -> int:
+    return int(pd.Series(np.asarray(outcome, dtype=object)).notna().sum())
 
 
 def rows_by_key(table: pd.DataFrame) -> list[tuple[Any, dict[Any, Any]]]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.assess.apa import p_text
 from bayesmix.assess.class_criteria import described, entropy_of, mean_posteriors
 from bayesmix.assess.class_tests import BootstrapTest, vuong_lo_mendell_rubin
 from bayesmix.assess.stability import quiet
@@ -313,6 +314,13 @@ class Enumeration:
         return str(self.table.to_html(index=False, float_format="{:.3f}".format))
 
     @property
+    def covariates(self) -> list[str]:
+        """Covariates of class membership; none without."""
+        designs = [fit.result_.side.design for fit in self.fits.values() if fit is not None]
+        terms = [] if not designs or designs[-1] is None else designs[-1].terms
+        return [term for term in terms if term != "intercept"]
+
+    @property
     def remarks(self) -> list[str]:
         """Notes in words, one for each distinct note."""
         remarks = []
@@ -351,8 +359,8 @@ def _of_tests(own: pd.DataFrame, n_classes: int) -> str:
         return f"Bootstrap likelihood ratio tests reject every number below {int(p.index.max())}"
     agrees = "agreeing" if accepted[0] == n_classes else "disagreeing"
     return (
-        f"Bootstrap likelihood ratio tests stop at {accepted[0]} classes (p = "
-        f"{p[accepted[0] + 1]:.3f} against one more), {agrees}"
+        f"Bootstrap likelihood ratio tests stop at {accepted[0]} classes (p "
+        f"= {p_text(p[accepted[0] + 1])} against one more), {agrees}"
     )
 
 

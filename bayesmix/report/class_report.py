@@ -231,14 +231,14 @@ def _equals(p: float) -> str:
 def _of_covariates(profiles: ClassProfiles) -> str:
     assert profiles.covariates is not None
     clear = [
-        f"class {k} rather than class {profiles.reference} was "
-        f"{'more' if row['estimate'] > 0 else 'less'} likely with higher {term} (OR = "
+        f"the odds of class {k} rather than class {profiles.reference} "
+        f"{'rose' if row['estimate'] > 0 else 'fell'} with {term} (OR = "
         f"{plain(row['odds_ratio'])}, *p* {_equals(row['p'])})"
         for (k, term), row in rows_by_key(profiles.covariates)
         if term != "intercept" and row["p"] <= LEVEL
     ]
     if not clear:
-        return "No covariate was related to class membership at the 5 % level."
+        return "No covariate was related to class membership at the 5% level."
     text = "; ".join(clear)
     return f"{text[0].upper()}{text[1:]}."
 
@@ -266,14 +266,16 @@ def _checklist(enumeration: Enumeration, profiles: ClassProfiles, row: Any) -> s
         "Preregistration, availability of data and code": FOR_THE_AUTHOR,
         "Distributions of the indicators, recoding and rescaling": FOR_THE_AUTHOR,
         "Missing data": (
-            f"{enumeration.n_missing:,} missing cells; full information maximum likelihood if any; "
+            f"{enumeration.n_missing:,} missing cells, integrated out by maximum likelihood; "
             f"plausibility of missing at random {FOR_THE_AUTHOR}"
+            if enumeration.n_missing
+            else "no missing cells"
         ),
         "Software and version": f"bayesmix {__version__}, random seed {enumeration.seed}",
         "Estimation": (
             f"maximum likelihood by EM; {STARTS} random starts; "
             f"{int(table['converged'].astype(bool).sum())} of {len(table)} fits converged; the "
-            f"best likelihood was reached by at least {least} random starts"
+            f"best likelihood was reached by {least} or more random starts (Table 1)"
         ),
         "Models and numbers of classes": (
             f"{', '.join(enumeration.models.values())}; {table['n_classes'].min()} to "
