@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo      set up, then how many kinds of eruption Old Faithful has"
 	@echo "make test      set up, then the tests that are not marked slow"
-	@echo "make test-slow set up, then the tests that are marked slow"
+	@echo "make test-slow set up, then the tests that are marked slow (nightly ones by pytest alone)"
 	@echo "make lint      style and format"
 	@echo "make types     the type checker"
 	@echo "make notebook  run every notebook"
@@ -29,10 +29,10 @@ demo: $(VENV)/.installed-plot
 
 # One thread of BLAS in each of the two processes.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not nightly"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -88,6 +88,7 @@ def test_shares_of_discrete_rows_are_uniform_in_expectation(family):
     assert away.max() <= stats.norm.isf(0.001 / (2 * (GRID - 1))) * error
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_p_values_are_uniform_where_the_model_is_true():
     n_sets, found = 40, []

@@ -56,6 +56,7 @@ def test_two_clusters_reject_one_component_and_not_two(apart):
     assert not again.called_for
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_p_values_are_uniform_under_the_null():
     # K=1 is true. The p-value of 9 replicates takes 0.1, ..., 1.0, each with probability 1/10, as

@@ -31,6 +31,7 @@ def test_the_generator_draws_from_the_prior_of_the_fits():
     assert abs(np.mean(variances) - expected) < 5 * error
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_probabilities_from_the_evidence_come_true_as_often_as_they_say():
     known = []
@@ -49,7 +50,10 @@ def test_probabilities_from_the_evidence_come_true_as_often_as_they_say():
 
 # Of the last K=1 comes last: candidates are ranked.
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [403, 407, 409, 410, (1838639875, 0)])
+@pytest.mark.parametrize(
+    "seed",
+    [403, (1838639875, 0), *(pytest.param(s, marks=pytest.mark.nightly) for s in (407, 409, 410))],
+)
 def test_probabilities_are_those_of_sequential_monte_carlo(seed):
     """Data sets of which K is in doubt; two estimates by ways that have nothing in common."""
     _, rows = drawn(seed)

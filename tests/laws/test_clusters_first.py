@@ -64,7 +64,9 @@ def test_the_answer_is_the_most_probable_number_and_nothing_contradicts_it(seed)
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize(
+    "block", [0, 1, *(pytest.param(b, marks=pytest.mark.nightly) for b in range(2, 10))]
+)
 def test_nothing_contradicts_the_answer_on_two_hundred_sets(block):
     """Up to three skewed, wide-tailed, rounded or normal groups that overlap or do not."""
     rng = np.random.default_rng([59, block])
@@ -150,6 +152,7 @@ def test_a_search_that_was_saved_before_has_no_probabilities_and_says_so(faithfu
     faithful._cluster_probabilities = kept
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_high_probabilities_are_right():
     """Of the answers said to be at least 0.9 probable, the share right is no less than said.

@@ -131,6 +131,7 @@ def cheaply_fitted(rows):
         return model.fit(rows)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 @pytest.mark.parametrize(("places_of", "n_sets"), [(chain, 200), (hidden_markov_chain, 80)])
 def test_the_truth_is_anywhere_among_gibbs_sweeps_that_begin_at_it(places_of, n_sets):
