@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
-    from bayesmix.allocation.point import FreeWeights, PointTwin, PointWeights, WeightDraws
+    from bayesmix.allocation.point import FreeWeights, PointWeights
+    from bayesmix.allocation.point_draws import PointTwin, WeightDraws
     from bayesmix.allocation.stick_breaking import (
         StickBreaking,
         StickBreakingPrior,
@@ -162,8 +163,9 @@ if TYPE_CHECKING:
     from bayesmix.families.categorical import LevelsTwin
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
+    from bayesmix.families.floor_guard import FloorGuard
     from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
-    from bayesmix.families.gaussian.collapse import FloorGuard, GaussianGuard, GaussianMixtures
+    from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
     from bayesmix.families.gaussian.moments import Moments

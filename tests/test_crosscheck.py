@@ -26,7 +26,7 @@ from bayesmix.checking.comparison import (
     predictive_distance,
 )
 from bayesmix.checking.crosscheck import compared, crosscheck
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
 from bayesmix.posterior import gibbs as gibbs_module

@@ -18,13 +18,8 @@ from scipy.optimize import minimize
 from scipy.special import softmax, xlogy
 
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
-from bayesmix.allocation.point import (
-    PointWeights,
-    WeightDraws,
-    add_labels,
-    densities_of_draws,
-    no_log_weights,
-)
+from bayesmix.allocation.point import PointWeights, add_labels, no_log_weights
+from bayesmix.allocation.point_draws import WeightDraws, densities_of_draws
 from bayesmix.core.components import Named
 from bayesmix.core.priors import Assign, NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import (

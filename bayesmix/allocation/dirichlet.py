@@ -10,16 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
-from bayesmix.allocation.point import (
-    PointWeights,
-    WeightDraws,
-    log_likelihood_of_samples,
-    sample_by_sample,
-)
+from bayesmix.allocation.point import PointWeights, sample_by_sample
+from bayesmix.allocation.point_draws import WeightDraws, log_likelihood_of_samples
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import log_gammas
+from bayesmix.numerics.wishart_functions import log_gammas
 
 if TYPE_CHECKING:
     from bayesmix.core.priors import NamedTensors, Pymc, Tensor

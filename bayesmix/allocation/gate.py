@@ -17,7 +17,8 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import log_softmax
 
-from bayesmix.allocation.point import PointWeights, WeightDraws, no_log_weights, sample_by_sample
+from bayesmix.allocation.point import PointWeights, no_log_weights, sample_by_sample
+from bayesmix.allocation.point_draws import WeightDraws
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers

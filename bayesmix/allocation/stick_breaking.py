@@ -13,20 +13,19 @@ from math import log
 import numpy as np
 from scipy.special import betaln, digamma
 
-from bayesmix.allocation.point import (
-    PointWeights,
+from bayesmix.allocation.point import PointWeights, sample_by_sample
+from bayesmix.allocation.point_draws import (
     assign_samples,
     densities_of_draws,
     log_likelihood_of_samples,
     nothing_named,
-    sample_by_sample,
     shares_of_draws,
 )
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import log_gammas
+from bayesmix.numerics.wishart_functions import log_gammas
 
 
 @dataclass(frozen=True)

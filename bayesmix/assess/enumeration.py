@@ -24,7 +24,7 @@ from bayesmix.em.run import Aitken
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.parameter_errors import ParameterScores
-from bayesmix.search.starts import named_start
+from bayesmix.search.named_starts import named_start
 from bayesmix.selection.tasks import Fitter
 
 COLUMNS = (

@@ -12,7 +12,14 @@ from typing import Any
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import root_seed
 from bayesmix.core.sources import Source
-from bayesmix.em.result import FitResult, refuse_regressions
+from bayesmix.em.refusals import (
+    refuse_constraints,
+    refuse_covariates,
+    refuse_noise,
+    refuse_order,
+    refuse_regressions,
+)
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior import evidence as importance
@@ -39,7 +46,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
             "model must be a fitted mixture of bayesmix, a pipeline that ends in one, or a fitted "
             f"search, got {type(model).__name__}: call fit first"
         )
-    estimator.result_.refuse_noise("this analysis")
+    refuse_noise(estimator.result_, "this analysis")
     refuse_regressions(estimator)
     steps = steps_before(best)
     return estimator, X if steps is None or X is None else steps.transform(X)
@@ -47,7 +54,7 @@ def fitted_mixture(model: Any, X: Any) -> tuple[Any, Any]:
 
 def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     """Return data with the columns of the fit, and weights; samples of weight 0 are dropped."""
-    estimator.result_.refuse_constraints("this analysis")
+    refuse_constraints(estimator.result_, "this analysis")
     source: Source = estimator._rows(X, sample_weight)
     refuse_measured(source)
     return source.present()
@@ -55,8 +62,8 @@ def checked_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
 
 def seen_rows(estimator: Any, X: Any, sample_weight: Any) -> Source:
     """Return data with the columns of the fit, and weights; missing values may be allowed."""
-    estimator.result_.refuse_sequences("this analysis")
-    estimator.result_.refuse_covariates("this analysis")
+    refuse_order(estimator.result_, "this analysis")
+    refuse_covariates(estimator.result_, "this analysis")
     source: Source = estimator._seen(X, sample_weight)
     return source.present()
 

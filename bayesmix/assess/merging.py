@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
 from bayesmix.core.procedures import FittedMixture
+from bayesmix.em.refusals import refuse_order
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.clusters import (
@@ -182,7 +183,7 @@ def merge_components(model: Any, X: Any = None, sample_weight: Any = None) -> Me
     array([0, 1, 0, 1])
     """
     estimator, rows = fitted_mixture(model, X)
-    estimator.result_.refuse_sequences("merge_components")
+    refuse_order(estimator.result_, "merge_components")
     rounded: Sequence[Any] = getattr(model, "_rounded", ())
     if X is not None:
         rounded = rounded_features(seen_rows(estimator, rows, sample_weight))

@@ -26,6 +26,7 @@ from bayesmix.assess.stability import collected, each_of, fit_quietly
 from bayesmix.core.procedures import Procedure, UserRows, last_step
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import shortened
+from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
@@ -317,7 +318,7 @@ def _prepared(name: Any, procedure: Any, seed: int) -> Any:
     refuse_sequences(procedure, "nested_cv")
     fitted = getattr(last_step(getattr(procedure, "best_estimator_", procedure)), "result_", None)
     if isinstance(fitted, FitResult):
-        fitted.refuse_covariates("nested_cv")
+        refuse_covariates(fitted, "nested_cv")
     copy = clone(procedure)
     inner = last_step(copy)
     parameters = inner.get_params(deep=False)

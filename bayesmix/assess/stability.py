@@ -23,7 +23,8 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import in_turn, resolve_jobs
 from bayesmix.core.procedures import Procedure, UserRows, last_step
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.progress_bar import FitProgress
+from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
@@ -77,7 +78,7 @@ def to_refit(model: Any, seed: int, n_jobs: int | None, **parameters: Any) -> An
     """Return an unfitted copy for many fits: with a seed, silent, one core per worker."""
     refuse_sequences(model)
     if isinstance(fitted := getattr(_chosen(model), "result_", None), FitResult):
-        fitted.refuse_covariates("refitting")
+        refuse_covariates(fitted, "refitting")
     copy = clone(model)
     inner = last_step(copy)
     filled = {"random_state": seed, "progress": False}

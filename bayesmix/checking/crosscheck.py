@@ -17,7 +17,7 @@ from bayesmix.checking.verdict import Finding
 from bayesmix.core import validation
 from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.random import root_seed
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import MissingExtraError, UnsupportedError
 from bayesmix.posterior.arviz_groups import ToArviz

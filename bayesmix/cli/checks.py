@@ -61,7 +61,7 @@ def predict(
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
     from bayesmix.core.procedures import takes_sequences
     from bayesmix.core.writing import file_to_write, try_to_write, write
-    from bayesmix.em.result import most_probable
+    from bayesmix.em.prediction import most_probable
 
     screen = Screen(shown)
     if posterior:

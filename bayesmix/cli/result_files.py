@@ -17,7 +17,7 @@ from bayesmix.core.procedures import takes_sequences
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.core.writing import write, written
-from bayesmix.em.result import most_probable
+from bayesmix.em.prediction import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource

@@ -121,7 +121,7 @@ def resolve_jobs(n_jobs: int | None) -> int:
 _pool = ThreadPoolExecutor(MOST_THREADS, "bayesmix")
 
 
-def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
+def share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
     """Call ``work(i)`` for each i in the caller and ``n_jobs`` - 1 threads; raise their errors."""
     indices = iter(range(n_items))
 
@@ -143,7 +143,7 @@ def _share_out(work: Callable[[int], None], n_items: int, n_jobs: int) -> None:
         helper.result()
 
 
-def _threads(n_items: int, n_jobs: int) -> int:
+def threads_for(n_items: int, n_jobs: int) -> int:
     """Return the number of threads, 1 inside a helper, which must not wait for others."""
     nested = threading.current_thread().name.startswith("bayesmix")
     return 1 if nested else min(n_jobs, n_items)
@@ -154,7 +154,7 @@ def ordered_map(
 ) -> Iterator[Result]:
     """Yield ``map(step, items)`` on up to ``n_jobs`` threads, in order."""
     items = list(items)
-    n_jobs = _threads(len(items), n_jobs)
+    n_jobs = threads_for(len(items), n_jobs)
     if n_jobs <= 1:
         yield from map(step, items)
         return
@@ -163,7 +163,7 @@ def ordered_map(
     def work(index: int) -> None:
         results[index] = step(items[index])
 
-    _share_out(work, len(items), n_jobs)
+    share_out(work, len(items), n_jobs)
     yield from results
 
 
@@ -180,56 +180,3 @@ def in_turn(
             yield from parallel(delayed(call)(*arguments) for arguments in jobs[place:])
             return
         yield call(*job)
-
-
-def reduced(step: Callable[[Item], Result], items: Sequence[Item], n_jobs: int) -> Result:
-    """Sum ``step(item)`` in a fixed binary tree, so that rounding does not depend on threads.
-
-    Pairs are added as soon as both are available, so that few sums are in memory.
-    """
-    n_items = len(items)
-    n_jobs = _threads(n_items, n_jobs)
-    waiting: dict[tuple[int, int], Any] = {}
-    lock = threading.Lock()
-
-    def work(index: int) -> None:
-        climb(waiting, (0, index), step(items[index]), n_items, height(n_items), lock)
-
-    if n_jobs <= 1:
-        for index in range(n_items):
-            work(index)
-    else:
-        _share_out(work, n_items, n_jobs)
-    total: Result
-    (total,) = waiting.values()
-    return total
-
-
-def climb(
-    waiting: dict[tuple[int, int], Any],
-    node: tuple[int, int],
-    total: Any,
-    n_items: int,
-    top: int,
-    lock: threading.Lock,
-) -> None:
-    """Add the sum of a node (level, index) to its neighbour's if that waits, up to level ``top``.
-
-    Otherwise the sum waits there.
-    """
-    level, index = node
-    while level < top:
-        if index ^ 1 <= (n_items - 1) >> level:
-            with lock:
-                other = waiting.pop((level, index ^ 1), None)
-                if other is None:
-                    waiting[level, index] = total
-                    return
-            total = other + total if index % 2 else total + other
-        level, index = level + 1, index // 2
-    waiting[level, index] = total
-
-
-def height(n_items: int) -> int:
-    """Return the level of the root of a tree."""
-    return (n_items - 1).bit_length()

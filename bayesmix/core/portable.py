@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol, TypeVar, runtime_checkable
 
 from bayesmix.core.components import Statistics
-from bayesmix.numerics.arrays import Array, DeviceArray, Namespace
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.devices import DeviceArray, Namespace
 
 Value = TypeVar("Value", covariant=True)
 

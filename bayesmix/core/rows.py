@@ -13,8 +13,9 @@ import numpy as np
 from bayesmix.core.observation import COMPLETE, INCOMPLETE, Observation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
-from bayesmix.numerics.gaps import has_gaps, patterns
+from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.memo import once
+from bayesmix.numerics.patterns import patterns
 
 if TYPE_CHECKING:
     from bayesmix.core.designs import Standardised

@@ -23,7 +23,8 @@ from bayesmix.em.special_starts import Fit
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.numerics.gaps import without_gaps
-from bayesmix.search.starts import Given, OfMixture, begun, numbered_starts
+from bayesmix.search.named_starts import Given
+from bayesmix.search.starts import OfMixture, begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
 
 # Passes of each start, how many of the best run to convergence, and moves tried at an optimum.

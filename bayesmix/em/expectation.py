@@ -7,7 +7,7 @@ always accurate; ``Linear`` uses matrix products and proves after each pass that
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 # Features and log joints of a block together fit into a cache of one megabyte.
 BLOCK_VALUES = 2**16
 FEWEST_ROWS = 128  # in a block; matrix products of fewer rows are slow
-# Features of sequences that are held between densities and statistics: 32 MB.
-MOST_HELD = 2**22
 # Largest rounding loss of the linear form, relative to Σ w (1 + |l|): in the worst case, and for
 # large problems per feature, because the loss is then below half of the worst case over the number
 # of features (0.05 to 0.5 in 14 problems of 3 to 50 dimensions; Higham & Mary 2019 say why).
@@ -214,6 +212,8 @@ class Linear(Form):
             )
         n_components, n_features = coefficients.shape
         if rows.side.begins is not None:
+            from bayesmix.em.sequence_sums import sequence_sums
+
             return sequence_sums(self, mixture, rows, n_features)
         blocks = rows.blocks(block_rows(n_features, n_components))
         size, width = max(map(len, blocks)), 1 + rows.values.shape[1]
@@ -281,6 +281,8 @@ def of_forms(mixture: Mixture[Components]) -> Mixture[Components]:
 def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     """Run the E-step on a chunk block by block."""
     if rows.side.begins is not None:
+        from bayesmix.em.sequence_sums import sequence_sums
+
         return sequence_sums(arithmetic, mixture, rows, 2 * rows.values.shape[1])
 
     def of_block(block: Rows) -> ChunkSums:
@@ -290,40 +292,6 @@ def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Row
         return block_sums(mixture, joint, block, statistics)
 
     return sum_of_blocks(rows, mixture.n_components, of_block)
-
-
-def sequence_sums(
-    arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows, width: int
-) -> ChunkSums:
-    """Run the E-step on a chunk of sequences, which are allocated whole."""
-    components, frame = mixture.components, mixture.frame
-    joint, statistics = densities_in_blocks(arithmetic, components, frame, rows, width)
-    joint += mixture.finite_log_weights
-    return block_sums(mixture, joint, rows, statistics)
-
-
-def densities_in_blocks(
-    arithmetic: Arithmetic, components: Components, frame: Frame, rows: Rows, width: int
-) -> Densities:
-    """Return log densities of a chunk and a function to statistics, both computed in blocks.
-
-    For data with more than ``MOST_HELD`` features densities are computed twice.
-    """
-
-    def of_blocks() -> Iterator[tuple[slice, Densities]]:
-        for block in rows.cut(block_rows(width, components.n_components)):
-            place = slice(block.first - rows.first, block.first - rows.first + len(block))
-            yield place, arithmetic.densities(components, block.framed(frame))
-
-    held = list(of_blocks()) if len(rows) * width <= MOST_HELD else None
-    joint: Array = np.empty((components.n_components, len(rows))).T
-    for place, (log_density, _) in held or of_blocks():
-        joint[place] = log_density
-
-    def statistics(shares: Array) -> Additive:
-        return reduce(add, (part(shares[place]) for place, (_, part) in held or of_blocks()))
-
-    return joint, statistics
 
 
 def block_rows(width: int, n_components: int) -> int:

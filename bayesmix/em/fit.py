@@ -7,27 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
-from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Event, Frame
-from bayesmix.em.model import (
-    Attempt,
-    Model,
-    Settings,
-    check_values,
-    rank,
-    resolve,
-    side_of,
-    under_a_prior,
-)
+from bayesmix.em.model import Attempt, Model, Settings, check_values, rank, resolve, side_of
 from bayesmix.em.result import (
     FEW_POINTS,
     TOO_FEW_ROWS,
@@ -42,11 +30,9 @@ from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
     FlatDirectionWarning,
-    UnsupportedError,
     warn,
 )
 from bayesmix.search import starts
-from bayesmix.search.moves import of_statistics
 from bayesmix.search.optimum import search
 from bayesmix.version import versions
 
@@ -122,31 +108,15 @@ def _outcomes(attempt: Attempt, continue_from: Mixture | None) -> Iterator[Outco
         if busy and index + 1 < runs and monitor.countable:
             idle = attempt.problem.source.idle(attempt.model.n_components)
             if idle:
-                yield from _in_workers(attempt, index, 1 + idle)
+                from bayesmix.em.runs_in_workers import in_workers
+
+                yield from in_workers(attempt, index, 1 + idle)
                 return
-        yield _one_run(replace(attempt, index=index), continue_from)
+        yield one_run(replace(attempt, index=index), continue_from)
 
 
-def _in_workers(attempt: Attempt, first: int, workers: int) -> Iterator[Outcome]:
-    """Yield the runs from ``first`` on, with the same results as in this process."""
-    monitor, runs = attempt.monitor, attempt.settings.n_init
-    jobs = (
-        delayed(_alone)(replace(attempt, monitor=Monitor(), index=index))
-        for index in range(first, runs)
-    )
-    outcomes = Parallel(n_jobs=workers, return_as="generator")(jobs)
-    for index, (outcome, apart) in enumerate(outcomes, first):
-        monitor.stage = f"run {index + 1} of {runs}"
-        monitor.counted(apart)
-        yield outcome
-
-
-def _alone(attempt: Attempt) -> tuple[Outcome, Monitor]:
-    with single_threaded_blas():
-        return _one_run(attempt, None), attempt.monitor
-
-
-def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
+def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
+    """Run a fit from a start, or a search of starts, to its end."""
     model, settings, monitor = attempt.model, attempt.settings, attempt.monitor
     records: tuple[SearchRecord, ...] = ()
     few = settings.max_iter < FEW_ITERATIONS
@@ -162,12 +132,16 @@ def _one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
 
         state = begun_specially(fit, attempt)
     elif not problem.form.exact:
+        from bayesmix.search.start_of_many import first_of_many
+
         state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
     elif settings.search and not few:
         optimum = search(attempt)
         records, state = optimum.records, optimum.state.afresh()
     else:
-        start = starts.named_start(
+        from bayesmix.search.named_starts import named_start
+
+        start = named_start(
             settings.init,
             problem.source,
             problem.source.summary,
@@ -319,30 +293,3 @@ def _warn(result: FitResult) -> None:
     if held:
         more = f" (and {len(held) - 1} more, see result_.events)" if len(held) > 1 else ""
         warn(held[0].text + more, DegenerateComponentWarning)
-
-
-ROWS_OF_EACH = 30
-ROUNDS = 10
-
-
-def first_of_many(problem: Problem, model: Model, settings: Settings, index: int) -> Mixture:
-    """Return a mixture from k-means of a subsample, under a prior that prevents singularity."""
-    K = model.n_components
-    source = problem.source
-    sample = source.sample(ROWS_OF_EACH * K, stream(settings.seed, Purpose.SUBSAMPLE, index))
-    generator = stream(settings.seed, Purpose.START, index)
-    rows = starts.distinct_rows(sample, source.summary, generator, ROWS_OF_EACH * K)
-    centres = starts.lloyd(rows, starts.plus_plus(rows, K, generator), ROUNDS)
-    shares = starts.NearestCentre(centres, source.summary)(sample.rows)
-    if sample.weights is not None:
-        shares *= sample.weights[:, None]
-    statistics = problem.family.statistics(problem.frame.apply(sample.values), shares)
-    objective = problem.objective
-    if objective.name == "maximum_likelihood":
-        # without a prior for the family, start from the likelihood
-        with suppress(UnsupportedError):
-            objective = under_a_prior(problem, sample, K)
-    factor = float(source.total_weight / np.maximum(statistics.counts.sum(), 1e-300))
-    return objective.update(
-        of_statistics(statistics.scaled(factor)), None, problem.frame, problem.guard.resolution
-    )

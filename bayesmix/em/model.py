@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,6 @@ from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInfo
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
 from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
-from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
 from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
@@ -203,21 +201,10 @@ def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     objective = _of_components(model, source, frame)
     if model.noise is None:
         return objective
-    from bayesmix.em.with_noise import WithNoise
+    from bayesmix.em.with_noise import WithNoise, noise_of
 
     density = noise_of(model.noise, source, model.family)
     return WithNoise(objective, density, source.total_weight)
-
-
-def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> NoiseDensity:
-    """Return the density of the noise; "uniform" is 1 / V of the data."""
-    if not isinstance(noise, str):
-        return noise
-    from bayesmix.core.noise import hypervolume
-
-    columns = range(source.shape[1])
-    discrete = np.array([not family.marginal(np.array([d])).continuous for d in columns])
-    return hypervolume(source.in_memory().values, discrete)
 
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
@@ -288,40 +275,16 @@ def _too_few_rows(model: Model, source: Source) -> tuple[Event, ...]:
     """Return an event if there are too few observations for the likelihood to have a maximum."""
     K, (n_rows, n_features) = model.n_components, source.shape
     if not isinstance(model.inference, MaximumLikelihood):
-        return _few_points(model, source)
+        from bayesmix.em.identifiability import few_points
+
+        return few_points(model, source)
     n_distinct = count_distinct(source, K * (n_features + 1))
     largest = model.family.max_components(n_distinct, n_features)
     if largest is None or largest >= K or getattr(model.family, "ridge", None) is not None:
         return ()
-    enough = range(K, K * (n_features + 1))
-    least = K + bisect_left(
-        enough, K, key=lambda n: model.family.max_components(n, n_features) or 0
-    )
-    remedies = [f"at most {largest} component{'s' if largest > 1 else ''}"] if largest else []
-    remedies.append("a prior (prior='auto')")
-    if n_distinct > K:
-        remedies.append("covariance_type='diag'")
-    *first, last = remedies
-    use = f"{', '.join(first)} or {last}" if first else last
-    text = (
-        f"the likelihood has no maximum: n_components={K} needs at least "
-        f"{least if n_distinct > K else K + 1} distinct observations, but X has "
-        f"{n_distinct} (in {n_rows} rows). Use {use}"
-    )
-    return (Event(TOO_FEW_ROWS, text),)
+    from bayesmix.em.identifiability import too_few_rows
 
-
-def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
-    """Return an event if each component may consist of identical observations."""
-    K, n_rows = model.n_components, source.shape[0]
-    n_distinct = count_distinct(source, K + 1) if model.family.continuous else n_rows
-    if n_distinct > K or n_distinct == n_rows:
-        return ()
-    text = (
-        f"X has only {n_distinct} distinct observations in {n_rows}, so n_components={K} gives "
-        "each its own component: use fewer components"
-    )
-    return (Event(FEW_POINTS, text),)
+    return (too_few_rows(model, n_rows, n_features, n_distinct, largest),)
 
 
 def count_distinct(source: Source, needed: int) -> int:
@@ -350,14 +313,6 @@ def check_values(family: Family, source: Source, width: int) -> None:
     """Check all values by the family, unless it accepts any real number."""
     if not family.any_real:
         source.reduce(partial(_checked, family), width)
-
-
-def under_a_prior(problem: Problem, source: Source, n_components: int) -> MaximumAPosteriori:
-    """Return the default maximum a posteriori objective, at which a likelihood fit can start."""
-    from bayesmix.allocation.dirichlet import DirichletPrior
-
-    prior = problem.family.map_prior(source, problem.frame, n_components)
-    return MaximumAPosteriori(prior=prior, weights=DirichletPrior(1.0))
 
 
 def is_valueless(problem: Problem, state: State) -> bool:

@@ -2,85 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
-import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.em.run import Monitor
 
 if TYPE_CHECKING:
+    from bayesmix.em.progress_bar import FitProgress
     from bayesmix.sources.partitions_of_rows import Passed
 
 SECONDS_BEFORE_BAR = 1.0
 SECONDS_BETWEEN_UPDATES = 0.1
-
-
-class FitProgress:
-    """Progress bar over fits; ``wanted=None`` shows it in terminals and notebooks only.
-
-    Without a ``total`` it shows the time elapsed.
-    """
-
-    def __init__(self, total: int | None, wanted: bool | None, what: str = "fits") -> None:
-        self.total = total
-        self.wanted = wanted
-        self.what = what
-        self.began = time.perf_counter()
-        self.done = 0
-        self.bar: Any = None
-
-    def __enter__(self) -> FitProgress:
-        return self
-
-    def __exit__(self, *problem: Any) -> None:
-        if self.bar is not None:
-            self.bar.stop()
-            self.bar = None
-
-    def advance(self, label: str) -> None:
-        """Count a finished fit."""
-        self.done += 1
-        self.show(self.what, label)
-
-    @property
-    def hidden(self) -> bool:
-        """Whether there is no bar, or none yet."""
-        return self.wanted is False or time.perf_counter() - self.began < SECONDS_BEFORE_BAR
-
-    def show(self, what: str, detail: str) -> None:
-        """Update the bar, which starts after a second."""
-        if self.hidden:
-            return
-        if self.bar is None:
-            self.bar = self._started()
-        if self.bar is None:
-            self.wanted = False
-        else:
-            task = self.bar.task_ids[0]
-            self.bar.update(task, description=what, completed=self.done, detail=detail)
-
-    def _started(self) -> Any:
-        """Return a bar on the console, None without a console."""
-        from rich import progress
-
-        if (console := console_for(self.wanted)) is None:
-            return None
-        counted: tuple[Any, ...] = (progress.SpinnerColumn(),)
-        if self.total is not None:
-            counted = progress.BarColumn(), progress.MofNCompleteColumn()
-        bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            *counted,
-            progress.TimeElapsedColumn() if self.total is None else progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[detail]}", style="dim"),
-            console=console,
-            transient=console.is_terminal or console.is_jupyter,
-        )
-        bar.add_task(self.what, total=self.total, detail="")
-        bar.start()
-        return bar
 
 
 class Reporter:
@@ -102,7 +34,8 @@ class Reporter:
         self.label = label
         self.verbose = verbose
         self.interval = interval
-        self.bar = FitProgress(None, progress, label)
+        self.wanted = progress
+        self.bar: FitProgress | None = None
         self.per_row = per_row
         self.rows = rows
         self.seen = 0 if rows is None else rows.n_rows
@@ -118,14 +51,21 @@ class Reporter:
         return self
 
     def __exit__(self, *problem: Any) -> None:
-        self.bar.__exit__()
+        if self.bar is not None:
+            self.bar.__exit__()
 
     def on_pass(self, stage: str, iteration: int, objective: float, gain: float) -> None:
         if self.verbose:
             self._lines(stage, iteration, gain)
         now = time.perf_counter()
-        if self.bar.hidden or now - self.last < SECONDS_BETWEEN_UPDATES:
+        early = now - self.began < SECONDS_BEFORE_BAR
+        if self.wanted is False or early or now - self.last < SECONDS_BETWEEN_UPDATES:
             return
+        if self.bar is None:
+            from bayesmix.em.progress_bar import FitProgress
+
+            self.bar = FitProgress(None, self.wanted, self.label)
+            self.bar.began = self.began
         speed = self._speed(now)
         self.last = now
         where = f"{stage}  " if stage else ""
@@ -162,18 +102,3 @@ class Reporter:
             line += f"\t time lapse {now - self.printed:.5f}s\t ll change {change:.5f}"
             self.printed = now
         print(line)
-
-
-def console_for(wanted: bool | None) -> Any:
-    """Return a console for a bar, or None outside terminals and notebooks unless wanted.
-
-    Bars of workers would overwrite that of the main process, so workers show none.
-    """
-    from rich.console import Console
-
-    console = Console(file=sys.stderr)
-    if wanted:
-        return console
-    main = threading.current_thread() is threading.main_thread()
-    alone = multiprocessing.parent_process() is None and main
-    return console if alone and (console.is_terminal or console.is_jupyter) else None

@@ -1,7 +1,4 @@
-"""The result of a fit, without the data, and densities at any distance.
-
-Distances whose squares would overflow, beyond about 1e150 standard deviations, are clipped.
-"""
+"""The result of a fit, without the data."""
 
 from __future__ import annotations
 
@@ -12,17 +9,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from bayesmix.allocation.point import PointWeights
-from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Rows, SideInformation
-from bayesmix.em.expectation import Assessment, AssessmentStep
+from bayesmix.em.expectation import Assessment
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 
 if TYPE_CHECKING:
     from bayesmix.core.components import (
         Densities,
-        FarDensities,
         FittedComponents,
         PointComponents,
         Posterior,
@@ -35,78 +30,6 @@ if TYPE_CHECKING:
     from bayesmix.em.streaming import Stream
 
 
-# Longest distance, in standard deviations, whose sums of squares do not overflow.
-LONGEST = 1e150
-
-
-def described(mixture: Mixture[Densities], rows: Rows, family: Family) -> tuple[Array, Array]:
-    """Return probabilities (n, K) of data in data units, and log densities (n,) in nats.
-
-    They are densities of what was seen, for counts log P(x). Noise, if any, is the last column of
-    (n, K + 1).
-    """
-    near = within_reach(mixture, rows, family)
-    shares, log_density = mixture.responsibilities(near)
-    if family.continuous:
-        log_density = log_density - near.observation.log_volume(mixture, near)
-    return shares, log_density
-
-
-def within_reach(mixture: Mixture[Densities], rows: Rows, family: Family) -> Rows:
-    """Return samples with distances clipped where their squares would overflow."""
-    values = np.asarray(rows.values)
-    if not has_far_rows(mixture, values, family):
-        return rows
-    near = np.clip(values, *cast("tuple[Array, Array]", limits(mixture, family)))
-    return replace(rows, values=near)
-
-
-def has_far_rows(mixture: Mixture[Densities], values: Array, family: Family) -> bool:
-    """Whether squared distances may overflow."""
-    bounds = limits(mixture, family)
-    if bounds is None:
-        return False
-    lowest, highest = bounds
-    farthest = np.fmax.reduce(values, axis=0), np.fmin.reduce(values, axis=0)
-    return bool((farthest[0] > highest).any() or (farthest[1] < lowest).any())
-
-
-def limits(mixture: Mixture[Densities], family: Family) -> tuple[Array, Array] | None:
-    """Return the lowest and highest values (D,) whose squared distances are finite; None: any."""
-    if not family.far_densities:
-        return None
-    frame = mixture.frame
-    limit = _reach(cast("FarDensities", mixture.components), frame.n_directions) * frame.scale
-    return frame.centre - limit, frame.centre + limit
-
-
-def log_density(
-    mixture: Mixture[Densities],
-    values: Array,
-    family: Family,
-    side: SideInformation = NO_SIDE_INFORMATION,
-) -> Array:
-    """Return log p(x) (n,) of the observed cells in nats and data units; for counts log P(x)."""
-    return described(mixture, Rows(values, side=side), family)[1]
-
-
-def _reach(components: FarDensities, n_features: int) -> float:
-    """Return the radius, in the frame, within which squared distances are finite."""
-    largest = max(1.0, float(np.abs(components.precision_root).max()))
-    return LONGEST / (4.0 * n_features * largest)
-
-
-def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
-    """Return the assessment of a chunk; distances are clipped where their squares overflow."""
-    return AssessmentStep(mixture)(within_reach(mixture, rows, family))
-
-
-# Label of noise.
-NOISE = -1
-WITHOUT_SEQUENCES = (
-    "{} does not support sequences: use elbo_ for the evidence, criterion='cv' of MixtureSearch "
-    "for prediction, bayesmix.gibbs for uncertainty, pseudo_residuals for the goodness of fit"
-)
 # Difference, in nats per observation, within which two starts reached the same optimum.
 ALIKE = 1e-6
 # Events after which a maximised likelihood cannot be compared: a held component, or more components
@@ -114,17 +37,6 @@ ALIKE = 1e-6
 TOO_FEW_ROWS = "too few rows"
 FEW_POINTS = "few points"
 VALUELESS = ("held", TOO_FEW_ROWS)
-# Memory of a sample, in arrays of its size.
-ARRAYS_OF_A_SAMPLE = 3.0
-
-
-def refuse_regressions(estimator: Any, what: str = "this analysis") -> None:
-    """Raise an error for a mixture of regressions, which has no density of X."""
-    if estimator.noun == "regression":
-        raise UnsupportedError(
-            f"{what} does not support regressions: it needs a density of X, so use the model's "
-            "summary(), coefficients() and plot()"
-        )
 
 
 @dataclass(frozen=True)
@@ -304,17 +216,14 @@ class FitResult:
 
     def log_density(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
         """Return the predictive log density (n,) in nats and data units."""
-        return log_density(self.density_at(side), values, self.family, side)
+        return self._described(self.density_at(side), values, side)[1]
 
     def probabilities(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
-        """Return probabilities of the components (n, K), with noise (n, K + 1).
-
-        Observations outside the support of the noise lie beyond the data of the fit and count as
-        noise.
-        """
-        shares, _ = described(self.density_at(side), Rows(values, side=side), self.family)
+        """Return probabilities of the components (n, K), with noise (n, K + 1)."""
+        shares = self._described(self.density_at(side), values, side)[0]
         noise = self.density.noise
         if noise is not None:
+            # Beyond the support of the noise are no data of the fit, which counts as noise.
             beyond = np.isneginf(noise.density.log_density(np.asarray(values, dtype=np.float64)))
             shares[beyond] = 0.0
             shares[beyond, -1] = 1.0
@@ -322,54 +231,27 @@ class FitResult:
 
     def labels(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Integers:
         """Return the most probable component (n,), -1 for noise."""
+        from bayesmix.em.prediction import most_probable
+
         return most_probable(self.probabilities(values, side), self.n_components)
-
-    def refuse_noise(self, what: str) -> None:
-        """Raise an error if the mixture has noise."""
-        if self.mixture.noise is not None:
-            raise UnsupportedError(
-                f"{what} does not support noise: fit with noise=None to the rows that predict does "
-                "not label -1"
-            )
-
-    def refuse_constraints(self, what: str) -> None:
-        """Raise an error if the fit had known labels, groups, sequences or covariates."""
-        self.refuse_sequences(what)
-        if self.side:
-            raise UnsupportedError(
-                f"{what} does not support labels, groups or covariates, which this fit used: fit "
-                "without them"
-            )
-
-    def refuse_sequences(self, what: str) -> None:
-        """Raise an error for a hidden Markov model."""
-        if self.side.ordered:
-            raise UnsupportedError(WITHOUT_SEQUENCES.format(what))
-
-    def refuse_covariates(self, what: str) -> None:
-        """Raise an error if the weights depend on covariates."""
-        if self.side.covariates is not None:
-            raise UnsupportedError(f"{what} does not support covariates: fit without them")
 
     def responsibilities(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
         """Return q(Z) (n, K); for point estimates the same as ``probabilities``."""
         mixture = self.mixture if self.side.covariates is None else self.density_at(side)
-        shares, _ = described(mixture, Rows(values, side=side), self.family)
-        return np.ascontiguousarray(shares)
+        return np.ascontiguousarray(self._described(mixture, values, side)[0])
+
+    def _described(
+        self, mixture: Mixture[Densities], values: Array, side: SideInformation
+    ) -> tuple[Array, Array]:
+        from bayesmix.em.prediction import described
+
+        return described(mixture, Rows(values, side=side), self.family)
 
     def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
         """Draw n observations from the predictive density, sorted by label, noise last."""
-        n_bytes = 8.0 * n * (ARRAYS_OF_A_SAMPLE * self.n_features + 1)
-        validation.in_memory(f"n_samples={n:,}", n_bytes, "sample in parts")
-        density, noise = self.density, self.density.noise
-        n_noise = 0 if noise is None else int(generator.binomial(n, noise.weight))
-        counts = generator.multinomial(n - n_noise, density.weights.mean())
-        values = density.frame.undo(density.components.draw(counts, generator))
-        labels = np.repeat(np.arange(self.n_components), counts)
-        if noise is None:
-            return values, labels
-        values = np.vstack([values, noise.density.draw(n_noise, generator)])
-        return values, np.append(labels, np.full(n_noise, NOISE))
+        from bayesmix.em.prediction import drawn_from
+
+        return drawn_from(self.density, n, generator)
 
     def summary(self) -> str:
         """Return the fit in words, with a table of its components."""
@@ -388,12 +270,6 @@ class FitResult:
         return as_html(self)
 
 
-def most_probable(shares: Array, n_components: int) -> Integers:
-    """Return the most probable component (n,), -1 for noise, the last of (n, K + 1)."""
-    most: Integers = shares.argmax(axis=1)
-    return most if shares.shape[1] == n_components else np.where(most < n_components, most, NOISE)
-
-
 def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
     """Return the mixture at E[π] and at the plug-in components."""
     return _averaged(mixture, mixture.components.plug_in())
@@ -406,6 +282,8 @@ def _averaged(mixture: Mixture, components: Predictive) -> Mixture[Any]:
 
 def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
     """Return the sums of a density over the data."""
+    from bayesmix.em.prediction import at_any_distance
+
     step = partial(at_any_distance, family, mixture)
     assessment: Assessment = source.reduce(step, mixture.n_components)
     return DensitySums.of(assessment, source.total_weight, log_volume)

@@ -30,8 +30,8 @@ from bayesmix.em.with_noise import WithNoise
 from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import without_gaps
+from bayesmix.search.named_starts import Given
 from bayesmix.search.starts import (
-    Given,
     NearestCentre,
     OfMixture,
     begun,

@@ -28,7 +28,7 @@ from bayesmix.estimators import incoming, methods, predictions
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
-from bayesmix.search.starts import INIT_PARAMS, OfMixture, given_start
+from bayesmix.search.starts import INIT_PARAMS, OfMixture
 from bayesmix.sources.border import few_enough, is_collection, passed
 
 if TYPE_CHECKING:
@@ -216,7 +216,9 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         with incoming.unchanged_on_error(self):
             fitted: FitResult | None = getattr(self, "result_", None)
             if fitted is not None:
-                fitted.refuse_covariates("partial_fit")
+                from bayesmix.em.refusals import refuse_covariates
+
+                refuse_covariates(fitted, "partial_fit")
             if fitted is not None and fitted.stream is None:
                 warn(
                     "partial_fit begins a new stream and discards the previous fit: pass its data "
@@ -348,6 +350,8 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
             raise InvalidInputError(f"init_params must be {otherwise}: {problem}") from None
         if rows is not None and given.ndim and len(given) > rows[-1]:
             given = given[rows]
+        from bayesmix.search.named_starts import given_start
+
         return given_start(given, source.shape[0], model.n_components, model.noise is not None)
 
     def _explicit_parameters(self) -> bool:

@@ -19,7 +19,8 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.objectives import VariationalBayes
-from bayesmix.em.result import FitResult, log_density
+from bayesmix.em.prediction import log_density
+from bayesmix.em.result import FitResult
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,

@@ -24,7 +24,7 @@ from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, S
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array
-from bayesmix.search.starts import begun, named_start
+from bayesmix.search.starts import begun
 from bayesmix.version import versions
 
 if TYPE_CHECKING:
@@ -216,6 +216,8 @@ class GaussianMixture(MixtureEstimator):
             problem = resolve(model, source, settings)
             start = settings.init
             if isinstance(start, str):
+                from bayesmix.search.named_starts import named_start
+
                 start = named_start(start, source, source.summary, K, settings.seed, 0)
             begin = run(problem, begun(problem, start, K), Monitor(), 1).current_mixture()
             weights, frame = weights or begin.weights, problem.frame
@@ -351,7 +353,9 @@ def to_sklearn(model: Any) -> Any:
     from sklearn import mixture
 
     result: FitResult = model._fitted()
-    result.refuse_noise("scikit-learn")
+    from bayesmix.em.refusals import refuse_noise
+
+    refuse_noise(result, "scikit-learn")
     kind = model.covariance_type if model.covariance_type in SCIKIT_LEARNS else "full"
     other = mixture.GaussianMixture(model.n_components_, covariance_type=kind)
     other.weights_, other.means_ = model.weights_.copy(), model.means_.copy()

@@ -24,7 +24,7 @@ from bayesmix.errors import (
     warn,
 )
 from bayesmix.estimators import fit_columns
-from bayesmix.numerics.arrays import Array, host, is_elsewhere
+from bayesmix.numerics.arrays import Array, is_elsewhere
 from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
 from bayesmix.sources.memory import ArraySource
 
@@ -300,7 +300,10 @@ def _refuse_weights(sample_weight: Any) -> None:
 def row_weights(value: Any, n_rows: int) -> Array:
     """Return ``sample_weight`` as n finite, nonnegative numbers; a scalar is repeated."""
     expected = f"sample_weight must be one number for each of the {n_rows} rows"
-    value = host(value)
+    if is_elsewhere(value):
+        from bayesmix.numerics.devices import host
+
+        value = host(value)
     unmasked("sample_weight", value)
     if hasattr(value, "to_numpy") and hasattr(value, "iloc"):  # pandas, perhaps with missing values
         value = value.to_numpy(na_value=np.nan)

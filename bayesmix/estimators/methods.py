@@ -19,7 +19,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import entropies
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.gaps import patterns
+from bayesmix.numerics.patterns import patterns
 from bayesmix.posterior import DRAWS
 from bayesmix.sources.border import eager, few_enough
 
@@ -345,7 +345,9 @@ class PosteriorMethods:
         from bayesmix.observation.instrument import refuse_measured
 
         result = self._fitted()
-        result.refuse_covariates("impute")
+        from bayesmix.em.refusals import refuse_covariates
+
+        refuse_covariates(result, "impute")
         refuse_gaps(Model(result.n_components, result.family, result.inference))
         X = eager(X)
         names = getattr(self, "feature_names_in_", None)

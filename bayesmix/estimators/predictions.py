@@ -13,11 +13,11 @@ from scipy.special import entr
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.em.model import check_values
-from bayesmix.em.result import FitResult, limits
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.fit_columns import check_columns
 from bayesmix.estimators.incoming import refuse
-from bayesmix.numerics.arrays import Array, Integers, beside, together
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Prediction(Generic[PerRow]):
         usable = mixture.frame.flat is None and result.family.continuous
         if self.method not in ON_DEVICE or not usable:
             return None
+        from bayesmix.em.prediction import limits
+
         computed = device_shares(mixture, values, limits(mixture, result.family))
         if computed is None:
             return None
@@ -75,6 +77,8 @@ def in_memory(result: FitResult, source: Source, method: Callable[..., PerRow]) 
 def on_device(result: FitResult, source: Source, method: Any, X: Any) -> Any:
     """Return predictions for an array of another library, in that library."""
     parts = cast("PartitionedSource", source).said(Prediction(result, method), result.n_components)
+    from bayesmix.numerics.devices import beside, together
+
     return together([beside(part, X) if isinstance(part, np.ndarray) else part for part in parts])
 
 

@@ -33,7 +33,7 @@ from bayesmix.families.effect_covariances import (
     SharedCovariance,
     vech_basis,
 )
-from bayesmix.families.gaussian.collapse import FloorGuard
+from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.random_effects import (
     INTERCEPT,
     RandomEffectFamily,
@@ -45,7 +45,8 @@ from bayesmix.families.random_effects import (
 from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
-from bayesmix.search.starts import Given, begun, one_hot
+from bayesmix.search.named_starts import Given
+from bayesmix.search.starts import begun, one_hot
 
 COVARIANCES: dict[str, type[EffectCovariance]] = {
     "shared": SharedCovariance,

@@ -15,7 +15,7 @@ from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,

@@ -16,7 +16,8 @@ from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.model import side_of
-from bayesmix.em.result import FitResult, refuse_regressions
+from bayesmix.em.refusals import refuse_regressions
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.fit_columns import as_coded, knowing_levels
 from bayesmix.estimators.incoming import typed_rows

@@ -20,7 +20,8 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard, variance_floor
+from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
 from bayesmix.families.independent.columns import (
     SMALLEST,
     ByComponent,
@@ -40,7 +41,7 @@ from bayesmix.families.monotone import LOG
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
 from bayesmix.numerics.gaps import has_gaps
-from bayesmix.numerics.gaps import seen as present_in
+from bayesmix.numerics.patterns import seen as present_in
 
 # Above this the skewness 2 / √k is below 1e-3, as good as normal.
 LARGEST_SHAPE = 1e7

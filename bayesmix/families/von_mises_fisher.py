@@ -20,7 +20,8 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard
+from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR
 from bayesmix.families.independent.columns import ByComponent
 from bayesmix.families.independent.linear import PLAIN as PLAIN_SUMS
 from bayesmix.families.independent.linear import LinearInTotals, Sums, sums

@@ -24,7 +24,8 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard, variance_floor
+from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
 from bayesmix.families.independent.columns import (
     SMALLEST,
     ByComponent,

@@ -39,7 +39,8 @@ from bayesmix.io.text import (
     TextFormat,
     frame_of_text,
 )
-from bayesmix.sources.memory import DAMAGED, ArraySource, open_npy
+from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.npy import DAMAGED, open_npy
 from bayesmix.sources.partitions_of_rows import PartitionedSource
 
 # Size in bytes above which a Parquet file is read in parts.

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from bayesmix.em.result import log_density
+from bayesmix.em.prediction import log_density
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array

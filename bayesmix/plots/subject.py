@@ -16,7 +16,9 @@ from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Rows
-from bayesmix.em.result import FitResult, most_probable, refuse_regressions
+from bayesmix.em.prediction import most_probable
+from bayesmix.em.refusals import refuse_noise, refuse_regressions
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots.style import evenly
@@ -37,7 +39,7 @@ def fitted(model: Any, with_noise: bool = False) -> Any:
     if isinstance(getattr(estimator, "result_", None), FitResult):
         refuse_regressions(estimator, "this plot")
         if not with_noise:
-            estimator.result_.refuse_noise("this plot")
+            refuse_noise(estimator.result_, "this plot")
         return estimator
     if hasattr(estimator, "steps"):
         raise UnsupportedError(

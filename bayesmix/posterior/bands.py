@@ -21,7 +21,9 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
 from bayesmix.core.validation import unmasked, written_out
-from bayesmix.em.result import FitResult, log_density
+from bayesmix.em.prediction import log_density
+from bayesmix.em.refusals import refuse_noise
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
@@ -41,7 +43,7 @@ def drawn_mixtures(
 ) -> DrawnMixtures:
     """Return draws of a fitted mixture from a named method or from a sampler's result."""
     result: FitResult = estimator._fitted()
-    result.refuse_noise("a band")
+    refuse_noise(result, "a band")
     number = validation.integer("n_draws", n_draws, 1)
     if _has_draws(method):
         return _given(result, method).at_most(number)

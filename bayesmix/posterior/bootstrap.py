@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.allocation.point import WeightDraws
+from bayesmix.allocation.point_draws import WeightDraws
 from bayesmix.core import validation
 from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.mixture import Mixture
@@ -22,7 +22,7 @@ from bayesmix.core.parallel import ordered_map, resolve_jobs, single_threaded_bl
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import InMemory, Source
 from bayesmix.em.model import Model, Settings, posed
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.errors import BayesmixWarning, DegenerateFitError, UnsupportedError, warn

@@ -34,17 +34,11 @@ from bayesmix.core.priors import Assign, OrderedWeightsPrior, Weights, WeightsPr
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.expectation import (
-    CENTRED,
-    LINEAR,
-    Arithmetic,
-    densities_in_blocks,
-    sum_of_blocks,
-    weighed,
-)
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic, sum_of_blocks, weighed
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
+from bayesmix.em.sequence_sums import densities_in_blocks
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps

@@ -19,7 +19,9 @@ from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.display import cells, columns_of
-from bayesmix.em.result import FitResult, log_density
+from bayesmix.em.prediction import log_density
+from bayesmix.em.refusals import refuse_noise
+from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior import DRAWS
@@ -339,7 +341,7 @@ class MixtureDensity:
 
 def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity:
     """Return the predictive density of a fit over all features."""
-    result.refuse_noise("the density of columns and of regions")
+    refuse_noise(result, "the density of columns and of regions")
     return MixtureDensity(
         result.density,
         result.family,

@@ -26,7 +26,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import DegenerateFitError, InvalidInputError
 from bayesmix.numerics.arrays import Array

@@ -17,7 +17,7 @@ from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.random import root_seed
 from bayesmix.core.sources import Source
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.numerics.arrays import frozen

@@ -25,6 +25,7 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
+from bayesmix.em.refusals import refuse_noise, refuse_order
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.point import Gaussians
@@ -385,8 +386,8 @@ def scores_of(estimator: Any, X: Any, sample_weight: Any = None) -> ParameterSco
             f"{result.inference.name.replace('_', ' ')}: use gibbs or "
             "weighted_bootstrap"
         )
-    result.refuse_sequences("parameter_table")
-    result.refuse_noise("parameter_table")
+    refuse_order(result, "parameter_table")
+    refuse_noise(result, "parameter_table")
     source: Any = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True)
     return ParameterScores(result, source.in_memory())
 

@@ -28,7 +28,9 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import CENTRED, LINEAR, Arithmetic
-from bayesmix.em.result import FitResult, has_far_rows
+from bayesmix.em.prediction import has_far_rows
+from bayesmix.em.refusals import refuse_noise
+from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
@@ -389,7 +391,7 @@ def posterior_draws(result: FitResult, n_draws: int, seed: int) -> Draws:
 
     Raises ``UnsupportedError`` if the fit has no posterior.
     """
-    result.refuse_noise("a draw")
+    refuse_noise(result, "a draw")
     if not result.variational:
         words = result.inference.name.replace("_", " ")
         bands = "; for bands, method='bootstrap' needs no posterior"

@@ -12,7 +12,13 @@ import numpy as np
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.result import FitResult, assess, refuse_regressions
+from bayesmix.em.refusals import (
+    refuse_constraints,
+    refuse_covariates,
+    refuse_noise,
+    refuse_regressions,
+)
+from bayesmix.em.result import FitResult, assess
 from bayesmix.em.run import assessed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.observation.instrument import refuse_measured
@@ -37,7 +43,7 @@ def fitted_mixture(model: Any) -> Any:
             f"{type(model).__name__}: call fit first; for a pipeline, pass its last step and the "
             "transformed data"
         )
-    estimator.result_.refuse_noise("a sampler")
+    refuse_noise(estimator.result_, "a sampler")
     return estimator
 
 
@@ -81,7 +87,7 @@ def rows_of_fit(
     refuse_regressions(estimator)
     result = estimator.result_
     if not covariates:
-        result.refuse_covariates("this analysis")
+        refuse_covariates(result, "this analysis")
     order = result.side.order if covariates else None
     if result.side.ordered and sequences is not None:
         source: Source = _sequences(estimator, X, sample_weight, sequences).with_jobs(n_jobs)
@@ -91,7 +97,7 @@ def rows_of_fit(
             )
     else:
         if not (labels or covariates) or (result.side.begins is not None and order is None):
-            result.refuse_constraints("this analysis")
+            refuse_constraints(result, "this analysis")
         for name, given in (sequences or {}).items():
             if given is not None:
                 raise InvalidInputError(f"{name} needs a hidden Markov model: leave it out")

@@ -21,7 +21,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.prior_over_k import beta_negative_binomial, prior_over
 from bayesmix.core.sources import Source
-from bayesmix.em.progress import FitProgress
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen

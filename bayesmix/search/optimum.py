@@ -16,10 +16,9 @@ from functools import partial
 from itertools import islice
 from typing import TypeVar
 
-from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import ordered_map
 from bayesmix.core.random import Purpose, stream
-from bayesmix.em.model import Attempt, Model, Settings, is_valueless, rank, under_a_prior, watch
+from bayesmix.em.model import Attempt, Model, Settings, is_valueless, rank, watch
 from bayesmix.em.result import ALIKE, SearchRecord
 from bayesmix.em.run import (
     AMONG_CANDIDATES,
@@ -32,7 +31,7 @@ from bayesmix.em.run import (
     pruned,
     run,
 )
-from bayesmix.errors import DegenerateFitError, UnsupportedError
+from bayesmix.errors import DegenerateFitError
 from bayesmix.search.moves import (
     Assignment,
     Merge,
@@ -42,7 +41,7 @@ from bayesmix.search.moves import (
     equal_counts,
     merge_losses,
 )
-from bayesmix.search.starts import OfMixture, begun, numbered_starts
+from bayesmix.search.starts import begun, numbered_starts
 
 MOST_ROUNDS = 60
 # Predicted loss (nats per observation) from which no trial recovers.
@@ -303,8 +302,6 @@ class Improver:
 FEWEST_ROWS, MOST_ROWS, ROWS_PER_PARAMETER = 2000, 20_000, 15
 # All data are searched where observations x components x cost is less than this.
 SAMPLED_ABOVE = 2**22
-# Splits of a mixture with one component less that serve as starts, and passes to find them.
-GROWN_STARTS, GROWN_PASSES = 2, 2
 BESIDE_NEAR = 2  # quick starts beside fits of other candidates
 # Difference, in nats per observation, within which two runs on a subsample reached one optimum.
 ALIKE_ON_A_SAMPLE = 1e-5
@@ -340,7 +337,7 @@ class Optimum:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """A start, numbered from 0, and its state; starts from other candidates are negative."""
 
     number: int
@@ -404,7 +401,11 @@ class OptimumSearch:
 
     def best_state(self) -> State:
         """Return the best settled start, improved by moves and run to convergence."""
-        continued = self._continued()
+        continued = None
+        if self.settings.near and not self.whole:
+            from bayesmix.search.candidate_starts import continued_from
+
+            continued = continued_from(self)
         settled = self._settled_starts() if continued is None else [continued]
         if not self.whole and continued is None:
             on_all_rows = (self._on_all_rows(end) for end in settled)
@@ -433,20 +434,6 @@ class OptimumSearch:
             if self.monitor.stopped is not None or not is_valueless(self.problem, ends[-1]):
                 break
         return max(ends, key=self.attempts.rank)
-
-    def _continued(self) -> State | None:
-        """Continue on large data from an earlier fit of the same candidate, if only that is given.
-
-        For a fold it is the fit to all data; otherwise superfluous components were removed from it.
-        With few observations, folds would favour candidates whose spurious optimum also describes
-        the held-out observations.
-        """
-        K, near = self.model.n_components, self.settings.near
-        alone = not self.settings.moves and [mixture.n_components for mixture in near] == [K]
-        if self.whole or not alone or not self.problem.family.made(near[0].components):
-            return None
-        state = begun(self.all_rows, OfMixture(near[0]), K)
-        return self.attempts.run(self.all_rows, state, SETTLE_PASSES)
 
     @property
     def _schedule(self) -> Schedule:
@@ -495,9 +482,13 @@ class OptimumSearch:
         begun = self.attempts.best is not None or self.attempts.best_of_sample is not None
         return self.monitor.stopped is not None and begun
 
-    def _short_runs(self, schedule: Schedule, guided: bool) -> list[_Run]:
+    def _short_runs(self, schedule: Schedule, guided: bool) -> list[Run]:
         """Run a few passes from each start and from fits of other candidates."""
-        runs = [] if guided else list(self._near_runs(schedule.passes))
+        runs: list[Run] = []
+        if self.settings.near and not guided:
+            from bayesmix.search.candidate_starts import near_runs
+
+            runs += near_runs(self, schedule.passes)
         numbers = range(schedule.starts if self.model.n_components > 1 else 1)
         if guided and len(numbers) > 1:
             numbers = range(len(numbers), 2 * len(numbers))
@@ -515,28 +506,19 @@ class OptimumSearch:
             if self._stopped:
                 break
             state = begun(self.sample, start, self.model.n_components)
-            after = self._under_a_prior(state, 2 * schedule.passes) if guided else state
+            after: State | None = state
+            if guided:
+                from bayesmix.search.guided_starts import guided_by_a_prior
+
+                after = guided_by_a_prior(self, state, 2 * schedule.passes)
             after = after and self.attempts.run(self.sample, after, schedule.passes)
             if after is not None:
-                runs.append(_Run(number, after))
+                runs.append(Run(number, after))
             if self._agree([run.state for run in runs if run.number >= 0]) >= schedule.agree:
                 break
         for short in runs:
             self.attempts.note("start", str(short), short.state, 0.0, False)
         return runs
-
-    def _under_a_prior(self, state: State, passes: int) -> State | None:
-        """Continue from the end of the same start under a prior; None without a prior."""
-        K, sample = self.model.n_components, self.sample
-        if self.problem.objective.name != "maximum_likelihood":
-            return None
-        try:
-            objective = under_a_prior(sample, sample.source, K)
-        except UnsupportedError:
-            return None
-        guided = replace(sample, objective=objective, accelerate=False)
-        after = self.attempts.run(guided, state, passes)
-        return None if after is None else begun(sample, OfMixture(after.current_mixture()), K)
 
     def _on_all_rows(self, end: State) -> State | None:
         """Run a subsample's optimum on all data."""
@@ -558,39 +540,3 @@ class OptimumSearch:
             if not apart or state.objective <= apart[-1].objective - self.near:
                 apart.append(state)
         return apart
-
-    def _near_runs(self, passes: int) -> Iterator[_Run]:
-        """Run from fits of other candidates; those with fewer components are split first."""
-        number = 0
-        for near in self.settings.near:
-            if near.n_components > self.model.n_components or self.monitor.stopped is not None:
-                continue
-            for state in self._grown(near):
-                after = self.attempts.run(self.sample, state, passes)
-                if after is not None:
-                    number -= 1
-                    yield _Run(number, after)
-
-    def _grown(self, near: Mixture) -> Iterator[State]:
-        """Yield states that start at another candidate's fit, with its best splits made."""
-        K = self.model.n_components
-        if near.n_components == K:
-            yield begun(self.sample, OfMixture(near), K)
-            return
-        state = self._resumed(near) if self.problem.family.rearranged else None
-        while state is not None:
-            assignment = Assignment.under(self.sample, state)
-            splits = best_splits(self.sample, state, assignment, GROWN_PASSES, 0)
-            grown = [Move(split, None, split.gain).begun(self.sample, state) for split in splits]
-            if state.current_mixture().n_components == K - 1:
-                yield from grown[:GROWN_STARTS]
-                return
-            state = self.attempts.run(self.sample, grown[0], FULL.passes) if grown else None
-
-    def _resumed(self, near: Mixture) -> State | None:
-        """Continue at a mixture; in the same frame this takes one E-step."""
-        frame = self.sample.frame
-        if near.frame.equals(frame) and self.problem.family.made(near.components):
-            return begin_at(self.sample, replace(near, frame=frame))
-        start = begun(self.sample, OfMixture(near), near.n_components)
-        return self.attempts.run(self.sample, start, FULL.passes)

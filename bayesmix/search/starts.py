@@ -24,7 +24,6 @@ from bayesmix.core.rows import Rows, Summary
 from bayesmix.em.expectation import sums_at
 from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
-from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 
@@ -398,22 +397,6 @@ def of_one_component(rows: Rows) -> Array:
     return np.ones((len(rows), 1))
 
 
-def random_shares(n_components: int, seed: int, run: int, rows: Rows) -> Array:
-    """Return random responsibilities that do not depend on the chunk of an observation."""
-    shares = stream(seed, Purpose.START, run, rows.first).random((len(rows), n_components))
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
-@dataclass(frozen=True)
-class Given:
-    """Responsibilities (n, K) given by the user."""
-
-    responsibilities: Array
-
-    def __call__(self, rows: Rows) -> Array:
-        return self.responsibilities[rows.first : rows.first + len(rows)]
-
-
 @dataclass(frozen=True)
 class OfMixture:
     """Responsibilities of a mixture, as a start on other data."""
@@ -438,54 +421,3 @@ def begun(
     """Return a state that starts with an M-step from responsibilities; see ``begin``."""
     step = partial(sums_at, start, problem.family, problem.frame, n_components)
     return begin(problem, problem.source.reduce(step, n_components).finished(), origin)
-
-
-def named_start(
-    name: str,
-    source: Source,
-    summary: Summary,
-    n_components: int,
-    seed: int,
-    run: int,
-    family: Family | None = None,
-) -> Start:
-    """Return the start named by ``init_params``, adapted to a family if given."""
-    if name == "random":
-        return partial(random_shares, n_components, seed, run)
-    spread = 0.0 if family is None else spread_of(family)
-    heavy_tails = family is not None and family.heavy_tails
-    generator = stream(seed, Purpose.START, run)
-    rows = distinct_rows(source, summary, generator, heavy_tails=heavy_tails)
-    if name == "random_from_data":
-        shares = rows.weights / rows.weights.sum()
-        with_replacement = len(shares) < n_components
-        chosen = generator.choice(len(shares), n_components, replace=with_replacement, p=shares)
-        return NearestCentre(rows.values[chosen], summary, spread=spread)
-    centres = plus_plus(rows, n_components, generator)
-    if name == "kmeans":
-        centres = lloyd(rows, centres, LLOYD_ROUNDS)
-    return NearestCentre(centres, summary, spread=spread)
-
-
-def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False) -> Given:
-    """Check responsibilities (n, K) or labels (n,); with noise (n, K + 1) or label -1."""
-    array = np.asarray(value)
-    if array.ndim == 1 and array.dtype.kind in "iub":
-        least = -int(noise)
-        if len(array) != n_rows or array.min() < least or array.max() >= n_components:
-            raise InvalidInputError(
-                f"init_params as labels must be {n_rows} integers from {least} to "
-                f"{n_components - 1}, got {len(array)} from {array.min()} to {array.max()}"
-            )
-        return Given(one_hot(array.astype(int), n_components + noise)[:, :n_components])
-    if array.shape != (n_rows, n_components + noise) or array.dtype.kind not in "fiub":
-        raise InvalidInputError(
-            f"init_params as responsibilities must have shape ({n_rows}, {n_components + noise}), "
-            f"got {array.shape} of {array.dtype}"
-        )
-    shares = array.astype(np.float64)
-    if not np.isfinite(shares).all() or shares.min() < 0:
-        raise InvalidInputError("init_params: responsibilities must be finite and not negative")
-    if np.abs(shares.sum(axis=1) - 1.0).max() > 1e-6:
-        raise InvalidInputError("init_params: the responsibilities of each row must sum to 1")
-    return Given(shares[:, :n_components])

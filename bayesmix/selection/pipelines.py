@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.core.procedures import takes_sequences
-from bayesmix.em.result import WITHOUT_SEQUENCES
+from bayesmix.em.refusals import WITHOUT_SEQUENCES
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import rows_of

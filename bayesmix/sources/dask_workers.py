@@ -16,8 +16,9 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from bayesmix.core.mixture import ChunkSums, FeatureSums
-from bayesmix.core.parallel import reduced, single_threaded_blas
+from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.sources import Kept, Partition, PartitionTask
+from bayesmix.core.tree_sums import reduced
 from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array, Indices, Stored
 from bayesmix.sources.border import is_collection

@@ -16,8 +16,10 @@ from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, FeatureSums, Mixture
 from bayesmix.core.portable import DeviceStep, Portable
 from bayesmix.core.rows import Frame
-from bayesmix.em.expectation import MOST_HELD, Assessment, AssessmentStep, ExpectationStep
-from bayesmix.numerics.arrays import Array, as_doubles, beside, host
+from bayesmix.em.expectation import Assessment, AssessmentStep, ExpectationStep
+from bayesmix.em.sequence_sums import MOST_HELD
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.devices import as_doubles, beside, host
 from bayesmix.numerics.logsumexp import normalised
 
 

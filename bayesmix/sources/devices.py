@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array, DeviceArray, Stored, as_doubles, chosen
+from bayesmix.numerics.arrays import Array, Stored
+from bayesmix.numerics.devices import DeviceArray, as_doubles, chosen
 from bayesmix.sources.local_workers import Local
 from bayesmix.sources.partitions_of_rows import PartitionedSource
 

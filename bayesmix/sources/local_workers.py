@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from bayesmix.core.parallel import climb, height, ordered_map, reduced, resolve_jobs
+from bayesmix.core.parallel import ordered_map, resolve_jobs
 from bayesmix.core.sources import Kept, Loader, Partition, PartitionTask
-from bayesmix.numerics.arrays import Array, Indices, host
+from bayesmix.core.tree_sums import climb, height, reduced
+from bayesmix.numerics.arrays import Array, Indices
+from bayesmix.numerics.devices import host
 from bayesmix.sources.memory import KeptHere
 from bayesmix.sources.partitions_of_rows import step_of
 

@@ -5,17 +5,14 @@ Summary of the data before a fit: medians, robust scales and ties.
 
 from __future__ import annotations
 
-import tokenize
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs
+from bayesmix.core.parallel import ordered_map, resolve_jobs
 from bayesmix.core.rows import (
     NO_SIDE_INFORMATION,
     Faults,
@@ -24,9 +21,7 @@ from bayesmix.core.rows import (
     Summary,
     faults_in,
 )
-from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Indices, Integers, Stored, cost_of, quantiles
-from bayesmix.numerics.gaps import without_gaps
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
@@ -40,14 +35,15 @@ SAME_VALUE = 1e-9
 WORTH_A_THREAD = 4096
 # Above this size quantiles and ties are those of a subsample, to limit memory.
 MOST_SORTED = 250_000
-PART = 32_768
 
 
 def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
     """Return the summary, with a thread per column; large data use a subsample for quantiles."""
     n_rows, n_features = values.shape
     if n_rows > MOST_SORTED:
-        return _summary_of_many(values, weights, n_jobs)
+        from bayesmix.sources.column_sums import summary_of_many
+
+        return summary_of_many(values, weights, n_jobs)
     present = None if weights is None or np.all(weights > 0) else weights > 0
     used = weights if weights is None or present is None else weights[present]
     # Equal weights do not change quantiles; without them, repeating the data is exactly neutral.
@@ -83,88 +79,6 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
         upper=upper,
         n_missing=n_missing,
     )
-
-
-@dataclass(frozen=True)
-class ColumnSums:
-    """Additive sums about the mean, and extremes, of the observed values of each column."""
-
-    total: float
-    counts: Array  # Σ w of observed values (D,)
-    mean: Array
-    squares: Array  # Σ w (x - mean)² (D,)
-    minimum: Array
-    maximum: Array
-    n_missing: int
-
-    @classmethod
-    def of(cls, values: Stored, weights: Array | None) -> ColumnSums:
-        rows = np.asarray(values, dtype=np.float64)
-        weights = np.ones(len(rows)) if weights is None else weights
-        if not weights.all():
-            rows, weights = rows[weights > 0.0], weights[weights > 0.0]
-        n_missing = missing_in(rows)
-        counts = np.full(rows.shape[1], weights.sum())
-        away = rows - (first := without_gaps(rows[:1]))
-        if n_missing:
-            counts, away = weights @ ~np.isnan(rows), without_gaps(away)
-        shift = np.divide(weights @ away, counts, out=np.zeros(len(counts)), where=counts > 0.0)
-        away -= shift
-        if n_missing:
-            away[np.isnan(rows)] = 0.0
-        return cls(
-            float(weights.sum()),
-            counts,
-            first.sum(axis=0) + shift,
-            weights @ (away * away),
-            np.fmin.reduce(rows, axis=0, initial=np.inf),
-            np.fmax.reduce(rows, axis=0, initial=-np.inf),
-            n_missing,
-        )
-
-    def __add__(self, other: ColumnSums) -> ColumnSums:
-        counts = self.counts + other.counts
-        share = np.divide(other.counts, counts, out=np.zeros(len(counts)), where=counts > 0.0)
-        delta = other.mean - self.mean
-        return ColumnSums(
-            self.total + other.total,
-            counts,
-            self.mean + share * delta,
-            self.squares + other.squares + self.counts * share * delta * delta,
-            np.minimum(self.minimum, other.minimum),
-            np.maximum(self.maximum, other.maximum),
-            self.n_missing + other.n_missing,
-        )
-
-    def summary(self, sampled: Summary, n_rows: int) -> Summary:
-        """Return a summary with quantiles and ties of a subsample, and the rest of all data."""
-        constant = self.minimum == self.maximum
-        deviation = np.sqrt(self.squares / self.counts)
-        return replace(
-            sampled,
-            n_rows=n_rows,
-            total_weight=self.total,
-            # Columns constant in the subsample only have some extent.
-            scale=np.where(sampled.constant & ~constant, deviation, sampled.scale),
-            minimum=self.minimum,
-            maximum=self.maximum,
-            constant=constant,
-            mean=self.mean,
-            n_missing=self.n_missing,
-        )
-
-
-def _summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
-    """Summarise large data: quantiles and ties of a subsample, extremes and means of all."""
-    every = -(-len(values) // MOST_SORTED)
-    sample = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
-
-    def part(start: int) -> ColumnSums:
-        rows = slice(start, start + PART)
-        return ColumnSums.of(values[rows], None if weights is None else weights[rows])
-
-    whole = reduced(part, range(0, len(values), PART), resolve_jobs(n_jobs))
-    return whole.summary(sample, len(values))
 
 
 def missing_in(values: Any) -> int:
@@ -218,27 +132,6 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
         return n_rows
     pairs = min(MOST_CHUNKS // 2, max(1, work // (2 * CHUNK_WORK)))
     return -(-n_rows // (2 * pairs))
-
-
-@dataclass(frozen=True)
-class Within(Generic[Value]):
-    """Sum of a step over the chunks of a partition in a fixed tree, or its concatenated output."""
-
-    step: Callable[[Rows], Value]
-    width: int
-    mapped: bool = False
-    n_jobs: int | None = 1
-
-    def __call__(self, rows: Rows) -> Value:
-        n_rows, n_features = rows.values.shape
-        chunks = rows.blocks(chunk_rows(n_rows, n_features, self.width))
-        if len(chunks) == 1:
-            return self.step(chunks[0])
-        n_jobs = resolve_jobs(self.n_jobs)
-        if self.mapped:
-            output: Any = list(ordered_map(self.step, chunks, n_jobs))
-            return cast("Value", np.concatenate(output))
-        return reduced(self.step, chunks, n_jobs)
 
 
 @dataclass(frozen=True)
@@ -314,10 +207,14 @@ class ArraySource:
         rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
         if len(rows) <= chunk_rows(*self.shape, width):
             return step(rows)
+        from bayesmix.sources.chunks import Within
+
         return Within(step, width, False, self.n_jobs)(rows)
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
+        from bayesmix.sources.chunks import Within
+
         return Within(step, width, True, self.n_jobs)(rows)
 
     def keep(
@@ -373,42 +270,3 @@ class ArraySource:
             return self
         rows = np.sort(generator.choice(len(self.values), n, replace=False))
         return self.subset(rows)
-
-
-# Errors of damaged files; the headers of arrays are parsed as Python.
-DAMAGED = (
-    ArithmeticError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RecursionError,
-    SyntaxError,
-    TypeError,
-    UserWarning,
-    ValueError,
-    tokenize.TokenError,
-)
-
-
-def open_npy(
-    path: str | PathLike[str], weights: Array | None = None, n_jobs: int | None = 1
-) -> ArraySource:
-    """Open a two-dimensional numerical ``.npy`` file as a memory-mapped source."""
-    try:
-        # A header of Python 2, or a damaged one.
-        with warnings.catch_warnings(action="error", category=UserWarning):
-            values = np.load(fspath(path), mmap_mode="r", allow_pickle=False)
-    except DAMAGED as problem:
-        remedy = ": save rows.astype(float)" if "Python objects" in str(problem) else ""
-        raise InvalidInputError(
-            f"{path}: not a readable .npy file: {problem!r:.200}{remedy}"
-        ) from None
-    if values.ndim != 2 or values.dtype.kind not in "fiub":
-        remedy = "save rows[:, None]" if values.ndim == 1 else "save rows and columns"
-        if values.dtype.kind not in "fiub":
-            remedy = "save an array of floats, with a column for each part or field"
-        raise InvalidInputError(
-            f"{path}: expected a two-dimensional array of real numbers, "
-            f"got shape {values.shape} of {values.dtype}: {remedy}"
-        )
-    return ArraySource(values, weights, n_jobs)

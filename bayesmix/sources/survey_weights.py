@@ -9,7 +9,8 @@ import numpy as np
 
 from bayesmix.core import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.numerics.arrays import Array, host
+from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.devices import host
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.memory import ArraySource
 

@@ -10,7 +10,8 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import CENTRED, LINEAR, AssessmentStep, ExpectationStep
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
-from bayesmix.numerics.arrays import host, is_elsewhere
+from bayesmix.numerics.arrays import is_elsewhere
+from bayesmix.numerics.devices import host
 from bayesmix.sources import device_steps as device_passes
 from bayesmix.sources.device_steps import on_device
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from bayesmix import BayesianGaussianMixture, GaussianMixture
-from bayesmix.sources.memory import ArraySource, open_npy
+from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.npy import open_npy
 
 # Whole numbers that every type below holds exactly.
 RNG = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.core.parallel import height
+from bayesmix.core.tree_sums import height
 from bayesmix.em.expectation import LINEAR
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.sources.dask_workers import collected
@@ -228,7 +228,7 @@ def test_what_travels_is_no_larger_than_what_it_says():
 
 @pytest.mark.parametrize("n_parts", [1, 2, 7, 13, 64])
 def test_pieces_of_the_tree_added_apart_are_the_tree(n_parts):
-    from bayesmix.core.parallel import reduced
+    from bayesmix.core.tree_sums import reduced
 
     values = np.random.default_rng(n_parts).normal(size=n_parts) * 10.0 ** np.arange(n_parts)
     whole = reduced(lambda i: values[i], range(n_parts), 1)

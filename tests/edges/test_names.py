@@ -111,7 +111,7 @@ def test_a_variational_fit_goes_to_scikit_learn_at_its_posterior_means(covarianc
     rows = X.to_numpy()
     at_means = vb.result_.plug_in
     ours = vb.result_.log_density(rows)
-    from bayesmix.em.result import log_density
+    from bayesmix.em.prediction import log_density
 
     expected = log_density(at_means, rows, vb.result_.family)
     np.testing.assert_allclose(theirs.score_samples(X), expected, rtol=1e-9)

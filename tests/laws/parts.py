@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from bayesmix.core.parallel import reduced
 from bayesmix.core.rows import Rows, faults_in
+from bayesmix.core.tree_sums import reduced
 from bayesmix.errors import TooManyRowsError
 from bayesmix.sources.memory import ArraySource, KeptHere, summarise
 

@@ -11,7 +11,8 @@ import bayesmix as bm
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Aitken, Anderson, Monitor, run
 from bayesmix.families.independent.linear import Sums
-from bayesmix.search.starts import begun, named_start
+from bayesmix.search.named_starts import named_start
+from bayesmix.search.starts import begun
 from bayesmix.sources.memory import ArraySource
 
 from .cases import generator

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 import bayesmix as bm
-from bayesmix.allocation.point import WeightDraws
+from bayesmix.allocation.point_draws import WeightDraws
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.posterior.bands import drawn_mixtures, marginal_band
 from bayesmix.posterior.bootstrap import weighted_bootstrap

@@ -5,6 +5,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.em import fit as workflow
+from bayesmix.em import runs_in_workers
 
 X = bm.datasets.load_iris().select_dtypes("number").to_numpy()
 
@@ -23,13 +24,13 @@ def at_once(monkeypatch):
 def in_workers(at_once, monkeypatch):
     """The numbers of the first runs that went to workers."""
     begun = []
-    begin = workflow._in_workers
+    begin = runs_in_workers.in_workers
 
     def noted(attempt, first, workers):
         begun.append(first)
         return begin(attempt, first, workers)
 
-    monkeypatch.setattr(workflow, "_in_workers", noted)
+    monkeypatch.setattr(runs_in_workers, "in_workers", noted)
     return begun
 
 
@@ -62,7 +63,7 @@ def test_ctrl_c_keeps_the_best_run_so_far(at_once, monkeypatch):
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr(workflow, "_in_workers", interrupted)
+    monkeypatch.setattr(runs_in_workers, "in_workers", interrupted)
     with pytest.warns(Warning, match="interrupted"):
         result = fitted(2)
     assert result.status == "interrupted"

@@ -12,7 +12,7 @@ from scipy import stats
 
 import bayesmix as bm
 from bayesmix.allocation.chain import ChainDraws
-from bayesmix.allocation.point import WeightDraws
+from bayesmix.allocation.point_draws import WeightDraws
 from bayesmix.core.random import Purpose, stream
 from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.rates import PoissonDraws

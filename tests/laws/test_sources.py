@@ -13,7 +13,8 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame, Rows
 from bayesmix.em.expectation import CENTRED, AssessmentStep, ExpectationStep
 from bayesmix.errors import InvalidInputError
-from bayesmix.sources.memory import ArraySource, open_npy
+from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.npy import open_npy
 from laws.cases import GAUSSIAN_CASES, PLAIN, assert_same, generator
 
 N, D = 70_000, 5
@@ -290,7 +291,7 @@ def test_the_summary_of_very_many_rows_needs_a_few_of_them_for_quantiles(weighte
         weights[7] = 1.0
     exact = ArraySource(rows, weights).summary
     monkeypatch.setattr("bayesmix.sources.memory.MOST_SORTED", 10_000)
-    monkeypatch.setattr("bayesmix.sources.memory.PART", 7_000)
+    monkeypatch.setattr("bayesmix.sources.column_sums.PART", 7_000)
     sampled = ArraySource(rows, weights).summary
     for name in ("n_rows", "total_weight", "minimum", "maximum", "constant"):
         np.testing.assert_array_equal(getattr(sampled, name), getattr(exact, name))

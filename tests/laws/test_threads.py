@@ -12,7 +12,8 @@ from threadpoolctl import threadpool_info
 import bayesmix as bm
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
-from bayesmix.core.parallel import ordered_map, reduced, resolve_jobs, single_threaded_blas
+from bayesmix.core.parallel import ordered_map, resolve_jobs, single_threaded_blas
+from bayesmix.core.tree_sums import reduced
 from bayesmix.sources.memory import MOST_CHUNKS, ArraySource, chunk_rows
 from laws.cases import CASES, generator, identity
 

@@ -23,7 +23,8 @@ from bayesmix.families.factor_analytic.factor_analysers import (
     ProjectedMoments,
     projected_moments,
 )
-from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, FloorGuard, variance_floor
+from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Integers
 

@@ -1,17 +1,16 @@
 """Guard against degenerate Gaussian components: narrow ones with few distinct values.
 
 Degenerate: a variance below a floor (1e-6 in columns of unit scale, or gap²/12 for ties) with fewer
-than 5 (D + 1) distinct values along it. Such a component is relocated once (maximum likelihood), or
-held by adding the floor to its covariance, which keeps the objective a lower bound.
+than 5 (D + 1) distinct values along it. Such a component is repaired, see
+``repair``.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from scipy.linalg.blas import dnrm2
@@ -20,14 +19,12 @@ from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.numerics.arrays import Array, align
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:
-    from bayesmix.core.components import FittedComponents
     from bayesmix.core.engines import Whole
-    from bayesmix.core.priors import WeightsAtAPoint
     from bayesmix.core.sources import Source
     from bayesmix.families.gaussian.point import Gaussians
     from bayesmix.families.gaussian.prior import GaussianPosterior
@@ -142,7 +139,7 @@ class GaussianGuard:
         if ties.any() or self.structure.shared:
             return np.zeros(n_blocks, dtype=np.bool_)
         rows = mixture.weights.mean() * self.source.total_weight
-        return rows >= MANY_ROWS * self._needed
+        return rows >= MANY_ROWS * self.needed
 
     def _judge(
         self,
@@ -153,21 +150,18 @@ class GaussianGuard:
         sound: bool,
     ) -> Repair | None:
         """Decide which narrow components have too few distinct values, and repair them."""
-        held = self._extended(resolution, mixture.n_components, directions)
-        at_resolution = _at_resolution(mixture.components, self.structure, held)
-        shown = Mixture(mixture.weights, at_resolution, mixture.frame, mixture.noise)
         shared = self.structure.shared
         n_worst = mixture.n_components if self.repair and not shared else 0
         # A widened component would take observations of its neighbours.
-        looked_at = mixture if sound else shown
+        looked_at = mixture if sound else self._shown(mixture, resolution, directions)
         holdings = self.source.reduce(
-            HoldingStep(looked_at, directions, self.floor, self._needed, n_worst, self.whole),
+            HoldingStep(looked_at, directions, self.floor, self.needed, n_worst, self.whole),
             mixture.n_components,
         )
         if shared:
             enough = np.any(
                 [
-                    [count >= self._needed for count in holding.distinct_counts]
+                    [count >= self.needed for count in holding.distinct_counts]
                     for holding in holdings.each
                 ],
                 axis=0,
@@ -177,11 +171,13 @@ class GaussianGuard:
             ]
         else:
             degenerate = [
-                (k, axes[:, [count < self._needed for count in holding.distinct_counts]])
+                (k, axes[:, [count < self.needed for count in holding.distinct_counts]])
                 for k, (axes, holding) in enumerate(zip(directions, holdings.each, strict=True))
             ]
             if self.structure.common_shape:
-                degenerate = self._of_common_shape(mixture, directions, degenerate)
+                from bayesmix.families.gaussian.repair import of_common_shape
+
+                degenerate = of_common_shape(self, mixture, directions, degenerate)
         # An empty component under a prior equals the prior; otherwise it is held once.
         held_already = held_before(events)
         degenerate = [
@@ -198,38 +194,23 @@ class GaussianGuard:
             degenerate = [(k, axes) for k, axes in enumerate(directions) if axes.shape[1]]
         moved = {k for event in events if event.kind == "relocated" for k in event.components}
         free = [k for k, _ in degenerate if k not in moved]
+        from bayesmix.families.gaussian.repair import hold, relocate
+
         if self.repair and free and not shared and mixture.n_components > 1:
-            return self._relocate(shown, free, holdings, resolution)
-        return self._hold(mixture, resolution, dict(degenerate), holdings, shared)
+            shown = self._shown(mixture, resolution, directions)
+            return relocate(self, shown, free, holdings, resolution)
+        return hold(self, mixture, resolution, dict(degenerate), holdings, shared)
 
-    def _of_common_shape(
-        self,
-        mixture: GaussianMixtures,
-        directions: list[Array],
-        degenerate: list[tuple[int, Array]],
-    ) -> list[tuple[int, Array]]:
-        """Return what components with a common shape have lost: their volume or part of the shape.
+    def _shown(
+        self, mixture: GaussianMixtures, resolution: Array | None, directions: list[Array]
+    ) -> Mixture[Gaussians]:
+        """Return the mixture with the resolution added to its covariances."""
+        from bayesmix.families.gaussian.repair import widened
 
-        A component with its own volume loses it if all directions collapse. Along r of D directions
-        the common shape collapses if the large components have less than r / D of the data; with a
-        common volume, any large component prevents it.
-        """
-        rows = mixture.weights.mean() * self.source.total_weight
-        kept = np.array(
-            [
-                lost.shape[1] == 0 and (axes.shape[1] > 0 or rows[k] >= self._needed)
-                for (k, lost), axes in zip(degenerate, directions, strict=True)
-            ]
-        )
-        most_lost = max(lost.shape[1] for _, lost in degenerate) / self.frame.n_directions
-        least = most_lost * rows.sum() if self.structure.own_volume else 0.0
-        if not kept.any() or rows[kept].sum() < least:
-            return degenerate
-        whole = self.frame.n_directions if self.structure.own_volume else np.inf
-        return [(k, axes if axes.shape[1] == whole else axes[:, :0]) for k, axes in degenerate]
+        return widened(self, mixture, resolution, directions)
 
     @property
-    def _needed(self) -> int:
+    def needed(self) -> int:
         """Number of distinct values at which a narrow component is legitimate.
 
         With a common volume a single component that spans a volume bounds the likelihood.
@@ -238,123 +219,6 @@ class GaussianGuard:
         if self.structure.own_volume or self.structure.shared:
             return 5 * (n_features + 1)
         return n_features + 2
-
-    def _resolution_along(self, axes: Array) -> Array:
-        """Return the floor along directions in columns of unit floor, unpooled."""
-        scaled = np.sqrt(self.floor)[:, None] * axes
-        with np.errstate(over="ignore", invalid="ignore"):
-            matrix: Array = scaled @ scaled.T
-        if not np.isfinite(matrix).all():
-            raise DegenerateFitError(
-                "columns differ by so many orders of magnitude that a repair would overflow: "
-                "rescale them"
-            )
-        return self.structure.algebra.of_dense(matrix)
-
-    def _extended(
-        self, resolution: Array | None, n_components: int, directions: list[Array]
-    ) -> Array:
-        """Return the resolution of each component, with further directions held."""
-        held = np.stack([self._resolution_along(axes) for axes in directions])
-        if resolution is not None:
-            held = held + np.broadcast_to(resolution, held.shape)
-        return held
-
-    def _hold(
-        self,
-        mixture: GaussianMixtures,
-        resolution: Array | None,
-        degenerate: dict[int, Array],
-        holdings: Holdings,
-        shared: bool,
-    ) -> Repair:
-        none = np.zeros((self.frame.n_directions, 0))
-        directions = [degenerate.get(k, none) for k in range(mixture.n_components)]
-        events = []
-        for k in [0] if shared else degenerate:
-            holding = holdings.each[k]
-            who = "the shared covariance of {which}" if shared else "{which}"
-            events.append(
-                Event(
-                    "held",
-                    who + self._reason(holding, degenerate[k].shape[1]),
-                    components=tuple(range(mixture.n_components)) if shared else (k,),
-                    rows=holding.rows,
-                    n_rows=holding.n_rows,
-                )
-            )
-        held = self._extended(resolution, mixture.n_components, directions)
-        return Repair(tuple(events), held)
-
-    def _reason(self, holding: Holding, n_directions: int) -> str:
-        """Return the reason why a component is held, and the remedy."""
-        if min(holding.distinct_counts) >= self._needed:
-            return (
-                " has a numerically singular covariance, because its variances differ by many "
-                "orders of magnitude. The smallest were increased: check for outliers, or use more "
-                "components"
-            )
-        what = " collapsed onto {rows} with zero variance in "
-        what += "one direction" if n_directions == 1 else f"{n_directions} directions"
-        if self.repair:
-            return (
-                f"{what}, so the likelihood has no maximum. The variance was set to a small "
-                "positive value: use a prior, fewer components or a simpler covariance"
-            )
-        return (
-            f"{what}. The variance was set to a small positive value: use fewer components or a "
-            "simpler covariance"
-        )
-
-    def _relocate(
-        self,
-        shown: Mixture[Gaussians],
-        collapsed: list[int],
-        holdings: Holdings,
-        resolution: Array | None,
-    ) -> Repair:
-        """Restart collapsed components at the observations with the lowest density."""
-        sound = [k for k in range(shown.n_components) if k not in collapsed]
-        components = shown.components
-        if sound:
-            # An entry-wise average need not be a covariance.
-            n_features = self.frame.n_directions
-            spread = self.structure.algebra.spread(
-                components.blocks, shown.n_components, n_features
-            ).sum(axis=1)
-            block = components.blocks[sorted(sound, key=lambda k: spread[k])[len(sound) // 2]]
-        else:
-            block = self.structure.blocks.block_of(np.diag(self.unit * self.unit))[0]
-        probabilities = shown.weights.mean().copy()
-        events = []
-        for k, place in zip(collapsed, holdings.worst.values, strict=False):
-            components = components.moved(k, place, block)
-            probabilities[k] = 1.0 / shown.n_components
-            events.append(
-                Event(
-                    "relocated",
-                    "{which} collapsed onto {rows} and was restarted where the density is low",
-                    components=(k,),
-                    rows=holdings.each[k].rows,
-                    n_rows=holdings.each[k].n_rows,
-                )
-            )
-        moved = replace(
-            shown,
-            components=replace(components, resolution=resolution),  # others stay held
-            weights=cast("WeightsAtAPoint", shown.weights).proportional(probabilities),
-        )
-        return Repair(tuple(events), resolution, moved)
-
-
-def _at_resolution(
-    components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
-) -> Gaussians:
-    """Return point components with the resolution added to their covariances."""
-    plain = components.plug_in()
-    pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
-    pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
-    return replace(plain, blocks=plain.blocks + pooled, resolution=None)
 
 
 ROWS_NAMED = 20
@@ -487,38 +351,3 @@ class HoldingStep:
         else:
             joint = self.mixture.log_joint(rows)
         return joint.argmax(axis=1), normalise(joint)
-
-
-C = TypeVar("C", bound="FittedComponents")
-
-
-@dataclass(frozen=True)
-class FloorGuard(Generic[C]):
-    """Reports components at the floor and changes nothing.
-
-    ``held`` returns events of a mixture for its degenerate components.
-    """
-
-    floor: Array  # (D,)
-    held: Callable[[Mixture[C], Array], Sequence[Event]]
-
-    @property
-    def resolution(self) -> Array:
-        return self.floor[None]
-
-    def among(self, whole: Whole) -> FloorGuard[C]:
-        return self
-
-    def examine(
-        self,
-        mixture: Mixture[C],
-        resolution: Array | None,
-        events: tuple[Event, ...],
-        thorough: bool,
-    ) -> Repair | None:
-        if not thorough:
-            return None
-        known = set(held_before(events))
-        every = self.held(mixture, self.floor)
-        found = [event for event in every if known.isdisjoint(event.components)]
-        return Repair(tuple(found), resolution) if found else None

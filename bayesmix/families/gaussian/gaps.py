@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,25 +15,78 @@ from bayesmix.core.components import Seen
 from bayesmix.families.gaussian.covariance.algebra import regressed
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, averages
+from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Indices, Integers, align
-from bayesmix.numerics.gaps import Lacking, by_number_missing, seen, without_gaps
+from bayesmix.numerics.gaps import has_gaps, without_gaps
+from bayesmix.numerics.patterns import Lacking, by_number_missing, patterns, seen
 from bayesmix.numerics.special import LOG_2PI
 
+# Forms of the observed columns; the missing columns, their slopes and conditional covariance.
+Pattern: TypeAlias = tuple[Quadratics, tuple[Any, Any, Any]]
+# Largest number of patterns of missing values whose forms are cached.
+MOST_PATTERNS = 256
 
-def completed(
-    structure: Structure,
-    means: Array,
-    regression: tuple[Array, Array | float, Array],
-    columns: Integers,
-    sums: Moments,
-) -> Moments:
-    """Return moments of all columns from those of the observed ones.
 
-    ``regression`` holds the missing columns, their slopes and the conditional covariance in blocks.
-    """
+def seen_by(forms: Quadratics, values: Array) -> Seen:
+    """Return log ∫ exp(.) (n, K) over missing cells, and a function to moments."""
+    if not has_gaps(values):
+        return forms.expected_log_density(values), lambda shares: forms.statistics(values, shares)
+    structure, means, root = forms.structure, forms.means, forms.root
+    if forms.dense:
+        return seen_densely(structure, forms.offset, means, root, values)
+    offsets = forms.column_offset
+    if offsets is None:
+        offsets = offsets_by_column(structure, structure.algebra.log_det(root), means.shape)
+        assert offsets is not None
+    return seen_over_axes(structure, offsets, means, root, values)
+
+
+def pattern_of(forms: Quadratics, columns: Integers) -> Pattern:
+    """Return the forms of the observed columns, and the regression of the others."""
+    key = columns.tobytes()
+    cached: Pattern | None = forms.patterns.get(key)
+    if cached is None:
+        hidden = np.setdiff1d(np.arange(forms.means.shape[1]), columns)
+        slopes, left = forms.structure.algebra.regress(forms.covariance, hidden, columns)
+        cached = _marginal(forms, columns), (hidden, slopes, left)
+        if len(forms.patterns) < MOST_PATTERNS:
+            forms.patterns[key] = cached
+    return cached
+
+
+def _marginal(forms: Quadratics, columns: Integers) -> Quadratics:
+    algebra, means = forms.structure.algebra, forms.means[:, columns]
+    if forms.column_offset is not None:
+        by_column = forms.column_offset[:, columns]
+        root = algebra.select(forms.root, columns)
+        return Quadratics(forms.structure, by_column.sum(axis=1), means, root, by_column)
+    root = algebra.root(algebra.select(forms.covariance, columns))
+    of_all = algebra.per_component(algebra.log_det(forms.root), *forms.means.shape)
+    hidden = of_all - algebra.per_component(algebra.log_det(root), *means.shape)
+    n_hidden = forms.means.shape[1] - len(columns)
+    offset = forms.offset + 0.5 * (n_hidden * LOG_2PI - hidden)
+    return Quadratics(forms.structure, offset, means, root)
+
+
+def filled(
+    forms: Quadratics, values: Array, labels: Integers, generator: np.random.Generator
+) -> Array:
+    """Draw missing cells from components ``labels``, given the observed cells."""
+    out = values.copy()
+    for columns, rows in patterns(values):
+        if len(columns) < values.shape[1]:
+            observed = values[np.ix_(rows, columns)]
+            known = forms.structure, forms.means, forms.covariance
+            out[rows] = drawn(*known, columns, observed, labels[rows], generator)
+    return out
+
+
+def completed(forms: Quadratics, columns: Integers, sums: Moments) -> Moments:
+    """Return moments of all columns from those of the observed ones."""
+    structure, means = forms.structure, forms.means
     n_features = means.shape[1]
-    hidden, slopes, left = regression
+    hidden, slopes, left = pattern_of(forms, columns)[1]
     slopes = np.asarray(slopes)
     away = (sums.means - means[:, columns])[:, :, None]
     whole = np.empty(means.shape)

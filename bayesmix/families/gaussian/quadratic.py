@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
@@ -17,17 +17,14 @@ from bayesmix.core.families import ByMeans
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, averages, moments
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import DENSE, UNIT_ROUNDOFF, Array, Booleans, Integers, beside, host
-from bayesmix.numerics.gaps import has_gaps, patterns
+from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2PI
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Seen
-
-
-# Largest number of patterns of missing values whose forms are cached.
-MOST_PATTERNS = 256
+    from bayesmix.families.gaussian.gaps import Pattern
+    from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,8 @@ class Quadratics(ByMeans):
 
     @property
     def on_device(self) -> QuadraticsOnDevice:
+        from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
+
         return QuadraticsOnDevice(self)
 
     def subset(self, keep: Integers) -> Quadratics:
@@ -82,23 +81,9 @@ class Quadratics(ByMeans):
         return self.marginal(columns)
 
     def seen(self, values: Array) -> Seen:
-        if not has_gaps(values):
-            return self.expected_log_density(values), lambda shares: self.statistics(values, shares)
-        from bayesmix.families.gaussian.gaps import seen_densely, seen_over_axes
+        from bayesmix.families.gaussian.gaps import seen_by
 
-        if self.dense:
-            return seen_densely(self.structure, self.offset, self.means, self.root, values)
-        return seen_over_axes(self.structure, self.offsets, self.means, self.root, values)
-
-    @property
-    def offsets(self) -> Array:
-        """Offsets (K, D) by column, in diagonal structures."""
-        if self.column_offset is not None:
-            return self.column_offset
-        log_det = self.structure.algebra.log_det(self.root)
-        by_column = offsets_by_column(self.structure, log_det, self.means.shape)
-        assert by_column is not None
-        return by_column
+        return seen_by(self, values)
 
     @property
     def dense(self) -> bool:
@@ -107,53 +92,23 @@ class Quadratics(ByMeans):
     def completed(self, columns: Integers, sums: Moments) -> Moments:
         from bayesmix.families.gaussian.gaps import completed
 
-        regression = self._pattern(columns)[1]
-        return completed(self.structure, self.means, regression, columns, sums)
+        return completed(self, columns, sums)
 
     @once
-    def _patterns(self) -> dict[bytes, tuple[Quadratics, tuple[Any, Any, Any]]]:
+    def patterns(self) -> dict[bytes, Pattern]:
         """Cache of forms by pattern of missing values."""
         return {}
 
-    def _pattern(self, columns: Integers) -> tuple[Quadratics, tuple[Any, Any, Any]]:
-        """Return the forms of the observed columns, and the regression of the others."""
-        key = columns.tobytes()
-        cached = self._patterns.get(key)
-        if cached is None:
-            hidden = np.setdiff1d(np.arange(self.means.shape[1]), columns)
-            slopes, left = self.structure.algebra.regress(self.covariance, hidden, columns)
-            cached = self._marginal(columns), (hidden, slopes, left)
-            if len(self._patterns) < MOST_PATTERNS:
-                self._patterns[key] = cached
-        return cached
-
     def marginal(self, columns: Integers) -> Quadratics:
         """Return log ∫ exp(.) over the missing columns as quadratic forms."""
-        return self._pattern(columns)[0]
+        from bayesmix.families.gaussian.gaps import pattern_of
 
-    def _marginal(self, columns: Integers) -> Quadratics:
-        algebra, means = self.structure.algebra, self.means[:, columns]
-        if self.column_offset is not None:
-            by_column = self.column_offset[:, columns]
-            root = algebra.select(self.root, columns)
-            return Quadratics(self.structure, by_column.sum(axis=1), means, root, by_column)
-        root = algebra.root(algebra.select(self.covariance, columns))
-        of_all = algebra.per_component(algebra.log_det(self.root), *self.means.shape)
-        hidden = of_all - algebra.per_component(algebra.log_det(root), *means.shape)
-        n_hidden = self.means.shape[1] - len(columns)
-        offset = self.offset + 0.5 * (n_hidden * LOG_2PI - hidden)
-        return Quadratics(self.structure, offset, means, root)
+        return pattern_of(self, columns)[0]
 
     def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        from bayesmix.families.gaussian.gaps import drawn
+        from bayesmix.families.gaussian.gaps import filled
 
-        out = values.copy()
-        for columns, rows in patterns(values):
-            if len(columns) < values.shape[1]:
-                seen = values[np.ix_(rows, columns)]
-                known = self.structure, self.means, self.covariance
-                out[rows] = drawn(*known, columns, seen, labels[rows], generator)
-        return out
+        return filled(self, values, labels, generator)
 
     def dense_filled(
         self, values: Array, labels: Integers, generator: np.random.Generator
@@ -272,46 +227,3 @@ class ByQuadratics(ByMeans, ABC):
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         return self.linear.statistics(values, responsibilities)
-
-
-@dataclass(frozen=True)
-class QuadraticsOnDevice:
-    """Quadratic forms offset_k - ½ |Uᵀ(x - m_k)|² on a device."""
-
-    forms: Quadratics
-
-    def features(self, xp: Any, values: Any) -> Any:
-        """Return [1, x, x xᵀ] (n, F) in the order of ``Algebra.features``."""
-        one = xp.ones_like(values[:, :1])
-        if self.forms.kind != DENSE:
-            return xp.concat([one, values, values * values], axis=1)
-        products = [values[:, i : i + 1] * values[:, i:] for i in range(values.shape[1])]
-        return xp.concat([one, values, *products], axis=1)
-
-    def log_density(self, xp: Any, values: Any) -> Any:
-        forms, columns = self.forms, []
-        shared = len(forms.root) == 1
-        for k, (offset, mean) in enumerate(zip(forms.offset, forms.means, strict=True)):
-            root = forms.root[0 if shared else k]
-            away = values - beside(mean, values)
-            along = (
-                away @ beside(root, values)
-                if forms.kind == DENSE
-                else away * beside(np.broadcast_to(root, mean.shape).copy(), values)
-            )
-            columns.append(float(offset) - 0.5 * xp.sum(along * along, axis=1))
-        return xp.stack(columns, axis=1)
-
-    def statistics(self, xp: Any, values: Any, responsibilities: Any) -> Moments:
-        structure = self.forms.structure
-        counts = host(xp.sum(responsibilities, axis=0))
-        means = averages(host(xp.matrix_transpose(responsibilities) @ values), counts[:, None])
-        scatter = []
-        for k, mean in enumerate(means):
-            away = values - beside(mean, values)
-            shares = responsibilities[:, k : k + 1]
-            if self.forms.kind == DENSE:
-                scatter.append(host(xp.matrix_transpose(away * shares) @ away))
-            else:
-                scatter.append(host(xp.sum(away * away * shares, axis=0)))
-        return Moments(structure, counts, means, structure.blocks.pool(np.stack(scatter)))

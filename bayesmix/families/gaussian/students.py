@@ -13,7 +13,7 @@ from bayesmix.core.families import ByMeans
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import Algebra, regressed
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.special import LOG_PI
+from bayesmix.numerics.wishart_functions import LOG_PI
 
 
 class StudentDensities(ByMeans):

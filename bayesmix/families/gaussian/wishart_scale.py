@@ -15,7 +15,8 @@ from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.numerics.arrays import Array, align
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import LOG_2, multivariate_gammaln, multivariate_gammas
+from bayesmix.numerics.special import LOG_2
+from bayesmix.numerics.wishart_functions import multivariate_gammaln, multivariate_gammas
 
 # Ratio of a precision to its expectation above which its inverse is lost in rounding.
 MOST_NARROW = 1e16

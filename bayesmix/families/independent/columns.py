@@ -38,7 +38,8 @@ from bayesmix.numerics.arrays import (
     Stored,
     diagonal_matrices,
 )
-from bayesmix.numerics.gaps import has_gaps, seen, without_gaps
+from bayesmix.numerics.gaps import has_gaps, without_gaps
+from bayesmix.numerics.patterns import seen
 
 P = TypeVar("P", bound="PointColumns")
 Q = TypeVar("Q", bound="PosteriorColumns")

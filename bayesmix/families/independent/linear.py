@@ -13,8 +13,9 @@ from bayesmix.core.components import Seen
 from bayesmix.core.families import Rearranged
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
-from bayesmix.numerics.gaps import seen, without_gaps
+from bayesmix.numerics.gaps import without_gaps
 from bayesmix.numerics.memo import once
+from bayesmix.numerics.patterns import seen
 
 if TYPE_CHECKING:
     from bayesmix.families.independent.columns import Columns

@@ -17,7 +17,7 @@ from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.collapse import FloorGuard
+from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.flat_directions import without_flat_directions

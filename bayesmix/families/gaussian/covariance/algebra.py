@@ -17,8 +17,9 @@ from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices, frozen
-from bayesmix.numerics.special import LOG_2, log_gammas
+from bayesmix.numerics.special import LOG_2
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
+from bayesmix.numerics.wishart_functions import log_gammas
 
 # Tolerance for the rounding of blocks held at the floor.
 BELOW_FLOOR = 0.999

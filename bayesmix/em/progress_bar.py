@@ -1,0 +1,94 @@
+"""A progress bar over passes or fits, which starts after a second."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+import time
+from typing import Any
+
+from bayesmix.em import progress
+
+
+class FitProgress:
+    """Progress bar over fits; ``wanted=None`` shows it in terminals and notebooks only.
+
+    Without a ``total`` it shows the time elapsed.
+    """
+
+    def __init__(self, total: int | None, wanted: bool | None, what: str = "fits") -> None:
+        self.total = total
+        self.wanted = wanted
+        self.what = what
+        self.began = time.perf_counter()
+        self.done = 0
+        self.bar: Any = None
+
+    def __enter__(self) -> FitProgress:
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
+
+    def advance(self, label: str) -> None:
+        """Count a finished fit."""
+        self.done += 1
+        self.show(self.what, label)
+
+    @property
+    def hidden(self) -> bool:
+        """Whether there is no bar, or none yet."""
+        return (
+            self.wanted is False or time.perf_counter() - self.began < progress.SECONDS_BEFORE_BAR
+        )
+
+    def show(self, what: str, detail: str) -> None:
+        """Update the bar, which starts after a second."""
+        if self.hidden:
+            return
+        if self.bar is None:
+            self.bar = self._started()
+        if self.bar is None:
+            self.wanted = False
+        else:
+            task = self.bar.task_ids[0]
+            self.bar.update(task, description=what, completed=self.done, detail=detail)
+
+    def _started(self) -> Any:
+        """Return a bar on the console, None without a console."""
+        from rich import progress as bars
+
+        if (console := console_for(self.wanted)) is None:
+            return None
+        counted: tuple[Any, ...] = (bars.SpinnerColumn(),)
+        if self.total is not None:
+            counted = bars.BarColumn(), bars.MofNCompleteColumn()
+        bar = bars.Progress(
+            bars.TextColumn("{task.description}"),
+            *counted,
+            bars.TimeElapsedColumn() if self.total is None else bars.TimeRemainingColumn(),
+            bars.TextColumn("{task.fields[detail]}", style="dim"),
+            console=console,
+            transient=console.is_terminal or console.is_jupyter,
+        )
+        bar.add_task(self.what, total=self.total, detail="")
+        bar.start()
+        return bar
+
+
+def console_for(wanted: bool | None) -> Any:
+    """Return a console for a bar, or None outside terminals and notebooks unless wanted.
+
+    Bars of workers would overwrite that of the main process, so workers show none.
+    """
+    from rich.console import Console
+
+    console = Console(file=sys.stderr)
+    if wanted:
+        return console
+    main = threading.current_thread() is threading.main_thread()
+    alone = multiprocessing.parent_process() is None and main
+    return console if alone and (console.is_terminal or console.is_jupyter) else None

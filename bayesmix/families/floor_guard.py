@@ -1,0 +1,50 @@
+"""A guard that reports components at the floor and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from bayesmix.core.components import FittedComponents
+from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.rows import Event
+from bayesmix.families.gaussian.collapse import held_before
+from bayesmix.numerics.arrays import Array
+
+if TYPE_CHECKING:
+    from bayesmix.core.engines import Whole
+
+C = TypeVar("C", bound=FittedComponents)
+
+
+@dataclass(frozen=True)
+class FloorGuard(Generic[C]):
+    """Reports components at the floor and changes nothing.
+
+    ``held`` returns events of a mixture for its degenerate components.
+    """
+
+    floor: Array  # (D,)
+    held: Callable[[Mixture[C], Array], Sequence[Event]]
+
+    @property
+    def resolution(self) -> Array:
+        return self.floor[None]
+
+    def among(self, whole: Whole) -> FloorGuard[C]:
+        return self
+
+    def examine(
+        self,
+        mixture: Mixture[C],
+        resolution: Array | None,
+        events: tuple[Event, ...],
+        thorough: bool,
+    ) -> Repair | None:
+        if not thorough:
+            return None
+        known = set(held_before(events))
+        every = self.held(mixture, self.floor)
+        found = [event for event in every if known.isdisjoint(event.components)]
+        return Repair(tuple(found), resolution) if found else None

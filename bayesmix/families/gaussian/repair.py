@@ -1,0 +1,185 @@
+"""Repair of degenerate Gaussian components: one is relocated once, or held at a floor.
+
+Holding adds the floor to the covariance, which keeps the objective a lower bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.rows import Event
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures, Holding, Holdings
+from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.numerics.arrays import Array, align
+
+if TYPE_CHECKING:
+    from bayesmix.core.priors import WeightsAtAPoint
+    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.prior import GaussianPosterior
+
+
+def widened(
+    guard: GaussianGuard,
+    mixture: GaussianMixtures,
+    resolution: Array | None,
+    directions: list[Array],
+) -> Mixture[Gaussians]:
+    """Return a mixture with the resolution added to its covariances."""
+    held = extended(guard, resolution, mixture.n_components, directions)
+    components = at_resolution(mixture.components, guard.structure, held)
+    return Mixture(mixture.weights, components, mixture.frame, mixture.noise)
+
+
+def of_common_shape(
+    guard: GaussianGuard,
+    mixture: GaussianMixtures,
+    directions: list[Array],
+    degenerate: list[tuple[int, Array]],
+) -> list[tuple[int, Array]]:
+    """Return what components with a common shape have lost: their volume or part of the shape.
+
+    A component with its own volume loses it if all directions collapse. Along r of D directions
+    the common shape collapses if the large components have less than r / D of the data; with a
+    common volume, any large component prevents it.
+    """
+    rows = mixture.weights.mean() * guard.source.total_weight
+    kept = np.array(
+        [
+            lost.shape[1] == 0 and (axes.shape[1] > 0 or rows[k] >= guard.needed)
+            for (k, lost), axes in zip(degenerate, directions, strict=True)
+        ]
+    )
+    most_lost = max(lost.shape[1] for _, lost in degenerate) / guard.frame.n_directions
+    least = most_lost * rows.sum() if guard.structure.own_volume else 0.0
+    if not kept.any() or rows[kept].sum() < least:
+        return degenerate
+    whole = guard.frame.n_directions if guard.structure.own_volume else np.inf
+    return [(k, axes if axes.shape[1] == whole else axes[:, :0]) for k, axes in degenerate]
+
+
+def resolution_along(guard: GaussianGuard, axes: Array) -> Array:
+    """Return the floor along directions in columns of unit floor, unpooled."""
+    scaled = np.sqrt(guard.floor)[:, None] * axes
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix: Array = scaled @ scaled.T
+    if not np.isfinite(matrix).all():
+        raise DegenerateFitError(
+            "columns differ by so many orders of magnitude that a repair would overflow: "
+            "rescale them"
+        )
+    return guard.structure.algebra.of_dense(matrix)
+
+
+def extended(
+    guard: GaussianGuard, resolution: Array | None, n_components: int, directions: list[Array]
+) -> Array:
+    """Return the resolution of each component, with further directions held."""
+    held = np.stack([resolution_along(guard, axes) for axes in directions])
+    if resolution is not None:
+        held = held + np.broadcast_to(resolution, held.shape)
+    return held
+
+
+def hold(
+    guard: GaussianGuard,
+    mixture: GaussianMixtures,
+    resolution: Array | None,
+    degenerate: dict[int, Array],
+    holdings: Holdings,
+    shared: bool,
+) -> Repair:
+    """Return the repair that adds the floor to degenerate components along their directions."""
+    none = np.zeros((guard.frame.n_directions, 0))
+    directions = [degenerate.get(k, none) for k in range(mixture.n_components)]
+    events = []
+    for k in [0] if shared else degenerate:
+        holding = holdings.each[k]
+        who = "the shared covariance of {which}" if shared else "{which}"
+        events.append(
+            Event(
+                "held",
+                who + reason(guard, holding, degenerate[k].shape[1]),
+                components=tuple(range(mixture.n_components)) if shared else (k,),
+                rows=holding.rows,
+                n_rows=holding.n_rows,
+            )
+        )
+    held = extended(guard, resolution, mixture.n_components, directions)
+    return Repair(tuple(events), held)
+
+
+def reason(guard: GaussianGuard, holding: Holding, n_directions: int) -> str:
+    """Return the reason why a component is held, and the remedy."""
+    if min(holding.distinct_counts) >= guard.needed:
+        return (
+            " has a numerically singular covariance, because its variances differ by many "
+            "orders of magnitude. The smallest were increased: check for outliers, or use more "
+            "components"
+        )
+    what = " collapsed onto {rows} with zero variance in "
+    what += "one direction" if n_directions == 1 else f"{n_directions} directions"
+    if guard.repair:
+        return (
+            f"{what}, so the likelihood has no maximum. The variance was set to a small "
+            "positive value: use a prior, fewer components or a simpler covariance"
+        )
+    return (
+        f"{what}. The variance was set to a small positive value: use fewer components or a "
+        "simpler covariance"
+    )
+
+
+def relocate(
+    guard: GaussianGuard,
+    shown: Mixture[Gaussians],
+    collapsed: list[int],
+    holdings: Holdings,
+    resolution: Array | None,
+) -> Repair:
+    """Restart collapsed components at the observations with the lowest density."""
+    sound = [k for k in range(shown.n_components) if k not in collapsed]
+    components = shown.components
+    if sound:
+        # An entry-wise average need not be a covariance.
+        n_features = guard.frame.n_directions
+        spread = guard.structure.algebra.spread(
+            components.blocks, shown.n_components, n_features
+        ).sum(axis=1)
+        block = components.blocks[sorted(sound, key=lambda k: spread[k])[len(sound) // 2]]
+    else:
+        block = guard.structure.blocks.block_of(np.diag(guard.unit * guard.unit))[0]
+    probabilities = shown.weights.mean().copy()
+    events = []
+    for k, place in zip(collapsed, holdings.worst.values, strict=False):
+        components = components.moved(k, place, block)
+        probabilities[k] = 1.0 / shown.n_components
+        events.append(
+            Event(
+                "relocated",
+                "{which} collapsed onto {rows} and was restarted where the density is low",
+                components=(k,),
+                rows=holdings.each[k].rows,
+                n_rows=holdings.each[k].n_rows,
+            )
+        )
+    moved = replace(
+        shown,
+        components=replace(components, resolution=resolution),  # others stay held
+        weights=cast("WeightsAtAPoint", shown.weights).proportional(probabilities),
+    )
+    return Repair(tuple(events), resolution, moved)
+
+
+def at_resolution(
+    components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
+) -> Gaussians:
+    """Return point components with the resolution added to their covariances."""
+    plain = components.plug_in()
+    pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
+    pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
+    return replace(plain, blocks=plain.blocks + pooled, resolution=None)

@@ -1,0 +1,40 @@
+"""Steps over the chunks of a partition: their sum in a fixed tree, or their output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, cast
+
+import numpy as np
+
+from bayesmix.core.parallel import ordered_map, resolve_jobs
+from bayesmix.core.rows import (
+    Rows,
+)
+from bayesmix.core.tree_sums import reduced
+
+if TYPE_CHECKING:
+    pass
+from bayesmix.sources.memory import Value, chunk_rows
+
+
+@dataclass(frozen=True)
+class Within(Generic[Value]):
+    """Sum of a step over the chunks of a partition in a fixed tree, or its concatenated output."""
+
+    step: Callable[[Rows], Value]
+    width: int
+    mapped: bool = False
+    n_jobs: int | None = 1
+
+    def __call__(self, rows: Rows) -> Value:
+        n_rows, n_features = rows.values.shape
+        chunks = rows.blocks(chunk_rows(n_rows, n_features, self.width))
+        if len(chunks) == 1:
+            return self.step(chunks[0])
+        n_jobs = resolve_jobs(self.n_jobs)
+        if self.mapped:
+            output: Any = list(ordered_map(self.step, chunks, n_jobs))
+            return cast("Value", np.concatenate(output))
+        return reduced(self.step, chunks, n_jobs)
