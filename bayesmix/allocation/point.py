@@ -66,7 +66,7 @@ class PointWeights:
         return len(self.probabilities)
 
     def expected_log(self) -> Array:
-        if np.count_nonzero(self.probabilities) == len(self.probabilities):
+        if np.minimum.reduce(self.probabilities) > 0.0:
             return np.log(self.probabilities)
         logs = np.full(len(self.probabilities), -np.inf)
         np.log(self.probabilities, out=logs, where=self.probabilities > 0)

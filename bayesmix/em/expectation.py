@@ -181,7 +181,8 @@ class Linear(Form):
         return CENTRED
 
     def step(self, mixture: Mixture[Components]) -> Step:
-        return ExpectationStep(of_forms(mixture), self)
+        _ = mixture.coefficients  # computed before copies of the step travel
+        return ExpectationStep(mixture, self)
 
     def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
         form = mixture.linear
@@ -204,12 +205,12 @@ class Linear(Form):
         if rows.keeps_features(coefficients.shape[1]):
             features = rows.features(form, mixture.frame)
             joint = np.dot(coefficients, features)
-            return block_sums(
-                mixture,
-                joint.T,
-                rows,
-                lambda shares: FeatureSums(form, np.dot(shares.T, features.T)),
-            )
+            allocated = mixture.allocate(joint.T, rows)
+            if rows.weights is not None:
+                joint *= rows.weights
+            totals = weighed(allocated.log_normaliser, rows)
+            sums = FeatureSums(form, np.dot(joint, features.T))
+            return ChunkSums(*totals, sums, allocated.statistics)
         n_components, n_features = coefficients.shape
         if rows.side.begins is not None:
             from bayesmix.em.sequence_sums import sequence_sums

@@ -6,7 +6,6 @@ With more than 100 components no moves are searched: the fit begins at k-means o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from bayesmix.em.result import (
     assess,
     plug_in_density,
 )
-from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run_up_to
+from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run, run_up_to
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
@@ -77,12 +76,25 @@ def fit(
             if continue_from is not None and continue_from.noise is None:
                 continue_from = replace(continue_from, noise=first_noise(problem))
         attempt = Attempt(problem, model, settings, monitor)
+        runs = 1 if continue_from is not None else settings.n_init
         best: Outcome | None = None
+        processing = time.process_time()
         try:
-            for outcome in _outcomes(attempt, continue_from):
-                if best is None or rank(problem, outcome.state) > rank(problem, best.state):
-                    best = outcome
-                if monitor.stopped is not None:
+            for index in range(runs):
+                monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
+                workers = _worth_workers(attempt, index, runs, processing)
+                if workers:
+                    from bayesmix.em.runs_in_workers import in_workers
+
+                    outcomes = in_workers(attempt, index, workers)
+                else:
+                    outcomes = iter([one_run(replace(attempt, index=index), continue_from)])
+                for outcome in outcomes:
+                    if best is None or rank(problem, outcome.state) > rank(problem, best.state):
+                        best = outcome
+                    if monitor.stopped is not None:
+                        break
+                if workers or monitor.stopped is not None:
                     break
         except KeyboardInterrupt:
             if best is None:
@@ -97,22 +109,13 @@ def fit(
     return result
 
 
-def _outcomes(attempt: Attempt, continue_from: Mixture | None) -> Iterator[Outcome]:
-    """Yield the runs in order, in worker processes if they take long and cores are idle."""
-    began = time.process_time()
-    settings, monitor = attempt.settings, attempt.monitor
-    runs = 1 if continue_from is not None else settings.n_init
-    for index in range(runs):
-        monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
-        busy = index > 0 and time.process_time() - began > SECONDS_ALONE
-        if busy and index + 1 < runs and monitor.countable:
-            idle = attempt.problem.source.idle(attempt.model.n_components)
-            if idle:
-                from bayesmix.em.runs_in_workers import in_workers
-
-                yield from in_workers(attempt, index, 1 + idle)
-                return
-        yield one_run(replace(attempt, index=index), continue_from)
+def _worth_workers(attempt: Attempt, index: int, runs: int, began: float) -> int:
+    """Return the number of workers for the runs from ``index`` on, 0 if they stay here."""
+    busy = index > 0 and time.process_time() - began > SECONDS_ALONE
+    if not busy or index + 1 == runs or not attempt.monitor.countable:
+        return 0
+    idle = attempt.problem.source.idle(attempt.model.n_components)
+    return 1 + idle if idle else 0
 
 
 def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
@@ -156,7 +159,7 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
             state.expectation, None, problem.frame, problem.guard.resolution
         )
         state = begin_at(problem, first, state)
-    state = run_up_to(problem, state, monitor, settings.max_iter)
+    state = run(problem, state, monitor, settings.max_iter - state.iterations)
     try:
         if model.prune and problem.objective.variational:
             largest = side_of(problem.source).largest_label

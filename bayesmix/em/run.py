@@ -252,8 +252,9 @@ def begin_at(
 ) -> State:
     """Return ``state`` continued with an E-step at a mixture; ``nearby`` as in ``begin``."""
     before = state or begin(problem, None, None, nearby)  # type: ignore[arg-type]  # filled in here
-    form = _renewed(problem, mixture, before)
-    expectation, form, more, value = _expect(problem, mixture, form, before.passes)
+    wanted = _renewed(problem, mixture, before)
+    expectation, form = summed(problem.source, mixture, wanted)
+    value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     return replace(
         before,
         mixture=mixture,
@@ -264,7 +265,7 @@ def begin_at(
         plain_left=PLAIN_FIRST,
         anderson=Anderson(),
         segments=_with_segment(before),
-        events=before.events + more,
+        events=before.events + _told(wanted, form, before.passes),
         passes=before.passes + 1,
         status="running",
     )
@@ -280,18 +281,6 @@ def _renewed(problem: Problem, mixture: Mixture, state: State) -> Form:
     return state.form.renewed(problem.source, mixture, passes)
 
 
-def _expect(
-    problem: Problem, mixture: Mixture, form: Form, passes: int
-) -> tuple[Expectation, Form, tuple[Event, ...], float]:
-    """Run an E-step, in a more accurate form where rounding is too large; with the objective."""
-    expectation, final_form = summed(problem.source, mixture, form)
-    value = expectation.log_normaliser + problem.objective.regulariser(mixture)
-    if final_form is form:
-        return expectation, form, (), value
-    text = "the E-step uses centred data, because the clusters are far apart"
-    return expectation, final_form, (Event(GOES_ON_CENTRED, text, at_pass=passes),), value
-
-
 def summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, Form]:
     """Return the sums of an E-step, and the form that computed them accurately."""
     step, width = form.step(mixture), form.width(mixture.n_components)
@@ -299,6 +288,12 @@ def summed(source: Source, mixture: Mixture, form: Form) -> tuple[Expectation, F
     if form.keeps_digits(mixture, expectation):
         return expectation, form
     return summed(source, mixture, form.surer)
+
+
+def _told(form: Form, used: Form, at_pass: int) -> tuple[Event, ...]:
+    """Return an event if a pass needed a more accurate form."""
+    text = "the E-step uses centred data, because the clusters are far apart"
+    return () if used is form else (Event(GOES_ON_CENTRED, text, at_pass=at_pass),)
 
 
 def assessed(source: Source, mixture: Mixture) -> Assessment:
@@ -344,7 +339,9 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     mixture, resolution, events, changed = _updated(problem, state, thorough)
     form = _renewed(problem, mixture, state)
     for _ in range(MOST_HALVINGS):
-        expectation, form, more, value = _expect(problem, mixture, form, state.passes)
+        wanted = form
+        expectation, form = summed(problem.source, mixture, wanted)
+        value = expectation.log_normaliser + problem.objective.regulariser(mixture)
         fell = value < state.objective - ROUNDING * expectation.magnitude
         shorter = state.mixture.halfway_to(mixture) if fell and state.mixture else None
         if shorter is None:
@@ -367,7 +364,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
         recent=(value,) if new_segment else (*state.recent, value)[-6:],
         plain_left=PLAIN_FIRST if changed else state.plain_left - 1,
         anderson=anderson,
-        events=events + more,
+        events=events + _told(wanted, form, state.passes),
         passes=state.passes + 1,
         status=state.status,
     )
@@ -387,7 +384,8 @@ def _extrapolate(problem: Problem, state: State, monitor: Monitor) -> State:
     try:
         mixture = problem.objective.update(jump, state.mixture, problem.frame, state.resolution)
         if problem.guard.examine(mixture, state.resolution, state.events, False) is None:
-            expectation, form, _, value = _expect(problem, mixture, state.form, passes)
+            expectation, form = summed(problem.source, mixture, state.form)
+            value = expectation.log_normaliser + problem.objective.regulariser(mixture)
             passes += 1
             gain = value - state.objective
             monitor.tick(state.iterations + 1, value, gain)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from joblib import Parallel, delayed
 
 from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.em.fit import Outcome, one_run
 from bayesmix.em.model import Attempt
 from bayesmix.em.run import Monitor
-
-if TYPE_CHECKING:
-    pass
-from bayesmix.em.fit import Outcome, one_run
 
 
 def in_workers(attempt: Attempt, first: int, workers: int) -> Iterator[Outcome]:

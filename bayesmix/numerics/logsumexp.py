@@ -26,26 +26,29 @@ def normalise(log_joint: Array) -> Array:
     Observations with all log joints minus infinity have log normaliser minus infinity and equal
     responsibilities.
     """
+    lowest = np.minimum.reduce(log_joint, axis=None, initial=0.0)
+    if lowest > -NEAR_ZERO and np.maximum.reduce(log_joint, axis=None, initial=0.0) < NEAR_ZERO:
+        return _exponentiated(log_joint, some_left_out=False)
     largest = np.maximum.reduce(log_joint, axis=1)
     # Row by row, so that a row has the same digits among others as alone.
     near = np.abs(largest) < NEAR_ZERO
     if np.logical_and.reduce(near):
-        return _exponentiated(log_joint)
+        return _exponentiated(log_joint, bool(lowest < LOWEST))
     impossible = largest == -np.inf
     some_impossible = np.count_nonzero(impossible) > 0
     largest[near | impossible] = 0.0
     log_joint[impossible] = 0.0
     log_joint -= largest[:, None]
-    log_normaliser = _exponentiated(log_joint)
+    some_left_out = bool(np.minimum.reduce(log_joint, axis=None) < LOWEST)
+    log_normaliser = _exponentiated(log_joint, some_left_out)
     log_normaliser += largest
     if some_impossible:
         log_normaliser[impossible] = -np.inf
     return log_normaliser
 
 
-def _exponentiated(log_joint: Array) -> Array:
+def _exponentiated(log_joint: Array, some_left_out: bool) -> Array:
     """Turn logarithms (n, K) into fractions of their rows in place; return log sums (n,)."""
-    some_left_out = log_joint.size and np.minimum.reduce(log_joint, axis=None) < LOWEST
     if some_left_out:
         np.maximum(log_joint, LOWEST, out=log_joint)
     np.exp(log_joint, out=log_joint)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -122,6 +122,7 @@ WORTH_HALVING = 3_000_000
 OF_THE_ROWS = ("summary", "total_weight", "faults", "rows")
 
 
+@lru_cache(maxsize=64)
 def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
     """Return the chunk size: enough work for a thread, at most 256 chunks.
 

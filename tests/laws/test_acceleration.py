@@ -88,7 +88,7 @@ def test_a_trace_after_a_search_is_never_longer_than_max_iter():
 
 
 # Python functions of the package that a pass over small data calls; the rest of it is NumPy.
-MOST_CALLS = {bm.GaussianMixture: 110, bm.BayesianGaussianMixture: 170}
+MOST_CALLS = {bm.GaussianMixture: 98, bm.BayesianGaussianMixture: 156}
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -110,3 +110,23 @@ def test_a_pass_calls_few_functions(model):
         finally:
             sys.setprofile(before)
     assert 0 < calls[1] - calls[0] <= 20 * MOST_CALLS[model]
+
+
+def test_the_product_of_a_pass_lies_nine_frames_below_fit():
+    depths = []
+
+    def note(frame, event, _):
+        if event == "call" and frame.f_code.co_qualname == "Linear.sums":
+            names, below = [], frame
+            while below.f_code.co_qualname != "MixtureEstimator.fit":
+                names.append(below.f_code.co_qualname)
+                below = below.f_back
+            depths.append(len(names))
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        bm.GaussianMixture(3, search=None, random_state=0).fit(overlapping(9, n=150))
+    finally:
+        sys.setprofile(before)
+    assert max(depths) == 9
