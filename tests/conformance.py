@@ -42,7 +42,8 @@ if TYPE_CHECKING:
         Whole,
     )
     from bayesmix.core.families import FamilyOf
-    from bayesmix.core.observation import Complete, Measurement, MissingCells, Observation
+    from bayesmix.core.missing_cells import MissingCells
+    from bayesmix.core.observation import Complete, Measurement, Observation
     from bayesmix.core.portable import DeviceStep, OnDevice, Portable
     from bayesmix.core.priors import (
         ComponentsTwin,

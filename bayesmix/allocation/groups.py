@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.core.rows import LOWEST_LOG, Allocated, GroupCounts, Rows
+from bayesmix.core.group_counts import GroupCounts
+from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
 

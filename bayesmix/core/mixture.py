@@ -7,16 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
-from bayesmix.core.rows import (
-    LOWEST_LOG,
-    AddedByField,
-    Allocated,
-    AllocationSums,
-    Event,
-    Frame,
-    GroupCounts,
-    Rows,
-)
+from bayesmix.core.rows import LOWEST_LOG, AddedByField, Allocated, Event, Frame, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.memo import once
@@ -34,7 +25,7 @@ if TYPE_CHECKING:
         Statistics,
     )
     from bayesmix.core.noise import Noise
-    from bayesmix.core.priors import Weights
+    from bayesmix.core.priors import AllocationSums, Weights
 
     C = TypeVar("C", bound=Densities, default=FittedComponents, covariant=True)
     W = TypeVar("W", bound=Weights, default=Weights, covariant=True)
@@ -188,9 +179,12 @@ class Expectation:
     @property
     def of_allocation(self) -> Any:
         """Statistics of the allocation: counts (K,) of samples or groups for mixing weights."""
-        if isinstance(self.allocation, GroupCounts):
-            return self.allocation.counts
-        return self.counts if self.allocation is None else self.allocation
+        if self.allocation is None:
+            return self.counts
+        from bayesmix.core.group_counts import GroupCounts
+
+        own = self.allocation
+        return own.counts if isinstance(own, GroupCounts) else own
 
     def pack(self) -> Array:
         packed = self.statistics.pack()

@@ -53,26 +53,4 @@ class Complete:
         return np.full(len(rows), mixture.frame.log_volume) - mixture.frame.log_flat(rows.values)
 
 
-@dataclass(frozen=True)
-class MissingCells:
-    """Samples with exact values but for missing cells (NaN), seen by their marginal density."""
-
-    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        joint = np.tile(mixture.log_weights, (len(rows), 1))
-        for group in rows.by_pattern(mixture.patterned):
-            if len(group.columns):
-                seen = mixture.marginal(group.columns)
-                joint[group.indices] = COMPLETE.log_joint(seen, group.rows)
-        return joint
-
-    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        """Return log volumes of the observed columns, 0 of samples without any."""
-        log_volume = np.zeros(len(rows))
-        for group in rows.by_pattern(mixture.patterned):
-            if len(group.columns):
-                seen = mixture.marginal(group.columns)
-                log_volume[group.indices] = COMPLETE.log_volume(seen, group.rows)
-        return log_volume
-
-
-COMPLETE, INCOMPLETE = Complete(), MissingCells()
+COMPLETE = Complete()

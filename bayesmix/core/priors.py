@@ -6,15 +6,21 @@ Markov chain by sequence and a gate by covariates, with statistics besides count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import ModuleType
-from typing import Any, Protocol, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from bayesmix.numerics.arrays import Array, Integers
+
+if TYPE_CHECKING:
+    pass
+
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import TypeAlias, TypeVar
+
 from bayesmix.core.components import DrawnComponents, Named, PointComponents, Posterior, Record
 from bayesmix.core.rows import Allocated, Frame, Rows
-from bayesmix.numerics.arrays import Array, Integers
 
 D = TypeVar("D", contravariant=True)  # draws of one type
 # responsibilities (n, K), sample weights (n,) or None, generator -> assigned weights (n, K)
@@ -276,3 +282,20 @@ OrderedWeightsPrior: TypeAlias = OrderedWeightsPriorOf[Any, Any, Any]
 Prior: TypeAlias = PriorOf[Any, Any, Any, Any]
 SeparablePrior: TypeAlias = SeparablePriorOf[Any, Any, Any, Any]
 PriorChoice: TypeAlias = PriorChoiceOf[Any]
+
+
+class AllocationSums(Protocol):
+    """Statistics of an allocation besides counts, additive over observations."""
+
+    def __add__(self, other: Self, /) -> Self: ...
+
+    def pack(self) -> Array: ...
+
+    def units(self) -> Array:
+        """Return scales of the entries of ``pack``."""
+
+    def unpack(self, vector: Array, /) -> Self: ...
+
+    @property
+    def feasible(self) -> bool:
+        """Whether an allocation has such statistics."""

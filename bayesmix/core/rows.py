@@ -6,20 +6,21 @@ from dataclasses import Field, dataclass, field, fields, replace
 from functools import reduce
 from itertools import pairwise
 from operator import add
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from bayesmix.core.observation import COMPLETE, INCOMPLETE, Observation
+from bayesmix.core.observation import COMPLETE, Observation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.numerics.gaps import has_gaps
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.patterns import patterns
 
 if TYPE_CHECKING:
     from bayesmix.core.designs import Standardised
+    from bayesmix.core.missing_cells import Pattern
     from bayesmix.core.observation import Measurement
+    from bayesmix.core.priors import AllocationSums
 
 # Variance in a direction without extent, in columns of unit scale.
 FLAT_FLOOR = 1e-6
@@ -234,7 +235,7 @@ class Rows:
     _kept: dict[int, tuple[Frame, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    _patterns: dict[tuple[bytes | None, int | None], list[Pattern]] = field(
+    patterns: dict[tuple[bytes | None, int | None], list[Pattern]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -251,7 +252,11 @@ class Rows:
         """How the samples were seen."""
         if self.side.measurement is not None:
             return self.side.measurement
-        return INCOMPLETE if has_gaps(self.values) else COMPLETE
+        if not has_gaps(self.values):
+            return COMPLETE
+        from bayesmix.core.missing_cells import INCOMPLETE
+
+        return INCOMPLETE
 
     @property
     def as_seen(self) -> Rows:
@@ -278,33 +283,6 @@ class Rows:
             features.flags.writeable = False
             self._kept[form.kind] = frame, features
         return features
-
-    def by_pattern(self, among: Booleans | None = None, at_least: int | None = 1) -> list[Pattern]:
-        """Return groups of observations by pattern of missing values.
-
-        Each has its observed columns and the indices of its observations. Observations with
-        patterns that have fewer than ``at_least`` members (None: with any missing value) form a
-        single group with all columns, but for those without any value.
-        """
-        key = (None if among is None else among.tobytes(), at_least)
-        if key in self._patterns:
-            return self._patterns[key]
-        values, every = np.asarray(self.values), np.arange(self.values.shape[1])
-        groups, rest = [], []
-        for columns, rows in patterns(values, among):
-            frequent = at_least is not None and len(rows) >= at_least
-            if len(columns) in (0, len(every)) or frequent:
-                weights = None if self.weights is None else self.weights[rows]
-                seen = values[np.ix_(rows, columns)]
-                groups.append(Pattern(columns, rows, Rows(seen, weights, side=self.side[rows])))
-            else:
-                rest.append(rows)
-        if rest:
-            rows = np.concatenate(rest)
-            groups.append(Pattern(every, rows, self.some(rows)))
-        if values.size <= MOST_KEPT:
-            self._patterns[key] = groups
-        return groups
 
     def some(self, mine: Any) -> Rows:
         return Rows(
@@ -345,55 +323,6 @@ class Rows:
         rows = replace(self, earlier=earlier)
         object.__setattr__(rows, "_kept", self._kept)
         return rows
-
-
-@dataclass(frozen=True)
-class Pattern:
-    """Observations of a chunk that have values in the same columns, and their indices in it."""
-
-    columns: Integers
-    indices: Indices
-    rows: Rows
-
-
-class AllocationSums(Protocol):
-    """Statistics of an allocation besides counts, additive over observations."""
-
-    def __add__(self, other: Self, /) -> Self: ...
-
-    def pack(self) -> Array: ...
-
-    def units(self) -> Array:
-        """Return scales of the entries of ``pack``."""
-
-    def unpack(self, vector: Array, /) -> Self: ...
-
-    @property
-    def feasible(self) -> bool:
-        """Whether an allocation has such statistics."""
-
-
-@dataclass(frozen=True)
-class GroupCounts:
-    """Expected numbers (K,) of groups, the statistics of mixing weights if groups share them."""
-
-    counts: Array
-
-    def __add__(self, other: GroupCounts) -> GroupCounts:
-        return GroupCounts(self.counts + other.counts)
-
-    def pack(self) -> Array:
-        return self.counts
-
-    def units(self) -> Array:
-        return np.full(len(self.counts), 1.0 / self.counts.sum())
-
-    def unpack(self, vector: Array) -> GroupCounts:
-        return GroupCounts(vector)
-
-    @property
-    def feasible(self) -> bool:
-        return bool(self.counts.min() >= 0.0)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import entropies
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.patterns import patterns
 from bayesmix.posterior import DRAWS
 from bayesmix.sources.border import eager, few_enough
 
@@ -410,6 +409,7 @@ def refuse_gaps(model: Model) -> None:
 def expected(result: FitResult, values: Array) -> Array:
     """Fill missing values with their predictive mean, or most probable level."""
     from bayesmix.families.product.family import level_probabilities
+    from bayesmix.numerics.patterns import patterns
     from bayesmix.posterior.bands import conditional_means
 
     out = values.copy()

@@ -23,9 +23,10 @@ from bayesmix.core.components import (
     LinearComponents,
     Statistics,
 )
+from bayesmix.core.missing_cells import Pattern, by_pattern
 from bayesmix.core.mixture import ChunkSums, Mixture, finished
 from bayesmix.core.random import Purpose, stream
-from bayesmix.core.rows import Pattern, Rows
+from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import (
     CENTRED,
     Arithmetic,
@@ -122,7 +123,7 @@ class GappedStep:
         return replace(sums, statistics=self._completed(group, finished(sums.statistics)))
 
     def _groups(self, rows: Rows) -> list[Pattern]:
-        return rows.by_pattern(None, MANY if self.form.dense else None)
+        return by_pattern(rows, None, MANY if self.form.dense else None)
 
     def _of_pattern(self, group: Pattern) -> tuple[Mixture[Components], Arithmetic]:
         """Return the mixture of the columns of a pattern, and how its sums are computed."""

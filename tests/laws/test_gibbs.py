@@ -19,6 +19,7 @@ from bayesmix.allocation.point import FreeWeights
 from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
+from bayesmix.families.gaussian.covariance.drawing_roots import coloured
 from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.posterior import gibbs as module
 from bayesmix.posterior.chains import blocked_gibbs, each_repetition
@@ -237,7 +238,7 @@ def test_where_rows_are_drawn_anew_in_every_sweep_parameters_have_their_prior(ca
             shares = np.exp(draw.weights.log_weights[0])
             labels = rng.choice(2, size=4, p=shares / shares.sum())
             roots = draw.components.flat_roots[None]
-            away = algebra.coloured(rng.normal(size=(1, 4, 2)), roots[:, labels])
+            away = coloured(algebra, rng.normal(size=(1, 4, 2)), roots[:, labels])
             values_now = draw.components.means[0, labels] + away[0]
             anew = replace(sampler, source=ArraySource(frame.undo(values_now)))
             _, conditional = anew.sweep(draw, rng, (6, chain, sweep))

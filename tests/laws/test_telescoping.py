@@ -27,6 +27,7 @@ from bayesmix.errors import (
     MissingExtraError,
     UnsupportedError,
 )
+from bayesmix.families.gaussian.covariance.drawing_roots import coloured
 from bayesmix.families.gaussian.wishart_scale import FixedScale
 from bayesmix.plots.posterior import plot_over_k
 from bayesmix.posterior import gibbs as module
@@ -319,7 +320,7 @@ def test_where_rows_are_drawn_anew_in_every_sweep_k_has_its_prior(case):
             shares = np.exp(log_weights - logsumexp(log_weights))
             labels = rng.choice(len(shares), size=4, p=shares)
             roots = draw.components.flat_roots[None]
-            away = algebra.coloured(rng.normal(size=(1, 4, 2)), roots[:, labels])
+            away = coloured(algebra, rng.normal(size=(1, 4, 2)), roots[:, labels])
             rows_now = draw.components.means[0, labels] + away[0]
             anew = replace(sampler, source=ArraySource(frame.undo(rows_now)))
             step = TelescopingStep(replace(anew), over_k)

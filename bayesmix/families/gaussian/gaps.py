@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.core.components import Seen
-from bayesmix.families.gaussian.covariance.algebra import regressed
 from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.families.gaussian.covariance.regression import regress, regressed
 from bayesmix.families.gaussian.moments import Moments, averages
 from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
 from bayesmix.numerics import arrays as features
@@ -48,7 +48,7 @@ def pattern_of(forms: Quadratics, columns: Integers) -> Pattern:
     cached: Pattern | None = forms.patterns.get(key)
     if cached is None:
         hidden = np.setdiff1d(np.arange(forms.means.shape[1]), columns)
-        slopes, left = forms.structure.algebra.regress(forms.covariance, hidden, columns)
+        slopes, left = regress(forms.structure.algebra, forms.covariance, hidden, columns)
         cached = _marginal(forms, columns), (hidden, slopes, left)
         if len(forms.patterns) < MOST_PATTERNS:
             forms.patterns[key] = cached
@@ -115,7 +115,7 @@ def drawn(
     """Draw data (n, D) from N(means, covariance) of components given some columns."""
     n_components, n_features = means.shape
     hidden = np.setdiff1d(np.arange(n_features), columns)
-    slopes, left = structure.algebra.regress(covariance, hidden, columns)
+    slopes, left = regress(structure.algebra, covariance, hidden, columns)
     factors = np.linalg.cholesky(structure.algebra.dense(left, n_components, len(hidden)))
     normal = generator.standard_normal((len(values), len(hidden)))
     out = np.empty((len(values), n_features))

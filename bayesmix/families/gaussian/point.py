@@ -9,7 +9,6 @@ import numpy as np
 
 from bayesmix.core.families import AtAPoint
 from bayesmix.core.rows import FLAT_FLOOR, Frame
-from bayesmix.families.gaussian.covariance.algebra import regressed
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
@@ -116,12 +115,16 @@ class Gaussians(ByQuadratics, AtAPoint):
 
     def conditional(self, columns: Integers, given: Integers, values: Array) -> Gaussians:
         """Return the densities of ``columns`` given values (Bishop 2006, eq. 2.81, 2.82)."""
-        slopes, left = self.structure.algebra.regress(self.blocks, columns, given)
+        from bayesmix.families.gaussian.covariance.regression import regress, regressed
+
+        slopes, left = regress(self.structure.algebra, self.blocks, columns, given)
         means = regressed(self.means, slopes, columns, given, values[None])[0]
         return Gaussians(self.structure, means, left)
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        slopes, _ = self.structure.algebra.regress(self.blocks, columns, given)
+        from bayesmix.families.gaussian.covariance.regression import regress, regressed
+
+        slopes, _ = regress(self.structure.algebra, self.blocks, columns, given)
         return regressed(self.means, slopes, columns, given, values)
 
 

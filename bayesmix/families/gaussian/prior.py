@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
 from bayesmix.core.validation import unmasked
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.covariance.drawing_roots import coloured
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.flat_directions import pooled_covariance
@@ -301,7 +302,7 @@ class GaussianPosterior(ByQuadratics):
     def draws(self, n_draws: int, generator: np.random.Generator) -> GaussianDraws:
         roots = self.precisions.draw(n_draws, generator)
         normal = generator.standard_normal((n_draws, *self.means.shape))
-        away = self.structure.algebra.coloured(normal, roots)
+        away = coloured(self.structure.algebra, normal, roots)
         return GaussianDraws(
             self.structure,
             self.means + away / np.sqrt(align(self.mean_precision, self.means)),

@@ -11,7 +11,8 @@ from scipy.special import gammaln
 
 from bayesmix.core.families import ByMeans
 from bayesmix.core.rows import FLAT_FLOOR, Frame
-from bayesmix.families.gaussian.covariance.algebra import Algebra, regressed
+from bayesmix.families.gaussian.covariance.algebra import Algebra
+from bayesmix.families.gaussian.covariance.regression import regress, regressed
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.wishart_functions import LOG_PI
 
@@ -132,7 +133,7 @@ class StudentDensities(ByMeans):
         if not (self.joint and len(given)):
             return self.marginal(columns)
         n_components, n_given = len(self.means), len(given)
-        slopes, left = self.algebra.regress(self.blocks, columns, given)
+        slopes, left = regress(self.algebra, self.blocks, columns, given)
         known = self.marginal(given)
         distances = self.algebra.squared(values[None], known.means, known.precision_root)[0]
         nu = np.broadcast_to(self.degrees_of_freedom.ravel(), (n_components,))
@@ -142,7 +143,7 @@ class StudentDensities(ByMeans):
         return Students(self.algebra, means, blocks, nu + n_given, len(columns))
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        slopes, _ = self.algebra.regress(self.blocks, columns, given)
+        slopes, _ = regress(self.algebra, self.blocks, columns, given)
         return regressed(self.means, slopes, columns, given, values)
 
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:

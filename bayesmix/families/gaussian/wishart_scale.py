@@ -13,6 +13,7 @@ import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.algebra import Algebra
+from bayesmix.families.gaussian.covariance.drawing_roots import draw_roots
 from bayesmix.numerics.arrays import Array, align
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import LOG_2
@@ -88,7 +89,7 @@ class Wishart:
 
     def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
         """Return roots (S, B, ...) of S draws of each block: Λ = U Uᵀ."""
-        return self.algebra.draw_roots(self.root, self.degrees_of_freedom, n_draws, generator)
+        return draw_roots(self.algebra, self.root, self.degrees_of_freedom, n_draws, generator)
 
     def log_densities(self, roots: Array) -> Array:
         """Return log densities (S, J, B) of drawn blocks under factors j (Bishop 2006, B.78).

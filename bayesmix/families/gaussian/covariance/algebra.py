@@ -17,32 +17,12 @@ from bayesmix.core.rows import Frame
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, diagonal_matrices, frozen
-from bayesmix.numerics.special import LOG_2
 from bayesmix.numerics.triangular import diagonals, inverse_from_root, inverse_root
-from bayesmix.numerics.wishart_functions import log_gammas
 
 # Tolerance for the rounding of blocks held at the floor.
 BELOW_FLOOR = 0.999
 # Variance in columns of unit scale below which all data agree.
 FLAT_VARIANCE = 1e-12
-
-
-def regressed(
-    means: Array, slopes: Array | float, columns: Integers, given: Integers, values: Array
-) -> Array:
-    """Return m_k + B_k (x_given - m_k,given) (n, K, C) for values of the given columns (n, G).
-
-    ``slopes`` are (K, C, G), (1, C, G) if shared, or 0.
-    """
-    n_components = len(means)
-    own = means[:, columns]
-    if np.isscalar(slopes):
-        return np.broadcast_to(own, (len(values), *own.shape))
-    each = np.broadcast_to(slopes, (n_components, len(columns), len(given)))
-    out = np.empty((len(values), *own.shape))
-    for k in range(n_components):
-        out[:, k] = own[k] + (values - means[k, given]) @ each[k].T
-    return out
 
 
 # Ratio of the smallest to the largest variance that a factorisation resolves.
@@ -177,25 +157,6 @@ class Dense:
         """Return L with blocks = L Lᵀ."""
         return np.linalg.cholesky(blocks).astype(np.float64, copy=False)
 
-    def draw_roots(
-        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
-    ) -> Array:
-        """Return roots (S, B, ...) of S draws from Wishart(U Uᵀ, ν) by block."""
-        # Bartlett 1933 in reversed order, so that the product of upper triangles is upper
-        # triangular.
-        n_blocks, size, _ = root.shape
-        bartlett = np.triu(generator.standard_normal((n_draws, n_blocks, size, size)), 1)
-        shape = 0.5 * (degrees_of_freedom[:, None] - np.arange(size)[::-1])
-        diagonal = np.arange(size)
-        logs = log_gammas(shape, n_draws, generator)
-        bartlett[:, :, diagonal, diagonal] = np.exp(0.5 * (LOG_2 + logs))
-        return root @ bartlett
-
-    def coloured(self, normal: Array, roots: Array) -> Array:
-        """Return U⁻ᵀ z, which has precision U Uᵀ, for standard normal z (S, K, D)."""
-        solved = np.linalg.solve(np.swapaxes(roots, -1, -2), normal[..., None])[..., 0]
-        return solved.astype(np.float64, copy=False)
-
     def stretch(self, blocks: Array, scale: Array) -> Array:
         """Return covariance blocks in coordinates multiplied by ``scale``."""
         return blocks * (scale[:, None] * scale)
@@ -259,21 +220,6 @@ class Dense:
     def select(self, blocks: Array, columns: Integers) -> Array:
         """Return covariance blocks of some columns."""
         return np.ascontiguousarray(blocks[:, columns[:, None], columns])
-
-    def regress(
-        self, blocks: Array, columns: Integers, given: Integers
-    ) -> tuple[Array | float, Array]:
-        """Return Σ_cg Σ_gg⁻¹ (B, C, G), or 0 for diagonals, and conditional covariance blocks.
-
-        Bishop 2006, eq. 2.81 and 2.82.
-        """
-        # Factorising the given columns first leaves the conditional covariance as a square.
-        factor = self.factor(self.select(blocks, np.concatenate([given, columns])))
-        n_given = len(given)
-        across = factor[:, n_given:, :n_given]
-        within = factor[:, :n_given, :n_given]
-        slopes = np.linalg.solve(np.swapaxes(within, 1, 2), np.swapaxes(across, 1, 2))
-        return np.swapaxes(slopes, 1, 2), self.gram(factor[:, n_given:, n_given:])
 
     def flat(self, covariance: Array) -> tuple[Array, Array]:
         """Return orthonormal directions with extent (D, D') and without (D, f).
@@ -462,15 +408,6 @@ class Axes:
     def factor(self, blocks: Array) -> Array:
         return np.sqrt(blocks)
 
-    def draw_roots(
-        self, root: Array, degrees_of_freedom: Array, n_draws: int, generator: np.random.Generator
-    ) -> Array:
-        logs = log_gammas(0.5 * degrees_of_freedom, n_draws, generator)
-        return root * np.exp(0.5 * (LOG_2 + logs))
-
-    def coloured(self, normal: Array, roots: Array) -> Array:
-        return normal / roots
-
     def stretch(self, blocks: Array, scale: Array) -> Array:
         return blocks * (scale * scale)[: blocks.shape[-1]]
 
@@ -513,11 +450,6 @@ class Axes:
 
     def select(self, blocks: Array, columns: Integers) -> Array:
         return blocks if blocks.shape[1] == 1 else blocks[:, columns]
-
-    def regress(
-        self, blocks: Array, columns: Integers, given: Integers
-    ) -> tuple[Array | float, Array]:
-        return 0.0, self.select(blocks, columns)
 
     def flat(self, covariance: Array) -> tuple[Array, Array]:
         columns = covariance < FLAT_VARIANCE

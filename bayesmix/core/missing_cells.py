@@ -1,0 +1,81 @@
+"""Samples with missing cells, by pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.core.observation import COMPLETE
+from bayesmix.core.rows import MOST_KEPT, Rows
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
+from bayesmix.numerics.patterns import patterns
+
+if TYPE_CHECKING:
+    from bayesmix.core.components import Densities
+    from bayesmix.core.mixture import Mixture
+
+
+@dataclass(frozen=True)
+class MissingCells:
+    """Samples with exact values but for missing cells (NaN), seen by their marginal density."""
+
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        joint = np.tile(mixture.log_weights, (len(rows), 1))
+        for group in by_pattern(rows, mixture.patterned):
+            if len(group.columns):
+                seen = mixture.marginal(group.columns)
+                joint[group.indices] = COMPLETE.log_joint(seen, group.rows)
+        return joint
+
+    def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        """Return log volumes of the observed columns, 0 of samples without any."""
+        log_volume = np.zeros(len(rows))
+        for group in by_pattern(rows, mixture.patterned):
+            if len(group.columns):
+                seen = mixture.marginal(group.columns)
+                log_volume[group.indices] = COMPLETE.log_volume(seen, group.rows)
+        return log_volume
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Observations of a chunk that have values in the same columns, and their indices in it."""
+
+    columns: Integers
+    indices: Indices
+    rows: Rows
+
+
+INCOMPLETE = MissingCells()
+
+
+def by_pattern(
+    chunk: Rows, among: Booleans | None = None, at_least: int | None = 1
+) -> list[Pattern]:
+    """Return groups of observations by pattern of missing values.
+
+    Each has its observed columns and the indices of its observations. Observations with
+    patterns that have fewer than ``at_least`` members (None: with any missing value) form a
+    single group with all columns, but for those without any value.
+    """
+    key = (None if among is None else among.tobytes(), at_least)
+    if key in chunk.patterns:
+        return chunk.patterns[key]
+    values, every = np.asarray(chunk.values), np.arange(chunk.values.shape[1])
+    groups, rest = [], []
+    for columns, rows in patterns(values, among):
+        frequent = at_least is not None and len(rows) >= at_least
+        if len(columns) in (0, len(every)) or frequent:
+            weights = None if chunk.weights is None else chunk.weights[rows]
+            seen = values[np.ix_(rows, columns)]
+            groups.append(Pattern(columns, rows, Rows(seen, weights, side=chunk.side[rows])))
+        else:
+            rest.append(rows)
+    if rest:
+        rows = np.concatenate(rest)
+        groups.append(Pattern(every, rows, chunk.some(rows)))
+    if values.size <= MOST_KEPT:
+        chunk.patterns[key] = groups
+    return groups
