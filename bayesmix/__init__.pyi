@@ -29,9 +29,9 @@ from bayesmix.assess.trajectory_tables import trajectory_curves as trajectory_cu
 from bayesmix.assess.trajectory_tables import trajectory_table as trajectory_table
 from bayesmix.checking.crosscheck import crosscheck as crosscheck
 from bayesmix.checking.sampling import pymc_model as pymc_model
-from bayesmix.em.objectives import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
-from bayesmix.em.objectives import VariationalBayes as VariationalBayes
+from bayesmix.em.under_a_prior import MaximumAPosteriori as MaximumAPosteriori
+from bayesmix.em.under_a_prior import VariationalBayes as VariationalBayes
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
 from bayesmix.estimators.class_enumeration import enumerate_classes as enumerate_classes
 from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier

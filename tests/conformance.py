@@ -66,8 +66,9 @@ if TYPE_CHECKING:
         Centred,
         Linear,
     )
-    from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
+    from bayesmix.em.objectives import MaximumLikelihood
     from bayesmix.em.run import Aitken, Change
+    from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.fitters import SourceFitter, TableFitter
     from bayesmix.estimators.predictions import Prediction
@@ -77,9 +78,10 @@ if TYPE_CHECKING:
     from bayesmix.observation.instrument import Instrument
     from bayesmix.observation.missing import Seen
     from bayesmix.selection.tasks import Fitter, KeptFits
+    from bayesmix.sources.chunks import KeptHere
     from bayesmix.sources.dask_workers import DaskEngine, KeptThere
     from bayesmix.sources.local_workers import Local
-    from bayesmix.sources.memory import ArraySource, KeptHere
+    from bayesmix.sources.memory import ArraySource
     from bayesmix.sources.partitions_of_rows import OnChosen, PartitionedSource
 
     def _point_weights(

@@ -19,6 +19,7 @@ from scipy import stats
 
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
+from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
@@ -236,7 +237,7 @@ def outcome_estimates(
     shares = estimator.predict_proba(X, covariates)
     weights = np.ones(len(shares))
     if sample_weight is not None:
-        weights = validation.finite_array("sample_weight", sample_weight, (len(shares),))
+        weights = finite_array("sample_weight", sample_weight, (len(shares),))
     given = pd.Series(np.asarray(outcome) if not hasattr(outcome, "dtype") else outcome)
     if given.shape != (len(shares),):
         raise InvalidInputError(

@@ -371,7 +371,7 @@ def estimator_for(
     source: Source, family: Any, method: options.Method, noise: bool, ordered: bool
 ) -> Any:
     """Return the estimator of a fit: Gaussian, one family, or one family per column."""
-    from bayesmix.em.objectives import MaximumAPosteriori, VariationalBayes
+    from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
     from bayesmix.estimators.fit_columns import is_mixed_table
     from bayesmix.estimators.gaussian import GaussianMixture

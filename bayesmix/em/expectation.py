@@ -274,11 +274,6 @@ class Linear(Form):
 CENTRED, LINEAR = Centred(), Linear()
 
 
-def of_forms(mixture: Mixture[Components]) -> Mixture[Components]:
-    """Return the mixture with only the linear forms of its components, for a step."""
-    return Mixture(mixture.weights, mixture.linear, mixture.frame, mixture.noise)
-
-
 def centred_sums(arithmetic: Arithmetic, mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     """Run the E-step on a chunk block by block."""
     if rows.side.begins is not None:

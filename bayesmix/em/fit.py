@@ -24,7 +24,7 @@ from bayesmix.em.result import (
     assess,
     plug_in_density,
 )
-from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, pruned, run, run_up_to
+from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
 from bayesmix.errors import (
     BayesmixWarning,
     DegenerateComponentWarning,
@@ -163,6 +163,8 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
     try:
         if model.prune and problem.objective.variational:
             largest = side_of(problem.source).largest_label
+            from bayesmix.em.pruning import pruned
+
             state = pruned(problem, state, monitor, settings.max_iter, largest + 1)
         if settings.sort and side_of(problem.source).labels is None:
             state = _heaviest_first(problem, state, monitor, settings.max_iter)

@@ -14,7 +14,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation, Summary
 from bayesmix.core.validation import in_memory
 from bayesmix.em.expectation import CENTRED, Form, Linear
-from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood, VariationalBayes
+from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from bayesmix.core.engines import Guard, Objective, Stopping
     from bayesmix.core.families import Family
     from bayesmix.core.noise import NoiseDensity
-    from bayesmix.core.priors import PriorChoice
     from bayesmix.core.sources import Source
 
 LOOSE_BOUND = (
@@ -217,22 +216,9 @@ def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())
 
-    from bayesmix.allocation.dirichlet import DirichletPrior
+    from bayesmix.em.under_a_prior import with_priors
 
-    if isinstance(inference, VariationalBayes):
-        prior = family.reference_prior(source.summary, frame)
-        weights = inference.weights or DirichletPrior(1.0 / model.n_components)
-    elif isinstance(inference, MaximumAPosteriori):
-        prior = family.map_prior(source, frame, model.n_components)
-        weights = inference.weights or DirichletPrior(1.0)
-    else:
-        raise InvalidInputError(
-            "inference must be bayesmix.MaximumLikelihood(), MaximumAPosteriori() or "
-            f"VariationalBayes(), got {inference!r}"
-        )
-    if inference.prior is not None:
-        prior = cast("PriorChoice", inference.prior).over(prior, frame)
-    return replace(inference, prior=prior, weights=weights)
+    return with_priors(inference, family, source, frame, model.n_components)
 
 
 def _check_size(model: Model, source: Source) -> None:

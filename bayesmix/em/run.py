@@ -148,8 +148,6 @@ MOST_REPAIRS = 8
 MOST_HALVINGS = 20
 GOES_ON_CENTRED = "centred form"  # kind of event
 HELD = "held"
-# Number of observations below which a component is pruned.
-PRUNE_BELOW = 1.0
 
 
 @dataclass(frozen=True)
@@ -449,34 +447,6 @@ def run(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> Stat
 def run_up_to(problem: Problem, state: State, monitor: Monitor, max_iter: int) -> State:
     """Run until the state has made ``max_iter`` passes in all."""
     return run(problem, state, monitor, max(0, max_iter - state.iterations))
-
-
-def pruned(
-    problem: Problem, state: State, monitor: Monitor, max_iter: int, n_labelled: int = 0
-) -> State:
-    """Drop components below one observation, beyond the labelled, unless the bound falls."""
-    while monitor.stopped is None:
-        counts = state.expectation.counts
-        keep = np.flatnonzero((counts >= PRUNE_BELOW) | (np.arange(len(counts)) < n_labelled))
-        if len(keep) == len(counts) or len(keep) == 0:
-            return state
-        fewer = state.subset(keep)
-        smaller = begin_at(problem, fewer.current_mixture(), fewer)
-        smaller = run_up_to(problem, smaller, monitor, max_iter)
-        gain = smaller.objective - state.objective
-        if gain < -1e-12 * state.expectation.magnitude:
-            return state
-        dropped = len(counts) - len(keep)
-        dropped_text = "1 component" if dropped == 1 else f"{dropped} components"
-        event = Event(
-            "pruned",
-            f"{dropped_text} with less than one observation {'was' if dropped == 1 else 'were'} "
-            "dropped",
-            at_pass=state.passes,
-            gain=gain,
-        )
-        state = replace(smaller, events=(*smaller.events, event))
-    return state
 
 
 # Remaining gain in nats per observation of a converged run and of a run that is only compared with

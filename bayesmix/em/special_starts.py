@@ -24,8 +24,9 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.model import Attempt, Model, Settings, Start, rank, side_of
+from bayesmix.em.pruning import pruned
 from bayesmix.em.result import FitResult
-from bayesmix.em.run import Monitor, Problem, State, begin_at, pruned, run
+from bayesmix.em.run import Monitor, Problem, State, begin_at, run
 from bayesmix.em.with_noise import WithNoise
 from bayesmix.errors import BayesmixError, InvalidInputError
 from bayesmix.numerics.arrays import Array

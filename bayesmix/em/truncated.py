@@ -19,7 +19,7 @@ from bayesmix.core.components import Additive, Components, Statistics, Truncatin
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Kept, Source
-from bayesmix.em.expectation import Form, LocalRows, Step, block_rows, block_sums, of_forms
+from bayesmix.em.expectation import Form, LocalRows, Step, block_rows, block_sums
 from bayesmix.numerics.arrays import Array, Indices, Integers
 from bayesmix.numerics.logsumexp import normalise
 
@@ -260,3 +260,8 @@ def _some_rows(n_rows: int, look: int) -> slice:
     """Return a different subsample for each look, cycling through the data."""
     first = look % max(1, n_rows // LOOK_AT) * LOOK_AT
     return slice(first, first + LOOK_AT)
+
+
+def of_forms(mixture: Mixture[Components]) -> Mixture[Components]:
+    """Return the mixture with only the linear forms of its components, for a step."""
+    return Mixture(mixture.weights, mixture.linear, mixture.frame, mixture.noise)

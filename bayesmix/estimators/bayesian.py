@@ -8,7 +8,7 @@ from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core import validation
 from bayesmix.em.model import Model
-from bayesmix.em.objectives import VariationalBayes
+from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import describe_gaussian

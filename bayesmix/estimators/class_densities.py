@@ -18,9 +18,9 @@ from bayesmix.core.mixture import Mixture as Density
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Source
-from bayesmix.em.objectives import VariationalBayes
 from bayesmix.em.prediction import log_density
 from bayesmix.em.result import FitResult
+from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import (
     BayesmixError,
     BayesmixWarning,

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.em.objectives import VariationalBayes
+from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import BayesmixError
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.selection.data_checks import duplicates

@@ -13,7 +13,7 @@ from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.em.model import Model, Settings, resolve, working_frame
-from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood
+from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Monitor, run
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -181,6 +181,8 @@ class GaussianMixture(MixtureEstimator):
                 raise InvalidInputError(
                     f"prior must be None, 'auto' or a GaussianPrior, got {self.prior!r}"
                 )
+            from bayesmix.em.under_a_prior import MaximumAPosteriori
+
             inference = MaximumAPosteriori(prior=choice, weights=DirichletPrior(concentration))
         elif self.weight_concentration_prior is not None:
             raise InvalidInputError(
@@ -197,15 +199,17 @@ class GaussianMixture(MixtureEstimator):
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)
+        from bayesmix.core.given_arrays import component_weights, finite_array
+
         K, n_features = model.n_components, source.shape[1]
         weights: Weights | None = None
         given: dict[str, Any] = {}
         if self.weights_init is not None:
-            weights = PointWeights(validation.component_weights(self.weights_init, K))
+            weights = PointWeights(component_weights(self.weights_init, K))
         if self.means_init is not None:
             of = ", (n_components, n_features)"
             shape = (K, n_features)
-            given["means"] = validation.finite_array("means_init", self.means_init, shape, of=of)
+            given["means"] = finite_array("means_init", self.means_init, shape, of=of)
         if self.precisions_init is not None:
             kind = self.covariance_type
             given["blocks"] = precision_blocks(kind, self.precisions_init, K, n_features)
@@ -274,9 +278,11 @@ class GaussianMixture(MixtureEstimator):
 
 def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:
     """Return covariance blocks from precisions in scikit-learn's shape, after a check."""
+    from bayesmix.core.given_arrays import finite_array
+
     structure = NAMED[covariance_type]
     shape = structure.blocks.covariance_shape(K, n_features)
-    precisions = validation.finite_array(
+    precisions = finite_array(
         "precisions_init", value, shape, of=f" for covariance_type={covariance_type!r}"
     )
     blocks = structure.blocks.from_covariances(precisions)

@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChainPrior, MarkovChain, stationary_distribution
-from bayesmix.core import validation
 from bayesmix.core.coding import Coding
 from bayesmix.core.families import AtAPoint
+from bayesmix.core.given_arrays import finite_array
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.gaussian import covariance_type_of, point_result
@@ -103,7 +103,7 @@ def _levels(part: Any) -> Any:
 
 
 def _distributions(name: str, value: Any, shape: tuple[int, ...]) -> Array:
-    shares = validation.finite_array(name, value, shape)
+    shares = finite_array(name, value, shape)
     if shares.min() < 0 or np.abs(shares.sum(axis=-1) - 1.0).max() > ROUNDING:
         raise InvalidInputError(f"{name} must not be negative, and must sum to 1 in each row")
     return shares
@@ -124,12 +124,12 @@ def _expect(family: Any, given: Given, names: tuple[str, ...]) -> None:
 
 def _means(name: str, value: Any, K: int) -> Array:
     shape = np.shape(value)
-    return validation.finite_array(name, value, (K, shape[-1] if len(shape) == 2 else 1))
+    return finite_array(name, value, (K, shape[-1] if len(shape) == 2 else 1))
 
 
 def _blocks(name: str, value: Any, structure: Structure, means: Array) -> Array:
     shape = structure.blocks.covariance_shape(*means.shape)
-    return structure.blocks.from_covariances(validation.finite_array(name, value, shape))
+    return structure.blocks.from_covariances(finite_array(name, value, shape))
 
 
 def _normals(covariance: str, names: tuple[str, str], given: Given, K: int) -> Gaussians:
@@ -173,9 +173,9 @@ def _factors(family: Any, given: Given, K: int) -> Any:
     means, model = _means("means", given["means"], K), family.model
     shape = (*means.shape, model.n_factors)
     own = shape[1:] if model.shared_loadings else shape
-    loadings = validation.finite_array("loadings", given["loadings"], own)
+    loadings = finite_array("loadings", given["loadings"], own)
     own = (K,) if model.isotropic_noise else means.shape
-    noise = validation.finite_array("noise_variances", given["noise_variances"], own)
+    noise = finite_array("noise_variances", given["noise_variances"], own)
     noise = np.broadcast_to(noise[:, None] if model.isotropic_noise else noise, means.shape)
     return FactorAnalysers(
         model, means, np.array(np.broadcast_to(loadings, shape)), _domain("noise_variances", noise)

@@ -25,7 +25,7 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators import fit_columns
 from bayesmix.numerics.arrays import Array, is_elsewhere
-from bayesmix.sources.border import as_source, coding_of, complete, eager, is_collection, is_source
+from bayesmix.sources.border import as_source, coding_of, eager, is_collection, is_source
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, _unless_equal(weights), n_jobs, columns, coding)
     if missing == "drop":
+        from bayesmix.sources.whole_sources import complete
+
         given, source = source, complete(source)
         if source.shape[0] < 2:
             raise InvalidInputError(

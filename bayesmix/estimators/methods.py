@@ -20,7 +20,7 @@ from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import entropies
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior import DRAWS
-from bayesmix.sources.border import eager, few_enough
+from bayesmix.sources.border import eager
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -123,6 +123,8 @@ class PosteriorMethods:
         number = checked_level(level)
         drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
         with single_threaded_blas():
+            from bayesmix.sources.whole_sources import few_enough
+
             rows = few_enough(incoming.new_rows(self, X), 2 * self._fitted().n_components)
             return assignment_band(drawn, rows, number)
 

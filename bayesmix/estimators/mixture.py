@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core import validation
 from bayesmix.em.model import Model
-from bayesmix.em.objectives import MaximumAPosteriori, MaximumLikelihood
+from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
+from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import fitted_attributes
 from bayesmix.estimators.base import MixtureEstimator

@@ -14,11 +14,12 @@ from bayesmix.allocation.gate import Gate, GatePrior, penalty_matrix
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core import validation
 from bayesmix.core.designs import Standardised, columns_of
+from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
 from bayesmix.em.expectation import CENTRED
-from bayesmix.em.objectives import MaximumLikelihood, VariationalBayes
+from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import (
     AMONG_CANDIDATES,
@@ -31,6 +32,7 @@ from bayesmix.em.run import (
     run,
     step,
 )
+from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.regression_columns import arranged
 from bayesmix.families.bayesian_regression import (
@@ -534,7 +536,7 @@ def trial_numbers(trials: Any, n: int) -> Array:
     """Return numbers of trials (n,), by default 1."""
     if trials is None:
         return np.ones(n)
-    numbers: Array = validation.finite_array("trials", trials, (n,))
+    numbers: Array = finite_array("trials", trials, (n,))
     wrong = (numbers < 0.0) | (numbers != np.floor(numbers))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])

@@ -15,6 +15,7 @@ from bayesmix.allocation.gate import Gate
 from bayesmix.core import validation
 from bayesmix.core.coding import Coding
 from bayesmix.core.designs import Standardised, columns_of
+from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.model import LOOSE_BOUND, Model
@@ -251,12 +252,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if trials is not None and response.name != "binomial":
             raise InvalidInputError("trials need response='binomial': leave them out")
         trials = regression_data.trial_numbers(trials, n)
-        offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
+        offset = np.zeros(n) if offset is None else finite_array("offset", offset, (n,))
         response, inflation = configured(response, self.limits, self.inflation, X, design)
         regression_data.check_response(response, y, trials)
         weights = None
         if weight is not None:
-            weights = validation.finite_array("sample_weight", weight, (n,))
+            weights = finite_array("sample_weight", weight, (n,))
             if weights.min() < 0.0 or not weights.any():
                 raise InvalidInputError("sample_weight must not be negative, nor 0 for all samples")
         units = None if groups is None else group_codes(groups, n, n)
@@ -445,7 +446,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         For discrete responses they are randomised within the step of the distribution function.
         """
         rows = self._new(X, gate, offset, trials)
-        y = validation.finite_array("y", y, (len(rows.predictors),))
+        y = finite_array("y", y, (len(rows.predictors),))
         regression_data.check_response(self._response, y, rows.values[:, 2])
         share, below = (
             stream(root_seed(random_state), Purpose.SAMPLE),
@@ -554,9 +555,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         regression_data.check_table(X)
         X = np.asarray(validated(self, X, reset=False), dtype=np.float64)
         n = len(X)
-        offset = np.zeros(n) if offset is None else validation.finite_array("offset", offset, (n,))
+        offset = np.zeros(n) if offset is None else finite_array("offset", offset, (n,))
         trials = regression_data.trial_numbers(trials, n)
-        y = np.zeros(n) if y is None else validation.finite_array("y", y, (n,))
+        y = np.zeros(n) if y is None else finite_array("y", y, (n,))
         covariates = None
         if gate is not None:
             if data.gate is None:

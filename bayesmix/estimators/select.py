@@ -11,7 +11,7 @@ from sklearn.base import clone
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.core.procedures import last_step
 from bayesmix.em.model import side_of
-from bayesmix.em.objectives import VariationalBayes
+from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
 from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table

@@ -31,7 +31,7 @@ from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.noise import Noise, NoiseDensity, UniformNoise
 from bayesmix.core.rows import Event, Frame, SideInformation
-from bayesmix.em import objectives
+from bayesmix.em import objectives, under_a_prior
 from bayesmix.em.result import DensitySums, FitResult, SearchRecord
 from bayesmix.em.streaming import BatchSums, NamedBatches, Stream
 from bayesmix.em.with_noise import WithNoise
@@ -76,8 +76,8 @@ RECORDS: dict[str, Any] = {
         *(PointWeights, FreeWeights, Dirichlet, DirichletPrior, StickBreaking, StickBreakingPrior),
         *(MarkovChain, DirichletChain, DirichletChainPrior, Gate, GatePrior),
         *(GatedChain, GatedChainPrior, CovariateChain, CovariateChainPrior),
-        *(objectives.MaximumLikelihood, objectives.MaximumAPosteriori),
-        *(objectives.VariationalBayes, WithNoise, Noise, UniformNoise),
+        *(objectives.MaximumLikelihood, under_a_prior.MaximumAPosteriori),
+        *(under_a_prior.VariationalBayes, WithNoise, Noise, UniformNoise),
         *(Stream, NamedBatches, BatchSums, SideInformation, Standardised),
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
         BayesianRegressionFamily,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bayesmix.em.objectives import MaximumAPosteriori
 from bayesmix.em.run import Problem, State
+from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import UnsupportedError
 from bayesmix.search.optimum import OptimumSearch
 from bayesmix.search.starts import OfMixture, begun

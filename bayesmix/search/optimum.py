@@ -28,7 +28,6 @@ from bayesmix.em.run import (
     Problem,
     State,
     begin_at,
-    pruned,
     run,
 )
 from bayesmix.errors import DegenerateFitError
@@ -421,6 +420,8 @@ class OptimumSearch:
         prunes = self.model.prune and self.problem.objective.variational
         for state in settled:
             if prunes:  # all empty components at once, where moves would merge one by one
+                from bayesmix.em.pruning import pruned
+
                 state = pruned(self.all_rows, state, self.monitor, SETTLE_PASSES)
             state = self.improver.improved(self.all_rows, state)
             improved.append(self.improver.divided(self.all_rows, state))

@@ -21,7 +21,8 @@ from bayesmix.core.validation import written_out
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.border import all_weights, eager, fold_rules, in_parts, is_source
+from bayesmix.sources.border import eager, in_parts, is_source
+from bayesmix.sources.whole_sources import all_weights, fold_rules
 
 
 @dataclass(frozen=True)

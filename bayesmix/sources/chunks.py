@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,13 @@ from bayesmix.core.parallel import ordered_map, resolve_jobs
 from bayesmix.core.rows import (
     Rows,
 )
+from bayesmix.numerics.arrays import Indices
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Kept
+
+from typing import TYPE_CHECKING, Generic, cast
+
 from bayesmix.core.tree_sums import reduced
 
 if TYPE_CHECKING:
@@ -38,3 +45,16 @@ class Within(Generic[Value]):
             output: Any = list(ordered_map(self.step, chunks, n_jobs))
             return cast("Value", np.concatenate(output))
         return reduced(self.step, chunks, n_jobs)
+
+
+@dataclass(frozen=True)
+class KeptHere:
+    """An integer per observation (n,), in memory."""
+
+    values: Indices
+
+    def differing(self, other: Kept) -> int:
+        return int(np.count_nonzero(self.values != other.some(slice(None))))
+
+    def some(self, rows: slice) -> Indices:
+        return self.values[rows]

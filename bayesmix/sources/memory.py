@@ -26,6 +26,7 @@ from bayesmix.numerics.arrays import Array, Indices, Integers, Stored, cost_of, 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
     from bayesmix.core.sources import Kept
+    from bayesmix.sources.chunks import KeptHere
 
 # Interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349
@@ -135,19 +136,6 @@ def chunk_rows(n_rows: int, n_features: int, width: int) -> int:
     return -(-n_rows // (2 * pairs))
 
 
-@dataclass(frozen=True)
-class KeptHere:
-    """An integer per observation (n,), in memory."""
-
-    values: Indices
-
-    def differing(self, other: Kept) -> int:
-        return int(np.count_nonzero(self.values != other.some(slice(None))))
-
-    def some(self, rows: slice) -> Indices:
-        return self.values[rows]
-
-
 @dataclass(frozen=True, repr=False)
 class ArraySource:
     """Data (n, D) of any real type, sample weights (n,), and the number of threads.
@@ -221,6 +209,8 @@ class ArraySource:
     def keep(
         self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
     ) -> KeptHere:
+        from bayesmix.sources.chunks import KeptHere
+
         return KeptHere(self.map(step, width, earlier))
 
     def with_jobs(self, n_jobs: int | None) -> ArraySource:

@@ -12,7 +12,8 @@ import numpy as np
 from bayesmix.core.rows import Rows, faults_in
 from bayesmix.core.tree_sums import reduced
 from bayesmix.errors import TooManyRowsError
-from bayesmix.sources.memory import ArraySource, KeptHere, summarise
+from bayesmix.sources.chunks import KeptHere
+from bayesmix.sources.memory import ArraySource, summarise
 
 
 @dataclass(frozen=True)

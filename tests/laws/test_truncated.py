@@ -21,7 +21,8 @@ from bayesmix.em.truncated import (
     neighbours,
     refreshed,
 )
-from bayesmix.sources.memory import ArraySource, KeptHere
+from bayesmix.sources.chunks import KeptHere
+from bayesmix.sources.memory import ArraySource
 
 from .cases import (
     COUNT_CASES,

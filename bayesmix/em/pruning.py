@@ -1,0 +1,45 @@
+"""Pruning: components below one observation are dropped, unless the bound falls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bayesmix.core.rows import Event
+
+if TYPE_CHECKING:
+    pass
+from bayesmix.em.run import Monitor, Problem, State, begin_at, run_up_to
+
+# Number of observations below which a component is pruned.
+PRUNE_BELOW = 1.0
+
+
+def pruned(
+    problem: Problem, state: State, monitor: Monitor, max_iter: int, n_labelled: int = 0
+) -> State:
+    """Drop components below one observation, beyond the labelled, unless the bound falls."""
+    while monitor.stopped is None:
+        counts = state.expectation.counts
+        keep = np.flatnonzero((counts >= PRUNE_BELOW) | (np.arange(len(counts)) < n_labelled))
+        if len(keep) == len(counts) or len(keep) == 0:
+            return state
+        fewer = state.subset(keep)
+        smaller = begin_at(problem, fewer.current_mixture(), fewer)
+        smaller = run_up_to(problem, smaller, monitor, max_iter)
+        gain = smaller.objective - state.objective
+        if gain < -1e-12 * state.expectation.magnitude:
+            return state
+        dropped = len(counts) - len(keep)
+        dropped_text = "1 component" if dropped == 1 else f"{dropped} components"
+        event = Event(
+            "pruned",
+            f"{dropped_text} with less than one observation {'was' if dropped == 1 else 'were'} "
+            "dropped",
+            at_pass=state.passes,
+            gain=gain,
+        )
+        state = replace(smaller, events=(*smaller.events, event))
+    return state
