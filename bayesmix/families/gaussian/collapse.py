@@ -19,7 +19,7 @@ from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, align
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 
@@ -153,7 +153,7 @@ class GaussianGuard:
         shared = self.structure.shared
         n_worst = mixture.n_components if self.repair and not shared else 0
         # A widened component would take observations of its neighbours.
-        looked_at = mixture if sound else self._shown(mixture, resolution, directions)
+        looked_at = mixture if sound else widened(self, mixture, resolution, directions)
         holdings = self.source.reduce(
             HoldingStep(looked_at, directions, self.floor, self.needed, n_worst, self.whole),
             mixture.n_components,
@@ -197,17 +197,9 @@ class GaussianGuard:
         from bayesmix.families.gaussian.repair import hold, relocate
 
         if self.repair and free and not shared and mixture.n_components > 1:
-            shown = self._shown(mixture, resolution, directions)
+            shown = widened(self, mixture, resolution, directions)
             return relocate(self, shown, free, holdings, resolution)
         return hold(self, mixture, resolution, dict(degenerate), holdings, shared)
-
-    def _shown(
-        self, mixture: GaussianMixtures, resolution: Array | None, directions: list[Array]
-    ) -> Mixture[Gaussians]:
-        """Return the mixture with the resolution added to its covariances."""
-        from bayesmix.families.gaussian.repair import widened
-
-        return widened(self, mixture, resolution, directions)
 
     @property
     def needed(self) -> int:
@@ -219,6 +211,51 @@ class GaussianGuard:
         if self.structure.own_volume or self.structure.shared:
             return 5 * (n_features + 1)
         return n_features + 2
+
+
+def widened(
+    guard: GaussianGuard,
+    mixture: GaussianMixtures,
+    resolution: Array | None,
+    directions: list[Array],
+) -> Mixture[Gaussians]:
+    """Return a mixture with the resolution added to its covariances."""
+    held = extended(guard, resolution, mixture.n_components, directions)
+    components = at_resolution(mixture.components, guard.structure, held)
+    return Mixture(mixture.weights, components, mixture.frame, mixture.noise)
+
+
+def resolution_along(guard: GaussianGuard, axes: Array) -> Array:
+    """Return the floor along directions in columns of unit floor, unpooled."""
+    scaled = np.sqrt(guard.floor)[:, None] * axes
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix: Array = scaled @ scaled.T
+    if not np.isfinite(matrix).all():
+        raise DegenerateFitError(
+            "columns differ by so many orders of magnitude that a repair would overflow: "
+            "rescale them"
+        )
+    return guard.structure.algebra.of_dense(matrix)
+
+
+def extended(
+    guard: GaussianGuard, resolution: Array | None, n_components: int, directions: list[Array]
+) -> Array:
+    """Return the resolution of each component, with further directions held."""
+    held = np.stack([resolution_along(guard, axes) for axes in directions])
+    if resolution is not None:
+        held = held + np.broadcast_to(resolution, held.shape)
+    return held
+
+
+def at_resolution(
+    components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
+) -> Gaussians:
+    """Return point components with the resolution added to their covariances."""
+    plain = components.plug_in()
+    pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
+    pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
+    return replace(plain, blocks=plain.blocks + pooled, resolution=None)
 
 
 ROWS_NAMED = 20
