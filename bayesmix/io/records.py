@@ -47,7 +47,8 @@ from bayesmix.families.effect_covariances import (
     ProportionalCovariance,
     SharedCovariance,
 )
-from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE
+from bayesmix.families.gaussian.covariance.algebra import DENSE
+from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.independent.linear import Sums
 from bayesmix.families.monotone import LOG

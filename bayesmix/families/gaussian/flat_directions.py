@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bayesmix.core.rows import Event, Frame, Rows, Summary
-from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.algebra import AXES
+from bayesmix.core.rows import Event, Frame, Rows
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics.arrays import Array
@@ -62,22 +60,9 @@ def without_flat_directions(
     basis, flat = structure.algebra.flat(covariance)
     if flat.shape[1] == 0:
         return frame, ()
-    if source.reduce(partial(_far_from, flat, frame, unit, anchor), 1).distance > OFF_PLANE:
-        # Shrunk outliers leave the plane of the others, so only constant columns are flat.
-        identity = np.eye(len(flat))
-        basis, flat = identity[:, ~summary.constant], identity[:, summary.constant]
-    if flat.shape[1] == 0:
-        return frame, ()
-    if basis.shape[1] == 0:
-        raise InvalidInputError(f"X must have distinct rows, but all {summary.n_rows} are equal")
-    if not np.array_equal(basis, basis.astype(bool)):
-        # Rescale from unit scale to the frame and orthonormalise again.
-        basis = np.linalg.qr(basis * unit[:, None])[0]
-        flat = np.linalg.qr(flat / unit[:, None])[0]
-    # The plane passes through all observations, though not through their medians.
-    centre = frame.centre + frame.scale * (flat @ (flat.T @ (anchor * unit)))
-    plane = replace(frame, centre=centre, basis=basis, flat=flat)
-    return plane, (_named(summary, flat.shape[1]),)
+    from bayesmix.families.gaussian.plane import on_plane
+
+    return on_plane(frame, source, basis, flat, anchor)
 
 
 def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit: Array) -> bool:
@@ -94,32 +79,7 @@ def _some_rows_suffice(structure: Structure, frame: Frame, source: Source, unit:
 
 
 def _dense_or_diag(structure: Structure) -> str:
-    return "diag" if structure.algebra is AXES else "full"
-
-
-def _named(summary: Summary, n_flat: int) -> Event:
-    n_rows, n_columns = summary.n_rows, len(summary.constant)
-    columns = np.flatnonzero(summary.constant)
-    names = ", ".join(map(str, columns))
-    constant = f"column {names} is" if len(columns) == 1 else f"columns {names} are"
-    vary = f"the data vary in {n_columns - n_flat} of {n_columns} dimensions, and the model leaves "
-    vary += "out the other" if n_flat == 1 else f"out the other {n_flat}"
-    if n_flat == len(columns):
-        return Event(
-            "flat",
-            f"{constant} constant and left out of the model; drop constant columns to silence this",
-        )
-    if n_rows <= n_columns:
-        return Event(
-            "flat",
-            f"{n_rows} observations cannot determine a covariance matrix of {n_columns} variables: "
-            f"{vary}. Use covariance_type='diag', FactorAnalytic or fewer variables",
-        )
-    also = f"{constant} constant and " if len(columns) else ""
-    return Event(
-        "flat",
-        f"{also}columns are linearly dependent: {vary}; drop redundant columns to silence this",
-    )
+    return "full" if structure.blocks.dense else "diag"
 
 
 @dataclass(frozen=True)
@@ -142,27 +102,12 @@ def _nearest(frame: Frame, unit: Array, rows: Rows) -> _NearestRow:
 
 def _drawn_in(frame: Frame, unit: Array, anchor: Array, structure: str, rows: Rows) -> Moments:
     """Return moments about the anchor, with outliers shrunk."""
-    away, lengths, radius = _seen_from(anchor, frame, unit, rows)
+    away, lengths, radius = seen_from(anchor, frame, unit, rows)
     away *= np.minimum(1.0, radius / np.maximum(lengths, radius))[:, None]
     return moments(STRUCTURES[structure], away, rows.weights_or_ones[:, None])
 
 
-def _far_from(flat: Array, frame: Frame, unit: Array, anchor: Array, rows: Rows) -> _Farthest:
-    """Return the largest distance of shrunk observations from the plane through the anchor."""
-    away, lengths, radius = _seen_from(anchor, frame, unit, rows)
-    distances = np.abs(away[lengths > radius] @ flat)
-    return _Farthest(float(distances.max(initial=0.0)))
-
-
-@dataclass(frozen=True)
-class _Farthest:
-    distance: float
-
-    def __add__(self, other: _Farthest) -> _Farthest:
-        return other if other.distance > self.distance else self
-
-
-def _seen_from(anchor: Array, frame: Frame, unit: Array, rows: Rows) -> tuple[Array, Array, float]:
+def seen_from(anchor: Array, frame: Frame, unit: Array, rows: Rows) -> tuple[Array, Array, float]:
     """Return differences from the anchor in unit scale, their lengths, and the shrinkage radius."""
     away = without_gaps(frame.apply(rows.values)) / unit - anchor
     return away, np.sqrt((away * away).sum(axis=1)), DRAWN_IN_AT * float(np.sqrt(len(unit)))

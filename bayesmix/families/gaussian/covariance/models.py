@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TypeAlias
 
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.covariance.algebra import AXES, DENSE, Algebra
+from bayesmix.families.gaussian.covariance.algebra import DENSE, Algebra
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.memo import once
 
@@ -54,9 +54,18 @@ class Blocks:
     ============ ======= =========== ============================= ==============
     """
 
-    algebra: Algebra
+    dense: bool
     shared: bool = False
     isotropic: bool = False
+
+    @once
+    def algebra(self) -> Algebra:
+        """Operations on such blocks; those of diagonal matrices load on first use."""
+        if self.dense:
+            return DENSE
+        from bayesmix.families.gaussian.covariance.diagonal import AXES
+
+        return AXES
 
     def pool(self, unpooled: Array) -> Array:
         """Sum component scatters into blocks."""
@@ -115,12 +124,12 @@ class Blocks:
         return (components, 0) if self.isotropic else (components,)
 
 
-MATRICES = Blocks(DENSE)
-ONE_MATRIX = Blocks(DENSE, shared=True)
-DIAGONALS = Blocks(AXES)
-ONE_DIAGONAL = Blocks(AXES, shared=True)
-SCALARS = Blocks(AXES, isotropic=True)
-ONE_SCALAR = Blocks(AXES, shared=True, isotropic=True)
+MATRICES = Blocks(dense=True)
+ONE_MATRIX = Blocks(dense=True, shared=True)
+DIAGONALS = Blocks(dense=False)
+ONE_DIAGONAL = Blocks(dense=False, shared=True)
+SCALARS = Blocks(dense=False, isotropic=True)
+ONE_SCALAR = Blocks(dense=False, shared=True, isotropic=True)
 
 
 @dataclass(frozen=True)
