@@ -24,7 +24,7 @@ from bayesmix.core.rows import Rows, Summary
 from bayesmix.em.expectation import sums_at
 from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Integers, quantiles
 from bayesmix.numerics.gaps import has_gaps, without_gaps
 
 if TYPE_CHECKING:
@@ -278,6 +278,8 @@ def _spectral_axes(graph: Array, n_clusters: int) -> Array:
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 # Rounds of k-means in a numbered start; numbers of the graph starts.
 SHORT_LLOYD, GRAPH_STARTS = 5, (4, 7)
+# Number of the start with a core and a rim, which the first starts to agree must include.
+CORE_AND_RIM = 2
 # Smallest fraction of data in the interval of a cluster; largest factor of a column.
 LEAST_SHARE, MOST_EMPHASIS = 0.1, 100.0
 # Fraction spread over all components where a probability of 0 would stay 0.
@@ -318,6 +320,9 @@ def numbered_starts(
                 number,
                 graph_start(rows, summary, K, directions, by_graph.index(number), generator),
             )
+            continue
+        if number == CORE_AND_RIM and graphs and family.rearranged and directions is None:
+            yield number, core_and_rim(rows, summary, K, generator)
             continue
         scaled = replace(rows, values=rows.values * factors[number % 2])
         near = scaled if number % 2 else along_principal_axes(scaled, K)
@@ -390,6 +395,43 @@ class NearestCentre:
         labels = Distinct(filled, rows.weights_or_ones, stress).nearest(self.centres)
         K = len(self.centres)
         return (1.0 - self.spread) * one_hot(labels, K) + self.spread / K
+
+
+@dataclass(frozen=True)
+class CoreAndRim:
+    """Assign the core of the data to the nearest of K - 1 centres, and the rim to one component.
+
+    Finds compact components within a wide one, which have no centres apart.
+    """
+
+    core: NearestCentre
+    farthest: float  # squared distance from the medians, in robust scales
+
+    def __call__(self, rows: Rows) -> Array:
+        summary = self.core.summary
+        values = (np.asarray(rows.values, dtype=np.float64) - summary.centre) / summary.scale
+        filled, stress = complete(values)
+        rim = _squares(filled, stress) > self.farthest
+        return np.column_stack([np.where(rim[:, None], 0.0, self.core(rows)), rim])
+
+
+def core_and_rim(
+    rows: Distinct, summary: Summary, n_components: int, generator: np.random.Generator
+) -> CoreAndRim:
+    """Return the start whose rim is the half of the data that is far from the medians."""
+    squares = _squares(rows.values, rows.stress)
+    farthest = quantiles(squares, rows.weights, (0.5,))[0]
+    within = squares <= farthest
+    stress = None if rows.stress is None else rows.stress[within]
+    core = Distinct(rows.values[within], rows.weights[within], stress)
+    centres = lloyd(core, plus_plus(core, n_components - 1, generator), SHORT_LLOYD)
+    return CoreAndRim(NearestCentre(centres, summary), farthest)
+
+
+def _squares(values: Array, stress: Array | None) -> Array:
+    """Return squared distances (n,) from the origin."""
+    squares = values * values if stress is None else stress * values * values
+    return squares.sum(axis=1)
 
 
 def of_one_component(rows: Rows) -> Array:

@@ -217,3 +217,16 @@ def test_splits_are_the_same_in_the_centred_form():
     found = best_splits(problem, replace(state, form=state.form.surer), assignment)
     assert len(expected) == 2
     assert [one.gain for one in found] == pytest.approx([one.gain for one in expected])
+
+
+@pytest.mark.parametrize("structure", ["VVI", "VEV"])
+def test_a_compact_component_within_a_wide_one_is_found(structure):
+    rng = np.random.default_rng(11)
+    compact = 0.35 * rng.normal(size=(150, 4))
+    one = rng.normal(size=(35, 4)) * [2.0, 1.5, 0.4, 0.4] + [4.0, 3.0, 0.0, 0.0]
+    other = rng.normal(size=(30, 4)) * [0.5, 0.4, 2.5, 2.5] + [-1.5, -1.5, 4.0, 4.0]
+    rows = np.vstack([compact, one, other])
+    options = {"covariance_type": structure, "max_iter": 2000}
+    told = bm.GaussianMixture(2, init_params=np.repeat([0, 1], [150, 65]), **options).fit(rows)
+    found = bm.GaussianMixture(2, random_state=0, **options).fit(rows)
+    assert found.log_likelihood_ > told.log_likelihood_ - 1e-4
