@@ -42,10 +42,12 @@ if TYPE_CHECKING:
         Whole,
     )
     from bayesmix.core.families import FamilyOf
+    from bayesmix.core.group_counts import GroupCounts
     from bayesmix.core.missing_cells import MissingCells
     from bayesmix.core.observation import Complete, Measurement, Observation
     from bayesmix.core.portable import DeviceStep, OnDevice, Portable
     from bayesmix.core.priors import (
+        AllocationSums,
         ComponentsTwin,
         ComponentsTwinOf,
         DrawnWeights,
@@ -92,6 +94,9 @@ if TYPE_CHECKING:
         _twin: WeightsTwinOf[WeightDraws] = twin
         _at_a_point: WeightsAtAPoint = weights
         _prior: WeightsPriorOf[PointWeights, PointWeights, WeightDraws] = prior
+
+    def _groups(counts: GroupCounts) -> None:
+        _sums: AllocationSums = counts
 
     def _dirichlet(weights: Dirichlet, twin: DirichletTwin, prior: DirichletPrior) -> None:
         _weights: FactorisedWeightsOf[WeightDraws] = weights

@@ -15,7 +15,7 @@ from bayesmix.allocation.point_draws import WeightDraws, log_likelihood_of_sampl
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.wishart_functions import log_gammas
+from bayesmix.numerics.special import log_gammas
 
 if TYPE_CHECKING:
     from bayesmix.core.priors import NamedTensors, Pymc, Tensor

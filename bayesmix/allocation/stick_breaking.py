@@ -25,7 +25,7 @@ from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.wishart_functions import log_gammas
+from bayesmix.numerics.special import log_gammas
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
-from bayesmix.search.named_starts import Given
+from bayesmix.search.starts import Given
 from bayesmix.sources.memory import ArraySource
 
 CORRECTIONS = ("ML", "BCH", None)

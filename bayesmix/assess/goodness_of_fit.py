@@ -32,8 +32,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.observation.instrument import refuse_measured
-from bayesmix.sources.border import as_source
-from bayesmix.sources.whole_sources import complete
+from bayesmix.sources.border import as_source, complete
 
 # Contours at which coverage is computed.
 GRID = 100

@@ -19,9 +19,8 @@ from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, Categoricals
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.gaps import without_gaps
-from bayesmix.numerics.patterns import seen
+from bayesmix.numerics.arrays import Array, without_gaps
+from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.parameter_errors import scores_of
 from bayesmix.sources.survey_weights import weighted

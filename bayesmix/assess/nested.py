@@ -43,9 +43,8 @@ from bayesmix.selection.scores import (
     rows_of,
     weights_of,
 )
-from bayesmix.sources.border import is_collection
+from bayesmix.sources.border import is_collection, processes
 from bayesmix.sources.dask_workers import collected as partitioned
-from bayesmix.sources.whole_sources import processes
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.core.observation import COMPLETE
 from bayesmix.core.rows import MOST_KEPT, Rows
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
-from bayesmix.numerics.patterns import patterns
+from bayesmix.numerics.gaps import patterns
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -78,7 +79,7 @@ def _after_fork() -> None:
     _pool = ThreadPoolExecutor(MOST_THREADS, "bayesmix")
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":
     os.register_at_fork(after_in_child=_after_fork)
 
 
@@ -101,7 +102,7 @@ def usable_cores() -> int:
     name = threading.current_thread().name
     if name.startswith(("Dask", "ThreadPoolExecutor", "bayesmix")) or name.endswith("(worker)"):
         return 1
-    if hasattr(os, "sched_getaffinity"):
+    if sys.platform == "linux":
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1
 

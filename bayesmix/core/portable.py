@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 
 from bayesmix.core.components import Statistics
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.devices import DeviceArray, Namespace
+from bayesmix.numerics.device_arrays import DeviceArray, Namespace
 
 Value = TypeVar("Value", covariant=True)
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from bayesmix.core.observation import COMPLETE, Observation
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
-from bayesmix.numerics.gaps import has_gaps
+from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored, has_gaps
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:

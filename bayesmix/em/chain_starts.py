@@ -21,10 +21,8 @@ from bayesmix.em.model import Model, Settings, check_values, rank, resolve
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
 from bayesmix.em.special_starts import Fit
 from bayesmix.errors import BayesmixError
-from bayesmix.numerics.arrays import Array, Booleans
-from bayesmix.numerics.gaps import without_gaps
-from bayesmix.search.named_starts import Given
-from bayesmix.search.starts import OfMixture, begun, numbered_starts
+from bayesmix.numerics.arrays import Array, Booleans, without_gaps
+from bayesmix.search.starts import Given, OfMixture, begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
 
 # Passes of each start, how many of the best run to convergence, and moves tried at an optimum.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import TYPE_CHECKING
 
 from bayesmix.core.rows import Event
-from bayesmix.core.sources import Source
-from bayesmix.em.model import Model, count_distinct
-from bayesmix.em.result import FEW_POINTS, TOO_FEW_ROWS
+from bayesmix.em.model import Model
+from bayesmix.em.result import TOO_FEW_ROWS
+
+if TYPE_CHECKING:
+    pass
 
 
 def too_few_rows(
@@ -34,16 +37,3 @@ def too_few_rows(
         f"{n_distinct} (in {n_rows} rows). Use {use}"
     )
     return Event(TOO_FEW_ROWS, text)
-
-
-def few_points(model: Model, source: Source) -> tuple[Event, ...]:
-    """Return an event if each component may consist of identical observations."""
-    K, n_rows = model.n_components, source.shape[0]
-    n_distinct = count_distinct(source, K + 1) if model.family.continuous else n_rows
-    if n_distinct > K or n_distinct == n_rows:
-        return ()
-    text = (
-        f"X has only {n_distinct} distinct observations in {n_rows}, so n_components={K} gives "
-        "each its own component: use fewer components"
-    )
-    return (Event(FEW_POINTS, text),)

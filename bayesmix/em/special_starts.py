@@ -29,10 +29,9 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor, Problem, State, begin_at, run
 from bayesmix.em.with_noise import WithNoise
 from bayesmix.errors import BayesmixError, InvalidInputError
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.gaps import without_gaps
-from bayesmix.search.named_starts import Given
+from bayesmix.numerics.arrays import Array, without_gaps
 from bayesmix.search.starts import (
+    Given,
     NearestCentre,
     OfMixture,
     begun,

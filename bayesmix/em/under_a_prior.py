@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from bayesmix.core.engines import Objective
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Expectation, Mixture
 from bayesmix.core.rows import Frame
-from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
+    from bayesmix.core.engines import Objective
     from bayesmix.core.families import Family
     from bayesmix.core.priors import Prior, PriorChoice, WeightsPrior
+    from bayesmix.core.sources import Source
 
 
 @dataclass(frozen=True)

@@ -473,14 +473,14 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         """Return predictions for X by a method of ``FitResult``, in the array library of X."""
         if self._fitted().side.design is not None or covariates is not None:
             source = self._at_covariates(self._seen(X), covariates)
-            from bayesmix.sources.whole_sources import few_enough
+            from bayesmix.sources.border import few_enough
 
             return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
         if is_collection(X):
             return cast("PerRow", predictions.lazily(self, X, method))
         if is_elsewhere(X):
             return cast("PerRow", predictions.on_device(self._fitted(), self._seen(X), method, X))
-        from bayesmix.sources.whole_sources import few_enough
+        from bayesmix.sources.border import few_enough
 
         return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
 

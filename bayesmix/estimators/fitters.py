@@ -20,7 +20,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
-from bayesmix.search.named_starts import Given
+from bayesmix.search.starts import Given
 from bayesmix.selection.pipelines import fit_weighted, log_density, prefix_of, steps_before
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort

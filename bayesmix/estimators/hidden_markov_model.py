@@ -35,8 +35,8 @@ from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
 from bayesmix.selection.pipelines import refuse_sequences
+from bayesmix.sources.border import few_enough
 from bayesmix.sources.memory import ArraySource
-from bayesmix.sources.whole_sources import few_enough
 
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000

@@ -91,7 +91,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         weights = None if sample_weight is None else row_weights(sample_weight, len(values))
         source = as_source(values, _unless_equal(weights), n_jobs, columns, coding)
     if missing == "drop":
-        from bayesmix.sources.whole_sources import complete
+        from bayesmix.sources.border import complete
 
         given, source = source, complete(source)
         if source.shape[0] < 2:
@@ -303,7 +303,7 @@ def row_weights(value: Any, n_rows: int) -> Array:
     """Return ``sample_weight`` as n finite, nonnegative numbers; a scalar is repeated."""
     expected = f"sample_weight must be one number for each of the {n_rows} rows"
     if is_elsewhere(value):
-        from bayesmix.numerics.devices import host
+        from bayesmix.numerics.device_arrays import host
 
         value = host(value)
     unmasked("sample_weight", value)

@@ -123,7 +123,7 @@ class PosteriorMethods:
         number = checked_level(level)
         drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
         with single_threaded_blas():
-            from bayesmix.sources.whole_sources import few_enough
+            from bayesmix.sources.border import few_enough
 
             rows = few_enough(incoming.new_rows(self, X), 2 * self._fitted().n_components)
             return assignment_band(drawn, rows, number)
@@ -411,7 +411,7 @@ def refuse_gaps(model: Model) -> None:
 def expected(result: FitResult, values: Array) -> Array:
     """Fill missing values with their predictive mean, or most probable level."""
     from bayesmix.families.product.family import level_probabilities
-    from bayesmix.numerics.patterns import patterns
+    from bayesmix.numerics.gaps import patterns
     from bayesmix.posterior.bands import conditional_means
 
     out = values.copy()

@@ -77,7 +77,7 @@ def in_memory(result: FitResult, source: Source, method: Callable[..., PerRow]) 
 def on_device(result: FitResult, source: Source, method: Any, X: Any) -> Any:
     """Return predictions for an array of another library, in that library."""
     parts = cast("PartitionedSource", source).said(Prediction(result, method), result.n_components)
-    from bayesmix.numerics.devices import beside, together
+    from bayesmix.numerics.device_arrays import beside, together
 
     return together([beside(part, X) if isinstance(part, np.ndarray) else part for part in parts])
 

@@ -45,8 +45,7 @@ from bayesmix.families.random_effects import (
 from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
-from bayesmix.search.named_starts import Given
-from bayesmix.search.starts import begun, one_hot
+from bayesmix.search.starts import Given, begun, one_hot
 
 COVARIANCES: dict[str, type[EffectCovariance]] = {
     "shared": SharedCovariance,

@@ -44,8 +44,7 @@ from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, Response, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
-from bayesmix.search.named_starts import Given
-from bayesmix.search.starts import begun, one_hot
+from bayesmix.search.starts import Given, begun, one_hot
 from bayesmix.sources.memory import ArraySource
 
 # Step of the central differences that give the observed information.

@@ -44,10 +44,9 @@ from bayesmix.selection.scores import table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task, polished
-from bayesmix.sources.border import is_collection
+from bayesmix.sources.border import is_collection, processes
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import weighted
-from bayesmix.sources.whole_sources import processes
 
 # Number of candidates in the table of a notebook.
 MOST_SHOWN = 6

@@ -16,7 +16,6 @@ from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.model import side_of
-from bayesmix.em.refusals import refuse_regressions
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.estimators.fit_columns import as_coded, knowing_levels
@@ -367,6 +366,8 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
 
         self._refuse_regression()
         best = last_step(self.best_estimator_)
+        from bayesmix.em.refusals import refuse_regressions
+
         refuse_regressions(best, "sample")
         rows, components = best.sample(n_samples, random_state)
         if self._others is None or self._selected is None:

@@ -31,7 +31,7 @@ from bayesmix.families.independent.levels import (
 )
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Sums
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.wishart_functions import log_gammas
+from bayesmix.numerics.special import log_gammas
 
 
 @dataclass(frozen=True)

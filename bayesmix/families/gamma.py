@@ -39,9 +39,8 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.families.monotone import LOG
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
-from bayesmix.numerics.gaps import has_gaps
-from bayesmix.numerics.patterns import seen as present_in
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
+from bayesmix.numerics.gaps import seen as present_in
 
 # Above this the skewness 2 / √k is below 1e-3, as good as normal.
 LARGEST_SHAPE = 1e7

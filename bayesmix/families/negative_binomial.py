@@ -25,8 +25,7 @@ from bayesmix.families.independent.columns import ByComponent, Columns, NoGuard
 from bayesmix.families.independent.linear import SeenColumns
 from bayesmix.families.product.family import Product
 from bayesmix.families.rates import Poisson, refuse_no_counts
-from bayesmix.numerics.arrays import Array, Integers, Stored
-from bayesmix.numerics.gaps import without_gaps
+from bayesmix.numerics.arrays import Array, Integers, Stored, without_gaps
 
 # Largest count of a fit, for the memory of tables; beyond it a gamma differs by less than 1e-5.
 LARGEST_OF_FIT = 100_000

@@ -40,7 +40,7 @@ from bayesmix.families.independent.linear import (
 )
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.numerics.wishart_functions import log_gammas
+from bayesmix.numerics.special import log_gammas
 
 # Largest count that double precision distinguishes from the next.
 LARGEST_COUNT = 2.0**53

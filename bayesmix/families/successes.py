@@ -32,7 +32,7 @@ from bayesmix.families.independent.linear import NEVER, PLAIN, LinearInTotals, R
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
-from bayesmix.numerics.wishart_functions import log_gammas
+from bayesmix.numerics.special import log_gammas
 
 # Log probability ratio that stands for impossible, where infinities would cancel.
 SURE = 700.0

@@ -25,9 +25,8 @@ from bayesmix.families.gaussian.collapse import AT_THE_FLOOR
 from bayesmix.families.independent.columns import ByComponent
 from bayesmix.families.independent.linear import PLAIN as PLAIN_SUMS
 from bayesmix.families.independent.linear import LinearInTotals, Sums, sums
-from bayesmix.numerics.arrays import Array, Integers, Stored
+from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, Stored
 from bayesmix.numerics.bessel import log_bessel_and_ratio
-from bayesmix.numerics.special import LOG_2PI
 
 # Deviation of lengths from 1 that rounding to single precision explains.
 UNIT = 1e-5

@@ -9,6 +9,7 @@ Arrays of other libraries (array API standard), and their transfer to the host.
 
 from __future__ import annotations
 
+import math
 from dataclasses import is_dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -60,6 +61,7 @@ CHOICES = 4  # [1, x, Σ log of the binomial coefficients]
 LEVELS = 5  # [1, indicators of the levels of each column]
 WITH_LOGS = 7  # [1, x, log x]
 TRANSFORMED = 8  # plus the kind of the normal features: these of g(x), and the Jacobian
+LOG_2, LOG_2PI = math.log(2.0), math.log(2.0 * math.pi)
 # Cost of an exponential, in multiplications.
 EXPONENTIAL = 16
 
@@ -92,3 +94,13 @@ def is_elsewhere(X: Any) -> bool:
     if on_host or compat.is_dask_array(X) or compat.is_pydata_sparse_array(X):
         return False
     return bool(compat.is_array_api_obj(X))
+
+
+def has_gaps(values: Stored) -> bool:
+    """Whether any value is missing."""
+    return bool(values.dtype.kind == "f" and np.isnan(values).any())
+
+
+def without_gaps(values: Array) -> Array:
+    """Replace missing values by 0."""
+    return np.where(np.isnan(values), 0.0, values)

@@ -25,11 +25,9 @@ from bayesmix.em.expectation import Step, block_sums
 from bayesmix.errors import DegenerateFitError, UnsupportedError
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.numerics.arrays import Array, Booleans, Indices
+from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Indices, has_gaps, without_gaps
 from bayesmix.numerics.drawing import drawn_labels
-from bayesmix.numerics.gaps import has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
-from bayesmix.numerics.special import LOG_2PI
 from bayesmix.observation.instrument import Instrument, Region, separable
 from bayesmix.observation.missing import Drawing
 from bayesmix.observation.truncated_normal import on_interval, quantile

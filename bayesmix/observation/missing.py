@@ -37,9 +37,8 @@ from bayesmix.em.expectation import (
     centred_sums,
     weighed,
 )
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, has_gaps
 from bayesmix.numerics.drawing import drawn_labels
-from bayesmix.numerics.gaps import has_gaps
 
 # From this many observations of a pattern on, a pass over the observed columns is faster.
 MANY = 64

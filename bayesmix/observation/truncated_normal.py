@@ -12,8 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.special import LOG_2PI
+from bayesmix.numerics.arrays import LOG_2PI, Array
 
 # Relative densities below e^-40 are rounding; with 28 nodes the integral down to there is exact to
 # 1e-14. So it is with 10 nodes if the density on the interval changes by less than about e^3.

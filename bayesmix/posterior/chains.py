@@ -40,8 +40,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
 from bayesmix.em.sequence_sums import densities_in_blocks
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.gaps import has_gaps
+from bayesmix.numerics.arrays import Array, Integers, has_gaps
 from bayesmix.observation.missing import Gapped
 from bayesmix.posterior.arviz_groups import ToArviz, convergence_lines, inference_data
 from bayesmix.posterior.density import averaged_density

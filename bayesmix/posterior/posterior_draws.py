@@ -33,8 +33,7 @@ from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers, frozen
-from bayesmix.numerics.gaps import has_gaps
+from bayesmix.numerics.arrays import Array, Integers, frozen, has_gaps
 from bayesmix.numerics.permanents import log_permanents
 from bayesmix.observation.missing import SEEN
 

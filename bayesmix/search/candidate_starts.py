@@ -8,7 +8,7 @@ from dataclasses import replace
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.run import State, begin_at
 from bayesmix.search.moves import Assignment, Move, best_splits
-from bayesmix.search.optimum import FULL, SETTLE_PASSES, OptimumSearch, Run
+from bayesmix.search.optimum import FULL, SETTLE_PASSES, OptimumSearch, ShortRun
 from bayesmix.search.starts import OfMixture, begun
 
 # Splits of a mixture with one component less that serve as starts, and passes to find them.
@@ -30,8 +30,8 @@ def continued_from(search: OptimumSearch) -> State | None:
     return search.attempts.run(search.all_rows, state, SETTLE_PASSES)
 
 
-def near_runs(search: OptimumSearch, passes: int) -> Iterator[Run]:
-    """Run from fits of other candidates; those with fewer components are split first."""
+def near_runs(search: OptimumSearch, passes: int) -> Iterator[ShortRun]:
+    """ShortRun from fits of other candidates; those with fewer components are split first."""
     number = 0
     for near in search.settings.near:
         if near.n_components > search.model.n_components or search.monitor.stopped is not None:
@@ -40,7 +40,7 @@ def near_runs(search: OptimumSearch, passes: int) -> Iterator[Run]:
             after = search.attempts.run(search.sample, state, passes)
             if after is not None:
                 number -= 1
-                yield Run(number, after)
+                yield ShortRun(number, after)
 
 
 def _grown(search: OptimumSearch, near: Mixture) -> Iterator[State]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 from bayesmix.search.starts import (
     LLOYD_ROUNDS,
+    Given,
     NearestCentre,
     distinct_rows,
     lloyd,
@@ -32,16 +32,6 @@ def random_shares(n_components: int, seed: int, run: int, rows: Rows) -> Array:
     """Return random responsibilities that do not depend on the chunk of an observation."""
     shares = stream(seed, Purpose.START, run, rows.first).random((len(rows), n_components))
     return shares / shares.sum(axis=1, keepdims=True)
-
-
-@dataclass(frozen=True)
-class Given:
-    """Responsibilities (n, K) given by the user."""
-
-    responsibilities: Array
-
-    def __call__(self, rows: Rows) -> Array:
-        return self.responsibilities[rows.first : rows.first + len(rows)]
 
 
 def named_start(

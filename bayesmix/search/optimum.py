@@ -75,7 +75,7 @@ class Attempts:
         return rank(self.problem, state)
 
     def run(self, problem: Problem, state: State, passes: int) -> State | None:
-        """Run a problem; None for a singular covariance."""
+        """ShortRun a problem; None for a singular covariance."""
         try:
             state = run(problem, state, self.monitor, passes)
         except DegenerateFitError:
@@ -238,7 +238,7 @@ class Improver:
     def _begun(
         self, problem: Problem, state: State, attempts: Attempts, move: Move
     ) -> State | None:
-        """Run the first passes of a trial; None for a singular covariance."""
+        """ShortRun the first passes of a trial; None for a singular covariance."""
         try:
             trial: State | None = move.begun(problem, state)
         except DegenerateFitError:
@@ -253,7 +253,7 @@ class Improver:
     def _followed(
         self, problem: Problem, state: State, attempts: Attempts, entry: tuple[Move, State]
     ) -> State | None:
-        """Run a trial to its end; None if it is not better or falls behind."""
+        """ShortRun a trial to its end; None if it is not better or falls behind."""
         move, trial = entry
         goal = self._goal(problem, trial, state)
         least = state.objective - STAGES[-1][1] * problem.source.total_weight
@@ -336,7 +336,7 @@ class Optimum:
 
 
 @dataclass(frozen=True)
-class Run:
+class ShortRun:
     """A start, numbered from 0, and its state; starts from other candidates are negative."""
 
     number: int
@@ -483,9 +483,9 @@ class OptimumSearch:
         begun = self.attempts.best is not None or self.attempts.best_of_sample is not None
         return self.monitor.stopped is not None and begun
 
-    def _short_runs(self, schedule: Schedule, guided: bool) -> list[Run]:
-        """Run a few passes from each start and from fits of other candidates."""
-        runs: list[Run] = []
+    def _short_runs(self, schedule: Schedule, guided: bool) -> list[ShortRun]:
+        """ShortRun a few passes from each start and from fits of other candidates."""
+        runs: list[ShortRun] = []
         if self.settings.near and not guided:
             from bayesmix.search.candidate_starts import near_runs
 
@@ -514,7 +514,7 @@ class OptimumSearch:
                 after = guided_by_a_prior(self, state, 2 * schedule.passes)
             after = after and self.attempts.run(self.sample, after, schedule.passes)
             if after is not None:
-                runs.append(Run(number, after))
+                runs.append(ShortRun(number, after))
             if self._agree([run.state for run in runs if run.number >= 0]) >= schedule.agree:
                 break
         for short in runs:
@@ -522,7 +522,7 @@ class OptimumSearch:
         return runs
 
     def _on_all_rows(self, end: State) -> State | None:
-        """Run a subsample's optimum on all data."""
+        """ShortRun a subsample's optimum on all data."""
         # The first E-step over all data gives an interrupt something to return.
         state = begin_at(self.all_rows, end.current_mixture(), nearby=end)
         return self.attempts.run(self.all_rows, state, SETTLE_PASSES)

@@ -24,8 +24,7 @@ from bayesmix.core.rows import Rows, Summary
 from bayesmix.em.expectation import sums_at
 from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
-from bayesmix.numerics.arrays import Array, Integers, quantiles
-from bayesmix.numerics.gaps import has_gaps, without_gaps
+from bayesmix.numerics.arrays import Array, Integers, has_gaps, quantiles, without_gaps
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -437,6 +436,16 @@ def _squares(values: Array, stress: Array | None) -> Array:
 def of_one_component(rows: Rows) -> Array:
     """Assign all observations to one component."""
     return np.ones((len(rows), 1))
+
+
+@dataclass(frozen=True)
+class Given:
+    """Responsibilities (n, K) given by the user."""
+
+    responsibilities: Array
+
+    def __call__(self, rows: Rows) -> Array:
+        return self.responsibilities[rows.first : rows.first + len(rows)]
 
 
 @dataclass(frozen=True)

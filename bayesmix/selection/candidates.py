@@ -14,7 +14,7 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import Parameters, Procedure, last_step
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.containment import contained
+from bayesmix.families.gaussian.covariance.models import contained
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import HeldOut, Score
 

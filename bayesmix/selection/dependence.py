@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import expit, gammaln
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.wishart_functions import LOG_PI, multivariate_gammaln
+from bayesmix.numerics.special import LOG_PI, multivariate_gammaln
 from bayesmix.selection.relevance import MOST_PASSES, FeatureTable, log_prior
 from bayesmix.selection.relevance_search import FeatureSelection, SelectedFeatures
 

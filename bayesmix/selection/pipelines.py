@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.core.procedures import takes_sequences
-from bayesmix.em.refusals import WITHOUT_SEQUENCES
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import rows_of
@@ -22,6 +21,8 @@ AFFINE = 1e-8
 def refuse_sequences(model: Any, what: str = "this analysis") -> None:
     """Raise an error for a model of sequences, which cannot be fitted to some of the samples."""
     if takes_sequences(model):
+        from bayesmix.em.refusals import WITHOUT_SEQUENCES
+
         raise UnsupportedError(WITHOUT_SEQUENCES.format(what))
 
 

@@ -22,11 +22,10 @@ from bayesmix.core.families import Family
 from bayesmix.core.priors import SeparablePrior
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Frame, SideInformation, Summary
 from bayesmix.families.product.layout import summary_of
-from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.gaps import has_gaps, without_gaps
+from bayesmix.numerics.arrays import Array, Booleans, Integers, has_gaps, without_gaps
+from bayesmix.numerics.gaps import seen
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.patterns import seen
 
 # Nats by which a pass must raise the bound for another one to follow.
 GAIN = 1e-3

@@ -10,19 +10,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing
 
-from bayesmix.core.sources import Chosen, Source
 from bayesmix.core.validation import written_out
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.border import eager, in_parts, is_source
-from bayesmix.sources.whole_sources import all_weights, fold_rules
+from bayesmix.sources.border import all_weights, eager, fold_rules, in_parts, is_source
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Chosen, Source
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Score:
 
 
 # Criteria of a fit on its training data.
-ScoreFunction: TypeAlias = Callable[[FitResult, Source], float | Score]
+ScoreFunction: TypeAlias = "Callable[[FitResult, Source], float | Score]"
 
 
 def bic(sums: DensitySums, n_parameters: int) -> float:

@@ -12,12 +12,12 @@ from typing import Any
 
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.containment import contained
 from bayesmix.families.gaussian.covariance.models import (
     NAMED,
     OF_ONE_COLUMN,
     SCIKIT_LEARNS,
     STRUCTURES,
+    contained,
 )
 
 ALL = "all"

@@ -12,12 +12,11 @@ from bayesmix.core.rows import (
     Summary,
 )
 from bayesmix.core.tree_sums import reduced
-from bayesmix.numerics.arrays import Array, Stored
-from bayesmix.numerics.gaps import without_gaps
+from bayesmix.numerics.arrays import Array, Stored, without_gaps
 
 if TYPE_CHECKING:
     pass
-from bayesmix.sources.memory import MOST_SORTED, missing_in, summarise
+from bayesmix.sources.memory import missing_in, summarise
 
 PART = 32_768
 
@@ -91,9 +90,11 @@ class ColumnSums:
         )
 
 
-def summary_of_many(values: Any, weights: Array | None, n_jobs: int | None) -> Summary:
+def summary_of_many(
+    values: Any, weights: Array | None, n_jobs: int | None, most_sorted: int
+) -> Summary:
     """Summarise large data: quantiles and ties of a subsample, extremes and means of all."""
-    every = -(-len(values) // MOST_SORTED)
+    every = -(-len(values) // most_sorted)
     sample = summarise(values[::every], None if weights is None else weights[::every], n_jobs)
 
     def part(start: int) -> ColumnSums:

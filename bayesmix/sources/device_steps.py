@@ -19,7 +19,7 @@ from bayesmix.core.rows import Frame
 from bayesmix.em.expectation import Assessment, AssessmentStep, ExpectationStep
 from bayesmix.em.sequence_sums import MOST_HELD
 from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.devices import as_doubles, beside, host
+from bayesmix.numerics.device_arrays import as_doubles, beside, host
 from bayesmix.numerics.logsumexp import normalised
 
 

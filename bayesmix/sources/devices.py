@@ -9,7 +9,7 @@ import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Stored
-from bayesmix.numerics.devices import DeviceArray, as_doubles, chosen
+from bayesmix.numerics.device_arrays import DeviceArray, as_doubles, chosen
 from bayesmix.sources.local_workers import Local
 from bayesmix.sources.partitions_of_rows import PartitionedSource
 

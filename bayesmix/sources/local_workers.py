@@ -18,7 +18,7 @@ from bayesmix.core.parallel import ordered_map, resolve_jobs
 from bayesmix.core.sources import Kept, Loader, Partition, PartitionTask
 from bayesmix.core.tree_sums import climb, height, reduced
 from bayesmix.numerics.arrays import Array, Indices
-from bayesmix.numerics.devices import host
+from bayesmix.numerics.device_arrays import host
 from bayesmix.sources.chunks import KeptHere
 from bayesmix.sources.partitions_of_rows import step_of
 

@@ -44,7 +44,7 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
     if n_rows > MOST_SORTED:
         from bayesmix.sources.column_sums import summary_of_many
 
-        return summary_of_many(values, weights, n_jobs)
+        return summary_of_many(values, weights, n_jobs, MOST_SORTED)
     present = None if weights is None or np.all(weights > 0) else weights > 0
     used = weights if weights is None or present is None else weights[present]
     # Equal weights do not change quantiles; without them, repeating the data is exactly neutral.
@@ -202,6 +202,8 @@ class ArraySource:
 
     def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
         rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
+        if len(rows) <= chunk_rows(*self.shape, width):
+            return step(rows)
         from bayesmix.sources.chunks import Within
 
         return Within(step, width, True, self.n_jobs)(rows)

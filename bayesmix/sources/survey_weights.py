@@ -9,8 +9,7 @@ import numpy as np
 
 from bayesmix.core import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.devices import host
+from bayesmix.numerics.arrays import Array, is_elsewhere
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.memory import ArraySource
 
@@ -58,7 +57,11 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
 def _numbers(given: Any, X: Any) -> tuple[Array | None, float]:
     """Return weights (n,) of data as an array on the host, None if invalid, and their sum."""
     try:
-        values = np.asarray(host(given))
+        if is_elsewhere(given):
+            from bayesmix.numerics.device_arrays import host
+
+            given = host(given)
+        values = np.asarray(given)
         rows = (X.shape if hasattr(X, "shape") else np.shape(X))[:1]
         if values.shape != rows or values.dtype.kind not in "fiuO":
             return None, 0.0

@@ -11,7 +11,7 @@ from bayesmix.em.expectation import CENTRED, LINEAR, AssessmentStep, Expectation
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.numerics.arrays import is_elsewhere
-from bayesmix.numerics.devices import host
+from bayesmix.numerics.device_arrays import host
 from bayesmix.sources import device_steps as device_passes
 from bayesmix.sources.device_steps import on_device
 

@@ -9,9 +9,8 @@ import pytest
 import bayesmix as bm
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Aitken, Monitor
-from bayesmix.search.named_starts import Given
 from bayesmix.search.optimum import Attempts
-from bayesmix.search.starts import begun
+from bayesmix.search.starts import Given, begun
 from bayesmix.sources.memory import ArraySource
 
 

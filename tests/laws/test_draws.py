@@ -12,7 +12,7 @@ from bayesmix.allocation.stick_breaking import StickBreakingPrior
 from bayesmix.families.gaussian.wishart_scale import LearnedScale, Wishart
 from bayesmix.families.rates import GammaRates
 from bayesmix.families.successes import BetaProbabilities
-from bayesmix.numerics.wishart_functions import log_gammas
+from bayesmix.numerics.special import log_gammas
 from laws.cases import COLUMN_CASES, EVERY_CASE, GAUSSIAN_CASES, generator, identity, posterior_of
 
 every_case = pytest.mark.parametrize("case", EVERY_CASE, ids=identity)

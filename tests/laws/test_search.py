@@ -12,8 +12,7 @@ from bayesmix.em.expectation import Form
 from bayesmix.em.model import Model, Settings, resolve
 from bayesmix.em.run import Aitken, Monitor, begin_at, run
 from bayesmix.search.moves import Assignment, Move, best_divisions, best_splits, merge_losses
-from bayesmix.search.named_starts import Given
-from bayesmix.search.starts import begun
+from bayesmix.search.starts import Given, begun
 from bayesmix.sources.memory import ArraySource
 
 

@@ -20,7 +20,7 @@ from bayesmix.errors import (
     UnsupportedError,
 )
 from bayesmix.estimators.feature_selection import nearer_to_normal
-from bayesmix.numerics.gaps import without_gaps
+from bayesmix.numerics.arrays import without_gaps
 from bayesmix.selection.dependence import (
     factor_model,
     joint_evidence,

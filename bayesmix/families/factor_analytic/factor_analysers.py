@@ -13,9 +13,8 @@ import numpy as np
 
 from bayesmix.core.families import AtAPoint, ByMeans, Rearranged
 from bayesmix.core.rows import Frame
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import LOG_2PI, Array, Integers
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import LOG_2PI
 
 # Smallest fraction of a start's variance for noise and for loadings, as loadings of zero stay zero.
 LEAST_SHARE = 0.1

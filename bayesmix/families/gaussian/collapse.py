@@ -19,8 +19,7 @@ from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.numerics.arrays import Array, align
-from bayesmix.numerics.gaps import has_gaps, without_gaps
+from bayesmix.numerics.arrays import Array, align, has_gaps, without_gaps
 from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:

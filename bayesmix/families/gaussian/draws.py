@@ -11,8 +11,7 @@ from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.quadratic import Quadratics
-from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.special import LOG_2PI
+from bayesmix.numerics.arrays import LOG_2PI, Array, Integers
 
 
 @dataclass(frozen=True)

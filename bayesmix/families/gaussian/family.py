@@ -16,8 +16,7 @@ from bayesmix.families.gaussian.covariance.models import NAMED, Structure, avera
 from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
-from bayesmix.numerics.arrays import DENSE, Array
-from bayesmix.numerics.gaps import has_gaps
+from bayesmix.numerics.arrays import DENSE, Array, has_gaps
 
 # Priors and draws are imported on use, as maximum likelihood needs neither.
 if TYPE_CHECKING:

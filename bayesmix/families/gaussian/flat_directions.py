@@ -11,8 +11,7 @@ import numpy as np
 from bayesmix.core.rows import Event, Frame, Rows
 from bayesmix.families.gaussian.covariance.models import STRUCTURES, Structure
 from bayesmix.families.gaussian.moments import Moments, moments
-from bayesmix.numerics.arrays import Array
-from bayesmix.numerics.gaps import without_gaps
+from bayesmix.numerics.arrays import Array, without_gaps
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source

@@ -17,10 +17,16 @@ from bayesmix.families.gaussian.covariance.regression import regress, regressed
 from bayesmix.families.gaussian.moments import Moments, averages
 from bayesmix.families.gaussian.quadratic import Quadratics, offsets_by_column
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Indices, Integers, align
-from bayesmix.numerics.gaps import has_gaps, without_gaps
-from bayesmix.numerics.patterns import Lacking, by_number_missing, patterns, seen
-from bayesmix.numerics.special import LOG_2PI
+from bayesmix.numerics.arrays import (
+    LOG_2PI,
+    Array,
+    Indices,
+    Integers,
+    align,
+    has_gaps,
+    without_gaps,
+)
+from bayesmix.numerics.gaps import Lacking, by_number_missing, patterns, seen
 
 # Forms of the observed columns; the missing columns, their slopes and conditional covariance.
 Pattern: TypeAlias = tuple[Quadratics, tuple[Any, Any, Any]]

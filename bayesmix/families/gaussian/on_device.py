@@ -10,7 +10,7 @@ import numpy as np
 from bayesmix.families.gaussian.moments import Moments, averages
 from bayesmix.families.gaussian.quadratic import Quadratics
 from bayesmix.numerics.arrays import DENSE
-from bayesmix.numerics.devices import beside, host
+from bayesmix.numerics.device_arrays import beside, host
 
 
 @dataclass(frozen=True)

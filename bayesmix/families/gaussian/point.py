@@ -12,9 +12,8 @@ from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
-from bayesmix.numerics.arrays import Array, Integers, align
+from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, align
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import LOG_2PI
 
 # Smaller counts are treated as 0, as their means would be ratios of underflow.
 NO_ROWS = 1e-200

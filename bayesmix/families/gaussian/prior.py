@@ -17,28 +17,26 @@ from numpy.typing import ArrayLike
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
 from bayesmix.core.validation import unmasked
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.drawing_roots import coloured
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.draws import GaussianDraws
 from bayesmix.families.gaussian.flat_directions import pooled_covariance
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians, kept, with_resolution
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
 from bayesmix.families.gaussian.students import Students
-from bayesmix.families.gaussian.twin import GaussianTwin, gaussian_twin
 from bayesmix.families.gaussian.wishart_scale import (
     FixedScale,
     LearnedScale,
     Wishart,
     log_normaliser,
 )
-from bayesmix.numerics.arrays import DENSE, Array, Integers, align
+from bayesmix.numerics.arrays import DENSE, LOG_2PI, Array, Integers, align
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import LOG_2PI
 
 if TYPE_CHECKING:
     from bayesmix.core.priors import Pymc
     from bayesmix.core.sources import Source
+    from bayesmix.families.gaussian.draws import GaussianDraws
+    from bayesmix.families.gaussian.twin import GaussianTwin
 
 
 MEAN_PRECISION_RANGE = (1e-30, 1.0)
@@ -198,6 +196,8 @@ class NormalWishart:
         return density
 
     def pymc_distribution(self, pm: Pymc, q: GaussianPosterior, n_components: int) -> GaussianTwin:
+        from bayesmix.families.gaussian.twin import gaussian_twin
+
         return gaussian_twin(pm, self, q.prior_mean_precision, n_components)
 
     def unframed(self, frame: Frame) -> NormalWishart:
@@ -300,6 +300,9 @@ class GaussianPosterior(ByQuadratics):
         )
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> GaussianDraws:
+        from bayesmix.families.gaussian.covariance.drawing_roots import coloured
+        from bayesmix.families.gaussian.draws import GaussianDraws
+
         roots = self.precisions.draw(n_draws, generator)
         normal = generator.standard_normal((n_draws, *self.means.shape))
         away = coloured(self.structure.algebra, normal, roots)

@@ -17,9 +17,8 @@ from bayesmix.core.families import ByMeans
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, averages, moments
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
+from bayesmix.numerics.arrays import LOG_2PI, UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import LOG_2PI
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Seen

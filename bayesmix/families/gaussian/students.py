@@ -12,9 +12,8 @@ from scipy.special import gammaln
 from bayesmix.core.families import ByMeans
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.families.gaussian.covariance.regression import regress, regressed
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.wishart_functions import LOG_PI
+from bayesmix.numerics.special import LOG_PI
 
 
 class StudentDensities(ByMeans):
@@ -133,6 +132,8 @@ class StudentDensities(ByMeans):
         if not (self.joint and len(given)):
             return self.marginal(columns)
         n_components, n_given = len(self.means), len(given)
+        from bayesmix.families.gaussian.covariance.regression import regress, regressed
+
         slopes, left = regress(self.algebra, self.blocks, columns, given)
         known = self.marginal(given)
         distances = self.algebra.squared(values[None], known.means, known.precision_root)[0]
@@ -143,6 +144,8 @@ class StudentDensities(ByMeans):
         return Students(self.algebra, means, blocks, nu + n_given, len(columns))
 
     def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
+        from bayesmix.families.gaussian.covariance.regression import regress, regressed
+
         slopes, _ = regress(self.algebra, self.blocks, columns, given)
         return regressed(self.means, slopes, columns, given, values)
 

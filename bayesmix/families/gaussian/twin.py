@@ -18,8 +18,7 @@ from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
 from bayesmix.families.gaussian.wishart_scale import log_normaliser
-from bayesmix.numerics.arrays import DENSE, Array
-from bayesmix.numerics.special import LOG_2, LOG_2PI
+from bayesmix.numerics.arrays import DENSE, LOG_2, LOG_2PI, Array
 
 if TYPE_CHECKING:
     from bayesmix.core.priors import NamedTensors, Pymc, Tensor

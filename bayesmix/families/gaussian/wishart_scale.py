@@ -13,11 +13,9 @@ import numpy as np
 
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.families.gaussian.covariance.drawing_roots import draw_roots
-from bayesmix.numerics.arrays import Array, align
+from bayesmix.numerics.arrays import LOG_2, Array, align
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import LOG_2
-from bayesmix.numerics.wishart_functions import multivariate_gammaln, multivariate_gammas
+from bayesmix.numerics.special import multivariate_gammaln, multivariate_gammas
 
 # Ratio of a precision to its expectation above which its inverse is lost in rounding.
 MOST_NARROW = 1e16
@@ -89,6 +87,8 @@ class Wishart:
 
     def draw(self, n_draws: int, generator: np.random.Generator) -> Array:
         """Return roots (S, B, ...) of S draws of each block: Λ = U Uᵀ."""
+        from bayesmix.families.gaussian.covariance.drawing_roots import draw_roots
+
         return draw_roots(self.algebra, self.root, self.degrees_of_freedom, n_draws, generator)
 
     def log_densities(self, roots: Array) -> Array:

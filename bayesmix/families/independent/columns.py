@@ -37,9 +37,10 @@ from bayesmix.numerics.arrays import (
     Integers,
     Stored,
     diagonal_matrices,
+    has_gaps,
+    without_gaps,
 )
-from bayesmix.numerics.gaps import has_gaps, without_gaps
-from bayesmix.numerics.patterns import seen
+from bayesmix.numerics.gaps import seen
 
 P = TypeVar("P", bound="PointColumns")
 Q = TypeVar("Q", bound="PosteriorColumns")

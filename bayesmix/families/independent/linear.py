@@ -12,10 +12,9 @@ from scipy.special import gammaln
 from bayesmix.core.components import Seen
 from bayesmix.core.families import Rearranged
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers
-from bayesmix.numerics.gaps import without_gaps
+from bayesmix.numerics.arrays import UNIT_ROUNDOFF, Array, Booleans, Integers, without_gaps
+from bayesmix.numerics.gaps import seen
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.patterns import seen
 
 if TYPE_CHECKING:
     from bayesmix.families.independent.columns import Columns

@@ -35,9 +35,8 @@ from bayesmix.families.student_t.components import (
     log_normaliser,
     point_freedom,
 )
-from bayesmix.numerics.arrays import DENSE, Array, Integers
+from bayesmix.numerics.arrays import DENSE, LOG_2PI, Array, Integers
 from bayesmix.numerics.memo import once
-from bayesmix.numerics.special import LOG_2PI
 
 
 @dataclass(frozen=True)

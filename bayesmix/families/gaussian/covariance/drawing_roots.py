@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.numerics.arrays import AXES, Array
-from bayesmix.numerics.special import LOG_2
-from bayesmix.numerics.wishart_functions import log_gammas
+from bayesmix.numerics.arrays import AXES, LOG_2, Array
+from bayesmix.numerics.special import log_gammas
 
 
 def draw_roots(

@@ -265,3 +265,15 @@ NAMED = STRUCTURES | {
 # Structures of scikit-learn, compared by default; for a single column two of them are distinct.
 SCIKIT_LEARNS = ("full", "tied", "diag", "spherical")
 OF_ONE_COLUMN = ("full", "tied")
+
+
+def label(structure: object) -> str:
+    """Return a structure's letters; other values are unchanged."""
+    named = NAMED.get(structure) if isinstance(structure, str) else None
+    return str(structure) if named is None else named.letters
+
+
+def contained(name: str) -> list[str]:
+    """Return the structures that are special cases of one, in any units of columns."""
+    structure = NAMED.get(name)
+    return [] if structure is None else [other for other in NAMED if structure.contains(other)]
