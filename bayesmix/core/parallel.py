@@ -102,9 +102,8 @@ def usable_cores() -> int:
     name = threading.current_thread().name
     if name.startswith(("Dask", "ThreadPoolExecutor", "bayesmix")) or name.endswith("(worker)"):
         return 1
-    if sys.platform == "linux":
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    usable = getattr(os, "sched_getaffinity", None)  # on Linux
+    return (os.cpu_count() or 1) if usable is None else max(1, len(usable(0)))
 
 
 def resolve_jobs(n_jobs: int | None) -> int:

@@ -209,8 +209,8 @@ class Linear(Form):
             if rows.weights is not None:
                 joint *= rows.weights
             totals = weighed(allocated.log_normaliser, rows)
-            sums = FeatureSums(form, np.dot(joint, features.T))
-            return ChunkSums(*totals, sums, allocated.statistics)
+            of_features = FeatureSums(form, np.dot(joint, features.T))
+            return ChunkSums(*totals, of_features, allocated.statistics)
         n_components, n_features = coefficients.shape
         if rows.side.begins is not None:
             from bayesmix.em.sequence_sums import sequence_sums
