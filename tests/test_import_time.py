@@ -55,7 +55,7 @@ def test_import_of_the_data_sets_loads_nothing_heavy():
 
 def test_a_first_maximum_likelihood_fit_loads_only_what_it_needs():
     loaded = loaded_by(FIRST_FIT)
-    assert "bayesmix.em.fit" in loaded
+    assert "bayesmix.search.fit" in loaded
     assert not loaded & {"sklearn.mixture", "sklearn.cluster", "matplotlib"}
     ours = {name.removeprefix("bayesmix.") for name in loaded if name.startswith("bayesmix.")}
     assert not {name for name in ours if name.startswith(("sampling.", "plots", "io"))}

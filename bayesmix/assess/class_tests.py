@@ -15,13 +15,13 @@ from bayesmix.assess.stability import quiet
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
-from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.posterior.parameter_errors import ParameterScores
+from bayesmix.search.fit import fit
 from bayesmix.search.starts import OfMixture
 from bayesmix.selection.tasks import Fitter
 

@@ -23,7 +23,6 @@ from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
-from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.run import Aitken
@@ -36,6 +35,7 @@ from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
+from bayesmix.search.fit import fit
 from bayesmix.search.starts import Given
 from bayesmix.sources.memory import ArraySource
 

@@ -17,13 +17,13 @@ from bayesmix.assess.class_criteria import described, entropy_of, mean_posterior
 from bayesmix.assess.class_tests import BootstrapTest, vuong_lo_mendell_rubin
 from bayesmix.assess.stability import quiet
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Aitken
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.parameter_errors import ParameterScores
+from bayesmix.search.fit import fit
 from bayesmix.search.named_starts import named_start
 from bayesmix.selection.tasks import Fitter
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Rows, SideInformation
+from bayesmix.core.rows import Event, Frame
+
+if TYPE_CHECKING:
+    from bayesmix.core.engines import Objective
+    from bayesmix.core.families import Family
+    from bayesmix.core.sources import Source
+
+from dataclasses import field, fields
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, cast
+
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.em.expectation import Assessment
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen
@@ -287,3 +297,19 @@ def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) 
     step = partial(at_any_distance, family, mixture)
     assessment: Assessment = source.reduce(step, mixture.n_components)
     return DensitySums.of(assessment, source.total_weight, log_volume)
+
+
+def units_of(family: Family, objective: Objective, mixture: Mixture, total_weight: float) -> float:
+    """Return the change of an objective from the frame to data units."""
+    frame = mixture.frame
+    shift = -total_weight * frame.log_volume if family.continuous else 0.0
+    if objective.name == "maximum_a_posteriori":
+        prior: Any = objective.prior  # type: ignore[attr-defined]  # MAP has a prior
+        # Directions that were set aside have no prior, so only the others change units.
+        units = Frame(
+            np.zeros(frame.n_directions), 1.0 / frame.directions(np.ones(len(frame.scale)))
+        )
+        shift += prior.unframed(units).log_density(
+            mixture.components.unframed(units)
+        ) - prior.log_density(mixture.components)
+    return shift

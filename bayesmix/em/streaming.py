@@ -23,9 +23,8 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import AddedByField, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form, block_rows
-from bayesmix.em.fit import units_of
 from bayesmix.em.model import Model, dense_form
-from bayesmix.em.result import DensitySums, FitResult
+from bayesmix.em.result import DensitySums, FitResult, units_of
 from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array

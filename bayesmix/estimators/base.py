@@ -18,7 +18,6 @@ from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Near, Settings, Start, resolve_objective, working_frame
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
@@ -28,6 +27,7 @@ from bayesmix.estimators import incoming, methods, predictions
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.search.fit import fit
 from bayesmix.search.starts import INIT_PARAMS, OfMixture
 from bayesmix.sources.border import is_collection, passed
 

@@ -18,9 +18,7 @@ from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
-from bayesmix.em.chain_starts import best_of_starts
 from bayesmix.em.display import columns_of, html_table, shortened
-from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
@@ -34,6 +32,8 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
+from bayesmix.search.chain_starts import best_of_starts
+from bayesmix.search.fit import fit
 from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.border import few_enough
 from bayesmix.sources.memory import ArraySource

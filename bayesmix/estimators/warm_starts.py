@@ -10,11 +10,11 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.sources import Source
-from bayesmix.em.fit import FEW_ITERATIONS, fit
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor
 from bayesmix.errors import BayesmixError
+from bayesmix.search.fit import FEW_ITERATIONS, fit
 
 # A fresh start that gains less, in nats, would only exchange the order of components.
 GAIN = 1.0

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.em.special_starts import begun_with_noise
 from bayesmix.errors import BayesmixError, DegenerateFitError, InvalidInputError
 from bayesmix.families.gamma import Gammas
+from bayesmix.search.special_starts import begun_with_noise
 from benchmarks.hard import fault, problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -334,7 +334,7 @@ def test_shares_that_leave_out_the_same_rows_are_fitted_once(monkeypatch: Any) -
     def few_fits(fit: Any, *others: Any) -> Any:
         return begun_with_noise(lambda *given: fits.append(0) or fit(*given), *others)
 
-    monkeypatch.setattr("bayesmix.em.special_starts.begun_with_noise", few_fits)
+    monkeypatch.setattr("bayesmix.search.special_starts.begun_with_noise", few_fits)
     rows = np.random.default_rng(0).normal(size=(9, 2))
     bm.GaussianMixture(1, noise="uniform", random_state=0).fit(rows)
     assert len(fits) == 2  # none of nine rows, or two

@@ -9,13 +9,13 @@ import pytest
 
 import bayesmix as bm
 from bayesmix import BayesianGaussianMixture, GaussianMixture
-from bayesmix.em.fit import fit
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.progress import Reporter
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.run import Change, Monitor
 from bayesmix.errors import BayesmixWarning
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.search.fit import fit
 from bayesmix.sources.memory import ArraySource
 
 RNG = np.random.default_rng(0)

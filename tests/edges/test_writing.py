@@ -213,7 +213,7 @@ def test_the_shell_notices_before_the_work(words, tmp_path, monkeypatch, read_on
     def worked(*arguments, **options):
         raise AssertionError("the work had begun")
 
-    monkeypatch.setattr("bayesmix.em.fit.fit", worked)
+    monkeypatch.setattr("bayesmix.search.fit.fit", worked)
     monkeypatch.setattr("bayesmix.estimators.base.fit", worked)
     monkeypatch.setattr("bayesmix.estimators.base.MixtureEstimator.predict_proba", worked)
     done = CliRunner().invoke(app, words, prog_name="bayesmix")

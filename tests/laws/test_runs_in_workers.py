@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bayesmix as bm
-from bayesmix.em import fit as workflow
-from bayesmix.em import runs_in_workers
+from bayesmix.search import fit as workflow
+from bayesmix.search import runs_in_workers
 
 X = bm.datasets.load_iris().select_dtypes("number").to_numpy()
 

@@ -40,7 +40,7 @@ from bayesmix.search.starts import (
     spread_of,
 )
 
-# ``em.fit.fit``, which imports this module.
+# ``search.fit.fit``, which imports this module.
 Fit: TypeAlias = Callable[[Model, Source, Settings, Monitor], FitResult]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
-from bayesmix.core.rows import Event, Frame
+from bayesmix.core.rows import Event
 from bayesmix.em.model import Attempt, Model, Settings, check_values, rank, resolve, side_of
 from bayesmix.em.result import (
     FEW_POINTS,
@@ -23,6 +23,7 @@ from bayesmix.em.result import (
     SearchRecord,
     assess,
     plug_in_density,
+    units_of,
 )
 from bayesmix.em.run import Monitor, Problem, State, assessed, begin_at, run, run_up_to
 from bayesmix.errors import (
@@ -36,8 +37,6 @@ from bayesmix.search.optimum import search
 from bayesmix.version import versions
 
 if TYPE_CHECKING:
-    from bayesmix.core.engines import Objective
-    from bayesmix.core.families import Family
     from bayesmix.core.sources import Source
 
 
@@ -70,7 +69,7 @@ def fit(
     with single_threaded_blas():
         problem = resolve(model, source, settings)
         if model.noise is not None:
-            from bayesmix.em.special_starts import first_noise, refuse_flat
+            from bayesmix.search.special_starts import first_noise, refuse_flat
 
             refuse_flat(problem)
             if continue_from is not None and continue_from.noise is None:
@@ -84,7 +83,7 @@ def fit(
                 monitor.stage = f"run {index + 1} of {runs}" if runs > 1 else ""
                 workers = _worth_workers(attempt, index, runs, processing)
                 if workers:
-                    from bayesmix.em.runs_in_workers import in_workers
+                    from bayesmix.search.runs_in_workers import in_workers
 
                     outcomes = in_workers(attempt, index, workers)
                 else:
@@ -131,7 +130,7 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
     elif callable(settings.init):
         state = starts.begun(problem, settings.init, model.n_components)
     elif side_of(problem.source) or model.noise is not None:
-        from bayesmix.em.special_starts import begun_specially
+        from bayesmix.search.special_starts import begun_specially
 
         state = begun_specially(fit, attempt)
     elif not problem.form.exact:
@@ -239,22 +238,6 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
         resolution=state.resolution,
         side=replace(side_of(problem.source), measurement=None),
     )
-
-
-def units_of(family: Family, objective: Objective, mixture: Mixture, total_weight: float) -> float:
-    """Return the change of an objective from the frame to data units."""
-    frame = mixture.frame
-    shift = -total_weight * frame.log_volume if family.continuous else 0.0
-    if objective.name == "maximum_a_posteriori":
-        prior: Any = objective.prior  # type: ignore[attr-defined]  # MAP has a prior
-        # Directions that were set aside have no prior, so only the others change units.
-        units = Frame(
-            np.zeros(frame.n_directions), 1.0 / frame.directions(np.ones(len(frame.scale)))
-        )
-        shift += prior.unframed(units).log_density(
-            mixture.components.unframed(units)
-        ) - prior.log_density(mixture.components)
-    return shift
 
 
 def _numbered(events: tuple[Event, ...], source: Source) -> tuple[Event, ...]:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from joblib import Parallel, delayed
 
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.em.fit import Outcome, one_run
 from bayesmix.em.model import Attempt
 from bayesmix.em.run import Monitor
+from bayesmix.search.fit import Outcome, one_run
 
 
 def in_workers(attempt: Attempt, first: int, workers: int) -> Iterator[Outcome]:
