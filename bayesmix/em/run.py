@@ -144,8 +144,9 @@ PLAIN_TO_LOOK = 2
 # Plain passes before extrapolation, and the largest number of repairs in an M-step.
 PLAIN_FIRST = 5
 MOST_REPAIRS = 8
-# Passes between checks of rounding, which costs a pass over small data 3 %.
-CHECKED_EVERY = 4
+# Passes whose rounding is checked, and passes between checks thereafter: a check costs a pass over
+# small data 3 %.
+CHECKED_FIRST, CHECKED_EVERY = 16, 4
 # Times that a Newton step is halved where the objective fell.
 MOST_HALVINGS = 20
 GOES_ON_CENTRED = "centred form"  # kind of event
@@ -339,7 +340,8 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     iteration = state.iterations + 1
     thorough = thorough or iteration & (iteration - 1) == 0
     mixture, resolution, events, changed = _updated(problem, state, thorough)
-    form, checked = _renewed(problem, mixture, state), thorough or iteration % CHECKED_EVERY == 0
+    form = _renewed(problem, mixture, state)
+    checked = thorough or iteration <= CHECKED_FIRST or iteration % CHECKED_EVERY == 0
     for _ in range(MOST_HALVINGS):
         wanted = form
         expectation, form = summed(problem.source, mixture, wanted, checked)

@@ -166,6 +166,7 @@ PROTOCOLS: dict[str, Any] = {
 }
 PROTOCOLS |= {"Mixture": Mixture, "Stream": Stream, "Noise": Noise, "NoiseDensity": NoiseDensity}
 PROTOCOLS |= {"Coding": Coding, "Standardised": Standardised}
+PROTOCOLS |= {"Dense": type(DENSE), "Axes": type(AXES)}
 RECORD_NAMES = {record: name for name, record in RECORDS.items()}
 
 
