@@ -125,9 +125,8 @@ class NormalWishart:
         normals += posterior.means.size / beta.size * log_ratios
         nu0, wishart = self.degrees_of_freedom, posterior.precisions
         scale: Any = posterior.scale
-        log_det = scale.expected_log_det
-        normaliser = 0.5 * nu0 * float(np.add.reduce(log_det, axis=None))
-        normaliser -= log_det.size * self._log_volume
+        normaliser = 0.5 * nu0 * scale.total_log_det
+        normaliser -= scale.expected_log_det.size * self._log_volume
         wisharts = wishart.kl_to(nu0, len(wishart.scale_inverse) * normaliser, scale)
         return 0.5 * normals + wisharts + self.scale.kl(scale)
 

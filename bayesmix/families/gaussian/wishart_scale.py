@@ -45,6 +45,11 @@ class Wishart:
         return self.of_freedom[0] + self.algebra.log_det(self.root)
 
     @once
+    def total_log_det(self) -> float:
+        """Σ E[log |Λ|] over blocks."""
+        return float(np.add.reduce(self.expected_log_det, axis=None))
+
+    @once
     def of_freedom(self) -> tuple[Array, float]:
         """ψ_p(ν/2) + p log 2 by block, and Σ ν/2 (ψ_p(ν/2) - p) - log Γ_p(ν/2)."""
         half, p = 0.5 * self.degrees_of_freedom, self.dimension
@@ -77,7 +82,7 @@ class Wishart:
 
         The log determinant of log B(W, ν) cancels that of ν/2 E[log |Λ|].
         """
-        leaning = nu0 * float(np.add.reduce(self.expected_log_det, axis=None))
+        leaning = nu0 * self.total_log_det
         return self.of_freedom[1] - prior_normaliser + 0.5 * (scale.trace_with(self) - leaning)
 
     def trace_with(self, precisions: Wishart) -> float:
@@ -126,6 +131,11 @@ class FixedScale:
     def expected_log_det(self) -> Array:
         """Log |W0⁻¹|."""
         return -self.algebra.log_det(self.algebra.root(self.mean))
+
+    @once
+    def total_log_det(self) -> float:
+        """Σ log |W0⁻¹| over blocks."""
+        return float(np.add.reduce(self.expected_log_det, axis=None))
 
     def trace_with(self, precisions: Wishart) -> float:
         """Return Σ tr(W0⁻¹ E[Λ])."""
