@@ -277,8 +277,6 @@ def _spectral_axes(graph: Array, n_clusters: int) -> Array:
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 # Rounds of k-means in a numbered start; numbers of the graph starts.
 SHORT_LLOYD, GRAPH_STARTS = 5, (4, 7)
-# Number of the start with a core and a rim, which the first starts to agree must include.
-CORE_AND_RIM = 2
 # Smallest fraction of data in the interval of a cluster; largest factor of a column.
 LEAST_SHARE, MOST_EMPHASIS = 0.1, 100.0
 # Fraction spread over all components where a probability of 0 would stay 0.
@@ -296,7 +294,8 @@ def numbered_starts(
 ) -> Iterator[tuple[int, Start]]:
     """Yield starts by k-means++ and a few rounds of k-means, in columns of two scales in turn.
 
-    With ``graphs`` some use clusters of a graph, most for components with few directions.
+    With ``graphs`` the first is a core with a rim, and some use clusters of a graph, most for
+    components with few directions.
     """
     family, K = model.family, model.n_components
     if K == 1:
@@ -312,6 +311,10 @@ def numbered_starts(
             by_graph = tuple(number for number in numbers if number % 3 < 2)
         elif graphs and family.rearranged:
             by_graph = GRAPH_STARTS
+    if graphs and numbers.start == 0 and family.rearranged and directions is None:
+        # First, as starts end when many agree.
+        generator = stream(seed, Purpose.START, index, numbers.stop)
+        yield numbers.stop, core_and_rim(rows, summary, K, generator)
     for number in numbers:
         generator = stream(seed, Purpose.START, index, number)
         if number in by_graph:
@@ -319,9 +322,6 @@ def numbered_starts(
                 number,
                 graph_start(rows, summary, K, directions, by_graph.index(number), generator),
             )
-            continue
-        if number == CORE_AND_RIM and graphs and family.rearranged and directions is None:
-            yield number, core_and_rim(rows, summary, K, generator)
             continue
         scaled = replace(rows, values=rows.values * factors[number % 2])
         near = scaled if number % 2 else along_principal_axes(scaled, K)
