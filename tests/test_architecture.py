@@ -441,7 +441,6 @@ EXCEPTIONS = {
     "core/mixture": 2,
     "core/rows": 1,
     "core/procedures": 1,
-    "core/validation": 1,
     "search/fit": 1,
     "em/model": 4,
     "em/progress": 1,

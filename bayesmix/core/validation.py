@@ -53,7 +53,7 @@ def one_of(name: str, value: Any, choices: Sequence[Any], otherwise: str = "") -
 
 def in_memory(what: str, n_bytes: float, remedy: str) -> None:
     """Raise an error if an array would exceed the memory of this machine."""
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return
     there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if n_bytes > there:
