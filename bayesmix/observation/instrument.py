@@ -131,13 +131,13 @@ class Instrument:
         return Deconvolution(seed)
 
     def refuse_several(self) -> None:
-        """Raise an error for several intervals in a sample, or a region of several columns."""
+        """Raise an error for three intervals in a sample, or a region of several columns."""
         remedy = "use covariance_type='diag' or 'spherical', without covariances of errors"
         if self.intervals is not None:
-            several = np.flatnonzero(self.intervals.censored.sum(axis=1) > 1)
+            several = np.flatnonzero(self.intervals.censored.sum(axis=1) > 2)
             if len(several):
                 raise UnsupportedError(
-                    "dependent columns allow one censored value in a sample, but row "
+                    "dependent columns allow two censored values in a sample, but row "
                     f"{several[0]} has {self.intervals.censored[several[0]].sum()}: {remedy}"
                 )
         if self.region is not None and self.region.n_columns > 1:

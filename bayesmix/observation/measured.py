@@ -97,7 +97,7 @@ def Measured(
     -----
     An interval contributes the logarithm of its probability, a rounded value log(P / step). If
     columns are dependent (full and tied covariances, correlated errors), a step is approximated by
-    an error of variance step² / 12 (Sheppard), and each sample may have one censored value.
+    an error of variance step² / 12 (Sheppard), and each sample may have two censored values.
 
     Examples
     --------
