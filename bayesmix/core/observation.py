@@ -36,6 +36,9 @@ class Measurement(Observation, Protocol):
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the samples of a fit were measured."""
 
+    def check(self, family: Family, columns: Sequence[str] | None) -> None:
+        """Raise ``InvalidInputError`` for what no value of the family can be."""
+
     def form(self, family: Family, variational: bool, seed: int) -> object:
         """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""
 

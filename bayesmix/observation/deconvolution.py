@@ -84,7 +84,9 @@ class StandardisedBounds:
 
     def rectangles(self) -> Array:
         """Return the bounds (2, 2, p) of the pairs."""
-        return np.array([[bound[own] for own in self.pairs or ()] for bound in (self.low, self.high)])
+        return np.array(
+            [[bound[own] for own in self.pairs or ()] for bound in (self.low, self.high)]
+        )
 
     def drawn(self, uniform: Array) -> Array:
         """Return draws of the hidden values (m,)."""

@@ -17,12 +17,17 @@ from bayesmix.core.rows import Event, Frame, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import AXES, Array, Booleans, Integers
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
     from bayesmix.families.gaussian.covariance.models import Structure
-    from bayesmix.observation.deconvolution import Deconvolution
+    from bayesmix.em.expectation import Form
+
+# Families with intervals: log-concave densities of log x, and counts with one mode.
+POSITIVE = ("exponential", "gamma", "log_normal", "weibull")
+COUNTS = ("negative_binomial", "poisson")
 
 
 def refuse_measured(
@@ -113,22 +118,61 @@ class Instrument:
         region = None if self.region is None else self.region[rows]
         return Instrument(self.errors[rows], intervals, region)
 
-    def form(self, family: Family, variational: bool, seed: int) -> Deconvolution:
-        from bayesmix.observation.deconvolution import Deconvolution
-
-        if family.name != "gaussian":
-            raise UnsupportedError(
-                f"measured data need a Gaussian family, got {family!r}: use GaussianMixture"
-            )
+    def form(self, family: Family, variational: bool, seed: int) -> Form:
         if variational:
             raise UnsupportedError(
                 "measured data need a point estimate, as the bound has no closed form: use "
-                "GaussianMixture, with prior='auto' for posterior modes"
+                "GaussianMixture, or inference=MaximumLikelihood()"
             )
+        if family.name != "gaussian":
+            from bayesmix.observation.cells import Celled
+
+            self.refuse_all_but_limits(family)
+            return Celled(seed)
+        from bayesmix.em.expectation import Form
+
         structure: Structure = family.structure  # type: ignore[attr-defined]  # of Gaussians
         if self.errors.full or not separable(structure, self.errors.distinct.shape[1]):
             self.refuse_several()
         return Deconvolution(seed)
+
+    def refuse_all_but_limits(self, family: Family) -> None:
+        """Raise an error for what only Gaussian components have, or a family without limits."""
+        covariance = getattr(family, "covariance", "diag")
+        if family.name not in (*POSITIVE, *COUNTS) or covariance not in ("diag", "spherical"):
+            raise UnsupportedError(
+                f"measured data do not support the family {family!r}: use Gaussian(), or with "
+                "limits and intervals Exponential(), Gamma(), LogNormal(), NegativeBinomial(), "
+                "Poisson() or Weibull()"
+            )
+        rounded = self.intervals is not None and self.intervals.rounded.any()
+        for there, what in (
+            (self.errors.distinct.any(), "errors"),
+            (rounded, "steps"),
+            (self.region is not None, "truncation"),
+        ):
+            if there:
+                raise UnsupportedError(
+                    f"{what} of measured data need a Gaussian family, got {family!r}: use "
+                    "GaussianMixture, or limits and intervals only"
+                )
+
+    def check(self, family: Family, columns: Sequence[str] | None) -> None:
+        """Raise an error for an interval without any value that the family allows."""
+        if self.intervals is None:
+            return
+        low, high = self.intervals.lower, self.intervals.upper
+        none = high <= 0.0
+        if family.name in COUNTS:
+            none = np.floor(high) < np.maximum(np.ceil(low), 0.0)
+        if none.any():
+            row, column = np.argwhere(none)[0].tolist()
+            name = column if columns is None else repr(columns[column])
+            raise InvalidInputError(
+                f"the interval from {low[row, column]:g} to {high[row, column]:g} in row {row}, "
+                f"column {name} holds no value of {family!r}: correct the bounds, leave out that "
+                "row, or use a Gaussian family"
+            )
 
     def refuse_several(self) -> None:
         """Raise an error for three intervals in a sample, or a region of several columns."""
@@ -181,8 +225,10 @@ class Instrument:
         return tuple(events)
 
     def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        from bayesmix.observation.deconvolution import log_joint
-
+        if isinstance(mixture.components, Gaussians):
+            from bayesmix.observation.deconvolution import log_joint
+        else:
+            from bayesmix.observation.cells import log_joint
         return log_joint(mixture, rows)
 
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:

@@ -93,7 +93,9 @@ def direct_log_densities(weights, means, covariances, X, low, high):
             cell = ndtr((upper[only, d] - centre) / spread) - ndtr(
                 (lower[only, d] - centre) / spread
             )
-            own[only] = norm.logpdf(x, m[other], np.sqrt(c[other, other])) + np.log(np.maximum(cell, 1e-300))
+            own[only] = norm.logpdf(x, m[other], np.sqrt(c[other, other])) + np.log(
+                np.maximum(cell, 1e-300)
+            )
         logs.append(np.log(w) + own)
     return logsumexp(logs, axis=0)
 
@@ -161,9 +163,7 @@ def test_two_of_three_values_are_censored_and_the_likelihood_is_stationary():
         return np.array(own)
 
     m, C = model.means_[0], model.covariances_[0]
-    np.testing.assert_allclose(
-        model.score_samples(data)[both], of_both(m, C), rtol=1e-9, atol=1e-9
-    )
+    np.testing.assert_allclose(model.score_samples(data)[both], of_both(m, C), rtol=1e-9, atol=1e-9)
     values = model.true_values(data)
     assert (values.mean[both][:, :2] < low[:2] + 0.1).all()
     assert (values.standard_deviation > 0.0).all()
