@@ -498,15 +498,23 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         check_is_fitted(self, "result_")
         return self.result_
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Integers]:
+    def sample(
+        self, n_samples: int = 1, random_state: Any = None, error: Any = None
+    ) -> tuple[Array, Integers]:
         """Draw samples (n, D) from the fitted density, with their components (n,).
 
-        ``random_state=None`` uses the estimator's own.
+        ``random_state=None`` uses the estimator's own. ``error``, as that of ``Measured``, adds
+        errors of measurement to the true values.
         """
         result = self._fitted()
         n_rows = validation.integer("n_samples", n_samples, 1)
         seed = methods.seed_of(self, random_state)
-        rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
+        generator = stream(seed, Purpose.SAMPLE)
+        rows, components = result.draw(n_rows, generator)
+        if error is not None:
+            from bayesmix.observation.measured import with_errors
+
+            rows = with_errors(rows, error, generator)
         return methods.decoded(result.family, rows), components
 
     # Criteria with scikit-learn's sign: lower is better

@@ -18,10 +18,10 @@ from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.observation import INCOMPLETE
 from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import Step, block_sums
-from bayesmix.numerics.arrays import Array, Indices
-from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
+from bayesmix.numerics.arrays import Array, Indices
+from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.observation.instrument import Instrument
 from bayesmix.observation.missing import Drawing
 from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE

@@ -539,7 +539,7 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
         if block.hidden is not None:
             block = _filled(block, block.hidden, parts, own, uniform[indices].T)
             parts = _convolved(mixture, block)
-        measured = out[indices] + _drawn_errors(block.errors, normal[1][indices])
+        measured = out[indices] + drawn_errors(block.errors, normal[1][indices])
         away = (block.values - measured.T) * block.exact
         for k, convolved_component in enumerate(parts):
             mine = own == k
@@ -564,7 +564,8 @@ def _filled(
     return Block(values, exact, block.errors, bool(exact.all()), None)
 
 
-def _drawn_errors(errors: Array, normal: Array) -> Array:
+def drawn_errors(errors: Array, normal: Array) -> Array:
+    """Return errors (n, D) of variances (D, n) or covariances (D, D, n) from normal numbers."""
     if errors.ndim == 2:
         return normal * np.sqrt(errors.T)
     values, vectors = np.linalg.eigh(np.moveaxis(errors, -1, 0))

@@ -22,8 +22,8 @@ from bayesmix.numerics.arrays import AXES, Array, Booleans, Integers
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
-    from bayesmix.families.gaussian.covariance.models import Structure
     from bayesmix.em.expectation import Form
+    from bayesmix.families.gaussian.covariance.models import Structure
 
 # Families with intervals: log-concave densities of log x, and counts with one mode.
 POSITIVE = ("exponential", "gamma", "log_normal", "weibull")
@@ -41,6 +41,11 @@ def refuse_measured(
 def separable(structure: Structure, n_features: int) -> bool:
     """Whether the columns of a component are independent, so that each interval stands alone."""
     return structure.algebra.kind == AXES or n_features == 1
+
+
+def _names(columns: Sequence[str] | None, n_features: int) -> list[str]:
+    """Return columns as messages name them."""
+    return [repr(name) for name in columns or ()] or [f"column {d}" for d in range(n_features)]
 
 
 @dataclass(frozen=True)
@@ -129,7 +134,7 @@ class Instrument:
 
             self.refuse_all_but_limits(family)
             return Celled(seed)
-        from bayesmix.em.expectation import Form
+        from bayesmix.observation.deconvolution import Deconvolution
 
         structure: Structure = family.structure  # type: ignore[attr-defined]  # of Gaussians
         if self.errors.full or not separable(structure, self.errors.distinct.shape[1]):
@@ -193,9 +198,7 @@ class Instrument:
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the data of a fit were measured; refuse useless columns."""
         events = []
-        names = [repr(name) for name in columns or ()] or [
-            f"column {d}" for d in range(self.errors.distinct.shape[1])
-        ]
+        names = _names(columns, self.errors.distinct.shape[1])
         if self.intervals is not None:
             n, numbers = len(self.intervals.lower), self.intervals.censored.sum(axis=0)
             one_side = np.isneginf(self.intervals.lower).all(axis=0)
@@ -207,7 +210,11 @@ class Instrument:
                 )
             parts = [f"{numbers[d]:,} of {names[d]}" for d in np.flatnonzero(numbers)]
             if parts:
-                text = f"censored values among {n:,} samples: {', '.join(parts)}"
+                n_events = int((~self.intervals.censored.any(axis=1)).sum())
+                text = (
+                    f"censored values among {n:,} samples: {', '.join(parts)}; samples without "
+                    f"any (events): {n_events:,}"
+                )
                 events.append(Event("censored", text, n_rows=int(numbers.sum())))
             steps, rounded = self.intervals.steps, self.intervals.rounded.any(axis=0)
             parts = [f"{names[d]} in steps of {steps[d]:g}" for d in np.flatnonzero(rounded)]
@@ -224,12 +231,45 @@ class Instrument:
             events.append(Event("truncated", text))
         return tuple(events)
 
+    def undetermined(self, mixture: Mixture[Densities], source: Source) -> tuple[Event, ...]:
+        """Return events for components whose values in a column are all censored with open ends."""
+        if self.intervals is None:
+            return ()
+        rows = source.in_memory().rows
+        shares, _ = mixture.responsibilities(rows)
+        weighted = shares * rows.weights_or_ones[:, None]
+        bounded = ~(np.isinf(self.intervals.lower) | np.isinf(self.intervals.upper))
+        none = (bounded.T @ weighted < 0.5) & (weighted.sum(axis=0) >= 0.5)
+        events = []
+        for d, k in np.argwhere(none).tolist():
+            name, row = _names(source.columns, len(none))[d], int(shares[:, k].argmax())
+            text = (
+                f"{{which}} holds only censored values of {name}, such as that of "
+                f"{source.row_text(row)}, which do not determine its parameters: use fewer "
+                "components, or a prior"
+            )
+            events.append(Event("undetermined", text, components=(k,)))
+        return tuple(events)
+
     def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
         if isinstance(mixture.components, Gaussians):
             from bayesmix.observation.deconvolution import log_joint
         else:
             from bayesmix.observation.cells import log_joint
         return log_joint(mixture, rows)
+
+    def spans(self, rows: Rows) -> tuple[Array, Array]:
+        """Return values, those in intervals at their bound or middle, and error bars of them."""
+        values, own = np.array(rows.values, dtype=np.float64), self.errors.distinct
+        variances = np.diagonal(own, axis1=1, axis2=2) if self.errors.full else own
+        bars = values + np.multiply.outer([-1.0, 1.0], np.sqrt(variances[self.errors.numbers]))
+        if self.intervals is not None:
+            low, high = self.intervals.lower, self.intervals.upper
+            inside = ~np.isnan(low)
+            first, last = (np.where(np.isinf(a), b, a) for a, b in ((low, high), (high, low)))
+            values[inside] = (0.5 * (first + last))[inside]
+            bars = np.where(inside, [low, high], bars)
+        return values, bars
 
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
         """Return the log volumes of the columns with a density."""

@@ -11,7 +11,12 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.numerics.rounding import rounded_step
 from bayesmix.observation.cells import true_moments
-from bayesmix.observation.deconvolution import blocks_of, components_of, convolved
+from bayesmix.observation.deconvolution import (
+    blocks_of,
+    components_of,
+    convolved,
+    drawn_errors,
+)
 from bayesmix.observation.instrument import Errors, Instrument, Intervals, Region
 from bayesmix.sources.memory import ArraySource
 
@@ -50,6 +55,13 @@ def true_values(result: FitResult, rows: Rows) -> TrueValues:
             second[indices] += own[:, k, None] * (mean * mean + variance)
     deviation = np.sqrt(np.maximum(second - first * first, 0.0)) * mixture.frame.scale
     return TrueValues(mixture.frame.undo(first), deviation)
+
+
+def with_errors(values: Array, error: Any, generator: np.random.Generator) -> Array:
+    """Return true values (n, D) with draws of errors of measurement."""
+    errors = _Table(np.array(values, dtype=np.float64), None).errors(error)
+    own = np.moveaxis(errors.distinct[errors.numbers], 0, -1)
+    return values + drawn_errors(own, generator.standard_normal(values.shape))
 
 
 def Measured(

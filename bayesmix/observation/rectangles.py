@@ -19,7 +19,7 @@ from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE, quantile
 
 # Newton's steps to the maximum, which only divides the panels, and from outside to e^-40 of it.
 STEPS_TO_MODE, STEPS_TO_ENDS = 15, 10
-# Standard deviations on both sides of an edge of the second interval that have a panel of their own.
+# Standard deviations on both sides of an edge of the second interval with a panel of their own.
 EDGE = 5.0
 
 

@@ -42,7 +42,9 @@ def test_probability_score_and_information_are_derivatives_of_the_same_function(
 
     there = on_rectangle(bounds, np.full(4, correlation))
     law = multivariate_normal([0.0, 0.0], R)
-    expected = [law.cdf(high, lower_limit=low) for low, high in zip(*bounds.swapaxes(1, 2))]
+    expected = [
+        law.cdf(high, lower_limit=low) for low, high in zip(*bounds.swapaxes(1, 2), strict=True)
+    ]
     np.testing.assert_allclose(np.exp(there.log_probability), expected, rtol=1e-7)
     step = 1e-3 * np.eye(2)
     slopes = [(log_p(own) - log_p(-own)) / 2e-3 for own in step]
