@@ -132,7 +132,6 @@ class Instrument:
         if family.name != "gaussian":
             from bayesmix.observation.cells import Celled
 
-            self.refuse_all_but_limits(family)
             return Celled(seed)
         from bayesmix.observation.deconvolution import Deconvolution
 
@@ -197,6 +196,8 @@ class Instrument:
 
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the data of a fit were measured; refuse useless columns."""
+        if family.name != "gaussian":
+            self.refuse_all_but_limits(family)
         events = []
         names = _names(columns, self.errors.distinct.shape[1])
         if self.intervals is not None:

@@ -106,7 +106,7 @@ def problem(name, D=1, n=100):
 def test_the_likelihood_is_that_of_distribution_functions_and_stationary(name, D):
     low, high = problem(name, D)
     data = bm.Measured(np.full(low.shape, np.nan), lower=low, upper=high)
-    options = {"family": FAMILIES[name][0], "search": None, "tol": 1e-10, "max_iter": 2000}
+    options = {"family": FAMILIES[name][0], "search": None, "tol": 1e-8, "max_iter": 2000}
     model = bm.Mixture(2, **options, **LIKELIHOOD).fit(data)
     first, second = parameters_of(model, name)
     expected = log_densities(name, model.weights_, first, second, low, high)
@@ -121,7 +121,7 @@ def test_the_likelihood_is_that_of_distribution_functions_and_stationary(name, D
                 if name in ("exponential", "poisson") and other[0] is first:
                     continue
                 own = log_densities(name, model.weights_, *other, low, high).sum()
-                assert own < model.log_likelihood_ + 1e-7
+                assert own < model.log_likelihood_ + 1e-5
 
 
 @pytest.mark.slow
@@ -173,6 +173,13 @@ def test_a_remaining_duration_of_an_exponential_is_its_mean():
     assert (values.standard_deviation[ended] == 0.0).all()
 
 
+def test_a_component_of_censored_values_only_is_named():
+    X = np.r_[np.full(30, 1.0), np.random.default_rng(4).weibull(6.0, 40) * 50.0][:, None]
+    data = bm.Measured(X, limits=(2.0, None))
+    with pytest.warns(UserWarning, match=r"only censored values of column 0, such as that of row"):
+        bm.Mixture(2, family=bm.Weibull(), search=None, tol=1e-2, **LIKELIHOOD).fit(data)
+
+
 @pytest.mark.parametrize(
     ("family", "options", "message"),
     [
@@ -192,4 +199,5 @@ def test_what_a_family_cannot_hold_is_refused_by_name(family, options, message):
         bm.Mixture(1, family=family, **LIKELIHOOD).fit(data)
     if isinstance(family, bm.Poisson):
         with pytest.raises(UnsupportedError, match="need a point estimate"):
-            bm.Mixture(1, family=family).fit(bm.Measured([[1.0], [2.0]], limits=(1.0, None)))
+            variational = bm.Mixture(1, family=family, inference=bm.VariationalBayes())
+            variational.fit(bm.Measured([[1.0], [2.0]], limits=(1.0, None)))
