@@ -507,10 +507,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         residuals[:, self._categorical_columns()] = np.nan
         return residuals
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Integers]:
+    def sample(
+        self, n_samples: int = 1, random_state: Any = None, error: Any = None
+    ) -> tuple[Array, Integers]:
         """Draw one sequence (n, D), and its states (n,).
 
-        ``random_state`` None uses the estimator's own.
+        ``random_state`` None uses the estimator's own; ``error`` adds errors of measurement.
         """
         result = self._fitted()
         n = validation.integer("n_samples", n_samples, 1)
@@ -527,6 +529,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         drawn = density.frame.undo(density.components.draw(counts, generator))
         values = np.empty_like(drawn)
         values[np.argsort(states, kind="stable")] = drawn
+        if error is not None:
+            from bayesmix.observation.measured import with_errors
+
+            values = with_errors(values, error, generator)
         return decoded(result.family, values), states
 
     # Looking

@@ -24,7 +24,7 @@ from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.observation.instrument import Instrument
 from bayesmix.observation.missing import Drawing
-from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE
+from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE, sums_by
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = (-700.0, 700.0), 2.0**53
@@ -54,7 +54,7 @@ class Nodes(NamedTuple):
 
     def mean(self, values: Array) -> Array:
         """Return expectations (G,) of functions of the values."""
-        return np.bincount(self.owner, self.mass * values, len(self.log_probability))
+        return sums_by(self.owner, self.mass * values, len(self.log_probability))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class SplitRows:
         samples, columns = np.nonzero(hidden)
         keys = np.array([columns, intervals.lower[hidden], intervals.upper[hidden]])
         distinct, numbers = np.unique(keys, axis=1, return_inverse=True)
-        cells = Cells(distinct[0].astype(np.intp), *distinct[1:], samples, numbers.ravel())
+        columns, low, high = distinct
+        cells = Cells(columns.astype(np.intp), low, high, samples, numbers.ravel())
         return cls(cells, Rows(np.where(hidden, np.nan, rows.values), rows.weights, rows.first))
 
     def nodes(self, mixture: Mixture[Densities]) -> list[Nodes]:
@@ -83,18 +84,16 @@ class SplitRows:
         parts = []
         for k in range(mixture.n_components):
             component = cast("Any", mixture.components).subset(np.array([k]))
-            owner, values, mass = [], [], []
+            by_column: list[Nodes] = []
             logs = np.zeros(len(cells.columns))
             for d in np.unique(cells.columns):
                 own = np.flatnonzero(cells.columns == d)
                 bounds = cells.low[own] / frame.scale[d], cells.high[own] / frame.scale[d]
                 part = nodes_of(component.marginal(np.array([d])), *bounds)
                 logs[own] = part.log_probability
-                for all_of, some in ((owner, own[part.owner]), (values, part.values)):
-                    all_of.append(some)
-                mass.append(part.mass)
-            joined = (np.concatenate(of_columns) for of_columns in (owner, values, mass))
-            parts.append(Nodes(*joined, logs))
+                by_column.append(part._replace(owner=own[part.owner]))
+            owner, values, mass, _ = map(np.concatenate, zip(*by_column, strict=True))
+            parts.append(Nodes(owner, values, mass, logs))
         return parts
 
     def log_joint(self, mixture: Mixture[Densities], parts: Sequence[Nodes]) -> Array:
@@ -252,11 +251,11 @@ def _counts_in(column: Any, low: Array, high: Array) -> Nodes:
     last = np.ceil(_end(log_density, centre, largest, b, np.ceil))
     lengths = (last - first).astype(np.intp) + 1
     owner = np.repeat(np.arange(len(a)), lengths)
-    values = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths) + first[owner]
+    values = first[owner] + np.arange(len(owner)) - (np.cumsum(lengths) - lengths)[owner]
     logs = log_density(values)
     largest = np.maximum.reduceat(logs, np.cumsum(lengths) - lengths)
     mass = np.exp(logs - largest[owner])
-    total = np.bincount(owner, mass, len(a))
+    total = sums_by(owner, mass, len(a))
     return Nodes(owner, values, mass / total[owner], np.log(total) + largest)
 
 

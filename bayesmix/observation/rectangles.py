@@ -15,7 +15,7 @@ from scipy.special import log_ndtr
 
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.special import LOG_2PI
-from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE, quantile
+from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE, quantile, sums_by
 
 # Newton's steps to the maximum, which only divides the panels, and from outside to e^-40 of it.
 STEPS_TO_MODE, STEPS_TO_ENDS = 15, 10
@@ -93,7 +93,7 @@ def on_rectangle(bounds: Array, correlation: Array) -> OnRectangle:
     m = len(log_total)
 
     def mean(values: Array) -> Array:
-        return np.bincount(nodes.owner, (nodes.mass * values).sum(axis=0), m)
+        return sums_by(nodes.owner, (nodes.mass * values).sum(axis=0), m)
 
     own = ratio[nodes.owner]
     parts = nodes.z - own * nodes.second.mean, nodes.second.mean / rest[nodes.owner]
@@ -151,7 +151,7 @@ def _quadrature(rectangles: Array) -> tuple[_Nodes, Array, Array, Array]:
     part = own.at(owner)
     second = part.second(z)
     mass = half * weights[:, None] * np.exp(second.log_probability - 0.5 * z * z - most[owner])
-    total = np.bincount(owner, mass.sum(axis=0), len(most))
+    total = sums_by(owner, mass.sum(axis=0), len(most))
     log_total = np.log(total) + most - 0.5 * LOG_2PI
     return _Nodes(owner, z, mass / total[owner], second), log_total, correlation / rest, rest
 

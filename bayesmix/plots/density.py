@@ -479,8 +479,9 @@ def draw_bars_of(ax: Axes, sample: Sample, limits: list[tuple[float, float]]) ->
     shown = sample.thinned(MOST_BARS)
     assert shown.spans is not None
     colours = [style.colour(k) for k in shown.labels]
-    common = {"colors": colours, "lw": 0.8, "alpha": 0.4, "zorder": 1.9}
-    for d, (line, edge) in enumerate(zip((ax.hlines, ax.vlines), limits, strict=False)):
+    common: dict[str, Any] = {"colors": colours, "lw": 0.8, "alpha": 0.4, "zorder": 1.9}
+    lines: tuple[Any, Any] = ax.hlines, ax.vlines
+    for d, (line, edge) in enumerate(zip(lines, limits, strict=False)):
         low, high = np.clip(shown.spans[:, :, d], *edge)
         if len(limits) == 2:
             line(shown.values[:, 1 - d], low, high, **common)

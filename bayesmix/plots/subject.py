@@ -354,8 +354,9 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
         return None
     X, spans = gathered(X), None
     if is_source(X) and (measurement := side_of(X).measurement) is not None:
-        values, spans = measurement.spans(X.rows)
-        weights, probabilities = X.weights, model.predict_proba(X)
+        rows, weights = X.in_memory().rows, X.in_memory().weights
+        values, spans = measurement.spans(rows)
+        probabilities = model.predict_proba(X)
     elif model.result_.family.coding is None and model.result_.side.design is None:
         values, weights = raw_rows(X)
         named = hasattr(model, "feature_names_in_")
