@@ -178,13 +178,14 @@ def _apart(mixture: Mixture[Densities], instrument: Instrument) -> bool:
 def _hidden(mixture: Mixture[Densities], instrument: Instrument) -> Booleans | None:
     """Return which values (n, D) are known to an interval; None if none are.
 
-    Where columns depend on each other, rounded values are values with an error instead.
+    Where columns depend on each other and more than two values of a sample are, the rounded ones
+    are values with an error instead.
     """
     intervals = instrument.intervals
     if intervals is None:
         return None
     there = ~np.isnan(intervals.lower)
-    return there if _apart(mixture, instrument) else there & ~intervals.rounded
+    return there if _apart(mixture, instrument) else there & ~intervals.approximated
 
 
 def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]:
@@ -320,7 +321,7 @@ def _dense(block: Block, mean: Array, covariance: Array) -> Dependent:
     log_density = -0.5 * (distance + log_det + block.exact.sum(axis=0) * LOG_2PI)
     if block.hidden is None:
         return Dependent(log_density, scores, root)
-    columns, samples, lower, upper, _ = block.hidden
+    columns, samples, lower, upper, log_steps = block.hidden
     # The hidden value given the others is normal; w = e - T_oo⁻¹ T_oh is its part of T⁻¹.
     m = len(samples)
     own = T[:, columns, samples]
@@ -334,6 +335,7 @@ def _dense(block: Block, mean: Array, covariance: Array) -> Dependent:
     w[columns, range(m)] = 1.0
     w /= deviation
     hidden = StandardisedBounds(centre, deviation, a, b)
+    log_density -= np.bincount(samples, log_steps, len(log_density))
     i, j, alone = _pairs(samples)
     there = on_interval(a[alone], b[alone])
     scores[:, samples[alone]] += w[:, alone] * there.mean

@@ -89,6 +89,12 @@ class Intervals:
         return replace(self, **own)
 
     @property
+    def approximated(self) -> Booleans:
+        """Which rounded values (n, D) have a normal error instead if columns are dependent."""
+        several = (~np.isnan(self.lower)).sum(axis=1) > 2
+        return self.rounded & several[:, None]
+
+    @property
     def censored(self) -> Booleans:
         """Which values (n, D) contribute a probability."""
         return ~np.isnan(self.lower) & ~self.rounded
@@ -127,7 +133,8 @@ class Instrument:
         if variational:
             raise UnsupportedError(
                 "measured data need a point estimate, as the bound has no closed form: use "
-                "GaussianMixture, or inference=MaximumLikelihood()"
+                "GaussianMixture, with prior='auto' for posterior modes, or "
+                "inference=MaximumLikelihood()"
             )
         if family.name != "gaussian":
             from bayesmix.observation.cells import Celled
@@ -145,7 +152,7 @@ class Instrument:
         covariance = getattr(family, "covariance", "diag")
         if family.name not in (*POSITIVE, *COUNTS) or covariance not in ("diag", "spherical"):
             raise UnsupportedError(
-                f"measured data do not support the family {family!r}: use Gaussian(), or with "
+                f"measured data do not support {family!r}: use a Gaussian family, or with "
                 "limits and intervals Exponential(), Gamma(), LogNormal(), NegativeBinomial(), "
                 "Poisson() or Weibull()"
             )
@@ -222,6 +229,7 @@ class Instrument:
             if parts:
                 structure: Structure = family.structure  # type: ignore[attr-defined]
                 exact = separable(structure, len(names)) and not self.errors.full
+                exact = exact or not self.intervals.approximated.any()
                 how = "as intervals" if exact else "approximately, as errors of variance step²/12"
                 events.append(Event("rounded", f"rounded values {how}: {', '.join(parts)}"))
         if self.region is not None:

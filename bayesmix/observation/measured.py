@@ -78,7 +78,7 @@ def Measured(
 
     The mixture is that of the true values (extreme deconvolution; Bovy, Hogg & Roweis 2011), before
     censoring, rounding and truncation. ``log_likelihood_`` and ``score_samples`` are of what was
-    measured; ``true_values`` returns the posterior of the true values. Needs ``GaussianMixture``.
+    measured; ``true_values`` returns the posterior of the true values.
 
     Parameters
     ----------
@@ -112,8 +112,10 @@ def Measured(
     Notes
     -----
     An interval contributes the logarithm of its probability, a rounded value log(P / step). If
-    columns are dependent (full and tied covariances, correlated errors), a step is approximated by
-    an error of variance step² / 12 (Sheppard), and each sample may have two censored values.
+    columns are dependent (full and tied covariances, correlated errors), each sample may have two
+    censored values; in samples with more than two in steps, a step is approximated by an error of
+    variance step² / 12 (Sheppard). Limits and intervals also fit ``Exponential``, ``Gamma``,
+    ``LogNormal``, ``NegativeBinomial``, ``Poisson`` and ``Weibull``.
 
     Examples
     --------
