@@ -29,7 +29,8 @@ from bayesmix.estimators import incoming, sequences
 from bayesmix.estimators.constraints import at_covariates, constrained
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.given_parameters import GivenParameters
-from bayesmix.estimators.methods import arviz_draws, information, seed_of
+from bayesmix.estimators.information import information
+from bayesmix.estimators.methods import arviz_draws, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
