@@ -36,7 +36,7 @@ from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaus
 from bayesmix.estimators.class_enumeration import enumerate_classes as enumerate_classes
 from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
-from bayesmix.estimators.gaussian import from_sklearn as from_sklearn
+from bayesmix.estimators.gaussian_parameters import from_sklearn as from_sklearn
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture

@@ -39,6 +39,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
         "Milliseconds a pass over measured values, and times a plain pass",
         measured.run,
     ),
+    "deconvolution": ("Seconds and log likelihood of a fit, 10,000 x 2, K = 10", measured.others),
     "true_values": ("Share of true values in their 90 % intervals", measured.coverage),
     "lean": ("Milliseconds a pass beside the fewest NumPy calls that do the same", lean.run),
     "memory": ("Peak memory above the data", passes.memory),

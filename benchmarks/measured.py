@@ -1,15 +1,20 @@
 """Measured data: what a pass costs beside a plain one, and how often intervals hold true values.
 
-Passes are timed in processor time of one thread, alternating with the plain pass.
+Passes are timed in processor time of one thread, alternating with the plain pass. Fits are compared
+with pygmmis and astroML, as far as they are installed: processor time, and log likelihood of the
+measured values by the same function.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
+from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage
 from statistics import median
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 from scipy.stats import norm
 
 import bayesmix as bm
@@ -80,6 +85,76 @@ def coverage(repeats: int, quick: bool) -> list[dict[str, Any]]:
         table.append({"data": f"{N_HELD:,} samples, seed {seed}", "held": held})
         print(f"  {table[-1]['data']:<28} {held:.3f}", flush=True)
     return table
+
+
+def others(repeats: int, quick: bool) -> list[dict[str, Any]]:
+    """A row per program: seconds of a fit and its log likelihood."""
+    rng = np.random.default_rng(20261128)
+    centres = rng.normal(0.0, 5.0, (10, 2))
+    n = 1_000 if quick else 10_000
+    true = centres[rng.integers(10, size=n)] + rng.normal(size=(n, 2))
+    error = rng.uniform(0.1, 1.0, true.shape)
+    X = true + error * rng.normal(size=true.shape)
+    table = []
+    programs = (
+        ("bayesmix", partial(_ours, search="auto")),
+        ("one start", partial(_ours, search=None)),
+        ("pygmmis", partial(_pygmmis, tol=1e-3)),
+        ("  tol=1e-8", partial(_pygmmis, tol=1e-8)),
+        ("astroML", _astroml),
+    )
+    for name, fit in programs:
+        started = _processor_seconds()
+        try:
+            found = fit(X, error)
+        except ImportError:
+            print(f"  {name} is not installed")
+            continue
+        seconds = _processor_seconds() - started
+        logs = _log_likelihood(X, error, *found)
+        table.append({"program": name, "seconds": seconds, "log_likelihood": logs})
+        print("  {program:<12} {seconds:8.1f} s {log_likelihood:14.2f}".format(**table[-1]))
+    return table
+
+
+def _processor_seconds() -> float:
+    """Return the processor time of this process and the workers of pygmmis."""
+    used = [getrusage(who) for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _ours(X: np.ndarray, error: np.ndarray, search: str | None) -> tuple[np.ndarray, ...]:
+    options = {"search": search, "n_jobs": 1, "random_state": 0, "max_iter": 1000}
+    model = bm.GaussianMixture(10, **options).fit(bm.Measured(X, error=error))
+    return model.weights_, model.means_, model.covariances_
+
+
+def _pygmmis(X: np.ndarray, error: np.ndarray, tol: float) -> tuple[np.ndarray, ...]:
+    """Its start by k-means; the default tolerance, relative to the log likelihood, is 1e-3."""
+    import pygmmis
+
+    model = pygmmis.GMM(K=10, D=2)
+    options = {"init_method": "kmeans", "rng": np.random.RandomState(0), "tol": tol}
+    pygmmis.fit(model, X, covar=error[:, :, None] ** 2 * np.eye(2), **options)
+    return model.amp, model.mean, model.covar
+
+
+def _astroml(X: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, ...]:
+    """From its start by k-means, ten passes only, as each takes seconds."""
+    from astroML.density_estimation import XDGMM
+
+    model = XDGMM(10, max_iter=10, random_state=0)
+    model.fit(X, error[:, :, None] ** 2 * np.eye(2))
+    return model.alpha, model.mu, model.V
+
+
+def _log_likelihood(
+    X: np.ndarray, error: np.ndarray, weights: np.ndarray, means: np.ndarray, C: np.ndarray
+) -> float:
+    T, away = C + (error[:, :, None] ** 2 * np.eye(2))[:, None], X[:, None] - means
+    distance = (away * np.linalg.solve(T, away[..., None])[..., 0]).sum(axis=2)
+    logs = -0.5 * (distance + np.linalg.slogdet(2.0 * np.pi * T)[1])
+    return float(logsumexp(np.log(weights) + logs, axis=1).sum())
 
 
 def _quantiles(model: Any, X: Any, probability: float) -> np.ndarray:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bayesmix.core.families import Family
     from bayesmix.core.mixture import Mixture
     from bayesmix.core.rows import Event, Rows
+    from bayesmix.core.sources import Source
 
 
 class Observation(Protocol):
@@ -35,6 +36,15 @@ class Measurement(Observation, Protocol):
 
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the samples of a fit were measured."""
+
+    def check(self, family: Family, columns: Sequence[str] | None) -> None:
+        """Raise ``InvalidInputError`` for what no value of the family can be."""
+
+    def spans(self, rows: Rows) -> tuple[Array, Array]:
+        """Return values (n, D) and ends of error bars (2, n, D) for figures, infinite if open."""
+
+    def undetermined(self, mixture: Mixture[Densities], source: Source) -> tuple[Event, ...]:
+        """Return events for components that hold too little for an estimate."""
 
     def form(self, family: Family, variational: bool, seed: int) -> object:
         """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""

@@ -310,6 +310,9 @@ def _checked(family: Family, rows: Rows) -> int:
 def check_values(family: Family, source: Source, width: int) -> None:
     """Check all values by the family, unless it accepts any real number."""
     if not family.any_real:
+        measurement = side_of(source).measurement
+        if measurement is not None:
+            measurement.check(family, source.columns)
         source.reduce(partial(_checked, family), width)
 
 

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -22,7 +21,7 @@ from bayesmix.em.model import Model, Near, Settings, Start, resolve_objective, w
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
-from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import incoming, methods, predictions
 from bayesmix.estimators.predictions import PerRow
 from bayesmix.estimators.representation import Showing
@@ -191,57 +190,9 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         >>> vb.n_components_, vb.result_.n_rows
         (2, 272)
         """
-        from bayesmix.em import streaming
+        from bayesmix.estimators.streams import with_batch
 
-        if isinstance(y, (str, Integral)):
-            raise InvalidInputError(f"y must be None, got {y!r}: name a batch with batch={y!r}")
-        name: Any = batch
-        if isinstance(name, bool) or not isinstance(name, Integral | str | None):
-            raise InvalidInputError(
-                f"batch must be a string or an integer that names these rows, got {batch!r:.60}"
-            )
-        name = int(name) if isinstance(name, Integral) else name
-        if forgetting is not None:
-            validation.number("forgetting", forgetting, 0.0, strict=True)
-            if not forgetting < 1.0:
-                raise InvalidInputError(
-                    f"forgetting must be a number between 0 and 1, got {forgetting!r}"
-                )
-        if incoming.missing_of(self) != "error":
-            raise UnsupportedError(
-                f"missing={self.missing!r} is not supported by partial_fit: pass rows without "
-                "missing values, and missing='error'"
-            )
-        model = self._model()
-        with incoming.unchanged_on_error(self):
-            fitted: FitResult | None = getattr(self, "result_", None)
-            if fitted is not None:
-                from bayesmix.em.refusals import refuse_covariates
-
-                refuse_covariates(fitted, "partial_fit")
-            if fitted is not None and fitted.stream is None:
-                warn(
-                    "partial_fit begins a new stream and discards the previous fit: pass its data "
-                    "again as the first batch",
-                    BayesmixWarning,
-                )
-            if fitted is None or fitted.stream is None:
-                n_jobs = validation.jobs(self.n_jobs)
-                source = incoming.training_rows(self, X, sample_weight, n_jobs)
-                streaming.check_first(model, source)
-                self._fit(lambda _: source)
-                result = streaming.begun(self.result_, source, name)
-            else:
-                if forgetting is not None and (name is not None or fitted.stream.named.names):
-                    raise InvalidInputError(
-                        "forgetting must be None in a stream with named batches: a repeated batch "
-                        "would count in full"
-                    )
-                source = incoming.new_rows(self, X, sample_weight)
-                incoming.refuse(source, large=True)
-                source = source.present()
-                result = streaming.arrived(self.result_, source, name, forgetting)
-        self._adopt(result)
+        with_batch(self, X, y, sample_weight, batch, forgetting)
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Integers:
@@ -506,15 +457,23 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         check_is_fitted(self, "result_")
         return self.result_
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Integers]:
+    def sample(
+        self, n_samples: int = 1, random_state: Any = None, error: Any = None
+    ) -> tuple[Array, Integers]:
         """Draw samples (n, D) from the fitted density, with their components (n,).
 
-        ``random_state=None`` uses the estimator's own.
+        ``random_state=None`` uses the estimator's own. ``error``, as that of ``Measured``, adds
+        errors of measurement to the true values.
         """
         result = self._fitted()
         n_rows = validation.integer("n_samples", n_samples, 1)
         seed = methods.seed_of(self, random_state)
-        rows, components = result.draw(n_rows, stream(seed, Purpose.SAMPLE))
+        generator = stream(seed, Purpose.SAMPLE)
+        rows, components = result.draw(n_rows, generator)
+        if error is not None:
+            from bayesmix.observation.measured import with_errors
+
+            rows = with_errors(rows, error, generator)
         return methods.decoded(result.family, rows), components
 
     # Criteria with scikit-learn's sign: lower is better
@@ -524,22 +483,27 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
 
         Sample weights enter log L and n. Fits with covariates need the covariates of X.
         """
-        return methods.information(self, "bic", X, covariates, sample_weight=sample_weight)
+        return self._information("bic", X, covariates, sample_weight=sample_weight)
 
     def aic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return Akaike's information criterion, -2 log L + 2 p."""
-        return methods.information(self, "aic", X, covariates, sample_weight=sample_weight)
+        return self._information("aic", X, covariates, sample_weight=sample_weight)
 
     def aicc(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return AIC corrected for small n (Hurvich & Tsai 1989); infinite if n - p - 1 <= 0."""
-        return methods.information(self, "aicc", X, covariates, sample_weight=sample_weight)
+        return self._information("aicc", X, covariates, sample_weight=sample_weight)
 
     def icl(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
         """Return the integrated completed likelihood with hard assignments (Biernacki et al. 2000).
 
         For sequences it is BIC - 2 log P(most probable path) (Celeux & Durand 2008).
         """
-        return methods.information(self, "icl", X, covariates, sample_weight=sample_weight)
+        return self._information("icl", X, covariates, sample_weight=sample_weight)
+
+    def _information(self, name: str, X: Any, covariates: Any, **beside: Any) -> float:
+        from bayesmix.estimators.information import information
+
+        return information(self, name, X, covariates, **beside)
 
     # Display and storage
 

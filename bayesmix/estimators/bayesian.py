@@ -12,7 +12,6 @@ from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import describe_gaussian
-from bayesmix.estimators.gaussian import to_sklearn
 from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.prior import GaussianPrior
 
@@ -127,6 +126,8 @@ class BayesianGaussianMixture(MixtureEstimator):
         >>> bool((theirs.predict(X) == vb.predict(X)).all())
         True
         """
+        from bayesmix.estimators.gaussian_parameters import to_sklearn
+
         return to_sklearn(self)
 
     def _sparse_weights(self, concentration: float) -> dict[str, Any]:

@@ -1,31 +1,23 @@
-"""``GaussianMixture``: maximum likelihood or maximum a posteriori; scikit-learn's and ours."""
+"""``GaussianMixture``: maximum likelihood or maximum a posteriori."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from sklearn.utils.validation import check_is_fitted
-
-from bayesmix.allocation.point import FreeWeights, PointWeights
+from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Frame
 from bayesmix.em.model import Model, Settings, resolve, working_frame
 from bayesmix.em.objectives import MaximumLikelihood
-from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import Monitor, run
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
-from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, STRUCTURES
-from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import begun
-from bayesmix.version import versions
 
 if TYPE_CHECKING:
     from bayesmix.core.priors import Weights
@@ -211,6 +203,8 @@ class GaussianMixture(MixtureEstimator):
             shape = (K, n_features)
             given["means"] = finite_array("means_init", self.means_init, shape, of=of)
         if self.precisions_init is not None:
+            from bayesmix.estimators.gaussian_parameters import precision_blocks
+
             kind = self.covariance_type
             given["blocks"] = precision_blocks(kind, self.precisions_init, K, n_features)
         frame = working_frame(model, source)[0]
@@ -250,168 +244,12 @@ class GaussianMixture(MixtureEstimator):
         >>> gm.covariance_type
         'spherical'
         """
-        for name, given in (("weights", weights), ("means", means), ("covariances", covariances)):
-            validation.unmasked(name, given)
-            validation.written_out(name, given)
-        means = np.array(means, dtype=np.float64)
-        weights = np.array(weights, dtype=np.float64)
-        covariances = np.array(covariances, dtype=np.float64)
-        if means.ndim != 2 or weights.shape != (len(means),):
-            raise InvalidInputError(
-                "weights and means must have shapes (K,) and (K, D), got "
-                f"{weights.shape} and {means.shape}"
-            )
-        if weights.min() < 0 or abs(weights.sum() - 1.0) > 1e-8:
-            raise InvalidInputError("weights must not be negative and must sum to 1")
-        kind = covariance_type_of(covariances, means)
-        model = cls(n_components=len(means), covariance_type=kind)
-        structure = STRUCTURES[kind]
-        components = Gaussians(structure, means, structure.blocks.from_covariances(covariances))
-        components.precision_root  # noqa: B018  (raises unless covariances are positive definite)
-        model._adopt(point_result(Gaussian(kind), weights, components))
-        return model
+        from bayesmix.estimators.gaussian_parameters import given_mixture
+
+        return given_mixture(cls, weights, means, covariances)
 
     def to_sklearn(self) -> Any:
         """Return scikit-learn's ``GaussianMixture`` with these parameters."""
+        from bayesmix.estimators.gaussian_parameters import to_sklearn
+
         return to_sklearn(self)
-
-
-def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:
-    """Return covariance blocks from precisions in scikit-learn's shape, after a check."""
-    from bayesmix.core.given_arrays import finite_array
-
-    structure = NAMED[covariance_type]
-    shape = structure.blocks.covariance_shape(K, n_features)
-    precisions = finite_array(
-        "precisions_init", value, shape, of=f" for covariance_type={covariance_type!r}"
-    )
-    blocks = structure.blocks.from_covariances(precisions)
-    if blocks.ndim == 3:
-        symmetric = np.allclose(blocks, blocks.transpose(0, 2, 1))
-        if not symmetric or np.linalg.eigvalsh(blocks).min() <= 0:
-            raise InvalidInputError(
-                "precisions_init must be symmetric and positive definite in every component"
-            )
-    elif blocks.min() <= 0:
-        raise InvalidInputError("precisions_init must be positive")
-    root = structure.algebra.root(blocks)
-    return structure.algebra.gram(root)
-
-
-def covariance_type_of(covariances: Array, means: Array) -> str:
-    """Return the covariance structure of this shape."""
-    K, n_features = means.shape
-    shared = covariances.shape == (n_features, n_features) and (
-        n_features != K
-        or (
-            np.allclose(covariances, covariances.T)
-            and np.linalg.eigvalsh(covariances)[0] > 0
-            and n_features > 1
-        )
-    )
-    for name in SCIKIT_LEARNS:
-        structure = STRUCTURES[name]
-        shape = structure.blocks.covariance_shape(K, n_features)
-        if structure.shared == shared and shape == covariances.shape:
-            return name
-    raise InvalidInputError(
-        f"covariances must have shape ({K}, {n_features}, {n_features}), "
-        f"({n_features}, {n_features}), ({K}, {n_features}) or ({K},), got {covariances.shape}"
-    )
-
-
-def point_result(family: Any, weights: Array, components: Any) -> FitResult:
-    """Return the result of a mixture with given parameters, without data."""
-    K, n_features = components.means.shape
-    nan = float("nan")
-    return FitResult(
-        family=family,
-        inference=MaximumLikelihood(family, FreeWeights()),
-        requested_components=K,
-        mixture=Mixture(PointWeights(weights), components, Frame.identity(n_features)),
-        objective=nan,
-        log_likelihood=nan,
-        trace=np.zeros(0),
-        segments=(0,),
-        status="given",
-        events=(),
-        counts=weights.copy(),
-        hard_counts=weights.copy(),
-        entropy=nan,
-        plug_in_sums=DensitySums(nan, nan, nan, 0.0),
-        total_weight=1.0,
-        n_rows=0,
-        n_features=n_features,
-        passes=0,
-        seconds=0.0,
-        seed=0,
-        form="centred",
-        versions=versions(),
-    )
-
-
-def to_sklearn(model: Any) -> Any:
-    """Return scikit-learn's ``GaussianMixture`` with the same parameters.
-
-    A variational fit is exported at the posterior means of its parameters, because scikit-learn has
-    no Student-t mixtures. A covariance structure that scikit-learn does not have becomes "full".
-    """
-    from sklearn import mixture
-
-    result: FitResult = model._fitted()
-    from bayesmix.em.refusals import refuse_noise
-
-    refuse_noise(result, "scikit-learn")
-    kind = model.covariance_type if model.covariance_type in SCIKIT_LEARNS else "full"
-    other = mixture.GaussianMixture(model.n_components_, covariance_type=kind)
-    other.weights_, other.means_ = model.weights_.copy(), model.means_.copy()
-    if kind == model.covariance_type:
-        for name in ("covariances_", "precisions_", "precisions_cholesky_"):
-            setattr(other, name, np.array(getattr(model, name)))
-    else:
-        point = cast("Gaussians", result.unframed.plug_in())
-        other.covariances_ = np.array(point.covariances)
-        roots = np.linalg.inv(np.linalg.cholesky(other.covariances_))
-        other.precisions_cholesky_ = roots.transpose(0, 2, 1)
-        other.precisions_ = other.precisions_cholesky_ @ roots
-    other.converged_ = model.converged_
-    other.n_iter_ = model.n_iter_
-    # scikit-learn has the mean log likelihood here; a variational fit has the bound.
-    at_point = result.log_likelihood / result.total_weight
-    other.lower_bound_ = at_point if result.variational else model.lower_bound_
-    other.lower_bounds_ = [at_point] if result.variational else list(model.lower_bounds_)
-    other.n_features_in_ = model.n_features_in_
-    if hasattr(model, "feature_names_in_"):
-        other.feature_names_in_ = model.feature_names_in_
-    return other
-
-
-def from_sklearn(model: Any) -> Any:
-    """Convert a fitted scikit-learn ``GaussianMixture``; other models raise an error.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> from sklearn.mixture import GaussianMixture
-    >>> X = bm.datasets.load_faithful().to_numpy()
-    >>> theirs = GaussianMixture(2, random_state=0).fit(X)
-    >>> ours = bm.from_sklearn(theirs)
-    >>> bool(abs(ours.score(X) - theirs.score(X)) < 1e-12)
-    True
-    """
-    from sklearn import mixture
-
-    if not isinstance(model, mixture.GaussianMixture):
-        raise UnsupportedError(
-            f"only scikit-learn's GaussianMixture can be converted, got {type(model).__name__}"
-        )
-    check_is_fitted(model)
-    ours = GaussianMixture(len(model.weights_), covariance_type=model.covariance_type)
-    structure = NAMED[model.covariance_type]
-    blocks = structure.blocks.from_covariances(np.array(model.covariances_, dtype=np.float64))
-    components = Gaussians(structure, np.array(model.means_, dtype=np.float64), blocks)
-    result = point_result(Gaussian(model.covariance_type), np.array(model.weights_), components)
-    ours._adopt(replace(result, status="converged" if model.converged_ else "max_iter"))
-    if hasattr(model, "feature_names_in_"):
-        ours.feature_names_in_ = model.feature_names_in_
-    return ours

@@ -27,7 +27,8 @@ from bayesmix.estimators import incoming, sequences
 from bayesmix.estimators.constraints import at_covariates, constrained
 from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.given_parameters import GivenParameters
-from bayesmix.estimators.methods import arviz_draws, information, seed_of
+from bayesmix.estimators.information import information
+from bayesmix.estimators.methods import arviz_draws, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
@@ -507,10 +508,12 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         residuals[:, self._categorical_columns()] = np.nan
         return residuals
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> tuple[Array, Integers]:
+    def sample(
+        self, n_samples: int = 1, random_state: Any = None, error: Any = None
+    ) -> tuple[Array, Integers]:
         """Draw one sequence (n, D), and its states (n,).
 
-        ``random_state`` None uses the estimator's own.
+        ``random_state`` None uses the estimator's own; ``error`` adds errors of measurement.
         """
         result = self._fitted()
         n = validation.integer("n_samples", n_samples, 1)
@@ -527,6 +530,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
         drawn = density.frame.undo(density.components.draw(counts, generator))
         values = np.empty_like(drawn)
         values[np.argsort(states, kind="stable")] = drawn
+        if error is not None:
+            from bayesmix.observation.measured import with_errors
+
+            values = with_errors(values, error, generator)
         return decoded(result.family, values), states
 
     # Looking

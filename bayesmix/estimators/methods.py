@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,8 @@ from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.model import Model
-from bayesmix.em.result import FitResult, assess
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.em.result import FitResult
+from bayesmix.errors import UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import entropies
 from bayesmix.numerics.arrays import Array
@@ -344,6 +343,7 @@ class PosteriorMethods:
         """
         from bayesmix.estimators.fit_columns import like_given
         from bayesmix.observation.instrument import refuse_measured
+        from bayesmix.posterior.imputation import expected, imputations
 
         result = self._fitted()
         from bayesmix.em.refusals import refuse_covariates
@@ -408,43 +408,6 @@ def refuse_gaps(model: Model) -> None:
         )
 
 
-def expected(result: FitResult, values: Array) -> Array:
-    """Fill missing values with their predictive mean, or most probable level."""
-    from bayesmix.families.product.family import level_probabilities
-    from bayesmix.numerics.gaps import patterns
-    from bayesmix.posterior.bands import conditional_means
-
-    out = values.copy()
-    for columns, rows in patterns(values):
-        hidden = np.setdiff1d(np.arange(values.shape[1]), columns)
-        if len(hidden):
-            observed = values[np.ix_(rows, columns)]
-            means = conditional_means(result.density, hidden, columns, observed)
-            if not np.isfinite(means).all():  # of tails so heavy that the mean does not exist
-                means = conditional_means(result.plug_in, hidden, columns, observed)
-            out[np.ix_(rows, hidden)] = means
-    shares = result.probabilities(values)
-    for column, of_levels in level_probabilities(result.family, result.density.components).items():
-        gaps = np.isnan(values[:, column])
-        out[gaps, column] = (shares[gaps] @ of_levels).argmax(axis=1)
-    return out
-
-
-def imputations(
-    result: FitResult, values: Array, n_draws: int, generator: np.random.Generator
-) -> list[Array]:
-    """Draw tables with missing values filled in, each under different posterior parameters."""
-    from bayesmix.observation.missing import drawn
-
-    if not result.variational:
-        return [drawn(result.plug_in, values, generator) for _ in range(n_draws)]
-    from bayesmix.posterior.posterior_draws import Draws, mixtures_of
-
-    q = result.posterior
-    draws = Draws(q.weights.draws(n_draws, generator), q.components.draws(n_draws, generator))
-    return [drawn(mixture, values, generator) for mixture in mixtures_of(result, draws)]
-
-
 def decoded(family: Any, rows: Array) -> Any:
     """Return coded data as levels: a frame for mixed tables."""
     if family.coding is None:
@@ -452,36 +415,6 @@ def decoded(family: Any, rows: Array) -> Any:
     from bayesmix.estimators import fit_columns
 
     return fit_columns.decoded(family, rows)
-
-
-def information(estimator: Any, name: str, X: Any, covariates: Any = None, **beside: Any) -> float:
-    """Return -2 times a criterion, by its name, by default for the training data.
-
-    ``beside`` has arguments that belong to X: sample weights, or the lengths or groups of its
-    sequences.
-    """
-    from bayesmix.selection import scores
-
-    result, criterion = estimator._fitted(), getattr(scores, name)
-    if X is None:
-        if result.n_rows == 0:
-            raise InvalidInputError("this mixture was not fitted to data: pass X")
-        for argument, given in (beside | {"covariates": covariates}).items():
-            if given is not None:
-                raise InvalidInputError(f"{argument} needs data: pass X as well")
-        if result.stream is not None:
-            raise UnsupportedError(
-                f"{name}() of a stream is unknown, because its data are not kept; lower_bound_ "
-                f"bounds the likelihood. Pass data, {name}(X), or add up score_samples over all "
-                f"batches and use result_.n_parameters, {result.n_parameters}."
-            )
-        sums = result.plug_in_sums
-    else:
-        source = estimator._at_covariates(estimator._seen(X, **beside), covariates)
-        with single_threaded_blas():
-            point = replace(result.plug_in, weights=result.mixture.weights.averaged())
-            sums = assess(result.family, point, source, result.log_volume)
-    return -2.0 * criterion(sums, result.n_parameters)
 
 
 class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped

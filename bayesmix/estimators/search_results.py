@@ -360,7 +360,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
             return float(self.best_estimator_.score(self.features_read(X), **beside))
         return float(np.mean(self.score_samples(X)))
 
-    def sample(self, n_samples: int = 1, random_state: Any = None) -> Any:
+    def sample(self, n_samples: int = 1, random_state: Any = None, **options: Any) -> Any:
         """Draw samples and their components from the best candidate."""
         from bayesmix.estimators import feature_selection
 
@@ -369,7 +369,7 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         from bayesmix.em.refusals import refuse_regressions
 
         refuse_regressions(best, "sample")
-        rows, components = best.sample(n_samples, random_state)
+        rows, components = best.sample(n_samples, random_state, **options)
         if self._others is None or self._selected is None:
             return rows, components
         irrelevant, _ = self._others.sample(n_samples, random_state)

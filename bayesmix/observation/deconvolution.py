@@ -30,6 +30,7 @@ from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.observation.instrument import Instrument, Region, separable
 from bayesmix.observation.missing import Drawing
+from bayesmix.observation.rectangles import drawn_on_rectangle, on_rectangle
 from bayesmix.observation.truncated_normal import on_interval, quantile
 
 # Numbers of a block, K D or K D² for each sample, that fit into a cache of a few megabytes.
@@ -38,6 +39,7 @@ BLOCK_VALUES = 2**19
 COLUMNS_AT_ONCE = 8
 # Samples with equal errors above which their matrices are factorised once.
 TOGETHER = 16
+SMALLEST = float(np.finfo(float).tiny)
 
 
 class HiddenValues(NamedTuple):
@@ -64,13 +66,33 @@ class Block:
     hidden: HiddenValues | None
 
 
-class StandardisedBounds(NamedTuple):
-    """Hidden values of a block given a component: centres, deviations and bounds (m,)."""
+@dataclass(frozen=True)
+class StandardisedBounds:
+    """Hidden values of a block given a component: centres, deviations and bounds (m,).
+
+    Dependent ones of a sample are ``pairs``, with their correlations.
+    """
 
     centres: Array
     deviations: Array
     low: Array
     high: Array
+    pairs: tuple[Indices, Indices] | None = None
+    correlation: Array | None = None
+
+    def rectangles(self) -> Array:
+        """Return the bounds (2, 2, p) of the pairs."""
+        return np.array(
+            [[bound[own] for own in self.pairs or ()] for bound in (self.low, self.high)]
+        )
+
+    def drawn(self, uniform: Array) -> Array:
+        """Return draws of the hidden values (m,)."""
+        draws = quantile(self.low, self.high, uniform)
+        if self.pairs is not None and self.correlation is not None:
+            own = np.array(self.pairs)
+            draws[own] = drawn_on_rectangle(self.rectangles(), self.correlation, uniform[own])
+        return self.centres + self.deviations * draws
 
 
 @dataclass(frozen=True)
@@ -154,13 +176,14 @@ def _apart(mixture: Mixture[Densities], instrument: Instrument) -> bool:
 def _hidden(mixture: Mixture[Densities], instrument: Instrument) -> Booleans | None:
     """Return which values (n, D) are known to an interval; None if none are.
 
-    Where columns depend on each other, rounded values are values with an error instead.
+    Where columns depend on each other and more than two values of a sample are, the rounded ones
+    are values with an error instead.
     """
     intervals = instrument.intervals
     if intervals is None:
         return None
     there = ~np.isnan(intervals.lower)
-    return there if _apart(mixture, instrument) else there & ~intervals.rounded
+    return there if _apart(mixture, instrument) else there & ~intervals.approximated
 
 
 def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]:
@@ -297,28 +320,49 @@ def _dense(block: Block, mean: Array, covariance: Array) -> Dependent:
     if block.hidden is None:
         return Dependent(log_density, scores, root)
     columns, samples, lower, upper, log_steps = block.hidden
-    if len(np.unique(samples)) < len(samples):
-        raise UnsupportedError(
-            "dependent columns allow one censored value in a sample: use covariance_type='diag' or "
-            "'spherical', without covariances of errors"
-        )
     # The hidden value given the others is normal; w = e - T_oo⁻¹ T_oh is its part of T⁻¹.
+    m = len(samples)
     own = T[:, columns, samples]
     half = np.einsum("ijm,jm->im", root[:, :, samples], own)
-    variance = own[columns, range(len(columns))] - (half * half).sum(axis=0)
+    variance = own[columns, range(m)] - (half * half).sum(axis=0)
     _refuse_singular(variance)
     deviation = np.sqrt(variance)
     centre = mean[columns] + (own * scores[:, samples]).sum(axis=0)
     a, b = (lower - centre) / deviation, (upper - centre) / deviation
-    there = on_interval(a, b)
     w = -np.einsum("ijm,im->jm", root[:, :, samples], half)
-    w[columns, range(len(columns))] = 1.0
-    scores[:, samples] += w * (there.mean / deviation)
-    lost = np.sqrt(np.maximum(there.lost_variance, 0.0)) / deviation
-    root[columns, :, samples] = (lost * w).T
-    log_density[samples] += there.log_probability - log_steps
+    w[columns, range(m)] = 1.0
+    w /= deviation
     hidden = StandardisedBounds(centre, deviation, a, b)
+    log_density -= np.bincount(samples, log_steps, len(log_density))
+    i, j, alone = _pairs(samples)
+    there = on_interval(a[alone], b[alone])
+    scores[:, samples[alone]] += w[:, alone] * there.mean
+    lost = np.sqrt(np.maximum(there.lost_variance, 0.0))
+    root[columns[alone], :, samples[alone]] = (lost * w[:, alone]).T
+    log_density[samples[alone]] += there.log_probability
+    if len(i):
+        covariance = T[columns[i], columns[j], samples[i]] - (half[:, i] * half[:, j]).sum(axis=0)
+        correlation = covariance / (deviation[i] * deviation[j])
+        _refuse_singular(1.0 - correlation * correlation)
+        hidden = replace(hidden, pairs=(i, j), correlation=correlation)
+        both, place = on_rectangle(hidden.rectangles(), correlation), samples[i]
+        log_density[place] += both.log_probability
+        scores[:, place] += w[:, i] * both.scores[0] + w[:, j] * both.scores[1]
+        first, between, second = both.information
+        first = np.sqrt(np.maximum(first, SMALLEST))
+        between = between / first
+        second = np.sqrt(np.maximum(second - between * between, 0.0))
+        root[columns[i], :, place] = (first * w[:, i] + between * w[:, j]).T
+        root[columns[j], :, place] = (second * w[:, j]).T
     return Dependent(log_density, scores, root, hidden)
+
+
+def _pairs(samples: Indices) -> tuple[Indices, Indices, Indices]:
+    """Return which hidden values are first and second of a sample, and which are alone."""
+    order = np.argsort(samples, kind="stable")
+    same = np.flatnonzero(samples[order[1:]] == samples[order[:-1]])
+    i, j = order[same], order[same + 1]
+    return i, j, np.setdiff1d(order, np.concatenate([i, j]))
 
 
 def _inverse_root(T: Array, mask: Array) -> tuple[Array, Array]:
@@ -495,7 +539,7 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
         if block.hidden is not None:
             block = _filled(block, block.hidden, parts, own, uniform[indices].T)
             parts = _convolved(mixture, block)
-        measured = out[indices] + _drawn_errors(block.errors, normal[1][indices])
+        measured = out[indices] + drawn_errors(block.errors, normal[1][indices])
         away = (block.values - measured.T) * block.exact
         for k, convolved_component in enumerate(parts):
             mine = own == k
@@ -513,14 +557,15 @@ def _filled(
     values, exact = block.values.copy(), block.exact.copy()
     for k, part in enumerate(parts):
         mine = labels[samples] == k
-        centres, deviations, a, b = (own[mine] for own in cast("StandardisedBounds", part.hidden))
         place = columns[mine], samples[mine]
-        values[place] = centres + deviations * quantile(a, b, uniform[place])
+        draws = cast("StandardisedBounds", part.hidden).drawn(uniform[columns, samples])
+        values[place] = draws[mine]
     exact[columns, samples] = 1.0
     return Block(values, exact, block.errors, bool(exact.all()), None)
 
 
-def _drawn_errors(errors: Array, normal: Array) -> Array:
+def drawn_errors(errors: Array, normal: Array) -> Array:
+    """Return errors (n, D) of variances (D, n) or covariances (D, D, n) from normal numbers."""
     if errors.ndim == 2:
         return normal * np.sqrt(errors.T)
     values, vectors = np.linalg.eigh(np.moveaxis(errors, -1, 0))

@@ -17,12 +17,17 @@ from bayesmix.core.rows import Event, Frame, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import AXES, Array, Booleans, Integers
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
+    from bayesmix.em.expectation import Form
     from bayesmix.families.gaussian.covariance.models import Structure
-    from bayesmix.observation.deconvolution import Deconvolution
+
+# Families with intervals: log-concave densities of log x, and counts with one mode.
+POSITIVE = ("exponential", "gamma", "log_normal", "weibull")
+COUNTS = ("negative_binomial", "poisson")
 
 
 def refuse_measured(
@@ -36,6 +41,11 @@ def refuse_measured(
 def separable(structure: Structure, n_features: int) -> bool:
     """Whether the columns of a component are independent, so that each interval stands alone."""
     return structure.algebra.kind == AXES or n_features == 1
+
+
+def _names(columns: Sequence[str] | None, n_features: int) -> list[str]:
+    """Return columns as messages name them."""
+    return [repr(name) for name in columns or ()] or [f"column {d}" for d in range(n_features)]
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,12 @@ class Intervals:
         return replace(self, **own)
 
     @property
+    def approximated(self) -> Booleans:
+        """Which rounded values (n, D) have a normal error instead if columns are dependent."""
+        several = (~np.isnan(self.lower)).sum(axis=1) > 2
+        return self.rounded & several[:, None]
+
+    @property
     def censored(self) -> Booleans:
         """Which values (n, D) contribute a probability."""
         return ~np.isnan(self.lower) & ~self.rounded
@@ -113,31 +129,70 @@ class Instrument:
         region = None if self.region is None else self.region[rows]
         return Instrument(self.errors[rows], intervals, region)
 
-    def form(self, family: Family, variational: bool, seed: int) -> Deconvolution:
-        from bayesmix.observation.deconvolution import Deconvolution
-
-        if family.name != "gaussian":
-            raise UnsupportedError(
-                f"measured data need a Gaussian family, got {family!r}: use GaussianMixture"
-            )
+    def form(self, family: Family, variational: bool, seed: int) -> Form:
         if variational:
             raise UnsupportedError(
                 "measured data need a point estimate, as the bound has no closed form: use "
-                "GaussianMixture, with prior='auto' for posterior modes"
+                "GaussianMixture, with prior='auto' for posterior modes, or "
+                "inference=MaximumLikelihood()"
             )
+        if family.name != "gaussian":
+            from bayesmix.observation.cells import Celled
+
+            return Celled(seed)
+        from bayesmix.observation.deconvolution import Deconvolution
+
         structure: Structure = family.structure  # type: ignore[attr-defined]  # of Gaussians
         if self.errors.full or not separable(structure, self.errors.distinct.shape[1]):
             self.refuse_several()
         return Deconvolution(seed)
 
+    def refuse_all_but_limits(self, family: Family) -> None:
+        """Raise an error for what only Gaussian components have, or a family without limits."""
+        covariance = getattr(family, "covariance", "diag")
+        if family.name not in (*POSITIVE, *COUNTS) or covariance not in ("diag", "spherical"):
+            raise UnsupportedError(
+                f"measured data do not support {family!r}: use a Gaussian family, or with "
+                "limits and intervals Exponential(), Gamma(), LogNormal(), NegativeBinomial(), "
+                "Poisson() or Weibull()"
+            )
+        rounded = self.intervals is not None and self.intervals.rounded.any()
+        for there, what in (
+            (self.errors.distinct.any(), "errors"),
+            (rounded, "steps"),
+            (self.region is not None, "truncation"),
+        ):
+            if there:
+                raise UnsupportedError(
+                    f"{what} of measured data need a Gaussian family, got {family!r}: use "
+                    "GaussianMixture, or limits and intervals only"
+                )
+
+    def check(self, family: Family, columns: Sequence[str] | None) -> None:
+        """Raise an error for an interval without any value that the family allows."""
+        if self.intervals is None:
+            return
+        low, high = self.intervals.lower, self.intervals.upper
+        none = high <= 0.0
+        if family.name in COUNTS:
+            none = np.floor(high) < np.maximum(np.ceil(low), 0.0)
+        if none.any():
+            row, column = np.argwhere(none)[0].tolist()
+            name = column if columns is None else repr(columns[column])
+            raise InvalidInputError(
+                f"the interval from {low[row, column]:g} to {high[row, column]:g} in row {row}, "
+                f"column {name} holds no value of {family!r}: correct the bounds, leave out that "
+                "row, or use a Gaussian family"
+            )
+
     def refuse_several(self) -> None:
-        """Raise an error for several intervals in a sample, or a region of several columns."""
+        """Raise an error for three intervals in a sample, or a region of several columns."""
         remedy = "use covariance_type='diag' or 'spherical', without covariances of errors"
         if self.intervals is not None:
-            several = np.flatnonzero(self.intervals.censored.sum(axis=1) > 1)
+            several = np.flatnonzero(self.intervals.censored.sum(axis=1) > 2)
             if len(several):
                 raise UnsupportedError(
-                    "dependent columns allow one censored value in a sample, but row "
+                    "dependent columns allow two censored values in a sample, but row "
                     f"{several[0]} has {self.intervals.censored[several[0]].sum()}: {remedy}"
                 )
         if self.region is not None and self.region.n_columns > 1:
@@ -148,10 +203,10 @@ class Instrument:
 
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the data of a fit were measured; refuse useless columns."""
+        if family.name != "gaussian":
+            self.refuse_all_but_limits(family)
         events = []
-        names = [repr(name) for name in columns or ()] or [
-            f"column {d}" for d in range(self.errors.distinct.shape[1])
-        ]
+        names = _names(columns, self.errors.distinct.shape[1])
         if self.intervals is not None:
             n, numbers = len(self.intervals.lower), self.intervals.censored.sum(axis=0)
             one_side = np.isneginf(self.intervals.lower).all(axis=0)
@@ -163,13 +218,18 @@ class Instrument:
                 )
             parts = [f"{numbers[d]:,} of {names[d]}" for d in np.flatnonzero(numbers)]
             if parts:
-                text = f"censored values among {n:,} samples: {', '.join(parts)}"
+                n_events = int((~self.intervals.censored.any(axis=1)).sum())
+                text = (
+                    f"censored values among {n:,} samples: {', '.join(parts)}; samples without "
+                    f"any (events): {n_events:,}"
+                )
                 events.append(Event("censored", text, n_rows=int(numbers.sum())))
             steps, rounded = self.intervals.steps, self.intervals.rounded.any(axis=0)
             parts = [f"{names[d]} in steps of {steps[d]:g}" for d in np.flatnonzero(rounded)]
             if parts:
                 structure: Structure = family.structure  # type: ignore[attr-defined]
                 exact = separable(structure, len(names)) and not self.errors.full
+                exact = exact or not self.intervals.approximated.any()
                 how = "as intervals" if exact else "approximately, as errors of variance step²/12"
                 events.append(Event("rounded", f"rounded values {how}: {', '.join(parts)}"))
         if self.region is not None:
@@ -180,10 +240,45 @@ class Instrument:
             events.append(Event("truncated", text))
         return tuple(events)
 
-    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
-        from bayesmix.observation.deconvolution import log_joint
+    def undetermined(self, mixture: Mixture[Densities], source: Source) -> tuple[Event, ...]:
+        """Return events for components whose values in a column are all censored with open ends."""
+        if self.intervals is None:
+            return ()
+        rows = source.in_memory().rows
+        shares, _ = mixture.responsibilities(rows)
+        weighted = shares * rows.weights_or_ones[:, None]
+        bounded = ~(np.isinf(self.intervals.lower) | np.isinf(self.intervals.upper))
+        none = (bounded.T @ weighted < 0.5) & (weighted.sum(axis=0) >= 0.5)
+        events = []
+        for d, k in np.argwhere(none).tolist():
+            name, row = _names(source.columns, len(none))[d], int(shares[:, k].argmax())
+            text = (
+                f"{{which}} holds only censored values of {name}, such as that of "
+                f"{source.row_text(row)}, which do not determine its parameters: use fewer "
+                "components, or a prior"
+            )
+            events.append(Event("undetermined", text, components=(k,)))
+        return tuple(events)
 
+    def log_joint(self, mixture: Mixture[Densities], rows: Rows) -> Array:
+        if isinstance(mixture.components, Gaussians):
+            from bayesmix.observation.deconvolution import log_joint
+        else:
+            from bayesmix.observation.cells import log_joint
         return log_joint(mixture, rows)
+
+    def spans(self, rows: Rows) -> tuple[Array, Array]:
+        """Return values, those in intervals at their bound or middle, and error bars of them."""
+        values, own = np.array(rows.values, dtype=np.float64), self.errors.distinct
+        variances = np.diagonal(own, axis1=1, axis2=2) if self.errors.full else own
+        bars = values + np.multiply.outer([-1.0, 1.0], np.sqrt(variances[self.errors.numbers]))
+        if self.intervals is not None:
+            low, high = self.intervals.lower, self.intervals.upper
+            inside = ~np.isnan(low)
+            first, last = (np.where(np.isinf(a), b, a) for a, b in ((low, high), (high, low)))
+            values[inside] = (0.5 * (first + last))[inside]
+            bars = np.where(inside, [low, high], bars)
+        return values, bars
 
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
         """Return the log volumes of the columns with a density."""

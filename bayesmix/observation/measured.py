@@ -10,7 +10,13 @@ from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Booleans
 from bayesmix.numerics.rounding import rounded_step
-from bayesmix.observation.deconvolution import blocks_of, components_of, convolved
+from bayesmix.observation.cells import true_moments
+from bayesmix.observation.deconvolution import (
+    blocks_of,
+    components_of,
+    convolved,
+    drawn_errors,
+)
 from bayesmix.observation.instrument import Errors, Instrument, Intervals, Region
 from bayesmix.sources.memory import ArraySource
 
@@ -33,6 +39,9 @@ def true_values(result: FitResult, rows: Rows) -> TrueValues:
     mixture = result.density
     if not isinstance(rows.side.measurement, Instrument):
         raise InvalidInputError("X must be measured data: pass bayesmix.Measured(X, error=...)")
+    if result.family.name != "gaussian":
+        mean, variance = true_moments(mixture, rows)
+        return TrueValues(mean, np.sqrt(variance))
     shares, _ = mixture.responsibilities(rows)
     components = components_of(mixture)
     first, second = np.zeros((2, len(rows), len(mixture.frame.centre)))
@@ -46,6 +55,13 @@ def true_values(result: FitResult, rows: Rows) -> TrueValues:
             second[indices] += own[:, k, None] * (mean * mean + variance)
     deviation = np.sqrt(np.maximum(second - first * first, 0.0)) * mixture.frame.scale
     return TrueValues(mixture.frame.undo(first), deviation)
+
+
+def with_errors(values: Array, error: Any, generator: np.random.Generator) -> Array:
+    """Return true values (n, D) with draws of errors of measurement."""
+    errors = _Table(np.array(values, dtype=np.float64), None).errors(error)
+    own = np.moveaxis(errors.distinct[errors.numbers], 0, -1)
+    return values + drawn_errors(own, generator.standard_normal(values.shape))
 
 
 def Measured(
@@ -62,7 +78,7 @@ def Measured(
 
     The mixture is that of the true values (extreme deconvolution; Bovy, Hogg & Roweis 2011), before
     censoring, rounding and truncation. ``log_likelihood_`` and ``score_samples`` are of what was
-    measured; ``true_values`` returns the posterior of the true values. Needs ``GaussianMixture``.
+    measured; ``true_values`` returns the posterior of the true values.
 
     Parameters
     ----------
@@ -96,8 +112,10 @@ def Measured(
     Notes
     -----
     An interval contributes the logarithm of its probability, a rounded value log(P / step). If
-    columns are dependent (full and tied covariances, correlated errors), a step is approximated by
-    an error of variance step² / 12 (Sheppard), and each sample may have one censored value.
+    columns are dependent (full and tied covariances, correlated errors), each sample may have two
+    censored values; in samples with more than two in steps, a step is approximated by an error of
+    variance step² / 12 (Sheppard). Limits and intervals also fit ``Exponential``, ``Gamma``,
+    ``LogNormal``, ``NegativeBinomial``, ``Poisson`` and ``Weibull``.
 
     Examples
     --------
@@ -293,9 +311,17 @@ class _Table(NamedTuple):
         width = np.nanstd(ends, axis=0)
         width = np.where(width > 0.0, width, np.where(np.abs(ends[0]) > 0.0, np.abs(ends[0]), 1.0))
         low, high = intervals.lower, intervals.upper
-        low = np.where(np.isneginf(low), high - width, low)
+        # Open ends of columns without negative numbers begin at 0.
+        ends[np.isneginf(ends)] = 0.0
+        least = np.where((np.nanmin(ends, axis=0) >= 0.0) & (high >= 0.0), 0.0, -np.inf)
+        low = np.where(np.isneginf(low), np.maximum(high - width, least), low)
         high = np.where(np.isposinf(high), low + width, high)
-        values[inside] = (low + share * (high - low))[inside]
+        points = low + share * (high - low)
+        # In columns of whole numbers, so are points, but for rounded values.
+        whole = (ends == np.floor(ends)) | np.isnan(ends)
+        whole = whole.all(axis=0) & ~intervals.rounded.any(axis=0)
+        points = np.where(whole, np.clip(np.rint(points), np.ceil(low), np.floor(high)), points)
+        values[inside] = points[inside]
 
 
 def _refuse_no_covariance(covariances: Array) -> None:

@@ -12,12 +12,17 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
-from bayesmix.numerics.arrays import LOG_2PI, Array
+from bayesmix.numerics.arrays import LOG_2PI, Array, Indices
 
 # Relative densities below e^-40 are rounding; with 28 nodes the integral down to there is exact to
 # 1e-14. So it is with 10 nodes if the density on the interval changes by less than about e^3.
 NEGLIGIBLE, LITTLE = 40.0, 3.0
 FEW, MANY = (np.polynomial.legendre.leggauss(number) for number in (10, 28))
+
+
+def sums_by(owner: Indices, values: Array, n: int) -> Array:
+    """Return the sums (n,) of values by owner."""
+    return np.bincount(owner, values, n).astype(np.float64)
 
 
 class OnInterval(NamedTuple):

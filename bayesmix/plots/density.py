@@ -151,6 +151,7 @@ MOST_BINS = 200
 # Values count as rounded if a bin would have fewer distinct values than this.
 ROUNDED = 8.0
 MOST_TICKS = 2000
+MOST_BARS = 200  # more hide one another
 # Above this many observations the kernels are at the bins of a fine histogram.
 MOST_KERNELS = 2000
 # Height of a narrow peak, relative to the histogram, above which it is cut off.
@@ -165,12 +166,15 @@ def draw_curve(
     grid = curve_grid(view, low, high)
     terms = view.terms(grid[:, None])
     remarks = list(view.remarks)
-    key, top, reached = draw_whole(ax, grid, terms.sum(axis=1), "density", sample, band)
+    measured = sample is not None and sample.spans is not None
+    name = "density of true values" if measured else "density"
+    key, top, reached = draw_whole(ax, grid, terms.sum(axis=1), name, sample, band)
     if sample is not None:
         column = sample.values[:, 0]
         outside = int(((column < low) | (column > high)).sum())
         if outside:
             remarks.append(f"{outside:,} of {len(column):,} observations outside the view")
+        kde = kde and not measured
         estimate = kernel_density(column, sample.weights, grid) if kde else None
         if estimate is not None:
             (line,) = ax.plot(grid, estimate, color=style.FAINT, lw=1.2, zorder=3)
@@ -202,12 +206,18 @@ def draw_whole(
         )
         top = max(top, float(upper.max()))
     if sample is not None:
-        values = sample.values[:, 0]
-        heights, edges = histogram(values, sample.weights, grid[0], grid[-1])
+        # Values with an open end have no place in a histogram.
+        placed = sample if sample.spans is None else sample.placed
+        values = placed.values[:, 0]
+        heights, edges = histogram(values, placed.weights, grid[0], grid[-1])
+        heights = heights * (len(values) / len(sample.values))
         key["rows"] = ax.stairs(heights, edges, fill=True, color=style.FILL, zorder=1)
         ax.stairs(heights, edges, color="white", lw=0.6, zorder=1.1)
         reached = float(heights.max())
-        rug(ax, values)
+        if sample.spans is None:
+            rug(ax, values)
+        else:
+            draw_bars_of(ax, sample, [(float(grid[0]), float(grid[-1]))])
     return key, top, reached
 
 
@@ -446,6 +456,8 @@ def draw_points(
     if shown.weights is not None:
         area = area * np.clip(shown.weights / shown.weights.mean(), 0.0, 9.0)
     labels = shown.labels
+    if shown.spans is not None:
+        draw_bars_of(ax, shown, limits)
     for k in np.unique(labels):
         rows = labels == k
         colours = np.empty((int(rows.sum()), 4))
@@ -457,6 +469,28 @@ def draw_points(
             edgecolors="white" if k >= 0 else None, zorder=2, rasterized=len(shown.values) > 2000,
         )  # fmt: skip
     return remarks
+
+
+def draw_bars_of(ax: Axes, sample: Sample, limits: list[tuple[float, float]]) -> None:
+    """Draw errors and intervals of at most ``MOST_BARS`` samples as bars, to the edge if open.
+
+    Bars over one column are at heights without meaning.
+    """
+    shown = sample.thinned(MOST_BARS)
+    assert shown.spans is not None
+    colours = [style.colour(k) for k in shown.labels]
+    common: dict[str, Any] = {"colors": colours, "lw": 0.8, "alpha": 0.4, "zorder": 1.9}
+    lines: tuple[Any, Any] = ax.hlines, ax.vlines
+    for d, (line, edge) in enumerate(zip(lines, limits, strict=False)):
+        low, high = np.clip(shown.spans[:, :, d], *edge)
+        if len(limits) == 2:
+            line(shown.values[:, 1 - d], low, high, **common)
+            continue
+        # Fractional parts of multiples of the golden ratio are even.
+        heights = 0.02 + 0.3 * (np.arange(len(low)) * 0.618034 % 1.0)
+        line(heights, low, high, transform=ax.get_xaxis_transform(), **common)
+        inside = np.clip(shown.values[:, d], *edge)
+        ax.scatter(inside, heights, 5.0, colours, transform=ax.get_xaxis_transform(), zorder=2)
 
 
 def draw_view(

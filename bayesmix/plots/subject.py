@@ -16,6 +16,7 @@ from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Rows
+from bayesmix.em.model import side_of
 from bayesmix.em.prediction import most_probable
 from bayesmix.em.refusals import refuse_noise, refuse_regressions
 from bayesmix.em.result import FitResult
@@ -284,7 +285,7 @@ class Sample:
     """Data to draw: values (n, d) of some columns, weights, probabilities (n, K).
 
     ``left_out`` counts samples with missing values there. ``noise``: the last probability is that
-    of noise.
+    of noise. ``spans`` (2, n, d) are ends of error bars, infinite if open, of measured data.
     """
 
     values: Array
@@ -292,6 +293,7 @@ class Sample:
     probabilities: Array
     left_out: int = 0
     noise: bool = False
+    spans: Array | None = None
 
     @property
     def remarks(self) -> list[str]:
@@ -317,13 +319,21 @@ class Sample:
         shown = self.values[:, columns]
         whole = ~np.isnan(shown).any(axis=1)
         n_left_out = int(np.count_nonzero(~whole))
-        return replace(self, values=shown, left_out=n_left_out)._some(whole)
+        spans = None if self.spans is None else self.spans[:, :, columns]
+        return replace(self, values=shown, left_out=n_left_out, spans=spans)._some(whole)
 
     def _some(self, rows: Any) -> Sample:
         weights = None if self.weights is None else self.weights[rows]
-        return replace(
-            self, values=self.values[rows], weights=weights, probabilities=self.probabilities[rows]
-        )
+        spans = None if self.spans is None else self.spans[:, rows]
+        own = {"values": self.values[rows], "probabilities": self.probabilities[rows]}
+        return replace(self, weights=weights, spans=spans, **own)
+
+    @property
+    def placed(self) -> Sample:
+        """The samples whose error bars have no open end, of all if there are none."""
+        assert self.spans is not None
+        closed = np.isfinite(self.spans).all(axis=(0, 2))
+        return self._some(closed) if closed.any() else self
 
     def thinned(self, most: int) -> Sample:
         """Return at most this many samples, evenly spaced."""
@@ -344,8 +354,12 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
         if sample_weight is not None:
             raise InvalidInputError("sample_weight needs data: pass X")
         return None
-    X = gathered(X)
-    if model.result_.family.coding is None and model.result_.side.design is None:
+    X, spans = gathered(X), None
+    if is_source(X) and (measurement := side_of(X).measurement) is not None:
+        rows, weights = X.in_memory().rows, X.in_memory().weights
+        values, spans = measurement.spans(rows)
+        probabilities = model.predict_proba(X)
+    elif model.result_.family.coding is None and model.result_.side.design is None:
         values, weights = raw_rows(X)
         named = hasattr(model, "feature_names_in_")
         probabilities = model.predict_proba(X if named else values)
@@ -361,7 +375,7 @@ def whole_sample(model: Any, X: Any, sample_weight: Any) -> Sample | None:
                 f"shape {weights.shape}"
             )
     noise = model.result_.density.noise is not None
-    return Sample(values, weights, probabilities, noise=noise)
+    return Sample(values, weights, probabilities, noise=noise, spans=spans)
 
 
 def as_fitted(model: Any, values: Array) -> Any:

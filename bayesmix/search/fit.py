@@ -196,6 +196,10 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
     assessment = assessed(problem.source, mixture)
     n_rows, n_features = problem.source.shape
     total_weight = problem.source.total_weight
+    measurement = side_of(problem.source).measurement
+    events = separation(state, problem.source)
+    if measurement is not None:
+        events += measurement.undetermined(mixture, problem.source)
     log_volume = problem.frame.log_volume if model.family.continuous else 0.0
     shift = units_of(model.family, problem.objective, mixture, total_weight)
     shift += assessment.unseen_volume
@@ -217,7 +221,7 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
         trace=np.array(state.trace) + shift,
         segments=state.segments,
         status=state.status,
-        events=_numbered(state.events, problem.source) + separation(state, problem.source),
+        events=_numbered(state.events, problem.source) + events,
         counts=assessment.counts,
         hard_counts=assessment.hard_counts,
         entropy=assessment.entropy,
@@ -269,7 +273,7 @@ def separation(state: State, source: Source) -> tuple[Event, ...]:
 def _warn(result: FitResult) -> None:
     """Warn about problems of the final fit that the user can act on."""
     for event in result.events:
-        if event.kind == "separated":
+        if event.kind in ("separated", "undetermined"):
             warn(event.text, BayesmixWarning)
         if event.kind == "flat":
             warn(event.text, FlatDirectionWarning)

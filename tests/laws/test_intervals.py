@@ -278,11 +278,25 @@ def test_small_steps_give_the_plain_fit_and_dependent_columns_sheppards_correcti
         fine = bm.GaussianMixture(2, **options).fit(bm.Measured(X, step=1e-7))
         assert fine.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-9)
         np.testing.assert_allclose(fine.covariances_, plain.covariances_, atol=1e-4)
+    X = np.hstack([X, rng.normal(size=(250, 1))])
     rounded = np.round(X)
     plain = bm.GaussianMixture(2, **EXACT).fit(rounded)
     model = bm.GaussianMixture(2, **EXACT).fit(bm.Measured(rounded, step="auto"))
-    np.testing.assert_allclose(model.covariances_, plain.covariances_ - np.eye(2) / 12, atol=1e-3)
+    np.testing.assert_allclose(model.covariances_, plain.covariances_ - np.eye(3) / 12, atol=1e-3)
     assert "approximately" in model.result_.summary()
+
+
+def test_steps_of_two_dependent_columns_are_probabilities_of_cells():
+    rng = np.random.default_rng(16)
+    X = np.round(rng.normal(size=(80, 2)) @ [[1.0, 0.6], [0.0, 0.7]])
+    model = bm.GaussianMixture(1, **EXACT).fit(bm.Measured(X, step=1.0))
+    law = multivariate_normal(model.means_[0], model.covariances_[0])
+    cells, numbers = np.unique(X, axis=0, return_inverse=True)
+    expected = np.log([law.cdf(cell + 0.5, lower_limit=cell - 0.5) for cell in cells])
+    np.testing.assert_allclose(
+        model.score_samples(bm.Measured(X, step=1.0)), expected[numbers.ravel()], atol=1e-4
+    )
+    assert "approximately" not in model.result_.summary()
 
 
 def test_rounding_collapses_no_component():
@@ -380,8 +394,6 @@ def test_what_cannot_be_fitted_is_refused_by_name():
     rng = np.random.default_rng(11)
     X = rng.normal(size=(30, 2))
     both = bm.Measured(X, limits=(0.0, None))
-    with pytest.raises(UnsupportedError, match="one censored value in a sample, but row"):
-        bm.GaussianMixture(1).fit(both)
     with pytest.raises(UnsupportedError, match="truncation of one column, got 2"):
         bm.GaussianMixture(1).fit(bm.Measured(X, truncated=(-9.0, None)))
     with pytest.raises(InvalidInputError, match="all 30 values of column 0 are censored"):

@@ -1,0 +1,206 @@
+"""Limits and intervals of counts and positive columns, against direct likelihoods by SciPy."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+
+import bayesmix as bm
+from bayesmix.errors import InvalidInputError, UnsupportedError
+
+EXACT = {"random_state": 0, "n_jobs": 1}
+LIKELIHOOD = {"inference": bm.MaximumLikelihood(), **EXACT}
+
+
+def log_cell(law, low, high):
+    """Log P(low <= x <= high), from the tail in which it lies."""
+    low = np.where(low == np.floor(low), low - 1.0, low) if hasattr(law.dist, "pmf") else low
+    upper = law.cdf(low) > 0.5
+    return np.log(
+        np.where(upper, law.sf(low) - law.sf(high), law.cdf(high) - law.cdf(low)) + 1e-320
+    )
+
+
+# Families: SciPy's law of two real parameters, and those of the fitted components.
+FAMILIES = {
+    "exponential": (
+        bm.Exponential(),
+        lambda a, b: stats.expon(scale=np.exp(a)),
+        lambda c: (np.log(c.means), 0.0 * c.means),
+    ),
+    "weibull": (
+        bm.Weibull(),
+        lambda a, b: stats.weibull_min(np.exp(b), scale=np.exp(a)),
+        lambda c: (np.log(c.scales), np.log(c.shapes)),
+    ),
+    "gamma": (
+        bm.Gamma(),
+        lambda a, b: stats.gamma(np.exp(b), scale=np.exp(a - b)),
+        lambda c: (np.log(c.means), np.log(c.shapes)),
+    ),
+    "log_normal": (
+        bm.LogNormal(),
+        lambda a, b: stats.lognorm(np.exp(b), scale=np.exp(a)),
+        lambda c: (
+            c.normals.means,
+            0.5 * np.log(np.diagonal(c.normals.covariances, axis1=1, axis2=2)),
+        ),
+    ),
+    "poisson": (
+        bm.Poisson(),
+        lambda a, b: stats.poisson(np.exp(a)),
+        lambda c: (np.log(c.means), 0.0 * c.means),
+    ),
+    "negative_binomial": (
+        bm.NegativeBinomial(),
+        lambda a, b: stats.nbinom(np.exp(b), np.exp(b) / (np.exp(a) + np.exp(b))),
+        lambda c: (np.log(c.means), np.log(c.sizes)),
+    ),
+}
+
+
+def parameters_of(model, name):
+    components = model.result_.density.components.unframed(model.result_.density.frame)
+    first, second = FAMILIES[name][2](components)
+    return np.broadcast_to(first, np.shape(second)) + 0.0, second + 0.0
+
+
+def log_densities(name, weights, first, second, low, high):
+    """Log densities (n,) of cells from low to high, exact where they are equal."""
+    exact, logs = low == high, []
+    for w, a, b in zip(weights, first, second, strict=True):
+        law = FAMILIES[name][1](a, b)
+        density = getattr(law, "logpmf" if hasattr(law.dist, "pmf") else "logpdf")
+        inside = np.where(exact, low, 1.0)
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            cell = log_cell(law, np.where(exact, 0.0, low), np.where(exact, 1.0, high))
+            logs.append(np.log(w) + np.where(exact, density(inside), cell).sum(axis=1))
+    return logsumexp(logs, axis=0)
+
+
+def problem(name, D=1, n=100):
+    """Two clusters, limits of detection, ends of observation, and one interval."""
+    rng = np.random.default_rng(64)
+    count = name in ("poisson", "negative_binomial")
+    first, second = np.array([[0.3], [2.6]]) + np.zeros(D), np.array([[1.0], [1.4]]) + np.zeros(D)
+    if name in ("exponential", "poisson"):
+        second *= 0.0
+    if name == "log_normal":
+        second = second - 1.9
+    z = (np.arange(n) < n // 3).astype(int)
+    X = np.concatenate(
+        [FAMILIES[name][1](first[k], second[k]).rvs(((z == k).sum(), D), rng) for k in (0, 1)]
+    ).astype(float)
+    stop = rng.uniform(4.0, 40.0, X.shape)
+    stop = np.ceil(stop) if count else stop
+    low, high = np.where(stop < X, stop, X), np.where(stop < X, np.inf, X)
+    least = 1.0 if count else 0.7
+    low, high = np.where(least >= X, -np.inf, low), np.where(least >= X, least, high)
+    low[5], high[5] = 2.0, 6.0
+    return low, high
+
+
+SLOW = [pytest.param("negative_binomial", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("D", [1, 2])
+@pytest.mark.parametrize("name", [*list(FAMILIES)[:-1], *SLOW])
+def test_the_likelihood_is_that_of_distribution_functions_and_stationary(name, D):
+    low, high = problem(name, D)
+    data = bm.Measured(np.full(low.shape, np.nan), lower=low, upper=high)
+    options = {"family": FAMILIES[name][0], "search": None, "tol": 1e-8, "max_iter": 2000}
+    model = bm.Mixture(2, **options, **LIKELIHOOD).fit(data)
+    first, second = parameters_of(model, name)
+    expected = log_densities(name, model.weights_, first, second, low, high)
+    np.testing.assert_allclose(model.score_samples(data), expected, rtol=1e-8, atol=1e-8)
+    assert model.log_likelihood_ == pytest.approx(expected.sum(), rel=1e-9)
+    assert np.diff(model.result_.trace).min() > -1e-8
+    for change in (1e-2, -1e-2):
+        for k, d in np.ndindex(2, D):
+            moved = np.zeros((2, D))
+            moved[k, d] = change
+            for other in ((first + moved, second), (first, second + moved)):
+                if name in ("exponential", "poisson") and other[0] is first:
+                    continue
+                own = log_densities(name, model.weights_, *other, low, high).sum()
+                assert own < model.log_likelihood_ + 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_maximum_is_that_of_a_direct_search(name):
+    low, high = problem(name)
+    data = bm.Measured(np.full(low.shape, np.nan), lower=low, upper=high)
+    model = bm.Mixture(2, family=FAMILIES[name][0], tol=1e-10, **LIKELIHOOD).fit(data)
+
+    def minus(theta):
+        weights = np.exp(theta[:2] - logsumexp(theta[:2]))
+        return -log_densities(name, weights, theta[2:4, None], theta[4:6, None], low, high).sum()
+
+    rng = np.random.default_rng(1)
+    starts = [np.r_[rng.normal(0, 0.3, 2), 0.3, 2.6, rng.normal(0, 0.4, 2)] for _ in range(4)]
+    options = {"ftol": 1e-14, "gtol": 1e-7}
+    found = [minimize(minus, start, method="L-BFGS-B", options=options) for start in starts]
+    best = min(found, key=lambda one: one.fun)
+    assert model.log_likelihood_ == pytest.approx(-best.fun, rel=1e-6)
+    first, _ = parameters_of(model, name)
+    np.testing.assert_allclose(np.sort(first.ravel()), np.sort(best.x[2:4]), atol=1e-3)
+    weights = np.exp(best.x[:2] - logsumexp(best.x[:2]))
+    np.testing.assert_allclose(np.sort(model.weights_), np.sort(weights), atol=1e-3)
+
+
+def test_cells_as_small_as_rounding_give_the_plain_fit():
+    X = np.random.default_rng(2).weibull(2.0, (100, 1)) + 0.01
+    plain = bm.Mixture(1, family=bm.Weibull(), **EXACT).fit(X)
+    width = 1e-6 * X
+    cells = bm.Measured(X, lower=X - width, upper=X + width)
+    model = bm.Mixture(1, family=bm.Weibull(), **EXACT).fit(cells)
+    volume = np.log(2.0 * width).sum()
+    assert model.log_likelihood_ - volume == pytest.approx(plain.log_likelihood_, rel=1e-8)
+
+
+def test_a_remaining_duration_of_an_exponential_is_its_mean():
+    """No memory: E[x | x > c] = c + mean, with the standard deviation of the mean."""
+    X = np.random.default_rng(3).exponential(5.0, (80, 1))
+    low, high = np.minimum(X, 6.0), np.where(X > 6.0, np.inf, X)
+    data = bm.Measured(X, lower=low, upper=high)
+    model = bm.Mixture(1, family=bm.Exponential(), **LIKELIHOOD).fit(data)
+    # Events over total time.
+    mean = np.minimum(X, 6.0).sum() / (X <= 6.0).sum()
+    assert model.means_[0, 0] == pytest.approx(mean, rel=1e-6)
+    values, ended = model.true_values(data), X[:, 0] <= 6.0
+    np.testing.assert_allclose(values.mean[~ended, 0], 6.0 + mean, rtol=1e-6)
+    np.testing.assert_allclose(values.standard_deviation[~ended, 0], mean, rtol=1e-6)
+    np.testing.assert_allclose(values.mean[ended], X[ended])
+    assert (values.standard_deviation[ended] == 0.0).all()
+
+
+def test_a_component_of_censored_values_only_is_named():
+    X = np.r_[np.full(30, 1.0), np.random.default_rng(4).weibull(6.0, 40) * 50.0][:, None]
+    data = bm.Measured(X, limits=(2.0, None))
+    with pytest.warns(UserWarning, match=r"only censored values of column 0, such as that of row"):
+        bm.Mixture(2, family=bm.Weibull(), search=None, tol=1e-2, **LIKELIHOOD).fit(data)
+
+
+@pytest.mark.parametrize(
+    ("family", "options", "message"),
+    [
+        (bm.Weibull(), {"upper": [[-1.0], [np.nan], [np.nan]]}, "-inf to -1 in row 0, column 0"),
+        (bm.Poisson(), {"lower": [[np.nan], [1.2], [np.nan]], "upper": [[np.nan], [1.8], [np.nan]]},
+         "from 1.2 to 1.8 in row 1, column 0 holds no value of Poisson"),
+        (bm.Gamma(), {"error": [1.0]}, "errors of measured data need a Gaussian family"),
+        (bm.Gamma(), {"truncated": (0.5, None)}, "truncation of measured data need"),
+        (bm.Weibull(), {"step": 0.5}, "steps of measured data need"),
+        (bm.StudentT(), {"limits": (1.5, None)}, "do not support StudentT"),
+        (bm.LogNormal("full"), {"limits": (1.5, None)}, "do not support LogNormal"),
+    ],
+)  # fmt: skip
+def test_what_a_family_cannot_hold_is_refused_by_name(family, options, message):
+    data = bm.Measured([[1.0], [2.0], [3.0]], **options)
+    with pytest.raises((InvalidInputError, UnsupportedError), match=message):
+        bm.Mixture(1, family=family, **LIKELIHOOD).fit(data)
+    if isinstance(family, bm.Poisson):
+        variational = bm.Mixture(1, family=family, inference=bm.VariationalBayes())
+        with pytest.raises(UnsupportedError, match="need a point estimate"):
+            variational.fit(bm.Measured([[1.0], [2.0]], limits=(1.0, None)))
