@@ -115,6 +115,7 @@ def test_a_pass_calls_few_functions(model):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_the_product_of_a_pass_lies_nine_frames_below_fit():
     depths = []
+    model = bm.GaussianMixture(3, search=None, acceleration=None, max_iter=10, random_state=0)
 
     def note(frame, event, _):
         if event == "call" and frame.f_code.co_qualname == "Linear.sums":
@@ -127,7 +128,7 @@ def test_the_product_of_a_pass_lies_nine_frames_below_fit():
     before = sys.getprofile()
     sys.setprofile(note)
     try:
-        bm.GaussianMixture(3, search=None, max_iter=10, random_state=0).fit(overlapping(9, n=150))
+        model.fit(overlapping(9, n=150))
     finally:
         sys.setprofile(before)
     assert max(depths) == 9
