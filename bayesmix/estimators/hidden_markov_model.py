@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Self, cast
 
@@ -18,7 +17,7 @@ from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.sources import Source
-from bayesmix.em.display import columns_of, html_table, shortened
+from bayesmix.em.display import columns_of, html_table
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
@@ -31,6 +30,7 @@ from bayesmix.estimators.information import information
 from bayesmix.estimators.methods import arviz_draws, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
+from bayesmix.estimators.sequences import Forecast
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
 from bayesmix.search.chain_starts import best_of_starts
@@ -564,43 +564,3 @@ class HiddenMarkovModel(GivenParameters, Mixture):
 
         self._fitted()
         return plot_transitions(self, ax) if X is None else plot_states(self, X, ax=ax, **options)
-
-
-@dataclass(frozen=True, repr=False)
-class Forecast:
-    """States and values of the samples that follow a sequence, one row per step.
-
-    Attributes
-    ----------
-    state_probabilities : array (steps, K)
-    mean, lower, upper : array (steps, D)
-        Mean and limits of the central interval of each column; NaN if it is categorical.
-    level : float
-        Probability of the intervals.
-    columns : tuple of str
-    """
-
-    state_probabilities: Array
-    mean: Array
-    lower: Array
-    upper: Array
-    level: float
-    columns: tuple[str, ...]
-
-    def summary(self) -> str:
-        """Return state probabilities, and mean with interval of each column, step by step."""
-        numbers = range(self.state_probabilities.shape[1])
-        rows = [("step", *(f"P({k})" for k in numbers), *self.columns)]
-        for step, shares in enumerate(self.state_probabilities):
-            values = zip(self.mean[step], self.lower[step], self.upper[step], strict=True)
-            cells = ("-" if math.isnan(m) else f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in values)
-            rows.append((str(step + 1), *(f"{share:.2f}" for share in shares), *cells))
-        return "\n".join([f"{self._headline}:", *columns_of(rows, 1)])
-
-    @property
-    def _headline(self) -> str:
-        steps = f"{len(self.mean)} step{'s' if len(self.mean) > 1 else ''}"
-        return f"Forecast of {steps}, means and {100 * self.level:g} % intervals"
-
-    def __repr__(self) -> str:
-        return shortened([f"<{self._headline}>", *self.summary().splitlines()[1:]])

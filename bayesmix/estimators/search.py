@@ -29,6 +29,7 @@ from bayesmix.estimators.parameters import checkpoint_of, store_parameters
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_results import SearchResults
 from bayesmix.estimators.search_subjects import SubjectOfSamples, subject_of
+from bayesmix.numerics.arrays import Integers
 from bayesmix.selection import search_tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
@@ -40,7 +41,7 @@ from bayesmix.selection.data_checks import duplicates, log_scale, rounded_featur
 from bayesmix.selection.pipelines import prefix_of
 from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
 from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
-from bayesmix.selection.scores import table_of, weights_of
+from bayesmix.selection.scores import Fold, table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task, polished
@@ -225,6 +226,69 @@ class MixtureSearch(SearchResults, Showing):
         ValueError
             For invalid data or parameters, and if no candidate has a value.
         """
+        X, sample_weight = self._read(X, sample_weight, weight_type)
+        criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
+        seed, beside = root_seed(self.random_state), groups if lengths is None else lengths
+        seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
+        estimator = search_checks.estimator_of(self.estimator, seed, X)
+        variational = search_checks.is_variational(estimator, wanted)
+        given = {"y": y, "labels": labels, "covariates": covariates, "lengths": lengths}
+        subject = subject_of(
+            self, estimator, X, sample_weight, groups, wanted, variational, of_regression, **given
+        )
+        if self.variable_selection or self.column_powers:
+            from bayesmix.observation.instrument import refuse_measured
+
+            refuse_measured(subject.source, "a search over variables or powers")
+        falls = criterion == RULE or self.n_components is None
+        subject = self._of_selected_features(subject, falls, seed)
+        folded = any(record(name).folds for name in wanted)
+        chains, checks = self._range(subject, folded, variational, seed)
+        self._prior_over_k = prior_asked(checks.numbers, self.prior_over_k, falls)
+        folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
+        splits = folds() if folded else ()
+        self._share_workers(subject, len(chains) * (1 + len(splits)))
+        functions |= search_checks.functions_of(wanted)
+        task = self._task(subject, splits, functions, kept_fits, checks, criterion, variational)
+        part = self._part(subject, folded or criterion == "loo", seed)
+        few = task if part is None else replace(task, fitter=task.fitter.on(part), checkpoint=None)
+        sweep = Sweep(few, chains)
+        self._run(sweep)
+        if few.ended and variational and subject.independent and self._selected is None:
+            self._grow(sweep, max(checks.numbers))
+        weights = weights_of(subject.X, subject.sample_weight)
+        rows = sweep.candidates(weights)
+        if criterion == "loo" and any(disowned(row, "loo") for row in rows):
+            sweep = sweep.with_folds(folds())
+            self._run(sweep)
+            rows = sweep.candidates(weights)
+        rows = self._completed(sweep.task, rows, criterion)
+        if part is not None:
+            rows = self._fitted_to_all(task, rows, criterion)
+        unordered = None if self.interrupted_ else subject.unordered(self, splits)
+        source, clusters = subject.source, None
+        if isinstance(source, ArraySource) and not self.interrupted_:
+            clusters = partial(
+                cluster_numbers,
+                task,
+                weights=weights,
+                splits=lambda: splits or folds(),
+                rounded=checks.rounded,
+                counted=self.clusters,
+                seed=seed,
+            )
+        n, size = source.total_weight, None if part is None else len(part)
+        self._adopt(rows, criterion, n, checks, sweep.folds(), clusters, unordered, size)
+        if self.column_powers and clusters is not None and isinstance(source, ArraySource):
+            from bayesmix.estimators.column_powers import better_by_powers
+
+            self.__dict__.update(better_by_powers(self, source) or {})
+        for caution in self.cautions_:
+            warn(caution, SelectionWarning)
+        return self
+
+    def _read(self, X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, Any]:
+        """Return the data and weights as they are searched, after a check of some parameters."""
         refuse_no_table(X)
         X, sample_weight = weighted(table_of(X), sample_weight, weight_type)
         X, sample_weight = self._look_at(X, sample_weight)
@@ -233,92 +297,43 @@ class MixtureSearch(SearchResults, Showing):
 
             X, sample_weight = collected(X, sample_weight, validation.jobs(self.n_jobs)), None
         validation.one_of("clusters", self.clusters, (None, MERGED, COMPONENTS))
-        powers = validation.flag("column_powers", self.column_powers)
-        if powers and not self.refit:
+        if validation.flag("column_powers", self.column_powers) and not self.refit:
             raise InvalidInputError("column_powers=True compares fits: use refit=True, got False")
-        criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
-        beside = groups if lengths is None else lengths
-        seed = root_seed(self.random_state)
-        seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
-        estimator = search_checks.estimator_of(self.estimator, seed, X)
-        folded = any(record(name).folds for name in wanted)
-        variational = search_checks.is_variational(estimator, wanted)
-        subject = subject_of(
-            self,
-            estimator,
-            X,
-            sample_weight,
-            groups,
-            wanted,
-            variational,
-            y=y,
-            labels=labels,
-            covariates=covariates,
-            lengths=lengths,
-            of_regression=of_regression,
-        )
-        if self.variable_selection or powers:
-            from bayesmix.observation.instrument import refuse_measured
+        return X, sample_weight
 
-            refuse_measured(subject.source, "a search over variables or powers")
-        falls = criterion == RULE or self.n_components is None
+    def _of_selected_features(
+        self, subject: SubjectOfSamples, falls: bool, seed: int
+    ) -> SubjectOfSamples:
+        """Return the subject with the features that distinguish clusters, if these are asked."""
         self._forget_features()
-        if validation.flag("variable_selection", self.variable_selection):
-            selected = self._select_features(subject.estimator, subject.source, falls, seed)
-            subject = subject.restricted(*selected)
-        chains, checks = self._range(subject, folded, variational, seed)
-        folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
-        splits = folds() if folded else ()
-        most = validation.optional_integer("most_samples", self.most_samples, 1)
-        part = None
-        if most is not None and not folded and criterion != "loo":
-            part = subject.part(most, seed)
-        self._share_workers(subject, len(chains) * (1 + len(splits)))
-        functions |= search_checks.functions_of(wanted)
-        grows = checks.grows and not folded
+        if not validation.flag("variable_selection", self.variable_selection):
+            return subject
+        selected = self._select_features(subject.estimator, subject.source, falls, seed)
+        return subject.restricted(*selected)
+
+    def _task(
+        self,
+        subject: SubjectOfSamples,
+        splits: tuple[Fold, ...],
+        functions: dict[str, Any],
+        kept_fits: Any,
+        checks: DataChecks,
+        criterion: str,
+        variational: bool,
+    ) -> Task:
+        """Return how candidates are fitted, and when K stops growing."""
+        grows = checks.grows and not splits
         watched = "elbo_log_k" if criterion == RULE else criterion
         if grows:
             watched = "elbo_log_k" if variational else "bic"
         patience = validation.optional_integer("patience", self.patience, 1)
         ended = growth.ended if grows else None
-        task = Task(subject.fitter, splits, functions, kept_fits, patience, watched, ended)
-        few = task if part is None else replace(task, fitter=task.fitter.on(part), checkpoint=None)
-        sweep = Sweep(few, chains)
-        self._run(sweep)
-        if grows and variational and subject.independent and self._selected is None:
-            self._grow(sweep, max(checks.numbers))
-        weights = weights_of(subject.X, subject.sample_weight)
-        rows = sweep.candidates(weights)
-        if criterion == "loo" and any(disowned(row, "loo") for row in rows):
-            sweep = sweep.with_folds(folds())
-            self._run(sweep)
-            rows = sweep.candidates(weights)
-        self._prior_over_k = prior_asked(checks.numbers, self.prior_over_k, falls)
-        rows = self._completed(sweep.task, rows, criterion)
-        if part is not None:
-            rows = self._fitted_to_all(task, rows, criterion)
-        unordered = None if self.interrupted_ else subject.unordered(self, splits)
-        source = subject.source
-        in_memory = isinstance(source, ArraySource) and not self.interrupted_
-        clusters = partial(
-            cluster_numbers,
-            task,
-            weights=weights,
-            splits=lambda: splits or folds(),
-            rounded=checks.rounded,
-            counted=self.clusters,
-            seed=seed,
-        )
-        n, found = source.total_weight, sweep.folds()
-        numbers, size = clusters if in_memory else None, None if part is None else len(part)
-        self._adopt(rows, criterion, n, checks, found, numbers, unordered, size)
-        if powers and isinstance(source, ArraySource) and in_memory:
-            from bayesmix.estimators.column_powers import better_by_powers
+        return Task(subject.fitter, splits, functions, kept_fits, patience, watched, ended)
 
-            self.__dict__.update(better_by_powers(self, source) or {})
-        for caution in self.cautions_:
-            warn(caution, SelectionWarning)
-        return self
+    def _part(self, subject: SubjectOfSamples, whole: bool, seed: int) -> Integers | None:
+        """Return the samples on which candidates are compared; None: on all."""
+        most = validation.optional_integer("most_samples", self.most_samples, 1)
+        return None if whole or most is None else subject.part(most, seed)
 
     def _range(
         self, subject: SubjectOfSamples, folded: bool, variational: bool, seed: int

@@ -129,12 +129,12 @@ def subject_of(
     groups: Any,
     wanted: set[str],
     variational: bool,
+    of_regression: dict[str, Any],
     *,
     y: Any,
     labels: Any,
     covariates: Any,
     lengths: Any,
-    of_regression: dict[str, Any],
 ) -> SubjectOfSamples:
     """Return the subject of a search; raise an error for arguments that do not fit it."""
     noun = noun_of(estimator)

@@ -18,6 +18,7 @@ from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.core.sources import Chosen, Source
+from bayesmix.em.display import columns_of, shortened
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.fitters import SourceFitter
@@ -184,3 +185,43 @@ class StatesOfRows:
     def total(self, rows: Rows) -> float:
         """Return the log density of all samples."""
         return float(self(rows)[:, -1].sum())
+
+
+@dataclass(frozen=True, repr=False)
+class Forecast:
+    """States and values of the samples that follow a sequence, one row per step.
+
+    Attributes
+    ----------
+    state_probabilities : array (steps, K)
+    mean, lower, upper : array (steps, D)
+        Mean and limits of the central interval of each column; NaN if it is categorical.
+    level : float
+        Probability of the intervals.
+    columns : tuple of str
+    """
+
+    state_probabilities: Array
+    mean: Array
+    lower: Array
+    upper: Array
+    level: float
+    columns: tuple[str, ...]
+
+    def summary(self) -> str:
+        """Return state probabilities, and mean with interval of each column, step by step."""
+        numbers = range(self.state_probabilities.shape[1])
+        rows = [("step", *(f"P({k})" for k in numbers), *self.columns)]
+        for step, shares in enumerate(self.state_probabilities):
+            values = zip(self.mean[step], self.lower[step], self.upper[step], strict=True)
+            cells = ("-" if math.isnan(m) else f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in values)
+            rows.append((str(step + 1), *(f"{share:.2f}" for share in shares), *cells))
+        return "\n".join([f"{self._headline}:", *columns_of(rows, 1)])
+
+    @property
+    def _headline(self) -> str:
+        steps = f"{len(self.mean)} step{'s' if len(self.mean) > 1 else ''}"
+        return f"Forecast of {steps}, means and {100 * self.level:g} % intervals"
+
+    def __repr__(self) -> str:
+        return shortened([f"<{self._headline}>", *self.summary().splitlines()[1:]])
