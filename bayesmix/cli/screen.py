@@ -28,7 +28,8 @@ WORDS = (
     (r"\bn_jobs\b", "--jobs"),
     (r"\bn_clusters\b", "--clusters"),
     (r"\bsample_weight\b", "--weight"),
-    (r"\b(?:set )?weight_type='(\w+)'", r"--weight-type \1"),
+    (r"\bset weight_type=", "give weight_type="),
+    (r"\bweight_type='(\w+)'", r"--weight-type \1"),
     (r"\bbayesmix\.merge_components\b", "bayesmix merge"),
     (r"or read with missing='keep'", "or fit with --missing use where the model supports it"),
     (r"\bset missing='use' \(integrate them out\) or missing='drop'", "give --missing use or drop"),
@@ -36,7 +37,7 @@ WORDS = (
     (r"\bvariable_selection=True", "--variable-selection"),
     (r"\b(?:use |set )?variable_selection=False", "leave out --variable-selection"),
     (r"\b(?:use |set )?noise=(?:None|False)", "leave out --noise"),
-    (r"\bnoise(?:='uniform'| (?=needs|does not))", "--noise "),
+    (r"(?<!-)\bnoise(?:='uniform'| (?=needs|does not))", "--noise "),
     (r"\binference=bayesmix\.VariationalBayes\(\), or ", ""),  # of a classifier
     (r"\b(?:inference=)?VariationalBayes\(\)", "--method variational"),
     (r"\b(?:inference=)?MaximumAPosteriori\(\)", "--method map"),

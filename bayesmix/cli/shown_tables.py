@@ -132,6 +132,10 @@ def _line_per_candidate(search: Any) -> Table:
     found = results["found_components"]
     pruned = bool((found != results["n_components"]).any())
     others = [name for name in OTHER_CRITERIA if name in results and name != criterion][:3]
+    families = [repr(family) for family in results.get("family", ())]
+    several = len(set(families)) > 1
+    if several:
+        table.add_column("family")
     table.add_column("components", justify="right")
     if pruned:
         table.add_column("found", justify="right")
@@ -139,9 +143,10 @@ def _line_per_candidate(search: Any) -> Table:
     table.add_column("behind", justify="right", min_width=9)
     for name in others:
         table.add_column(name.upper(), justify="right", style="dim")
-    for row in results.index:
+    for place, row in enumerate(results.index):
         error = "" if errors is None else f" ({errors[row]:,.2f})"
         table.add_row(
+            *([families[place]] if several else []),
             str(results["n_components"][row]),
             *([str(found[row])] if pruned else []),
             _number(results[criterion][row], error),

@@ -134,8 +134,9 @@ def columns_of(
     wrong = ~np.isfinite(table)
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
+        label = values.index[row] if hasattr(values, "iloc") else row
         raise InvalidInputError(
             f"{argument} must be finite and have no missing values, got {table[row, column]} in "
-            f"row {row}, column {labels[column]!r}: drop or impute such rows"
+            f"row {label}, column {labels[column]!r}: drop or impute such rows"
         )
     return table, labels

@@ -258,7 +258,7 @@ class CategoricalPrior(ConjugatePrior[LevelProbabilities]):
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Categorical(LevelsFamily[Categoricals]):
     """Independent columns of unordered levels (latent class analysis).
 

@@ -309,7 +309,7 @@ class OrdinalPrior:
     posterior = kl = conditional = pymc_distribution = _refuse
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ordinal(LevelsFamily[Ordinals]):
     """Independent columns of ordered levels, such as ratings: adjacent-category logits.
 

@@ -12,6 +12,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.cli.app import app
+from bayesmix.cli.shown_tables import candidate_table
 from bayesmix.errors import BayesmixWarning
 
 RNG = np.random.default_rng(66)
@@ -172,3 +173,5 @@ def test_a_named_family_of_levels_has_the_levels_of_the_file_in_the_shell_too(tm
     said = in_shell(path, "--family", family)
     search = bm.select(bm.read_table(path), (1, 2), criterion="bic", family=family)
     assert said["best"]["bic"] == pytest.approx(search.best_score_, rel=1e-12)
+    # The table of the shell names families that are compared.
+    assert (candidate_table(search).columns[0].header == "family") == (family == "ordinal")

@@ -163,6 +163,8 @@ def test_a_search_without_evidence_has_no_probabilities(run):
             "use --criterion bic or --irrelevant independent",
         ),
         ("noise needs Gaussian()", "--noise needs Gaussian()"),
+        ("--noise does not support", "--noise does not support"),
+        ("set weight_type='sampling' for", "give --weight-type sampling for"),
     ],
 )
 def test_messages_are_in_the_words_of_the_shell(text, said):

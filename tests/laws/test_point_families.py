@@ -340,6 +340,8 @@ def test_a_search_over_ratings_keeps_free_probabilities_where_levels_have_no_ord
 def test_ratings_have_degree_1_or_2():
     with pytest.raises(InvalidInputError, match="degree must be 1 or 2, got 3"):
         bm.Ordinal(degree=3)
+    assert repr(bm.Ordinal(degree=1)) == "Ordinal(degree=1)"
+    assert repr(bm.Categorical([("a", "b")])) == "Categorical(levels=(('a', 'b'),))"
 
 
 # Counts

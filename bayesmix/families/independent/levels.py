@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 
@@ -156,6 +156,13 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
     def __post_init__(self) -> None:
         if self.levels is not None:
             object.__setattr__(self, "levels", tuple(tuple(one) for one in self.levels))
+
+    def __repr__(self) -> str:
+        """Return the class with the parameters that differ from their defaults."""
+        own: Any = self  # a dataclass
+        given = [(one.name, getattr(self, one.name), one.default) for one in fields(own)]
+        told = [f"{name}={value!r}" for name, value, default in given if value != default]
+        return f"{type(self).__name__}({', '.join(told)})"
 
     @cached_property
     def reading(self) -> Levels:
