@@ -22,8 +22,7 @@ from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators import incoming, methods, predictions
-from bayesmix.estimators.predictions import PerRow
+from bayesmix.estimators import incoming, methods
 from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.search.fit import fit
@@ -33,6 +32,7 @@ from bayesmix.sources.border import is_collection, passed
 if TYPE_CHECKING:
     from bayesmix.core.engines import Stopping
     from bayesmix.core.sources import Source
+    from bayesmix.estimators.predictions import PerRow
     from bayesmix.selection.tasks import Fitter
 
 # Set by validation of data; all other attributes that end in "_" are set by a fit.
@@ -398,6 +398,8 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
     ) -> float:
         """Return the mean log density in nats, weighted if there are sample weights."""
+        from bayesmix.estimators import predictions
+
         source = self._at_covariates(self._seen(X, sample_weight), covariates)
         step = partial(predictions.total_log_density, self.result_)
         with single_threaded_blas():
@@ -422,17 +424,16 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         self, X: Any, method: Callable[..., PerRow], n_columns: int = 1, covariates: Any = None
     ) -> PerRow:
         """Return predictions for X by a method of ``FitResult``, in the array library of X."""
+        from bayesmix.estimators import predictions
+        from bayesmix.sources.border import few_enough
+
         if self._fitted().side.design is not None or covariates is not None:
             source = self._at_covariates(self._seen(X), covariates)
-            from bayesmix.sources.border import few_enough
-
             return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
         if is_collection(X):
             return cast("PerRow", predictions.lazily(self, X, method))
         if is_elsewhere(X):
             return cast("PerRow", predictions.on_device(self._fitted(), self._seen(X), method, X))
-        from bayesmix.sources.border import few_enough
-
         return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:

@@ -16,7 +16,6 @@ from bayesmix.em.model import Model
 from bayesmix.em.result import FitResult
 from bayesmix.errors import UnsupportedError
 from bayesmix.estimators import incoming
-from bayesmix.estimators.predictions import entropies
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior import DRAWS
 from bayesmix.sources.border import eager
@@ -132,6 +131,8 @@ class PosteriorMethods:
 
         It ranges from 0 (one component is certain) to log K (all are equally probable).
         """
+        from bayesmix.estimators.predictions import entropies
+
         return self._map(X, entropies, covariates=covariates)
 
     def density_region(
