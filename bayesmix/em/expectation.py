@@ -1,7 +1,7 @@
 """The E-step: responsibilities of observations, and the statistics that they weight.
 
 r_nk ∝ exp(E[log π_k] + E[log p(x_n | θ_k)]): Bishop 2006, eq. 9.23, 10.46 and 10.49. ``Centred`` is
-always accurate; ``Linear`` uses matrix products and proves after each pass that rounding was small.
+always accurate; ``Linear`` uses matrix products and proves that rounding was small (``run``).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Arithmetic(Protocol):
 
     @property
     def watched(self) -> bool:
-        """Whether rounding may exceed its limit and must be checked after each pass."""
+        """Whether rounding may exceed its limit and must be checked."""
 
     def densities(self, components: Components, values: Array) -> Densities:
         """Return log densities (n, K) of framed observations under components."""
@@ -103,7 +103,7 @@ class Form(ABC):
 
     name: str  # as ``result_.form`` shows it
     exact = True  # False if passes maximise a lower bound over some of the components
-    watched = False  # whether rounding must be checked after each pass
+    watched = False  # whether rounding must be checked
 
     @property
     def surer(self) -> Form:

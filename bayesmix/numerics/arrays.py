@@ -4,7 +4,7 @@ Kinds of features in which log densities can be linear, and the cost of a pass.
 
 Weighted quantiles that are values of the data, so that weights are equivalent to repetition.
 
-Arrays of other libraries (array API standard), and their transfer to the host.
+Missing values, and arrays of other libraries (array API standard).
 """
 
 from __future__ import annotations
