@@ -14,9 +14,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import ordered_map, resolve_jobs
 from bayesmix.core.sources import Kept, Loader, Partition, PartitionTask
 from bayesmix.core.tree_sums import climb, height, reduced
+from bayesmix.em.expectation import ExpectationStep
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.device_arrays import host
 from bayesmix.sources.chunks import KeptHere
@@ -95,9 +97,17 @@ class _Packer(pickle.Pickler):
         kind: Any = type(value)
         if kind is np.ndarray:
             return _of_array(value)
+        if kind is ExpectationStep:
+            lean = {"mixture": _linear(value.mixture), "arithmetic": value.arithmetic}
+            return _record, (kind, lean)
         if is_dataclass(kind) and "__getstate__" not in vars(kind):
             return _record, (kind, {one.name: getattr(value, one.name) for one in fields(value)})
         return NotImplemented
+
+
+def _linear(mixture: Mixture[Any]) -> Mixture[Any]:
+    """Return the mixture with only the linear forms of its components, which are smaller."""
+    return Mixture(mixture.weights, mixture.linear, mixture.frame, mixture.noise)
 
 
 def _record(kind: type, values: dict[str, Any]) -> Any:
