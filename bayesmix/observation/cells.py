@@ -24,7 +24,7 @@ from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.observation.instrument import Instrument
 from bayesmix.observation.missing import Drawing
-from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE, sums_by
+from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE, drawn_nodes, sums_by
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = (-700.0, 700.0), 2.0**53
@@ -164,14 +164,10 @@ class Celled(Drawing):
         uniform = generator.random(len(cells.samples))
         for k, part in enumerate(parts):
             mine = labels[cells.samples] == k
-            order = np.argsort(part.owner, kind="stable")
-            # Nodes of cell g lie between g and g + 1, as masses sum to 1.
-            ends = np.searchsorted(part.owner[order], np.arange(len(cells.columns) + 1)) - 1
-            place = np.searchsorted(np.cumsum(part.mass[order]), cells.numbers + uniform)
-            place = np.clip(place, ends[cells.numbers] + 1, ends[cells.numbers + 1])
-            columns = cells.columns[cells.numbers]
-            drawn = part.values[order][place] * mixture.frame.scale[columns]
-            values[cells.samples[mine], columns[mine]] = drawn[mine]
+            samples, numbers = cells.samples[mine], cells.numbers[mine]
+            columns = cells.columns[numbers]
+            chosen = drawn_nodes(part.owner, part.mass, numbers, uniform[mine])
+            values[samples, columns] = part.values[chosen] * mixture.frame.scale[columns]
         return values
 
 

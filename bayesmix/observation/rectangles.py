@@ -14,7 +14,13 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from bayesmix.numerics.arrays import LOG_2PI, Array, Indices
-from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE, quantile, sums_by
+from bayesmix.observation.truncated_normal import (
+    MANY,
+    NEGLIGIBLE,
+    drawn_nodes,
+    quantile,
+    sums_by,
+)
 
 # Newton's steps to the maximum, which only divides the panels, and from outside to e^-40 of it.
 STEPS_TO_MODE, STEPS_TO_ENDS = 15, 10
@@ -115,12 +121,8 @@ def drawn_on_rectangle(bounds: Array, correlation: Array, uniform: Array) -> Arr
     rectangles = np.vstack([bounds.reshape(4, -1), correlation])
     nodes, log_total, _, rest = _quadrature(rectangles)
     owner = np.broadcast_to(nodes.owner, nodes.z.shape).ravel()
-    order = np.argsort(owner, kind="stable")
-    total = np.cumsum(nodes.mass.ravel()[order])
-    # Nodes of rectangle i lie between i and i + 1, as masses sum to 1.
-    chosen = np.searchsorted(total, np.arange(len(log_total)) + uniform[0])
-    ends = np.cumsum(np.bincount(owner, minlength=len(log_total)))
-    z = nodes.z.ravel()[order][np.clip(chosen, np.append(0, ends[:-1]), ends - 1)]
+    chosen = drawn_nodes(owner, nodes.mass.ravel(), np.arange(len(log_total)), uniform[0])
+    z = nodes.z.ravel()[chosen]
     a, b = ((bound - correlation * z) / rest for bound in bounds[:, 1])
     return np.array([z, correlation * z + rest * quantile(a, b, uniform[1])])
 

@@ -25,6 +25,15 @@ def sums_by(owner: Indices, values: Array, n: int) -> Array:
     return np.bincount(owner, values, n).astype(np.float64)
 
 
+def drawn_nodes(owner: Indices, mass: Array, wanted: Indices, uniform: Array) -> Indices:
+    """Return a node (m,) of each wanted owner, by masses that sum to 1 for each owner."""
+    order = np.argsort(owner, kind="stable")
+    first, last = np.searchsorted(owner[order], [wanted, wanted + 1])
+    # The nodes of owner g lie between g and g + 1.
+    place = np.searchsorted(np.cumsum(mass[order]), wanted + uniform)
+    return order[np.clip(place, first, last - 1)]
+
+
 class OnInterval(NamedTuple):
     """Log probability of an interval, and mean and 1 - variance of a standard normal on it."""
 

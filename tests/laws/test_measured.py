@@ -264,3 +264,33 @@ def test_weights_of_measured_samples_repeat_them():
     repeated = bm.GaussianMixture(2, random_state=0).fit(bm.Measured(X[rows], error=errors[rows]))
     assert weighted.log_likelihood_ == pytest.approx(repeated.log_likelihood_, rel=1e-9)
     assert repr(bm.Measured(X, error=errors)) == "ArraySource of 60 measured samples, 2 columns"
+
+
+def test_where_a_variance_of_true_values_is_zero_the_derivative_is_not_positive():
+    """Errors explain all variation of the first column; none of the second."""
+    rng = np.random.default_rng(9)
+    error = np.full((200, 2), [1.0, 0.1])
+    X = rng.normal(size=(200, 2)) * [0.8, 1.0]
+    data = bm.Measured(X, error=error)
+    # Variances fall to zero as one over the number of passes.
+    options = {"covariance_type": "diag", "tol": 1e-7, "max_iter": 2_000, **EXACT}
+    model = bm.GaussianMixture(1, **options).fit(data)
+    mean, variances = model.means_[0], model.covariances_[0]
+
+    def slope(d, variance):
+        T = variance + error[:, d] ** 2
+        return 0.5 * np.sum((X[:, d] - mean[d]) ** 2 / T**2 - 1.0 / T)
+
+    assert variances[0] < 0.02
+    assert slope(0, 0.0) < 0.0
+    assert abs(slope(1, variances[1])) < 1e-2
+
+
+def test_draws_with_errors_have_the_sum_of_both_covariances():
+    """Tolerance: 5 standard errors of 20,000 draws."""
+    model = bm.GaussianMixture(1, **EXACT).fit(problem(13)[1])
+    S = np.array([[0.5, 0.2], [0.2, 0.4]])
+    draws, _ = model.sample(20_000, random_state=1, error=np.broadcast_to(S, (20_000, 2, 2)))
+    expected = model.covariances_[0] + S
+    bound = 5.0 * np.sqrt(2.0 / 20_000) * expected.max()
+    assert np.abs(np.cov(draws.T) - expected).max() < bound
