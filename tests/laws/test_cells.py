@@ -207,3 +207,42 @@ def test_what_a_family_cannot_hold_is_refused_by_name(family, options, message):
         variational = bm.Mixture(1, family=family, inference=bm.VariationalBayes())
         with pytest.raises(UnsupportedError, match="need a point estimate"):
             variational.fit(bm.Measured([[1.0], [2.0]], limits=(1.0, None)))
+
+
+def survival(factor=1.0):
+    rng = np.random.default_rng(3)
+    days, stop = 5.0 * rng.weibull(1.5, (80, 1)), rng.uniform(1.0, 12.0, (80, 1))
+    low, high = np.minimum(days, stop), np.where(days > stop, np.inf, days)
+    return low * factor, high * factor
+
+
+def test_units_do_not_matter_and_weights_repeat_samples():
+    options, models = {"family": bm.Weibull(), "search": None, **EXACT}, []
+    for factor in (1.0, 1000.0):
+        low, high = survival(factor)
+        models.append(bm.Mixture(1, **options).fit(bm.Measured(low, lower=low, upper=high)))
+    low, high = survival()
+    change = (low == high).sum() * np.log(1000.0)
+    assert models[1].log_likelihood_ + change == pytest.approx(models[0].log_likelihood_, rel=1e-9)
+    np.testing.assert_allclose(models[1].means_, 1000.0 * models[0].means_, rtol=1e-6)
+    weights = np.arange(80) % 3 + 1
+    rows = np.repeat(np.arange(80), weights)
+    weighted, repeated = bm.Mixture(1, **options), bm.Mixture(1, **options)
+    weighted.fit(bm.Measured(low, lower=low, upper=high), sample_weight=weights)
+    repeated.fit(bm.Measured(low[rows], lower=low[rows], upper=high[rows]))
+    assert weighted.log_likelihood_ == pytest.approx(repeated.log_likelihood_, rel=1e-9)
+
+
+def test_censored_counts_and_missing_values_together_have_the_direct_maximum():
+    X = np.random.default_rng(5).poisson([3, 20], (60, 2)).astype(float)
+    X[::7, 0] = np.nan
+    data = bm.Measured(X, limits=(None, [5.0, np.inf]))
+    options = {"family": bm.Poisson(), "missing": "use", "search": None, **LIKELIHOOD}
+    model = bm.Mixture(1, **options).fit(data)
+    exact, beyond = X[X[:, 0] < 5.0, 0], (X[:, 0] >= 5.0).sum()
+
+    def minus(rate):
+        return -stats.poisson.logpmf(exact, rate).sum() - beyond * stats.poisson.logsf(4, rate)
+
+    best = minimize(minus, [2.0], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-12})
+    np.testing.assert_allclose(model.means_[0], [best.x[0], X[:, 1].mean()], rtol=1e-6)

@@ -294,3 +294,19 @@ def test_draws_with_errors_have_the_sum_of_both_covariances():
     expected = model.covariances_[0] + S
     bound = 5.0 * np.sqrt(2.0 / 20_000) * expected.max()
     assert np.abs(np.cov(draws.T) - expected).max() < bound
+
+
+def test_figures_of_measured_data_have_a_bar_for_each_sample_to_the_edge_if_open():
+    from matplotlib.figure import Figure
+
+    _, X, error = problem(14, n=40, full=False)
+    data = bm.Measured(X, error=error, limits=([0.0, -np.inf], None))
+    model = bm.GaussianMixture(1, **EXACT).fit(data)
+    ax = model.plot(data, ax=Figure().subplots())
+    bars = [lines.get_segments() for lines in ax.collections if hasattr(lines, "get_segments")]
+    across = next(np.array(own) for own in bars if len(own) == 40)
+    below, edge = X[:, 0] <= 0.0, ax.get_xlim()[0]
+    np.testing.assert_allclose(across[below, 0, 0], edge)
+    width = np.diff(across[:, :, 0], axis=1)[:, 0]
+    inside = ~below & (X[:, 0] - error[:, 0] > edge) & (X[:, 0] + error[:, 0] < ax.get_xlim()[1])
+    np.testing.assert_allclose(width[inside], 2.0 * error[inside, 0])
