@@ -32,6 +32,7 @@ MOST_LEVELS = 1000
 KEY_LIKE = "looks like an identifier"
 KEY = f"{KEY_LIKE}: all values are unique"
 ROW_NUMBERS = "row numbers"
+MINUS = "\u2212"
 # Cells that mean "missing" in columns that otherwise hold numbers.
 MISSING_CODES = ("", ".", "..", "?", "-", "--", "NA", "N/A", "n/a", "NULL", "null", "nan", "NaN")
 
@@ -278,12 +279,17 @@ def as_numbers(column: pd.Series[Any]) -> pd.Series[Any] | None:
         column = column.astype(object)
     if pd.api.types.is_numeric_dtype(column.dtype):
         return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index)
-    text = column.where(column.notna(), "").astype(str).str.strip()
+    text = _stripped(column.where(column.notna(), ""))
     text = text.mask(text.isin(MISSING_CODES))
     numbers = pd.to_numeric(text, errors="coerce")
     if not numbers.notna().any() or (numbers.isna() & text.notna()).any():
         return None
     return numbers.astype(np.float64)
+
+
+def _stripped(column: pd.Series[Any]) -> pd.Series[Any]:
+    """Return cells as text without outer spaces, a typographic minus sign as a hyphen."""
+    return column.astype(str).str.strip().str.replace(MINUS, "-", regex=False)
 
 
 def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
@@ -292,7 +298,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     kinds = set(map(type, present))
     if others := {kind.__name__ for kind in kinds if not issubclass(kind, PLAIN_VALUES)}:
         return _out(f"neither numbers nor text ({', '.join(sorted(others))})")
-    text = present.astype(str).str.strip()
+    text = _stripped(present)
     if kinds & {bool, np.bool_}:
         return _of_levels(name, column)
     text = text[~text.isin(MISSING_CODES)]

@@ -156,6 +156,17 @@ def test_codes_and_leading_zeros_survive_decimal_commas(tmp_path):
     assert list(table) == ["PLZ", "cm", "n"]
 
 
+def test_a_typographic_minus_sign_is_a_minus_sign(tmp_path):
+    path, numbers = tmp_path / "balance.csv", np.where(np.arange(40) % 3, -1.0, 1.0) * HEIGHT[:40]
+    rows = [f"{number},{i % 7}.25\n" for i, number in enumerate(numbers)]
+    path.write_text(("x,y\n" + "".join(rows)).replace("-", "\u2212"), encoding="utf-8")
+    search = bm.select(bm.read_table(path), (1,), criterion="bic")
+    assert list(search.columns_["kind"]) == ["continuous", "continuous"]
+    assert search.best_estimator_.means_[0, 0] == pytest.approx(numbers.mean())
+    said = in_shell(path)
+    assert said["data"]["columns"] == ["x", "y"]
+
+
 @pytest.mark.parametrize("code", [-999, -9, 9999])
 def test_a_repeated_outlying_code_is_named(code):
     values = np.where(np.arange(N) % 20 == 7, code, np.arange(N) % 8 + 0.25)
