@@ -181,8 +181,9 @@ class Linear(Form):
         return CENTRED
 
     def step(self, mixture: Mixture[Components]) -> Step:
-        _ = mixture.coefficients  # computed before copies of the step travel
-        return ExpectationStep(mixture, self)
+        # Only the linear forms travel to workers.
+        forms = Mixture(mixture.weights, mixture.linear, mixture.frame, mixture.noise)
+        return ExpectationStep(forms, self)
 
     def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
         form = mixture.linear
