@@ -150,7 +150,7 @@ CHECKED_FIRST, CHECKED_EVERY = 16, 4
 # Times that a Newton step is halved where the objective fell.
 MOST_HALVINGS = 20
 GOES_ON_CENTRED = "centred form"  # kind of event
-HELD = "held"
+HELD, RELOCATED = "held", "relocated"
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,11 @@ class State:
     def holds(self) -> bool:
         """Whether a degenerate component was held."""
         return any(event.kind == HELD for event in self.events)
+
+    @property
+    def repaired(self) -> bool:
+        """Whether a component collapsed, and was moved or held."""
+        return any(event.kind in (HELD, RELOCATED) for event in self.events)
 
     def afresh(self) -> State:
         """Return the state as the start of another run, with its last plain passes."""

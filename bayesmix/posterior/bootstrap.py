@@ -236,7 +236,7 @@ def refit(result: FitResult, source: Source) -> Refit | None:
     state = run(problem, begin_at(problem, result.mixture), Monitor(), MOST_PASSES)
     if state.status == "interrupted":
         raise KeyboardInterrupt
-    if any(event.kind in ("held", "relocated") for event in state.events):
+    if state.repaired:
         return None
     return Refit(plug_in_density(state.current_mixture()), state.status == "converged")
 

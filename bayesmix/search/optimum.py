@@ -534,10 +534,15 @@ class OptimumSearch:
         return sum(value > max(values) - self.near for value in values)
 
     def _apart(self, ends: list[State]) -> list[State]:
-        """Return states with distinct objectives, best first; only sound ones if there are any."""
+        """Return states with distinct objectives, best first; only sound ones if there are any.
+
+        Of states with one objective the first without a repair is taken.
+        """
         sound = [state for state in ends if not is_valueless(self.problem, state)] or ends
         apart: list[State] = []
         for state in sorted(sound, key=self.attempts.rank, reverse=True):
             if not apart or state.objective <= apart[-1].objective - self.near:
                 apart.append(state)
+            elif apart[-1].repaired and not state.repaired:
+                apart[-1] = state
         return apart
