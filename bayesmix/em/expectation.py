@@ -181,9 +181,8 @@ class Linear(Form):
         return CENTRED
 
     def step(self, mixture: Mixture[Components]) -> Step:
-        # Only the linear forms travel to workers.
-        forms = Mixture(mixture.weights, mixture.linear, mixture.frame, mixture.noise)
-        return ExpectationStep(forms, self)
+        _ = mixture.coefficients  # computed before copies of the step travel
+        return ExpectationStep(mixture, self)
 
     def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
         form = mixture.linear
