@@ -29,10 +29,10 @@ demo: $(VENV)/.installed-plot
 
 # One thread of BLAS in each of the two processes.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not nightly"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not nightly"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

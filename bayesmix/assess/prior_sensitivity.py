@@ -151,8 +151,8 @@ def prior_sensitivity(
     --------
     >>> import bayesmix as bm
     >>> X = bm.datasets.load_faithful()
-    >>> search = bm.select(X, (1, 2, 3), "full", criterion="elbo_log_k")
-    >>> print(bm.prior_sensitivity(search, X, n_components=(1, 2, 3)).summary())
+    >>> search = bm.select(X, (1, 2), "full", criterion="elbo_log_k")
+    >>> print(bm.prior_sensitivity(search, X, n_components=(1, 2)).summary())
     K=2 under 27 of 27 priors.
     """
     if not hasattr(search, "results_"):

@@ -141,6 +141,7 @@ def plain_em(rows, n_components, rng, passes=40):
     return logs.sum()
 
 
+@pytest.mark.slow
 def test_a_default_fit_is_at_least_as_good_as_plain_em_from_twenty_starts():
     rows = groups(8, 160, 3, 4, 12.0)
     model = bm.Mixture(4, family="von_mises_fisher", max_iter=1000, **PLAIN).fit(rows)
