@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.allocation.point import PointWeights, add_labels
 from bayesmix.core.rows import LOWEST_LOG, Allocated, Rows
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.logsumexp import normalise
@@ -15,12 +16,6 @@ from bayesmix.numerics.logsumexp import normalise
 if TYPE_CHECKING:
     from bayesmix.core.components import Named
     from bayesmix.core.priors import Assign, DrawnWeights, NamedTensors, Pymc, Tensor
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bayesmix.core.components import Named
-    from bayesmix.core.priors import Assign, DrawnWeights, NamedTensors, Pymc, Tensor
-from bayesmix.allocation.point import PointWeights, add_labels
 
 
 def densities_of_draws(draws: DrawnWeights, joint: Array, rows: Rows) -> Array:

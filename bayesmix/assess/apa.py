@@ -19,6 +19,7 @@ import pandas as pd
 
 from bayesmix.core.writing import file_to_write, write
 from bayesmix.errors import InvalidInputError, missing_extra
+from bayesmix.selection.summary_text import phrase
 
 MISSING = "–"
 LEAST_P = 0.001
@@ -261,12 +262,6 @@ def _word(table: ApaTable) -> bytes:
     return stream.getvalue()
 
 
-def listed_in_words(names: Sequence[str]) -> str:
-    """Return "a, b and c"."""
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
-
-
 def enumeration_table(enumeration: Any, criteria: Sequence[str], title: str | None) -> ApaTable:
     """Return the table of an enumeration in APA style."""
     table = enumeration.table
@@ -288,7 +283,7 @@ def enumeration_table(enumeration: Any, criteria: Sequence[str], title: str | No
     note[0] += "; " + "; ".join(f"{c.upper()} = {WORDS[c]}" for c in criteria if c in WORDS) + "."
     note.append("Entropy is relative; the smallest class is a share of assigned observations.")
     if terms := enumeration.covariates:
-        note.append(f"In all models class membership depends on {listed_in_words(terms)}.")
+        note.append(f"In all models class membership depends on {phrase(terms)}.")
     if several:
         note.append(
             "Models: "

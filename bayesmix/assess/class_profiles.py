@@ -24,6 +24,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.parameter_errors import scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
+from bayesmix.selection.summary_text import phrase
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
 PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
@@ -102,8 +103,7 @@ class ClassProfiles:
             cells = zip(own["estimate"], own["standard_error"], strict=True)
             rows.append((name, *(f"{text(value)} ({text(error)})" for value, error in cells)))
         shown = {kind for kind, *_ in self.profiles.index}
-        *words, last = (PROFILED[kind] for kind in PROFILED if kind in shown)
-        plural = f"{', '.join(words)} and {last}" if words else last
+        plural = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
             f"N = {self.n_samples:,.0f}. Cells are {plural}, with standard errors in parentheses "
             f"({self._kind_in_words})."
@@ -310,7 +310,7 @@ def class_profiles(
             n_draws=n_draws,
             random_state=random_state,
         )
-        table.attrs |= {"level": level, "correction": correction, "n": _n_known(outcome)}
+        table.attrs |= {"level": level, "correction": correction}
         tables[str(name)] = table
         tests += [(str(name), *test) for test in wald_tests(means, covariance)]
     columns = ["outcome", "test", "chi_squared", "df", "p"]
@@ -326,10 +326,6 @@ def class_profiles(
         n,
         reference,
     )
-
-
-def _n_known(outcome: Any) -> int:
-    return int(pd.Series(np.asarray(outcome, dtype=object)).notna().sum())
 
 
 def rows_by_key(table: pd.DataFrame) -> list[tuple[Any, dict[Any, Any]]]:

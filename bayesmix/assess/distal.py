@@ -179,8 +179,9 @@ def distal(
     -------
     DataFrame
         ``mean`` (or ``probability``), ``standard_error``, ``lower`` and ``upper`` for each class,
-        counted from 1 (and level). ``attrs["tests"]`` has Wald tests that all classes, and each
-        pair, are equal, as dicts of ``chi_squared``, ``df`` and ``p``.
+        counted from 1 (and level). ``attrs["n"]`` is the number of observations with an outcome,
+        ``attrs["tests"]`` has Wald tests that all classes, and each pair, are equal, as
+        dicts of ``chi_squared``, ``df`` and ``p``.
 
     Examples
     --------
@@ -260,7 +261,9 @@ def outcome_estimates(
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     z = float(stats.t.isf(0.5 * (1.0 - level), degrees))
     classes = pd.RangeIndex(1, len(means) + 1, name="class")
-    return outcome_table(means, errors, z, classes, levels), means, covariance
+    table = outcome_table(means, errors, z, classes, levels)
+    table.attrs["n"] = int(given.notna().sum())
+    return table, means, covariance
 
 
 def class_means(

@@ -6,21 +6,15 @@ Markov chain by sequence and a gate by covariates, with statistics besides count
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Integers
-
-if TYPE_CHECKING:
-    pass
-
-from collections.abc import Callable, Mapping
-from types import ModuleType
-from typing import TypeAlias, TypeVar
-
 from bayesmix.core.components import DrawnComponents, Named, PointComponents, Posterior, Record
 from bayesmix.core.rows import Allocated, Frame, Rows
+from bayesmix.numerics.arrays import Array, Integers
 
 D = TypeVar("D", contravariant=True)  # draws of one type
 # responsibilities (n, K), sample weights (n,) or None, generator -> assigned weights (n, K)

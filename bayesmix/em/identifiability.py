@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
 
 from bayesmix.core.rows import Event
 from bayesmix.em.model import Model
 from bayesmix.em.result import TOO_FEW_ROWS
-
-if TYPE_CHECKING:
-    pass
 
 
 def too_few_rows(

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.core.rows import Event
-
-if TYPE_CHECKING:
-    pass
 from bayesmix.em.run import Monitor, Problem, State, begin_at, run_up_to
 
 # Number of observations below which a component is pruned.

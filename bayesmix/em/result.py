@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Event, Frame
-
-if TYPE_CHECKING:
-    from bayesmix.core.engines import Objective
-    from bayesmix.core.families import Family
-    from bayesmix.core.sources import Source
-
-from dataclasses import field, fields
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, cast
-
 from bayesmix.allocation.point import PointWeights
-from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation
 from bayesmix.em.expectation import Assessment
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen

@@ -11,11 +11,11 @@ import numpy as np
 
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Frame, Rows
+from bayesmix.em.expectation import Arithmetic, Densities, block_rows, block_sums
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Additive, Components
-from bayesmix.em.expectation import Arithmetic, Densities, block_rows, block_sums
 
 # Features of sequences that are held between densities and statistics: 32 MB.
 MOST_HELD = 2**22

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from scipy.special import betaln, digamma
 
-from bayesmix.core.mixture import Mixture
+from bayesmix.core.engines import Bayesian, Objective
+from bayesmix.core.mixture import Expectation, Mixture
+from bayesmix.core.noise import Noise, NoiseDensity
+from bayesmix.core.priors import Prior, WeightsPrior
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
-    from bayesmix.core.engines import Objective
     from bayesmix.core.families import Family
-    from bayesmix.core.noise import NoiseDensity
     from bayesmix.core.sources import Source
-
-from typing import Any
-
-from scipy.special import betaln, digamma
-
-from bayesmix.core.engines import Bayesian, Objective
-from bayesmix.core.mixture import Expectation
-from bayesmix.core.noise import Noise, NoiseDensity
-from bayesmix.core.priors import Prior, WeightsPrior
 
 # Smaller fractions of the data cannot be divided by.
 NO_ROWS = 1e-200

@@ -17,7 +17,7 @@ LEAST_SHAPE = 0.05
 
 @dataclass(frozen=True)
 class SurveyDesign:
-    """Clusters of samples in each stratum: their places (G samples groups) among the samples."""
+    """The clusters of each stratum, each by the numbers of its samples, of n in all."""
 
     strata: tuple[tuple[Integers, ...], ...]
     n: int

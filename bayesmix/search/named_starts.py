@@ -12,10 +12,6 @@ from bayesmix.core.rows import Rows, Summary
 from bayesmix.em.model import Start
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-
-if TYPE_CHECKING:
-    from bayesmix.core.families import Family
-    from bayesmix.core.sources import Source
 from bayesmix.search.starts import (
     LLOYD_ROUNDS,
     Given,
@@ -26,6 +22,10 @@ from bayesmix.search.starts import (
     plus_plus,
     spread_of,
 )
+
+if TYPE_CHECKING:
+    from bayesmix.core.families import Family
+    from bayesmix.core.sources import Source
 
 
 def random_shares(n_components: int, seed: int, run: int, rows: Rows) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,10 +16,6 @@ from bayesmix.errors import (
 from bayesmix.search import starts
 from bayesmix.search.guided_starts import under_a_prior
 from bayesmix.search.moves import of_statistics
-
-if TYPE_CHECKING:
-    pass
-
 
 ROWS_OF_EACH = 30
 

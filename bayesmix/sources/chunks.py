@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
 from bayesmix.core.parallel import ordered_map, resolve_jobs
-from bayesmix.core.rows import (
-    Rows,
-)
+from bayesmix.core.rows import Rows
+from bayesmix.core.tree_sums import reduced
 from bayesmix.numerics.arrays import Indices
+from bayesmix.sources.memory import Value, chunk_rows
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Kept
-
-from typing import TYPE_CHECKING, Generic, cast
-
-from bayesmix.core.tree_sums import reduced
-
-if TYPE_CHECKING:
-    pass
-from bayesmix.sources.memory import Value, chunk_rows
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from bayesmix.core.rows import (
 )
 from bayesmix.core.tree_sums import reduced
 from bayesmix.numerics.arrays import Array, Stored, without_gaps
-
-if TYPE_CHECKING:
-    pass
 from bayesmix.sources.memory import missing_in, summarise
 
 PART = 32_768

@@ -5,15 +5,11 @@ from __future__ import annotations
 import tokenize
 import warnings
 from os import PathLike, fspath
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
-
-if TYPE_CHECKING:
-    pass
 from bayesmix.sources.memory import ArraySource
 
 # Errors of damaged files; the headers of arrays are parsed as Python.

@@ -26,6 +26,12 @@ from bayesmix.families.student_t.components import (
     FIRST,
     GRID,
     FreedomPrior,
+    StudentComponents,
+    WeightedMoments,
+    at_least,
+    floor_of_scales,
+    floors,
+    held_scales,
     point_freedom,
     tails_of,
 )
@@ -34,14 +40,6 @@ from bayesmix.numerics.arrays import Array
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import NormalWishart
     from bayesmix.families.student_t.posterior import NormalWishartFreedom, StudentDraws
-from bayesmix.families.student_t.components import (
-    StudentComponents,
-    WeightedMoments,
-    at_least,
-    floor_of_scales,
-    floors,
-    held_scales,
-)
 
 # Smaller counts are treated as 0.
 NO_ROWS = 1e-200
