@@ -61,6 +61,7 @@ def test_fingerprints_tell_rounding_from_what_moved():
     assert fingerprints.compared(found[0], {}) == (["fit: only before"], 0)
 
 
+@pytest.mark.slow
 def test_an_unknown_part_is_refused():
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks", "everything"],

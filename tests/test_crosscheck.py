@@ -109,6 +109,7 @@ def three_in_a_line():
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_an_exact_fit_agrees(seed):
     """One component under a fixed prior: q is the posterior itself."""
     rows = np.random.default_rng(seed).normal(size=(30, 2))
@@ -169,6 +170,7 @@ def test_groups_far_apart_agree_and_everything_is_told():
     assert found.to_arviz().posterior["weights"].shape == (4, 300, 2)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_answer():
     here, there = (
         crosscheck(fitted(), groups(), n_draws=40, warmup=5, sampler="gibbs", n_jobs=n_jobs)
@@ -209,6 +211,7 @@ def test_a_wrong_concentration_of_the_weights_is_named():
     assert kinds(found)[0] == "posterior"
 
 
+@pytest.mark.slow
 def test_a_chain_that_is_stuck_in_another_mode_is_named():
     rows, (here, there) = three_in_a_line()
     most, one = gibbs(here, rows, n_draws=200, chains=3), gibbs(there, rows, n_draws=200, chains=1)
@@ -232,6 +235,7 @@ def test_a_chain_that_is_stuck_in_another_mode_is_named():
     assert found.modes[1].elbo == pytest.approx(there.elbo_, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_fit_in_another_mode_than_all_chains_is_named():
     rows, (here, there) = three_in_a_line()
     found = checked(gibbs(there, rows, n_draws=300), here.result_)
@@ -262,6 +266,7 @@ def test_too_few_draws_are_named():
     ("factor", "words", "by"),
     [(4.0, "MCMC standard deviations are", 2.0), (0.5, "its standard deviations are", 1.4)],
 )
+@pytest.mark.slow
 def test_a_fit_of_the_wrong_width_is_named_with_the_factor(factor, words, by):
     """As sure as if rows counted four times: standard deviations of half the size."""
     found = checked(usual().found, narrower(fitted().result_, factor))
@@ -271,6 +276,7 @@ def test_a_fit_of_the_wrong_width_is_named_with_the_factor(factor, words, by):
     assert found.overconfidence == pytest.approx(np.sqrt(factor), rel=0.15)
 
 
+@pytest.mark.slow
 def test_divergences_are_named():
     class Diverging:
         def __init__(self, found):
@@ -325,6 +331,7 @@ def test_predictive_densities_a_known_distance_apart():
         assert abs(found.value - expected) < 5.0 * found.standard_error
 
 
+@pytest.mark.slow
 def test_the_expected_number_of_occupied_components_is_that_of_assignments():
     rng = np.random.default_rng(4)
     rows = rng.normal(size=(8, 1))
@@ -359,6 +366,7 @@ def test_draws_of_a_posterior_with_one_mode_lead_back_to_the_fit():
 # Other models and rows
 
 
+@pytest.mark.slow
 def test_sparse_weights_are_sampled_by_gibbs_and_it_says_so():
     vb = bm.BayesianGaussianMixture(
         5, **DIRICHLET | {"weight_concentration_prior": 0.01, "prune": True}
@@ -404,6 +412,7 @@ def test_other_families_are_compared_too(family):
 
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateComponentWarning")
+@pytest.mark.slow
 def test_rows_that_repeat_and_small_numbers_are_compared_too():
     weights = np.r_[np.full(30, 2.0), np.ones(30)]
     vb = bm.BayesianGaussianMixture(2, **DIRICHLET).fit(groups(), sample_weight=weights)
@@ -533,6 +542,7 @@ def shell(run):
     return lambda *arguments, code=0: run(*given, *arguments, code=code)
 
 
+@pytest.mark.slow
 def test_the_command_says_whether_they_agree_and_writes_what_was_found(shell, tmp_path):
     out = shell("--draws", "300", "--out", "found", "--seed", "1").stdout
     assert "Gaussian, 2 components, against blocked Gibbs sampling, 4 x 300 draws: agrees." in out

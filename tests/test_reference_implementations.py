@@ -711,6 +711,7 @@ def closed_form_elbo(values, prior, q, row_weights):
 
 
 @pytest.mark.parametrize(("n", "spread", "prior"), SCALE_CASES)
+@pytest.mark.slow
 def test_the_learned_scale_bound_is_exact_stationary_and_below_the_evidence(n, spread, prior):
     values, row_weights = scale_problem(n, spread)
     best = learned_scale.coordinate_ascent(values, prior, row_weights=row_weights)

@@ -57,6 +57,7 @@ def assert_near(values, expected):
     assert abs(values.mean() - expected) <= Z * error
 
 
+@pytest.mark.slow
 def test_draws_are_those_of_the_closed_form(fit, found):
     rows = fit[1].ravel()
     beta, nu = MEAN_PRECISION + len(rows), FREEDOM + len(rows)
@@ -70,6 +71,7 @@ def test_draws_are_those_of_the_closed_form(fit, found):
     assert_near(1.0 / variances, nu / scale)
 
 
+@pytest.mark.slow
 def test_draws_come_with_their_densities(found):
     assert found.log_joint.shape == found.log_likelihood.shape == (2, 1000)
     assert found.weights.shape == (2, 1000, 1)
@@ -79,6 +81,7 @@ def test_draws_come_with_their_densities(found):
     np.testing.assert_allclose(evidence, found.result.objective, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_record_says_what_was_done(found):
     assert (found.sampler, found.status, found.warmup) == ("nutpie", "finished", 500)
     assert found.diverging.shape == (2, 1000)
@@ -87,6 +90,7 @@ def test_the_record_says_what_was_done(found):
     assert repr(found).startswith("<NutsDraws: 2 x 1000 draws by nutpie, ")
 
 
+@pytest.mark.slow
 def test_arviz_has_draws_divergences_and_rows(found):
     posterior, statistics = found.to_arviz()["posterior"], found.to_arviz()["sample_stats"]
     assert posterior["means"].dims == ("chain", "draw", "component", "feature")
@@ -128,6 +132,7 @@ def test_an_interrupt_of_nutpie_keeps_the_draws_so_far(fit, monkeypatch):
     assert np.isfinite(kept.log_joint).all()
 
 
+@pytest.mark.slow
 def test_pymc_samples_where_nutpie_is_not(fit):
     vb, rows = fit
     with pytensor.config.change_flags(mode="FAST_COMPILE"):

@@ -96,6 +96,7 @@ def test_one_of_several_columns_has_the_band_of_its_marginal(ax, faithful):
         assert ends.min() < height < ends.max()
 
 
+@pytest.mark.slow
 def test_a_band_can_be_of_draws_that_need_the_rows(ax, waiting):
     model = bm.BayesianGaussianMixture(1, search=None, random_state=0).fit(waiting)
     for method in ("gibbs", bm.weighted_bootstrap(model, waiting, n_draws=50)):

@@ -80,6 +80,7 @@ def by_folds(folder):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked process")
+@pytest.mark.slow
 def test_a_search_killed_at_random_moments_ends_with_the_same_table(tmp_path):
     X = FAITHFUL.to_numpy()
     whole = by_folds(None).fit(X)
@@ -99,6 +100,7 @@ def test_a_search_killed_at_random_moments_ends_with_the_same_table(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks two searches")
+@pytest.mark.slow
 def test_two_processes_on_one_checkpoint_both_end_with_the_same_table(tmp_path):
     whole = search_in(None, criterion="cv", cv=3).fit(ROWS)
     children = []
@@ -365,6 +367,7 @@ def test_a_fit_under_the_name_of_another_is_noticed(kept):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
+@pytest.mark.slow
 def test_flipped_bytes_and_other_lengths_are_always_noticed(kept, data):
     content = kept[2]
     place = data.draw(st.integers(0, len(content) - 1))
@@ -391,6 +394,7 @@ def places(value, here=()):
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32 - 1))
+@pytest.mark.slow
 def test_any_change_of_a_header_under_its_seal_gives_a_search_or_the_error(kept, seed):
     folder, place, whole = kept
     draw = random.Random(seed)
@@ -442,6 +446,7 @@ def failing(monkeypatch, times):
     monkeypatch.setattr(os, "replace", full)
 
 
+@pytest.mark.slow
 def test_a_search_outlives_a_full_disk_and_says_so_once(tmp_path, monkeypatch):
     whole = search_in(None).fit(ROWS)
     with monkeypatch.context() as patch:

@@ -142,6 +142,7 @@ def test_the_files_agree_with_one_another(run):
     assert result["versions"]["numpy"] == np.__version__
 
 
+@pytest.mark.slow
 def test_a_choice_by_bic_for_want_of_a_posterior_is_named_as_data(run):
     arguments = ("--components", "2:3", "--covariance", "VVE,EII", "--criterion", "bic", "--json")
     result = json.loads(run("select", FAITHFUL, *arguments).stdout)
@@ -277,6 +278,7 @@ def test_figures_that_cannot_be_drawn_are_said_aloud(run, monkeypatch):
 # Predict
 
 
+@pytest.mark.slow
 def test_predict_gives_what_the_estimator_gives(run):
     run("fit", FAITHFUL, "--components", "2", "--out", "found")
     # Another order of columns, and one more: the model finds its own by name.

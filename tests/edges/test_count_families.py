@@ -22,6 +22,7 @@ def test_half_zeros_beside_a_negative_binomial_are_no_poisson_components():
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.slow
 def test_poisson_counts_stay_poisson():
     rng = np.random.default_rng(4)
     group = rng.integers(0, 2, 200)

@@ -187,6 +187,7 @@ def test_what_needs_all_rows_takes_collections_and_refuses_by_size(what, monkeyp
         look(model, array)
 
 
+@pytest.mark.slow
 def test_truncated_passes_leave_anchors_where_the_rows_are(client, tmp_path, monkeypatch):
     monkeypatch.setattr("bayesmix.em.model.LARGE", 1)
     monkeypatch.setattr("bayesmix.em.model.MANY", 5)
@@ -327,6 +328,7 @@ def test_a_search_goes_on_after_its_scheduler_is_gone(tmp_path):
     np.testing.assert_array_equal(best.means_, other.means_)
 
 
+@pytest.mark.slow
 def test_the_shell_and_searches_work_on_a_cluster(client, tmp_path):
     X = rows()
     parts_of(X, tmp_path)

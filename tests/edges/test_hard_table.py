@@ -33,5 +33,6 @@ def test_points_that_no_prior_tells_apart_are_said(structure):
 @pytest.mark.parametrize(
     ("hard", "structure", "inference"), CELLS, ids=lambda value: getattr(value, "name", value)
 )
+@pytest.mark.slow
 def test_a_hard_input_is_answered_or_refused_by_name(hard, structure, inference):
     assert cell(hard, structure, inference) in ("right", "warned", "refused")

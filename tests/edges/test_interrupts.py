@@ -86,6 +86,7 @@ def test_an_interrupt_in_a_later_run_keeps_the_best_of_the_runs(monkeypatch):
         assert model.result_.status == "interrupted"
 
 
+@pytest.mark.slow
 def test_an_interrupt_before_there_is_anything_is_an_interrupt(monkeypatch):
     monkeypatch.setattr(Reporter, "on_pass", CtrlC(1))
     model = GaussianMixture(3, random_state=0)
@@ -232,6 +233,7 @@ def rests_on(number, total, what):
     return pytest.warns(BayesmixWarning, match=f"uses the first {number} of {total} {what}")
 
 
+@pytest.mark.slow
 def test_stability_rests_on_the_splits_that_are_done(ctrl_c_after):
     whole = bm.stability(GaussianMixture(2), CROWDED, 8, random_state=0, n_jobs=1)
     ctrl_c_after(2)

@@ -176,6 +176,7 @@ def test_a_repeated_outlying_code_is_named(code):
 
 
 @pytest.mark.parametrize("family", ["categorical", "ordinal"])
+@pytest.mark.slow
 def test_a_named_family_of_levels_has_the_levels_of_the_file_in_the_shell_too(tmp_path, family):
     """Numbers are levels, not codes from 0: a level that no row has costs parameters."""
     path = tmp_path / "answers.csv"

@@ -235,6 +235,7 @@ def test_a_key_by_its_name_may_come_twice():
     assert coding.names == ("valid", "kind")
 
 
+@pytest.mark.slow
 def test_numbers_that_are_0_or_1_are_levels_of_a_mixed_table():
     frame, _ = birds(200)
     frame = frame.assign(wet=frame["wet"].astype(float))
@@ -345,6 +346,7 @@ def test_samples_and_conditionals_speak_of_names_and_levels():
         part.score_samples([["n", 40.0], ["x", 41.0]])
 
 
+@pytest.mark.slow
 def test_a_product_is_drawn_part_by_part():
     frame, _ = birds()
     m = bm.Mixture(2, family="auto", **OPTIONS).fit(frame)
@@ -374,6 +376,7 @@ def shell(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_the_shell_takes_a_table_as_python_does(shell):
     search = ("select", "birds.csv", "--components", "1:3", "--covariance", "diag")
     done = shell(*search, "--out", "all")
@@ -415,6 +418,7 @@ def reported(shell, *arguments):
     return Path("page.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_rows_without_any_value_are_left_out_aloud_in_the_shell(tmp_path, shell):
     frame = pd.read_csv("birds.csv")
     frame.loc[[3, 7], ["bill", "flipper"]] = np.nan
@@ -491,6 +495,7 @@ def test_kinds_of_columns_can_be_overruled(shell):
     assert "must have one type" in shell(*fit, "--counts", "n", "--continuous", "n", code=2).stderr
 
 
+@pytest.mark.slow
 def test_families_and_factor_analysers_have_names_in_the_shell(shell):
     fit = ("fit", "birds.csv", "--components", 2, "--columns", "bill,flipper")
     shell(*fit, "--family", "student_t", "--out", "t")

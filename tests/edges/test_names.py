@@ -54,6 +54,7 @@ def test_the_page_lists_all_plots_that_moved():
     assert sum(module == "plots" for module, _ in MOVED) == 12
 
 
+@pytest.mark.slow
 def test_the_warning_points_at_the_line_that_uses_the_old_name():
     script = "import bayesmix as bm\nbm.LeaveOneOut\nfrom bayesmix import Merging\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -136,6 +137,7 @@ def test_the_stick_breaking_default_says_what_to_set():
     assert bm.gibbs(followed, X, n_draws=5, chains=1, n_components=None).n_draws == 5
 
 
+@pytest.mark.slow
 def test_credible_intervals_of_gibbs_draws_follow_the_components_of_the_fit(vb):
     draws = bm.gibbs(vb, X, n_draws=200, chains=4, random_state=0)
     table = vb.credible_interval(level=0.8, method=draws).set_index("parameter")

@@ -403,6 +403,7 @@ def test_counts_in_several_columns_are_drawn_one_at_a_time(ax, counts):
     assert ax.get_xlabel() == "x1"
 
 
+@pytest.mark.slow
 def test_a_family_without_a_picture_is_refused(ax):
     rows = np.random.default_rng(0).integers(0, 2, (50, 3))
     model = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(rows)

@@ -339,6 +339,7 @@ def damaged(contents: bytes, generator: np.random.Generator) -> bytes:
 
 
 @pytest.mark.parametrize("ending", ["npy", "parquet", "csv.gz"])
+@pytest.mark.slow
 def test_a_damaged_file_is_read_or_refused_by_name(tmp_path, ending):
     generator = np.random.default_rng(5)
     frame = pd.DataFrame(generator.normal(size=(20, 3)), columns=["a", "b", "c"])
@@ -373,6 +374,7 @@ def test_a_small_file_that_unpacks_to_more_than_memory_is_refused_on_the_way(
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns_take_no_longer_than_their_number(tmp_path):
     """Looking every name up in a list of all took 110 s of 100,000 columns."""
     path = tmp_path / "wide.csv"

@@ -262,6 +262,7 @@ def test_every_kind_of_search_has_all_parts_in_order(page_of, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
 def test_every_element_is_closed(page_of, kind):
     page = page_of(kind)
     assert page.faults == []
@@ -335,6 +336,7 @@ def test_counts_are_drawn_over_the_column_in_which_components_differ_most(page_o
     assert "the column in which components differ most, x0" in page_of("poisson").text
 
 
+@pytest.mark.slow
 def test_without_rows_the_density_stands_alone(search, tmp_path):
     page = Page(search.report(tmp_path / "report.html"))
     assert "with the data" not in page.text
@@ -591,6 +593,7 @@ def test_rows_stand_in_the_page_with_their_probabilities(faithful, tmp_path):
     assert rows_of(Page(search.report(tmp_path / "alone.html"))) is None
 
 
+@pytest.mark.slow
 def test_of_many_rows_and_columns_some_stand_in_the_page(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2_500, 10)) + 6.0 * (np.arange(2_500)[:, None] % 2) * (np.arange(10) > 1)
@@ -603,6 +606,7 @@ def test_of_many_rows_and_columns_some_stand_in_the_page(tmp_path):
     assert "1,000 of the 2,500 rows" in page.source
 
 
+@pytest.mark.slow
 def test_names_and_titles_are_text_whatever_they_hold(faithful, tmp_path):
     X = faithful.set_axis([NASTY, "a\nimport os"], axis=1)
     search = bm.MixtureSearch(

@@ -17,6 +17,7 @@ import pytest
 import bayesmix as bm
 
 pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.slow
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTHS = (390, 1280)

@@ -13,6 +13,7 @@ import bayesmix as bm
 from bayesmix.errors import UnsupportedError
 
 
+@pytest.mark.slow
 def test_classify_writes_the_classifier_of_the_class(run):
     frame = load_iris(as_frame=True).frame
     frame.columns = ["sepal_length", "sepal_width", "petal_length", "petal_width", "species"]

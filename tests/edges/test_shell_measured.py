@@ -25,6 +25,7 @@ def lead(run):
     return table
 
 
+@pytest.mark.slow
 def test_cells_below_and_above_a_limit_are_censored_there(run, lead):
     how = ("--columns", "lead,hours", "--covariance", "diag", "--components", 2)
     output = run("fit", "lead.csv", *how, "--out", "found").stdout

@@ -62,6 +62,7 @@ def degenerate_at_mclust(rows, tight, default, fits):
     return found
 
 
+@pytest.mark.slow
 def test_mclusts_fits_to_iris_are_made_again_in_every_cell():
     rows, table = read_csv("iris.csv", usecols=range(4)), mclust("iris")["loglik"]
     starts = partitions(rows, 9)

@@ -151,6 +151,7 @@ def test_binary_columns_that_go_together_do_not_fit_one_component():
     assert goodness_of_fit(two, X, **QUICK).p_value > 0.05
 
 
+@pytest.mark.slow
 def test_variational_fits_and_modes_are_judged_at_their_summary():
     X = two_clusters(np.random.default_rng(3), normal)
     variational = bm.BayesianGaussianMixture(4, random_state=0, n_jobs=1).fit(X)
@@ -158,6 +159,7 @@ def test_variational_fits_and_modes_are_judged_at_their_summary():
     assert goodness_of_fit(fitted(X, prior="auto"), X, **QUICK).fits
 
 
+@pytest.mark.slow
 def test_workers_change_no_number(monkeypatch):
     X = two_clusters(np.random.default_rng(0), normal, 40)
     model = fitted(X)

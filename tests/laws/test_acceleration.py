@@ -81,6 +81,7 @@ def test_a_run_that_goes_on_from_a_converged_one_takes_no_pass():
     assert run(problem, ended.afresh(), Monitor(), 2000).passes == ended.passes
 
 
+@pytest.mark.slow
 def test_a_trace_after_a_search_is_never_longer_than_max_iter():
     for max_iter in (10, 12, 100):
         model = bm.GaussianMixture(3, max_iter=max_iter, random_state=0).fit(overlapping(5))

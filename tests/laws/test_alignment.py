@@ -107,6 +107,7 @@ def test_shuffled_draws_of_q_come_back_to_the_components_of_the_fit(case):
             np.testing.assert_allclose(np.sort(moved, axis=1), np.sort(values, axis=1))
 
 
+@pytest.mark.slow
 def test_gibbs_draws_that_change_labels_line_up_with_the_fit():
     """Two groups of one size, so close that chains change labels now and then."""
     rng = generator(1)

@@ -205,6 +205,7 @@ def test_counts_have_bands_by_every_method(name, method):
 
 
 @pytest.mark.parametrize("prior", [None, "auto"])
+@pytest.mark.slow
 def test_point_fits_have_bands_by_refits_and_only_by_them(prior):
     rows = rows_of()
     model = bm.GaussianMixture(2, prior=prior, **PLAIN).fit(rows)

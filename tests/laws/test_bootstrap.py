@@ -109,6 +109,7 @@ def test_a_data_set_whose_fit_collapses_has_no_value():
     assert np.isnan(task(0))
 
 
+@pytest.mark.slow
 def test_workers_change_no_number(monkeypatch):
     X = two_clusters(2.0)
     alone = likelihood_ratio_test(quick(), X, n_resamples=4, n_jobs=1, random_state=5)

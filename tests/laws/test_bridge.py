@@ -133,6 +133,7 @@ def test_the_labels_of_draws_do_not_matter():
 
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.DegenerateComponentWarning")
 @pytest.mark.parametrize("case", [GAUSSIAN_CASES[0], CASES[-1]], ids=identity)
+@pytest.mark.slow
 def test_a_row_of_weight_two_is_two_rows(case):
     rng = generator(21)
     rows, letters = case.rows(rng, 4, 2), case.letters(rng, 2)
@@ -145,6 +146,7 @@ def test_a_row_of_weight_two_is_two_rows(case):
     assert abs(found.estimate - expected) < Z * found.standard_error
 
 
+@pytest.mark.slow
 def test_a_pruned_fit_has_the_evidence_of_all_the_components_it_was_asked_for():
     case = GAUSSIAN_CASES[0]
     rng = generator(8)
@@ -189,6 +191,7 @@ def of_faithful(row_weights=None):
     return vb, rows
 
 
+@pytest.mark.slow
 def test_where_importance_weights_fail_the_evidence_is_by_the_bridge(request):
     vb, rows = of_faithful()
     by_weights = importance.importance_evidence(vb.result_, as_source(rows))
@@ -200,6 +203,7 @@ def test_where_importance_weights_fail_the_evidence_is_by_the_bridge(request):
     assert abs(by_weights.estimate - by_bridge.estimate) < Z * error
 
 
+@pytest.mark.slow
 def test_weights_of_a_middling_pareto_k_are_not_believed():
     """Once they were 3 nats low with an error of 0.03: all draws had missed a mode."""
     rng, case = np.random.default_rng((8181, 96)), GAUSSIAN_CASES[0]
@@ -212,6 +216,7 @@ def test_weights_of_a_middling_pareto_k_are_not_believed():
     assert abs(found.estimate - expected) < Z * found.standard_error
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_repeated_are_left_without_an_estimate(no_weights_are_trusted):
     row_weights = np.linspace(0.5, 1.5, 272)
     vb, rows = of_faithful(row_weights)

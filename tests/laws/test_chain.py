@@ -281,6 +281,7 @@ def densities(model, X, structure):
 
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.slow
 def test_fits_of_every_family_are_sums_over_all_paths(name, missing):
     if missing and name == "VVE":
         pytest.skip("takes no missing values")
@@ -385,6 +386,7 @@ def test_a_missing_observation_is_a_step_without_evidence():
     np.testing.assert_allclose(ahead.state_probabilities[1], filtered[3], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_forecasts_and_pseudo_residuals_of_a_known_model():
     model = bm.HiddenMarkovModel(2, random_state=0)
     rng = generator(10)

@@ -152,6 +152,7 @@ def moments_given(path, X, starts):
     return (SHAPE + totals) / (RATE + counts), stay, first
 
 
+@pytest.mark.slow
 def test_likelihoods_of_prior_draws_average_to_the_evidence_of_all_paths():
     model, X, _, paths = tiny()
     result, rng = model.result_, generator(46, 25)

@@ -73,6 +73,7 @@ def test_probabilities_of_the_number_of_states_are_those_of_bounds():
     np.testing.assert_allclose(search.k_probabilities_, expected, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_held_out_sequences_are_scored_by_fits_to_the_others():
     X = alternating(generator(46, 20), 480)
     lengths = [80] * 6
@@ -135,6 +136,7 @@ def test_whether_order_matters_is_the_difference_to_the_best_mixture():
     assert "The order of samples matters. Best mixture" in search.summary()
 
 
+@pytest.mark.slow
 def test_searches_are_saved_plotted_and_reported(tmp_path):
     search = bm.select(EARTHQUAKES, (1, 2, 3), family=bm.Poisson(), lengths=TWO)
     search.save(tmp_path / "search")

@@ -116,6 +116,7 @@ def separated():
     return generator.normal(size=(160, 2)) + 5.0 * labels[:, None], labels
 
 
+@pytest.mark.slow
 def test_separated_classes_are_found_by_both_tests(separated):
     rows, _ = separated
     found = bm.enumerate_classes(rows, (1, 2, 3), 1, n_bootstrap=19, random_state=0, n_jobs=1)

@@ -276,6 +276,7 @@ def test_novelty_needs_numbers():
         bm.MixtureClassifier(family="auto", novelty=True).fit(frame, [0, 1] * 20)
 
 
+@pytest.mark.slow
 def test_regions_of_classes_are_marginal_and_need_numbers():
     X = np.random.default_rng(0).normal(size=(80, 3)) + np.repeat([[0.0], [4.0]], 40, axis=0)
     y = np.repeat([0, 1], 40)

@@ -104,6 +104,7 @@ def test_the_fit_maximises_the_likelihood_of_classes_given_covariates(survey):
     )
 
 
+@pytest.mark.slow
 def test_standard_errors_are_those_of_the_whole_hessian(survey):
     X, Z, _, model = survey
     information = -hessian(lambda t: log_likelihood(t, X, Z), parameters_of(model))
@@ -422,6 +423,7 @@ def test_criteria_of_the_data_of_the_fit_are_those_of_the_fit(survey):
         model.bic(covariates=Z)
 
 
+@pytest.mark.slow
 def test_a_search_compares_candidates_with_covariates_by_held_out_density():
     X, Z, _ = bakk(900, 0.9, 20)
     model = bm.Mixture(family=bm.Bernoulli(), random_state=0)
@@ -504,6 +506,7 @@ def test_the_bound_of_an_intercept_is_below_that_of_dirichlet_weights_by_the_cur
         assert gated.elbo_ - dirichlet.elbo_ == pytest.approx(priors + curvature, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_variational_coefficients_are_near_maximum_a_posteriori_on_many_samples():
     X, Z, _ = bakk(4000, 0.9, 33)
     point = fitted(X, Z, inference=bm.MaximumAPosteriori())
@@ -528,6 +531,7 @@ def test_variational_fits_drop_empty_components_and_are_saved(tmp_path):
     pd.testing.assert_frame_equal(loaded.gate_coefficients(X), model.gate_coefficients(X))
 
 
+@pytest.mark.slow
 def test_random_starts_of_variational_fits_drop_empty_components():
     X, Z, _ = bakk(300, 0.75, 901)
     vb = {"inference": bm.VariationalBayes(), "random_state": 0}

@@ -161,6 +161,7 @@ def test_errors_of_a_survey_are_those_of_cluster_totals():
         bm.distal(model, X, y, n_draws=0, clusters=clusters)
 
 
+@pytest.mark.slow
 def test_probabilities_and_their_intervals_stay_between_0_and_1():
     X, _, _, classes = responses(300, 0.75, 11)
     model = bm.Mixture(3, family=bm.Bernoulli(), max_iter=2000, random_state=0).fit(X)

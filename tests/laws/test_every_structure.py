@@ -53,6 +53,7 @@ def search():
     return bm.select(rows, (1, 2, 3), "all", criterion="bic", random_state=0, n_jobs=1)
 
 
+@pytest.mark.slow
 def test_the_matrix_is_that_of_mclust_or_higher(search):
     table = read_json("mclust_bic_faithful.json")["tight_tol"]
     matrix = search.matrix()
@@ -119,6 +120,7 @@ def test_a_search_by_bic_has_no_probabilities_of_k(search):
     assert "Probability" not in search.summary()
 
 
+@pytest.mark.slow
 def test_models_that_are_one_with_one_component_share_its_prior():
     rows = np.random.default_rng(0).normal(size=(60, 2))
     options = {"criterion": "elbo_log_k", "prior_over_k": None, "n_jobs": 1}

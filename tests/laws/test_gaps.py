@@ -240,6 +240,7 @@ def test_a_column_by_itself_is_what_those_rows_say_of_it():
     np.testing.assert_allclose(gm.covariances_[0], np.nanvar(X, axis=0), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_imputations_hold_what_is_missing_as_often_as_they_say():
     rng, held = np.random.default_rng(7), []
     for _ in range(8):
@@ -259,6 +260,7 @@ def test_imputations_hold_what_is_missing_as_often_as_they_say():
     assert 0.87 < np.mean(held) < 0.93
 
 
+@pytest.mark.slow
 def test_threads_change_no_bit_and_many_rows_are_found_again():
     rng = np.random.default_rng(8)
     truth = bm.GaussianMixture.from_parameters(*of_structure("full"))

@@ -132,6 +132,7 @@ def test_repetitions_of_a_row_have_gaps_of_their_own():
     assert abs(whole.log_joint.mean() - repeated.log_joint.mean()) < 6.5 * spread / np.sqrt(8)
 
 
+@pytest.mark.slow
 def test_an_unknown_number_of_components_is_sampled_with_gaps():
     rows = table(generator(23))
     vb = bm.BayesianGaussianMixture(

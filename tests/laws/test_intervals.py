@@ -148,6 +148,7 @@ def cases():
 
 
 @pytest.mark.parametrize("case", list(cases()), ids=lambda case: case[0])
+@pytest.mark.slow
 def test_in_one_dimension_the_maximum_is_that_of_a_direct_search(case):
     _, X, options, direct = case
     data = bm.Measured(X, **options)

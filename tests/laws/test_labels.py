@@ -136,6 +136,7 @@ def test_groups_of_latent_classes():
     assert labels.shape == (320, 2)
 
 
+@pytest.mark.slow
 def test_gibbs_sampling_respects_labels():
     X, z = three_clusters(9)
     model = bm.BayesianGaussianMixture(3, **FIXED, covariance_prior=np.eye(2)).fit(X, labels=z)

@@ -174,6 +174,7 @@ def best_of_plain_em(rows, n_components, seed, n_starts=20, passes=400):
 
 
 @pytest.mark.parametrize("number", [1, 8])
+@pytest.mark.slow
 def test_the_default_search_finds_what_twenty_runs_of_plain_em_find(number):
     """Hard starts make probabilities of 0, which EM cannot leave: 2.8 and 5.7 nats behind here."""
     rows, _ = make("latent classes", np.random.default_rng([20261123, number]))

@@ -77,6 +77,7 @@ def test_the_bound_is_below_the_exact_evidence_and_at_one_component_is_it(n_comp
     assert (np.diff(model.objective_trace_) > -1e-9 * abs(exact)).all()
 
 
+@pytest.mark.slow
 def test_two_levels_are_a_bernoulli_mixture():
     rows = (generator(2).random((150, 4)) < 0.4).astype(float)
     start = soft_assignments(generator(3), 150, 2)

@@ -139,6 +139,7 @@ def test_summary_and_repr_name_the_clusters(faithful):
     assert "Merged: 0 and 2; 1 and 3." in text
 
 
+@pytest.mark.slow
 def test_a_pipeline_and_other_families_are_merged_too(faithful):
     pipeline = make_pipeline(StandardScaler(), bm.GaussianMixture(3, random_state=0)).fit(faithful)
     merging = merge_components(pipeline)

@@ -183,6 +183,7 @@ def test_a_search_over_many_components_goes_from_one_fit_with_noise_to_the_next(
     assert search.best_params_["n_components"] >= 2
 
 
+@pytest.mark.slow
 def test_a_search_chooses_whether_there_is_noise():
     rng = generator(10)
     rows = np.vstack([rng.normal(size=(195, 2)), rng.uniform(-60, 60, (5, 2))])
@@ -199,6 +200,7 @@ def test_a_search_chooses_whether_there_is_noise():
     assert (search.predict(rows)[-5:] == -1).all()
 
 
+@pytest.mark.slow
 def test_a_variational_fit_drops_what_it_does_not_need_beside_the_noise():
     rows = contaminated(4)
     model = bm.BayesianGaussianMixture(3, noise="uniform", random_state=0, max_iter=500).fit(rows)

@@ -46,6 +46,7 @@ def test_one_part_has_the_bits_of_an_array(name, weighted):
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.slow
 def test_several_parts_differ_by_rounding(name):
     X = rows_for(name)
     expected = clone(ESTIMATORS[name]).fit(X)
@@ -57,6 +58,7 @@ def test_several_parts_differ_by_rounding(name):
     np.testing.assert_allclose(found.score_samples(source), expected.score_samples(X), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_no_fit_of_many_rows_has_them_all_at_hand():
     X = clusters(60_000, 3, 4)
     source = Parts.of(X, [10_000, 33_333, 50_000], at_hand=4_096)

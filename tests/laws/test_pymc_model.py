@@ -225,6 +225,7 @@ def test_the_joint_density_of_a_product_is_that_of_the_fit():
     Case(case.vb, ArraySource(case.source)).assert_equal(46)
 
 
+@pytest.mark.slow
 def test_draws_of_a_product_go_into_the_model_and_come_out_by_part():
     case = mixed_fit()
     drawn, model, found = as_in_the_frame(Case(case.vb, ArraySource(case.source)), 3)
@@ -279,6 +280,7 @@ def test_the_joint_density_of_a_chain_is_that_of_the_fit(case, lengths, n_compon
     fitted_chain(case, lengths, n_components).assert_equal(464)
 
 
+@pytest.mark.slow
 def test_a_chain_has_the_names_of_its_draws_and_refuses_other_sequences():
     case = fitted_chain(COUNT_CASES[1], [8, 12])
     drawn, model, found = as_in_the_frame(case, 3)
@@ -311,6 +313,7 @@ def test_it_is_where_rows_lie_in_a_plane():
     Case(vb, ArraySource(rows)).assert_equal(34)
 
 
+@pytest.mark.slow
 def test_a_weight_of_a_row_multiplies_its_log_density():
     case, row_weights = fitted(GAUSSIAN_CASES[2]), generator(35).uniform(0.3, 3.0, N)
     weighted = Case(case.vb, ArraySource(case.source.values, row_weights))

@@ -115,6 +115,7 @@ def test_the_threshold_is_the_order_statistic_that_leaves_the_level_above_it():
     np.testing.assert_allclose(scores.tail(np.array([0.5, 1.0, 8.5, 9.5])), [0.1, 0.2, 0.9, 1.0])
 
 
+@pytest.mark.slow
 def test_conformal_tail_probabilities_of_new_rows_are_uniform_on_their_grid():
     model = bm.GaussianMixture(2, **QUICK).fit(rows_of(HEAVY, 200, 1))
     n, sets = 19, 3000

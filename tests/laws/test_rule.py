@@ -54,6 +54,7 @@ def test_rotated_clusters_are_found_where_columns_are_many():
     assert bm.select(rotated()).best_params_ == {"covariance_type": "full", "n_components": 3}
 
 
+@pytest.mark.slow
 def test_probabilities_are_the_posterior_over_all_structures(wine):
     probabilities = wine.k_probabilities_
     assert probabilities.sum() == pytest.approx(1.0)
@@ -66,6 +67,7 @@ def test_probabilities_are_the_posterior_over_all_structures(wine):
     assert probabilities.to_numpy() == pytest.approx(expected.to_numpy())
 
 
+@pytest.mark.slow
 def test_a_structure_that_fails_hands_its_prior_share_to_nobody():
     rows = bm.datasets.load_faithful().to_numpy()[::3]
     both = bm.select(rows, (1, 2, 3), ("full", "tied"), criterion="elbo_log_k")
@@ -167,6 +169,7 @@ def test_clusters_far_apart_are_found_where_features_are_many(n, D):
     assert all(len(set(search.predict(rows)[z == k])) == 1 for k in range(3))
 
 
+@pytest.mark.slow
 def test_structures_that_the_observations_cannot_estimate_are_left_out_in_a_line():
     rows = np.random.default_rng(1).normal(size=(30, 200))
     with pytest.warns(SelectionWarning, match="Not tried: full and tied covariance"):
@@ -334,6 +337,7 @@ def test_a_candidate_of_one_component_more_describes_rows_as_well():
     assert "K is at the upper end of the range (10)" in search.summary()
 
 
+@pytest.mark.slow
 def test_what_larger_candidates_find_is_passed_down_to_the_smaller():
     # Four of these were 34 nats behind what six found, two of them next to empty.
     rng = np.random.default_rng([55, 34])
@@ -424,6 +428,7 @@ def test_a_chain_is_hopeless_where_one_that_ended_is_out_of_reach():
     assert not hopeless(slow, [ended], "elbo_log_k", never)
 
 
+@pytest.mark.slow
 def test_a_pruned_fit_with_too_many_components_extends_no_chain():
     rng = np.random.default_rng(1)
     labels, means = rng.integers(4, size=1000), rng.normal(scale=3.0, size=(4, 10))

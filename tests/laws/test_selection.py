@@ -202,6 +202,7 @@ def test_every_criterion_is_its_formula():
     assert table["nec"][1] == 1.0
 
 
+@pytest.mark.slow
 def test_hannan_quinn_is_computed_by_hand_and_undefined_below_three_samples(tmp_path):
     X = np.random.default_rng(0).normal(3, 2, (60, 1))
     by_hand = 60 * (math.log(2 * math.pi * X.var()) + 1) + 2 * 2 * math.log(math.log(60))
@@ -261,6 +262,7 @@ def test_one_component_is_not_compared_with_itself_by_another_name():
     assert "1 component, tied" not in search.summary(verbose=True)
 
 
+@pytest.mark.slow
 def test_a_summary_answers_in_lines_of_known_order():
     search = bm.select(FAITHFUL)
     k, ahead = search.k_probabilities_.nlargest(3), search.results_["behind"].min()
@@ -280,6 +282,7 @@ def test_a_summary_answers_in_lines_of_known_order():
     assert "The prior over K decreases with K" in verbose
 
 
+@pytest.mark.slow
 def test_a_summary_says_what_another_criterion_was_worth_and_what_came_next():
     search = bm.select(FAITHFUL, criterion="bic")
     lines, first, second = search.summary().splitlines(), *search.candidates_[:2]
@@ -443,6 +446,7 @@ def test_steps_that_are_not_affine_have_no_held_out_density():
 # Nested cross-validation
 
 
+@pytest.mark.slow
 def test_nested_densities_are_those_of_the_procedure_run_on_each_fold():
     X = two_groups(90)
     search = bm.MixtureSearch(n_components=(1, 2, 3), random_state=0)
@@ -535,6 +539,7 @@ def test_estimators_of_scikit_learn_are_procedures_too():
 # Priors
 
 
+@pytest.mark.slow
 def test_the_number_of_components_under_a_grid_of_priors():
     X = two_groups(80)
     search = bm.select(X, (1, 2, 3), "diag", "elbo_log_k")
@@ -554,6 +559,7 @@ def test_the_number_of_components_under_a_grid_of_priors():
         bm.prior_sensitivity(bm.select(X, (1, 2), "diag", "bic"), X)
 
 
+@pytest.mark.slow
 def test_the_number_of_classes_under_other_masses_of_the_prior_over_levels():
     rng = np.random.default_rng(3)
     own = rng.integers(0, 2, 90)

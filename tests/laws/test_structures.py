@@ -88,6 +88,7 @@ def test_the_likelihood_never_falls_with_a_richer_structure_of_as_many_component
     assert compared >= 12
 
 
+@pytest.mark.slow
 def test_all_structures_lead_one_no_less_far_than_some_of_those_that_it_contains():
     """From the best of those alone VVE ended four nats lower on wine than from VVI."""
     found = [

@@ -140,6 +140,7 @@ def test_a_row_of_weight_two_is_two_rows_with_components_of_their_own():
 
 
 @pytest.mark.parametrize("case", [CASES[1], CASES[-1]], ids=identity)
+@pytest.mark.slow
 def test_a_dynamic_concentration_has_the_same_sum_for_every_k(case):
     rows, letters = two_groups(case, 20, 6)
     vb = fitted(case, rows, letters, 3, DirichletPrior(STATIC))
@@ -153,6 +154,7 @@ def test_a_dynamic_concentration_has_the_same_sum_for_every_k(case):
 
 
 @pytest.mark.parametrize("concentration", ["static", "dynamic"])
+@pytest.mark.slow
 def test_under_the_default_prior_k_is_distributed_as_all_partitions_say(concentration):
     """A partition into K+ groups has K! / (K - K+)! labellings; all are alike."""
     case = CASES[-1]
@@ -234,6 +236,7 @@ def test_rows_in_a_frame_are_known_by_the_names_of_their_columns():
 
 
 @pytest.mark.parametrize("case", [CASES[0], CASES[-1]], ids=identity)
+@pytest.mark.slow
 def test_the_density_is_the_exact_predictive_averaged_over_k(case):
     rows, letters = two_groups(case, 20, 5)
     vb = fitted(case, rows, letters, 2, DirichletPrior(STATIC))
@@ -279,6 +282,7 @@ def test_k_given_a_partition_counts_its_labellings(gamma, counts):
 
 
 @pytest.mark.parametrize("case", GAUSSIAN_CASES, ids=identity)
+@pytest.mark.slow
 def test_where_rows_are_drawn_anew_in_every_sweep_k_has_its_prior(case):
     """Geweke 2004: K, θ, X | K, θ, ... leaves the prior, that of a learned scale too."""
     rows = generator(9).normal(size=(4, 2)) * [1.0, 3.0]

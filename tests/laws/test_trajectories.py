@@ -41,6 +41,7 @@ def search():
     return bm.trajectories(courses(), **ARGUMENTS, **estimator)
 
 
+@pytest.mark.slow
 def test_the_classes_that_made_the_courses_are_found(search):
     model = search.best_estimator_
     assert model.n_components_ == 2
@@ -173,6 +174,7 @@ def test_bad_input_names_the_column(change, arguments, message):
         bm.trajectories(frame, **(ARGUMENTS | arguments), n_components=1)
 
 
+@pytest.mark.slow
 def test_the_command_writes_classes_of_units(tmp_path):
     courses().to_csv(tmp_path / "data.csv", index=False)
     command = f"trajectories {tmp_path}/data.csv --unit id --time age --target score"

@@ -84,6 +84,7 @@ def test_every_number_is_that_of_normals_over_logarithms(name):
     assert np.diff(trace).min() >= -1e-12 * np.abs(trace).max()
 
 
+@pytest.mark.slow
 def test_the_bound_at_one_component_and_the_evidence_are_those_of_logarithms():
     prior = bm.LogNormalPrior([0.5, 1.5], 0.3, 3.5, [0.4, 0.6])
     given = bm.GaussianPrior([0.5, 1.5], 0.3, 3.5, [0.4, 0.6])

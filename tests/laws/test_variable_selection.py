@@ -229,6 +229,7 @@ def test_the_six_features_that_differ_are_found(d, s):
     assert f"6 of {d} features distinguish the clusters" in search.summary()
 
 
+@pytest.mark.slow
 def test_without_clusters_no_feature_is_relevant():
     for s in range(3):
         X = np.random.default_rng(900 + s).normal(size=(200, 60))
@@ -245,6 +246,7 @@ def small():
     return X, bm.select(X, variable_selection=True, covariance_type="diag")
 
 
+@pytest.mark.slow
 def test_the_density_is_that_of_the_mixture_times_one_of_the_other_features(small):
     X, search = small
     kept = search.get_support()
@@ -464,6 +466,7 @@ def test_features_with_one_common_factor_need_one_factor():
     assert joint_evidence(table, one, True).whole > of_default(table, one, True).whole + 20.0
 
 
+@pytest.mark.slow
 def test_features_that_are_merely_correlated_are_not_relevant_by_regression():
     X, z = recipe(40, 11)
     factor = np.random.default_rng(12).normal(size=(200, 1))
@@ -615,6 +618,7 @@ def test_all_constant_features_are_refused():
     assert str(raised.value).count("distinct observations") == 1
 
 
+@pytest.mark.slow
 def test_noise_of_few_values_among_normal_features_is_irrelevant():
     X, _ = recipe(20, 60)
     rng = np.random.default_rng(61)
@@ -651,6 +655,7 @@ def test_missing_values_are_summed_over():
         )
 
 
+@pytest.mark.slow
 def test_features_are_found_with_missing_values():
     X, _ = recipe(20, 63)
     X[np.random.default_rng(64).random(X.shape) < 0.1] = np.nan
@@ -673,6 +678,7 @@ def test_latent_classes_in_a_frame_with_numbered_columns():
     assert pd.crosstab(z, search.predict(frame)).to_numpy().max(axis=1).sum() > 360
 
 
+@pytest.mark.slow
 def test_nested_cross_validation_scores_all_features_in_every_fold():
     X, _ = recipe(20, 700)
     options = {"n_components": (1, 2, 3, 4), "covariance_type": "diag", "random_state": 0}

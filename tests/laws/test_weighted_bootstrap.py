@@ -93,6 +93,7 @@ def test_refits_of_one_component_are_weighted_means_and_covariances():
     assert found.converged.all()
 
 
+@pytest.mark.slow
 def test_means_of_one_component_spread_as_their_closed_form_says():
     """Var(Σ w x) = S / (n + 1), S the covariance of the rows."""
     X = faithful()

@@ -117,6 +117,7 @@ def test_missing_cells_are_integrated_out(fitted):
     )
 
 
+@pytest.mark.slow
 def test_skewed_groups_are_single_components_of_transformed_columns(tmp_path):
     X, labels = skewed(500, seed=3)
     plain = bm.select(X, range(1, 6), "full", column_powers=False)
