@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.core import validation
+from bayesmix.core.sources import InMemory
 from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array
 
@@ -56,27 +57,26 @@ def mean_posteriors(shares: Array, weights: Array) -> pd.DataFrame:
     The diagonal has the average posterior probabilities of assignment (AvePP; Nagin 2005). Rows
     without samples are NaN.
     """
-    K = shares.shape[1]
-    assigned = np.eye(K)[shares.argmax(axis=1)] * weights[:, None]
-    totals = assigned.sum(axis=0)
+    index = pd.RangeIndex(1, shares.shape[1] + 1, name="class")
+    assigned = np.eye(len(index))[shares.argmax(axis=1)] * weights[:, None]
     with np.errstate(invalid="ignore"):
-        means = (assigned.T @ shares) / np.where(totals > 0.0, totals, np.nan)[:, None]
-    index = pd.RangeIndex(1, K + 1, name="class")
+        means = (assigned.T @ shares) / assigned.sum(axis=0)[:, None]
     return pd.DataFrame(means, index=index.rename("assigned class"), columns=index)
 
 
-def described(result: FitResult, entropy_definition: str) -> dict[str, float]:
-    """Return criteria, entropy, and smallest and largest class of a fit."""
-    sums, n, K = result.plug_in_sums, result.total_weight, result.n_components
-    values = information_criteria(
-        result.log_likelihood, result.n_parameters, n, sums.entropy, sums.log_largest
-    )
+def described(result: FitResult, source: InMemory) -> dict[str, float]:
+    """Return criteria, relative entropy, sizes of classes and mean posteriors of a fit."""
+    sums, n, p = result.plug_in_sums, result.total_weight, result.n_parameters
     shares = result.hard_counts / n
+    posteriors, _ = result.mixture.responsibilities(source.rows)
+    certain = mean_posteriors(posteriors, source.rows.weights_or_ones).to_numpy().diagonal()
     return {
         "log_likelihood": result.log_likelihood,
-        "n_parameters": result.n_parameters,
-        **values,
-        "entropy": entropy_of(sums.entropy, n, K, entropy_definition),
+        "n_parameters": p,
+        **information_criteria(result.log_likelihood, p, n, sums.entropy, sums.log_largest),
+        "entropy": entropy_of(sums.entropy, n, result.n_components),
         "smallest": float(shares.min()),
         "largest": float(shares.max()),
+        "min_probability": float(np.nanmin(certain)),
+        "max_probability": float(np.nanmax(certain)),
     }

@@ -1,12 +1,11 @@
 """The classes of a fit as papers describe them: sizes, profiles, covariates and outcomes.
 
-Standard errors of profiles: ``parameter_table``. Covariates: odds ratios against a reference class.
+Standard errors of profiles: ``parameter_table``. Covariates: odds ratios of all pairs of classes.
 Outcomes: three-step estimates with Wald tests that all classes, and pairs of them, are equal.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -15,9 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.assess.apa import ApaTable, bounded, p_text, plain
+from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole, with_errors
 from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
-from bayesmix.assess.distal import outcome_estimates, wald_tests
+from bayesmix.assess.distal import outcome_estimates, wald_test, wald_tests
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
@@ -28,6 +27,11 @@ from bayesmix.selection.summary_text import phrase
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
 PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
+KINDS = {
+    "information": "observed information",
+    "sandwich": "robust sandwich estimator",
+    "bootstrap": "bootstrap",
+}
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -40,17 +44,22 @@ class ClassProfiles:
         By class: ``share``, ``standard_error``, ``n_assigned`` and ``assigned`` (its share).
     profiles : DataFrame
         By parameter, column, level and class: ``estimate``, ``standard_error``, ``lower``,
-        ``upper``, and ``z``: the estimate in standard deviations from the mean of all samples.
+        ``upper``, ``sd`` (standard deviation within the class), and ``z``: the estimate in standard
+        deviations from the mean of all samples.
     classification : DataFrame
         Mean posterior probabilities of the columns among samples assigned to a row.
     entropy : float
         Relative entropy; NaN for one class.
-    covariates : DataFrame or None
-        By class and term: coefficient, ``standard_error``, ``odds_ratio``, its interval and ``p``.
+    contrasts : DataFrame or None
+        Effects of covariates by class, reference class and term, for all pairs of classes:
+        ``estimate``, ``standard_error``, ``odds_ratio``, its interval and ``p``.
+    covariate_tests : DataFrame or None
+        Wald tests that a term has no effect at all; ``chi_squared``, ``df``, ``p``.
     outcomes : dict of DataFrame
         Three-step estimates of each outcome by class (and level).
     tests : DataFrame
-        Wald tests of each outcome: all classes equal, and pairs; ``chi_squared``, ``df``, ``p``.
+        Wald tests of each outcome: all classes equal, and pairs; ``chi_squared``, ``df``, ``p``,
+        and for numbers Cohen's ``d`` by the standard deviation within classes.
     standard_errors : str
         Kind of the standard errors of ``profiles``.
     """
@@ -59,7 +68,8 @@ class ClassProfiles:
     profiles: pd.DataFrame
     classification: pd.DataFrame
     entropy: float
-    covariates: pd.DataFrame | None
+    contrasts: pd.DataFrame | None
+    covariate_tests: pd.DataFrame | None
     outcomes: dict[str, pd.DataFrame]
     tests: pd.DataFrame
     standard_errors: str
@@ -71,18 +81,48 @@ class ClassProfiles:
         return len(self.sizes)
 
     @property
+    def covariates(self) -> pd.DataFrame | None:
+        """Effects of covariates by class and term, against the reference class."""
+        if self.contrasts is None:
+            return None
+        table: Any = self.contrasts.xs(self.reference, level="reference")
+        return table
+
+    @property
     def overall(self) -> pd.DataFrame:
         """Tests that all classes have equal outcomes, by outcome."""
         every = self.tests.index.get_level_values("test") == "all"
         return self.tests[every].droplevel("test")
 
+    @property
+    def effect_sizes(self) -> pd.DataFrame:
+        """Differences of pairs of classes: Cohen's d of means, Cohen's h of probabilities.
+
+        d divides by the root of the mean of both variances; h is 2 asin √p - 2 asin √q (Cohen 1988,
+        ch. 2 and 6).
+        """
+        wide: Any = self.profiles[["estimate", "sd"]].unstack("class")
+        index: Any = self.profiles.index
+        wide = wide.reindex(index.droplevel("class").unique())
+        m, variances = wide["estimate"].to_numpy(), wide["sd"].to_numpy() ** 2
+        kinds, sizes = wide.index.get_level_values("parameter").to_numpy(dtype=object), {}
+        angles = 2.0 * np.arcsin(np.sqrt(np.where(kinds[:, None] == "probability", m, np.nan)))
+        for i, j in combinations(range(self.n_classes), 2):
+            d = (m[:, i] - m[:, j]) / np.sqrt(0.5 * (variances[:, i] + variances[:, j]))
+            sizes[f"{i + 1} vs {j + 1}"] = np.where(kinds == "mean", d, angles[:, i] - angles[:, j])
+        return pd.DataFrame(sizes, index=wide.index)
+
     def to_apa(self, part: str = "profiles") -> ApaTable:
-        """Return a table in APA style: "profiles", "covariates", "outcomes" or "classification"."""
+        """Return a table in APA style.
+
+        ``part`` is "profiles", "effect_sizes", "covariates", "outcomes" or "classification".
+        """
         tables = {
-            "profiles": self._of_profiles,
-            "covariates": self._of_covariates,
-            "outcomes": self._of_outcomes,
-            "classification": self._of_classification,
+            "profiles": self._profiles,
+            "effect_sizes": self._effect_sizes,
+            "covariates": self._covariates,
+            "outcomes": self._outcomes,
+            "classification": self._classification,
         }
         return tables[validation.one_of("part", part, tuple(tables))]()
 
@@ -92,103 +132,112 @@ class ClassProfiles:
 
         return plot_class_profiles(self, ax=ax, **options)
 
-    def _of_profiles(self) -> ApaTable:
+    def _profiles(self) -> ApaTable:
         heads = [f"Class {k} ({share:.1%})" for k, share in self.sizes["share"].items()]
         rows = []
-        for (kind, column, level), own in self.profiles.groupby(
-            level=["parameter", "column", "level"], sort=False
-        ):
-            name = f"{column}: {level}" if level != "" else str(column)
+        for name, kind, own in self._indicators():
             text = bounded if kind == "probability" else plain
-            cells = zip(own["estimate"], own["standard_error"], strict=True)
-            rows.append((name, *(f"{text(value)} ({text(error)})" for value, error in cells)))
-        shown = {kind for kind, *_ in self.profiles.index}
-        plural = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
+            rows.append((name, *with_errors(own["estimate"], own["standard_error"], text)))
+            if kind == "mean":
+                rows.append((f"{name}: SD", *map(plain, own["sd"])))
+        shown = self.profiles.index.unique("parameter")
+        kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
-            f"N = {self.n_samples:,.0f}. Cells are {plural}, with standard errors in parentheses "
-            f"({self._kind_in_words})."
+            f"N = {self.n_samples:,.0f}. Cells are {kinds}, with standard errors in parentheses "
+            f"({KINDS[self.standard_errors]})."
         )
+        note += " SD = standard deviation within the class." if "mean" in shown else ""
         if self.profiles["standard_error"].isna().any():
-            note += f" {MISSING_ERROR}"
+            note += " A dash: at a boundary or not identified."
         title = f"Profiles of the {self.n_classes}-Class Model"
         return ApaTable(title, ("Indicator", *heads), tuple(rows), note)
 
-    @property
-    def _kind_in_words(self) -> str:
-        return {
-            "information": "observed information",
-            "sandwich": "robust sandwich estimator",
-            "bootstrap": "bootstrap",
-        }[self.standard_errors]
+    def _indicators(self) -> list[tuple[str, Any, pd.DataFrame]]:
+        """Return name, kind of parameter and values by class of every row of the profiles."""
+        groups = self.profiles.groupby(level=["parameter", "column", "level"], sort=False)
+        return [
+            (f"{column}: {level}" if level != "" else str(column), kind, own)
+            for (kind, column, level), own in groups
+        ]
 
-    def _of_covariates(self) -> ApaTable:
-        if self.covariates is None:
-            raise InvalidInputError("covariates were not part of the fit: fit(X, covariates=)")
-        level = self.covariates.attrs["level"]
-        rows = tuple(
-            (
-                f"Class {k}: {term}",
-                plain(row["estimate"]),
-                plain(row["standard_error"]),
-                plain(row["odds_ratio"]),
-                f"[{plain(row['lower'])}, {plain(row['upper'])}]",
-                p_text(row["p"]),
-            )
-            for (k, term), row in rows_by_key(self.covariates)
+    def _effect_sizes(self) -> ApaTable:
+        sizes = self.effect_sizes.assign(name=[name for name, _, _ in self._indicators()])
+        columns: Any = {name: (name.replace("vs", "vs."), plain) for name in sizes.columns[:-1]}
+        note = (
+            "Cohen's d of means, by the standard deviation within both classes, and Cohen's h of "
+            "probabilities; first class minus second."
         )
-        heads = ("Class and predictor", "b", "SE", "OR", f"{level:.0%} CI of OR", "p")
-        note = f"Reference: class {self.reference}. OR = odds ratio; CI = confidence interval."
-        return ApaTable("Predictors of Class Membership", heads, rows, note)
+        title = "Standardized Differences Between the Classes"
+        return ApaTable.of(sizes.dropna(), {"name": ("Indicator", str)} | columns, title, note)
 
-    def _of_outcomes(self) -> ApaTable:
+    def _covariates(self) -> ApaTable:
+        if self.contrasts is None or self.covariate_tests is None:
+            raise InvalidInputError("covariates were not part of the fit: fit(X, covariates=)")
+        level = self.contrasts.attrs["level"]
+        table = self.contrasts.reset_index()
+        table["name"] = [f"Class {k} vs. {j}: {term}" for k, j, term in self.contrasts.index]
+        limits = zip(table["lower"], table["upper"], strict=True)
+        table["interval"] = [f"[{plain(low)}, {plain(high)}]" for low, high in limits]
+        columns: Any = {
+            "name": ("Classes and predictor", str),
+            "estimate": ("b", plain),
+            "standard_error": ("SE", plain),
+            "odds_ratio": ("OR", plain),
+            "interval": (f"{level:.0%} CI of OR", str),
+            "p": ("p", p_text),
+        }
+        tests = "; ".join(
+            f"{term} {wald_text(test)}" for term, test in rows_by_key(self.covariate_tests)
+        )
+        note = (
+            "Multinomial logistic regression of class membership: log odds (b) and odds ratio (OR) "
+            f"of the first class against the second; CI = confidence interval. Overall: {tests}."
+        )
+        return ApaTable.of(table, columns, "Predictors of Class Membership", note)
+
+    def _outcomes(self) -> ApaTable:
         if not self.outcomes:
             raise InvalidInputError("no outcomes were given: class_profiles(m, X, outcomes=)")
         heads = ("Outcome", *(f"Class {k}" for k in self.sizes.index), "χ²", "df", "p", "Pairs")
         rows: list[tuple[str, ...]] = []
         for name, table in self.outcomes.items():
-            tests = self.tests.loc[name]
-            overall: Any = tests.loc["all"]
+            tests: Any = self.tests.loc[name]
             pairs = [
-                f"{first} ≠ {second}"
-                for first, second in combinations(self.sizes.index, 2)
-                if tests.loc[f"{first} vs {second}", "p"] < 1.0 - table.attrs["level"]
+                pair.replace("vs", "≠")
+                + (f" (d = {plain(row['d'])})" if row["d"] == row["d"] else "")
+                for pair, row in rows_by_key(tests.drop(index="all"))
+                if row["p"] < 1.0 - table.attrs["level"]
             ]
-            tested = (
-                plain(overall["chi_squared"]),
-                f"{overall['df']:.0f}",
-                p_text(overall["p"]),
-                ", ".join(pairs) or "none",
-            )
-            numeric = "mean" in table
-            levels = [None] if numeric else list(table.index.unique("level"))
-            for place, level in enumerate(levels):
-                own: Any = table if numeric else table.xs(level, level="level")
-                text = plain if numeric else bounded
-                cells = zip(own.iloc[:, 0], own["standard_error"], strict=True)
-                rows.append(
-                    (
-                        name if numeric else f"{name}: {level}",
-                        *(f"{text(value)} ({text(error)})" for value, error in cells),
-                        *(tested if place == 0 else ("",) * 4),
-                    )
+            overall: Any = tests.loc["all"]
+            tested = [plain(overall["chi_squared"]), whole(overall["df"]), p_text(overall["p"])]
+            tested.append(", ".join(pairs) or "none")
+            levels = table.index.unique("level") if "level" in table.index.names else [None]
+            for level in levels:
+                own: Any = table if level is None else table.xs(level, level="level")
+                cells = with_errors(
+                    own.iloc[:, 0], own["standard_error"], plain if level is None else bounded
                 )
-        correction = next(iter(self.outcomes.values())).attrs["correction"]
-        sizes = ", ".join(f"{name} {own.attrs['n']:,}" for name, own in self.outcomes.items())
+                rows.append((name if level is None else f"{name}: {level}", *cells, *tested))
+                tested = [""] * len(tested)
+        attributes = [own.attrs for own in self.outcomes.values()]
+        counts = zip(self.outcomes, attributes, strict=True)
+        sizes = ", ".join(f"{name} {own['n']:,}" for name, own in counts)
         note = (
-            f"Three-step estimates ({correction or 'no'} correction) with standard errors in "
-            "parentheses; Wald tests that all classes are equal. Pairs: classes that differ at the "
-            f"5% level, not adjusted for their number. Observations with the outcome: {sizes}."
+            f"Three-step estimates ({attributes[0]['correction'] or 'no'} correction), standard "
+            "errors in parentheses; Wald tests that all classes are equal. Pairs: classes that "
+            f"differ at the {1.0 - attributes[0]['level']:.0%} level, not adjusted for their "
+            "number; d = Cohen's d, first class minus second, by the standard deviation within "
+            f"classes. Observations with the outcome: {sizes}."
         )
         return ApaTable("Outcomes of the Classes", heads, tuple(rows), note)
 
-    def _of_classification(self) -> ApaTable:
-        heads = ("Assigned class", "n", *(f"Class {k}" for k in self.sizes.index))
-        rows = tuple(
-            (f"Class {k}", f"{self.sizes['n_assigned'][k]:,.0f}", *map(bounded, row))
-            for k, row in zip(self.sizes.index, self.classification.to_numpy(), strict=True)
-        )
+    def _classification(self) -> ApaTable:
+        table = self.classification.assign(n=self.sizes["n_assigned"].to_numpy())
+        columns: dict[Any, Any] = {"assigned class": ("Assigned class", "Class {}".format)}
+        columns |= {"n": ("n", whole)}
+        columns |= {k: (f"Class {k}", bounded) for k in self.sizes.index}
         note = f"Mean posterior probabilities. Relative entropy = {bounded(self.entropy)}."
-        return ApaTable("Classification of the Sample", heads, rows, note)
+        return ApaTable.of(table, columns, "Classification of the Sample", note)
 
     def summary(self) -> str:
         """Return the sizes of the classes, entropy, and the tests of covariates and outcomes."""
@@ -196,9 +245,9 @@ class ClassProfiles:
         lines = [f"{self.n_classes} classes: {shares}."]
         if self.n_classes > 1:
             lines.append(f"Relative entropy {self.entropy:.2f}.")
-        for name, test in rows_by_key(self.overall):
-            statistic = f"χ²({test['df']:.0f}) = {test['chi_squared']:.2f}"
-            lines.append(f"{name}: {statistic}, p = {p_text(test['p'])}.")
+        for tests in (self.covariate_tests, self.overall):
+            if tests is not None:
+                lines += [f"{name}: {wald_text(test)}." for name, test in rows_by_key(tests)]
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -208,7 +257,10 @@ class ClassProfiles:
         return self.to_apa().to_html()
 
 
-MISSING_ERROR = "A dash: at a boundary or not identified."
+def wald_text(test: Any) -> str:
+    """Return a chi-squared test in words."""
+    statistic = f"χ²({test['df']:.0f}) = {plain(test['chi_squared'])}"
+    return f"{statistic}, p {p_equals(test['p'])}"
 
 
 def class_profiles(
@@ -240,7 +292,7 @@ def class_profiles(
     standard_errors : {"information", "sandwich", "bootstrap"}, default="information"
         As in ``parameter_table``.
     reference : int, default=1
-        Reference class of the odds ratios, from 1.
+        Reference class of ``covariates``, from 1; ``contrasts`` has all pairs.
     correction : {"ML", "BCH"} or None, default="ML"
         Correction for classification errors, as in ``distal``.
     covariates : array or frame, optional
@@ -274,52 +326,40 @@ def class_profiles(
     if reference > K:
         raise InvalidInputError(f"reference must be a class from 1 to {K}, got {reference}")
     options = {"clusters": clusters, "strata": strata, "sample_weight": sample_weight}
-    parameters = estimator.parameter_table(
-        X, standard_errors, level=level, n_draws=n_draws, random_state=random_state, **options
-    )
+    options |= {"level": level, "n_draws": n_draws, "random_state": random_state}
+    parameters = estimator.parameter_table(X, standard_errors, **options)
     scores = scores_of(estimator, X, sample_weight)
     survey = SurveyDesign.of(len(scores.weights), clusters, strata)
-    share = parameters.xs("share", level="parameter")
     index: Any = pd.RangeIndex(1, K + 1, name="class")
-    sizes = pd.DataFrame(
-        {
-            "share": share["estimate"].to_numpy(),
-            "standard_error": share["standard_error"].to_numpy(),
-            "n_assigned": result.hard_counts,
-            "assigned": result.hard_counts / n,
-        },
-        index=index,
-    )
-    profiles = parameters[parameters.index.get_level_values("parameter").isin(PROFILED)]
-    names: list[Any] = list(result.columns or range(result.n_features))
-    places = [names.index(column) for column in profiles.index.get_level_values("column")]
-    profiles = profiles.iloc[np.argsort(places, kind="stable")]
-    classification = mean_posteriors(scores.responsibilities, scores.weights)
+    counts = {"n_assigned": result.hard_counts, "assigned": result.hard_counts / n}
+    share = parameters.loc["share"][["estimate", "standard_error"]].set_index(index)
+    sizes = share.set_axis(["share", "standard_error"], axis="columns").assign(**counts)
     tables, tests = {}, []
     for name, outcome in ({} if outcomes is None else dict(outcomes)).items():
         table, means, covariance = outcome_estimates(
-            estimator,
-            X,
-            outcome,
-            correction,
-            covariates=covariates,
-            sample_weight=sample_weight,
-            clusters=clusters,
-            strata=strata,
-            level=level,
-            n_draws=n_draws,
-            random_state=random_state,
+            estimator, X, outcome, correction, covariates=covariates, **options
         )
         table.attrs |= {"level": level, "correction": correction}
         tables[str(name)] = table
-        tests += [(str(name), *test) for test in wald_tests(means, covariance)]
-    columns = ["outcome", "test", "chi_squared", "df", "p"]
+        shares = sizes["share"].to_numpy()
+        within = table.attrs["variance"] - shares @ (means[:, 0] - shares @ means[:, 0]) ** 2
+        for test, *values in wald_tests(means, covariance):
+            d = np.nan
+            if "mean" in table and test != "all" and within > 0.0:
+                first, second = (int(k) - 1 for k in test.split(" vs "))
+                d = (means[first, 0] - means[second, 0]) / np.sqrt(within)
+            tests.append((str(name), test, *values, d))
+    columns = ["outcome", "test", "chi_squared", "df", "p", "d"]
+    degrees = np.inf if survey is None else survey.degrees_of_freedom
+    kind = "information" if standard_errors == "bootstrap" else standard_errors
+    contrasts, effects = _odds_ratios(scores, kind, survey, reference, level, degrees)
     return ClassProfiles(
         sizes,
-        _with_z(profiles, scores, result),
-        classification,
+        _described(parameters, scores),
+        mean_posteriors(scores.responsibilities, scores.weights),
         entropy_of(result.plug_in_sums.entropy, n, K),
-        _odds_ratios(scores, standard_errors, survey, reference, level),
+        contrasts,
+        effects,
         tables,
         pd.DataFrame(tests, columns=columns).set_index(["outcome", "test"]),
         standard_errors,
@@ -334,54 +374,66 @@ def rows_by_key(table: pd.DataFrame) -> list[tuple[Any, dict[Any, Any]]]:
     return list(zip(keys, table.to_dict("records"), strict=True))
 
 
-def _with_z(profiles: pd.DataFrame, scores: Any, result: Any) -> pd.DataFrame:
-    """Add means in standard deviations of all samples; NaN for probabilities and rates."""
-    values, weights = np.asarray(scores.source.rows.values, dtype=np.float64), scores.weights
-    known = np.where(np.isnan(values), 0.0, weights[:, None])
-    filled = np.nan_to_num(values)
-    total = np.maximum(known.sum(axis=0), 1e-300)  # a column without values has no profile
-    means = (known * filled).sum(axis=0) / total
-    spread = np.sqrt((known * (filled - means) ** 2).sum(axis=0) / total)
-    names: list[Any] = list(result.columns or range(result.n_features))
-    keys: list[Any] = profiles.index.tolist()
-    z = [
-        (estimate - means[d]) / spread[d] if kind == "mean" and spread[d] > 0.0 else math.nan
-        for (kind, column, *_), estimate in zip(keys, profiles["estimate"], strict=True)
-        for d in [names.index(column)]
-    ]
-    errors = [
-        error / spread[names.index(column)] if kind == "mean" else math.nan
-        for (kind, column, *_), error in zip(keys, profiles["standard_error"], strict=True)
-    ]
-    return profiles.assign(z=z, z_error=errors)
+def _described(parameters: pd.DataFrame, scores: Any) -> pd.DataFrame:
+    """Return profiles in the order of the columns, with deviations within classes and z values."""
+    own = parameters[parameters.index.get_level_values("parameter").isin(PROFILED)]
+    names = pd.Index(scores.result.columns or range(scores.result.n_features))
+    columns = names.get_indexer(own.index.get_level_values("column"))
+    order = np.argsort(columns, kind="stable")
+    own, columns = own.iloc[order], columns[order]
+    values = np.ma.masked_invalid(np.asarray(scores.source.rows.values, dtype=np.float64))
+    means = np.ma.average(values, axis=0, weights=scores.weights)
+    spread = np.sqrt(np.ma.average((values - means) ** 2, axis=0, weights=scores.weights))
+    of_means = own.index.get_level_values("parameter") == "mean"
+    divisor = np.where(of_means, np.ma.filled(spread, np.nan)[columns], np.nan)
+    divisor[divisor == 0.0] = np.nan
+    keys = pd.MultiIndex.from_tuples([("variance", *key[1:]) for key in own.index])
+    return own.assign(
+        sd=np.sqrt(parameters["estimate"].reindex(keys).to_numpy()),
+        z=(own["estimate"] - np.ma.filled(means, np.nan)[columns]) / divisor,
+        z_error=own["standard_error"] / divisor,
+    )
 
 
 def _odds_ratios(
-    scores: Any, kind: str, survey: SurveyDesign | None, reference: int, level: float
-) -> pd.DataFrame | None:
-    """Return coefficients and odds ratios of covariates against a reference class."""
+    scores: Any,
+    kind: str,
+    survey: SurveyDesign | None,
+    reference: int,
+    level: float,
+    degrees: float,
+) -> tuple[pd.DataFrame | None, pd.DataFrame | None]:
+    """Return odds ratios of covariates for all pairs of classes, and tests of every term."""
     design = scores.result.side.design
     if design is None:
-        return None
-    kind = "information" if kind == "bootstrap" else kind
+        return None, None
     K, P = scores.n_components, len(design.terms)
-    gate: Any = scores.result.mixture.weights
+    back = np.kron(np.eye(K), design.back)
+    coefficients = (back @ scores.result.mixture.weights.coefficients.ravel()).reshape(K, P)
     size = (K - 1) * P
     covariance = np.zeros((K * P, K * P))
     covariance[P:, P:] = scores.covariance(kind, survey)[:size, :size]
-    half = float(stats.norm.isf(0.5 * (1.0 - level)))
-    rows = []
-    for k in (k for k in range(K) if k != reference - 1):
-        contrast = np.zeros((P, K * P))
-        contrast[:, k * P : (k + 1) * P] = design.back
-        contrast[:, (reference - 1) * P : reference * P] = -design.back
-        estimates = contrast @ gate.coefficients.ravel()
-        errors = np.sqrt((contrast @ covariance @ contrast.T).diagonal())
-        for term, b, error in zip(design.terms, estimates, errors, strict=True):
-            row = {"class": k + 1, "term": term, "estimate": b, "standard_error": error}
-            limits = (math.exp(b + sign * half * error) for sign in (-1.0, 1.0))
-            row |= {"odds_ratio": math.exp(b)} | dict(zip(("lower", "upper"), limits, strict=True))
-            rows.append(row | {"p": 2.0 * stats.norm.sf(abs(b) / error)})
-    table = pd.DataFrame(rows).set_index(["class", "term"])
+    spread = (back @ covariance @ back.T).reshape(K, P, K, P)
+    others = [k for k in range(K) if k != reference - 1]
+    pairs = [(k, reference - 1) for k in others]
+    pairs += [(second, first) for first, second in combinations(others, 2)]
+    half, rows = float(stats.t.isf(0.5 * (1.0 - level), degrees)), []
+    for k, j in pairs:
+        b = coefficients[k] - coefficients[j]
+        variances = spread[k, :, k] + spread[j, :, j] - 2.0 * spread[k, :, j]
+        errors = np.sqrt(np.maximum(variances.diagonal(), 0.0))
+        p = 2.0 * stats.t.sf(np.abs(b) / errors, degrees)
+        columns = (b, errors, np.exp(b), np.exp(b - half * errors), np.exp(b + half * errors), p)
+        keys = ((k + 1, j + 1, term) for term in design.terms)
+        rows += [(*key, *values) for key, *values in zip(keys, *columns, strict=True)]
+    names = ["class", "reference", "term", "estimate", "standard_error", "odds_ratio"]
+    table = pd.DataFrame(rows, columns=[*names, "lower", "upper", "p"])
+    table = table.set_index(["class", "reference", "term"])
     table.attrs["level"] = level
-    return table
+    tests = {
+        term: wald_test(coefficients[1:, p] - coefficients[0, p], spread[1:, p, 1:, p])
+        for p, term in enumerate(design.terms)
+        if term != "intercept"
+    }
+    names = ["chi_squared", "df", "p"]
+    return table, pd.DataFrame.from_dict(tests, orient="index", columns=names).rename_axis("term")

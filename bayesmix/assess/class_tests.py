@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from bayesmix.assess.stability import quiet
-from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.model import Model, Settings
@@ -45,20 +44,21 @@ class BootstrapTest:
 
     def ratio(self, source: Any) -> float:
         """Return twice the log likelihood ratio after a quick search; NaN for failed fits."""
-        fitter: Any = replace(self.fitter, source=source)  # type: ignore[type-var]  # of a source
-        covariates = source.side.covariates is not None
-        plain = replace(fitter, source=without_covariates(source)) if covariates else fitter
-        near: Mixture = self.null.mixture
+        # The search ignores covariates; both models then take them up from where it ended.
+        side, near = source.side, self.null.mixture
+        covariates = side.covariates is not None
+        plain, values = source, []
         if covariates:
+            plain = replace(source, side=replace(side, covariates=None, design=None))
             near = replace(near, weights=self.null.density.weights)
-        values = []
+        fitter: Any = replace(self.fitter, source=plain)  # type: ignore[type-var]  # of a source
         try:
             for K in (self.n_classes - 1, self.n_classes):
-                candidate = plain.candidate({"n_components": K, "search": "short"})
-                result = quiet(plain.fit)(candidate, (near,))
+                candidate = fitter.candidate({"n_components": K, "search": "short"})
+                result = quiet(fitter.fit)(candidate, (near,))
                 near = result.mixture
                 if covariates:
-                    result = quiet(_with_covariates)(result, source)
+                    result = from_start(result, source, OfMixture(near), AMONG_CANDIDATES)
                 if result.degenerate is not None:
                     return np.nan
                 values.append(result.log_likelihood)
@@ -71,53 +71,45 @@ class BootstrapTest:
 
         A sample whose fits fail counts as having at least the observed ratio.
         """
-        source: Any = self.fitter.table
         with single_threaded_blas():
-            observed = self.ratio(source)
+            observed = self.ratio(self.fitter.table)
             if np.isnan(observed):
                 return np.nan, np.nan, 0, "a variance is at its floor, or no start succeeded"
-            exceeding = failed = drawn = 0
+            exceeding = failed = 0
             for number in range(n):
                 ratio = self.ratio(self.simulated(number))
-                drawn += 1
                 failed += np.isnan(ratio)
                 exceeding += not ratio < observed
                 if early and exceeding == EXCEEDANCES:
-                    return observed, exceeding / drawn, drawn, ""
+                    return observed, exceeding / (number + 1), number + 1, ""
         note = f"{failed} of {n} samples could not be fitted" if failed else ""
-        return observed, (1 + exceeding) / (1 + n), drawn, note
+        return observed, (1 + exceeding) / (1 + n), n, note
 
     def simulated(self, number: int) -> Any:
         """Return a sample from the null model, with covariates and missing cells as observed."""
         source: Any = self.fitter.table
         generator = stream(self.seed, Purpose.RESAMPLE, self.n_classes, number)
-        n, density = source.shape[0], self.null.density
-        shares = np.broadcast_to(density.weights.mean(), (n, self.null.n_components))
+        n, density, K = source.shape[0], self.null.density, self.null.n_components
+        shares = np.broadcast_to(density.weights.mean(), (n, K))
         if source.side.covariates is not None:
             gate: Any = self.null.mixture.weights
             shares = np.exp(gate.log_weights(source.side.covariates))
-        labels = drawn_labels(shares, generator)
-        counts = np.bincount(labels, minlength=self.null.n_components)
-        values = np.empty((n, self.null.n_features))
+        labels, values = drawn_labels(shares, generator), np.empty((n, self.null.n_features))
+        counts = np.bincount(labels, minlength=K)
         rows = density.frame.undo(density.components.draw(counts, generator))
         values[np.argsort(labels, kind="stable")] = rows
         values[np.isnan(np.asarray(source.values, dtype=np.float64))] = np.nan
         return replace(source, values=values)
 
 
-def without_covariates(source: Any) -> Any:
-    """Return the data without covariates of the weights."""
-    return replace(source, side=replace(source.side, covariates=None, design=None))
-
-
-def _with_covariates(result: FitResult, source: Any) -> FitResult:
-    """Return the fit with covariates that starts at a fit without them."""
+def from_start(result: FitResult, source: Any, start: Any, stopping: Any) -> FitResult:
+    """Return a fit of the same model that runs to convergence from a start."""
     inference: Any = result.inference
-    model = Model(result.n_components, result.family, replace(inference, weights=None))
-    settings = Settings(
-        AMONG_CANDIDATES, MOST_PASSES, init=OfMixture(result.mixture), search=False, sort=False
-    )
-    return fit(model, source, settings)
+    if source.side.covariates is not None:
+        inference = replace(inference, weights=None)
+    model = Model(result.n_components, result.family, inference)
+    settings = Settings(stopping, MOST_PASSES, init=start, search=False, sort=False)
+    return quiet(lambda model, _: fit(model, source, settings))(model)
 
 
 def vuong_lo_mendell_rubin(smaller: ParameterScores, larger: ParameterScores) -> float:
@@ -128,18 +120,16 @@ def vuong_lo_mendell_rubin(smaller: ParameterScores, larger: ParameterScores) ->
     the boundary of the larger, as here (Jeffries 2003), and in simulations the test rejects true
     numbers of classes too often: prefer the bootstrap. NaN if a model is not identified.
     """
-    statistic = 2.0 * (larger.result.log_likelihood - smaller.result.log_likelihood)
     models = (larger, smaller)
     if any(model.inverse[1].shape[1] for model in models):
         return float("nan")
-    inverses = [model.inverse[0] for model in models]
-    weighted = [model.weights[:, None] * model.scores for model in models]
-    rows = []
-    for sign, first in zip((1.0, -1.0), weighted, strict=True):
-        rows.append(
-            [sign * first.T @ second @ own for second, own in zip(weighted, inverses, strict=True)]
-        )
-    return weighted_chi_squared(statistic, np.linalg.eigvals(np.block(rows)).real)
+    scores = [model.weights[:, None] * model.scores for model in models]
+    matrix = [
+        [sign * first.T @ second @ of.inverse[0] for second, of in zip(scores, models, strict=True)]
+        for sign, first in zip((1.0, -1.0), scores, strict=True)
+    ]
+    statistic = 2.0 * (larger.result.log_likelihood - smaller.result.log_likelihood)
+    return weighted_chi_squared(statistic, np.linalg.eigvals(np.block(matrix)).real)
 
 
 def weighted_chi_squared(x: float, weights: Array) -> float:

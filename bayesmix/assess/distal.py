@@ -263,6 +263,7 @@ def outcome_estimates(
     classes = pd.RangeIndex(1, len(means) + 1, name="class")
     table = outcome_table(means, errors, z, classes, levels)
     table.attrs["n"] = int(given.notna().sum())
+    table.attrs["variance"] = observed.variance(weights)
     return table, means, covariance
 
 
@@ -298,23 +299,23 @@ def wald_tests(means: Array, covariance: Array) -> list[tuple[str, float, int, f
     """
     K, M = means.shape
     free = max(M - 1, 1)
+    own = np.arange(K * M).reshape(K, M)[:, :free].ravel()
+    means, covariance = means[:, :free], covariance[np.ix_(own, own)]
 
     def tested(pairs: list[tuple[int, int]]) -> tuple[float, int, float]:
-        contrast = np.zeros((len(pairs) * free, K * M))
-        for place, (first, second) in enumerate(pairs):
-            for m in range(free):
-                contrast[place * free + m, first * M + m] = 1.0
-                contrast[place * free + m, second * M + m] = -1.0
-        differences = contrast @ means.ravel()
-        inverse = np.linalg.pinv(contrast @ covariance @ contrast.T, hermitian=True)
-        statistic = float(differences @ inverse @ differences)
-        return statistic, len(contrast), float(stats.chi2.sf(statistic, len(contrast)))
+        rows = [np.eye(K)[first] - np.eye(K)[second] for first, second in pairs]
+        contrast = np.kron(rows, np.eye(free))
+        return wald_test(contrast @ means.ravel(), contrast @ covariance @ contrast.T)
 
-    every = [(0, k) for k in range(1, K)]
-    tests = [("all", *tested(every))] if K > 1 else []
-    for first, second in combinations(range(K), 2):
-        tests.append((f"{first + 1} vs {second + 1}", *tested([(first, second)])))
-    return tests
+    tests = [("all", *tested([(0, k) for k in range(1, K)]))] if K > 1 else []
+    pairs = combinations(range(K), 2)
+    return tests + [(f"{i + 1} vs {j + 1}", *tested([(i, j)])) for i, j in pairs]
+
+
+def wald_test(differences: Array, covariance: Array) -> tuple[float, int, float]:
+    """Return statistic, degrees of freedom and p-value of the test that all differences are 0."""
+    statistic = float(differences @ np.linalg.pinv(covariance, hermitian=True) @ differences)
+    return statistic, len(differences), float(stats.chi2.sf(statistic, len(differences)))
 
 
 @dataclass(frozen=True)
@@ -324,6 +325,13 @@ class ObservedOutcome:
     values: Array
     present: Booleans
     numeric: bool
+
+    def variance(self, weights: Array) -> float:
+        """Return the variance of a numeric outcome over all classes."""
+        values, weights = self.values[self.present, 0], weights[self.present]
+        return float(
+            np.average((values - np.average(values, weights=weights)) ** 2, weights=weights)
+        )
 
     def assigned(self, shares: Array, weights: Array) -> AssignedOutcome:
         """Return the observations with an outcome, assigned to their most probable class."""

@@ -54,25 +54,25 @@ def classes(
 
     screen = Screen(run)
     beside, outcomes = options.names(covariates) or [], options.names(distal) or []
-    named = options.names(rows.columns)
     others = [*beside, *outcomes, *([] if rows.weight is None else [rows.weight])]
-    table = whole_table(rows, [*others, *(named or [])])
+    table = whole_table(rows, [*others, *(options.names(rows.columns) or [])])
     X, _ = features_of(screen, table, rows, options.Kinds(), others)
-    asked = None if models is None else [_model(name) for name in options.names(models) or []]
     weights = None if rows.weight is None else table[rows.weight].to_numpy()
-    enumeration = enumerate_classes(
-        X,
-        options.numbers(classes) or [],
-        asked,
-        n_bootstrap=bootstrap,
-        continuous=False if categorical else None,
-        sample_weight=weights,
-        covariates=table[beside] if beside else None,
-        missing=missing_for(missing, int(X.isna().any(axis=1).sum()), None),
-        random_state=run.seed,
-        n_jobs=run.jobs,
-        progress=screen.progress,
-    )
+    known = table[beside] if beside else None
+    named = options.names(models)
+    settings: dict[str, Any] = {
+        "models": named and [int(name) if name.isdigit() else name for name in named],
+        "n_bootstrap": bootstrap,
+        "continuous": False if categorical else None,
+        "sample_weight": weights,
+        "missing": missing_for(missing, int(X.isna().any(axis=1).sum()), None),
+        "random_state": run.seed,
+        "n_jobs": run.jobs,
+        "progress": screen.progress,
+    }
+    numbers = options.numbers(classes) or []
+    enumeration = enumerate_classes(X, numbers, covariates=known, **settings)
+    plain = enumerate_classes(X, numbers, **settings) if beside else None
     model, n_classes = _chosen(enumeration, select)
     fit = enumeration.fit(model, n_classes)
     source = replace(fit._seen(X), columns=tuple(map(str, X.columns)))
@@ -82,42 +82,33 @@ def classes(
             fit,
             X,
             {name: table[name] for name in outcomes},
-            covariates=table[beside] if beside else None,
+            covariates=known,
             sample_weight=weights,
             random_state=run.seed,
         )
     )
-    report = class_report(enumeration, profiles, model, n_classes)
-    parts = ["profiles", "classification"]
-    parts += ["covariates"] if profiles.covariates is not None else []
-    parts += ["outcomes"] if profiles.outcomes else []
-    tables = {"enumeration": enumeration.to_apa()} | {p: profiles.to_apa(p) for p in parts}
-    tables = {
-        part: replace(shown, number=number)
-        for number, (part, shown) in enumerate(tables.items(), start=1)
-    }
-    for shown in tables.values():
+    fits = (enumeration.fits.get((model, K)) for K in (n_classes - 1, n_classes + 1))
+    rivals = [class_profiles(own, X, sample_weight=weights) for own in fits if own is not None]
+    report = class_report(
+        enumeration, profiles, model, n_classes, rivals=rivals, unconditional=plain
+    )
+    for shown in report.tables.values():
         screen.say(f"\n{shown}")
     screen.answer(str(enumeration.suggested) if select is None else profiles.summary())
     contents: dict[str, Any] = {"model.bayesmix": fit}
     contents |= {"report.html": report.to_html(), "report.md": report.to_markdown()}
     contents["enumeration_full.csv"] = enumeration.table.to_csv(index=False)
-    for name, shown in tables.items():
-        contents |= {f"{name}.csv": shown.to_csv(), f"{name}.md": shown.to_markdown()}
-        contents |= {f"{name}.docx": shown} if find_spec("docx") is not None else {}
-
-    def criteria(axes: Any) -> None:
-        plot_enumeration(enumeration, axes[0])
-
+    for name, shown in report.tables.items():
+        place = name.replace(" ", "_")
+        contents |= {f"{place}.csv": shown.to_csv(), f"{place}.md": shown.to_markdown()}
+        contents |= {f"{place}.docx": shown} if find_spec("docx") is not None else {}
     panels = {"nrows": 1, "ncols": 3, "squeeze": False}
-    for ending in ("pdf", "png"):
-        contents |= {
-            f"profiles.{ending}": Figure(lambda ax: plot_class_profiles(profiles, ax=ax)),
-            f"classification.{ending}": Figure(
-                lambda ax: plot_classification(profiles, ax=ax), (3.4, 3.0)
-            ),
-            f"criteria.{ending}": Figure(criteria, (8.2, 3.0), panels),
-        }
+    figures = {
+        "profiles": Figure(lambda ax: plot_class_profiles(profiles, ax=ax)),
+        "classification": Figure(lambda ax: plot_classification(profiles, ax=ax), (3.4, 3.0)),
+        "criteria": Figure(lambda axes: plot_enumeration(enumeration, axes), (8.2, 3.0), panels),
+    }
+    contents |= {f"{n}.{kind}": own for n, own in figures.items() for kind in ("pdf", "png")}
     values: dict[str, Any] = {
         "enumeration": enumeration.table.to_dict("records"),
         "model": str(model),
@@ -129,17 +120,13 @@ def classes(
     work.end(values, contents)
 
 
-def _model(name: str) -> Any:
-    return int(name) if name.isdigit() else name
-
-
-def _chosen(enumeration: Any, select: str | None) -> tuple[Any, int]:
+def _chosen(enumeration: Any, select: str | None) -> Any:
     """Return the model and number of classes to describe."""
     if select is None:
-        return enumeration.suggested.model, enumeration.suggested.n_classes
+        return enumeration.key()
     model, _, number = select.rpartition(":")
     if not number.isdigit() or (not model and len(enumeration.models) > 1):
         raise InvalidInputError(
             f"--select must be MODEL:K, such as {next(iter(enumeration.models))}:3, got {select!r}"
         )
-    return enumeration.named(model or next(iter(enumeration.models))), int(number)
+    return enumeration.key(model or next(iter(enumeration.models)), int(number))

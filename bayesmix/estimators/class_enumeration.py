@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from numbers import Integral
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
 from bayesmix.assess.class_criteria import ENTROPIES
-from bayesmix.assess.enumeration import ClassFit, Enumeration, FitTask, PairTask, table_of
+from bayesmix.assess.enumeration import Enumeration, FitTask, PairTask, TableEntry, table_of
 from bayesmix.assess.stability import collected, each_of
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.random import root_seed
+from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators import class_checkpoint, constraints
+from bayesmix.estimators import constraints
 from bayesmix.estimators.fit_columns import is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.incoming import MISSING
@@ -28,8 +31,15 @@ from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product
 
 # tidyLPA's numbers of covariance structures (Rosenberg et al. 2018; models 4 and 5 are Mplus's).
-STRUCTURES = {1: "EEI", 2: "VVI", 3: "EEE", 6: "VVV"}
-LOCAL_INDEPENDENCE = "local independence"
+STRUCTURES: dict[Any, Any] = {1: "EEI", 2: "VVI", 3: "EEE", 6: "VVV"}
+WORDS = {
+    "EEI": "equal variances, covariances zero",
+    "VVI": "varying variances, covariances zero",
+    "EVI": "varying variances, covariances zero",
+    "VEI": "varying variances, covariances zero",
+    "EEE": "equal variances and covariances",
+    "VVV": "varying variances and covariances",
+}
 
 
 def enumerate_classes(
@@ -121,23 +131,21 @@ def enumerate_classes(
     n_bootstrap = validation.integer("n_bootstrap", n_bootstrap, 0)
     validation.one_of("missing", missing, MISSING)
     validation.one_of("entropy_definition", entropy_definition, ENTROPIES)
-    seed, folder = root_seed(random_state), None
+    seed, seeded = root_seed(random_state), random_state is not None
     if checkpoint is not None:
-        folder, seed = class_checkpoint.opened(
-            checkpoint,
-            X,
-            sample_weight,
-            seed,
-            random_state is not None,
-            n_components=numbers,
-            models=models,
-            n_bootstrap=n_bootstrap,
-            continuous=continuous,
-            covariates=None if covariates is None else np.asarray(covariates),
-            missing=missing,
-            early_stopping=early_stopping,
-            entropy_definition=entropy_definition,
-        )
+        from bayesmix.io.checkpoints import open_checkpoint, search_identity
+
+        settings: dict[str, Any] = {
+            "n_components": numbers,
+            "models": models,
+            "n_bootstrap": n_bootstrap,
+            "continuous": continuous,
+            "covariates": None if covariates is None else np.asarray(covariates),
+            "missing": missing,
+            "early_stopping": early_stopping,
+        }
+        identity = search_identity(settings, X, sample_weight, None)
+        folder, seed = open_checkpoint(checkpoint, identity, seed, seeded, "enumeration")
     described, estimators = _estimators(X, models, continuous)
     fitters: dict[Any, Any] = {}
     for name, estimator in estimators.items():
@@ -145,94 +153,99 @@ def enumerate_classes(
         fitter: Any = estimator._fitter(X, sample_weight)
         source = constraints.constrained(fitter.source, None, None, covariates)
         fitters[name] = replace(fitter, source=source)
-    source = next(iter(fitters.values())).source
+
+    def done(task: Any, what: str) -> list[TableEntry]:
+        n = len(task.questions)
+        stored = task if checkpoint is None else Stored(task, folder.folder)
+        workers = min(resolve_jobs(n_jobs), n)
+        return collected(each_of(stored, n, workers), n, what, progress) if n else []
+
     questions = tuple((name, K) for name in fitters for K in numbers)
-    workers = min(resolve_jobs(n_jobs), len(questions))
-    task: Any = FitTask(fitters, questions, seed, entropy_definition)
-    if folder is not None:
-        task = class_checkpoint.StoredFits(task, folder)
-    fits: list[ClassFit] = collected(
-        each_of(task, len(questions), workers), len(questions), "fits", progress
-    )
-    pairs = _pairs(fits) if len(fits) == len(questions) else ()
-    reason = ""
+    fits = done(FitTask(fitters, questions, seed), "fits")
+    pairs, reason = _pairs(fits) if len(fits) == len(questions) else (), ""
     if sample_weight is not None and n_bootstrap:
         n_bootstrap, reason = 0, "no bootstrap test with sampling weights"
-    tests: list[Any] = []
-    if pairs:
-        testing: Any = PairTask(fitters, pairs, n_bootstrap, early_stopping, seed, reason)
-        if folder is not None:
-            testing = class_checkpoint.StoredTests(testing, folder)
-        tests = collected(each_of(testing, len(pairs), workers), len(pairs), "tests", progress)
-    table, notes = table_of(fits, tests, tidylpa)
-    return Enumeration(
+    tests = done(PairTask(fitters, pairs, n_bootstrap, early_stopping, seed, reason), "tests")
+    n, summary = fitters[questions[0][0]].source.total_weight, source.summary
+    table, notes = table_of(fits, tests, n, tidylpa)
+    enumeration = Enumeration(
         table=table,
         models=described,
         fits={(one.model, one.n_classes): one.estimator for one in fits},
-        n_samples=source.total_weight,
-        n_missing=source.summary.n_missing,
+        n_samples=n,
+        n_missing=summary.n_missing,
         n_bootstrap=n_bootstrap if tests else 0,
         notes=notes,
         seed=seed,
     )
+    if entropy_definition == "relative":
+        return enumeration
+    return enumeration.with_entropy(entropy_definition)
 
 
-def _pairs(fits: list[ClassFit]) -> tuple[tuple[ClassFit, ClassFit], ...]:
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Do a task, or read what an earlier attempt stored in a folder, without code."""
+
+    task: FitTask | PairTask
+    folder: Path
+
+    def __call__(self, number: int) -> TableEntry:
+        from bayesmix.io import load
+
+        name, K = self.task.questions[number]
+        kind = "fit" if isinstance(self.task, FitTask) else "test"
+        record, model = (self.folder / f"{kind}-{name}-{K}.{end}" for end in ("json", "bayesmix"))
+        if record.exists():
+            values, note = json.loads(record.read_text("utf-8"))
+            return TableEntry(name, K, values, note, load(model) if model.exists() else None)
+        entry = self.task(number)
+        if entry.estimator is not None:
+            entry.estimator.save(model)
+        fields = [dict(entry.values), entry.note]
+        write(record, json.dumps(fields, default=lambda value: value.item()).encode())
+        return entry
+
+
+def _pairs(fits: list[TableEntry]) -> tuple[tuple[TableEntry, TableEntry], ...]:
     """Return fits that differ by one class, the longest tests first, so that workers end alike."""
     known = {(one.model, one.n_classes): one for one in fits if one.estimator is not None}
     smaller = {key: known.get((key[0], key[1] - 1)) for key in known}
     pairs = [(one, known[key]) for key, one in smaller.items() if one is not None]
-    return tuple(sorted(pairs, key=lambda pair: -pair[1].row["n_parameters"]))
+    return tuple(sorted(pairs, key=lambda pair: -pair[1].values["n_parameters"]))
 
 
 def _estimators(
     X: Any, models: Any, continuous: bool | Sequence[str] | None
-) -> tuple[dict[Any, str], Mapping[Any, Any]]:
+) -> tuple[dict[Any, str], dict[Any, Any]]:
     """Return words for each model, and its unfitted estimator."""
+    alone = "local independence"
     if continuous is False:
-        return {LOCAL_INDEPENDENCE: "categories, independent within classes"}, {
-            LOCAL_INDEPENDENCE: Mixture(family=Categorical())
-        }
-    named = isinstance(continuous, Sequence)
-    if named or (continuous is None and is_mixed_table(X)):
+        words = "categories, independent within classes"
+        return {alone: words}, {alone: Mixture(family=Categorical())}
+    if (named := isinstance(continuous, Sequence)) or (continuous is None and is_mixed_table(X)):
         if models is not None:
             raise InvalidInputError(
                 "models are for continuous columns only: leave models out, so that the columns "
                 "are independent within classes"
             )
-        family: Any = "auto"
-        if named:
-            family = _product(X, list(cast("Sequence[str]", continuous)))
-        return {LOCAL_INDEPENDENCE: "independent within classes"}, {
-            LOCAL_INDEPENDENCE: Mixture(family=family, covariance_type="diag")
-        }
+        family: Any = _product(X, list(cast("Sequence[str]", continuous))) if named else "auto"
+        estimator = Mixture(family=family, covariance_type="diag")
+        return {alone: "independent within classes"}, {alone: estimator}
     asked: Any = [models] if isinstance(models, int | str) else models
     if asked is None:
-        one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
-        asked = (1, 2) if one_column else tuple(STRUCTURES)
+        asked = (1, 2) if np.shape(X)[1:] == (1,) else tuple(STRUCTURES)
     described, estimators = {}, {}
     for name in asked:
-        letters: Any = STRUCTURES.get(name, name)
-        structure = NAMED.get(letters)
+        structure = NAMED.get(STRUCTURES.get(name, name))
         if structure is None:
             raise InvalidInputError(
                 f"models must be 1, 2, 3, 6 or covariance structures such as 'VVE', got {name!r}"
             )
-        described[name] = _words(structure.letters)
+        letters = structure.letters
+        described[name] = WORDS.get(letters, f"covariance structure {letters}")
         estimators[name] = GaussianMixture(covariance_type=structure.name)
     return described, estimators
-
-
-def _words(letters: str) -> str:
-    """Return a covariance structure in words."""
-    if letters == "EEE":
-        return "equal variances and covariances"
-    if letters == "VVV":
-        return "varying variances and covariances"
-    if letters[2] == "I" and letters[1] != "I":
-        spread = "equal" if letters[:2] == "EE" else "varying"
-        return f"{spread} variances, covariances zero"
-    return f"covariance structure {letters}"
 
 
 def _product(X: Any, continuous: list[str]) -> Product:

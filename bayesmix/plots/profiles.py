@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.assess.apa import bounded
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.style import (
@@ -28,8 +29,11 @@ from bayesmix.plots.style import (
 PANEL, WIDTH, HEIGHT = 2.6, 5.2, 3.4
 # Share of the distance between indicators by which classes are set apart.
 APART = 0.06
+# Characters that fit side by side below a column and a half.
+MOST_CHARACTERS = 40
 # Luminance above which text in a cell is dark.
 PALE = 0.55
+HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo")
 LABELS = {"aic": "AIC", "bic": "BIC", "sabic": "Adjusted BIC", "caic": "CAIC", "awe": "AWE"}
 
 
@@ -62,79 +66,49 @@ def plot_class_profiles(
     """
     expect("profiles", profiles, "a ClassProfiles", "profiles", "classification")
     validation.one_of("units", units, ("z", "raw"))
-    table = profiles.profiles
-    kinds = table.index.get_level_values("parameter")
-    if not (kinds == "mean").any():
-        return _bars(profiles, table, ax, standard_errors)
-    means = table[kinds == "mean"]
-    estimate, error = ("z", "z_error") if units == "z" else ("estimate", "standard_error")
-    values = means[estimate].unstack("class")
-    errors = means[error].unstack("class")
-    order = list(dict.fromkeys(means.index.get_level_values("column")))
-    values, errors = (
-        own.droplevel(["parameter", "level"]).loc[order].to_numpy() for own in (values, errors)
-    )
-    ax = axes_or_new(ax, max(WIDTH, 0.8 * len(order)), HEIGHT)
-    key: dict[str, Any] = {}
-    K = values.shape[1]
-    places = np.arange(len(order))
-    for k, share in enumerate(profiles.sizes["share"]):
-        key[f"Class {k + 1} ({share:.0%})"] = ax.errorbar(
-            places + APART * (k - 0.5 * (K - 1)),
-            values[:, k],
-            yerr=errors[:, k] if standard_errors else None,
-            color=colour(k),
-            marker=marker(k),
-            linestyle=line(k),
-            capsize=2.5,
-            markersize=5,
-            linewidth=1.4,
-        )
-    if units == "z":
-        ax.axhline(0.0, color=INK, linewidth=0.6, zorder=0)
-    ax.set_xticks(places, list(map(str, order)))
-    _slanted(ax, order)
-    return finished(ax, key, ylabel="Mean (z)" if units == "z" else "Mean")
-
-
-def _bars(profiles: Any, table: Any, ax: Axes | None, standard_errors: bool) -> Axes:
-    """Plot probabilities or rates of all items, but for the first of several levels, as bars."""
-    rows: list[tuple[str, Any]] = []
-    for (kind, column), own in table.groupby(level=["parameter", "column"], sort=False):
-        levels = list(dict.fromkeys(own.index.get_level_values("level")))
-        for level in levels[1:] if len(levels) > 1 else levels:
+    kinds = profiles.profiles.index.get_level_values("parameter")
+    means, rates = bool((kinds == "mean").any()), bool((kinds == "rate").all())
+    shown = profiles.profiles[kinds == "mean"] if means else profiles.profiles
+    rows: dict[str, Any] = {}
+    for (_, column), own in shown.groupby(level=["parameter", "column"], sort=False):
+        levels = list(own.index.unique("level"))
+        for level in levels[len(levels) > 1 :]:  # the first of several levels is the rest
             name = str(column) if level == "" else f"{column}: {level}"
-            rows.append((name, own.xs((kind, column, level))))
-    K, n = profiles.n_classes, len(rows)
-    ax = axes_or_new(ax, max(WIDTH, 0.28 * K * n), HEIGHT)
+            rows[name] = own.xs(level, level="level")
+    z = means and units == "z"
+    K, places = profiles.n_classes, np.arange(len(rows))
+    values, errors = (
+        np.array([own[column].to_numpy() for own in rows.values()])
+        for column in (("z", "z_error") if z else ("estimate", "standard_error"))
+    )
+    errors = errors if standard_errors else np.full_like(errors, np.nan)  # NaN draws nothing
+    ax = axes_or_new(ax, max(WIDTH, (0.8 if means else 0.28 * K) * len(rows)), HEIGHT)
     key: dict[str, Any] = {}
-    width = 0.8 / K
-    hatches = ("", "///", "...", "\\\\\\", "xxx", "ooo")
     for k, share in enumerate(profiles.sizes["share"]):
-        own = [values.loc[k + 1] for _, values in rows]
-        errors = [row["standard_error"] for row in own]  # NaN, at a boundary, draws nothing
-        key[f"Class {k + 1} ({share:.0%})"] = ax.bar(
-            np.arange(n) + width * (k - 0.5 * (K - 1)),
-            [row["estimate"] for row in own],
-            width,
-            yerr=errors if standard_errors else None,
-            color=colour(k),
-            edgecolor="white",
-            hatch=hatches[k % len(hatches)],
-            error_kw={"elinewidth": 0.8, "capsize": 2.0},
-        )
-    names = [name for name, _ in rows]
-    ax.set_xticks(range(n), names)
-    _slanted(ax, names)
-    rates = set(table.index.get_level_values("parameter")) == {"rate"}
-    ax.set_ylim(0.0, None if rates else 1.0)
-    return finished(ax, key, ylabel="Rate" if rates else "Probability")
-
-
-def _slanted(ax: Axes, names: Any) -> None:
-    if sum(len(str(name)) for name in names) > 40:  # characters side by side on a column and a half
-        for label in ax.get_xticklabels():
-            label.set(rotation=35, ha="right", rotation_mode="anchor")
+        middle, label = k - 0.5 * (K - 1), f"Class {k + 1} ({share:.0%})"
+        if means:
+            style = {"marker": marker(k), "linestyle": line(k), "markersize": 5, "linewidth": 1.4}
+            key[label] = ax.errorbar(
+                places + APART * middle, values[:, k], errors[:, k], color=colour(k), capsize=2.5,
+                **style,
+            )  # fmt: skip
+        else:
+            key[label] = ax.bar(
+                places + 0.8 / K * middle, values[:, k], 0.8 / K, yerr=errors[:, k],
+                color=colour(k), edgecolor="white", hatch=HATCHES[k % len(HATCHES)],
+                error_kw={"elinewidth": 0.8, "capsize": 2.0},
+            )  # fmt: skip
+    if z:
+        ax.axhline(0.0, color=INK, linewidth=0.6, zorder=0)
+    ax.set_xticks(places, list(rows))
+    if sum(map(len, rows)) > MOST_CHARACTERS:
+        ax.tick_params("x", rotation=35)
+        for text in ax.get_xticklabels():
+            text.set(ha="right", rotation_mode="anchor")
+    if not means:
+        ax.set_ylim(0.0, None if rates else 1.0)
+    label = "Mean (z)" if z else "Mean" if means else "Rate" if rates else "Probability"
+    return finished(ax, key, ylabel=label)
 
 
 def plot_enumeration(
@@ -173,16 +147,10 @@ def plot_enumeration(
     axes = panels(axes, 1, n, (PANEL * n + 0.4, PANEL + 0.4))
     for ax, name in zip(axes, criteria, strict=True):
         key: dict[str, Any] = {}
-        for number, (model, own) in enumerate(table.groupby("model", sort=False)):
-            label = f"Model {model}" if len(enumeration.models) > 1 else ""
-            (key[label],) = ax.plot(
-                own["n_classes"],
-                own[name],
-                color=colour(number),
-                marker=marker(number),
-                linestyle=line(number),
-                markersize=4.5,
-                linewidth=1.2,
+        for k, (model, own) in enumerate(table.groupby("model", sort=False)):
+            style = {"color": colour(k), "marker": marker(k), "linestyle": line(k)}
+            (key[f"Model {model}"],) = ax.plot(
+                own["n_classes"], own[name], markersize=4.5, linewidth=1.2, **style
             )
         best = table.loc[table[name].idxmin()]
         ax.plot(best["n_classes"], best[name], "o", ms=11, mfc="none", mec=INK, mew=1.0)
@@ -219,9 +187,8 @@ def plot_classification(profiles: Any, ax: Axes | None = None) -> Axes:
     ax = axes_or_new(ax, 1.4 + 0.6 * K, 1.2 + 0.6 * K)
     ax.imshow(matrix, cmap="Greys", vmin=0.0, vmax=1.0)
     for (row, column), value in np.ndenumerate(matrix):
-        text = "–" if np.isnan(value) else f"{value:.2f}".replace("0.", ".", 1)
-        dark = not value > PALE
-        ax.text(column, row, text, ha="center", va="center", color=INK if dark else "white")
+        ink = "white" if value > PALE else INK
+        ax.text(column, row, bounded(value), ha="center", va="center", color=ink)
     ax.set_xticks(range(K), [str(k + 1) for k in range(K)])
     sizes = profiles.sizes["n_assigned"]
     ax.set_yticks(range(K), [f"{k} (n = {size:,.0f})" for k, size in sizes.items()])

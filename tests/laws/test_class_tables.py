@@ -32,7 +32,7 @@ def test_numbers_are_those_of_the_manual():
         "1.000",
         "–",
     )
-    assert (bounded(0.456), bounded(-0.456), bounded(1.0)) == (".46", "-.46", "1.00")
+    assert (bounded(0.456), bounded(-0.456), bounded(1.0)) == (".46", "−.46", "1.00")
     assert plain(-1234.567) == "−1,234.57"
 
 
@@ -91,7 +91,7 @@ def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     assert "*N* = 300 observations" in text
     assert f"{found.table['bic'][1]:,.2f}" in text
     assert text.count("to be stated by the author") >= 5
-    assert report.save(tmp_path / "report.html").read_text("utf-8").count("<table") == 3
+    assert report.save(tmp_path / "report.html").read_text("utf-8").count("<table") == 4
     assert "Table 3" in text
     with pytest.raises(ValueError, match="profiles must be those"):
         bm.class_report(found, bm.class_profiles(found.fit(1, 1), rows), 1, 2)
