@@ -16,11 +16,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from scipy.optimize import linear_sum_assignment
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from bayesmix.allocation.point import PointWeights
-from bayesmix.assess.apa import ApaTable, p_text, plain
+from bayesmix.assess.apa import ApaTable, p_text, plain, whole
 from bayesmix.assess.class_criteria import information_criteria
+from bayesmix.assess.class_profiles import rows_by_key, wald_text
 from bayesmix.assess.stability import no_starts, quiet, to_refit
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
@@ -29,8 +30,9 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Frame
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.parameter_errors import ParameterScores, parameter_index
+from bayesmix.posterior.survey_design import SurveyDesign
 
 # What groups share in each model, from the least to the most constrained.
 MODELS: dict[str, frozenset[str]] = {
@@ -57,9 +59,9 @@ class GroupedMixture:
     @classmethod
     def of(cls, mixtures: Any, result: FitResult, sources: Any, shared: frozenset[str]) -> Any:
         """Return weights and components of each group with the data of the group."""
-        frame = Frame.identity(result.n_features)
         groups = []
         for (weights, components), source in zip(mixtures, sources, strict=True):
+            frame = Frame.identity(result.n_features)
             mixture: Any = Mixture(PointWeights(weights), components, frame)
             own = replace(result, mixture=mixture, side=NO_SIDE_INFORMATION)
             groups.append(ParameterScores(own, source))
@@ -72,35 +74,31 @@ class GroupedMixture:
     @cached_property
     def log_likelihood(self) -> float:
         """Log likelihood in data units; -inf where a covariance is not positive definite."""
-        total = 0.0
-        for own in self.groups:
-            try:
-                joint = own.log_densities(own.components) + np.log(own.shares)
-            except (ValueError, np.linalg.LinAlgError):
-                return -np.inf
-            total += float(own.weights @ logsumexp(joint, axis=1))
-        return total if np.isfinite(total) else -np.inf
+        try:
+            total = sum(own.weights @ logsumexp(own.joint, axis=1) for own in self.groups)
+        except (ValueError, np.linalg.LinAlgError):
+            return -np.inf
+        return float(total) if np.isfinite(total) else -np.inf
 
     @cached_property
     def maps(self) -> list[Array]:
         """Derivatives (p_g, p) of each group's parameters, in their units, by the free ones."""
-        first = self.groups[0]
-        kinds = ["share"] * (first.n_components - 1)
+        K, G, first = self.groups[0].n_components, len(self.groups), self.groups[0]
+        kinds = ["share"] * (K - 1)
         for each in first.coordinates:
-            own = 1 if each.shared else first.n_components
-            kinds += ["spread" if each.spread else "location"] * own
-        common: Booleans = np.array([kind in self.shared for kind in kinds])
-        n_common, n_own = int(common.sum()), int((~common).sum())
-        maps = []
+            kinds += ["spread" if each.spread else "location"] * (1 if each.shared else K)
+        common = np.isin(kinds, list(self.shared))
+        n, n_common, maps = len(kinds), int(common.sum()), []
         for g, scores in enumerate(self.groups):
-            units = np.ones(len(kinds))
+            units = np.ones(n)
             for place, each in zip(scores.places[1], scores.coordinates, strict=True):
                 units[place] = each.units
-            own_map = np.zeros((len(kinds), n_common + n_own * len(self.groups)))
-            own_map[common, :n_common] = np.diag(1.0 / units[common])
-            columns = slice(n_common + g * n_own, n_common + (g + 1) * n_own)
-            own_map[~common, columns] = np.diag(1.0 / units[~common])
-            maps.append(own_map)
+            places = np.where(
+                common, common.cumsum() - 1, n_common + g * (n - n_common) + (~common).cumsum() - 1
+            )
+            own = np.zeros((n, n_common + G * (n - n_common)))
+            own[np.arange(n), places] = 1.0 / units
+            maps.append(own)
         return maps
 
     @property
@@ -108,25 +106,23 @@ class GroupedMixture:
         return int(self.maps[0].shape[1])
 
     @cached_property
-    def derivatives(self) -> tuple[Array, Array, Array]:
-        """Gradient (p,), information (p, p), and outer products (p, p) of the scores."""
-        size = self.n_parameters
-        total, outer, information = np.zeros(size), np.zeros((size, size)), np.zeros((size, size))
-        for own, at in zip(self.groups, self.maps, strict=True):
-            scores = own.weights[:, None] * own.scores @ at
-            total += scores.sum(axis=0)
-            outer += scores.T @ scores
-            information += at.T @ own.information @ at
-        return total, information, outer
+    def scores(self) -> list[Array]:
+        """Weighted scores (n_g, p) of each group."""
+        groups = zip(self.groups, self.maps, strict=True)
+        return [own.weights[:, None] * (own.scores @ at) for own, at in groups]
 
     @cached_property
+    def information(self) -> Array:
+        pairs = zip(self.groups, self.maps, strict=True)
+        return np.sum([at.T @ own.information @ at for own, at in pairs], axis=0)
+
+    @property
     def newton(self) -> tuple[Array, float]:
-        """Newton step (p,) uphill in every direction, and the gain it expects."""
-        gradient, information, _ = self.derivatives
-        scale = np.sqrt(np.maximum(np.abs(information.diagonal()), 1e-300))
-        values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
-        along = vectors.T @ (gradient / scale)
-        sizes = np.abs(values)
+        """Ascent step (p,), and the gain of log likelihood that it promises."""
+        gradient = sum(own.sum(axis=0) for own in self.scores)
+        scale = np.sqrt(np.maximum(np.abs(self.information.diagonal()), FLAT))
+        values, vectors = np.linalg.eigh(self.information / np.outer(scale, scale))
+        along, sizes = vectors.T @ (gradient / scale), np.abs(values)
         steps = np.where(sizes > FLAT, along / np.maximum(sizes, FLAT), 0.0)
         return vectors @ steps / scale, 0.5 * float(along @ steps)
 
@@ -136,10 +132,10 @@ class GroupedMixture:
         for own, at in zip(self.groups, self.maps, strict=True):
             steps, components = at @ step, own.components
             logs = np.log(own.result.mixture.weights.mean())
-            logs[1:] += steps[: own.n_components - 1]
+            logs[1:] += steps[: len(logs) - 1]
             for place, each in zip(own.places[1], own.coordinates, strict=True):
                 components = each.moved(components, steps[place] * each.units)
-            mixtures.append((np.exp(logs - logsumexp(logs)), components))
+            mixtures.append((softmax(logs), components))
         sources = [own.source for own in self.groups]
         return GroupedMixture.of(mixtures, self.groups[0].result, sources, self.shared)
 
@@ -148,24 +144,23 @@ class GroupedMixture:
         here = self
         for _ in range(MOST_STEPS):
             step, gain = here.newton
-            if gain < GAIN:
+            there = (here.moved(0.5**halving * step) for halving in range(HALVINGS))
+            better = next((one for one in there if one.log_likelihood > here.log_likelihood), None)
+            if gain < GAIN or better is None:
                 return here
-            for _ in range(HALVINGS):
-                there = here.moved(step)
-                if there.log_likelihood > here.log_likelihood:
-                    here = there
-                    break
-                step = 0.5 * step
-            else:
-                return here
+            here = better
         return here
 
-    @property
-    def scaling(self) -> float:
-        """Mean eigenvalue of the inverse information times the outer products: 1 if specified."""
-        _, information, outer = self.derivatives
-        inverse = np.linalg.pinv(information, hermitian=True)
-        return float(np.trace(inverse @ outer) / self.n_parameters)
+    def scaling(self, rows: list[Integers], survey: SurveyDesign | None) -> float:
+        """Return the mean eigenvalue of inverse information times the variance of scores.
+
+        It is 1 for a specified model and a simple random sample. ``rows`` number the samples.
+        """
+        scores = np.zeros((sum(map(len, rows)), self.n_parameters))
+        scores[np.concatenate(rows)] = np.vstack(self.scores)
+        spread = scores.T @ scores if survey is None else survey.variance_of_total(scores)
+        inverse = np.linalg.pinv(self.information, hermitian=True)
+        return float(np.trace(inverse @ spread) / self.n_parameters)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -197,34 +192,30 @@ class GroupSimilarity:
 
     def to_apa(self) -> ApaTable:
         """Return the table in APA style."""
-        heads = ("Similarity", "LL", "Parameters", "Scaling", "AIC", "BIC", "Δχ²", "Δdf", "p")
-        rows = tuple(
-            (
-                str(name).capitalize(),
-                plain(row["log_likelihood"]),
-                f"{row['n_parameters']:.0f}",
-                plain(row["scaling"]),
-                plain(row["aic"]),
-                plain(row["bic"]),
-                plain(row["chi_squared"]),
-                plain(row["df"], 0),
-                p_text(row["p"]),
-            )
-            for name, row in self.table.iterrows()
-        )
+        columns: dict[str, Any] = {
+            "model": ("Similarity", str.capitalize),
+            "log_likelihood": ("LL", plain),
+            "n_parameters": ("Parameters", whole),
+            "scaling": ("Scaling", plain),
+            "aic": ("AIC", plain),
+            "bic": ("BIC", plain),
+            "chi_squared": ("Δχ²", plain),
+            "df": ("Δdf", whole),
+            "p": ("p", p_text),
+        }
         groups = ", ".join(f"{name} (n = {n:,})" for name, n in self.n_samples.items())
         note = (
-            f"Groups: {groups}. LL = log likelihood. Scaling = correction factor for nonnormality. "
-            "Δχ² = scaled likelihood ratio test against the model above (Satorra & Bentler, 2001)."
+            f"Groups: {groups}. LL = log likelihood. Scaling = correction factor for nonnormality "
+            "and the survey design. Δχ² = scaled likelihood ratio test against the model above "
+            "(Satorra & Bentler, 2001)."
         )
-        return ApaTable("Similarity of the Classes Across Groups", heads, rows, note)
+        return ApaTable.of(self.table, columns, "Similarity of the Classes Across Groups", note)
 
     def summary(self) -> str:
         """Return the model with the smallest BIC, and the tests."""
         lines = [f"Smallest BIC: {self.suggested} similarity."]
-        for name, row in list(self.table.iterrows())[1:]:
-            test = f"χ²({row['df']:.0f}) = {row['chi_squared']:.2f}, p {_equals(row['p'])}"
-            lines.append(f"{str(name).capitalize()} against the model above: {test}.")
+        for name, row in rows_by_key(self.table)[1:]:
+            lines.append(f"{name.capitalize()} against the model above: {wald_text(row)}.")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
@@ -234,13 +225,15 @@ class GroupSimilarity:
         return self.to_apa().to_html()
 
 
-def _equals(p: float) -> str:
-    text = p_text(p)
-    return text if text.startswith("<") else f"= {text}"
-
-
 def group_similarity(
-    model: Any, X: Any, group: Any, *, random_state: Any = None
+    model: Any,
+    X: Any,
+    group: Any,
+    *,
+    sample_weight: Any = None,
+    clusters: Any = None,
+    strata: Any = None,
+    random_state: Any = None,
 ) -> GroupSimilarity:
     """Compare classes across known groups, such as sexes or countries.
 
@@ -252,6 +245,10 @@ def group_similarity(
     group : str or array (n,)
         Name of a column of the frame, which is then no variable of the classes; or a value for each
         sample.
+    sample_weight : array (n,), optional
+        Sampling weights; their sum is the n of the criteria.
+    clusters, strata : array (n,), optional
+        Design of a survey, for which the tests are scaled.
     random_state : None, int, RandomState or Generator
 
     Returns
@@ -279,7 +276,7 @@ def group_similarity(
             raise InvalidInputError(f"group must be a column of X or an array, got {group!r}")
         X, group = X.drop(columns=group), X[group]
     estimator = to_refit(model, root_seed(random_state), 1, **no_starts(model), warm_start=False)
-    fitter: Any = estimator._fitter(X, None)
+    fitter: Any = estimator._fitter(X, sample_weight)
     source = fitter.source.in_memory()
     codes, names = pd.factorize(np.asarray(group, dtype=object), sort=True)
     if len(codes) != source.shape[0] or len(names) < 2 or (codes < 0).any():
@@ -287,41 +284,39 @@ def group_similarity(
             f"group must have one value for each of the {source.shape[0]} samples, and at least "
             f"two values, got {len(codes)} values and {len(names)} groups"
         )
-    K = validation.integer("n_components", estimator.n_components, 1)
-    candidate = {"n_components": K}
+    survey = SurveyDesign.of(len(codes), clusters, strata)
+    candidate = {"n_components": validation.integer("n_components", estimator.n_components, 1)}
+    rows = [np.flatnonzero(codes == g) for g in range(len(names))]
     with single_threaded_blas():
-        whole = _fitted(fitter, candidate, ())
-        rows = [np.flatnonzero(codes == g) for g in range(len(names))]
+        whole_fit = _fitted(fitter, candidate, ())
         sources = [fitter.on(own).source.in_memory() for own in rows]
-        mixtures = [(whole.mixture.weights.mean(), whole.unframed)] * len(names)
+        mixtures = [(whole_fit.mixture.weights.mean(), whole_fit.unframed)] * len(names)
         models: dict[str, GroupedMixture] = {}
         for name in reversed(MODELS):
-            if name == "dispersion" and not _has_spread(models["distributional"]):
+            grouped = GroupedMixture.of(mixtures, whole_fit, sources, MODELS[name])
+            if name == "dispersion" and not any(c.spread for c in grouped.groups[0].coordinates):
                 continue
-            own = GroupedMixture.of(mixtures, whole, sources, MODELS[name]).maximised()
-            models[name], mixtures = own, own.mixtures
-        best = []
+            models[name] = grouped.maximised()
+            mixtures = models[name].mixtures
         for g, at in enumerate(rows):
             alone = _fitted(fitter.on(at), candidate, ())
             known = GroupedMixture((models["configural"].groups[g],), frozenset()).log_likelihood
-            aligned = _aligned(alone, models["structural"].groups[g])
-            best.append(aligned if alone.log_likelihood > known + BETTER else mixtures[g])
-        models["configural"] = GroupedMixture.of(best, whole, sources, MODELS["configural"])
-        names_of_models = [name for name in MODELS if name in models]
-        table = _table({name: models[name] for name in names_of_models}, source.total_weight)
-    classes = pd.RangeIndex(1, K + 1, name="class")
+            if alone.log_likelihood > known + BETTER:
+                mixtures[g] = _aligned(alone, models["structural"].groups[g])
+        models["configural"] = GroupedMixture.of(mixtures, whole_fit, sources, MODELS["configural"])
+        models = {name: models[name] for name in MODELS if name in models}
+        scalings = {name: own.scaling(rows, survey) for name, own in models.items()}
     sizes, estimates = {}, {}
-    for name in names_of_models:
-        for label, own_scores in zip(names, models[name].groups, strict=True):
-            parameters = own_scores.parameters
+    for name, own in models.items():
+        for label, scores in zip(names, own.groups, strict=True):
+            parameters = scores.parameters
             sizes[name, label] = parameters[0].values
-            index = parameter_index(parameters, whole)
-            values = np.array([one.values for one in parameters]).ravel()
-            estimates[name, label] = pd.Series(values, index)
-    of_groups = pd.DataFrame(sizes, index=classes).T.rename_axis(index=["model", "group"])
+            index = parameter_index(parameters, whole_fit)
+            estimates[name, label] = pd.Series(np.ravel([one.values for one in parameters]), index)
+    classes = pd.RangeIndex(1, whole_fit.n_components + 1, name="class")
     return GroupSimilarity(
-        table,
-        of_groups,
+        _table(models, scalings, source.total_weight),
+        pd.DataFrame(sizes, index=classes).T.rename_axis(index=["model", "group"]),
         pd.concat(estimates, names=["model", "group"]),
         {label: len(own) for label, own in zip(names, rows, strict=True)},
     )
@@ -348,30 +343,20 @@ def _aligned(alone: FitResult, structural: ParameterScores) -> tuple[Array, Any]
     return known.weights.mean()[order], components.subset(order)
 
 
-def _has_spread(model: GroupedMixture) -> bool:
-    return any(each.spread for each in model.groups[0].coordinates)
-
-
-def _table(models: dict[str, GroupedMixture], n: float) -> pd.DataFrame:
+def _table(models: dict[str, GroupedMixture], scalings: dict[str, float], n: float) -> pd.DataFrame:
     """Return log likelihoods, criteria and scaled tests of nested models."""
-    rows: dict[str, dict[str, float]] = {}
-    before: dict[str, float] | None = None
+    rows = []
     for name, own in models.items():
-        p = own.n_parameters
-        criteria = information_criteria(own.log_likelihood, p, n, 0.0, 0.0)
-        row = {
-            "log_likelihood": own.log_likelihood,
-            "n_parameters": p,
-            "scaling": own.scaling,
-            **{key: criteria[key] for key in ("aic", "bic", "sabic")},
-            **dict.fromkeys(("chi_squared", "df", "p"), np.nan),
-        }
-        df = 0.0 if before is None else before["n_parameters"] - p
-        if before is not None and df > 0.0:  # one class has no sizes to compare
-            factor = (before["n_parameters"] * before["scaling"] - p * row["scaling"]) / df
-            ratio = 2.0 * (before["log_likelihood"] - own.log_likelihood)
-            # The difference of the corrections is an estimate, and may fail to be positive.
-            statistic = ratio / factor if factor > 0.0 else np.nan
-            row |= {"chi_squared": statistic, "df": df, "p": stats.chi2.sf(statistic, df)}
-        rows[name] = before = row
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+        p, likelihood = own.n_parameters, own.log_likelihood
+        criteria = information_criteria(likelihood, p, n, 0.0, 0.0)
+        row = {"model": name, "log_likelihood": likelihood, "n_parameters": p}
+        rows.append(row | {key: criteria[key] for key in ("aic", "bic", "sabic")})
+    table = pd.DataFrame(rows).set_index("model")
+    table.insert(2, "scaling", pd.Series(scalings))
+    before, sizes = table.shift(), table["n_parameters"]
+    df = (before["n_parameters"] - sizes).where(lambda df: df > 0.0)  # one class has no sizes
+    ratio = 2.0 * (before["log_likelihood"] - table["log_likelihood"])
+    factor = (before["n_parameters"] * before["scaling"] - sizes * table["scaling"]) / df
+    # The difference of the corrections is an estimate, and may fail to be positive.
+    statistic = ratio / factor.where(factor > 0.0)
+    return table.assign(chi_squared=statistic, df=df, p=stats.chi2.sf(statistic, df))

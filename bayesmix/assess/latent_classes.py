@@ -22,7 +22,7 @@ from bayesmix.families.categorical import Categorical, Categoricals
 from bayesmix.numerics.arrays import Array, without_gaps
 from bayesmix.numerics.gaps import seen
 from bayesmix.posterior.bands import checked_level
-from bayesmix.posterior.parameter_errors import scores_of
+from bayesmix.posterior.parameter_errors import ParameterScores, scores_of
 from bayesmix.sources.survey_weights import weighted
 
 # Expected count per cell below which G² and X² are not approximately chi-squared.
@@ -159,19 +159,18 @@ def latent_classes(
         raise InvalidInputError("covariates must be left out: the fit had none")
     level = checked_level(level)
     X, sample_weight = weighted(X, sample_weight, weight_type)
-    rows = estimator._seen(X, sample_weight).present().in_memory().rows
-    values, weights = np.asarray(rows.values, dtype=np.float64), rows.weights_or_ones
+    source = estimator._seen(X, sample_weight).present().in_memory()
+    values, weights = np.asarray(source.rows.values, dtype=float), source.rows.weights_or_ones
     point: Categoricals = result.plug_in.components
     shares = result.plug_in.weights.mean()
     gaps = np.isnan(values).any(axis=1)
     survey = weight_type == "sampling"
     with single_threaded_blas():
+        scores = ParameterScores(result, source, outer_products=not survey)
         if gated:
             scores = scores_of(estimator, X, sample_weight)
-            of_shares, *each = scores.errors("sandwich" if survey else "information")
-            errors = np.array(each).T
-        else:
-            errors, of_shares = _errors_of_scores(point, shares, values, weights, survey)
+        of_shares, *each = scores.errors("sandwich" if survey else "information")
+        errors = np.array(each).T
     names = [str(n) for n in result.columns] if result.columns else list(range(values.shape[1]))
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(
@@ -224,65 +223,6 @@ def latent_classes(
         _bivariate(point, shares, values, weights, names),
         tuple(notes),
     )
-
-
-def _errors_of_scores(
-    point: Categoricals, shares: Array, values: Array, weights: Array, survey: bool
-) -> tuple[Array, Array]:
-    """Return standard errors (K, F) and (K,) from the outer products of scores of log odds.
-
-    ``survey``: from the sandwich of these, with squared weights, and the observed information.
-    """
-    K, F = point.probabilities.shape
-    columns = np.arange(values.shape[1])
-    joint = point.seen_in(columns).expected_log_density(values) + np.log(shares)
-    r = np.exp(joint - np.logaddexp.reduce(joint, axis=1)[:, None])
-    answered, given = _answers(point, values)
-    away = (given[:, None, :] - answered[:, None, :] * point.probabilities) * r[:, :, None]
-    scores = np.hstack([away.reshape(len(values), K * F), r - shares])
-    outer = (scores * weights[:, None]).T @ scores
-    if survey:
-        observed = outer + _remaining_information(point, shares, r, answered, given, weights)
-        bread = np.linalg.pinv(observed, hermitian=True)
-        covariance = bread @ ((scores * weights[:, None] ** 2).T @ scores) @ bread
-    else:
-        covariance = np.linalg.pinv(outer, hermitian=True)
-
-    def spread(p: Array, first: int) -> Array:
-        derivative = np.diag(p) - np.outer(p, p)
-        places = slice(first, first + len(p))
-        covariances: Array = derivative @ covariance[places, places] @ derivative
-        return np.sqrt(np.maximum(covariances.diagonal(), 0.0))
-
-    errors = np.empty((K, F))
-    for k in range(K):
-        for start, end in point.reading.pairs:
-            errors[k, start:end] = spread(point.probabilities[k, start:end], k * F + start)
-    return errors, spread(shares, K * F)
-
-
-def _remaining_information(
-    point: Categoricals, shares: Array, r: Array, answered: Array, given: Array, weights: Array
-) -> Array:
-    """Return the observed information of the log odds minus the outer products of scores.
-
-    It is the information of complete data minus the expected outer products of their scores (Louis
-    1982, eq. 3.2).
-    """
-    K, F = point.probabilities.shape
-    total = np.zeros((K * F + K, K * F + K))
-    total[K * F :, K * F :] = weights.sum() * (np.diag(shares) - np.outer(shares, shares))
-    for k, p in enumerate(point.probabilities):
-        counts = weights * r[:, k]
-        for start, end in point.reading.pairs:
-            part = slice(k * F + start, k * F + end)
-            spread = np.diag(p[start:end]) - np.outer(p[start:end], p[start:end])
-            total[part, part] += (counts @ answered[:, start]) * spread
-        scores = np.zeros((len(r), K * F + K))
-        scores[:, k * F : (k + 1) * F] = given - answered * p
-        scores[:, K * F :] = (np.arange(K) == k) - shares
-        total -= (scores * counts[:, None]).T @ scores
-    return total
 
 
 def _answers(point: Categoricals, values: Array) -> tuple[Array, Array]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit, logit
+from scipy.special import expit, logit, softmax
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
@@ -32,7 +32,13 @@ from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
-from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
+from bayesmix.posterior.free_parameters import (
+    FREE_BLOCKS,
+    Coordinate,
+    Reported,
+    coordinates,
+    reported,
+)
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
@@ -60,7 +66,7 @@ class ParameterScores:
 
     result: FitResult
     source: InMemory
-    known: Array | None = None  # the information, if it was computed before
+    outer_products: bool = False  # whether they estimate the information
 
     @cached_property
     def components(self) -> Any:
@@ -68,7 +74,7 @@ class ParameterScores:
 
     @cached_property
     def coordinates(self) -> list[Coordinate]:
-        return coordinates(self.components)
+        return coordinates(self.components, getattr(self.result.family, "degrees_of_freedom", None))
 
     @property
     def weights(self) -> Array:
@@ -94,126 +100,128 @@ class ParameterScores:
 
     def log_densities(self, components: Any) -> Array:
         """Return the log density of each component (n, K) at the observed cells."""
-        K = self.n_components
-        frame = Frame.identity(self.result.n_features)
+        K, frame = self.n_components, Frame.identity(self.result.n_features)
         mixture = Mixture(PointWeights(np.full(K, 1.0 / K)), components, frame)
         with np.errstate(divide="ignore", invalid="ignore"):
             return mixture.log_joint(self.source.rows) + np.log(K)
 
     @cached_property
-    def responsibilities(self) -> Array:
+    def joint(self) -> Array:
+        """Log densities of class and observation (n, K)."""
         with np.errstate(divide="ignore"):
-            joint = self.log_densities(self.components) + np.log(self.shares)
-        joint -= joint.max(axis=1, keepdims=True)
-        r = np.exp(joint)
-        return np.asarray(r / r.sum(axis=1, keepdims=True), dtype=np.float64)
+            return self.log_densities(self.components) + np.log(self.shares)
+
+    @cached_property
+    def responsibilities(self) -> Array:
+        r: Array = softmax(self.joint, axis=1)
+        return r
 
     @cached_property
     def places(self) -> tuple[int, list[Any]]:
         """Number of parameters, and indices (K,) of each coordinate's; shared ones repeat."""
-        size = (self.n_components - 1) * self.design.shape[1]
+        size, K = (self.n_components - 1) * self.design.shape[1], self.n_components
         places = []
         for each in self.coordinates:
-            own = 1 if each.shared else self.n_components
-            places.append(np.broadcast_to(np.arange(size, size + own), (self.n_components,)))
+            own = 1 if each.shared else K
+            places.append(np.broadcast_to(np.arange(size, size + own), (K,)))
             size += own
         return size, places
+
+    def moved(self, *moves: tuple[int, float]) -> Any:
+        """Return components with steps along some coordinates, in their units."""
+        components = self.components
+        for place, step in moves:
+            each = self.coordinates[place]
+            components = each.moved(components, step * each.units)
+        return components
 
     @cached_property
     def gradients(self) -> Array:
         """Derivatives (d, n, K) of the components' log densities along the coordinates."""
-        shape = len(self.coordinates), *self.responsibilities.shape
-        if np.prod(shape) > MOST_NUMBERS:
-            raise UnsupportedError(
-                f"standard errors of parameters need {np.prod(shape):.3g} derivatives, too many "
-                "for memory: use weighted_bootstrap"
-            )
-        out = np.empty(shape)
-        for place, each in enumerate(self.coordinates):
-            up, down = (
-                self.log_densities(each.moved(self.components, sign * FIRST * each.units))
-                for sign in (1.0, -1.0)
-            )
+        out = np.empty((len(self.coordinates), *self.joint.shape))
+        for place in range(len(out)):
+            up, down = (self.log_densities(self.moved((place, s))) for s in (FIRST, -FIRST))
             with np.errstate(invalid="ignore"):
                 out[place] = np.nan_to_num((up - down) / (2.0 * FIRST))
         return out
 
     def _complete(self, k: int) -> tuple[Array, Integers]:
         """Return scores (n, q) of observations known to be of class k, and their places (q,)."""
-        K, (n, P) = self.n_components, self.design.shape
-        of_weights = np.broadcast_to(np.eye(K)[k], (n, K)) - self.shares
-        first = (of_weights[:, 1:, None] * self.design[:, None, :]).reshape(n, (K - 1) * P)
-        own = [places[k] for places in self.places[1]]
-        return np.hstack([first, self.gradients[:, :, k].T]), np.append(
-            np.arange((K - 1) * P), own
-        ).astype(int)
+        of_weights = (np.eye(self.n_components)[k] - self.shares)[:, 1:]
+        first = (of_weights[:, :, None] * self.design[:, None, :]).reshape(len(of_weights), -1)
+        own = [*range(first.shape[1]), *(places[k] for places in self.places[1])]
+        return np.hstack([first, self.gradients[:, :, k].T]), np.array(own, dtype=int)
 
     @cached_property
     def scores(self) -> Array:
         """Scores (n, p) of the observed-data log density of each observation."""
-        scores = np.zeros((self.source.shape[0], self.places[0]))
+        size = len(self.joint), len(self.coordinates), self.n_components
+        if np.prod(size) > MOST_NUMBERS:
+            raise UnsupportedError(
+                f"standard errors by derivatives need {np.prod(size):.3g} numbers, too many for "
+                "memory: use standard_errors='bootstrap'"
+            )
+        scores = np.zeros((size[0], self.places[0]))
         for k in range(self.n_components):
             own, places = self._complete(k)
             scores[:, places] += self.responsibilities[:, k : k + 1] * own
         return scores
 
     @cached_property
+    def outer(self) -> Array:
+        """Sum of outer products (p, p) of the scores."""
+        return np.asarray((self.weights[:, None] * self.scores).T @ self.scores)
+
+    @cached_property
     def information(self) -> Array:
         """Minus the Hessian (p, p) of the log likelihood (Louis 1982, eq. 3.2)."""
-        if self.known is not None:
-            return self.known
-        places = self.places[1]
-        weights, r, K = self.weights[:, None], self.responsibilities, self.n_components
-        total = (weights * self.scores).T @ self.scores
-        for k in range(K):
+        if self.outer_products:
+            return self.outer
+        places, weights, total = self.places[1], self.weights, self.outer.copy()
+        for k in range(self.n_components):
             own, at = self._complete(k)
-            total[np.ix_(at, at)] -= (weights * r[:, k : k + 1] * own).T @ own
-        P = self.design.shape[1]
-        free, products = self.shares[:, 1:], (K - 1) * P
-        spread = (free[:, :, None] * self.design[:, None, :]).reshape(len(free), products)
-        total[:products, :products] -= (weights * spread).T @ spread
-        for k in range(K - 1):
-            block = slice(k * P, (k + 1) * P)
-            own = weights * free[:, k : k + 1]
-            total[block, block] += (own * self.design).T @ self.design
+            counts = weights * self.responsibilities[:, k]
+            total[np.ix_(at, at)] -= (counts[:, None] * own).T @ own
+        free = self.shares[:, 1:]
+        spread = weights[:, None, None] * free[:, :, None] * (np.eye(free.shape[1]) - free[:, None])
+        X = self.design
+        of_weights = np.einsum("nkl,np,nq->kplq", spread, X, X, optimize=True)
+        products = free.shape[1] * X.shape[1]
+        total[:products, :products] += of_weights.reshape(products, products)
         for first, second, curvature in self._curvatures():
-            for k in range(K):
-                i, j = places[first][k], places[second][k]
-                total[i, j] -= curvature[k]
+            for i, j, own in zip(places[first], places[second], curvature, strict=True):
+                total[i, j] -= own
                 if first != second:
-                    total[j, i] -= curvature[k]
+                    total[j, i] -= own
         return total
 
     def _curvatures(self) -> Iterator[tuple[int, int, Array]]:
         """Yield pairs of coordinates with second derivatives (K,) of Σ w r log f."""
-        shares = self.weights[:, None] * self.responsibilities
+        shares, n = self.weights[:, None] * self.responsibilities, len(self.coordinates)
         values = np.asarray(self.source.rows.values, dtype=np.float64)
         gaussian = isinstance(self.components, Gaussians) and self.components.blocks.ndim == 3
-        if gaussian and not np.isnan(values).any():
+        free = gaussian and self.components.structure.name in FREE_BLOCKS
+        if free and not np.isnan(values).any():
             hessians = _dense_hessians(self.components, self.coordinates, values, shares)
-            for first in range(len(self.coordinates)):
-                for second in range(first + 1):
-                    yield first, second, hessians[:, first, second]
+            for first in range(n):
+                yield from (
+                    (first, second, hessians[:, first, second]) for second in range(first + 1)
+                )
             return
 
-        def at(*moves: tuple[int, float]) -> Array:
-            components = self.components
-            for place, sign in moves:
-                each = self.coordinates[place]
-                components = each.moved(components, sign * SECOND * each.units)
-            logs = self.log_densities(components)
+        def at(*steps: tuple[int, float]) -> Array:
+            logs = self.log_densities(self.moved(*steps))
             return (shares * np.where(shares > 0.0, logs, 0.0)).sum(axis=0)
 
-        here, n = at(), len(self.coordinates)
-        single = [at((place, 1.0)) + at((place, -1.0)) for place in range(n)]
+        here = at()
+        single = [at((place, SECOND)) + at((place, -SECOND)) for place in range(n)]
         for first in range(n):
             yield first, first, (single[first] - 2.0 * here) / SECOND**2
             for second in range(first):
-                if self.coordinates[first].block != self.coordinates[second].block:
-                    continue
-                both = at((first, 1.0), (second, 1.0)) + at((first, -1.0), (second, -1.0))
-                mixed = both - single[first] - single[second] + 2.0 * here
-                yield first, second, 0.5 * mixed / SECOND**2
+                if self.coordinates[first].block == self.coordinates[second].block:
+                    both = sum(at((first, s), (second, s)) for s in (SECOND, -SECOND))
+                    mixed = both - single[first] - single[second] + 2.0 * here
+                    yield first, second, 0.5 * mixed / SECOND**2
 
     @cached_property
     def inside(self) -> Booleans:
@@ -226,16 +234,15 @@ class ParameterScores:
 
         Parameters at their boundary are fixed there.
         """
-        information = self.information
         free = np.flatnonzero(self.inside)
+        information, own = self.information, np.ix_(free, free)
         scale = np.sqrt(information[free, free])
-        values, vectors = np.linalg.eigh(information[np.ix_(free, free)] / np.outer(scale, scale))
-        known = values > FLAT
+        values, vectors = np.linalg.eigh(information[own] / np.outer(scale, scale))
+        vectors, known = vectors / scale[:, None], values > FLAT
         inverse = np.zeros_like(information)
-        inverse[np.ix_(free, free)] = (vectors[:, known] / values[known]) @ vectors[:, known].T
-        inverse[np.ix_(free, free)] /= np.outer(scale, scale)
+        inverse[own] = (vectors[:, known] / values[known]) @ vectors[:, known].T
         flat = np.zeros((len(information), int((~known).sum())))
-        flat[free] = vectors[:, ~known] / scale[:, None]
+        flat[free] = vectors[:, ~known]
         return inverse, flat
 
     def covariance(self, kind: str, survey: SurveyDesign | None = None) -> Array:
@@ -256,29 +263,24 @@ class ParameterScores:
     @cached_property
     def derivatives(self) -> Array:
         """Derivatives (m, K, p) of the reported parameters."""
-        size, places = self.places
-        K, own = self.n_components, reported(self.components)
-        every = np.arange(K)
-        derivative = np.zeros((len(own), K, size))
-        for at, each in zip(places, self.coordinates, strict=True):
+        (size, places), K, P = self.places, self.n_components, self.design.shape[1]
+        derivative = np.zeros((1 + len(reported(self.components)), K, size))
+        for place, at in enumerate(places):
             up, down = (
-                np.array([r.values for r in reported(each.moved(self.components, s * each.units))])
-                for s in (FIRST, -FIRST)
+                np.array([own.values for own in reported(self.moved((place, step)))])
+                for step in (FIRST, -FIRST)
             )
-            derivative[:, every, at] += (up - down) / (2.0 * FIRST)
-        mass, P = self.weights / self.weights.sum(), self.design.shape[1]
-        of_weights = np.zeros((1, K, size))
-        for k in range(K):
-            for j in range(1, K):
-                change = self.shares[:, k] * (float(k == j) - self.shares[:, j])
-                of_weights[0, k, (j - 1) * P : j * P] = (mass * change) @ self.design
-        return np.concatenate([of_weights, derivative])
+            derivative[1:, np.arange(K), at] += (up - down) / (2.0 * FIRST)
+        mass = self.weights / self.weights.sum()
+        change = self.shares[:, :, None] * (np.eye(K) - self.shares[:, None])[:, :, 1:]
+        of_weights = np.einsum("n,nkj,np->kjp", mass, change, self.design, optimize=True)
+        derivative[0, :, : (K - 1) * P] = of_weights.reshape(K, -1)
+        return derivative
 
     def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:
         """Return standard errors (m, K) of the reported parameters; NaN where there are none."""
         derivative = self.derivatives
-        _, flat = self.inverse
-        covariance = self.covariance(kind, survey)
+        covariance, (_, flat) = self.covariance(kind, survey), self.inverse
         variances = np.einsum("mkp,pq,mkq->mk", derivative, covariance, derivative)
         size = (derivative[:, :, self.inside] ** 2).sum(axis=2)
         undefined = ((derivative @ flat) ** 2).sum(axis=2) > IN_FLAT**2 * size
@@ -294,17 +296,14 @@ def _dense_hessians(
     """
     K, D = components.means.shape
     hessians = np.empty((K, len(coordinates), len(coordinates)))
+    rows, columns = np.tril_indices(D)
+    basis = np.zeros((len(rows), D, D))
+    basis[np.arange(len(rows)), rows, columns] = basis[np.arange(len(rows)), columns, rows] = 1.0
     units = np.array([each.units for each in coordinates]).T
-    pairs = [(i, j) for i in range(D) for j in range(i + 1)]
-    basis = np.zeros((len(pairs), D, D))
-    for place, (i, j) in enumerate(pairs):
-        basis[place, i, j] = basis[place, j, i] = 1.0
-    for k, covariance in enumerate(components.covariances):
-        precision = np.linalg.inv(covariance)
+    for k, precision in enumerate(np.linalg.inv(components.covariances)):
         away = (values - components.means[k]) @ precision
         first, second = shares[:, k] @ away, (shares[:, k, None] * away).T @ away
-        n, turned = shares[:, k].sum(), precision @ basis
-        hessian = hessians[k]
+        n, turned, hessian = shares[:, k].sum(), precision @ basis, hessians[k]
         hessian[:D, :D] = -n * precision
         hessian[D:, :D] = -(turned @ first)
         hessian[:D, D:] = hessian[D:, :D].T
@@ -335,17 +334,17 @@ def parameter_table(
     """
     validation.one_of("standard_errors", standard_errors, KINDS)
     level = checked_level(level)
-    if standard_errors != "sandwich" and not (clusters is None and strata is None):
+    if standard_errors == "information" and not (clusters is None and strata is None):
         raise InvalidInputError("clusters and strata need standard_errors='sandwich'")
-    scores = scores_of(estimator, X, sample_weight)
+    scores = scores_of(estimator, X, sample_weight, standard_errors)
     parameters = scores.parameters
     survey = SurveyDesign.of(len(scores.weights), clusters, strata)
-    if standard_errors == "bootstrap":
-        errors = _bootstrapped(scores, n_draws, random_state)
-    else:
-        with single_threaded_blas():
+    with single_threaded_blas():
+        if standard_errors == "bootstrap":
+            errors = _bootstrapped(scores, n_draws, random_state, survey)
+        else:
             errors = scores.errors(standard_errors, survey)
-    degrees = np.inf if survey is None or clusters is None else survey.degrees_of_freedom
+    degrees = np.inf if survey is None else survey.degrees_of_freedom
     index = parameter_index(parameters, scores.result)
     estimates = np.array([own.values for own in parameters]).ravel()
     half = float(stats.t.ppf(0.5 + 0.5 * level, degrees)) * errors.ravel()
@@ -377,14 +376,15 @@ def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIn
     return pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "level", "class"])
 
 
-def scores_of(estimator: Any, X: Any, sample_weight: Any = None) -> ParameterScores:
-    """Return the scores of a likelihood fit at its data, or raise for other fits."""
+def scores_of(
+    estimator: Any, X: Any, sample_weight: Any = None, kind: str = "information"
+) -> ParameterScores:
+    """Return the scores of a fit at its data, or raise for fits without standard errors."""
     result: FitResult = estimator._fitted()
-    if result.inference.name != "maximum_likelihood":
+    if kind != "bootstrap" and result.inference.name != "maximum_likelihood":
         raise UnsupportedError(
-            "standard errors of parameters need a maximum likelihood fit, got "
-            f"{result.inference.name.replace('_', ' ')}: use gibbs or "
-            "weighted_bootstrap"
+            "standard errors by derivatives need a maximum likelihood fit, got "
+            f"{result.inference.name.replace('_', ' ')}: use standard_errors='bootstrap', or gibbs"
         )
     refuse_order(result, "parameter_table")
     refuse_noise(result, "parameter_table")
@@ -400,21 +400,20 @@ def level_name(family: Any, column: int, level: int) -> Any:
     return level if named is None else named[level]
 
 
-def _bootstrapped(scores: ParameterScores, n_draws: int, random_state: Any) -> Array:
+def _bootstrapped(
+    scores: ParameterScores, n_draws: int, random_state: Any, survey: SurveyDesign | None
+) -> Array:
     """Return standard deviations (m, K) of the parameters over refits to random weights."""
     n_draws = validation.integer("n_draws", n_draws, 2)
-    task = RefitTask(scores.result, scores.source, root_seed(random_state))
-    draws = []
-    for number in range(n_draws):
-        refit = task(number)
-        if refit is None:
-            continue
-        components = refit.point.components.unframed(refit.point.frame)
-        shares = refit.point.weights.mean()
-        draws.append([shares, *(own.values for own in reported(components))])
-    if len(draws) < 2:
+    task = RefitTask(scores.result, scores.source, root_seed(random_state), survey)
+    points = [refit.point for refit in map(task, range(n_draws)) if refit is not None]
+    if len(points) < 2:
         raise UnsupportedError(
-            f"only {len(draws)} of {n_draws} refits had no degenerate component: use another kind "
+            f"only {len(points)} of {n_draws} refits had no degenerate component: use another kind "
             "of standard errors, or fewer components"
         )
+    draws = [
+        [one.weights.mean(), *(own.values for own in reported(one.components.unframed(one.frame)))]
+        for one in points
+    ]
     return np.std(np.array(draws), axis=0, ddof=1)

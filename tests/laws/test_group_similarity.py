@@ -89,6 +89,18 @@ def test_scaling_at_one_class_follows_from_the_fourth_moment():
     assert found.table["scaling"]["configural"] == pytest.approx(expected, rel=1e-4)
 
 
+def test_pairs_as_clusters_double_the_scaling_and_weights_repeat_samples():
+    x = np.random.default_rng(3).gamma(2.0, size=(200, 1))
+    group, model = np.arange(200) % 2, bm.GaussianMixture(1, covariance_type="diag")
+    plain = bm.group_similarity(model, x, group).table
+    twice, at = np.repeat(x, 2, axis=0), np.repeat(np.arange(200), 2)
+    pairs = bm.group_similarity(model, twice, group[at], clusters=at).table
+    np.testing.assert_allclose(pairs["scaling"], 2.0 * plain["scaling"] * 200 / 199, rtol=1e-3)
+    weighted = bm.group_similarity(model, x, group, sample_weight=np.full(200, 2.0)).table
+    np.testing.assert_allclose(weighted["log_likelihood"], pairs["log_likelihood"])
+    np.testing.assert_allclose(weighted["chi_squared"], plain["chi_squared"], rtol=1e-3)
+
+
 def test_tables_and_refusals(sexes):
     X, sex = sexes
     model = bm.GaussianMixture(2, covariance_type="EEI")
