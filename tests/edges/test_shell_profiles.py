@@ -24,6 +24,8 @@ def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):
     output = run("classes", "survey.csv", *options, "--distal", "income", "--out", "paper").stdout
     assert "Suggested: model 1 with 2 classes" in output
     assert "Predictors of Class Membership" in output
+    assert "Fit of Models Without Covariates" in output
+    assert Path("paper/rival_1.md").exists()
     found = json.loads(Path("paper/result.json").read_text("utf-8"))
     assert found["n_classes"] == 2
     assert found["enumeration"][1]["blrt_p"] <= 1.0

@@ -3,6 +3,7 @@
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
@@ -74,25 +75,66 @@ def test_profiles_covariates_and_outcomes_are_near_the_truth(analysis):
     assert profiles.sizes["n_assigned"].sum() == 300
 
 
+def test_all_pairs_of_classes_have_effects_and_the_reference_changes_none_of_them():
+    generator = np.random.default_rng(9)
+    z = generator.normal(size=(240, 1))
+    classes = np.arange(240) % 3
+    rows = generator.normal(size=(240, 2)) + 6.0 * classes[:, None]
+    m = bm.GaussianMixture(3, covariance_type="EEI", random_state=0).fit(rows, covariates=z)
+    profiles, other = (bm.class_profiles(m, rows, reference=k) for k in (1, 2))
+    table = profiles.contrasts["estimate"].xs("covariates0", level="term")
+    assert table[3, 2] == pytest.approx(table[3, 1] - table[2, 1])
+    pd.testing.assert_series_equal(
+        profiles.contrasts.loc[(3, 2, "covariates0")], other.contrasts.loc[(3, 2, "covariates0")]
+    )
+    statistic = profiles.covariate_tests.loc["covariates0", "chi_squared"]
+    assert statistic == pytest.approx(other.covariate_tests.loc["covariates0", "chi_squared"])
+    assert "Class 3 vs. 2" in str(profiles.to_apa("covariates"))
+    # d by the standard deviation within classes, which the model has in common
+    effects = profiles.effect_sizes["1 vs 3"].to_numpy()
+    deviations = np.sqrt(m.covariances_)
+    np.testing.assert_allclose(effects, (m.means_[0] - m.means_[2]) / deviations, rtol=1e-6)
+
+
+def test_effect_sizes_of_probabilities_and_outcomes(analysis):
+    _, _, profiles, _ = analysis
+    assert abs(profiles.tests.loc[("income", "1 vs 2"), "d"]) == pytest.approx(4.0, abs=0.7)
+    assert np.isnan(profiles.tests.loc[("vote", "1 vs 2"), "d"])
+    codes = (np.random.default_rng(2).random((200, 3)) < 0.5).astype(int)
+    m = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(codes)
+    found = bm.class_profiles(m, codes)
+    p = found.profiles["estimate"].unstack("class").xs(1, level="level").to_numpy()
+    h = 2.0 * np.arcsin(np.sqrt(p[:, 0])) - 2.0 * np.arcsin(np.sqrt(p[:, 1]))
+    np.testing.assert_allclose(found.effect_sizes.xs(1, level="level")["1 vs 2"], h)
+
+
 def test_tables_of_all_parts(analysis):
     _, _, profiles, _ = analysis
-    for part in ("profiles", "covariates", "outcomes", "classification"):
+    for part in ("profiles", "effect_sizes", "covariates", "outcomes", "classification"):
         table = profiles.to_apa(part)
         assert all(len(row) == len(table.columns) for row in table.rows)
-    assert "1 ≠ 2" in str(profiles.to_apa("outcomes"))
+    assert "1 ≠ 2 (d = " in str(profiles.to_apa("outcomes"))
     assert "income: χ²(1)" in profiles.summary()
 
 
 def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     _, rows, _, _ = analysis
     found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1)
-    report = bm.class_report(found, bm.class_profiles(found.fit(1, 2), rows), 1, 2)
+    profiles = bm.class_profiles(found.fit(1, 2), rows)
+    report = bm.class_report(found, profiles, 1, 2)
     text = report.save(tmp_path / "report.md").read_text("utf-8")
     assert "*N* = 300 observations" in text
     assert f"{found.table['bic'][1]:,.2f}" in text
     assert text.count("to be stated by the author") >= 5
     assert report.save(tmp_path / "report.html").read_text("utf-8").count("<table") == 4
     assert "Table 3" in text
+    assert found.sizes.loc[(1, 2)].sum() == pytest.approx(1.0)
+    whole = bm.class_report(
+        found, profiles, 1, 2, rivals=[bm.class_profiles(found.fit(1, 1), rows)],
+        unconditional=found,
+    )  # fmt: skip
+    assert list(whole.tables)[-1] == "rival 1"
+    assert "Without covariates" in whole.to_markdown()
     with pytest.raises(ValueError, match="profiles must be those"):
         bm.class_report(found, bm.class_profiles(found.fit(1, 1), rows), 1, 2)
 
