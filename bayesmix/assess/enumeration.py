@@ -290,8 +290,9 @@ class Enumeration:
         }
         words = "; ".join(f"{c.upper()} = {CRITERIA[c]}" for c in criteria if c in CRITERIA)
         note = [
-            f"N = {self.n_samples:,.0f}. LL = log likelihood; {words}. Entropy is relative; class "
-            "sizes are shares of assigned observations, in the order of the classes."
+            f"N = {self.n_samples:,.0f}. LL = log likelihood; {words}. Entropy is relative; lowest "
+            "mean posterior: of the probabilities of the assigned class; class sizes are shares "
+            "of assigned observations, in the order of the classes."
         ]
         if self.covariates:
             note.append(f"In all models class membership depends on {phrase(self.covariates)}.")
