@@ -518,6 +518,7 @@ def test_a_search_says_what_it_tried_and_gained():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.nightly
 def test_more_components_never_have_a_lower_likelihood_in_a_search():
     """Each candidate begins at the splits of the one before as well."""
     rng = np.random.default_rng(5)

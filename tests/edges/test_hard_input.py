@@ -39,6 +39,7 @@ def random_problem(generator: np.random.Generator) -> tuple[np.ndarray, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(24))
+@pytest.mark.nightly
 def test_a_problem_that_nobody_chose_is_fitted_or_refused_by_name(seed: int) -> None:
     generator = np.random.default_rng([7, seed])
     rows, weights = random_problem(generator)
@@ -352,6 +353,7 @@ def test_a_nasty_problem_that_was_found_is_sound_or_refused(seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_random_nasty_problems_are_sound_or_refused() -> None:
     """Fresh ones every time; ``python -m benchmarks.hard --random 2000`` looks at thousands."""
     first = int(np.random.default_rng().integers(2**40))

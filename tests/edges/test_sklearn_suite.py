@@ -66,6 +66,7 @@ ROUNDING = {
     ("files", "least"),
     [(["test_bayesian_mixture.py", "test_mixture.py"], 13), (["test_gaussian_mixture.py"], 38)],
 )
+@pytest.mark.nightly
 def test_scikit_learns_tests_pass_but_for_those_listed(files, least):
     runner = Path(__file__).with_name("run_sklearn_suite.py")
     done = subprocess.run(
