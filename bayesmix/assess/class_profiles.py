@@ -163,10 +163,12 @@ class ClassProfiles:
     def _effect_sizes(self) -> ApaTable:
         sizes = self.effect_sizes.assign(name=[name for name, _, _ in self._indicators()])
         columns: Any = {name: (name.replace("vs", "vs."), plain) for name in sizes.columns[:-1]}
-        note = (
-            "Cohen's d of means, by the standard deviation within both classes, and Cohen's h of "
-            "probabilities; first class minus second."
-        )
+        shown, notes = self.profiles.index.unique("parameter"), []
+        if "mean" in shown:
+            notes.append("Cohen's d of means, by the standard deviation within both classes")
+        if "probability" in shown:
+            notes.append("Cohen's h of probabilities, 2 asin √p − 2 asin √q")
+        note = f"{'; '.join(notes)}. First class minus second."
         title = "Standardized Differences Between the Classes"
         return ApaTable.of(sizes.dropna(), {"name": ("Indicator", str)} | columns, title, note)
 

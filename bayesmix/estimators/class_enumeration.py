@@ -21,7 +21,7 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import constraints
-from bayesmix.estimators.fit_columns import is_mixed_table
+from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.incoming import MISSING
 from bayesmix.estimators.mixture import Mixture
@@ -220,15 +220,17 @@ def _estimators(
 ) -> tuple[dict[Any, str], dict[Any, Any]]:
     """Return words for each model, and its unfitted estimator."""
     alone = "local independence"
-    if continuous is False:
+    named, coding = isinstance(continuous, Sequence), coding_of_table(X)
+    mixed = continuous is None and is_mixed_table(X)
+    if (named or mixed) and models is not None:
+        raise InvalidInputError(
+            "models are for continuous columns only: leave models out, so that the columns are "
+            "independent within classes"
+        )
+    if continuous is False or (mixed and coding is not None and all(coding.levels)):
         words = "categories, independent within classes"
         return {alone: words}, {alone: Mixture(family=Categorical())}
-    if (named := isinstance(continuous, Sequence)) or (continuous is None and is_mixed_table(X)):
-        if models is not None:
-            raise InvalidInputError(
-                "models are for continuous columns only: leave models out, so that the columns "
-                "are independent within classes"
-            )
+    if named or mixed:
         family: Any = _product(X, list(cast("Sequence[str]", continuous))) if named else "auto"
         estimator = Mixture(family=family, covariance_type="diag")
         return {alone: "independent within classes"}, {alone: estimator}

@@ -171,6 +171,11 @@ def test_mixed_tables_are_independent_within_classes(separated):
         codes, 2, n_bootstrap=0, continuous=False, random_state=0, n_jobs=1
     )
     assert found.table["n_parameters"].tolist() == [5]
+    # text alone is the same model as codes that are named categories
+    text = codes.replace({0: "no", 1: "yes"}).astype(object)
+    same = bm.enumerate_classes(text, 2, n_bootstrap=0, random_state=0, n_jobs=1)
+    assert same.table["log_likelihood"][0] == pytest.approx(found.table["log_likelihood"][0])
+    assert isinstance(same.fit().family, bm.Categorical)
     with pytest.raises(ValueError, match="models must be"):
         bm.enumerate_classes(rows, 2, 4)
 
