@@ -227,7 +227,7 @@ class PosteriorMethods:
             Observed information (Louis 1982); robust to misspecification (White 1982); refits to
             randomly weighted samples.
         **options
-            ``sample_weight``; ``clusters`` and ``strata`` (n,) of a survey, for "sandwich", whose
+            ``sample_weight``; ``clusters`` and ``strata`` (n,) of a survey, not for "information";
             intervals then use t with clusters minus strata degrees of freedom; ``level`` (0.95);
             ``n_draws`` (200) and ``random_state`` of "bootstrap".
 

@@ -335,7 +335,9 @@ def parameter_table(
     validation.one_of("standard_errors", standard_errors, KINDS)
     level = checked_level(level)
     if standard_errors == "information" and not (clusters is None and strata is None):
-        raise InvalidInputError("clusters and strata need standard_errors='sandwich'")
+        raise InvalidInputError(
+            "clusters and strata need standard_errors='sandwich' or 'bootstrap'"
+        )
     scores = scores_of(estimator, X, sample_weight, standard_errors)
     parameters = scores.parameters
     survey = SurveyDesign.of(len(scores.weights), clusters, strata)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +35,6 @@ class SurveyDesign:
         """Number of clusters minus number of strata."""
         return sum(map(len, self.strata)) - len(self.strata)
 
-    def totals(self, scores: Array) -> Iterator[Array]:
-        """Yield the totals (G, p) of clusters in each stratum."""
-        for clusters in self.strata:
-            yield np.array([scores[rows].sum(axis=0) for rows in clusters])
-
     def variance_of_total(self, scores: Array) -> Array:
         """Return the variance (p, p) of Σ scores (n, p) under sampling of clusters.
 
@@ -48,7 +42,8 @@ class SurveyDesign:
         clusters (Binder 1983).
         """
         total = np.zeros((scores.shape[1], scores.shape[1]))
-        for sums in self.totals(scores):
+        for clusters in self.strata:
+            sums = np.array([scores[rows].sum(axis=0) for rows in clusters])
             away = sums - sums.mean(axis=0)
             total += len(sums) / (len(sums) - 1.0) * (away.T @ away)
         return total
