@@ -15,7 +15,6 @@ from bayesmix.allocation.gate import Gate
 from bayesmix.assess.distal import class_means
 from bayesmix.assess.trajectory_tables import (
     class_assignment,
-    first_rows,
     fitted_units,
     trajectory_table,
 )
@@ -39,15 +38,17 @@ def simulated_response(model: Any, generator: np.random.Generator) -> Array:
     data, components, weights = model._data, model._mixture.components, model._mixture.weights
     shares = np.broadcast_to(weights.mean(), joint.shape)
     if isinstance(weights, Gate):
-        shares = np.exp(weights.log_weights(data.covariates[first_rows(data.units)]))
+        covariates = data.covariates if model.random is not None else data.covariates[data.starts]
+        shares = np.exp(weights.log_weights(covariates))
     below = shares.cumsum(axis=1) < generator.random((len(joint), 1))
-    labels = np.minimum(below.sum(axis=1), joint.shape[1] - 1)[data.units]
+    units, values = data.units, data.values
+    labels = np.minimum(below.sum(axis=1), joint.shape[1] - 1)[units]
     rows = np.arange(len(labels))
-    eta = components.predictors(data.values)[rows, labels]
+    eta = components.predictors(values)[rows, labels]
     if model.random is not None:
-        return np.asarray(eta + components.deviations(data.values, data.units, labels, generator))
-    spread = np.broadcast_to(components.dispersions(data.values), (len(rows), joint.shape[1]))
-    distribution = model._response.distribution(data.values[:, 2], eta, spread[rows, labels])
+        return np.asarray(eta + components.deviations(values, units, labels, generator))
+    spread = np.broadcast_to(components.dispersions(values), (len(rows), joint.shape[1]))
+    distribution = model._response.distribution(values[:, 2], eta, spread[rows, labels])
     return np.asarray(distribution.ppf(generator.random(len(rows))), np.float64)
 
 
@@ -114,8 +115,7 @@ def trajectory_outcomes(
         raise InvalidInputError(
             f"outcome must have one value for each of the {len(joint)} units, got {len(outcome)}"
         )
-    weights = model._data.weights
-    weights = np.ones(len(joint)) if weights is None else weights[first_rows(model._data.units)]
+    weights = model._data.unit_weights
     series = pd.Series(np.asarray(outcome))
     return class_means(series, joint, weights, correction, float(ndtri(0.5 + 0.5 * level)))
 
@@ -133,8 +133,8 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     terms, K = ", ".join(data.design.terms), model.n_components_
     sizes = np.bincount(data.units)
     first = data.design.intercept + 3
-    time = data.values[:, first] * data.design.scale[0] + data.design.centre[0]
-    y = data.values[:, 0]
+    values = data.values
+    time, y = values[:, first] * data.design.scale[0] + data.design.centre[0], values[:, 0]
     effects = "no random effects"
     if model.random is not None:
         names = ", ".join(data.random.names) or "none"

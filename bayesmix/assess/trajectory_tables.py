@@ -13,8 +13,9 @@ from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.regression_vector import ParameterVector
 from bayesmix.families.regressions import DESIGN, OFFSET
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level
 
 if TYPE_CHECKING:
@@ -35,13 +36,7 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
     data = model._data
     if data.units is None:
         raise UnsupportedError("trajectories need units: fit with groups=")
-    joint = data.posterior(model._mixture, data.values, data.covariates, data.units)[0]
-    return model, joint[first_rows(data.units)]
-
-
-def first_rows(units: Integers) -> Integers:
-    """Return the first row (U,) of each unit, from ascending numbers of units."""
-    return np.flatnonzero(np.append(True, units[1:] != units[:-1]))
+    return model, data.unit_probabilities(model._mixture)
 
 
 def unit_table(model: Any, labels: Any = None) -> pd.DataFrame:
@@ -130,8 +125,7 @@ def trajectory_table(search: Any) -> pd.DataFrame:
                 "parameters": p,
                 "aic": estimator.aic(),
                 "bic": estimator.bic(),
-                "bic_visits": -2.0 * estimator.log_likelihood_
-                + p * np.log(len(estimator._data.values)),
+                "bic_visits": -2.0 * estimator.log_likelihood_ + p * np.log(estimator._data.n_rows),
                 "relative_entropy": quality.attrs["relative_entropy"],
                 "smallest_share": quality["share"].min(),
                 "smallest_mean_probability": quality["mean_probability"].min(),
@@ -155,7 +149,8 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
         raise InvalidInputError(f"time must be a column of X, got {time!r}")
     place = names.index(time) if time in names else int(time)
     place_in_rows = DESIGN + place + data.design.intercept
-    column = data.values[:, place_in_rows]
+    values = data.values
+    column = values[:, place_in_rows]
     order = np.argsort(column, kind="stable")
     distinct = len(np.unique(column))
     edges = column[order][1:] != column[order][:-1]
@@ -164,11 +159,11 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
         if distinct <= MOST_TIMES
         else np.array_split(order, MOST_TIMES)
     )
-    rows = np.array([data.values[own].mean(axis=0) for own in bins])
+    rows = np.array([values[own].mean(axis=0) for own in bins])
     rows[:, OFFSET] = 0.0
     at = rows[:, place_in_rows] * data.design.scale[place]
     predictors = model._mixture.components.predictors(rows)
-    half = ndtri(0.5 + 0.5 * level) * data.curve_errors(model._mixture, rows)
+    half = ndtri(0.5 + 0.5 * level) * ParameterVector(data, model._mixture).curve_errors(rows)
     parts = [
         pd.DataFrame(
             {

@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.allocation.gate import Gate, GatePrior, penalty_matrix
+from bayesmix.allocation.gate import GatePrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core import validation
 from bayesmix.core.designs import Standardised, columns_of
@@ -35,20 +35,18 @@ from bayesmix.em.run import (
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.regression_columns import arranged
+from bayesmix.estimators.regression_vector import Names
 from bayesmix.families.bayesian_regression import (
     BayesianRegressionFamily,
     RegressionPosterior,
     RegressionPrior,
 )
 from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.regressions import DESIGN, RegressionFamily, Regressions, Response, held
+from bayesmix.families.regressions import DESIGN, RegressionFamily, Response, held
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.search.starts import Given, begun, one_hot
 from bayesmix.sources.memory import ArraySource
 
-# Step of the central differences that give the observed information.
-DIFFERENCE = 1e-5
 # Units of which starts are compared on large data.
 MOST_UNITS = 10_000
 # Steps of a single regression after convergence: gains of rounding size still improve coefficients.
@@ -108,14 +106,30 @@ class Data:
     gate: Standardised | None
     variational: VariationalBayes | None = None  # with its priors
     inflation: Standardised | None = None  # columns of the log odds of extra zeros
+    accelerated = False
     # Passes of the starts, and how many of the best are run to convergence.
     race = ((6, 5),)
 
     @property
+    def n_rows(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def starts(self) -> Integers:
+        """First rows (U,) of the units; every row without groups."""
+        units = self.units
+        if units is None:
+            return np.arange(len(self.values))
+        return np.flatnonzero(np.append(True, units[1:] != units[:-1]))
+
+    @property
+    def unit_weights(self) -> Array:
+        return np.ones(self.n_units) if self.weights is None else self.weights[self.starts]
+
+    @property
     def n_samples(self) -> float:
         """Number of units, which counts in BIC; of samples without groups."""
-        first = slice(None) if self.units is None else np.unique(self.units, return_index=True)[1]
-        return float(self.n_units if self.weights is None else self.weights[first].sum())
+        return float(self.unit_weights.sum())
 
     @property
     def size_text(self) -> str:
@@ -136,6 +150,22 @@ class Data:
     def rows(self) -> Rows:
         """All samples, with covariates and groups."""
         return Rows(self.values, self.weights, side=beside(self.covariates, self.units))
+
+    def blocks(self) -> tuple[Rows, ...]:
+        """Return all samples as one block."""
+        return (self.rows,)
+
+    def of_units(self, values: Array) -> Array:
+        """Return sums by unit of values (n,)."""
+        return np.asarray(np.add.reduceat(values, self.starts))
+
+    def unit_probabilities(self, mixture: Mixture) -> Array:
+        """Return P(component | y_i) (U, K) of the units."""
+        return np.asarray(mixture.responsibilities(self.rows)[0][self.starts])
+
+    def with_response(self, y: Array) -> Data:
+        """Return the data with another response (n,)."""
+        return replace(self, values=np.column_stack([y, self.values[:, 1:]]))
 
     def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
         """Return rows of response, offset, trials and design."""
@@ -202,68 +232,18 @@ class Data:
 
     def problem(self) -> Problem:
         """Return the problem of EM."""
-        source = ArraySource(self.values, self.weights, side=self.rows.side)
-        frame = Frame.identity(self.values.shape[1])
-        family: Any = self.family
-        floor, weights = self.family.floor, cast("Any", FreeWeights())
-        if self.covariates is not None:
-            weights = GatePrior.normal(self.covariates.shape[1])
-        objective: Any = MaximumLikelihood(family=family, weights=weights)
-        if self.variational is not None:
-            floor, objective = 0.0, cast("Any", self.variational)
-            family = objective.prior.family
-            if self.covariates is not None:
-                objective = replace(objective, weights=GatePrior.variational(self.rows))
-        guard: Any = FloorGuard(np.array([floor]), held)
-        return Problem(source, family, objective, frame, guard, Aitken(), False, CENTRED)
+        return problem_of(self)
 
-    def result(self, mixture: Mixture, point: Mixture, state: State, seed: int) -> FitResult:
-        """Return the result of a run whose mixture, and its point estimates, are given."""
-        problem = self.problem()
-        assessment = assessed(problem.source, point)
-        sums = DensitySums.of(assessment, self.n_samples, 0.0)
-        return FitResult(
-            family=problem.family,
-            inference=problem.objective,
-            requested_components=mixture.n_components,
-            mixture=mixture,
-            objective=state.objective,
-            log_likelihood=sums.log_likelihood,
-            trace=np.array(state.trace),
-            segments=state.segments,
-            status=state.status,
-            events=state.events,
-            counts=assessment.counts,
-            hard_counts=assessment.hard_counts,
-            entropy=assessment.entropy,
-            plug_in_sums=sums,
-            total_weight=self.n_samples,
-            n_rows=len(self.values),
-            n_features=len(self.design.terms) - self.design.intercept,
-            passes=state.passes,
-            seconds=0.0,
-            seed=seed,
-            form=state.form.name,
-            side=problem.source.side,  # type: ignore[attr-defined]  # in memory
-        )
-
-    def separation(self, state: State, order: list[int]) -> list[str]:
+    def warnings(self, state: State, order: list[int]) -> list[str]:
         """Return a sentence for each component that has coefficients without a finite maximum.
 
         ``order`` has the components of the state in the order of the fit.
         """
-        texts, expectation = [], cast("Any", state.expectation)
-        if self.gate is not None and expectation.allocation.separated:
-            coefficients = expectation.allocation.gate.coefficients
-            term = np.abs(coefficients).max(axis=0)[1:].argmax()
-            texts.append(
-                "the gate's covariates separate components completely (most: "
-                f"{self.gate.names[term]}), so its coefficients have no finite estimate: use "
-                "fewer covariates or fewer components"
-            )
+        texts = gate_warning(self, state)
         if not self.family.response.discrete:
             return texts
-        for component, direction in self.family.flat_directions(expectation.statistics):
+        sums = cast("Any", state.expectation).statistics
+        for component, direction in self.family.flat_directions(sums):
             part = np.abs(direction)
             # The intercept is named only where no column takes part.
             part[: int(self.design.intercept)] *= 0.1
@@ -285,175 +265,90 @@ class Data:
 
     # Standard errors
 
-    def credible(
-        self, q: RegressionPosterior, level: float
-    ) -> tuple[list[tuple[str, int | str, str]], Array, Array, Array]:
+    def credible(self, q: RegressionPosterior, level: float) -> tuple[Names, Array, Array, Array]:
         """Return names, means, standard deviations and half widths from Student-t marginals."""
         terms, back = self.design.terms, self.design.back
-        names: list[tuple[str, int | str, str]] = [
-            ("coefficient", k, term) for k in range(q.n_components) for term in terms
-        ]
+        names: Names = [("coefficient", k, term) for k in range(q.n_components) for term in terms]
         scales, freedom = q.deviations(back), 2.0 * q.shape[:, None]
         half = stats.t.ppf(0.5 + 0.5 * level, freedom) * scales
         deviations = scales * np.sqrt(freedom / np.maximum(freedom - 2.0, 1e-300))
         means = q.plug_in().coefficients @ back.T
         return names, means.ravel(), deviations.ravel(), half.ravel()
 
-    def wald(
-        self, mixture: Mixture, robust: bool = False
-    ) -> tuple[list[tuple[str, int | str, str]], Array, Array]:
-        """Return names, estimates and standard errors of gate and coefficients, in data units."""
-        layout = ParameterVector(self, mixture)
-        names, back = layout.back()
-        return names, back @ layout.theta, layout.errors(back, robust)
-
-    def curve_errors(self, mixture: Mixture, rows: Array) -> Array:
-        """Return standard errors (T, K) of linear predictors of the means at rows."""
-        layout, errors = ParameterVector(self, mixture), []
-        gradients = layout.components.gradients(rows)
-        for k, own in enumerate(layout.places):
-            back = np.zeros((len(rows), len(layout.theta)))
-            back[:, layout.gate.size + own] = gradients[:, k]
-            errors.append(layout.errors(back))
-        return np.stack(errors, axis=1)
+    def further_terms(self, n_components: int) -> tuple[Names, Array]:
+        """Return names of parameters beside coefficients that tables show: none."""
+        return [], np.empty((0, 0))
 
 
-@dataclass(frozen=True)
-class ParameterVector:
-    """All parameters as a vector: gate or log odds of weights, coefficients, log dispersions."""
+def problem_of(data: Any) -> Problem:
+    """Return the problem of EM."""
+    rows, family = data.rows, data.family
+    floor, weights = family.floor, cast("Any", FreeWeights())
+    if rows.side.covariates is not None:
+        weights = GatePrior.normal(rows.side.covariates.shape[1])
+    objective: Any = MaximumLikelihood(family=family, weights=weights)
+    if data.variational is not None:
+        floor, objective = 0.0, data.variational
+        family = objective.prior.family
+        if rows.side.covariates is not None:
+            objective = replace(objective, weights=GatePrior.variational(rows))
+    source = ArraySource(rows.values, rows.weights, side=rows.side)
+    guard: Any = FloorGuard(np.array([floor]), held)
+    frame = Frame.identity(rows.values.shape[1])
+    return Problem(source, family, objective, frame, guard, Aitken(), data.accelerated, CENTRED)
 
-    data: Data
-    mixture: Mixture
 
-    @property
-    def covariates(self) -> Array:
-        values = self.data.covariates
-        return np.ones((len(self.data.values), 1)) if values is None else values
+def result_of(data: Any, mixture: Mixture, state: State, seed: int) -> FitResult:
+    """Return the result of a run, whose components are sorted in ``mixture``."""
+    problem = data.problem()
+    assessment = assessed(problem.source, point_of(mixture))
+    sums = DensitySums.of(assessment, data.n_samples, 0.0)
+    return FitResult(
+        family=problem.family,
+        inference=problem.objective,
+        requested_components=mixture.n_components,
+        mixture=mixture,
+        objective=state.objective,
+        log_likelihood=sums.log_likelihood,
+        trace=np.array(state.trace),
+        segments=state.segments,
+        status=state.status,
+        events=state.events,
+        counts=assessment.counts,
+        hard_counts=assessment.hard_counts,
+        entropy=assessment.entropy,
+        plug_in_sums=sums,
+        total_weight=data.n_samples,
+        n_rows=data.n_rows,
+        n_features=len(data.design.terms) - data.design.intercept,
+        passes=state.passes,
+        seconds=0.0,
+        seed=seed,
+        form=state.form.name,
+        side=problem.source.side,  # type: ignore[attr-defined]  # in memory
+    )
 
-    @property
-    def gate(self) -> Array:
-        """Coefficients (K - 1, P) of the gate, an intercept alone without one."""
-        weights: Any = self.mixture.weights
-        if isinstance(weights, Gate):
-            return weights.coefficients[1:]
-        logs: Array = np.log(np.maximum(weights.mean(), 1e-300))
-        odds: Array = logs - logs[0]
-        return odds[1:, None]
 
-    @property
-    def precisions(self) -> Array:
-        """Prior precisions (P,) of the gate, 0 for maximum likelihood."""
-        return np.asarray(getattr(self.mixture.weights, "precisions", np.zeros(self.gate.shape[1])))
+def point_of(mixture: Mixture) -> Mixture:
+    """Return the point estimates of a fit."""
+    components: Any = mixture.components
+    if not isinstance(components, RegressionPosterior):
+        return mixture
+    point: Any = components.plug_in()
+    return Mixture(mixture.weights.averaged(), point, mixture.frame)
 
-    @property
-    def components(self) -> Regressions:
-        return cast("Regressions", self.mixture.components)
 
-    @property
-    def places(self) -> Integers:
-        """Places (K, P) of coefficients among the unknowns, the shared ones first."""
-        K, P = self.components.coefficients.shape
-        fixed = self.data.family.fixed
-        free = np.setdiff1d(np.arange(P), fixed)
-        places = np.empty((K, P), dtype=int)
-        places[:, fixed] = np.arange(len(fixed))
-        places[:, free] = len(fixed) + np.arange(K * len(free)).reshape(K, -1)
-        return places
-
-    @property
-    def theta(self) -> Array:
-        """The parameters of the fit."""
-        places = self.places
-        coefficients = np.empty(places.max() + 1)
-        coefficients[places] = self.components.coefficients
-        logs = np.log(self.components.dispersion)
-        dispersed = self.data.family.response.dispersed
-        return np.concatenate([self.gate.ravel(), coefficients, logs if dispersed else []])
-
-    @property
-    def units(self) -> Array:
-        """Scale of each parameter: residual standard deviations for normal coefficients."""
-        units, components = np.ones(len(self.theta)), self.components
-        if components.response.gaussian:
-            units[self.gate.size + self.places] = np.sqrt(components.dispersion)[:, None]
-        return units
-
-    @cached_property
-    def information(self) -> Array:
-        """Observed information in the units of the parameters, by differences of the score."""
-        theta, size = self.theta, len(self.theta)
-        hessian = np.empty((size, size))
-        for place in range(size):
-            step = np.zeros(size)
-            step[place] = DIFFERENCE * (1.0 + abs(theta[place]))
-            rise = self.score(theta + step) - self.score(theta - step)
-            hessian[place] = rise / (2.0 * step[place])
-        information = -0.5 * (hessian + hessian.T)
-        gate, K = slice(self.gate.size), self.mixture.n_components
-        information[gate, gate] += penalty_matrix(K, self.precisions)
-        return np.asarray(self.units[:, None] * information * self.units)
-
-    def errors(self, back: Array, robust: bool = False) -> Array:
-        """Return standard errors of linear combinations ``back`` of the parameters."""
-        if robust:
-            raise UnsupportedError(
-                "robust standard errors need random=: random=() has no random effects"
-            )
-        return wald_errors(self.information, back * self.units, self.data.n_samples)
-
-    def score(self, theta: Array) -> Array:
-        """Return the gradient of the log likelihood."""
-        data, places = self.data, self.places
-        gate = theta[: self.gate.size].reshape(self.gate.shape)
-        coefficients = theta[gate.size :][places]
-        rest = theta[gate.size + places.max() + 1 :]
-        dispersed = data.family.response.dispersed
-        dispersion = np.exp(rest) if dispersed else self.components.dispersion
-        components = Regressions(data.family.response, coefficients, dispersion)
-        whole = np.concatenate([np.zeros_like(gate, shape=(1, self.gate.shape[1])), gate])
-        allocation = Gate(whole, np.full(len(whole), 1.0 / len(whole)), self.precisions)
-        joint = components.expected_log_density(data.values)
-        side = beside(self.covariates, data.units)
-        rows = Rows(data.values, data.weights, side=side)
-        sums = allocation.allocate(joint, rows).statistics
-        joint *= rows.weights_or_ones[:, None]
-        summed = np.zeros(places.max() + 1)
-        np.add.at(summed, places, components.statistics(data.values, joint).score)
-        parts = [cast("Any", sums).gradient[1:].ravel(), summed]
-        if dispersed:
-            eta = components.predictors(data.values)
-            slope = components.response.dispersion_slope(data.values[:, :1], eta, dispersion)
-            parts.append((joint * slope).sum(axis=0))
-        return np.concatenate(parts)
-
-    def back(self) -> tuple[list[tuple[str, int | str, str]], Array]:
-        """Return names, and the matrix from the parameters to coefficients in data units."""
-        data, places = self.data, self.places
-        names: list[tuple[str, int | str, str]] = []
-        rows: list[Array] = []
-        size, first = len(self.theta), self.gate.size
-        gate = data.gate
-        gate_terms = [] if gate is None else list(zip(gate.terms, gate.back, strict=True))
-        width = self.gate.shape[1]
-        for k in range(len(self.gate)):
-            for term, row in gate_terms:
-                names.append(("gate", k + 1, term))
-                rows.append(np.zeros(size))
-                rows[-1][k * width : (k + 1) * width] = row
-        shared = set(data.family.fixed.tolist())
-        for k, places_of_k in enumerate(places):
-            for p, (term, row) in enumerate(zip(data.design.terms, data.design.back, strict=True)):
-                if p in shared and k:
-                    continue
-                names.append(("coefficient", "all" if p in shared else k, term))
-                rows.append(np.zeros(size))
-                rows[-1][first + places_of_k[: len(row)]] = row
-            inflation = data.inflation
-            for term, row in zip(inflation.terms, inflation.back, strict=True) if inflation else ():
-                names.append(("inflation", k, term))
-                rows.append(np.zeros(size))
-                rows[-1][first + places_of_k[-len(row) :]] = row
-        return names, np.array(rows)
+def gate_warning(data: Any, state: State) -> list[str]:
+    """Return a sentence if the gate of a run separates components completely."""
+    expectation = cast("Any", state.expectation)
+    if data.gate is None or not expectation.allocation.separated:
+        return []
+    coefficients = expectation.allocation.gate.coefficients
+    term = np.abs(coefficients).max(axis=0)[1:].argmax()
+    return [
+        f"the gate's covariates separate components completely (most: {data.gate.names[term]}), so "
+        "its coefficients have no finite estimate: use fewer covariates or fewer components"
+    ]
 
 
 def variational_inference(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
@@ -22,12 +22,12 @@ from bayesmix.em.model import LOOSE_BOUND, Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
-from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators import regression_data
 from bayesmix.estimators.constraints import group_codes, standardised, unequal
 from bayesmix.estimators.incoming import unchanged_on_error, validated
 from bayesmix.estimators.parameters import one_number, store_parameters
-from bayesmix.estimators.random_effect_data import RandomEffectData, with_random_effects
+from bayesmix.estimators.random_effect_data import COVARIANCES, RandomEffectData
 from bayesmix.estimators.regression_columns import (
     arranged,
     as_design,
@@ -37,6 +37,7 @@ from bayesmix.estimators.regression_columns import (
     shared_places,
 )
 from bayesmix.estimators.regression_data import Data
+from bayesmix.estimators.regression_vector import ParameterVector
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
 from bayesmix.families.regressions import RegressionFamily, Regressions
@@ -252,33 +253,56 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if trials is not None and response.name != "binomial":
             raise InvalidInputError("trials need response='binomial': leave them out")
         trials = regression_data.trial_numbers(trials, n)
-        offset = np.zeros(n) if offset is None else finite_array("offset", offset, (n,))
+        offset = None if offset is None else finite_array("offset", offset, (n,))
         response, inflation = configured(response, self.limits, self.inflation, X, design)
         regression_data.check_response(response, y, trials)
+        places = shared_places(self.fixed, design, names)
+        floor = 0.0
+        if response.gaussian:
+            floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
         weights = None
         if weight is not None:
             weights = finite_array("sample_weight", weight, (n,))
             if weights.min() < 0.0 or not weights.any():
                 raise InvalidInputError("sample_weight must not be negative, nor 0 for all samples")
         units = None if groups is None else group_codes(groups, n, n)
-        firsts = None if units is None else np.unique(units, return_index=True)[1][units]
-        if firsts is not None and weights is not None and (weights != weights[firsts]).any():
+        firsts = None if units is None else np.unique(units, return_index=True)[1]
+        if firsts is not None and weights is not None and (weights != weights[firsts][units]).any():
             raise InvalidInputError("sample_weight must be constant within a group")
         covariates, gate_design = None, None
         if gate is not None:
             table, gate_names = columns_of("gate", gate, n)
             gate_design = Standardised.of("gate", table, gate_names, True)
             covariates = gate_design.apply(table)
-            if firsts is not None and (found := unequal(gate_design.terms, covariates, firsts)):
+            if units is not None and (
+                found := unequal(gate_design.terms, covariates, firsts[units])
+            ):
                 raise InvalidInputError(
                     f"gate must be equal within a group, but column {found[0]!r} differs in row "
                     f"{found[1]}: use one value for each group, such as its mean"
                 )
-        places = shared_places(self.fixed, design, names)
-        floor = 0.0
-        if response.gaussian:
-            floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
+        if self.random is not None:
+            self._check_random()
+            if units is None:
+                raise InvalidInputError(
+                    "random effects need units: give groups= with the unit of each row"
+                )
+            sizes = np.bincount(units)
+            if (np.diff(units) < 0).any():
+                order = np.argsort(units, kind="stable")
+                y, X = y[order], X[order]
+                offset = None if offset is None else offset[order]
+            weights, covariates = (
+                None if each is None else each[firsts] for each in (weights, covariates)
+            )
+            labels = tuple(each if isinstance(each, int) else str(each)
+                           for each in np.asarray(groups)[firsts].tolist())  # fmt: skip
+            return RandomEffectData.of(
+                self, y, offset, X, sizes, design, places, floor, weights=weights,
+                covariates=covariates, gate=gate_design, labels=labels,
+            )  # fmt: skip
         family = RegressionFamily(response, places, floor)
+        offset = np.zeros(n) if offset is None else offset
         values = arranged(design, inflation, y, offset, trials, X)
         if units is not None:
             order = np.argsort(units, kind="stable")
@@ -290,15 +314,25 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             bayes = regression_data.variational_inference(
                 self.inference, family, gate, intercept, values, weights
             )
-        data = Data(
+        return Data(
             values, weights, units, covariates, family, design, gate_design, bayes, inflation
         )
-        return data if self.random is None else with_random_effects(self, data, groups)
+
+    def _check_random(self) -> None:
+        """Raise an error for settings that do not go with random effects."""
+        validation.one_of("random_covariance", self.random_covariance, tuple(COVARIANCES))
+        validation.one_of("residual_variance", self.residual_variance, ("shared", "free"))
+        of_bayes = self.inference is not None and not isinstance(self.inference, MaximumLikelihood)
+        for name, used in (
+            (f"response={self.response!r}", self.response != "normal"),
+            ("VariationalBayes()", of_bayes),
+        ):
+            if used:
+                raise UnsupportedError(f"random effects do not support {name}: leave out random")
 
     def _log_likelihood_of(self, y: Array, n_components: int, n_init: int, seed: int) -> float:
         """Return the log likelihood of a fit to other responses (n,), in the order of the data."""
-        values = np.column_stack([y, self._data.values[:, 1:]])
-        data = replace(self._data, values=values)
+        data = self._data.with_response(y)
         best = regression_data.best_run(data, n_components, n_init, self.max_iter, seed)
         return float(best.objective)
 
@@ -306,14 +340,14 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         mixture = state.current_mixture()
         order = np.argsort(-state.expectation.counts, kind="stable")
         mixture = mixture.subset(order, state.expectation.counts)
-        self._show(data, mixture, data.result(mixture, point_of(mixture), state, seed))
+        self._show(data, mixture, regression_data.result_of(data, mixture, state, seed))
         if data.variational is not None:
             self.elbo_ = state.objective
         self.converged_ = state.status == "converged"
         self.n_iter_ = state.iterations
         self.objective_trace_ = np.array(state.trace)
         self._held = state.holds
-        self._separated = data.separation(state, order.tolist())
+        self._separated = data.warnings(state, order.tolist())
 
     def _show(self, data: Data, mixture: Mixture, result: FitResult) -> None:
         """Set the attributes that follow from data, mixture and result of the fit."""
@@ -323,7 +357,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._q, self._fit_mixture = None, mixture
         if data.variational is not None:
             self._q = cast("RegressionPosterior", mixture.components)
-        mixture = point_of(mixture)
+        mixture = regression_data.point_of(mixture)
         components = cast("Regressions", mixture.components)
         self._data, self._mixture = data, mixture
         raw = components.coefficients[:, : len(data.design.terms)] @ data.design.back.T
@@ -473,9 +507,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         Standard errors come from the observed information of all parameters, gate and dispersions
         included (Louis 1982), evaluated by central differences of the exact score. They are NaN if
-        the information is singular. With ``random``, variances are included, and ``robust=True``
-        is the sandwich by unit. For a variational fit, standard errors are standard deviations
-        of q, and intervals are credible intervals.
+        the information is singular. With ``random``, variances are included. ``robust=True``: by
+        the sandwich of units (White 1982). For a variational fit, standard errors are standard
+        deviations of q, and intervals are credible intervals.
         """
         import pandas as pd
 
@@ -484,14 +518,15 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if self._q is not None:
             names, estimates, errors, half = self._data.credible(self._q, level)
             if self._data.gate is not None:
-                wald_names, places, deviations = self._data.wald(self._mixture)
+                layout = ParameterVector(self._data, self._mixture)
+                wald_names, places, deviations = layout.table()
                 n_gate = len(wald_names) - len(names)
                 names = wald_names[:n_gate] + names
                 estimates = np.append(places[:n_gate], estimates)
                 errors = np.append(deviations[:n_gate], errors)
                 half = np.append(ndtri(0.5 + 0.5 * level) * deviations[:n_gate], half)
         else:
-            names, estimates, errors = self._data.wald(self._mixture, robust)
+            names, estimates, errors = ParameterVector(self._data, self._mixture).table(robust)
             half = float(ndtri(0.5 + 0.5 * level)) * errors
         index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
         return interval_table(index, estimates, errors, half)
@@ -588,12 +623,3 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         joint, log_density = self._data.posterior(self._mixture, values[order], side, units[order])
         back = np.argsort(order)
         return joint[back], log_density[back]
-
-
-def point_of(mixture: Mixture) -> Mixture:
-    """Return the point estimates of a fit."""
-    components: Any = mixture.components
-    if not isinstance(components, RegressionPosterior):
-        return mixture
-    point: Any = components.plug_in()
-    return Mixture(mixture.weights.averaged(), point, mixture.frame)

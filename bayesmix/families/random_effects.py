@@ -1,12 +1,13 @@
 """Regressions with random effects of units: y_i | k ~ N(X_i β_k, Z_i D_k Z_i' + σ_k² I).
 
 A unit is one row of cross-products, so the cost of a pass does not depend on the number of visits
-(Woodbury). The M-step is one step of Fisher scoring in β, D and σ², exact for β given D
-and σ² (Verbeke & Molenberghs 2000, sections 5.3 and 12; Jennrich & Schluchter 1986).
+(Woodbury). The M-step is generalised least squares for β (Verbeke & Molenberghs 2000, section
+5.3), and parameter-expanded EM for D and σ² (Liu, Rubin & Wu 1998).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,7 +18,13 @@ from bayesmix.core.designs import Standardised
 from bayesmix.core.rows import AddedByField, Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
-from bayesmix.families.regressions import DESIGN, OFFSET, NormalResponse
+from bayesmix.families.regressions import (
+    DESIGN,
+    OFFSET,
+    NormalResponse,
+    scaled_solution,
+    scoring_step,
+)
 from bayesmix.numerics.arrays import Array, Integers
 
 NORMAL = NormalResponse()
@@ -25,27 +32,31 @@ NORMAL = NormalResponse()
 INTERCEPT = "intercept"
 # Rows of a block of cross-products: its products fit into some megabytes.
 ROWS_AT_ONCE = 2**15
+# Smallest eigenvalue of D, relative to the variance of the response: zero variances can grow again.
+SMALLEST = 1e-10
 
 
-def cross_products(rows: Array, starts: Integers) -> Array:
+def cross_products(sizes: Integers, rows: Callable[[slice], tuple[Array, Array]]) -> Array:
     """Return e'e, the number of rows, X'e and the lower triangle of X'X of each unit.
 
-    ``rows`` (n, 1 + P) are e and X, and ``starts`` (U,) are the first rows of the units.
+    ``rows`` returns e (n,) and X (n, P) of a slice, and ``sizes`` (U,) are numbers of rows.
     """
-    n, P = len(rows), rows.shape[1] - 1
-    first, second = np.tril_indices(P)
-    out = np.empty((len(starts), 2 + P + len(first)))
-    ends = np.append(starts[1:], n)
-    out[:, 1] = ends - starts
-    begin = 0
-    while begin < len(starts):
-        end = max(begin + 1, int(np.searchsorted(ends, starts[begin] + ROWS_AT_ONCE, "right")))
-        block = rows[starts[begin] : ends[end - 1]]
-        e, X = block[:, :1], block[:, 1:]
-        places = starts[begin:end] - starts[begin]
-        out[begin:end, 0] = np.add.reduceat(e[:, 0] ** 2, places)
-        out[begin:end, 2 : 2 + P] = np.add.reduceat(e * X, places)
-        out[begin:end, 2 + P :] = np.add.reduceat(X[:, first] * X[:, second], places)
+    ends = np.cumsum(sizes)
+    begin, out = 0, np.empty((len(sizes), 0))
+    while begin < len(sizes):
+        first = int(ends[begin] - sizes[begin])
+        end = max(begin + 1, int(np.searchsorted(ends, first + ROWS_AT_ONCE, "right")))
+        e, X = rows(slice(first, int(ends[end - 1])))
+        places, pairs = ends[begin:end] - sizes[begin:end] - first, np.tril_indices(X.shape[1])
+        if not begin:
+            out = np.empty((len(sizes), 2 + X.shape[1] + len(pairs[0])))
+        block = [
+            e[:, None] ** 2,
+            np.ones((len(e), 1)),
+            e[:, None] * X,
+            X[:, pairs[0]] * X[:, pairs[1]],
+        ]
+        np.add.reduceat(np.hstack(block), places, axis=0, out=out[begin:end])
         begin = end
     return out
 
@@ -88,62 +99,55 @@ def full_matrices(triangles: Array, size: int) -> Array:
     return np.asarray(triangles[..., places])
 
 
-@dataclass(frozen=True)
-class UnitSpreads:
-    """What V = Z D Z' + σ² I of units gives, whatever their means."""
+def pooled_coefficients(products: Array, size: int) -> Array:
+    """Return the coefficients (P,) of one regression of all rows, from cross-products of units."""
+    units = Units(products, size)
+    designs = full_matrices(units.triangles.sum(axis=0), size)
+    return scaled_solution(designs, units.responses.sum(axis=0))
 
-    effect_covariances: Array  # G = Cov[b | y] (U, q, q)
-    designs: Array  # Z'Z / σ² (U, q, q)
-    log_determinant: Array  # log |2π V| (U,)
-    precision: Array  # Z'V⁻¹Z (U, q, q)
-    squared_precision: Array  # Z'V⁻²Z (U, q, q)
-    trace: Array  # σ² tr V⁻¹ (U,)
-    squared_trace: Array  # σ⁴ tr V⁻² (U,)
 
-    @classmethod
-    def of(cls, units: Units, effects: Array, covariance: Array, variance: float) -> UnitSpreads:
-        ZZ = effects.T @ units.designs @ effects / variance
-        system = np.eye(len(covariance)) + covariance @ ZZ
-        G = np.asarray(
-            np.linalg.solve(system, np.broadcast_to(covariance, system.shape)), np.float64
-        )
-        AG = ZZ @ G
-        precision = ZZ - AG @ ZZ
-        explained = np.trace(AG, axis1=1, axis2=2)
-        squared = np.einsum("uqr,urq->u", AG, AG)
-        return cls(
-            effect_covariances=G,
-            designs=ZZ,
-            log_determinant=np.linalg.slogdet(system)[1]
-            + units.sizes * np.log(2.0 * np.pi * variance),
-            precision=precision,
-            squared_precision=(precision - AG @ precision) / variance,
-            trace=units.sizes - explained,
-            squared_trace=units.sizes - 2.0 * explained + squared,
-        )
+def symmetric_root(matrices: Array) -> Array:
+    """Return symmetric roots of positive semidefinite matrices (..., q, q)."""
+    values, vectors = np.linalg.eigh(matrices)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+    return np.asarray(root @ np.swapaxes(vectors, -1, -2))
 
 
 @dataclass(frozen=True)
 class UnitMoments:
-    """Densities and scores of units in one component, with e = y - Xβ."""
+    """Units in each component, with e = y - Xβ; what depends on D and σ² alone may have K = 1."""
 
-    spreads: UnitSpreads
-    residual_products: Array  # X'e (U, P)
-    effects: Array  # E[b | y] (U, q)
-    log_density: Array  # (U,)
-    slopes: Array  # Z'V⁻¹e (U, q)
-    variance_slope: Array  # d log p / dσ² (U,)
+    units: Units
+    variances: Array  # σ² (K,)
+    residual_products: Array  # X'e (K, U, P)
+    squares: Array  # e'e (K, U)
+    designs: Array  # Z'Z (U, q, q)
+    effects: Array  # E[b | y] (K, U, q)
+    effect_covariances: Array  # G = Cov[b | y] (K, U, q, q)
+    log_density: Array  # (U, K)
 
-    def variance_scores(self, basis: Array) -> Array:
-        """Return d log p / d(vech D, σ²) (U, d + 1)."""
-        outer = self.slopes[:, :, None] * self.slopes[:, None, :] - self.spreads.precision
-        scores = 0.5 * np.tensordot(outer, basis, ((1, 2), (1, 2)))
-        return np.column_stack([scores, self.variance_slope])
+    def variance_scores(self, effects: Array, shares: Array) -> Array:
+        """Return sums of d log p / d(vech D, σ²) (K, d + 1) over units with shares (U, K).
+
+        ``effects`` (P, q) make Z of X.
+        """
+        ZZ, b, variances = self.designs, self.effects, self.variances[:, None]
+        Ze, ZZG = self.residual_products @ effects, ZZ @ self.effect_covariances
+        rest = Ze - np.einsum("uqr,kur->kuq", ZZ, b)  # Z'V⁻¹e σ²
+        precision = (ZZ - ZZG @ ZZ / variances[..., None, None]) / variances[..., None, None]
+        outer = np.einsum("uk,kuq,kur->kqr", shares, rest, rest) / variances[..., None] ** 2
+        outer = 0.5 * (outer - np.einsum("uk,kuqr->kqr", shares, np.broadcast_to(
+            precision, (len(b), *precision.shape[1:]))))  # fmt: skip
+        norms = self.squares - np.einsum("kuq,kuq->ku", Ze + rest, b)
+        trace = self.units.sizes - np.trace(ZZG, axis1=2, axis2=3) / variances
+        of_variance = 0.5 * (shares.T * (norms / variances - trace)).sum(axis=1) / self.variances
+        of_matrix = np.tensordot(outer, vech_basis(effects.shape[1]), ((1, 2), (1, 2)))
+        return np.column_stack([of_matrix, of_variance])
 
 
 @dataclass(frozen=True)
 class EffectSums(AddedByField):
-    """Sums of score and expected information over units, at given components.
+    """Sums over units at given components, with B = E[b b' | y].
 
     Extrapolation works on the parameters of the next M-step, ``target``.
     """
@@ -152,48 +156,46 @@ class EffectSums(AddedByField):
     counts: Array
     score: Array  # of coefficients (K, P)
     information: Array  # (K, P, P)
-    variance_score: Array  # of the lower triangle of D, and of σ² (K, d + 1)
-    variance_information: Array  # (K, d + 1, d + 1)
+    scatters: Array  # Σ B (K, q, q)
+    crossed: Array  # Σ Z'e E[b]' (K, q, q)
+    squared: Array  # Σ Z'Z ⊗ B (K, q², q²)
+    squares: Array  # Σ e'e (K,)
+    sizes: Array  # numbers of rows (K,)
     target: RandomEffectRegressions | None = None
     same = ("at", "target")
 
     @cached_property
     def updated(self) -> RandomEffectRegressions:
-        """The components after a scoring step."""
-        return self.target or self.at.family.scored(self)
+        """The components after the M-step."""
+        return self.target or self.at.family.updated(self)
 
     def pack(self) -> Array:
         """Return counts, coefficients, symmetric roots of D and log σ² as a vector."""
         new = self.updated
-        roots = symmetric_root(new.covariances)
-        logs = np.log(new.dispersion)
+        roots, logs = symmetric_root(new.covariances), np.log(new.dispersion)
         return np.concatenate([self.counts, new.coefficients.ravel(), roots.ravel(), logs])
 
     def units(self) -> Array:
         """Return factors that make parameters comparable: standard deviations of residuals."""
         K, root = len(self.counts), float(np.sqrt(self.at.dispersion.mean()))
         size = self.score.size + self.at.covariances.size
-        return np.concatenate([1.0 / self.counts.sum() + np.zeros(K), np.full(size, 1 / root),
-                               np.ones(K)])  # fmt: skip
+        return np.repeat([1.0 / self.counts.sum(), 1.0 / root, 1.0], [K, size, K])
 
     def unpack(self, vector: Array) -> EffectSums:
-        K = len(self.counts)
-        counts, vector = vector[:K], vector[K:]
-        coefficients = vector[: self.score.size].reshape(self.score.shape)
-        roots = vector[self.score.size : -K].reshape(self.at.covariances.shape)
+        family, (K, P) = self.at.family, self.score.shape
+        counts, coefficients, roots, logs = np.split(vector, [K, K + K * P, len(vector) - K])
+        roots = roots.reshape(self.at.covariances.shape)
         covariances = roots @ roots.transpose(0, 2, 1)
-        dispersion = np.maximum(np.exp(np.clip(vector[-K:], -600, 600)), self.at.family.floor)
+        # Extrapolation leaves the structure where D_k are proportional.
+        weighted = covariances * counts[:, None, None]
+        dispersion = np.maximum(np.exp(np.clip(logs, -600, 600)), family.floor)
         target = replace(
-            self.at, coefficients=coefficients, covariances=covariances, dispersion=dispersion
+            self.at,
+            coefficients=coefficients.reshape(K, P),
+            covariances=family.bounded(family.covariance.pooled(weighted, counts, covariances)),
+            dispersion=dispersion,
         )
-        return replace(self, counts=counts, target=self.at.family.covariance.conforming(target))
-
-
-def symmetric_root(matrices: Array) -> Array:
-    """Return symmetric roots of positive semidefinite matrices (..., q, q)."""
-    values, vectors = np.linalg.eigh(matrices)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]) @ np.swapaxes(
-        vectors, -1, -2))  # fmt: skip
+        return replace(self, counts=counts, target=target)
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,11 @@ class RandomEffectRegressions:
         """Return means (n, K) of samples."""
         return np.asarray(values[:, DESIGN:] @ self.coefficients.T + values[:, OFFSET, None])
 
-    def sample_variances(self, values: Array) -> Array:
+    def gradients(self, values: Array) -> Array:
+        """Return derivatives (n, K, P) of means in the coefficients."""
+        return NORMAL.gradients(self.coefficients, values)
+
+    def dispersions(self, values: Array) -> Array:
         """Return marginal variances (n, K) of samples."""
         z = values[:, DESIGN:] @ self.family.effects
         return np.einsum("nq,kqr,nr->nk", z, self.covariances, z) + self.dispersion
@@ -229,72 +235,101 @@ class RandomEffectRegressions:
         z = values[:, DESIGN:] @ self.family.effects
         return np.asarray((z * effects).sum(axis=1) + noise)
 
-    def spreads(self, units: Units) -> list[UnitSpreads]:
-        """Return what the covariances of units give in each component."""
-        shared = self.family.covariance.identical
-        pairs = list(zip(self.covariances, self.dispersion, strict=True))
-        effects = self.family.effects
-        of_each = [UnitSpreads.of(units, effects, *pair) for pair in pairs[: 1 if shared else None]]
-        return of_each * len(pairs) if shared else of_each
-
-    def moments(self, units: Units) -> list[UnitMoments]:
-        """Return densities and scores of units in each component."""
-        spreads = self.spreads(units)
-        return [self._moments(units, k, spread) for k, spread in enumerate(spreads)]
-
-    def _moments(self, units: Units, k: int, spreads: UnitSpreads) -> UnitMoments:
-        variance, move = self.dispersion[k], self.coefficients[k] - self.family.origin
-        products = units.responses - units.designs @ move
-        squares = (units.squares - (units.responses + products) @ move) / variance
-        Ze = products @ self.family.effects / variance
-        effects = np.einsum("uqr,ur->uq", spreads.effect_covariances, Ze)
-        fitted = np.einsum("uqr,ur->uq", spreads.designs, effects)
-        explained = np.einsum("uq,uq->u", Ze, effects)
-        norm = squares - 2.0 * explained + np.einsum("uq,uq->u", effects, fitted)
+    def moments(self, values: Array) -> UnitMoments:
+        """Return densities and predicted effects of units in each component."""
+        units, T = Units(values, self.coefficients.shape[1]), self.family.effects
+        distinct = slice(1 if self.family.covariance.identical else None)
+        variances, D = self.dispersion[distinct, None], self.covariances[distinct, None]
+        move = self.coefficients - self.family.origin
+        products = units.responses - np.einsum("upr,kr->kup", units.designs, move)
+        squares = units.squares - np.einsum("kup,kp->ku", units.responses + products, move)
+        ZZ, Ze = T.T @ units.designs @ T, products @ T
+        system = np.eye(len(T.T)) + D @ ZZ / variances[..., None, None]
+        G = np.linalg.solve(system, np.broadcast_to(D, system.shape))
+        effects = np.einsum("kuqr,kur->kuq", G, Ze) / variances[..., None]
+        constants = np.linalg.slogdet(system)[1] + units.sizes * np.log(2.0 * np.pi * variances)
+        distances = (squares - np.einsum("kuq,kuq->ku", Ze, effects)) / variances
         return UnitMoments(
-            spreads=spreads,
+            units=units,
+            variances=self.dispersion,
             residual_products=products,
+            squares=squares,
+            designs=ZZ,
             effects=effects,
-            log_density=-0.5 * (spreads.log_determinant + squares - explained),
-            slopes=Ze - fitted,
-            variance_slope=0.5 * (norm - spreads.trace) / variance,
+            effect_covariances=G,
+            log_density=-0.5 * (constants + distances).T,
         )
 
-    def units_of(self, values: Array) -> Units:
-        return Units(values, self.coefficients.shape[1])
+    # Parameters of standard errors beside the coefficients.
+
+    @property
+    def further(self) -> Array:
+        """Unknowns of D_k, and residual variances."""
+        structure = self.family.covariance
+        variances = self.dispersion[: structure.n_variances(len(self.dispersion))]
+        return np.append(structure.unknowns(self.covariances), variances)
+
+    @property
+    def further_scale(self) -> Array:
+        structure, (K, q) = self.family.covariance, self.covariances.shape[:2]
+        scale = np.full(len(self.further), self.dispersion.mean())
+        if structure.ratios:
+            scale[q * (q + 1) // 2 :][: K - 1] = 1.0
+        return scale
+
+    def moved(self, coefficients: Array, further: Array) -> RandomEffectRegressions:
+        """Return components at other parameters."""
+        structure, (K, q) = self.family.covariance, self.covariances.shape[:2]
+        unknowns, variances = np.split(further, [len(further) - structure.n_variances(K)])
+        dispersion = np.broadcast_to(variances, K)
+        covariances = structure.covariances(unknowns, K, q)
+        return RandomEffectRegressions(self.family, coefficients, covariances, dispersion)
+
+    def further_score(self, values: Array, shares: Array) -> Array:
+        """Return the gradient in ``further`` of the log densities of units with shares (U, K)."""
+        scores = self.moments(values).variance_scores(self.family.effects, shares)
+        jacobian = self.family.covariance.jacobian(self.covariances)
+        return np.einsum("ka,kas->s", scores, jacobian)
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(y_i | k) (U, K) of units."""
-        units = self.units_of(values)
-        return np.stack([each.log_density for each in self.moments(units)], axis=1)
+        return self.moments(values).log_density
 
     def statistics(self, values: Array, responsibilities: Array) -> EffectSums:
-        units, T = self.units_of(values), self.family.effects
-        basis = vech_basis(T.shape[1])
-        ZX = T.T @ units.designs
-        sums: list[tuple[Array, ...]] = []
-        for at, variance, shares in zip(
-            self.moments(units), self.dispersion, responsibilities.T, strict=True
-        ):
-            XX = full_matrices(shares @ units.triangles, units.n_columns) / variance
-            GZX = at.spreads.effect_covariances @ ZX
-            explained = np.tensordot(ZX * shares[:, None, None], GZX, ((0, 1), (0, 1)))
-            score = shares @ at.residual_products
-            score -= np.einsum("u,uqp,uq->p", shares, ZX, at.effects)
-            of_variances = variance_sums(at, shares, basis, variance)
-            sums.append((score / variance, XX - explained / variance**2, *of_variances))
-        score, information, variance_score, curvature = map(np.stack, zip(*sums, strict=True))
-        counts = responsibilities.sum(axis=0)
-        return EffectSums(self, counts, score, information, variance_score, curvature)
+        at, T = self.moments(values), self.family.effects
+        U, q = len(responsibilities), T.shape[1]
+        XZ, ZZ, b = at.units.designs @ T, at.designs.reshape(U, q * q), at.effects
+        GZX = at.effect_covariances @ XZ.transpose(0, 2, 1)
+        second = at.effect_covariances + b[..., :, None] * b[..., None, :]
+        sums = []
+        for k, shares in enumerate(responsibilities.T):
+            products, variance = at.residual_products[k], self.dispersion[k]
+            explained = np.tensordot(
+                XZ * shares[:, None, None], GZX[k % len(GZX)], ((0, 2), (0, 1))
+            )
+            XX = full_matrices(shares @ at.units.triangles, at.units.n_columns)
+            weighted = b[k] * shares[:, None]
+            squared = ((ZZ * shares[:, None]).T @ second[k].reshape(U, q * q)).reshape((q,) * 4)
+            sums.append((
+                (shares @ products - np.tensordot(weighted, XZ, ((0, 1), (0, 2)))) / variance,
+                (XX - explained / variance) / variance,
+                np.tensordot(shares, second[k], 1),
+                (products @ T).T @ weighted,
+                squared.transpose(0, 2, 1, 3).reshape(q * q, q * q),
+                shares @ at.squares[k],
+                shares @ at.units.sizes,
+            ))  # fmt: skip
+        stacked = map(np.array, zip(*sums, strict=True))
+        return EffectSums(self, responsibilities.sum(axis=0), *stacked)
 
     def halfway_to(self, other: RandomEffectRegressions) -> RandomEffectRegressions:
-        middle = replace(
+        family, average = self.family, 0.5 * (self.covariances + other.covariances)
+        return replace(
             other,
             coefficients=0.5 * (self.coefficients + other.coefficients),
-            covariances=0.5 * (self.covariances + other.covariances),
+            covariances=family.covariance.pooled(average, np.ones(len(average)), average),
             dispersion=np.sqrt(self.dispersion * other.dispersion),
         )
-        return self.family.covariance.conforming(middle)
 
     def subset(self, keep: Integers) -> RandomEffectRegressions:
         return replace(
@@ -303,22 +338,6 @@ class RandomEffectRegressions:
             covariances=self.covariances[keep],
             dispersion=self.dispersion[keep],
         )
-
-
-def variance_sums(
-    at: UnitMoments, shares: Array, basis: Array, variance: float
-) -> tuple[Array, Array]:
-    """Return the score (d + 1,) of vech D and σ², and its expected information."""
-    d, q = basis.shape[:2]
-    precision = at.spreads.precision.reshape(len(shares), q * q)
-    pairs = ((precision * shares[:, None]).T @ precision).reshape(q, q, q, q)
-    information = np.empty((d + 1, d + 1))
-    # tr(S A S B) = Σ S_ij A_jk S_kl B_li
-    information[:d, :d] = 0.5 * np.einsum("ijkl,ajk,bli->ab", pairs, basis, basis)
-    squared = np.tensordot(shares, at.spreads.squared_precision, 1)
-    information[:d, d] = information[d, :d] = 0.5 * np.einsum("qr,aqr->a", squared, basis)
-    information[d, d] = 0.5 * (shares @ at.spreads.squared_trace) / variance**2
-    return shares @ at.variance_scores(basis), information
 
 
 @dataclass(frozen=True)
@@ -397,54 +416,43 @@ class RandomEffectFamily:
         resolution: Array | None = None,
         frame: Frame | None = None,
     ) -> RandomEffectRegressions:
-        """Take a step of Fisher scoring."""
+        """Take a step of EM."""
         return statistics.updated
 
-    def scored(self, sums: EffectSums) -> RandomEffectRegressions:
-        """Return components after a step of Fisher scoring from those of the sums."""
-        at, K = sums.at, len(sums.counts)
-        coefficients = at.coefficients + self._step(sums)
-        jacobian = self.covariance.jacobian(at.covariances)  # (K, d + 1, size)
-        information = np.einsum("kas,kab,kbt->st", jacobian, sums.variance_information, jacobian)
-        score = np.einsum("kas,ka->s", jacobian, sums.variance_score)
-        step = self.covariance.step(at.covariances, information, score, self.spread)
-        covariances = self.covariance.moved(at.covariances, step, self.spread)
-        changes = step[-self.covariance.n_variances(K) :] / at.dispersion
-        dispersion = at.dispersion * (1.0 + np.maximum(changes, LARGEST_FALL))
-        dispersion = np.maximum(dispersion, self.floor)
-        return RandomEffectRegressions(self, coefficients, covariances, dispersion)
+    def updated(self, sums: EffectSums) -> RandomEffectRegressions:
+        """Return components after generalised least squares, and a parameter-expanded EM step.
 
-    def _step(self, sums: EffectSums) -> Array:
-        places = coefficient_places(self.fixed, *sums.score.shape)
-        size = int(places.max()) + 1
-        information, score = np.zeros((size, size)), np.zeros(size)
-        for k, own in enumerate(places):
-            information[np.ix_(own, own)] += sums.information[k]
-            score[own] += sums.score[k]
-        return np.asarray(scaled_solution(information, score)[places])
+        In y = Xβ + Z A b + ε, A maximises with D and σ² and becomes part of D, so that variances
+        also reach 0 at a linear rate (Liu, Rubin & Wu 1998).
+        """
+        at, K, q = sums.at, len(sums.counts), self.effects.shape[1]
+        coefficients = at.coefficients + scoring_step(self.fixed, sums.score, sums.information)
+        systems, crossed = sums.squared, sums.crossed.reshape(K, q * q)
+        if not self.covariance.own:
+            systems, crossed = (
+                np.broadcast_to(np.tensordot(1.0 / at.dispersion, each, 1), each.shape)
+                for each in (systems, crossed)
+            )
+        expansion = np.array(list(map(scaled_solution, systems, crossed))).reshape(K, q, q)
+        scatters = expansion @ sums.scatters @ expansion.transpose(0, 2, 1)
+        covariances = self.covariance.pooled(scatters, sums.counts, at.covariances)
+        flat = expansion.reshape(K, q * q)
+        squares = sums.squares - 2.0 * (flat * sums.crossed.reshape(K, q * q)).sum(axis=1)
+        squares += np.einsum("ka,kab,kb->k", flat, sums.squared, flat)
+        if self.covariance.shared_residual:
+            dispersion = np.full(K, squares.sum() / sums.sizes.sum())
+        else:
+            dispersion = squares / np.maximum(sums.sizes, 1e-300)
+        dispersion = np.maximum(dispersion, self.floor)
+        return RandomEffectRegressions(self, coefficients, self.bounded(covariances), dispersion)
+
+    def bounded(self, covariances: Array) -> Array:
+        """Return covariances (K, q, q) without eigenvalues of 0, from which they could not grow."""
+        values, vectors = np.linalg.eigh(covariances)
+        values = np.maximum(values, SMALLEST * self.spread)
+        return np.asarray((vectors * values[:, None]) @ vectors.transpose(0, 2, 1))
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
         P, shared = len(self.origin), len(self.fixed)
         covariance = self.covariance.n_parameters(n_components, self.effects.shape[1])
         return shared + n_components * (P - shared) + covariance
-
-
-# Largest relative decrease of a variance in a step.
-LARGEST_FALL = -0.9
-
-
-def coefficient_places(fixed: Integers, K: int, P: int) -> Integers:
-    """Return places (K, P) of coefficients among the unknowns, the shared ones first."""
-    free = np.setdiff1d(np.arange(P), fixed)
-    places = np.empty((K, P), dtype=int)
-    places[:, fixed] = np.arange(len(fixed))
-    places[:, free] = len(fixed) + np.arange(K * len(free)).reshape(K, -1)
-    return places
-
-
-def scaled_solution(information: Array, score: Array) -> Array:
-    """Return the smallest solution of a singular system, in unknowns of unit information."""
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    inverse = np.linalg.pinv(information / scale / scale[:, None], rcond=1e-12, hermitian=True)
-    solved: Array = inverse @ (score / scale) / scale
-    return solved

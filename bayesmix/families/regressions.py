@@ -346,6 +346,30 @@ class Regressions:
     def statistics(self, values: Array, responsibilities: Array) -> RegressionSums:
         return self.response.sums(self, values, responsibilities)
 
+    # Parameters of standard errors beside the coefficients: log dispersions.
+
+    @property
+    def further(self) -> Array:
+        return np.log(self.dispersion) if self.response.dispersed else np.empty(0)
+
+    @property
+    def further_scale(self) -> Array:
+        return np.ones(len(self.further))
+
+    def moved(self, coefficients: Array, further: Array) -> Regressions:
+        """Return components at other parameters."""
+        dispersion = np.exp(further) if self.response.dispersed else self.dispersion
+        return Regressions(self.response, coefficients, dispersion)
+
+    def further_score(self, values: Array, shares: Array) -> Array:
+        """Return the gradient in ``further`` of the log densities with shares (n, K)."""
+        if not self.response.dispersed:
+            return np.empty(0)
+        slope = self.response.dispersion_slope(
+            values[:, :1], self.predictors(values), self.dispersion
+        )
+        return np.asarray((shares * slope).sum(axis=0))
+
     def halfway_to(self, other: Regressions) -> Regressions:
         return replace(
             other,
@@ -410,22 +434,10 @@ class RegressionFamily:
         return Regressions(self.response, at.coefficients + step, dispersion)
 
     def _step(self, sums: RegressionSums) -> Array:
-        K, P = sums.score.shape
         if not len(self.fixed):
             inverse = np.linalg.pinv(sums.information, rcond=1e-12, hermitian=True)
             return np.einsum("kpq,kq->kp", inverse, sums.score)
-        own = np.setdiff1d(np.arange(P), self.fixed)
-        # Unknowns: the shared coefficients, and then the others by component.
-        places = np.empty((K, P), dtype=int)
-        places[:, self.fixed] = np.arange(len(self.fixed))
-        places[:, own] = len(self.fixed) + np.arange(K * len(own)).reshape(K, -1)
-        size = len(self.fixed) + K * len(own)
-        information, score = np.zeros((size, size)), np.zeros(size)
-        for k, mine in enumerate(places):
-            information[np.ix_(mine, mine)] += sums.information[k]
-            score[mine] += sums.score[k]
-        solved: Array = np.linalg.pinv(information, rcond=1e-12, hermitian=True) @ score
-        return solved[places]
+        return scoring_step(self.fixed, sums.score, sums.information)
 
     def flat_directions(self, sums: RegressionSums) -> list[tuple[int | None, Array]]:
         """Return directions (P,) of flat likelihood, with their component (None if shared)."""
@@ -450,6 +462,33 @@ class RegressionFamily:
         shared = len(self.fixed)
         own = n_columns - DESIGN - shared + int(self.response.dispersed)
         return shared + n_components * own
+
+
+def coefficient_places(fixed: Integers, K: int, P: int) -> Integers:
+    """Return places (K, P) of coefficients among the unknowns, the shared ones first."""
+    free = np.setdiff1d(np.arange(P), fixed)
+    places = np.empty((K, P), dtype=int)
+    places[:, fixed] = np.arange(len(fixed))
+    places[:, free] = len(fixed) + np.arange(K * len(free)).reshape(K, -1)
+    return places
+
+
+def scoring_step(fixed: Integers, score: Array, information: Array) -> Array:
+    """Return the step (K, P) of coefficients, of which those of ``fixed`` columns are shared."""
+    places = coefficient_places(fixed, *score.shape)
+    size = int(places.max()) + 1
+    whole, total = np.zeros((size, size)), np.zeros(size)
+    for k, own in enumerate(places):
+        whole[np.ix_(own, own)] += information[k]
+        total[own] += score[k]
+    return scaled_solution(whole, total)[places]
+
+
+def scaled_solution(information: Array, score: Array) -> Array:
+    """Return the smallest solution of a singular system, in unknowns of unit information."""
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    inverse = np.linalg.pinv(information / scale / scale[:, None], rcond=1e-12, hermitian=True)
+    return np.asarray(inverse @ (score / scale) / scale)
 
 
 def held(mixture: Mixture[Regressions], floor: Array) -> Sequence[Event]:

@@ -42,11 +42,7 @@ from bayesmix.families.bayesian_regression import (
     RegressionPosterior,
     RegressionPrior,
 )
-from bayesmix.families.effect_covariances import (
-    FreeCovariance,
-    ProportionalCovariance,
-    SharedCovariance,
-)
+from bayesmix.families.effect_covariances import EffectCovariance
 from bayesmix.families.gaussian.covariance.algebra import DENSE
 from bayesmix.families.gaussian.covariance.diagonal import AXES
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -83,7 +79,7 @@ RECORDS: dict[str, Any] = {
         *(Regressions, RegressionFamily, RegressionPrior, RegressionPosterior),
         BayesianRegressionFamily,
         *(RandomEffects, RandomEffectFamily, RandomEffectRegressions),
-        *(SharedCovariance, ProportionalCovariance, FreeCovariance),
+        EffectCovariance,
         *(CensoredNormalResponse, ZeroInflatedPoissonResponse),
     )
 }

@@ -36,15 +36,13 @@ def plot_trajectories(
     shares, data, ax = class_assignment(model)["share"], model._data, axes_or_new(ax)
     names, design = data.design.names, data.design
     place = names.index(time) if time in names else int(time)
-    column = (
-        data.values[:, DESIGN + design.intercept + place] * design.scale[place]
-        + design.centre[place]
-    )
-    response, labels = data.values[:, 0] / data.values[:, 2], joint.argmax(axis=1)
-    starts = np.flatnonzero(np.append(True, data.units[1:] != data.units[:-1]))
-    ends = np.append(starts[1:], len(column))
-    for i in evenly(len(starts), MOST_UNITS):
-        rows = np.arange(starts[i], ends[i])
+    values = data.values
+    column = values[:, DESIGN + design.intercept + place] * design.scale[place]
+    column += design.centre[place]
+    response, labels = values[:, 0] / values[:, 2], joint.argmax(axis=1)
+    ends = np.cumsum(np.bincount(data.units))
+    for i in evenly(len(ends), MOST_UNITS):
+        rows = np.arange(ends[i - 1] if i else 0, ends[i])
         rows = rows[np.argsort(column[rows], kind="stable")]
         style: dict[str, Any] = {"color": colour(int(labels[i])), "linewidth": 0.6, "alpha": 0.35}
         ax.plot(column[rows], response[rows], marker=".", markersize=2.0, **style)

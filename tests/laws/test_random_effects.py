@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.estimators.random_effect_data import EffectVector
+from bayesmix.estimators.regression_vector import ParameterVector
 from bayesmix.families.effect_covariances import vech_basis
 
 BOTH = ("intercept", "time")
@@ -93,29 +93,21 @@ def test_scores_of_units_are_the_gradient_of_the_log_likelihood(covariance):
     frame = visits(2, 25)
     options = {"random_covariance": covariance, "residual_variance": "free"}
     model = fit(frame, gate="z", **options)
-    layout = EffectVector(model._data, model._mixture)
-    components = layout.components
-    away = 0.01 * layout.scale  # from the maximum, where the gradient is 0
+    layout = ParameterVector(model._data, model._mixture)
+    away = layout.theta + 0.01 * layout.scale  # from the maximum, where the gradient is 0
+    values = model._data.rows.values
 
-    def log_likelihood(change):
-        step = change + away
-        structure = components.family.covariance
-        size = layout.gate.size + int(layout.places.max()) + 1
-        theta = layout.theta + step
-        moved = type(components)(
-            components.family,
-            theta[layout.gate.size : size][layout.places],
-            structure.linear(components.covariances, step[size:]),
-            components.dispersion + step[-2:],
-        )
-        logs = layout.covariates @ np.vstack([0 * layout.gate, layout.gate + step[:2]]).T
+    def log_likelihood(theta):
+        size = layout.n_located
+        moved = layout.components.moved(theta[2:size][layout.places], theta[size:])
+        logs = model._data.covariates @ np.vstack([0 * layout.gate, theta[None, :2]]).T
         logs = logs - logsumexp(logs, axis=1, keepdims=True)
-        joint = logs + moved.expected_log_density(model._data.rows.values)
-        return logsumexp(joint, axis=1).sum()
+        return logsumexp(logs + moved.expected_log_density(values), axis=1).sum()
 
-    numeric = approx_fprime(np.zeros(len(layout.theta)), log_likelihood, 1e-7)
-    exact = layout.scores(away).sum(axis=0)
+    numeric, exact = approx_fprime(away, log_likelihood, 1e-7), layout.score(away)
     assert np.allclose(numeric, exact, atol=1e-4 * np.abs(exact).max())
+    units = layout.unit_scores().sum(axis=0)
+    assert np.allclose(units, layout.score(layout.theta) * layout.scale, atol=1e-4)
 
 
 def test_one_class_is_the_linear_mixed_model_of_statsmodels():
@@ -173,8 +165,9 @@ def test_a_singular_covariance_is_the_constrained_maximum_and_named():
         model = fit(frame, 1, ("time", "square"), (*BOTH, "square"))
     assert model.converged_
     components = model._mixture.components
-    sums = components.statistics(model._data.rows.values, np.ones((model._data.n_units, 1)))
-    slope = np.tensordot(sums.variance_score[0, :-1], vech_basis(3), 1) / 2.0
+    ones = np.ones((model._data.n_units, 1))
+    score = components.further_score(model._data.rows.values, ones)
+    slope = np.tensordot(score[:-1], vech_basis(3), 1) / 2.0
     slope += np.diag(np.diag(slope))
     # At the maximum over positive semidefinite D the gradient G has DG = 0 and no positive value.
     scale = np.abs(slope).max()

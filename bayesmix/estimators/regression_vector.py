@@ -1,0 +1,181 @@
+"""Parameters of a mixture of regressions as a vector, with their observed information."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bayesmix.allocation.gate import Gate, penalty_matrix
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Rows
+from bayesmix.families.regressions import coefficient_places
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.gate_errors import wald_errors
+
+# Step of the central differences that give the observed information.
+DIFFERENCE = 1e-5
+Names = list[tuple[str, int | str, str]]
+
+
+@dataclass(frozen=True)
+class ParameterVector:
+    """Gate or log odds of weights, coefficients, and then dispersions or variances.
+
+    ``data`` are those of a fit, whose ``blocks`` are rows that end where units end.
+    """
+
+    data: Any
+    mixture: Mixture
+
+    @property
+    def components(self) -> Any:
+        return self.mixture.components
+
+    @cached_property
+    def gate(self) -> Array:
+        """Coefficients (K - 1, P) of the gate, an intercept alone without one."""
+        weights: Any = self.mixture.weights
+        if isinstance(weights, Gate):
+            return weights.coefficients[1:]
+        logs: Array = np.log(np.maximum(weights.mean(), 1e-300))
+        return np.asarray(logs - logs[0])[1:, None]
+
+    @property
+    def precisions(self) -> Array:
+        """Prior precisions (P,) of the gate, 0 for maximum likelihood."""
+        return np.asarray(getattr(self.mixture.weights, "precisions", np.zeros(self.gate.shape[1])))
+
+    @cached_property
+    def places(self) -> Integers:
+        """Places (K, P) of coefficients among the unknowns, the shared ones first."""
+        return coefficient_places(self.data.family.fixed, *self.components.coefficients.shape)
+
+    @property
+    def n_located(self) -> int:
+        """Number of coefficients of gate and components."""
+        return self.gate.size + int(self.places.max()) + 1
+
+    @cached_property
+    def theta(self) -> Array:
+        """The parameters of the fit."""
+        coefficients = np.empty(self.places.max() + 1)
+        coefficients[self.places] = self.components.coefficients
+        return np.concatenate([self.gate.ravel(), coefficients, self.components.further])
+
+    @cached_property
+    def scale(self) -> Array:
+        """Scale of each parameter: residual standard deviations for normal coefficients."""
+        components, scale = self.components, np.ones(len(self.theta))
+        if components.response.gaussian:
+            scale[self.gate.size + self.places] = np.sqrt(components.dispersion)[:, None]
+        scale[self.n_located :] = components.further_scale
+        return scale
+
+    @cached_property
+    def information(self) -> Array:
+        """Observed information in units of ``scale``, by differences of the exact score."""
+        size, scale = len(self.theta), self.scale
+        steps = np.eye(size) * DIFFERENCE * (1.0 + np.abs(self.theta) / scale)
+        hessian = np.empty((size, size))
+        for place, step in enumerate(steps):
+            rise = self.score(self.theta + step * scale) - self.score(self.theta - step * scale)
+            hessian[place] = rise * scale / (2.0 * step[place])
+        information = -0.5 * (hessian + hessian.T)
+        gate, K = slice(self.gate.size), self.mixture.n_components
+        information[gate, gate] += penalty_matrix(K, self.precisions)
+        return information
+
+    def _allocated(self, theta: Array, rows: Rows) -> tuple[Any, Array, Any]:
+        """Return components, responsibilities (n, K) and what the gate allocated at parameters."""
+        gate = theta[: self.gate.size].reshape(self.gate.shape)
+        coefficients = theta[gate.size :][self.places]
+        components = self.components.moved(coefficients, theta[self.n_located :])
+        whole = np.concatenate([np.zeros_like(gate, shape=(1, self.gate.shape[1])), gate])
+        allocation = Gate(whole, np.full(len(whole), 1.0 / len(whole)), self.precisions)
+        joint = components.expected_log_density(rows.values)
+        if rows.side.covariates is None:
+            side = replace(rows.side, covariates=np.ones((len(joint), 1)))
+            rows = replace(rows, side=side)
+        return components, joint, allocation.allocate(joint, rows)
+
+    def score(self, theta: Array) -> Array:
+        """Return the gradient of the log likelihood."""
+        total = np.zeros(len(theta))
+        coefficients = total[self.gate.size : self.n_located]
+        for rows in self.data.blocks():
+            components, joint, allocated = self._allocated(theta, rows)
+            joint *= rows.weights_or_ones[:, None]
+            total[: self.gate.size] += allocated.statistics.gradient[1:].ravel()
+            np.add.at(coefficients, self.places, components.statistics(rows.values, joint).score)
+            total[self.n_located :] += components.further_score(rows.values, joint)
+        return total
+
+    def unit_scores(self) -> Array:
+        """Return gradients (U, size) of log densities of units in units of ``scale``."""
+        out = []
+        for step in np.diag(DIFFERENCE * self.scale):
+            ends = [
+                np.concatenate([
+                    self.data.of_units(self._allocated(theta, rows)[2].log_normaliser)
+                    for rows in self.data.blocks()
+                ])
+                for theta in (self.theta + step, self.theta - step)
+            ]  # fmt: skip
+            out.append((ends[0] - ends[1]) / (2.0 * DIFFERENCE))
+        return np.stack(out, axis=1)
+
+    def errors(self, back: Array, robust: bool = False) -> Array:
+        """Return standard errors of linear combinations ``back`` of the parameters.
+
+        ``robust`` ones are those of the sandwich with the scores of units (White 1982).
+        """
+        back = back * self.scale
+        errors = wald_errors(self.information, back, self.data.n_samples)
+        if not robust:
+            return errors
+        # Weights are numbers of units, each with its square of the score.
+        scores = self.unit_scores() * np.sqrt(self.data.unit_weights)[:, None]
+        inverse = np.linalg.pinv(self.information, rcond=1e-12, hermitian=True)
+        sandwich = np.sqrt(((scores @ inverse @ back.T) ** 2).sum(axis=0))
+        return np.where(np.isnan(errors), np.nan, sandwich)
+
+    def curve_errors(self, rows: Array) -> Array:
+        """Return standard errors (T, K) of linear predictors of the means at rows."""
+        errors, gradients = [], self.components.gradients(rows)
+        for k, own in enumerate(self.places):
+            back = np.zeros((len(rows), len(self.theta)))
+            back[:, self.gate.size + own] = gradients[:, k]
+            errors.append(self.errors(back))
+        return np.stack(errors, axis=1)
+
+    def table(self, robust: bool = False) -> tuple[Names, Array, Array]:
+        """Return names, estimates and standard errors of the parameters in data units."""
+        data, size = self.data, len(self.theta)
+        names: Names = []
+        rows: list[Array] = []
+
+        def add(part: str, component: int | str, where: Integers, term: str, row: Array) -> None:
+            names.append((part, component, term))
+            rows.append(np.zeros(size))
+            rows[-1][where] = row
+
+        for k, own in enumerate(np.arange(self.gate.size).reshape(self.gate.shape), 1):
+            for each in zip(data.gate.terms, data.gate.back, strict=True) if data.gate else ():
+                add("gate", k, own, *each)
+        shared, terms = set(data.family.fixed.tolist()), len(data.design.terms)
+        for k, own in enumerate(self.gate.size + self.places):
+            for p, each in enumerate(zip(data.design.terms, data.design.back, strict=True)):
+                if not (k and p in shared):
+                    add("coefficient", "all" if p in shared else k, own[:terms], *each)
+            extra = data.inflation
+            for each in zip(extra.terms, extra.back, strict=True) if extra else ():
+                add("inflation", k, own[terms:], *each)
+        further, matrix = data.further_terms(self.mixture.n_components)
+        back = np.zeros((len(rows) + len(further), size))
+        back[: len(rows)] = rows
+        if further:
+            back[len(rows) :, self.n_located :] = matrix
+        return names + further, back @ self.theta, self.errors(back, robust)
