@@ -10,6 +10,8 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
+ROWS_AT_ONCE = 2**16
+
 
 @dataclass(frozen=True)
 class Standardised:
@@ -26,7 +28,9 @@ class Standardised:
     ) -> Self:
         """Return the standardisation of columns, which must not follow from one another."""
         centre = values.mean(axis=0) if intercept else np.zeros(values.shape[1])
-        scale = np.sqrt(((values - centre) ** 2).mean(axis=0))
+        blocks = range(0, len(values), ROWS_AT_ONCE)
+        squares = [((values[i : i + ROWS_AT_ONCE] - centre) ** 2).sum(axis=0) for i in blocks]
+        scale = np.sqrt(np.sum(squares, axis=0) / len(values))
         for name, size, about in zip(names, scale, np.abs(centre), strict=True):
             if not size > 1e-12 * about:
                 raise InvalidInputError(
@@ -34,11 +38,15 @@ class Standardised:
                     + (": leave it out, as there is an intercept" if intercept else " and zero")
                 )
         design = cls(names, centre, scale, intercept)
-        matrix = design.apply(values)
-        for place in range(1, matrix.shape[1]):
-            before = matrix[:, :place]
-            rest = matrix[:, place] - before @ np.linalg.lstsq(before, matrix[:, place])[0]
-            if np.sqrt((rest**2).mean()) < 1e-9:
+        triangle = np.empty((0, len(design.terms)))
+        for begin in blocks:
+            block = design.apply(values[begin : begin + ROWS_AT_ONCE])
+            triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")
+        # The diagonal has what the columns before leave of each.
+        rests = np.zeros(len(design.terms))
+        rests[: len(triangle)] = np.abs(np.diag(triangle)) / np.sqrt(len(values))
+        for place in range(1, len(rests)):
+            if rests[place] < 1e-9:
                 name = names[place - intercept]
                 raise InvalidInputError(
                     f"{argument}: column {name!r} is a linear combination of the columns before "

@@ -29,7 +29,6 @@ from bayesmix.families.random_effects import (
     cross_products,
     pooled_coefficients,
 )
-from bayesmix.families.regressions import DESIGN, OFFSET, RESPONSE
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.starts import Given, begun, one_hot
 
@@ -47,6 +46,23 @@ BOUNDARY = 1e-6
 NOT_NORMAL, FEWEST_UNITS = 0.001, 20
 
 
+def unit_products(
+    design: Standardised,
+    origin: Array,
+    y: Array,
+    offset: Array,
+    columns: Array,
+    sizes: Integers,
+) -> Array:
+    """Return cross-products of units, whose rows have responses and columns (n, D) of a design."""
+
+    def rows(place: slice) -> tuple[Array, Array]:
+        X, e = design.apply(columns[place]), y[place] - offset[place]
+        return e - X @ origin, X
+
+    return cross_products(sizes, rows)
+
+
 @dataclass(frozen=True)
 class RandomEffectData:
     """Data of a fit, ordered by unit. EM reads the cross-products of the units alone."""
@@ -59,7 +75,7 @@ class RandomEffectData:
     gate: Standardised | None
     random: RandomEffects
     response: Array  # (n,)
-    offset: Array | None
+    offset: Array
     columns: Array  # (n, D), not standardised
     labels: tuple[Any, ...] = ()  # identifiers of the units
     variational = inflation = None
@@ -72,7 +88,7 @@ class RandomEffectData:
         cls,
         estimator: Any,
         response: Array,
-        offset: Array | None,
+        offset: Array,
         columns: Array,
         sizes: Integers,
         design: Standardised,
@@ -99,15 +115,11 @@ class RandomEffectData:
                 "random"
             )
 
-        def rows(place: slice) -> tuple[Array, Array]:
-            e = response[place] if offset is None else response[place] - offset[place]
-            X = design.apply(columns[place])
-            return e - X @ origin, X
-
-        origin = np.zeros(len(design.terms))
+        origin, rows = np.zeros(len(design.terms)), (response, offset, columns)
         for _ in range(2):  # the second solution refines the first
-            origin = origin + pooled_coefficients(cross_products(sizes, rows), len(origin))
-        products = cross_products(sizes, rows)
+            products = unit_products(design, origin, *rows, sizes)
+            origin = origin + pooled_coefficients(products, len(origin))
+        products = unit_products(design, origin, *rows, sizes)
         spread = max(float(products[:, 0].sum() / len(response)), floor)
         own, ratios = COVARIANCES[estimator.random_covariance] if effects.names else (False, False)
         covariance = EffectCovariance(own, ratios, estimator.residual_variance == "shared")
@@ -130,9 +142,8 @@ class RandomEffectData:
     @property
     def values(self) -> Array:
         """Rows of response, offset, trials and design."""
-        n = len(self.response)
-        offset = np.zeros(n) if self.offset is None else self.offset
-        return self.arranged(self.response, offset, np.ones(n), self.columns)
+        ones = np.ones(self.n_rows)
+        return self.arranged(self.response, self.offset, ones, self.columns)
 
     @property
     def n_rows(self) -> int:
@@ -188,14 +199,9 @@ class RandomEffectData:
 
     def with_response(self, y: Array) -> RandomEffectData:
         """Return the data with another response (n,)."""
-        values = np.column_stack([y, self.values[:, 1:]])
-        return replace(self, response=y, products=self._products(values, self.sizes))
-
-    def _products(self, values: Array, sizes: Integers) -> Array:
-        """Return cross-products of rows of response, offset, trials and design."""
-        X, away = values[:, DESIGN:], values[:, RESPONSE] - values[:, OFFSET]
-        away = away - X @ self.family.origin
-        return cross_products(sizes, lambda place: (away[place], X[place]))
+        rows = (y, self.offset, self.columns)
+        products = unit_products(self.design, self.family.origin, *rows, self.sizes)
+        return replace(self, response=y, products=products)
 
     def for_starts(self, seed: int) -> RandomEffectData:
         """Return a random sample of the units of large data, among which starts are compared."""
@@ -327,17 +333,22 @@ class RandomEffectData:
         return Predicted(values, components.predictors(values), shares, components.response, spread)
 
     def posterior(
-        self, mixture: Mixture, values: Array, covariates: Array | None, units: Integers
+        self,
+        mixture: Mixture,
+        rows: tuple[Array, ...],
+        covariates: Array | None,
+        sizes: Integers,
     ) -> tuple[Array, Array]:
-        """Return probabilities (n, K) and log densities (n,) of ordered samples.
+        """Return probabilities (U, K) and log densities (U,) of units of ordered samples.
 
-        The log density of a unit is divided equally among its samples.
+        ``rows`` are response, offset, trials and columns, and covariates (U, P) those of the units.
         """
-        firsts, sizes = np.unique(units, return_index=True, return_counts=True)[1:]
-        side = SideInformation(covariates=None if covariates is None else covariates[firsts])
-        rows = Rows(self._products(values, sizes), side=side)
-        joint, log_density = mixture.responsibilities(rows)
-        return np.repeat(joint, sizes, axis=0), np.repeat(log_density / sizes, sizes)
+        y, offset, _, X = rows
+        products = unit_products(self.design, self.family.origin, y, offset, X, sizes)
+        data = replace(self, products=products, weights=None, covariates=covariates)
+        parts = [mixture.responsibilities(block) for block in data.blocks()]
+        joint, log_density = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return joint, log_density
 
     def further_terms(self, n_components: int) -> tuple[Names, Array]:
         """Return names of variances, and the matrix from ``further`` to data units."""

@@ -17,6 +17,8 @@ from bayesmix.families.regressions import Response
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.border import is_collection, is_source
 
+# Rows of a response by which its kind is guessed.
+MOST_LOOKED_AT = 100_000
 # Responses of a kind that another distribution suits.
 SUITABLE = {"counts": "poisson", "categorical": "binomial"}
 
@@ -40,6 +42,9 @@ def as_design(X: Any, coding: Coding | None) -> Any:
         found if found is not None and isinstance(found[0], str | bool) else None
         for found in coding.levels
     ]
+    plain = list(coding.names) == list(map(str, X.columns)) and not any(levels)
+    if plain and all(str(dtype) == "float64" for dtype in X.dtypes):
+        return X  # large data are not copied
     codes = recoded(X, replace(coding, levels=tuple(levels)))
     columns: dict[str, Any] = {}
     for name, found in zip(coding.names, levels, strict=True):
@@ -58,7 +63,7 @@ def look_at_response(y: Any, response: str) -> None:
     from bayesmix.io.column_kinds import LEFT_OUT, kinds_of
 
     name = str(y.name if y.name is not None else "y")
-    kind = kinds_of(pd.DataFrame({name: y}), {})[name]
+    kind = kinds_of(pd.DataFrame({name: y.iloc[:MOST_LOOKED_AT]}), {})[name]
     if kind.kind == LEFT_OUT and kind.reason not in ("empty", "dates", "one value"):
         warn(f"the response {name!r} may be no measurement: {kind.why}", BayesmixWarning)
     elif suitable := SUITABLE.get(kind.kind):

@@ -224,11 +224,21 @@ class Data:
         return Predicted(values, predictors, shares, components.response, spread)
 
     def posterior(
-        self, mixture: Mixture, values: Array, covariates: Array | None, units: Integers
+        self,
+        mixture: Mixture,
+        rows: tuple[Array, ...],
+        covariates: Array | None,
+        sizes: Integers,
     ) -> tuple[Array, Array]:
-        """Return probabilities (n, K) and log densities (n,) of samples ordered by unit."""
-        rows = Rows(values, side=beside(covariates, units))
-        return mixture.responsibilities(rows)
+        """Return probabilities (U, K) and log densities (U,) of units of ordered samples.
+
+        ``rows`` are response, offset, trials and columns, and covariates (U, P) those of the units.
+        """
+        units = np.repeat(np.arange(len(sizes)), sizes)
+        side = beside(None if covariates is None else covariates[units], units)
+        joint, log_density = mixture.responsibilities(Rows(self.arranged(*rows), side=side))
+        starts = np.cumsum(sizes) - sizes
+        return joint[starts], np.asarray(np.add.reduceat(log_density, starts))
 
     def problem(self) -> Problem:
         """Return the problem of EM."""
@@ -413,7 +423,7 @@ def check_table(X: Any, y: Any = None) -> None:
             f"y must have no missing values, got one in row {row}: drop such rows"
         )
     try:
-        np.asarray(y).astype(np.float64)
+        np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError):
         raise InvalidInputError("y must be numbers, got text: code it as numbers") from None
 
@@ -426,10 +436,28 @@ def probability(level: Any) -> float:
     return float(level)
 
 
+def ordered(units: Integers, *arrays: Array | None) -> Any:
+    """Return arrays ordered by unit: as they are if the rows of a unit already stand together."""
+    if (units[1:] >= units[:-1]).all():
+        return arrays
+    order = np.argsort(units, kind="stable")
+    return tuple(None if each is None else each[order] for each in arrays)
+
+
+def first_rows(units: Integers) -> Integers:
+    """Return the first row (U,) of each unit, numbered in order of appearance."""
+    return np.flatnonzero(np.diff(np.maximum.accumulate(units), prepend=-1))
+
+
+def offsets(offset: Any, n: int) -> Array:
+    """Return offsets (n,), by default 0, which take no memory."""
+    return np.broadcast_to(0.0, n) if offset is None else finite_array("offset", offset, (n,))
+
+
 def trial_numbers(trials: Any, n: int) -> Array:
-    """Return numbers of trials (n,), by default 1."""
+    """Return numbers of trials (n,), by default 1, which take no memory."""
     if trials is None:
-        return np.ones(n)
+        return np.broadcast_to(1.0, n)
     numbers: Array = finite_array("trials", trials, (n,))
     wrong = (numbers < 0.0) | (numbers != np.floor(numbers))
     if wrong.any():

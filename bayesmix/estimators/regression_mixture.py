@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from bayesmix.allocation.gate import Gate
 from bayesmix.core import validation
 from bayesmix.core.coding import Coding
-from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
@@ -22,27 +21,25 @@ from bayesmix.em.model import LOOSE_BOUND, Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
-from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators import regression_data
-from bayesmix.estimators.constraints import group_codes, standardised, unequal
+from bayesmix.estimators.constraints import group_codes, standardised
 from bayesmix.estimators.incoming import unchanged_on_error, validated
 from bayesmix.estimators.parameters import one_number, store_parameters
-from bayesmix.estimators.random_effect_data import COVARIANCES, RandomEffectData
+from bayesmix.estimators.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression_columns import (
-    arranged,
     as_design,
-    configured,
     explanatory,
     look_at_response,
-    shared_places,
 )
 from bayesmix.estimators.regression_data import Data
+from bayesmix.estimators.regression_training import training_data
 from bayesmix.estimators.regression_vector import ParameterVector
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
 from bayesmix.families.regressions import RegressionFamily, Regressions
 from bayesmix.families.trajectory_responses import RESPONSES
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.sources.survey_weights import weighted
 
@@ -55,8 +52,6 @@ KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
     *("_held", "_separated", "_formula", "_coding"),
 )
-# Smallest standard deviation of a residual, in that of the response.
-RELATIVE_FLOOR = 1e-4
 
 
 class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
@@ -234,8 +229,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def _training(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any, weight: Any
-    ) -> Data:
-        response: Any = self._model().family.response  # type: ignore[attr-defined]
+    ) -> Any:
         self._formula, self._coding = None, None
         if isinstance(y, str):
             self._formula = y
@@ -246,89 +240,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             look_at_response(y, self.response)
         regression_data.check_table(X, y)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        n = len(y)
+        response: Any = self._model().family.response  # type: ignore[attr-defined]
         names = tuple(getattr(self, "feature_names_in_", [f"x{d}" for d in range(X.shape[1])]))
-        intercept = validation.flag("fit_intercept", self.fit_intercept)
-        design = Standardised.of("X", X, names, intercept)
-        if trials is not None and response.name != "binomial":
-            raise InvalidInputError("trials need response='binomial': leave them out")
-        trials = regression_data.trial_numbers(trials, n)
-        offset = None if offset is None else finite_array("offset", offset, (n,))
-        response, inflation = configured(response, self.limits, self.inflation, X, design)
-        regression_data.check_response(response, y, trials)
-        places = shared_places(self.fixed, design, names)
-        floor = 0.0
-        if response.gaussian:
-            floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
-        weights = None
-        if weight is not None:
-            weights = finite_array("sample_weight", weight, (n,))
-            if weights.min() < 0.0 or not weights.any():
-                raise InvalidInputError("sample_weight must not be negative, nor 0 for all samples")
-        units = None if groups is None else group_codes(groups, n, n)
-        firsts = None if units is None else np.unique(units, return_index=True)[1]
-        if firsts is not None and weights is not None and (weights != weights[firsts][units]).any():
-            raise InvalidInputError("sample_weight must be constant within a group")
-        covariates, gate_design = None, None
-        if gate is not None:
-            table, gate_names = columns_of("gate", gate, n)
-            gate_design = Standardised.of("gate", table, gate_names, True)
-            covariates = gate_design.apply(table)
-            if units is not None and (
-                found := unequal(gate_design.terms, covariates, firsts[units])
-            ):
-                raise InvalidInputError(
-                    f"gate must be equal within a group, but column {found[0]!r} differs in row "
-                    f"{found[1]}: use one value for each group, such as its mean"
-                )
-        if self.random is not None:
-            self._check_random()
-            if units is None:
-                raise InvalidInputError(
-                    "random effects need units: give groups= with the unit of each row"
-                )
-            sizes = np.bincount(units)
-            if (np.diff(units) < 0).any():
-                order = np.argsort(units, kind="stable")
-                y, X = y[order], X[order]
-                offset = None if offset is None else offset[order]
-            weights, covariates = (
-                None if each is None else each[firsts] for each in (weights, covariates)
-            )
-            labels = tuple(each if isinstance(each, int) else str(each)
-                           for each in np.asarray(groups)[firsts].tolist())  # fmt: skip
-            return RandomEffectData.of(
-                self, y, offset, X, sizes, design, places, floor, weights=weights,
-                covariates=covariates, gate=gate_design, labels=labels,
-            )  # fmt: skip
-        family = RegressionFamily(response, places, floor)
-        offset = np.zeros(n) if offset is None else offset
-        values = arranged(design, inflation, y, offset, trials, X)
-        if units is not None:
-            order = np.argsort(units, kind="stable")
-            values, units = values[order], units[order]
-            weights = None if weights is None else weights[order]
-            covariates = None if covariates is None else covariates[order]
-        bayes = None
-        if self.inference is not None and not isinstance(self.inference, MaximumLikelihood):
-            bayes = regression_data.variational_inference(
-                self.inference, family, gate, intercept, values, weights
-            )
-        return Data(
-            values, weights, units, covariates, family, design, gate_design, bayes, inflation
-        )
-
-    def _check_random(self) -> None:
-        """Raise an error for settings that do not go with random effects."""
-        validation.one_of("random_covariance", self.random_covariance, tuple(COVARIANCES))
-        validation.one_of("residual_variance", self.residual_variance, ("shared", "free"))
-        of_bayes = self.inference is not None and not isinstance(self.inference, MaximumLikelihood)
-        for name, used in (
-            (f"response={self.response!r}", self.response != "normal"),
-            ("VariationalBayes()", of_bayes),
-        ):
-            if used:
-                raise UnsupportedError(f"random effects do not support {name}: leave out random")
+        return training_data(
+            self, response, X, y, names, gate=gate, groups=groups, offset=offset, trials=trials,
+            weight=weight,
+        )  # fmt: skip
 
     def _log_likelihood_of(self, y: Array, n_components: int, n_init: int, seed: int) -> float:
         """Return the log likelihood of a fit to other responses (n,), in the order of the data."""
@@ -419,8 +336,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def predict_components(self, X: Any, *, offset: Any = None) -> Array:
         """Return the mean response (n, K) of each component."""
-        values, _ = self._values(X, None, offset, None, None)
-        return self._response.mean(self._regressions.predictors(values))
+        rows, _ = self._rows(X, None, offset, None, None)
+        return self._response.mean(self._regressions.predictors(self._data.arranged(*rows)))
 
     def predict_proba(
         self,
@@ -433,8 +350,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         trials: Any = None,
     ) -> Array:
         """Return P(component | x, y) (n, K), the same for all observations of a group."""
-        joint, _ = self._posterior(X, y, gate, groups, offset, trials)
-        return joint
+        joint, _, units = self._posterior(X, y, gate, groups, offset, trials)
+        return np.asarray(joint[units])
 
     def score_samples(
         self,
@@ -450,8 +367,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
         The log density of a group is the sum over its observations.
         """
-        _, log_density = self._posterior(X, y, gate, groups, offset, trials)
-        return log_density
+        _, log_density, units = self._posterior(X, y, gate, groups, offset, trials)
+        return np.asarray((log_density / np.bincount(units))[units])
 
     def predict_interval(
         self,
@@ -579,9 +496,10 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def _response(self) -> Any:
         return self._regressions.response
 
-    def _values(
+    def _rows(
         self, X: Any, y: Any, offset: Any, trials: Any, gate: Any
-    ) -> tuple[Array, Array | None]:
+    ) -> tuple[tuple[Array, ...], Array | None]:
+        """Return response, offset, trials and columns of new samples, and their covariates."""
         check_is_fitted(self, "log_likelihood_")
         data = self._data
         if self._formula is not None:
@@ -590,7 +508,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         regression_data.check_table(X)
         X = np.asarray(validated(self, X, reset=False), dtype=np.float64)
         n = len(X)
-        offset = np.zeros(n) if offset is None else finite_array("offset", offset, (n,))
+        offset = regression_data.offsets(offset, n)
         trials = regression_data.trial_numbers(trials, n)
         y = np.zeros(n) if y is None else finite_array("y", y, (n,))
         covariates = None
@@ -598,10 +516,11 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             if data.gate is None:
                 raise InvalidInputError("gate must be left out: the fit had none")
             covariates = standardised("gate", gate, n, data.gate)
-        return data.arranged(y, offset, trials, X), covariates
+        return (y, offset, trials, X), covariates
 
     def _new(self, X: Any, gate: Any, offset: Any, trials: Any = None) -> regression_data.Predicted:
-        values, covariates = self._values(X, None, offset, trials, gate)
+        rows, covariates = self._rows(X, None, offset, trials, gate)
+        values = self._data.arranged(*rows)
         components, weights = self._regressions, cast("Any", self._mixture.weights)
         if isinstance(weights, Gate):
             if covariates is None:
@@ -613,13 +532,13 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     def _posterior(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any
-    ) -> tuple[Array, Array]:
-        values, covariates = self._values(X, y, offset, trials, gate)
-        regression_data.check_response(self._response, values[:, 0], values[:, 2])
-        n = len(values)
+    ) -> tuple[Array, Array, Integers]:
+        """Return probabilities (U, K) and log densities (U,) of units, and the unit of each row."""
+        rows, covariates = self._rows(X, y, offset, trials, gate)
+        n = len(rows[0])
+        regression_data.check_response(self._response, rows[0], rows[2])
         units = np.arange(n) if groups is None else group_codes(groups, n, n)
-        order = np.argsort(units, kind="stable")
-        side = None if covariates is None else covariates[order]
-        joint, log_density = self._data.posterior(self._mixture, values[order], side, units[order])
-        back = np.argsort(order)
-        return joint[back], log_density[back]
+        if covariates is not None:
+            covariates = covariates[regression_data.first_rows(units)]
+        rows = regression_data.ordered(units, *rows)
+        return *self._data.posterior(self._mixture, rows, covariates, np.bincount(units)), units

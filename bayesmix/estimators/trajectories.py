@@ -106,6 +106,7 @@ def trajectories(
         row = int(np.flatnonzero(frame[unit].isna())[0])
         raise InvalidInputError(f"unit: column {unit!r} is missing in row {row}: drop such rows")
     design = time_columns(frame[time], validation.integer("degree", degree, 1), n_knots)
+    times = list(design)
     for name in fixed:
         design[name] = frame[name]
     if response != "normal" and _names(random or ()) == [INTERCEPT]:
@@ -113,6 +114,7 @@ def trajectories(
     estimator = RegressionMixture(
         response=response, limits=limits, inflation=inflation, random=random,
         random_covariance=random_covariance, fixed=fixed or None,
+        columns=dict.fromkeys(list(map(str, times)), "continuous"),
     )  # fmt: skip
     search = MixtureSearch(
         estimator, n_components, criterion=criterion, random_state=random_state, **options
@@ -138,7 +140,7 @@ def time_columns(time: Any, degree: int, n_knots: int | None = None) -> pd.DataF
         raise InvalidInputError(f"time: column {name!r} is missing in row {row}: drop such rows")
     if n_knots is None:
         powers = {name: values} | {f"{name}^{p}": values**p for p in range(2, degree + 1)}
-        return pd.DataFrame(powers, index=time.index)
+        return pd.DataFrame(powers, index=time.index, copy=False)
     knots = validation.integer("n_knots", n_knots, 2)
     splines = SplineTransformer(knots, degree, knots="quantile", extrapolation="linear")
     basis = splines.fit_transform(values[:, None])

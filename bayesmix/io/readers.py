@@ -176,10 +176,16 @@ def read_table(
     path = path_text("path", path)
     if names_many(path) or path.lower().endswith(NUMPY):
         raise InvalidInputError(f"path must be a single table, got {path}: use bayesmix.read")
-    frame = _named_rows(path, TextFormat(sep, decimal, encoding, _cells(na))).reset_index(drop=True)
+    text = TextFormat(sep, decimal, encoding, _cells(na))
+    wanted = [columns] if isinstance(columns, str) else list(columns or ())
+    if wanted and path.lower().endswith(PARQUET) and os.path.isfile(path):
+        # One after the other, as pandas needs twice the memory of what it reads.
+        return pd.DataFrame(
+            {name: frame_of(path, [name], None, text)[name] for name in wanted}, copy=False
+        )
+    frame = _named_rows(path, text).reset_index(drop=True)
     if columns is None:
         return frame
-    wanted = [columns] if isinstance(columns, str) else list(columns)
     check_names(path, [str(name) for name in frame.columns], wanted, None)
     return frame[wanted]
 

@@ -122,13 +122,15 @@ def cluster_numbers(
     shares = np.bincount(choices, minlength=len(contending)) / len(choices)
     likely = [place for place, share in enumerate(shares) if share >= SELDOM or place == 0]
     try:
-        folds = splits() if counted != COMPONENTS else ()
+        merged = any(noun_of(candidates[i].estimator) == "component" for i in contending)
+        folds = splits() if merged and counted != COMPONENTS else ()
     except InvalidInputError:  # too few observations for folds
         folds = ()
     clusterings, totals = dict[int, Clustering](), dict[int, float]()
     for place in likely:
         i = contending[place]
-        draws = drawn.values[choices == place]
+        own = choices == place
+        draws = drawn.values if own.all() else drawn.values[own]
         clusterings[i], numbers = _merged(
             task, candidates[i], folds, drawn, draws, rounded, counted
         )
@@ -169,6 +171,8 @@ def _choices(
     drawn: _Weights,
 ) -> Integers:
     """Return the place of the best candidate (B,) under each draw of the weights."""
+    if len(contending) == 1:
+        return np.zeros(N_DRAWS, dtype=np.intp)
     criterion = record(name)
     values = np.array([candidates[i].value(criterion.column) for i in contending])
     densities = []
