@@ -13,10 +13,10 @@ from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.regression_vector import ParameterVector
 from bayesmix.families.regressions import DESIGN, OFFSET
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level
+from bayesmix.posterior.regression_vector import ParameterVector
 
 if TYPE_CHECKING:
     import pandas as pd

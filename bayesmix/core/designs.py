@@ -38,7 +38,7 @@ class Standardised:
                     + (": leave it out, as there is an intercept" if intercept else " and zero")
                 )
         design = cls(names, centre, scale, intercept)
-        triangle = np.empty((0, len(design.terms)))
+        triangle: Any = np.empty((0, len(design.terms)))
         for begin in blocks:
             block = design.apply(values[begin : begin + ROWS_AT_ONCE])
             triangle = np.linalg.qr(np.vstack([triangle, block]), mode="r")

@@ -19,7 +19,6 @@ from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.regression_columns import arranged
 from bayesmix.estimators.regression_data import MOST_UNITS, Predicted, gate_warning, problem_of
-from bayesmix.estimators.regression_vector import Names
 from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
 from bayesmix.families.random_effects import (
     INTERCEPT,
@@ -30,6 +29,7 @@ from bayesmix.families.random_effects import (
     pooled_coefficients,
 )
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.regression_vector import Names
 from bayesmix.search.starts import Given, begun, one_hot
 
 # Own matrices and ratios of the structures; see ``EffectCovariance``.
@@ -77,7 +77,7 @@ class RandomEffectData:
     response: Array  # (n,)
     offset: Array
     columns: Array  # (n, D), not standardised
-    labels: tuple[Any, ...] = ()  # identifiers of the units
+    labels: tuple[str | int, ...] = ()  # identifiers of the units
     variational = inflation = None
     accelerated = True
     # Passes of the starts, and how many go on; distinct starts of few passes may rank wrongly.
@@ -128,6 +128,10 @@ class RandomEffectData:
             products, family=family, design=design, random=effects, response=response,
             offset=offset, columns=columns, **others,
         )  # fmt: skip
+
+    @property
+    def fixed(self) -> Integers:
+        return self.family.fixed
 
     @property
     def sizes(self) -> Integers:

@@ -35,7 +35,6 @@ from bayesmix.em.run import (
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.regression_columns import arranged
-from bayesmix.estimators.regression_vector import Names
 from bayesmix.families.bayesian_regression import (
     BayesianRegressionFamily,
     RegressionPosterior,
@@ -44,6 +43,7 @@ from bayesmix.families.bayesian_regression import (
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Response, held
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.regression_vector import Names
 from bayesmix.search.starts import Given, begun, one_hot
 from bayesmix.sources.memory import ArraySource
 
@@ -113,6 +113,10 @@ class Data:
     @property
     def n_rows(self) -> int:
         return len(self.values)
+
+    @property
+    def fixed(self) -> Integers:
+        return self.family.fixed
 
     @cached_property
     def starts(self) -> Integers:
@@ -335,7 +339,7 @@ def result_of(data: Any, mixture: Mixture, state: State, seed: int) -> FitResult
         seconds=0.0,
         seed=seed,
         form=state.form.name,
-        side=problem.source.side,  # type: ignore[attr-defined]  # in memory
+        side=problem.source.side,
     )
 
 

@@ -34,13 +34,13 @@ from bayesmix.estimators.regression_columns import (
 )
 from bayesmix.estimators.regression_data import Data
 from bayesmix.estimators.regression_training import training_data
-from bayesmix.estimators.regression_vector import ParameterVector
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
 from bayesmix.families.regressions import RegressionFamily, Regressions
 from bayesmix.families.trajectory_responses import RESPONSES
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import interval_table
+from bayesmix.posterior.regression_vector import ParameterVector
 from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:

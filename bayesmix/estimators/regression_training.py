@@ -55,9 +55,10 @@ def training_data(
         if weights.min() < 0.0 or not weights.any():
             raise InvalidInputError("sample_weight must not be negative, nor 0 for all samples")
     of_bayes = not isinstance(estimator.inference, MaximumLikelihood | None)
-    units = None if groups is None else group_codes(groups, n, n)
+    units: Any = None if groups is None else group_codes(groups, n, n)
     firsts = np.arange(n) if units is None else regression_data.first_rows(units)
-    covariates, gate_design = None, None
+    covariates: Any = None
+    gate_design = None
     if gate is not None:
         table, gate_names = columns_of("gate", gate, n)
         gate_design = Standardised.of("gate", table, gate_names, True)

@@ -245,7 +245,7 @@ class RandomEffectRegressions:
         squares = units.squares - np.einsum("kup,kp->ku", units.responses + products, move)
         ZZ, Ze = T.T @ units.designs @ T, products @ T
         system = np.eye(len(T.T)) + D @ ZZ / variances[..., None, None]
-        G = np.linalg.solve(system, np.broadcast_to(D, system.shape))
+        G = np.asarray(np.linalg.solve(system, np.broadcast_to(D, system.shape)), np.float64)
         effects = np.einsum("kuqr,kur->kuq", G, Ze) / variances[..., None]
         constants = np.linalg.slogdet(system)[1] + units.sizes * np.log(2.0 * np.pi * variances)
         distances = (squares - np.einsum("kuq,kuq->ku", Ze, effects)) / variances
@@ -319,7 +319,7 @@ class RandomEffectRegressions:
                 shares @ at.squares[k],
                 shares @ at.units.sizes,
             ))  # fmt: skip
-        stacked = map(np.array, zip(*sums, strict=True))
+        stacked: Any = map(np.array, zip(*sums, strict=True))
         return EffectSums(self, responsibilities.sum(axis=0), *stacked)
 
     def halfway_to(self, other: RandomEffectRegressions) -> RandomEffectRegressions:

@@ -11,8 +11,8 @@ from scipy.stats import multivariate_normal
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.estimators.regression_vector import ParameterVector
 from bayesmix.families.effect_covariances import vech_basis
+from bayesmix.posterior.regression_vector import ParameterVector
 
 BOTH = ("intercept", "time")
 

@@ -14,8 +14,8 @@ import bayesmix as bm
 from bayesmix.assess.trajectory_checks import simulated_response
 from bayesmix.cli.app import app
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.regression_vector import ParameterVector
 from bayesmix.estimators.trajectories import time_columns
+from bayesmix.posterior.regression_vector import ParameterVector
 
 ARGUMENTS = {"y": "score", "time": "age", "unit": "id"}
 

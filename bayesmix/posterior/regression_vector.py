@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from bayesmix.allocation.gate import Gate, penalty_matrix
+from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Rows
 from bayesmix.families.regressions import coefficient_places
@@ -20,14 +22,38 @@ DIFFERENCE = 1e-5
 Names = list[tuple[str, int | str, str]]
 
 
+class FittedRegressions(Protocol):
+    """Data of a fit."""
+
+    @property
+    def design(self) -> Standardised: ...
+    @property
+    def gate(self) -> Standardised | None: ...
+    @property
+    def inflation(self) -> Standardised | None: ...
+    @property
+    def fixed(self) -> Integers:
+        """Columns of the design with the same coefficient in all components."""
+
+    @property
+    def n_samples(self) -> float: ...
+    @property
+    def unit_weights(self) -> Array: ...
+    def blocks(self) -> Iterable[Rows]:
+        """Return rows in blocks that end where units end."""
+
+    def of_units(self, values: Array) -> Array:
+        """Return sums by unit of values (n,)."""
+
+    def further_terms(self, n_components: int) -> tuple[Names, Array]:
+        """Return names of parameters beside coefficients, and the matrix to data units."""
+
+
 @dataclass(frozen=True)
 class ParameterVector:
-    """Gate or log odds of weights, coefficients, and then dispersions or variances.
+    """Gate or log odds of weights, coefficients, and then dispersions or variances."""
 
-    ``data`` are those of a fit, whose ``blocks`` are rows that end where units end.
-    """
-
-    data: Any
+    data: FittedRegressions
     mixture: Mixture
 
     @property
@@ -51,7 +77,7 @@ class ParameterVector:
     @cached_property
     def places(self) -> Integers:
         """Places (K, P) of coefficients among the unknowns, the shared ones first."""
-        return coefficient_places(self.data.family.fixed, *self.components.coefficients.shape)
+        return coefficient_places(self.data.fixed, *self.components.coefficients.shape)
 
     @property
     def n_located(self) -> int:
@@ -165,7 +191,7 @@ class ParameterVector:
         for k, own in enumerate(np.arange(self.gate.size).reshape(self.gate.shape), 1):
             for each in zip(data.gate.terms, data.gate.back, strict=True) if data.gate else ():
                 add("gate", k, own, *each)
-        shared, terms = set(data.family.fixed.tolist()), len(data.design.terms)
+        shared, terms = set(data.fixed.tolist()), len(data.design.terms)
         for k, own in enumerate(self.gate.size + self.places):
             for p, each in enumerate(zip(data.design.terms, data.design.back, strict=True)):
                 if not (k and p in shared):
