@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 import bayesmix as bm
 from bayesmix.em.expectation import Linear, Step
-from bayesmix.observation.deconvolution import DeconvolutionStep, convolved
+from bayesmix.observation.deconvolution import DeconvolutionStep, convolved, framed
 from bayesmix.sources.memory import ArraySource
 
 N_ROWS, N_FEATURES, N_COMPONENTS = 100_000, 5, 5
@@ -161,23 +161,10 @@ def _log_likelihood(
 def _quantiles(model: Any, X: Any, probability: float) -> np.ndarray:
     """Return quantiles (n,) of the mixtures that are the posteriors of true values."""
     mixture, rows = model.result_.density, X.rows
-    shares = model.predict_proba(X)
-    covariances, scale = mixture.components.covariances, mixture.frame.scale
-    parts = convolved(mixture, rows)
-    means = np.stack(
-        [
-            m[0] + c[0, 0] * part.scores[0]
-            for m, c, part in zip(mixture.components.means, covariances, parts, strict=True)
-        ]
-    ).T
-    spreads = np.sqrt(
-        np.stack(
-            [
-                c[0, 0] - part.gained(c)[0] + np.zeros(len(X.values))
-                for c, part in zip(covariances, parts, strict=True)
-            ]
-        )
-    ).T
+    shares, C, scale = model.predict_proba(X), mixture.components.covariances, mixture.frame.scale
+    part = convolved(mixture.components, framed(mixture, rows))
+    means = (mixture.components.means + C[:, 0] * part.scores[0]).T
+    spreads = np.sqrt(C[:, 0] - part.explained(C)[0]).T
     low, high = (means - 9.0 * spreads).min(axis=1), (means + 9.0 * spreads).max(axis=1)
     for _ in range(60):  # bisection to rounding
         middle = 0.5 * (low + high)

@@ -7,7 +7,7 @@ enter the statistics as values with weights, so any family's M-step is that of c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -24,14 +24,12 @@ from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.observation.instrument import Instrument
 from bayesmix.observation.missing import Drawing
-from bayesmix.observation.truncated_normal import MANY, NEGLIGIBLE, drawn_nodes, sums_by
+from bayesmix.observation.quadrature import MANY, Nodes, end_of, sums_by
 
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = (-700.0, 700.0), 2.0**53
 # Modes are sought within e^±60 of the values, on grids that become 16 times finer.
 WINDOW, FINER, ROUNDS = 60.0, 16, 6
-# Bisections of the logarithm of a distance between 1e-9 and 1e15, to 1.5 %.
-NEAREST, HALVINGS = 1e-9, 12
 
 
 class Cells(NamedTuple):
@@ -42,19 +40,6 @@ class Cells(NamedTuple):
     high: Array
     samples: Indices
     numbers: Indices
-
-
-class Nodes(NamedTuple):
-    """Values in a cell given a component, in the frame: cells, values, masses; log P (G,)."""
-
-    owner: Indices
-    values: Array
-    mass: Array
-    log_probability: Array
-
-    def mean(self, values: Array) -> Array:
-        """Return expectations (G,) of functions of the values."""
-        return sums_by(self.owner, self.mass * values, len(self.log_probability))
 
 
 @dataclass(frozen=True)
@@ -90,7 +75,7 @@ class SplitRows:
                 own = np.flatnonzero(cells.columns == d)
                 bounds = cells.low[own] / frame.scale[d], cells.high[own] / frame.scale[d]
                 part = nodes_of(component.marginal(np.array([d])), *bounds)
-                logs[own] = part.log_probability
+                logs[own] = part.log_total
                 by_column.append(part._replace(owner=own[part.owner]))
             owner, values, mass, _ = map(np.concatenate, zip(*by_column, strict=True))
             parts.append(Nodes(owner, values, mass, logs))
@@ -101,7 +86,7 @@ class SplitRows:
         joint = INCOMPLETE.log_joint(mixture, self.rest)
         samples, numbers = self.cells.samples, self.cells.numbers
         for k, part in enumerate(parts):
-            joint[:, k] += np.bincount(samples, part.log_probability[numbers], len(joint))
+            joint[:, k] += np.bincount(samples, part.log_total[numbers], len(joint))
         return joint
 
     def statistics(
@@ -166,7 +151,7 @@ class Celled(Drawing):
             mine = labels[cells.samples] == k
             samples, numbers = cells.samples[mine], cells.numbers[mine]
             columns = cells.columns[numbers]
-            chosen = drawn_nodes(part.owner, part.mass, numbers, uniform[mine])
+            chosen = part.drawn(numbers, uniform[mine])
             values[samples, columns] = part.values[chosen] * mixture.frame.scale[columns]
         return values
 
@@ -222,7 +207,7 @@ def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
         width /= FINER
     centre = np.clip(mode, a, b)
     largest = log_density(centre)
-    ends = [_end(log_density, centre, largest, limit) for limit in (a, b)]
+    ends = [end_of(log_density, centre, largest, limit) for limit in (a, b)]
     points, weights = MANY
     half = 0.5 * np.array([centre - ends[0], ends[1] - centre])
     logs = np.array([ends[0], centre]) + half * (1.0 + points[:, None, None])
@@ -243,8 +228,8 @@ def _counts_in(column: Any, low: Array, high: Array) -> Nodes:
     a, b = np.maximum(np.ceil(low), 0.0), np.minimum(np.floor(high), LARGEST_COUNT)
     centre = np.clip(np.floor(column.means[0, 0]), a, b)
     largest = log_density(centre)
-    first = np.floor(_end(log_density, centre, largest, a, np.floor))
-    last = np.ceil(_end(log_density, centre, largest, b, np.ceil))
+    first = np.floor(end_of(lambda v: log_density(np.floor(v)), centre, largest, a))
+    last = np.ceil(end_of(lambda v: log_density(np.ceil(v)), centre, largest, b))
     lengths = (last - first).astype(np.intp) + 1
     owner = np.repeat(np.arange(len(a)), lengths)
     values = first[owner] + np.arange(len(owner)) - (np.cumsum(lengths) - lengths)[owner]
@@ -253,20 +238,3 @@ def _counts_in(column: Any, low: Array, high: Array) -> Nodes:
     mass = np.exp(logs - largest[owner])
     total = sums_by(owner, mass, len(a))
     return Nodes(owner, values, mass / total[owner], np.log(total) + largest)
-
-
-def _end(
-    log_density: Callable[[Array], Array],
-    centre: Array,
-    largest: Array,
-    limit: Array,
-    whole: Callable[[Array], Array] = np.asarray,
-) -> Array:
-    """Return where a log density is ``NEGLIGIBLE`` below that of ``centre``, or the limit."""
-    side, far = np.sign(limit - centre), np.abs(limit - centre)
-    near = np.minimum(NEAREST, far)
-    for _ in range(HALVINGS):
-        middle = np.sqrt(near * far)
-        beyond = ~(largest - log_density(whole(centre + side * middle)) <= NEGLIGIBLE)
-        near, far = np.where(beyond, near, middle), np.where(beyond, middle, far)
-    return cast("Array", centre + side * far)

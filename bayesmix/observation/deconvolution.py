@@ -10,11 +10,10 @@ were not recorded are completed by their expected number and moments (Dempster, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -37,12 +36,12 @@ from bayesmix.observation.truncated_normal import on_interval, quantile
 BLOCK_VALUES = 2**19
 # Variances below 1e38 in the frame have a finite product of so many.
 COLUMNS_AT_ONCE = 8
-# Samples with equal errors above which their matrices are factorised once.
+# Samples with equal errors above which their matrices are inverted once.
 TOGETHER = 16
 SMALLEST = float(np.finfo(float).tiny)
 
 
-class HiddenValues(NamedTuple):
+class Hidden(NamedTuple):
     """Values of a block that are known to an interval: places, bounds and log steps (m,)."""
 
     columns: Indices
@@ -62,94 +61,79 @@ class Block:
     values: Array  # 0 where not exact
     exact: Array
     errors: Array
-    complete: bool  # whether all values are exact
-    hidden: HiddenValues | None
+    hidden: Hidden | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all values are exact."""
+        return bool(self.exact.all())
 
 
 @dataclass(frozen=True)
-class StandardisedBounds:
-    """Hidden values of a block given a component: centres, deviations and bounds (m,).
+class Standardised:
+    """Hidden values given the components: centres, deviations and bounds (K, m).
 
-    Dependent ones of a sample are ``pairs``, with their correlations.
+    Dependent ones of a sample are ``pairs`` (2, p), with their correlations (K, p).
     """
 
     centres: Array
     deviations: Array
     low: Array
     high: Array
-    pairs: tuple[Indices, Indices] | None = None
-    correlation: Array | None = None
+    pairs: Indices
+    correlation: Array
 
     def rectangles(self) -> Array:
-        """Return the bounds (2, 2, p) of the pairs."""
-        return np.array(
-            [[bound[own] for own in self.pairs or ()] for bound in (self.low, self.high)]
-        )
+        """Return the bounds and correlations (5, K, p) of the pairs."""
+        first, second = self.pairs
+        bounds = [part[:, own] for part in (self.low, self.high) for own in (first, second)]
+        return np.array([*bounds, self.correlation])
 
     def drawn(self, uniform: Array) -> Array:
-        """Return draws of the hidden values (m,)."""
-        draws = quantile(self.low, self.high, uniform)
-        if self.pairs is not None and self.correlation is not None:
-            own = np.array(self.pairs)
-            draws[own] = drawn_on_rectangle(self.rectangles(), self.correlation, uniform[own])
+        """Return draws of the hidden values (K, m)."""
+        draws = quantile(self.low, self.high, np.broadcast_to(uniform, self.low.shape))
+        if self.pairs.size:
+            both = drawn_on_rectangle(self.rectangles(), uniform[self.pairs])
+            draws[:, self.pairs] = both.swapaxes(0, 1)
         return self.centres + self.deviations * draws
 
 
 @dataclass(frozen=True)
-class Independent:
-    """A component for a block: log densities (n,), scores E[u] and information (D, n) by column.
+class Convolved:
+    """The components for a block: log densities (K, n), scores E[u] (D, K, n) and information.
 
-    The last axis of ``information`` is 1 if it is equal for all samples.
+    That is Mᵀ diag(weights) M, with ``weights`` (D, K, n) and rows of M in the second axis of
+    ``rows`` (D, D, K, n), None for the identity. Their last axis is 1 if equal for all samples.
     """
 
     log_density: Array
     scores: Array
-    information: Array
-    hidden: StandardisedBounds | None = None
+    weights: Array
+    rows: Array | None = None
+    hidden: Standardised | None = None
 
-    def curvature(self, shares: Array) -> Array:
-        """Return Σ r (E[u] E[u]ᵀ - information) (D, D)."""
-        return np.diag((self.scores * self.scores - self.information) @ shares)
+    def moments(self, shares: Array) -> tuple[Array, Array]:
+        """Return Σ r E[u] (K, D) and Σ r (E[u] E[u]ᵀ - information) (K, D, D) of shares (K, n)."""
+        scores, rows, D = self.scores.swapaxes(0, 1), self.rows, len(self.scores)
+        gradient = (scores @ shares[:, :, None])[..., 0]
+        if rows is None:
+            diagonal = (self.scores**2 - self.weights).swapaxes(0, 1) @ shares[:, :, None]
+            return gradient, diagonal * np.eye(D)
+        curvature = (shares[:, None] * scores) @ scores.swapaxes(1, 2)
+        total = shares if rows.shape[-1] > 1 else shares.sum(axis=1, keepdims=True)
+        for a in range(D):
+            # Rows of hidden values are full, others end at the diagonal.
+            row = rows[: a + 1 if self.hidden is None else D, a].swapaxes(0, 1)
+            weighted = row * (total * self.weights[a])[:, None]
+            curvature[:, : row.shape[1], : row.shape[1]] -= weighted @ row.swapaxes(1, 2)
+        return gradient, curvature
 
-    def times(self, away: Array, samples: Booleans) -> Array:
-        """Return the information times deviations (D, m) of some samples."""
-        own = self.information
-        return away * (own if own.shape[-1] == 1 else own[:, samples])
-
-    def gained(self, covariance: Array) -> Array:
-        """Return the variances (D, n) of true values that are explained."""
-        return (covariance * covariance) @ self.information
-
-
-@dataclass(frozen=True)
-class Dependent:
-    """A component for a block: log densities (n,), scores E[u] (D, n) and R with RᵀR = information.
-
-    ``root`` is (D, D, n), with n = 1 if equal for all samples.
-    """
-
-    log_density: Array
-    scores: Array
-    root: Array
-    hidden: StandardisedBounds | None = None
-
-    def curvature(self, shares: Array) -> Array:
-        """Return Σ r (E[u] E[u]ᵀ - information) (D, D)."""
-        total = shares if self.root.shape[-1] > 1 else shares.sum(keepdims=True)
-        information = ((self.root * total) @ self.root.swapaxes(1, 2)).sum(axis=0)
-        return cast("Array", (shares * self.scores) @ self.scores.T - information)
-
-    def times(self, away: Array, samples: Booleans) -> Array:
-        """Return the information times deviations (D, m) of some samples."""
-        root = self.root if self.root.shape[-1] == 1 else self.root[..., samples]
-        return _whitened(root, away)[1]
-
-    def gained(self, covariance: Array) -> Array:
-        """Return the variances (D, n) of true values that are explained."""
-        return cast("Array", (np.einsum("ijn,jd->din", self.root, covariance) ** 2).sum(axis=1))
-
-
-Convolved: TypeAlias = Independent | Dependent
+    def explained(self, covariances: Array) -> Array:
+        """Return the variances (D, K, n) of true values that the measured ones explain."""
+        if self.rows is None:
+            return np.einsum("kda,akn->dkn", covariances * covariances, self.weights)
+        half = np.einsum("kdb,bakn->dakn", covariances, self.rows)
+        return cast("Array", (half * half * self.weights).sum(axis=1))
 
 
 def instrument_of(rows: Rows) -> Instrument:
@@ -188,173 +172,179 @@ def _hidden(mixture: Mixture[Densities], instrument: Instrument) -> Booleans | N
 
 def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]:
     """Return blocks of a chunk with their indices; many samples of equal errors are together."""
-    instrument = instrument_of(rows)
-    width = len(mixture.frame.centre) ** (1 if _apart(mixture, instrument) else 2)
-    size = max(TOGETHER, BLOCK_VALUES // (mixture.n_components * width))
-    partial = np.zeros(len(rows), dtype=bool)
+    instrument, (n, D) = instrument_of(rows), (len(rows), len(mixture.frame.centre))
+    partial = np.zeros(n, dtype=bool)
     if has_gaps(rows.values):
         partial |= np.isnan(np.asarray(rows.values)).any(axis=1)
     hidden = _hidden(mixture, instrument)
     if hidden is not None:
         partial |= hidden.any(axis=1)
-    whole, rest = np.flatnonzero(~partial), np.flatnonzero(partial)
-    errors = instrument.errors
-    groups: list[Any] = []
-    if len(whole) >= TOGETHER * len(errors.distinct):
+    whole, errors = np.flatnonzero(~partial), instrument.errors
+    together = len(whole) >= TOGETHER * len(errors.distinct)
+    numbers = BLOCK_VALUES // mixture.n_components
+    sizes = [max(TOGETHER, numbers // D ** (1 if _apart(mixture, instrument) else 2))] * 2
+    groups = [whole, np.flatnonzero(partial)]
+    if together:
         whole = whole[np.argsort(errors.numbers[whole], kind="stable")]
-        groups = np.split(whole, np.flatnonzero(np.diff(errors.numbers[whole])) + 1)
-    elif not len(rest):
-        groups = [slice(first, first + size) for first in range(0, len(rows), size)]
-    else:
-        groups = _sliced(whole, size)
-    places = groups + _sliced(rest, size)
+        groups[:1] = np.split(whole, np.flatnonzero(np.diff(errors.numbers[whole])) + 1)
+        sizes[0] = max(TOGETHER, numbers // D)
+    if len(groups) == 2 and len(whole) == n:  # in order, so that slices need no copies
+        places = [slice(first, first + sizes[0]) for first in range(0, n, sizes[0])]
+        return [(place, rows.some(place)) for place in places]
+    places = [
+        group[first : first + size]
+        for group, size in zip(groups, [sizes[0]] * (len(groups) - 1) + sizes[1:], strict=True)
+        for first in range(0, len(group), size)
+    ]
     return [(place, rows.some(place)) for place in places]
-
-
-def _sliced(indices: Indices, size: int) -> list[Any]:
-    return [indices[first : first + size] for first in range(0, len(indices), size)]
 
 
 def framed(mixture: Mixture[Densities], rows: Rows) -> Block:
     """Return samples in the frame of a mixture."""
     instrument, frame = instrument_of(rows), mixture.frame
     values = np.array(rows.framed(frame).T)
-    hidden, intervals = _hidden(mixture, instrument), instrument.intervals
-    numbers = instrument.errors.numbers
-    places = None
+    places, intervals, numbers = None, instrument.intervals, instrument.errors.numbers
+    hidden = _hidden(mixture, instrument)
     equal = len(numbers) == 1 or bool((numbers == numbers[0]).all())
+    approximate = np.zeros((len(values), 1), dtype=bool)
     if intervals is not None and hidden is not None:
         lower, upper = frame.apply(intervals.lower).T, frame.apply(intervals.upper).T
-        columns, samples = np.nonzero(hidden.T)
+        steps = intervals.steps * frame.inverse_scale
+        place = columns, samples = np.nonzero(hidden.T)
         if len(columns):
-            log_steps = np.log(
-                intervals.steps * frame.inverse_scale,
-                out=np.zeros(len(values)),
-                where=intervals.steps > 0.0,
-            )
-            place = columns, samples
-            steps = np.where(intervals.rounded.T[place], log_steps[columns], 0.0)
-            places = HiddenValues(*place, lower[place], upper[place], steps)
+            log_steps = np.zeros(len(columns))
+            np.log(steps[columns], out=log_steps, where=intervals.rounded.T[place])
+            places = Hidden(columns, samples, lower[place], upper[place], log_steps)
             values[place] = np.nan
         approximate = (intervals.rounded & ~hidden).T
         values = np.where(approximate, 0.5 * (lower + upper), values)
-        equal = equal and bool((approximate == approximate[:, :1]).all())
     exact = ~np.isnan(values)
-    complete = bool(exact.all())
-    equal = equal and complete
+    equal = equal and bool(exact.all() and (approximate == approximate[:, :1]).all())
     errors = instrument.errors.framed(frame, slice(0, 1) if equal else slice(None))
-    if intervals is not None and hidden is not None and approximate.any():
-        sheppard = (intervals.steps * frame.inverse_scale) ** 2 / 12.0
-        more = approximate[:, : errors.shape[-1]] * sheppard[:, None]
+    if approximate.any():
+        # Sheppard's correction.
+        more = approximate[:, : errors.shape[-1]] * (steps * steps / 12.0)[:, None]
         errors = errors + (more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None])
-    values = values if complete else without_gaps(values)
-    return Block(values, exact.astype(np.float64), errors, complete, places)
+    return Block(without_gaps(values), exact.astype(np.float64), errors, places)
 
 
-def convolved(mixture: Mixture[Densities], rows: Rows) -> list[Convolved]:
+def convolved(components: Gaussians, block: Block) -> Convolved:
     """Return the components for a block, whose samples have equal errors or are few."""
-    return _convolved(mixture, framed(mixture, rows))
-
-
-def _convolved(mixture: Mixture[Densities], block: Block) -> list[Convolved]:
-    components = components_of(mixture)
-    structure, K = components.structure, components.n_components
-    diagonal = block.errors.ndim == 2 and separable(structure, len(block.values))
-    of_component = _diagonal if diagonal else _dense
-    parts = [
-        of_component(block, mean, covariance)
-        for mean, covariance in zip(components.means, components.covariances, strict=True)
-    ]
+    structure, (K, D) = components.structure, components.means.shape
+    diagonal = block.errors.ndim == 2 and separable(structure, D)
+    part = (_diagonal if diagonal else _dense)(block, components.means, components.covariances)
     if components.resolution is None:
-        return parts
+        return part
     of_blocks = structure.algebra.trace(components.resolution, components.precision_root)
-    less = 0.5 * structure.algebra.per_component(of_blocks, K, len(block.values))
-    return [
-        replace(part, log_density=part.log_density - own)
-        for part, own in zip(parts, less, strict=True)
-    ]
+    less = 0.5 * structure.algebra.per_component(of_blocks, K, D)
+    return replace(part, log_density=part.log_density - less[:, None])
 
 
-def _diagonal(block: Block, mean: Array, covariance: Array) -> Independent:
-    variances = np.diagonal(covariance)[:, None] + block.errors
+def _diagonal(block: Block, means: Array, covariances: Array) -> Convolved:
+    variances = np.diagonal(covariances, axis1=1, axis2=2).T[..., None] + block.errors[:, None]
     _refuse_singular(variances)
-    away = block.values - mean[:, None]
-    information = 1.0 / variances
-    factors = variances
+    away = block.values[:, None] - means.T[..., None]
+    information, factors = 1.0 / variances, variances
     if not block.complete:
-        information, away = information * block.exact, away * block.exact
-        factors = np.where(block.exact, variances, 1.0)
+        exact = block.exact[:, None]
+        information, away = information * exact, away * exact
+        factors = np.where(exact, variances, 1.0)
     scores = information * away
-    distance = np.einsum("dn,dn->n", scores, away)
-    constant = block.exact.sum(axis=0) * LOG_2PI
-    log_density = -0.5 * (distance + _log_product(factors) + constant)
+    distance = np.einsum("dkn,dkn->kn", scores, away)
+    log_density = _normal(distance, factors, block)
     if block.hidden is None:
-        return Independent(log_density, scores, information)
+        return Convolved(log_density, scores, information)
     columns, samples, lower, upper, log_steps = block.hidden
-    deviations = np.sqrt(variances[columns, samples])
-    a, b = (lower - mean[columns]) / deviations, (upper - mean[columns]) / deviations
+    deviations, centres = np.sqrt(variances[columns, :, samples].T), means[:, columns]
+    a, b = (lower - centres) / deviations, (upper - centres) / deviations
     there = on_interval(a, b)
-    scores[columns, samples] = there.mean / deviations
-    information[columns, samples] = np.maximum(there.lost_variance, 0.0) / deviations**2
-    log_density += np.bincount(samples, there.log_probability - log_steps, len(log_density))
-    hidden = StandardisedBounds(mean[columns], deviations, a, b)
-    return Independent(log_density, scores, information, hidden)
+    scores[columns, :, samples] = (there.mean / deviations).T
+    lost = np.maximum(there.lost_variance, 0.0) / deviations**2
+    information[columns, :, samples] = lost.T
+    log_density += _by_sample(samples, there.log_probability - log_steps, block)
+    hidden = Standardised(centres, deviations, a, b, np.empty((2, 0), dtype=np.intp), a[:, :0])
+    return Convolved(log_density, scores, information, hidden=hidden)
 
 
-def _log_product(factors: Array) -> Array:
-    """Return the logarithm of products (n,) of (D, n), of few at a time, which cannot overflow."""
+def _normal(distance: Array, factors: Array, block: Block) -> Array:
+    """Return normal log densities (K, n) from distances and factors (D, K, n) of det T."""
     parts = range(0, len(factors), COLUMNS_AT_ONCE)
     logs = (np.log(factors[d : d + COLUMNS_AT_ONCE].prod(axis=0)) for d in parts)
-    return reduce(add, logs)
+    constant = block.exact.sum(axis=0) * LOG_2PI
+    return cast("Array", -0.5 * (distance + reduce(add, logs) + constant))
 
 
-def _dense(block: Block, mean: Array, covariance: Array) -> Dependent:
-    errors = block.errors
+def _by_sample(samples: Indices, values: Array, block: Block) -> Array:
+    """Return the sums (K, n) of values (K, m) by sample."""
+    return np.array([np.bincount(samples, own, block.values.shape[1]) for own in values])
+
+
+def _dense(block: Block, means: Array, covariances: Array) -> Convolved:
+    (K, D), errors = means.shape, block.errors
     if errors.ndim == 2:
-        errors = errors * np.eye(len(mean))[:, :, None]
-    T = covariance[:, :, None] + errors
-    root, log_det = _inverse_root(T, block.exact[:, : T.shape[-1]])
-    white, scores = _whitened(root, (block.values - mean[:, None]) * block.exact)
-    distance = np.einsum("dn,dn->n", white, white)
-    log_density = -0.5 * (distance + log_det + block.exact.sum(axis=0) * LOG_2PI)
+        errors = errors * np.eye(D)[:, :, None]
+    n, each = errors.shape[-1], errors.shape[-1] == block.values.shape[1]
+    A = np.empty((D + each, D + each, K, n))
+    mask = block.exact[:, :n]
+    for a in range(D):
+        T = np.add(
+            covariances[:, : a + 1, a].T[..., None], errors[: a + 1, a, None], out=A[a, : a + 1]
+        )
+        if not block.complete:
+            T *= (mask[: a + 1] * mask[a])[:, None]
+            T[a] += 1.0 - mask[a]
+    if block.hidden is not None:
+        columns, samples, lower, upper, log_steps = block.hidden
+        own = covariances[:, :, columns].swapaxes(0, 1) + errors[:, columns, samples][:, None]
+    away = (block.values[:, None] - means.T[..., None]) * block.exact[:, None]
+    if each:
+        A[D, :D], A[D, D] = away, 0.0
+    _eliminate(A, D)
+    pivots, rows = A[range(D), range(D)], A[:D, :D]
+    weights = mask[:, None] / pivots
+    for a in range(D):
+        rows[a, a], rows[a + 1 :, a] = 1.0, 0.0
+    if each:
+        scores, distance = -A[:D, D], -A[D, D]
+    else:
+        scores = _product(rows, weights, away)
+        distance = np.einsum("dkn,dkn->kn", scores, away)
+    log_density = _normal(distance, pivots, block)
     if block.hidden is None:
-        return Dependent(log_density, scores, root)
-    columns, samples, lower, upper, log_steps = block.hidden
+        return Convolved(log_density, scores, weights, rows)
     # The hidden value given the others is normal; w = e - T_oo⁻¹ T_oh is its part of T⁻¹.
-    m = len(samples)
-    own = T[:, columns, samples]
-    half = np.einsum("ijm,jm->im", root[:, :, samples], own)
-    variance = own[columns, range(m)] - (half * half).sum(axis=0)
-    _refuse_singular(variance)
-    deviation = np.sqrt(variance)
-    centre = mean[columns] + (own * scores[:, samples]).sum(axis=0)
-    a, b = (lower - centre) / deviation, (upper - centre) / deviation
-    w = -np.einsum("ijm,im->jm", root[:, :, samples], half)
-    w[columns, range(m)] = 1.0
-    w /= deviation
-    hidden = StandardisedBounds(centre, deviation, a, b)
-    log_density -= np.bincount(samples, log_steps, len(log_density))
+    numbers = range(len(samples))
+    slopes = _product(rows[..., samples], weights[..., samples], own)
+    variances = own[columns, :, numbers].T - (own * slopes).sum(axis=0)
+    _refuse_singular(variances)
+    deviations = np.sqrt(variances)
+    centres = means[:, columns] + (own * scores[..., samples]).sum(axis=0)
+    a, b = (lower - centres) / deviations, (upper - centres) / deviations
+    w = -slopes
+    w[columns, :, numbers] = 1.0
+    w /= deviations
     i, j, alone = _pairs(samples)
-    there = on_interval(a[alone], b[alone])
-    scores[:, samples[alone]] += w[:, alone] * there.mean
-    lost = np.sqrt(np.maximum(there.lost_variance, 0.0))
-    root[columns[alone], :, samples[alone]] = (lost * w[:, alone]).T
-    log_density[samples[alone]] += there.log_probability
+    there = on_interval(a[:, alone], b[:, alone])
+    logs = np.zeros(a.shape) - log_steps
+    logs[:, alone] += there.log_probability
+    scores[..., samples[alone]] += w[..., alone] * there.mean
+    rows[:, columns, :, samples] = np.moveaxis(w, -1, 0)
+    weights[columns[alone], :, samples[alone]] = np.maximum(there.lost_variance, 0.0).T
+    covariance = own[columns[j], :, i].T - (own[..., i] * slopes[..., j]).sum(axis=0)
+    correlation = covariance / (deviations[:, i] * deviations[:, j])
+    hidden = Standardised(centres, deviations, a, b, np.array([i, j]), correlation)
     if len(i):
-        covariance = T[columns[i], columns[j], samples[i]] - (half[:, i] * half[:, j]).sum(axis=0)
-        correlation = covariance / (deviation[i] * deviation[j])
         _refuse_singular(1.0 - correlation * correlation)
-        hidden = replace(hidden, pairs=(i, j), correlation=correlation)
-        both, place = on_rectangle(hidden.rectangles(), correlation), samples[i]
-        log_density[place] += both.log_probability
-        scores[:, place] += w[:, i] * both.scores[0] + w[:, j] * both.scores[1]
+        both, place = on_rectangle(hidden.rectangles()), samples[i]
+        logs[:, i] += both.log_probability
+        scores[..., place] += w[..., i] * both.scores[0] + w[..., j] * both.scores[1]
         first, between, second = both.information
-        first = np.sqrt(np.maximum(first, SMALLEST))
-        between = between / first
-        second = np.sqrt(np.maximum(second - between * between, 0.0))
-        root[columns[i], :, place] = (first * w[:, i] + between * w[:, j]).T
-        root[columns[j], :, place] = (second * w[:, j]).T
-    return Dependent(log_density, scores, root, hidden)
+        first = np.maximum(first, SMALLEST)
+        weights[columns[i], :, place] = first.T
+        weights[columns[j], :, place] = np.maximum(second - between * between / first, 0.0).T
+        rows[:, columns[i], :, place] += np.moveaxis(w[..., j] * between / first, -1, 0)
+    log_density += _by_sample(samples, logs, block)
+    return Convolved(log_density, scores, weights, rows, hidden)
 
 
 def _pairs(samples: Indices) -> tuple[Indices, Indices, Indices]:
@@ -365,32 +355,30 @@ def _pairs(samples: Indices) -> tuple[Indices, Indices, Indices]:
     return i, j, np.setdiff1d(order, np.concatenate([i, j]))
 
 
-def _inverse_root(T: Array, mask: Array) -> tuple[Array, Array]:
-    """Return lower triangles R (D, D, n) with T⁻¹ = Rᵀ R, 0 where masked, and log det T (n,)."""
-    D, n = len(T), T.shape[-1]
-    if not mask.all():
-        T = T * (mask[:, None] * mask)
-        T[range(D), range(D)] += 1.0 - mask
-    lower, root = np.empty((D, D, n)), np.zeros((D, D, n))
+def _eliminate(A: Array, D: int) -> None:
+    """Eliminate D columns of symmetric matrices (R, R, K, n), given by their lower triangles.
+
+    Pivots stay on the diagonal. Above it, column a becomes row a of L⁻¹, for A = L diag(pivots) Lᵀ.
+    With a last row (x - m)ᵀ, this is -T⁻¹(x - m), and the last pivot the negative distance.
+    """
+    room = np.empty(A.shape[1:])
     for j in range(D):
-        column = T[j:, j] - np.einsum("ikn,kn->in", lower[j:, :j], lower[j, :j])
-        _refuse_singular(column[0])
-        lower[j, j] = np.sqrt(column[0])
-        lower[j + 1 :, j] = column[1:] / lower[j, j]
-        root[j, j] = 1.0 / lower[j, j]
-        root[j, :j] = -root[j, j] * np.einsum("kn,kjn->jn", lower[j, :j], root[:j, :j])
-    log_det = 2.0 * _log_product(lower[range(D), range(D)])
-    root[range(D), range(D)] *= mask
-    return root, log_det
+        _refuse_singular(A[j, j])
+        inverse = -1.0 / A[j, j]
+        for a in range(j + 1, len(A)):
+            factor = np.multiply(A[a, j], inverse, out=A[j, a])
+            A[a, j + 1 : a + 1] += np.multiply(A[j + 1 : a + 1, j], factor, out=room[j:a])
+            A[:j, a] += np.multiply(A[:j, j], factor, out=room[:j])
 
 
-def _whitened(root: Array, away: Array) -> tuple[Array, Array]:
-    """Return R (x - m) and Rᵀ R (x - m) (D, n)."""
-    if root.shape[-1] == 1:
-        white = root[:, :, 0] @ away
-        return white, root[:, :, 0].T @ white
-    white = np.einsum("ijn,jn->in", root, away)
-    return white, np.einsum("ijn,in->jn", root, white)
+def _product(rows: Array, weights: Array, vectors: Array) -> Array:
+    """Return products (D, K, n) of Mᵀ diag(weights) M and vectors (D, K, n)."""
+    if rows.shape[-1] > 1:
+        white = np.einsum("bakn,bkn->akn", rows, vectors)
+        return np.einsum("bakn,akn->bkn", rows, weights * white)
+    M = rows[..., 0].transpose(2, 1, 0)
+    information = (M * weights[..., 0].T[:, :, None]).swapaxes(1, 2) @ M
+    return (information @ vectors.swapaxes(0, 1)).swapaxes(0, 1)
 
 
 def _refuse_singular(pivots: Array) -> None:
@@ -398,57 +386,47 @@ def _refuse_singular(pivots: Array) -> None:
         raise DegenerateFitError("a covariance of true values and errors is singular")
 
 
-class RecordedShares(NamedTuple):
+class Recorded(NamedTuple):
     """Components in the region of recorded values, n = 1 if equal for all samples.
 
-    ``log_probability`` (n,) is log A of a sample to be recorded, ``shares`` (n, K) are those of the
-    components among recorded samples, ``odds`` (n, K) are π_k / A, and ``scores`` (K, D, n) and
-    ``information`` (K, D, n) those of the values inside.
+    ``log_probability`` (n,) is log A of a sample to be recorded, ``shares`` (K, n) are those of the
+    components among recorded samples, ``odds`` (K, n) are π_k / A, and ``inside`` the components
+    there.
     """
 
     log_probability: Array
     shares: Array
     odds: Array
-    scores: Array
-    information: Array
+    inside: Convolved
 
 
-def recorded(mixture: Mixture[Densities], region: Region, errors: Array) -> RecordedShares:
+def recorded(mixture: Mixture[Densities], region: Region, errors: Array) -> Recorded:
     """Return the components in a region, with errors (D, n) or (D, D, n) in the frame."""
     components = components_of(mixture)
-    own = errors if errors.ndim == 2 else np.diagonal(errors).T
-    low, high = (mixture.frame.apply(bound).T for bound in (region.low, region.high))
-    used = np.flatnonzero((np.isfinite(low) | np.isfinite(high)).any(axis=1))
-    n = max(low.shape[1], own.shape[1])
-    logs = np.tile(mixture.log_weights, (n, 1))
-    scores, information = np.zeros((2, components.n_components, len(low), n))
-    for k, (mean, covariance) in enumerate(
-        zip(components.means, components.covariances, strict=True)
-    ):
-        deviation = np.sqrt(np.diagonal(covariance)[used, None] + own[used])
-        away = mean[used, None]
-        inside = on_interval((low[used] - away) / deviation, (high[used] - away) / deviation)
-        logs[:, k] += inside.log_probability.sum(axis=0)
-        scores[k, used] = inside.mean / deviation
-        information[k, used] = inside.lost_variance / deviation**2
-    log_probability = normalise(logs)
-    odds = np.exp(mixture.log_weights - log_probability[:, None])
-    return RecordedShares(log_probability, logs, odds, scores, information)
+    variances = errors if errors.ndim == 2 else np.diagonal(errors).T
+    low, high = (mixture.frame.apply(bound).T[:, None] for bound in (region.low, region.high))
+    own = np.diagonal(components.covariances, axis1=1, axis2=2).T[..., None]
+    deviations, means = np.sqrt(own + variances[:, None]), components.means.T[..., None]
+    there = on_interval((low - means) / deviations, (high - means) / deviations)
+    logs = there.log_probability.sum(axis=0)
+    part = Convolved(logs, there.mean / deviations, there.lost_variance / deviations**2)
+    joint = (logs + mixture.log_weights[:, None]).T
+    log_probability = normalise(joint)
+    odds = np.exp(mixture.log_weights[:, None] - log_probability)
+    return Recorded(log_probability, joint.T, odds, part)
 
 
-def _seen(
-    mixture: Mixture[Densities], rows: Rows
-) -> tuple[list[Convolved], RecordedShares | None, Array]:
+def _seen(mixture: Mixture[Densities], rows: Rows) -> tuple[Convolved, Recorded | None, Array]:
     """Return the components for a block, those in its region, and log joints (n, K)."""
     block, region = framed(mixture, rows), instrument_of(rows).region
-    parts = _convolved(mixture, block)
-    joint = np.stack([part.log_density for part in parts]).T
+    part = convolved(components_of(mixture), block)
+    joint = np.ascontiguousarray(part.log_density.T)
     joint += mixture.finite_log_weights
     if region is None:
-        return parts, None, joint
+        return part, None, joint
     inside = recorded(mixture, region, block.errors)
     joint -= inside.log_probability[:, None]
-    return parts, inside, joint
+    return part, inside, joint
 
 
 def log_joint(mixture: Mixture[Densities], rows: Rows) -> Array:
@@ -487,38 +465,31 @@ class DeconvolutionStep:
         return reduce(add, map(self._block, blocks))
 
     def _block(self, rows: Rows) -> ChunkSums:
-        parts, inside, joint = _seen(self.mixture, rows)
+        part, inside, joint = _seen(self.mixture, rows)
         return block_sums(
-            self.mixture, joint, rows, lambda shares: self._statistics(parts, shares, inside)
+            self.mixture, joint, rows, lambda shares: self._statistics(part, shares, inside)
         )
 
-    def _statistics(
-        self, parts: Sequence[Convolved], shares: Array, inside: RecordedShares | None
-    ) -> Moments:
+    def _statistics(self, part: Convolved, shares: Array, inside: Recorded | None) -> Moments:
         """Return moments of true values from responsibilities (n, K)."""
         components = components_of(self.mixture)
-        counts = shares.sum(axis=0)
-        means = components.means.copy()
-        scatter = np.empty((len(means), means.shape[1], means.shape[1]))
-        for k, (part, covariance) in enumerate(zip(parts, components.covariances, strict=True)):
-            own = np.ascontiguousarray(shares[:, k])
-            gradient, curvature = part.scores @ own, part.curvature(own)
-            if inside is not None:
-                weights = shares.sum(axis=1)
-                weights = weights if len(inside.shares) > 1 else weights.sum(keepdims=True)
-                expected = weights * inside.shares[:, k]
-                gradient -= inside.scores[k] @ expected
-                curvature -= np.diag((inside.scores[k] ** 2 - inside.information[k]) @ expected)
-                # Samples that were not recorded.
-                counts[k] += weights @ inside.odds[:, k] - expected.sum()
-            moved = covariance @ gradient
-            step = moved / counts[k] if counts[k] > 0.0 else np.zeros_like(moved)
-            within = covariance @ curvature @ covariance
-            scatter[k] = counts[k] * covariance + within - np.outer(moved, step)
-            means[k] += step
-        structure = components.structure
+        structure, C = components.structure, components.covariances
+        counts, own = shares.sum(axis=0), np.ascontiguousarray(shares.T)
+        gradient, curvature = part.moments(own)
+        if inside is not None:
+            weights = shares.sum(axis=1)
+            weights = weights if inside.shares.shape[1] > 1 else weights.sum(keepdims=True)
+            expected = weights * inside.shares
+            slope, bend = inside.inside.moments(expected)
+            gradient, curvature = gradient - slope, curvature - bend
+            # Samples that were not recorded.
+            counts += inside.odds @ weights - expected.sum(axis=1)
+        moved = (C @ gradient[:, :, None])[..., 0]
+        steps = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
+        scatter = counts[:, None, None] * C + C @ curvature @ C
+        scatter -= moved[:, :, None] * steps[:, None]
         blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
-        return Moments(structure, counts, means, blocks)
+        return Moments(structure, counts, components.means + steps, blocks)
 
 
 def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator) -> Array:
@@ -530,38 +501,26 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
     shares, _ = mixture.responsibilities(rows)
     labels = drawn_labels(shares[:, : mixture.n_components], generator)
     components = components_of(mixture)
+    centred = replace(components, means=np.zeros_like(components.means))
     normal = generator.standard_normal((2, len(rows), len(mixture.frame.centre)))
     uniform = generator.random(normal.shape[1:])
     out = components.means[labels] + components.spread_out(normal[0], labels)
     for indices, part in blocks_of(mixture, rows):
         block, own = framed(mixture, part), labels[indices]
-        parts = _convolved(mixture, block)
+        numbers = range(len(own))
         if block.hidden is not None:
-            block = _filled(block, block.hidden, parts, own, uniform[indices].T)
-            parts = _convolved(mixture, block)
+            columns, samples = block.hidden.columns, block.hidden.samples
+            hidden = cast("Standardised", convolved(components, block).hidden)
+            draws = hidden.drawn(uniform[indices][samples, columns])
+            values, exact = block.values.copy(), block.exact.copy()
+            values[columns, samples] = draws[own[samples], range(len(samples))]
+            exact[columns, samples] = 1.0
+            block = replace(block, values=values, exact=exact, hidden=None)
         measured = out[indices] + drawn_errors(block.errors, normal[1][indices])
         away = (block.values - measured.T) * block.exact
-        for k, convolved_component in enumerate(parts):
-            mine = own == k
-            lacking = convolved_component.times(away[:, mine], mine)
-            places = np.arange(len(rows))[indices][mine]
-            out[places] += (components.covariances[k] @ lacking).T
+        lacking = convolved(centred, replace(block, values=away)).scores[:, own, numbers].T
+        out[indices] += np.einsum("nde,ne->nd", components.covariances[own], lacking)
     return mixture.frame.undo(out)
-
-
-def _filled(
-    block: Block, hidden: HiddenValues, parts: Sequence[Convolved], labels: Indices, uniform: Array
-) -> Block:
-    """Return a block with draws of its hidden values under the components of ``labels``."""
-    columns, samples = hidden.columns, hidden.samples
-    values, exact = block.values.copy(), block.exact.copy()
-    for k, part in enumerate(parts):
-        mine = labels[samples] == k
-        place = columns[mine], samples[mine]
-        draws = cast("StandardisedBounds", part.hidden).drawn(uniform[columns, samples])
-        values[place] = draws[mine]
-    exact[columns, samples] = 1.0
-    return Block(values, exact, block.errors, bool(exact.all()), None)
 
 
 def drawn_errors(errors: Array, normal: Array) -> Array:

@@ -65,10 +65,10 @@ class Errors:
 
     def framed(self, frame: Frame, samples: Any) -> Array:
         """Return the errors (D, n) or (D, D, n) of samples in a frame."""
-        scale, own = frame.inverse_scale, self.distinct[self.numbers[samples]]
-        if not self.full:
-            return np.ascontiguousarray(own.T) * (scale * scale)[:, None]
-        return np.moveaxis(own * (scale[:, None] * scale), 0, -1)
+        scale = frame.inverse_scale
+        factors = np.outer(scale, scale).ravel() if self.full else scale * scale
+        own = self.distinct[self.numbers[samples]].reshape(-1, len(factors))
+        return np.multiply(own.T, factors[:, None], order="C").reshape(*self.distinct.shape[1:], -1)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from bayesmix.observation.deconvolution import (
     components_of,
     convolved,
     drawn_errors,
+    framed,
 )
 from bayesmix.observation.instrument import Errors, Instrument, Intervals, Region
 from bayesmix.sources.memory import ArraySource
@@ -45,14 +46,13 @@ def true_values(result: FitResult, rows: Rows) -> TrueValues:
     shares, _ = mixture.responsibilities(rows)
     components = components_of(mixture)
     first, second = np.zeros((2, len(rows), len(mixture.frame.centre)))
+    C = components.covariances
     for indices, block in blocks_of(mixture, rows):
-        own = shares[indices]
-        for k, part in enumerate(convolved(mixture, block)):
-            covariance = components.covariances[k]
-            mean = components.means[k] + (covariance @ part.scores).T
-            variance = np.diagonal(covariance) - part.gained(covariance).T
-            first[indices] += own[:, k, None] * mean
-            second[indices] += own[:, k, None] * (mean * mean + variance)
+        part, own = convolved(components, framed(mixture, block)), shares[indices].T
+        mean = components.means.T[..., None] + np.einsum("kab,bkn->akn", C, part.scores)
+        variance = np.diagonal(C, axis1=1, axis2=2).T[..., None] - part.explained(C)
+        first[indices] = np.einsum("kn,dkn->nd", own, mean)
+        second[indices] = np.einsum("kn,dkn->nd", own, mean * mean + variance)
     deviation = np.sqrt(np.maximum(second - first * first, 0.0)) * mixture.frame.scale
     return TrueValues(mixture.frame.undo(first), deviation)
 
@@ -193,9 +193,11 @@ class _Table(NamedTuple):
             given = given if D > 1 else given[:, :, 0]
         else:
             given = np.where(np.isinf(given), 0.0, given) ** 2
-        distinct, numbers = given[None], np.zeros(n, dtype=np.intp)
-        if given.ndim > 1:
-            distinct, numbers = np.unique(given, axis=0, return_inverse=True)
+        if given.ndim == 1:
+            return Errors(given[None], np.zeros(n, dtype=np.intp))
+        distinct, numbers = np.unique(given, axis=0, return_inverse=True)
+        if 2 * len(distinct) > n:  # where few are equal, their order is that of the samples
+            return Errors(given, np.arange(n))
         return Errors(distinct, numbers.ravel())
 
     def intervals(self, lower: Any, upper: Any, limits: Any, step: Any) -> Intervals:

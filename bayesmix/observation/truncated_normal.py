@@ -12,26 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_ndtr, ndtri_exp
 
-from bayesmix.numerics.arrays import LOG_2PI, Array, Indices
-
-# Relative densities below e^-40 are rounding; with 28 nodes the integral down to there is exact to
-# 1e-14. So it is with 10 nodes if the density on the interval changes by less than about e^3.
-NEGLIGIBLE, LITTLE = 40.0, 3.0
-FEW, MANY = (np.polynomial.legendre.leggauss(number) for number in (10, 28))
-
-
-def sums_by(owner: Indices, values: Array, n: int) -> Array:
-    """Return the sums (n,) of values by owner."""
-    return np.bincount(owner, values, n).astype(np.float64)
-
-
-def drawn_nodes(owner: Indices, mass: Array, wanted: Indices, uniform: Array) -> Indices:
-    """Return a node (m,) of each wanted owner, by masses that sum to 1 for each owner."""
-    order = np.argsort(owner, kind="stable")
-    first, last = np.searchsorted(owner[order], [wanted, wanted + 1])
-    # The nodes of owner g lie between g and g + 1.
-    place = np.searchsorted(np.cumsum(mass[order]), wanted + uniform)
-    return order[np.clip(place, first, last - 1)]
+from bayesmix.numerics.arrays import LOG_2PI, Array
+from bayesmix.observation.quadrature import FEW, LITTLE, MANY, NEGLIGIBLE, points_on
 
 
 class OnInterval(NamedTuple):
@@ -56,7 +38,11 @@ def on_interval(a: Array, b: Array) -> OnInterval:
         (~narrow & (above > 0.0), 0.0 * above, above, MANY),
     ):
         if chosen.any():
-            sums[:, chosen] += _integrals(c[chosen], low[chosen], high[chosen], *rule)
+            t, weights = points_on(low[chosen], high[chosen], rule)
+            density = weights * np.exp(-t * (c[chosen] + 0.5 * t))
+            for order in range(3):
+                sums[order, chosen] += density.sum(axis=0)
+                density *= t
     mass, first, second = sums
     shift = first / mass
     log_probability = np.log(mass) - 0.5 * (c * c + LOG_2PI)
@@ -64,18 +50,6 @@ def on_interval(a: Array, b: Array) -> OnInterval:
     return OnInterval(
         *(part.reshape(shape) for part in (log_probability, c + shift, lost_variance))
     )
-
-
-def _integrals(c: Array, low: Array, high: Array, nodes: Array, weights: Array) -> Array:
-    """Return integrals (3, m) of 1, t and t² times exp(-c t - t²/2) from low to high."""
-    half = 0.5 * (high - low)
-    t = (low + half) + half * nodes[:, None]
-    density = half * weights[:, None] * np.exp(-t * (c + 0.5 * t))
-    sums = np.empty((3, len(c)))
-    for order in range(3):
-        sums[order] = density.sum(axis=0)
-        density *= t
-    return sums
 
 
 def quantile(a: Array, b: Array, share: Array) -> Array:

@@ -36,11 +36,13 @@ def test_probability_score_and_information_are_derivatives_of_the_same_function(
         [[[-INF, -INF, 0.2, -3.0], [-INF, 0.3, -INF, -0.5]], [[0.4, 1.0, INF, 2.0], [0.1, 1, 1, 2]]]
     )
 
+    every = np.full(4, correlation)
+
     def log_p(shift):
         moved = bounds - np.reshape(shift, (1, 2, 1))
-        return on_rectangle(moved, np.full(4, correlation)).log_probability
+        return on_rectangle(np.vstack([moved.reshape(4, -1), every])).log_probability
 
-    there = on_rectangle(bounds, np.full(4, correlation))
+    there = on_rectangle(np.vstack([bounds.reshape(4, -1), every]))
     law = multivariate_normal([0.0, 0.0], R)
     expected = [
         law.cdf(high, lower_limit=low) for low, high in zip(*bounds.swapaxes(1, 2), strict=True)
@@ -59,7 +61,7 @@ def test_probability_score_and_information_are_derivatives_of_the_same_function(
 
 def test_tails_and_correlations_near_one_hold():
     bounds = np.array([[[40.0, -INF, -INF], [40.0, 1.0, -INF]], [[INF, 0.0, -8.0], [INF, INF, -9]]])
-    there = on_rectangle(bounds, np.array([0.0, 0.9999, 0.999]))
+    there = on_rectangle(np.vstack([bounds.reshape(4, -1), [0.0, 0.9999, 0.999]]))
     # Independent values; P(z_2 > 1, z_1 < 0); P(both below) is that of the second alone.
     assert there.log_probability[0] == pytest.approx(2.0 * log_ndtr(-40.0), rel=1e-12)
     assert there.log_probability[1] < -1000.0
