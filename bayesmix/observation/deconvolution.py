@@ -189,8 +189,8 @@ def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]
         groups[:1] = np.split(whole, np.flatnonzero(np.diff(errors.numbers[whole])) + 1)
         sizes[0] = max(TOGETHER, numbers // D)
     if len(groups) == 2 and len(whole) == n:  # in order, so that slices need no copies
-        places = [slice(first, first + sizes[0]) for first in range(0, n, sizes[0])]
-        return [(place, rows.some(place)) for place in places]
+        slices = [slice(first, first + sizes[0]) for first in range(0, n, sizes[0])]
+        return [(place, rows.some(place)) for place in slices]
     places = [
         group[first : first + size]
         for group, size in zip(groups, [sizes[0]] * (len(groups) - 1) + sizes[1:], strict=True)

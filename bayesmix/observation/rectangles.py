@@ -117,7 +117,8 @@ class _Rectangles(NamedTuple):
             z, weights = points_on(start, stop, rule)
             mass = weights * np.exp(self.some(owner).log_density(z) - largest[owner])
             parts.append((np.tile(owner, len(z)), z.ravel(), mass.ravel()))
-        return Nodes.of(*map(np.concatenate, zip(*parts, strict=True)), largest)
+        owner, values, mass = map(np.concatenate, zip(*parts, strict=True))
+        return Nodes.of(owner, values, mass, largest)
 
 
 def on_rectangle(rectangles: Array) -> OnRectangle:
