@@ -238,7 +238,7 @@ def _pair_sides(values: Array, weights: Array) -> list[Array]:
     if white.shape[1] > 1:
         # Kurtosis is least across two heaps; where some values lie far out it is largest.
         _, axes = np.linalg.eigh((weights * distance * white.T) @ white)
-        sides += [white @ axes[:, place] > 0.0 for place in (0, -1)]
+        sides += list((_oriented(white @ axes[:, [0, -1]], weights) > 0.0).T)
     return sides
 
 
@@ -255,7 +255,15 @@ def _whitened(values: Array, weights: Array) -> Array:
     unit = 1.0 / np.where(deviation > 0.0, deviation, 1.0)
     variances, axes = np.linalg.eigh(covariance * unit * unit[:, None])
     wide = variances > NO_EXTENT * variances[-1]
-    return away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide]))
+    return _oriented(away @ (unit[:, None] * axes[:, wide] / np.sqrt(variances[wide])), weights)
+
+
+def _oriented(along: Array, weights: Array) -> Array:
+    """Return values (n, m) along axes that point where their distribution is skewed.
+
+    The sign of an eigenvector depends on the order of the columns.
+    """
+    return along * np.where(weights @ along**3 < 0.0, -1.0, 1.0)
 
 
 def _advanced(
