@@ -44,6 +44,9 @@ def codes_of(
     codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
     for row in np.flatnonzero(np.isnan(codes)):
         value = values[row]
+        if isinstance(value, str) and value.strip() in places:
+            codes[row] = places[value.strip()]
+            continue
         if is_missing(value):
             continue
         if unseen is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -97,7 +98,9 @@ WAYS_OF_WRITING = (
         "thousands separators",
     ),
     (r"[-+]?\d*,\d+", "decimal commas"),
+    (r"[-+]?\d+([.,]\d+)?( [^\d\s]{1,6}|[kmµ]?g|[cmk]?m|m?l|°[CF])", "units"),
 )
+TIME_OF_DAY = r"\d{1,2}:\d\d(:\d\d)?( ?[ap]\.?m\.?)?"
 # Minimum content of a date: three groups of digits, or the name of a month.
 DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
 
@@ -316,6 +319,8 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(_except("numbers", text[numbers.isna()]))
     if way := _way_of_writing(text):
         return _out(way)
+    if text.str.fullmatch(TIME_OF_DAY, case=False).all():
+        return _out("times of day")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
         return _out("dates")
     return _of_levels(name, column)
@@ -365,15 +370,24 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(f"{KEY_LIKE}: {len(levels)} values in {n_rows} rows")
     if many and 2 * len(levels) > n_rows:
         return _out(f"free text: {len(levels)} values in {n_rows} rows")
-    return ColumnKind(CATEGORICAL, levels=levels)
+    times = Counter(str(level).lower() for level in levels)
+    alike = [repr(level) for level in levels if times[str(level).lower()] > 1]
+    reason = f"levels differ in case only: {', '.join(alike[:CELLS_NAMED])}" if alike else ""
+    return ColumnKind(CATEGORICAL, reason, levels)
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
-    """Return the observed levels, in the order of a categorical dtype, otherwise sorted."""
+    """Return the observed levels, in the order of a categorical dtype, otherwise sorted.
+
+    Text has no outer spaces.
+    """
     if isinstance(column.dtype, pd.CategoricalDtype):
         there = set(column.dropna())
         return tuple(level for level in _of_dtype(column) if level in there)
-    found = [_plain(level) for level in column.dropna().unique()]
+    found = {
+        level.strip() if isinstance(level, str) else _plain(level)
+        for level in column.dropna().unique()
+    }
     return tuple(sorted(found, key=lambda level: (isinstance(level, str), level)))
 
 

@@ -60,8 +60,9 @@ def best_of_starts(
         if not trials.ends:
             break
         other = trials.best()
-        gain = other.objective - best.objective
-        best = other if rank(problem, other) > rank(problem, best) else best
+        if rank(problem, other) <= rank(problem, best):
+            break
+        gain, best = other.objective - best.objective, other
     return best.current_mixture()
 
 
