@@ -70,7 +70,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Standardised:
+class StandardisedBounds:
     """Hidden values given the components: centres, deviations and bounds (K, m).
 
     Dependent ones of a sample are ``pairs`` (2, p), with their correlations (K, p).
@@ -110,7 +110,7 @@ class Convolved:
     scores: Array
     weights: Array
     rows: Array | None = None
-    hidden: Standardised | None = None
+    hidden: StandardisedBounds | None = None
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return Σ r E[u] (K, D) and Σ r (E[u] E[u]ᵀ - information) (K, D, D) of shares (K, n)."""
@@ -262,7 +262,7 @@ def _diagonal(block: Block, means: Array, covariances: Array) -> Convolved:
     lost = np.maximum(there.lost_variance, 0.0) / deviations**2
     information[columns, :, samples] = lost.T
     log_density += _by_sample(samples, there.log_probability - log_steps, block)
-    hidden = Standardised(centres, deviations, a, b, np.empty((2, 0), dtype=np.intp), a[:, :0])
+    hidden = StandardisedBounds(centres, deviations, a, b, np.empty((2, 0), dtype=np.intp), a[:, :0])
     return Convolved(log_density, scores, information, hidden=hidden)
 
 
@@ -332,7 +332,7 @@ def _dense(block: Block, means: Array, covariances: Array) -> Convolved:
     weights[columns[alone], :, samples[alone]] = np.maximum(there.lost_variance, 0.0).T
     covariance = own[columns[j], :, i].T - (own[..., i] * slopes[..., j]).sum(axis=0)
     correlation = covariance / (deviations[:, i] * deviations[:, j])
-    hidden = Standardised(centres, deviations, a, b, np.array([i, j]), correlation)
+    hidden = StandardisedBounds(centres, deviations, a, b, np.array([i, j]), correlation)
     if len(i):
         _refuse_singular(1.0 - correlation * correlation)
         both, place = on_rectangle(hidden.rectangles()), samples[i]
@@ -510,7 +510,7 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
         numbers = range(len(own))
         if block.hidden is not None:
             columns, samples = block.hidden.columns, block.hidden.samples
-            hidden = cast("Standardised", convolved(components, block).hidden)
+            hidden = cast("StandardisedBounds", convolved(components, block).hidden)
             draws = hidden.drawn(uniform[indices][samples, columns])
             values, exact = block.values.copy(), block.exact.copy()
             values[columns, samples] = draws[own[samples], range(len(samples))]
