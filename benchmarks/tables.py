@@ -49,8 +49,8 @@ SHARES = (0.4, 0.45, 0.15)
 BETTER, SAME = 1e-3, 1e-4
 # The same where a variance is held at a floor, at which the objective is not flat.
 SAME_AT_FLOOR = 1e-3
-# Missing cells are drawn in the search, by the order of the table as by the seed: another order must
-# end at an optimum that one of these seeds reaches.
+# Missing cells are drawn in the search, by the order of the table as by the seed: another order
+# must end at an optimum that one of these seeds reaches.
 SEEDS = range(1, 9)
 # Samples per parameter below which the best optimum may be a degenerate one.
 ENOUGH = 8

@@ -262,7 +262,9 @@ def _diagonal(block: Block, means: Array, covariances: Array) -> Convolved:
     lost = np.maximum(there.lost_variance, 0.0) / deviations**2
     information[columns, :, samples] = lost.T
     log_density += _by_sample(samples, there.log_probability - log_steps, block)
-    hidden = StandardisedBounds(centres, deviations, a, b, np.empty((2, 0), dtype=np.intp), a[:, :0])
+    hidden = StandardisedBounds(
+        centres, deviations, a, b, np.empty((2, 0), dtype=np.intp), a[:, :0]
+    )
     return Convolved(log_density, scores, information, hidden=hidden)
 
 
