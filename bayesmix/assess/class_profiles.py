@@ -378,22 +378,22 @@ def rows_by_key(table: pd.DataFrame) -> list[tuple[Any, dict[Any, Any]]]:
 
 def _described(parameters: pd.DataFrame, scores: Any) -> pd.DataFrame:
     """Return profiles in the order of the columns, with deviations within classes and z values."""
-    own = parameters[parameters.index.get_level_values("parameter").isin(PROFILED)]
+    profiles = parameters[parameters.index.get_level_values("parameter").isin(PROFILED)]
     names = pd.Index(scores.result.columns or range(scores.result.n_features))
-    columns = names.get_indexer(own.index.get_level_values("column"))
+    columns = names.get_indexer(profiles.index.get_level_values("column"))
     order = np.argsort(columns, kind="stable")
-    own, columns = own.iloc[order], columns[order]
+    profiles, columns = profiles.iloc[order], columns[order]
     values = np.ma.masked_invalid(np.asarray(scores.source.rows.values, dtype=np.float64))
     means = np.ma.average(values, axis=0, weights=scores.weights)
     spread = np.sqrt(np.ma.average((values - means) ** 2, axis=0, weights=scores.weights))
-    of_means = own.index.get_level_values("parameter") == "mean"
+    of_means = profiles.index.get_level_values("parameter") == "mean"
     divisor = np.where(of_means, np.ma.filled(spread, np.nan)[columns], np.nan)
     divisor[divisor == 0.0] = np.nan
-    keys = pd.MultiIndex.from_tuples([("variance", *key[1:]) for key in own.index])
-    return own.assign(
+    keys = pd.MultiIndex.from_tuples([("variance", *key[1:]) for key in profiles.index])
+    return profiles.assign(
         sd=np.sqrt(parameters["estimate"].reindex(keys).to_numpy()),
-        z=(own["estimate"] - np.ma.filled(means, np.nan)[columns]) / divisor,
-        z_error=own["standard_error"] / divisor,
+        z=(profiles["estimate"] - np.ma.filled(means, np.nan)[columns]) / divisor,
+        z_error=profiles["standard_error"] / divisor,
     )
 
 
@@ -416,9 +416,9 @@ def _odds_ratios(
     covariance = np.zeros((K * P, K * P))
     covariance[P:, P:] = scores.covariance(kind, survey)[:size, :size]
     spread = (back @ covariance @ back.T).reshape(K, P, K, P)
-    others = [k for k in range(K) if k != reference - 1]
-    pairs = [(k, reference - 1) for k in others]
-    pairs += [(second, first) for first, second in combinations(others, 2)]
+    compared = [k for k in range(K) if k != reference - 1]
+    pairs = [(k, reference - 1) for k in compared]
+    pairs += [(second, first) for first, second in combinations(compared, 2)]
     half, rows = float(stats.t.isf(0.5 * (1.0 - level), degrees)), []
     for k, j in pairs:
         b = coefficients[k] - coefficients[j]

@@ -44,7 +44,7 @@ def codes_of(
     codes = np.array([places.get(value, np.nan) for value in values], dtype=np.float64)
     for row in np.flatnonzero(np.isnan(codes)):
         value = values[row]
-        if isinstance(value, str) and value.strip() in places:
+        if isinstance(value, str) and value.strip() in places:  # levels have no outer spaces
             codes[row] = places[value.strip()]
             continue
         if is_missing(value):

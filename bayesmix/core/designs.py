@@ -10,6 +10,7 @@ import numpy as np
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
+# Rows of a block: its columns fit into some megabytes.
 ROWS_AT_ONCE = 2**16
 
 

@@ -135,9 +135,9 @@ class UnitMoments:
         Ze, ZZG = self.residual_products @ effects, ZZ @ self.effect_covariances
         rest = Ze - np.einsum("uqr,kur->kuq", ZZ, b)  # Z'V⁻¹e σ²
         precision = (ZZ - ZZG @ ZZ / variances[..., None, None]) / variances[..., None, None]
+        precision = np.broadcast_to(precision, (len(b), *precision.shape[1:]))
         outer = np.einsum("uk,kuq,kur->kqr", shares, rest, rest) / variances[..., None] ** 2
-        outer = 0.5 * (outer - np.einsum("uk,kuqr->kqr", shares, np.broadcast_to(
-            precision, (len(b), *precision.shape[1:]))))  # fmt: skip
+        outer = 0.5 * (outer - np.einsum("uk,kuqr->kqr", shares, precision))
         norms = self.squares - np.einsum("kuq,kuq->ku", Ze + rest, b)
         trace = self.units.sizes - np.trace(ZZG, axis1=2, axis2=3) / variances
         of_variance = 0.5 * (shares.T * (norms / variances - trace)).sum(axis=1) / self.variances

@@ -41,7 +41,7 @@ TOGETHER = 16
 SMALLEST = float(np.finfo(float).tiny)
 
 
-class Hidden(NamedTuple):
+class HiddenValues(NamedTuple):
     """Values of a block that are known to an interval: places, bounds and log steps (m,)."""
 
     columns: Indices
@@ -61,7 +61,7 @@ class Block:
     values: Array  # 0 where not exact
     exact: Array
     errors: Array
-    hidden: Hidden | None
+    hidden: HiddenValues | None
 
     @property
     def complete(self) -> bool:
@@ -214,7 +214,7 @@ def framed(mixture: Mixture[Densities], rows: Rows) -> Block:
         if len(columns):
             log_steps = np.zeros(len(columns))
             np.log(steps[columns], out=log_steps, where=intervals.rounded.T[place])
-            places = Hidden(columns, samples, lower[place], upper[place], log_steps)
+            places = HiddenValues(columns, samples, lower[place], upper[place], log_steps)
             values[place] = np.nan
         approximate = (intervals.rounded & ~hidden).T
         values = np.where(approximate, 0.5 * (lower + upper), values)
