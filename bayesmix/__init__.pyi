@@ -89,8 +89,8 @@ from bayesmix.posterior.bootstrap import weighted_bootstrap as weighted_bootstra
 from bayesmix.posterior.gibbs import gibbs as gibbs
 from bayesmix.report.class_report import class_report as class_report
 from bayesmix.selection.scores import Score as Score
+from bayesmix.system import show_versions as show_versions
 from bayesmix.version import __version__ as __version__
-from bayesmix.version import show_versions as show_versions
 
 log_marginal_likelihood = log_evidence
 loo = leave_one_out

@@ -8,8 +8,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 __version__ = "0.3.0"
-CORE_PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "rich", "typer")
-OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
 
 
 def versions(packages: tuple[str, ...] = ("numpy", "scipy")) -> dict[str, str]:
@@ -32,20 +30,3 @@ def _installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def show_versions() -> None:
-    """Print the information for a bug report: versions, platform, cores.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> bm.show_versions()  # doctest: +ELLIPSIS
-    bayesmix      ...
-    """
-    from bayesmix.core.parallel import usable_cores
-
-    for name, number in versions(CORE_PACKAGES + OPTIONAL_PACKAGES).items():
-        print(f"{name:<13} {number}")
-    print(f"{'platform':<13} {platform.platform()}")
-    print(f"{'cores':<13} {usable_cores()}")

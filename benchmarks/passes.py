@@ -26,7 +26,8 @@ import sklearn.mixture
 
 import bayesmix
 from bayesmix.datasets import load_faithful
-from bayesmix.version import CORE_PACKAGES, versions
+from bayesmix.system import CORE_PACKAGES
+from bayesmix.version import versions
 from benchmarks.recipes import Problem
 
 CASES = (

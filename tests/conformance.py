@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from bayesmix.core.families import FamilyOf
     from bayesmix.core.group_counts import GroupCounts
     from bayesmix.core.missing_cells import MissingCells
-    from bayesmix.core.observation import Complete, Measurement, Observation
+    from bayesmix.core.observation import Complete, Observation
     from bayesmix.core.portable import DeviceStep, OnDevice, Portable
     from bayesmix.core.priors import (
         AllocationSums,
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
         WeightsPriorOf,
         WeightsTwinOf,
     )
-    from bayesmix.core.procedures import FittedMixture, Procedure
+    from bayesmix.core.protocols import FittedMixture, Procedure
     from bayesmix.core.sources import Engine, InMemory, Kept, PartitionTask, Source
     from bayesmix.em.expectation import (
         Arithmetic,
@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array
     from bayesmix.observation.instrument import Instrument
+    from bayesmix.observation.measurement import Measurement
     from bayesmix.observation.missing import Seen
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.chunks import KeptHere

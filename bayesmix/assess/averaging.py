@@ -11,7 +11,8 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from bayesmix.core import validation
-from bayesmix.core.procedures import FittedMixture, last_step
+from bayesmix.core.procedures import last_step
+from bayesmix.core.protocols import FittedMixture
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.display import shortened
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError

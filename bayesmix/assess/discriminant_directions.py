@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.linalg import eigh
 
 from bayesmix.core import validation
-from bayesmix.core.procedures import Procedure
+from bayesmix.core.protocols import Procedure
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
 

@@ -22,17 +22,18 @@ from bayesmix.core import validation
 from bayesmix.core.components import PointComponents
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.procedures import Procedure
+from bayesmix.core.protocols import Procedure
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.rows import Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import block_rows
 from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.missing_rows import complete
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.observation.instrument import refuse_measured
-from bayesmix.sources.border import as_source, complete
+from bayesmix.sources.border import as_source
 
 # Contours at which coverage is computed.
 GRID = 100

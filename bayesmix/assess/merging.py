@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.assess.fit_evidence import fitted_mixture, seen_rows
-from bayesmix.core.procedures import FittedMixture
+from bayesmix.core.protocols import FittedMixture
 from bayesmix.em.refusals import refuse_order
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers

@@ -23,7 +23,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from bayesmix.assess.stability import collected, each_of, fit_quietly
-from bayesmix.core.procedures import Procedure, UserRows, last_step
+from bayesmix.core.procedures import last_step
+from bayesmix.core.protocols import Procedure, UserRows
 from bayesmix.core.random import root_seed
 from bayesmix.em.display import shortened
 from bayesmix.em.refusals import refuse_covariates

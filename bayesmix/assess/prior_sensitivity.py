@@ -15,7 +15,8 @@ from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.assess.stability import collected
 from bayesmix.core.parallel import resolve_jobs
-from bayesmix.core.procedures import Parameters, last_step
+from bayesmix.core.procedures import last_step
+from bayesmix.core.protocols import Parameters
 from bayesmix.core.rows import Summary
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, CategoricalPrior

@@ -21,7 +21,8 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import in_turn, resolve_jobs
-from bayesmix.core.procedures import Procedure, UserRows, last_step
+from bayesmix.core.procedures import last_step
+from bayesmix.core.protocols import Procedure, UserRows
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.refusals import refuse_covariates

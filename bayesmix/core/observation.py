@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array, Booleans, Indices
+from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
-    from bayesmix.core.families import Family
     from bayesmix.core.mixture import Mixture
-    from bayesmix.core.rows import Event, Rows
-    from bayesmix.core.sources import Source
+    from bayesmix.core.rows import Rows
 
 
 class Observation(Protocol):
@@ -26,28 +23,6 @@ class Observation(Protocol):
 
     def log_volume(self, mixture: Mixture[Densities], rows: Rows) -> Array:
         """Return log densities in the frame minus those in data units (n,)."""
-
-
-class Measurement(Observation, Protocol):
-    """An observation that holds data of its own for each sample."""
-
-    def __getitem__(self, rows: Indices | Booleans | slice, /) -> Measurement:
-        """Return the measurement of some samples, chosen by slice, mask or indices."""
-
-    def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
-        """Return events that tell how the samples of a fit were measured."""
-
-    def check(self, family: Family, columns: Sequence[str] | None) -> None:
-        """Raise ``InvalidInputError`` for what no value of the family can be."""
-
-    def spans(self, rows: Rows) -> tuple[Array, Array]:
-        """Return values (n, D) and ends of error bars (2, n, D) for figures, infinite if open."""
-
-    def undetermined(self, mixture: Mixture[Densities], source: Source) -> tuple[Event, ...]:
-        """Return events for components that hold too little for an estimate."""
-
-    def form(self, family: Family, variational: bool, seed: int) -> object:
-        """Return the E-step, an ``em.expectation.Form``; raise ``UnsupportedError`` if none."""
 
 
 @dataclass(frozen=True)

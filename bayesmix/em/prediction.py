@@ -6,7 +6,7 @@ Distances whose squares would overflow, beyond about 1e150 standard deviations, 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.em.expectation import Assessment, AssessmentStep
+from bayesmix.em.result import ALIKE
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
@@ -27,6 +28,74 @@ if TYPE_CHECKING:
 
 # Longest distance, in standard deviations, whose sums of squares do not overflow.
 LONGEST = 1e150
+
+
+class Predictions:
+    """Predictions and displays of a ``FitResult``, which defers to them."""
+
+    @property
+    def search_summary(self: Any) -> str:
+        """Summary of a search: starts that reached the best optimum, moves tried, and gains.
+
+        Starts are compared after short runs on a subsample.
+        """
+        from bayesmix.em.display import of_search
+
+        return of_search(self.search_trace, self.total_weight, ALIKE)
+
+    def density_at(self: Any, side: SideInformation) -> Mixture[Predictive]:
+        """Return the predictive density at given covariates, or averaged over those of the fit."""
+        if side.covariates is None:
+            return self.density
+        return replace(self.density, weights=self.mixture.weights)
+
+    def log_density(self: Any, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
+        """Return the predictive log density (n,) in nats and data units."""
+        return self._described(self.density_at(side), values, side)[1]
+
+    def probabilities(
+        self: Any, values: Array, side: SideInformation = NO_SIDE_INFORMATION
+    ) -> Array:
+        """Return probabilities of the components (n, K), with noise (n, K + 1)."""
+        shares = self._described(self.density_at(side), values, side)[0]
+        noise = self.density.noise
+        if noise is not None:
+            # Beyond the support of the noise are no data of the fit, which counts as noise.
+            beyond = np.isneginf(noise.density.log_density(np.asarray(values, dtype=np.float64)))
+            shares[beyond] = 0.0
+            shares[beyond, -1] = 1.0
+        return np.ascontiguousarray(shares)
+
+    def labels(self: Any, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Integers:
+        """Return the most probable component (n,), -1 for noise."""
+        return most_probable(self.probabilities(values, side), self.n_components)
+
+    def responsibilities(
+        self: Any, values: Array, side: SideInformation = NO_SIDE_INFORMATION
+    ) -> Array:
+        """Return q(Z) (n, K); for point estimates the same as ``probabilities``."""
+        mixture = self.mixture if self.side.covariates is None else self.density_at(side)
+        return np.ascontiguousarray(self._described(mixture, values, side)[0])
+
+    def _described(
+        self: Any, mixture: Mixture[Densities], values: Array, side: SideInformation
+    ) -> tuple[Array, Array]:
+        return described(mixture, Rows(values, side=side), self.family)
+
+    def draw(self: Any, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
+        """Draw n observations from the predictive density, sorted by label, noise last."""
+        return drawn_from(self.density, n, generator)
+
+    def summary(self: Any) -> str:
+        """Return the fit in words, with a table of its components."""
+        from bayesmix.em.display import summary
+
+        return summary(self)
+
+    def _repr_html_(self: Any) -> str:
+        from bayesmix.em.display import as_html
+
+        return as_html(self)
 
 
 def described(mixture: Mixture[Densities], rows: Rows, family: Family) -> tuple[Array, Array]:

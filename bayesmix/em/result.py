@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from bayesmix.allocation.point import PointWeights
+from bayesmix.core import lazy
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, Rows, SideInformation
+from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, SideInformation
+from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers, frozen
+from bayesmix.numerics.arrays import Array, frozen
 
 if TYPE_CHECKING:
     from bayesmix.core.components import (
-        Densities,
         FittedComponents,
         PointComponents,
         Posterior,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from bayesmix.core.engines import Bayesian, Objective, Resolved
     from bayesmix.core.families import Family
     from bayesmix.core.priors import Prior
-    from bayesmix.core.sources import Source
     from bayesmix.em.streaming import Stream
 
 
@@ -75,8 +75,18 @@ class SearchRecord:
         )
 
 
+if TYPE_CHECKING:
+    from bayesmix.em.prediction import Predictions
+else:
+    Predictions = lazy.methods(
+        "bayesmix.em.prediction:Predictions",
+        "density_at log_density probabilities labels responsibilities _described "
+        "draw summary _repr_html_ search_summary",
+    )
+
+
 @dataclass(frozen=True)
-class FitResult:
+class FitResult(Predictions):
     """Result of a fit; ``mixture`` is in the coordinates of the fit, ``unframed`` in data units.
 
     Objectives, log likelihoods and traces are totals in nats and data units.
@@ -160,16 +170,6 @@ class FitResult:
         """Number of free parameters, under the attribute name of fitted estimators."""
         return self.n_parameters
 
-    @property
-    def search_summary(self) -> str:
-        """Summary of a search: starts that reached the best optimum, moves tried, and gains.
-
-        Starts are compared after short runs on a subsample.
-        """
-        from bayesmix.em.display import of_search
-
-        return of_search(self.search_trace, self.total_weight, ALIKE)
-
     @cached_property
     def unframed(self) -> FittedComponents:
         """Components in data coordinates: point densities, or q(θ) of variational fits."""
@@ -208,66 +208,10 @@ class FitResult:
         """Log density in the frame minus log density in data units."""
         return self.mixture.frame.log_volume if self.family.continuous else 0.0
 
-    def density_at(self, side: SideInformation) -> Mixture[Predictive]:
-        """Return the predictive density at given covariates, or averaged over those of the fit."""
-        if side.covariates is None:
-            return self.density
-        return replace(self.density, weights=self.mixture.weights)
-
-    def log_density(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
-        """Return the predictive log density (n,) in nats and data units."""
-        return self._described(self.density_at(side), values, side)[1]
-
-    def probabilities(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
-        """Return probabilities of the components (n, K), with noise (n, K + 1)."""
-        shares = self._described(self.density_at(side), values, side)[0]
-        noise = self.density.noise
-        if noise is not None:
-            # Beyond the support of the noise are no data of the fit, which counts as noise.
-            beyond = np.isneginf(noise.density.log_density(np.asarray(values, dtype=np.float64)))
-            shares[beyond] = 0.0
-            shares[beyond, -1] = 1.0
-        return np.ascontiguousarray(shares)
-
-    def labels(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Integers:
-        """Return the most probable component (n,), -1 for noise."""
-        from bayesmix.em.prediction import most_probable
-
-        return most_probable(self.probabilities(values, side), self.n_components)
-
-    def responsibilities(self, values: Array, side: SideInformation = NO_SIDE_INFORMATION) -> Array:
-        """Return q(Z) (n, K); for point estimates the same as ``probabilities``."""
-        mixture = self.mixture if self.side.covariates is None else self.density_at(side)
-        return np.ascontiguousarray(self._described(mixture, values, side)[0])
-
-    def _described(
-        self, mixture: Mixture[Densities], values: Array, side: SideInformation
-    ) -> tuple[Array, Array]:
-        from bayesmix.em.prediction import described
-
-        return described(mixture, Rows(values, side=side), self.family)
-
-    def draw(self, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
-        """Draw n observations from the predictive density, sorted by label, noise last."""
-        from bayesmix.em.prediction import drawn_from
-
-        return drawn_from(self.density, n, generator)
-
-    def summary(self) -> str:
-        """Return the fit in words, with a table of its components."""
-        from bayesmix.em.display import summary
-
-        return summary(self)
-
     def __repr__(self) -> str:
         from bayesmix.em.display import as_text
 
         return as_text(self)
-
-    def _repr_html_(self) -> str:
-        from bayesmix.em.display import as_html
-
-        return as_html(self)
 
 
 def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
@@ -278,15 +222,6 @@ def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:
 def _averaged(mixture: Mixture, components: Predictive) -> Mixture[Any]:
     noise = mixture.noise and mixture.noise.averaged
     return Mixture(PointWeights(mixture.weights.mean()), components, mixture.frame, noise)
-
-
-def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
-    """Return the sums of a density over the data."""
-    from bayesmix.em.prediction import at_any_distance
-
-    step = partial(at_any_distance, family, mixture)
-    assessment: Assessment = source.reduce(step, mixture.n_components)
-    return DensitySums.of(assessment, source.total_weight, log_volume)
 
 
 def units_of(family: Family, objective: Objective, mixture: Mixture, total_weight: float) -> float:
@@ -303,3 +238,12 @@ def units_of(family: Family, objective: Objective, mixture: Mixture, total_weigh
             mixture.components.unframed(units)
         ) - prior.log_density(mixture.components)
     return shift
+
+
+def assess(family: Family, mixture: Mixture, source: Source, log_volume: float) -> DensitySums:
+    """Return the sums of a density over the data."""
+    from bayesmix.em.prediction import at_any_distance
+
+    step = partial(at_any_distance, family, mixture)
+    assessment: Assessment = source.reduce(step, mixture.n_components)
+    return DensitySums.of(assessment, source.total_weight, log_volume)

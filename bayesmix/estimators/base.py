@@ -6,40 +6,70 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from sklearn.base import DensityMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.core import validation
+from bayesmix.core import lazy, validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.em.model import Model, Near, Settings, Start, resolve_objective, working_frame
+from bayesmix.core.random import root_seed
+from bayesmix.em.model import Model, Near, Settings, Start
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
-from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators import incoming, methods
+from bayesmix.errors import BayesmixWarning, warn
+from bayesmix.estimators import incoming
 from bayesmix.estimators.representation import Showing
-from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.fit import fit
-from bayesmix.search.starts import INIT_PARAMS, OfMixture
-from bayesmix.sources.border import is_collection, passed
+from bayesmix.search.starts import INIT_PARAMS, OTHERWISE, OfMixture
+from bayesmix.sources.border import passed
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Stopping
     from bayesmix.core.sources import Source
-    from bayesmix.estimators.predictions import PerRow
     from bayesmix.selection.tasks import Fitter
 
 # Set by validation of data; all other attributes that end in "_" are set by a fit.
 OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 
 
-class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
+if TYPE_CHECKING:
+    from bayesmix.estimators.fitted_methods import FittedMethods
+    from bayesmix.estimators.posterior_methods import PosteriorMethods
+else:
+    FittedMethods = lazy.methods(
+        "bayesmix.estimators.fitted_methods:FittedMethods",
+        "score_samples responsibilities _map _at_covariates _seen _rows _fitted sample bic "
+        "aic aicc icl _information summary _answer_html plot",
+    )
+    PosteriorMethods = lazy.methods(
+        "bayesmix.estimators.posterior_methods:PosteriorMethods",
+        "density_interval conditional_interval assignment_interval assignment_entropy "
+        "density_region tail_probability sample_posterior credible_interval to_arviz "
+        "parameter_table gate_coefficients marginal conditional conditional_mean true_values "
+        "impute",
+    )
+
+
+class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped
+    """``transform`` with names of its columns, and ``set_output`` for frames."""
+
+    _fitted: Callable[[], FitResult]
+
+    def transform(self, X: Any) -> Array:
+        """Return ``predict_proba``, for pipelines; a frame after ``set_output``."""
+        return self.predict_proba(X)
+
+    @property
+    def _n_features_out(self) -> int:
+        result = self._fitted()
+        return result.n_components + (result.mixture.noise is not None)
+
+
+class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """Abstract base of estimators, independent of the family."""
 
     result_: FitResult
@@ -195,6 +225,27 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         with_batch(self, X, y, sample_weight, batch, forgetting)
         return self
 
+    def score(
+        self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
+    ) -> float:
+        """Return the mean log density in nats, weighted if there are sample weights."""
+        from bayesmix.estimators import predictions
+
+        source = self._at_covariates(self._seen(X, sample_weight), covariates)
+        step = partial(predictions.total_log_density, self.result_)
+        with single_threaded_blas():
+            total, weight = source.reduce(step, self.result_.n_components)
+        return float(total / weight)
+
+    def predict_proba(self, X: Any, covariates: Any = None) -> Array:
+        """Return probabilities of the components (n, K); with noise (n, K + 1), noise last."""
+        n_components = self._fitted().n_components
+        return self._map(X, FitResult.probabilities, n_components, covariates)
+
+    def predict(self, X: Any, covariates: Any = None) -> Integers:
+        """Return the most probable component (n,), -1 for noise."""
+        return self._map(X, FitResult.labels, covariates=covariates)
+
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Integers:
         """Fit, and return the component (n,) of each sample."""
         return self.fit(X, y, sample_weight).predict(X)
@@ -209,7 +260,9 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
-                methods.refuse_gaps(model)
+                from bayesmix.estimators.missing_rows import refuse_gaps
+
+                refuse_gaps(model)
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
             settings = self._settings(model, source).among(near)
@@ -244,7 +297,7 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
-        from bayesmix.estimators.fit_columns import knowing_levels
+        from bayesmix.estimators.coded_frames import knowing_levels
         from bayesmix.estimators.fitters import SourceFitter, TableFitter
 
         n_jobs = validation.jobs(self.n_jobs)
@@ -286,24 +339,12 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         )
 
     def _init(self, model: Model, source: Source, seed: int) -> Any:
-        value, rows = self.init_params, source.numbers
-        otherwise = "responsibilities (n, K), labels (n,) or a callable that returns either"
+        value = self.init_params
         if isinstance(value, str) or value is None:
-            return validation.one_of("init_params", value, INIT_PARAMS, otherwise)
-        if callable(value):
-            values = source.in_memory().values
-            value = value(values, model.n_components, stream(seed, Purpose.START, 0))
-            rows = None
-        validation.unmasked("init_params", value)
-        try:
-            given = np.asarray(value)
-        except ValueError as problem:  # a ragged list
-            raise InvalidInputError(f"init_params must be {otherwise}: {problem}") from None
-        if rows is not None and given.ndim and len(given) > rows[-1]:
-            given = given[rows]
-        from bayesmix.search.named_starts import given_start
+            return validation.one_of("init_params", value, INIT_PARAMS, OTHERWISE)
+        from bayesmix.search.named_starts import start_of
 
-        return given_start(given, source.shape[0], model.n_components, model.noise is not None)
+        return start_of(value, source, model.n_components, model.noise is not None, seed)
 
     def _explicit_parameters(self) -> bool:
         """Whether starting parameters were given, which are then used without a search."""
@@ -313,15 +354,9 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         """Return the mixture from which ``warm_start`` continues, if the model is the same."""
         if not (validation.flag("warm_start", self.warm_start) and hasattr(self, "result_")):
             return None
-        last = self.result_
-        pruned = model.prune and model.inference.variational
-        same_size = last.n_components == model.n_components or (
-            pruned and last.n_components < model.n_components
-        )
-        same = (last.n_features, last.family.name) == (source.shape[1], model.family.name)
-        averaged = replace(last.mixture, weights=last.density.weights)
-        mixture = last.mixture if last.side.covariates is None else averaged
-        return mixture if same and same_size else None
+        from bayesmix.estimators.warm_starts import last_mixture
+
+        return last_mixture(self.result_, model, source)
 
     def _start_mixture(self, model: Model, source: Source, settings: Settings) -> Mixture | None:
         """Return the mixture to start at: the last one if it fits as it is, or given parameters.
@@ -332,10 +367,9 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
         warm = self._last_mixture(model, source)
         if warm is None or model.family != self.result_.family:
             return None
-        frame, _ = working_frame(model, source)
-        inference = resolve_objective(model, source, frame)
-        same_frame = frame.equals(warm.frame)
-        return warm if same_frame and _kind(inference) == _kind(self.result_.inference) else None
+        from bayesmix.estimators.warm_starts import same_prior
+
+        return warm if same_prior(self.result_, model, source, warm.frame) else None
 
     def _adopt(self, result: FitResult) -> None:
         for name in [name for name in vars(self) if name.endswith("_")]:
@@ -384,156 +418,3 @@ class MixtureEstimator(methods.PosteriorMethods, methods.Transforming, DensityMi
                 "far",
                 ConvergenceWarning,
             )
-
-    # Densities and assignments
-
-    def score_samples(self, X: Any, covariates: Any = None) -> Array:
-        """Return the log density (n,) of each sample in nats, given its covariates if any.
-
-        Variational fits use the posterior predictive density (Bishop 2006, eq. 10.81).
-        """
-        return self._map(X, FitResult.log_density, covariates=covariates)
-
-    def score(
-        self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
-    ) -> float:
-        """Return the mean log density in nats, weighted if there are sample weights."""
-        from bayesmix.estimators import predictions
-
-        source = self._at_covariates(self._seen(X, sample_weight), covariates)
-        step = partial(predictions.total_log_density, self.result_)
-        with single_threaded_blas():
-            total, weight = source.reduce(step, self.result_.n_components)
-        return float(total / weight)
-
-    def predict_proba(self, X: Any, covariates: Any = None) -> Array:
-        """Return probabilities of the components (n, K); with noise (n, K + 1), noise last."""
-        n_components = self._fitted().n_components
-        return self._map(X, FitResult.probabilities, n_components, covariates)
-
-    def predict(self, X: Any, covariates: Any = None) -> Integers:
-        """Return the most probable component (n,), -1 for noise."""
-        return self._map(X, FitResult.labels, covariates=covariates)
-
-    def responsibilities(self, X: Any, covariates: Any = None) -> Array:
-        """Return q(Z) (n, K), as the last E-step computes it (Bishop 2006, eq. 10.49)."""
-        n_components = self._fitted().n_components
-        return self._map(X, FitResult.responsibilities, n_components, covariates)
-
-    def _map(
-        self, X: Any, method: Callable[..., PerRow], n_columns: int = 1, covariates: Any = None
-    ) -> PerRow:
-        """Return predictions for X by a method of ``FitResult``, in the array library of X."""
-        from bayesmix.estimators import predictions
-        from bayesmix.sources.border import few_enough
-
-        if self._fitted().side.design is not None or covariates is not None:
-            source = self._at_covariates(self._seen(X), covariates)
-            return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
-        if is_collection(X):
-            return cast("PerRow", predictions.lazily(self, X, method))
-        if is_elsewhere(X):
-            return cast("PerRow", predictions.on_device(self._fitted(), self._seen(X), method, X))
-        return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
-
-    def _at_covariates(self, source: Source, covariates: Any) -> Source:
-        """Return samples with the covariates of the fit, if it had any."""
-        if self._fitted().side.design is None and covariates is None:
-            return source
-        from bayesmix.estimators.constraints import at_covariates
-
-        return at_covariates(source, self.result_, covariates)
-
-    def _seen(self, X: Any, sample_weight: Any = None) -> Source:
-        """Return checked data for the fitted columns; ``missing="use"`` allows missing values."""
-        self._fitted()
-        gaps = incoming.missing_of(self) == "use"
-        return incoming.new_rows(self, X, sample_weight, gaps)
-
-    def _rows(self, X: Any, sample_weight: Any = None) -> Source:
-        self._fitted()
-        return incoming.new_rows(self, X, sample_weight)
-
-    def _fitted(self) -> FitResult:
-        check_is_fitted(self, "result_")
-        return self.result_
-
-    def sample(
-        self, n_samples: int = 1, random_state: Any = None, error: Any = None
-    ) -> tuple[Array, Integers]:
-        """Draw samples (n, D) from the fitted density, with their components (n,).
-
-        ``random_state=None`` uses the estimator's own. ``error``, as that of ``Measured``, adds
-        errors of measurement to the true values.
-        """
-        result = self._fitted()
-        n_rows = validation.integer("n_samples", n_samples, 1)
-        seed = methods.seed_of(self, random_state)
-        generator = stream(seed, Purpose.SAMPLE)
-        rows, components = result.draw(n_rows, generator)
-        if error is not None:
-            from bayesmix.observation.measured import with_errors
-
-            rows = with_errors(rows, error, generator)
-        return methods.decoded(result.family, rows), components
-
-    # Criteria with scikit-learn's sign: lower is better
-
-    def bic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
-        """Return BIC, -2 log L + p log n, by default for the training data.
-
-        Sample weights enter log L and n. Fits with covariates need the covariates of X.
-        """
-        return self._information("bic", X, covariates, sample_weight=sample_weight)
-
-    def aic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
-        """Return Akaike's information criterion, -2 log L + 2 p."""
-        return self._information("aic", X, covariates, sample_weight=sample_weight)
-
-    def aicc(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
-        """Return AIC corrected for small n (Hurvich & Tsai 1989); infinite if n - p - 1 <= 0."""
-        return self._information("aicc", X, covariates, sample_weight=sample_weight)
-
-    def icl(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
-        """Return the integrated completed likelihood with hard assignments (Biernacki et al. 2000).
-
-        For sequences it is BIC - 2 log P(most probable path) (Celeux & Durand 2008).
-        """
-        return self._information("icl", X, covariates, sample_weight=sample_weight)
-
-    def _information(self, name: str, X: Any, covariates: Any, **beside: Any) -> float:
-        from bayesmix.estimators.information import information
-
-        return information(self, name, X, covariates, **beside)
-
-    # Display and storage
-
-    def summary(self) -> str:
-        """Return the fit in words: model, components, search and events.
-
-        Examples
-        --------
-        >>> import bayesmix as bm
-        >>> gm = bm.GaussianMixture(2, random_state=0).fit(bm.datasets.load_faithful())
-        >>> print(gm.summary().splitlines()[0][:54])
-        Gaussian, 2 components, log likelihood -1130.26, conve
-        """
-        from bayesmix.em.display import summary
-
-        return summary(self._fitted())
-
-    def _answer_html(self) -> str:
-        return self.result_._repr_html_()
-
-    def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
-        """Plot the density with its components, and the data if given; see ``plot_density``."""
-        from bayesmix.plots import plot_density
-
-        return plot_density(self, X, ax=ax, **options)
-
-
-def _kind(inference: Any) -> tuple[Any, ...]:
-    """Return what must agree for one fit's mixture to be a starting point of another."""
-    prior = getattr(inference, "prior", None)
-    scale = getattr(prior, "scale", None)
-    return inference.name, type(inference.weights), type(prior), type(scale)

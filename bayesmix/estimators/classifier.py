@@ -19,7 +19,7 @@ from bayesmix.core.random import root_seed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.class_densities import Apart, Together, by_component, log_densities
-from bayesmix.estimators.fit_columns import as_coded
+from bayesmix.estimators.coded_frames import as_coded, typed_rows
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
@@ -161,7 +161,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         self._mixture(1)._model()  # checks family and inference
         self._coding = None
         if self.family in (None, AUTO):
-            X, sample_weight, self._coding = incoming.typed_rows(X, sample_weight, self.columns)
+            X, sample_weight, self._coding = typed_rows(X, sample_weight, self.columns)
         source = incoming.training_rows(self, X, sample_weight, n_jobs)
         refuse_measured(source, "MixtureClassifier")
         if not isinstance(source, ArraySource):

@@ -7,7 +7,7 @@ from typing import Any
 
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixError, BayesmixWarning, warn
-from bayesmix.estimators.fit_columns import family_for
+from bayesmix.estimators.coded_frames import family_for
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.negative_binomial import overdispersed

@@ -13,8 +13,9 @@ from sklearn.base import clone
 
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError
-from bayesmix.estimators import incoming
-from bayesmix.estimators.fit_columns import check_columns, knowing_levels, with_structure
+from bayesmix.estimators.coded_frames import knowing_levels, with_structure
+from bayesmix.estimators.fit_columns import check_columns
+from bayesmix.estimators.new_rows import in_order_of_fit
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product
@@ -277,7 +278,7 @@ def some_features(source: ArraySource, features: Integers) -> ArraySource:
 
 def picked(search: Any, X: Any, features: Integers) -> Any:
     """Return some features of data with the columns of the fit."""
-    X = incoming.in_order_of_fit(search, X)
+    X = in_order_of_fit(search, X)
     names = getattr(search, "feature_names_in_", None)
     if is_source(X):
         check_columns(search, X.shape[1], X.columns)

@@ -14,7 +14,8 @@ from sklearn.base import BaseEstimator, clone
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.procedures import Parameters, Procedure, UserRows, last_step
+from bayesmix.core.procedures import last_step
+from bayesmix.core.protocols import Parameters, Procedure, UserRows
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
@@ -79,7 +80,7 @@ class SourceFitter(Unfitted):
         return self.source
 
     def on(self, rows: Chosen) -> SourceFitter:
-        return replace(self, source=incoming.part_of(self.source, rows))
+        return replace(self, source=part_of(self.source, rows))
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
         candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
@@ -150,7 +151,7 @@ class TableFitter(Unfitted):
 
     def on(self, rows: Chosen) -> TableFitter:
         weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
-        part = incoming.part_of(self.source, rows)
+        part = part_of(self.source, rows)
         return replace(self, table=rows_of(self.table, rows), sample_weight=weight, source=part)
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
@@ -189,3 +190,15 @@ class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
         rows = partial(incoming.training_rows, self.mixture, X, sample_weight)
         self.mixture._fit(rows, self.near)
         return self
+
+
+def part_of(source: Source, rows: Any) -> Source:
+    """Return a subset of the data to fit, by index."""
+    from bayesmix.selection.scores import rows_of
+
+    part: Source = rows_of(source, rows)
+    if isinstance(part, ArraySource) and part.weights is not None:
+        from bayesmix.estimators.sample_weights import unless_equal
+
+        return replace(part, weights=unless_equal(part.weights))
+    return part

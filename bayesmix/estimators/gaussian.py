@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.em.model import Model, Settings, resolve, working_frame
+from bayesmix.em.model import Model, Settings
 from bayesmix.em.objectives import MaximumLikelihood
-from bayesmix.em.run import Monitor, run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import FormedOnRequest, describe_gaussian
 from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
-from bayesmix.families.gaussian.covariance.models import NAMED
-from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.search.starts import begun
 
 if TYPE_CHECKING:
-    from bayesmix.core.priors import Weights
     from bayesmix.core.sources import Source
 
 
@@ -191,37 +184,9 @@ class GaussianMixture(MixtureEstimator):
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)
-        from bayesmix.core.given_arrays import component_weights, finite_array
+        from bayesmix.estimators.gaussian_parameters import given_start
 
-        K, n_features = model.n_components, source.shape[1]
-        weights: Weights | None = None
-        given: dict[str, Any] = {}
-        if self.weights_init is not None:
-            weights = PointWeights(component_weights(self.weights_init, K))
-        if self.means_init is not None:
-            of = ", (n_components, n_features)"
-            shape = (K, n_features)
-            given["means"] = finite_array("means_init", self.means_init, shape, of=of)
-        if self.precisions_init is not None:
-            from bayesmix.estimators.gaussian_parameters import precision_blocks
-
-            kind = self.covariance_type
-            given["blocks"] = precision_blocks(kind, self.precisions_init, K, n_features)
-        frame = working_frame(model, source)[0]
-        if weights is not None and len(given) == 2:
-            components: Any = Gaussians(NAMED[self.covariance_type], **given)
-        else:
-            problem = resolve(model, source, settings)
-            start = settings.init
-            if isinstance(start, str):
-                from bayesmix.search.named_starts import named_start
-
-                start = named_start(start, source, source.summary, K, settings.seed, 0)
-            begin = run(problem, begun(problem, start, K), Monitor(), 1).current_mixture()
-            weights, frame = weights or begin.weights, problem.frame
-            data_units: Any = begin.components.released().unframed(frame)
-            components = replace(data_units, **given)
-        return Mixture(weights, components.framed(frame), frame)
+        return given_start(self, model, source, settings)
 
     _describe = describe_gaussian
 

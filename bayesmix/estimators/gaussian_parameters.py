@@ -10,17 +10,22 @@ from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.core import validation
-from bayesmix.core.given_arrays import finite_array
+from bayesmix.core.given_arrays import component_weights, finite_array
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.priors import Weights
 from bayesmix.core.rows import Frame
+from bayesmix.core.sources import Source
+from bayesmix.em.model import Model, Settings, resolve, working_frame
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import DensitySums, FitResult
+from bayesmix.em.run import Monitor, run
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.covariance.models import NAMED, SCIKIT_LEARNS, STRUCTURES
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array
+from bayesmix.search.starts import begun
 from bayesmix.version import versions
 
 if TYPE_CHECKING:
@@ -51,6 +56,39 @@ def given_mixture(
     components.precision_root  # noqa: B018  (raises unless covariances are positive definite)
     model._adopt(point_result(Gaussian(kind), weights, components))
     return model
+
+
+def given_start(
+    estimator: GaussianMixture, model: Model, source: Source, settings: Settings
+) -> Mixture:
+    """Complete given parameters by an M-step from ``init_params``, as scikit-learn does."""
+    K, n_features = model.n_components, source.shape[1]
+    weights: Weights | None = None
+    given: dict[str, Any] = {}
+    if estimator.weights_init is not None:
+        weights = PointWeights(component_weights(estimator.weights_init, K))
+    if estimator.means_init is not None:
+        of = ", (n_components, n_features)"
+        shape = (K, n_features)
+        given["means"] = finite_array("means_init", estimator.means_init, shape, of=of)
+    if estimator.precisions_init is not None:
+        kind = estimator.covariance_type
+        given["blocks"] = precision_blocks(kind, estimator.precisions_init, K, n_features)
+    frame = working_frame(model, source)[0]
+    if weights is not None and len(given) == 2:
+        components: Any = Gaussians(NAMED[estimator.covariance_type], **given)
+    else:
+        problem = resolve(model, source, settings)
+        start = settings.init
+        if isinstance(start, str):
+            from bayesmix.search.named_starts import named_start
+
+            start = named_start(start, source, source.summary, K, settings.seed, 0)
+        begin = run(problem, begun(problem, start, K), Monitor(), 1).current_mixture()
+        weights, frame = weights or begin.weights, problem.frame
+        data_units: Any = begin.components.released().unframed(frame)
+        components = replace(data_units, **given)
+    return Mixture(weights, components.framed(frame), frame)
 
 
 def precision_blocks(covariance_type: str, value: Any, K: int, n_features: int) -> Any:

@@ -23,20 +23,20 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming, sequences
+from bayesmix.estimators.coded_frames import decoded, knowing_levels
 from bayesmix.estimators.constraints import at_covariates, constrained
-from bayesmix.estimators.fit_columns import decoded, knowing_levels
 from bayesmix.estimators.given_parameters import GivenParameters
 from bayesmix.estimators.information import information
-from bayesmix.estimators.methods import arviz_draws, seed_of
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
+from bayesmix.estimators.posterior_methods import arviz_draws, seed_of
+from bayesmix.estimators.predictions import few_enough
 from bayesmix.estimators.sequences import Forecast
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
 from bayesmix.search.chain_starts import best_of_starts
 from bayesmix.search.fit import fit
 from bayesmix.selection.pipelines import refuse_sequences
-from bayesmix.sources.border import few_enough
 from bayesmix.sources.memory import ArraySource
 
 # Draws per state for predictive intervals and pseudo-residuals.

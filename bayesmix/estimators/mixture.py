@@ -12,9 +12,10 @@ from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators import fitted_attributes
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.fit_columns import family_for, is_mixed, with_structure
+from bayesmix.estimators.coded_frames import family_for, with_structure
+from bayesmix.estimators.fit_columns import is_mixed
+from bayesmix.estimators.fitted_attributes import describe_gaussian
 from bayesmix.estimators.parameters import noise_density, store_parameters
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.registry import AUTO, family_named
@@ -164,12 +165,14 @@ class Mixture(MixtureEstimator):
 
     def _describe(self, result: FitResult) -> None:
         if result.family.name in ("gaussian", "factor_analytic"):
-            fitted_attributes.describe_gaussian(self, result)
+            describe_gaussian(self, result)
             return
         from bayesmix.families.independent.levels import LevelsFamily
 
         if result.family.name == "product":
-            self.components_ = fitted_attributes.ComponentsByColumn(
+            from bayesmix.estimators.component_tables import ComponentsByColumn
+
+            self.components_ = ComponentsByColumn(
                 cast("Product", result.family), cast("Products", result.unframed)
             )
         else:
@@ -177,4 +180,6 @@ class Mixture(MixtureEstimator):
         if isinstance(result.family, LevelsFamily):
             self.levels_ = result.family.levels
         if result.variational:
-            fitted_attributes.describe_weights(self, result)
+            from bayesmix.estimators.posterior_attributes import describe_weights
+
+            describe_weights(self, result)

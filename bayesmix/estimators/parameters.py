@@ -73,22 +73,3 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
 def _draws(estimator: Any, n: int, generator: Any) -> Any:
     drawn = estimator.sample(n) if n else []
     return drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn returns labels too
-
-
-# Parameters of a search that do not change its candidates.
-CHANGE_NOTHING = {"checkpoint", "n_jobs", "progress", "random_state", "refit"}
-
-
-def checkpoint_of(search: Any, X: Any, seed: int, weights: Any, groups: Any) -> tuple[int, Any]:
-    """Return the seed to continue with, and what an earlier attempt at the same stored, if any."""
-    if search.checkpoint is None:
-        return seed, None
-    from bayesmix.io.checkpoints import open_checkpoint, search_identity
-
-    parameters = search.get_params(deep=False).items()
-    settings = {name: value for name, value in parameters if name not in CHANGE_NOTHING}
-    identity = search_identity(settings, X, weights, groups)
-    checkpoint, seed = open_checkpoint(
-        search.checkpoint, identity, seed, search.random_state is not None
-    )
-    return seed, checkpoint

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import entr
 
+from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.em.model import check_values
@@ -18,6 +19,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.fit_columns import check_columns
 from bayesmix.estimators.incoming import refuse
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.sources.border import in_parts
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -147,3 +149,16 @@ def lazily(estimator: Any, X: Any, method: Callable[[FitResult, Array], Any]) ->
     if example.ndim == 1:
         return X.map_blocks(predict, drop_axis=1, **options)
     return X.map_blocks(predict, chunks=(X.chunks[0], (example.shape[1],)), **options)
+
+
+def few_enough(source: Source, n_columns: int) -> Source:
+    """Return the source if ``n_columns`` numbers per observation fit into memory here."""
+    if (parts := in_parts(source)) is not None:
+        parts.refuse_many(n_columns)
+    n_rows = source.shape[0]
+    # Chunks and their concatenation are in memory together.
+    n_bytes, what = 16.0 * n_rows * n_columns, "number" if n_columns == 1 else "numbers"
+    validation.in_memory(
+        f"{n_columns} {what} for each of {n_rows:,} rows", n_bytes, "pass fewer rows at a time"
+    )
+    return source

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.procedures import Parameters, Procedure, UserRows
+from bayesmix.core.protocols import Parameters, Procedure, UserRows
 from bayesmix.core.sources import Chosen
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError

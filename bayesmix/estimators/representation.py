@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import warnings
 from abc import abstractmethod
 from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.utils._pprint import _EstimatorPrettyPrinter
 from sklearn.utils.validation import check_is_fitted
-
-from bayesmix.errors import UnsupportedError
-
-# Size in inches and resolution of the figure in a notebook.
-FIGURE = (4.4, 3.0)
-DOTS_PER_INCH = 110
 
 
 class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
@@ -65,30 +56,10 @@ class Showing(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
     def _shown(self) -> str:
         if self._answer not in vars(self):
             return ""
-        return f"<div>{self._answer_html()}{_small(self)}</div>"
+        from bayesmix.estimators.notebook import small_figure
+
+        return f"<div>{self._answer_html()}{small_figure(self)}</div>"
 
 
 # Nested estimators call this through their ``__repr__``.
 _EstimatorPrettyPrinter._dispatch[Showing.__repr__] = _EstimatorPrettyPrinter._pprint_estimator
-
-
-def _small(estimator: Showing) -> str:
-    """Return a figure of the fit; empty if there is none, or Matplotlib is missing."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return ""
-    figure = Figure(figsize=FIGURE, layout="constrained")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            estimator.plot(ax=figure.subplots())
-    except UnsupportedError:
-        return ""
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
-    encoded = base64.b64encode(picture.getvalue()).decode()
-    return (
-        f'<img alt="" style="max-width:100%; background:#fff" width="{96 * FIGURE[0]:.0f}" '
-        f'src="data:image/png;base64,{encoded}">'
-    )

@@ -25,7 +25,7 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators import search_checks
 from bayesmix.estimators.fit_columns import refuse_no_table
-from bayesmix.estimators.parameters import checkpoint_of, store_parameters
+from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
 from bayesmix.estimators.search_results import SearchResults
 from bayesmix.estimators.search_subjects import SubjectOfSamples, subject_of
@@ -229,7 +229,11 @@ class MixtureSearch(SearchResults, Showing):
         X, sample_weight = self._read(X, sample_weight, weight_type)
         criterion, wanted, functions = search_checks.criteria_of(self.criterion, self.also)
         seed, beside = root_seed(self.random_state), groups if lengths is None else lengths
-        seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
+        kept_fits: Any = None
+        if self.checkpoint is not None:
+            from bayesmix.io.checkpoints import checkpoint_of
+
+            seed, kept_fits = checkpoint_of(self, X, seed, sample_weight, beside)
         estimator = search_checks.estimator_of(self.estimator, seed, X)
         variational = search_checks.is_variational(estimator, wanted)
         given = {"y": y, "labels": labels, "covariates": covariates, "lengths": lengths}

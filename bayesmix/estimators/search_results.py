@@ -18,9 +18,8 @@ from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
-from bayesmix.estimators.fit_columns import as_coded, knowing_levels
-from bayesmix.estimators.incoming import typed_rows
-from bayesmix.estimators.methods import Transforming
+from bayesmix.estimators.base import Transforming
+from bayesmix.estimators.coded_frames import as_coded, knowing_levels, typed_rows
 from bayesmix.estimators.search_checks import DEPENDENT, with_room
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection import probability

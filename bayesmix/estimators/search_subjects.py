@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bayesmix.core.procedures import Procedure, UserRows, noun_of
+from bayesmix.core.procedures import noun_of
+from bayesmix.core.protocols import Procedure, UserRows
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError

@@ -14,9 +14,8 @@ from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
 from bayesmix.estimators.bayesian import BayesianGaussianMixture
-from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
+from bayesmix.estimators.coded_frames import coding_of_table, is_mixed_table, typed_rows
 from bayesmix.estimators.gaussian import GaussianMixture
-from bayesmix.estimators.incoming import typed_rows
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS

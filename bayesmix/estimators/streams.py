@@ -11,6 +11,7 @@ from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators import incoming
+from bayesmix.estimators.new_rows import new_rows
 
 if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
@@ -62,7 +63,7 @@ def with_batch(
                     "forgetting must be None in a stream with named batches: a repeated batch "
                     "would count in full"
                 )
-            source = incoming.new_rows(estimator, X, sample_weight)
+            source = new_rows(estimator, X, sample_weight)
             incoming.refuse(source, large=True)
             source = source.present()
             result = streaming.arrived(estimator.result_, source, name, forgetting)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix.core.mixture import Mixture
+from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
-from bayesmix.em.model import Model, Settings
+from bayesmix.em.model import Model, Settings, resolve_objective, working_frame
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor
 from bayesmix.errors import BayesmixError
@@ -49,3 +51,29 @@ def better_start(
     shared = warm.responsibilities(values).T @ fresh.responsibilities(values)
     places = linear_sum_assignment(-shared[: warm.n_components, : fresh.n_components])[1]
     return fresh.mixture.subset(places, fresh.counts)
+
+
+def last_mixture(last: FitResult, model: Model, source: Source) -> Mixture | None:
+    """Return the mixture of the last fit, from which a warm start of the same model continues."""
+    pruned = model.prune and model.inference.variational
+    same_size = last.n_components == model.n_components or (
+        pruned and last.n_components < model.n_components
+    )
+    same = (last.n_features, last.family.name) == (source.shape[1], model.family.name)
+    averaged = replace(last.mixture, weights=last.density.weights)
+    mixture = last.mixture if last.side.covariates is None else averaged
+    return mixture if same and same_size else None
+
+
+def same_prior(last: FitResult, model: Model, source: Source, frame: Frame) -> bool:
+    """Whether the frame and the kind of prior are those of the last fit."""
+    new, _ = working_frame(model, source)
+    inference = resolve_objective(model, source, new)
+    return new.equals(frame) and _kind(inference) == _kind(last.inference)
+
+
+def _kind(inference: Any) -> tuple[Any, ...]:
+    """Return what must agree for one fit's mixture to be a starting point of another."""
+    prior = getattr(inference, "prior", None)
+    scale = getattr(prior, "scale", None)
+    return inference.name, type(inference.weights), type(prior), type(scale)

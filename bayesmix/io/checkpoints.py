@@ -241,3 +241,18 @@ def fingerprint(array: Any) -> str:
     step = max(1, values.nbytes // MOST_BYTES_HASHED)
     digest.update(np.ascontiguousarray(values[::step]).tobytes())
     return digest.hexdigest()
+
+
+# Parameters of a search that do not change its candidates.
+CHANGE_NOTHING = {"checkpoint", "n_jobs", "progress", "random_state", "refit"}
+
+
+def checkpoint_of(search: Any, X: Any, seed: int, weights: Any, groups: Any) -> tuple[int, Any]:
+    """Return the seed to continue with, and what an earlier attempt at the same stored, if any."""
+    parameters = search.get_params(deep=False).items()
+    settings = {name: value for name, value in parameters if name not in CHANGE_NOTHING}
+    identity = search_identity(settings, X, weights, groups)
+    checkpoint, seed = open_checkpoint(
+        search.checkpoint, identity, seed, search.random_state is not None
+    )
+    return seed, checkpoint

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_array
 
-from bayesmix.core.procedures import Procedure
+from bayesmix.core.protocols import Procedure
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Rows
 from bayesmix.em.display import OBJECTIVES

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import betaincinv
 
 from bayesmix.core import validation
-from bayesmix.core.procedures import Procedure
+from bayesmix.core.protocols import Procedure
 from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.procedures import UserRows, last_step, noun_of
+from bayesmix.core.procedures import last_step, noun_of
+from bayesmix.core.protocols import UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers

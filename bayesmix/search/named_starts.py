@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.core import validation
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, Summary
 from bayesmix.em.model import Start
@@ -14,6 +15,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import (
     LLOYD_ROUNDS,
+    OTHERWISE,
     Given,
     NearestCentre,
     distinct_rows,
@@ -59,6 +61,22 @@ def named_start(
     if name == "kmeans":
         centres = lloyd(rows, centres, LLOYD_ROUNDS)
     return NearestCentre(centres, summary, spread=spread)
+
+
+def start_of(value: Any, source: Source, n_components: int, noise: bool, seed: int) -> Given:
+    """Return the start that ``init_params`` gives as an array, or a function that returns one."""
+    rows = source.numbers
+    if callable(value):
+        value = value(source.in_memory().values, n_components, stream(seed, Purpose.START, 0))
+        rows = None
+    validation.unmasked("init_params", value)
+    try:
+        given = np.asarray(value)
+    except ValueError as problem:  # a ragged list
+        raise InvalidInputError(f"init_params must be {OTHERWISE}: {problem}") from None
+    if rows is not None and given.ndim and len(given) > rows[-1]:
+        given = given[rows]
+    return given_start(given, source.shape[0], n_components, noise)
 
 
 def given_start(value: Any, n_rows: int, n_components: int, noise: bool = False) -> Given:

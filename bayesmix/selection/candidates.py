@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 from sklearn.model_selection import ParameterGrid
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.procedures import Parameters, Procedure, last_step
+from bayesmix.core.procedures import last_step
+from bayesmix.core.protocols import Parameters, Procedure
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import contained

@@ -20,7 +20,7 @@ from bayesmix.core.validation import written_out
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.errors import InvalidInputError, TooManyRowsError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.border import all_weights, eager, fold_rules, in_parts, is_source
+from bayesmix.sources.border import all_weights, eager, in_parts, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Chosen, Source
@@ -154,6 +154,8 @@ def make_splits(
                 "GroupKFold: pass it as cv"
             )
         if in_parts(X):
+            from bayesmix.sources.partitions_of_rows import fold_rules
+
             return tuple(Fold(*rules) for rules in fold_rules(seed, cv, one_in(X)))
         splitter: Any = KFold(cv, shuffle=True, random_state=seed % (2**32 - 1))
         if distinct is not None:

@@ -24,7 +24,7 @@ import numpy as np
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import in_turn
-from bayesmix.core.procedures import Parameters
+from bayesmix.core.protocols import Parameters
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate, Contents, asked, contents, levels

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.procedures import Parameters, Procedure, UserRows
+from bayesmix.core.protocols import Parameters, Procedure, UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.numerics.arrays import Array

@@ -5,9 +5,6 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-import numpy as np
-
-from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
@@ -72,41 +69,6 @@ def passed(source: Source) -> Passed | None:
 def processes(X: Any, n_jobs: int | None) -> int:
     """Return the number of processes for parallel fits; partitioned data use all in each fit."""
     return 1 if in_parts(X) else resolve_jobs(n_jobs)
-
-
-def fold_rules(seed: int, n_folds: int, every: int) -> list[tuple[Any, Any]]:
-    """Return rules for the two parts of each fold, so that data in parts stay where they are."""
-    from bayesmix.sources.partitions_of_rows import OfFold
-
-    return [
-        (OfFold(seed, n_folds, fold, False), OfFold(seed, n_folds, fold, True, every))
-        for fold in range(n_folds)
-    ]
-
-
-def few_enough(source: Source, n_columns: int) -> Source:
-    """Return the source if ``n_columns`` numbers per observation fit into memory here."""
-    if (parts := in_parts(source)) is not None:
-        parts.refuse_many(n_columns)
-    n_rows = source.shape[0]
-    # Chunks and their concatenation are in memory together.
-    n_bytes, what = 16.0 * n_rows * n_columns, "number" if n_columns == 1 else "numbers"
-    validation.in_memory(
-        f"{n_columns} {what} for each of {n_rows:,} rows", n_bytes, "pass fewer rows at a time"
-    )
-    return source
-
-
-def complete(source: Source) -> Source:
-    """Return the complete observations, in memory with their original numbers."""
-    from bayesmix.sources.partitions_of_rows import is_complete
-
-    if (parts := in_parts(source)) is not None:
-        return parts.chosen(is_complete) if source.faults.not_finite else source
-    whole = source.in_memory()
-    assert isinstance(whole, ArraySource)
-    mask = is_complete(whole.rows)
-    return whole if mask.all() else whole.numbered(np.flatnonzero(mask))
 
 
 def all_weights(source: Source) -> Array:

@@ -426,3 +426,11 @@ def _numbers(rows: Any) -> Integers:
 def _inside(numbers: Indices, first: int, n_rows: int) -> slice:
     """Return where ascending numbers lie among ``n_rows`` from ``first`` on."""
     return slice(*np.searchsorted(numbers, [first, first + n_rows]))
+
+
+def fold_rules(seed: int, n_folds: int, every: int) -> list[tuple[Any, Any]]:
+    """Return rules for the two parts of each fold, so that data in parts stay where they are."""
+    return [
+        (OfFold(seed, n_folds, fold, False), OfFold(seed, n_folds, fold, True, every))
+        for fold in range(n_folds)
+    ]

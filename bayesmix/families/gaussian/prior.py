@@ -19,6 +19,7 @@ from bayesmix.core.validation import unmasked
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.flat_directions import pooled_covariance
+from bayesmix.families.gaussian.mode_rows import mode_rows
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians, kept, with_resolution
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
@@ -144,13 +145,13 @@ class NormalWishart:
     ) -> Gaussians:
         """Return the joint mode in (μ, Σ) (Fraley & Raftery 2007).
 
-        Unconstrained blocks are W⁻¹ / (ν + p + 1 + means per block); see ``Structure.mode_rows``
+        Unconstrained blocks are W⁻¹ / (ν + p + 1 + means per block); see ``mode_rows``
         for mclust's counts.
         """
         means, _, precisions = self.parameters_given(
             statistics, self.scale.initial(), self.mean_precision, resolution
         )
-        rows = self.structure.mode_rows(self.degrees_of_freedom, *means.shape)
+        rows = mode_rows(self.structure, self.degrees_of_freedom, *means.shape)
         counts = precisions.degrees_of_freedom + rows
         earlier = None if previous is None else previous.blocks
         blocks = self.structure.estimate(precisions.scale_inverse, counts, earlier)
@@ -168,7 +169,7 @@ class NormalWishart:
         log_det = algebra.log_det(root)
         scale: Any = self.scale.initial()
         nu0 = self.degrees_of_freedom
-        rows = self.structure.mode_rows(nu0, n_components, n_features)
+        rows = mode_rows(self.structure, nu0, n_components, n_features)
         own = rows - self.structure.blocks.means_per_block(n_components, n_features)
         wisharts = (
             log_normaliser(nu0, scale.expected_log_det, p)

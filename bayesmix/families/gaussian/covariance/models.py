@@ -24,17 +24,6 @@ OF_ANY_UNITS = ("EI", "VI", "EE", "VV")
 ITERATIVE = "bayesmix.families.gaussian.covariance.m_steps"
 Estimate: TypeAlias = Callable[[Array, Array, Array | None], Array]
 
-# Number of observations that a prior with ν0 counts for at its mode, per component, for K
-# components and D columns, as in mclust's MAP.
-PriorRows: TypeAlias = Callable[[float, int, int], float]
-MCLUSTS: dict[str, PriorRows] = {
-    "VEI": lambda nu, K, D: (nu + 3.0) / D,
-    "EVI": lambda nu, K, D: (nu + 2.0) / K,
-    "EEV": lambda nu, K, D: (nu + D + 2.0) / K,
-    # Practically none; just enough to give an empty component a covariance.
-    "VEV": lambda nu, K, D: 1e-9,
-}
-
 
 @dataclass(frozen=True)
 class Blocks:
@@ -175,14 +164,6 @@ class Structure:
     def common_shape(self) -> bool:
         """Whether covariances differ but share a shape, so that directions collapse jointly."""
         return self.letters[1] == "E" and not self.shared
-
-    def mode_rows(self, degrees_of_freedom: float, n_components: int, n_features: int) -> float:
-        """Return the term added to ν0 + n_k of each block at the joint mode."""
-        if self.letters in MCLUSTS:
-            rows = MCLUSTS[self.letters](degrees_of_freedom, n_components, n_features)
-            return rows - degrees_of_freedom
-        leaning = self.blocks.means_per_block(n_components, n_features)
-        return self.algebra.block_dimension(n_features) + 1.0 + leaning
 
     def conjugate(self) -> Blocks:
         """Return the blocks whose precisions have Wishart posteriors, or raise an error."""

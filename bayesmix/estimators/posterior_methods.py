@@ -7,15 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.model import Model
 from bayesmix.em.result import FitResult
-from bayesmix.errors import UnsupportedError
-from bayesmix.estimators import incoming
+from bayesmix.estimators.coded_frames import decoded
+from bayesmix.estimators.missing_rows import refuse_gaps
+from bayesmix.estimators.new_rows import new_rows
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior import DRAWS
 from bayesmix.sources.border import eager
@@ -80,7 +80,7 @@ class PosteriorMethods:
 
         number, whole = checked_level(level), validation.flag("simultaneous", simultaneous)
         drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
-        return density_band(drawn, incoming.new_rows(self, X), number, whole)
+        return density_band(drawn, new_rows(self, X), number, whole)
 
     def conditional_interval(
         self,
@@ -121,9 +121,9 @@ class PosteriorMethods:
         number = checked_level(level)
         drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
         with single_threaded_blas():
-            from bayesmix.sources.border import few_enough
+            from bayesmix.estimators.predictions import few_enough
 
-            rows = few_enough(incoming.new_rows(self, X), 2 * self._fitted().n_components)
+            rows = few_enough(new_rows(self, X), 2 * self._fitted().n_components)
             return assignment_band(drawn, rows, number)
 
     def assignment_entropy(self, X: Any, covariates: Any = None) -> Array:
@@ -214,7 +214,7 @@ class PosteriorMethods:
         Draws are independent, in one chain, and marked ``inference="variational"``: R-hat is not
         informative for them.
         """
-        return arviz_draws(self, X, n_draws, random_state, partial(incoming.new_rows, self))
+        return arviz_draws(self, X, n_draws, random_state, partial(new_rows, self))
 
     def parameter_table(self, X: Any, standard_errors: str = "information", **options: Any) -> Any:
         """Return shares, means, variances, probabilities and rates with standard errors.
@@ -305,7 +305,7 @@ class PosteriorMethods:
         """
         from bayesmix.observation.measured import true_values
 
-        return true_values(self._fitted(), incoming.new_rows(self, X, gaps=True).in_memory().rows)
+        return true_values(self._fitted(), new_rows(self, X, gaps=True).in_memory().rows)
 
     def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Any:
         """Fill in missing values (NaN).
@@ -342,7 +342,7 @@ class PosteriorMethods:
         >>> np.std([table.loc[0, "waiting"] for table in tables]).round(1)
         np.float64(5.3)
         """
-        from bayesmix.estimators.fit_columns import like_given
+        from bayesmix.estimators.coded_frames import like_given
         from bayesmix.observation.instrument import refuse_measured
         from bayesmix.posterior.imputation import expected, imputations
 
@@ -353,7 +353,7 @@ class PosteriorMethods:
         refuse_gaps(Model(result.n_components, result.family, result.inference))
         X = eager(X)
         names = getattr(self, "feature_names_in_", None)
-        rows = incoming.new_rows(self, X, gaps=True).in_memory()
+        rows = new_rows(self, X, gaps=True).in_memory()
         refuse_measured(rows, "impute")
         values = np.array(rows.values, dtype=np.float64)
         if n_draws is None:
@@ -389,45 +389,3 @@ def arviz_draws(
 def seed_of(estimator: Any, random_state: Any) -> int:
     """Return the seed of a method; None uses the estimator's ``random_state``."""
     return root_seed(estimator.random_state if random_state is None else random_state)
-
-
-def refuse_gaps(model: Model) -> None:
-    """Raise an error for models that do not support missing values."""
-    family: Any = model.family
-    if model.noise is not None:
-        raise UnsupportedError(
-            "noise does not support missing values: drop such rows, or use noise=None"
-        )
-    if not family.takes_gaps:
-        gaussian = family.name == "gaussian"
-        named = f"covariance_type={family.covariance!r}" if gaussian else repr(family)
-        remedy = (
-            "covariance_type='full' or covariance_type='diag'" if gaussian else "Gaussian('full')"
-        )
-        raise UnsupportedError(
-            f"{named} does not support missing values: drop such rows, or use {remedy}"
-        )
-
-
-def decoded(family: Any, rows: Array) -> Any:
-    """Return coded data as levels: a frame for mixed tables."""
-    if family.coding is None:
-        return rows
-    from bayesmix.estimators import fit_columns
-
-    return fit_columns.decoded(family, rows)
-
-
-class Transforming(ClassNamePrefixFeaturesOutMixin, TransformerMixin):  # type: ignore[misc]  # scikit-learn is untyped
-    """``transform`` with names of its columns, and ``set_output`` for frames."""
-
-    _fitted: Callable[[], FitResult]
-
-    def transform(self, X: Any) -> Array:
-        """Return ``predict_proba``, for pipelines; a frame after ``set_output``."""
-        return self.predict_proba(X)
-
-    @property
-    def _n_features_out(self) -> int:
-        result = self._fitted()
-        return result.n_components + (result.mixture.noise is not None)

@@ -1,0 +1,96 @@
+"""Treatment of missing values in the data of a fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.em.model import Model
+from bayesmix.errors import (
+    BayesmixWarning,
+    InvalidInputError,
+    UnsupportedError,
+    warn,
+)
+from bayesmix.sources.border import in_parts
+from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
+
+def with_values(source: ArraySource) -> ArraySource:
+    """Return the rows that have a value; a warning counts the others."""
+    empty = source.faults.empty
+    if not empty or empty.n_rows > source.shape[0] - 2:
+        return source
+    present, first = ~np.isnan(source.values).all(axis=1), source.row_text(empty.row)
+    what = "row without any value is" if empty.n_rows == 1 else "rows without any value are"
+    first = first if empty.n_rows == 1 else f"the first is {first}"
+    warn(f"{empty.n_rows:,} {what} left out: {first}", BayesmixWarning)
+    return source.numbered(np.flatnonzero(present))
+
+
+def nan_for_gaps(X: Any) -> Any:
+    """Return masked or missing values of arrays and frames as NaN."""
+    if np.ma.isMaskedArray(X):
+        return np.ma.filled(X.astype(np.float64), np.nan)
+    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas
+        objects = [str(dtype) == "object" for dtype in X.dtypes]
+        if any(objects):
+            X = X.copy()
+            for column in X.columns[objects]:
+                X[column] = X[column].where(X[column].notna(), np.nan)
+    return X
+
+
+def without_gaps(source: Source, missing: str, ordered: bool) -> Source:
+    """Return the rows to fit with missing="drop" or "use"; ``ordered`` rows are all kept."""
+    if missing == "drop":
+        present = complete(source)
+        if present.shape[0] < 2:
+            raise InvalidInputError(
+                "X must have at least two rows without missing values, but only "
+                f"{present.shape[0]} of {source.shape[0]} are left with missing='drop': use "
+                "missing='use'"
+            )
+        return present
+    if isinstance(source, ArraySource):
+        return source if ordered else with_values(source)
+    if source.faults.not_finite:
+        raise UnsupportedError(
+            "missing='use' needs data in memory, got parts or a device array: use X.in_memory(), "
+            "X.compute() or a NumPy array, or drop rows with missing values (missing='drop')"
+        )
+    return source
+
+
+def refuse_gaps(model: Model) -> None:
+    """Raise an error for models that do not support missing values."""
+    family: Any = model.family
+    if model.noise is not None:
+        raise UnsupportedError(
+            "noise does not support missing values: drop such rows, or use noise=None"
+        )
+    if not family.takes_gaps:
+        gaussian = family.name == "gaussian"
+        named = f"covariance_type={family.covariance!r}" if gaussian else repr(family)
+        remedy = (
+            "covariance_type='full' or covariance_type='diag'" if gaussian else "Gaussian('full')"
+        )
+        raise UnsupportedError(
+            f"{named} does not support missing values: drop such rows, or use {remedy}"
+        )
+
+
+def complete(source: Source) -> Source:
+    """Return the complete observations, in memory with their original numbers."""
+    from bayesmix.sources.partitions_of_rows import is_complete
+
+    if (parts := in_parts(source)) is not None:
+        return parts.chosen(is_complete) if source.faults.not_finite else source
+    whole = source.in_memory()
+    assert isinstance(whole, ArraySource)
+    mask = is_complete(whole.rows)
+    return whole if mask.all() else whole.numbered(np.flatnonzero(mask))
