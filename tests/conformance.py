@@ -72,9 +72,10 @@ if TYPE_CHECKING:
     from bayesmix.em.run import Aitken, Change
     from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.base import MixtureEstimator
-    from bayesmix.estimators.fitters import SourceFitter, TableFitter
+    from bayesmix.estimators.fitters import SourceFitter
     from bayesmix.estimators.predictions import Prediction
     from bayesmix.estimators.search import MixtureSearch
+    from bayesmix.estimators.table_fitter import TableFitter
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array
     from bayesmix.observation.instrument import Instrument

@@ -21,7 +21,7 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import in_turn, resolve_jobs
-from bayesmix.core.procedures import last_step
+from bayesmix.core.procedures import last_step, prefix_of
 from bayesmix.core.protocols import Procedure, UserRows
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.em.progress_bar import FitProgress
@@ -29,7 +29,7 @@ from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection.pipelines import fit_weighted, prefix_of, refuse_sequences
+from bayesmix.selection.pipelines import fit_weighted, refuse_sequences
 from bayesmix.selection.scores import rows_of, weights_of
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.dask_workers import collected as partitioned

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bayesmix.core.observation import COMPLETE
-from bayesmix.core.rows import MOST_KEPT, Rows
+from bayesmix.core.rows import MOST_KEPT, Frame, Rows
+from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers
 from bayesmix.numerics.gaps import patterns
 
@@ -79,3 +80,27 @@ def by_pattern(
     if values.size <= MOST_KEPT:
         chunk.patterns[key] = groups
     return groups
+
+
+def frame_of_columns(frame: Frame, columns: Integers) -> tuple[Frame, Integers]:
+    """Return the frame of some columns, and their numbers among the framed columns.
+
+    Constant columns have none, as they are independent of the others; neither have data on an
+    oblique plane.
+    """
+    if np.array_equal(columns, np.arange(len(frame.centre))):
+        return frame, np.arange(frame.n_directions)
+    centre, scale = frame.centre[columns], frame.scale[columns]
+    if frame.basis is None:
+        return Frame(centre, scale), columns
+    if not np.array_equal(frame.basis, frame.basis.astype(bool)):
+        raise UnsupportedError(
+            "missing values are not supported if columns are linear combinations of others: "
+            "leave out such columns"
+        )
+    varies = frame.basis[columns].any(axis=1)
+    places = frame.basis[columns[varies]].argmax(axis=1)
+    if varies.all():
+        return Frame(centre, scale), places
+    identity = np.eye(len(columns))
+    return Frame(centre, scale, identity[:, varies], identity[:, ~varies]), places

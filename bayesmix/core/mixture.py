@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
+from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.rows import LOWEST_LOG, AddedByField, Allocated, Event, Frame, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -72,7 +73,7 @@ class Mixture(Generic[C, W]):
                 "a mixture with noise has no marginal density: drop samples with missing values, "
                 "or set noise=None"
             )
-        frame, places = self.frame.of_columns(columns)
+        frame, places = frame_of_columns(self.frame, columns)
         return Mixture(self.weights, cast("Incomplete", self.components).seen_in(places), frame)
 
     @property

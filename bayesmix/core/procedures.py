@@ -18,3 +18,8 @@ def takes_sequences(model: Any) -> bool:
 def noun_of(model: Any) -> str:
     """Return what a component of a model, or of a search, is called: a state in sequences."""
     return getattr(last_step(getattr(model, "estimator", model)), "noun", "component")
+
+
+def prefix_of(model: Any) -> str:
+    """Return the prefix of the mixture's parameters: the name of the last step of a pipeline."""
+    return f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""

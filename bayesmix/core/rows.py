@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from bayesmix.core.observation import COMPLETE, Observation
-from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored, has_gaps
 from bayesmix.numerics.memo import once
 
@@ -67,29 +66,6 @@ class Frame:
         """Framed log density minus log density in data units, on the plane of the data."""
         n_flat = len(self.centre) - self.n_directions
         return float(np.log(self.scale).sum() + 0.5 * n_flat * np.log(2.0 * np.pi * FLAT_FLOOR))
-
-    def of_columns(self, columns: Integers) -> tuple[Frame, Integers]:
-        """Return the frame of some columns, and their numbers among the framed columns.
-
-        Constant columns have none, as they are independent of the others; neither have data on an
-        oblique plane.
-        """
-        if np.array_equal(columns, np.arange(len(self.centre))):
-            return self, np.arange(self.n_directions)
-        centre, scale = self.centre[columns], self.scale[columns]
-        if self.basis is None:
-            return Frame(centre, scale), columns
-        if not np.array_equal(self.basis, self.basis.astype(bool)):
-            raise UnsupportedError(
-                "missing values are not supported if columns are linear combinations of others: "
-                "leave out such columns"
-            )
-        varies = self.basis[columns].any(axis=1)
-        places = self.basis[columns[varies]].argmax(axis=1)
-        if varies.all():
-            return Frame(centre, scale), places
-        identity = np.eye(len(columns))
-        return Frame(centre, scale, identity[:, varies], identity[:, ~varies]), places
 
     def equals(self, other: Frame) -> bool:
         """Whether two frames have equal coordinates."""

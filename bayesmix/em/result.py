@@ -12,7 +12,6 @@ from bayesmix.allocation.point import PointWeights
 from bayesmix.core import lazy
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Event, Frame, SideInformation
-from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Assessment
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, frozen
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from bayesmix.core.engines import Bayesian, Objective, Resolved
     from bayesmix.core.families import Family
     from bayesmix.core.priors import Prior
+    from bayesmix.core.sources import Source
     from bayesmix.em.streaming import Stream
 
 

@@ -297,8 +297,8 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
-        from bayesmix.estimators.coded_frames import knowing_levels
-        from bayesmix.estimators.fitters import SourceFitter, TableFitter
+        from bayesmix.estimators.fit_columns import knowing_levels
+        from bayesmix.estimators.fitters import SourceFitter
 
         n_jobs = validation.jobs(self.n_jobs)
         if source is None:
@@ -307,6 +307,8 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         mixture = knowing_levels(self, source)
         if self._reads_sources:
             return SourceFitter(mixture, source)
+        from bayesmix.estimators.table_fitter import TableFitter
+
         return TableFitter(mixture, X, sample_weight, source)
 
     def _settings(self, model: Model, source: Source) -> Settings:

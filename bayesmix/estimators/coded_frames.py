@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
 
+from bayesmix.core.procedures import noun_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.fit_columns import named_family
 from bayesmix.estimators.sample_weights import row_weights
@@ -22,23 +22,6 @@ if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
     from bayesmix.core.sources import Source
     from bayesmix.families.product.family import Product
-
-
-def is_mixed_table(X: Any) -> bool:
-    """Whether data are, or come from, a frame with columns that are not continuous."""
-    coding = coding_of_table(X)
-    return coding is not None and (coding.has_levels or bool(coding.counts))
-
-
-def coding_of_table(X: Any) -> Coding | None:
-    """Return the coding of a table with columns of several kinds; None for other data."""
-    if X is None or is_source(X):
-        return None if X is None else coding_of(X)
-    if isinstance(X, np.ndarray) or is_collection(X):
-        return None
-    from bayesmix.io.table_columns import coded, is_frame
-
-    return coded(X)[1] if is_frame(X) else None
 
 
 def looked_at(
@@ -213,18 +196,6 @@ def decoded(family: Any, rows: Array) -> Any:
     return np.column_stack(named).astype(np.float64 if numbers else object)
 
 
-def knowing_levels(estimator: Any, source: Source) -> Any:
-    """Return an estimator whose family has the levels of all data, so that every part agrees."""
-    family = named_family(getattr(estimator, "family", None))
-    if not hasattr(family, "levels"):
-        return estimator
-    from bayesmix.families.independent.levels import LevelsFamily
-
-    if not isinstance(family, LevelsFamily) or family.levels is not None:
-        return estimator
-    return clone(estimator).set_params(family=family_for(family, source))
-
-
 def family_for(family: Any, source: Source) -> Any:
     """Return the family for the data, with "auto" and products resolved and levels known."""
     from bayesmix.families.categorical import Categorical
@@ -277,23 +248,6 @@ def _knowing_levels(family: Product) -> Product:
     return replace(family, parts=tuple(parts))
 
 
-def with_structure(family: Any, covariance: str | None) -> Any:
-    """Return a family with this covariance structure for its Gaussians; None changes nothing."""
-    if covariance is None:
-        return family
-    if isinstance(family, Gaussian):
-        return replace(family, covariance=covariance)
-    from bayesmix.families.product.family import Product
-    from bayesmix.families.student_t.family import StudentT
-
-    if isinstance(family, StudentT):
-        return replace(family, covariance=covariance)
-    if not isinstance(family, Product):
-        return family
-    parts = [replace(part, family=with_structure(part.family, covariance)) for part in family.parts]
-    return replace(family, parts=tuple(parts))
-
-
 def like_given(table: Any, X: Any, names: Any) -> Any:
     """Return a table of all columns as the same kind of frame as ``X``, arrays unchanged.
 
@@ -327,3 +281,11 @@ def typed_rows(
         return X, sample_weight, coding
     weights = None if sample_weight is None else row_weights(sample_weight, len(frame))
     return with_coding(frame, coding, weights), None, coding
+
+
+def typed_for(search: Any, X: Any, sample_weight: Any) -> tuple[Any, Any, Coding | None]:
+    """Return data as ``typed_rows`` does if a search decides what columns are."""
+    regression = search.estimator is not None and noun_of(search.estimator) == "regression"
+    if regression or not (search.estimator is None or search.columns):
+        return X, sample_weight, None
+    return typed_rows(X, sample_weight, search.columns)

@@ -11,7 +11,7 @@ from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import fit_columns
-from bayesmix.estimators.coded_frames import with_structure
+from bayesmix.estimators.fit_columns import with_structure
 from bayesmix.estimators.sample_weights import SUM_OF_WEIGHTS
 
 if TYPE_CHECKING:

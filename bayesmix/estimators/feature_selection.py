@@ -13,8 +13,7 @@ from sklearn.base import clone
 
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError
-from bayesmix.estimators.coded_frames import knowing_levels, with_structure
-from bayesmix.estimators.fit_columns import check_columns
+from bayesmix.estimators.fit_columns import check_columns, knowing_levels, with_structure
 from bayesmix.estimators.new_rows import in_order_of_fit
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
@@ -23,7 +22,7 @@ from bayesmix.families.rates import Exponential, Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.selection.data_checks import FEW_VALUES, rounded_features
+from bayesmix.selection.data_checks import FEW_VALUES, column_names, rounded_features
 from bayesmix.selection.dependence import by_regression
 from bayesmix.selection.probability import prior_asked
 from bayesmix.selection.relevance import FeatureTable
@@ -300,3 +299,11 @@ def picked(search: Any, X: Any, features: Integers) -> Any:
         raise InvalidInputError(f"X must have two dimensions, rows and columns, got {values.ndim}")
     check_columns(search, values.shape[1], None)
     return X.iloc[:, features] if hasattr(X, "iloc") else values[:, features]
+
+
+def with_names_of_selected(search: Any, source: Source) -> Source:
+    """Return data of the selected features with their names."""
+    if not isinstance(source, ArraySource):
+        return source
+    names = column_names(search._feature_names_given(), len(search._selected.relevant))
+    return replace(source, columns=tuple(names[d] for d in search._selected.read))

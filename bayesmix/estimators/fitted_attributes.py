@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from scipy.linalg import solve_triangular
-
-from bayesmix.core import validation
 from bayesmix.core.rows import FLAT_FLOOR
 from bayesmix.em.result import FitResult
 
 if TYPE_CHECKING:
     pass
-
-
-# Memory for forming matrices, in arrays of their size.
-ARRAYS_OF_MATRICES = 2.0
 
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:
@@ -38,29 +30,3 @@ def describe_gaussian(estimator: Any, result: FitResult) -> None:
         from bayesmix.estimators.posterior_attributes import describe_posterior
 
         describe_posterior(estimator, result, components)
-
-
-class FormedOnRequest:
-    """Matrices (K, D, D) of factor analysers, computed when first read."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __get__(self, estimator: Any, owner: Any) -> Any:
-        if estimator is None:
-            return self
-        components = estimator._fitted().unframed
-        K, D = components.means.shape
-        validation.in_memory(
-            f"{self.name}_ of {K} components over {D:,} columns",
-            ARRAYS_OF_MATRICES * 8.0 * K * D * D,
-            "use loadings_ and noise_variances_",
-        )
-        if self.name != "precisions_cholesky":
-            return getattr(components, self.name)
-        identity = np.eye(D)
-        roots = [
-            solve_triangular(np.linalg.cholesky(covariance), identity, lower=True).T
-            for covariance in components.covariances
-        ]
-        return np.array(roots)

@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import FitResult
-from bayesmix.estimators import incoming
+from bayesmix.estimators import incoming, predictions
 from bayesmix.estimators.coded_frames import decoded
 from bayesmix.estimators.new_rows import new_rows
 from bayesmix.estimators.posterior_methods import seed_of
@@ -46,17 +46,22 @@ class FittedMethods:
         self, X: Any, method: Callable[..., PerRow], n_columns: int = 1, covariates: Any = None
     ) -> PerRow:
         """Return predictions for X by a method of ``FitResult``, in the array library of X."""
-        from bayesmix.estimators import predictions
-        from bayesmix.estimators.predictions import few_enough
-
         if self._fitted().side.design is not None or covariates is not None:
             source = self._at_covariates(self._seen(X), covariates)
-            return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
+            return predictions.in_memory(
+                self.result_, predictions.few_enough(source, n_columns), method
+            )
         if is_collection(X):
-            return cast("PerRow", predictions.lazily(self, X, method))
+            from bayesmix.estimators.predictions_elsewhere import lazily
+
+            return cast("PerRow", lazily(self, X, method))
         if is_elsewhere(X):
-            return cast("PerRow", predictions.on_device(self._fitted(), self._seen(X), method, X))
-        return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
+            from bayesmix.estimators.predictions_elsewhere import on_device
+
+            return cast("PerRow", on_device(self._fitted(), self._seen(X), method, X))
+        return predictions.in_memory(
+            self._fitted(), predictions.few_enough(self._seen(X), n_columns), method
+        )
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
         """Return samples with the covariates of the fit, if it had any."""

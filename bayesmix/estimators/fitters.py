@@ -9,23 +9,20 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import clone
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import last_step
-from bayesmix.core.protocols import Parameters, Procedure, UserRows
+from bayesmix.core.protocols import Parameters, UserRows
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import Given
-from bayesmix.selection.pipelines import fit_weighted, log_density, prefix_of, steps_before
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort
-from bayesmix.sources.border import as_source
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -135,67 +132,8 @@ class SourceFitter(Unfitted):
         return fold
 
 
-@dataclass(frozen=True)
-class TableFitter(Unfitted):
-    """Fits an estimator that reads the table itself, such as a pipeline."""
-
-    estimator: Procedure
-    table: UserRows
-    sample_weight: ArrayLike | None
-    source: Source
-
-    @property
-    def prefix(self) -> str:
-        """Name of the last step of a pipeline."""
-        return prefix_of(self.estimator)
-
-    def on(self, rows: Chosen) -> TableFitter:
-        weight = None if self.sample_weight is None else np.asarray(self.sample_weight)[rows]
-        part = part_of(self.source, rows)
-        return replace(self, table=rows_of(self.table, rows), sample_weight=weight, source=part)
-
-    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
-        inner = last_step(candidate)
-        if near and inner is not candidate and inner._reads_sources:
-            name = candidate.steps[-1][0]
-            candidate.steps[-1] = name, _Near(inner, near)
-            try:
-                fit_weighted(candidate, self.table, self.sample_weight)
-            finally:
-                candidate.steps[-1] = name, inner
-        else:
-            fit_weighted(candidate, self.table, self.sample_weight)
-        return inner.result_
-
-    def source_of(self, candidate: Any) -> Source:
-        steps = steps_before(candidate)
-        if steps is None:
-            return self.source
-        values = np.asarray(steps.transform(self.table), dtype=np.float64)
-        return as_source(values, self.source.in_memory().weights, self.source.n_jobs)
-
-    def log_density(self, candidate: Any) -> Array:
-        return log_density(candidate, self.table)
-
-
-class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped
-    """Replaces the mixture of a pipeline during a fit that starts from others."""
-
-    def __init__(self, mixture: Any, near: tuple[Mixture, ...]) -> None:
-        self.mixture = mixture
-        self.near = near
-
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
-        """Fit the mixture."""
-        rows = partial(incoming.training_rows, self.mixture, X, sample_weight)
-        self.mixture._fit(rows, self.near)
-        return self
-
-
 def part_of(source: Source, rows: Any) -> Source:
     """Return a subset of the data to fit, by index."""
-    from bayesmix.selection.scores import rows_of
-
     part: Source = rows_of(source, rows)
     if isinstance(part, ArraySource) and part.weights is not None:
         from bayesmix.estimators.sample_weights import unless_equal

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bayesmix.core import validation
+from bayesmix.core import lazy, validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.fitted_attributes import FormedOnRequest, describe_gaussian
+from bayesmix.estimators.fitted_attributes import describe_gaussian
 from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 
-class GaussianMixture(MixtureEstimator):
+if TYPE_CHECKING:
+    from bayesmix.estimators.factor_matrices import FactorMatrices
+    from bayesmix.estimators.gaussian_parameters import GivenParameters
+else:
+    FactorMatrices = lazy.methods(
+        "bayesmix.estimators.factor_matrices:FactorMatrices",
+        "covariances_ precisions_ precisions_cholesky_",
+    )
+    GivenParameters = lazy.methods(
+        "bayesmix.estimators.gaussian_parameters:GivenParameters", "from_parameters to_sklearn"
+    )
+
+
+class GaussianMixture(FactorMatrices, GivenParameters, MixtureEstimator):
     """Gaussian mixture by EM, with several starts and detection of degenerate components.
 
     Replaces scikit-learn's class of the same name; the parameters after ``verbose_interval`` are
@@ -113,10 +126,6 @@ class GaussianMixture(MixtureEstimator):
            [ 2.04, 54.48]])
     """
 
-    covariances_ = FormedOnRequest("covariances")
-    precisions_ = FormedOnRequest("precisions")
-    precisions_cholesky_ = FormedOnRequest("precisions_cholesky")
-
     def __init__(
         self,
         n_components: int = 1,
@@ -189,32 +198,3 @@ class GaussianMixture(MixtureEstimator):
         return given_start(self, model, source, settings)
 
     _describe = describe_gaussian
-
-    @classmethod
-    def from_parameters(cls, weights: Any, means: Any, covariances: Any) -> GaussianMixture:
-        """Return a fitted mixture with given parameters; shapes determine ``covariance_type``.
-
-        Parameters
-        ----------
-        weights : array (K,)
-        means : array (K, D)
-        covariances : array
-            (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical. If K = D, a symmetric positive
-            definite matrix (D, D) is taken as tied.
-
-        Examples
-        --------
-        >>> import bayesmix as bm
-        >>> gm = bm.GaussianMixture.from_parameters([0.3, 0.7], [[1.0], [3.0]], [1.69, 2.56])
-        >>> gm.covariance_type
-        'spherical'
-        """
-        from bayesmix.estimators.gaussian_parameters import given_mixture
-
-        return given_mixture(cls, weights, means, covariances)
-
-    def to_sklearn(self) -> Any:
-        """Return scikit-learn's ``GaussianMixture`` with these parameters."""
-        from bayesmix.estimators.gaussian_parameters import to_sklearn
-
-        return to_sklearn(self)

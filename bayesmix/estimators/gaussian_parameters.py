@@ -228,3 +228,32 @@ def from_sklearn(model: Any) -> Any:
     if hasattr(model, "feature_names_in_"):
         ours.feature_names_in_ = model.feature_names_in_
     return ours
+
+
+class GivenParameters:
+    """Methods of ``GaussianMixture`` that exchange parameters with other programs."""
+
+    @classmethod
+    def from_parameters(cls: Any, weights: Any, means: Any, covariances: Any) -> GaussianMixture:
+        """Return a fitted mixture with given parameters; shapes determine ``covariance_type``.
+
+        Parameters
+        ----------
+        weights : array (K,)
+        means : array (K, D)
+        covariances : array
+            (K, D, D) full, (D, D) tied, (K, D) diag, (K,) spherical. If K = D, a symmetric positive
+            definite matrix (D, D) is taken as tied.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> gm = bm.GaussianMixture.from_parameters([0.3, 0.7], [[1.0], [3.0]], [1.69, 2.56])
+        >>> gm.covariance_type
+        'spherical'
+        """
+        return given_mixture(cls, weights, means, covariances)
+
+    def to_sklearn(self: Any) -> Any:
+        """Return scikit-learn's ``GaussianMixture`` with these parameters."""
+        return to_sklearn(self)

@@ -23,8 +23,9 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming, sequences
-from bayesmix.estimators.coded_frames import decoded, knowing_levels
+from bayesmix.estimators.coded_frames import decoded
 from bayesmix.estimators.constraints import at_covariates, constrained
+from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.given_parameters import GivenParameters
 from bayesmix.estimators.information import information
 from bayesmix.estimators.mixture import Mixture

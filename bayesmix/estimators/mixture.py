@@ -13,8 +13,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.coded_frames import family_for, with_structure
-from bayesmix.estimators.fit_columns import is_mixed
+from bayesmix.estimators.fit_columns import is_mixed, with_structure
 from bayesmix.estimators.fitted_attributes import describe_gaussian
 from bayesmix.estimators.parameters import noise_density, store_parameters
 from bayesmix.families.gaussian.family import Gaussian
@@ -156,6 +155,8 @@ class Mixture(MixtureEstimator):
         family: Any = model.family
         coding = None if self.family is not None else coding_of(source)
         if is_mixed(self.family) or coding is not None:
+            from bayesmix.estimators.coded_frames import family_for
+
             family = family_for(self.family or AUTO, source)
             if self.inference is None:
                 of_weights: Any = model.inference  # of a chain, for example

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import islice
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bayesmix.core import validation
-from bayesmix.core.procedures import last_step, noun_of
+from bayesmix.core import lazy, validation
+from bayesmix.core.procedures import last_step, noun_of, prefix_of
 from bayesmix.core.random import root_seed
 from bayesmix.em.model import side_of
 from bayesmix.em.progress_bar import FitProgress
@@ -21,15 +21,16 @@ from bayesmix.errors import (
     BayesmixWarning,
     InvalidInputError,
     SelectionWarning,
+    UndefinedError,
     warn,
 )
 from bayesmix.estimators import search_checks
+from bayesmix.estimators.base import Transforming
 from bayesmix.estimators.fit_columns import refuse_no_table
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
-from bayesmix.estimators.search_results import SearchResults
 from bayesmix.estimators.search_subjects import SubjectOfSamples, subject_of
-from bayesmix.numerics.arrays import Integers
+from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.selection import search_tables
 from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
@@ -38,22 +39,40 @@ from bayesmix.selection.cluster_numbers import ClusterNumbers, cluster_numbers
 from bayesmix.selection.clusters import COMPONENTS, MERGED, clusters_of_components
 from bayesmix.selection.criteria import ON_SAMPLE, RULE, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
-from bayesmix.selection.pipelines import prefix_of
-from bayesmix.selection.probability import log_posteriors, prior_asked, with_log_posteriors
+from bayesmix.selection.probability import (
+    Probabilities,
+    log_posteriors,
+    prior_asked,
+    probabilities,
+    with_log_posteriors,
+)
 from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
 from bayesmix.selection.scores import Fold, table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task, polished
-from bayesmix.sources.border import is_collection, processes
+from bayesmix.sources.border import coding_of, is_collection, is_source, processes
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.survey_weights import weighted
 
-# Number of candidates in the table of a notebook.
-MOST_SHOWN = 6
+if TYPE_CHECKING:
+    from bayesmix.core.coding import Coding
+    from bayesmix.estimators.search_results import SearchResults
+    from bayesmix.selection.relevance_search import FeatureSelection
+else:
+    SearchResults = lazy.methods(
+        "bayesmix.estimators.search_results:SearchResults",
+        "_as_fitted columns_ k_probabilities_ averaged_ best_estimator_ estimators_ "
+        "candidates_ held_out_ _select_features _refuse_regression _restore_features "
+        "_feature_names_given _feature_names features_read _selection "
+        "feature_evidence_ get_feature_names_out _fitted _check_kept n_components_ "
+        "n_clusters_ cluster_probabilities_ clusters_ predict_clusters clusters_by "
+        "score_samples true_values sample density_interval _restore summary _answer_html "
+        "matrix plot report _fitted_to_all _add",
+    )
 
 
-class MixtureSearch(SearchResults, Showing):
+class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # type: ignore[misc]  # scikit-learn is untyped
     """Search for the best candidate by a criterion.
 
     Parameters
@@ -295,7 +314,11 @@ class MixtureSearch(SearchResults, Showing):
         """Return the data and weights as they are searched, after a check of some parameters."""
         refuse_no_table(X)
         X, sample_weight = weighted(table_of(X), sample_weight, weight_type)
-        X, sample_weight = self._look_at(X, sample_weight)
+        self._coding = coding_of(X) if is_source(X) else None
+        if not is_source(X) and (self.columns or not isinstance(X, np.ndarray)):
+            from bayesmix.estimators.coded_frames import typed_for
+
+            X, sample_weight, self._coding = typed_for(self, X, sample_weight)
         if is_collection(X):
             from bayesmix.sources.dask_workers import collected
 
@@ -309,7 +332,7 @@ class MixtureSearch(SearchResults, Showing):
         self, subject: SubjectOfSamples, falls: bool, seed: int
     ) -> SubjectOfSamples:
         """Return the subject with the features that distinguish clusters, if these are asked."""
-        self._forget_features()
+        self._selected, self._others = None, None
         if not validation.flag("variable_selection", self.variable_selection):
             return subject
         selected = self._select_features(subject.estimator, subject.source, falls, seed)
@@ -355,7 +378,11 @@ class MixtureSearch(SearchResults, Showing):
             chains, grows = [[search_checks.one_component(estimator)]], False
         numbers = sorted({asked(parameters) for chain in chains for parameters in chain})
         # The columns that a pipeline makes are unknown here.
-        plain = self._named(subject.source) if subject.independent and not prefix else None
+        plain = subject.source if subject.independent and not prefix else None
+        if plain is not None and self._selected is not None:
+            from bayesmix.estimators.feature_selection import with_names_of_selected
+
+            plain = with_names_of_selected(self, plain)
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
         return chains, DataChecks(
             numbers,
@@ -389,23 +416,9 @@ class MixtureSearch(SearchResults, Showing):
             rows = polished(task, rows, worth, polish)
         return with_log_posteriors(rows, self._prior_over_k)
 
-    def _fitted_to_all(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
-        """Return candidates of which the best are fitted to all data; after Ctrl-C the best one."""
-        from bayesmix.selection.finalists import Finalists
-
-        finalists = Finalists(task, rows, "elbo_log_k" if criterion == RULE else criterion)
-        fits = finalists.every()
-        with FitProgress(None, self.progress) as bar:
-            try:
-                for row in islice(fits, 1) if self.interrupted_ else fits:
-                    bar.advance(words.label(row))
-            except KeyboardInterrupt:
-                if not finalists.fits:
-                    raise
-                self.interrupted_ = True
-        rows = finalists.candidates()
-        return with_log_posteriors(rows, self._prior_over_k) if criterion == RULE else rows
-
+    _selected: FeatureSelection | None = None
+    _others: Any = None  # one component of the features that were not selected
+    _coding: Coding | None = None  # of the columns of a frame
     interrupted_: bool
     _answer = "results_"
 
@@ -534,58 +547,56 @@ class MixtureSearch(SearchResults, Showing):
         self._rows = rows if self.refit else []
         self._averaged = None
 
-    def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
-        for name, value in attributes.items():
-            setattr(self, name, value)
-        self.folds_ = search_tables.of_folds(folds)
-        self._show(rows, self.criterion_)
+    def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
+        try:
+            return probabilities(rows, self._prior_over_k)
+        except UndefinedError:
+            return None
 
-    def summary(self, verbose: bool = False) -> str:
-        """Return the best model, its uncertainty, other criteria and warnings in at most six lines.
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Names of the clusters, from the heaviest, for predictions and the report.
 
-        ``verbose=True`` adds all notes, the next candidates and the prior over K.
+        Set them after ``fit``: ``search.names = ("young", "old")``. None, the default: numbers.
         """
-        check_is_fitted(self, "results_")
-        return self._details if verbose else self._summary
+        return self._names
 
-    def _add(self, sentence: str) -> None:
-        """Add a second line to the summary."""
-        for name in ("_summary", "_details"):
-            first, *rest = getattr(self, name).split("\n")
-            setattr(self, name, "\n".join([first, sentence, *rest]))
+    @names.setter
+    def names(self, names: Sequence[str] | None) -> None:
+        if names is not None and len(names) != self.n_clusters_:
+            raise InvalidInputError(
+                f"names must name each of the {self.n_clusters_} clusters, got {len(names)}"
+            )
+        self._names = None if names is None else tuple(map(str, names))
 
-    def _answer_html(self) -> str:
-        from bayesmix.em.display import summary_html
+    def predict(self, X: Any, *given: Any, **beside: Any) -> Any:
+        """Return the most probable component of each sample under the best candidate.
 
-        table = search_tables.leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
-        return summary_html(self._summary, *table, len(self.results_))
-
-    def matrix(self, criterion: str | None = None) -> Any:
-        """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
-
-        By default it is that which chose, or its values on a sample (see ``most_samples``).
-
-        Examples
-        --------
-        >>> import bayesmix as bm
-        >>> search = bm.select(bm.datasets.load_faithful(), (2, 3), "all", criterion="bic")
-        >>> search.matrix().attrs["best"][0][:2]
-        ('tied', 3)
+        Covariates, or lengths or groups of sequences, are passed as in ``fit``.
         """
+        return self.best_estimator_.predict(self.features_read(X), *given, **beside)
+
+    def predict_proba(self, X: Any, *given: Any, **beside: Any) -> Any:
+        """Return the component probabilities of each sample under the best candidate."""
+        return self.best_estimator_.predict_proba(self.features_read(X), *given, **beside)
+
+    def score(self, X: Any, y: Any = None, **beside: Any) -> float:
+        """Return the mean log density in nats under the best candidate."""
+        self._refuse_regression()
+        if noun_of(self) == "regression":
+            beside["y"] = y
+        if self._others is None:
+            return float(self.best_estimator_.score(self.features_read(X), **beside))
+        return float(np.mean(self.score_samples(X)))
+
+    def transform(self, X: Any) -> Any:
+        """Return the selected features, or ``predict_proba`` without variable selection."""
+        from bayesmix.estimators import feature_selection
+
         check_is_fitted(self, "results_")
-        default = search_tables.comparing(self.results_, self.criterion_)
-        return search_tables.over_structures(self.results_, record(criterion or default).column)
+        if self._selected is None:
+            return super().transform(X)
+        return feature_selection.picked(self, X, np.flatnonzero(self._selected.relevant))
 
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Plot the criterion over K for each structure; see ``plot_selection``."""
-        from bayesmix.plots import plot_selection
-
-        return plot_selection(self, ax=ax, **options)
-
-    def report(
-        self, path: Any, X: Any = None, title: str | None = None, interactive: bool = True
-    ) -> Any:
-        """Write the search as one HTML page, and return its path; see ``write_report``."""
-        from bayesmix.report import write_report
-
-        return write_report(self, path, X, title, interactive=interactive)
+    def _get_support_mask(self) -> Booleans:
+        return self._selection().relevant.copy()

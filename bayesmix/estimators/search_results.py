@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,21 +17,22 @@ from bayesmix.core import validation
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.em.model import side_of
+from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
-from bayesmix.estimators.base import Transforming
-from bayesmix.estimators.coded_frames import as_coded, knowing_levels, typed_rows
+from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.estimators.coded_frames import as_coded
+from bayesmix.estimators.fit_columns import knowing_levels
 from bayesmix.estimators.search_checks import DEPENDENT, with_room
-from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection import probability
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection import probability, search_tables
+from bayesmix.selection import summary_text as words
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
-from bayesmix.selection.data_checks import column_names
-from bayesmix.selection.probability import Probabilities
+from bayesmix.selection.criteria import RULE, record
+from bayesmix.selection.probability import Probabilities, with_log_posteriors
 from bayesmix.selection.scores import HeldOut
-from bayesmix.sources.border import coding_of, is_source
-from bayesmix.sources.memory import ArraySource
+from bayesmix.selection.tasks import Task
 
 if TYPE_CHECKING:
     from bayesmix.assess.averaging import AveragedDensity
@@ -39,34 +41,37 @@ if TYPE_CHECKING:
     from bayesmix.selection.relevance_search import FeatureSelection
 
 
-class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # scikit-learn is untyped
-    """Results of a search, and predictions of ``best_estimator_``."""
+# Number of candidates in the table of a notebook.
+MOST_SHOWN = 6
+
+
+class SearchResults:
+    """Results of a search, and what its best candidate gives; ``MixtureSearch`` defers to them."""
 
     criterion_: str
     best_index_: int
     _rows: list[Candidate]
     _prior_over_k: dict[int, float]
     _averaged: AveragedDensity | None
-    _selected: FeatureSelection | None = None
-    _others: Any = None  # one component of the features that were not selected
+    _selected: FeatureSelection | None
+    _others: Any
     _clusters: Integers
     _cluster_probabilities: dict[int, float]
     _hierarchy: Hierarchy | None
     _names: tuple[str, ...] | None
-    _coding: Coding | None = None  # of the columns of a frame
-
-    def _look_at(self, X: Any, sample_weight: Any) -> tuple[Any, Any]:
-        """Return a frame as numbers with its weights, if the search decides what columns are."""
-        self._coding = None
-        if is_source(X):
-            self._coding = coding_of(X)
-            return X, sample_weight
-        regression = self.estimator is not None and noun_of(self.estimator) == "regression"
-        if regression or not (self.estimator is None or self.columns):
-            return X, sample_weight
-        X, sample_weight, coding = typed_rows(X, sample_weight, self.columns)
-        self._coding = coding or self._coding
-        return X, sample_weight
+    _coding: Coding | None
+    interrupted_: bool
+    irrelevant: str
+    n_components: Any
+    param_grid: Any
+    prior_over_k: Any
+    progress: bool | None
+    results_: Any
+    _summary: str
+    _details: str
+    _posterior: Callable[[list[Candidate]], Probabilities | None]
+    _show: Callable[[list[Candidate], str], None]
+    predict_proba: Callable[..., Any]
 
     def _as_fitted(self, X: Any) -> Any:
         """Return a frame at predict time as numbers; other data are unchanged."""
@@ -80,12 +85,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         decisions = plain if self._coding is None else self._coding.decisions or plain
         table = pd.DataFrame(decisions, columns=["column", "kind", "reason"])
         return table.set_index("column")
-
-    def _posterior(self, rows: list[Candidate]) -> Probabilities | None:
-        try:
-            return probability.probabilities(rows, self._prior_over_k)
-        except UndefinedError:
-            return None
 
     @property
     def k_probabilities_(self) -> Any:
@@ -144,9 +143,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         self._check_kept()
         return [row.held for row in self._rows]
 
-    def _forget_features(self) -> None:
-        self._selected, self._others = None, None
-
     def _select_features(
         self, estimator: Any, source: Source, falls: bool, seed: int
     ) -> tuple[Any, Source]:
@@ -186,12 +182,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         if names is not None:
             self.feature_names_in_ = np.array(names, dtype=object)
 
-    def _named(self, source: Any) -> Any:
-        if self._selected is None or not isinstance(source, ArraySource):
-            return source
-        names = column_names(self._feature_names_given(), len(self._selected.relevant))
-        return replace(source, columns=tuple(names[d] for d in self._selected.read))
-
     def _feature_names_given(self) -> tuple[str, ...] | None:
         names = getattr(self, "feature_names_in_", None)
         return None if names is None else tuple(map(str, names))
@@ -218,9 +208,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
             )
         return self._selected
 
-    def _get_support_mask(self) -> Booleans:
-        return self._selection().relevant.copy()
-
     @property
     def feature_evidence_(self) -> Any:
         """Evidence in nats and P(relevant | data) of each feature, a frame.
@@ -231,15 +218,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         selection = self._selection()
         columns = {"evidence": selection.evidence, "probability": selection.probability}
         return pd.DataFrame(columns, index=pd.Index(self._feature_names(), name="feature"))
-
-    def transform(self, X: Any) -> Any:
-        """Return the selected features, or ``predict_proba`` without variable selection."""
-        from bayesmix.estimators import feature_selection
-
-        check_is_fitted(self, "results_")
-        if self._selected is None:
-            return super().transform(X)
-        return feature_selection.picked(self, X, np.flatnonzero(self._selected.relevant))
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Return the names of the columns that ``transform`` returns."""
@@ -254,13 +232,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         check_is_fitted(self, "results_")
         if not self._rows:
             raise UndefinedError("refit=False kept no fitted model: set refit=True")
-
-    def predict(self, X: Any, *given: Any, **beside: Any) -> Any:
-        """Return the most probable component of each sample under the best candidate.
-
-        Covariates, or lengths or groups of sequences, are passed as in ``fit``.
-        """
-        return self.best_estimator_.predict(self.features_read(X), *given, **beside)
 
     @property
     def n_components_(self) -> int:
@@ -299,22 +270,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         self._check_kept()
         return self._clusters
 
-    @property
-    def names(self) -> tuple[str, ...] | None:
-        """Names of the clusters, from the heaviest, for predictions and the report.
-
-        Set them after ``fit``: ``search.names = ("young", "old")``. None, the default: numbers.
-        """
-        return self._names
-
-    @names.setter
-    def names(self, names: Sequence[str] | None) -> None:
-        if names is not None and len(names) != self.n_clusters_:
-            raise InvalidInputError(
-                f"names must name each of the {self.n_clusters_} clusters, got {len(names)}"
-            )
-        self._names = None if names is None else tuple(map(str, names))
-
     def predict_clusters(self, X: Any) -> Any:
         """Return the most probable cluster of each sample; -1 for outlying components and noise.
 
@@ -328,10 +283,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
         if self._names is None:
             return clusters
         return np.array([*self._names, "outlying"], dtype=object)[clusters]
-
-    def predict_proba(self, X: Any, *given: Any, **beside: Any) -> Any:
-        """Return the component probabilities of each sample under the best candidate."""
-        return self.best_estimator_.predict_proba(self.features_read(X), *given, **beside)
 
     def score_samples(self, X: Any, **beside: Any) -> Any:
         """Return the log density of each sample in nats under the best candidate."""
@@ -349,15 +300,6 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
     def true_values(self, X: Any) -> Any:
         """Return the posterior of true values of ``Measured`` data under the best candidate."""
         return self.best_estimator_.true_values(self.features_read(X))
-
-    def score(self, X: Any, y: Any = None, **beside: Any) -> float:
-        """Return the mean log density in nats under the best candidate."""
-        self._refuse_regression()
-        if noun_of(self) == "regression":
-            beside["y"] = y
-        if self._others is None:
-            return float(self.best_estimator_.score(self.features_read(X), **beside))
-        return float(np.mean(self.score_samples(X)))
 
     def sample(self, n_samples: int = 1, random_state: Any = None, **options: Any) -> Any:
         """Draw samples and their components from the best candidate."""
@@ -399,3 +341,76 @@ class SearchResults(Transforming, SelectorMixin):  # type: ignore[misc]  # sciki
                 "averaged_.density_interval(transform(X)) for the selected features"
             )
         return self.averaged_.density_interval(X, level, **options)
+
+    def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        self.folds_ = search_tables.of_folds(folds)
+        self._show(rows, self.criterion_)
+
+    def summary(self, verbose: bool = False) -> str:
+        """Return the best model, its uncertainty, other criteria and warnings in at most six lines.
+
+        ``verbose=True`` adds all notes, the next candidates and the prior over K.
+        """
+        check_is_fitted(self, "results_")
+        return self._details if verbose else self._summary
+
+    def _answer_html(self) -> str:
+        from bayesmix.em.display import summary_html
+
+        table = search_tables.leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
+        return summary_html(self._summary, *table, len(self.results_))
+
+    def matrix(self, criterion: str | None = None) -> Any:
+        """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
+
+        By default it is that which chose, or its values on a sample (see ``most_samples``).
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> search = bm.select(bm.datasets.load_faithful(), (2, 3), "all", criterion="bic")
+        >>> search.matrix().attrs["best"][0][:2]
+        ('tied', 3)
+        """
+        check_is_fitted(self, "results_")
+        default = search_tables.comparing(self.results_, self.criterion_)
+        return search_tables.over_structures(self.results_, record(criterion or default).column)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Plot the criterion over K for each structure; see ``plot_selection``."""
+        from bayesmix.plots import plot_selection
+
+        return plot_selection(self, ax=ax, **options)
+
+    def report(
+        self, path: Any, X: Any = None, title: str | None = None, interactive: bool = True
+    ) -> Any:
+        """Write the search as one HTML page, and return its path; see ``write_report``."""
+        from bayesmix.report import write_report
+
+        return write_report(self, path, X, title, interactive=interactive)
+
+    def _fitted_to_all(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
+        """Return candidates of which the best are fitted to all data; after Ctrl-C the best one."""
+        from bayesmix.selection.finalists import Finalists
+
+        finalists = Finalists(task, rows, "elbo_log_k" if criterion == RULE else criterion)
+        fits = finalists.every()
+        with FitProgress(None, self.progress) as bar:
+            try:
+                for row in islice(fits, 1) if self.interrupted_ else fits:
+                    bar.advance(words.label(row))
+            except KeyboardInterrupt:
+                if not finalists.fits:
+                    raise
+                self.interrupted_ = True
+        rows = finalists.candidates()
+        return with_log_posteriors(rows, self._prior_over_k) if criterion == RULE else rows
+
+    def _add(self, sentence: str) -> None:
+        """Add a second line to the summary."""
+        for name in ("_summary", "_details"):
+            first, *rest = getattr(self, name).split("\n")
+            setattr(self, name, "\n".join([first, sentence, *rest]))

@@ -14,7 +14,6 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import incoming, search_checks
-from bayesmix.estimators.fitters import TableFitter
 from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import Fold, make_splits
@@ -73,6 +72,8 @@ class SubjectOfSamples:
     def fitter(self) -> Fitter:
         """Fitter of the candidates."""
         if hasattr(self.estimator, "steps"):
+            from bayesmix.estimators.table_fitter import TableFitter
+
             return TableFitter(self.estimator, self.X, self.sample_weight, self.source)
         estimator: Any = self.estimator
         return cast("Fitter", estimator._fitter(self.X, self.sample_weight, self.source))

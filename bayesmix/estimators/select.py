@@ -13,9 +13,7 @@ from bayesmix.core.procedures import last_step
 from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.estimators.bayesian import BayesianGaussianMixture
-from bayesmix.estimators.coded_frames import coding_of_table, is_mixed_table, typed_rows
-from bayesmix.estimators.gaussian import GaussianMixture
+from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
@@ -122,6 +120,8 @@ def select(
     named |= {"categorical": categorical, "exclude": exclude}
     coding = None
     if family is None and "estimator" not in options:
+        from bayesmix.estimators.coded_frames import typed_rows
+
         X, sample_weight, coding = typed_rows(X, sample_weight, columns, **named)
     elif columns or any(named.values()):
         raise InvalidInputError("a family decides what columns are: leave out family, or columns")
@@ -273,6 +273,8 @@ def comparable(X: Any = None) -> Any:
     if is_mixed_table(X):
         prior = VariationalBayes(weights=DirichletPrior(1.0))
         return Mixture(family="auto", inference=prior, prune=False)
+    from bayesmix.estimators.bayesian import BayesianGaussianMixture
+
     return BayesianGaussianMixture(
         weight_concentration_prior_type="dirichlet_distribution",
         weight_concentration_prior=1.0,
@@ -282,4 +284,8 @@ def comparable(X: Any = None) -> Any:
 
 def likely(X: Any = None) -> Any:
     """Return a maximum likelihood estimator for such columns."""
-    return Mixture(family="auto") if is_mixed_table(X) else GaussianMixture()
+    if is_mixed_table(X):
+        return Mixture(family="auto")
+    from bayesmix.estimators.gaussian import GaussianMixture
+
+    return GaussianMixture()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.models import label
+from bayesmix.families.gaussian.covariance.nesting import label
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record

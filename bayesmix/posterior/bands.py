@@ -17,6 +17,7 @@ from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
 from bayesmix.core.coding import Level, codes_of
 from bayesmix.core.components import Named, Predictive
+from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
@@ -137,7 +138,7 @@ def labels_of(
 def marginal(mixture: Mixture[Predictive], columns: Integers) -> Mixture[Predictive]:
     """Return the mixture over some features, the others integrated out."""
     mixture = _by_columns(mixture)
-    frame, places = mixture.frame.of_columns(columns)
+    frame, places = frame_of_columns(mixture.frame, columns)
     return Mixture(mixture.weights, mixture.components.marginal(places), frame)
 
 
@@ -146,8 +147,8 @@ def conditional(
 ) -> Mixture[Predictive]:
     """Return the mixture over ``columns`` conditional on ``given`` = values (G,), in data units."""
     mixture = _by_columns(mixture)
-    frame, places = mixture.frame.of_columns(columns)
-    known_frame, known = mixture.frame.of_columns(given)
+    frame, places = frame_of_columns(mixture.frame, columns)
+    known_frame, known = frame_of_columns(mixture.frame, given)
     framed = known_frame.apply(values[None])
     shares = _shares(mixture, known, framed)
     components = mixture.components.conditional(places, known, framed[0])
@@ -159,8 +160,8 @@ def conditional_means(
 ) -> Array:
     """Return E[x_columns | x_given] (n, C) for given values (n, G), in data units."""
     mixture = _by_columns(mixture)
-    frame, places = mixture.frame.of_columns(columns)
-    known_frame, known = mixture.frame.of_columns(given)
+    frame, places = frame_of_columns(mixture.frame, columns)
+    known_frame, known = frame_of_columns(mixture.frame, given)
     framed = known_frame.apply(values)
     shares = _shares(mixture, known, framed)
     each = mixture.components.conditional_means(places, known, framed)

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayesmix import plots
 from bayesmix.errors import UnsupportedError
-from bayesmix.families.gaussian.covariance.models import label
+from bayesmix.families.gaussian.covariance.nesting import label
 from bayesmix.plots import style
 from bayesmix.plots import subject as views
 from bayesmix.plots.selection import MOST_LINES

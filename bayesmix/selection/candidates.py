@@ -15,7 +15,7 @@ from bayesmix.core.procedures import last_step
 from bayesmix.core.protocols import Parameters, Procedure
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.gaussian.covariance.models import contained
+from bayesmix.families.gaussian.covariance.nesting import contained
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import HeldOut, Score
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.procedures import takes_sequences
+from bayesmix.core.procedures import prefix_of, takes_sequences
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import rows_of
@@ -29,11 +29,6 @@ def refuse_sequences(model: Any, what: str = "this analysis") -> None:
 def steps_before(model: Any) -> Any:
     """Return the steps of a pipeline before the mixture, as a pipeline; None if there are none."""
     return model[:-1] if hasattr(model, "steps") and len(model.steps) > 1 else None
-
-
-def prefix_of(model: Any) -> str:
-    """Return the prefix of the mixture's parameters: the name of the last step of a pipeline."""
-    return f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
 
 
 def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:

@@ -19,6 +19,7 @@ from scipy.optimize import linear_sum_assignment
 from scipy.special import digamma, expit, gammaln, logsumexp, xlogy
 
 from bayesmix.core.families import Family
+from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.priors import SeparablePrior
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Frame, SideInformation, Summary
 from bayesmix.families.product.layout import summary_of
@@ -62,7 +63,7 @@ class FeatureTable:
             self.weights,
             self.family.marginal(features),
             summary_of(self.summary, features),
-            self.frame.of_columns(features)[0],
+            frame_of_columns(self.frame, features)[0],
             self.side,
         )
 

@@ -17,8 +17,8 @@ from bayesmix.families.gaussian.covariance.models import (
     OF_ONE_COLUMN,
     SCIKIT_LEARNS,
     STRUCTURES,
-    contained,
 )
+from bayesmix.families.gaussian.covariance.nesting import contained
 
 ALL = "all"
 ONE = "n_components"

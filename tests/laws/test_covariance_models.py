@@ -12,7 +12,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
-from bayesmix.families.gaussian.covariance.models import MATRICES, RICHER, SCIKIT_LEARNS, STRUCTURES
+from bayesmix.families.gaussian.covariance.models import MATRICES, SCIKIT_LEARNS, STRUCTURES
+from bayesmix.families.gaussian.covariance.nesting import RICHER
 from bayesmix.families.gaussian.point import Gaussians
 from laws.cases import PLAIN, component_counts, dimensions, generator, seeds
 

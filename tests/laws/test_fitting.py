@@ -11,7 +11,8 @@ from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
 from bayesmix.estimators import incoming
-from bayesmix.estimators.fitters import SourceFitter, TableFitter
+from bayesmix.estimators.fitters import SourceFitter
+from bayesmix.estimators.table_fitter import TableFitter
 from bayesmix.selection.tasks import Effort
 from laws.cases import generator
 

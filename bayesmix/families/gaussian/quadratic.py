@@ -13,21 +13,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.linalg.blas import dasum, dnrm2
 
+from bayesmix.core import lazy
 from bayesmix.core.families import ByMeans
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.moments import Moments, averages, moments
-from bayesmix.numerics import arrays as features
+from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics.arrays import LOG_2PI, UNIT_ROUNDOFF, Array, Booleans, Integers
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
-    from bayesmix.core.components import Seen
-    from bayesmix.families.gaussian.gaps import Pattern
     from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
 
 
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.partial_forms import PartialForms
+else:
+    PartialForms = lazy.methods(
+        "bayesmix.families.gaussian.partial_forms:PartialForms",
+        "on_device patterned seen_in seen dense completed patterns marginal "
+        "filled dense_filled near local gathered",
+    )
+
+
 @dataclass(frozen=True)
-class Quadratics(ByMeans):
+class Quadratics(PartialForms, ByMeans):
     """Offsets (K,), means (K, D) and precision roots in blocks.
 
     ``column_offset`` (K, D) sums to the offset in diagonal structures, None if it follows from the
@@ -56,12 +64,6 @@ class Quadratics(ByMeans):
         """Itself: to an E-step, quadratic forms are components."""
         return self
 
-    @property
-    def on_device(self) -> QuadraticsOnDevice:
-        from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
-
-        return QuadraticsOnDevice(self)
-
     def subset(self, keep: Integers) -> Quadratics:
         root = self.root if len(self.root) == 1 else self.root[keep]
         by_column = None if self.column_offset is None else self.column_offset[keep]
@@ -71,48 +73,6 @@ class Quadratics(ByMeans):
     def covariance(self) -> Array:
         """Covariances (U Uᵀ)⁻¹ in blocks."""
         return self.structure.algebra.inverse(self.root)
-
-    @property
-    def patterned(self) -> Booleans:
-        return np.ones(self.means.shape[1], dtype=bool)
-
-    def seen_in(self, columns: Integers) -> Quadratics:
-        return self.marginal(columns)
-
-    def seen(self, values: Array) -> Seen:
-        from bayesmix.families.gaussian.gaps import seen_by
-
-        return seen_by(self, values)
-
-    @property
-    def dense(self) -> bool:
-        return self.structure.algebra.kind == features.DENSE
-
-    def completed(self, columns: Integers, sums: Moments) -> Moments:
-        from bayesmix.families.gaussian.gaps import completed
-
-        return completed(self, columns, sums)
-
-    @once
-    def patterns(self) -> dict[bytes, Pattern]:
-        """Cache of forms by pattern of missing values."""
-        return {}
-
-    def marginal(self, columns: Integers) -> Quadratics:
-        """Return log ∫ exp(.) over the missing columns as quadratic forms."""
-        from bayesmix.families.gaussian.gaps import pattern_of
-
-        return pattern_of(self, columns)[0]
-
-    def filled(self, values: Array, labels: Integers, generator: np.random.Generator) -> Array:
-        from bayesmix.families.gaussian.gaps import filled
-
-        return filled(self, values, labels, generator)
-
-    def dense_filled(
-        self, values: Array, labels: Integers, generator: np.random.Generator
-    ) -> Array:
-        return self.filled(values, labels, generator) if self.dense else values
 
     @property
     def kind(self) -> int:
@@ -128,39 +88,6 @@ class Quadratics(ByMeans):
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         return moments(self.structure, values, responsibilities)
-
-    def near(self, log_weights: Array) -> Array:
-        """Return the log density of each mean under other components, relative to its own (K, K).
-
-        Averaged over j under k and k under j, plus half the log weight of k.
-        """
-        density = self.expected_log_density(np.asfortranarray(self.means))
-        apart = density - np.diagonal(density)[:, None]
-        return 0.5 * (apart + apart.T + log_weights)
-
-    def local(self, anchors: Integers, candidates: Integers) -> tuple[Quadratics, Array]:
-        """Return the forms of candidates about the means of their anchors."""
-        places, forms = self.means[anchors], self.subset(candidates.ravel())
-        away = forms.means - places.repeat(candidates.shape[1], axis=0)
-        local = self.structure, forms.offset, away, forms.root, forms.column_offset
-        return Quadratics(*local), places
-
-    def gathered(self, sums: Array, components: Integers, places: Array) -> Moments:
-        """Merge moments about local means by component."""
-        structure, (n_components, n_features) = self.structure, self.means.shape
-        algebra, counts, totals = structure.algebra, sums[:, 0], sums[:, 1 : 1 + n_features]
-        own = averages(totals, counts[:, None])
-        scatter = algebra.second(sums, n_features) - algebra.outer(totals, own)
-        own += places.repeat(len(own) // len(places), axis=0)
-        of_all = np.bincount(components, counts, n_components).astype(np.float64, copy=False)
-        whole = np.zeros((n_components, n_features))
-        np.add.at(whole, components, counts[:, None] * own)
-        means = averages(whole, of_all[:, None])
-        away = own - means[components]
-        scatter += algebra.outer(counts[:, None] * away, away)
-        total = np.zeros((n_components, *scatter.shape[1:]))
-        np.add.at(total, components, scatter)
-        return Moments(structure, of_all, means, structure.blocks.pool(total))
 
     def from_sums(self, sums: Array) -> Moments:
         structure, n_features = self.structure, self.means.shape[1]

@@ -16,8 +16,6 @@ from bayesmix.families.gaussian.covariance.algebra import DENSE, Algebra
 from bayesmix.numerics.arrays import Array, Integers, align
 from bayesmix.numerics.memo import once
 
-# In order of generality: I is a special case of E, and E of V.
-RICHER = "IEV"
 # Shapes and orientations that are invariant under changes of units by column.
 OF_ANY_UNITS = ("EI", "VI", "EE", "VV")
 
@@ -174,16 +172,6 @@ class Structure:
             )
         return self.blocks
 
-    def contains(self, other: str) -> bool:
-        """Whether the named structure is a special case, in any units of columns."""
-        known = NAMED.get(other)
-        if known is None or known.name == self.name:
-            return False
-        if known.common_scale and not self.common_scale:
-            return False
-        pairs = zip(self.letters, known.letters, strict=True)
-        return all(RICHER.index(own) >= RICHER.index(theirs) for own, theirs in pairs)
-
     def n_parameters(self, n_components: int, n_features: int) -> int:
         times = {"I": 0, "E": 1, "V": n_components}
         volume, shape, orientation = (times[letter] for letter in self.letters)
@@ -246,15 +234,3 @@ NAMED = STRUCTURES | {
 # Structures of scikit-learn, compared by default; for a single column two of them are distinct.
 SCIKIT_LEARNS = ("full", "tied", "diag", "spherical")
 OF_ONE_COLUMN = ("full", "tied")
-
-
-def label(structure: object) -> str:
-    """Return a structure's letters; other values are unchanged."""
-    named = NAMED.get(structure) if isinstance(structure, str) else None
-    return str(structure) if named is None else named.letters
-
-
-def contained(name: str) -> list[str]:
-    """Return the structures that are special cases of one, in any units of columns."""
-    structure = NAMED.get(name)
-    return [] if structure is None else [other for other in NAMED if structure.contains(other)]
