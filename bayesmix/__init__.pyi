@@ -49,7 +49,7 @@ from bayesmix.families.categorical import CategoricalPrior as CategoricalPrior
 from bayesmix.families.factor_analytic.family import FactorAnalytic as FactorAnalytic
 from bayesmix.families.gamma import Gamma as Gamma
 from bayesmix.families.gaussian.family import Gaussian as Gaussian
-from bayesmix.families.gaussian.prior import GaussianPrior as GaussianPrior
+from bayesmix.families.gaussian.given_prior import GaussianPrior as GaussianPrior
 from bayesmix.families.negative_binomial import NegativeBinomial as NegativeBinomial
 from bayesmix.families.negative_binomial import overdispersed as overdispersed
 from bayesmix.families.ordinal import Ordinal as Ordinal

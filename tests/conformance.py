@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior, DirichletTwin
+    from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
     from bayesmix.allocation.point import FreeWeights, PointWeights
-    from bayesmix.allocation.point_draws import PointTwin, WeightDraws
+    from bayesmix.allocation.point_draws import DirichletTwin, PointTwin, WeightDraws
     from bayesmix.allocation.stick_breaking import (
         StickBreaking,
         StickBreakingPrior,
@@ -178,9 +178,10 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
+    from bayesmix.families.gaussian.given_prior import GaussianPrior
     from bayesmix.families.gaussian.moments import Moments
     from bayesmix.families.gaussian.point import Gaussians
-    from bayesmix.families.gaussian.prior import GaussianPosterior, GaussianPrior, NormalWishart
+    from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
     from bayesmix.families.gaussian.quadratic import Quadratics
     from bayesmix.families.gaussian.students import Students
     from bayesmix.families.gaussian.twin import GaussianTwin

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import digamma, gammaln, xlogy
 
 from bayesmix.allocation.point import PointWeights, sample_by_sample
-from bayesmix.allocation.point_draws import WeightDraws, log_likelihood_of_samples
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import log_gammas
 
 if TYPE_CHECKING:
-    from bayesmix.core.priors import NamedTensors, Pymc, Tensor
+    from bayesmix.allocation.point_draws import DirichletTwin, WeightDraws
+    from bayesmix.core.priors import Pymc
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,8 @@ class Dirichlet:
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> WeightDraws:
         """Return independent draws of π: normalised gamma variables."""
+        from bayesmix.allocation.point_draws import WeightDraws
+
         logs = log_gammas(self.concentration, n_draws, generator)
         return WeightDraws(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
 
@@ -72,33 +72,6 @@ class Dirichlet:
 
     def subset(self, keep: Integers, counts: Array) -> Dirichlet:
         return Dirichlet(self.concentration[keep])
-
-
-@dataclass(frozen=True)
-class DirichletTwin:
-    """Dirichlet weights in PyMC, with π as a variable."""
-
-    weights: Tensor
-    log_likelihood = log_likelihood_of_samples
-
-    @cached_property
-    def log_weights(self) -> Tensor:
-        from pytensor import tensor as pt
-
-        return pt.log(self.weights)
-
-    def named(self) -> NamedTensors:
-        return {}
-
-    @property
-    def drawn(self) -> dict[str, Tensor]:
-        return {"log_weights": self.log_weights}
-
-    def draws(self, values: Mapping[str, Array], n_draws: int) -> WeightDraws:
-        return WeightDraws(**values)
-
-    def point(self, draws: WeightDraws) -> dict[str, Array]:
-        return {"weights": np.exp(draws.log_weights)}
 
 
 @dataclass(frozen=True)
@@ -139,6 +112,8 @@ class DirichletPrior:
         return _symmetric(self.concentration, draws.log_weights.shape[1]).log_density_of(draws)
 
     def pymc_distribution(self, pm: Pymc, q: Dirichlet, n_components: int) -> DirichletTwin:
+        from bayesmix.allocation.point_draws import DirichletTwin
+
         concentration = _symmetric(self.concentration, n_components).concentration
         return DirichletTwin(pm.Dirichlet("weights", a=concentration, dims="component"))
 

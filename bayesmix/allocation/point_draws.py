@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,3 +97,30 @@ class WeightDraws:
     log_weights: Array
     named = nothing_named
     log_density, shares, assign = densities_of_draws, shares_of_draws, assign_samples
+
+
+@dataclass(frozen=True)
+class DirichletTwin:
+    """Dirichlet weights in PyMC, with π as a variable."""
+
+    weights: Tensor
+    log_likelihood = log_likelihood_of_samples
+
+    @cached_property
+    def log_weights(self) -> Tensor:
+        from pytensor import tensor as pt
+
+        return pt.log(self.weights)
+
+    def named(self) -> NamedTensors:
+        return {}
+
+    @property
+    def drawn(self) -> dict[str, Tensor]:
+        return {"log_weights": self.log_weights}
+
+    def draws(self, values: Mapping[str, Array], n_draws: int) -> WeightDraws:
+        return WeightDraws(**values)
+
+    def point(self, draws: WeightDraws) -> dict[str, Array]:
+        return {"weights": np.exp(draws.log_weights)}

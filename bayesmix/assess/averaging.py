@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record
 from bayesmix.selection.pipelines import log_density
 from bayesmix.selection.probability import Probabilities, prior_weights
-from bayesmix.selection.scores import finite, n_rows_of, rows_of, stacking
+from bayesmix.selection.scores import STACKING_GAIN, STACKING_PASSES, finite, n_rows_of, rows_of
 from bayesmix.selection.summary_text import label
 from bayesmix.sources.dask_workers import gathered
 
@@ -262,3 +263,24 @@ def averaged_over(
         tuple(label(row) for row in best),
         how,
     )
+
+
+def stacking(densities: Array, weights: Array) -> Array:
+    """Return weights (C,) of candidates that maximise Σ_n w_n log Σ_c a_c p_c(x_n | fold).
+
+    ``densities`` (n, C) are held-out log densities (Yao, Vehtari, Simpson & Gelman 2018). EM from
+    equal weights solves this concave problem.
+    """
+    counted = weights > 0
+    relative = densities[counted] - densities[counted].max(axis=1, keepdims=True)
+    terms, mass = np.exp(relative), weights[counted] / weights[counted].sum()
+    shares = np.full(densities.shape[1], 1.0 / densities.shape[1])
+    before = -math.inf
+    for _ in range(STACKING_PASSES):
+        mixed = terms @ shares
+        value = float(mass @ np.log(mixed))
+        shares = shares * (terms.T @ (mass / mixed))
+        if value - before < STACKING_GAIN:
+            break
+        before = value
+    return shares / shares.sum()

@@ -21,7 +21,7 @@ from bayesmix.core.rows import Summary
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical, CategoricalPrior
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.gaussian.prior import GaussianPrior
+from bayesmix.families.gaussian.given_prior import GaussianPrior
 from bayesmix.families.product.family import Product
 from bayesmix.families.product.prior import ProductPrior
 from bayesmix.families.successes import Bernoulli, BetaPrior

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
 
-from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.rows import LOWEST_LOG, AddedByField, Allocated, Event, Frame, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -73,6 +72,8 @@ class Mixture(Generic[C, W]):
                 "a mixture with noise has no marginal density: drop samples with missing values, "
                 "or set noise=None"
             )
+        from bayesmix.core.missing_cells import frame_of_columns
+
         frame, places = frame_of_columns(self.frame, columns)
         return Mixture(self.weights, cast("Incomplete", self.components).seen_in(places), frame)
 

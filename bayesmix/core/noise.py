@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 
-from bayesmix.errors import UnsupportedError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Stored
 
 # Relative tolerance of the box, for rounding in rotations.
@@ -149,3 +150,21 @@ def hypervolume(values: Stored, discrete: Booleans | None = None) -> UniformNois
     along = away @ axes
     along_axes = UniformNoise(origin, along.min(axis=0), along.max(axis=0), axes)
     return min(along_columns, along_axes, key=lambda box: box.log_volume)
+
+
+def given_noise(value: Any) -> OwnNoise:
+    """Return the noise density that a user gives: a fitted estimator, or log densities."""
+    if hasattr(value, "score_samples"):
+        draws = partial(_draws, value) if hasattr(value, "sample") else None
+        return OwnNoise(value.score_samples, draws)
+    if callable(value) and not isinstance(value, type):
+        return OwnNoise(value)
+    raise InvalidInputError(
+        "noise must be None, a boolean, 'uniform', a fitted estimator with score_samples, or a "
+        f"function that returns log densities, got {value!r:.60}"
+    )
+
+
+def _draws(estimator: Any, n: int, generator: Any) -> Any:
+    drawn = estimator.sample(n) if n else []
+    return drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn returns labels too

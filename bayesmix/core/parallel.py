@@ -9,13 +9,10 @@ import multiprocessing
 import os
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
-
-from joblib import Parallel, delayed
 
 from bayesmix.errors import InvalidInputError
 
@@ -165,18 +162,3 @@ def ordered_map(
 
     share_out(work, len(items), n_jobs)
     yield from results
-
-
-def in_turn(
-    call: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], workers: int, began: float
-) -> Iterator[Result]:
-    """Yield ``call(*job)`` in order; worker processes help SECONDS_ALONE after ``began``.
-
-    ``began`` is a value of ``time.process_time``.
-    """
-    for place, job in enumerate(jobs):
-        if min(workers, len(jobs) - place) > 1 and time.process_time() - began > SECONDS_ALONE:
-            parallel = Parallel(n_jobs=workers, return_as="generator")
-            yield from parallel(delayed(call)(*arguments) for arguments in jobs[place:])
-            return
-        yield call(*job)

@@ -297,19 +297,9 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
-        from bayesmix.estimators.fit_columns import knowing_levels
-        from bayesmix.estimators.fitters import SourceFitter
+        from bayesmix.estimators.fitters import fitter_of
 
-        n_jobs = validation.jobs(self.n_jobs)
-        if source is None:
-            source = incoming.training_rows(self, X, sample_weight, n_jobs)
-        source = source.with_jobs(n_jobs)
-        mixture = knowing_levels(self, source)
-        if self._reads_sources:
-            return SourceFitter(mixture, source)
-        from bayesmix.estimators.table_fitter import TableFitter
-
-        return TableFitter(mixture, X, sample_weight, source)
+        return fitter_of(self, X, sample_weight, source)
 
     def _settings(self, model: Model, source: Source) -> Settings:
         """Return the settings of a fit from checked parameters."""

@@ -13,7 +13,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.fitted_attributes import describe_gaussian
 from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
-from bayesmix.families.gaussian.prior import GaussianPrior
+from bayesmix.families.gaussian.given_prior import GaussianPrior
 
 WEIGHT_TYPES = ("dirichlet_process", "dirichlet_distribution", "type2_ml")
 

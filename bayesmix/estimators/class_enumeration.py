@@ -21,7 +21,7 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import constraints
-from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
+from bayesmix.estimators.families_of_fits import coding_of_table, is_mixed_table
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.incoming import MISSING
 from bayesmix.estimators.mixture import Mixture

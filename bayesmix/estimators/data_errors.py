@@ -10,8 +10,8 @@ from bayesmix.core.procedures import last_step, takes_sequences
 from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators import fit_columns
-from bayesmix.estimators.fit_columns import with_structure
+from bayesmix.estimators.families_of_fits import with_structure
+from bayesmix.estimators.new_rows import OF_THE_FIT
 from bayesmix.estimators.sample_weights import SUM_OF_WEIGHTS
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ REMEDIES = {
     "while a minimum of 1": "give at least one row and one column",
     "Complex data": "use two columns for the real and the imaginary part",
     "convert string": "X must be numbers: encode or drop text",
-    "is expecting": fit_columns.OF_THE_FIT,
+    "is expecting": OF_THE_FIT,
     "inhomogeneous": "X must be a table with rows of equal length",
     "Found array with dim": "X must have two dimensions: rows and columns",
 }
@@ -48,7 +48,7 @@ def explained(estimator: Any, X: Any, problem: Exception, fits: bool) -> str:
         )
     named = text if "X" in text else f"X cannot be used: {text}"
     if "feature names should match" in text:  # one name a line
-        return f"{named.rstrip()}: {fit_columns.OF_THE_FIT}"
+        return f"{named.rstrip()}: {OF_THE_FIT}"
     for fragment, remedy in REMEDIES.items():
         if fragment in text:
             return f"{named.rstrip('.').splitlines()[0]}: {remedy}"

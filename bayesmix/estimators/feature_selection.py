@@ -13,8 +13,8 @@ from sklearn.base import clone
 
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, SelectionWarning, UnsupportedError
-from bayesmix.estimators.fit_columns import check_columns, knowing_levels, with_structure
-from bayesmix.estimators.new_rows import in_order_of_fit
+from bayesmix.estimators.families_of_fits import knowing_levels, with_structure
+from bayesmix.estimators.new_rows import check_columns, in_order_of_fit
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import replace
 from functools import partial
 from numbers import Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import clone
 
 from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.sources.border import coding_of, is_collection, is_source
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
     from bayesmix.core.sources import Source
-
-OF_THE_FIT = "pass the columns of the fit, in the same order"
 
 
 def adopt_columns(estimator: Any, source: Source) -> None:
@@ -31,21 +26,6 @@ def adopt_columns(estimator: Any, source: Source) -> None:
         estimator.feature_names_in_ = np.array(source.columns, dtype=object)
     elif hasattr(estimator, "feature_names_in_"):
         del estimator.feature_names_in_
-
-
-def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | None) -> None:
-    """Raise an error if the columns are not those of the fit."""
-    if n_features != estimator.n_features_in_:
-        raise InvalidInputError(
-            f"X has {n_features} features, but {type(estimator).__name__} is expecting "
-            f"{estimator.n_features_in_} features as input: {OF_THE_FIT}"
-        )
-    fitted = getattr(estimator, "feature_names_in_", None)
-    if columns is not None and fitted is not None and tuple(fitted) != tuple(columns):
-        raise InvalidInputError(
-            f"X has the columns {', '.join(columns)}, but the fit had {', '.join(fitted)}: "
-            f"{OF_THE_FIT}"
-        )
 
 
 def refuse_no_table(X: Any) -> None:
@@ -135,51 +115,3 @@ def named_family(family: Any) -> Any:
     from bayesmix.families.registry import family_named
 
     return family_named(family)
-
-
-def knowing_levels(estimator: Any, source: Source) -> Any:
-    """Return an estimator whose family has the levels of all data, so that every part agrees."""
-    family = named_family(getattr(estimator, "family", None))
-    if not hasattr(family, "levels"):
-        return estimator
-    from bayesmix.families.independent.levels import LevelsFamily
-
-    if not isinstance(family, LevelsFamily) or family.levels is not None:
-        return estimator
-    from bayesmix.estimators.coded_frames import family_for
-
-    return clone(estimator).set_params(family=family_for(family, source))
-
-
-def with_structure(family: Any, covariance: str | None) -> Any:
-    """Return a family with this covariance structure for its Gaussians; None changes nothing."""
-    if covariance is None:
-        return family
-    if isinstance(family, Gaussian):
-        return replace(family, covariance=covariance)
-    from bayesmix.families.product.family import Product
-    from bayesmix.families.student_t.family import StudentT
-
-    if isinstance(family, StudentT):
-        return replace(family, covariance=covariance)
-    if not isinstance(family, Product):
-        return family
-    parts = [replace(part, family=with_structure(part.family, covariance)) for part in family.parts]
-    return replace(family, parts=tuple(parts))
-
-
-def is_mixed_table(X: Any) -> bool:
-    """Whether data are, or come from, a frame with columns that are not continuous."""
-    coding = coding_of_table(X)
-    return coding is not None and (coding.has_levels or bool(coding.counts))
-
-
-def coding_of_table(X: Any) -> Coding | None:
-    """Return the coding of a table with columns of several kinds; None for other data."""
-    if X is None or is_source(X):
-        return None if X is None else coding_of(X)
-    if isinstance(X, np.ndarray) or is_collection(X):
-        return None
-    from bayesmix.io.table_columns import coded, is_frame
-
-    return coded(X)[1] if is_frame(X) else None

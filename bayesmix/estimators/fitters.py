@@ -14,18 +14,19 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import last_step
-from bayesmix.core.protocols import Parameters, UserRows
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
+from bayesmix.estimators.families_of_fits import knowing_levels
 from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import Given
 from bayesmix.selection.scores import Fold, rows_of
-from bayesmix.selection.tasks import Assignments, Effort
+from bayesmix.selection.tasks import Assignments, Effort, Fitter
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
+    from bayesmix.core.protocols import Parameters, UserRows
     from bayesmix.core.sources import Chosen, Source
     from bayesmix.estimators.base import MixtureEstimator
 
@@ -140,3 +141,17 @@ def part_of(source: Source, rows: Any) -> Source:
 
         return replace(part, weights=unless_equal(part.weights))
     return part
+
+
+def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source | None) -> Fitter:
+    """Return the fitter of a mixture for data, or for a source of them that was checked before."""
+    n_jobs = validation.jobs(estimator.n_jobs)
+    if source is None:
+        source = incoming.training_rows(estimator, X, sample_weight, n_jobs)
+    source = source.with_jobs(n_jobs)
+    mixture = knowing_levels(estimator, source)
+    if estimator._reads_sources:
+        return SourceFitter(mixture, source)
+    from bayesmix.estimators.table_fitter import TableFitter
+
+    return TableFitter(mixture, X, sample_weight, source)

@@ -162,7 +162,7 @@ class GaussianMixture(FactorMatrices, GivenParameters, MixtureEstimator):
         inference: Any = MaximumLikelihood()
         if self.prior is not None:
             from bayesmix.allocation.dirichlet import DirichletPrior
-            from bayesmix.families.gaussian.prior import GaussianPrior
+            from bayesmix.families.gaussian.given_prior import GaussianPrior
 
             given = self.weight_concentration_prior
             concentration = validation.number(

@@ -25,7 +25,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming, sequences
 from bayesmix.estimators.coded_frames import decoded
 from bayesmix.estimators.constraints import at_covariates, constrained
-from bayesmix.estimators.fit_columns import knowing_levels
+from bayesmix.estimators.families_of_fits import knowing_levels
 from bayesmix.estimators.given_parameters import GivenParameters
 from bayesmix.estimators.information import information
 from bayesmix.estimators.mixture import Mixture

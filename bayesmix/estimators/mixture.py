@@ -13,7 +13,8 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.fit_columns import is_mixed, with_structure
+from bayesmix.estimators.families_of_fits import with_structure
+from bayesmix.estimators.fit_columns import is_mixed
 from bayesmix.estimators.fitted_attributes import describe_gaussian
 from bayesmix.estimators.parameters import noise_density, store_parameters
 from bayesmix.families.gaussian.family import Gaussian

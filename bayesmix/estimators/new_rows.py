@@ -9,7 +9,7 @@ from bayesmix.em.model import check_values
 from bayesmix.errors import (
     InvalidInputError,
 )
-from bayesmix.estimators import coded_frames, fit_columns
+from bayesmix.estimators import coded_frames
 from bayesmix.estimators.given_sources import dask_or_device, given_source
 from bayesmix.estimators.incoming import missing_of, refuse, validated
 from bayesmix.estimators.sample_weights import refuse_weights, row_weights
@@ -39,7 +39,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
     if is_collection(X):
         from bayesmix.sources.dask_workers import columns_of
 
-        fit_columns.check_columns(estimator, int(X.shape[1]), columns_of(X))
+        check_columns(estimator, int(X.shape[1]), columns_of(X))
     elif not is_elsewhere(X):
         written_out("X", X)
         given, family = X, estimator.result_.family
@@ -55,7 +55,7 @@ def _new_rows(estimator: Any, X: Any, sample_weight: Any, gaps: bool) -> Source:
             refuse(source, estimator, gaps=True)
         return source
     refuse_weights(sample_weight)
-    fit_columns.check_columns(estimator, X.shape[1], X.columns)
+    check_columns(estimator, X.shape[1], X.columns)
     source = given_source(X, n_jobs)
     unseen = estimator.result_.family.takes_gaps and coded_frames.lacks_levels_only(source)
     refuse(source, estimator, gaps=gaps or unseen)
@@ -74,3 +74,21 @@ def in_order_of_fit(estimator: Any, X: Any) -> Any:
     if len(names) != len(wanted) or set(names) != set(wanted) or names == wanted:
         return X
     return X[wanted] if arrow is None else X.select(wanted)
+
+
+OF_THE_FIT = "pass the columns of the fit, in the same order"
+
+
+def check_columns(estimator: Any, n_features: int, columns: tuple[str, ...] | None) -> None:
+    """Raise an error if the columns are not those of the fit."""
+    if n_features != estimator.n_features_in_:
+        raise InvalidInputError(
+            f"X has {n_features} features, but {type(estimator).__name__} is expecting "
+            f"{estimator.n_features_in_} features as input: {OF_THE_FIT}"
+        )
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if columns is not None and fitted is not None and tuple(fitted) != tuple(columns):
+        raise InvalidInputError(
+            f"X has the columns {', '.join(columns)}, but the fit had {', '.join(fitted)}: "
+            f"{OF_THE_FIT}"
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.core import validation
@@ -57,19 +56,6 @@ def noise_density(value: Any) -> NoiseDensity | str | None:
         return "uniform" if value else None
     if value is None or (isinstance(value, str) and value == "uniform"):
         return value
-    from bayesmix.core.noise import OwnNoise
+    from bayesmix.core.noise import given_noise
 
-    if hasattr(value, "score_samples"):
-        draws = partial(_draws, value) if hasattr(value, "sample") else None
-        return OwnNoise(value.score_samples, draws)
-    if callable(value) and not isinstance(value, type):
-        return OwnNoise(value)
-    raise InvalidInputError(
-        "noise must be None, a boolean, 'uniform', a fitted estimator with score_samples, or a "
-        "function that returns log densities, got {value!r:.60}"
-    )
-
-
-def _draws(estimator: Any, n: int, generator: Any) -> Any:
-    drawn = estimator.sample(n) if n else []
-    return drawn[0] if isinstance(drawn, tuple) else drawn  # scikit-learn returns labels too
+    return given_noise(value)

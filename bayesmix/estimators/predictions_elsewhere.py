@@ -12,8 +12,8 @@ import pandas as pd
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.fit_columns import check_columns
 from bayesmix.estimators.incoming import refuse
+from bayesmix.estimators.new_rows import check_columns
 from bayesmix.estimators.predictions import Prediction
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.memory import ArraySource

@@ -21,8 +21,9 @@ from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import UndefinedError, UnsupportedError
 from bayesmix.estimators.coded_frames import as_coded
-from bayesmix.estimators.fit_columns import knowing_levels
-from bayesmix.estimators.search_checks import DEPENDENT, with_room
+from bayesmix.estimators.families_of_fits import knowing_levels
+from bayesmix.estimators.search_checks import with_room
+from bayesmix.estimators.search_of_sequences import DEPENDENT
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection import probability, search_tables
 from bayesmix.selection import summary_text as words
@@ -31,6 +32,7 @@ from bayesmix.selection.candidates import Candidate, asked, component_numbers
 from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
 from bayesmix.selection.criteria import RULE, record
 from bayesmix.selection.probability import Probabilities, with_log_posteriors
+from bayesmix.selection.result_tables import comparing, leading, over_structures
 from bayesmix.selection.scores import HeldOut
 from bayesmix.selection.tasks import Task
 
@@ -359,7 +361,7 @@ class SearchResults:
     def _answer_html(self) -> str:
         from bayesmix.em.display import summary_html
 
-        table = search_tables.leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
+        table = leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
         return summary_html(self._summary, *table, len(self.results_))
 
     def matrix(self, criterion: str | None = None) -> Any:
@@ -375,8 +377,8 @@ class SearchResults:
         ('tied', 3)
         """
         check_is_fitted(self, "results_")
-        default = search_tables.comparing(self.results_, self.criterion_)
-        return search_tables.over_structures(self.results_, record(criterion or default).column)
+        default = comparing(self.results_, self.criterion_)
+        return over_structures(self.results_, record(criterion or default).column)
 
     def plot(self, ax: Any = None, **options: Any) -> Any:
         """Plot the criterion over K for each structure; see ``plot_selection``."""

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bayesmix.core.procedures import noun_of
-from bayesmix.core.protocols import Procedure, UserRows
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError
@@ -21,6 +20,7 @@ from bayesmix.selection.tasks import Fitter
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
+    from bayesmix.core.protocols import Procedure, UserRows
     from bayesmix.core.sources import Source
     from bayesmix.estimators.regression_fitter import RegressionFitter
 
@@ -95,7 +95,9 @@ class SubjectOfSequences(SubjectOfSamples):
 
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
         source = cast(ArraySource, self.source)
-        return search_checks.best_unordered(search, self.estimator, source, splits)
+        from bayesmix.estimators.search_of_sequences import best_unordered
+
+        return best_unordered(search, self.estimator, source, splits)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ def subject_of(
     noun = noun_of(estimator)
     if noun != "component":
         given = {"labels": labels, "covariates": covariates}
-        search_checks.refuse_independent(search, wanted, given)
+        from bayesmix.estimators.search_of_sequences import refuse_independent
+
+        refuse_independent(search, wanted, given)
     if noun == "regression":
         from bayesmix.estimators.constraints import refuse_loose_bound
         from bayesmix.estimators.regression_fitter import RegressionFitter
@@ -159,7 +163,9 @@ def subject_of(
         raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
     source = incoming.training_rows(search, X, sample_weight, 1)
     if noun == "state" or lengths is not None:
-        source = search_checks.in_order(search, source, lengths, groups)
+        from bayesmix.estimators.search_of_sequences import in_order
+
+        source = in_order(search, source, lengths, groups)
         return SubjectOfSequences(estimator, source, sample_weight, None, source)
     source = search_checks.beside(search, source, labels, covariates, wanted, variational)
     return SubjectOfSamples(estimator, X, sample_weight, groups, source).training()

@@ -13,7 +13,7 @@ from bayesmix.core.procedures import last_step
 from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.estimators.fit_columns import coding_of_table, is_mixed_table
+from bayesmix.estimators.families_of_fits import coding_of_table, is_mixed_table
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS

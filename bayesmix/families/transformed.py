@@ -37,7 +37,7 @@ from bayesmix.numerics.arrays import DENSE, TRANSFORMED, Array, Integers, Stored
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.prior import GaussianPrior
+    from bayesmix.families.gaussian.given_prior import GaussianPrior
     from bayesmix.families.gaussian.twin import GaussianTwin
 
 Value = TypeVar("Value")
@@ -450,7 +450,7 @@ class Transformed(Over):
         return TransformedPrior(self.function, normals)
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> TransformedPrior:
-        from bayesmix.families.gaussian.prior import map_prior
+        from bayesmix.families.gaussian.prior_mode import map_prior
 
         inner, coordinates = self._inner(source.summary, frame)
         normals = map_prior(self.family.structure, source, inner, coordinates, n_components)
@@ -509,6 +509,6 @@ def LogNormalPrior(
     >>> bm.LogNormalPrior(mean_precision=0.5).mean_precision
     0.5
     """
-    from bayesmix.families.gaussian.prior import GaussianPrior
+    from bayesmix.families.gaussian.given_prior import GaussianPrior
 
     return GaussianPrior(mean, mean_precision, degrees_of_freedom, variance)

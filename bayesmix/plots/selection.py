@@ -12,7 +12,7 @@ from bayesmix.families.gaussian.covariance.nesting import label
 from bayesmix.plots import style
 from bayesmix.plots.style import Axes
 from bayesmix.selection.criteria import record
-from bayesmix.selection.search_tables import comparing
+from bayesmix.selection.result_tables import comparing
 
 LOWEST_RESCALED = -2.0
 # With more lines, only those of the best candidates are in colour and labelled.

@@ -299,24 +299,3 @@ def within_one_error(held: list[HeldOut | None], n_parameters: list[int]) -> int
 def finite(held: HeldOut) -> bool:
     """Whether every sample of positive weight has a density."""
     return bool(np.isfinite(held.density[held.weights > 0]).all())
-
-
-def stacking(densities: Array, weights: Array) -> Array:
-    """Return weights (C,) of candidates that maximise Σ_n w_n log Σ_c a_c p_c(x_n | fold).
-
-    ``densities`` (n, C) are held-out log densities (Yao, Vehtari, Simpson & Gelman 2018). EM from
-    equal weights solves this concave problem.
-    """
-    counted = weights > 0
-    relative = densities[counted] - densities[counted].max(axis=1, keepdims=True)
-    terms, mass = np.exp(relative), weights[counted] / weights[counted].sum()
-    shares = np.full(densities.shape[1], 1.0 / densities.shape[1])
-    before = -math.inf
-    for _ in range(STACKING_PASSES):
-        mixed = terms @ shares
-        value = float(mass @ np.log(mixed))
-        shares = shares * (terms.T @ (mass / mixed))
-        if value - before < STACKING_GAIN:
-            break
-        before = value
-    return shares / shares.sum()

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parallel import in_turn
 from bayesmix.core.protocols import Parameters
+from bayesmix.core.workers import in_turn
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate, Contents, asked, contents, levels

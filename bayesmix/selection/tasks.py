@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.protocols import Parameters, Procedure, UserRows
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.numerics.arrays import Array
@@ -29,6 +28,7 @@ from bayesmix.selection.criteria import PLUG_IN, log_relabellings, record
 from bayesmix.selection.scores import Fold, Score, ScoreFunction
 
 if TYPE_CHECKING:
+    from bayesmix.core.protocols import Parameters, Procedure, UserRows
     from bayesmix.core.sources import Chosen, Source
 
 

@@ -468,9 +468,9 @@ LIMITED = """
 import resource, sys, warnings
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.core import parallel
+from bayesmix.core import workers
 
-parallel.SECONDS_ALONE = -1.0
+workers.SECONDS_ALONE = -1.0
 resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))
 search = bm.MixtureSearch(
     comparable(), (1, 2), ("full", "diag"), criterion="auto", random_state=5,

@@ -14,19 +14,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PowerTransformer, StandardScaler
 
 import bayesmix as bm
+from bayesmix.assess.averaging import stacking
 from bayesmix.assess.prior_sensitivity import grid
 from bayesmix.em.display import of_search
 from bayesmix.errors import BayesmixError, SelectionWarning, UnsupportedError
 from bayesmix.families.product.prior import label_of
 from bayesmix.selection.pipelines import log_stretch
-from bayesmix.selection.scores import (
-    HeldOut,
-    Score,
-    combined,
-    make_splits,
-    stacking,
-    within_one_error,
-)
+from bayesmix.selection.scores import HeldOut, Score, combined, make_splits, within_one_error
 from bayesmix.selection.sweep import Sweep
 from bayesmix.selection.tasks import Task
 
@@ -93,7 +87,7 @@ def test_workers_change_no_number(monkeypatch):
     X = two_groups()
     options = {"n_components": (1, 2, 3), "criterion": "cv", "cv": 3, "random_state": 3}
     alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
-    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.core.workers.SECONDS_ALONE", -1.0)
     together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
     timed = ["seconds"]
     pd.testing.assert_frame_equal(

@@ -135,7 +135,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
     def map_prior(self, source: Source, frame: Frame, n_components: int) -> NormalWishart:
         """Return the fixed prior of ``prior="auto"``, which prevents singular covariances."""
-        from bayesmix.families.gaussian.prior import map_prior
+        from bayesmix.families.gaussian.prior_mode import map_prior
 
         return map_prior(self.structure, source, source.summary, frame, n_components)
 

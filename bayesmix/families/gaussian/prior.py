@@ -8,18 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import log
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
+from bayesmix.core import lazy
 from bayesmix.core.rows import FLAT_FLOOR, Frame, Summary
-from bayesmix.core.validation import unmasked
-from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.models import Structure
-from bayesmix.families.gaussian.flat_directions import pooled_covariance
-from bayesmix.families.gaussian.mode_rows import mode_rows
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians, kept, with_resolution
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
@@ -34,17 +29,32 @@ from bayesmix.numerics.arrays import DENSE, LOG_2PI, Array, Integers, align
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
-    from bayesmix.core.priors import Pymc
-    from bayesmix.core.sources import Source
-    from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.twin import GaussianTwin
+    pass
 
 
 MEAN_PRECISION_RANGE = (1e-30, 1.0)
 
 
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.prior_mode import PriorAtAPoint
+else:
+    PriorAtAPoint = lazy.methods(
+        "bayesmix.families.gaussian.prior_mode:PriorAtAPoint",
+        "mode log_density",
+    )
+
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.posterior_of_draws import PriorOfDraws
+else:
+    PriorOfDraws = lazy.methods(
+        "bayesmix.families.gaussian.posterior_of_draws:PriorOfDraws",
+        "separate feature_evidence conditional log_density_of pymc_distribution",
+    )
+
+
 @dataclass(frozen=True)
-class NormalWishart:
+class NormalWishart(PriorOfDraws, PriorAtAPoint):
     """Hyperparameters m0 (D,), β0, ν0 and the scale, shared by all components."""
 
     structure: Structure
@@ -103,21 +113,6 @@ class NormalWishart:
         precisions = Wishart(blocks.algebra, nu, scale_inverse)
         return means, beta[:, 0] if statistics.column_counts is None else beta, precisions
 
-    def separate(self) -> NormalWishart:
-        scale, n_features = self.scale, len(self.mean)
-        if isinstance(scale, LearnedScale):
-            mean = scale.prior.mean / SHARE_OF_VARIANCE ** (1.0 / n_features)
-            scale = FixedScale(scale.prior.algebra, mean)
-        return replace(self, scale=scale, learns_mean_precision=False)
-
-    def feature_evidence(self, statistics: Moments) -> Array:
-        """Return the log evidence (K, D) of each feature, if diagonal (Murphy 2007, eq. 95)."""
-        scale: Any = self.scale.initial()
-        _, beta, q = self.parameters_given(statistics, scale, self.mean_precision, None)
-        prior = log_normaliser(self.degrees_of_freedom, scale.expected_log_det, 1)
-        means = 0.5 * np.log(self.mean_precision / align(beta, statistics.means))
-        return prior - q.log_normaliser + means - 0.5 * statistics.known * LOG_2PI
-
     def kl(self, posterior: GaussianPosterior) -> float:
         """Return the KL divergences of q(μ, Λ) and q(S) (Bishop 2006, eq. 10.74, 10.77)."""
         beta0, beta = posterior.prior_mean_precision, posterior.mean_precision
@@ -136,69 +131,6 @@ class NormalWishart:
         """Return ν0 p/2 log 2 + log Γ_p(ν0/2)."""
         p = self.structure.algebra.block_dimension(len(self.mean))
         return -float(log_normaliser(self.degrees_of_freedom, np.zeros(()), p))
-
-    def mode(
-        self,
-        statistics: Moments,
-        previous: Gaussians | None = None,
-        resolution: Array | None = None,
-    ) -> Gaussians:
-        """Return the joint mode in (μ, Σ) (Fraley & Raftery 2007).
-
-        Unconstrained blocks are W⁻¹ / (ν + p + 1 + means per block); see ``mode_rows``
-        for mclust's counts.
-        """
-        means, _, precisions = self.parameters_given(
-            statistics, self.scale.initial(), self.mean_precision, resolution
-        )
-        rows = mode_rows(self.structure, self.degrees_of_freedom, *means.shape)
-        counts = precisions.degrees_of_freedom + rows
-        earlier = None if previous is None else previous.blocks
-        blocks = self.structure.estimate(precisions.scale_inverse, counts, earlier)
-        return Gaussians(self.structure, means, blocks, resolution)
-
-    def log_density(self, components: Gaussians) -> float:
-        """Return log p(μ, Σ), inverse-Wishart times normal.
-
-        Constrained blocks lack the normalising constant.
-        """
-        algebra = self.structure.algebra
-        n_components, n_features = components.means.shape
-        p = algebra.block_dimension(n_features)
-        root = components.precision_root
-        log_det = algebra.log_det(root)
-        scale: Any = self.scale.initial()
-        nu0 = self.degrees_of_freedom
-        rows = mode_rows(self.structure, nu0, n_components, n_features)
-        own = rows - self.structure.blocks.means_per_block(n_components, n_features)
-        wisharts = (
-            log_normaliser(nu0, scale.expected_log_det, p)
-            + 0.5 * (nu0 + own) * log_det
-            - 0.5 * algebra.trace(scale.mean, root)
-        )
-        normals = 0.5 * (
-            n_features * (np.log(self.mean_precision) - LOG_2PI)
-            + algebra.per_component(log_det, n_components, n_features)
-        ) - 0.5 * self.mean_precision * algebra.lengths(components.means - self.mean, root)
-        return float(wisharts.sum() + normals.sum())
-
-    def conditional(
-        self, statistics: Moments, last: GaussianDraws, generator: np.random.Generator
-    ) -> GaussianPosterior:
-        """Return p(μ, Λ | X, Z, S) for a Gibbs step, with S drawn given the last draw."""
-        scale = self.scale.given(last.roots, self.degrees_of_freedom, generator)
-        return self._given(statistics, scale, last.prior_mean_precision, None)
-
-    def log_density_of(self, draws: GaussianDraws) -> Array:
-        """Return log p(μ, Λ) (S,) of draws, with a learned scale integrated out exactly."""
-        density: Array = draws.log_normals(self.mean, draws.prior_mean_precision).sum(axis=1)
-        density += self.scale.log_density_of(draws.roots, self.degrees_of_freedom)
-        return density
-
-    def pymc_distribution(self, pm: Pymc, q: GaussianPosterior, n_components: int) -> GaussianTwin:
-        from bayesmix.families.gaussian.twin import gaussian_twin
-
-        return gaussian_twin(pm, self, q.prior_mean_precision, n_components)
 
     def unframed(self, frame: Frame) -> NormalWishart:
         return replace(self, mean=frame.undo(self.mean), scale=unframed_scale(self.scale, frame))
@@ -219,8 +151,17 @@ def unframed_scale(scale: Any, frame: Frame) -> Any:
     return replace(scale, scale_inverse=algebra.stretch(scale.scale_inverse, 1.0 / frame.scale))
 
 
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.posterior_of_draws import PosteriorOfDraws
+else:
+    PosteriorOfDraws = lazy.methods(
+        "bayesmix.families.gaussian.posterior_of_draws:PosteriorOfDraws",
+        "draws log_factors",
+    )
+
+
 @dataclass(frozen=True)
-class GaussianPosterior(ByQuadratics):
+class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
     """Posterior q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and hyperparameters."""
 
     structure: Structure
@@ -299,29 +240,6 @@ class GaussianPosterior(ByQuadratics):
             resolution=kept(resolution, keep),
         )
 
-    def draws(self, n_draws: int, generator: np.random.Generator) -> GaussianDraws:
-        from bayesmix.families.gaussian.covariance.drawing_roots import coloured
-        from bayesmix.families.gaussian.draws import GaussianDraws
-
-        roots = self.precisions.draw(n_draws, generator)
-        normal = generator.standard_normal((n_draws, *self.means.shape))
-        away = coloured(self.structure.algebra, normal, roots)
-        return GaussianDraws(
-            self.structure,
-            self.means + away / np.sqrt(align(self.mean_precision, self.means)),
-            roots,
-            self.scale.draw(n_draws, generator),
-            self.prior_mean_precision,
-        )
-
-    def log_factors(self, draws: GaussianDraws) -> tuple[Array, Array]:
-        wisharts = self.precisions.log_densities(draws.roots)
-        parameters = zip(self.means, self.mean_precision, strict=True)
-        normals = np.stack([draws.log_normals(m, float(beta)) for m, beta in parameters], axis=1)
-        if self.structure.shared:
-            return wisharts[:, 0, 0], normals
-        return np.zeros(len(normals)), normals + wisharts
-
     def released(self) -> GaussianPosterior:
         return replace(self, resolution=None)
 
@@ -387,136 +305,3 @@ def reference_prior(structure: Structure, summary: Summary, frame: Frame) -> Nor
         scale=scale,
         learns_mean_precision=True,
     )
-
-
-def map_prior(
-    structure: Structure, source: Source, summary: Summary, frame: Frame, n_components: int
-) -> NormalWishart:
-    """Return the fixed prior of ``prior="auto"``, which prevents singular covariances.
-
-    W0⁻¹ = S^½ [(1 - a) R + a I] S^½ / K^(2/D) with squared robust scales S, correlations R and a =
-    D / (n + D); β0 = 0.01 (Fraley & Raftery 2007).
-    """
-    unit = summary.scale / frame.scale
-    plain = replace(frame, basis=None, flat=None)
-    covariance, _ = pooled_covariance(source, plain, unit)
-    deviation = np.sqrt(np.diagonal(covariance))
-    deviation = np.where(deviation > 0, deviation, 1.0)
-    correlation = covariance / np.outer(deviation, deviation)
-    np.fill_diagonal(correlation, 1.0)
-    n_features = frame.n_directions
-    shrink = n_features / (summary.total_weight + n_features)
-    dense = (1.0 - shrink) * correlation + shrink * np.eye(len(unit))
-    dense *= np.outer(summary.scale, summary.scale) / n_components ** (2.0 / n_features)
-    block = structure.algebra.project(structure.blocks.block_of(dense), frame)
-    return NormalWishart(
-        structure,
-        mean=frame.apply(summary.centre[None])[0],
-        mean_precision=0.01,
-        degrees_of_freedom=float(structure.algebra.block_dimension(n_features) + 2),
-        scale=FixedScale(structure.algebra, block),
-    )
-
-
-@dataclass(frozen=True)
-class GaussianPrior:
-    """Hyperparameters of μ | Λ ~ N(m0, (β0 Λ)⁻¹), Λ ~ Wishart(W0, ν0); None means the default.
-
-    Parameters
-    ----------
-    mean : array (D,), optional
-        Mean m0 in data units.
-    mean_precision : float, optional
-        β0 > 0.
-    degrees_of_freedom : float, optional
-        ν0 > D - 1 (full, tied), > 0 (diagonal and spherical ones).
-    covariance : array, optional
-        Scale W0⁻¹ in data units, fixed: (D, D) for dense structures, (D,) for diagonal ones, a
-        number for spherical and EII. The default scale is learned by variational
-        Bayes.
-
-    Examples
-    --------
-    >>> import bayesmix as bm
-    >>> bm.GaussianPrior(mean_precision=0.5).mean_precision
-    0.5
-    """
-
-    mean: ArrayLike | None = None
-    mean_precision: float | None = None
-    degrees_of_freedom: float | None = None
-    covariance: ArrayLike | None = None
-
-    @property
-    def fixes_scale(self) -> bool:
-        return self.covariance is not None
-
-    def over(self, default: Any, frame: Frame) -> Any:
-        """Replace hyperparameters of the default prior, in the frame.
-
-        Raises ``InvalidInputError`` for values of wrong shape or out of range.
-        """
-        if not isinstance(default, NormalWishart):
-            # Priors over transformed data transform the hyperparameters themselves.
-            return default.with_choice(self, frame)
-        prior, structure = default, default.structure
-        n_features = len(frame.centre)
-        if self.mean is not None:
-            mean = _numbers("mean_prior", self.mean)
-            if mean.shape != (n_features,) or not np.isfinite(mean).all():
-                raise InvalidInputError(
-                    f"mean_prior must be {n_features} finite numbers, got shape {mean.shape}"
-                )
-            prior = replace(prior, mean=frame.apply(mean[None])[0])
-        if self.mean_precision is not None:
-            value = _positive("mean_precision_prior", self.mean_precision, 0.0)
-            prior = replace(prior, mean_precision=value, learns_mean_precision=False)
-        if self.degrees_of_freedom is not None:
-            least = structure.algebra.block_dimension(n_features) - 1.0
-            value = _positive("degrees_of_freedom_prior", self.degrees_of_freedom, least)
-            prior = replace(prior, degrees_of_freedom=value)
-        if self.covariance is not None:
-            block = covariance_block(structure, self.covariance, n_features, "covariance_prior")
-            framed = structure.algebra.project(block, frame)
-            prior = replace(prior, scale=FixedScale(structure.algebra, framed))
-        return prior
-
-
-def _positive(name: str, value: Any, least: float) -> float:
-    number = isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
-    if not number or not least < float(value) < np.inf:
-        raise InvalidInputError(f"{name} must be a number greater than {least:g}, got {value!r}")
-    return float(value)
-
-
-def _numbers(name: str, value: Any) -> Array:
-    unmasked(name, value)
-    try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInputError(f"{name} must be numbers, got {value!r:.60}") from None
-
-
-def covariance_block(structure: Structure, value: Any, n_features: int, name: str) -> Array:
-    """Return a block from a covariance in scikit-learn's shape, checked."""
-    matrix = _numbers(name, value)
-    shape = structure.blocks.one_shape(n_features)
-    if matrix.shape != shape:
-        raise InvalidInputError(
-            f"{name} must have shape {shape} for covariance_type={structure.name!r}, "
-            f"got {matrix.shape}"
-        )
-    if not np.isfinite(matrix).all():
-        raise InvalidInputError(f"{name} must be finite")
-    if matrix.ndim == 2:
-        if np.abs(matrix - matrix.T).max() > 1e-8 * np.abs(matrix).max():
-            raise InvalidInputError(f"{name} must be symmetric")
-        # In columns of unit scale, as different units would hide the smallest eigenvalue.
-        unit = np.sqrt(np.abs(np.diagonal(matrix)))
-        unit[unit == 0] = 1.0
-        if np.linalg.eigvalsh(matrix / np.outer(unit, unit))[0] <= 0:
-            raise InvalidInputError(f"{name} must be positive definite")
-        return matrix[None]
-    if np.min(matrix) <= 0:
-        raise InvalidInputError(f"{name} must be positive")
-    return matrix.reshape(1, -1)

@@ -1,0 +1,88 @@
+"""Searches over models of sequences and regressions: checks, order, mixtures that ignore it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix.core.procedures import noun_of, takes_sequences
+from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.scores import Fold, HeldOut
+from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
+
+# Models other than mixtures of independent samples, by what their components are called.
+DEPENDENT = {"state": "sequences", "regression": "regressions"}
+
+
+def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> None:
+    """Raise an error for options of independent samples, in a search over another model."""
+    what = DEPENDENT[noun_of(search)]
+    _refuse(search, wanted, what, "'auto', 'elbo_log_k', 'bic' or 'cv'")
+    for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
+        if value is not None:
+            raise UnsupportedError(f"{name} does not support {what}: leave it out")
+
+
+def _refuse(search: Any, wanted: set[str], what: str, remedy: str) -> None:
+    if hasattr(search.estimator, "steps"):
+        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
+    if refused := sorted(wanted & {"evidence", "loo"}):
+        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
+
+
+def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
+    """Return the source in sequences, or raise for a model without order."""
+    if not takes_sequences(search):
+        raise InvalidInputError(
+            "lengths is only for sequences: use bayesmix.select(X, lengths=...) or "
+            "MixtureSearch(HiddenMarkovModel())"
+        )
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError(
+            "a search over hidden Markov models needs X in memory, got X in parts or on a device: "
+            "pass an array, or fit HiddenMarkovModel with one number of states"
+        )
+    from bayesmix.estimators.sequences import sequences_to_fit
+
+    return cast("ArraySource", sequences_to_fit(source, lengths, groups))
+
+
+def best_unordered(
+    search: Any, estimator: Any, source: ArraySource, folds: tuple[Fold, ...]
+) -> Candidate | None:
+    """Return the best mixture of the same samples without their order; None if none fits."""
+    present = ~np.isnan(np.asarray(source.values)).all(axis=1)
+    samples, places = (
+        replace(source, side=NO_SIDE_INFORMATION).subset(present),
+        present.cumsum() - 1,
+    )
+    parts = ((fold.train, fold.test) for fold in folds)
+    cv = [tuple(places[rows[present[rows]]] for rows in part) for part in parts]
+    mixtures = clone(search).set_params(
+        estimator=estimator._without_transitions,
+        cv=cv or search.cv,
+        refit=True,
+        checkpoint=None,
+        progress=False,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            best: Candidate = mixtures.fit(samples).candidates_[0]
+        except ValueError:
+            return None
+    if best.held is None:
+        return best
+    density = np.zeros(len(present))  # samples without a value have log density 0
+    density[present] = best.held.density
+    return replace(best, held=HeldOut(density, np.ones(len(density))))
