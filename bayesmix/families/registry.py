@@ -58,8 +58,8 @@ FAMILIES = {
             "gaussian.family": {"Gaussian": {}},
             "gaussian.moments": {"Moments": {"counts": NOT_NEGATIVE, "means": ANY, "scatter": ANY}},
             "gaussian.point": {"Gaussians": {"means": ANY, "blocks": ANY}},
+            "gaussian.given_prior": {"GaussianPrior": {}},
             "gaussian.prior": {
-                "GaussianPrior": {},
                 "GaussianPosterior": {"means": ANY, "mean_precision": POSITIVE},
                 "NormalWishart": {"mean": ANY},
             },
