@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     )
     from bayesmix.core.families import FamilyOf
     from bayesmix.core.group_counts import GroupCounts
+    from bayesmix.core.measurement import Measurement
     from bayesmix.core.missing_cells import MissingCells
     from bayesmix.core.observation import Complete, Observation
     from bayesmix.core.portable import DeviceStep, OnDevice, Portable
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array
     from bayesmix.observation.instrument import Instrument
-    from bayesmix.observation.measurement import Measurement
     from bayesmix.observation.missing import Seen
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.chunks import KeptHere

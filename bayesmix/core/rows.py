@@ -16,9 +16,9 @@ from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
     from bayesmix.core.designs import Standardised
+    from bayesmix.core.measurement import Measurement
     from bayesmix.core.missing_cells import Pattern
     from bayesmix.core.priors import AllocationSums
-    from bayesmix.observation.measurement import Measurement
 
 # Variance in a direction without extent, in columns of unit scale.
 FLAT_FLOOR = 1e-6

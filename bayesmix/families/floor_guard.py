@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from bayesmix.core.components import FittedComponents
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event
-from bayesmix.families.gaussian.collapse import held_before
+from bayesmix.families.gaussian.holdings import held_before
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:

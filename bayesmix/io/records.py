@@ -25,7 +25,7 @@ from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.gated_chain import GatedChain, GatedChainPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
-from bayesmix.core import components, engines, families, portable, priors, sources
+from bayesmix.core import components, engines, families, measurement, portable, priors, sources
 from bayesmix.core.coding import Coding
 from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
@@ -61,7 +61,6 @@ from bayesmix.families.trajectory_responses import (
     ZeroInflatedPoissonResponse,
 )
 from bayesmix.io.container import Bits, storable
-from bayesmix.observation import measurement
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import Hierarchy, Join
 from bayesmix.selection.scores import HeldOut, Score

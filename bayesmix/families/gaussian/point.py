@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bayesmix.core import lazy
 from bayesmix.core.families import AtAPoint
 from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.models import Structure
@@ -19,18 +20,24 @@ from bayesmix.numerics.memo import once
 NO_ROWS = 1e-200
 
 
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.point_parts import PartsOfGaussians
+else:
+    PartsOfGaussians = lazy.methods(
+        "bayesmix.families.gaussian.point_parts:PartsOfGaussians",
+        "deviations seen_in draw spread_out covariances marginal conditional "
+        "conditional_means moved",
+    )
+
+
 @dataclass(frozen=True)
-class Gaussians(ByQuadratics, AtAPoint):
+class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
     """Means (K, D) and covariance blocks; ``resolution`` is the floor set by the guard."""
 
     structure: Structure
     means: Array
     blocks: Array
     resolution: Array | None = None
-
-    @property
-    def deviations(self) -> Array:
-        return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
 
     @once
     def precision_root(self) -> Array:
@@ -50,9 +57,6 @@ class Gaussians(ByQuadratics, AtAPoint):
         if self.resolution is not None:
             by_column = offsets_by_column(self.structure, log_det, self.means.shape)
         return Quadratics(self.structure, offset, self.means, root, by_column)
-
-    def seen_in(self, columns: Integers) -> Gaussians:
-        return self.marginal(columns)
 
     def subset(self, keep: Integers) -> Gaussians:
         return replace(
@@ -78,53 +82,6 @@ class Gaussians(ByQuadratics, AtAPoint):
             means=frame.undo(self.means),
             blocks=self.structure.algebra.lift(self.blocks, frame, FLAT_FLOOR),
         )
-
-    def moved(self, k: int, mean: Array, block: Array | None) -> Gaussians:
-        """Move component k to another mean, and to another block unless None."""
-        means = self.means.copy()
-        means[k] = mean
-        blocks = self.blocks
-        if block is not None:
-            blocks = blocks.copy()
-            blocks[k] = block
-        return replace(self, means=means, blocks=blocks)
-
-    def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
-        normal = generator.standard_normal((int(counts.sum()), self.n_features))
-        labels = np.repeat(np.arange(self.n_components), counts)
-        return self.means[labels] + self.spread_out(normal, labels)
-
-    def spread_out(self, normal: Array, labels: Integers) -> Array:
-        """Transform standard normal values to the covariances of components."""
-        dense = self.covariances
-        out = np.empty_like(normal)
-        for k in np.unique(labels):
-            rows = labels == k
-            out[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
-        return out
-
-    @property
-    def covariances(self) -> Array:
-        return self.structure.algebra.dense(self.blocks, *self.means.shape)
-
-    def marginal(self, columns: Integers) -> Gaussians:
-        """Return the marginal densities of some columns (Bishop 2006, eq. 2.98)."""
-        blocks = self.structure.algebra.select(self.blocks, columns)
-        return Gaussians(self.structure, self.means[:, columns], blocks)
-
-    def conditional(self, columns: Integers, given: Integers, values: Array) -> Gaussians:
-        """Return the densities of ``columns`` given values (Bishop 2006, eq. 2.81, 2.82)."""
-        from bayesmix.families.gaussian.covariance.regression import regress, regressed
-
-        slopes, left = regress(self.structure.algebra, self.blocks, columns, given)
-        means = regressed(self.means, slopes, columns, given, values[None])[0]
-        return Gaussians(self.structure, means, left)
-
-    def conditional_means(self, columns: Integers, given: Integers, values: Array) -> Array:
-        from bayesmix.families.gaussian.covariance.regression import regress, regressed
-
-        slopes, _ = regress(self.structure.algebra, self.blocks, columns, given)
-        return regressed(self.means, slopes, columns, given, values)
 
 
 def maximum_likelihood(

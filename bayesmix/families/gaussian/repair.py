@@ -12,13 +12,8 @@ import numpy as np
 
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event
-from bayesmix.families.gaussian.collapse import (
-    GaussianGuard,
-    GaussianMixtures,
-    Holding,
-    Holdings,
-    extended,
-)
+from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
+from bayesmix.families.gaussian.holdings import Holding, Holdings, extended
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:

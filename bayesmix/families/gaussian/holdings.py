@@ -1,0 +1,273 @@
+"""What narrow components hold, and which of them are degenerate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bayesmix.core.mixture import Mixture, Repair
+from bayesmix.core.rows import Event, Rows
+from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
+from bayesmix.families.gaussian.covariance.models import Structure
+from bayesmix.numerics.arrays import Array, align, has_gaps, without_gaps
+from bayesmix.numerics.logsumexp import normalise
+
+if TYPE_CHECKING:
+    from bayesmix.core.engines import Whole
+    from bayesmix.families.gaussian.point import Gaussians
+    from bayesmix.families.gaussian.prior import GaussianPosterior
+
+
+# Times that a component is held; under a prior its variance may stay below the floor anyway.
+HELD_IN_VAIN = 16
+
+
+def held_before(events: tuple[Event, ...]) -> Counter[int]:
+    """Count how often each component was held."""
+    return Counter(k for event in events if event.kind == "held" for k in event.components)
+
+
+def widened(
+    guard: GaussianGuard,
+    mixture: GaussianMixtures,
+    resolution: Array | None,
+    directions: list[Array],
+) -> Mixture[Gaussians]:
+    """Return a mixture with the resolution added to its covariances."""
+    held = extended(guard, resolution, mixture.n_components, directions)
+    components = at_resolution(mixture.components, guard.structure, held)
+    return Mixture(mixture.weights, components, mixture.frame, mixture.noise)
+
+
+def resolution_along(guard: GaussianGuard, axes: Array) -> Array:
+    """Return the floor along directions in columns of unit floor, unpooled."""
+    scaled = np.sqrt(guard.floor)[:, None] * axes
+    with np.errstate(over="ignore", invalid="ignore"):
+        matrix: Array = scaled @ scaled.T
+    if not np.isfinite(matrix).all():
+        raise DegenerateFitError(
+            "columns differ by so many orders of magnitude that a repair would overflow: "
+            "rescale them"
+        )
+    return guard.structure.algebra.of_dense(matrix)
+
+
+def extended(
+    guard: GaussianGuard, resolution: Array | None, n_components: int, directions: list[Array]
+) -> Array:
+    """Return the resolution of each component, with further directions held."""
+    held = np.stack([resolution_along(guard, axes) for axes in directions])
+    if resolution is not None:
+        held = held + np.broadcast_to(resolution, held.shape)
+    return held
+
+
+def at_resolution(
+    components: Gaussians | GaussianPosterior, structure: Structure, resolution: Array
+) -> Gaussians:
+    """Return point components with the resolution added to their covariances."""
+    plain = components.plug_in()
+    pooled, per_row = structure.blocks.pool(resolution), np.ones(len(resolution))
+    pooled = pooled / align(structure.blocks.counts(per_row, plain.n_features), pooled)
+    return replace(plain, blocks=plain.blocks + pooled, resolution=None)
+
+
+ROWS_NAMED = 20
+
+
+# Observations examined first, in multiples of the required distinct values.
+MOSTLY_ENOUGH = 4
+
+
+# Smaller coefficients of a direction count as zero.
+NO_PART = 1e-9
+
+
+@dataclass(frozen=True)
+class Holding:
+    """Observations of a component: number, the first few, distinct values by direction."""
+
+    n_rows: int
+    rows: tuple[int, ...]
+    distinct: tuple[Array, ...]
+
+    @property
+    def distinct_counts(self) -> list[int]:
+        return [len(values) for values in self.distinct]
+
+
+NOTHING = Holding(0, (), ())
+
+
+@dataclass(frozen=True)
+class Lowest:
+    """Observations with the lowest log density so far."""
+
+    log_density: Array
+    values: Array
+    n: int
+
+    def __add__(self, other: Lowest) -> Lowest:
+        log_density = np.concatenate([self.log_density, other.log_density])
+        order = np.argsort(log_density, kind="stable")[: self.n]
+        return Lowest(
+            log_density[order], np.concatenate([self.values, other.values])[order], self.n
+        )
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """Observations of each component, and those of lowest density; additive over chunks."""
+
+    each: tuple[Holding, ...]
+    needed: int
+    worst: Lowest
+
+    def __add__(self, other: Holdings) -> Holdings:
+        return Holdings(
+            tuple(
+                Holding(
+                    a.n_rows + b.n_rows,
+                    (a.rows + b.rows)[:ROWS_NAMED],
+                    tuple(
+                        np.union1d(x, y)[: self.needed]
+                        for x, y in zip(a.distinct, b.distinct, strict=True)
+                    ),
+                )
+                for a, b in zip(self.each, other.each, strict=True)
+            ),
+            self.needed,
+            self.worst + other.worst,
+        )
+
+
+@dataclass(frozen=True)
+class HoldingStep:
+    """Observations of each component (by largest responsibility) along given directions.
+
+    Components without directions are skipped. Includes the ``n_worst`` observations of lowest
+    density.
+    """
+
+    mixture: Mixture
+    directions: list[Array]
+    floor: Array
+    needed: int
+    n_worst: int
+    whole: Whole | None = None
+
+    def __call__(self, rows: Rows) -> Holdings:
+        labels, log_density = self._described(rows)
+        if self.whole is not None:
+            rows = replace(rows, values=rows.values[:, self.whole.columns])
+        if rows.weights is not None:
+            absent = rows.weights == 0
+            labels, log_density = labels.copy(), log_density.copy()
+            labels[absent], log_density[absent] = -1, np.inf
+        worst = np.argsort(log_density, kind="stable")[: self.n_worst]
+        return Holdings(
+            tuple(
+                self._holding(k, axes, rows, np.flatnonzero(labels == k))
+                if axes.shape[1]
+                else NOTHING
+                for k, axes in enumerate(self.directions)
+            ),
+            self.needed,
+            Lowest(
+                log_density[worst],
+                without_gaps(self.mixture.frame.apply(rows.values[worst])),
+                self.n_worst,
+            ),
+        )
+
+    def _holding(self, k: int, axes: Array, rows: Rows, mine: Any) -> Holding:
+        """Return the holding of component k from observations ``mine`` of the chunk."""
+        values = self.mixture.frame.apply(rows.values[mine])
+        away = (values - self.mixture.components.means[k]) / np.sqrt(self.floor)
+        distinct = tuple(self._distinct(away, axis) for axis in axes.T)
+        first = tuple(int(row) + rows.first for row in mine[:ROWS_NAMED])
+        return Holding(len(mine), first, distinct)
+
+    def _distinct(self, away: Array, axis: Array) -> Array:
+        """Return distinct values along a direction, at most as many as needed."""
+        if has_gaps(away):
+            known = ~np.isnan(away[:, np.abs(axis) > NO_PART]).any(axis=1)
+            away = without_gaps(away[known])
+        first = away[: MOSTLY_ENOUGH * self.needed]
+        distinct = np.unique(np.round(first @ axis, 9))
+        if len(distinct) < self.needed and len(first) < len(away):
+            distinct = np.unique(np.round(away @ axis, 9))
+        return distinct[: self.needed]
+
+    def _described(self, rows: Rows) -> tuple[Any, Array]:
+        """Return the most responsible component and the framed log density of each observation."""
+        if self.whole is not None:
+            joint = self.whole.log_joint(rows.values, self.mixture.components)
+        else:
+            joint = self.mixture.log_joint(rows)
+        return joint.argmax(axis=1), normalise(joint)
+
+
+def judged(
+    guard: GaussianGuard,
+    mixture: GaussianMixtures,
+    resolution: Array | None,
+    events: tuple[Event, ...],
+    directions: list[Array],
+    sound: bool,
+) -> Repair | None:
+    """Decide which narrow components have too few distinct values, and repair them."""
+    shared = guard.structure.shared
+    n_worst = mixture.n_components if guard.repair and not shared else 0
+    # A widened component would take observations of its neighbours.
+    looked_at = mixture if sound else widened(guard, mixture, resolution, directions)
+    holdings = guard.source.reduce(
+        HoldingStep(looked_at, directions, guard.floor, guard.needed, n_worst, guard.whole),
+        mixture.n_components,
+    )
+    if shared:
+        enough = np.any(
+            [
+                [count >= guard.needed for count in holding.distinct_counts]
+                for holding in holdings.each
+            ],
+            axis=0,
+        )
+        degenerate = [
+            (k, axes[:, ~enough]) for k, axes in enumerate(directions) if not enough.all()
+        ]
+    else:
+        degenerate = [
+            (k, axes[:, [count < guard.needed for count in holding.distinct_counts]])
+            for k, (axes, holding) in enumerate(zip(directions, holdings.each, strict=True))
+        ]
+        if guard.structure.common_shape:
+            from bayesmix.families.gaussian.repair import of_common_shape
+
+            degenerate = of_common_shape(guard, mixture, directions, degenerate)
+    # An empty component under a prior equals the prior; otherwise it is held once.
+    held_already = held_before(events)
+    degenerate = [
+        (k, axes)
+        for k, axes in degenerate
+        if axes.shape[1]
+        and (shared or holdings.each[k].n_rows or (guard.repair and k not in held_already))
+        and (guard.repair or held_already[k] < HELD_IN_VAIN)
+    ]
+    if not degenerate:
+        if sound:
+            return None
+        # Large components that overflow the precision of doubles contain a distant outlier.
+        degenerate = [(k, axes) for k, axes in enumerate(directions) if axes.shape[1]]
+    moved = {k for event in events if event.kind == "relocated" for k in event.components}
+    free = [k for k, _ in degenerate if k not in moved]
+    from bayesmix.families.gaussian.repair import hold, relocate
+
+    if guard.repair and free and not shared and mixture.n_components > 1:
+        shown = widened(guard, mixture, resolution, directions)
+        return relocate(guard, shown, free, holdings, resolution)
+    return hold(guard, mixture, resolution, dict(degenerate), holdings, shared)

@@ -1,0 +1,69 @@
+"""Gaussian densities of some columns, and draws from them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.families.gaussian.point import Gaussians
+from bayesmix.numerics.arrays import Array, Integers
+
+
+class PartsOfGaussians:
+    """Methods of ``Gaussians`` that an EM pass does not use."""
+
+    @property
+    def deviations(self: Any) -> Array:
+        return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+
+    def seen_in(self: Any, columns: Integers) -> Gaussians:
+        return self.marginal(columns)
+
+    def moved(self: Any, k: int, mean: Array, block: Array | None) -> Gaussians:
+        """Move component k to another mean, and to another block unless None."""
+        means = self.means.copy()
+        means[k] = mean
+        blocks = self.blocks
+        if block is not None:
+            blocks = blocks.copy()
+            blocks[k] = block
+        return replace(self, means=means, blocks=blocks)
+
+    def draw(self: Any, counts: Integers, generator: np.random.Generator) -> Array:
+        normal = generator.standard_normal((int(counts.sum()), self.n_features))
+        labels = np.repeat(np.arange(self.n_components), counts)
+        return self.means[labels] + self.spread_out(normal, labels)
+
+    def spread_out(self: Any, normal: Array, labels: Integers) -> Array:
+        """Transform standard normal values to the covariances of components."""
+        dense = self.covariances
+        out = np.empty_like(normal)
+        for k in np.unique(labels):
+            rows = labels == k
+            out[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
+        return out
+
+    @property
+    def covariances(self: Any) -> Array:
+        return self.structure.algebra.dense(self.blocks, *self.means.shape)
+
+    def marginal(self: Any, columns: Integers) -> Gaussians:
+        """Return the marginal densities of some columns (Bishop 2006, eq. 2.98)."""
+        blocks = self.structure.algebra.select(self.blocks, columns)
+        return Gaussians(self.structure, self.means[:, columns], blocks)
+
+    def conditional(self: Any, columns: Integers, given: Integers, values: Array) -> Gaussians:
+        """Return the densities of ``columns`` given values (Bishop 2006, eq. 2.81, 2.82)."""
+        from bayesmix.families.gaussian.covariance.regression import regress, regressed
+
+        slopes, left = regress(self.structure.algebra, self.blocks, columns, given)
+        means = regressed(self.means, slopes, columns, given, values[None])[0]
+        return Gaussians(self.structure, means, left)
+
+    def conditional_means(self: Any, columns: Integers, given: Integers, values: Array) -> Array:
+        from bayesmix.families.gaussian.covariance.regression import regress, regressed
+
+        slopes, _ = regress(self.structure.algebra, self.blocks, columns, given)
+        return regressed(self.means, slopes, columns, given, values)
