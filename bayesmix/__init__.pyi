@@ -74,6 +74,7 @@ from bayesmix.families.zero_inflated import ZeroInflatedPoisson as ZeroInflatedP
 from bayesmix.io import load as load
 from bayesmix.io import read as read
 from bayesmix.io import read_table as read_table
+from bayesmix.io.system import show_versions as show_versions
 from bayesmix.observation.measured import Measured as Measured
 from bayesmix.plots import plot_assignment as plot_assignment
 from bayesmix.plots import plot_conditional_mean as plot_conditional_mean
@@ -89,7 +90,6 @@ from bayesmix.posterior.bootstrap import weighted_bootstrap as weighted_bootstra
 from bayesmix.posterior.gibbs import gibbs as gibbs
 from bayesmix.report.class_report import class_report as class_report
 from bayesmix.selection.scores import Score as Score
-from bayesmix.system import show_versions as show_versions
 from bayesmix.version import __version__ as __version__
 
 log_marginal_likelihood = log_evidence

@@ -8,6 +8,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 __version__ = "0.3.0"
+CORE_PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "rich", "typer")
+OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
 
 
 def versions(packages: tuple[str, ...] = ("numpy", "scipy")) -> dict[str, str]:

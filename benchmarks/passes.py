@@ -26,8 +26,7 @@ import sklearn.mixture
 
 import bayesmix
 from bayesmix.datasets import load_faithful
-from bayesmix.system import CORE_PACKAGES
-from bayesmix.version import versions
+from bayesmix.version import CORE_PACKAGES, versions
 from benchmarks.recipes import Problem
 
 CASES = (

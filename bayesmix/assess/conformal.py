@@ -19,7 +19,6 @@ from bayesmix.assess.stability import to_refit
 from bayesmix.core.procedures import last_step
 from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.predictions import few_enough
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.bands import checked_level
@@ -29,6 +28,7 @@ from bayesmix.selection.pipelines import fit_weighted
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.border import is_collection, is_source
 from bayesmix.sources.dask_workers import collected
+from bayesmix.sources.room import few_enough
 
 
 def conformal_region(

@@ -29,11 +29,11 @@ from bayesmix.core.sources import Source
 from bayesmix.em.expectation import block_rows
 from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.missing_rows import complete
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.numerics.arrays import Array, frozen
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.sources.border import as_source
+from bayesmix.sources.partitions_of_rows import complete
 
 # Contours at which coverage is computed.
 GRID = 100

@@ -21,8 +21,7 @@ from bayesmix.em.prediction import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
-from bayesmix.system import CORE_PACKAGES
-from bayesmix.version import __version__, versions
+from bayesmix.version import CORE_PACKAGES, __version__, versions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -92,6 +92,11 @@ class Predictions:
 
         return summary(self)
 
+    def __repr__(self: Any) -> str:
+        from bayesmix.em.display import as_text
+
+        return as_text(self)
+
     def _repr_html_(self: Any) -> str:
         from bayesmix.em.display import as_html
 

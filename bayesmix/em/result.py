@@ -81,11 +81,11 @@ else:
     Predictions = lazy.methods(
         "bayesmix.em.prediction:Predictions",
         "density_at log_density probabilities labels responsibilities _described "
-        "draw summary _repr_html_ search_summary",
+        "draw summary __repr__ _repr_html_ search_summary",
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FitResult(Predictions):
     """Result of a fit; ``mixture`` is in the coordinates of the fit, ``unframed`` in data units.
 
@@ -207,11 +207,6 @@ class FitResult(Predictions):
     def log_volume(self) -> float:
         """Log density in the frame minus log density in data units."""
         return self.mixture.frame.log_volume if self.family.continuous else 0.0
-
-    def __repr__(self) -> str:
-        from bayesmix.em.display import as_text
-
-        return as_text(self)
 
 
 def plug_in_density(mixture: Mixture) -> Mixture[PointComponents]:

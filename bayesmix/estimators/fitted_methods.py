@@ -16,6 +16,7 @@ from bayesmix.estimators.new_rows import new_rows
 from bayesmix.estimators.posterior_methods import seed_of
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 from bayesmix.sources.border import is_collection
+from bayesmix.sources.room import few_enough
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -48,9 +49,7 @@ class FittedMethods:
         """Return predictions for X by a method of ``FitResult``, in the array library of X."""
         if self._fitted().side.design is not None or covariates is not None:
             source = self._at_covariates(self._seen(X), covariates)
-            return predictions.in_memory(
-                self.result_, predictions.few_enough(source, n_columns), method
-            )
+            return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
         if is_collection(X):
             from bayesmix.estimators.predictions_elsewhere import lazily
 
@@ -59,9 +58,7 @@ class FittedMethods:
             from bayesmix.estimators.predictions_elsewhere import on_device
 
             return cast("PerRow", on_device(self._fitted(), self._seen(X), method, X))
-        return predictions.in_memory(
-            self._fitted(), predictions.few_enough(self._seen(X), n_columns), method
-        )
+        return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
 
     def _at_covariates(self, source: Source, covariates: Any) -> Source:
         """Return samples with the covariates of the fit, if it had any."""

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 if TYPE_CHECKING:
     from bayesmix.estimators.factor_matrices import FactorMatrices
-    from bayesmix.estimators.gaussian_parameters import GivenParameters
+    from bayesmix.estimators.gaussian_parameters import ParametersOfOthers
 else:
     FactorMatrices = lazy.methods(
         "bayesmix.estimators.factor_matrices:FactorMatrices",
         "covariances_ precisions_ precisions_cholesky_",
     )
-    GivenParameters = lazy.methods(
-        "bayesmix.estimators.gaussian_parameters:GivenParameters", "from_parameters to_sklearn"
+    ParametersOfOthers = lazy.methods(
+        "bayesmix.estimators.gaussian_parameters:ParametersOfOthers", "from_parameters to_sklearn"
     )
 
 
-class GaussianMixture(FactorMatrices, GivenParameters, MixtureEstimator):
+class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
     """Gaussian mixture by EM, with several starts and detection of degenerate components.
 
     Replaces scikit-learn's class of the same name; the parameters after ``verbose_interval`` are

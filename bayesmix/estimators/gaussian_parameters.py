@@ -230,7 +230,7 @@ def from_sklearn(model: Any) -> Any:
     return ours
 
 
-class GivenParameters:
+class ParametersOfOthers:
     """Methods of ``GaussianMixture`` that exchange parameters with other programs."""
 
     @classmethod

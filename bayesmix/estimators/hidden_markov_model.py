@@ -31,7 +31,6 @@ from bayesmix.estimators.information import information
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.posterior_methods import arviz_draws, seed_of
-from bayesmix.estimators.predictions import few_enough
 from bayesmix.estimators.sequences import Forecast
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.numerics.forward_backward import most_probable_paths
@@ -39,6 +38,7 @@ from bayesmix.search.chain_starts import best_of_starts
 from bayesmix.search.fit import fit
 from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.room import few_enough
 
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000

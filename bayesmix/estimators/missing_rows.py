@@ -13,8 +13,8 @@ from bayesmix.errors import (
     UnsupportedError,
     warn,
 )
-from bayesmix.sources.border import in_parts
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.partitions_of_rows import complete
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -82,15 +82,3 @@ def refuse_gaps(model: Model) -> None:
         raise UnsupportedError(
             f"{named} does not support missing values: drop such rows, or use {remedy}"
         )
-
-
-def complete(source: Source) -> Source:
-    """Return the complete observations, in memory with their original numbers."""
-    from bayesmix.sources.partitions_of_rows import is_complete
-
-    if (parts := in_parts(source)) is not None:
-        return parts.chosen(is_complete) if source.faults.not_finite else source
-    whole = source.in_memory()
-    assert isinstance(whole, ArraySource)
-    mask = is_complete(whole.rows)
-    return whole if mask.all() else whole.numbered(np.flatnonzero(mask))

@@ -121,7 +121,7 @@ class PosteriorMethods:
         number = checked_level(level)
         drawn = drawn_mixtures(self, method, data, n_draws, seed_of(self, random_state))
         with single_threaded_blas():
-            from bayesmix.estimators.predictions import few_enough
+            from bayesmix.sources.room import few_enough
 
             rows = few_enough(new_rows(self, X), 2 * self._fitted().n_components)
             return assignment_band(drawn, rows, number)

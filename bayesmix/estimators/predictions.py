@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from scipy.special import entr
 
-from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.sources.border import in_parts
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -83,16 +81,3 @@ def entropies(
 ) -> Array:
     """Return entropies (n,) of the component probabilities, in nats."""
     return entr(result.probabilities(values, side)).sum(axis=1)
-
-
-def few_enough(source: Source, n_columns: int) -> Source:
-    """Return the source if ``n_columns`` numbers per observation fit into memory here."""
-    if (parts := in_parts(source)) is not None:
-        parts.refuse_many(n_columns)
-    n_rows = source.shape[0]
-    # Chunks and their concatenation are in memory together.
-    n_bytes, what = 16.0 * n_rows * n_columns, "number" if n_columns == 1 else "numbers"
-    validation.in_memory(
-        f"{n_columns} {what} for each of {n_rows:,} rows", n_bytes, "pass fewer rows at a time"
-    )
-    return source

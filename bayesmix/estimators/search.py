@@ -270,7 +270,9 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         self._prior_over_k = prior_asked(checks.numbers, self.prior_over_k, falls)
         folds = partial(subject.folds, self.cv, seed, checks.duplicates.distinct)
         splits = folds() if folded else ()
-        self._share_workers(subject, len(chains) * (1 + len(splits)))
+        search_checks.share_workers(
+            self, subject.estimator, subject.source, len(chains) * (1 + len(splits))
+        )
         functions |= search_checks.functions_of(wanted)
         task = self._task(subject, splits, functions, kept_fits, checks, criterion, variational)
         part = self._part(subject, folded or criterion == "loo", seed)
@@ -397,13 +399,6 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             else "",
             subject.of_features,
         )
-
-    def _share_workers(self, subject: SubjectOfSamples, side_by_side: int) -> None:
-        """Let single fits use several workers only if candidates are not fitted side by side."""
-        mixture = last_step(subject.estimator)
-        if getattr(mixture, "n_jobs", 0) is None:
-            alone = processes(subject.source, self.n_jobs) == 1 or side_by_side == 1
-            mixture.set_params(n_jobs=self.n_jobs if alone else 1)
 
     def _completed(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
         """Return candidates after full searches of the best, with the criterion of the rule."""

@@ -16,6 +16,7 @@ from bayesmix.selection.candidates import asked, candidate_chains, component_num
 from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
 from bayesmix.selection.scores import rows_of
 from bayesmix.selection.structures import each_once, largest_number, structures_asked
+from bayesmix.sources.border import processes
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -191,3 +192,11 @@ def shape_of(X: Any) -> tuple[int, int]:
         shape = (len(X),)
     n_rows, n_columns, *_ = (*shape, 1, 1)
     return int(n_rows), int(n_columns)
+
+
+def share_workers(search: Any, estimator: Any, source: Source, side_by_side: int) -> None:
+    """Let single fits use several workers only if candidates are not fitted side by side."""
+    mixture = last_step(estimator)
+    if getattr(mixture, "n_jobs", 0) is None:
+        alone = processes(source, search.n_jobs) == 1 or side_by_side == 1
+        mixture.set_params(n_jobs=search.n_jobs if alone else 1)

@@ -22,9 +22,10 @@ from bayesmix.core.rows import (
     Summary,
     faults_in,
 )
-from bayesmix.core.sources import Engine, Kept, Partition, PartitionTask
+from bayesmix.core.sources import Engine, Kept, Partition, PartitionTask, Source
 from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
+from bayesmix.sources.border import in_parts
 from bayesmix.sources.chunks import Within
 from bayesmix.sources.column_sums import ColumnSums
 from bayesmix.sources.memory import MOST_SORTED, ArraySource, summarise
@@ -434,3 +435,13 @@ def fold_rules(seed: int, n_folds: int, every: int) -> list[tuple[Any, Any]]:
         (OfFold(seed, n_folds, fold, False), OfFold(seed, n_folds, fold, True, every))
         for fold in range(n_folds)
     ]
+
+
+def complete(source: Source) -> Source:
+    """Return the complete observations, in memory with their original numbers."""
+    if (parts := in_parts(source)) is not None:
+        return parts.chosen(is_complete) if source.faults.not_finite else source
+    whole = source.in_memory()
+    assert isinstance(whole, ArraySource)
+    mask = is_complete(whole.rows)
+    return whole if mask.all() else whole.numbered(np.flatnonzero(mask))

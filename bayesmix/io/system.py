@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from bayesmix.version import versions
-
-CORE_PACKAGES = ("numpy", "scipy", "scikit-learn", "pandas", "rich", "typer")
-
-
-OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
+from bayesmix.version import CORE_PACKAGES, OPTIONAL_PACKAGES, versions
 
 
 def show_versions() -> None:
