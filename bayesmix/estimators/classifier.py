@@ -359,6 +359,32 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         density = self.score_samples(X)
         return float(-2.0 * density.sum() + self.n_parameters_ * np.log(len(density)))
 
+    def parameter_table(
+        self, X: Any, y: Any = None, standard_errors: str = "information", **options: Any
+    ) -> pd.DataFrame:
+        """Return the parameters of all class densities with standard errors and intervals.
+
+        ``X`` and ``y`` are the data of the fit; options are those of ``parameter_table`` of the
+        mixtures. With several components per class, ``y`` is needed, and "group" is the class.
+        """
+        first, *others = self.models_.values()
+        values = X if hasattr(X, "iloc") else np.asarray(X)
+        if others and all(model is first for model in others):
+            table = first.parameter_table(values, standard_errors, **options)
+            names = dict(enumerate(self.classes_, start=1))
+            return table.rename(index=names, level="class")
+        _, codes = _classes_of(y, len(values), self.unlabelled)
+        if (codes < 0).any():
+            raise UnsupportedError(
+                "parameter_table with several components per class needs the class of every "
+                "sample: fit without the samples of unknown class"
+            )
+        tables = {
+            name: model.parameter_table(values[codes == g], standard_errors, **options)
+            for g, (name, model) in enumerate(self.models_.items())
+        }
+        return pd.concat(tables, names=["group"])
+
     def summary(self) -> str:
         """Return the classes with components and covariance structures, and the log likelihood."""
         check_is_fitted(self, "classes_")

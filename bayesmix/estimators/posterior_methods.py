@@ -219,13 +219,15 @@ class PosteriorMethods:
     def parameter_table(self, X: Any, standard_errors: str = "information", **options: Any) -> Any:
         """Return shares, means, variances, probabilities and rates with standard errors.
 
+        A hidden Markov model has start and transition probabilities instead of shares.
+
         Parameters
         ----------
         X : array or frame (n, D)
             The data of a maximum likelihood fit.
         standard_errors : {"information", "sandwich", "bootstrap"}, default="information"
             Observed information (Louis 1982); robust to misspecification (White 1982); refits to
-            randomly weighted samples.
+            randomly weighted samples. The last two are by sequence for a hidden Markov model.
         **options
             ``sample_weight``; ``clusters`` and ``strata`` (n,) of a survey, not for "information";
             intervals then use t with clusters minus strata degrees of freedom; ``level`` (0.95);

@@ -21,7 +21,7 @@ from bayesmix.em.model import LOOSE_BOUND, Model
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
-from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators import regression_data
 from bayesmix.estimators.constraints import group_codes, standardised
 from bayesmix.estimators.incoming import unchanged_on_error, validated
@@ -447,6 +447,30 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             half = float(ndtri(0.5 + 0.5 * level)) * errors
         index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
         return interval_table(index, estimates, errors, half)
+
+    def parameter_table(
+        self,
+        standard_errors: str = "information",
+        *,
+        level: float = 0.95,
+        n_draws: int = 200,
+        random_state: Any = 0,
+    ) -> pd.DataFrame:
+        """Return shares, coefficients, dispersions and variances with standard errors.
+
+        As of the other mixtures; classes count from 1. "sandwich" and "bootstrap" are by unit.
+        """
+        from bayesmix.posterior.regression_errors import regression_table
+
+        check_is_fitted(self, "log_likelihood_")
+        if self._q is not None:
+            raise UnsupportedError(
+                "parameter_table needs a maximum likelihood fit: use coefficients() for credible "
+                "intervals"
+            )
+        return regression_table(
+            self._data, self._mixture, standard_errors, level, n_draws, random_state
+        )
 
     def summary(self) -> str:
         """Return a summary of the fit, with a table of coefficients."""

@@ -8,7 +8,7 @@ posterior does, to first order; otherwise as estimates do over data sets (Lyddon
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,8 +20,9 @@ from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import ordered_map, resolve_jobs, single_threaded_blas
 from bayesmix.core.random import Purpose, root_seed, stream
+from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import InMemory, Source
-from bayesmix.em.model import Model, Settings, posed
+from bayesmix.em.model import Model, Settings, posed, side_of
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult, plug_in_density
 from bayesmix.em.run import Aitken, Monitor, begin_at, run
@@ -208,9 +209,19 @@ class RefitTask:
     def __call__(self, number: int) -> Refit | None:
         """Return the refit, or None if a component became degenerate."""
         try:
+            if self.result.side.ordered:
+                return refit(self.result, self.sequences(number))
             return refit(self.result, self.source.reweighted(self.factors(number)))
         except DegenerateFitError:
             return None
+
+    def sequences(self, number: int) -> InMemory:
+        """Return as many sequences as there are, drawn with replacement."""
+        starts, n = side_of(self.source).starts, self.source.shape[0]
+        drawn = stream(self.seed, Purpose.RESAMPLE, number).integers(0, len(starts), len(starts))
+        ends = np.append(starts[1:], n)
+        rows = np.concatenate([np.arange(starts[one], ends[one]) for one in drawn])
+        return self.source.in_memory(rows)
 
     def factors(self, number: int) -> Array:
         """Return the factors of the sample weights (n,); weight w is treated as w samples."""
@@ -238,7 +249,15 @@ def refit(result: FitResult, source: Source) -> Refit | None:
         raise KeyboardInterrupt
     if state.repaired:
         return None
-    return Refit(plug_in_density(state.current_mixture()), state.status == "converged")
+    return Refit(point_of(state.current_mixture(), result.side), state.status == "converged")
+
+
+def point_of(mixture: Any, side: SideInformation) -> Mixture:
+    """Return a mixture at a point, with its chain or gate if it has one."""
+    point = plug_in_density(mixture)
+    if side.ordered or side.covariates is not None:
+        point = replace(point, weights=mixture.weights.averaged())
+    return point
 
 
 def _refitted(task: RefitTask, n_draws: int, n_jobs: int, bar: FitProgress) -> WeightedBootstrap:

@@ -18,6 +18,7 @@ from scipy.special import expit, logit
 
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.categorical import Categoricals
+from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.ordinal import Ordinals
@@ -26,6 +27,7 @@ from bayesmix.families.rates import RateColumns
 from bayesmix.families.student_t.components import StudentComponents
 from bayesmix.families.successes import SuccessColumns
 from bayesmix.families.transformed import TransformedComponents
+from bayesmix.families.von_mises_fisher import VonMisesFishers
 from bayesmix.numerics.arrays import Array
 
 # Covariance structures whose blocks are free parameters.
@@ -54,11 +56,11 @@ class Coordinate:
 
 @dataclass(frozen=True)
 class Reported:
-    """A reported parameter of every component (K,)."""
+    """A reported parameter of every component (K,), or of the noise (1,)."""
 
     parameter: str
     column: int
-    level: int | None
+    level: int | str | None
     values: Array
 
 
@@ -92,6 +94,10 @@ def coordinates(components: Any, freedom: Any = None) -> list[Coordinate]:
         ]
     if isinstance(components, Ordinals):
         return list(_of_ordinals(components))
+    if isinstance(components, VonMisesFishers):
+        return list(_of_directions(components))
+    if isinstance(components, FactorAnalysers):
+        return list(_of_factors(components))
     found = []
     for name in (field.name for field in fields(components)):
         if name in (*POSITIVE, *PROBABILITIES):
@@ -191,19 +197,51 @@ def _of_ordinals(components: Ordinals) -> Iterator[Coordinate]:
             yield Coordinate(partial(_moved_intercepts, along), one, d, shared=True)
 
 
+def _of_directions(components: VonMisesFishers) -> Iterator[Coordinate]:
+    """Yield directions across the mean direction, and the log concentration."""
+    units = 1.0 / np.sqrt(1.0 + components.concentrations)
+    across = np.linalg.svd(components.directions[:, None])[2][:, 1:]
+    for d in range(across.shape[1]):
+        yield Coordinate(partial(_tilted, across[:, d]), units, "all")
+    one = np.ones(components.n_components)
+    yield Coordinate(partial(_scaled, "concentrations", slice(None)), one, "all")
+
+
+def _tilted(across: Array, components: VonMisesFishers, steps: Array) -> VonMisesFishers:
+    tilted = components.directions + steps[:, None] * across
+    tilted /= np.linalg.norm(tilted, axis=1, keepdims=True)
+    return replace(components, directions=tilted)
+
+
+def _of_factors(components: FactorAnalysers) -> Iterator[Coordinate]:
+    """Yield means, loadings (which rotations leave unidentified) and log noise variances."""
+    deviations, model = components.deviations, components.model
+    _, D, q = components.loadings.shape
+    one = np.ones(components.n_components)
+    for d in range(D):
+        yield Coordinate(partial(_shifted, "means", d), deviations[:, d], "all")
+    for place in np.ndindex(D, q):
+        moved = partial(_shifted, "loadings", place)
+        yield Coordinate(moved, deviations[:, place[0]], "all", model.shared_loadings, spread=True)
+    columns: Any = [slice(None)] if model.isotropic_noise else range(D)
+    for own in columns:
+        yield Coordinate(partial(_scaled, "noise", own), one, "all", spread=True)
+
+
 def _changed(name: str, components: Any, column: Any, change: Callable[[Array], Array]) -> Any:
     """Return components with a changed column of a field."""
     values = getattr(components, name).copy()
-    values[..., column] = change(values[..., column])
+    place = (slice(None), *column) if isinstance(column, tuple) else (..., column)
+    values[place] = change(values[place])
     return replace(components, **{name: values})
 
 
-def _shifted(name: str, d: int, components: Any, steps: Array) -> Any:
+def _shifted(name: str, d: Any, components: Any, steps: Array) -> Any:
     return _changed(name, components, d, lambda own: own + steps)
 
 
 def _scaled(name: str, d: Any, components: Any, steps: Array) -> Any:
-    return _changed(name, components, d, lambda own: own * np.exp(steps))
+    return _changed(name, components, d, lambda own: (own.T * np.exp(steps)).T)
 
 
 def _moved_odds(name: str, d: int, components: Any, steps: Array) -> Any:
@@ -247,6 +285,10 @@ def reported(components: Any, columns: tuple[int, ...] | None = None) -> list[Re
     if isinstance(components, Products):
         parts = zip(components.parts, components.layout.columns, strict=True)
         return [own for part, places in parts for own in reported(part, places)]
+    if isinstance(components, VonMisesFishers):
+        directions = enumerate(components.directions.T)
+        mean = [Reported("direction", d, None, values) for d, values in directions]
+        return [*mean, Reported("concentration", -1, None, components.concentrations)]
     D = components.means.shape[1]
     at = tuple(range(D)) if columns is None else columns
     if isinstance(components, Categoricals | Ordinals):

@@ -25,11 +25,10 @@ from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
-from bayesmix.em.refusals import refuse_noise, refuse_order
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.bootstrap import RefitTask
 from bayesmix.posterior.free_parameters import (
@@ -42,26 +41,28 @@ from bayesmix.posterior.free_parameters import (
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
 from bayesmix.posterior.survey_design import SurveyDesign
+from bayesmix.posterior.unit_scores import (
+    FIRST,
+    SECOND,
+    FitScores,
+    UnitScores,
+    parameters_of,
+    scores_by_unit,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
 
 KINDS = ("information", "sandwich", "bootstrap")
-# Steps of first and second central differences, in units of each parameter: rounding and
-# truncation are both about 1e-8 of a first and 1e-6 of a second derivative.
-FIRST, SECOND = 1e-5, 1e-3
-# Eigenvalue of the scaled information below which a direction of parameters is not identified.
-FLAT = 1e-7
-# Share of such directions in a parameter from which on its standard error is not defined.
-IN_FLAT = 1e-4
-# Information of a single parameter per observation below which it is at its boundary.
-AT_BOUNDARY = 1e-7
+# Reported parameters with intervals on log odds, and on logs.
+SHARES = ("share", "noise", "start", "transition", "probability")
+POSITIVE = ("variance", "rate", "concentration", "dispersion")
 # Derivatives of all observations, in half a gigabyte.
 MOST_NUMBERS = 2**26
 
 
 @dataclass(frozen=True, eq=False)
-class ParameterScores:
+class ParameterScores(FitScores):
     """Scores (n, p) and information (p, p) of the free parameters at a fit, in their units."""
 
     result: FitResult
@@ -223,37 +224,6 @@ class ParameterScores:
                     mixed = both - single[first] - single[second] + 2.0 * here
                     yield first, second, 0.5 * mixed / SECOND**2
 
-    @cached_property
-    def inside(self) -> Booleans:
-        """Whether each parameter (p,) is away from its boundary."""
-        return self.information.diagonal() > AT_BOUNDARY * self.weights.sum()
-
-    @cached_property
-    def inverse(self) -> tuple[Array, Array]:
-        """Inverse information (p, p), and directions (p, q) that are not identified.
-
-        Parameters at their boundary are fixed there.
-        """
-        free = np.flatnonzero(self.inside)
-        information, own = self.information, np.ix_(free, free)
-        scale = np.sqrt(information[free, free])
-        values, vectors = np.linalg.eigh(information[own] / np.outer(scale, scale))
-        vectors, known = vectors / scale[:, None], values > FLAT
-        inverse = np.zeros_like(information)
-        inverse[own] = (vectors[:, known] / values[known]) @ vectors[:, known].T
-        flat = np.zeros((len(information), int((~known).sum())))
-        flat[free] = vectors[:, ~known]
-        return inverse, flat
-
-    def covariance(self, kind: str, survey: SurveyDesign | None = None) -> Array:
-        """Return the covariance (p, p) of the estimates in their units."""
-        inverse, _ = self.inverse
-        if kind == "information":
-            return inverse
-        scores = self.weights[:, None] * self.scores
-        of_total = scores.T @ scores if survey is None else survey.variance_of_total(scores)
-        return inverse @ of_total @ inverse
-
     @property
     def parameters(self) -> list[Reported]:
         """Reported parameters, class sizes first."""
@@ -276,15 +246,6 @@ class ParameterScores:
         of_weights = np.einsum("n,nkj,np->kjp", mass, change, self.design, optimize=True)
         derivative[0, :, : (K - 1) * P] = of_weights.reshape(K, -1)
         return derivative
-
-    def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:
-        """Return standard errors (m, K) of the reported parameters; NaN where there are none."""
-        derivative = self.derivatives
-        covariance, (_, flat) = self.covariance(kind, survey), self.inverse
-        variances = np.einsum("mkp,pq,mkq->mk", derivative, covariance, derivative)
-        size = (derivative[:, :, self.inside] ** 2).sum(axis=2)
-        undefined = ((derivative @ flat) ** 2).sum(axis=2) > IN_FLAT**2 * size
-        return np.where(undefined | (size == 0.0), np.nan, np.sqrt(np.maximum(variances, 0.0)))
 
 
 def _dense_hessians(
@@ -339,8 +300,21 @@ def parameter_table(
             "clusters and strata need standard_errors='sandwich' or 'bootstrap'"
         )
     scores = scores_of(estimator, X, sample_weight, standard_errors)
-    parameters = scores.parameters
-    survey = SurveyDesign.of(len(scores.weights), clusters, strata)
+    parameters, n_units = scores.parameters, len(scores.weights)
+    if scores.result.side.ordered and standard_errors != "information":
+        if n_units < 2:
+            raise UnsupportedError(
+                f"standard_errors={standard_errors!r} needs two sequences or more, got one: use "
+                "standard_errors='information'"
+            )
+        if standard_errors == "sandwich" and clusters is None:
+            clusters = np.arange(n_units)
+        elif standard_errors == "bootstrap" and not (clusters is None and strata is None):
+            raise UnsupportedError(
+                "the bootstrap of sequences has no clusters or strata: leave them out, or use "
+                "standard_errors='sandwich'"
+            )
+    survey = SurveyDesign.of(n_units, clusters, strata)
     with single_threaded_blas():
         if standard_errors == "bootstrap":
             errors = _bootstrapped(scores, n_draws, random_state, survey)
@@ -348,14 +322,17 @@ def parameter_table(
             errors = scores.errors(standard_errors, survey)
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     index = parameter_index(parameters, scores.result)
-    estimates = np.array([own.values for own in parameters]).ravel()
-    half = float(stats.t.ppf(0.5 + 0.5 * level, degrees)) * errors.ravel()
-    table = interval_table(index, estimates, errors.ravel(), half)
+    estimates = np.concatenate([own.values for own in parameters])
+    quantile = float(stats.t.ppf(0.5 + 0.5 * level, degrees))
+    return bounded_intervals(index, estimates, errors.ravel(), quantile)
+
+
+def bounded_intervals(index: Any, estimates: Array, errors: Array, quantile: float) -> pd.DataFrame:
+    """Return estimates, errors and intervals, which respect the limits of parameters."""
+    half = quantile * errors
+    table = interval_table(index, estimates, errors, half)
     kinds = index.get_level_values("parameter")
-    for names, scale, back in (
-        (("share", "probability"), logit, expit),
-        (("variance", "rate"), np.log, np.exp),
-    ):
+    for names, scale, back in ((SHARES, logit, expit), (POSITIVE, np.log, np.exp)):
         # On scales without limits; at their limits estimates have no errors.
         own = kinds.isin(names) & (half > 0.0)
         middle = scale(estimates[own])
@@ -373,14 +350,16 @@ def parameter_index(parameters: list[Reported], result: FitResult) -> pd.MultiIn
     rows: list[tuple[Any, ...]] = []
     for own in parameters:
         column = "" if own.column < 0 else names[own.column]
-        text = "" if own.level is None else level_name(result.family, own.column, own.level)
-        rows += [(own.parameter, column, text, k + 1) for k in range(result.n_components)]
+        text: Any = "" if own.level is None else own.level
+        if isinstance(text, int):
+            text = level_name(result.family, own.column, text)
+        alone = own.parameter == "noise"
+        classes = ["all"] if alone else range(1, result.n_components + 1)
+        rows += [(own.parameter, column, text, k) for k in classes]
     return pd.MultiIndex.from_tuples(rows, names=["parameter", "column", "level", "class"])
 
 
-def scores_of(
-    estimator: Any, X: Any, sample_weight: Any = None, kind: str = "information"
-) -> ParameterScores:
+def scores_of(estimator: Any, X: Any, sample_weight: Any = None, kind: str = "information") -> Any:
     """Return the scores of a fit at its data, or raise for fits without standard errors."""
     result: FitResult = estimator._fitted()
     if kind != "bootstrap" and result.inference.name != "maximum_likelihood":
@@ -388,10 +367,11 @@ def scores_of(
             "standard errors by derivatives need a maximum likelihood fit, got "
             f"{result.inference.name.replace('_', ' ')}: use standard_errors='bootstrap', or gibbs"
         )
-    refuse_order(result, "parameter_table")
-    refuse_noise(result, "parameter_table")
-    source: Any = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True)
-    return ParameterScores(result, source.in_memory())
+    sequences: Any = {} if result.side.ordered else None
+    source: Any = rows_of_fit(
+        estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences, measured=True
+    ).in_memory()
+    return (UnitScores if scores_by_unit(result, source) else ParameterScores)(result, source)
 
 
 def level_name(family: Any, column: int, level: int) -> Any:
@@ -403,9 +383,9 @@ def level_name(family: Any, column: int, level: int) -> Any:
 
 
 def _bootstrapped(
-    scores: ParameterScores, n_draws: int, random_state: Any, survey: SurveyDesign | None
+    scores: Any, n_draws: int, random_state: Any, survey: SurveyDesign | None
 ) -> Array:
-    """Return standard deviations (m, K) of the parameters over refits to random weights."""
+    """Return standard deviations of the parameters over refits to random weights."""
     n_draws = validation.integer("n_draws", n_draws, 2)
     task = RefitTask(scores.result, scores.source, root_seed(random_state), survey)
     points = [refit.point for refit in map(task, range(n_draws)) if refit is not None]
@@ -414,8 +394,7 @@ def _bootstrapped(
             f"only {len(points)} of {n_draws} refits had no degenerate component: use another kind "
             "of standard errors, or fewer components"
         )
-    draws = [
-        [one.weights.mean(), *(own.values for own in reported(one.components.unframed(one.frame)))]
-        for one in points
-    ]
+    side, mass = scores.result.side, scores.source.rows.weights_or_ones
+    tables = (parameters_of(one, side, mass) for one in points)
+    draws = [np.concatenate([own.values for own in table]) for table in tables]
     return np.std(np.array(draws), axis=0, ddof=1)

@@ -179,6 +179,12 @@ class ParameterVector:
 
     def table(self, robust: bool = False) -> tuple[Names, Array, Array]:
         """Return names, estimates and standard errors of the parameters in data units."""
+        names, back = self.reported
+        return names, back @ self.theta, self.errors(back, robust)
+
+    @property
+    def reported(self) -> tuple[Names, Array]:
+        """Names of the parameters in data units, and combinations (m, size) of the unknowns."""
         data, size = self.data, len(self.theta)
         names: Names = []
         rows: list[Array] = []
@@ -204,4 +210,4 @@ class ParameterVector:
         back[: len(rows)] = rows
         if further:
             back[len(rows) :, self.n_located :] = matrix
-        return names + further, back @ self.theta, self.errors(back, robust)
+        return names + further, back

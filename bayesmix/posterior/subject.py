@@ -77,12 +77,14 @@ def rows_of_fit(
     labels: bool = False,
     covariates: bool = False,
     sequences: Mapping[str, Any] | None = None,
+    measured: bool = False,
 ) -> Source:
     """Return the data as a source without samples of weight 0, or raise unless they are the fit's.
 
     ``repeated`` requires whole sample weights. ``gaps`` allows missing values if the fit had some,
     ``labels`` known labels and ``covariates`` all side information, which the source then has.
     ``sequences`` are ``lengths`` and ``groups``, by default those of the fit; None: not supported.
+    ``measured`` allows errors of measurement, limits and rounding.
     """
     refuse_regressions(estimator)
     result = estimator.result_
@@ -110,7 +112,8 @@ def rows_of_fit(
                 "sample_weight must be whole numbers, which repeat samples, got "
                 f"{fractions[0]:g}: leave it out, or resample the data with these weights"
             )
-    refuse_measured(source)
+    if not measured:
+        refuse_measured(source)
     check_shape("X", source, result)
     if order is not None:
         source = source.in_memory(order)

@@ -1,0 +1,331 @@
+"""Scores and information of any likelihood fit, by differences of the log densities of its units.
+
+A unit is a sample, a sequence, or a group of samples of one component. ``FreeAllocation`` has the
+free parameters of weights, gates, chains and noise, ``coordinates`` those of the components. For
+independent samples without labels or noise ``ParameterScores`` is faster.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, TypeAlias
+
+import numpy as np
+from scipy.special import expit, logit, softmax
+
+from bayesmix.allocation.chain import MarkovChain, stationary_distribution
+from bayesmix.allocation.covariate_chain import CovariateChain
+from bayesmix.allocation.gate import Gate
+from bayesmix.allocation.gated_chain import GatedChain
+from bayesmix.allocation.point import PointWeights
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.noise import Noise
+from bayesmix.core.rows import Frame, SideInformation
+from bayesmix.core.sources import InMemory
+from bayesmix.em.model import side_of
+from bayesmix.em.result import FitResult
+from bayesmix.errors import UnsupportedError
+from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.posterior.bootstrap import point_of
+from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
+from bayesmix.posterior.survey_design import SurveyDesign
+
+# Steps of first and second central differences, in units of each parameter: rounding and
+# truncation are both about 1e-8 of a first and 1e-6 of a second derivative.
+FIRST, SECOND = 1e-5, 1e-3
+# Eigenvalue of the scaled information below which a direction of parameters is not identified.
+FLAT = 1e-7
+# Share of such directions in a parameter from which on its standard error is not defined.
+IN_FLAT = 1e-4
+# Information of a single parameter per observation below which it is at its boundary.
+AT_BOUNDARY = 1e-7
+# Probability below which the maximum of the likelihood is at zero.
+AT_ZERO = 1e-8
+
+Weights: TypeAlias = Any
+
+
+class FitScores(ABC):
+    """Scores and information of the free parameters at a fit, and errors of those of its table."""
+
+    @property
+    @abstractmethod
+    def weights(self) -> Array:
+        """Weights of the units."""
+
+    @property
+    @abstractmethod
+    def scores(self) -> Array:
+        """Scores (units, p) of the observed-data log density."""
+
+    @property
+    @abstractmethod
+    def information(self) -> Array:
+        """Minus the Hessian (p, p) of the log likelihood."""
+
+    @property
+    @abstractmethod
+    def derivatives(self) -> Array:
+        """Derivatives (..., p) of the reported parameters."""
+
+    @property
+    @abstractmethod
+    def parameters(self) -> list[Reported]:
+        """Reported parameters, class sizes first."""
+
+    @cached_property
+    def inside(self) -> Booleans:
+        """Whether each parameter (p,) is away from its boundary."""
+        return self.information.diagonal() > AT_BOUNDARY * self.weights.sum()
+
+    @cached_property
+    def inverse(self) -> tuple[Array, Array]:
+        """Inverse information (p, p), and directions (p, q) that are not identified.
+
+        Parameters at their boundary are fixed there.
+        """
+        free = np.flatnonzero(self.inside)
+        information, own = self.information, np.ix_(free, free)
+        scale = np.sqrt(information[free, free])
+        values, vectors = np.linalg.eigh(information[own] / np.outer(scale, scale))
+        vectors, known = vectors / scale[:, None], values > FLAT
+        inverse = np.zeros_like(information)
+        inverse[own] = (vectors[:, known] / values[known]) @ vectors[:, known].T
+        flat = np.zeros((len(information), int((~known).sum())))
+        flat[free] = vectors[:, ~known]
+        return inverse, flat
+
+    def covariance(self, kind: str, survey: SurveyDesign | None = None) -> Array:
+        """Return the covariance (p, p) of the estimates in their units."""
+        inverse, _ = self.inverse
+        if kind == "information":
+            return inverse
+        scores = self.weights[:, None] * self.scores
+        of_total = scores.T @ scores if survey is None else survey.variance_of_total(scores)
+        return inverse @ of_total @ inverse
+
+    def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:
+        """Return standard errors of the reported parameters; NaN where there are none."""
+        derivative = self.derivatives
+        covariance, (_, flat) = self.covariance(kind, survey), self.inverse
+        variances = np.einsum("...p,pq,...q->...", derivative, covariance, derivative)
+        size = (derivative[..., self.inside] ** 2).sum(axis=-1)
+        undefined = ((derivative @ flat) ** 2).sum(axis=-1) > IN_FLAT**2 * size
+        return np.where(undefined | (size == 0.0), np.nan, np.sqrt(np.maximum(variances, 0.0)))
+
+
+@dataclass(frozen=True)
+class FreeAllocation:
+    """Free parameters of an allocation at 0, and the allocation at steps from there."""
+
+    size: int
+    moved: Callable[[Array], Weights]
+
+    @classmethod
+    def of(cls, weights: Weights, stationary: bool = False) -> FreeAllocation:
+        """Return the free parameters; a chain may have stationary first states."""
+        if isinstance(weights, PointWeights):
+            free = cls.of_rows(weights.mean()[None])
+            return cls(free.size, lambda steps: PointWeights(free.moved(steps)[0]))
+        if isinstance(weights, Gate):
+            return cls(weights.free.size, partial(_moved_gate, weights))
+        if isinstance(weights, MarkovChain):
+            moves = cls.of_rows(weights.transition)
+            if stationary:
+                return cls(moves.size, lambda steps: _stationary(moves.moved(steps)))
+            first = cls.of_rows(weights.initial[None])
+            return _joined([first, moves], lambda one, other: MarkovChain(one[0], other))
+        if isinstance(weights, GatedChain):
+            parts = [cls.of(weights.gate), cls.of_rows(weights.transition)]
+            return _joined(parts, GatedChain)
+        if isinstance(weights, CovariateChain):
+            gates = [cls.of(gate) for gate in weights.gates]
+            return _joined(gates, lambda *gates: CovariateChain(gates))
+        raise UnsupportedError(
+            f"standard errors by derivatives do not support {type(weights).__name__}: use "
+            "standard_errors='bootstrap'"
+        )
+
+    @classmethod
+    def of_rows(cls, rows: Array) -> FreeAllocation:
+        """Return log odds of rows of probabilities (R, K) against the largest of each row.
+
+        Probabilities of zero remain zero.
+        """
+        free = rows > AT_ZERO
+        free[np.arange(len(rows)), rows.argmax(axis=1)] = False
+        with np.errstate(divide="ignore"):
+            logs = np.log(rows)
+
+        def moved(steps: Array) -> Array:
+            away = np.zeros_like(rows)
+            away[free] = steps
+            return np.asarray(softmax(logs + away, axis=1))
+
+        return cls(int(free.sum()), moved)
+
+
+def _joined(parts: list[FreeAllocation], whole: Callable[..., Weights]) -> FreeAllocation:
+    ends = np.cumsum([own.size for own in parts])
+
+    def moved(steps: Array) -> Weights:
+        split = np.split(steps, ends[:-1])
+        return whole(*(own.moved(step) for own, step in zip(parts, split, strict=True)))
+
+    return FreeAllocation(int(ends[-1]), moved)
+
+
+def _moved_gate(gate: Gate, steps: Array) -> Gate:
+    coefficients = gate.coefficients.copy()
+    coefficients[1:] += steps.reshape(coefficients[1:].shape)
+    return replace(gate, coefficients=coefficients)
+
+
+def _stationary(transition: Array) -> MarkovChain:
+    return MarkovChain(stationary_distribution(transition), transition)
+
+
+def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> list[Reported]:
+    """Return the reported parameters of a mixture at a point.
+
+    Class sizes, or first states and transitions, are averaged over samples with weights ``mass``.
+    """
+    weights: Any = mixture.weights
+    own = reported(mixture.components.unframed(mixture.frame))
+    if side.ordered:
+        K, entered = mixture.n_components, ~np.asarray(side.begins)
+        moves = weights.transitions_at(side)
+        moves = moves if moves.ndim == 2 else moves[entered].mean(axis=0)
+        first = np.atleast_2d(weights.first_states(side)).mean(axis=0)
+        rows = [Reported("transition", -1, f"from {j + 1}", moves[j]) for j in range(K)]
+        return [Reported("start", -1, None, first), *rows, *own]
+    shares = weights.mean()
+    if side.covariates is not None:
+        shares = mass @ np.exp(weights.log_weights(side.covariates)) / mass.sum()
+    if mixture.noise is None:
+        return [Reported("share", -1, None, shares), *own]
+    noise = mixture.noise.weight
+    share = Reported("share", -1, None, (1.0 - noise) * shares)
+    return [share, Reported("noise", -1, None, np.array([noise])), *own]
+
+
+@dataclass(frozen=True, eq=False)
+class UnitScores(FitScores):
+    """Scores and information of a fit with sequences, groups, labels or noise."""
+
+    result: FitResult
+    source: InMemory
+
+    @property
+    def rows(self) -> Any:
+        return self.source.rows
+
+    @property
+    def starts(self) -> Any:
+        """First sample of each unit."""
+        side = self.rows.side
+        return np.arange(len(self.rows)) if side.begins is None else side.starts
+
+    @property
+    def weights(self) -> Array:
+        """Weights of the units; those of the samples of a group are equal."""
+        return np.asarray(self.rows.weights_or_ones[self.starts])
+
+    @cached_property
+    def components(self) -> Any:
+        return self.result.unframed
+
+    @cached_property
+    def coordinates(self) -> list[Coordinate]:
+        return coordinates(self.components, getattr(self.result.family, "degrees_of_freedom", None))
+
+    @cached_property
+    def allocation(self) -> FreeAllocation:
+        prior = getattr(self.result.inference, "weights_prior", None)
+        stationary = bool(getattr(prior, "stationary", False))
+        return FreeAllocation.of(self.result.mixture.weights, stationary)
+
+    @property
+    def noisy(self) -> bool:
+        noise = self.result.mixture.noise
+        return noise is not None and 0.0 < noise.weight < 1.0
+
+    @cached_property
+    def places(self) -> tuple[int, list[Any]]:
+        """Number of parameters, and indices (K,) of each coordinate's; shared ones repeat."""
+        size, K = self.allocation.size + self.noisy, self.result.n_components
+        places = []
+        for each in self.coordinates:
+            own = 1 if each.shared else K
+            places.append(np.broadcast_to(np.arange(size, size + own), (K,)))
+            size += own
+        return size, places
+
+    def moved(self, steps: Array) -> Mixture[Any]:
+        """Return the mixture, in data units, at steps (p,) from the fit."""
+        size, components = self.allocation.size, self.components
+        for each, at in zip(self.coordinates, self.places[1], strict=True):
+            if steps[at].any():
+                components = each.moved(components, steps[at] * each.units)
+        noise = self.result.mixture.noise
+        if noise is not None and self.noisy:
+            noise = Noise.at(noise.density, float(expit(logit(noise.weight) + steps[size])))
+        frame = Frame.identity(self.result.n_features)
+        return Mixture(self.allocation.moved(steps[:size]), components, frame, noise)
+
+    def of_units(self, steps: Array) -> Array:
+        """Return the log density of each unit."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            by_sample = self.moved(steps).responsibilities(self.rows)[1]
+        return np.add.reduceat(by_sample, self.starts)
+
+    @cached_property
+    def responsibilities(self) -> Array:
+        return self.moved(np.zeros(self.places[0])).responsibilities(self.rows)[0]
+
+    @cached_property
+    def scores(self) -> Array:
+        steps = FIRST * np.eye(self.places[0])
+        differences = [self.of_units(step) - self.of_units(-step) for step in steps]
+        return np.stack(differences, axis=1) / (2.0 * FIRST)
+
+    @cached_property
+    def information(self) -> Array:
+        def total(step: Array) -> float:
+            return float(self.weights @ self.of_units(step))
+
+        steps = SECOND * np.eye(self.places[0])
+        here = total(np.zeros(len(steps)))
+        both = np.array([total(step) + total(-step) for step in steps])
+        curvature = np.diag(both - 2.0 * here)
+        for i, j in zip(*np.tril_indices(len(steps), -1), strict=True):
+            step = steps[i] + steps[j]
+            mixed = total(step) + total(-step) - both[i] - both[j] + 2.0 * here
+            curvature[i, j] = curvature[j, i] = 0.5 * mixed
+        return -curvature / SECOND**2
+
+    @property
+    def parameters(self) -> list[Reported]:
+        point = point_of(self.result.mixture, self.result.side)
+        return parameters_of(point, self.rows.side, self.rows.weights_or_ones)
+
+    @cached_property
+    def derivatives(self) -> Array:
+        columns = []
+        for step in FIRST * np.eye(self.places[0]):
+            moved = (self.moved(sign * step) for sign in (1.0, -1.0))
+            mass, side = self.rows.weights_or_ones, self.rows.side
+            tables = (parameters_of(mixture, side, mass) for mixture in moved)
+            ends = [np.concatenate([own.values for own in table]) for table in tables]
+            columns.append((ends[0] - ends[1]) / (2.0 * FIRST))
+        return np.stack(columns, axis=1)
+
+
+def scores_by_unit(result: FitResult, source: InMemory) -> bool:
+    """Whether a fit needs differences by unit."""
+    side = side_of(source)
+    parts = (result.mixture.noise, side.labels, side.begins, side.measurement)
+    return any(part is not None for part in parts)
