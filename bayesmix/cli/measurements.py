@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -37,9 +37,10 @@ def measured_rows(
         return None
     from bayesmix.io.table_columns import checked_weights
     from bayesmix.observation.measured import Measured
+    from bayesmix.observation.written_limits import column_of
 
     frame = whole_table(rows, [rows.weight])
-    read = {str(name): _read(column) for name, column in frame.items()}
+    read = {str(name): column_of(column) for name, column in frame.items()}
     errors = _errors(rows, how, fitted)
     exclude = names(rows.exclude) or [] if isinstance(rows, Table) else []
     apart = {rows.weight, *errors.values(), *exclude}
@@ -74,18 +75,6 @@ def measured_rows(
     return replace(source, weights=weights)
 
 
-class _Cells(tuple[Any, Any, Any]):
-    """Values, lower and upper bounds (n,) of a column."""
-
-    @property
-    def values(self) -> Array:
-        return cast("Array", self[0])
-
-    @property
-    def limited(self) -> bool:
-        return not bool(np.isnan(self[1]).all() and np.isnan(self[2]).all())
-
-
 def _may_hold_limits(path: str) -> bool:
     """Whether a text file has cells that begin with ``<`` or ``>`` and a number."""
     if path == STANDARD_INPUT or path.lower().endswith(BINARY) or not Path(path).is_file():
@@ -95,29 +84,6 @@ def _may_hold_limits(path: str) -> bool:
     with open(path, "rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as text:
         # Most files have neither character, which is seen far sooner.
         return max(text.find(b"<"), text.find(b">")) >= 0 and CELL.search(text) is not None
-
-
-def _read(column: pd.Series[Any]) -> _Cells | None:
-    """Return the numbers and limits of a column, None if it holds anything else."""
-    unknown = np.full(len(column), np.nan)
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return _Cells((column.to_numpy(np.float64), unknown, unknown))
-    text = column.astype("string").fillna("").str.strip()
-    parts = text.str.extract(r"^([<>])?=?\s*(.*)$")
-    numbers = pd.to_numeric(parts[1].replace("", None), errors="coerce").to_numpy(
-        np.float64, na_value=np.nan
-    )
-    if (np.isnan(numbers) & (text != "").to_numpy(bool)).any():
-        return None
-    side = parts[0].fillna("").to_numpy(str)
-    below, above = side == "<", side == ">"
-    return _Cells(
-        (
-            np.where(below | above, np.nan, numbers),
-            np.where(above, numbers, np.nan),
-            np.where(below, numbers, np.nan),
-        )
-    )
 
 
 def _errors(rows: Numbers | Table, how: MeasuredAs, fitted: Sequence[str]) -> dict[str, str]:

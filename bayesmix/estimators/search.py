@@ -466,9 +466,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             )
         order = chosen(rows, criterion)
         if not order:
-            raise BayesmixError(
-                f"no candidate has a value of {criterion}: {why_none(rows, criterion)}"
-            )
+            raise BayesmixError(why_none(rows, criterion))
         found = self._numbers_of_clusters(rows, criterion, order, clusters)
         best = order[0]
         if found is not None and criterion == RULE:

@@ -1,13 +1,15 @@
-"""The E-step over values of positive or count columns that are known to an interval, a cell.
+"""The E-step over values of independent columns that are known to an interval, a cell.
 
 The probability of a cell, and the distribution of the value in it, are sums over nodes: the counts
-in it, or Gauss-Legendre nodes of log x, whose density is log-concave in all these families. Nodes
-enter the statistics as values with weights, so any family's M-step is that of complete data.
+in it, or Gauss-Legendre nodes of x (normal columns) or log x (positive ones), whose density is
+log-concave. Nodes enter the statistics as values with weights, so any family's M-step is that of
+complete data. So do samples that were not recorded: the cells outside of a region hold their
+expected number (Dempster, Laird & Rubin 1977).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -18,14 +20,18 @@ from bayesmix.core.missing_cells import INCOMPLETE
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import Step, block_sums
+from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
 from bayesmix.numerics.arrays import Array, Indices
 from bayesmix.numerics.drawing import drawn_labels
-from bayesmix.observation.instrument import Instrument
+from bayesmix.observation.instrument import Instrument, Region
 from bayesmix.observation.missing import Drawing
-from bayesmix.observation.quadrature import MANY, Nodes, end_of, sums_by
+from bayesmix.observation.quadrature import MANY, LogDensity, Nodes, end_of, points_on
 
+SMALLEST = float(np.finfo(float).tiny)
+# Standard deviations beyond which normal densities are far below rounding.
+FAR = 20.0
 # Logarithms of positive doubles, and counts that are exact in doubles.
 LOGS, LARGEST_COUNT = (-700.0, 700.0), 2.0**53
 # Modes are sought within e^±60 of the values, on grids that become 16 times finer.
@@ -33,13 +39,54 @@ WINDOW, FINER, ROUNDS = 60.0, 16, 6
 
 
 class Cells(NamedTuple):
-    """Distinct cells: columns, bounds (G,); and the samples and numbers (m,) of hidden values."""
+    """Distinct cells: columns, bounds (G,); samples, cells and steps (m,) of hidden values.
+
+    The last 3 U cells are below, above and within U regions of recorded values, whose numbers
+    (n,) are ``regions``, empty if there are none.
+    """
 
     columns: Indices
     low: Array
     high: Array
     samples: Indices
     numbers: Indices
+    steps: Array  # in data units, 0 where the cell contributes a probability
+    regions: Indices
+
+    @classmethod
+    def of(cls, instrument: Instrument, n: int) -> Cells:
+        keys: Array = np.empty((3, 0))
+        steps: Array = np.empty(0)
+        samples: Indices = np.empty(0, dtype=np.intp)
+        numbers = regions = samples
+        intervals = instrument.intervals
+        if intervals is not None:
+            hidden = ~np.isnan(intervals.lower)
+            samples, columns = np.nonzero(hidden)
+            given = np.array([columns, intervals.lower[hidden], intervals.upper[hidden]])
+            keys, inverse = np.unique(given, axis=1, return_inverse=True)
+            numbers, steps = inverse.ravel(), intervals.rounded[hidden] * intervals.steps[columns]
+        if instrument.region is not None:
+            column, regions, cells = _cells_of(instrument.region, n)
+            keys = np.hstack([keys, np.insert(cells, 0, column, axis=0)])
+        columns, low, high = keys
+        return cls(columns.astype(np.intp), low, high, samples, numbers, steps, regions)
+
+    @property
+    def n_regions(self) -> int:
+        return 1 + int(self.regions.max(initial=-1))
+
+
+def _cells_of(region: Region, n: int) -> tuple[int, Indices, Array]:
+    """Return the truncated column, regions (n,), and bounds (2, 3 U) below, above and within."""
+    column = int(np.argmax(region.truncated))
+    given = np.array([region.low[:, column], region.high[:, column]])
+    (low, high), numbers = np.unique(given, axis=1, return_inverse=True)
+    # Values at the bounds were recorded.
+    below, above = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
+    open_ends = np.full(low.shape, np.inf)
+    cells = np.block([[-open_ends, above, low], [below, open_ends, high]])
+    return column, np.broadcast_to(numbers.ravel(), n), cells
 
 
 @dataclass(frozen=True)
@@ -51,30 +98,30 @@ class SplitRows:
 
     @classmethod
     def of(cls, rows: Rows) -> SplitRows:
-        intervals = cast("Instrument", rows.side.measurement).intervals
-        assert intervals is not None
-        hidden = ~np.isnan(intervals.lower)
-        samples, columns = np.nonzero(hidden)
-        keys = np.array([columns, intervals.lower[hidden], intervals.upper[hidden]])
-        distinct, numbers = np.unique(keys, axis=1, return_inverse=True)
-        columns, low, high = distinct
-        cells = Cells(columns.astype(np.intp), low, high, samples, numbers.ravel())
-        return cls(cells, Rows(np.where(hidden, np.nan, rows.values), rows.weights, rows.first))
+        cells = Cells.of(cast("Instrument", rows.side.measurement), len(rows))
+        values = np.array(rows.values, dtype=np.float64)
+        values[cells.samples, cells.columns[cells.numbers]] = np.nan
+        return cls(cells, Rows(values, rows.weights, rows.first))
 
     def nodes(self, mixture: Mixture[Densities]) -> list[Nodes]:
         """Return the nodes of all cells for each component."""
         cells, frame = self.cells, mixture.frame
-        counts = isinstance(mixture.components, (Poissons, OverdispersedCounts))
-        nodes_of = _counts_in if counts else _logs_in
         parts = []
         for k in range(mixture.n_components):
             component = cast("Any", mixture.components).subset(np.array([k]))
-            by_column: list[Nodes] = []
-            logs = np.zeros(len(cells.columns))
+            by_column = [Nodes(np.empty(0, dtype=np.intp), *np.empty((3, 0)))]
+            logs = np.full(len(cells.columns), -np.inf)
             for d in np.unique(cells.columns):
-                own = np.flatnonzero(cells.columns == d)
-                bounds = cells.low[own] / frame.scale[d], cells.high[own] / frame.scale[d]
-                part = nodes_of(component.marginal(np.array([d])), *bounds)
+                column = component.marginal(np.array([d]))
+                column = getattr(column, "parts", [column])[0]
+                nodes_of, least = _kind_of(column)
+                there = (cells.columns == d) & (cells.low < cells.high) & (cells.high >= least)
+                own = np.flatnonzero(there)
+                bounds = (
+                    (bound[own] - frame.centre[d]) / frame.scale[d]
+                    for bound in (cells.low, cells.high)
+                )
+                part = nodes_of(column, *bounds)
                 logs[own] = part.log_total
                 by_column.append(part._replace(owner=own[part.owner]))
             owner, values, mass, _ = map(np.concatenate, zip(*by_column, strict=True))
@@ -83,11 +130,21 @@ class SplitRows:
 
     def log_joint(self, mixture: Mixture[Densities], parts: Sequence[Nodes]) -> Array:
         """Return log π_k plus log densities (n, K) in the frame times probabilities of cells."""
-        joint = INCOMPLETE.log_joint(mixture, self.rest)
-        samples, numbers = self.cells.samples, self.cells.numbers
+        joint, cells = INCOMPLETE.log_joint(mixture, self.rest), self.cells
+        steps = cells.steps / mixture.frame.scale[cells.columns[cells.numbers]]
+        log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
         for k, part in enumerate(parts):
-            joint[:, k] += np.bincount(samples, part.log_total[numbers], len(joint))
+            logs = part.log_total[cells.numbers] - log_steps
+            joint[:, k] += np.bincount(cells.samples, logs, len(joint))
+        if cells.n_regions:
+            joint -= self.log_recorded(mixture, parts)[cells.regions, None]
         return joint
+
+    def log_recorded(self, mixture: Mixture[Densities], parts: Sequence[Nodes]) -> Array:
+        """Return the log probabilities (U,) that a sample is recorded."""
+        U = self.cells.n_regions
+        within = np.array([part.log_total[len(part.log_total) - U :] for part in parts])
+        return cast("Array", np.logaddexp.reduce(mixture.log_weights[:, None] + within, axis=0))
 
     def statistics(
         self, mixture: Mixture[Components], parts: Sequence[Nodes], shares: Array
@@ -95,16 +152,25 @@ class SplitRows:
         """Return the statistics of responsibilities (n, K), with expectations over cells.
 
         A node is a sample without other values; what samples without any value add is subtracted.
+        Samples that were not recorded are nodes too, by their expected number.
         """
         cells = self.cells
         values = mixture.frame.apply(np.asarray(self.rest.values))
         alone = values.shape[1] == 1
         seen = ~np.isnan(values[:, 0]) if alone else np.ones(len(values), dtype=bool)
         hidden = np.bincount(cells.samples, minlength=len(values))
+        U = cells.n_regions
+        if U:
+            odds = np.bincount(cells.regions, shares.sum(axis=1), U)
+            odds *= np.exp(-self.log_recorded(mixture, parts))
         of_components = []
         for k, part in enumerate(parts):
             own = shares[:, k]
             mass = np.bincount(cells.numbers, own[cells.samples], len(cells.columns))
+            if U:
+                unrecorded = slice(len(mass) - 3 * U, len(mass) - U)
+                logs = mixture.log_weights[k] + part.log_total[unrecorded]
+                mass[unrecorded] = np.tile(odds, 2) * np.exp(logs)
             points = np.full((len(part.values), values.shape[1]), np.nan)
             points[range(len(points)), cells.columns[part.owner]] = part.values
             blank = values[:0] if alone else np.full((1, values.shape[1]), np.nan)
@@ -152,7 +218,10 @@ class Celled(Drawing):
             samples, numbers = cells.samples[mine], cells.numbers[mine]
             columns = cells.columns[numbers]
             chosen = part.drawn(numbers, uniform[mine])
-            values[samples, columns] = part.values[chosen] * mixture.frame.scale[columns]
+            frame = mixture.frame
+            values[samples, columns] = (
+                frame.centre[columns] + part.values[chosen] * frame.scale[columns]
+            )
         return values
 
 
@@ -174,18 +243,37 @@ class CelledStep:
 def true_moments(mixture: Mixture[Densities], rows: Rows) -> tuple[Array, Array]:
     """Return posterior means and variances (n, D) of the values of samples, in data units."""
     split = SplitRows.of(rows)
-    cells, parts = split.cells, split.nodes(mixture)
+    cells, frame, parts = split.cells, mixture.frame, split.nodes(mixture)
     shares = split.log_joint(mixture, parts)
     mixture.allocate(shares, rows)
-    first = np.array(split.rest.values)
+    first, own = frame.apply(np.asarray(split.rest.values)), shares[cells.samples]
     second = first * first
-    columns = cells.columns[cells.numbers]
-    own = shares[cells.samples]
     for moments, power in ((first, 1), (second, 2)):
         means = np.array([part.mean(part.values**power) for part in parts])[:, cells.numbers]
-        scale = mixture.frame.scale[columns] ** power
-        moments[cells.samples, columns] = scale * (own * means.T).sum(axis=1)
-    return first, np.maximum(second - first * first, 0.0)
+        moments[cells.samples, cells.columns[cells.numbers]] = (own * means.T).sum(axis=1)
+    return frame.undo(first), np.maximum(second - first * first, 0.0) * frame.scale**2
+
+
+def _kind_of(column: Any) -> tuple[Callable[[Any, Array, Array], Nodes], float]:
+    """Return how cells of a column get nodes, and the least value that the column can have."""
+    if isinstance(column, Gaussians):
+        return _reals_in, -np.inf
+    if isinstance(column, (Poissons, OverdispersedCounts)):
+        return _counts_in, 0.0
+    return _logs_in, SMALLEST
+
+
+def _reals_in(column: Any, low: Array, high: Array) -> Nodes:
+    """Return nodes of intervals of a Gaussian column with one component."""
+
+    def log_density(values: Array) -> Array:
+        logs = column.expected_log_density(values.reshape(-1, 1))
+        return cast("Array", logs.reshape(values.shape))
+
+    centre = np.clip(column.means[0, 0], low, high)
+    reach = FAR * float(column.deviations[0, 0])
+    bounds = np.maximum(low, centre - reach), np.minimum(high, centre + reach)
+    return _nodes_around(log_density, centre, *bounds)
 
 
 def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
@@ -205,18 +293,18 @@ def _logs_in(column: Any, low: Array, high: Array) -> Nodes:
         mode = float(grid[np.argmax(log_density(grid))])
         grid = mode + np.linspace(-width, width, 2 * FINER + 1)
         width /= FINER
-    centre = np.clip(mode, a, b)
+    nodes = _nodes_around(log_density, np.clip(mode, a, b), a, b)
+    return nodes._replace(values=np.exp(nodes.values))
+
+
+def _nodes_around(log_density: LogDensity, centre: Array, a: Array, b: Array) -> Nodes:
+    """Return nodes on both sides of where densities on intervals are largest."""
     largest = log_density(centre)
     ends = [end_of(log_density, centre, largest, limit) for limit in (a, b)]
-    points, weights = MANY
-    half = 0.5 * np.array([centre - ends[0], ends[1] - centre])
-    logs = np.array([ends[0], centre]) + half * (1.0 + points[:, None, None])
-    mass = half * weights[:, None, None] * np.exp(log_density(logs) - largest)
-    total = mass.sum(axis=(0, 1))
+    values, weights = points_on(np.array([ends[0], centre]), np.array([centre, ends[1]]), MANY)
+    mass = weights * np.exp(log_density(values) - largest)
     owner = np.broadcast_to(np.arange(len(a)), mass.shape)
-    return Nodes(
-        owner.ravel(), np.exp(logs).ravel(), (mass / total).ravel(), np.log(total) + largest
-    )
+    return Nodes.of(owner.ravel(), values.ravel(), mass.ravel(), largest)
 
 
 def _counts_in(column: Any, low: Array, high: Array) -> Nodes:
@@ -235,6 +323,4 @@ def _counts_in(column: Any, low: Array, high: Array) -> Nodes:
     values = first[owner] + np.arange(len(owner)) - (np.cumsum(lengths) - lengths)[owner]
     logs = log_density(values)
     largest = np.maximum.reduceat(logs, np.cumsum(lengths) - lengths)
-    mass = np.exp(logs - largest[owner])
-    total = sums_by(owner, mass, len(a))
-    return Nodes(owner, values, mass / total[owner], np.log(total) + largest)
+    return Nodes.of(owner, values, np.exp(logs - largest[owner]), largest)

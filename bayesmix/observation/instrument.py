@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Families with intervals: log-concave densities of log x, and counts with one mode.
 POSITIVE = ("exponential", "gamma", "log_normal", "weibull")
 COUNTS = ("negative_binomial", "poisson")
+REAL, ALONE = "gaussian", ("diag", "spherical")
 
 
 def refuse_measured(
@@ -46,6 +47,13 @@ def separable(structure: Structure, n_features: int) -> bool:
 def _names(columns: Sequence[str] | None, n_features: int) -> list[str]:
     """Return columns as messages name them."""
     return [repr(name) for name in columns or ()] or [f"column {d}" for d in range(n_features)]
+
+
+def _parts(family: Any, n_features: int) -> list[tuple[list[int], Any]]:
+    """Return columns and families of the parts of a product, or of a family as one part."""
+    if family.name != "product":
+        return [(list(range(n_features)), family)]
+    return list(zip(map(list, family.layout.columns), family.families, strict=True))
 
 
 @dataclass(frozen=True)
@@ -111,9 +119,9 @@ class Region:
         return self if len(self.low) == 1 else Region(self.low[rows], self.high[rows])
 
     @property
-    def n_columns(self) -> int:
-        """Number of columns with a bound."""
-        return int((np.isfinite(self.low) | np.isfinite(self.high)).any(axis=0).sum())
+    def truncated(self) -> Booleans:
+        """Which columns (D,) have a bound."""
+        return np.any(np.isfinite(self.low) | np.isfinite(self.high), axis=0)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,7 @@ class Instrument:
                 "GaussianMixture, with prior='auto' for posterior modes, or "
                 "inference=MaximumLikelihood()"
             )
-        if family.name != "gaussian":
+        if family.name != REAL:
             from bayesmix.observation.cells import Celled
 
             return Celled(seed)
@@ -147,43 +155,52 @@ class Instrument:
             self.refuse_several()
         return Deconvolution(seed)
 
-    def refuse_all_but_limits(self, family: Family) -> None:
-        """Raise an error for what only Gaussian components have, or a family without limits."""
-        covariance = getattr(family, "covariance", "diag")
-        if family.name not in (*POSITIVE, *COUNTS) or covariance not in ("diag", "spherical"):
+    def refuse_errors_and_others(self, family: Family) -> None:
+        """Raise an error unless Gaussian columns, positive ones or counts have the cells."""
+        if self.errors.distinct.any():
             raise UnsupportedError(
-                f"measured data do not support {family!r}: use a Gaussian family, or with "
-                "limits and intervals Exponential(), Gamma(), LogNormal(), NegativeBinomial(), "
-                "Poisson() or Weibull()"
+                f"errors of measured data need a Gaussian family, got {family!r}: use "
+                "GaussianMixture, or leave out error"
             )
-        rounded = self.intervals is not None and self.intervals.rounded.any()
-        for there, what in (
-            (self.errors.distinct.any(), "errors"),
-            (rounded, "steps"),
-            (self.region is not None, "truncation"),
-        ):
-            if there:
+        if self.region is not None and self.region.truncated.sum() > 1:
+            raise UnsupportedError(
+                f"{family!r} allows truncation of one column, got {self.region.truncated.sum()}: "
+                "use GaussianMixture(covariance_type='diag')"
+            )
+        celled = self.celled
+        for columns, part in _parts(family, len(celled)):
+            apart = len(columns) == 1 or getattr(part, "covariance", "diag") in ALONE
+            if celled[columns].any() and not (apart and part.name in (*POSITIVE, *COUNTS, REAL)):
                 raise UnsupportedError(
-                    f"{what} of measured data need a Gaussian family, got {family!r}: use "
-                    "GaussianMixture, or limits and intervals only"
+                    f"limits, intervals, steps and truncation do not support {part!r}: use "
+                    "Exponential(), Gamma(), LogNormal(), NegativeBinomial(), Poisson(), "
+                    "Weibull(), Gaussian(covariance='diag'), or a Product of them"
                 )
+
+    @property
+    def celled(self) -> Booleans:
+        """Which columns (D,) have intervals, steps or truncation."""
+        celled = np.zeros(self.errors.distinct.shape[1], dtype=bool)
+        if self.intervals is not None:
+            celled |= ~np.isnan(self.intervals.lower).all(axis=0)
+        return celled if self.region is None else celled | self.region.truncated
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise an error for an interval without any value that the family allows."""
         if self.intervals is None:
             return
-        low, high = self.intervals.lower, self.intervals.upper
-        none = high <= 0.0
-        if family.name in COUNTS:
-            none = np.floor(high) < np.maximum(np.ceil(low), 0.0)
-        if none.any():
-            row, column = np.argwhere(none)[0].tolist()
-            name = column if columns is None else repr(columns[column])
-            raise InvalidInputError(
-                f"the interval from {low[row, column]:g} to {high[row, column]:g} in row {row}, "
-                f"column {name} holds no value of {family!r}: correct the bounds, leave out that "
-                "row, or use a Gaussian family"
-            )
+        for places, part in _parts(family, len(self.celled)):
+            low, high = self.intervals.lower[:, places], self.intervals.upper[:, places]
+            none = (high <= 0.0) & (part.name in POSITIVE)
+            if part.name in COUNTS:
+                none = np.floor(high) < np.maximum(np.ceil(low), 0.0)
+            if none.any():
+                place = row, column = tuple(np.argwhere(none)[0].tolist())
+                raise InvalidInputError(
+                    f"the interval from {low[place]:g} to {high[place]:g} in row {row}, "
+                    f"{_names(columns, len(self.celled))[places[column]]} holds no value of "
+                    f"{part!r}: correct the bounds, leave out that row, or use a Gaussian family"
+                )
 
     def refuse_several(self) -> None:
         """Raise an error for three intervals in a sample, or a region of several columns."""
@@ -195,16 +212,16 @@ class Instrument:
                     "dependent columns allow two censored values in a sample, but row "
                     f"{several[0]} has {self.intervals.censored[several[0]].sum()}: {remedy}"
                 )
-        if self.region is not None and self.region.n_columns > 1:
+        if self.region is not None and self.region.truncated.sum() > 1:
             raise UnsupportedError(
                 "dependent columns allow truncation of one column, got "
-                f"{self.region.n_columns}: {remedy}"
+                f"{self.region.truncated.sum()}: {remedy}"
             )
 
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the data of a fit were measured; refuse useless columns."""
-        if family.name != "gaussian":
-            self.refuse_all_but_limits(family)
+        if family.name != REAL:
+            self.refuse_errors_and_others(family)
         events = []
         names = _names(columns, self.errors.distinct.shape[1])
         if self.intervals is not None:
@@ -227,8 +244,8 @@ class Instrument:
             steps, rounded = self.intervals.steps, self.intervals.rounded.any(axis=0)
             parts = [f"{names[d]} in steps of {steps[d]:g}" for d in np.flatnonzero(rounded)]
             if parts:
-                structure: Structure = family.structure  # type: ignore[attr-defined]
-                exact = separable(structure, len(names)) and not self.errors.full
+                apart = family.name != REAL or separable(family.structure, len(names))  # type: ignore[attr-defined]
+                exact = apart and not self.errors.full
                 exact = exact or not self.intervals.approximated.any()
                 how = "as intervals" if exact else "approximately, as errors of variance step²/12"
                 events.append(Event("rounded", f"rounded values {how}: {', '.join(parts)}"))

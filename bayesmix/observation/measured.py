@@ -83,7 +83,8 @@ def Measured(
     Parameters
     ----------
     X : array or frame (n, D)
-        Measured values; missing values need ``missing="use"``.
+        Measured values; missing values need ``missing="use"``. Cells such as ``"<0.5"`` or
+        ``">100"`` are limits.
     error : array (D,), (n, D) or (n, D, D), optional
         Standard deviations of the errors, for all samples or for each, or their covariances. An
         infinite standard deviation or variance is a missing value.
@@ -114,8 +115,9 @@ def Measured(
     An interval contributes the logarithm of its probability, a rounded value log(P / step). If
     columns are dependent (full and tied covariances, correlated errors), each sample may have two
     censored values; in samples with more than two in steps, a step is approximated by an error of
-    variance step² / 12 (Sheppard). Limits and intervals also fit ``Exponential``, ``Gamma``,
-    ``LogNormal``, ``NegativeBinomial``, ``Poisson`` and ``Weibull``.
+    variance step² / 12 (Sheppard). All but errors, with truncation of one column, also fits
+    ``Exponential``, ``Gamma``, ``LogNormal``, ``NegativeBinomial``, ``Poisson``, ``Weibull`` and
+    a ``Product`` of these and of normal columns.
 
     Examples
     --------
@@ -140,7 +142,16 @@ def Measured(
     """
     names = getattr(X, "columns", None)
     columns = None if names is None else tuple(map(str, names))
-    values = np.array(X, dtype=np.float64)
+    try:
+        values = np.array(X, dtype=np.float64)
+    except (TypeError, ValueError):  # text, or pandas' own missing values
+        from bayesmix.observation.written_limits import table_of
+
+        values, *written = table_of(X)
+        lower, upper = (
+            told if given is None else np.where(np.isnan(given), told, given)
+            for given, told in zip((lower, upper), written, strict=True)
+        )
     if values.ndim != 2:
         raise InvalidInputError(
             f"X must have two dimensions, rows and columns, got shape {values.shape}"
@@ -315,8 +326,9 @@ class _Table(NamedTuple):
         low, high = intervals.lower, intervals.upper
         # Open ends of columns without negative numbers begin at 0.
         ends[np.isneginf(ends)] = 0.0
-        least = np.where((np.nanmin(ends, axis=0) >= 0.0) & (high >= 0.0), 0.0, -np.inf)
-        low = np.where(np.isneginf(low), np.maximum(high - width, least), low)
+        told = np.where(intervals.rounded, values, ends)
+        least = np.where((np.nanmin(told, axis=0) >= 0.0) & (high >= 0.0), 0.0, -np.inf)
+        low = np.maximum(np.where(np.isneginf(low), high - width, low), least)
         high = np.where(np.isposinf(high), low + width, high)
         points = low + share * (high - low)
         # In columns of whole numbers, so are points, but for rounded values.

@@ -67,16 +67,19 @@ def chosen(rows: list[Candidate], criterion: str) -> list[int]:
 
 
 def why_none(rows: list[Candidate], criterion: str) -> str:
-    """Return why candidates have no value, reasons that differ in numbers alone once."""
-    scored = record(criterion)
+    """Return why no candidate has a value, with reasons that differ in numbers alone once."""
+    scored, none = record(criterion), f"no candidate has a value of {criterion}"
     if scored.folds and any(row.value(scored.column) == -math.inf for row in rows):
         return (
-            "held-out observations have density zero, since the other folds lack their categories: "
-            "use the default criterion, or merge rare categories"
+            f"{none}: held-out observations have density zero, since the other folds lack their "
+            "categories: use the default criterion, or merge rare categories"
         )
     reasons = [row.note for row in rows if row.note]
     reasons += [
         str(reason) for row in rows if row.sound and (reason := why_no_probabilities(row.sound))
     ]
     kinds = {re.sub(r"\d+", "", reason): reason for reason in reversed(reasons)}
-    return "; ".join(reversed(kinds.values()))
+    text = "; ".join(reversed(kinds.values()))
+    if len(kinds) == 1 and text.startswith("failed: "):
+        text, none = text.removeprefix("failed: "), "no candidate could be fitted"
+    return f"{none}: {text}"

@@ -1,13 +1,14 @@
 """Limits and intervals of counts and positive columns, against direct likelihoods by SciPy."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 
 EXACT = {"random_state": 0, "n_jobs": 1}
 LIKELIHOOD = {"inference": bm.MaximumLikelihood(), **EXACT}
@@ -193,10 +194,8 @@ def test_a_component_of_censored_values_only_is_named():
         (bm.Poisson(), {"lower": [[np.nan], [1.2], [np.nan]], "upper": [[np.nan], [1.8], [np.nan]]},
          "from 1.2 to 1.8 in row 1, column 0 holds no value of Poisson"),
         (bm.Gamma(), {"error": [1.0]}, "errors of measured data need a Gaussian family"),
-        (bm.Gamma(), {"truncated": (0.5, None)}, "truncation of measured data need"),
-        (bm.Weibull(), {"step": 0.5}, "steps of measured data need"),
         (bm.StudentT(), {"limits": (1.5, None)}, "do not support StudentT"),
-        (bm.LogNormal("full"), {"limits": (1.5, None)}, "do not support LogNormal"),
+        (bm.Product({0: bm.Gaussian()}), {"error": [1.0]}, "need a Gaussian family, got Product"),
     ],
 )  # fmt: skip
 def test_what_a_family_cannot_hold_is_refused_by_name(family, options, message):
@@ -207,6 +206,99 @@ def test_what_a_family_cannot_hold_is_refused_by_name(family, options, message):
         variational = bm.Mixture(1, family=family, inference=bm.VariationalBayes())
         with pytest.raises(UnsupportedError, match="need a point estimate"):
             variational.fit(bm.Measured([[1.0], [2.0]], limits=(1.0, None)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "exponential",
+        "weibull",
+        "poisson",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("gamma", "log_normal")),
+        *SLOW,
+    ],
+)
+def test_delayed_entry_divides_by_the_probability_of_being_recorded(name):
+    """Samples below their own bound were never recorded; those above another are censored."""
+    low, high = problem(name, n=200)
+    entry = np.floor(np.random.default_rng(8).uniform(0.0, 6.0, low.shape))
+    there = (low >= entry).all(axis=1) & (low < high + 1.0).all(axis=1) & (low[:, 0] > 0.0)
+    low, high, entry = low[there], high[there], entry[there]
+    data = bm.Measured(low, lower=low, upper=high, truncated=(entry[:, 0], None))
+    options = {"family": FAMILIES[name][0], "search": None, "tol": 1e-9, "max_iter": 5000}
+    model = bm.Mixture(2, **options, **LIKELIHOOD).fit(data)
+
+    def log_likelihood(weights, first, second):
+        seen = log_densities(name, weights, first, second, low, high)
+        reached = log_densities(name, weights, first, second, entry, np.full(entry.shape, np.inf))
+        return (seen - reached).sum()
+
+    first, second = parameters_of(model, name)
+    weights = model.population_weights_
+    # SciPy's negative binomial of size 2e8 holds 8 digits.
+    rel = 1e-7 if name == "negative_binomial" else 1e-9
+    assert log_likelihood(weights, first, second) == pytest.approx(model.log_likelihood_, rel=rel)
+    assert np.diff(model.result_.trace).min() > -1e-8
+    assert weights[np.argmin(first)] > model.weights_[np.argmin(first)]
+    for change in (1e-2, -1e-2):
+        moved = np.array([1.0 + change, 1.0])
+        assert log_likelihood(weights * moved / (weights @ moved), first, second) < (
+            model.log_likelihood_ + 1e-6
+        )
+        for k in range(2):
+            moved = np.zeros((2, 1))
+            moved[k] = change
+            assert log_likelihood(weights, first + moved, second) < model.log_likelihood_ + 1e-6
+            if name not in ("exponential", "poisson"):
+                assert log_likelihood(weights, first, second + moved) < model.log_likelihood_ + 1e-6
+
+
+def test_a_product_holds_each_column_as_it_was_measured():
+    """A normal column with a limit, censored counts, lifetimes in steps: direct densities."""
+    rng, n = np.random.default_rng(12), 150
+    z = rng.random(n) < 0.4
+    X = np.column_stack(
+        [rng.normal(3.0 * z), rng.poisson(2.0 + 9.0 * z), np.ceil(9.0 * rng.weibull(1.0 + 2.0 * z))]
+    )
+    X[::11, 0], X[::13, 1] = np.nan, np.nan
+    data = bm.Measured(X, limits=([-0.5, -np.inf, -np.inf], [np.inf, 12.0, np.inf]), step=[0, 0, 1])
+    family = bm.Product({0: bm.Gaussian(), 1: bm.Poisson(), 2: bm.Weibull()})
+    options = {"search": None, "tol": 1e-9, "max_iter": 5000, "missing": "use"}
+    model = bm.Mixture(2, family=family, **options, **LIKELIHOOD).fit(data)
+    normal, counts, lifetimes = model.result_.density.components.unframed(
+        model.result_.density.frame
+    ).parts
+
+    def log_likelihood(weights, means, deviations, rates, scales, shapes):
+        logs = []
+        for k, w in enumerate(weights):
+            law, count = stats.norm(means[k], deviations[k]), stats.poisson(rates[k])
+            life = stats.weibull_min(shapes[k], scale=scales[k])
+            parts = [
+                np.where(X[:, 0] <= -0.5, law.logcdf(-0.5), law.logpdf(X[:, 0])),
+                np.where(X[:, 1] >= 12.0, count.logsf(11), count.logpmf(X[:, 1])),
+                np.log(life.sf(X[:, 2] - 0.5) - life.sf(X[:, 2] + 0.5)),
+            ]
+            logs.append(np.log(w) + np.nansum(parts, axis=0))
+        return logsumexp(logs, axis=0).sum()
+
+    found = [
+        model.weights_,
+        normal.means[:, 0],
+        normal.deviations[:, 0],
+        counts.means[:, 0],
+        lifetimes.scales[:, 0],
+        lifetimes.shapes[:, 0],
+    ]
+    assert log_likelihood(*found) == pytest.approx(model.log_likelihood_, rel=1e-9)
+    assert np.diff(model.result_.trace).min() > -1e-8
+    for change in (0.99, 1.01):
+        for place in range(1, 6):
+            moved = [part.copy() for part in found]
+            moved[place][0] *= change
+            assert log_likelihood(*moved) < model.log_likelihood_ + 1e-6
+    values, hidden = model.true_values(data), X[:, 0] <= -0.5
+    assert (values.mean[hidden, 0] < -0.5).all()
 
 
 def survival(factor=1.0):
@@ -231,6 +323,32 @@ def test_units_do_not_matter_and_weights_repeat_samples():
     weighted.fit(bm.Measured(low, lower=low, upper=high), sample_weight=weights)
     repeated.fit(bm.Measured(low[rows], lower=low[rows], upper=high[rows]))
     assert weighted.log_likelihood_ == pytest.approx(repeated.log_likelihood_, rel=1e-9)
+
+
+def test_limits_that_are_written_in_cells_of_a_frame_are_read():
+    frame = pd.DataFrame({"lead": ["<0.5", "1.25", " >9", ""], "zinc": [1.0, 2.0, 3.0, np.nan]})
+    intervals = bm.Measured(frame).side.measurement.intervals
+    np.testing.assert_array_equal(intervals.lower[:, 0], [-np.inf, np.nan, 9.0, np.nan])
+    np.testing.assert_array_equal(intervals.upper[:, 0], [0.5, np.nan, np.inf, np.nan])
+    assert np.isnan(intervals.lower[:, 1]).all()
+    with pytest.raises(InvalidInputError, match="columns do not: 'site'"):
+        bm.Measured(frame.assign(site="a"))
+
+
+def test_a_search_over_variational_mixtures_of_measured_data_names_the_remedy():
+    data = bm.Measured(np.arange(20.0)[:, None], error=[0.1])
+    search = bm.MixtureSearch(bm.BayesianGaussianMixture(), [1, 2])
+    with pytest.raises(BayesmixError, match=r"^no candidate could be fitted: measured data need"):
+        search.fit(data)
+
+
+def test_limits_that_no_value_reaches_change_nothing():
+    X = np.random.default_rng(7).weibull(2.0, (50, 1)) + 0.01
+    models = [
+        bm.Mixture(1, family=bm.Weibull(), **EXACT).fit(data)
+        for data in (X, bm.Measured(X, limits=(None, 99.0)))
+    ]
+    np.testing.assert_allclose(models[1].means_, models[0].means_, rtol=1e-7)
 
 
 def test_censored_counts_and_missing_values_together_have_the_direct_maximum():
