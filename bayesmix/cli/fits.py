@@ -343,7 +343,7 @@ def fit(
     from bayesmix.cli.result_files import density_figure, model_values
     from bayesmix.cli.shown_tables import component_tables, fit_sentence
     from bayesmix.families.gaussian.family import Gaussian
-    from bayesmix.families.registry import family_named
+    from bayesmix.families.names import family_named
 
     screen, own = Screen(run), family_named(families[0] if families else None)
     source, beside = read_beside(screen, table, covariates, sequences, family)

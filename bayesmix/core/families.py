@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 
 from bayesmix.core.rows import Event, Frame, Summary
-from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 if TYPE_CHECKING:
@@ -222,14 +221,3 @@ class Rearranged(ABC):
 
 # Any family, as in ``components``.
 Family: TypeAlias = FamilyOf[Any, Any]
-
-
-def refuse_constant(source: Source, data: str = "X", mixture: str = "") -> None:
-    """Raise an error for constant columns, whose density is unbounded."""
-    constant = np.flatnonzero(source.summary.constant)
-    if len(constant):
-        column = str(constant[0]) if source.columns is None else repr(source.columns[constant[0]])
-        raise InvalidInputError(
-            f"{data} must have no constant columns{mixture}, but all values of column {column} are "
-            "equal: leave out that column"
-        )

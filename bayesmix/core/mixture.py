@@ -112,7 +112,9 @@ class Mixture(Generic[C, W]):
         log_normaliser = self.weights.allocate(joint, rows).log_normaliser
         if self.noise is None:
             return joint, log_normaliser
-        return self.with_noise(joint, log_normaliser, rows.values)
+        log_volume = self.frame.log_volume
+        total, share = self.noise.joined(joint, log_normaliser, rows.values, log_volume)
+        return np.column_stack([joint, share]), total
 
     def allocate(self, joint: Array, rows: Rows) -> Allocated:
         allocated = self.weights.allocate(joint, rows)
@@ -121,15 +123,6 @@ class Mixture(Generic[C, W]):
         volume = self.frame.log_volume
         total, _ = self.noise.joined(joint, allocated.log_normaliser, rows.values, volume)
         return replace(allocated, log_normaliser=total)
-
-    def with_noise(
-        self, shares: Array, log_normaliser: Array, values: Array
-    ) -> tuple[Array, Array]:
-        """Add the noise to responsibilities and log normaliser of data in data units."""
-        assert self.noise is not None
-        log_volume = self.frame.log_volume
-        total, noise_share = self.noise.joined(shares, log_normaliser, values, log_volume)
-        return np.column_stack([shares, noise_share]), total
 
     @property
     def linear(self: Mixture[Components]) -> Linear:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
 from bayesmix.em.expectation import Assessment, AssessmentStep
@@ -84,6 +83,8 @@ class Predictions:
 
     def draw(self: Any, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
         """Draw n observations from the predictive density, sorted by label, noise last."""
+        from bayesmix.em.drawing import drawn_from
+
         return drawn_from(self.density, n, generator)
 
     def summary(self: Any) -> str:
@@ -169,29 +170,7 @@ def at_any_distance(family: Family, mixture: Mixture, rows: Rows) -> Assessment:
 NOISE = -1
 
 
-# Memory of a sample, in arrays of its size.
-ARRAYS_OF_A_SAMPLE = 3.0
-
-
 def most_probable(shares: Array, n_components: int) -> Integers:
     """Return the most probable component (n,), -1 for noise, the last of (n, K + 1)."""
     most: Integers = shares.argmax(axis=1)
     return most if shares.shape[1] == n_components else np.where(most < n_components, most, NOISE)
-
-
-def drawn_from(
-    density: Mixture[Predictive], n: int, generator: np.random.Generator
-) -> tuple[Array, Integers]:
-    """Draw n observations, and their labels, from a mixture: sorted by label, noise last."""
-    n_features = len(density.frame.centre)
-    n_bytes = 8.0 * n * (ARRAYS_OF_A_SAMPLE * n_features + 1)
-    validation.in_memory(f"n_samples={n:,}", n_bytes, "sample in parts")
-    noise = density.noise
-    n_noise = 0 if noise is None else int(generator.binomial(n, noise.weight))
-    counts = generator.multinomial(n - n_noise, density.weights.mean())
-    values = density.frame.undo(density.components.draw(counts, generator))
-    labels = np.repeat(np.arange(density.n_components), counts)
-    if noise is None:
-        return values, labels
-    values = np.vstack([values, noise.density.draw(n_noise, generator)])
-    return values, np.append(labels, np.full(n_noise, NOISE))

@@ -24,7 +24,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.registry import AUTO
+from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection.structures import structures_asked

@@ -10,8 +10,8 @@ from bayesmix.errors import BayesmixError, BayesmixWarning, warn
 from bayesmix.estimators.coded_frames import family_for
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
+from bayesmix.families.names import AUTO
 from bayesmix.families.negative_binomial import overdispersed
-from bayesmix.families.registry import AUTO
 from bayesmix.sources.border import coding_of
 
 # Overdispersed counts need several Poisson components, so both families are compared at up to four.

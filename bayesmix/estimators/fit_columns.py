@@ -112,6 +112,6 @@ def named_family(family: Any) -> Any:
     """Return the family of a name; families, "auto" and None are unchanged."""
     if not isinstance(family, str):
         return family
-    from bayesmix.families.registry import family_named
+    from bayesmix.families.names import family_named
 
     return family_named(family)

@@ -19,7 +19,8 @@ from bayesmix.estimators.gaussian_parameters import covariance_type_of, point_re
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.families.registry import FAMILIES, family_named
+from bayesmix.families.names import family_named
+from bayesmix.families.registry import FAMILIES
 from bayesmix.numerics.arrays import DENSE, Array
 
 # Rounding of probabilities that sum to 1.

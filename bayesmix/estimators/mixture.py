@@ -18,7 +18,7 @@ from bayesmix.estimators.fit_columns import is_mixed
 from bayesmix.estimators.fitted_attributes import describe_gaussian
 from bayesmix.estimators.parameters import noise_density, store_parameters
 from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.registry import AUTO, family_named
+from bayesmix.families.names import AUTO, family_named
 from bayesmix.sources.border import coding_of
 
 if TYPE_CHECKING:

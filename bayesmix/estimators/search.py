@@ -41,19 +41,17 @@ from bayesmix.selection.criteria import ON_SAMPLE, RULE, record
 from bayesmix.selection.data_checks import duplicates, log_scale, rounded_features
 from bayesmix.selection.probability import (
     Probabilities,
-    log_posteriors,
     prior_asked,
     probabilities,
     with_log_posteriors,
 )
-from bayesmix.selection.ranking import answerable, chosen, completed, disowned, why_none
+from bayesmix.selection.ranking import answerable, chosen, disowned, why_none
 from bayesmix.selection.scores import Fold, table_of, weights_of
 from bayesmix.selection.summary_text import DataChecks
 from bayesmix.selection.sweep import Sweep
-from bayesmix.selection.tasks import Task, polished
+from bayesmix.selection.tasks import Task
 from bayesmix.sources.border import coding_of, is_collection, is_source, processes
 from bayesmix.sources.memory import ArraySource
-from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
     from bayesmix.core.coding import Coding
@@ -315,7 +313,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     def _read(self, X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, Any]:
         """Return the data and weights as they are searched, after a check of some parameters."""
         refuse_no_table(X)
-        X, sample_weight = weighted(table_of(X), sample_weight, weight_type)
+        X = table_of(X)
+        if sample_weight is not None or weight_type is not None or hasattr(X, "weights"):
+            from bayesmix.sources.survey_weights import weighted
+
+            X, sample_weight = weighted(X, sample_weight, weight_type)
         self._coding = coding_of(X) if is_source(X) else None
         if not is_source(X) and (self.columns or not isinstance(X, np.ndarray)):
             from bayesmix.estimators.coded_frames import typed_for
@@ -403,13 +405,11 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
     def _completed(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
         """Return candidates after full searches of the best, with the criterion of the rule."""
         polish = 0.0 if task.by_folds else self.polish
-        polish = polish if self.refit and not self.interrupted_ else None
-        if criterion != RULE:
-            return completed(task, rows, criterion, polish)
-        if polish is not None:
-            worth = partial(log_posteriors, prior=self._prior_over_k)
-            rows = polished(task, rows, worth, polish)
-        return with_log_posteriors(rows, self._prior_over_k)
+        if polish is not None and self.refit and not self.interrupted_:
+            from bayesmix.selection.full_searches import completed
+
+            rows = completed(task, rows, criterion, polish, self._prior_over_k)
+        return with_log_posteriors(rows, self._prior_over_k) if criterion == RULE else rows
 
     _selected: FeatureSelection | None = None
     _others: Any = None  # one component of the features that were not selected

@@ -10,7 +10,6 @@ from sklearn.base import clone
 from bayesmix.core import validation
 from bayesmix.core.procedures import last_step
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.search_of_sequences import _refuse
 from bayesmix.selection import sweep as growth
 from bayesmix.selection.candidates import asked, candidate_chains, component_numbers
 from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
@@ -200,3 +199,10 @@ def share_workers(search: Any, estimator: Any, source: Source, side_by_side: int
     if getattr(mixture, "n_jobs", 0) is None:
         alone = processes(source, search.n_jobs) == 1 or side_by_side == 1
         mixture.set_params(n_jobs=search.n_jobs if alone else 1)
+
+
+def _refuse(search: Any, wanted: set[str], what: str, remedy: str) -> None:
+    if hasattr(search.estimator, "steps"):
+        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
+    if refused := sorted(wanted & {"evidence", "loo"}):
+        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")

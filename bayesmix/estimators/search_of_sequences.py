@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,8 +12,12 @@ from sklearn.base import clone
 from bayesmix.core.procedures import noun_of, takes_sequences
 from bayesmix.core.rows import NO_SIDE_INFORMATION
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.regression_fitter import RegressionFitter
+from bayesmix.estimators.search_checks import _refuse
+from bayesmix.estimators.search_subjects import SubjectOfSamples
 from bayesmix.selection.candidates import Candidate
-from bayesmix.selection.scores import Fold, HeldOut
+from bayesmix.selection.scores import Fold, HeldOut, make_splits
+from bayesmix.selection.tasks import Fitter
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
@@ -31,13 +35,6 @@ def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> 
     for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
         if value is not None:
             raise UnsupportedError(f"{name} does not support {what}: leave it out")
-
-
-def _refuse(search: Any, wanted: set[str], what: str, remedy: str) -> None:
-    if hasattr(search.estimator, "steps"):
-        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
-    if refused := sorted(wanted & {"evidence", "loo"}):
-        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")
 
 
 def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
@@ -86,3 +83,43 @@ def best_unordered(
     density = np.zeros(len(present))  # samples without a value have log density 0
     density[present] = best.held.density
     return replace(best, held=HeldOut(density, np.ones(len(density))))
+
+
+class SubjectOfSequences(SubjectOfSamples):
+    """Samples in sequences; folds are whole sequences, or blocks of one."""
+
+    independent = False
+
+    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
+        from bayesmix.estimators.sequences import sequence_folds
+
+        return sequence_folds(cv, cast(ArraySource, self.source), seed)
+
+    def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
+        source = cast(ArraySource, self.source)
+        return best_unordered(search, self.estimator, source, splits)
+
+
+@dataclass(frozen=True)
+class SubjectOfRegressions(SubjectOfSamples):
+    """A response and its explanatory variables; folds are of whole units, if there are any."""
+
+    regression: RegressionFitter
+
+    of_features = False
+    independent = False
+
+    def check(self, chains: list[list[dict[str, Any]]]) -> None:
+        self.regression.check(chains)
+
+    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
+        if not isinstance(cv, int) or self.groups is None:
+            return super().folds(cv, seed, distinct)
+        from bayesmix.estimators.constraints import group_codes
+
+        n = self.source.shape[0]
+        return make_splits(cv, self.X, seed, None, group_codes(self.groups, n, n))
+
+    @property
+    def fitter(self) -> Fitter:
+        return self.regression

@@ -22,7 +22,6 @@ from bayesmix.sources.memory import ArraySource
 if TYPE_CHECKING:
     from bayesmix.core.protocols import Procedure, UserRows
     from bayesmix.core.sources import Source
-    from bayesmix.estimators.regression_fitter import RegressionFitter
 
 
 @dataclass(frozen=True)
@@ -83,48 +82,6 @@ class SubjectOfSamples:
         return None
 
 
-class SubjectOfSequences(SubjectOfSamples):
-    """Samples in sequences; folds are whole sequences, or blocks of one."""
-
-    independent = False
-
-    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
-        from bayesmix.estimators.sequences import sequence_folds
-
-        return sequence_folds(cv, cast(ArraySource, self.source), seed)
-
-    def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
-        source = cast(ArraySource, self.source)
-        from bayesmix.estimators.search_of_sequences import best_unordered
-
-        return best_unordered(search, self.estimator, source, splits)
-
-
-@dataclass(frozen=True)
-class SubjectOfRegressions(SubjectOfSamples):
-    """A response and its explanatory variables; folds are of whole units, if there are any."""
-
-    regression: RegressionFitter
-
-    of_features = False
-    independent = False
-
-    def check(self, chains: list[list[dict[str, Any]]]) -> None:
-        self.regression.check(chains)
-
-    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
-        if not isinstance(cv, int) or self.groups is None:
-            return super().folds(cv, seed, distinct)
-        from bayesmix.estimators.constraints import group_codes
-
-        n = self.source.shape[0]
-        return make_splits(cv, self.X, seed, None, group_codes(self.groups, n, n))
-
-    @property
-    def fitter(self) -> Fitter:
-        return self.regression
-
-
 def subject_of(
     search: Any,
     estimator: Any,
@@ -150,6 +107,7 @@ def subject_of(
     if noun == "regression":
         from bayesmix.estimators.constraints import refuse_loose_bound
         from bayesmix.estimators.regression_fitter import RegressionFitter
+        from bayesmix.estimators.search_of_sequences import SubjectOfRegressions
 
         if variational and of_regression.get("gate") is not None:
             refuse_loose_bound("gate")
@@ -163,7 +121,7 @@ def subject_of(
         raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
     source = incoming.training_rows(search, X, sample_weight, 1)
     if noun == "state" or lengths is not None:
-        from bayesmix.estimators.search_of_sequences import in_order
+        from bayesmix.estimators.search_of_sequences import SubjectOfSequences, in_order
 
         source = in_order(search, source, lengths, groups)
         return SubjectOfSequences(estimator, source, sample_weight, None, source)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.components import Named, Seen
-from bayesmix.core.families import AtAPoint, FamilyOf, refuse_constant
+from bayesmix.core.families import AtAPoint, FamilyOf
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -38,6 +38,7 @@ from bayesmix.families.independent.linear import (
     totals_of_seen,
 )
 from bayesmix.families.monotone import LOG
+from bayesmix.families.refusals import refuse_constant
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
 from bayesmix.numerics.gaps import seen as present_in

@@ -6,12 +6,10 @@ first use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, TypeAlias
-
-from bayesmix.errors import InvalidInputError
 
 # Smallest and largest value in the arrays of a saved fit; all are finite.
 Domain: TypeAlias = tuple[float, float]
@@ -225,31 +223,6 @@ FAMILIES = {
 # Families whose parameters have no default.
 WITH_PARAMETERS = ("factor_analytic", "transformed", "binomial", "product")
 BY_NAME = tuple(name for name in FAMILIES if name not in WITH_PARAMETERS)
-AUTO = "auto"
-
-
-def family_named(family: Any) -> Any:
-    """Return the family of a name with default parameters; families and "auto" are unchanged."""
-    if not isinstance(family, str) or family == AUTO:
-        return family
-    if family not in BY_NAME:
-        raise InvalidInputError(
-            f"family must be 'auto', one of {', '.join(map(repr, BY_NAME))}, or a family such as "
-            f"Gaussian(), got {family!r}"
-        )
-    return FAMILIES[family].make()
-
-
-def families_compared(family: Any) -> list[Any]:
-    """Return the families that a search compares for a family, a name, or a sequence of them."""
-    if isinstance(family, str) and family in BY_NAME and FAMILIES[family].compared:
-        return [FAMILIES[name].make(**given) for name, given in FAMILIES[family].compared]
-    if isinstance(family, str) or not isinstance(family, Sequence):
-        return [family_named(family)]
-    compared: list[Any] = []
-    for member in family:
-        compared += [one for one in families_compared(member) if one not in compared]
-    return compared
 
 
 def saved_records() -> Iterator[tuple[str, Any, Mapping[str, Domain]]]:

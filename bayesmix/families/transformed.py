@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike
 
 from bayesmix.core.components import Densities, Named, Seen
 from bayesmix.core.engines import Whole
-from bayesmix.core.families import refuse_constant
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.priors import NamedTensors, Prior, Pymc, Tensor
 from bayesmix.core.rows import Event, Frame, Rows, Summary
@@ -33,6 +32,7 @@ from bayesmix.families.independent.columns import (
     refuse_where,
 )
 from bayesmix.families.monotone import LOG, Function, function_of
+from bayesmix.families.refusals import refuse_constant
 from bayesmix.numerics.arrays import DENSE, TRANSFORMED, Array, Integers, Stored
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.special import gammaln
 
 from bayesmix.core.components import Named, Seen
-from bayesmix.core.families import AtAPoint, FamilyOf, Rearranged, refuse_constant
+from bayesmix.core.families import AtAPoint, FamilyOf, Rearranged
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
@@ -35,6 +35,7 @@ from bayesmix.families.independent.columns import (
 )
 from bayesmix.families.independent.linear import SeenColumns
 from bayesmix.families.monotone import LOG
+from bayesmix.families.refusals import refuse_constant
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
 
 # The variance of log x is π² / (6 k²).

@@ -18,8 +18,7 @@ from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import LocalRows
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.errors import DegenerateFitError
-from bayesmix.numerics.arrays import Array, quantiles
-from bayesmix.numerics.logsumexp import LARGEST_ODDS
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ Merge: TypeAlias = tuple[float, int, int]
 Sides: TypeAlias = Callable[[Array, Array], list[Array]]
 
 # Passes of every two-component fit, and of the best ones thereafter.
-FIRST_PASSES, MORE_PASSES = 4, 6
+FIRST_PASSES, FURTHER_PASSES = 4, 6
 # Two-component fits of a pair that get more passes.
 DIVISIONS_OF_A_PAIR = 2
 # Responsibility below which a row is left out of a two-component fit.
@@ -148,25 +147,12 @@ def best_splits(
     state: State,
     assignment: Assignment,
     first: int = FIRST_PASSES,
-    more: int = MORE_PASSES,
+    more: int = FURTHER_PASSES,
 ) -> list[Split]:
     """The best split of each component, largest gain first."""
     groups = [(k,) for k in range(state.current_mixture().n_components)]
     splits = _two_component_fits(problem, state, assignment, groups, _axis_sides, 1, (first, more))
     return sorted((split for split, _ in splits), key=lambda split: -split.gain)
-
-
-def best_divisions(
-    problem: Problem, state: State, assignment: Assignment, pairs: Sequence[tuple[int, int]]
-) -> list[Split]:
-    """The best divisions of each pair that differ from the present one."""
-    passes = (FIRST_PASSES, MORE_PASSES)
-    divisions = _two_component_fits(
-        problem, state, assignment, pairs, _pair_sides, DIVISIONS_OF_A_PAIR, passes
-    )
-    return [
-        split for split, present in divisions if not equal_counts(split.statistics.counts, present)
-    ]
 
 
 @dataclass(frozen=True)
@@ -224,22 +210,6 @@ def _two_component_fits(
 def _axis_sides(values: Array, weights: Array) -> list[Array]:
     """The two sides of the mean along each of the longest axes."""
     return list((_whitened(values, weights)[:, -AXES:] > 0.0).T)
-
-
-def _pair_sides(values: Array, weights: Array) -> list[Array]:
-    """Quarters along the longest axis, core and rim, and sides along an axis of two heaps."""
-    white: Any = _whitened(values, weights)
-    if not white.shape[1]:  # identical observations
-        return []
-    distance = np.einsum("nd,nd->n", white, white)
-    longest = white[:, -1]
-    sides = [longest > quarter for quarter in quantiles(longest, weights, (0.25, 0.5, 0.75))]
-    sides += [distance < middle for middle in quantiles(distance, weights, (0.5,))]
-    if white.shape[1] > 1:
-        # Kurtosis is least across two heaps; where some values lie far out it is largest.
-        _, axes = np.linalg.eigh((weights * distance * white.T) @ white)
-        sides += list((_oriented(white @ axes[:, [0, -1]], weights) > 0.0).T)
-    return sides
 
 
 def _whitened(values: Array, weights: Array) -> Array:
@@ -328,48 +298,3 @@ def _update(problem: Problem, state: State, fits: list[_LocalFit]) -> Mixture:
     )
     _ = problem.densities(mixture)
     return mixture
-
-
-def merge_losses(problem: Problem, state: State, assignment: Assignment, most: int) -> list[Merge]:
-    """Return predicted losses of merging the ``most`` overlapping pairs, smallest first.
-
-    A pair is replaced by one component fitted to both; the other responsibilities are fixed.
-    """
-    mixture = state.current_mixture()
-    if mixture.n_components == 1:
-        return []
-    shares, weights = assignment.responsibilities, assignment.weights
-    overlaps, lengths = assignment.overlaps()
-    # An empty component may be merged with either of two others, so that all may be split.
-    empty = np.flatnonzero(lengths * lengths < EMPTY)
-    for partner in np.argsort(-lengths, kind="stable")[:2]:
-        overlaps[empty, partner] = overlaps[partner, empty] = np.inf
-    first, second = np.triu_indices(mixture.n_components, 1)
-    order = np.argsort(-overlaps[first, second], kind="stable")[:most]
-    before = problem.objective.regulariser(mixture)
-    losses: list[Merge] = []
-    for i, j in zip(first[order].tolist(), second[order].tolist(), strict=True):
-        merged = state.expectation.statistics.merged(i, j)
-        try:
-            updated = problem.objective.update(
-                of_statistics(merged), mixture, problem.frame, problem.guard.resolution
-            )
-            pooled = problem.densities(updated).components.subset(np.array([i]))
-        except DegenerateFitError:
-            continue
-        density = pooled.expected_log_density(assignment.values)[:, 0]
-        rest = np.maximum(1.0 - shares[:, i] - shares[:, j], 0.0)
-        log_odds = density + updated.weights.expected_log()[i] - assignment.log_normaliser
-        odds = np.exp(np.minimum(log_odds, LARGEST_ODDS))
-        # An observation that no component explains gives an infinite loss.
-        with np.errstate(divide="ignore"):
-            gained = np.log(rest + odds) @ weights
-        losses.append((before - problem.objective.regulariser(updated) - float(gained), i, j))
-    return sorted(losses)
-
-
-def equal_counts(counts: Array, other_counts: Array) -> bool:
-    """Whether components hold nearly as many observations, in any order."""
-    return len(counts) == len(other_counts) and bool(
-        np.abs(np.sort(counts) - np.sort(other_counts)).max() < EQUAL_COUNTS * other_counts.sum()
-    )

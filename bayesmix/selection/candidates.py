@@ -6,18 +6,21 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sklearn.model_selection import ParameterGrid
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import last_step
-from bayesmix.core.protocols import Parameters, Procedure
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.covariance.nesting import contained
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.scores import HeldOut, Score
+
+if TYPE_CHECKING:
+    from bayesmix.core.protocols import Parameters, Procedure
+
 
 Contents: TypeAlias = dict[tuple[int, int], list[tuple[int, int]]]
 

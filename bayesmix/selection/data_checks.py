@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.rounding import is_tied, step_of
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
@@ -90,7 +89,11 @@ def rounded_features(source: Source | None) -> tuple[RoundedFeature, ...]:
     for d, gap in enumerate(source.summary.gap):
         column = np.asarray(first[:, d], dtype=np.float64)
         values, times = np.unique(column[~np.isnan(column)], return_counts=True)
-        if gap > 0.0 and is_tied(times):
+        if not gap > 0.0:
+            continue
+        from bayesmix.numerics.rounding import is_tied, step_of
+
+        if is_tied(times):
             step = step_of(values, float(gap))
             if step > 0.0 or 1 < len(values) <= FEW_VALUES:
                 rounded.append(RoundedFeature(d, names[d], step, float(gap), len(values)))
@@ -156,7 +159,11 @@ def _continuous(column: Array, n_distinct: int) -> bool:
     """Whether a feature has many values that are not on a grid."""
     values = np.unique(column[~np.isnan(column)])
     many = len(values) >= max(FEWEST_DISTINCT, 0.5 * n_distinct)
-    return many and not step_of(values, float(np.diff(values).min()))
+    if not many:
+        return False
+    from bayesmix.numerics.rounding import step_of
+
+    return not step_of(values, float(np.diff(values).min()))
 
 
 def _repeated(column: Array) -> str:

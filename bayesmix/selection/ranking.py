@@ -7,33 +7,9 @@ import re
 
 import numpy as np
 
-from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record, why_no_probabilities
 from bayesmix.selection.probability import log_evidences
-from bayesmix.selection.scores import within_one_error
-from bayesmix.selection.tasks import Task, polished
-
-
-def completed(
-    task: Task, rows: list[Candidate], criterion: str, polish: float | None
-) -> list[Candidate]:
-    """Return candidates with all criteria; those that may win get the full search.
-
-    After quick searches, candidates within ``polish`` nats of the best are fitted again with the
-    full search (None: none); with folds only the winner is.
-    """
-    if polish is None:
-        return rows
-    scored = record(criterion).column
-
-    def worth(rows: list[Candidate]) -> Array:
-        order = chosen(rows, criterion)[: 1 if task.by_folds else None]
-        values = np.full(len(rows), -np.inf)
-        values[order] = [rows[i].value(scored) for i in order]
-        return values
-
-    return polished(task, rows, worth, polish)
 
 
 def answerable(rows: list[Candidate], criterion: str) -> str:
@@ -59,6 +35,8 @@ def chosen(rows: list[Candidate], criterion: str) -> list[int]:
     order = [int(i) for i in np.flatnonzero(np.isfinite(values))]
     order.sort(key=lambda i: (-values[i], i))
     if criterion == "cv_1se" and order:
+        from bayesmix.selection.one_standard_error import within_one_error
+
         held = [row.held for row in rows]
         sizes = [0 if row.result is None else row.result.n_parameters for row in rows]
         simplest = within_one_error(held, sizes)

@@ -18,18 +18,21 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.protocols import Parameters
 from bayesmix.core.workers import in_turn
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate, Contents, asked, contents, levels
 from bayesmix.selection.scores import Fold, Score, combined
 from bayesmix.selection.tasks import WHOLE, Effort, Question, Task
+
+if TYPE_CHECKING:
+    from bayesmix.core.protocols import Parameters
+
 
 # Number of recent steps of a chain, and of later ones that are predicted from them.
 STEPS_SEEN = 3

@@ -16,14 +16,11 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate, asked
-from bayesmix.selection.clusters import too_small
 from bayesmix.selection.criteria import PLUG_IN, log_relabellings, record
 from bayesmix.selection.scores import Fold, Score, ScoreFunction
 
@@ -268,50 +265,3 @@ def _fitted(row: Candidate, result: FitResult) -> Candidate:
 POLISH = 6.0
 # Samples on which ``select`` compares; a component of one in a thousand has twenty of them.
 MOST_SAMPLES = 20_000
-# Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
-MOST_POLISHED = 4
-A_GAIN = 1.0  # nats that make a better fit a new start for others
-
-
-def polished(
-    task: Task, rows: list[Candidate], worth: Callable[[list[Candidate]], Array], within: float
-) -> list[Candidate]:
-    """Return candidates after full searches of at most MOST_POLISHED, best first.
-
-    A candidate is searched if its ``worth`` is at least that of the best minus ``within``.
-    """
-    rows, done = list(rows), set[int]()
-    if not task.fitter.searches:
-        return rows
-    if not task.by_folds:
-        for i in sorted(range(len(rows)), key=lambda i: -rows[i].asked):
-            _pass_down(task, rows, i)
-    values = worth(rows)
-    least = values.max() - within
-    while len(done) < min(MOST_POLISHED, len(rows)):
-        i = next(i for i in np.argsort(-values, kind="stable").tolist() if i not in done)
-        if not values[i] >= least > -np.inf:
-            break
-        before = rows[i].reached
-        rows[i] = task.refit(rows[i], rows[i].begin, Effort.WHOLE)
-        if rows[i].reached > before + A_GAIN and not task.by_folds:
-            _pass_down(task, rows, i)
-        done.add(i)
-        values = worth(rows)
-    return rows
-
-
-def _pass_down(task: Task, rows: list[Candidate], i: int) -> None:
-    """Fit a smaller candidate from the remaining components of one with almost empty ones.
-
-    This often finds a better optimum than its chain.
-    """
-    result, structure = rows[i].sound, rows[i].structure
-    if result is None or result.n_components != rows[i].asked:
-        return
-    held = np.flatnonzero(~too_small(result))
-    if 0 < len(held) < rows[i].asked:
-        for j, row in enumerate(rows):
-            if row.asked == len(held) and row.structure == structure:
-                mixture = result.mixture.subset(held, result.counts)
-                rows[j] = task.refit(row, mixture, Effort.STARTS)

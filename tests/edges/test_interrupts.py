@@ -106,7 +106,7 @@ def test_an_interrupt_between_runs_of_the_search_is_heard(place, monkeypatch):
     def pressed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"bayesmix.search.optimum.{place}", pressed)
+    monkeypatch.setattr(f"bayesmix.search.improver.{place}", pressed)
     model = GaussianMixture(3, random_state=0)
     with pytest.warns(BayesmixWarning, match="interrupted"):
         model.fit(CROWDED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.core.families import FamilyOf, refuse_constant
+from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 # Smaller variances underflow in data units.
 SMALLEST_SPREAD = 1e-140
-# Fourth powers of larger distances, in robust scales, overflow when rounded.
-FARTHEST = 1e70
 # Distances in data units whose sums of squares are finite.
 LARGEST = 1e151
+# Fourth powers of larger distances, in robust scales, overflow when rounded.
+FARTHEST = 1e70
 
 
 @dataclass(frozen=True)
@@ -87,13 +87,17 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         scale = summary.scale
         if self.structure.common_scale:
             if not self.structure.blocks.isotropic:
-                _refuse_columns_apart(self.covariance, scale)
+                from bayesmix.families.refusals import refuse_columns_apart
+
+                refuse_columns_apart(self.covariance, scale)
             scale = np.full_like(scale, np.exp(np.log(scale).mean()))
         _refuse_extremes(summary, np.minimum(scale, summary.scale))
         return Frame(summary.centre, np.exp2(np.floor(np.log2(scale))))
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         if source.summary.n_missing:
+            from bayesmix.families.refusals import refuse_constant
+
             refuse_constant(source, "X with missing values")
             return frame, ()
         return without_flat_directions(self.structure, frame, source)
@@ -158,17 +162,6 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         """Return the guard against collapse; under a prior it includes the ridge."""
         ridge = None if repair else self.ridge
         return GaussianGuard(self.structure, source, frame, summary, repair, ridge)
-
-
-def _refuse_columns_apart(covariance: str, scale: Array) -> None:
-    """Raise an error for column scales too different for a common unit."""
-    least, most = int(scale.argmin()), int(scale.argmax())
-    if scale[most] > FARTHEST * scale[least]:
-        raise InvalidInputError(
-            f"covariance_type={covariance!r} needs columns of similar scale, but the spread of "
-            f"column {least} is {scale[least]:.3g} and that of column {most} {scale[most]:.3g}: "
-            "standardise the columns, or use covariance_type='full'"
-        )
 
 
 def _refuse_extremes(summary: Summary, scale: Array) -> None:

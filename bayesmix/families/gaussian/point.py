@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 else:
     PartsOfGaussians = lazy.methods(
         "bayesmix.families.gaussian.point_parts:PartsOfGaussians",
-        "deviations seen_in draw spread_out covariances marginal conditional "
-        "conditional_means moved",
+        "seen_in draw spread_out marginal conditional conditional_means moved",
     )
 
 
@@ -38,6 +37,14 @@ class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
     means: Array
     blocks: Array
     resolution: Array | None = None
+
+    @property
+    def deviations(self) -> Array:
+        return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
+
+    @property
+    def covariances(self) -> Array:
+        return self.structure.algebra.dense(self.blocks, *self.means.shape)
 
     @once
     def precision_root(self) -> Array:
@@ -91,7 +98,7 @@ def maximum_likelihood(
     resolution: Array | None,
     ridge: Array | None,
 ) -> Gaussians:
-    """Return means and covariances of the moments (Bishop 2006, eq. 9.24 and 9.25).
+    """Return means and of the moments (Bishop 2006, eq. 9.24 and 9.25).
 
     ``ridge`` (D,) is added to each variance, as scikit-learn's ``reg_covar``. A component without
     observations keeps its mean and takes the average covariance; its weight is zero.

@@ -14,10 +14,6 @@ from bayesmix.numerics.arrays import Array, Integers
 class PartsOfGaussians:
     """Methods of ``Gaussians`` that an EM pass does not use."""
 
-    @property
-    def deviations(self: Any) -> Array:
-        return np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))
-
     def seen_in(self: Any, columns: Integers) -> Gaussians:
         return self.marginal(columns)
 
@@ -44,10 +40,6 @@ class PartsOfGaussians:
             rows = labels == k
             out[rows] = normal[rows] @ np.linalg.cholesky(dense[k]).T
         return out
-
-    @property
-    def covariances(self: Any) -> Array:
-        return self.structure.algebra.dense(self.blocks, *self.means.shape)
 
     def marginal(self: Any, columns: Integers) -> Gaussians:
         """Return the marginal densities of some columns (Bishop 2006, eq. 2.98)."""

@@ -1,0 +1,42 @@
+"""Families by name, as users write them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.gaussian.family import Gaussian
+
+AUTO = "auto"
+
+
+def family_named(family: Any) -> Any:
+    """Return the family of a name with default parameters; families and "auto" are unchanged."""
+    if not isinstance(family, str) or family == AUTO:
+        return family
+    if family == "gaussian":  # the family of the kernel
+        return Gaussian()
+    from bayesmix.families.registry import BY_NAME, FAMILIES
+
+    if family not in BY_NAME:
+        raise InvalidInputError(
+            f"family must be 'auto', one of {', '.join(map(repr, BY_NAME))}, or a family such as "
+            f"Gaussian(), got {family!r}"
+        )
+    return FAMILIES[family].make()
+
+
+def families_compared(family: Any) -> list[Any]:
+    """Return the families that a search compares for a family, a name, or a sequence of them."""
+    if isinstance(family, str) and family not in ("gaussian", AUTO):
+        from bayesmix.families.registry import BY_NAME, FAMILIES
+
+        if family in BY_NAME and FAMILIES[family].compared:
+            return [FAMILIES[name].make(**given) for name, given in FAMILIES[family].compared]
+    if isinstance(family, str) or not isinstance(family, Sequence):
+        return [family_named(family)]
+    compared: list[Any] = []
+    for member in family:
+        compared += [one for one in families_compared(member) if one not in compared]
+    return compared
