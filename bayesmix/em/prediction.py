@@ -83,7 +83,7 @@ class Predictions:
 
     def draw(self: Any, n: int, generator: np.random.Generator) -> tuple[Array, Any]:
         """Draw n observations from the predictive density, sorted by label, noise last."""
-        from bayesmix.em.drawing import drawn_from
+        from bayesmix.em.predictive_draws import drawn_from
 
         return drawn_from(self.density, n, generator)
 

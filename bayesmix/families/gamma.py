@@ -22,6 +22,7 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
+from bayesmix.families.gaussian.unusable_columns import refuse_constant
 from bayesmix.families.independent.columns import (
     SMALLEST,
     ByComponent,
@@ -38,7 +39,6 @@ from bayesmix.families.independent.linear import (
     totals_of_seen,
 )
 from bayesmix.families.monotone import LOG
-from bayesmix.families.refusals import refuse_constant
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
 from bayesmix.numerics.gaps import seen as present_in

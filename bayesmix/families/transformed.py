@@ -26,13 +26,13 @@ from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.students import Students
+from bayesmix.families.gaussian.unusable_columns import refuse_constant
 from bayesmix.families.independent.columns import (
     frame_of_positive,
     refuse_not_positive,
     refuse_where,
 )
 from bayesmix.families.monotone import LOG, Function, function_of
-from bayesmix.families.refusals import refuse_constant
 from bayesmix.numerics.arrays import DENSE, TRANSFORMED, Array, Integers, Stored
 
 if TYPE_CHECKING:

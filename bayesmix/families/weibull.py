@@ -26,6 +26,7 @@ from bayesmix.core.sources import Source
 from bayesmix.errors import UnsupportedError
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
+from bayesmix.families.gaussian.unusable_columns import refuse_constant
 from bayesmix.families.independent.columns import (
     SMALLEST,
     ByComponent,
@@ -35,7 +36,6 @@ from bayesmix.families.independent.columns import (
 )
 from bayesmix.families.independent.linear import SeenColumns
 from bayesmix.families.monotone import LOG
-from bayesmix.families.refusals import refuse_constant
 from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
 
 # The variance of log x is π² / (6 k²).

@@ -25,7 +25,16 @@ from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.gated_chain import GatedChain, GatedChainPrior
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
-from bayesmix.core import components, engines, families, measurement, portable, priors, sources
+from bayesmix.core import (
+    components,
+    engines,
+    families,
+    measurement,
+    portable,
+    priors,
+    protocols,
+    sources,
+)
 from bayesmix.core.coding import Coding
 from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
@@ -157,7 +166,7 @@ NAMED_TYPES = {type(value) for value in NAMES}
 # Annotations that are not runtime types.
 PROTOCOLS: dict[str, Any] = {
     name: value
-    for module in (components, engines, families, measurement, portable, priors, sources)
+    for module in (components, engines, families, measurement, portable, priors, protocols, sources)
     for name, value in vars(module).items()
 }
 PROTOCOLS |= {"Mixture": Mixture, "Stream": Stream, "Noise": Noise, "NoiseDensity": NoiseDensity}

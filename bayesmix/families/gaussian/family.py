@@ -87,7 +87,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
         scale = summary.scale
         if self.structure.common_scale:
             if not self.structure.blocks.isotropic:
-                from bayesmix.families.refusals import refuse_columns_apart
+                from bayesmix.families.gaussian.unusable_columns import refuse_columns_apart
 
                 refuse_columns_apart(self.covariance, scale)
             scale = np.full_like(scale, np.exp(np.log(scale).mean()))
@@ -96,7 +96,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
     def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
         if source.summary.n_missing:
-            from bayesmix.families.refusals import refuse_constant
+            from bayesmix.families.gaussian.unusable_columns import refuse_constant
 
             refuse_constant(source, "X with missing values")
             return frame, ()
