@@ -47,8 +47,9 @@ def simulated_response(model: Any, generator: np.random.Generator) -> Array:
     eta = components.predictors(values)[rows, labels]
     if model.random is not None:
         return np.asarray(eta + components.deviations(values, units, labels, generator))
-    spread = np.broadcast_to(components.dispersions(values), (len(rows), joint.shape[1]))
-    distribution = model._response.distribution(values[:, 2], eta, spread[rows, labels])
+    spread = components.dispersions(values)
+    own = spread[labels] if spread.ndim == 1 else spread[rows, labels]
+    distribution = model._response.distribution(values[:, 2], eta, own)
     return np.asarray(distribution.ppf(generator.random(len(rows))), np.float64)
 
 

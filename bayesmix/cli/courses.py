@@ -11,7 +11,7 @@ from bayesmix.cli.screen import Screen
 
 Response = StrEnum(
     "Response",
-    "NORMAL POISSON BINOMIAL GAMMA NEGATIVE_BINOMIAL ZERO_INFLATED_POISSON CENSORED_NORMAL",
+    "NORMAL POISSON BINOMIAL GAMMA NEGATIVE_BINOMIAL ZERO_INFLATED_POISSON CENSORED_NORMAL ORDINAL",
 )
 
 
@@ -39,7 +39,7 @@ def trajectories(
     response: Annotated[
         Response,
         options.option(
-            "NAME", "As for bayesmix regress, or zero_inflated_poisson or censored_normal"
+            "NAME", "As for bayesmix regress, or zero_inflated_poisson, censored_normal or ordinal"
         ),
     ] = Response.NORMAL,
     limits: Annotated[

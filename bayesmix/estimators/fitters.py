@@ -19,7 +19,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.families_of_fits import knowing_levels
 from bayesmix.estimators.predictions import in_memory
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.starts import Given
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
@@ -38,6 +38,11 @@ class Unfitted:
     """Unfitted copies of an estimator, or of a pipeline, with parameters changed."""
 
     estimator: Any
+
+    @property
+    def units(self) -> Integers | None:
+        """Units (n,) whose rows are drawn together; None: every row is a unit."""
+        return None
 
     @property
     def searches(self) -> bool:

@@ -17,6 +17,8 @@ from bayesmix.families.regressions import Response
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.border import is_collection, is_source
 
+# Levels of an ordinal response, whose probabilities are kept for each row and component.
+MOST_LEVELS = 50
 # Rows of a response by which its kind is guessed.
 MOST_LOOKED_AT = 100_000
 # Responses of a kind that another distribution suits.
@@ -93,45 +95,67 @@ def shared_places(
 
 def arranged(
     design: Standardised,
-    inflation: Standardised | None,
+    further: Standardised | None,
     y: Array,
     offset: Array,
     trials: Array,
     X: Array,
 ) -> Array:
-    """Return rows of response, offset, trials and design, and columns of extra zeros if any."""
+    """Return rows of response, offset, trials and design, and columns of ``further`` if any."""
     parts = [y, offset, trials, design.apply(X)]
-    if inflation is not None:
-        parts.append(inflation.apply(X[:, [design.names.index(name) for name in inflation.names]]))
+    if further is not None and further.intercept:
+        parts.append(further.apply(X[:, [design.names.index(name) for name in further.names]]))
+    elif further is not None:  # levels, whose columns are not those of X
+        parts.append(np.ones((len(y), len(further.names))))
     return np.column_stack(parts)
 
 
 def configured(
-    response: Response, limits: Any, inflation: Any, X: Array, design: Standardised
+    estimator: Any, response: Response, y: Array, X: Array, design: Standardised
 ) -> tuple[Response, Standardised | None]:
-    """Return a response with its limits or number of columns, and the design of extra zeros."""
-    if limits is not None and response.name != "censored_normal":
-        raise InvalidInputError("limits need response='censored_normal': leave them out")
+    """Return a response with the settings of an estimator, and the design of its further part."""
+    limits, inflation = estimator.limits, estimator.inflation
+    if limits is not None and response.name not in ("censored_normal", "ordinal"):
+        raise InvalidInputError(
+            "limits need response='censored_normal' or 'ordinal': leave them out"
+        )
     if inflation and response.name != "zero_inflated_poisson":
         raise InvalidInputError("inflation needs response='zero_inflated_poisson': leave it out")
     if response.name == "censored_normal":
-        pair = () if limits is None else tuple(limits)
-        if len(pair) != 2 or pair == (None, None):
-            raise InvalidInputError(
-                f"limits must be (lower, upper), one of which may be None, got {limits!r}"
-            )
         lower, upper = (
-            sign * np.inf if limit is None else validation.number("limits", limit, -np.inf)
-            for sign, limit in zip((-1.0, 1.0), pair, strict=True)
+            sign * np.inf if limit is None else float(limit)
+            for sign, limit in zip((-1.0, 1.0), pair_of(limits), strict=True)
         )
-        if not lower < upper:
+        return replace(cast("Any", response), lower=lower, upper=upper), None
+    n_means = len(design.terms)
+    if response.name == "ordinal":
+        lowest, highest = pair_of((y.min(), y.max()) if limits is None else limits)
+        n_levels = int(highest - lowest) + 1
+        if n_levels > MOST_LEVELS:
             raise InvalidInputError(
-                f"limits must be (lower, upper) with lower < upper, got {limits!r}"
+                f"response='ordinal' is for at most {MOST_LEVELS} levels, got y from {lowest:g} to "
+                f"{highest:g}: use response='normal'"
             )
-        return replace(cast("Any", response), lower=float(lower), upper=float(upper)), None
+        names = tuple(f"{lowest + level:g}" for level in range(1, n_levels - 1))
+        levels = Standardised(names, np.zeros(len(names)), np.ones(len(names)), intercept=False)
+        found = {"lowest": lowest, "n_levels": n_levels, "n_means": n_means}
+        return replace(cast("Any", response), **found), levels
     if response.name != "zero_inflated_poisson":
         return response, None
     places = shared_places(inflation or (), design, design.names, "inflation") - design.intercept
     names = tuple(design.names[place] for place in places)
     columns = Standardised.of("inflation", X[:, places], names, True)
-    return replace(cast("Any", response), n_means=len(design.terms)), columns
+    return replace(cast("Any", response), n_means=n_means), columns
+
+
+def pair_of(limits: Any) -> tuple[Any, Any]:
+    """Return the limits of a response, one of which may be None."""
+    pair = () if limits is None else tuple(limits)
+    if len(pair) != 2 or pair == (None, None):
+        raise InvalidInputError(
+            f"limits must be (lower, upper), one of which may be None, got {limits!r}"
+        )
+    numbers = [each for each in pair if each is not None]
+    if not all(np.diff([validation.number("limits", each, -np.inf) for each in numbers]) > 0.0):
+        raise InvalidInputError(f"limits must be (lower, upper) with lower < upper, got {limits!r}")
+    return pair

@@ -263,11 +263,7 @@ class Data:
             part[: int(self.design.intercept)] *= 0.1
             which = "fixed" if component is None else f"component {order.index(component)}"
             if part.argmax() >= len(self.design.terms):
-                texts.append(
-                    f"{which}: the probability of extra zeros is estimated as 0 or 1 (boundary), "
-                    "so its coefficients have no finite estimate: use response='poisson', or fewer "
-                    "components"
-                )
+                texts.append(f"{which}: {self.family.response.boundary}, or fewer components")
                 continue
             name = self.design.terms[int(part.argmax())]
             texts.append(

@@ -13,10 +13,11 @@ from bayesmix.core.protocols import Parameters, Procedure, UserRows
 from bayesmix.core.sources import Chosen
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.fitters import Unfitted
 from bayesmix.estimators.regression_columns import explanatory
-from bayesmix.estimators.regression_data import formula_matrices
-from bayesmix.numerics.arrays import Array
+from bayesmix.estimators.regression_data import check_table, formula_matrices
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.scores import n_rows_of, rows_of
 from bayesmix.sources.memory import ArraySource
 
@@ -41,7 +42,16 @@ class RegressionFitter(Unfitted):
         given = {name: value for name, value in beside.items() if value is not None}
         if not isinstance(y, str):  # what columns are is decided once, on all rows
             estimator.set_params(columns=explanatory(X, estimator.columns))
+            if estimator.response == "ordinal" and estimator.limits is None:
+                check_table(X, y)
+                levels = np.asarray(y, dtype=np.float64)
+                estimator.set_params(limits=(levels.min(), levels.max()))
         return cls(estimator, X, y, given, source)
+
+    @property
+    def units(self) -> Integers | None:
+        groups, n = self.beside.get("groups"), self.source.shape[0]
+        return None if groups is None else group_codes(groups, n, n)
 
     def check(self, chains: list[list[dict[str, Any]]]) -> None:
         """Raise the error of the first candidate if the data suit none."""

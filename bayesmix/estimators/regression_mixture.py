@@ -68,7 +68,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Number of regressions. ``MixtureSearch`` chooses it.
     response : str, default="normal"
         Distribution of the response: "normal", "poisson", "binomial", "gamma",
-        "negative_binomial", "zero_inflated_poisson" or "censored_normal".
+        "negative_binomial", "zero_inflated_poisson", "censored_normal", or "ordinal" for whole
+        numbers that are ordered levels, with adjacent-category logits (Agresti 2010).
     fixed : sequence of column names or indices, optional
         Columns of X that have the same coefficient in all components.
     random : sequence of column names or indices and "intercept", optional
@@ -80,7 +81,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         Whether components share their residual variance; only with ``random``.
     limits : (lower, upper), optional
         Limits of a censored normal response, one of which may be None: values at a limit may be
-        beyond it. Predictions are those of the uncensored response.
+        beyond it. Predictions are those of the uncensored response. Of an ordinal response: the
+        lowest and highest level; by default those of y.
     inflation : sequence of column names or indices, optional
         Columns of X that change the log odds of extra zeros of a zero-inflated Poisson response,
         which are otherwise constant within a component.

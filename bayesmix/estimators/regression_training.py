@@ -44,9 +44,12 @@ def training_data(
         raise InvalidInputError("trials need response='binomial': leave them out")
     trials = regression_data.trial_numbers(trials, n)
     offset = regression_data.offsets(offset, n)
-    response, inflation = configured(response, estimator.limits, estimator.inflation, X, design)
+    response, inflation = configured(estimator, response, y, X, design)
     regression_data.check_response(response, y, trials)
     places, floor = shared_places(estimator.fixed, design, names), 0.0
+    if response.name == "ordinal":  # all components share what levels have
+        n_means = len(design.terms)
+        places = np.append(places, n_means + np.arange(len(inflation.names)))
     if response.gaussian:
         floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
     weights = None

@@ -38,6 +38,7 @@ class Response(ABC):
     """
 
     name: str
+    part = boundary = ""  # name of coefficients beyond those of the mean, and if they are infinite
     dispersed = True  # whether there is a dispersion parameter
     discrete = False
     gaussian = False  # whether η is a mean, and the dispersion the variance, of a normal variable

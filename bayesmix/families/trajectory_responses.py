@@ -1,7 +1,8 @@
-"""Responses of group-based trajectories: counts with extra zeros, and censored normal responses.
+"""Responses of group-based trajectories: counts with extra zeros, censored normal, ordinal.
 
 EM over what was not seen: which zeros are extra (Lambert 1992), and the values beyond the limits
-(Tobin 1958; Amemiya 1984). Nagin 2005 has both as responses of trajectories.
+(Tobin 1958; Amemiya 1984). Nagin 2005 has both as responses of trajectories. Ordered levels have
+adjacent-category logits, as in ``Ordinal`` (Agresti 2010, section 4.1).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
-from scipy.special import expit, log_expit, log_ndtr, ndtr, ndtri
+from scipy.special import expit, log_expit, log_ndtr, log_softmax, logit, ndtr, ndtri
 
 from bayesmix.families.regressions import (
     DESIGN,
@@ -43,6 +44,11 @@ class ZeroInflatedPoissonResponse(LogLink):
 
     n_means: int = 0
     name = "zero_inflated_poisson"
+    part = "inflation"
+    boundary = (
+        "the probability of extra zeros is estimated as 0 or 1 (boundary), so its coefficients "
+        "have no finite estimate: use response='poisson'"
+    )
     dispersed, discrete = False, True
 
     def log_rates(self, coefficients: Array, values: Array) -> Array:
@@ -211,10 +217,127 @@ class Censored:
         return np.clip(self.mean + self.deviation * ndtri(level), self.lower, self.upper)
 
 
+@dataclass(frozen=True)
+class OrdinalResponse(Response):
+    """Level l = 0, ..., L - 1 has log p = α_l + l ξ up to a constant, with ξ = x'β.
+
+    The first ``n_means`` columns of the design belong to ξ, and the others, which are 1, to α of
+    levels 1 to L - 2, which all components share; other α are 0. Log p (n, K, L) takes the place
+    of the dispersion. η is the logit of the mean level, in units of the range of levels.
+    """
+
+    lowest: float = 0.0
+    n_levels: int = 2
+    n_means: int = 0
+    name = "ordinal"
+    part = "level"
+    boundary = (
+        "a level has no observations, so its coefficient has no finite estimate: merge levels"
+    )
+    dispersed, discrete = False, True
+
+    @property
+    def levels(self) -> Array:
+        return np.arange(float(self.n_levels))
+
+    def _mean(self, probabilities: Array) -> Array:
+        """Return the mean level (n, K), of which the lowest is 0."""
+        return np.asarray(probabilities @ self.levels)
+
+    def _log_probabilities(self, coefficients: Array, values: Array) -> Array:
+        """Return log p (n, K, L)."""
+        X = values[:, DESIGN : DESIGN + self.n_means]
+        xi = X @ coefficients[:, : self.n_means].T + values[:, OFFSET, None]
+        logits = xi[:, :, None] * self.levels
+        logits[:, :, 1:-1] += coefficients[:, self.n_means :]
+        return np.asarray(log_softmax(logits, axis=2))
+
+    def predictors(self, coefficients: Array, values: Array) -> Array:
+        mean = self._mean(np.exp(self._log_probabilities(coefficients, values)))
+        return np.asarray(logit(mean / (self.n_levels - 1)))
+
+    def gradients(self, coefficients: Array, values: Array) -> Array:
+        p = np.exp(self._log_probabilities(coefficients, values))
+        mean, X = self._mean(p), values[:, None, DESIGN : DESIGN + self.n_means]
+        weighted = p * (self.levels - mean[:, :, None])
+        slopes = np.concatenate([self._mean(weighted)[:, :, None] * X, weighted[:, :, 1:-1]], 2)
+        share = mean / (self.n_levels - 1)
+        return np.asarray(slopes / ((self.n_levels - 1) * share * (1.0 - share))[:, :, None])
+
+    def dispersions(self, at: Regressions, values: Array) -> Array:
+        return self._log_probabilities(at.coefficients, values)
+
+    def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
+        places = (y - self.lowest).astype(np.intp)
+        return np.asarray(np.take_along_axis(dispersion, places[..., None], axis=-1)[..., 0])
+
+    def derivatives(
+        self, y: Array, trials: Array, eta: Array, dispersion: Array
+    ) -> tuple[Array, Array]:
+        """Return derivatives in ξ."""
+        p = np.exp(dispersion)
+        mean = self._mean(p)
+        return y - self.lowest - mean, np.asarray(p @ self.levels**2 - mean**2)
+
+    def sums(self, at: Regressions, values: Array, shares: Array) -> RegressionSums:
+        y, X = values[:, RESPONSE, None], values[:, DESIGN : DESIGN + self.n_means]
+        logs = self.dispersions(at, values)
+        slopes, curvature = self.derivatives(y, y, y, logs)
+        rates = added(at, X, shares, slopes, curvature, ())
+        p, inner = np.exp(logs[:, :, 1:-1]), self.levels[1:-1]
+        weighted = p * shares[:, :, None]
+        score = ((y == self.lowest + inner)[:, None] * shares[:, :, None] - weighted).sum(axis=0)
+        away = inner - self._mean(np.exp(logs))[:, :, None]
+        across = np.einsum("np,nkl->kpl", X, weighted * away)
+        within = weighted.sum(axis=0)[:, :, None] * np.eye(len(inner))
+        within = within - np.einsum("nkl,nkm->klm", weighted, p)
+        top, bottom = np.dstack([rates.information, across]), np.dstack([across.mT, within])
+        return replace(
+            rates, score=np.hstack([rates.score, score]), information=np.hstack([top, bottom])
+        )
+
+    def first_sums(self, values: Array, shares: Array) -> RegressionSums:
+        """Return sums of a step from equal probabilities."""
+        size = (shares.shape[1], values.shape[1] - DESIGN)
+        return self.sums(Regressions(self, np.zeros(size), np.ones(len(shares.T))), values, shares)
+
+    def mean(self, eta: Array) -> Array:
+        return self.lowest + (self.n_levels - 1) * expit(eta)
+
+    def first_predictor(self, y: Array, trials: Array) -> Array:
+        return y
+
+    def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
+        return OfLevels(np.exp(dispersion).cumsum(axis=-1), self.lowest)
+
+    def wrong(self, y: Array, trials: Array) -> tuple[Any, str]:
+        highest = self.lowest + self.n_levels - 1
+        outside = (y != np.floor(y)) | (y < self.lowest) | (y > highest)
+        return outside, f"whole numbers from {self.lowest:g} to {highest:g}"
+
+
+@dataclass(frozen=True)
+class OfLevels:
+    """Distribution function and quantiles of ordered levels, from cumulated probabilities."""
+
+    cumulated: Array  # (..., L)
+    lowest: float
+
+    def cdf(self, y: Array) -> Array:
+        places = np.floor(y - self.lowest).astype(np.intp)
+        top = self.cumulated.shape[-1] - 1
+        inside = np.take_along_axis(self.cumulated, places.clip(0, top)[..., None], axis=-1)
+        return np.where(places < 0, 0.0, np.where(places >= top, 1.0, inside[..., 0]))
+
+    def ppf(self, level: Any) -> Array:
+        below = self.cumulated[..., :-1] < np.asarray(level)[..., None]
+        return np.asarray(self.lowest + below.sum(axis=-1))
+
+
 RESPONSES: dict[str, Response] = {
     each.name: each
     for each in (
         *(NORMAL, POISSON, BinomialResponse(), GammaResponse(), NegativeBinomialResponse()),
-        *(ZeroInflatedPoissonResponse(), CensoredNormalResponse()),
+        *(ZeroInflatedPoissonResponse(), CensoredNormalResponse(), OrdinalResponse()),
     )
 }

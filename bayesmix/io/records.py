@@ -67,6 +67,7 @@ from bayesmix.families.regressions import RegressionFamily, Regressions
 from bayesmix.families.trajectory_responses import (
     RESPONSES,
     CensoredNormalResponse,
+    OrdinalResponse,
     ZeroInflatedPoissonResponse,
 )
 from bayesmix.io.container import Bits, storable
@@ -89,7 +90,7 @@ RECORDS: dict[str, Any] = {
         BayesianRegressionFamily,
         *(RandomEffects, RandomEffectFamily, RandomEffectRegressions),
         EffectCovariance,
-        *(CensoredNormalResponse, ZeroInflatedPoissonResponse),
+        *(CensoredNormalResponse, OrdinalResponse, ZeroInflatedPoissonResponse),
     )
 }
 RECORDS |= {"Hierarchy": Hierarchy, "Join": Join}

@@ -198,13 +198,16 @@ class ParameterVector:
             for each in zip(data.gate.terms, data.gate.back, strict=True) if data.gate else ():
                 add("gate", k, own, *each)
         shared, terms = set(data.fixed.tolist()), len(data.design.terms)
+        part = getattr(self.components.response, "part", "")
         for k, own in enumerate(self.gate.size + self.places):
             for p, each in enumerate(zip(data.design.terms, data.design.back, strict=True)):
                 if not (k and p in shared):
                     add("coefficient", "all" if p in shared else k, own[:terms], *each)
             extra = data.inflation
-            for each in zip(extra.terms, extra.back, strict=True) if extra else ():
-                add("inflation", k, own[terms:], *each)
+            further = zip(extra.terms, extra.back, strict=True) if extra else ()
+            for p, each in enumerate(further, terms):
+                if not (k and p in shared):
+                    add(part, "all" if p in shared else k, own[terms:], *each)
         further, matrix = data.further_terms(self.mixture.n_components)
         back = np.zeros((len(rows) + len(further), size))
         back[: len(rows)] = rows

@@ -113,7 +113,7 @@ def cluster_numbers(
     "merged", "components" or None, as in ``MixtureSearch``.
     """
     contending = [i for i in order if candidates[i].result is not None][:MOST_CONTENDING]
-    drawn = _weights(weights, stream(seed, Purpose.RESAMPLE))
+    drawn = _weights(weights, task.fitter.units, stream(seed, Purpose.RESAMPLE))
     try:
         choices = _choices(task, candidates, contending, criterion, drawn)
     except UnsupportedError:  # steps of a pipeline without densities in units of the data
@@ -154,13 +154,20 @@ class _Weights:
     spread: float
 
 
-def _weights(weights: Array, generator: np.random.Generator) -> _Weights:
+def _weights(weights: Array, units: Integers | None, generator: np.random.Generator) -> _Weights:
+    """Return weights of which the rows of a unit have the same."""
     counted = np.flatnonzero(weights > 0)
-    rows = counted[:: -(-len(counted) // MOST_WEIGHTED)]
+    own = np.arange(len(weights)) if units is None else units
+    codes = np.unique(own[counted], return_inverse=True)[1]
+    chosen = codes % -(-len(counted) // MOST_WEIGHTED) == 0
+    rows = counted[chosen]
     given = weights[rows]
-    drawn = generator.standard_gamma(given, size=(N_DRAWS, len(given)))
-    drawn *= given.sum() / drawn.sum(axis=1, keepdims=True)
-    return _Weights(rows, given, drawn, float(np.sqrt(weights.sum() / given.sum())))
+    firsts, places = np.unique(codes[chosen], return_index=True, return_inverse=True)[1:]
+    of_units = given[firsts]
+    drawn = generator.standard_gamma(of_units, size=(N_DRAWS, len(of_units)))
+    drawn *= of_units.sum() / drawn.sum(axis=1, keepdims=True)
+    spread = float(np.sqrt(weights.sum() / given.sum()))
+    return _Weights(rows, given, drawn[:, places], spread)
 
 
 def _choices(

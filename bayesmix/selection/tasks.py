@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from bayesmix.core.mixture import Mixture
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixError, BayesmixWarning, UnsupportedError
-from bayesmix.numerics.arrays import Array
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.selection.candidates import Candidate, asked
 from bayesmix.selection.criteria import PLUG_IN, log_relabellings, record
 from bayesmix.selection.scores import Fold, Score, ScoreFunction
@@ -59,6 +59,10 @@ class Fitter(Protocol):
     @property
     def source(self) -> Source:
         """The same data, checked."""
+
+    @property
+    def units(self) -> Integers | None:
+        """Units (n,) whose rows are drawn together; None: every row is a unit."""
 
     @property
     def searches(self) -> bool:

@@ -16,6 +16,7 @@ from bayesmix.cli.app import app
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.trajectories import time_columns
 from bayesmix.posterior.regression_vector import ParameterVector
+from bayesmix.selection.cluster_numbers import _weights
 
 ARGUMENTS = {"y": "score", "time": "age", "unit": "id"}
 
@@ -193,3 +194,15 @@ def test_the_command_writes_classes_of_units(tmp_path):
     assert checklist.loc["1", "answer"] == "age"
     # The mechanism of missing data is known to the authors only.
     assert checklist.index[checklist["answer"].isna()].tolist() == ["3a", "3b"]
+
+
+def test_rows_of_a_unit_are_drawn_together():
+    sizes, generator = np.random.default_rng(0).integers(1, 5, 50), np.random.default_rng(1)
+    units = np.repeat(np.arange(50), sizes)
+    drawn = _weights(np.ones(len(units)), units, generator)
+    starts = np.cumsum(sizes) - sizes
+    assert (drawn.values == drawn.values[:, starts][:, units]).all()
+    # A sum of values of units has the variance of that sum over units.
+    values = np.random.default_rng(2).normal(size=50)
+    sums = drawn.values @ (values / sizes)[units]
+    assert np.isclose(sums.var(), 50 * values.var(), rtol=4 * np.sqrt(2 / len(sums)))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.optimize import minimize
-from scipy.special import expit, logsumexp
+from scipy.optimize import approx_fprime, minimize
+from scipy.special import expit, log_softmax, logsumexp
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.families.trajectory_responses import (
     CensoredNormalResponse,
+    OrdinalResponse,
     ZeroInflatedPoissonResponse,
 )
 
@@ -132,6 +133,15 @@ def test_no_extra_zeros_is_a_boundary_that_is_named_without_failure():
     )
 
 
+def test_distribution_functions_of_levels_and_quantiles_are_inverse():
+    response, p = OrdinalResponse(2.0, 3, 1), np.array([[[0.2, 0.5, 0.3], [0.1, 0.1, 0.8]]])
+    distribution = response.distribution(None, None, np.log(p))
+    y = np.arange(1.0, 6.0)[:, None]
+    assert np.allclose(distribution.cdf(y), [[0, 0], [0.2, 0.1], [0.7, 0.2], [1, 1], [1, 1]])
+    for level, quantiles in ((0.15, [2, 3]), (0.6, [3, 4]), (0.99, [4, 4])):
+        assert (distribution.ppf(level) == quantiles).all()
+
+
 @pytest.mark.parametrize(
     "response", [ZeroInflatedPoissonResponse(2), CensoredNormalResponse(*LIMITS)]
 )
@@ -146,6 +156,79 @@ def test_distribution_functions_and_quantiles_are_inverse(response):
         density = np.exp(response.log_density(y, y, eta, second))
         assert np.allclose(density.cumsum(axis=0), distribution.cdf(y))
         assert np.allclose((y * density).sum(axis=0), response.mean(eta))
+
+
+def ratings(seed=0, n_units=60, visits=5, levels=4):
+    """Return times, levels from 1 and units of two classes with shared α."""
+    rng = np.random.default_rng(seed)
+    unit, t = np.repeat(np.arange(n_units), visits), np.tile(np.linspace(-1, 1, visits), n_units)
+    k = (unit < n_units // 3).astype(int)
+    xi = np.array([1.0, -0.5])[k] + np.array([1.5, -1.0])[k] * t
+    alpha = np.array([0.0, 0.8, 0.4, 0.0])[:levels]
+    p = np.exp(log_softmax(alpha + xi[:, None] * np.arange(levels), axis=1))
+    return t[:, None], 1.0 + (p.cumsum(axis=1) < rng.random((len(t), 1))).sum(axis=1), unit
+
+
+def ordinal_loss(theta, t, y, unit):
+    """Return minus the log likelihood of two classes of four levels."""
+    alpha, joint = np.array([0.0, *theta[4:6], 0.0]), np.zeros((unit.max() + 1, 2))
+    for k, (b0, b1) in enumerate(theta[:4].reshape(2, 2)):
+        logs = log_softmax(alpha + (b0 + b1 * t) * np.arange(4.0), axis=1)
+        np.add.at(joint[:, k], unit, logs[np.arange(len(y)), y.astype(int) - 1])
+    logs = np.array([0.0, theta[6]]) - np.logaddexp(0.0, theta[6])
+    return -logsumexp(logs + joint, axis=1).sum()
+
+
+def test_ordinal_fits_are_direct_maxima_with_standard_errors_of_the_information(tmp_path):
+    t, y, unit = ratings()
+    model = bm.RegressionMixture(2, response="ordinal", n_init=3, random_state=0)
+    model.fit(t, y, groups=unit)
+    table = model.coefficients()
+    alpha = table.loc["level"]["estimate"]
+    odds = np.log(model.weights_[1] / model.weights_[0])
+    theta = np.array([*table.loc["coefficient"]["estimate"], *alpha, odds])
+    data = (t, y, unit)
+    assert np.isclose(-ordinal_loss(theta, *data), model.log_likelihood_, rtol=1e-12)
+    assert np.abs(approx_fprime(theta, ordinal_loss, 1e-7, *data)).max() < 1e-2
+    size, step = len(theta), 1e-3 * np.eye(7)
+    hessian = np.empty((size, size))
+    for i, e in enumerate(step):
+        rise = [approx_fprime(theta + s * e, ordinal_loss, 1e-6, *data) for s in (1.0, -1.0)]
+        hessian[i] = (rise[0] - rise[1]) / 2e-3
+    errors = np.sqrt(np.diag(np.linalg.inv(0.5 * (hessian + hessian.T))))
+    expected = [*table.loc["coefficient"]["standard_error"], *table.loc["level"]["standard_error"]]
+    assert np.allclose(expected, errors[:6], rtol=1e-3)
+    assert model.n_parameters_ == 7
+    p = np.exp(log_softmax(np.array([0.0, *alpha, 0.0]) + (theta[:2] @ [1.0, 0.5]) * np.arange(4)))
+    assert np.isclose(model.predict_components([[0.5]])[0, 0], p @ [1.0, 2.0, 3.0, 4.0])
+    model.save(tmp_path / "model.bayesmix")
+    assert bm.load(tmp_path / "model.bayesmix").coefficients().equals(table)
+
+
+def test_two_levels_are_successes():
+    t, y, unit = ratings(levels=2)
+    fits = [
+        bm.RegressionMixture(1, response=name).fit(t, y - 1, groups=unit)
+        for name in ("ordinal", "binomial")
+    ]
+    assert np.isclose(*[fit.log_likelihood_ for fit in fits], rtol=1e-9)
+    errors = [fit.coefficients()[["estimate", "standard_error"]] for fit in fits]
+    assert np.allclose(*errors, rtol=1e-3)
+    curves = [bm.trajectory_curves(fit) for fit in fits]
+    assert np.allclose(*curves, rtol=1e-3)
+
+
+def test_levels_are_those_of_all_rows_in_folds():
+    t, y, unit = ratings(n_units=20)
+    y[y == 1.0], y[unit == 0] = 2.0, 1.0  # level 1 in one unit alone
+    search = bm.MixtureSearch(
+        bm.RegressionMixture(response="ordinal", n_init=1), 1, criterion="cv", n_jobs=1
+    ).fit(t, y, groups=unit)
+    assert np.isfinite(search.best_score_)
+    with pytest.raises(InvalidInputError, match="whole numbers from 1 to 3"):
+        bm.RegressionMixture(1, response="ordinal", limits=(1, 3)).fit(t, y)
+    with pytest.raises(InvalidInputError, match="at most 50 levels"):
+        bm.RegressionMixture(1, response="ordinal").fit(t, np.arange(100.0))
 
 
 @pytest.mark.parametrize(
