@@ -75,10 +75,10 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "class_level": ("Level of the bootstrap test of the number of classes", classes.level),
     "class_coverage": ("Do robust intervals of classes hold pseudo-true values?", classes.coverage),
     "class_times": ("Seconds of enumerate_classes, beside mclust", classes.times),
-    "trajectories": ("Right numbers of classes, beside direct likelihood", trajectories.chosen),
-    "trajectory_coverage": ("Do 90 % intervals of slopes hold?", trajectories.coverage),
-    "trajectory_skewed": ("One class of skewed effects: is it one?", trajectories.skewed),
-    "trajectory_scale": ("Seconds and memory of many units", trajectories.scale),
+    "trajectories": (
+        "Trajectories: optima, numbers of classes, intervals, skewed effects, time",
+        trajectories.run,
+    ),
     "sbc": ("Do posterior draws come true? Simulation-based calibration", posterior.sbc),
     "sbc_of_sequences": (
         "Do posterior draws of hidden Markov models come true?",

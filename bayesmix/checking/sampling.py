@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from bayesmix.allocation.gate import Gate, penalty_matrix
 from bayesmix.allocation.point import FreeWeights
+from bayesmix.checking.sampled_regressions import random_effect_model, regression_model
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs, single_threaded_blas
 from bayesmix.core.priors import ComponentsTwin, NamedTensors, Pymc, PymcModel, Tensor, WeightsTwin
@@ -25,7 +25,6 @@ from bayesmix.core.sources import Source
 from bayesmix.em.progress_bar import console_for
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
-from bayesmix.families.regressions import DESIGN
 from bayesmix.numerics.arrays import Array, Booleans, frozen
 from bayesmix.posterior.arviz_groups import ToArviz, inference_data
 from bayesmix.posterior.chains import (
@@ -36,7 +35,7 @@ from bayesmix.posterior.chains import (
     each_repetition,
 )
 from bayesmix.posterior.posterior_draws import Draws, log_likelihoods, log_prior
-from bayesmix.posterior.subject import rows_of_fit, variational_fit
+from bayesmix.posterior.subject import fitted_mixture, rows_of_fit, variational_fit
 
 # Random stream of starting points; other numbers belong to other posterior methods.
 OF_BEGINNINGS = 14
@@ -46,6 +45,8 @@ def pymc_model(
     model: Any, X: Any = None, sample_weight: Any = None, *, lengths: Any = None, groups: Any = None
 ) -> Any:
     """Return the PyMC model of a variational fit, with the same prior and likelihood.
+
+    A ``RegressionMixture`` with random effects, which has no prior, gets a weak one.
 
     Assignments are summed out, so all variables are continuous. They use the fit's coordinates
     (features shifted and scaled), and deterministics give data units under the names of
@@ -91,7 +92,10 @@ def pymc_model(
     >>> model = bm.pymc_model(vb, X)  # doctest: +SKIP
     >>> idata = pm.sample(model=model)  # doctest: +SKIP
     """
-    estimator, pm = variational_fit(model), _pymc()
+    fitted, pm = fitted_mixture(model), _pymc()
+    if getattr(fitted, "random", None) is not None:
+        return random_effect_model(pm, fitted)
+    estimator = variational_fit(model)
     if estimator.noun == "regression":
         return regression_model(pm, estimator)
     sequences = {"lengths": lengths, "groups": groups}
@@ -503,50 +507,3 @@ def _which(sampler: str | None) -> str:
     if sampler == "nutpie" and not installed:
         raise missing_extra("nutpie", "pymc")
     return sampler or ("nutpie" if installed else "pymc")
-
-
-def regression_model(pm: Pymc, estimator: Any) -> PymcModel:
-    """Return the model of a fit, on the data that the fit keeps.
-
-    Variables are "precision" (K,) and "standardised" coefficients (K, P), whose response is less
-    its mean; "coefficients" are those of the data, and "gate" those of the weights.
-    """
-    from pytensor import tensor as pt
-
-    data, q, result = estimator._data, estimator._q, estimator.result_
-    prior, weights, design = result.inference.prior, result.inference.weights_prior, data.design
-    K, rows = q.n_components, data.rows
-    units = np.arange(len(rows)) if data.units is None else data.units
-    firsts = np.unique(units, return_index=True)[1]
-    terms = {"term": design.terms} | ({"gate_term": data.gate.terms} if data.gate else {})
-    with pm.Model(coords={"component": np.arange(K), **terms}) as model:
-        if data.gate is None:
-            twin = weights.pymc_distribution(pm, estimator._fit_mixture.weights, K)
-            log_weights: Tensor = twin.log_weights
-        else:
-            gate: Gate = estimator._fit_mixture.weights
-            precision = penalty_matrix(K, gate.precisions)
-            start = gate.coefficients[1:].ravel()
-            free = pm.MvNormal("free_gate", np.zeros(len(start)), tau=precision, initval=start)
-            whole = pt.concatenate([pt.zeros((1, len(gate.precisions))), free.reshape((K - 1, -1))])
-            pm.Deterministic("gate", whole @ data.gate.back.T, dims=("component", "gate_term"))
-            log_weights = pt.special.log_softmax(data.covariates[firsts] @ whole.T, axis=1)
-        # PyTensor divides by Python's 1.5 in single precision.
-        shapes, rates = np.full(K, prior.shape), np.full(K, prior.rate)
-        precisions = pm.Gamma(
-            "precision", shapes, rates, dims="component", initval=q.shape / q.rate
-        )
-        deviations = 1.0 / pt.sqrt(precisions * prior.mean_precision)
-        standardised = pm.Normal(
-            "standardised", 0.0, deviations[:, None], dims=("component", "term"), initval=q.means
-        )
-        centre = np.eye(len(design.terms))[0] * q.family.centre
-        pm.Deterministic(
-            "coefficients", (standardised + centre) @ design.back.T, dims=("component", "term")
-        )
-        away = q.family.response(rows.values)[:, None] - rows.values[:, DESIGN:] @ standardised.T
-        density = 0.5 * (pt.log(precisions / (2.0 * np.pi)) - precisions * away**2)
-        of_units = pt.inc_subtensor(pt.zeros((len(firsts), K))[units], density)
-        log_likelihood = pm.math.logsumexp(log_weights + of_units, axis=1)
-        pm.Potential("log_likelihood", (log_likelihood * rows.weights_or_ones[firsts]).sum())
-    return model

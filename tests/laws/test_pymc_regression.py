@@ -75,6 +75,35 @@ def test_the_density_is_prior_times_likelihood(kind):
 
 
 @pytest.mark.slow
+def test_random_effects_integrate_to_the_log_likelihood_of_the_fit():
+    X, _, y = two_lines(60, 65)
+    fit = bm.RegressionMixture(1, random=("intercept", 0)).fit(X, y, groups=np.arange(60) // 6)
+    components, model = fit._mixture.components, bm.pymc_model(fit)
+    moments = components.moments(fit._data.products)
+    root = np.linalg.cholesky(components.covariances[0])
+    # log p(y | b) + log p(b) is quadratic in b, with its maximum at the predicted effects.
+    z = np.linalg.solve(root, moments.effects[0].T).T
+    variance = components.dispersion[0]
+    values = {
+        "standardised": components.coefficients[0],
+        "weights": np.ones(1),
+        "residual_deviation": np.sqrt(variance),
+        "effect_root": root[np.tril_indices(2)],
+        "standard_effects": z,
+    }
+    names, wanted = [each.name for each in model.free_RVs], ["log_likelihood", "covariance"]
+    compiled = model.compile_fn(
+        [model[name] for name in wanted], inputs=model.free_RVs, point_fn=False,
+        mode="FAST_COMPILE", on_unused_input="ignore",
+    )  # fmt: skip
+    density, covariance = compiled(*[values[name] for name in names])
+    curvature = np.eye(2) + root.T @ moments.designs @ root / variance
+    integral = density - 0.5 * (z**2).sum() - 0.5 * np.linalg.slogdet(curvature)[1].sum()
+    assert integral == pytest.approx(fit.log_likelihood_, rel=1e-10)
+    assert np.allclose(covariance, fit.random_covariance_[0])
+
+
+@pytest.mark.slow
 def test_the_sampler_agrees_with_the_fit():
     X, _, y = two_lines(150, 64)
     vb = bm.RegressionMixture(2, inference=bm.VariationalBayes(), random_state=0).fit(X, y)
