@@ -47,9 +47,9 @@ def training_data(
     response, inflation = configured(estimator, response, y, X, design)
     regression_data.check_response(response, y, trials)
     places, floor = shared_places(estimator.fixed, design, names), 0.0
-    if response.name == "ordinal":  # all components share what levels have
-        n_means = len(design.terms)
-        places = np.append(places, n_means + np.arange(len(inflation.names)))
+    if inflation is not None and response.name == "ordinal":
+        # All components share the coefficients of levels.
+        places = np.append(places, len(design.terms) + np.arange(len(inflation.names)))
     if response.gaussian:
         floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
     weights = None

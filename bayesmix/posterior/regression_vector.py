@@ -204,8 +204,8 @@ class ParameterVector:
                 if not (k and p in shared):
                     add("coefficient", "all" if p in shared else k, own[:terms], *each)
             extra = data.inflation
-            further = zip(extra.terms, extra.back, strict=True) if extra else ()
-            for p, each in enumerate(further, terms):
+            beyond = zip(extra.terms, extra.back, strict=True) if extra else ()
+            for p, each in enumerate(beyond, terms):
                 if not (k and p in shared):
                     add(part, "all" if p in shared else k, own[terms:], *each)
         further, matrix = data.further_terms(self.mixture.n_components)
