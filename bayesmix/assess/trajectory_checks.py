@@ -136,21 +136,21 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     first = data.design.intercept + 3
     values = data.values
     time, y = values[:, first] * data.design.scale[0] + data.design.centre[0], values[:, 0]
-    effects = "no random effects"
+    effects, covariances = "none", "none"
     if model.random is not None:
-        names = ", ".join(data.random.names) or "none"
-        effects = (
-            f"random effects: {names}; covariance {model.random_covariance}, residual variance "
-            f"{model.residual_variance}"
+        effects = ", ".join(data.random.names) or "none"
+        covariances = (
+            f"covariance {model.random_covariance}, residual variance {model.residual_variance}"
         )
     counted = "; ".join(
-        f"{k} classes: " + ", ".join(map(str, class_assignment(each)["units"]))
+        f"{k} class{'es' if k > 1 else ''}: " + ", ".join(map(str, class_assignment(each)["units"]))
         for k, each in sorted((e.n_components_, e) for e in search.estimators_ if e is not None)
     )
     gate = "none" if data.gate is None else ", ".join(data.gate.terms[1:])
     fits = f"{len(table)}: {', '.join(map(str, table.index))} classes"
     described = "; ".join(
-        f"class {k}: n = {row.units} ({row.share:.1%}), mean posterior {row.mean_probability:.2f}"
+        f"class {k}: n = {row.units:.0f} ({row.share:.1%}), mean posterior "
+        f"{row.mean_probability:.2f}"
         for k, row in classes.iterrows()
     )
     coefficients = model.coefficients().loc["coefficient"].round(3)
@@ -166,8 +166,8 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         ("4", "Distribution of the response", f"{model.response}; mean {y.mean():.3g}, standard "
          f"deviation {y.std():.3g}, range {y.min():.3g} to {y.max():.3g}"),
         ("5", "Software", f"bayesmix {__version__}"),
-        ("6a", "Heterogeneity within classes", effects),
-        ("6b", "Differences of covariances between classes", effects),
+        ("6a", "Heterogeneity within classes", f"random effects: {effects}"),
+        ("6b", "Differences of covariances between classes", covariances),
         ("7", "Shape of the trajectories", terms),
         ("8", "Covariates", f"of membership: {gate}; in the design: {terms}"),
         ("9", "Random starts and iterations", f"{model.n_init} starts, the best five to "

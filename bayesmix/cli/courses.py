@@ -46,6 +46,10 @@ def trajectories(
         str | None,
         options.option("LOW,HIGH", "Limits of --response censored_normal, such as 0,10 or 0,"),
     ] = None,
+    missing: Annotated[
+        options.Missing | None,
+        options.option("NAME", "Rows with missing values: drop or error (default)"),
+    ] = None,
     inflation: Annotated[
         str | None,
         options.option("A,B", "Columns of time that change the odds of extra zeros"),
@@ -59,9 +63,11 @@ def trajectories(
     the coefficients, units.csv with the class of each unit, checklist.csv with the items of
     GRoLTS (2017), model.bayesmix and a figure.
     """
+    import numpy as np
+
     from bayesmix.assess.trajectory_checks import trajectory_checklist
     from bayesmix.assess.trajectory_tables import class_assignment, trajectory_table, unit_table
-    from bayesmix.cli.data import whole_table
+    from bayesmix.cli.data import complete, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.trajectories import trajectories as search_trajectories
@@ -70,8 +76,9 @@ def trajectories(
 
     screen = Screen(run)
     others = [*(options.names(fixed) or []), *(options.names(gate) or [])]
-    frame = whole_table(rows, [target, time, unit, *others])
-    source = as_source(frame[[time]].to_numpy(dtype=float), columns=(time,))
+    used = [target, time, unit, *others]
+    frame = complete(screen, whole_table(rows, used), used, target, missing)
+    source = as_source(np.empty((len(frame), 1)), columns=(time,))
     work = Work.on("trajectories", screen, rows, source, out)
     search: Any = work.noting(
         lambda: search_trajectories(
@@ -96,10 +103,12 @@ def trajectories(
     enumeration = trajectory_table(search).reset_index()
     coefficients = model.coefficients().reset_index()
     classes = class_assignment(model).reset_index()
-    screen.table(frame_table("Numbers of classes", enumeration))
+    few = ["classes", "log_likelihood", "bic", "relative_entropy", "smallest_share"]
+    screen.table(frame_table("Numbers of classes", enumeration[few]))
     screen.say()
     screen.answer("\n".join(model.summary().splitlines()[:2]))
-    screen.table(frame_table("Classes", classes))
+    odds = {"odds_of_correct_classification": "odds_correct"}
+    screen.table(frame_table("Classes", classes.rename(columns=odds)))
     screen.table(frame_table("Coefficients", coefficients))
     values = {
         "n_components": model.n_components_,

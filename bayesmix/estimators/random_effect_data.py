@@ -278,7 +278,11 @@ class RandomEffectData:
                     f"{which}: random effects are perfectly correlated (boundary), so standard "
                     "errors of their covariance do not hold: use fewer random effects"
                 )
-        return found + [
+        return found + self.skewness_texts(mixture)
+
+    def skewness_texts(self, mixture: Mixture) -> list[str]:
+        """Return sentences on random effects that are not normal."""
+        return [
             f"predicted effects of {name!r} are not normal (skewness {skewness:.1f}), so several "
             "classes may describe one class with skewed effects: transform the response, or "
             "compare with fewer random effects"

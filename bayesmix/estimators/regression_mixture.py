@@ -50,7 +50,7 @@ N_STARTS = 30
 # Attributes that do not follow from data and mixture.
 KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
-    *("_held", "_separated", "_formula", "_coding"),
+    *("_held", "_separated", "_formula", "_coding", "_label"),
 )
 
 
@@ -138,6 +138,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     _answer = "log_likelihood_"
     noun = "regression"
     _coding: Coding | None = None
+    _label = "response"  # of the axis of figures
 
     def __init__(
         self,
@@ -233,6 +234,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any, weight: Any
     ) -> Any:
         self._formula, self._coding = None, None
+        self._label = str(getattr(y, "name", None) or "response")
         if isinstance(y, str):
             self._formula = y
             y, X = regression_data.formula_matrices(y, X)

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.preprocessing import SplineTransformer
 
 from bayesmix.core import validation
-from bayesmix.errors import InvalidInputError
+from bayesmix.core.designs import indicated
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.regression_mixture import RegressionMixture
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.random_effects import INTERCEPT
@@ -47,7 +48,8 @@ def trajectories(
     Parameters
     ----------
     frame : DataFrame or path
-        Long table: one row per visit; or its file, of which only the columns are read.
+        Long table: one row per visit; or its file, of which only the columns are read. Rows
+        without a response are left out, with a warning.
     y, time, unit : str
         Columns of the response, of the time, and of the identifier of the unit.
     n_components : int or sequence of int, default=(1, 2, 3, 4, 5)
@@ -60,7 +62,7 @@ def trajectories(
         Random effects, such as ``("intercept", time)``; None: none, with a residual variance for
         each class. Only for a normal response.
     fixed : sequence of str, default=()
-        Columns with the same coefficient in all classes.
+        Columns with the same coefficient in all classes; text becomes indicators.
     class_predictors : sequence of str, default=()
         Columns that predict class membership, constant within a unit.
     response, limits, inflation, random_covariance
@@ -105,10 +107,15 @@ def trajectories(
     if frame[unit].isna().any():
         row = int(np.flatnonzero(frame[unit].isna())[0])
         raise InvalidInputError(f"unit: column {unit!r} is missing in row {row}: drop such rows")
+    if n_missing := int(frame[y].isna().sum()):
+        warn(f"{n_missing} rows without a value of {y!r} are left out", BayesmixWarning)
+        frame = frame[frame[y].notna()]
     design = time_columns(frame[time], validation.integer("degree", degree, 1), n_knots)
     times = list(design)
-    for name in fixed:
-        design[name] = frame[name]
+    if fixed:
+        others = indicated("fixed", frame[fixed])
+        fixed = list(others)
+        design[fixed] = others
     if response != "normal" and _names(random or ()) == [INTERCEPT]:
         random = None
     estimator = RegressionMixture(
@@ -120,7 +127,19 @@ def trajectories(
         estimator, n_components, criterion=criterion, random_state=random_state, **options
     )
     given = {"gate": frame[gate]} if gate else {}
-    return search.fit(design, frame[y], groups=frame[unit], **given)
+    search.fit(design, frame[y], groups=frame[unit], **given)
+    if estimator.random:
+        _warn_of_skewness(search)
+    return search
+
+
+def _warn_of_skewness(search: MixtureSearch) -> None:
+    """Warn of several classes where the effects of one class are skewed."""
+    several = search.n_components_ > 1
+    for one in search.estimators_:
+        if several and one is not None and one.n_components_ == 1:
+            for text in one._data.skewness_texts(one._mixture):
+                warn(f"with one class, {text}", BayesmixWarning)
 
 
 def _names(columns: Any) -> list[str]:
@@ -134,7 +153,13 @@ def time_columns(time: Any, degree: int, n_knots: int | None = None) -> pd.DataF
     """
     import pandas as pd
 
-    name, values = str(time.name), time.to_numpy(dtype=np.float64)
+    name = str(time.name)
+    if time.dtype.kind not in "biuf":
+        raise InvalidInputError(
+            f"time: column {name!r} must be numbers, got {time.dtype}: give the time since an "
+            "origin, such as days since the first visit"
+        )
+    values = time.to_numpy(dtype=np.float64)
     if np.isnan(values).any():
         row = int(np.flatnonzero(np.isnan(values))[0])
         raise InvalidInputError(f"time: column {name!r} is missing in row {row}: drop such rows")

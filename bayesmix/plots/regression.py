@@ -62,8 +62,7 @@ def plot_regression(
         label = f"component {k} (weight {model.weights_[k]:.2f})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
     ax.legend(frameon=False)
-    name = getattr(y, "name", None) or "response"
-    return finished(ax, xlabel=design.names[place], ylabel=name)
+    return finished(ax, xlabel=design.names[place], ylabel=model._label)
 
 
 MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged

@@ -58,4 +58,4 @@ def plot_trajectories(
         )  # fmt: skip
     # Above the axes: inside them it would cover curves.
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
-    return finished(ax, xlabel=names[place], ylabel="response")
+    return finished(ax, xlabel=names[place], ylabel=model._label)

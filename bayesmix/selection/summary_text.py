@@ -311,6 +311,7 @@ WORDS_OF_FAMILIES = {
     "Gaussian": "normal",
     "Product": "mixed",
     "RegressionFamily": "",  # "3 regressions"
+    "RandomEffectFamily": "",
     "StudentT": "Student-t",
     "Bernoulli": "Bernoulli",
     "Poisson": "Poisson",

@@ -141,9 +141,9 @@ def test_a_file_is_read(tmp_path, search):
 def test_skewed_effects_are_named_and_normal_effects_are_not(search):
     assert not any("not normal" in text for text in search.best_estimator_._separated)
     frame = courses(1, 200, skewed=True)
-    model = bm.RegressionMixture(1, random=("intercept",))
-    with pytest.warns(bm.errors.BayesmixWarning, match="'intercept' are not normal"):
-        model.fit(frame[["age"]], frame["score"], groups=frame["id"])
+    arguments = ARGUMENTS | {"n_components": (1, 2), "random_state": 0, "n_jobs": 1}
+    with pytest.warns(bm.errors.BayesmixWarning, match="with one class, .*'intercept' are not"):
+        bm.trajectories(frame, **arguments)
 
 
 def test_time_columns_span_the_splines_and_polynomials():
@@ -163,7 +163,7 @@ def test_time_columns_span_the_splines_and_polynomials():
         ({}, {"time": "year"}, "frame has no column 'year'"),
         ({"age": np.nan}, {}, "time: column 'age' is missing in row 0"),
         ({"id": None}, {}, "unit: column 'id' is missing in row 0"),
-        ({"score": np.nan}, {}, "y must have no missing values"),
+        ({}, {"time": "id"}, "time: column 'id' must be numbers"),
         ({"sex": 7.0}, {"class_predictors": ["sex"]}, "column 'sex' differs"),
     ],
 )
@@ -206,3 +206,15 @@ def test_rows_of_a_unit_are_drawn_together():
     values = np.random.default_rng(2).normal(size=50)
     sums = drawn.values @ (values / sizes)[units]
     assert np.isclose(sums.var(), 50 * values.var(), rtol=4 * np.sqrt(2 / len(sums)))
+
+
+def test_missing_responses_are_left_out_and_text_becomes_indicators():
+    frame = courses()
+    frame["sex"] = np.where(frame["sex"] == 1.0, "man", "woman")
+    frame.loc[[0, 7], "score"] = np.nan
+    given = {"n_components": 1, "fixed": ["sex"], "n_jobs": 1}
+    with pytest.warns(bm.errors.BayesmixWarning, match="2 rows without a value of 'score'"):
+        model = bm.trajectories(frame, **ARGUMENTS, **given).best_estimator_
+    assert model._data.n_rows == len(frame) - 2
+    assert model._data.design.names == ("age", "sex_woman")
+    assert bm.plots.plot_trajectories(model).get_ylabel() == "score"
