@@ -60,8 +60,8 @@ def trajectories(
     """Find classes of courses over time, one class per unit.
 
     The number of classes is selected by BIC over units. --out DIR saves result.json, table.csv with
-    the coefficients, units.csv with the class of each unit, checklist.csv with the items of
-    GRoLTS (2017), model.bayesmix and a figure.
+    the coefficients, units.csv with the class of each unit, report.html with the items of GRoLTS
+    (2017), which are also in checklist.csv, model.bayesmix and a figure.
     """
     import numpy as np
 
@@ -72,6 +72,7 @@ def trajectories(
     from bayesmix.cli.shown_tables import frame_table
     from bayesmix.estimators.trajectories import trajectories as search_trajectories
     from bayesmix.plots.trajectories import plot_trajectories
+    from bayesmix.report.trajectory_page import trajectory_page
     from bayesmix.sources.border import as_source
 
     screen = Screen(run)
@@ -124,6 +125,7 @@ def trajectories(
         "model.bayesmix": model,
         "table.csv": coefficients.to_csv(index=False),
         "units.csv": unit_table(model, frame[unit].unique()).to_csv(index_label=unit),
+        "report.html": trajectory_page(search, "Trajectories"),
         "checklist.csv": trajectory_checklist(search).to_csv(),
         "trajectories.png": Figure(lambda ax: plot_trajectories(model, ax=ax)),
     }

@@ -17,12 +17,14 @@ from typing import Any
 
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
+from bayesmix.core.procedures import noun_of
 from bayesmix.core.writing import file_to_write, try_to_write, write
 from bayesmix.em import display
 from bayesmix.plots.style import pyplot
 from bayesmix.report import figures, reproduce, tables
 from bayesmix.report.assumptions import documented, prior_in_words, weights_prior
 from bayesmix.report.subject import Subject, capital, listed, subject_of
+from bayesmix.report.trajectory_page import trajectory_page
 from bayesmix.selection.criteria import record
 from bayesmix.selection.summary_text import SUREST, counted
 from bayesmix.version import __version__
@@ -39,6 +41,8 @@ def write_report(
     interactive: bool = True,
 ) -> Path:
     """Write the report of a fitted search as one HTML file.
+
+    That of trajectories has the GRoLTS checklist.
 
     It adapts to telephones, dark screens and paper. The file is written, or replaced, only when
     complete.
@@ -81,9 +85,13 @@ def write_report(
     'report.html'
     """
     place = report_place(path)
-    subject = subject_of(search, X)
-    title = "Mixture model search" if title is None else str(title)
-    write(place, page(subject, title, command, interactive).encode("utf-8"))
+    if hasattr(search, "results_") and noun_of(search) == "regression":
+        text = trajectory_page(search, "Trajectories" if title is None else str(title))
+    else:
+        subject = subject_of(search, X)
+        title = "Mixture model search" if title is None else str(title)
+        text = page(subject, title, command, interactive)
+    write(place, text.encode("utf-8"))
     return Path(path)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from bayesmix.core.procedures import last_step, noun_of
 from bayesmix.core.protocols import UserRows
 from bayesmix.em.result import FitResult
-from bayesmix.errors import InvalidInputError, UndefinedError, UnsupportedError
+from bayesmix.errors import InvalidInputError, UndefinedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import style
 from bayesmix.plots.assignment import Line, lines_of
@@ -244,8 +244,6 @@ def subject_of(search: Any, X: Any) -> Subject:
         raise InvalidInputError(
             f"search must be a fitted MixtureSearch, got {what}{': call fit first' * unfitted}"
         )
-    if noun_of(search) == "regression":
-        raise UnsupportedError("reports do not support regressions: use summary() and plot()")
     read = X if X is None else search.features_read(X)
     subject = Subject(search, read, getattr(X, "index", None))
     # Raises an error that says what to do if the search kept no model.

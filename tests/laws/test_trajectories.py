@@ -188,6 +188,7 @@ def test_the_command_writes_classes_of_units(tmp_path):
     values = json.loads((tmp_path / "out" / "result.json").read_text())
     assert values["n_components"] == 2
     assert (tmp_path / "out" / "trajectories.png").exists()
+    assert "Metric of time" in (tmp_path / "out" / "report.html").read_text("utf-8")
     checklist = pd.read_csv(tmp_path / "out" / "checklist.csv", index_col="item", dtype=str)
     assert checklist.index.tolist()[:5] == ["1", "2", "3a", "3b", "3c"]
     assert len(checklist) == 21
@@ -218,3 +219,10 @@ def test_missing_responses_are_left_out_and_text_becomes_indicators():
     assert model._data.n_rows == len(frame) - 2
     assert model._data.design.names == ("age", "sex_woman")
     assert bm.plots.plot_trajectories(model).get_ylabel() == "score"
+
+
+def test_the_report_has_the_curves_and_the_checklist(search, tmp_path):
+    text = search.report(tmp_path / "page.html").read_text("utf-8")
+    assert "data:image/svg+xml" in text
+    for item in ("Metric of time", "Relative entropy", "regressions (n = 60 units"):
+        assert item in text
