@@ -169,8 +169,8 @@ def latent_classes(
         scores = ParameterScores(result, source, outer_products=not survey)
         if gated:
             scores = scores_of(estimator, X, sample_weight)
-        of_shares, *each = scores.errors("sandwich" if survey else "information")
-        errors = np.array(each).T
+        every = scores.errors("sandwich" if survey else "information").reshape(-1, len(shares))
+        of_shares, errors = every[0], every[1:].T
     names = [str(n) for n in result.columns] if result.columns else list(range(values.shape[1]))
     labels = zip(names, result.family.levels or (), strict=True)
     index = pd.MultiIndex.from_tuples(

@@ -46,7 +46,7 @@ def classes(
     (and Word, if python-docx is installed), figures as PDF and PNG, model.bayesmix and result.json.
     """
     from bayesmix.assess.class_profiles import class_profiles
-    from bayesmix.cli.data import features_of, missing_for, whole_table
+    from bayesmix.cli.data import features_of, missing_for, n_rows_text, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.class_enumeration import enumerate_classes
     from bayesmix.plots import plot_class_profiles, plot_classification, plot_enumeration
@@ -57,6 +57,12 @@ def classes(
     others = [*beside, *outcomes, *([] if rows.weight is None else [rows.weight])]
     table = whole_table(rows, [*others, *(options.names(rows.columns) or [])])
     X, _ = features_of(screen, table, rows, options.Kinds(), others)
+    # Mixtures integrate over missing values of X, but not of what the classes depend on.
+    lacking = table[beside].isna().any(axis=1)
+    if n_lacking := int(lacking.sum()):
+        names = " or ".join(beside)
+        screen.postpone(f"left out: {n_rows_text(n_lacking)} without a value of {names}")
+        table, X = table[~lacking], X[~lacking]
     weights = None if rows.weight is None else table[rows.weight].to_numpy()
     known = table[beside] if beside else None
     named = options.names(models)
@@ -92,6 +98,7 @@ def classes(
     report = class_report(
         enumeration, profiles, model, n_classes, rivals=rivals, unconditional=plain
     )
+    screen.table()
     for shown in report.tables.values():
         screen.say(f"\n{shown}")
     screen.answer(str(enumeration.suggested) if select is None else profiles.summary())

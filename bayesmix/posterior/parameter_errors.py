@@ -23,7 +23,6 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import Frame
-from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -35,8 +34,6 @@ from bayesmix.posterior.free_parameters import (
     FREE_BLOCKS,
     Coordinate,
     Reported,
-    coordinates,
-    reported,
 )
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.subject import rows_of_fit
@@ -65,21 +62,7 @@ MOST_NUMBERS = 2**26
 class ParameterScores(FitScores):
     """Scores (n, p) and information (p, p) of the free parameters at a fit, in their units."""
 
-    result: FitResult
-    source: InMemory
     outer_products: bool = False  # whether they estimate the information
-
-    @cached_property
-    def components(self) -> Any:
-        return self.result.unframed.plug_in() if self.result.variational else self.result.unframed
-
-    @cached_property
-    def coordinates(self) -> list[Coordinate]:
-        return coordinates(self.components, getattr(self.result.family, "degrees_of_freedom", None))
-
-    @property
-    def weights(self) -> Array:
-        return self.source.rows.weights_or_ones
 
     @cached_property
     def design(self) -> Array:
@@ -90,7 +73,7 @@ class ParameterScores(FitScores):
     @cached_property
     def shares(self) -> Array:
         """Weights of the components of each observation (n, K)."""
-        weights: Any = self.result.mixture.weights
+        weights: Any = self.point.weights
         if side_of(self.source).covariates is not None:
             return np.exp(weights.log_weights(self.design))
         return np.broadcast_to(weights.mean(), (self.source.shape[0], self.n_components))
@@ -117,18 +100,7 @@ class ParameterScores(FitScores):
         r: Array = softmax(self.joint, axis=1)
         return r
 
-    @cached_property
-    def places(self) -> tuple[int, list[Any]]:
-        """Number of parameters, and indices (K,) of each coordinate's; shared ones repeat."""
-        size, K = (self.n_components - 1) * self.design.shape[1], self.n_components
-        places = []
-        for each in self.coordinates:
-            own = 1 if each.shared else K
-            places.append(np.broadcast_to(np.arange(size, size + own), (K,)))
-            size += own
-        return size, places
-
-    def moved(self, *moves: tuple[int, float]) -> Any:
+    def stepped(self, *moves: tuple[int, float]) -> Any:
         """Return components with steps along some coordinates, in their units."""
         components = self.components
         for place, step in moves:
@@ -141,7 +113,7 @@ class ParameterScores(FitScores):
         """Derivatives (d, n, K) of the components' log densities along the coordinates."""
         out = np.empty((len(self.coordinates), *self.joint.shape))
         for place in range(len(out)):
-            up, down = (self.log_densities(self.moved((place, s))) for s in (FIRST, -FIRST))
+            up, down = (self.log_densities(self.stepped((place, s))) for s in (FIRST, -FIRST))
             with np.errstate(invalid="ignore"):
                 out[place] = np.nan_to_num((up - down) / (2.0 * FIRST))
         return out
@@ -211,7 +183,7 @@ class ParameterScores(FitScores):
             return
 
         def at(*steps: tuple[int, float]) -> Array:
-            logs = self.log_densities(self.moved(*steps))
+            logs = self.log_densities(self.stepped(*steps))
             return (shares * np.where(shares > 0.0, logs, 0.0)).sum(axis=0)
 
         here = at()
@@ -223,29 +195,6 @@ class ParameterScores(FitScores):
                     both = sum(at((first, s), (second, s)) for s in (SECOND, -SECOND))
                     mixed = both - single[first] - single[second] + 2.0 * here
                     yield first, second, 0.5 * mixed / SECOND**2
-
-    @property
-    def parameters(self) -> list[Reported]:
-        """Reported parameters, class sizes first."""
-        mass = self.weights / self.weights.sum()
-        return [Reported("share", -1, None, mass @ self.shares), *reported(self.components)]
-
-    @cached_property
-    def derivatives(self) -> Array:
-        """Derivatives (m, K, p) of the reported parameters."""
-        (size, places), K, P = self.places, self.n_components, self.design.shape[1]
-        derivative = np.zeros((1 + len(reported(self.components)), K, size))
-        for place, at in enumerate(places):
-            up, down = (
-                np.array([own.values for own in reported(self.moved((place, step)))])
-                for step in (FIRST, -FIRST)
-            )
-            derivative[1:, np.arange(K), at] += (up - down) / (2.0 * FIRST)
-        mass = self.weights / self.weights.sum()
-        change = self.shares[:, :, None] * (np.eye(K) - self.shares[:, None])[:, :, 1:]
-        of_weights = np.einsum("n,nkj,np->kjp", mass, change, self.design, optimize=True)
-        derivative[0, :, : (K - 1) * P] = of_weights.reshape(K, -1)
-        return derivative
 
 
 def _dense_hessians(
@@ -324,7 +273,7 @@ def parameter_table(
     index = parameter_index(parameters, scores.result)
     estimates = np.concatenate([own.values for own in parameters])
     quantile = float(stats.t.ppf(0.5 + 0.5 * level, degrees))
-    return bounded_intervals(index, estimates, errors.ravel(), quantile)
+    return bounded_intervals(index, estimates, errors, quantile)
 
 
 def bounded_intervals(index: Any, estimates: Array, errors: Array, quantile: float) -> pd.DataFrame:

@@ -28,7 +28,7 @@ from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of
 from bayesmix.em.result import FitResult
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.bootstrap import point_of
 from bayesmix.posterior.free_parameters import Coordinate, Reported, coordinates, reported
 from bayesmix.posterior.survey_design import SurveyDesign
@@ -42,79 +42,8 @@ FLAT = 1e-7
 IN_FLAT = 1e-4
 # Information of a single parameter per observation below which it is at its boundary.
 AT_BOUNDARY = 1e-7
-# Probability below which the maximum of the likelihood is at zero.
-AT_ZERO = 1e-8
 
 Weights: TypeAlias = Any
-
-
-class FitScores(ABC):
-    """Scores and information of the free parameters at a fit, and errors of those of its table."""
-
-    @property
-    @abstractmethod
-    def weights(self) -> Array:
-        """Weights of the units."""
-
-    @property
-    @abstractmethod
-    def scores(self) -> Array:
-        """Scores (units, p) of the observed-data log density."""
-
-    @property
-    @abstractmethod
-    def information(self) -> Array:
-        """Minus the Hessian (p, p) of the log likelihood."""
-
-    @property
-    @abstractmethod
-    def derivatives(self) -> Array:
-        """Derivatives (..., p) of the reported parameters."""
-
-    @property
-    @abstractmethod
-    def parameters(self) -> list[Reported]:
-        """Reported parameters, class sizes first."""
-
-    @cached_property
-    def inside(self) -> Booleans:
-        """Whether each parameter (p,) is away from its boundary."""
-        return self.information.diagonal() > AT_BOUNDARY * self.weights.sum()
-
-    @cached_property
-    def inverse(self) -> tuple[Array, Array]:
-        """Inverse information (p, p), and directions (p, q) that are not identified.
-
-        Parameters at their boundary are fixed there.
-        """
-        free = np.flatnonzero(self.inside)
-        information, own = self.information, np.ix_(free, free)
-        scale = np.sqrt(information[free, free])
-        values, vectors = np.linalg.eigh(information[own] / np.outer(scale, scale))
-        vectors, known = vectors / scale[:, None], values > FLAT
-        inverse = np.zeros_like(information)
-        inverse[own] = (vectors[:, known] / values[known]) @ vectors[:, known].T
-        flat = np.zeros((len(information), int((~known).sum())))
-        flat[free] = vectors[:, ~known]
-        return inverse, flat
-
-    def covariance(self, kind: str, survey: SurveyDesign | None = None) -> Array:
-        """Return the covariance (p, p) of the estimates in their units."""
-        inverse, _ = self.inverse
-        if kind == "information":
-            return inverse
-        scores = self.weights[:, None] * self.scores
-        of_total = scores.T @ scores if survey is None else survey.variance_of_total(scores)
-        return inverse @ of_total @ inverse
-
-    def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:
-        """Return standard errors of the reported parameters; NaN where there are none."""
-        derivative = self.derivatives
-        covariance, (_, flat) = self.covariance(kind, survey), self.inverse
-        variances = np.einsum("...p,pq,...q->...", derivative, covariance, derivative)
-        size = (derivative[..., self.inside] ** 2).sum(axis=-1)
-        undefined = ((derivative @ flat) ** 2).sum(axis=-1) > IN_FLAT**2 * size
-        return np.where(undefined | (size == 0.0), np.nan, np.sqrt(np.maximum(variances, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -128,7 +57,7 @@ class FreeAllocation:
     def of(cls, weights: Weights, stationary: bool = False) -> FreeAllocation:
         """Return the free parameters; a chain may have stationary first states."""
         if isinstance(weights, PointWeights):
-            free = cls.of_rows(weights.mean()[None])
+            free = cls.of_rows(weights.mean()[None], np.zeros(1, dtype=int))
             return cls(free.size, lambda steps: PointWeights(free.moved(steps)[0]))
         if isinstance(weights, Gate):
             return cls(weights.free.size, partial(_moved_gate, weights))
@@ -150,13 +79,13 @@ class FreeAllocation:
         )
 
     @classmethod
-    def of_rows(cls, rows: Array) -> FreeAllocation:
-        """Return log odds of rows of probabilities (R, K) against the largest of each row.
+    def of_rows(cls, rows: Array, against: Integers | None = None) -> FreeAllocation:
+        """Return log odds of rows of probabilities (R, K), by default against the largest.
 
         Probabilities of zero remain zero.
         """
-        free = rows > AT_ZERO
-        free[np.arange(len(rows)), rows.argmax(axis=1)] = False
+        free = np.ones(rows.shape, dtype=bool)
+        free[np.arange(len(rows)), rows.argmax(axis=1) if against is None else against] = False
         with np.errstate(divide="ignore"):
             logs = np.log(rows)
 
@@ -213,11 +142,21 @@ def parameters_of(mixture: Mixture[Any], side: SideInformation, mass: Array) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class UnitScores(FitScores):
-    """Scores and information of a fit with sequences, groups, labels or noise."""
+class FitScores(ABC):
+    """Scores and information of the free parameters at a fit, and errors of those of its table."""
 
     result: FitResult
     source: InMemory
+
+    @property
+    @abstractmethod
+    def scores(self) -> Array:
+        """Scores (units, p) of the observed-data log density."""
+
+    @property
+    @abstractmethod
+    def information(self) -> Array:
+        """Minus the Hessian (p, p) of the log likelihood."""
 
     @property
     def rows(self) -> Any:
@@ -235,8 +174,13 @@ class UnitScores(FitScores):
         return np.asarray(self.rows.weights_or_ones[self.starts])
 
     @cached_property
+    def point(self) -> Mixture[Any]:
+        """The mixture at a point."""
+        return point_of(self.result.mixture, self.result.side)
+
+    @cached_property
     def components(self) -> Any:
-        return self.result.unframed
+        return self.point.components.unframed(self.point.frame)
 
     @cached_property
     def coordinates(self) -> list[Coordinate]:
@@ -245,12 +189,11 @@ class UnitScores(FitScores):
     @cached_property
     def allocation(self) -> FreeAllocation:
         prior = getattr(self.result.inference, "weights_prior", None)
-        stationary = bool(getattr(prior, "stationary", False))
-        return FreeAllocation.of(self.result.mixture.weights, stationary)
+        return FreeAllocation.of(self.point.weights, bool(getattr(prior, "stationary", False)))
 
     @property
     def noisy(self) -> bool:
-        noise = self.result.mixture.noise
+        noise = self.point.noise
         return noise is not None and 0.0 < noise.weight < 1.0
 
     @cached_property
@@ -270,11 +213,85 @@ class UnitScores(FitScores):
         for each, at in zip(self.coordinates, self.places[1], strict=True):
             if steps[at].any():
                 components = each.moved(components, steps[at] * each.units)
-        noise = self.result.mixture.noise
+        noise = self.point.noise
         if noise is not None and self.noisy:
             noise = Noise.at(noise.density, float(expit(logit(noise.weight) + steps[size])))
         frame = Frame.identity(self.result.n_features)
         return Mixture(self.allocation.moved(steps[:size]), components, frame, noise)
+
+    @property
+    def parameters(self) -> list[Reported]:
+        """Reported parameters, class sizes first."""
+        return parameters_of(self.point, self.rows.side, self.rows.weights_or_ones)
+
+    @cached_property
+    def derivatives(self) -> Array:
+        """Derivatives (m, p) of the reported parameters."""
+        (size, places), K, rows = self.places, self.result.n_components, self.rows
+
+        def all_values(step: Array) -> Array:
+            table = parameters_of(self.moved(step), rows.side, rows.weights_or_ones)
+            return np.concatenate([own.values for own in table])
+
+        def component_values(each: Coordinate, step: float) -> Array:
+            moved = each.moved(self.components, step * each.units)
+            return np.array([own.values for own in reported(moved)])
+
+        derivative = np.zeros((len(all_values(np.zeros(size))), size))
+        steps = FIRST * np.eye(size)[: self.allocation.size + self.noisy]
+        for place, step in enumerate(steps):
+            derivative[:, place] = (all_values(step) - all_values(-step)) / (2.0 * FIRST)
+        for each, at in zip(self.coordinates, places, strict=True):
+            # A step of all classes at once; each moves its own values alone.
+            slopes = component_values(each, FIRST) - component_values(each, -FIRST)
+            own = derivative[-slopes.size :].reshape(-1, K, size)
+            own[:, np.arange(K), at] += slopes / (2.0 * FIRST)
+        return derivative
+
+    @cached_property
+    def inside(self) -> Booleans:
+        """Whether each parameter (p,) is away from its boundary."""
+        return self.information.diagonal() > AT_BOUNDARY * self.weights.sum()
+
+    @cached_property
+    def inverse(self) -> tuple[Array, Array]:
+        """Inverse information (p, p), and directions (p, q) that are not identified.
+
+        Parameters at their boundary are fixed there.
+        """
+        free = np.flatnonzero(self.inside)
+        information, own = self.information, np.ix_(free, free)
+        scale = np.sqrt(information[free, free])
+        values, vectors = np.linalg.eigh(information[own] / np.outer(scale, scale))
+        vectors, known = vectors / scale[:, None], values > FLAT
+        inverse = np.zeros_like(information)
+        inverse[own] = (vectors[:, known] / values[known]) @ vectors[:, known].T
+        flat = np.zeros((len(information), int((~known).sum())))
+        flat[free] = vectors[:, ~known]
+        return inverse, flat
+
+    def covariance(self, kind: str, survey: SurveyDesign | None = None) -> Array:
+        """Return the covariance (p, p) of the estimates in their units."""
+        inverse, _ = self.inverse
+        if kind == "information":
+            return inverse
+        scores = self.weights[:, None] * self.scores
+        of_total = scores.T @ scores if survey is None else survey.variance_of_total(scores)
+        return inverse @ of_total @ inverse
+
+    def errors(self, kind: str, survey: SurveyDesign | None = None) -> Array:
+        """Return standard errors (m,) of the reported parameters; NaN where there are none."""
+        derivative = self.derivatives
+        covariance, (_, flat) = self.covariance(kind, survey), self.inverse
+        variances = np.einsum("mp,pq,mq->m", derivative, covariance, derivative, optimize=True)
+        size = (derivative[:, self.inside] ** 2).sum(axis=1)
+        undefined = ((derivative @ flat) ** 2).sum(axis=1) > IN_FLAT**2 * size
+        return np.where(undefined | (size == 0.0), np.nan, np.sqrt(np.maximum(variances, 0.0)))
+
+
+@dataclass(frozen=True, eq=False)
+class UnitScores(FitScores):
+    """Scores and information of a fit with sequences, groups, labels, noise or measurement."""
 
     def of_units(self, steps: Array) -> Array:
         """Return the log density of each unit."""
@@ -306,22 +323,6 @@ class UnitScores(FitScores):
             mixed = total(step) + total(-step) - both[i] - both[j] + 2.0 * here
             curvature[i, j] = curvature[j, i] = 0.5 * mixed
         return -curvature / SECOND**2
-
-    @property
-    def parameters(self) -> list[Reported]:
-        point = point_of(self.result.mixture, self.result.side)
-        return parameters_of(point, self.rows.side, self.rows.weights_or_ones)
-
-    @cached_property
-    def derivatives(self) -> Array:
-        columns = []
-        for step in FIRST * np.eye(self.places[0]):
-            moved = (self.moved(sign * step) for sign in (1.0, -1.0))
-            mass, side = self.rows.weights_or_ones, self.rows.side
-            tables = (parameters_of(mixture, side, mass) for mixture in moved)
-            ends = [np.concatenate([own.values for own in table]) for table in tables]
-            columns.append((ends[0] - ends[1]) / (2.0 * FIRST))
-        return np.stack(columns, axis=1)
 
 
 def scores_by_unit(result: FitResult, source: InMemory) -> bool:
