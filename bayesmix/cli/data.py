@@ -411,12 +411,16 @@ def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Boole
     if not isinstance(rows, ArraySource):
         return rows, np.ones(rows.shape[0], dtype=bool)
     present: Booleans = np.asarray(~np.isnan(rows.values).all(axis=1))
-    empty = np.flatnonzero(~present)
-    if not len(empty):
-        return rows, present
-    named = ", ".join(map(str, empty[:3] + 1)) + (", ..." if len(empty) > 3 else "")
-    say(f"left out: {n_rows_text(len(empty))} without any value (row {named})")
-    return rows.numbered(np.flatnonzero(present)), present
+    say_left_out(say, present, "without any value")
+    return rows if present.all() else rows.numbered(np.flatnonzero(present)), present
+
+
+def say_left_out(say: Callable[[str], None], present: Booleans, why: str) -> None:
+    """Report the rows (n,) that are not present, if any."""
+    gone = np.flatnonzero(~present)
+    if len(gone):
+        named = ", ".join(map(str, gone[:3] + 1)) + (", ..." if len(gone) > 3 else "")
+        say(f"left out: {n_rows_text(len(gone))} {why} (row {named})")
 
 
 def of_data(path: str, reader: Callable[[str], Read]) -> Read:

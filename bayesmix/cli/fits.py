@@ -33,6 +33,7 @@ class Work:
     path: str
     source: Source
     weight: str | None = None
+    weight_type: options.WeightKind | None = None
     place: Path | None = None
     warnings: list[str] = field(default_factory=list)
     began: float = field(default_factory=time.perf_counter)
@@ -44,7 +45,7 @@ class Work:
 
         screen.say(rows_sentences(rows.data, source, rows.weight))
         place = None if out is None else results_folder(out)
-        return cls(command, screen, rows.data, source, rows.weight, place)
+        return cls(command, screen, rows.data, source, rows.weight, rows.weight_type, place)
 
     @property
     def seconds(self) -> float:
@@ -76,7 +77,8 @@ class Work:
             return {"transitions": moves.to_dict("records"), "startprob": model.startprob_}
         if not hasattr(model, "gate_coef_"):
             return {}
-        table = model.gate_coefficients(self.source).reset_index()
+        given = self.weight_type and self.weight_type.value
+        table = model.gate_coefficients(self.source, weight_type=given).reset_index()
         self.screen.table(frame_table("Log odds of components against component 0", table))
         return {"gate": table.to_dict("records")}
 

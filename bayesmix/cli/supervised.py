@@ -49,7 +49,13 @@ def classify(
     """
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    from bayesmix.cli.data import features_of, gaps_sentence, missing_for, whole_table
+    from bayesmix.cli.data import (
+        features_of,
+        gaps_sentence,
+        missing_for,
+        say_left_out,
+        whole_table,
+    )
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classifier import MixtureClassifier
     from bayesmix.plots import plot_classes
@@ -63,6 +69,9 @@ def classify(
     if target in (options.names(rows.columns) or []):
         raise InvalidInputError(f"--columns must not include the target {target!r}")
     X, decided = features_of(screen, table, rows, kinds, beside)
+    present = X.notna().any(axis=1).to_numpy()
+    say_left_out(screen.postpone, present, "without any value")
+    X, table = X[present], table[present]
     features, y = list(decided), table[target]
     n_with_gaps = int(X.isna().any(axis=1).sum())
     if n_with_gaps and missing is None:
@@ -253,7 +262,7 @@ def predict_table(
     """Predict with a saved classifier or regression, as CSV."""
     import numpy as np
 
-    from bayesmix.cli.data import copied_columns, whole_table
+    from bayesmix.cli.data import copied_columns, say_left_out, whole_table
     from bayesmix.core.writing import write
     from bayesmix.sources.memory import ArraySource
 
@@ -264,7 +273,13 @@ def predict_table(
     X = table[used] if used else table
     if fitted is not None and len(fitted) == X.shape[1]:
         X = X.set_axis(list(fitted), axis=1)
-    answers = PREDICTIONS[type(model).__name__](model, X)
+    answers_of = PREDICTIONS[type(model).__name__]
+    if answers_of is class_predictions:
+        present, why = X.notna().any(axis=1).to_numpy(), "without any value"
+    else:
+        present, why = X.notna().all(axis=1).to_numpy(), "with missing values"
+    say_left_out(screen.note, present, why)
+    answers = answers_of(model, X[present]).set_axis(np.flatnonzero(present)).reindex(range(len(X)))
     for place, (name, copied) in enumerate(copied_columns(rows, keep).items()):
         answers.insert(place, name, copied)
     text = answers.to_csv(index=False)
@@ -276,6 +291,6 @@ def predict_table(
     values: dict[str, Any] = {"model": path, "files": [] if out is None else [str(out)]}
     if "class" in answers:
         values["predictions"] = answers["class"].value_counts().to_dict()
-    screen.answer(f"{len(answers):,} rows predicted.")
+    screen.answer(f"{present.sum():,} rows predicted.")
     source = ArraySource(np.zeros(X.shape), columns=tuple(map(str, X)))
     Work("predict", screen, rows.data, source).end(values, {})

@@ -24,6 +24,8 @@ AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
 # End of the reason of a continuous column with a value like -999.
 A_CODE = "may mean missing"
+# Beginning of the reason of a categorical column with levels such as "Yes" and "yes".
+CASE_ONLY = "levels differ in case only"
 # Kinds of which a line tells when they were guessed.
 GUESSED = ("counts", "ratings", "categorical", "exclude")
 
@@ -129,7 +131,8 @@ class Coding:
         for kind in kinds or GUESSED:
             reasons: dict[str, list[str]] = {}
             for name, found, reason in self.decisions:
-                if found == kind and reason not in ("", AS_REQUESTED, ZERO_ONE):
+                told = reason in ("", AS_REQUESTED, ZERO_ONE) or reason.startswith(CASE_ONLY)
+                if found == kind and not told:
                     reasons.setdefault(reason, []).append(name)
                     first = first or name
             texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
@@ -140,12 +143,16 @@ class Coding:
 
     @property
     def doubts(self) -> str:
-        """Say which values of continuous columns may be codes of missing values; or ""."""
+        """Say which values may be codes of missing values, and levels the same; or ""."""
         codes = [(name, why) for name, _, why in self.decisions if why.endswith(A_CODE)]
-        if not codes:
-            return ""
-        code, texts = codes[0][1].split()[0], [f"{name} ({why})" for name, why in codes]
-        return f"{', '.join(texts)}: read the file with na=['{code}'], or replace them by NaN"
+        texts = [f"{name} ({why})" for name, why in codes]
+        if codes:
+            code = codes[0][1].split()[0]
+            texts = [
+                f"{', '.join(texts)}: read the file with na=['{code}'], or replace them by NaN"
+            ]
+        texts += [f"{name}: {why}" for name, _, why in self.decisions if why.startswith(CASE_ONLY)]
+        return "; ".join(texts)
 
     def some(self, columns: Integers) -> Coding:
         """Return the coding of some columns."""

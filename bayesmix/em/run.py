@@ -76,7 +76,7 @@ class Anderson:
             return None
         diagonal += 1e-14 * scale
         _, _, mix, singular = dgesv(gram, differences @ latest)
-        if singular:
+        if singular or not np.isfinite(mix).all():
             return None
         if len(mix) == 1:
             # Growing steps lead away from a saddle point, whereas their secant points back to it.

@@ -251,12 +251,20 @@ class PosteriorMethods:
 
         return parameter_table(self, X, standard_errors, **options)
 
-    def gate_coefficients(self, X: Any, level: float = 0.95, sample_weight: Any = None) -> Any:
+    def gate_coefficients(
+        self,
+        X: Any,
+        level: float = 0.95,
+        sample_weight: Any = None,
+        *,
+        weight_type: str | None = None,
+    ) -> Any:
         """Return coefficients of the covariates, with standard errors and Wald intervals.
 
         Coefficients are log odds of each component against component 0, per unit of the covariate.
         Standard errors come from the observed information of all parameters (Louis 1982), which
-        takes a few hundred passes over ``X``, the data of the fit.
+        takes a few hundred passes over ``X``, the data of the fit. With
+        ``weight_type="sampling"`` they are those of the sandwich (White 1982).
 
         Returns
         -------
@@ -280,7 +288,7 @@ class PosteriorMethods:
         """
         from bayesmix.posterior.gate_errors import gate_coefficients
 
-        return gate_coefficients(self, X, level, sample_weight)
+        return gate_coefficients(self, X, level, sample_weight, weight_type)
 
     def marginal(self, columns: Any) -> MixtureDensity:
         """Return the marginal density of some columns, by name or index."""

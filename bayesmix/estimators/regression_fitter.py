@@ -31,10 +31,13 @@ class RegressionFitter(Unfitted):
     response: ArrayLike | str  # a formula
     beside: dict[str, UserRows]
     source: ArraySource  # of the numbers of rows and their weights
+    weight_type: str | None = None
     prefix = ""
 
     @classmethod
-    def of(cls, estimator: Any, X: Any, y: Any, beside: dict[str, Any]) -> RegressionFitter:
+    def of(
+        cls, estimator: Any, X: Any, y: Any, beside: dict[str, Any], weight_type: str | None
+    ) -> RegressionFitter:
         """Return the fitter of all rows; ``beside`` are further arguments of ``fit``."""
         weights = beside["sample_weight"]
         weights = None if weights is None else np.asarray(weights, dtype=np.float64)
@@ -46,7 +49,7 @@ class RegressionFitter(Unfitted):
                 check_table(X, y)
                 levels = np.asarray(y, dtype=np.float64)
                 estimator.set_params(limits=(levels.min(), levels.max()))
-        return cls(estimator, X, y, given, source)
+        return cls(estimator, X, y, given, source, weight_type)
 
     @property
     def units(self) -> Integers | None:
@@ -84,7 +87,8 @@ class RegressionFitter(Unfitted):
 
     def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
         """Fit a candidate from its own starts."""
-        return candidate.fit(self.table, self.response, **self.beside).result_
+        how = {"weight_type": self.weight_type, **self.beside}
+        return candidate.fit(self.table, self.response, **how).result_
 
     def source_of(self, candidate: Any) -> Any:
         """Return the rows."""

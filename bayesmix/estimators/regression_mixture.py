@@ -50,7 +50,7 @@ N_STARTS = 30
 # Attributes that do not follow from data and mixture.
 KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
-    *("_held", "_separated", "_formula", "_coding", "_label"),
+    *("_held", "_separated", "_formula", "_coding", "_label", "_sampling"),
 )
 
 
@@ -139,6 +139,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     noun = "regression"
     _coding: Coding | None = None
     _label = "response"  # of the axis of figures
+    _sampling = False
 
     def __init__(
         self,
@@ -193,7 +194,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         sample_weight : array (n,), optional
             Number of times that each observation counts.
         weight_type : {None, "frequency", "sampling"}, optional
-            As in ``GaussianMixture.fit``. Standard errors are not those of the sandwich.
+            As in ``GaussianMixture.fit``; with "sampling", standard errors are of the sandwich.
 
         Returns
         -------
@@ -219,6 +220,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             seed = root_seed(self.random_state)
             best = regression_data.best_run(data, number, self.n_init, self.max_iter, seed)
             self._adopt(data, best, seed)
+            self._sampling = weight_type == "sampling"
         self._warn(data)
         return self
 
@@ -423,14 +425,14 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
 
     # Uncertainty
 
-    def coefficients(self, level: float = 0.95, robust: bool = False) -> pd.DataFrame:
+    def coefficients(self, level: float = 0.95, robust: bool | None = None) -> pd.DataFrame:
         """Return all coefficients with standard errors and Wald intervals.
 
         Standard errors come from the observed information of all parameters, gate and dispersions
         included (Louis 1982), evaluated by central differences of the exact score. They are NaN if
-        the information is singular. With ``random``, variances are included. ``robust=True``: by
-        the sandwich of units (White 1982). For a variational fit, standard errors are standard
-        deviations of q, and intervals are credible intervals.
+        the information is singular. With ``random``, variances are included. ``robust=True``, the
+        default with sampling weights, is the sandwich by unit (White 1982). For a variational fit,
+        standard errors are standard deviations of q, and intervals are credible intervals.
         """
         import pandas as pd
 
@@ -447,7 +449,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
                 errors = np.append(deviations[:n_gate], errors)
                 half = np.append(ndtri(0.5 + 0.5 * level) * deviations[:n_gate], half)
         else:
-            names, estimates, errors = ParameterVector(self._data, self._mixture).table(robust)
+            robust = self._sampling if robust is None else robust
+            layout = ParameterVector(self._data, self._mixture)
+            names, estimates, errors = layout.table(robust, self._sampling)
             half = float(ndtri(0.5 + 0.5 * level)) * errors
         index = pd.MultiIndex.from_tuples(names, names=["part", "component", "term"])
         return interval_table(index, estimates, errors, half)

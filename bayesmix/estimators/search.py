@@ -254,6 +254,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         estimator = search_checks.estimator_of(self.estimator, seed, X)
         variational = search_checks.is_variational(estimator, wanted)
         given = {"y": y, "labels": labels, "covariates": covariates, "lengths": lengths}
+        given["weight_type"] = weight_type
         subject = subject_of(
             self, estimator, X, sample_weight, groups, wanted, variational, of_regression, **given
         )

@@ -96,6 +96,7 @@ def subject_of(
     labels: Any,
     covariates: Any,
     lengths: Any,
+    weight_type: str | None = None,
 ) -> SubjectOfSamples:
     """Return the subject of a search; raise an error for arguments that do not fit it."""
     noun = noun_of(estimator)
@@ -112,7 +113,7 @@ def subject_of(
         if variational and of_regression.get("gate") is not None:
             refuse_loose_bound("gate")
         of_regression |= {"groups": groups, "sample_weight": sample_weight}
-        regression = RegressionFitter.of(estimator, X, y, of_regression)
+        regression = RegressionFitter.of(estimator, X, y, of_regression, weight_type)
         source: Any = regression.source
         return SubjectOfRegressions(
             estimator, X, sample_weight, groups, source, regression

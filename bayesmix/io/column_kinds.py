@@ -6,6 +6,7 @@ One function, ``kinds_of``, decides for frames and files, from names, dtypes and
 from __future__ import annotations
 
 import re
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.coding import A_CODE, AS_REQUESTED, ZERO_ONE, Level
+from bayesmix.core.coding import A_CODE, AS_REQUESTED, CASE_ONLY, ZERO_ONE, Level
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
@@ -41,28 +42,33 @@ MISSING_CODES = ("", ".", "..", "?", "-", "--", "NA", "N/A", "n/a", "NULL", "nul
 # from each other.
 NUMERIC_CODES = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
 
-# Words in names of columns. An identifier by its name may have a few duplicates.
+# Words in names of columns, without accents. An identifier by its name may have a few duplicates.
 KEYS = {"id", "ids", "key", "uuid", "guid", "identifier", "subject", "patient", "respondent"}
-KEYS |= {"participant", "household", "hhid"}
+KEYS |= {"participant", "household", "hhid", "kennung", "identifiant", "matricule", "clave"}
 # Such names are identifiers if all values differ.
 NUMBERED = KEYS | {"index", "nr", "no", "row", "rownames", "rowname", "code", "serial", "obs"}
 NUMBERED |= {"case", "observation", "seqno", "record", "person", "individual", "unit"}
+NUMBERED |= {"nummer", "numero", "codigo", "codice", "zeile", "ligne", "fila", "persona", "folio"}
 PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "fax"}
-DATES = {"date", "datum", "timestamp", "datetime"}
-YEAR = {"year", "years", "yr", "yrs", "jahr", "yob"}
+PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee"}
+DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
+YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno", "jaar", "rok", "ar"}
 # Parts of dates and measurements, which are neither ratings nor counts.
 MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "dow"}
 MEASURES |= {"age", "ages", "temp", "temperature", "educ", "education", "schooling", "percent"}
-NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency"}
+MEASURES |= {"alter", "edad", "idade", "eta", "monat", "mois", "mes", "mese", "jour", "dia", "hora"}
+NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "nombre"}
 # Codes of groups have no order.
 GROUPS = {"type", "region", "race", "group", "class", "category", "kind", "code", "site", "center"}
 GROUPS |= {"centre", "treatment", "trt", "arm", "species", "origin", "religion", "occupation"}
 GROUPS |= {"sex", "gender", "cluster", "ethnicity", "country", "state", "district", "marital"}
+GROUPS |= {"geschlecht", "sexe", "sexo", "gruppe", "groupe", "grupo", "klasse", "pays", "pais"}
 
 
 def _words(name: str) -> set[str]:
-    """Return the words of a name such as "n_visits", "zipCode" or "patient.ID"."""
-    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)}
+    """Return the words of a name such as "n_visits", "zipCode" or "patient.ID", without accents."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return {word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", plain)}
 
 
 YEARS = (1800, 2100)
@@ -372,8 +378,8 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(f"free text: {len(levels)} values in {n_rows} rows")
     times = Counter(str(level).lower() for level in levels)
     alike = [repr(level) for level in levels if times[str(level).lower()] > 1]
-    reason = f"levels differ in case only: {', '.join(alike[:CELLS_NAMED])}" if alike else ""
-    return ColumnKind(CATEGORICAL, reason, levels)
+    pairs = ", ".join(sorted(alike, key=str.lower)[: 2 * CELLS_NAMED])
+    return ColumnKind(CATEGORICAL, f"{CASE_ONLY}: {pairs}" if alike else "", levels)
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:

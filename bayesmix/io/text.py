@@ -117,7 +117,8 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
             names, how["header"] = comment, None
             if not names:
                 first = pd.read_csv(path, nrows=1, dtype=object, keep_default_na=False, **how)
-                names, how["header"] = [str(name).strip() for name in first.iloc[0]], 0
+                names = [" ".join(str(name).strip().splitlines()) for name in first.iloc[0]]
+                how["header"] = 0
             # All columns are read: with usecols, pandas ignores lines of the wrong length. Without
             # index_col=False it takes an extra column as row labels.
             how |= {"names": list(range(len(names))), "index_col": False, "low_memory": False}

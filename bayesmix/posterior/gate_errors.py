@@ -27,6 +27,7 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.numerics.arrays import Array
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.subject import rows_of_fit
+from bayesmix.sources.survey_weights import weighted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,34 +99,50 @@ class PassDerivatives:
 
 
 def gate_coefficients(
-    estimator: Any, X: Any, level: float = 0.95, sample_weight: Any = None
+    estimator: Any,
+    X: Any,
+    level: float = 0.95,
+    sample_weight: Any = None,
+    weight_type: str | None = None,
 ) -> pd.DataFrame:
     """Return coefficients of the gate with standard errors and Wald intervals.
 
     ``X`` are the data of the fit. Standard errors are NaN where the information is singular, and
-    after separation a warning names the covariate.
+    after separation a warning names the covariate. With sampling weights they are those of the
+    sandwich.
     """
     import pandas as pd
 
     result: FitResult = estimator._fitted()
+    if weight_type is not None:
+        X, sample_weight = weighted(X, sample_weight, weight_type)
     design = result.side.design
     if design is None:
         raise InvalidInputError(
             "gate_coefficients needs a fit with covariates: fit(X, covariates=)"
         )
     level = checked_level(level)
-    sequences: Any = {} if result.side.ordered else None
-    source = rows_of_fit(
-        estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences
-    )
-    model = Model(result.n_components, result.family, result.inference)
-    form = first_form(model, source, result.mixture.frame, result.seed).surer
-    with single_threaded_blas():
-        at, _ = summed(source, result.mixture, form)
-        information = PassDerivatives(result, source, form, at).information()
     gate: Any = result.mixture.weights
     back: Array = np.kron(np.eye(len(gate.free_rows)), design.back).astype(np.float64)
-    errors = wald_errors(information, back, source.total_weight)
+    if weight_type == "sampling":
+        from bayesmix.posterior.parameter_errors import scores_of
+
+        own = slice(back.shape[1])
+        with single_threaded_blas():
+            covariance = scores_of(estimator, X, sample_weight).covariance("sandwich")[own, own]
+        errors = np.sqrt(np.einsum("ip,pq,iq->i", back, covariance, back))
+        errors[errors == 0.0] = np.nan  # at a boundary
+    else:
+        sequences: Any = {} if result.side.ordered else None
+        source = rows_of_fit(
+            estimator, X, sample_weight, gaps=True, covariates=True, sequences=sequences
+        )
+        model = Model(result.n_components, result.family, result.inference)
+        form = first_form(model, source, result.mixture.frame, result.seed).surer
+        with single_threaded_blas():
+            at, _ = summed(source, result.mixture, form)
+            information = PassDerivatives(result, source, form, at).information()
+        errors = wald_errors(information, back, source.total_weight)
     for event in result.events:
         if event.kind == "separated":
             warn(event.text, BayesmixWarning)

@@ -153,17 +153,18 @@ class ParameterVector:
             out.append((ends[0] - ends[1]) / (2.0 * DIFFERENCE))
         return np.stack(out, axis=1)
 
-    def errors(self, back: Array, robust: bool = False) -> Array:
+    def errors(self, back: Array, robust: bool = False, sampling: bool = False) -> Array:
         """Return standard errors of linear combinations ``back`` of the parameters.
 
-        ``robust`` ones are those of the sandwich with the scores of units (White 1982).
+        ``robust`` ones are those of the sandwich with the scores of units (White 1982); weights
+        are numbers of units, or with ``sampling`` inverse probabilities of one unit.
         """
         back = back * self.scale
         errors = wald_errors(self.information, back, self.data.n_samples)
         if not robust:
             return errors
-        # Weights are numbers of units, each with its square of the score.
-        scores = self.unit_scores() * np.sqrt(self.data.unit_weights)[:, None]
+        weights = self.data.unit_weights
+        scores = self.unit_scores() * (weights if sampling else np.sqrt(weights))[:, None]
         inverse = np.linalg.pinv(self.information, rcond=1e-12, hermitian=True)
         sandwich = np.sqrt(((scores @ inverse @ back.T) ** 2).sum(axis=0))
         return np.where(np.isnan(errors), np.nan, sandwich)
@@ -177,10 +178,10 @@ class ParameterVector:
             errors.append(self.errors(back))
         return np.stack(errors, axis=1)
 
-    def table(self, robust: bool = False) -> tuple[Names, Array, Array]:
+    def table(self, robust: bool = False, sampling: bool = False) -> tuple[Names, Array, Array]:
         """Return names, estimates and standard errors of the parameters in data units."""
         names, back = self.reported
-        return names, back @ self.theta, self.errors(back, robust)
+        return names, back @ self.theta, self.errors(back, robust, sampling)
 
     @property
     def reported(self) -> tuple[Names, Array]:

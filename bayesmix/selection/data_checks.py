@@ -152,7 +152,9 @@ def _distinct(columns: list[Array]) -> tuple[Integers, Integers]:
         _, of_column = np.unique(column, return_inverse=True, equal_nan=True)
         pairs = numbers * (int(of_column.max(initial=0)) + 1) + of_column
         _, numbers, times = np.unique(pairs, return_inverse=True, return_counts=True)
-    return numbers, times
+    # By first appearance, so that folds do not depend on the order of columns.
+    _, firsts = np.unique(numbers, return_index=True)
+    return np.argsort(np.argsort(firsts))[numbers], times
 
 
 def _continuous(column: Array, n_distinct: int) -> bool:

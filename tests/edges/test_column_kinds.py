@@ -24,6 +24,11 @@ KINDS = {
     "patient_id": (RNG.integers(1, 60, N), "exclude", "looks like an identifier: "),
     "zipCode": (RNG.integers(10_000, 99_999, N), "exclude", "looks like an identifier"),
     "year": (RNG.choice([2007, 2008, 2009], N), "exclude", "years"),
+    "Année": (RNG.choice([2007, 2008, 2009], N), "exclude", "years"),
+    "JahrDerGeburt": (RNG.integers(1930, 2000, N), "exclude", "years"),
+    "PLZ_Ort": (RNG.integers(10_000, 99_999, N), "exclude", "looks like an identifier"),
+    "Teléfono": (RNG.integers(10**8, 10**9, N), "exclude", "looks like an identifier"),
+    "Número": (SHUFFLED, "exclude", "looks like an identifier: all"),
     "date": (20_200_101 + RNG.integers(0, 30, N), "exclude", "dates"),
     "constant": (np.full(N, 3.0), "exclude", "one value"),
     # Names that only contain such words
@@ -52,6 +57,10 @@ KINDS = {
     "site_number": (RNG.integers(1, 40, N), "continuous", ""),
     # Text
     "notes": ([f"note {i}" if i % 40 == 0 else None for i in range(N)], "exclude", "looks like an"),
+    "opened": ([f"{i % 24:02d}:{i % 60:02d}" for i in range(N)], "exclude", "times of day"),
+    "length": ([f"{i / 10} cm" for i in range(N)], "exclude", "numbers with units"),
+    "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case only"),
+    "ward": (RNG.choice(["A", "A ", " B"], N), "categorical", ""),
     "remark": ([f"remark {i % 200}" for i in range(N)], "exclude", "free text"),
     "price": ([Decimal(f"{v:.2f}") for v in RNG.normal(size=N)], "continuous", ""),
     "width": (pd.Series(list(RNG.normal(size=N).astype("f4")), dtype=object), "continuous", ""),

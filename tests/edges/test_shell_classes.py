@@ -100,3 +100,13 @@ def test_analyses_of_mixtures_refuse_classifiers_and_regressions():
     for analysis in (bm.merge_components, bm.plot_density, bm.plot_pairs):
         with pytest.raises(UnsupportedError, match="does not support regressions"):
             analysis(line, X[:, :1])
+
+
+def test_rows_without_values_are_left_out_of_classes_and_have_no_prediction(run):
+    rows = [f"{i % 7},{9 * (i % 2)},{'ab'[i % 2]}" for i in range(20)]
+    Path("data.csv").write_text("\n".join(["x,y,kind", *rows[:9], ",,a", *rows[9:]]) + "\n")
+    train = run("classify", "data.csv", "--target", "kind", "--folds", "0", "--out", "results")
+    assert "left out: 1 row without any value (row 10)" in train.stdout + train.stderr
+    run("predict", "results/model.bayesmix", "data.csv", "--out", "new.csv")
+    answers = pd.read_csv("new.csv")
+    assert answers["class"].isna().to_numpy().nonzero()[0].tolist() == [9]

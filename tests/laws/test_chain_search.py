@@ -9,7 +9,13 @@ import pytest
 from scipy.special import gammaln, softmax
 
 import bayesmix as bm
-from bayesmix.errors import BayesmixError, InvalidInputError, SelectionWarning, UnsupportedError
+from bayesmix.errors import (
+    BayesmixError,
+    BayesmixWarning,
+    InvalidInputError,
+    SelectionWarning,
+    UnsupportedError,
+)
 from bayesmix.estimators.sequences import GAP, SequenceFitter, in_sequences, sequence_folds
 from bayesmix.sources.memory import ArraySource
 from laws.cases import generator
@@ -188,3 +194,10 @@ def test_what_needs_independent_samples_or_one_number_is_refused():
     for refused in (lambda: search.averaged_, lambda: bm.stability(search, EARTHQUAKES)):
         with pytest.raises(UnsupportedError, match="sequences"):
             refused()
+
+
+def test_three_samples_of_two_states_end():
+    X = np.array([[9.0, 2.0], [9.0, 2.0], [13.0, 4.0]])
+    with warnings.catch_warnings(action="ignore", category=BayesmixWarning):
+        model = bm.HiddenMarkovModel(2, n_init=2, random_state=0).fit(X)
+    assert np.isfinite(model.result_.objective)

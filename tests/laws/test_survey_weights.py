@@ -89,3 +89,55 @@ def test_errors_of_two_classes_are_the_spread_of_fits_to_repeated_surveys():
     ratio = np.mean(errors, axis=0) / np.std(fits, axis=0, ddof=1)
     # The standard error of a standard deviation of 60 is 9 %, of the mean of ten ratios 3 %.
     assert abs(ratio.mean() - 1.0) < 0.12
+
+
+def heteroscedastic():
+    g = np.random.default_rng(12)
+    X, n = g.normal(size=(200, 2)), 200
+    y = 1.0 + X @ [2.0, -1.0] + g.normal(size=n) * (1.0 + np.abs(X[:, 0]))
+    return np.column_stack([np.ones(n), X]), X, y, g
+
+
+def sandwich(design, weights, scores):
+    bread = np.linalg.inv((weights * design.T) @ design)
+    return np.sqrt(np.diag(bread @ scores.T @ scores @ bread))
+
+
+def test_standard_errors_of_a_regression_are_those_of_the_survey_sandwich():
+    design, X, y, g = heteroscedastic()
+    w = 1000.0 * g.uniform(0.2, 5.0, len(y))
+    model = bm.RegressionMixture(1).fit(X, y, sample_weight=w, weight_type="sampling")
+    beta = np.linalg.solve((w * design.T) @ design, (w * design.T) @ y)
+    expected = sandwich(design, w, (w * (y - design @ beta))[:, None] * design)
+    np.testing.assert_allclose(model.coefficients()["standard_error"], expected, rtol=1e-6)
+
+
+def test_robust_errors_add_scores_within_units_and_repetitions():
+    design, X, y, g = heteroscedastic()
+    groups = g.integers(0, 50, len(y))
+    beta = np.linalg.lstsq(design, y)[0]
+    scores = np.zeros((50, 3))
+    np.add.at(scores, groups, (y - design @ beta)[:, None] * design)
+    errors = bm.RegressionMixture(1).fit(X, y, groups=groups).coefficients(robust=True)
+    expected = sandwich(design, np.ones(len(y)), scores)
+    np.testing.assert_allclose(errors["standard_error"], expected, rtol=1e-6)
+    times = g.integers(1, 4, len(y))
+    once = bm.RegressionMixture(1).fit(X, y, sample_weight=times).coefficients(robust=True)
+    each = bm.RegressionMixture(1).fit(X.repeat(times, 0), y.repeat(times))
+    np.testing.assert_allclose(once, each.coefficients(robust=True), rtol=1e-6)
+
+
+def test_a_gate_with_certain_classes_has_the_sandwich_of_logistic_regression():
+    g = np.random.default_rng(4)
+    x, w = g.normal(size=400), 50.0 * g.uniform(0.2, 3.0, 400)
+    second = g.random(400) < 1.0 / (1.0 + np.exp(-1.0 - x))
+    X = g.normal(size=(400, 1)) + 40.0 * second[:, None]
+    options = {"sample_weight": w, "weight_type": "sampling"}
+    model = bm.GaussianMixture(2, random_state=0).fit(X, covariates=x[:, None], **options)
+    table = model.gate_coefficients(X, **options)
+    design = np.column_stack([np.ones(400), x])
+    p = 1.0 / (1.0 + np.exp(-design @ table["estimate"]))
+    upper = model.means_[1, 0] > 20.0
+    residual = w * (np.where(second == upper, 1.0, 0.0) - p)
+    expected = sandwich(design, w * p * (1.0 - p), residual[:, None] * design)
+    np.testing.assert_allclose(table["standard_error"], expected, rtol=1e-4)
