@@ -273,13 +273,10 @@ def predict_table(
     X = table[used] if used else table
     if fitted is not None and len(fitted) == X.shape[1]:
         X = X.set_axis(list(fitted), axis=1)
-    answers_of = PREDICTIONS[type(model).__name__]
-    if answers_of is class_predictions:
-        present, why = X.notna().any(axis=1).to_numpy(), "without any value"
-    else:
-        present, why = X.notna().all(axis=1).to_numpy(), "with missing values"
-    say_left_out(screen.note, present, why)
-    answers = answers_of(model, X[present]).set_axis(np.flatnonzero(present)).reindex(range(len(X)))
+    present = X.notna().any(axis=1).to_numpy()
+    say_left_out(screen.note, present, "without any value")
+    answers = PREDICTIONS[type(model).__name__](model, X[present])
+    answers = answers.set_axis(np.flatnonzero(present)).reindex(range(len(X)))
     for place, (name, copied) in enumerate(copied_columns(rows, keep).items()):
         answers.insert(place, name, copied)
     text = answers.to_csv(index=False)

@@ -168,9 +168,12 @@ class Together(ClassDensities):
         folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed % 2**32)
         totals = np.zeros(len(names))
         for train, test in folds.split(labelled, codes):
-            held = np.asarray(source.values[labelled[test]])
-            for i, name in enumerate(names):
-                model = self._fitted(source.subset(labelled[train]), name, inference)
+            held, part = np.asarray(source.values[labelled[test]]), source.subset(labelled[train])
+            try:
+                models = [self._fitted(part, name, inference) for name in names]
+            except InvalidInputError:  # a column without values, or with a single one
+                continue
+            for i, model in enumerate(models):
                 densities = log_densities(by_component(model.result_), held)
                 joint = densities + np.log(model.weights_)
                 probabilities = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))

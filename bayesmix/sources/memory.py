@@ -21,6 +21,7 @@ from bayesmix.core.rows import (
     Summary,
     faults_in,
 )
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Indices, Integers, Stored, cost_of, quantiles
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
         if not n_missing:
             return _column(own, used, repeated)
         known = ~np.isnan(own)
+        if not known.any():
+            raise InvalidInputError(
+                f"X must have a value in every column, but column {d} has none in the samples of "
+                "positive weight that are fitted: leave out that column"
+            )
         return _column(own[known], None if used is None else used[known], repeated)
 
     jobs = resolve_jobs(n_jobs) if n_rows > WORTH_A_THREAD else 1
