@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import digamma, gammaln
 
 import bayesmix
-from benchmarks.passes import side_by_side
+from benchmarks.passes import PLAIN, side_by_side
 
 CASES = ((150, 4, 3), (1_000, 10, 5), (5_000, 5, 5))  # rows, features, components
 FEW, MANY = 20, 220  # passes of two fits, whose difference is measured
@@ -91,14 +91,7 @@ def lean(X: Array, K: int, passes: int, m_step: MStep) -> float:
 
 def _ours(X: Array, K: int, passes: int, method: str) -> int:
     """Return the number of passes that a fit made."""
-    options: dict[str, Any] = {
-        "search": None,
-        "acceleration": None,
-        "tol": 1e-300,
-        "max_iter": passes,
-        "random_state": 0,
-        "n_jobs": 1,
-    }
+    options = PLAIN | {"tol": 1e-300, "max_iter": passes, "random_state": 0, "n_jobs": 1}
     if method == "EM":
         model: Any = bayesmix.GaussianMixture(K, **options)
     else:
@@ -142,7 +135,5 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
                     "times_lean": 1.0 / row["times_faster"],
                 }
             )
-            print(
-                "  {problem:<16} {method:<11} {times_lean:5.2f} x".format(**table[-1]), flush=True
-            )
+            print("  {problem:<16} {method:<11} {times_lean:5.2f} x".format(**table[-1]))
     return table

@@ -24,7 +24,6 @@ BOTH = ("intercept", "time")
 N_SETS, N_COVERAGE, N_SKEWED = 60, 400, 20
 # Starts of the reference, and the largest number of classes.
 N_STARTS, MOST_CLASSES = 10, 4
-TIMES = np.arange(6.0)
 CURVES = np.array([[0.0, 0.0], [2.0, 0.6], [4.0, -0.6]])
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hunts import fingerprints
 
 import bayesmix
-from benchmarks import fingerprints, optimum, passes
+from benchmarks import optimum, passes
 from benchmarks.recipes import NAMED, Problem, make, ordinary_problems
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import nastier
 import numpy as np
 import pytest
+from hunts import nastier
+from hunts.hard import fault, problem
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, DegenerateFitError, InvalidInputError
 from bayesmix.families.gamma import Gammas
 from bayesmix.search.special_starts import begun_with_noise
-from benchmarks.hard import fault, problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -288,7 +288,7 @@ FOUND = {
 }
 
 
-# Of ``nastier``.
+# Of ``hunts.nastier``.
 FOUND_THERE = {
     1031: "bytes of numbers in another order, as levels",
     1055: "gaps in float32 beside a limit that is no float32",
@@ -355,11 +355,11 @@ def test_a_nasty_problem_that_was_found_is_sound_or_refused(seed: int) -> None:
 @pytest.mark.slow
 @pytest.mark.nightly
 def test_random_nasty_problems_are_sound_or_refused() -> None:
-    """Fresh ones every time; ``python -m benchmarks.hard --random 2000`` looks at thousands."""
+    """Fresh ones every time; ``python -m tests.hunts.hard --random 2000`` looks at thousands."""
     first = int(np.random.default_rng().integers(2**40))
     for seed in range(first, first + 20):
         nasty = problem(seed)
         found = fault(nasty, np.inf)  # how long it takes is what the command looks at
         assert found is None, (
-            f"python -m benchmarks.hard --random 1 --seed {seed}: {nasty.name}: {found}"
+            f"python -m tests.hunts.hard --random 1 --seed {seed}: {nasty.name}: {found}"
         )

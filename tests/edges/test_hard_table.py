@@ -1,13 +1,12 @@
 """Hard inputs: a right answer, an error that says what to do, or an answer with a warning.
 
-Two cells of every input here; ``python -m benchmarks.hard`` looks at all twelve.
+Two cells of every input here; ``python -m tests.hunts.hard`` looks at all twelve.
 """
 
 from itertools import product
 
 import pytest
-
-from benchmarks.hard import INFERENCES, STRUCTURES, cell, inputs
+from hunts.hard import INFERENCES, STRUCTURES, cell, inputs
 
 KINDS = tuple(product(STRUCTURES, INFERENCES))
 CELLS = [

@@ -3,8 +3,7 @@
 from itertools import count, islice
 
 import pytest
-
-from benchmarks.tables import IN_SHELL, outcome, problem
+from hunts.tables import IN_SHELL, outcome, problem
 
 BLOCKS, IN_A_BLOCK = 8, 25
 

@@ -1,12 +1,12 @@
-"""``python -m benchmarks.fingerprints FILE``: numbers of every result, to compare two commits by.
+"""``python -m tests.hunts.fingerprints FILE``: numbers of every result, to compare two commits by.
 
 Families, inferences, forms of the E-step and threads; searches, tables of candidates, draws, and
 files saved before. A change that is to change no number leaves all of them as they were:
 
-    python -m benchmarks.fingerprints before.json --models saved
+    python -m tests.hunts.fingerprints before.json --models saved
     (change the code)
-    python -m benchmarks.fingerprints after.json --models saved
-    python -m benchmarks.fingerprints --compare before.json after.json
+    python -m tests.hunts.fingerprints after.json --models saved
+    python -m tests.hunts.fingerprints --compare before.json after.json
 
 The comparison says of each name whether its results are equal, equal to rounding (1e-8 of the
 largest number of an array), or moved. Only public names are used, so that the same script runs at
@@ -417,7 +417,7 @@ def _same(one: Any, other: Any) -> bool:
 def main() -> int:
     """Write fingerprints, or compare two files of them: 1 where results moved."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.fingerprints",
+        prog="python -m tests.hunts.fingerprints",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,11 +1,11 @@
 """Hard inputs: written ones x structures x inferences, and random ones that nobody would choose.
 
-``python -m benchmarks.hard`` fits the written ones. Every cell is a right answer, an error that
+``python -m tests.hunts.hard`` fits the written ones. Every cell is a right answer, an error that
 says what to do, or an answer with a warning; anything else is printed as wrong: no sound density,
 clusters that are plain and not found, a collapsed likelihood returned in silence. ``--names one
 two`` looks at some again.
 
-``python -m benchmarks.hard --random 2000`` draws rows that are few, tied, rounded, constant,
+``python -m tests.hunts.hard --random 2000`` draws rows that are few, tied, rounded, constant,
 collinear, far out or on scales a hundred decades apart, with wild weights. Each is fitted by a
 random estimator and refused by name, or the fit is sound: no NaN, no RuntimeWarning, weights that
 sum to 1, covariances that are positive definite, an objective that never falls, a likelihood that
@@ -183,21 +183,6 @@ def cell(hard: Hard, structure: str, inference: str) -> str:
         if found < FOUND:
             return f"wrong: clusters found by {found:.2f}"
     return "warned" if named else "right"
-
-
-def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """How many fits of every structure came out how."""
-    rows = []
-    for structure in STRUCTURES:
-        told = [
-            cell(hard, structure, inference).partition(":")[0]
-            for hard in inputs()[: 5 if quick else None]
-            for inference in INFERENCES
-        ]
-        counts = {name: told.count(name) for name in ("right", "warned", "refused", "wrong")}
-        rows.append({"structure": structure} | counts)
-        print("  ", rows[-1])
-    return rows
 
 
 Rows = np.ndarray

@@ -1,4 +1,4 @@
-"""Random problems as those of ``benchmarks.hard``, of everything that can be fitted.
+"""Random problems as those of ``hunts.hard``, of everything that can be fitted.
 
 Every family and inference, noise and gaps; rows as any kind of array or a frame; more components
 than rows; weights of zero and of 1e-300. A fit is refused by name, or sound: it answers for its own
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from hunts.hard import GAUSSIAN, POISSON, Nasty
 
 import bayesmix as bm
-from benchmarks.hard import GAUSSIAN, POISSON, Nasty
 
 KINDS = (
     *("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV"),

@@ -1,6 +1,6 @@
 """Random tables as people have them: kinds of columns, missing codes, ties, weights, odd names.
 
-``python -m benchmarks.tables --count 20000`` draws small tables and settings, one a seed, and runs
+``python -m tests.hunts.tables --count 20000`` draws small tables and settings, one a seed, and runs
 fit, select, predict, save, load and score, of every fiftieth table also in the shell. A problem is
 sound if only errors of the package are raised and no warning of another package is, nothing is NaN,
 a density is zero only where it can be, probabilities sum to 1, the saved model predicts the same,
@@ -471,14 +471,9 @@ def counted(lines: Iterator[dict[str, Any]]) -> dict[str, Any]:
     return {"problems": sum(numbers.values()), **numbers}
 
 
-def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
-    """Run 100 problems per repeat, or 20 in all."""
-    return [counted(outcomes(0, 20 if quick else 100 * repeats))]
-
-
 def main() -> None:
     """Run problems; the exit code is 1 where one is not sound."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.hunts.tables", description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="number of problems")
     parser.add_argument("--first", type=int, default=0, help="seed of the first")
     parser.add_argument("--out", type=Path, help="file with a line per problem, to go on later")
