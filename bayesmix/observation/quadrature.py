@@ -14,8 +14,9 @@ import numpy as np
 from bayesmix.numerics.arrays import Array, Indices
 
 # Relative densities below e^-40 are rounding; with 28 nodes the integral down to there is exact to
-# 1e-14. So it is with 10 nodes if the density on the interval changes by less than about e^3.
-NEGLIGIBLE, LITTLE = 40.0, 3.0
+# 1e-14. So it is without a search for the mode with 10 nodes if the density on the interval changes
+# by less than about e^3, and with 28 if by less than about e^64.
+NEGLIGIBLE, LITTLE, MUCH = 40.0, 3.0, 64.0
 FEW, MANY = (np.polynomial.legendre.leggauss(number) for number in (10, 28))
 # Bisections of the logarithm of a distance between 1e-9 and 1e15, to 1.5 %.
 NEAREST, HALVINGS = 1e-9, 12
@@ -65,7 +66,7 @@ def points_on(low: Array, high: Array, rule: tuple[Array, Array]) -> tuple[Array
 
 def mode_of(log_density: LogDensity, low: Array, high: Array, steps: int) -> Array:
     """Return where log-concave densities are largest between bounds, by golden sections."""
-    for _ in range(steps):
+    for _ in range(steps if low.size else 0):
         width = GOLDEN * (high - low)
         falls = log_density(high - width) >= log_density(low + width)
         low, high = np.where(falls, low, high - width), np.where(falls, low + width, high)
@@ -76,7 +77,7 @@ def end_of(log_density: LogDensity, centre: Array, largest: Array, limit: Array)
     """Return where a log density is ``NEGLIGIBLE`` below that of ``centre``, or the limit."""
     side, far = np.sign(limit - centre), np.abs(limit - centre)
     near = np.minimum(NEAREST, far)
-    for _ in range(HALVINGS):
+    for _ in range(HALVINGS if near.size else 0):
         middle = np.sqrt(near * far)
         beyond = ~(largest - log_density(centre + side * middle) <= NEGLIGIBLE)
         near, far = np.where(beyond, near, middle), np.where(beyond, middle, far)

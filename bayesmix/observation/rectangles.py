@@ -7,7 +7,7 @@ y = (z_2 - ρ z_1) / s and s² = 1 - ρ², R⁻¹z = (z_1 - ρ y / s, y / s) has
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from scipy.special import log_ndtr
@@ -17,6 +17,7 @@ from bayesmix.observation.quadrature import (
     FEW,
     LITTLE,
     MANY,
+    MUCH,
     Nodes,
     end_of,
     mode_of,
@@ -47,18 +48,20 @@ class _Second(NamedTuple):
 
 
 class _Rectangles(NamedTuple):
-    """Rectangles (m,): lower bounds, upper bounds, correlations."""
+    """Rectangles (m,): lower bounds, upper bounds, correlations ρ and s."""
 
     low: Array
     second_low: Array
     high: Array
     second_high: Array
     correlation: Array
+    rest: Array
 
-    @property
-    def rest(self) -> Array:
-        """Return s (m,)."""
-        return np.sqrt((1.0 - self.correlation) * (1.0 + self.correlation))
+    @classmethod
+    def of(cls, rectangles: Array) -> _Rectangles:
+        """Return rectangles from bounds and correlations (5, m)."""
+        correlation = rectangles[4]
+        return cls(*rectangles, rest=np.sqrt((1.0 - correlation) * (1.0 + correlation)))
 
     def some(self, places: Indices) -> _Rectangles:
         return _Rectangles(*(part[places] for part in self))
@@ -66,18 +69,14 @@ class _Rectangles(NamedTuple):
     def second(self, z: Array) -> _Second:
         """Return the second value given z_1."""
         a, b = self.second_bounds(z)
-        flipped = a > -b
-        low, high = np.where(flipped, -b, a), np.where(flipped, -a, b)
-        upper = log_ndtr(high)
+        log_probability = _log_interval(a, b)
         with np.errstate(divide="ignore", invalid="ignore"):
-            log_probability = upper + np.log(-np.expm1(log_ndtr(low) - upper))
             first, last = (
-                np.exp(-0.5 * (bound * bound + LOG_2PI) - log_probability) for bound in (low, high)
+                np.exp(-0.5 * (bound * bound + LOG_2PI) - log_probability) for bound in (a, b)
             )
             mean = first - last
-            ends = np.where(first > 0.0, low * first, 0.0) - np.where(last > 0.0, high * last, 0.0)
-        lost = np.clip(mean * mean - ends, 0.0, 1.0)
-        return _Second(log_probability, np.where(flipped, -mean, mean), lost)
+            ends = np.where(first > 0.0, a * first, 0.0) - np.where(last > 0.0, b * last, 0.0)
+        return _Second(log_probability, mean, np.clip(mean * mean - ends, 0.0, 1.0))
 
     def second_bounds(self, z: Array) -> tuple[Array, Array]:
         """Return the bounds of y given z_1."""
@@ -86,7 +85,7 @@ class _Rectangles(NamedTuple):
 
     def log_density(self, z: Array) -> Array:
         """Return log p(z_1, rectangle)."""
-        return self.second(z).log_probability - 0.5 * (z * z + LOG_2PI)
+        return _log_interval(*self.second_bounds(z)) - 0.5 * (z * z + LOG_2PI)
 
     def nodes(self) -> Nodes:
         """Return nodes of z_1."""
@@ -95,8 +94,12 @@ class _Rectangles(NamedTuple):
         low, high = np.maximum(self.low, -far), np.minimum(self.high, far)
         middle, width = 0.5 * (low + high), high - low
         largest, slope = self.log_density(middle), ratio * self.second(middle).mean - middle
-        narrow = width * (np.abs(slope) + (1.0 + ratio * ratio) * width) < LITTLE
-        few, wide = np.flatnonzero(narrow), np.flatnonzero(~narrow)
+        change = width * (np.abs(slope) + (1.0 + ratio * ratio) * width)
+        few, single = (
+            np.flatnonzero(change < LITTLE),
+            np.flatnonzero((change >= LITTLE) & (change < MUCH)),
+        )
+        wide = np.flatnonzero(~(change < MUCH))
         own = self.some(wide)
         mode = mode_of(own.log_density, low[wide], high[wide], STEPS_TO_MODE)
         largest[wide] = own.log_density(mode)
@@ -113,7 +116,8 @@ class _Rectangles(NamedTuple):
         panel, place = np.nonzero(breaks[1:] > breaks[:-1])
         panels = wide[place], breaks[panel, place], breaks[panel + 1, place]
         parts = []
-        for rule, owner, start, stop in ((FEW, few, low[few], high[few]), (MANY, *panels)):
+        whole = ((rule, own, low[own], high[own]) for rule, own in ((FEW, few), (MANY, single)))
+        for rule, owner, start, stop in (*whole, (MANY, *panels)):
             z, weights = points_on(start, stop, rule)
             mass = weights * np.exp(self.some(owner).log_density(z) - largest[owner])
             parts.append((np.tile(owner, len(z)), z.ravel(), mass.ravel()))
@@ -121,11 +125,20 @@ class _Rectangles(NamedTuple):
         return Nodes.of(owner, values, mass, largest)
 
 
+def _log_interval(a: Array, b: Array) -> Array:
+    """Return log P(a < y < b) of a standard normal, from the tail in which it lies."""
+    flipped = a > -b
+    low, high = np.where(flipped, -b, a), np.where(flipped, -a, b)
+    upper = log_ndtr(high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return cast("Array", upper + np.log(-np.expm1(log_ndtr(low) - upper)))
+
+
 def on_rectangle(rectangles: Array) -> OnRectangle:
     """Return the distributions for bounds and correlations (5, ...)."""
     # Values below limits of detection have the same rectangle if nothing else was measured.
     distinct, numbers = np.unique(rectangles.reshape(5, -1), axis=1, return_inverse=True)
-    own = _Rectangles(*distinct)
+    own = _Rectangles.of(distinct)
     nodes, rest = own.nodes(), own.rest
     ratio, second = own.correlation / rest, own.some(nodes.owner).second(nodes.values)
     parts = nodes.values - ratio[nodes.owner] * second.mean, second.mean / rest[nodes.owner]
@@ -146,7 +159,7 @@ def on_rectangle(rectangles: Array) -> OnRectangle:
 def drawn_on_rectangle(rectangles: Array, uniform: Array) -> Array:
     """Return draws (2, ..., m) from uniform numbers (2, m); the first value is one of the nodes."""
     shares = np.broadcast_to(uniform[:, None], (2, *rectangles.shape[1:])).reshape(2, -1)
-    own = _Rectangles(*rectangles.reshape(5, -1))
+    own = _Rectangles.of(rectangles.reshape(5, -1))
     nodes = own.nodes()
     z = nodes.values[nodes.drawn(np.arange(len(own.low)), shares[0])]
     y = quantile(*own.second_bounds(z), shares[1])

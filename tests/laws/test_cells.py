@@ -235,7 +235,7 @@ def test_delayed_entry_divides_by_the_probability_of_being_recorded(name):
 
     first, second = parameters_of(model, name)
     weights = model.population_weights_
-    # SciPy's negative binomial of size 2e8 holds 8 digits.
+    # SciPy's negative binomial of size 2e8, which is a Poisson distribution, holds 8 digits.
     rel = 1e-7 if name == "negative_binomial" else 1e-9
     assert log_likelihood(weights, first, second) == pytest.approx(model.log_likelihood_, rel=rel)
     assert np.diff(model.result_.trace).min() > -1e-8
@@ -249,7 +249,7 @@ def test_delayed_entry_divides_by_the_probability_of_being_recorded(name):
             moved = np.zeros((2, 1))
             moved[k] = change
             assert log_likelihood(weights, first + moved, second) < model.log_likelihood_ + 1e-6
-            if name not in ("exponential", "poisson"):
+            if name not in ("exponential", "poisson") and second[k, 0] < 15.0:
                 assert log_likelihood(weights, first, second + moved) < model.log_likelihood_ + 1e-6
 
 
