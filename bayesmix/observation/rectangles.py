@@ -61,7 +61,8 @@ class _Rectangles(NamedTuple):
     def of(cls, rectangles: Array) -> _Rectangles:
         """Return rectangles from bounds and correlations (5, m)."""
         correlation = rectangles[4]
-        return cls(*rectangles, rest=np.sqrt((1.0 - correlation) * (1.0 + correlation)))
+        rest = np.sqrt((1.0 - correlation) * (1.0 + correlation))
+        return cls(*np.concatenate([rectangles, rest[None]]))
 
     def some(self, places: Indices) -> _Rectangles:
         return _Rectangles(*(part[places] for part in self))
