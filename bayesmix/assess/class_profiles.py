@@ -14,13 +14,23 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole, with_errors
+from bayesmix.assess.apa import (
+    MISSING,
+    ApaTable,
+    bounded,
+    p_equals,
+    p_text,
+    plain,
+    whole,
+    with_errors,
+)
 from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
 from bayesmix.assess.distal import outcome_estimates, wald_test, wald_tests
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.posterior.bands import checked_level
+from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.selection.summary_text import phrase
@@ -179,7 +189,8 @@ class ClassProfiles:
         table = self.contrasts.reset_index()
         table["name"] = [f"Class {k} vs. {j}: {term}" for k, j, term in self.contrasts.index]
         limits = zip(table["lower"], table["upper"], strict=True)
-        table["interval"] = [f"[{plain(low)}, {plain(high)}]" for low, high in limits]
+        intervals = [f"[{plain(low)}, {plain(high)}]" for low, high in limits]
+        table["interval"] = np.where(table["standard_error"].notna(), intervals, MISSING)
         columns: Any = {
             "name": ("Classes and predictor", str),
             "estimate": ("b", plain),
@@ -195,6 +206,8 @@ class ClassProfiles:
             "Multinomial logistic regression of class membership: log odds (b) and odds ratio (OR) "
             f"of the first class against the second; CI = confidence interval. Overall: {tests}."
         )
+        if table["standard_error"].isna().any():
+            note += " A dash: the predictor separates the classes, so that no estimate is finite."
         return ApaTable.of(table, columns, "Predictors of Class Membership", note)
 
     def _outcomes(self) -> ApaTable:
@@ -413,29 +426,37 @@ def _odds_ratios(
     back = np.kron(np.eye(K), design.back)
     coefficients = (back @ scores.result.mixture.weights.coefficients.ravel()).reshape(K, P)
     size = (K - 1) * P
-    covariance = np.zeros((K * P, K * P))
-    covariance[P:, P:] = scores.covariance(kind, survey)[:size, :size]
-    spread = (back @ covariance @ back.T).reshape(K, P, K, P)
+    by_class = back[:, P:].reshape(K, P, size)
+    information, n = scores.information[:size, :size], float(scores.weights.sum())
+    covariance = scores.covariance(kind, survey)[:size, :size]
     compared = [k for k in range(K) if k != reference - 1]
     pairs = [(k, reference - 1) for k in compared]
     pairs += [(second, first) for first, second in combinations(compared, 2)]
-    half, rows = float(stats.t.isf(0.5 * (1.0 - level), degrees)), []
+    half, rows, infinite = float(stats.t.isf(0.5 * (1.0 - level), degrees)), [], np.zeros(P, bool)
     for k, j in pairs:
-        b = coefficients[k] - coefficients[j]
-        variances = spread[k, :, k] + spread[j, :, j] - 2.0 * spread[k, :, j]
-        errors = np.sqrt(np.maximum(variances.diagonal(), 0.0))
+        b, contrast = coefficients[k] - coefficients[j], by_class[k] - by_class[j]
+        variances = np.einsum("pa,ab,pb->p", contrast, covariance, contrast)
+        # Where classes are separated, coefficients have no finite estimate.
+        finite = ~np.isnan(wald_errors(information, contrast, n))
+        infinite |= ~finite
+        errors = np.where(finite, np.sqrt(np.maximum(variances, 0.0)), np.nan)
         p = 2.0 * stats.t.sf(np.abs(b) / errors, degrees)
-        columns = (b, errors, np.exp(b), np.exp(b - half * errors), np.exp(b + half * errors), p)
+        ratio, limits = np.where(finite, b, np.nan), (b - half * errors, b + half * errors)
+        columns = (b, errors, *map(np.exp, (ratio, *limits)), p)
         keys = ((k + 1, j + 1, term) for term in design.terms)
         rows += [(*key, *values) for key, *values in zip(keys, *columns, strict=True)]
     names = ["class", "reference", "term", "estimate", "standard_error", "odds_ratio"]
     table = pd.DataFrame(rows, columns=[*names, "lower", "upper", "p"])
     table = table.set_index(["class", "reference", "term"])
     table.attrs["level"] = level
-    tests = {
-        term: wald_test(coefficients[1:, p] - coefficients[0, p], spread[1:, p, 1:, p])
-        for p, term in enumerate(design.terms)
-        if term != "intercept"
-    }
+    tests: dict[str, Any] = {}
+    for p, term in enumerate(design.terms):
+        if term != "intercept":
+            own, differences = (
+                by_class[1:, p] - by_class[0, p],
+                coefficients[1:, p] - coefficients[0, p],
+            )
+            found = wald_test(differences, own @ covariance @ own.T)
+            tests[term] = (np.nan, K - 1, np.nan) if infinite[p] else found
     names = ["chi_squared", "df", "p"]
     return table, pd.DataFrame.from_dict(tests, orient="index", columns=names).rename_axis("term")

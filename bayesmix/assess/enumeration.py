@@ -133,13 +133,14 @@ class PairTask:
         note = self.reason
         if any(result.degenerate for result in results):
             return TableEntry(name, K, {}, "no tests: a variance is at its floor")
-        # Families without scores, and covariances next to singular ones, have no such test.
-        with suppress(BayesmixError):
-            source = fitter.source.in_memory()
+        source = fitter.source.in_memory()
+        try:
             scores = (ParameterScores(result, source) for result in results)
             values["vlmr_p"] = vuong_lo_mendell_rubin(*scores)
             if math.isnan(values["vlmr_p"]):
                 note = note or "no VLMR test: a model is not identified, or has a limit as estimate"
+        except BayesmixError:
+            note = note or "no VLMR test: a covariance is almost singular, or data are too large"
         if self.n_bootstrap:
             test = BootstrapTest(fitter, results[0], K, self.seed)
             values["blrt"], values["blrt_p"], _, failures = test.run(self.n_bootstrap, self.early)
@@ -335,8 +336,12 @@ class Enumeration:
         """Notes in words, one for each distinct note."""
         remarks = []
         for note, rows in self.notes.groupby("note", sort=False):
-            keys = zip(rows["model"], rows["n_classes"], strict=True)
-            remarks.append(f"{note}: {', '.join(f'model {name} with {K}' for name, K in keys)}")
+            words = str(note)
+            places = [
+                f"model {name} with {_listed(own['n_classes'].tolist())}"
+                for name, own in rows.groupby("model", sort=False)
+            ]
+            remarks.append(f"{words[:1].upper()}{words[1:]} ({phrase(places)})")
         return remarks
 
     def with_entropy(self, definition: str) -> Enumeration:
@@ -348,6 +353,13 @@ class Enumeration:
             for name, K in zip(self.table["model"], self.table["n_classes"], strict=True)
         ]
         return replace(self, table=self.table.assign(entropy=values))
+
+
+def _listed(numbers: list[int]) -> str:
+    """Return ascending numbers in words, such as "2 to 6"."""
+    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{numbers[0]} to {numbers[-1]}"
+    return phrase([str(number) for number in numbers])
 
 
 def _least(values: pd.Series[float]) -> int:

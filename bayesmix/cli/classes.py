@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
 from bayesmix.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def classes(
@@ -64,7 +67,7 @@ def classes(
         screen.postpone(f"left out: {n_rows_text(n_lacking)} without a value of {names}")
         table, X = table[~lacking], X[~lacking]
     weights = None if rows.weight is None else table[rows.weight].to_numpy()
-    known = table[beside] if beside else None
+    known = against_most_frequent(table[beside]) if beside else None
     named = options.names(models)
     settings: dict[str, Any] = {
         "models": named and [int(name) if name.isdigit() else name for name in named],
@@ -125,6 +128,22 @@ def classes(
         "warnings": work.warnings,
     }
     work.end(values, contents)
+
+
+def against_most_frequent(table: pd.DataFrame) -> pd.DataFrame:
+    """Return indicators of the levels of text against the most frequent, which their names tell."""
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    for name, own in table.items():
+        if pd.api.types.is_numeric_dtype(own):
+            columns[str(name)] = own
+            continue
+        text = own.astype(str)
+        reference, *others = text.value_counts().index
+        for level in others:
+            columns[f"{name} ({level} vs. {reference})"] = (text == level).astype(float)
+    return pd.DataFrame(columns, index=table.index)
 
 
 def _chosen(enumeration: Any, select: str | None) -> Any:

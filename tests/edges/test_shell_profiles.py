@@ -19,9 +19,14 @@ def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):
     )
     frame["age"] = generator.normal(size=120) + second
     frame["income"] = generator.normal(size=120) + 3.0 * second
+    frame["place"] = np.where(np.arange(120) % 3 == 1, "city", "a village")
+    frame.loc[7, "age"] = np.nan
     frame.to_csv("survey.csv", index=False)
-    options = ("--classes", "1:2", "--models", "1", "--bootstrap", "2", "--covariates", "age")
-    output = run("classes", "survey.csv", *options, "--distal", "income", "--out", "paper").stdout
+    options = ("--classes", "1:2", "--models", "1", "--bootstrap", "2", "--covariates", "age,place")
+    shown = run("classes", "survey.csv", *options, "--distal", "income", "--out", "paper")
+    assert "left out: 1 row without a value of age or place" in shown.stderr
+    output = shown.stdout
+    assert "Class 2 vs. 1: place (city vs. a village)" in output
     assert "Suggested: model 1 with 2 classes" in output
     assert "Predictors of Class Membership" in output
     assert "Fit of Models Without Covariates" in output

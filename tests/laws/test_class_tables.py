@@ -26,6 +26,29 @@ def analysis():
     return m, rows, bm.class_profiles(m, rows, outcomes, covariates=z, n_draws=0), second
 
 
+def test_a_predictor_that_separates_classes_has_dashes_and_no_test():
+    generator = np.random.default_rng(9)
+    second = np.arange(120) % 2 == 1
+    rows = generator.normal(size=(120, 2)) + 9.0 * second[:, None]
+    z = np.column_stack([generator.normal(size=120), (np.arange(120) % 20 == 0)])
+    frame = pd.DataFrame(z, columns=["age", "rare"])  # rare: in the first class alone
+    m = bm.GaussianMixture(2, covariance_type="EEI", random_state=0)
+    with pytest.warns(UserWarning, match="separate"):
+        m.fit(rows, covariates=frame)
+    found = bm.class_profiles(m, rows)
+    effects = found.contrasts.loc[(2, 1)]
+    assert np.isnan(effects.loc["rare", ["standard_error", "odds_ratio", "upper", "p"]]).all()
+    assert np.isnan(found.covariate_tests.loc["rare", "p"])
+    # Age has the errors of a logistic regression of those who can be in both classes.
+    both = frame["rare"] == 0.0
+    design = np.column_stack([np.ones(both.sum()), frame["age"][both]])
+    b = effects["estimate"][["intercept", "age"]]
+    p = 1.0 / (1.0 + np.exp(-design @ b))
+    expected = np.linalg.inv((design.T * (p * (1.0 - p))) @ design).diagonal() ** 0.5
+    np.testing.assert_allclose(effects["standard_error"][["intercept", "age"]], expected, rtol=1e-3)
+    assert "no estimate is finite" in found.to_apa("covariates").note
+
+
 def test_numbers_are_those_of_the_manual():
     assert (p_text(0.0004), p_text(0.04999), p_text(1.0), p_text(np.nan)) == (
         "< .001",
