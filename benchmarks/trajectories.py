@@ -118,7 +118,7 @@ def chosen(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """Return how often the number of classes is right, beside direct maximum likelihood."""
     rows, numbers = [], range(1, MOST_CLASSES + 1)
     parameters = np.array([2 * k + 4 + k - 1 for k in numbers])
-    for number in range(6 if quick else N_SETS):
+    for number in range(2 if quick else N_SETS):
         K, separation = 1 + number % 3, (0.7, 1.0)[number // 3 % 2]
         n = (100, 300)[number // 6 % 2]
         frame = courses(seed + number, n, separation * CURVES[:K])
@@ -149,7 +149,7 @@ def chosen(seed: int, quick: bool = False) -> list[dict[str, Any]]:
 def coverage(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """Return how often 90 % intervals of slopes, model-based and robust, cover the truth."""
     hits: dict[bool, list[bool]] = {False: [], True: []}
-    for number in range(20 if quick else N_COVERAGE):
+    for number in range(4 if quick else N_COVERAGE):
         frame = courses(seed + number, 200, CURVES[:2])
         model = fitted(frame, 2, number, n_init=6)
         for robust, found in hits.items():
@@ -165,7 +165,7 @@ def skewed(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     rows = []
     for n_units, is_skewed in ((300, True), (3000, True), (300, False), (3000, False)):
         ones = warned_one = warned_chosen = 0
-        sets = 3 if quick else N_SKEWED
+        sets = 1 if quick else N_SKEWED
         for number in range(sets):
             frame = courses(seed + number, n_units, [[1.0, 0.5]], skewed=is_skewed)
             with warnings.catch_warnings(record=True) as caught:

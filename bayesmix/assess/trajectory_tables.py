@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
+from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.regressions import DESIGN, OFFSET
 from bayesmix.numerics.arrays import Array
@@ -69,7 +70,7 @@ def class_assignment(model: Any) -> pd.DataFrame:
     Columns are ``weight``, ``units`` (assigned to the class), ``share`` of these units,
     ``mean_probability`` (average posterior probability of the class among them, 0.7 or more by
     convention) and ``odds_of_correct_classification`` (5 or more; Nagin 2005). ``attrs`` has the
-    relative entropy.
+    relative entropy, NaN for one class.
 
     Examples
     --------
@@ -85,24 +86,17 @@ def class_assignment(model: Any) -> pd.DataFrame:
     import pandas as pd
 
     model, joint = fitted_units(model)
-    K, labels = joint.shape[1], joint.argmax(axis=1)
-    counts = np.bincount(labels, minlength=K)
-    mean = np.array([joint[labels == k, k].mean() if counts[k] else np.nan for k in range(K)])
-    weights = joint.mean(axis=0)
+    K, sample_weights = joint.shape[1], model._data.unit_weights
+    counts = np.bincount(joint.argmax(axis=1), minlength=K)
+    mean = mean_posteriors(joint, sample_weights).to_numpy().diagonal()
+    weights = np.average(joint, axis=0, weights=sample_weights)
     with np.errstate(divide="ignore", invalid="ignore"):
         odds = (mean / (1.0 - mean)) / (weights / (1.0 - weights))
-    table = pd.DataFrame(
-        {
-            "weight": weights,
-            "units": counts,
-            "share": counts / len(joint),
-            "mean_probability": mean,
-            "odds_of_correct_classification": odds,
-        },
-        index=pd.RangeIndex(K, name="component"),
-    )
-    largest = len(joint) * np.log(K)
-    table.attrs["relative_entropy"] = 1.0 - entr(joint).sum() / largest if K > 1 else 1.0
+    values = (weights, counts, counts / len(joint), mean, odds)
+    names = ("weight", "units", "share", "mean_probability", "odds_of_correct_classification")
+    table = pd.DataFrame(dict(zip(names, values, strict=True)), pd.RangeIndex(K, name="component"))
+    entropy = float(entr(joint).sum(axis=1) @ sample_weights)
+    table.attrs["relative_entropy"] = entropy_of(entropy, sample_weights.sum(), K)
     return table
 
 
