@@ -23,6 +23,7 @@ WORDS = (
     (r"\bcovariance_type='(\w+)'", r"--covariance \1"),
     (r"\bn_components=(\d+)", r"--components \1"),
     (r"\bn_components\b", "--components"),
+    (r"\bn_samples = 1\b", "1 row"),
     (r"\bn_samples = (\d+)", r"\1 rows"),
     (r"\brandom_state\b", "--seed"),
     (r"\bn_jobs\b", "--jobs"),

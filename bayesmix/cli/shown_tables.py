@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
+from bayesmix.cli.data import n_rows_text
 from bayesmix.cli.screen import printable
 from bayesmix.sources.border import coding_of
 
@@ -38,7 +39,7 @@ def rows_sentences(path: str, source: Source, weight: str | None) -> str:
     weighted = f", weighted by {weight} (sum {source.total_weight:g})" if weight else ""
     name = "standard input" if path == "-" else path
     plural = "column" if n_columns == 1 else "columns"
-    text = f"{name}: {n_rows:,} rows, {plural} {', '.join(names)}{more}{weighted}"
+    text = f"{name}: {n_rows_text(n_rows)}, {plural} {', '.join(names)}{more}{weighted}"
     coding = coding_of(source)
     if coding is None or not (coding.has_levels or coding.counts):
         return text

@@ -26,6 +26,8 @@ ZERO_ONE = "0 and 1"
 A_CODE = "may mean missing"
 # Beginning of the reason of a categorical column with levels such as "Yes" and "yes".
 CASE_ONLY = "levels differ in case only"
+# Beginnings of reasons of columns that cannot be continuous.
+NO_NUMBERS = ("one value", "empty", "dates", "times", "free text", "numbers", "neither", "complex")
 # Kinds of which a line tells when they were guessed.
 GUESSED = ("counts", "ratings", "categorical", "exclude")
 
@@ -89,7 +91,9 @@ def values_of(codes: Array, levels: tuple[Level, ...]) -> Any:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell is missing: None, NaN, or a missing value of pandas."""
+    """Whether a cell is missing: None, NaN, a missing value of pandas, or blank text."""
+    if isinstance(value, str):
+        return not value.strip()
     return value is None or type(value).__name__ in ("NAType", "NaTType") or value != value
 
 
@@ -134,11 +138,11 @@ class Coding:
                 told = reason in ("", AS_REQUESTED, ZERO_ONE) or reason.startswith(CASE_ONLY)
                 if found == kind and not told:
                     reasons.setdefault(reason, []).append(name)
-                    first = first or name
+                    first = first or ("" if reason.startswith(NO_NUMBERS) else name)
             texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
             title = "left out" if kind == "exclude" else kind
             parts += [f"{title}: {', '.join(texts)}"] if texts else []
-        remedy = f"; to overrule, set columns={{{first!r}: 'continuous'}}"
+        remedy = f"; to overrule, set columns={{{first!r}: 'continuous'}}" if first else ""
         return "; ".join(parts) + remedy if parts else ""
 
     @property

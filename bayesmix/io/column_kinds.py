@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.coding import A_CODE, AS_REQUESTED, CASE_ONLY, ZERO_ONE, Level
+from bayesmix.core.coding import A_CODE, AS_REQUESTED, CASE_ONLY, ZERO_ONE, Level, is_missing
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 
@@ -322,11 +322,16 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
         return _of_levels(name, column)
     if share > MOSTLY_NUMBERS:
-        return _out(_except("numbers", text[numbers.isna()]))
+        wrong = text[numbers.isna()]
+        if (wrong == name).all():
+            return _out(f"numbers, and the header again in row {wrong.index[0]}: drop such rows")
+        if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
+            return _out(f"numbers and limits such as {wrong.iloc[0]!r}: bm.Measured takes them")
+        return _out(_except("numbers", wrong))
     if way := _way_of_writing(text):
         return _out(way)
     if text.str.fullmatch(TIME_OF_DAY, case=False).all():
-        return _out("times of day")
+        return _out("times of day or durations")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
         return _out("dates")
     return _of_levels(name, column)
@@ -366,9 +371,9 @@ def _are_dates(text: pd.Series[Any]) -> bool:
 
 
 def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
-    levels, n_rows = levels_of(column), int(column.notna().sum())
-    if len(levels) == 1:
-        return _out("one value")
+    levels, n_rows = levels_of(column), int((_stripped(column.dropna()) != "").sum())
+    if len(levels) < 2:
+        return _out("one value" if levels else "empty")
     many = len(column) >= FEWEST_OF_A_KEY
     if many and len(levels) == n_rows:
         return _out(KEY)
@@ -385,7 +390,7 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
     """Return the observed levels, in the order of a categorical dtype, otherwise sorted.
 
-    Text has no outer spaces.
+    Text has no outer spaces, and blank text is no level.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         there = set(column.dropna())
@@ -393,6 +398,7 @@ def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
     found = {
         level.strip() if isinstance(level, str) else _plain(level)
         for level in column.dropna().unique()
+        if not is_missing(level)
     }
     return tuple(sorted(found, key=lambda level: (isinstance(level, str), level)))
 

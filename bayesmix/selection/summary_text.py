@@ -65,6 +65,8 @@ class DataChecks:
             return notes
         if result is not None:
             notes += components(result, clusters, self.rounded, noun)
+            flat = [event.text for event in result.events if event.kind == "flat"]
+            notes += [f"{text[0].upper()}{text[1:].rstrip('.')}." for text in flat]
         if self.duplicates.n_copies:
             notes.append(
                 f"{self.duplicates.n_copies} of {self.duplicates.n_rows} observations are "

@@ -57,6 +57,8 @@ KINDS = {
     "site_number": (RNG.integers(1, 40, N), "continuous", ""),
     # Text
     "notes": ([f"note {i}" if i % 40 == 0 else None for i in range(N)], "exclude", "looks like an"),
+    "again": (["again" if i == 7 else str(i / 4) for i in range(N)], "exclude", "numbers, and"),
+    "crp": ([f"{'<' * (i % 9 == 0)}{i / 8}" for i in range(N)], "exclude", "numbers and limits"),
     "opened": ([f"{i % 24:02d}:{i % 60:02d}" for i in range(N)], "exclude", "times of day"),
     "length": ([f"{i / 10} cm" for i in range(N)], "exclude", "numbers with units"),
     "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case only"),
@@ -248,3 +250,20 @@ def test_columns_that_a_user_calls_continuous_are_normal():
     search.predict(answers)
     mixture = bm.Mixture(1, columns=dict.fromkeys(answers, "continuous")).fit(answers)
     np.testing.assert_allclose(mixture.means_[0], answers.mean())
+
+
+def test_blank_text_is_missing_in_frames_as_in_files(tmp_path):
+    table = pd.DataFrame({"kind": ["a", "b", " ", "b", ""] * 4, "x": np.arange(20) / 8})
+    table.to_csv(tmp_path / "table.csv", index=False)
+    for frame in (table, bm.read_table(tmp_path / "table.csv")):
+        rows, coding = coded(frame)
+        assert coding.levels[0] == ("a", "b")
+        gone = rows["kind"].isna().to_numpy().nonzero()[0]
+        assert gone.tolist() == [i for i in range(20) if i % 5 in (2, 4)]
+
+
+def test_nothing_overrules_columns_without_numbers():
+    table = pd.DataFrame({"share": [f"{i}%" for i in range(20)], "x": np.arange(20) ** 2 / 8})
+    _, coding = coded(table)
+    assert coding.guesses().startswith("left out: share (numbers with percent signs")
+    assert "to overrule" not in coding.guesses()

@@ -4,6 +4,7 @@ import contextlib
 import gzip
 import io
 import json
+import re
 import warnings
 
 import numpy as np
@@ -90,7 +91,16 @@ def test_messy_files_have_the_same_columns_and_answers_in_the_shell_and_in_pytho
     assert said["data"]["columns"] == list(search.feature_names_in_) == KEPT[name]
     assert said["best"]["bic"] == search.best_score_
     assert said["chosen"]["n_components"] == search.n_components_ == 2
-    assert (search.columns_["kind"] == "exclude").sum() == table.shape[1] - len(KEPT[name])
+    out = search.columns_[search.columns_["kind"] == "exclude"]
+    assert len(out) == table.shape[1] - len(KEPT[name])
+    assert said["summary"] == search.summary()
+    assert said["n_clusters"] == search.n_clusters_
+    rows = re.compile(r" in row \d+")  # from 1 in the shell, from 0 in Python
+    words = [
+        {place: rows.sub("", why) for place, why in dict(each).items()}
+        for each in (said["data"]["left_out"], out["reason"])
+    ]
+    assert words[0] == words[1]
 
 
 def kinds_of_input():
