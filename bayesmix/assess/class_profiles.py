@@ -146,6 +146,8 @@ class ClassProfiles:
         heads = [f"Class {k} ({share:.1%})" for k, share in self.sizes["share"].items()]
         rows = []
         for name, kind, own in self._indicators():
+            if name is None:
+                continue
             text = bounded if kind == "probability" else plain
             rows.append((name, *with_errors(own["estimate"], own["standard_error"], text)))
             if kind == "mean":
@@ -162,16 +164,20 @@ class ClassProfiles:
         title = f"Profiles of the {self.n_classes}-Class Model"
         return ApaTable(title, ("Indicator", *heads), tuple(rows), note)
 
-    def _indicators(self) -> list[tuple[str, Any, pd.DataFrame]]:
-        """Return name, kind of parameter and values by class of every row of the profiles."""
+    def _indicators(self) -> list[tuple[str | None, Any, pd.DataFrame]]:
+        """Return name, kind of parameter and values by class of every row of the profiles.
+
+        The first answer of items with two has no name: tables show the second alone.
+        """
         groups = self.profiles.groupby(level=["parameter", "column", "level"], sort=False)
-        return [
-            (f"{column}: {level}" if level != "" else str(column), kind, own)
-            for (kind, column, level), own in groups
-        ]
+        levels = groups.first().groupby(level=["parameter", "column"], sort=False)
+        firsts = {own.index[0] for _, own in levels if len(own) == 2}
+        names = {key: f"{key[1]}: {key[2]}" if key[2] != "" else str(key[1]) for key, _ in groups}
+        return [(None if key in firsts else names[key], key[0], own) for key, own in groups]
 
     def _effect_sizes(self) -> ApaTable:
-        sizes = self.effect_sizes.assign(name=[name for name, _, _ in self._indicators()])
+        names: list[Any] = [name for name, _, _ in self._indicators()]
+        sizes = self.effect_sizes.assign(name=names)
         columns: Any = {name: (name.replace("vs", "vs."), plain) for name in sizes.columns[:-1]}
         shown, notes = self.profiles.index.unique("parameter"), []
         if "mean" in shown:

@@ -205,9 +205,10 @@ class GroupSimilarity:
         }
         groups = ", ".join(f"{name} (n = {n:,})" for name, n in self.n_samples.items())
         note = (
-            f"Groups: {groups}. LL = log likelihood. Scaling = correction factor of the likelihood "
-            "ratio. Δχ² = scaled likelihood ratio test against the model above (Satorra & Bentler, "
-            "2001)."
+            f"Groups: {groups}. Equal in all groups: structural, means or probabilities; "
+            "dispersion, also variances; distributional, also class sizes. LL = log likelihood. "
+            "Scaling = correction factor of the likelihood ratio. Δχ² = scaled likelihood ratio "
+            "test against the model above (Satorra & Bentler, 2001)."
         )
         return ApaTable.of(self.table, columns, "Similarity of the Classes Across Groups", note)
 

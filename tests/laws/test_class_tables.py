@@ -129,6 +129,10 @@ def test_effect_sizes_of_probabilities_and_outcomes(analysis):
     p = found.profiles["estimate"].unstack("class").xs(1, level="level").to_numpy()
     h = 2.0 * np.arcsin(np.sqrt(p[:, 0])) - 2.0 * np.arcsin(np.sqrt(p[:, 1]))
     np.testing.assert_allclose(found.effect_sizes.xs(1, level="level")["1 vs 2"], h)
+    # Tables show the second of two answers alone.
+    assert len(found.profiles) == 2 * 2 * len(p)
+    for part in ("profiles", "effect_sizes"):
+        assert [row[0] for row in found.to_apa(part).rows] == [f"{d}: 1" for d in range(len(p))]
 
 
 def test_tables_of_all_parts(analysis):
@@ -183,4 +187,4 @@ def test_bars_of_items():
     assert ax.get_ylabel() == "Probability"
     heights = [bar.get_height() for bar in ax.patches]
     assert len(heights) == 6
-    assert profiles.to_apa().rows[0][0] == "0: 0"
+    assert profiles.to_apa().rows[0][0] == "0: 1"
