@@ -196,7 +196,7 @@ class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
         """Return Σ_k E[(μ_k - point)ᵀ Λ_k (μ_k - point)]; that of the last point is cached."""
         if self._latest[0] is not point:
             away = self.structure.algebra.whitened(self.means - point, self.precisions.mean_root)
-            spread = float(np.vdot(away, away)) + sum_of_few(self.inverse_precisions)
+            spread = float(np.vdot(away, away)) + sum(self.inverse_precisions.tolist())
             GaussianPosterior._latest.given(self, (point, spread))
         return self._latest[1]
 
