@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesmix.core.rows import Allocated, Rows
 from bayesmix.errors import UnsupportedError
-from bayesmix.numerics.arrays import Array, Integers, sum_of_few
+from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:
@@ -58,16 +58,19 @@ class PointWeights:
     @classmethod
     def shares(cls, counts: Array) -> PointWeights:
         """Return counts divided by their sum, or equal weights if all are zero."""
-        whole = sum_of_few(counts)
-        return cls(counts / whole if whole > 0.0 else np.full(len(counts), 1.0 / len(counts)))
+        total = float(np.add.reduce(counts))
+        return cls(counts / total if total > 0.0 else np.full(len(counts), 1.0 / len(counts)))
 
     @property
     def n_components(self) -> int:
         return len(self.probabilities)
 
     def expected_log(self) -> Array:
-        with np.errstate(divide="ignore"):
+        if np.minimum.reduce(self.probabilities) > 0.0:
             return np.log(self.probabilities)
+        logs = np.full(len(self.probabilities), -np.inf)
+        np.log(self.probabilities, out=logs, where=self.probabilities > 0)
+        return logs
 
     def mean(self) -> Array:
         return self.probabilities

@@ -161,7 +161,7 @@ class StickBreakingPrior:
         of_first, of_rest = weights.expected_log_sticks
         leaning = (a - 1.0) @ of_first + (b - self.concentration) @ of_rest
         # B(1, α0) = 1 / α0.
-        return float(leaning - sum(betaln(a, b).tolist()) - len(a) * log(self.concentration))
+        return float(leaning - np.add.reduce(betaln(a, b)) - len(a) * log(self.concentration))
 
     def mode(self, counts: Array) -> PointWeights:
         """Raise an error, as point estimates would depend on the order of components."""

@@ -38,11 +38,6 @@ def align(counts: Array, blocks: Array) -> Array:
     return counts.reshape(counts.shape + (1,) * (blocks.ndim - counts.ndim))
 
 
-def sum_of_few(values: Array) -> float:
-    """Return the sum of few numbers; NumPy's reductions take a microsecond."""
-    return float(sum(values.ravel().tolist()))
-
-
 def frozen(value: Value) -> Value:
     """Make all arrays in ``value``, at any depth, read-only."""
     if isinstance(value, np.ndarray):

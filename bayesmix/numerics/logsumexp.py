@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg.blas import idamax
 
 from bayesmix.numerics.arrays import Array
 
@@ -27,14 +26,13 @@ def normalise(log_joint: Array) -> Array:
     Observations with all log joints minus infinity have log normaliser minus infinity and equal
     responsibilities.
     """
-    flat = log_joint.ravel(order="K")
-    if not flat.size or abs(flat[idamax(flat)]) < NEAR_ZERO:
+    lowest = np.minimum.reduce(log_joint, axis=None, initial=0.0)
+    if lowest > -NEAR_ZERO and np.maximum.reduce(log_joint, axis=None, initial=0.0) < NEAR_ZERO:
         return _exponentiated(log_joint, some_left_out=False)
     largest = np.maximum.reduce(log_joint, axis=1)
     # Row by row, so that a row has the same digits among others as alone.
     near = np.abs(largest) < NEAR_ZERO
     if np.logical_and.reduce(near):
-        lowest = np.minimum.reduce(log_joint, axis=None)
         return _exponentiated(log_joint, bool(lowest < LOWEST))
     impossible = largest == -np.inf
     some_impossible = np.count_nonzero(impossible) > 0

@@ -209,6 +209,6 @@ def moments(structure: Structure, values: Array, responsibilities: Array) -> Mom
 
 def averages(totals: Array, counts: Array) -> Array:
     """Return totals (K, D) / counts (K, 1 or D), contiguous, 0 for zero counts."""
-    if np.count_nonzero(counts) == counts.size:
+    if np.minimum.reduce(counts, axis=None, initial=np.inf) > 0.0:
         return np.divide(totals, counts, out=np.empty(totals.shape))
     return np.divide(totals, counts, out=np.zeros(totals.shape), where=counts > 0)

@@ -106,8 +106,8 @@ def maximum_likelihood(
     means = statistics.means
     n_components = len(means)
     known = statistics if resolution is None else with_resolution(statistics, resolution)
-    empty = statistics.known <= NO_ROWS
-    if np.count_nonzero(empty):
+    if np.minimum.reduce(statistics.known, axis=None) <= NO_ROWS:
+        empty = statistics.known <= NO_ROWS
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty, before, means)

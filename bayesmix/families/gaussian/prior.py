@@ -25,7 +25,7 @@ from bayesmix.families.gaussian.wishart_scale import (
     Wishart,
     log_normaliser,
 )
-from bayesmix.numerics.arrays import DENSE, LOG_2PI, Array, Integers, align, sum_of_few
+from bayesmix.numerics.arrays import DENSE, LOG_2PI, Array, Integers, align
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class NormalWishart(PriorOfDraws, PriorAtAPoint):
         """Return the KL divergences of q(μ, Λ) and q(S) (Bishop 2006, eq. 10.74, 10.77)."""
         beta0, beta = posterior.prior_mean_precision, posterior.mean_precision
         normals = beta0 * posterior.expected_spread(self.mean) - posterior.means.size
-        log_ratios = sum_of_few(np.log(beta)) - beta.size * log(beta0)
+        log_ratios = float(np.add.reduce(np.log(beta), axis=None)) - beta.size * log(beta0)
         normals += posterior.means.size / beta.size * log_ratios
         nu0, wishart = self.degrees_of_freedom, posterior.precisions
         scale: Any = posterior.scale
@@ -196,8 +196,8 @@ class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
         """Return Σ_k E[(μ_k - point)ᵀ Λ_k (μ_k - point)]; that of the last point is cached."""
         if self._latest[0] is not point:
             away = self.structure.algebra.whitened(self.means - point, self.precisions.mean_root)
-            spread = float(np.vdot(away, away)) + sum(self.inverse_precisions.tolist())
-            GaussianPosterior._latest.given(self, (point, spread))
+            spread = np.vdot(away, away) + np.add.reduce(self.inverse_precisions)
+            GaussianPosterior._latest.given(self, (point, float(spread)))
         return self._latest[1]
 
     @once

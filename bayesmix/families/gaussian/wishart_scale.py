@@ -13,7 +13,7 @@ import numpy as np
 
 from bayesmix.core import lazy
 from bayesmix.families.gaussian.covariance.algebra import Algebra
-from bayesmix.numerics.arrays import LOG_2, Array, align, sum_of_few
+from bayesmix.numerics.arrays import LOG_2, Array, align
 from bayesmix.numerics.memo import once
 from bayesmix.numerics.special import multivariate_gammaln, multivariate_gammas
 
@@ -52,7 +52,7 @@ class Wishart(WishartDraws):
     @once
     def total_log_det(self) -> float:
         """Σ E[log |Λ|] over blocks."""
-        return sum_of_few(self.expected_log_det)
+        return float(np.add.reduce(self.expected_log_det, axis=None))
 
     @once
     def of_freedom(self) -> tuple[Array, float]:
@@ -126,11 +126,11 @@ class FixedScale(FixedScaleOfDraws):
     @once
     def total_log_det(self) -> float:
         """Σ log |W0⁻¹| over blocks."""
-        return sum_of_few(self.expected_log_det)
+        return float(np.add.reduce(self.expected_log_det, axis=None))
 
     def trace_with(self, precisions: Wishart) -> float:
         """Return Σ tr(W0⁻¹ E[Λ])."""
-        return sum_of_few(precisions.mean.reshape(len(precisions.mean), -1) @ self.mean.ravel())
+        return float(np.add.reduce(self.mean * precisions.mean, axis=None))
 
     def initial(self) -> FixedScale:
         return self
@@ -173,8 +173,8 @@ class LearnedScale(LearnedScaleOfDraws):
         """
         prior, n_blocks = self.prior, len(precisions.scale_inverse)
         freedom = prior.degrees_of_freedom + n_blocks * nu0
-        whole = np.add.reduce(precisions.mean, axis=0, keepdims=True)
-        learned = Wishart(prior.algebra, freedom, prior.scale_inverse + whole)
+        total = np.add.reduce(precisions.mean, axis=0, keepdims=True)
+        learned = Wishart(prior.algebra, freedom, prior.scale_inverse + total)
         if freedom.item(0) == factor.degrees_of_freedom.item(0):
             Wishart.of_freedom.given(learned, factor.of_freedom)
         return learned
