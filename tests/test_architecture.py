@@ -448,7 +448,7 @@ EXCEPTIONS = {
     "em/refusals": 1,
     "em/result": 1,
     "em/prediction": 1,
-    "estimators": 18,
+    "estimators": 14,
     "families/gaussian/family": 1,
     "families/gaussian/posterior_of_draws": 1,
     "families/gaussian/partial_forms": 1,

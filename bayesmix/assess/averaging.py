@@ -29,7 +29,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record
 from bayesmix.selection.pipelines import log_density
 from bayesmix.selection.probability import Probabilities, prior_weights
-from bayesmix.selection.scores import STACKING_GAIN, STACKING_PASSES, finite, n_rows_of, rows_of
+from bayesmix.selection.scores import finite, n_rows_of, rows_of
 from bayesmix.selection.summary_text import label
 from bayesmix.sources.dask_workers import gathered
 
@@ -263,6 +263,10 @@ def averaged_over(
         tuple(label(row) for row in best),
         how,
     )
+
+
+STACKING_PASSES = 10_000
+STACKING_GAIN = 1e-10
 
 
 def stacking(densities: Array, weights: Array) -> Array:

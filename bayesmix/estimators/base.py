@@ -24,7 +24,7 @@ from bayesmix.estimators import incoming
 from bayesmix.estimators.representation import Showing
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.fit import fit
-from bayesmix.search.starts import INIT_PARAMS, OTHERWISE, OfMixture
+from bayesmix.search.starts import INIT_PARAMS, OTHER_STARTS, OfMixture
 from bayesmix.sources.border import passed
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
     def _init(self, model: Model, source: Source, seed: int) -> Any:
         value = self.init_params
         if isinstance(value, str) or value is None:
-            return validation.one_of("init_params", value, INIT_PARAMS, OTHERWISE)
+            return validation.one_of("init_params", value, INIT_PARAMS, OTHER_STARTS)
         from bayesmix.search.named_starts import start_of
 
         return start_of(value, source, model.n_components, model.noise is not None, seed)

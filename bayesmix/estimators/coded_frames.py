@@ -11,9 +11,9 @@ import pandas as pd
 
 from bayesmix.core.procedures import noun_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.estimators.fit_columns import named_family
 from bayesmix.estimators.sample_weights import row_weights
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.names import family_named
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.border import coding_of, eager, is_collection, is_source
 from bayesmix.sources.memory import ArraySource
@@ -205,7 +205,7 @@ def family_for(family: Any, source: Source) -> Any:
     from bayesmix.families.successes import Bernoulli
 
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
-    family = named_family(family)
+    family = family_named(family)
     if isinstance(family, LevelsFamily):
         if family.levels is not None:
             return family

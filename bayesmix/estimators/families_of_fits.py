@@ -1,4 +1,4 @@
-"""Families of estimators for certain data: structures, levels, mixed tables."""
+"""Families for the data of a fit: covariance structures, levels, columns of several kinds."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.base import clone
 
-from bayesmix.estimators.fit_columns import named_family
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.names import family_named
 from bayesmix.sources.border import coding_of, is_collection, is_source
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def knowing_levels(estimator: Any, source: Source) -> Any:
     """Return an estimator whose family has the levels of all data, so that every part agrees."""
-    family = named_family(getattr(estimator, "family", None))
+    family = family_named(getattr(estimator, "family", None))
     if not hasattr(family, "levels"):
         return estimator
     from bayesmix.families.independent.levels import LevelsFamily

@@ -1,4 +1,4 @@
-"""Columns of the data: checks, families and levels of mixed tables, frames as results."""
+"""Columns of the data of a fit: checks, and whether the family codes levels."""
 
 from __future__ import annotations
 
@@ -99,19 +99,14 @@ def is_mixed(family: Any) -> bool:
 def reads_levels(estimator: Any) -> Callable[[Any], tuple[Any, Coding | None]] | None:
     """Return the family or estimator that codes levels as numbers; None if there is none."""
     inner = getattr(estimator, "estimator", estimator)
-    family = named_family(getattr(inner, "family", None))
+    family = getattr(inner, "family", None)
+    if family is not None:
+        from bayesmix.families.names import family_named
+
+        family = family_named(family)
     looks = family is None and hasattr(inner, "columns")
     if not looks and not is_mixed(family):
         return None
     from bayesmix.estimators.coded_frames import coded_for
 
     return partial(coded_for, family, columns=getattr(inner, "columns", None))
-
-
-def named_family(family: Any) -> Any:
-    """Return the family of a name; families, "auto" and None are unchanged."""
-    if not isinstance(family, str):
-        return family
-    from bayesmix.families.names import family_named
-
-    return family_named(family)

@@ -1,4 +1,4 @@
-"""Fitted attributes: scikit-learn's for Gaussians, and ``components_`` for products."""
+"""Fitted attributes of Gaussian mixtures, under scikit-learn's names."""
 
 from __future__ import annotations
 

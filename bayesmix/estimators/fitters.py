@@ -1,4 +1,4 @@
-"""Fitters of candidates: mixtures to a checked source, pipelines to a table."""
+"""Fitters of candidates: mixtures to a checked source."""
 
 from __future__ import annotations
 

@@ -6,11 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bayesmix.core.rows import SideInformation
-from bayesmix.errors import (
-    InvalidInputError,
-)
+from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import fit_columns
-from bayesmix.estimators.incoming import counts
+from bayesmix.estimators.incoming import weights_of_fit
 from bayesmix.estimators.sample_weights import refuse_weights, row_weights, unless_equal
 from bayesmix.numerics.arrays import is_elsewhere
 from bayesmix.sources.border import coding_of, is_collection
@@ -30,7 +28,7 @@ def dask_or_device(X: Any, sample_weight: Any, n_jobs: int | None) -> tuple[Any,
         return X, sample_weight
     from bayesmix.sources.devices import on_device
 
-    return on_device(X, counts(sample_weight, X.shape[0]), n_jobs), None
+    return on_device(X, weights_of_fit(sample_weight, X.shape[0]), n_jobs), None
 
 
 def given_source(X: Source, n_jobs: int | None, everything_once: bool = False) -> Source:

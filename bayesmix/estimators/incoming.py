@@ -54,7 +54,9 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
         values = validated(estimator, X, missing != "error", reset=True, ensure_min_samples=2)
         names = getattr(estimator, "feature_names_in_", None)
         columns = None if names is None else tuple(map(str, names))
-        source = as_source(values, counts(sample_weight, len(values)), n_jobs, columns, coding)
+        source = as_source(
+            values, weights_of_fit(sample_weight, len(values)), n_jobs, columns, coding
+        )
     if missing != "error":
         from bayesmix.estimators.missing_rows import without_gaps
 
@@ -63,7 +65,7 @@ def training_rows(estimator: Any, X: Any, sample_weight: Any, n_jobs: int | None
     return source.present()
 
 
-def counts(sample_weight: Any, n_rows: int) -> Array | None:
+def weights_of_fit(sample_weight: Any, n_rows: int) -> Array | None:
     """Return checked sample weights of a fit; None if all are 1."""
     if sample_weight is None:
         return None

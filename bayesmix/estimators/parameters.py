@@ -1,4 +1,4 @@
-"""Parameters of estimators: ``covariance_type`` and ``noise`` as objects, ``checkpoint``."""
+"""Parameters of estimators: ``covariance_type`` and ``noise`` as objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Methods of fitted estimators: intervals, marginals, imputation, criteria."""
+"""Methods of fitted estimators: intervals, regions, marginals, tables, imputation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions of a fitted estimator, by chunk: in memory, on a device, as a Dask graph."""
+"""Predictions of a fitted estimator for data in memory, by chunk."""
 
 from __future__ import annotations
 

@@ -129,9 +129,6 @@ def _out(why: str) -> ColumnKind:
     return ColumnKind(LEFT_OUT, why)
 
 
-NUMBER = ColumnKind(CONTINUOUS)
-
-
 def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, ColumnKind]:
     """Return the kind of each column, declared or by rule.
 

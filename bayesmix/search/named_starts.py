@@ -15,7 +15,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.search.starts import (
     LLOYD_ROUNDS,
-    OTHERWISE,
+    OTHER_STARTS,
     Given,
     NearestCentre,
     distinct_rows,
@@ -73,7 +73,7 @@ def start_of(value: Any, source: Source, n_components: int, noise: bool, seed: i
     try:
         given = np.asarray(value)
     except ValueError as problem:  # a ragged list
-        raise InvalidInputError(f"init_params must be {OTHERWISE}: {problem}") from None
+        raise InvalidInputError(f"init_params must be {OTHER_STARTS}: {problem}") from None
     if rows is not None and given.ndim and len(given) > rows[-1]:
         given = given[rows]
     return given_start(given, source.shape[0], n_components, noise)

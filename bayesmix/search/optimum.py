@@ -1,4 +1,4 @@
-"""The search for the best optimum: short starts, settled runs, and moves.
+"""The search for the best optimum: short starts, settled runs, and ``Improver``'s moves.
 
 Large data are searched on a subsample; only moves with a predicted gain are tried on all of them.
 

@@ -274,7 +274,7 @@ def _spectral_axes(graph: Array, n_clusters: int) -> Array:
     return _of_unit_length(vectors)
 
 
-OTHERWISE = "responsibilities (n, K), labels (n,) or a callable that returns either"
+OTHER_STARTS = "responsibilities (n, K), labels (n,) or a callable that returns either"
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 # Rounds of k-means in a numbered start; numbers of the graph starts.
 SHORT_LLOYD, GRAPH_STARTS = 5, (4, 7)

@@ -83,16 +83,17 @@ def rounded_features(source: Source | None) -> tuple[RoundedFeature, ...]:
     """Return the features that are rounded or have few values."""
     if source is None:
         return ()
+    spaced = np.flatnonzero(source.summary.gap > 0.0)
+    if not len(spaced):
+        return ()
+    from bayesmix.numerics.rounding import is_tied, step_of
+
     names = column_names(source.columns, source.shape[1])
     first = source.in_memory(slice(MOST_ROWS)).values
     rounded = []
-    for d, gap in enumerate(source.summary.gap):
-        column = np.asarray(first[:, d], dtype=np.float64)
+    for d in spaced.tolist():
+        column, gap = np.asarray(first[:, d], dtype=np.float64), source.summary.gap[d]
         values, times = np.unique(column[~np.isnan(column)], return_counts=True)
-        if not gap > 0.0:
-            continue
-        from bayesmix.numerics.rounding import is_tied, step_of
-
         if is_tied(times):
             step = step_of(values, float(gap))
             if step > 0.0 or 1 < len(values) <= FEW_VALUES:

@@ -226,10 +226,6 @@ def weights_of(X: Any, sample_weight: Any) -> Array:
     return np.ones(n_rows_of(X))
 
 
-STACKING_PASSES = 10_000
-STACKING_GAIN = 1e-10
-
-
 @dataclass(frozen=True)
 class HeldOut:
     """Mean log density (n,) of each sample over the folds that held it out, in nats.

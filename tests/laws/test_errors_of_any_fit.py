@@ -18,7 +18,7 @@ def groups():
     return z, generator.normal(size=(240, 2)) * [1.0, 2.0] + 60.0 * z[:, None]
 
 
-def closed_form(z, X, table, shares=True):
+def assert_closed_form(z, X, table, shares=True):
     """Check shares, means and variances of known classes, of which 0 is the larger."""
     counts = np.bincount(z)
     variances = np.array([X[z == k].var(axis=0) for k in (0, 1)])
@@ -58,7 +58,7 @@ def test_a_chain_of_states_without_doubt_has_the_errors_of_counted_transitions()
     h.set_params(random_state=0).fit(X, lengths=[8] * 60)
     z = h.predict(X, lengths=[8] * 60)
     table = h.parameter_table(X)
-    closed_form(z, X, table, shares=False)
+    assert_closed_form(z, X, table, shares=False)
     sequences = z.reshape(60, 8)
     before, after = sequences[:, :-1].ravel(), sequences[:, 1:].ravel()
     errors = table["standard_error"]
@@ -98,14 +98,14 @@ def test_transitions_by_covariates_have_the_component_errors_of_a_plain_chain(gr
         h.fit(X, lengths=lengths, covariates=c if effects == "all" else c.repeat(8, 0)[:80])
         tables.append(h.parameter_table(X))
     for table in tables:
-        closed_form(z, X, table, shares=False)
+        assert_closed_form(z, X, table, shares=False)
 
 
 def test_known_labels_give_the_errors_of_samples_by_class(groups):
     z, X = groups
     near = X - 58.0 * z[:, None]  # classes overlap, but labels tell them apart
     m = bm.GaussianMixture(2, covariance_type="diag", random_state=0).fit(near, labels=z)
-    closed_form(z, near, m.parameter_table(near))
+    assert_closed_form(z, near, m.parameter_table(near))
 
 
 def test_noise_apart_from_all_components_is_a_proportion(groups):
@@ -117,7 +117,7 @@ def test_noise_apart_from_all_components_is_a_proportion(groups):
     row = table.loc[("noise", "", "", "all")]
     assert row["estimate"] == pytest.approx(1.0 / 7.0, rel=1e-3)
     assert row["standard_error"] == pytest.approx(np.sqrt(6.0 / 49.0 / 280.0), rel=1e-3)
-    closed_form(z, X, table, shares=False)
+    assert_closed_form(z, X, table, shares=False)
     assert table["estimate"][["share", "noise"]].sum() == pytest.approx(1.0)
 
 
@@ -188,7 +188,7 @@ def test_classes_of_a_classifier_have_the_errors_of_their_samples(groups):
     near, names = X - 58.0 * z[:, None], np.array(["first", "second"])[z]
     one = bm.MixtureClassifier(covariance_type="diag").fit(near, names)
     table = one.parameter_table(near, names)
-    closed_form(z, near, table)
+    assert_closed_form(z, near, table)
     assert list(table.index.unique("class")) == ["first", "second"]
     frame = pd.DataFrame(near, columns=["a", "b"])
     several = bm.MixtureClassifier(2, covariance_type="diag").fit(frame, names)
