@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bayesmix.core.sources import Partitioned
+
 if TYPE_CHECKING:
     from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
     from bayesmix.allocation.point import FreeWeights, PointWeights
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
     from bayesmix.core.measurement import Measurement
     from bayesmix.core.missing_cells import MissingCells
     from bayesmix.core.observation import Complete, Observation
-    from bayesmix.core.portable import DeviceStep, OnDevice, Portable
     from bayesmix.core.priors import (
         AllocationSums,
         ComponentsTwin,
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
         WeightsTwinOf,
     )
     from bayesmix.core.protocols import FittedMixture, Procedure
-    from bayesmix.core.sources import Engine, InMemory, Kept, PartitionTask, Source
+    from bayesmix.core.sources import Engine, InMemory, Kept, PartitionTask
     from bayesmix.em.expectation import (
         Arithmetic,
         Centred,
@@ -74,19 +75,20 @@ if TYPE_CHECKING:
     from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.base import MixtureEstimator
     from bayesmix.estimators.fitters import SourceFitter
-    from bayesmix.estimators.predictions import Prediction
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.estimators.table_fitter import TableFitter
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array
     from bayesmix.observation.instrument import Instrument
     from bayesmix.observation.missing import Seen
+    from bayesmix.posterior.predictions import Prediction
     from bayesmix.selection.tasks import Fitter, KeptFits
     from bayesmix.sources.chunks import KeptHere
     from bayesmix.sources.dask_workers import DaskEngine, KeptThere
     from bayesmix.sources.local_workers import Local
     from bayesmix.sources.memory import ArraySource
     from bayesmix.sources.partitions_of_rows import OnChosen, PartitionedSource
+    from bayesmix.sources.portable import DeviceStep, OnDevice, Portable
 
     def _point_weights(
         weights: PointWeights, draws: WeightDraws, twin: PointTwin, prior: FreeWeights
@@ -162,7 +164,7 @@ if TYPE_CHECKING:
         task: OnChosen[int],
     ) -> None:
         _rows: InMemory = array
-        _source: Source = source
+        _source: Partitioned = source
         _engine: Engine = local
         _engine = cluster
         _task: PartitionTask[int] = task
@@ -184,7 +186,7 @@ if TYPE_CHECKING:
     from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
     from bayesmix.families.gaussian.quadratic import Quadratics
     from bayesmix.families.gaussian.students import Students
-    from bayesmix.families.gaussian.twin import GaussianTwin
+    from bayesmix.families.gaussian_twin import GaussianTwin
     from bayesmix.families.independent.columns import NoGuard
     from bayesmix.families.independent.factors import TotalsTwin
     from bayesmix.families.independent.linear import LinearInTotals, SeenColumns, SeenTotals, Sums

@@ -18,6 +18,12 @@ from scipy.optimize import minimize
 from scipy.special import softmax, xlogy
 
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
+from bayesmix.allocation.forward_backward import (
+    drawn_paths,
+    forward_backward,
+    logs,
+    most_probable_paths,
+)
 from bayesmix.allocation.point import PointWeights, add_labels, no_log_weights
 from bayesmix.allocation.point_draws import WeightDraws, densities_of_draws
 from bayesmix.core.components import Named
@@ -32,12 +38,6 @@ from bayesmix.core.rows import (
 )
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.forward_backward import (
-    drawn_paths,
-    forward_backward,
-    logs,
-    most_probable_paths,
-)
 from bayesmix.numerics.logsumexp import normalise
 
 if TYPE_CHECKING:

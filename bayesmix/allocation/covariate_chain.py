@@ -17,6 +17,7 @@ from scipy.linalg import block_diag
 from bayesmix.allocation.chain import ChainSums, stationary_distribution
 from bayesmix.allocation.gate import Gate, GatePrior, GateSums
 from bayesmix.allocation.point import add_labels, no_log_weights
+from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import Allocated, Rows, SideInformation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -192,3 +193,6 @@ class CovariateChainPrior:
     def n_parameters(self, n_components: int) -> int:
         own = repeat(self.of_gate.n_parameters(n_components), n_components + 1)
         return sum(own)
+
+
+halfway.register(CovariateChain, CovariateChain.halfway_to)

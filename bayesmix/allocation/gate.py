@@ -19,6 +19,7 @@ from scipy.special import log_softmax
 
 from bayesmix.allocation.point import PointWeights, no_log_weights, sample_by_sample
 from bayesmix.allocation.point_draws import WeightDraws
+from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
@@ -258,3 +259,6 @@ class GatePrior:
 
     def n_parameters(self, n_components: int) -> int:
         return (n_components - 1) * len(self.precisions)
+
+
+halfway.register(Gate, Gate.halfway_to)

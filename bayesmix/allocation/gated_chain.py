@@ -18,11 +18,12 @@ from bayesmix.allocation.chain import (
     allocate_sequences,
     paths,
 )
+from bayesmix.allocation.forward_backward import logs
 from bayesmix.allocation.gate import Gate, GatePrior, GateSums
 from bayesmix.allocation.point import PointWeights, no_log_weights
+from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import AddedByField, Allocated, Rows, SideInformation
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.forward_backward import logs
 
 
 @dataclass(frozen=True)
@@ -154,3 +155,6 @@ class GatedChainPrior:
 
     def n_parameters(self, n_components: int) -> int:
         return self.gate.n_parameters(n_components) + n_components * (n_components - 1)
+
+
+halfway.register(GatedChain, GatedChain.halfway_to)

@@ -17,8 +17,8 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from bayesmix.core.writing import file_to_write, write
 from bayesmix.errors import InvalidInputError, missing_extra
+from bayesmix.sources.writing import file_to_write, write
 
 MISSING = "–"
 LEAST_P = 0.001

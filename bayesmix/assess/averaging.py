@@ -27,7 +27,7 @@ from bayesmix.posterior.bands import (
 )
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.criteria import record
-from bayesmix.selection.pipelines import log_density
+from bayesmix.selection.pipelines import density_in_data_units
 from bayesmix.selection.probability import Probabilities, prior_weights
 from bayesmix.selection.scores import finite, n_rows_of, rows_of
 from bayesmix.selection.summary_text import label
@@ -58,7 +58,10 @@ class AveragedDensity:
 
     def score_samples(self, X: Any) -> Array:
         """Return the log density (n,) in nats."""
-        terms = [log_density(estimator, rows) for estimator, rows in _with_rows(self.estimators, X)]
+        terms = [
+            density_in_data_units(estimator, rows)
+            for estimator, rows in _with_rows(self.estimators, X)
+        ]
         return logsumexp(np.column_stack(terms), axis=1, b=self.shares)
 
     def score(self, X: Any, y: Any = None) -> float:

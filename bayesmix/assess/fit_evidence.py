@@ -17,7 +17,6 @@ from bayesmix.em.refusals import (
     refuse_covariates,
     refuse_noise,
     refuse_order,
-    refuse_regressions,
 )
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
@@ -26,6 +25,7 @@ from bayesmix.posterior import evidence as importance
 from bayesmix.posterior import leave_one_out as left_out
 from bayesmix.posterior.evidence import BATCHES, Evidence, evidence_from_above
 from bayesmix.posterior.leave_one_out import LeaveOneOut
+from bayesmix.posterior.subject import refuse_regressions
 from bayesmix.selection.pipelines import steps_before
 
 

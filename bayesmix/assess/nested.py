@@ -32,7 +32,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.criteria import record
-from bayesmix.selection.pipelines import log_density, refuse_sequences
+from bayesmix.selection.pipelines import density_in_data_units, refuse_sequences
 from bayesmix.selection.scores import (
     Fold,
     HeldOut,
@@ -192,7 +192,7 @@ class Outer:
         try:
             fit_quietly(model, train, weight, **options)
             with warnings.catch_warnings(action="ignore"):
-                density = log_density(model, rows_of(self.X, split.test))
+                density = density_in_data_units(model, rows_of(self.X, split.test))
         except ValueError as problem:
             seconds = time.perf_counter() - began
             nan = math.nan
@@ -219,7 +219,7 @@ class Outer:
             return float(held.score.value / held.weights.sum())
         seen = judged(rows, self.X)
         data = train if seen is rows else rows_of(self.X, seen)
-        return float(np.average(log_density(model, data), weights=self._weights(seen)))
+        return float(np.average(density_in_data_units(model, data), weights=self._weights(seen)))
 
 
 def nested_cv(

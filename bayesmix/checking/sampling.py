@@ -25,6 +25,7 @@ from bayesmix.core.sources import Source
 from bayesmix.em.progress_bar import console_for
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, missing_extra, warn
+from bayesmix.families.gaussian_twin import declared_components
 from bayesmix.numerics.arrays import Array, Booleans, frozen
 from bayesmix.posterior.arviz_groups import ToArviz, inference_data
 from bayesmix.posterior.chains import (
@@ -159,8 +160,8 @@ def twin(result: FitResult, source: Source) -> Twin:
     }
     with pm.Model(coords=coords) as model:
         weights = inference.weights_prior.pymc_distribution(pm, mixture.weights, n_components)
-        components = inference.parameters_prior.pymc_distribution(
-            pm, mixture.components, n_components
+        components = declared_components(
+            inference.parameters_prior, pm, mixture.components, n_components
         )
         rows = source.in_memory().rows
         framed = mixture.frame.apply(rows.values)

@@ -60,8 +60,8 @@ def predict(
     from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time, saved_model
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
     from bayesmix.core.procedures import takes_sequences
-    from bayesmix.core.writing import file_to_write, try_to_write, write
     from bayesmix.em.prediction import most_probable
+    from bayesmix.sources.writing import file_to_write, try_to_write, write
 
     screen = Screen(shown)
     if posterior:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from bayesmix.allocation.designs import indicated
 from bayesmix.cli.options import (
     Kinds,
     MeasuredAs,
@@ -21,19 +22,18 @@ from bayesmix.cli.options import (
     WeightKind,
     names,
 )
-from bayesmix.core.coding import AS_REQUESTED
-from bayesmix.core.designs import indicated
 from bayesmix.core.sources import Source
-from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.coding import AS_REQUESTED
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.writing import write
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmix.cli.screen import Screen
-    from bayesmix.core.coding import Coding
+    from bayesmix.families.coding import Coding
     from bayesmix.io.text import TextFormat
     from bayesmix.numerics.arrays import Booleans, Integers
 

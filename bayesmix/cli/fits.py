@@ -133,7 +133,7 @@ class Work:
 
 def results_folder(path: str) -> Path:
     """Return the output folder, created if missing."""
-    from bayesmix.core.writing import folder_to_write
+    from bayesmix.sources.writing import folder_to_write
 
     folder_to_write(path, "--out", parents=True)
     return Path(path)

@@ -16,11 +16,11 @@ from bayesmix.cli.shown_tables import column_names
 from bayesmix.core.procedures import takes_sequences
 from bayesmix.core.rows import Frame
 from bayesmix.core.sources import Source
-from bayesmix.core.writing import write, written
 from bayesmix.em.prediction import most_probable
 from bayesmix.errors import BayesmixError, UndefinedError
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.writing import write, written
 from bayesmix.version import CORE_PACKAGES, __version__, versions
 
 if TYPE_CHECKING:

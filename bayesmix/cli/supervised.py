@@ -263,8 +263,8 @@ def predict_table(
     import numpy as np
 
     from bayesmix.cli.data import copied_columns, say_left_out, whole_table
-    from bayesmix.core.writing import write
     from bayesmix.sources.memory import ArraySource
+    from bayesmix.sources.writing import write
 
     coding = getattr(model, "_coding", None)
     fitted = getattr(model, "feature_names_in_", None) if coding is None else coding.names

@@ -12,10 +12,10 @@ from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.numerics.arrays import Array, Integers, Stored
 
 if TYPE_CHECKING:
-    from bayesmix.core.coding import Coding
     from bayesmix.core.components import Components, DrawnComponents, PointComponents, Statistics
     from bayesmix.core.engines import Guard
     from bayesmix.core.priors import Prior
+    from bayesmix.core.protocols import ColumnCoding
     from bayesmix.core.sources import Source
 
 S = TypeVar("S", contravariant=True)  # statistics of a family
@@ -33,7 +33,7 @@ class FamilyOf(Protocol[S, P]):
         """Whether columns are continuous, so that densities depend on their units."""
 
     @property
-    def coding(self) -> Coding | None:
+    def coding(self) -> ColumnCoding | None:
         """Levels behind the codes of categorical columns, or None."""
         return None
 
@@ -73,6 +73,10 @@ class FamilyOf(Protocol[S, P]):
     def made(self, components: Components) -> bool:
         """Whether components are of this family and covariance structure."""
         return True
+
+    def level_probabilities(self, components: P) -> dict[int, Array]:
+        """Return probabilities (K, L) of the levels of each column that has levels."""
+        return {}
 
     def marginal(self, columns: Integers) -> Family:
         """Return the family of some columns."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Generic, cast
 
 import numpy as np
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
         Linear,
         Statistics,
     )
-    from bayesmix.core.noise import Noise
     from bayesmix.core.priors import AllocationSums, Weights
+    from bayesmix.core.protocols import MixtureNoise
 
     C = TypeVar("C", bound=Densities, default=FittedComponents, covariant=True)
     W = TypeVar("W", bound=Weights, default=Weights, covariant=True)
@@ -36,6 +37,12 @@ else:
     C, W = TypeVar("C"), TypeVar("W")
 
 
+@singledispatch
+def halfway(part: Any, other: Any) -> Any:
+    """Return ``other`` with its Newton step from ``part`` halved, or unchanged if it has none."""
+    return other
+
+
 @dataclass(frozen=True)
 class Mixture(Generic[C, W]):
     """Allocation and components in a frame."""
@@ -43,7 +50,7 @@ class Mixture(Generic[C, W]):
     weights: W
     components: C
     frame: Frame
-    noise: Noise | None = None
+    noise: MixtureNoise | None = None
 
     @property
     def n_components(self) -> int:
@@ -58,13 +65,11 @@ class Mixture(Generic[C, W]):
 
     def halfway_to(self: M, other: M) -> M | None:
         """Return ``other`` with its Newton steps from here halved, or None if it has none."""
-        pairs = {"weights": self.weights, "components": self.components}
-        halved = {
-            name: part.halfway_to(getattr(other, name))
-            for name, part in pairs.items()
-            if hasattr(part, "halfway_to")
-        }
-        return replace(other, **halved) if halved else None
+        weights = halfway(self.weights, other.weights)
+        components = halfway(self.components, other.components)
+        if weights is other.weights and components is other.components:
+            return None
+        return replace(other, weights=weights, components=components)
 
     def marginal(self, columns: Integers) -> Mixture[Any]:
         if self.noise is not None:

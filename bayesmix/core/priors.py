@@ -233,9 +233,6 @@ class PriorOf(Protocol[S, P, Q, D]):
     def log_density_of(self, draws: D) -> Array:
         """Return log p(θ) (S,) of draws, hyperparameters integrated out or fixed."""
 
-    def pymc_distribution(self, pm: Pymc, q: Q, n_components: int) -> ComponentsTwinOf[D]:
-        """Declare K components in a PyMC model; what is not random is taken from ``q``."""
-
     def conditional(self, statistics: S, last: D, generator: np.random.Generator) -> Posterior:
         """Return p(θ | X, Z) at hard assignments, for a Gibbs step after the draw ``last``.
 

@@ -7,7 +7,14 @@ from typing import Any
 
 def last_step(model: Any) -> Any:
     """Return the mixture: an estimator itself, or the last step of a pipeline."""
-    return model.steps[-1][1] if hasattr(model, "steps") else model
+    return named_step(model)[1]
+
+
+def named_step(model: Any) -> tuple[str, Any]:
+    """Return the name and the last step of a pipeline; "" and the model if it is none."""
+    from sklearn.pipeline import Pipeline
+
+    return model.steps[-1] if isinstance(model, Pipeline) else ("", model)
 
 
 def takes_sequences(model: Any) -> bool:
@@ -22,4 +29,5 @@ def noun_of(model: Any) -> str:
 
 def prefix_of(model: Any) -> str:
     """Return the prefix of the mixture's parameters: the name of the last step of a pipeline."""
-    return f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
+    name, _ = named_step(model)
+    return f"{name}__" if name else ""

@@ -1,11 +1,17 @@
-"""Estimators as criteria and folds see them: what fits, and what has a density."""
+"""What the kernel asks of estimators, and of objects that extensions hand over."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+
+import numpy as np
 
 from bayesmix.numerics.arrays import Array
+
+if TYPE_CHECKING:
+    from bayesmix.core.engines import Objective
+    from bayesmix.core.sources import Source
 
 # Data of the user: an array, a frame, a list or a source.
 UserRows: TypeAlias = Any
@@ -33,3 +39,94 @@ class FittedMixture(Procedure, Protocol):
     @property
     def predict_proba(self) -> Callable[[UserRows], Array]:
         """Method that returns probabilities of the components (n, K)."""
+
+
+class ColumnCoding(Protocol):
+    """Coding of the columns of a table as numbers, as ``families.coding.Coding``."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def levels(self) -> tuple[tuple[str | int | float | bool, ...] | None, ...]: ...
+
+
+class Design(Protocol):
+    """A design of covariates, on which the weights depend."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the covariates."""
+
+    @property
+    def terms(self) -> list[str]:
+        """Names of the coefficients."""
+
+    @property
+    def intercept(self) -> bool: ...
+
+    @property
+    def centre(self) -> Array:
+        """Means of the columns, subtracted."""
+
+    @property
+    def scale(self) -> Array:
+        """Standard deviations of the columns, which divide them."""
+
+    @property
+    def back(self) -> Array:
+        """Matrix (P, P) from coefficients of the design to those of the columns as given."""
+
+    def apply(self, values: Array) -> Array:
+        """Return the design matrix (n, P)."""
+
+    def gated(self, inference: Objective, source: Source, n_components: int) -> Objective:
+        """Return the inference with weights that depend on the covariates."""
+
+
+class NoiseDensity(Protocol):
+    """A fixed density in data coordinates."""
+
+    def log_density(self, values: Array) -> Array:
+        """Return the log density (n,)."""
+
+    def draw(self, n: int, generator: np.random.Generator) -> Array:
+        """Draw n observations."""
+
+
+class MixtureNoise(Protocol):
+    """Noise of a mixture, beside its components: E[log ε], E[log (1 - ε)] and E[ε]."""
+
+    @property
+    def density(self) -> NoiseDensity: ...
+
+    @property
+    def log_weight(self) -> float: ...
+
+    @property
+    def log_rest(self) -> float: ...
+
+    @property
+    def weight(self) -> float: ...
+
+    @property
+    def averaged(self) -> Self:
+        """The noise at its mean weight."""
+
+    def joined(
+        self, joint: Array, log_normaliser: Array, values: Array, log_volume: float
+    ) -> tuple[Array, Array]:
+        """Return the log normaliser with noise, and the responsibility (n,) of the noise."""
+
+
+class RowsRead(Protocol):
+    """Counter of observations read."""
+
+    n_rows: int
+
+
+class Batches(Protocol):
+    """Batches of an incremental fit."""
+
+    @property
+    def n_batches(self) -> int: ...

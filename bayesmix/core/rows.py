@@ -15,10 +15,10 @@ from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored,
 from bayesmix.numerics.memo import once
 
 if TYPE_CHECKING:
-    from bayesmix.core.designs import Standardised
     from bayesmix.core.measurement import Measurement
     from bayesmix.core.missing_cells import Pattern
     from bayesmix.core.priors import AllocationSums
+    from bayesmix.core.protocols import Design
 
 # Variance in a direction without extent, in columns of unit scale.
 FLAT_FLOOR = 1e-6
@@ -123,7 +123,7 @@ class SideInformation:
     begins: Booleans | None = None
     covariates: Array | None = None
     grouped: bool = False
-    design: Standardised | None = None
+    design: Design | None = None
     order: Integers | None = None
     measurement: Measurement | None = None
 

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
 from bayesmix.core.rows import Faults, Rows, Summary
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 
+if TYPE_CHECKING:
+    from bayesmix.core.protocols import RowsRead
+
 Value = TypeVar("Value")
 # Subset of the data: indices, a mask or a slice.
 Chosen: TypeAlias = Indices | Booleans | slice
+# Rule that picks observations of a chunk.
+Choice: TypeAlias = Callable[[Rows], Booleans]
 
 
 class Kept(Protocol):
@@ -102,6 +107,23 @@ class Source(Protocol):
 
         Raises ``TooManyRowsError`` if it is too large.
         """
+
+
+class Partitioned(Source, Protocol):
+    """Data in partitions that stay where they are."""
+
+    @property
+    def passed(self) -> RowsRead:
+        """Counter of the observations read."""
+
+    def refuse_many(self, n_columns: int) -> None:
+        """Raise an error if ``n_columns`` numbers per observation are too many to return."""
+
+    def chosen(self, choice: Choice) -> Partitioned:
+        """Return the observations that a rule picks from each chunk."""
+
+    def folds(self, seed: int, n_folds: int, every: int) -> list[tuple[Choice, Choice]]:
+        """Return rules for the two parts of each fold; every k-th held-out sample is scored."""
 
 
 class InMemory(Source, Protocol):

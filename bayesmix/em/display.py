@@ -140,8 +140,7 @@ def _cells(texts: Sequence[str], tag: str, style: str, second: str = "") -> str:
 def sentence(result: FitResult) -> str:
     """Return model, size, objective and status of a fit in one line."""
     asked, n_components = result.requested_components, result.n_components
-    family = "mixed-type" if result.family.name == "product" else result.family.name
-    family = family.replace("_", " ")
+    family = getattr(result.family, "title", result.family.name.replace("_", " "))
     size = f"{n_components} {result.noun}{'s' if n_components != 1 else ''}"
     size += f" of {asked}" if asked != n_components else ""
     noise = result.mixture.noise

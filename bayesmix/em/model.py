@@ -23,8 +23,8 @@ from bayesmix.numerics.arrays import Array, cost_of
 if TYPE_CHECKING:
     from bayesmix.core.engines import Guard, Objective, Stopping
     from bayesmix.core.families import Family
-    from bayesmix.core.noise import NoiseDensity
     from bayesmix.core.sources import Source
+    from bayesmix.em.given_noise import GivenNoise
 
 LOOSE_BOUND = (
     "With covariates the ELBO is not tight (Böhning's bound of the softmax): do not use it to "
@@ -51,7 +51,7 @@ class Model:
     family: Family
     inference: Objective
     prune: bool = False
-    noise: NoiseDensity | str | None = None  # "uniform" takes the volume of the data
+    noise: GivenNoise | None = None
 
 
 # Fits of other candidates, as further starts.
@@ -199,21 +199,14 @@ def working_frame(model: Model, source: Source) -> tuple[Frame, tuple[Event, ...
 def resolve_objective(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors, and with noise if the model has any."""
     objective = _of_components(model, source, frame)
-    if model.noise is None:
-        return objective
-    from bayesmix.em.with_noise import WithNoise, noise_of
-
-    density = noise_of(model.noise, source, model.family)
-    return WithNoise(objective, density, source.total_weight)
+    return objective if model.noise is None else model.noise.over(objective, source, model.family)
 
 
 def _of_components(model: Model, source: Source, frame: Frame) -> Objective:
     """Return the inference with resolved priors."""
     inference, family = model.inference, model.family
-    if side_of(source).covariates is not None:
-        from bayesmix.allocation.gated import gated
-
-        inference = gated(inference, source, model.n_components)
+    if (design := side_of(source).design) is not None:
+        inference = design.gated(inference, source, model.n_components)
     if isinstance(inference, MaximumLikelihood):
         return replace(inference, family=family, weights=inference.weights or FreeWeights())
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bayesmix.em.run import Monitor
 
 if TYPE_CHECKING:
+    from bayesmix.core.protocols import RowsRead
     from bayesmix.em.progress_bar import FitProgress
-    from bayesmix.sources.partitions_of_rows import Passed
 
 SECONDS_BEFORE_BAR = 1.0
 SECONDS_BETWEEN_UPDATES = 0.1
@@ -29,7 +29,7 @@ class Reporter:
         interval: int,
         progress: bool | None,
         per_row: float = 1.0,
-        rows: Passed | None = None,
+        rows: RowsRead | None = None,
     ) -> None:
         self.label = label
         self.verbose = verbose

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bayesmix.errors import UnsupportedError
 
@@ -13,15 +13,6 @@ WITHOUT_SEQUENCES = (
     "{} does not support sequences: use elbo_ for the evidence, criterion='cv' of MixtureSearch "
     "for prediction, bayesmix.gibbs for uncertainty, pseudo_residuals for the goodness of fit"
 )
-
-
-def refuse_regressions(estimator: Any, what: str = "this analysis") -> None:
-    """Raise an error for a mixture of regressions, which has no density of X."""
-    if estimator.noun == "regression":
-        raise UnsupportedError(
-            f"{what} does not support regressions: it needs a density of X, so use the model's "
-            "summary(), coefficients() and plot()"
-        )
 
 
 def refuse_noise(result: FitResult, what: str) -> None:

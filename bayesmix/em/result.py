@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from bayesmix.core.engines import Bayesian, Objective, Resolved
     from bayesmix.core.families import Family
     from bayesmix.core.priors import Prior
+    from bayesmix.core.protocols import Batches
     from bayesmix.core.sources import Source
-    from bayesmix.em.streaming import Stream
 
 
 # Difference, in nats per observation, within which two starts reached the same optimum.
@@ -117,7 +117,7 @@ class FitResult(Predictions):
     versions: dict[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
     resolution: Array | Resolved | None = None  # floors of degenerate components, framed, in blocks
-    stream: Stream | None = None  # state from which ``partial_fit`` continues
+    stream: Batches | None = None  # state from which ``partial_fit`` continues
     n_missing: int = 0  # missing values
     # labels, groups and covariates of the fit's samples
     side: SideInformation = NO_SIDE_INFORMATION

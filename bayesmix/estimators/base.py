@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
@@ -13,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from bayesmix.core import lazy, validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import root_seed
 from bayesmix.em.model import Model, Near, Settings, Start
 from bayesmix.em.progress import Reporter
@@ -229,13 +227,10 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
     ) -> float:
         """Return the mean log density in nats, weighted if there are sample weights."""
-        from bayesmix.estimators import predictions
+        from bayesmix.posterior.predictions import mean_log_density
 
         source = self._at_covariates(self._seen(X, sample_weight), covariates)
-        step = partial(predictions.total_log_density, self.result_)
-        with single_threaded_blas():
-            total, weight = source.reduce(step, self.result_.n_components)
-        return float(total / weight)
+        return mean_log_density(self.result_, source)
 
     def predict_proba(self, X: Any, covariates: Any = None) -> Array:
         """Return probabilities of the components (n, K); with noise (n, K + 1), noise last."""

@@ -6,19 +6,16 @@ import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from scipy.special import logsumexp
 from sklearn.model_selection import StratifiedKFold
 
 from bayesmix.allocation.dirichlet import DirichletPrior
-from bayesmix.allocation.point import PointWeights
-from bayesmix.core.mixture import Mixture as Density
+from bayesmix.assess.class_probabilities import bic_of_densities, brier_score
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Source
-from bayesmix.em.prediction import log_density
 from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import (
@@ -130,10 +127,7 @@ class Together(ClassDensities):
                 return model
             value = result.objective
             if not result.variational:  # BIC in mclust's convention
-                density = result.log_density(np.asarray(source.values))
-                n_parameters = result.n_parameters - (self.n_classes - 1)
-                penalty = 0.5 * n_parameters * np.log(source.total_weight)
-                value = float(source.rows.weights_or_ones @ density - penalty)
+                value = bic_of_densities(result, source)
             if best is None or value > best[0]:
                 best = value, model
         if best is None:
@@ -174,10 +168,7 @@ class Together(ClassDensities):
             except InvalidInputError:  # a column without values, or with a single one
                 continue
             for i, model in enumerate(models):
-                densities = log_densities(by_component(model.result_), held)
-                joint = densities + np.log(model.weights_)
-                probabilities = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
-                totals[i] += ((probabilities - np.eye(self.n_classes)[codes[test]]) ** 2).sum()
+                totals[i] += brier_score(model.result_, held, codes[test])
         return self._fitted(source, names[int(totals.argmin())], inference)
 
     @property
@@ -280,16 +271,3 @@ class Apart(ClassDensities):
 def _go_on(model: Mixture, source: ArraySource) -> None:
     model.set_params(warm_start=True, search=None)
     model._fit(partial(incoming.same_rows, model, source.present()))
-
-
-def by_component(result: FitResult) -> list[tuple[Any, Any]]:
-    """Return the predictive density of each component and its family."""
-    whole, of = result.mixture, cast("Any", Density)
-    alone = [whole.components.subset(np.array([k])) for k in range(result.n_components)]
-    weights = PointWeights(np.ones(1))
-    return [(of(weights, each.predictive(), whole.frame), result.family) for each in alone]
-
-
-def log_densities(densities: list[tuple[Any, Any]], values: Array) -> Array:
-    """Return log p(x | class) (n, G) in data units."""
-    return np.column_stack([log_density(density, values, family) for density, family in densities])

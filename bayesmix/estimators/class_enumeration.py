@@ -18,7 +18,6 @@ from bayesmix.assess.stability import collected, each_of
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.random import root_seed
-from bayesmix.core.writing import write
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators import constraints
 from bayesmix.estimators.families_of_fits import coding_of_table, is_mixed_table
@@ -29,6 +28,7 @@ from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.covariance.models import NAMED
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.product.family import Product
+from bayesmix.sources.writing import write
 
 # tidyLPA's numbers of covariance structures (Rosenberg et al. 2018; models 4 and 5 are Mplus's).
 STRUCTURES: dict[Any, Any] = {1: "EEI", 2: "VVI", 3: "EEE", 6: "VVV"}

@@ -7,22 +7,27 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
 from scipy.stats import multivariate_t
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from bayesmix.assess.class_probabilities import (
+    by_component,
+    density_over_classes,
+    log_densities,
+    normalised,
+)
 from bayesmix.core import validation
-from bayesmix.core.coding import Coding
 from bayesmix.core.random import root_seed
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
-from bayesmix.estimators.class_densities import Apart, Together, by_component, log_densities
+from bayesmix.estimators.class_densities import Apart, Together
 from bayesmix.estimators.coded_frames import as_coded, typed_rows
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.parameters import store_parameters
 from bayesmix.estimators.representation import Showing
+from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
@@ -206,7 +211,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
                 novel = float((weights @ shares[:, len(classes) :]).sum())
                 self.novelty_weight_ = (novel + 1.0) / (source.total_weight + 2.0)
             joint = self._log_joint(values, self.novelty)
-            density = logsumexp(joint, axis=1)
+            density = density_over_classes(joint)
             of_class = joint[np.arange(len(codes)), np.maximum(codes, 0)]
             total = float(weights @ np.where(labelled, of_class, density))
             if fits.settled or total - last < SETTLED * source.total_weight:
@@ -319,7 +324,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         return np.column_stack([joint + np.log1p(-weight), np.log(weight) + broad])
 
     def _log_density(self, values: Array) -> Array:
-        return logsumexp(self._log_joint(values, False), axis=1)
+        return density_over_classes(self._log_joint(values, False))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return log probabilities (n, G) of the classes; with ``novelty`` (n, G + 1).
@@ -328,7 +333,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         """
         joint = self._log_joint(self._values(X), self.novelty)
         joint[np.isneginf(joint).all(axis=1)] = 0.0  # equal where all are impossible
-        return joint - logsumexp(joint, axis=1, keepdims=True)
+        return normalised(joint)
 
     def predict_proba(self, X: Any) -> Array:
         """Return probabilities (n, G) of the classes; with ``novelty`` (n, G + 1)."""

@@ -19,8 +19,8 @@ from bayesmix.sources.border import coding_of, eager, is_collection, is_source
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
-    from bayesmix.core.coding import Coding
     from bayesmix.core.sources import Source
+    from bayesmix.families.coding import Coding
     from bayesmix.families.product.family import Product
 
 
@@ -165,7 +165,7 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
     if X.coding.names == coding.names and X.coding.levels == coding.levels:
         return X
 
-    from bayesmix.core.coding import values_of
+    from bayesmix.families.coding import values_of
     from bayesmix.io.table_columns import recoded
 
     frame = {}
@@ -186,7 +186,7 @@ def decoded(family: Any, rows: Array) -> Any:
     coding: Coding | None = family.coding
     if coding is None:
         return rows
-    from bayesmix.core.coding import values_of
+    from bayesmix.families.coding import values_of
     from bayesmix.families.independent.levels import LevelsFamily
 
     if not isinstance(family, LevelsFamily) or family.levels is None:

@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.base import clone
 
 from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.assess.held_out import held_out_densities
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import BayesmixError
 from bayesmix.families.gaussian.family import Gaussian
@@ -72,7 +73,7 @@ def better_by_powers(search: Any, source: ArraySource) -> dict[str, Any] | None:
         splits = make_splits(search.cv, source, 0, None, duplicates(source).distinct)
         weights = source.rows.weights_or_ones
         powers, normal = (
-            HeldOut(one._fitter(source, None, source).held_out(one, splits), weights)
+            HeldOut(held_out_densities(one, source, splits), weights)
             for one in (other.best_estimator_, best)
         )
     # Columns that are constant, components that collapse in a fold, a splitter that needs groups, a

@@ -12,8 +12,8 @@ from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
-    from bayesmix.core.coding import Level
     from bayesmix.core.families import Family
+    from bayesmix.families.coding import Level
     from bayesmix.families.product.components import Products
     from bayesmix.families.product.family import Product
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.designs import Standardised, columns_of
+from bayesmix.allocation.designs import Standardised, columns_of
+from bayesmix.core.protocols import Design
 from bayesmix.core.rows import LOWEST_LOG, SideInformation
 from bayesmix.core.sources import Source
 from bayesmix.em.result import FitResult
@@ -109,7 +110,7 @@ def at_covariates(
     return source
 
 
-def standardised(name: str, values: Any, n: int, design: Standardised) -> Array:
+def standardised(name: str, values: Any, n: int, design: Design) -> Array:
     """Return a design matrix of values that must have the columns of the fit."""
     table, names = columns_of(name, values, n, design.names)
     named = hasattr(values, "columns") and design.names[0] != f"{name}0"

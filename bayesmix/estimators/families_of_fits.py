@@ -13,8 +13,8 @@ from bayesmix.families.names import family_named
 from bayesmix.sources.border import coding_of, is_collection, is_source
 
 if TYPE_CHECKING:
-    from bayesmix.core.coding import Coding
     from bayesmix.core.sources import Source
+    from bayesmix.families.coding import Coding
 
 
 def knowing_levels(estimator: Any, source: Source) -> Any:

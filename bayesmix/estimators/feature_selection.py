@@ -22,13 +22,13 @@ from bayesmix.families.rates import Exponential, Poisson
 from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.families.transformed import Transformed
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.relevance.dependence import by_regression
+from bayesmix.relevance.relevance import FeatureTable
+from bayesmix.relevance.relevance_search import FeatureSelection, SelectedFeatures, select_features
+from bayesmix.relevance.relevance_starts import divided_gains
 from bayesmix.selection.data_checks import FEW_VALUES, column_names, rounded_features
-from bayesmix.selection.dependence import by_regression
 from bayesmix.selection.probability import prior_asked
-from bayesmix.selection.relevance import FeatureTable
-from bayesmix.selection.relevance_search import FeatureSelection, SelectedFeatures, select_features
-from bayesmix.selection.relevance_starts import divided_gains
-from bayesmix.sources.border import is_source
+from bayesmix.sources.border import coding_of, is_source
 from bayesmix.sources.memory import ArraySource
 
 SEPARABLE = (Gaussian, Transformed, Bernoulli, Poisson, Binomial, Categorical, Exponential)
@@ -266,7 +266,7 @@ def few_features(estimator: Any, param_grid: Any, source: Source, seed: int) -> 
 
 def some_features(source: ArraySource, features: Integers) -> ArraySource:
     """Return a source of some features."""
-    names, coding = source.columns, source.coding
+    names, coding = source.columns, coding_of(source)
     return replace(
         source,
         values=np.ascontiguousarray(np.asarray(source.values).T[features]).T,

@@ -15,8 +15,8 @@ from bayesmix.errors import InvalidInputError, InvalidTypeError
 from bayesmix.families.gaussian.family import Gaussian
 
 if TYPE_CHECKING:
-    from bayesmix.core.coding import Coding
     from bayesmix.core.sources import Source
+    from bayesmix.families.coding import Coding
 
 
 def adopt_columns(estimator: Any, source: Source) -> None:

@@ -10,17 +10,18 @@ from sklearn.utils.validation import check_is_fitted
 from bayesmix.core import validation
 from bayesmix.core.random import Purpose, stream
 from bayesmix.em.result import FitResult
-from bayesmix.estimators import incoming, predictions
+from bayesmix.estimators import incoming
 from bayesmix.estimators.coded_frames import decoded
 from bayesmix.estimators.new_rows import new_rows
 from bayesmix.estimators.posterior_methods import seed_of
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.posterior import predictions
 from bayesmix.sources.border import is_collection
 from bayesmix.sources.room import few_enough
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
-    from bayesmix.estimators.predictions import PerRow
+    from bayesmix.posterior.predictions import PerRow
 
 
 class FittedMethods:

@@ -18,8 +18,8 @@ from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.families_of_fits import knowing_levels
-from bayesmix.estimators.predictions import in_memory
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.predictions import in_memory
 from bayesmix.search.starts import Given
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
@@ -106,23 +106,14 @@ class SourceFitter(Unfitted):
         for split in splits:
             # Where the fold collapses, its observations stay as assigned by the whole fit.
             with suppress(ValueError):
-                fold = self._continued(candidate, shares[split.train], split)
+                fold = self.continued(candidate, shares[split.train], split)
                 test = self.on(split.test).source
                 held_out[split.test] = in_memory(fold.result_, test, FitResult.probabilities)
         K = candidate.result_.n_components  # noise is no component
         full, held_out = shares[:, :K], held_out[:, :K]
         return Assignments(full, held_out)
 
-    def held_out(self, candidate: Any, splits: tuple[Fold, ...]) -> Array:
-        """Return held-out log densities (n,) by folds that start at the fit, for data in memory."""
-        shares = in_memory(candidate.result_, self.source, FitResult.probabilities)
-        densities = np.full(len(shares), np.nan)
-        for split in splits:
-            fold = self._continued(candidate, shares[split.train], split)
-            densities[split.test] = self.on(split.test).log_density(fold)
-        return densities
-
-    def _continued(self, candidate: Any, shares: Array, split: Fold) -> Any:
+    def continued(self, candidate: Any, shares: Array, split: Fold) -> Any:
         """Return a candidate fitted to the training part of a fold, from its responsibilities."""
         fold = clone(candidate).set_params(n_components=candidate.result_.n_components)
         if hasattr(fold, "prune"):

@@ -10,12 +10,12 @@ from typing import Any, Self
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChainPrior, MarkovChain, stationary_distribution
-from bayesmix.core.coding import Coding
 from bayesmix.core.families import AtAPoint
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.gaussian_parameters import covariance_type_of, point_result
+from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.gaussian.point import Gaussians

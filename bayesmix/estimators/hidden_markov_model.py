@@ -12,6 +12,8 @@ from scipy.special import ndtri
 
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.allocation.covariate_chain import CovariateChainPrior
+from bayesmix.allocation.forward_backward import most_probable_paths
+from bayesmix.allocation.states_of_rows import StatesOfRows
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
@@ -33,12 +35,11 @@ from bayesmix.estimators.parameters import one_number, store_parameters
 from bayesmix.estimators.posterior_methods import arviz_draws, seed_of
 from bayesmix.estimators.sequences import Forecast
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
-from bayesmix.numerics.forward_backward import most_probable_paths
-from bayesmix.search.chain_starts import best_of_starts
 from bayesmix.search.fit import fit
 from bayesmix.selection.pipelines import refuse_sequences
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.room import few_enough
+from bayesmix.starts.chain_starts import best_of_starts
 
 # Draws per state for predictive intervals and pseudo-residuals.
 N_DRAWS = 20_000
@@ -322,10 +323,10 @@ class HiddenMarkovModel(GivenParameters, Mixture):
             return self._sequences(X, lengths, groups, covariates)
         return self._seen(X, lengths, groups, in_parts=True)
 
-    def _states(self, **options: Any) -> sequences.StatesOfRows:
+    def _states(self, **options: Any) -> StatesOfRows:
         result = self._fitted()
         states: Any = replace(result.density, weights=cast("Any", self._chain_of(result)))
-        return sequences.StatesOfRows(states, result.family.continuous, **options)
+        return StatesOfRows(states, result.family.continuous, **options)
 
     def _chained(
         self, X: Any, lengths: Any, groups: Any, covariates: Any, smooth: bool = True
@@ -400,9 +401,7 @@ class HiddenMarkovModel(GivenParameters, Mixture):
     ) -> float:
         """Return the mean log density of the samples, in nats per observation."""
         source = self._in_parts(X, lengths, groups, covariates)
-        with single_threaded_blas():
-            total = source.reduce(self._states().total, self._fitted().n_components)
-        return total / source.shape[0]
+        return self._states().mean_log_density(source)
 
     bic, aic, aicc, icl = map(_criterion, ("bic", "aic", "aicc", "icl"))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
-from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.em.result import assess
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.posterior.predictions import density_sums
 from bayesmix.selection import scores
 
 
@@ -33,7 +31,5 @@ def information(estimator: Any, name: str, X: Any, covariates: Any = None, **bes
         sums = result.plug_in_sums
     else:
         source = estimator._at_covariates(estimator._seen(X, **beside), covariates)
-        with single_threaded_blas():
-            point = replace(result.plug_in, weights=result.mixture.weights.averaged())
-            sums = assess(result.family, point, source, result.log_volume)
+        sums = density_sums(result, source)
     return -2.0 * criterion(sums, result.n_parameters)

@@ -12,7 +12,7 @@ from bayesmix.families.gaussian.family import Gaussian
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
-    from bayesmix.core.noise import NoiseDensity
+    from bayesmix.em.given_noise import GivenNoise
 
 
 def store_parameters(estimator: Any, given: Mapping[str, Any]) -> None:
@@ -50,12 +50,12 @@ def family_of(covariance_type: Any, reg_covar: Any, precisions_init: Any = None)
     return covariance_type
 
 
-def noise_density(value: Any) -> NoiseDensity | str | None:
-    """Return the noise density; "uniform" is determined from the data of the fit."""
-    if isinstance(value, bool):
-        return "uniform" if value else None
-    if value is None or (isinstance(value, str) and value == "uniform"):
-        return value
-    from bayesmix.core.noise import given_noise
+def noise_density(value: Any) -> GivenNoise | None:
+    """Return the noise; that of "uniform" is determined from the data of the fit."""
+    if value is None or value is False:
+        return None
+    from bayesmix.allocation.noise import given_noise
+    from bayesmix.starts.noise_starts import NoiseOfFit
 
-    return given_noise(value)
+    uniform = value is True or (isinstance(value, str) and value == "uniform")
+    return NoiseOfFit(None if uniform else given_noise(value))

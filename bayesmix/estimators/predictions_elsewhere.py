@@ -14,8 +14,8 @@ from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.incoming import refuse
 from bayesmix.estimators.new_rows import check_columns
-from bayesmix.estimators.predictions import Prediction
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.predictions import Prediction
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 from sklearn.cluster import KMeans
 
-from bayesmix.core.designs import Standardised
+from bayesmix.allocation.designs import Standardised
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, SideInformation

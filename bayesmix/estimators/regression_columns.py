@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from bayesmix.allocation.designs import Standardised
 from bayesmix.core import validation
-from bayesmix.core.coding import Coding
-from bayesmix.core.designs import Standardised
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.coded_frames import looked_at
+from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import Response
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.sources.border import is_collection, is_source

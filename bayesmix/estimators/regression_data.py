@@ -9,11 +9,11 @@ from typing import Any, cast
 import numpy as np
 from scipy import stats
 
+from bayesmix.allocation.designs import Standardised, columns_of
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.allocation.gate import GatePrior
 from bayesmix.allocation.point import FreeWeights
 from bayesmix.core import validation
-from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream

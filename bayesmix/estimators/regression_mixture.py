@@ -13,7 +13,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bayesmix.allocation.gate import Gate
 from bayesmix.core import validation
-from bayesmix.core.coding import Coding
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, root_seed, stream
@@ -36,6 +35,7 @@ from bayesmix.estimators.regression_data import Data
 from bayesmix.estimators.regression_training import training_data
 from bayesmix.estimators.representation import Showing
 from bayesmix.families.bayesian_regression import RegressionPosterior
+from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Regressions
 from bayesmix.families.trajectory_responses import RESPONSES
 from bayesmix.numerics.arrays import Array, Integers

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.allocation.designs import Standardised, columns_of
 from bayesmix.core import validation
-from bayesmix.core.designs import Standardised, columns_of
 from bayesmix.core.given_arrays import finite_array
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError, UnsupportedError

@@ -54,9 +54,9 @@ from bayesmix.sources.border import coding_of, is_collection, is_source, process
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
-    from bayesmix.core.coding import Coding
     from bayesmix.estimators.search_results import SearchResults
-    from bayesmix.selection.relevance_search import FeatureSelection
+    from bayesmix.families.coding import Coding
+    from bayesmix.relevance.relevance_search import FeatureSelection
 else:
     SearchResults = lazy.methods(
         "bayesmix.estimators.search_results:SearchResults",

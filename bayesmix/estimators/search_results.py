@@ -38,9 +38,9 @@ from bayesmix.selection.tasks import Task
 
 if TYPE_CHECKING:
     from bayesmix.assess.averaging import AveragedDensity
-    from bayesmix.core.coding import Coding
     from bayesmix.core.sources import Source
-    from bayesmix.selection.relevance_search import FeatureSelection
+    from bayesmix.families.coding import Coding
+    from bayesmix.relevance.relevance_search import FeatureSelection
 
 
 # Number of candidates in the table of a notebook.
@@ -309,7 +309,7 @@ class SearchResults:
 
         self._refuse_regression()
         best = last_step(self.best_estimator_)
-        from bayesmix.em.refusals import refuse_regressions
+        from bayesmix.posterior.subject import refuse_regressions
 
         refuse_regressions(best, "sample")
         rows, components = best.sample(n_samples, random_state, **options)

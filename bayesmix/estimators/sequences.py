@@ -13,17 +13,14 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from sklearn.model_selection import KFold
 
-from bayesmix.allocation.chain import MarkovChain
-from bayesmix.core.mixture import Mixture as FittedMixture
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.rows import Rows, SideInformation
+from bayesmix.core.rows import SideInformation
 from bayesmix.core.sources import Chosen, Source
 from bayesmix.em.display import columns_of, shortened
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.constraints import group_codes
 from bayesmix.estimators.fitters import SourceFitter
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.numerics.forward_backward import forward_backward
 from bayesmix.selection.scores import Fold, make_splits
 from bayesmix.sources.border import is_collection
 from bayesmix.sources.memory import MOST_SORTED, ArraySource
@@ -150,41 +147,6 @@ class SequenceFitter(SourceFitter):
         initial = None if self.whole else candidate.stationary_distribution_
         with single_threaded_blas():
             return candidate._states(initial=initial)(cast("ArraySource", self.source).rows)[:, -1]
-
-
-@dataclass(frozen=True)
-class StatesOfRows:
-    """Computation on a chunk of sequences: probabilities of states, and one-step log densities.
-
-    ``initial`` replaces the distribution of the first states.
-    """
-
-    states: FittedMixture
-    continuous: bool
-    smooth: bool = False
-    initial: Array | None = None
-
-    def log_densities(self, rows: Rows) -> Array:
-        """Return the log density (n, K) of each sample in each state, in data units."""
-        with np.errstate(over="ignore"):  # far samples have a density of 0
-            joint = self.states.log_joint(rows)
-        if self.continuous:
-            joint -= rows.observation.log_volume(self.states, rows)[:, None]
-        return joint
-
-    def __call__(self, rows: Rows) -> Array:
-        """Return smoothed or filtered probabilities, and log densities last (n, K + 1)."""
-        chain = cast("MarkovChain", self.states.weights)
-        initial = chain.first_states(rows.side) if self.initial is None else self.initial
-        joint, starts = self.log_densities(rows), rows.side.starts
-        chained = forward_backward(
-            joint, starts, initial, chain.transitions_at(rows.side), self.smooth
-        )
-        return np.column_stack([chained.shares, chained.log_predictive])
-
-    def total(self, rows: Rows) -> float:
-        """Return the log density of all samples."""
-        return float(self(rows)[:, -1].sum())
 
 
 @dataclass(frozen=True, repr=False)

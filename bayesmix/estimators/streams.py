@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from bayesmix.core import validation
-from bayesmix.em import streaming
 from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators import incoming
 from bayesmix.estimators.new_rows import new_rows
+from bayesmix.observation.instrument import refuse_measured
+from bayesmix.sources import streaming
 
 if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
@@ -54,16 +55,19 @@ def with_batch(
         if fitted is None or fitted.stream is None:
             n_jobs = validation.jobs(estimator.n_jobs)
             source = incoming.training_rows(estimator, X, sample_weight, n_jobs)
+            refuse_measured(source, "partial_fit", "use fit")
             streaming.check_first(model, source)
             estimator._fit(lambda _: source)
             result = streaming.begun(estimator.result_, source, name)
         else:
-            if forgetting is not None and (name is not None or fitted.stream.named.names):
+            stream = cast("streaming.Stream", fitted.stream)
+            if forgetting is not None and (name is not None or stream.named.names):
                 raise InvalidInputError(
                     "forgetting must be None in a stream with named batches: a repeated batch "
                     "would count in full"
                 )
             source = new_rows(estimator, X, sample_weight)
+            refuse_measured(source, "partial_fit", "use fit")
             incoming.refuse(source, large=True)
             source = source.present()
             result = streaming.arrived(estimator.result_, source, name, forgetting)

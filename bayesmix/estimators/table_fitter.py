@@ -17,7 +17,7 @@ from bayesmix.em.result import FitResult
 from bayesmix.estimators import incoming
 from bayesmix.estimators.fitters import Unfitted, part_of
 from bayesmix.numerics.arrays import Array
-from bayesmix.selection.pipelines import fit_weighted, log_density, steps_before
+from bayesmix.selection.pipelines import density_in_data_units, fit_weighted, steps_before
 from bayesmix.selection.scores import rows_of
 from bayesmix.sources.border import as_source
 
@@ -65,7 +65,7 @@ class TableFitter(Unfitted):
         return as_source(values, self.source.in_memory().weights, self.source.n_jobs)
 
     def log_density(self, candidate: Any) -> Array:
-        return log_density(candidate, self.table)
+        return density_in_data_units(candidate, self.table)
 
 
 class _Near(BaseEstimator):  # type: ignore[misc]  # scikit-learn is untyped

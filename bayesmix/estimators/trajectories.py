@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.preprocessing import SplineTransformer
 
+from bayesmix.allocation.designs import indicated
 from bayesmix.core import validation
-from bayesmix.core.designs import indicated
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.regression_mixture import RegressionMixture
 from bayesmix.estimators.search import MixtureSearch

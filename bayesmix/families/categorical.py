@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from bayesmix.core.coding import Level
 from bayesmix.core.components import DrawnComponents, Named
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.coding import Level
 from bayesmix.families.independent.columns import (
     Columns,
     ConjugatePrior,

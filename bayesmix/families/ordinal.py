@@ -15,11 +15,11 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from bayesmix.core.coding import Level
 from bayesmix.core.components import Named
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.families.coding import Level
 from bayesmix.families.independent.columns import DrawnColumns
 from bayesmix.families.independent.levels import (
     LevelColumns,

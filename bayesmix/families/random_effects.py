@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.core.designs import Standardised
+from bayesmix.core.mixture import halfway
+from bayesmix.core.protocols import Design
 from bayesmix.core.rows import AddedByField, Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
@@ -349,7 +350,7 @@ class RandomEffects:
     back: Array
 
     @classmethod
-    def of(cls, random: Any, design: Standardised) -> RandomEffects:
+    def of(cls, random: Any, design: Design) -> RandomEffects:
         """Return random effects by the names or indices of their columns, and "intercept"."""
         given = (random,) if isinstance(random, (str, int)) else tuple(random)
         names, first = [], int(design.intercept)
@@ -456,3 +457,6 @@ class RandomEffectFamily:
         P, shared = len(self.origin), len(self.fixed)
         covariance = self.covariance.n_parameters(n_components, self.effects.shape[1])
         return shared + n_components * (P - shared) + covariance
+
+
+halfway.register(RandomEffectRegressions, RandomEffectRegressions.halfway_to)

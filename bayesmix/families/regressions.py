@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import digamma, expit, gammaln, logit, polygamma
 
-from bayesmix.core.mixture import Mixture
+from bayesmix.core.mixture import Mixture, halfway
 from bayesmix.core.rows import AddedByField, Event, Frame
 from bayesmix.families.gamma import log_constant, most_likely_shapes
 from bayesmix.numerics.arrays import Array, Integers
@@ -500,3 +500,6 @@ def held(mixture: Mixture[Regressions], floor: Array) -> Sequence[Event]:
         "was set to a small positive value: use fewer components"
     )
     return [Event("held", text, components=(k,)) for k in np.flatnonzero(low).tolist()]
+
+
+halfway.register(Regressions, Regressions.halfway_to)

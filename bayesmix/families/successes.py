@@ -309,6 +309,10 @@ class Bernoulli(SuccessFamily):
     kind, prior = BernoulliDraws, BetaPrior
     reading = PLAIN
 
+    def level_probabilities(self, components: Any) -> dict[int, Array]:
+        ones = enumerate(components.probabilities.T)
+        return {column: np.column_stack([1.0 - p, p]) for column, p in ones}
+
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for values other than 0 and 1."""
         wrong = (values != 0) & (values != 1) & ~np.isnan(values)

@@ -38,7 +38,7 @@ from bayesmix.numerics.arrays import DENSE, TRANSFORMED, Array, Integers, Stored
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.given_prior import GaussianPrior
-    from bayesmix.families.gaussian.twin import GaussianTwin
+    from bayesmix.families.gaussian_twin import GaussianTwin
 
 Value = TypeVar("Value")
 # Normal components at a point, posterior, quadratic forms or Student-t predictives.
@@ -331,7 +331,6 @@ OVER: dict[str, Any] = {
     "Quadratics": TransformedLinear,
     "GaussianDraws": TransformedDraws,
     "NormalWishart": TransformedPrior,
-    "GaussianTwin": TransformedTwin,
     "GaussianGuard": TransformedGuard,
 }
 

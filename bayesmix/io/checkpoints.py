@@ -22,7 +22,6 @@ import numpy as np
 
 from bayesmix.core.procedures import last_step
 from bayesmix.core.sources import Source
-from bayesmix.core.writing import PARTIAL, folder_to_write, write
 from bayesmix.errors import (
     BayesmixWarning,
     DamagedFileError,
@@ -36,6 +35,7 @@ from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.pipelines import steps_before
 from bayesmix.selection.tasks import WHOLE, Question
 from bayesmix.sources.border import is_source
+from bayesmix.sources.writing import PARTIAL, folder_to_write, write
 from bayesmix.version import __version__
 
 FORMAT = FINISHED_FIT.version

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.coding import A_CODE, AS_REQUESTED, CASE_ONLY, ZERO_ONE, Level, is_missing
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.coding import A_CODE, AS_REQUESTED, CASE_ONLY, ZERO_ONE, Level, is_missing
 from bayesmix.numerics.arrays import Array
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.

@@ -33,8 +33,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from bayesmix.core.writing import naming
 from bayesmix.errors import DamagedFileError, UnsupportedError
+from bayesmix.sources.writing import naming
 from bayesmix.version import __version__
 
 PREAMBLE = struct.Struct("<8sIQQ")

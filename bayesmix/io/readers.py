@@ -12,11 +12,10 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.coding import Coding
 from bayesmix.core.sources import Engine, Loader
 from bayesmix.core.validation import in_memory, one_of
-from bayesmix.core.writing import path_text
 from bayesmix.errors import FileAccessError, InvalidInputError, missing_extra
+from bayesmix.families.coding import Coding
 from bayesmix.io.folders import names_many, positions, read_parts
 from bayesmix.io.table_columns import (
     check_names,
@@ -42,6 +41,7 @@ from bayesmix.io.text import (
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.npy import DAMAGED, open_npy
 from bayesmix.sources.partitions_of_rows import PartitionedSource
+from bayesmix.sources.writing import path_text
 
 # Size in bytes above which a Parquet file is read in parts.
 LARGE_PARQUET = 2**28

@@ -14,36 +14,36 @@ import math
 import types
 import typing
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bayesmix.allocation.chain import DirichletChain, DirichletChainPrior, MarkovChain
 from bayesmix.allocation.covariate_chain import CovariateChain, CovariateChainPrior
+from bayesmix.allocation.designs import Standardised
 from bayesmix.allocation.dirichlet import Dirichlet, DirichletPrior
 from bayesmix.allocation.gate import Gate, GatePrior
 from bayesmix.allocation.gated_chain import GatedChain, GatedChainPrior
+from bayesmix.allocation.noise import Noise, UniformNoise
 from bayesmix.allocation.point import FreeWeights, PointWeights
 from bayesmix.allocation.stick_breaking import StickBreaking, StickBreakingPrior
+from bayesmix.allocation.with_noise import WithNoise
 from bayesmix.core import (
     components,
     engines,
     families,
+    lazy,
     measurement,
-    portable,
     priors,
     protocols,
     sources,
 )
-from bayesmix.core.coding import Coding
-from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.noise import Noise, NoiseDensity, UniformNoise
+from bayesmix.core.protocols import NoiseDensity
 from bayesmix.core.rows import Event, Frame, SideInformation
 from bayesmix.em import objectives, under_a_prior
 from bayesmix.em.result import DensitySums, FitResult, SearchRecord
-from bayesmix.em.streaming import BatchSums, NamedBatches, Stream
-from bayesmix.em.with_noise import WithNoise
 from bayesmix.errors import BayesmixWarning, DamagedFileError, UnsupportedError, warn
 from bayesmix.families import transformed
 from bayesmix.families.bayesian_regression import (
@@ -51,6 +51,7 @@ from bayesmix.families.bayesian_regression import (
     RegressionPosterior,
     RegressionPrior,
 )
+from bayesmix.families.coding import Coding
 from bayesmix.families.effect_covariances import EffectCovariance
 from bayesmix.families.gaussian.covariance.algebra import DENSE
 from bayesmix.families.gaussian.covariance.diagonal import AXES
@@ -74,6 +75,7 @@ from bayesmix.io.container import Bits, storable
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import Hierarchy, Join
 from bayesmix.selection.scores import HeldOut, Score
+from bayesmix.sources.streaming import BatchSums, NamedBatches, Stream
 
 # Frozen dataclasses, saved field by field; names in files never change.
 RECORDS: dict[str, Any] = {
@@ -167,7 +169,7 @@ NAMED_TYPES = {type(value) for value in NAMES}
 # Annotations that are not runtime types.
 PROTOCOLS: dict[str, Any] = {
     name: value
-    for module in (components, engines, families, measurement, portable, priors, protocols, sources)
+    for module in (components, engines, families, measurement, priors, protocols, sources)
     for name, value in vars(module).items()
 }
 PROTOCOLS |= {"Mixture": Mixture, "Stream": Stream, "Noise": Noise, "NoiseDensity": NoiseDensity}
@@ -332,18 +334,13 @@ def _said(hint: Any) -> str:
     return hint.__name__ if isinstance(hint, type) else str(hint)
 
 
-# Estimators are in a higher level, so a file names the class, which is imported here.
-ESTIMATORS = {
-    "GaussianMixture": "bayesmix.estimators.gaussian",
-    "BayesianGaussianMixture": "bayesmix.estimators.bayesian",
-    "Mixture": "bayesmix.estimators.mixture",
-    "HiddenMarkovModel": "bayesmix.estimators.hidden_markov_model",
-    "RegressionMixture": "bayesmix.estimators.regression_mixture",
-}
-HOMES = ESTIMATORS | {
-    "MixtureSearch": "bayesmix.estimators.search",
-    "MixtureClassifier": "bayesmix.estimators.classifier",
-}
+# Estimators are in a higher level, so a file names the class; the stub of the package has its home.
+HOMES = lazy.homes(str(Path(__file__).parents[1] / "__init__.py"))
+ESTIMATORS = (
+    *("GaussianMixture", "BayesianGaussianMixture", "Mixture", "HiddenMarkovModel"),
+    "RegressionMixture",
+)
+SAVED = {*ESTIMATORS, "MixtureSearch", "MixtureClassifier"}
 # Their fits have no ``FitResult``; they hold their data, which standard errors need.
 REGRESSIONS = ("RegressionMixture",)
 
@@ -365,7 +362,7 @@ def described(model: Any, writer: Writer) -> dict[str, Any]:
 def class_name(model: Any) -> str:
     """Return the class name of a mixture; raise ``UnsupportedError`` for other classes."""
     name = type(model).__name__
-    if ESTIMATORS.get(name) == type(model).__module__:
+    if name in ESTIMATORS and HOMES[name] == type(model).__module__:
         return name
     raise UnsupportedError(
         f"only {', '.join(ESTIMATORS)} and a MixtureSearch of them can be saved, got "
@@ -414,7 +411,7 @@ def restored(described: dict[str, Any], reader: Reader) -> Any:
 def unfitted(described: dict[str, Any], reader: Reader) -> Any:
     """Return the unfitted estimator of a description."""
     name = described["class"]
-    if name not in HOMES:
+    if name not in SAVED:
         raise DamagedFileError(f"contains a {name!r}, unknown to this version of bayesmix")
     kind = getattr(importlib.import_module(HOMES[name]), name)
     values = {name: reader.value(value) for name, value in described["parameters"].items()}
@@ -460,7 +457,7 @@ def _check(result: Any, features: Any) -> None:
         "counts": (result.counts.shape, (K,)),
         "hard counts": (result.hard_counts.shape, (K,)),
     }
-    if result.stream is not None:
+    if isinstance(result.stream, Stream):
         total = result.stream.total
         sizes["sums"] = (total.statistics.counts.shape, (K,))
         sizes["entropies"] = (total.entropies.shape, (K,))

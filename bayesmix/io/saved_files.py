@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from os import PathLike
 from typing import Any
 
-from bayesmix.core.writing import file_to_write, path_text, write
 from bayesmix.errors import (
     BayesmixWarning,
     DamagedFileError,
@@ -18,10 +17,11 @@ from bayesmix.errors import (
 from bayesmix.io import records as mixture_records
 from bayesmix.io.container import opened, pack, unpack
 from bayesmix.io.records import Reader, Writer
+from bayesmix.relevance.relevance_search import FeatureSelection
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import clusters_of_components
 from bayesmix.selection.criteria import RULE, RULE_BEFORE
-from bayesmix.selection.relevance_search import FeatureSelection
+from bayesmix.sources.writing import file_to_write, path_text, write
 from bayesmix.version import __version__
 
 # Attributes of a search that are saved besides its candidates.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayesmix.core.coding import AS_REQUESTED, NAMED, Coding, Level, codes_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.families.coding import AS_REQUESTED, NAMED, Coding, Level, codes_of
 from bayesmix.io.column_kinds import (
     CATEGORICAL,
     CONTINUOUS,

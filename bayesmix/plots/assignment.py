@@ -262,11 +262,9 @@ class Line:
 
 def lines_of(family: Any, point: Any, names: list[str]) -> list[list[Line]]:
     """Return the lines of each column: itself, or its levels; only the second of two levels."""
-    from bayesmix.families.product.family import level_probabilities
-
     coding = family.coding
     levels = dict(enumerate(coding.levels)) if coding is not None else {}
-    probabilities = level_probabilities(family, point)
+    probabilities = family.level_probabilities(point)
     lines = []
     for column, name in enumerate(names):
         called = levels.get(column)

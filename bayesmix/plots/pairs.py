@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bayesmix.core.coding import Level, shown
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.product.family import level_probabilities
+from bayesmix.families.coding import Level, shown
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style, subject
@@ -59,7 +58,7 @@ class Kind:
 def kind_of(result: FitResult, column: int) -> Kind:
     """Return the type of a column."""
     place = np.array([column])
-    probabilities = level_probabilities(result.family, result.plug_in.components)
+    probabilities = result.family.level_probabilities(result.plug_in.components)
     if column not in probabilities:
         return Kind(result.family.marginal(place).continuous)
     coding = result.family.coding

@@ -10,7 +10,6 @@ from scipy.special import logsumexp
 
 from bayesmix.em.prediction import log_density
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array
 from bayesmix.plots import density as drawing
 from bayesmix.plots import style
@@ -186,7 +185,7 @@ def plot_classes(
         raise InvalidInputError(f"features must be two of {', '.join(names)}, got {features!r}")
     columns = np.array([names.index(one) if one in names else int(one) for one in given])
     for density, family in model._densities:
-        levels = set(level_probabilities(family, density.components)) & set(columns.tolist())
+        levels = set(family.level_probabilities(density.components)) & set(columns.tolist())
         if levels:
             raise UnsupportedError(
                 f"plot_classes shows numbers, but {names[min(levels)]} has levels: choose two "

@@ -18,12 +18,13 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Rows
 from bayesmix.em.model import side_of
 from bayesmix.em.prediction import most_probable
-from bayesmix.em.refusals import refuse_noise, refuse_regressions
+from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.plots.style import evenly
 from bayesmix.posterior.bands import marginal
+from bayesmix.posterior.subject import refuse_regressions
 from bayesmix.sources.border import is_source
 from bayesmix.sources.dask_workers import gathered
 

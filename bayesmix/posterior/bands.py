@@ -15,7 +15,6 @@ import numpy as np
 
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core import validation
-from bayesmix.core.coding import Level, codes_of
 from bayesmix.core.components import Named, Predictive
 from bayesmix.core.missing_cells import frame_of_columns
 from bayesmix.core.mixture import Mixture
@@ -26,6 +25,7 @@ from bayesmix.em.prediction import log_density
 from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.coding import Level, codes_of
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.posterior.posterior_draws import DrawnMixtures, Draws, parameters_of, posterior_draws

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import logsumexp
 
 from bayesmix.core import validation
-from bayesmix.core.coding import Coding, Level, named, shown
 from bayesmix.core.components import Predictive
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture
@@ -23,6 +22,7 @@ from bayesmix.em.prediction import log_density
 from bayesmix.em.refusals import refuse_noise
 from bayesmix.em.result import FitResult
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.coding import Coding, Level, named, shown
 from bayesmix.numerics.arrays import Array, Integers, frozen
 from bayesmix.posterior import DRAWS
 from bayesmix.posterior import bands as partition
@@ -53,7 +53,7 @@ class MixtureDensity:
         Names of the features.
     given : dict
         Values of the conditioning features.
-    coding : core.coding.Coding, optional
+    coding : families.coding.Coding, optional
         Levels of the categorical features; all methods take and return level names.
 
     Examples
@@ -348,7 +348,7 @@ def density_of(result: FitResult, names: Sequence[str] | None) -> MixtureDensity
         tuple(range(result.n_features)),
         None if names is None else tuple(map(str, names)),
         {},
-        result.family.coding,
+        cast("Coding | None", result.family.coding),
     )
 
 

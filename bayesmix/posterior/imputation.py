@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from bayesmix.em.result import FitResult
-from bayesmix.families.product.family import level_probabilities
 from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.gaps import patterns
 from bayesmix.observation.missing import drawn
@@ -25,7 +24,7 @@ def expected(result: FitResult, values: Array) -> Array:
                 means = conditional_means(result.plug_in, hidden, columns, observed)
             out[np.ix_(rows, hidden)] = means
     shares = result.probabilities(values)
-    for column, of_levels in level_probabilities(result.family, result.density.components).items():
+    for column, of_levels in result.family.level_probabilities(result.density.components).items():
         gaps = np.isnan(values[:, column])
         out[gaps, column] = (shares[gaps] @ of_levels).argmax(axis=1)
     return out

@@ -34,8 +34,8 @@ from bayesmix.em.result import FitResult
 from bayesmix.em.run import summed
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers, frozen, has_gaps
-from bayesmix.numerics.permanents import log_permanents
 from bayesmix.observation.missing import SEEN
+from bayesmix.posterior.permanents import log_permanents
 
 
 @dataclass(frozen=True, repr=False)

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from bayesmix.allocation.designs import Standardised
 from bayesmix.allocation.gate import Gate, penalty_matrix
-from bayesmix.core.designs import Standardised
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Rows
 from bayesmix.families.regressions import coefficient_places

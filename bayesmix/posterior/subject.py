@@ -16,7 +16,6 @@ from bayesmix.em.refusals import (
     refuse_constraints,
     refuse_covariates,
     refuse_noise,
-    refuse_regressions,
 )
 from bayesmix.em.result import FitResult, assess
 from bayesmix.em.run import assessed
@@ -65,6 +64,15 @@ def sampled_fit(model: Any) -> Any:
     if isinstance(estimator.result_.inference.weights_prior, FreeWeights):
         raise InvalidInputError(WITHOUT_A_PRIOR)
     return estimator
+
+
+def refuse_regressions(estimator: Any, what: str = "this analysis") -> None:
+    """Raise an error for a mixture of regressions, which has no density of X."""
+    if estimator.noun == "regression":
+        raise UnsupportedError(
+            f"{what} does not support regressions: it needs a density of X, so use the model's "
+            "summary(), coefficients() and plot()"
+        )
 
 
 def rows_of_fit(

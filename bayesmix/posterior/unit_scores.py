@@ -20,9 +20,9 @@ from bayesmix.allocation.chain import MarkovChain, stationary_distribution
 from bayesmix.allocation.covariate_chain import CovariateChain
 from bayesmix.allocation.gate import Gate
 from bayesmix.allocation.gated_chain import GatedChain
+from bayesmix.allocation.noise import Noise
 from bayesmix.allocation.point import PointWeights
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.noise import Noise
 from bayesmix.core.rows import Frame, SideInformation
 from bayesmix.core.sources import InMemory
 from bayesmix.em.model import side_of

@@ -18,7 +18,6 @@ from typing import Any
 from bayesmix.assess.goodness_of_fit import goodness_of_fit
 from bayesmix.assess.merging import merge_components
 from bayesmix.core.procedures import noun_of
-from bayesmix.core.writing import file_to_write, try_to_write, write
 from bayesmix.em import display
 from bayesmix.plots.style import pyplot
 from bayesmix.report import figures, reproduce, tables
@@ -27,6 +26,7 @@ from bayesmix.report.subject import Subject, capital, listed, subject_of
 from bayesmix.report.trajectory_page import trajectory_page
 from bayesmix.selection.criteria import record
 from bayesmix.selection.summary_text import SUREST, counted
+from bayesmix.sources.writing import file_to_write, try_to_write, write
 from bayesmix.version import __version__
 
 MOST_COMPONENTS, MOST_COLUMNS = 100, 100
@@ -192,7 +192,7 @@ def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> 
         "typeset": tables.typeset,
     }
     script = _part("page.js")
-    coding = subject.result.family.coding
+    coding: Any = subject.result.family.coding
     rows = figures.individual_rows(subject) if interactive else None
     beside = figures.clusters_figure(subject)
     if beside is None:

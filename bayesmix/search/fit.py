@@ -69,11 +69,7 @@ def fit(
     with single_threaded_blas():
         problem = resolve(model, source, settings)
         if model.noise is not None:
-            from bayesmix.search.special_starts import first_noise, refuse_flat
-
-            refuse_flat(problem)
-            if continue_from is not None and continue_from.noise is None:
-                continue_from = replace(continue_from, noise=first_noise(problem))
+            continue_from = model.noise.added(problem, continue_from)
         attempt = Attempt(problem, model, settings, monitor)
         runs = 1 if continue_from is not None else settings.n_init
         best: Outcome | None = None
@@ -129,10 +125,12 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
         state = begin_at(problem, continue_from)
     elif callable(settings.init):
         state = starts.begun(problem, settings.init, model.n_components)
-    elif side_of(problem.source) or model.noise is not None:
-        from bayesmix.search.special_starts import begun_specially
+    elif model.noise is not None:
+        state = model.noise.begun(fit, attempt)
+    elif side_of(problem.source):
+        from bayesmix.search.labelled_starts import begun_with_labels
 
-        state = begun_specially(fit, attempt)
+        state = begun_with_labels(fit, attempt)
     elif not problem.form.exact:
         from bayesmix.search.start_of_many import first_of_many
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from bayesmix.core.procedures import prefix_of, takes_sequences
 from bayesmix.errors import UnsupportedError
@@ -28,7 +29,7 @@ def refuse_sequences(model: Any, what: str = "this analysis") -> None:
 
 def steps_before(model: Any) -> Any:
     """Return the steps of a pipeline before the mixture, as a pipeline; None if there are none."""
-    return model[:-1] if hasattr(model, "steps") and len(model.steps) > 1 else None
+    return model[:-1] if isinstance(model, Pipeline) and len(model.steps) > 1 else None
 
 
 def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:
@@ -39,7 +40,7 @@ def fit_weighted(model: Any, X: Any, sample_weight: Any, **options: Any) -> Any:
     return model.fit(X, **{f"{prefix_of(model)}sample_weight": sample_weight}, **options)
 
 
-def log_density(model: Any, X: Any) -> Array:
+def density_in_data_units(model: Any, X: Any) -> Array:
     """Return the log density (n,) in nats in the units of the given data, also for pipelines.
 
     The steps of a pipeline before its mixture must be affine and keep all columns, so that their
@@ -65,8 +66,7 @@ def log_stretch(steps: Any, X: Any) -> float:
             origin + generator.standard_normal((PROBES, n_features)) * reach,
         ]
     )
-    framed = hasattr(X, "columns") and hasattr(X, "iloc")
-    given = pd.DataFrame(points, columns=X.columns) if framed else points
+    given = pd.DataFrame(points, columns=X.columns) if isinstance(X, pd.DataFrame) else points
     transformed = np.asarray(steps.transform(given), dtype=np.float64)
     if transformed.shape != points.shape:
         raise UnsupportedError(

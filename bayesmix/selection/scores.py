@@ -8,13 +8,14 @@ of the scores.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from sklearn.model_selection import KFold, check_cv
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from bayesmix.core.validation import written_out
 from bayesmix.em.result import DensitySums, FitResult
@@ -153,15 +154,13 @@ def make_splits(
                 "groups need a splitter that keeps them together, such as scikit-learn's "
                 "GroupKFold: pass it as cv"
             )
-        if in_parts(X):
-            from bayesmix.sources.partitions_of_rows import fold_rules
-
-            return tuple(Fold(*rules) for rules in fold_rules(seed, cv, one_in(X)))
+        if parts := in_parts(X):
+            return tuple(Fold(*cast("Any", rules)) for rules in parts.folds(seed, cv, one_in(X)))
         splitter: Any = KFold(cv, shuffle=True, random_state=seed % (2**32 - 1))
         if distinct is not None:
-            parts = splitter.split(np.zeros((int(distinct.max()) + 1, 1)))
+            pairs = splitter.split(np.zeros((int(distinct.max()) + 1, 1)))
             return tuple(
-                Fold(*(np.flatnonzero(np.isin(distinct, part)) for part in pair)) for pair in parts
+                Fold(*(np.flatnonzero(np.isin(distinct, part)) for part in pair)) for pair in pairs
             )
     else:
         if one_in(X) > 1:
@@ -195,12 +194,12 @@ def places_in(rows: Any, n_rows: int) -> Any:
 def table_of(X: Any) -> Any:
     """Return X if it has rows; otherwise a NumPy array of it."""
     X = eager(X)
-    return X if hasattr(X, "shape") or hasattr(X, "__len__") else np.asarray(X)
+    return X if is_source(X) or isinstance(X, Sized) else np.asarray(X)
 
 
 def n_rows_of(X: Any) -> int:
     """Return the number of rows of an array, frame, list or source."""
-    return int(X.shape[0] if hasattr(X, "shape") else len(X))
+    return int(X.shape[0]) if is_source(X) else int(_num_samples(X))
 
 
 def rows_of(X: Any, rows: Any) -> Any:

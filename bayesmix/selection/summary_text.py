@@ -203,10 +203,8 @@ def zeros_alone(result: Any) -> dict[int, tuple[float, list[int]]]:
     counts = [d for d in places if not result.family.marginal(d).continuous]
     if not counts:
         return {}
-    from bayesmix.families.product.family import level_probabilities
-
     columns, point = {}, result.plug_in.components.unframed(result.mixture.frame)
-    levels = level_probabilities(result.family, point)
+    levels = result.family.level_probabilities(point)
     for place in [place for place in counts if int(place[0]) not in levels]:
         shares = np.exp(point.marginal(place).expected_log_density(np.zeros((1, 1))))[0]
         total, alone = float(result.mixture.mean_weights @ shares), shares > ZEROS_ALONE

@@ -10,9 +10,8 @@ from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
-    from bayesmix.core.coding import Coding
-    from bayesmix.core.sources import Source
-    from bayesmix.sources.partitions_of_rows import PartitionedSource, Passed
+    from bayesmix.core.protocols import ColumnCoding, RowsRead
+    from bayesmix.core.sources import Partitioned, Source
 
 
 def is_source(X: Any) -> TypeGuard[Source]:
@@ -35,7 +34,7 @@ def as_source(
     weights: Array | None = None,
     n_jobs: int | None = 1,
     columns: tuple[str, ...] | None = None,
-    coding: Coding | None = None,
+    coding: ColumnCoding | None = None,
 ) -> Source:
     """Return a source with ``n_jobs`` threads: X itself, or the observations of an array (n, D).
 
@@ -46,21 +45,17 @@ def as_source(
     return ArraySource(X, weights, n_jobs, columns, coding=coding)
 
 
-def coding_of(source: Source) -> Coding | None:
+def coding_of(source: Source) -> Any:
     """Return the coding of the columns of a source, if it has any."""
     return getattr(source, "coding", None)
 
 
-def in_parts(X: Any) -> PartitionedSource | None:
+def in_parts(X: Any) -> Partitioned | None:
     """Return X if it is a partitioned source, else None."""
-    if isinstance(X, ArraySource) or not is_source(X):
-        return None
-    from bayesmix.sources.partitions_of_rows import PartitionedSource
-
-    return X if isinstance(X, PartitionedSource) else None
+    return X if getattr(X, "partitioned", False) else None
 
 
-def passed(source: Source) -> Passed | None:
+def passed(source: Source) -> RowsRead | None:
     """Return the counter of observations read, for partitioned sources."""
     parts = in_parts(source)
     return None if parts is None else parts.passed

@@ -25,7 +25,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, Indices, Integers, Stored, cost_of, quantiles
 
 if TYPE_CHECKING:
-    from bayesmix.core.coding import Coding
+    from bayesmix.core.protocols import ColumnCoding
     from bayesmix.core.sources import Kept
     from bayesmix.sources.chunks import KeptHere
 
@@ -155,7 +155,7 @@ class ArraySource:
     n_jobs: int | None = 1
     columns: tuple[str, ...] | None = None
     numbers: Integers | None = None
-    coding: Coding | None = None
+    coding: ColumnCoding | None = None
     side: SideInformation = NO_SIDE_INFORMATION
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from bayesmix.core.rows import (
     Summary,
     faults_in,
 )
-from bayesmix.core.sources import Engine, Kept, Partition, PartitionTask, Source
+from bayesmix.core.sources import Choice, Engine, Kept, Partition, PartitionTask, Source
 from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.sources.border import in_parts
@@ -36,7 +36,6 @@ ROUNDS = ((30, np.uint64(0xBF58476D1CE4E5B9)), (27, np.uint64(0x94D049BB133111EB
 
 
 # Selection mask (n,) among observations that earlier selections left.
-Choice: TypeAlias = Callable[[Rows], Booleans]
 
 
 @dataclass(frozen=True)
@@ -208,6 +207,7 @@ class PartitionedSource:
     side: SideInformation = NO_SIDE_INFORMATION
 
     numbers = None
+    partitioned = True
 
     @classmethod
     def of(
@@ -235,6 +235,12 @@ class PartitionedSource:
     def shape(self) -> tuple[int, int]:
         last = self.parts[-1] if self.parts else None
         return (0 if last is None else last.first + last.n_rows), self.n_features
+
+    def folds(self, seed: int, n_folds: int, every: int) -> list[tuple[Choice, Choice]]:
+        return [
+            (OfFold(seed, n_folds, fold, False), OfFold(seed, n_folds, fold, True, every))
+            for fold in range(n_folds)
+        ]
 
     # Summary of the data, from one pass.
 
@@ -427,14 +433,6 @@ def _numbers(rows: Any) -> Integers:
 def _inside(numbers: Indices, first: int, n_rows: int) -> slice:
     """Return where ascending numbers lie among ``n_rows`` from ``first`` on."""
     return slice(*np.searchsorted(numbers, [first, first + n_rows]))
-
-
-def fold_rules(seed: int, n_folds: int, every: int) -> list[tuple[Any, Any]]:
-    """Return rules for the two parts of each fold, so that data in parts stay where they are."""
-    return [
-        (OfFold(seed, n_folds, fold, False), OfFold(seed, n_folds, fold, True, every))
-        for fold in range(n_folds)
-    ]
 
 
 def complete(source: Source) -> Source:

@@ -13,7 +13,7 @@ from hunts.hard import fault, problem
 import bayesmix as bm
 from bayesmix.errors import BayesmixError, DegenerateFitError, InvalidInputError
 from bayesmix.families.gamma import Gammas
-from bayesmix.search.special_starts import begun_with_noise
+from bayesmix.starts.noise_starts import NoiseOfFit
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -332,10 +332,12 @@ def test_one_row_of_a_component_does_not_end_extrapolation() -> None:
 def test_shares_that_leave_out_the_same_rows_are_fitted_once(monkeypatch: Any) -> None:
     fits = []
 
-    def few_fits(fit: Any, *others: Any) -> Any:
-        return begun_with_noise(lambda *given: fits.append(0) or fit(*given), *others)
+    begun = NoiseOfFit.begun
 
-    monkeypatch.setattr("bayesmix.search.special_starts.begun_with_noise", few_fits)
+    def few_fits(self: Any, fit: Any, attempt: Any) -> Any:
+        return begun(self, lambda *given: fits.append(0) or fit(*given), attempt)
+
+    monkeypatch.setattr(NoiseOfFit, "begun", few_fits)
     rows = np.random.default_rng(0).normal(size=(9, 2))
     bm.GaussianMixture(1, noise="uniform", random_state=0).fit(rows)
     assert len(fits) == 2  # none of nine rows, or two

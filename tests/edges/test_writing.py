@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 import bayesmix as bm
 from bayesmix.cli.app import app
-from bayesmix.core import writing
-from bayesmix.core.writing import write
 from bayesmix.errors import BayesmixError, FileAccessError, InvalidInputError
 from bayesmix.report.page import page
+from bayesmix.sources import writing
+from bayesmix.sources.writing import write
 
 FAITHFUL = bm.datasets.load_faithful()
 MODEL = bm.GaussianMixture(2, search=None, random_state=0).fit(FAITHFUL)
@@ -261,7 +261,7 @@ def test_all_that_is_written_goes_through_one_function():
         for way in ways
         if way in path.read_text("utf-8")
     }
-    assert found == {("core/writing.py", "os.replace("), ("core/writing.py", '"xb"')}
+    assert found == {("sources/writing.py", "os.replace("), ("sources/writing.py", '"xb"')}
     # What travels between a client and its workers is pickled; no file that a person hands on is.
     pickling = [
         path for path in package.rglob("*.py") if "import pickle" in path.read_text("utf-8")

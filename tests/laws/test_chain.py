@@ -19,9 +19,9 @@ from bayesmix.allocation.chain import (
     MarkovChain,
     stationary_distribution,
 )
+from bayesmix.allocation.forward_backward import Segments, forward_backward, most_probable_paths
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.forward_backward import Segments, forward_backward, most_probable_paths
 from laws.cases import generator
 
 EARTHQUAKES = pd.read_csv(Path(__file__).parents[1] / "data" / "earthquakes.csv", index_col="year")

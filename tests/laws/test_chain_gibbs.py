@@ -16,9 +16,9 @@ from bayesmix.allocation.chain import (
     DirichletChainPrior,
     stationary_distribution,
 )
+from bayesmix.allocation.forward_backward import drawn_paths, forward_backward
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.forward_backward import drawn_paths, forward_backward
 from bayesmix.posterior.labels import aligned
 from bayesmix.posterior.posterior_draws import Draws, log_likelihoods
 from bayesmix.sources.memory import ArraySource

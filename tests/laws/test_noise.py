@@ -14,7 +14,7 @@ from scipy.special import betaln, digamma, xlogy
 from scipy.stats import multivariate_normal
 
 import bayesmix as bm
-from bayesmix.core.noise import hypervolume
+from bayesmix.allocation.noise import hypervolume
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from laws.cases import generator
 

@@ -15,10 +15,10 @@ import bayesmix as bm
 from bayesmix.em.expectation import CENTRED, LINEAR
 from bayesmix.em.model import resolve
 from bayesmix.em.run import begin_at
-from bayesmix.em.streaming import BatchSums, NamedBatches, Stream, visited
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.families.independent.linear import Sums
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.streaming import BatchSums, NamedBatches, Stream, visited
 from laws.cases import CASES, GAUSSIAN_CASES, PLAIN, estimator, generator, identity
 from laws.cases import soft_assignments as soft
 

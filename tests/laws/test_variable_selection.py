@@ -21,13 +21,13 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators.feature_selection import nearer_to_normal
 from bayesmix.numerics.arrays import without_gaps
-from bayesmix.selection.dependence import (
+from bayesmix.relevance.dependence import (
     factor_model,
     joint_evidence,
     joint_evidence_under,
     priors,
 )
-from bayesmix.selection.relevance import FeatureTable, at, log_prior, over_sets, settled
+from bayesmix.relevance.relevance import FeatureTable, at, log_prior, over_sets, settled
 from bayesmix.sources.memory import summarise
 
 

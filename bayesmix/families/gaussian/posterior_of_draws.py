@@ -18,9 +18,7 @@ from bayesmix.families.gaussian.wishart_scale import (
 from bayesmix.numerics.arrays import LOG_2PI, Array, align
 
 if TYPE_CHECKING:
-    from bayesmix.core.priors import Pymc
     from bayesmix.families.gaussian.draws import GaussianDraws
-    from bayesmix.families.gaussian.twin import GaussianTwin
 
 
 MEAN_PRECISION_RANGE = (1e-30, 1.0)
@@ -65,13 +63,6 @@ class PriorOfDraws:
         density: Array = draws.log_normals(self.mean, draws.prior_mean_precision).sum(axis=1)
         density += self.scale.log_density_of(draws.roots, self.degrees_of_freedom)
         return density
-
-    def pymc_distribution(
-        self: Any, pm: Pymc, q: GaussianPosterior, n_components: int
-    ) -> GaussianTwin:
-        from bayesmix.families.gaussian.twin import gaussian_twin
-
-        return gaussian_twin(pm, self, q.prior_mean_precision, n_components)
 
 
 class PosteriorOfDraws:

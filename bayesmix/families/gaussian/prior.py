@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 else:
     PriorOfDraws = lazy.methods(
         "bayesmix.families.gaussian.posterior_of_draws:PriorOfDraws",
-        "separate feature_evidence conditional log_density_of pymc_distribution",
+        "separate feature_evidence conditional log_density_of",
     )
 
 

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 import numpy as np
 from scipy.special import logsumexp
 
-from bayesmix.core.coding import Coding, Level
 from bayesmix.errors import InvalidInputError
+from bayesmix.families.coding import Coding, Level
 from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import LinearInTotals, Reading, Sums
 from bayesmix.numerics import arrays as features
@@ -152,6 +152,10 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
     continuous = False
     with_article: ClassVar[str]  # for messages
     levels: tuple[tuple[Level, ...], ...] | None
+
+    def level_probabilities(self, components: Any) -> dict[int, Array]:
+        pairs = enumerate(components.reading.pairs)
+        return {column: components.probabilities[:, start:end] for column, (start, end) in pairs}
 
     def __post_init__(self) -> None:
         if self.levels is not None:

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
-from bayesmix.core.coding import Coding
 from bayesmix.core.engines import Whole
 from bayesmix.core.families import Family
 from bayesmix.core.mixture import Mixture, Repair
 from bayesmix.core.rows import Event, Frame, Rows, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.independent.levels import LevelsFamily
+from bayesmix.families.coding import Coding
 from bayesmix.families.product.components import ProductDraws, Products
 from bayesmix.families.product.layout import Layout, PerPart, ProductStatistics, each
-from bayesmix.families.successes import Bernoulli
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.memo import once
 
@@ -83,7 +81,7 @@ class Product:
     names: tuple[str, ...] | None = field(default=None, repr=False)
     coding: Coding | None = field(default=None, repr=False)
 
-    name = "product"
+    name, title = "product", "mixed-type"
     drawn_columns = 0
     truncates = False
 
@@ -282,6 +280,14 @@ class Product:
         limits = [family.max_components(n_distinct, len(columns)) for family, columns in pairs]
         return min((limit for limit in limits if limit is not None), default=None)
 
+    def level_probabilities(self, components: Any) -> dict[int, Array]:
+        parts = zip(self.families, components.parts, components.layout.columns, strict=True)
+        return {
+            own[column]: of_levels
+            for family, one, own in parts
+            for column, of_levels in family.level_probabilities(one).items()
+        }
+
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> ProductGuard:
         layout = self.layout.narrowed(frame.n_directions)
         given = [source] * len(self.parts), layout.frames(frame), layout.summaries(summary)
@@ -405,21 +411,3 @@ class ProductGuard(PerPart):
             changed = with_part(mixture.components, part, moved.components)
             moved = replace(mixture, weights=moved.weights, components=changed)
         return Repair(repair.events, together(resolved), moved)
-
-
-def level_probabilities(family: Any, components: Any) -> dict[int, Array]:
-    """Return probabilities (K, L) of the levels of each column that has levels."""
-    if isinstance(family, Product):
-        parts = zip(family.families, components.parts, components.layout.columns, strict=True)
-        return {
-            own[column]: of_levels
-            for part, one, own in parts
-            for column, of_levels in level_probabilities(part, one).items()
-        }
-    if isinstance(family, LevelsFamily):
-        pairs = enumerate(components.reading.pairs)
-        return {column: components.probabilities[:, start:end] for column, (start, end) in pairs}
-    if isinstance(family, Bernoulli):
-        each = enumerate(components.probabilities.T)
-        return {column: np.column_stack([1.0 - ones, ones]) for column, ones in each}
-    return {}

@@ -214,6 +214,8 @@ def declared(
     pm: Pymc, layout: Layout, priors: Sequence[Prior], q: Any, n_components: int
 ) -> ProductTwin:
     """Declare the parameters of each part under its prior in the current model."""
+    from bayesmix.families.gaussian_twin import declared_components
+
     model = pm.modelcontext(None)
     features = np.array(model.coords["feature"])
     labels = labels_of(layout)
@@ -225,7 +227,7 @@ def declared(
     return ProductTwin(
         layout,
         tuple(
-            prior.pymc_distribution(cast("Pymc", PartOfModel(pm, label)), own, n_components)
+            declared_components(prior, cast("Pymc", PartOfModel(pm, label)), own, n_components)
             for label, prior, own in given
         ),
     )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
 
 # Rows of a block: its columns fit into some megabytes.
 ROWS_AT_ONCE = 2**16
@@ -54,6 +57,12 @@ class Standardised:
                     "it: leave it out"
                 )
         return design
+
+    def gated(self, inference: Any, source: Source, n_components: int) -> Any:
+        """Return the inference with a gate, or a chain that begins with one, as its weights."""
+        from bayesmix.allocation.gated import gated
+
+        return gated(inference, source, n_components)
 
     def apply(self, values: Array) -> Array:
         """Return the design matrix (n, P)."""

@@ -18,8 +18,8 @@ from bayesmix.core.random import Purpose, stream
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.product.family import Product
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.relevance.relevance import FeatureTable
 from bayesmix.search.starts import Distinct, lloyd, one_hot, plus_plus
-from bayesmix.selection.relevance import FeatureTable
 
 # Size of a group of dependent features, and numbers of groups of each kind.
 GROUP_SIZE = 6

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from bayesmix.core.protocols import NoiseDensity
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Stored
 
@@ -19,16 +20,6 @@ from bayesmix.numerics.arrays import Array, Booleans, Stored
 ROUNDING = 1e-9
 # Eigenvalues of a correlation matrix below this are rounding.
 FLAT = 1e-13
-
-
-class NoiseDensity(Protocol):
-    """A fixed density in data coordinates."""
-
-    def log_density(self, values: Array) -> Array:
-        """Return the log density (n,)."""
-
-    def draw(self, n: int, generator: np.random.Generator) -> Array:
-        """Draw n observations."""
 
 
 @dataclass(frozen=True)

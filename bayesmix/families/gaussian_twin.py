@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from bayesmix.core.rows import FLAT_FLOOR, Frame
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.draws import GaussianDraws, axes_of
+from bayesmix.families.gaussian.prior import NormalWishart
 from bayesmix.families.gaussian.wishart_scale import log_normaliser
+from bayesmix.families.transformed import TransformedPrior, TransformedTwin
 from bayesmix.numerics.arrays import DENSE, LOG_2, LOG_2PI, Array
 
 if TYPE_CHECKING:
@@ -204,6 +207,23 @@ class GaussianTwin:
         scale = twin.point(SCALE, twin.triangular(draws.scale_roots)) if self.learned else {}
         roots = twin.point(PRECISIONS, twin.triangular(draws.roots))
         return {MEANS: draws.means, **roots, **scale}
+
+
+@singledispatch
+def declared_components(prior: Any, pm: Pymc, q: Any, n_components: int) -> Any:
+    """Declare K components in a PyMC model; what is not random is taken from ``q``."""
+    return prior.pymc_distribution(pm, q, n_components)
+
+
+@declared_components.register
+def _(prior: NormalWishart, pm: Any, q: Any, n_components: int) -> GaussianTwin:
+    return gaussian_twin(pm, prior, q.prior_mean_precision, n_components)
+
+
+@declared_components.register
+def _(prior: TransformedPrior, pm: Any, q: Any, n_components: int) -> TransformedTwin:
+    normals = declared_components(prior.normals, pm, q.normals, n_components)
+    return TransformedTwin(prior.function, normals)
 
 
 def gaussian_twin(pm: Pymc, prior: Any, mean_precision: float, n_components: int) -> GaussianTwin:

@@ -28,7 +28,6 @@ from bayesmix.em.result import DensitySums, FitResult, units_of
 from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array
-from bayesmix.observation.instrument import refuse_measured
 
 # Name of a batch that may be visited again.
 Name = str | int
@@ -191,7 +190,6 @@ def check_first(model: Model, source: Source) -> None:
             f"partial_fit does not support the family {model.family.name!r}, whose updates need "
             "all samples: use fit"
         )
-    refuse_measured(source, "partial_fit", "use fit")
     n_rows, n_features = source.shape
     needed = max(2, model.n_components * (n_features + 1))
     if n_rows < needed:
@@ -219,10 +217,9 @@ def arrived(
     result: FitResult, source: Source, name: Name | None, forgetting: float | None = None
 ) -> FitResult:
     """Add or revisit a batch: its E-step, then the M-step on all sums."""
-    refuse_measured(source, "partial_fit", "use fit")
     began = time.perf_counter()
     stream = result.stream
-    assert stream is not None
+    assert isinstance(stream, Stream)
     if forgetting is not None:
         stream = stream.mapped(lambda sums: sums.scaled(1.0 - forgetting))
     before = stream.named.get(name)

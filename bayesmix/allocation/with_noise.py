@@ -5,19 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 from scipy.special import betaln, digamma
 
+from bayesmix.allocation.noise import Noise
 from bayesmix.core.engines import Bayesian, Objective
 from bayesmix.core.mixture import Expectation, Mixture
-from bayesmix.core.noise import Noise, NoiseDensity
 from bayesmix.core.priors import Prior, WeightsPrior
+from bayesmix.core.protocols import NoiseDensity
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array
 
 if TYPE_CHECKING:
-    from bayesmix.core.families import Family
-    from bayesmix.core.sources import Source
+    pass
 
 # Smaller fractions of the data cannot be divided by.
 NO_ROWS = 1e-200
@@ -94,14 +93,3 @@ class WithNoise:
         noisy, clean = noise.weight * total, (1.0 - noise.weight) * total
         kl = (noisy - 1.0) * noise.log_weight + (clean - 1.0) * noise.log_rest
         return value - float(kl - betaln(noisy, clean))
-
-
-def noise_of(noise: NoiseDensity | str, source: Source, family: Family) -> NoiseDensity:
-    """Return the density of the noise; "uniform" is 1 / V of the data."""
-    if not isinstance(noise, str):
-        return noise
-    from bayesmix.core.noise import hypervolume
-
-    columns = range(source.shape[1])
-    discrete = np.array([not family.marginal(np.array([d])).continuous for d in columns])
-    return hypervolume(source.in_memory().values, discrete)

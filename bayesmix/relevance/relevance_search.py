@@ -12,7 +12,7 @@ from scipy.special import gammaln, logsumexp
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.random import Purpose, stream
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection.relevance import (
+from bayesmix.relevance.relevance import (
     GAIN,
     MOST_PASSES,
     MOST_ROUNDS,
@@ -23,7 +23,7 @@ from bayesmix.selection.relevance import (
     settled,
     toggled,
 )
-from bayesmix.selection.relevance_starts import Groups, divided, groups_of_features
+from bayesmix.relevance.relevance_starts import Groups, divided, groups_of_features
 from bayesmix.selection.summary_text import listed
 
 # Passes and rounds of each start, and number of starts that are continued.

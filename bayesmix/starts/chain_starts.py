@@ -17,11 +17,11 @@ from bayesmix.allocation.chain import ChainSums
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.em.given_noise import Fit
 from bayesmix.em.model import Model, Settings, check_values, rank, resolve
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array, Booleans, without_gaps
-from bayesmix.search.special_starts import Fit
 from bayesmix.search.starts import Given, OfMixture, begun, numbered_starts
 from bayesmix.sources.memory import ArraySource
 

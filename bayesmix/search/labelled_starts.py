@@ -1,34 +1,28 @@
-"""Starts where the search does not apply: known labels, groups, covariates, and noise.
+"""Starts where the search does not apply: known labels, groups and covariates.
 
 Labelled samples begin in their components (Basu, Banerjee & Mooney 2002); with few labels, and for
 groups and covariates, the ordinary fit is a further start, with its components matched to labels.
 Covariates tell components apart that the ordinary fit does not find, so random starts are added.
-
-With noise the starts are fits without the most isolated observations (Byers & Raftery 1998), as EM
-prefers a component on a single outlier to noise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.noise import Noise
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import LOWEST_LOG, NO_SIDE_INFORMATION, Rows
 from bayesmix.core.sources import Source
-from bayesmix.em.model import Attempt, Model, Settings, Start, rank, side_of
+from bayesmix.em.given_noise import Fit
+from bayesmix.em.model import Attempt, Start, rank, side_of
 from bayesmix.em.pruning import pruned
-from bayesmix.em.result import FitResult
-from bayesmix.em.run import Monitor, Problem, State, begin_at, run
-from bayesmix.em.with_noise import WithNoise
-from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix.em.run import Problem, State, begin_at, run
+from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array, without_gaps
 from bayesmix.search.starts import (
     Given,
@@ -40,11 +34,8 @@ from bayesmix.search.starts import (
     spread_of,
 )
 
-# ``search.fit.fit``, which imports this module.
-Fit: TypeAlias = Callable[[Model, Source, Settings, Monitor], FitResult]
 
-
-def _best(
+def best_start(
     problem: Problem, starts: Iterable[Start], attempt: Attempt, passes: int, prunes: bool = False
 ) -> State:
     """Return the best state after a few passes from each start.
@@ -104,12 +95,6 @@ def known_components(log_factors: Array) -> Array:
     return (allowed & (allowed.sum(axis=1, keepdims=True) == 1)).astype(np.float64)
 
 
-def begun_specially(fit: Fit, attempt: Attempt) -> State:
-    """Return the best start of a fit with labels, groups or covariates, or with noise."""
-    constrained = bool(side_of(attempt.problem.source))
-    return (begun_with_labels if constrained else begun_with_noise)(fit, attempt)
-
-
 def begun_with_labels(fit: Fit, attempt: Attempt) -> State:
     """Return the best of the starts after short runs; with covariates on a sample of large data."""
     problem, settings, side = attempt.problem, attempt.settings, side_of(attempt.problem.source)
@@ -120,7 +105,7 @@ def begun_with_labels(fit: Fit, attempt: Attempt) -> State:
     starts = _starts(fit, problem, attempt)
     passes = MORE_PASSES if gated else FEW_PASSES
     prunes = gated and side.labels is None and attempt.model.prune and problem.objective.variational
-    best = _best(problem, starts, attempt, passes, prunes)
+    best = best_start(problem, starts, attempt, passes, prunes)
     if problem.source is attempt.problem.source:
         return best.afresh()
     return begin_at(attempt.problem, best.current_mixture())
@@ -184,78 +169,3 @@ def _matched(mixture: Mixture, source: Source, factors: Array) -> Mixture:
     agreement = factors.T @ OfMixture(mixture)(source.in_memory().rows)
     _, order = linear_sum_assignment(agreement, maximize=True)
     return mixture.subset(order, np.ones(len(order)))
-
-
-# Fractions of observations left out of the first fit.
-LEFT_OUT = (0.0, 0.02, 0.1, 0.3)
-# Most observations among which neighbours are searched.
-MOST_NEIGHBOURS = 20_000
-FIRST_WEIGHT = 0.05
-
-
-def refuse_flat(problem: Problem) -> None:
-    """Raise an error if the hypervolume of the data is zero."""
-    volume = getattr(_noise_of(problem).density, "log_volume", 0.0)
-    if problem.frame.basis is not None or not np.isfinite(volume):
-        raise InvalidInputError(
-            "noise='uniform' has density 1 / V, but the volume V of the data is 0: drop constant "
-            "and linearly dependent columns"
-        )
-
-
-def first_noise(problem: Problem) -> Noise:
-    """Return the noise to add to a mixture without noise."""
-    return _noise_of(problem).noise(FIRST_WEIGHT)
-
-
-def _noise_of(problem: Problem) -> WithNoise:
-    objective: Any = problem.objective
-    assert isinstance(objective, WithNoise)
-    return objective
-
-
-def begun_with_noise(fit: Fit, attempt: Attempt) -> State:
-    """Return the best start: a fit without noise to the central observations, then short runs."""
-    return _best(attempt.problem, _noisy(fit, attempt), attempt, FEW_PASSES).afresh()
-
-
-def _noisy(fit: Fit, attempt: Attempt) -> Iterator[Start]:
-    """Yield fits without the most isolated observations, with noise added."""
-    problem, settings = attempt.problem, attempt.settings
-    plain = replace(attempt.model, noise=None)
-    near = tuple(replace(candidate, noise=None) for candidate in settings.near)
-    seed = settings.seed + attempt.index
-    alone = replace(settings, n_init=1, seed=seed, sort=False, near=near)
-    generator = stream(settings.seed, Purpose.START, attempt.index)
-    sample = problem.source.sample(MOST_NEIGHBOURS, generator)
-    order = np.argsort(loneliness(problem, sample), kind="stable")
-    last: BayesmixError | None = None
-    mixture: Mixture | None = None
-    found, left_out = False, -1
-    for share in LEFT_OUT:
-        before, left_out = left_out, int(share * len(order))
-        if left_out != before:  # small samples have equal subsets
-            central = np.sort(order[: len(order) - left_out])
-            source = problem.source if share == 0.0 else sample.subset(central)
-            try:
-                mixture = fit(plain, source, alone, attempt.monitor.child()).mixture
-            except BayesmixError as refused:
-                mixture, last = None, refused
-        if mixture is not None:
-            found = True
-            noise = _noise_of(problem).noise(max(share, FIRST_WEIGHT))
-            yield OfMixture(replace(mixture, noise=noise))
-    if not found and last is not None:
-        raise last
-
-
-def loneliness(problem: Problem, source: Source) -> Array:
-    """Return the distance (n,) to a near neighbour, in columns of equal scale."""
-    from scipy.spatial import cKDTree
-
-    rows = source.in_memory().values
-    framed = problem.frame.apply(rows) / problem.frame.directions(problem.source.summary.scale)
-    n_rows, n_columns = framed.shape
-    neighbours = min(n_rows, max(5, n_columns + 1))
-    distances = np.asarray(cKDTree(framed).query(framed, k=[neighbours])[0])
-    return distances[:, 0]

@@ -33,7 +33,7 @@ def log_permanents(log_matrices: Array) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from bayesmix.numerics.permanents import log_permanents
+    >>> from bayesmix.posterior.permanents import log_permanents
     >>> float(np.exp(log_permanents(np.log([[[1.0, 2.0], [3.0, 4.0]]]))[0]))
     10.0
     """

@@ -20,8 +20,8 @@ from scipy.special import expit, gammaln
 
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.special import LOG_PI, multivariate_gammaln
-from bayesmix.selection.relevance import MOST_PASSES, FeatureTable, log_prior
-from bayesmix.selection.relevance_search import FeatureSelection, SelectedFeatures
+from bayesmix.relevance.relevance import MOST_PASSES, FeatureTable, log_prior
+from bayesmix.relevance.relevance_search import FeatureSelection, SelectedFeatures
 
 # Factors of covariance matrices, rounds of principal axes, and the largest share of variance that
 # factors explain of a feature.

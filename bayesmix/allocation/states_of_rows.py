@@ -1,0 +1,56 @@
+"""Probabilities of the states of sequences, and one-step log densities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from bayesmix.allocation.chain import MarkovChain
+from bayesmix.allocation.forward_backward import forward_backward
+from bayesmix.core.mixture import Mixture as FittedMixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.rows import Rows
+from bayesmix.core.sources import Source
+from bayesmix.numerics.arrays import Array
+
+
+@dataclass(frozen=True)
+class StatesOfRows:
+    """Computation on a chunk of sequences: probabilities of states, and one-step log densities.
+
+    ``initial`` replaces the distribution of the first states.
+    """
+
+    states: FittedMixture
+    continuous: bool
+    smooth: bool = False
+    initial: Array | None = None
+
+    def log_densities(self, rows: Rows) -> Array:
+        """Return the log density (n, K) of each sample in each state, in data units."""
+        with np.errstate(over="ignore"):  # far samples have a density of 0
+            joint = self.states.log_joint(rows)
+        if self.continuous:
+            joint -= rows.observation.log_volume(self.states, rows)[:, None]
+        return joint
+
+    def __call__(self, rows: Rows) -> Array:
+        """Return smoothed or filtered probabilities, and log densities last (n, K + 1)."""
+        chain = cast("MarkovChain", self.states.weights)
+        initial = chain.first_states(rows.side) if self.initial is None else self.initial
+        joint, starts = self.log_densities(rows), rows.side.starts
+        chained = forward_backward(
+            joint, starts, initial, chain.transitions_at(rows.side), self.smooth
+        )
+        return np.column_stack([chained.shares, chained.log_predictive])
+
+    def mean_log_density(self, source: Source) -> float:
+        """Return the mean log density of the samples of a source, in nats."""
+        with single_threaded_blas():
+            total = source.reduce(self._total, self.states.n_components)
+        return total / source.shape[0]
+
+    def _total(self, rows: Rows) -> float:
+        return float(self(rows)[:, -1].sum())

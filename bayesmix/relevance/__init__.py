@@ -1,0 +1,1 @@
+"""Which features tell clusters apart: variable selection."""

@@ -1,0 +1,1 @@
+"""Starts of mixtures with noise and of hidden Markov models."""

@@ -1,0 +1,115 @@
+"""Noise that a model asks for: its objective, and the starts of its fits.
+
+The starts are fits without the most isolated observations (Byers & Raftery 1998), as EM prefers a
+component on a single outlier to noise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bayesmix.allocation.noise import hypervolume
+from bayesmix.allocation.with_noise import WithNoise
+from bayesmix.core.engines import Objective
+from bayesmix.core.families import Family
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.protocols import NoiseDensity
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.sources import Source
+from bayesmix.em.given_noise import Fit
+from bayesmix.em.model import Attempt, Start
+from bayesmix.em.run import Problem, State
+from bayesmix.errors import BayesmixError, InvalidInputError
+from bayesmix.numerics.arrays import Array
+from bayesmix.search.labelled_starts import FEW_PASSES, best_start
+from bayesmix.search.starts import OfMixture
+
+# Fractions of observations left out of the first fit.
+LEFT_OUT = (0.0, 0.02, 0.1, 0.3)
+# Most observations among which neighbours are searched.
+MOST_NEIGHBOURS = 20_000
+FIRST_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class NoiseOfFit:
+    """Noise of a given density; None is 1 / V of a box around the data of the fit."""
+
+    density: NoiseDensity | None = None
+
+    def over(self, objective: Objective, source: Source, family: Family) -> WithNoise:
+        density = self.density or _uniform(source, family)
+        return WithNoise(objective, density, source.total_weight)
+
+    def added(self, problem: Problem, mixture: Mixture | None) -> Mixture | None:
+        volume = getattr(_noise_of(problem).density, "log_volume", 0.0)
+        if problem.frame.basis is not None or not np.isfinite(volume):
+            raise InvalidInputError(
+                "noise='uniform' has density 1 / V, but the volume V of the data is 0: drop "
+                "constant and linearly dependent columns"
+            )
+        if mixture is None or mixture.noise is not None:
+            return mixture
+        return replace(mixture, noise=_noise_of(problem).noise(FIRST_WEIGHT))
+
+    def begun(self, fit: Fit, attempt: Attempt) -> State:
+        """Return the best of fits without noise to central observations, after short runs."""
+        return best_start(attempt.problem, _noisy(fit, attempt), attempt, FEW_PASSES).afresh()
+
+
+def _uniform(source: Source, family: Family) -> NoiseDensity:
+    columns = range(source.shape[1])
+    discrete = np.array([not family.marginal(np.array([d])).continuous for d in columns])
+    return hypervolume(source.in_memory().values, discrete)
+
+
+def _noise_of(problem: Problem) -> WithNoise:
+    objective: Any = problem.objective
+    assert isinstance(objective, WithNoise)
+    return objective
+
+
+def _noisy(fit: Fit, attempt: Attempt) -> Iterator[Start]:
+    """Yield fits without the most isolated observations, with noise added."""
+    problem, settings = attempt.problem, attempt.settings
+    plain = replace(attempt.model, noise=None)
+    near = tuple(replace(candidate, noise=None) for candidate in settings.near)
+    seed = settings.seed + attempt.index
+    alone = replace(settings, n_init=1, seed=seed, sort=False, near=near)
+    generator = stream(settings.seed, Purpose.START, attempt.index)
+    sample = problem.source.sample(MOST_NEIGHBOURS, generator)
+    order = np.argsort(loneliness(problem, sample), kind="stable")
+    last: BayesmixError | None = None
+    mixture: Mixture | None = None
+    found, left_out = False, -1
+    for share in LEFT_OUT:
+        before, left_out = left_out, int(share * len(order))
+        if left_out != before:  # small samples have equal subsets
+            central = np.sort(order[: len(order) - left_out])
+            source = problem.source if share == 0.0 else sample.subset(central)
+            try:
+                mixture = fit(plain, source, alone, attempt.monitor.child()).mixture
+            except BayesmixError as refused:
+                mixture, last = None, refused
+        if mixture is not None:
+            found = True
+            noise = _noise_of(problem).noise(max(share, FIRST_WEIGHT))
+            yield OfMixture(replace(mixture, noise=noise))
+    if not found and last is not None:
+        raise last
+
+
+def loneliness(problem: Problem, source: Source) -> Array:
+    """Return the distance (n,) to a near neighbour, in columns of equal scale."""
+    from scipy.spatial import cKDTree
+
+    rows = source.in_memory().values
+    framed = problem.frame.apply(rows) / problem.frame.directions(problem.source.summary.scale)
+    n_rows, n_columns = framed.shape
+    neighbours = min(n_rows, max(5, n_columns + 1))
+    distances = np.asarray(cKDTree(framed).query(framed, k=[neighbours])[0])
+    return distances[:, 0]
