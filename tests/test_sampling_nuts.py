@@ -192,6 +192,7 @@ def test_a_sampler_that_is_not_installed_is_named(fit, monkeypatch):
         nuts(vb, rows, sampler="pymc")
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_product_of_numbers_levels_and_counts_is_sampled_too():
     rng = np.random.default_rng(4)

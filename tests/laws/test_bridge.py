@@ -92,7 +92,7 @@ def test_at_one_component_it_is_the_closed_form_without_any_error(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_components", [2, 3])
+@pytest.mark.parametrize("n_components", [2, pytest.param(3, marks=pytest.mark.nightly)])
 @every_case
 def test_it_is_the_sum_over_all_assignments(case, n_components):
     rng = generator(7, n_components)

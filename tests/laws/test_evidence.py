@@ -282,7 +282,7 @@ def test_evidence_of_one_component_is_exact(case):
 
 @pytest.mark.slow
 @every_case
-@pytest.mark.parametrize("n_components", [2, 3])
+@pytest.mark.parametrize("n_components", [2, pytest.param(3, marks=pytest.mark.nightly)])
 def test_evidence_is_that_of_enumerating_all_assignments(case, n_components):
     """Six rows: K⁶ assignments. Of several data sets those that have an estimate."""
     errors = []

@@ -100,7 +100,9 @@ def test_a_leave_one_out_estimate_that_disowns_itself_chooses_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n_features", [1, 2, 5])
+@pytest.mark.parametrize(
+    "n_features", [2, *(pytest.param(d, marks=pytest.mark.nightly) for d in (1, 5))]
+)
 def test_one_normal_is_one_component(n_features):
     rng = np.random.default_rng([5, n_features])
     chosen = []
