@@ -32,7 +32,7 @@ from bayesmix.posterior.gibbs import gibbs
 from bayesmix.posterior.labels import Alignment, aligned
 from bayesmix.posterior.pareto import pareto_smoothed
 from bayesmix.posterior.posterior_draws import log_q, log_q_symmetrised
-from bayesmix.posterior.subject import rows_of_fit, sampled_fit
+from bayesmix.posterior.subject import fitted_mixture, rows_of_fit, sampled_fit
 
 if TYPE_CHECKING:
     from bayesmix.checking.sampling import NutsDraws
@@ -246,11 +246,11 @@ def crosscheck(
     sequences = {"lengths": lengths, "groups": groups}
     # Checked before hours of sampling.
     compare.required_arviz()
-    estimator = sampled_fit(model)
-    if estimator.noun == "regression":
+    if fitted_mixture(model).noun == "regression":
         raise UnsupportedError(
             "crosscheck does not support regressions: sample bayesmix.pymc_model(model) with PyMC"
         )
+    estimator = sampled_fit(model)
     rows_of_fit(estimator, X, sample_weight, repeated=True, sequences=sequences)
     way, note = _way(estimator.result_, sampler)
     found = _sampled(way, model, X, warmup, options | sequences)

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 from scipy import stats
-from sklearn.cluster import KMeans
+from scipy.spatial.distance import cdist
+from sklearn.cluster import kmeans_plusplus
 
 from bayesmix.allocation.designs import Standardised
 from bayesmix.core.mixture import Mixture
@@ -80,8 +81,7 @@ class RandomEffectData:
     labels: tuple[str | int, ...] = ()  # identifiers of the units
     variational = inflation = None
     accelerated = True
-    # Passes of the starts, and how many go on; distinct starts of few passes may rank wrongly.
-    race = ((6, 15), (20, 5))
+    race = ()  # all starts run to convergence: few passes rank them wrongly
 
     @classmethod
     def of(
@@ -233,20 +233,21 @@ class RandomEffectData:
         return np.asarray(coefficients @ axes[:, wide] / np.sqrt(values[wide]))
 
     def start(self, n_components: int, number: int, seed: int) -> Array:
-        """Return responsibilities (U, K) of a numbered start, by k-means of units' coefficients.
+        """Return responsibilities (U, K) of a numbered start, by the nearest of K units.
 
-        Odd starts stretch the coordinates at random, so that other partitions are found.
+        Distances are those of the units' coefficients, and odd starts stretch them at random. Half
+        of the starts prefer units that are far apart, which suits classes that are; small classes
+        are found from any units.
         """
         generator, place = stream(seed, Purpose.START, number), self.unit_coefficients
         if number % 2:
             turned = np.linalg.qr(generator.normal(size=(place.shape[1],) * 2))[0]
             place = place @ turned * np.exp(generator.normal(size=place.shape[1]))
-        n_distinct = len(np.unique(place, axis=0))
-        means = KMeans(
-            min(n_components, n_distinct), n_init=1 if number else 10, max_iter=20,
-            random_state=int(generator.integers(2**31)),
-        )  # fmt: skip
-        return 0.9 * one_hot(means.fit_predict(place), n_components) + 0.1 / n_components
+        centres = place[generator.choice(len(place), n_components, replace=False)]
+        if number % 4 < 2:
+            draw = int(generator.integers(2**31))
+            centres = kmeans_plusplus(place, n_components, random_state=draw, n_local_trials=1)[0]
+        return 0.9 * one_hot(cdist(place, centres).argmin(axis=1), n_components) + 0.1 / n_components
 
     def problem(self) -> Problem:
         """Return the problem of EM, whose observations are units."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -94,10 +94,15 @@ class Units:
 
 def full_matrices(triangles: Array, size: int) -> Array:
     """Return symmetric matrices (..., P, P) from their lower triangles."""
-    places = np.empty((size, size), dtype=int)
+    return np.asarray(triangles[..., _places(size)])
+
+
+@cache
+def _places(size: int) -> Integers:
     first, second = np.tril_indices(size)
+    places = np.empty((size, size), dtype=int)
     places[first, second] = places[second, first] = np.arange(len(first))
-    return np.asarray(triangles[..., places])
+    return places
 
 
 def pooled_coefficients(products: Array, size: int) -> Array:
@@ -293,35 +298,37 @@ class RandomEffectRegressions:
         return np.einsum("ka,kas->s", scores, jacobian)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(y_i | k) (U, K) of units."""
-        return self.moments(values).log_density
+        """Return log p(y_i | k) (U, K) of units, whose moments ``statistics`` uses next."""
+        moments = self.moments(values)
+        self.__dict__["latest"] = values, moments
+        return moments.log_density
 
     def statistics(self, values: Array, responsibilities: Array) -> EffectSums:
-        at, T = self.moments(values), self.family.effects
-        U, q = len(responsibilities), T.shape[1]
-        XZ, ZZ, b = at.units.designs @ T, at.designs.reshape(U, q * q), at.effects
-        GZX = at.effect_covariances @ XZ.transpose(0, 2, 1)
+        latest, at = self.__dict__.pop("latest", (None, None))
+        at, T = at if latest is values else self.moments(values), self.family.effects
+        (U, K), (P, q) = responsibilities.shape, T.shape
+        XZ, b, shares = at.units.designs @ T, at.effects, responsibilities.T
+        explained = XZ @ at.effect_covariances @ XZ.mT
+        explained = explained.reshape(len(explained), U, P * P)
+        XX = full_matrices(shares @ at.units.triangles, P)
         second = at.effect_covariances + b[..., :, None] * b[..., None, :]
-        sums = []
-        for k, shares in enumerate(responsibilities.T):
-            products, variance = at.residual_products[k], self.dispersion[k]
-            explained = np.tensordot(
-                XZ * shares[:, None, None], GZX[k % len(GZX)], ((0, 2), (0, 1))
-            )
-            XX = full_matrices(shares @ at.units.triangles, at.units.n_columns)
-            weighted = b[k] * shares[:, None]
-            squared = ((ZZ * shares[:, None]).T @ second[k].reshape(U, q * q)).reshape((q,) * 4)
-            sums.append((
-                (shares @ products - np.tensordot(weighted, XZ, ((0, 1), (0, 2)))) / variance,
-                (XX - explained / variance) / variance,
-                np.tensordot(shares, second[k], 1),
-                (products @ T).T @ weighted,
-                squared.transpose(0, 2, 1, 3).reshape(q * q, q * q),
-                shares @ at.squares[k],
-                shares @ at.units.sizes,
-            ))  # fmt: skip
-        stacked: Any = map(np.array, zip(*sums, strict=True))
-        return EffectSums(self, responsibilities.sum(axis=0), *stacked)
+        second = second.reshape(K, U, q * q)
+        of_units, weighted, variances = shares[:, None], b * shares[..., None], self.dispersion
+        scores = (of_units @ at.residual_products)[:, 0]
+        scores -= np.tensordot(weighted, XZ, ((1, 2), (0, 2)))
+        information = XX - (of_units @ explained).reshape(K, P, P) / variances[:, None, None]
+        squared = (at.designs.reshape(U, q * q) * shares[..., None]).mT @ second
+        return EffectSums(
+            at=self,
+            counts=shares.sum(axis=1),
+            score=scores / variances[:, None],
+            information=information / variances[:, None, None],
+            scatters=(of_units @ second).reshape(K, q, q),
+            crossed=(at.residual_products @ T).mT @ weighted,
+            squared=squared.reshape(K, q, q, q, q).swapaxes(2, 3).reshape(K, q * q, q * q),
+            squares=(shares * at.squares).sum(axis=1),
+            sizes=shares @ at.units.sizes,
+        )
 
     def halfway_to(self, other: RandomEffectRegressions) -> RandomEffectRegressions:
         family, average = self.family, 0.5 * (self.covariances + other.covariances)
@@ -428,18 +435,14 @@ class RandomEffectFamily:
         """
         at, K, q = sums.at, len(sums.counts), self.effects.shape[1]
         coefficients = at.coefficients + scoring_step(self.fixed, sums.score, sums.information)
-        systems, crossed = sums.squared, sums.crossed.reshape(K, q * q)
-        if not self.covariance.own:
-            systems, crossed = (
-                np.broadcast_to(np.tensordot(1.0 / at.dispersion, each, 1), each.shape)
-                for each in (systems, crossed)
-            )
-        expansion = np.array(list(map(scaled_solution, systems, crossed))).reshape(K, q, q)
-        scatters = expansion @ sums.scatters @ expansion.transpose(0, 2, 1)
+        crossed = sums.crossed.reshape(K, q * q)
+        pooled = np.eye(K) if self.covariance.own else 1.0 / at.dispersion[None]
+        flat = scaled_solution(np.tensordot(pooled, sums.squared, 1), pooled @ crossed)
+        expansion = flat.reshape(len(flat), q, q)
+        scatters = expansion @ sums.scatters @ expansion.mT
         covariances = self.covariance.pooled(scatters, sums.counts, at.covariances)
-        flat = expansion.reshape(K, q * q)
-        squares = sums.squares - 2.0 * (flat * sums.crossed.reshape(K, q * q)).sum(axis=1)
-        squares += np.einsum("ka,kab,kb->k", flat, sums.squared, flat)
+        explained = 2.0 * crossed - (flat[:, None] @ sums.squared)[:, 0]
+        squares = sums.squares - (flat * explained).sum(axis=1)
         if self.covariance.shared_residual:
             dispersion = np.full(K, squares.sum() / sums.sizes.sum())
         else:

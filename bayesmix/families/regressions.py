@@ -423,7 +423,7 @@ class RegressionFamily:
     ) -> Regressions:
         """Take a scoring step of the coefficients, and update the dispersions."""
         at = statistics.at
-        step = self._step(statistics)
+        step = scoring_step(self.fixed, statistics.score, statistics.information)
         # Score and information are divided by the dispersion of a normal response.
         fall = np.einsum("kp,kp->k", step, statistics.score)
         fall = 2.0 * fall - np.einsum("kp,kpq,kq->k", step, statistics.information, step)
@@ -433,12 +433,6 @@ class RegressionFamily:
         started = previous is None and not self.response.gaussian
         dispersion = at.dispersion if started else np.maximum(dispersion, self.floor)
         return Regressions(self.response, at.coefficients + step, dispersion)
-
-    def _step(self, sums: RegressionSums) -> Array:
-        if not len(self.fixed):
-            inverse = np.linalg.pinv(sums.information, rcond=1e-12, hermitian=True)
-            return np.einsum("kpq,kq->kp", inverse, sums.score)
-        return scoring_step(self.fixed, sums.score, sums.information)
 
     def flat_directions(self, sums: RegressionSums) -> list[tuple[int | None, Array]]:
         """Return directions (P,) of flat likelihood, with their component (None if shared)."""
@@ -476,6 +470,8 @@ def coefficient_places(fixed: Integers, K: int, P: int) -> Integers:
 
 def scoring_step(fixed: Integers, score: Array, information: Array) -> Array:
     """Return the step (K, P) of coefficients, of which those of ``fixed`` columns are shared."""
+    if not len(fixed):
+        return scaled_solution(information, score)
     places = coefficient_places(fixed, *score.shape)
     size = int(places.max()) + 1
     whole, total = np.zeros((size, size)), np.zeros(size)
@@ -486,10 +482,12 @@ def scoring_step(fixed: Integers, score: Array, information: Array) -> Array:
 
 
 def scaled_solution(information: Array, score: Array) -> Array:
-    """Return the smallest solution of a singular system, in unknowns of unit information."""
-    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
-    inverse = np.linalg.pinv(information / scale / scale[:, None], rcond=1e-12, hermitian=True)
-    return np.asarray(inverse @ (score / scale) / scale)
+    """Return the smallest solutions of singular systems, in unknowns of unit information."""
+    diagonal = np.diagonal(information, axis1=-2, axis2=-1)
+    scale = np.sqrt(np.maximum(diagonal, 1e-300))
+    unit = information / scale[..., None] / scale[..., None, :]
+    inverse = np.linalg.pinv(unit, rcond=1e-12, hermitian=True)
+    return np.asarray((inverse @ (score / scale)[..., None])[..., 0] / scale)
 
 
 def held(mixture: Mixture[Regressions], floor: Array) -> Sequence[Event]:

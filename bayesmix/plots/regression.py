@@ -42,8 +42,10 @@ def plot_regression(
     columns = values[:, first : first + len(design.names)] * design.scale + design.centre
     table = columns if X is None else np.asarray(X, dtype=np.float64)
     response = values[:, 0] if y is None else np.asarray(y, dtype=np.float64)
-    joint = model._mixture.responsibilities(model._data.rows)[0] if X is None else None
+    joint = model._data.unit_probabilities(model._mixture) if X is None else None
     labels = (model.predict_proba(X, response) if joint is None else joint).argmax(axis=1)
+    if X is None and model._data.units is not None:
+        labels = labels[model._data.units]
     trials = values[:, 2] if X is None else 1.0
     shown = evenly(len(table), MOST_POINTS)
     zeros = np.zeros(len(table))

@@ -78,6 +78,8 @@ def test_curves_are_the_regressions_with_their_intervals(search):
     expected = expected + model.coef_[curves["component"], 0] * curves["time"]
     assert np.allclose(curves["mean"], expected)
     assert (curves["lower"] < curves["mean"]).all()
+    points = sum(len(each.get_offsets()) for each in model.plot().collections)
+    assert points == len(courses())
     ax = bm.plots.plot_trajectories(search)
     assert [text.get_text()[:7] for text in ax.get_legend().get_texts()] == ["class 0", "class 1"]
 
