@@ -247,7 +247,8 @@ class RandomEffectData:
         if number % 4 < 2:
             draw = int(generator.integers(2**31))
             centres = kmeans_plusplus(place, n_components, random_state=draw, n_local_trials=1)[0]
-        return 0.9 * one_hot(cdist(place, centres).argmin(axis=1), n_components) + 0.1 / n_components
+        nearest = cdist(place, centres).argmin(axis=1)
+        return 0.9 * one_hot(nearest, n_components) + 0.1 / n_components
 
     def problem(self) -> Problem:
         """Return the problem of EM, whose observations are units."""
