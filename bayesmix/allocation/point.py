@@ -15,6 +15,7 @@ from bayesmix.core.rows import Allocated, Rows
 from bayesmix.errors import UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.logsumexp import normalise
+from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
     from bayesmix.allocation.point_draws import PointTwin, WeightDraws
@@ -47,6 +48,7 @@ def no_log_weights(weights: Allocation) -> Array:
     return np.zeros(weights.n_components)
 
 
+@record
 @dataclass(frozen=True)
 class PointWeights:
     """Probabilities (K,); components of weight zero are ignored."""
@@ -66,7 +68,7 @@ class PointWeights:
         return len(self.probabilities)
 
     def expected_log(self) -> Array:
-        if np.minimum.reduce(self.probabilities) > 0.0:
+        if np.count_nonzero(self.probabilities) == len(self.probabilities):
             return np.log(self.probabilities)
         logs = np.full(len(self.probabilities), -np.inf)
         np.log(self.probabilities, out=logs, where=self.probabilities > 0)

@@ -12,7 +12,7 @@ import numpy as np
 
 from bayesmix.core.observation import COMPLETE, Observation
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored, has_gaps
-from bayesmix.numerics.memo import once
+from bayesmix.numerics.memo import once, record
 
 if TYPE_CHECKING:
     from bayesmix.core.measurement import Measurement
@@ -300,6 +300,7 @@ class Rows:
         return rows
 
 
+@record
 @dataclass(frozen=True)
 class Allocated:
     """Result of an allocation, besides responsibilities."""

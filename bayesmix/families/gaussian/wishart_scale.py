@@ -14,18 +14,31 @@ import numpy as np
 from bayesmix.core import lazy
 from bayesmix.families.gaussian.covariance.algebra import Algebra
 from bayesmix.numerics.arrays import LOG_2, Array, align
-from bayesmix.numerics.memo import once
+from bayesmix.numerics.memo import once, record
 from bayesmix.numerics.special import multivariate_gammaln, multivariate_gammas
 
 if TYPE_CHECKING:
-    from bayesmix.families.gaussian.wishart_draws import WishartDraws
+    from bayesmix.families.gaussian.wishart_draws import (
+        FixedScaleOfDraws,
+        LearnedScaleOfDraws,
+        WishartDraws,
+    )
 else:
+    FixedScaleOfDraws = lazy.methods(
+        "bayesmix.families.gaussian.wishart_draws:FixedScaleOfDraws",
+        "draw given log_density_of",
+    )
+    LearnedScaleOfDraws = lazy.methods(
+        "bayesmix.families.gaussian.wishart_draws:LearnedScaleOfDraws",
+        "given log_density_of",
+    )
     WishartDraws = lazy.methods(
         "bayesmix.families.gaussian.wishart_draws:WishartDraws",
         "draw log_densities",
     )
 
 
+@record
 @dataclass(frozen=True)
 class Wishart(WishartDraws):
     """Wishart(W, ν) by block: ``degrees_of_freedom`` of block shape, W⁻¹ in blocks."""
@@ -102,15 +115,6 @@ def log_normaliser(degrees_of_freedom: Any, log_det_scale_inverse: Array, p: int
     return half * (log_det_scale_inverse - p * LOG_2) - multivariate_gammaln(half, p)
 
 
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.wishart_draws import FixedScaleOfDraws
-else:
-    FixedScaleOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.wishart_draws:FixedScaleOfDraws",
-        "draw given log_density_of",
-    )
-
-
 @dataclass(frozen=True)
 class FixedScale(FixedScaleOfDraws):
     """Fixed scale: ``mean`` is W0⁻¹ as a block."""
@@ -142,15 +146,6 @@ class FixedScale(FixedScaleOfDraws):
         return 0.0
 
     learned = False
-
-
-if TYPE_CHECKING:
-    from bayesmix.families.gaussian.wishart_draws import LearnedScaleOfDraws
-else:
-    LearnedScaleOfDraws = lazy.methods(
-        "bayesmix.families.gaussian.wishart_draws:LearnedScaleOfDraws",
-        "given log_density_of",
-    )
 
 
 @dataclass(frozen=True)
