@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from functools import partial
+from itertools import starmap
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -13,10 +16,9 @@ from sklearn.model_selection import StratifiedKFold
 
 from bayesmix.allocation.dirichlet import DirichletPrior
 from bayesmix.assess.class_probabilities import bic_of_densities, brier_score
+from bayesmix.core.mixture import Mixture as Density
 from bayesmix.core.random import root_seed
 from bayesmix.core.rows import SideInformation
-from bayesmix.core.sources import Source
-from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import (
     BayesmixError,
@@ -28,9 +30,8 @@ from bayesmix.errors import (
 )
 from bayesmix.estimators import incoming
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.search import MixtureSearch
 from bayesmix.numerics.arrays import Array, Booleans, Integers
-from bayesmix.selection.clusters import COMPONENTS
+from bayesmix.search.screening import finalists
 from bayesmix.selection.structures import without_posterior
 from bayesmix.sources.memory import ArraySource
 
@@ -232,28 +233,47 @@ class Apart(ClassDensities):
                     f"{n_samples} samples have singular covariances in {n_features} features: use "
                     "covariance_type='diag', or one component for all classes"
                 )
-        search = MixtureSearch(
-            self.classifier._mixture(1).set_params(search="short", inference=inference),
-            NUMBERS if number is None else number,
-            structures or None,
-            criterion="elbo_log_k" if variational else self._bic,
-            random_state=root_seed(self.classifier.random_state),
-            n_jobs=self.classifier.n_jobs,
-            progress=False,
-            patience=2,
-            clusters=COMPONENTS,
-        )
+        estimators = [
+            self.classifier._mixture(K, name).set_params(search="short", inference=inference)
+            for K in (NUMBERS if number is None else (number,))
+            for name in structures or [None]
+        ]
+
+        log_n = math.log(self.source.total_weight)
+        pairs = [(each._model_of(each._model(), mine), each) for each in estimators]
+        candidates = [(model, each._settings(model, mine)) for model, each in pairs]
+
+        def criterion(value: float, K: int, n_parameters: int) -> float:
+            """Return ELBO + log K!, or BIC with the total sample size, so that classes add up."""
+            if variational:
+                return value + math.lgamma(K + 1)
+            few = n_parameters >= n_samples
+            return -np.inf if few else value - 0.5 * n_parameters * log_n
+
+        def fitted(number: int, near: Density) -> tuple[float, int, Mixture]:
+            fit = estimators[number]
+            try:
+                fit._fit(partial(incoming.same_rows, fit, mine), near=(near,))
+            except BayesmixError:
+                return -np.inf, number, fit
+            result = fit.result_
+            value = result.objective if variational else result.log_likelihood
+            value = criterion(value, result.n_components, result.n_parameters)
+            return (-np.inf if result.degenerate else value), number, fit
+
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", BayesmixWarning)
-            best: Mixture = search.fit(mine).best_estimator_
-        return best
-
-    def _bic(self, result: FitResult, source: Source) -> float:
-        """Return BIC with the total sample size, so that classes add up; -inf for few samples."""
-        n = self.source.total_weight
-        if result.n_parameters >= result.n_rows:
-            return -np.inf
-        return result.log_likelihood - 0.5 * result.n_parameters * float(np.log(n))
+            fits = list(starmap(fitted, finalists(candidates, mine, criterion)))
+            best = max(fits, key=itemgetter(0), default=(-np.inf, 0, estimators[0]))
+            if best[0] == -np.inf:
+                raise InvalidInputError("all covariances are singular")
+            # Splits of the best mixture find optima with one component more that starts miss.
+            while (more := best[1] + len(structures or [None])) < len(estimators):
+                grown = fitted(more, best[2].result_.mixture)
+                if grown[0] <= best[0]:
+                    break
+                best = grown
+        return best[2]
 
     @property
     def settled(self) -> bool:

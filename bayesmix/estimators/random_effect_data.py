@@ -81,7 +81,7 @@ class RandomEffectData:
     labels: tuple[str | int, ...] = ()  # identifiers of the units
     variational = inflation = None
     accelerated = True
-    race = ()  # all starts run to convergence: few passes rank them wrongly
+    race, alike = (), 0.0  # all starts run to convergence: few passes rank them wrongly
 
     @classmethod
     def of(

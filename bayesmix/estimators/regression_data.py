@@ -107,8 +107,9 @@ class Data:
     variational: VariationalBayes | None = None  # with its priors
     inflation: Standardised | None = None  # columns of the log odds of extra zeros
     accelerated = False
-    # Passes of the starts, and how many of the best are run to convergence.
-    race = ((6, 5),)
+    # Passes of the starts, how many of the best are run to convergence, and the difference in nats
+    # per sample below which two are alike.
+    race, alike = ((6, 8),), 1.5e-3
 
     @property
     def n_rows(self) -> int:
@@ -488,9 +489,14 @@ def best_run(data: Any, n_components: int, n_init: int, max_iter: int, seed: int
     shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
     begins = [begun(problem, each, n_components) for each in shares]
     quick = replace(problem, stopping=AMONG_CANDIDATES)
+    alike = data.alike * problem.source.total_weight
     for passes, n_left in data.race:
-        advanced = {rank(s): s for s in (run(quick, s, monitor, passes) for s in begins)}
-        begins = [advanced[each] for each in sorted(advanced, reverse=True)[:n_left]]
+        ranked = sorted((run(quick, s, monitor, passes) for s in begins), key=rank, reverse=True)
+        begins = []
+        for state in ranked:
+            if all(abs(state.objective - other.objective) > alike for other in begins):
+                begins.append(state)
+        del begins[n_left:]
     best = max((run(quick, s, monitor, max_iter) for s in begins), key=rank)
     if sample is not data:
         problem = data.problem()

@@ -92,7 +92,8 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         None is maximum likelihood. ``VariationalBayes()``, for a normal response, uses a
         ``RegressionPrior`` of coefficients and residual precisions.
     n_init : int, default=30
-        Number of quick starts; the best five are run to convergence, with ``random`` all.
+        Number of quick starts; the best eight that differ are run to convergence, with ``random``
+        all.
     max_iter : int, default=2000
         Largest number of EM iterations of a run.
     random_state : int, RandomState or Generator, optional

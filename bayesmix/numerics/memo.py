@@ -47,5 +47,5 @@ def record(made: type[Value]) -> type[Value]:
     stored = "; ".join(f"entries[{name!r}] = {name}" for name in known)
     space: dict[str, Any] = {f"_{name}": value for name, value in known.items()}
     exec(f"def filled(self, {', '.join(taken)}): entries = self.__dict__; {stored}", space)
-    made.__init__ = wraps(made.__init__)(space["filled"])  # type: ignore[misc]
+    made.__init__ = wraps(made.__init__)(space["filled"])  # type: ignore[method-assign]
     return made

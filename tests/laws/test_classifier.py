@@ -298,3 +298,20 @@ def test_a_sample_that_no_class_can_have_has_equal_probabilities():
     np.testing.assert_array_equal(classifier.predict_proba([[2]]), [[0.5, 0.5]])
     with pytest.raises(InvalidInputError, match="at least one row"):
         classifier.predict(values[:0])
+
+
+def test_the_number_of_components_of_each_class_is_found_at_the_best_bic():
+    rng = generator(9)
+    y, corner = rng.integers(0, 2, 240), rng.integers(0, 6, 240)
+    X = rng.normal(size=(240, 2)) + 9.0 * np.stack([corner % (2 + y), 2 * y], axis=1)
+    structures = ("spherical", "tied", "VEI")
+    classifier = bm.MixtureClassifier("auto", covariance_type=structures, random_state=0).fit(X, y)
+    assert classifier.structures_["components"].tolist() == [2, 3]
+    for g, model in classifier.models_.items():
+        rest = [
+            bm.Mixture(2 + g, covariance_type=name, random_state=1).fit(X[y == g]).result_
+            for name in structures
+        ]
+        best = max(each.log_likelihood - 0.5 * each.n_parameters * np.log(240) for each in rest)
+        reached = model.result_.log_likelihood - 0.5 * model.result_.n_parameters * np.log(240)
+        assert reached >= best - 1e-4

@@ -1,0 +1,141 @@
+"""Screening of candidates for the same data: a few passes from shared starts, then the best go on.
+
+All structures with K components begin at the same partitions, as in mclust, so that a candidate
+costs two short runs instead of a search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeAlias
+
+import numpy as np
+from scipy.cluster.hierarchy import cut_tree, linkage
+
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.sources import Source
+from bayesmix.em.model import Model, Settings, Start, is_valueless, resolve
+from bayesmix.em.result import units_of
+from bayesmix.em.run import Monitor, Problem, State, run
+from bayesmix.errors import BayesmixError
+from bayesmix.numerics.arrays import Array
+from bayesmix.search.starts import Given, begun, complete, numbered_starts, one_hot
+
+# An objective in data units, K and the number of parameters, to a number that is to be large.
+Criterion: TypeAlias = Callable[[float, int, int], float]
+
+# Passes that rank candidates, those that go on, passes until they settle, and results.
+FIRST_PASSES, PROMISING, SETTLE_PASSES, FINALISTS = 6, 8, 60, 3
+# A tree needs memory for the distances of all pairs.
+MOST_IN_A_TREE = 2000
+# K in a row that are worse than the best before no larger K is tried.
+PATIENCE = 2
+
+
+@dataclass(frozen=True)
+class Screened:
+    """A candidate by its number, the problem, and the state that a run reached."""
+
+    number: int
+    problem: Problem
+    state: State
+
+    @property
+    def mixture(self) -> Mixture:
+        return self.state.current_mixture()
+
+    def advanced(self, passes: int) -> Screened | None:
+        """Run on; None for a degenerate fit."""
+        try:
+            state = run(self.problem, self.state, Monitor(), passes)
+        except BayesmixError:
+            return None
+        usable = state.mixture is not None and not is_valueless(self.problem, state)
+        return Screened(self.number, self.problem, state) if usable else None
+
+    def value(self, criterion: Criterion) -> float:
+        """Return the criterion of an objective in data units, K and a number of parameters."""
+        problem, mixture = self.problem, self.mixture
+        family, objective, K = problem.family, problem.objective, mixture.n_components
+        shift = units_of(family, objective, mixture, problem.source.total_weight)
+        of_weights = objective.weights_prior.n_parameters(K)
+        n_parameters = of_weights + family.n_parameters(K, mixture.frame.n_directions)
+        return criterion(self.state.objective + shift, K, n_parameters)
+
+
+def finalists(
+    candidates: Sequence[tuple[Model, Settings]],
+    source: Source,
+    criterion: Criterion,
+) -> list[tuple[int, Mixture]]:
+    """Return numbers and mixtures of the candidates with the best criterion, best first.
+
+    ``candidates`` come with rising K.
+    """
+    found: list[tuple[float, Screened]] = []
+
+    def note(screened: Screened | None) -> None:
+        if screened is not None:
+            found.append((screened.value(criterion), screened))
+
+    tree, best, worse = _tree(source), -float("inf"), 0
+    with single_threaded_blas():
+        for K, alike in groupby(enumerate(candidates), lambda item: item[1][0].n_components):
+            of_this_k = len(found)
+            starts: list[Start] = []
+            sizes: set[int] = set()
+            for number, (model, settings) in alike:
+                size = model.family.n_parameters(K, source.shape[1])
+                if K == 1 and size in sizes:
+                    continue  # with one component, structures with as many parameters are one
+                sizes.add(size)
+                try:
+                    problem = resolve(model, source, settings.among(()))
+                except BayesmixError:  # too few samples for this structure
+                    continue
+                starts = starts or _starts(source, model, settings.seed, tree)
+                for start in starts:
+                    state = begun(problem, start, K)
+                    note(Screened(number, problem, state).advanced(FIRST_PASSES))
+            now = max((reached for reached, _ in found[of_this_k:]), default=best)
+            worse = worse + 1 if now < best else 0
+            best = max(best, now)
+            if worse == PATIENCE:
+                break
+        promising = _best(found, PROMISING)
+        found.clear()
+        for screened in promising:
+            note(screened.advanced(SETTLE_PASSES))
+    return [(screened.number, screened.mixture) for screened in _best(found, FINALISTS)]
+
+
+def _starts(source: Source, model: Model, seed: int, tree: Array | None) -> list[Start]:
+    """Return partitions by k-means, in one or two scales, and by a tree."""
+    K = model.n_components
+    numbers = range(1 if K == 1 or tree is not None else 2)
+    starts: list[Start] = [
+        start
+        for _, start in numbered_starts(source, source.summary, model, seed, 0, numbers, False)
+    ]
+    if K > 1 and tree is not None:
+        starts.append(Given(one_hot(cut_tree(tree, [K])[:, 0], K)))
+    return starts
+
+
+def _tree(source: Source) -> Array | None:
+    """Return Ward's tree of the samples, None for many."""
+    if source.shape[0] > MOST_IN_A_TREE:
+        return None
+    summary, values = source.summary, np.asarray(source.in_memory().values, dtype=np.float64)
+    return linkage(complete((values - summary.centre) / summary.scale)[0], "ward")
+
+
+def _best(found: list[tuple[float, Screened]], most: int) -> list[Screened]:
+    """Return the best run of each of the best candidates."""
+    apart: dict[int, Screened] = {}
+    for _, screened in sorted(found, key=lambda pair: pair[0], reverse=True):
+        apart.setdefault(screened.number, screened)
+    return list(apart.values())[:most]
