@@ -15,7 +15,9 @@ from bayesmix.allocation.gate import Gate
 from bayesmix.assess.distal import class_means
 from bayesmix.assess.trajectory_tables import (
     class_assignment,
+    fits_by_number,
     fitted_units,
+    time_of,
     trajectory_table,
 )
 from bayesmix.core import validation
@@ -74,7 +76,7 @@ def trajectory_test(
     >>> bm.trajectory_test(search, 2, n_resamples=9)
     0.1
     """
-    fits = {each.n_components_: each for each in search.estimators_ if each is not None}
+    fits = fits_by_number(search)
     for K in (n_components - 1, n_components):
         if K not in fits:
             raise InvalidInputError(
@@ -133,9 +135,7 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
     data, table, classes = model._data, trajectory_table(search), class_assignment(search)
     terms, K = ", ".join(data.design.terms), model.n_components_
     sizes = np.bincount(data.units)
-    first = data.design.intercept + 3
-    values = data.values
-    time, y = values[:, first] * data.design.scale[0] + data.design.centre[0], values[:, 0]
+    time, y = time_of(data, 0)[1], data.values[:, 0]
     effects, covariances = "none", "none"
     if model.random is not None:
         effects = ", ".join(data.random.names) or "none"
@@ -144,7 +144,7 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         )
     counted = "; ".join(
         f"{k} class{'es' if k > 1 else ''}: " + ", ".join(map(str, class_assignment(each)["units"]))
-        for k, each in sorted((e.n_components_, e) for e in search.estimators_ if e is not None)
+        for k, each in fits_by_number(search).items()
     )
     gate = "none" if data.gate is None else ", ".join(data.gate.terms[1:])
     fits = f"{len(table)}: {', '.join(map(str, table.index))} classes"

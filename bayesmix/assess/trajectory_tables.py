@@ -40,6 +40,22 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
     return model, data.unit_probabilities(model._mixture)
 
 
+def fits_by_number(search: Any) -> dict[int, Any]:
+    """Return the fits of a search by their numbers of classes, in ascending order."""
+    fits = {each.n_components_: each for each in search.estimators_ if each is not None}
+    return dict(sorted(fits.items()))
+
+
+def time_of(data: Any, time: Any) -> tuple[int, Array]:
+    """Return the place among columns of X, and the values (n,) in data units, of one column."""
+    names, design = data.design.names, data.design
+    if time not in names and time not in range(len(names)):
+        raise InvalidInputError(f"time must be a column of X, got {time!r}")
+    place = names.index(time) if time in names else int(time)
+    standardised = data.values[:, DESIGN + design.intercept + place]
+    return place, standardised * design.scale[place] + design.centre[place]
+
+
 def unit_table(model: Any, labels: Any = None) -> pd.DataFrame:
     """Return the most probable component, probabilities and predicted effects of each unit.
 
@@ -108,13 +124,11 @@ def trajectory_table(search: Any) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    for estimator in search.estimators_:
-        if estimator is None:
-            continue
+    for K, estimator in fits_by_number(search).items():
         quality, p = class_assignment(estimator), estimator.n_parameters_
         rows.append(
             {
-                "classes": estimator.n_components_,
+                "classes": K,
                 "log_likelihood": estimator.log_likelihood_,
                 "parameters": p,
                 "aic": estimator.aic(),
@@ -125,7 +139,7 @@ def trajectory_table(search: Any) -> pd.DataFrame:
                 "smallest_mean_probability": quality["mean_probability"].min(),
             }
         )
-    return pd.DataFrame(rows).set_index("classes").sort_index()
+    return pd.DataFrame(rows).set_index("classes")
 
 
 def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataFrame:
@@ -138,36 +152,16 @@ def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataF
 
     model, _ = fitted_units(model)
     data, level = model._data, checked_level(level)
-    names = data.design.names
-    if time not in names and time not in range(len(names)):
-        raise InvalidInputError(f"time must be a column of X, got {time!r}")
-    place = names.index(time) if time in names else int(time)
-    place_in_rows = DESIGN + place + data.design.intercept
-    values = data.values
-    column = values[:, place_in_rows]
+    values, column = data.values, time_of(data, time)[1]
     order = np.argsort(column, kind="stable")
-    distinct = len(np.unique(column))
-    edges = column[order][1:] != column[order][:-1]
-    bins = (
-        np.split(order, np.flatnonzero(edges) + 1)
-        if distinct <= MOST_TIMES
-        else np.array_split(order, MOST_TIMES)
-    )
+    edges: Any = np.flatnonzero(np.diff(column[order])) + 1
+    bins = np.array_split(order, MOST_TIMES if len(edges) >= MOST_TIMES else edges)
     rows = np.array([values[own].mean(axis=0) for own in bins])
     rows[:, OFFSET] = 0.0
-    at = rows[:, place_in_rows] * data.design.scale[place]
-    predictors = model._mixture.components.predictors(rows)
-    half = ndtri(0.5 + 0.5 * level) * ParameterVector(data, model._mixture).curve_errors(rows)
-    parts = [
-        pd.DataFrame(
-            {
-                "component": k,
-                "time": at + data.design.centre[place],
-                "mean": model._response.mean(predictors[:, k]),
-                "lower": model._response.mean(predictors[:, k] - half[:, k]),
-                "upper": model._response.mean(predictors[:, k] + half[:, k]),
-            }
-        )
-        for k in range(predictors.shape[1])
-    ]
-    return pd.concat(parts, ignore_index=True)
+    predictors = model._mixture.components.predictors(rows).T
+    half = ndtri(0.5 + 0.5 * level) * ParameterVector(data, model._mixture).curve_errors(rows).T
+    ends = {"mean": predictors, "lower": predictors - half, "upper": predictors + half}
+    K, at = len(predictors), [column[own].mean() for own in bins]
+    curves = {name: model._response.mean(each).ravel() for name, each in ends.items()}
+    places = {"component": np.repeat(np.arange(K), len(bins)), "time": np.tile(at, K)}
+    return pd.DataFrame(places | curves)

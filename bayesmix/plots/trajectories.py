@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from bayesmix.families.regressions import DESIGN
 from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, finished, line
 
 MOST_UNITS = 150  # drawn behind the curves
@@ -29,16 +28,17 @@ def plot_trajectories(
         Level of the intervals of the mean curves.
     ax : matplotlib Axes, optional
     """
-    from bayesmix.assess.trajectory_tables import class_assignment, fitted_units, trajectory_curves
+    from bayesmix.assess.trajectory_tables import (
+        class_assignment,
+        fitted_units,
+        time_of,
+        trajectory_curves,
+    )
 
     model, joint = fitted_units(model)
     curves = trajectory_curves(model, time, level)
     shares, data, ax = class_assignment(model)["share"], model._data, axes_or_new(ax)
-    names, design = data.design.names, data.design
-    place = names.index(time) if time in names else int(time)
-    values = data.values
-    column = values[:, DESIGN + design.intercept + place] * design.scale[place]
-    column += design.centre[place]
+    (place, column), values = time_of(data, time), data.values
     response, labels = values[:, 0] / values[:, 2], joint.argmax(axis=1)
     ends = np.cumsum(np.bincount(data.units))
     for i in evenly(len(ends), MOST_UNITS):
@@ -58,4 +58,4 @@ def plot_trajectories(
         )  # fmt: skip
     # Above the axes: inside them it would cover curves.
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0)
-    return finished(ax, xlabel=names[place], ylabel=model._label)
+    return finished(ax, xlabel=data.design.names[place], ylabel=model._label)

@@ -157,6 +157,22 @@ def test_maxima_are_those_of_direct_optimisation_from_several_starts():
         assert model.log_likelihood_ > best - 1e-4
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*perfectly|predicted effects")
+def test_spare_classes_end_at_the_best_of_direct_optimisations():
+    rng, time = np.random.default_rng(51_012), np.linspace(0.0, 5.0, 6)
+    rng.integers(0, 1, 100)  # one class of 100 units
+    effects = rng.normal(size=(100, 2)) * [0.6, 0.12]
+    y = effects[:, :1] + effects[:, 1:] * time + rng.normal(0.0, 0.5, (100, 6))
+    frame = pd.DataFrame({"unit": np.repeat(np.arange(100), 6), "time": np.tile(time, 100)})
+    frame["y"] = y.ravel()
+    # Nine of twenty L-BFGS runs on dense marginal densities end here, with classes of 6 and 10 %.
+    for seed in range(2):
+        model = bm.RegressionMixture(4, random=BOTH, random_state=seed)
+        model.fit(frame[["time"]], frame["y"], groups=frame["unit"])
+        assert abs(model.log_likelihood_ + 575.5398425781) < 1e-4
+
+
 def test_a_singular_covariance_is_the_constrained_maximum_and_named():
     # At most two visits of a unit do not determine three random effects.
     frame = visits(5, 30, most=2)
