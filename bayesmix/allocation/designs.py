@@ -89,8 +89,8 @@ class Standardised:
 def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any:
     """Return a pandas frame with indicators of all levels but the first in place of text.
 
-    ``expected`` are the columns of a fit. Raises ``InvalidInputError`` for missing values, and for
-    levels that the fit has not seen.
+    ``expected`` are the columns of a fit; they may name the reference, as in "sex (f vs. m)".
+    Raises ``InvalidInputError`` for missing values, and for levels that the fit has not seen.
     """
     if not hasattr(values, "iloc") or not hasattr(values, "columns"):
         return values
@@ -108,6 +108,15 @@ def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any
                 ) from None
         text = column.astype(str)
         found = sorted(text.unique())
+        inside = {e: e[len(str(name)) + 2 : -1] for e in expected if e.startswith(f"{name} (")}
+        against = {e: pair.rsplit(" vs. ", 1) for e, pair in inside.items() if " vs. " in pair}
+        if against:
+            if unseen := set(found).difference(*against.values()):
+                raise InvalidInputError(
+                    f"{argument}: column {name!r} has {min(unseen)!r}, which the fit has not seen"
+                )
+            columns |= {e: (text == own).astype(np.float64) for e, (own, _) in against.items()}
+            continue
         known = [each.removeprefix(f"{name}_") for each in expected if each.startswith(f"{name}_")]
         # The first level of the fit has no indicator; it comes before the others.
         first = [level for level in found if level not in known]

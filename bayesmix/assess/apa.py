@@ -6,7 +6,6 @@ no leading zero; p-values have three decimals and no zero, or are "< .001".
 
 from __future__ import annotations
 
-import csv
 import io
 import math
 from collections.abc import Callable, Mapping
@@ -104,16 +103,11 @@ class ApaTable:
     def to_text(self) -> str:
         """Return the table as plain text."""
         grid = [self.columns, *self.rows]
-        widths = [max(map(len, cells)) for cells in zip(*grid, strict=True)]
-        lines = [
-            "  ".join(
-                cell.rjust(width) if place else cell.ljust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in grid
-        ]
-        rule = "─" * (sum(widths) + 2 * (len(widths) - 1))
-        lines = [f"Table {self.number}", self.title, rule, lines[0], rule, *lines[1:], rule]
+        first, *others = (max(map(len, cells)) for cells in zip(*grid, strict=True))
+        form = "  ".join([f"{{:{first}}}", *(f"{{:>{width}}}" for width in others)])
+        rule = "─" * (first + sum(others) + 2 * len(others))
+        head, *rows = (form.format(*row).rstrip() for row in grid)
+        lines = [f"Table {self.number}", self.title, rule, head, rule, *rows, rule]
         return "\n".join(lines + [f"Note. {self.note}"] * bool(self.note))
 
     def to_markdown(self) -> str:
@@ -161,9 +155,8 @@ class ApaTable:
 
     def to_csv(self) -> str:
         """Return the table as CSV."""
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
-        return text.getvalue()
+        frame = pd.DataFrame(self.rows, columns=self.columns)
+        return str(frame.to_csv(index=False, lineterminator="\n"))
 
     def save(self, path: Any) -> Path:
         """Write .md, .html, .tex, .csv, .txt or .docx (needs python-docx), by the ending.

@@ -25,7 +25,7 @@ from bayesmix.assess.apa import (
     with_errors,
 )
 from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
-from bayesmix.assess.distal import outcome_estimates, wald_test, wald_tests
+from bayesmix.assess.distal import distal, wald_test
 from bayesmix.assess.fit_evidence import fitted_mixture
 from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
@@ -357,19 +357,19 @@ def class_profiles(
     sizes = share.set_axis(["share", "standard_error"], axis="columns").assign(**counts)
     tables, tests = {}, []
     for name, outcome in ({} if outcomes is None else dict(outcomes)).items():
-        table, means, covariance = outcome_estimates(
-            estimator, X, outcome, correction, covariates=covariates, **options
-        )
+        table = distal(estimator, X, outcome, correction, covariates=covariates, **options)
         table.attrs |= {"level": level, "correction": correction}
         tables[str(name)] = table
-        shares = sizes["share"].to_numpy()
-        within = table.attrs["variance"] - shares @ (means[:, 0] - shares @ means[:, 0]) ** 2
-        for test, *values in wald_tests(means, covariance):
+        shares, means = sizes["share"].to_numpy(), table.iloc[:, 0].to_numpy()
+        within = np.nan
+        if "mean" in table:
+            within = table.attrs["variance"] - shares @ (means - shares @ means) ** 2
+        for test, values in table.attrs["tests"].items():
             d = np.nan
-            if "mean" in table and test != "all" and within > 0.0:
+            if test != "all" and within > 0.0:
                 first, second = (int(k) - 1 for k in test.split(" vs "))
-                d = (means[first, 0] - means[second, 0]) / np.sqrt(within)
-            tests.append((str(name), test, *values, d))
+                d = (means[first] - means[second]) / np.sqrt(within)
+            tests.append((str(name), test, *values.values(), d))
     columns = ["outcome", "test", "chi_squared", "df", "p", "d"]
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     kind = "information" if standard_errors == "bootstrap" else standard_errors

@@ -196,40 +196,6 @@ def distal(
     >>> bm.distal(m, X, income)["mean"].round(1).tolist()
     [30.4, 40.8]
     """
-    table, means, covariance = outcome_estimates(
-        model,
-        X,
-        outcome,
-        correction,
-        covariates=covariates,
-        sample_weight=sample_weight,
-        clusters=clusters,
-        strata=strata,
-        level=level,
-        n_draws=n_draws,
-        random_state=random_state,
-    )
-    tests = wald_tests(means, covariance)
-    names = ("chi_squared", "df", "p")
-    table.attrs["tests"] = {pair: dict(zip(names, own, strict=True)) for pair, *own in tests}
-    return table
-
-
-def outcome_estimates(
-    model: Any,
-    X: Any,
-    outcome: Any,
-    correction: str | None,
-    *,
-    covariates: Any,
-    sample_weight: Any,
-    level: float,
-    n_draws: int,
-    random_state: Any,
-    clusters: Any = None,
-    strata: Any = None,
-) -> tuple[pd.DataFrame, Array, Array]:
-    """Return the table of ``distal``, its means (K, M), and their covariance (K M, K M)."""
     validation.one_of("correction", correction, CORRECTIONS)
     level = checked_level(level)
     estimator, X = fitted_mixture(model, X)
@@ -264,7 +230,10 @@ def outcome_estimates(
     table = outcome_table(means, errors, z, classes, levels)
     table.attrs["n"] = int(given.notna().sum())
     table.attrs["variance"] = observed.variance(weights)
-    return table, means, covariance
+    tests = wald_tests(means, covariance)
+    names = ("chi_squared", "df", "p")
+    table.attrs["tests"] = {pair: dict(zip(names, own, strict=True)) for pair, *own in tests}
+    return table
 
 
 def class_means(

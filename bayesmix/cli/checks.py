@@ -57,7 +57,14 @@ def predict(
     cluster, -1 if outlying. Without --sequence, a hidden Markov model treats all rows as one
     sequence.
     """
-    from bayesmix.cli.data import copied_columns, model_and_rows, rows_in_time, saved_model
+    from bayesmix.cli.data import (
+        copied_columns,
+        covariates_of,
+        model_and_rows,
+        rows_in_time,
+        saved_model,
+        say_left_out,
+    )
     from bayesmix.cli.supervised import PREDICTIONS, predict_table
     from bayesmix.core.procedures import takes_sequences
     from bayesmix.em.prediction import most_probable
@@ -85,6 +92,12 @@ def predict(
         columns_of_time = copied_columns(asked, ",".join(sequences.names))
         in_time, groups = rows_in_time(columns_of_time, sequences, source.shape[0])
         source, beside, in_file = source.subset(in_time), {"groups": groups}, in_time.argsort()
+    if (design := fit.result_.side.design) is not None:
+        covariates = covariates_of(asked, design)
+        known = covariates.notna().all(axis=1).to_numpy()
+        say_left_out(screen.note, known, "without a value of a covariate")
+        source, present = source.subset(known[present].nonzero()[0]), known & present
+        beside["covariates"] = covariates[present]
     probabilities = fit.predict_proba(source, **beside)[in_file]
     labels = most_probable(probabilities, K)
     densities = fit.score_samples(source, **beside)[in_file]

@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
+from bayesmix.allocation.designs import indicated
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
@@ -132,18 +133,15 @@ def classes(
 
 def against_most_frequent(table: pd.DataFrame) -> pd.DataFrame:
     """Return indicators of the levels of text against the most frequent, which their names tell."""
-    import pandas as pd
-
-    columns: dict[str, Any] = {}
+    names: list[str] = []
     for name, own in table.items():
-        if pd.api.types.is_numeric_dtype(own):
-            columns[str(name)] = own
+        if own.dtype.kind in "biuf":
+            names.append(str(name))
             continue
-        text = own.astype(str)
-        reference, *others = text.value_counts().index
-        for level in others:
-            columns[f"{name} ({level} vs. {reference})"] = (text == level).astype(float)
-    return pd.DataFrame(columns, index=table.index)
+        reference, *others = own.astype(str).value_counts().index
+        names += [f"{name} ({level} vs. {reference})" for level in others]
+    coded: pd.DataFrame = indicated("--covariates", table, tuple(names))
+    return coded
 
 
 def _chosen(enumeration: Any, select: str | None) -> Any:

@@ -355,7 +355,7 @@ def model_and_rows(
             f"{command} does not support a {type(model).__name__}: use Python, "
             f"bayesmix.load({model_path!r}){instead}"
         )
-    if model.result_.side.design is not None:
+    if model.result_.side.design is not None and command != "predict":
         raise InvalidInputError(
             f"{command} does not support covariates: use Python, "
             f"bayesmix.load({model_path!r}).predict_proba(X, covariates=Z)"
@@ -404,6 +404,22 @@ def copied_columns(rows: Numbers | Table, keep: str | None) -> dict[str, list[An
     if rows.data == STANDARD_INPUT:
         raise InvalidInputError("--keep reads DATA twice, so it must be a file and not a pipe")
     return readers.copied_columns(rows.data, wanted, text_format(rows))
+
+
+def covariates_of(rows: Numbers, design: Any) -> pd.DataFrame:
+    """Return the columns of DATA from which the covariates of a fit were made, in their order."""
+    if rows.data == STANDARD_INPUT:
+        raise InvalidInputError("covariates need DATA twice, so it must be a file and not a pipe")
+    table, origins = whole_table(rows, ()), []
+    for term in design.names:
+        # Indicators of text are named after the column and the level.
+        named = [
+            name for name in table if term == name or term.startswith((f"{name}_", f"{name} ("))
+        ]
+        if not named:
+            raise InvalidInputError(f"{rows.data} has no column of the covariate {term!r}")
+        origins.append(max(named, key=len))
+    return table[list(dict.fromkeys(origins))]
 
 
 def with_values(say: Callable[[str], None], rows: Source) -> tuple[Source, Booleans]:

@@ -37,7 +37,19 @@ def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):
     assert Path("paper/profiles.pdf").read_bytes().startswith(b"%PDF")
     assert "income" in Path("paper/outcomes.md").read_text("utf-8")
     assert "SMART-LCA" in Path("paper/report.md").read_text("utf-8")
-    assert bm.load("paper/model.bayesmix").n_components_ == 2
+    m, new = bm.load("paper/model.bayesmix"), frame[5:15]
+    new.to_csv("new.csv", index=False)
+    shown = run("predict", "paper/model.bayesmix", "new.csv", "--out", "predicted.csv")
+    assert "left out: 1 row without a value of a covariate (row 3)" in shown.stderr
+    kept = new.drop(index=7)
+    city = (kept["place"] == "city").astype(float)
+    z = np.column_stack([kept["age"], city])
+    predicted = pd.read_csv("predicted.csv").drop(index=2)[["p0", "p1"]]
+    np.testing.assert_allclose(predicted, m.predict_proba(kept[["a", "b"]], covariates=z))
+    with pytest.raises(ValueError, match="'hamlet', which the fit has not seen"):
+        m.predict_proba(
+            kept[["a", "b"]], covariates=kept[["age", "place"]].replace("city", "hamlet")
+        )
 
 
 def test_classes_refuses_a_model_that_was_not_fitted(run):

@@ -32,8 +32,9 @@ def test_covariates_of_a_fit_are_no_columns_of_it(run, answers):
     values = json.loads(Path("found/result.json").read_text("utf-8"))
     assert values["data"]["columns"] == list("abcd")
     assert [row["term"] for row in values["gate"]] == ["intercept", "age", "party_right"]
-    said = run("predict", "found/model.bayesmix", "answers.csv", code=2).stderr
-    assert "predict does not support covariates" in said
+    run("predict", "found/model.bayesmix", "answers.csv", "--out", "predicted.csv")
+    predicted = pd.read_csv("predicted.csv")[["p0", "p1"]]
+    np.testing.assert_allclose(predicted, saved.predict_proba(table, covariates=people))
     expected = direct.gate_coefficients(table)["standard_error"]
     errors = [row["standard_error"] for row in values["gate"]]
     np.testing.assert_allclose(errors, expected, rtol=1e-3)
