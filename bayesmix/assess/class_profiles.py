@@ -64,7 +64,7 @@ class ClassProfiles:
         Effects of covariates by class, reference class and term, for all pairs of classes:
         ``estimate``, ``standard_error``, ``odds_ratio``, its interval and ``p``.
     covariate_tests : DataFrame or None
-        Wald tests that a term has no effect at all; ``chi_squared``, ``df``, ``p``.
+        Wald tests that a covariate has no effect at all; ``chi_squared``, ``df``, ``p``.
     outcomes : dict of DataFrame
         Three-step estimates of each outcome by class (and level).
     tests : DataFrame
@@ -156,7 +156,7 @@ class ClassProfiles:
         kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
             f"N = {self.n_samples:,.0f}. Cells are {kinds}, with standard errors in parentheses "
-            f"({KINDS[self.standard_errors]})."
+            f"({KINDS[self.standard_errors]}). Percentages are estimated class sizes."
         )
         note += " SD = standard deviation within the class." if "mean" in shown else ""
         if self.profiles["standard_error"].isna().any():
@@ -456,13 +456,16 @@ def _odds_ratios(
     table = table.set_index(["class", "reference", "term"])
     table.attrs["level"] = level
     tests: dict[str, Any] = {}
+    variables: dict[str, list[int]] = {}
     for p, term in enumerate(design.terms):
-        if term != "intercept":
-            own, differences = (
-                by_class[1:, p] - by_class[0, p],
-                coefficients[1:, p] - coefficients[0, p],
-            )
-            found = wald_test(differences, own @ covariance @ own.T)
-            tests[term] = (np.nan, K - 1, np.nan) if infinite[p] else found
+        # The levels of text are tested together.
+        name = term.rpartition(" (")[0] if " vs. " in term else term
+        variables.setdefault(name, []).append(p)
+    for name, own in variables.items():
+        if name != "intercept":
+            contrast = (by_class[1:, own] - by_class[0, own]).reshape((K - 1) * len(own), size)
+            differences = (coefficients[1:, own] - coefficients[0, own]).ravel()
+            found = wald_test(differences, contrast @ covariance @ contrast.T)
+            tests[name] = (np.nan, len(contrast), np.nan) if infinite[own].any() else found
     names = ["chi_squared", "df", "p"]
     return table, pd.DataFrame.from_dict(tests, orient="index", columns=names).rename_axis("term")

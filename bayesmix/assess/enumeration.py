@@ -16,6 +16,7 @@ from bayesmix.assess.apa import ApaTable, bounded, p_text, plain, whole
 from bayesmix.assess.class_criteria import described, entropy_of
 from bayesmix.assess.class_tests import BootstrapTest, from_start, vuong_lo_mendell_rubin
 from bayesmix.assess.stability import quiet
+from bayesmix.core import validation
 from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Aitken
@@ -138,7 +139,10 @@ class PairTask:
             scores = (ParameterScores(result, source) for result in results)
             values["vlmr_p"] = vuong_lo_mendell_rubin(*scores)
             if math.isnan(values["vlmr_p"]):
-                note = note or "no VLMR test: a model is not identified, or has a limit as estimate"
+                note = (
+                    note
+                    or "no VLMR test: a model is not identified, or an estimate is at a boundary"
+                )
         except BayesmixError:
             note = note or "no VLMR test: a covariance is almost singular, or data are too large"
         if self.n_bootstrap:
@@ -184,6 +188,8 @@ class Enumeration:
         Number of samples, or sum of their weights.
     n_missing : int
         Number of missing cells.
+    n_dropped : int
+        Number of samples that were left out, as they have missing values.
     n_bootstrap : int
         Bootstrap samples of each test.
     notes : DataFrame
@@ -195,6 +201,7 @@ class Enumeration:
     fits: dict[tuple[ModelName, int], Estimator]
     n_samples: float
     n_missing: int
+    n_dropped: int
     n_bootstrap: int
     notes: pd.DataFrame
     seed: int
@@ -216,7 +223,7 @@ class Enumeration:
             model = suggested.model if model is None else model
             n_classes = suggested.n_classes if n_classes is None else n_classes
         named = (name for name in self.models if str(name) == str(model))
-        return next(named, model), n_classes
+        return next(named, model), validation.integer("n_classes", n_classes, 1)
 
     @property
     def sizes(self) -> pd.DataFrame:
@@ -295,6 +302,8 @@ class Enumeration:
             "mean posterior: of the probabilities of the assigned class; class sizes are shares "
             "of assigned observations, in the order of the classes."
         ]
+        if self.n_dropped:
+            note.append(f"{self.n_dropped:,} observations with missing values were left out.")
         if self.covariates:
             note.append(f"In all models class membership depends on {phrase(self.covariates)}.")
         if several:
@@ -303,7 +312,7 @@ class Enumeration:
         if self.n_bootstrap:
             note.append(
                 f"BLRT = bootstrap likelihood ratio test of one class less ({self.n_bootstrap} "
-                f"samples, so that p is at least {bounded(1.0 / (1 + self.n_bootstrap))})."
+                f"samples, so that p is at least {bounded(1.0 / (1 + self.n_bootstrap), 3)})."
             )
         if "vlmr_p" in columns:
             note.append("VLMR = Vuong-Lo-Mendell-Rubin test.")

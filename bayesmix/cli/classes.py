@@ -82,6 +82,7 @@ def classes(
     }
     numbers = options.numbers(classes) or []
     enumeration = enumerate_classes(X, numbers, covariates=known, **settings)
+    enumeration = replace(enumeration, n_dropped=enumeration.n_dropped + n_lacking)
     plain = enumerate_classes(X, numbers, **settings) if beside else None
     model, n_classes = _chosen(enumeration, select)
     fit = enumeration.fit(model, n_classes)

@@ -414,7 +414,9 @@ def covariates_of(rows: Numbers, design: Any) -> pd.DataFrame:
     for term in design.names:
         # Indicators of text are named after the column and the level.
         named = [
-            name for name in table if term == name or term.startswith((f"{name}_", f"{name} ("))
+            name
+            for name in map(str, table)
+            if term == name or term.startswith((f"{name}_", f"{name} ("))
         ]
         if not named:
             raise InvalidInputError(f"{rows.data} has no column of the covariate {term!r}")

@@ -174,6 +174,7 @@ def enumerate_classes(
         fits={(one.model, one.n_classes): one.estimator for one in fits},
         n_samples=n,
         n_missing=summary.n_missing,
+        n_dropped=np.shape(X)[0] - source.shape[0],
         n_bootstrap=n_bootstrap if tests else 0,
         notes=notes,
         seed=seed,

@@ -49,6 +49,22 @@ def test_a_predictor_that_separates_classes_has_dashes_and_no_test():
     assert "no estimate is finite" in found.to_apa("covariates").note
 
 
+def test_levels_of_text_are_tested_together():
+    """Classes far apart: the Wald test of a logistic regression with two indicators."""
+    generator = np.random.default_rng(10)
+    second, level = generator.random(150) < 0.5, generator.integers(3, size=150)
+    rows = generator.normal(size=(150, 2)) + 9.0 * second[:, None]
+    frame = pd.DataFrame({"x (b vs. a)": level == 1, "x (c vs. a)": level == 2}, dtype=float)
+    m = bm.GaussianMixture(2, covariance_type="EEI", random_state=0).fit(rows, covariates=frame)
+    found = bm.class_profiles(m, rows)
+    design = np.column_stack([np.ones(150), frame])
+    b = found.contrasts.loc[(2, 1), "estimate"].to_numpy()
+    p = 1.0 / (1.0 + np.exp(-design @ b))
+    covariance = np.linalg.inv((design.T * (p * (1.0 - p))) @ design)[1:, 1:]
+    expected = b[1:] @ np.linalg.solve(covariance, b[1:])
+    assert found.covariate_tests.loc["x"].tolist()[:2] == pytest.approx([expected, 2], rel=1e-3)
+
+
 def test_numbers_are_those_of_the_manual():
     assert (p_text(0.0004), p_text(0.04999), p_text(1.0), p_text(np.nan)) == (
         "< .001",
