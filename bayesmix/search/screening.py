@@ -77,9 +77,11 @@ def finalists(
     """
     found: list[tuple[float, Screened]] = []
 
-    def note(screened: Screened | None) -> None:
-        if screened is not None:
-            found.append((screened.value(criterion), screened))
+    def note(screened: Screened | None) -> float:
+        if screened is None:
+            return -float("inf")
+        found.append((screened.value(criterion), screened))
+        return found[-1][0]
 
     tree, best, worse = _tree(source), -float("inf"), 0
     with single_threaded_blas():
@@ -87,7 +89,9 @@ def finalists(
             of_this_k = len(found)
             starts: list[Start] = []
             sizes: set[int] = set()
-            for number, (model, settings) in alike:
+            reached: dict[int, float] = {}  # by start
+            # Structures without a posterior have costly updates: they take the better start alone.
+            for number, (model, settings) in sorted(alike, key=_costly):
                 size = model.family.n_parameters(K, source.shape[1])
                 if K == 1 and size in sizes:
                     continue  # with one component, structures with as many parameters are one
@@ -97,10 +101,13 @@ def finalists(
                 except BayesmixError:  # too few samples for this structure
                     continue
                 starts = starts or _starts(source, model, settings.seed, tree)
-                for start in starts:
-                    state = begun(problem, start, K)
-                    note(Screened(number, problem, state).advanced(FIRST_PASSES))
-            now = max((reached for reached, _ in found[of_this_k:]), default=best)
+                if len(starts) > 1 and reached and not model.family.has_posterior:
+                    starts = [starts[max(reached, key=lambda place: reached[place])]]
+                for place, start in enumerate(starts):
+                    screened = Screened(number, problem, begun(problem, start, K))
+                    value = note(screened.advanced(FIRST_PASSES))
+                    reached[place] = max(value, reached.get(place, value))
+            now = max((value for value, _ in found[of_this_k:]), default=best)
             worse = worse + 1 if now < best else 0
             best = max(best, now)
             if worse == PATIENCE:
@@ -110,6 +117,10 @@ def finalists(
         for screened in promising:
             note(screened.advanced(SETTLE_PASSES))
     return [(screened.number, screened.mixture) for screened in _best(found, FINALISTS)]
+
+
+def _costly(candidate: tuple[int, tuple[Model, Settings]]) -> bool:
+    return not candidate[1][0].family.has_posterior
 
 
 def _starts(source: Source, model: Model, seed: int, tree: Array | None) -> list[Start]:
