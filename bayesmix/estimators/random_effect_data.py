@@ -331,7 +331,7 @@ class RandomEffectData:
 
     def unit_probabilities(self, mixture: Mixture) -> Array:
         """Return P(component | y_i) (U, K) of the units."""
-        return self.predicted_units(mixture)[0]
+        return np.concatenate([mixture.responsibilities(rows)[0] for rows in self.blocks()])
 
     def predicted_effects(self, mixture: Mixture) -> Array:
         """Return E[b_i | y_i, k] (U, K, q) in units of the data."""

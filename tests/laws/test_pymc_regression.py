@@ -101,6 +101,8 @@ def test_random_effects_integrate_to_the_log_likelihood_of_the_fit():
     integral = density - 0.5 * (z**2).sum() - 0.5 * np.linalg.slogdet(curvature)[1].sum()
     assert integral == pytest.approx(fit.log_likelihood_, rel=1e-10)
     assert np.allclose(covariance, fit.random_covariance_[0])
+    with pytest.raises(UnsupportedError, match="does not support regressions"):
+        bm.crosscheck(fit, X)
 
 
 @pytest.mark.slow
