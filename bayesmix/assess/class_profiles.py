@@ -428,7 +428,7 @@ def _odds_ratios(
     design = scores.result.side.design
     if design is None:
         return None, None
-    K, P = scores.n_components, len(design.terms)
+    K, P = scores.result.n_components, len(design.terms)
     back = np.kron(np.eye(K), design.back)
     coefficients = (back @ scores.result.mixture.weights.coefficients.ravel()).reshape(K, P)
     size = (K - 1) * P

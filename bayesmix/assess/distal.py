@@ -223,11 +223,10 @@ def distal(
                 estimator, X, observed, correction, sample_weight, n_draws, random_state, survey
             )
             covariance = np.atleast_2d(np.cov(draws.reshape(len(draws), -1), rowvar=False))
-        errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     degrees = np.inf if survey is None else survey.degrees_of_freedom
     z = float(stats.t.isf(0.5 * (1.0 - level), degrees))
     classes = pd.RangeIndex(1, len(means) + 1, name="class")
-    table = outcome_table(means, errors, z, classes, levels)
+    table = outcome_table(means, covariance, z, classes, levels)
     table.attrs["n"] = int(given.notna().sum())
     table.attrs["variance"] = observed.variance(weights)
     tests = wald_tests(means, covariance)
@@ -244,14 +243,14 @@ def class_means(
     observed, levels = _observed(outcome, weights)
     with single_threaded_blas():
         means, covariance = observed.assigned(shares, weights).estimates(correction)
-    errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
-    return outcome_table(means, errors, z, pd.RangeIndex(len(means), name="component"), levels)
+    return outcome_table(means, covariance, z, pd.RangeIndex(len(means), name="component"), levels)
 
 
 def outcome_table(
-    means: Array, errors: Array, z: float, classes: pd.RangeIndex, levels: Any
+    means: Array, covariance: Array, z: float, classes: pd.RangeIndex, levels: Any
 ) -> pd.DataFrame:
-    """Return means (K, M) with standard errors (K M,) and intervals of z standard errors."""
+    """Return means (K, M) with standard errors and intervals of z standard errors."""
+    errors = np.sqrt(np.maximum(covariance.diagonal(), 0.0))
     estimates, half = means.ravel(), z * errors
     if levels is None:
         return interval_table(classes, estimates, errors, half, "mean")

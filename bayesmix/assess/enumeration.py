@@ -52,8 +52,6 @@ LEVEL, SMALL_CLASS, CLEAR_ENTROPY = 0.05, 0.05, 0.8
 ModelName: TypeAlias = int | str
 # A fitted estimator, which stands above this part; None for a failed fit.
 Estimator: TypeAlias = Any
-# Values of a row of the table by column.
-Row: TypeAlias = Mapping[str, Any]
 Fitters: TypeAlias = Mapping[ModelName, Fitter]
 
 
@@ -63,7 +61,7 @@ class TableEntry:
 
     model: ModelName
     n_classes: int
-    values: Row
+    values: Mapping[str, Any]  # by column of the table
     note: str = ""
     estimator: Estimator = None
 

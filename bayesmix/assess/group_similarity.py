@@ -83,7 +83,8 @@ class GroupedMixture:
     @cached_property
     def maps(self) -> list[Array]:
         """Derivatives (p_g, p) of each group's parameters, in their units, by the free ones."""
-        K, G, first = self.groups[0].n_components, len(self.groups), self.groups[0]
+        G, first = len(self.groups), self.groups[0]
+        K = first.result.n_components
         kinds = ["share"] * (K - 1)
         for each in first.coordinates:
             kinds += ["spread" if each.spread else "location"] * (1 if each.shared else K)

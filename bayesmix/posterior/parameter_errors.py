@@ -76,15 +76,11 @@ class ParameterScores(FitScores):
         weights: Any = self.point.weights
         if side_of(self.source).covariates is not None:
             return np.exp(weights.log_weights(self.design))
-        return np.broadcast_to(weights.mean(), (self.source.shape[0], self.n_components))
-
-    @property
-    def n_components(self) -> int:
-        return self.result.n_components
+        return np.broadcast_to(weights.mean(), (self.source.shape[0], self.result.n_components))
 
     def log_densities(self, components: Any) -> Array:
         """Return the log density of each component (n, K) at the observed cells."""
-        K, frame = self.n_components, Frame.identity(self.result.n_features)
+        K, frame = self.result.n_components, Frame.identity(self.result.n_features)
         mixture = Mixture(PointWeights(np.full(K, 1.0 / K)), components, frame)
         with np.errstate(divide="ignore", invalid="ignore"):
             return mixture.log_joint(self.source.rows) + np.log(K)
@@ -120,7 +116,7 @@ class ParameterScores(FitScores):
 
     def _complete(self, k: int) -> tuple[Array, Integers]:
         """Return scores (n, q) of observations known to be of class k, and their places (q,)."""
-        of_weights = (np.eye(self.n_components)[k] - self.shares)[:, 1:]
+        of_weights = (np.eye(self.result.n_components)[k] - self.shares)[:, 1:]
         first = (of_weights[:, :, None] * self.design[:, None, :]).reshape(len(of_weights), -1)
         own = [*range(first.shape[1]), *(places[k] for places in self.places[1])]
         return np.hstack([first, self.gradients[:, :, k].T]), np.array(own, dtype=int)
@@ -128,30 +124,26 @@ class ParameterScores(FitScores):
     @cached_property
     def scores(self) -> Array:
         """Scores (n, p) of the observed-data log density of each observation."""
-        size = len(self.joint), len(self.coordinates), self.n_components
+        size = len(self.joint), len(self.coordinates), self.result.n_components
         if np.prod(size) > MOST_NUMBERS:
             raise UnsupportedError(
                 f"standard errors by derivatives need {np.prod(size):.3g} numbers, too many for "
                 "memory: use standard_errors='bootstrap'"
             )
         scores = np.zeros((size[0], self.places[0]))
-        for k in range(self.n_components):
+        for k in range(self.result.n_components):
             own, places = self._complete(k)
             scores[:, places] += self.responsibilities[:, k : k + 1] * own
         return scores
 
     @cached_property
-    def outer(self) -> Array:
-        """Sum of outer products (p, p) of the scores."""
-        return np.asarray((self.weights[:, None] * self.scores).T @ self.scores)
-
-    @cached_property
     def information(self) -> Array:
         """Minus the Hessian (p, p) of the log likelihood (Louis 1982, eq. 3.2)."""
+        places, weights = self.places[1], self.weights
+        total: Array = (weights[:, None] * self.scores).T @ self.scores
         if self.outer_products:
-            return self.outer
-        places, weights, total = self.places[1], self.weights, self.outer.copy()
-        for k in range(self.n_components):
+            return total
+        for k in range(self.result.n_components):
             own, at = self._complete(k)
             counts = weights * self.responsibilities[:, k]
             total[np.ix_(at, at)] -= (counts[:, None] * own).T @ own

@@ -65,6 +65,17 @@ def test_levels_of_text_are_tested_together():
     assert found.covariate_tests.loc["x"].tolist()[:2] == pytest.approx([expected, 2], rel=1e-3)
 
 
+def test_contrasts_beside_known_labels_have_the_errors_of_the_gate(analysis):
+    _, rows, _, second = analysis
+    z = np.random.default_rng(11).normal(size=300)
+    labels = np.where(np.arange(300) < 30, second.astype(int), -1)
+    m = bm.GaussianMixture(2, covariance_type="EEI", random_state=0)
+    m.fit(rows, labels=labels, covariates=z)
+    effects, gate = bm.class_profiles(m, rows).contrasts, m.gate_coefficients(rows)
+    for column in ("estimate", "standard_error"):
+        np.testing.assert_allclose(effects[column], gate[column], rtol=1e-3)
+
+
 def test_numbers_are_those_of_the_manual():
     assert (p_text(0.0004), p_text(0.04999), p_text(1.0), p_text(np.nan)) == (
         "< .001",
