@@ -14,12 +14,12 @@ OPTIONAL_PACKAGES = ("matplotlib", "pyarrow", "arviz", "pymc", "nutpie")
 
 def versions(packages: tuple[str, ...] = ("numpy", "scipy")) -> dict[str, str]:
     """Return versions of bayesmix, Python and installed dependencies."""
-    found = {"bayesmix": __version__, "python": platform.python_version()}
+    numbers = {"bayesmix": __version__, "python": platform.python_version()}
     for package in packages:
         number = _installed(package)
         if number is not None:
-            found[package] = number
-    return found
+            numbers[package] = number
+    return numbers
 
 
 @cache

@@ -186,8 +186,8 @@ class Expectation:
             return self.counts
         from bayesmix.core.group_counts import GroupCounts
 
-        own = self.allocation
-        return own.counts if isinstance(own, GroupCounts) else own
+        sums = self.allocation
+        return sums.counts if isinstance(sums, GroupCounts) else sums
 
     def pack(self) -> Array:
         packed = self.statistics.pack()

@@ -259,11 +259,11 @@ class Rows:
             self._kept[form.kind] = frame, features
         return features
 
-    def some(self, mine: Any) -> Rows:
+    def some(self, chosen: Any) -> Rows:
         return Rows(
-            self.values[mine],
-            None if self.weights is None else self.weights[mine],
-            side=self.side[mine],
+            self.values[chosen],
+            None if self.weights is None else self.weights[chosen],
+            side=self.side[chosen],
         )
 
     def blocks(self, size: int) -> list[Rows]:
@@ -369,7 +369,7 @@ class AddedByField:
     same: ClassVar[tuple[str, ...]] = ()
 
     def __add__(self, other: Self) -> Self:
-        names = [own.name for own in fields(self) if own.name not in self.same]
+        names = [added.name for added in fields(self) if added.name not in self.same]
         return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
@@ -431,10 +431,10 @@ class Faults:
         )
 
 
-def _both(one: Booleans | None, other: Booleans | None) -> Booleans | None:
-    if one is None or other is None:
-        return other if one is None else one
-    return one & other
+def _both(first: Booleans | None, second: Booleans | None) -> Booleans | None:
+    if first is None or second is None:
+        return second if first is None else first
+    return first & second
 
 
 def faults_in(rows: Rows) -> Faults:

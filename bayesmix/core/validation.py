@@ -55,10 +55,10 @@ def in_memory(what: str, n_bytes: float, remedy: str) -> None:
     """Raise an error if an array would exceed the memory of this machine."""
     if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return
-    there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    if n_bytes > there:
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if n_bytes > memory:
         raise InvalidInputError(
-            f"{what} would take {n_bytes / 1e9:,.1f} GB, and this machine has {there / 1e9:,.1f}: "
+            f"{what} would take {n_bytes / 1e9:,.1f} GB, and this machine has {memory / 1e9:,.1f}: "
             f"{remedy}"
         )
 

@@ -108,9 +108,9 @@ def summary_html(
     """Return the notebook view of a search: the answer, its notes and the first candidates."""
     answer, *lines = text.splitlines()
     more = f"... and {n_rows - len(rows)} more in results_" if n_rows > len(rows) else ""
-    said = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     return (
-        f'<div style="max-width:60em"><b>{html.escape(answer)}</b><ul style="margin:.3em 0">{said}'
+        f'<div style="max-width:60em"><b>{html.escape(answer)}</b><ul style="margin:.3em 0">{items}'
         f'</ul></div>{html_table(heads, rows)}<div style="{FAINT}">{more}</div>'
     )
 

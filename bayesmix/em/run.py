@@ -249,11 +249,11 @@ def begin(
     ``origin`` is the mixture behind the sums, if any: its hyperparameters are the initial values.
     The form is the accurate one if the run ``nearby`` needed it.
     """
-    form, told = problem.form, problem.notes
+    form, events = problem.form, problem.notes
     if nearby is not None and not nearby.form.watched:
         form = form.surer
-        told += tuple(event for event in nearby.events if event.kind == GOES_ON_CENTRED)
-    return State(origin, expectation, -np.inf, form, problem.guard.resolution, events=told)
+        events += tuple(event for event in nearby.events if event.kind == GOES_ON_CENTRED)
+    return State(origin, expectation, -np.inf, form, problem.guard.resolution, events=events)
 
 
 def begin_at(

@@ -138,8 +138,8 @@ class Improver:
     def _first_better(self, problem: Problem, moves: Iterable[Move], state: State) -> State | None:
         """Return the first trial that is better at once, or else when followed."""
         # For gains predicted on a subsample, only moves that should gain are tried.
-        here = problem.source is self.view.source
-        least = -HOPELESS * self.view.source.total_weight - 10.0 if here else 0.0
+        same_rows = problem.source is self.view.source
+        least = -HOPELESS * self.view.source.total_weight - 10.0 if same_rows else 0.0
         moves = (move for move in moves if move.predicted > least)
         behind: list[tuple[Move, State]] = []
         begun, followed = (partial(step, problem, state) for step in (self._begun, self._followed))

@@ -117,10 +117,10 @@ def _starts(fit: Fit, problem: Problem, attempt: Attempt) -> Iterator[Start]:
     labelled = side_of(source).labels is not None
     log_factors = side_of(source).log_factors(K) if labelled else np.zeros((1, K))
     factors = np.exp(log_factors)
-    known = known_components(log_factors)
+    certain = known_components(log_factors)
     # Where all components are known, all starts are the same.
-    enough = 0 if labelled and known.any(axis=1).all() else source.shape[1]
-    if index == 0 and known.sum(axis=0).min() > enough:
+    enough = 0 if labelled and certain.any(axis=1).all() else source.shape[1]
+    if index == 0 and certain.sum(axis=0).min() > enough:
         yield partial(labelled_only, K)
         return
     if labelled:

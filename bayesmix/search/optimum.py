@@ -10,7 +10,7 @@ Moves are swaps; for variational bounds also splits and merges, and divisions of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -159,7 +159,9 @@ class ShortRun:
 
 def search(attempt: Attempt) -> Optimum:
     """Return the best state that starts and moves reach."""
-    searcher = OptimumSearch(*(getattr(attempt, own.name) for own in fields(attempt)))
+    searcher = OptimumSearch(
+        attempt.problem, attempt.model, attempt.settings, attempt.monitor, attempt.index
+    )
     try:
         return Optimum(searcher.best_state(), tuple(searcher.attempts.records))
     except KeyboardInterrupt:

@@ -83,8 +83,10 @@ class ClusterNumbers:
         If none forms it on the observed data, the one whose components can be cut into it.
         """
         n = self.likeliest
-        formed = [i for i, one in self.clusterings.items() if number_of(one.clusters) == n]
-        able = [i for i, one in self.clusterings.items() if one.into(n) is not None]
+        formed = [
+            i for i, clustering in self.clusterings.items() if number_of(clustering.clusters) == n
+        ]
+        able = [i for i, clustering in self.clusterings.items() if clustering.into(n) is not None]
         return min(
             formed or able or self.clusterings, key=lambda i: len(self.clusterings[i].clusters)
         )
@@ -129,8 +131,8 @@ def cluster_numbers(
     clusterings, totals = dict[int, Clustering](), dict[int, float]()
     for place in likely:
         i = contending[place]
-        own = choices == place
-        draws = drawn.values if own.all() else drawn.values[own]
+        choosing = choices == place
+        draws = drawn.values if choosing.all() else drawn.values[choosing]
         clusterings[i], numbers = _merged(
             task, candidates[i], folds, drawn, draws, rounded, counted
         )
@@ -157,8 +159,8 @@ class _Weights:
 def _weights(weights: Array, units: Integers | None, generator: np.random.Generator) -> _Weights:
     """Return weights of which the rows of a unit have the same."""
     counted = np.flatnonzero(weights > 0)
-    own = np.arange(len(weights)) if units is None else units
-    codes = np.unique(own[counted], return_inverse=True)[1]
+    unit_of = np.arange(len(weights)) if units is None else units
+    codes = np.unique(unit_of[counted], return_inverse=True)[1]
     chosen = codes % -(-len(counted) // MOST_WEIGHTED) == 0
     rows = counted[chosen]
     given = weights[rows]
@@ -228,10 +230,10 @@ def _merged(
     held_out = np.where(few[:, None], assignments.full, assignments.held_out)
     assignments = Assignments(assignments.full, held_out)
     hierarchy = overlapping(assignments, np.ones(len(assignments.full)))
-    some = Assignments(assignments.full[drawn.rows], assignments.held_out[drawn.rows])
+    of_drawn = Assignments(assignments.full[drawn.rows], assignments.held_out[drawn.rows])
     # Deviations of weights are smaller where the draws stand for more observations.
     numbers = [
-        number_of(labels(overlapping(some, drawn.given + (draw - drawn.given) / drawn.spread)))
+        number_of(labels(overlapping(of_drawn, drawn.given + (draw - drawn.given) / drawn.spread)))
         for draw in draws
     ]
     return Clustering(labels(hierarchy), hierarchy, small), numbers

@@ -188,9 +188,9 @@ def log_scale(source: Source | None) -> LogScale:
     """Return the normal model with logarithms of features that are closer to normal then."""
     if source is None or source.shape[0] > MOST_ROWS or source.summary.n_missing:
         return LogScale()
-    there = source.in_memory()
-    rows = np.array(there.values, dtype=np.float64)
-    weights = np.ones(len(rows)) if there.weights is None else np.asarray(there.weights)
+    sample = source.in_memory()
+    rows = np.array(sample.values, dtype=np.float64)
+    weights = np.ones(len(rows)) if sample.weights is None else np.asarray(sample.weights)
     names = column_names(source.columns, rows.shape[1])
     skewed, volume = [], 0.0
     # Values that overflow are not compared.

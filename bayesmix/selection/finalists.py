@@ -53,12 +53,12 @@ class Finalists:
         rows = []
         for i, row in enumerate(self.rows):
             fit = self.fits.get(i, row)
-            here = {ON_SAMPLE: Score(row.value(self.column))}
+            score = {ON_SAMPLE: Score(row.value(self.column))}
             if fit is not row:
-                fit = replace(fit, scores=fit.scores | here)
+                fit = replace(fit, scores=fit.scores | score)
             elif row.sound is not None:
                 text = f"compared on {row.sound.total_weight:,.10g} observations alone"
-                fit = replace(row, scores=here, estimator=None, begin=None, note=text)
+                fit = replace(row, scores=score, estimator=None, begin=None, note=text)
             rows.append(fit)
         return rows
 

@@ -102,7 +102,10 @@ def each_once(chains: Chains, prefix: str = "") -> Chains:
         for structure in structures
     ):
         return chains
-    n_contained = [len(contained(one)) if _is_named(one) else 0 for one in structures]
+    n_contained = [
+        len(contained(structure_name)) if _is_named(structure_name) else 0
+        for structure_name in structures
+    ]
     simple = sorted(range(len(chains)), key=n_contained.__getitem__)
     seen: set[str] = set()
     distinct: Chains = [[] for _ in chains]

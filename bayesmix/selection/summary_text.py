@@ -174,8 +174,8 @@ def components(
         )
         notes.append(f"{n:,} {verb}: {place} too small to be a cluster.")
     if empty := np.flatnonzero((clusters == OUTLYING) & (result.counts < EMPTY)).tolist():
-        one = f"{noun.capitalize()} {empty[0]} is"
-        notes.append(f"{one if len(empty) == 1 else f'{len(empty)} {noun}s are'} almost empty.")
+        single = f"{noun.capitalize()} {empty[0]} is"
+        notes.append(f"{single if len(empty) == 1 else f'{len(empty)} {noun}s are'} almost empty.")
     if narrow := _narrow(result, rounded):
         k, feature = narrow[0]
         notes.append(f"{noun.capitalize()} {k} is narrower than the rounding of {feature.name}.")
@@ -334,12 +334,12 @@ def model(candidate: Candidate) -> str:
     )
     K = candidate.n_components
     text = f"{K:,} {words} {noun if K == 1 else plural(noun)}".replace("  ", " ")
-    others = [
+    settings = [
         f"{value} covariance" if key.split("__")[-1] == "covariance_type" else f"{key}={value}"
         for key, value in candidate.parameters.items()
         if key.split("__")[-1] not in ("n_components", "family")
     ]
-    return f"{text} with {phrase(others)}" if others else text
+    return f"{text} with {phrase(settings)}" if settings else text
 
 
 def number(value: float, decimals: int | None = None) -> str:
@@ -435,8 +435,8 @@ class Answer:
         if not result.family.continuous:
             return "class"
         merged = len(self.clusters) != len(set(self.clusters.tolist()) - {OUTLYING})
-        known = counted_as(result) == COMPONENTS
-        return "component" if known and not merged else "cluster"
+        by_components = counted_as(result) == COMPONENTS
+        return "component" if by_components and not merged else "cluster"
 
     def _first_line(self) -> str:
         """Return the number of clusters, its probability, and the model."""

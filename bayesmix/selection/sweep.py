@@ -111,11 +111,11 @@ class Sweep:
         """Return the next fit of a chain."""
         place = len(rows := self.done(chain, part))
         parameters, number = self.chains[chain][place], self.number(chain, place)
-        there = [
+        simpler_fits = [
             self.done(other, part)[position : position + 1]
             for other, position in self.inside[chain, place]
         ]
-        simpler = [row for fits in there for row in fits if row.begin is not None]
+        simpler = [row for fits in simpler_fits for row in fits if row.begin is not None]
         # Simpler fits that are not the best one have also led to better optima (wine, VVE).
         best = sorted(simpler, key=lambda row: row.reached)[-max(1, len(simpler) // 2) :]
         near = [row.begin for row in [*rows[-1:], *best] if row.begin is not None]

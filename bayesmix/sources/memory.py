@@ -56,16 +56,18 @@ def summarise(values: Any, weights: Array | None, n_jobs: int | None) -> Summary
     n_missing = missing_in(values)
 
     def summed_up(d: int) -> tuple[float, ...]:
-        own = np.asarray(values[:, d] if present is None else values[present, d], dtype=np.float64)
+        column = np.asarray(
+            values[:, d] if present is None else values[present, d], dtype=np.float64
+        )
         if not n_missing:
-            return _column(own, used, repeated)
-        known = ~np.isnan(own)
-        if not known.any():
+            return _column(column, used, repeated)
+        observed = ~np.isnan(column)
+        if not observed.any():
             raise InvalidInputError(
                 f"X must have a value in every column, but column {d} has none in the samples of "
                 "positive weight that are fitted: leave out that column"
             )
-        return _column(own[known], None if used is None else used[known], repeated)
+        return _column(column[observed], None if used is None else used[observed], repeated)
 
     jobs = resolve_jobs(n_jobs) if n_rows > WORTH_A_THREAD else 1
     columns = list(ordered_map(summed_up, range(n_features), jobs))

@@ -32,8 +32,8 @@ class GaussianDraws:
         """Roots (S K, ...), by draw and component."""
         n_draws, n_components, _ = self.means.shape
         shape = (n_draws, n_components, *self.roots.shape[2:])
-        each: Array = np.broadcast_to(self.roots, shape)
-        return np.ascontiguousarray(each.reshape(n_draws * n_components, *shape[2:]))
+        repeated: Array = np.broadcast_to(self.roots, shape)
+        return np.ascontiguousarray(repeated.reshape(n_draws * n_components, *shape[2:]))
 
     @cached_property
     def log_det(self) -> Array:
@@ -66,8 +66,8 @@ class GaussianDraws:
         """
         structure, algebra = self.structure, self.structure.algebra
         blocks = algebra.lift(algebra.inverse(_together(self.roots)), frame, FLAT_FLOOR)
-        each = blocks.reshape(*self.roots.shape[:2], *blocks.shape[1:])
-        covariances = np.stack([structure.blocks.as_covariances(one) for one in each])
+        by_draw = blocks.reshape(*self.roots.shape[:2], *blocks.shape[1:])
+        covariances = np.stack([structure.blocks.as_covariances(block) for block in by_draw])
         scale = algebra.lift(algebra.gram(_together(self.scale_roots)), frame, FLAT_FLOOR)
         if structure.isotropic:
             scale = scale[:, 0]

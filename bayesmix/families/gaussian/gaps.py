@@ -54,8 +54,8 @@ def pattern_of(forms: Quadratics, columns: Integers) -> Pattern:
     cached: Pattern | None = forms.patterns.get(key)
     if cached is None:
         hidden = np.setdiff1d(np.arange(forms.means.shape[1]), columns)
-        slopes, left = regress(forms.structure.algebra, forms.covariance, hidden, columns)
-        cached = _marginal(forms, columns), (hidden, slopes, left)
+        slopes, conditional = regress(forms.structure.algebra, forms.covariance, hidden, columns)
+        cached = _marginal(forms, columns), (hidden, slopes, conditional)
         if len(forms.patterns) < MOST_PATTERNS:
             forms.patterns[key] = cached
     return cached
@@ -83,8 +83,8 @@ def filled(
     for columns, rows in patterns(values):
         if len(columns) < values.shape[1]:
             observed = values[np.ix_(rows, columns)]
-            known = forms.structure, forms.means, forms.covariance
-            out[rows] = drawn(*known, columns, observed, labels[rows], generator)
+            parameters = forms.structure, forms.means, forms.covariance
+            out[rows] = drawn(*parameters, columns, observed, labels[rows], generator)
     return out
 
 
@@ -92,7 +92,7 @@ def completed(forms: Quadratics, columns: Integers, sums: Moments) -> Moments:
     """Return moments of all columns from those of the observed ones."""
     structure, means = forms.structure, forms.means
     n_features = means.shape[1]
-    hidden, slopes, left = pattern_of(forms, columns)[1]
+    hidden, slopes, conditional = pattern_of(forms, columns)[1]
     slopes = np.asarray(slopes)
     away = (sums.means - means[:, columns])[:, :, None]
     whole = np.empty(means.shape)
@@ -104,8 +104,8 @@ def completed(forms: Quadratics, columns: Integers, sums: Moments) -> Moments:
     scatter[:, columns[:, None], columns] = sums.scatter
     scatter[:, hidden[:, None], columns] = across
     scatter[:, columns[:, None], hidden] = np.swapaxes(across, 1, 2)
-    own = across @ np.swapaxes(slopes, 1, 2) + align(counts, left) * left
-    scatter[:, hidden[:, None], hidden] = own
+    hidden_scatter = across @ np.swapaxes(slopes, 1, 2) + align(counts, conditional) * conditional
+    scatter[:, hidden[:, None], hidden] = hidden_scatter
     return Moments(structure, sums.counts, whole, scatter)
 
 
@@ -121,18 +121,18 @@ def drawn(
     """Draw data (n, D) from N(means, covariance) of components given some columns."""
     n_components, n_features = means.shape
     hidden = np.setdiff1d(np.arange(n_features), columns)
-    slopes, left = regress(structure.algebra, covariance, hidden, columns)
-    factors = np.linalg.cholesky(structure.algebra.dense(left, n_components, len(hidden)))
+    slopes, conditional = regress(structure.algebra, covariance, hidden, columns)
+    factors = np.linalg.cholesky(structure.algebra.dense(conditional, n_components, len(hidden)))
     normal = generator.standard_normal((len(values), len(hidden)))
     out = np.empty((len(values), n_features))
     out[:, columns] = values
     for k in np.unique(labels):
-        mine = np.flatnonzero(labels == k)
+        members = np.flatnonzero(labels == k)
         slope: Any = slopes
         if not np.isscalar(slope):
             slope = slope[k : k + 1] if len(slope) > 1 else slope
-        expected = regressed(means[k : k + 1], slope, hidden, columns, values[mine])[:, 0]
-        out[np.ix_(mine, hidden)] = expected + normal[mine] @ factors[k].T
+        expected = regressed(means[k : k + 1], slope, hidden, columns, values[members])[:, 0]
+        out[np.ix_(members, hidden)] = expected + normal[members] @ factors[k].T
     return out
 
 
@@ -154,8 +154,8 @@ def moments_over_axes(
     structure: Structure, columns: Array, present: Array, responsibilities: Array
 ) -> Moments:
     """Return moments of data (D, n), 0 where missing, counted by column."""
-    known = (present @ responsibilities).T
-    means = averages((columns @ responsibilities).T, known)
+    observed = (present @ responsibilities).T
+    means = averages((columns @ responsibilities).T, observed)
     scatter = np.empty(means.shape)
     for k, mean in enumerate(means):
         away = columns - mean[:, None]
@@ -163,7 +163,7 @@ def moments_over_axes(
         away *= away
         np.dot(away, responsibilities[:, k], out=scatter[k])
     pooled = structure.blocks.pool(scatter)
-    return Moments(structure, responsibilities.sum(axis=0), means, pooled, known)
+    return Moments(structure, responsibilities.sum(axis=0), means, pooled, observed)
 
 
 def seen_densely(
@@ -181,15 +181,15 @@ def seen_densely(
     away = np.empty((len(means), *columns.shape))
     out = np.repeat(offset[:, None], len(values), axis=1)
     shared = len(root) == 1
-    for k, own in enumerate(away):
+    for k, deviation in enumerate(away):
         block = 0 if shared else k
-        np.subtract(columns, means[k][:, None], out=own)
-        own *= present
-        pull = precisions[block] @ own
+        np.subtract(columns, means[k][:, None], out=deviation)
+        deviation *= present
+        pull = precisions[block] @ deviation
         for group in groups:
-            own[group.places, group.rows] = -group.covered(block, pull)
+            deviation[group.places, group.rows] = -group.covered(block, pull)
             out[k, group.rows] += group.log_volumes[block, group.pattern]
-        along = root[block].T @ own
+        along = root[block].T @ deviation
         out[k] -= 0.5 * np.einsum("dn,dn->n", along, along)
     return out.T, lambda shares: _completed(structure, means, away, groups, shares)
 
@@ -207,10 +207,10 @@ class _Hidden:
     @classmethod
     def of(cls, lacking: Lacking, precisions: Array) -> _Hidden:
         columns = lacking.columns
-        own = precisions[:, columns[:, :, None], columns[:, None, :]]
-        log_det = np.linalg.slogdet(own)[1]
+        hidden_precisions = precisions[:, columns[:, :, None], columns[:, None, :]]
+        log_det = np.linalg.slogdet(hidden_precisions)[1]
         volumes = 0.5 * (columns.shape[1] * LOG_2PI - log_det)
-        covariances: Array = np.linalg.inv(own).astype(np.float64, copy=False)
+        covariances: Array = np.linalg.inv(hidden_precisions).astype(np.float64, copy=False)
         return cls(lacking.rows, columns, lacking.pattern, covariances, volumes)
 
     @property
@@ -220,10 +220,10 @@ class _Hidden:
 
     def covered(self, block: int, pull: Array) -> Array:
         """Return Λ_hh⁻¹ g_h (s, n) for g (D, all observations)."""
-        own = self.covariances[block][self.pattern]
-        return np.einsum("nij,jn->in", own, pull[self.places, self.rows])
+        inverses = self.covariances[block][self.pattern]
+        return np.einsum("nij,jn->in", inverses, pull[self.places, self.rows])
 
-    def left(self, block: int, shares: Array, n_features: int) -> Array:
+    def conditional_scatter(self, block: int, shares: Array, n_features: int) -> Array:
         """Return Σ_n r_n Λ_hh⁻¹ in the full matrix (D, D)."""
         weights = np.bincount(self.pattern, shares[self.rows], len(self.columns))
         out = np.zeros((n_features, n_features))
@@ -245,15 +245,17 @@ def _completed(
     """
     n_components, n_features = means.shape
     counts = responsibilities.sum(axis=0)
-    totals = np.array([own @ r for own, r in zip(away, responsibilities.T, strict=True)])
+    totals = np.array(
+        [deviation @ r for deviation, r in zip(away, responsibilities.T, strict=True)]
+    )
     beyond = averages(totals, counts[:, None])
     scatter = np.empty((n_components, n_features, n_features))
     n_blocks = len(groups[0].covariances)
-    for k, (own, r) in enumerate(zip(away, responsibilities.T, strict=True)):
-        centred = own - beyond[k][:, None]
+    for k, (deviation, r) in enumerate(zip(away, responsibilities.T, strict=True)):
+        centred = deviation - beyond[k][:, None]
         np.dot(centred * r, centred.T, out=scatter[k])
         for group in groups:
-            scatter[k] += group.left(k if n_blocks > 1 else 0, r, n_features)
+            scatter[k] += group.conditional_scatter(k if n_blocks > 1 else 0, r, n_features)
     return Moments(structure, counts, means + beyond, structure.blocks.pool(scatter))
 
 
@@ -269,14 +271,14 @@ def available(structure: Structure, values: Array, responsibilities: Array) -> M
         return moments_over_axes(structure, columns, present, responsibilities)
     present = ~np.isnan(values)
     filled, counts = without_gaps(values), responsibilities.sum(axis=0)
-    known = responsibilities.T @ present
-    means = averages(responsibilities.T @ filled, known)
+    observed = responsibilities.T @ present
+    means = averages(responsibilities.T @ filled, observed)
     scatter = np.empty((len(counts), n_features, n_features))
-    for k, (mean, mine) in enumerate(zip(means, responsibilities.T, strict=True)):
+    for k, (mean, shares) in enumerate(zip(means, responsibilities.T, strict=True)):
         away = np.where(present, values - mean, 0.0)
-        scatter[k] = (away * mine[:, None]).T @ away
+        scatter[k] = (away * shares[:, None]).T @ away
         squares = np.diagonal(scatter[k])
         # A column without values has unit variance in the frame.
-        wider = np.where(known[k] > 0, squares / np.maximum(known[k], 1e-300), 1.0)
-        scatter[k] += np.diag((counts[k] - known[k]) * wider)
+        wider = np.where(observed[k] > 0, squares / np.maximum(observed[k], 1e-300), 1.0)
+        scatter[k] += np.diag((counts[k] - observed[k]) * wider)
     return Moments(structure, counts, means, structure.blocks.pool(scatter))

@@ -123,7 +123,7 @@ class Lowest:
 class Holdings:
     """Observations of each component, and those of lowest density; additive over chunks."""
 
-    each: tuple[Holding, ...]
+    by_component: tuple[Holding, ...]
     needed: int
     worst: Lowest
 
@@ -138,7 +138,7 @@ class Holdings:
                         for x, y in zip(a.distinct, b.distinct, strict=True)
                     ),
                 )
-                for a, b in zip(self.each, other.each, strict=True)
+                for a, b in zip(self.by_component, other.by_component, strict=True)
             ),
             self.needed,
             self.worst + other.worst,
@@ -184,19 +184,19 @@ class HoldingStep:
             ),
         )
 
-    def _holding(self, k: int, axes: Array, rows: Rows, mine: Any) -> Holding:
-        """Return the holding of component k from observations ``mine`` of the chunk."""
-        values = self.mixture.frame.apply(rows.values[mine])
+    def _holding(self, k: int, axes: Array, rows: Rows, members: Any) -> Holding:
+        """Return the holding of component k from observations ``members`` of the chunk."""
+        values = self.mixture.frame.apply(rows.values[members])
         away = (values - self.mixture.components.means[k]) / np.sqrt(self.floor)
         distinct = tuple(self._distinct(away, axis) for axis in axes.T)
-        first = tuple(int(row) + rows.first for row in mine[:ROWS_NAMED])
-        return Holding(len(mine), first, distinct)
+        first = tuple(int(row) + rows.first for row in members[:ROWS_NAMED])
+        return Holding(len(members), first, distinct)
 
     def _distinct(self, away: Array, axis: Array) -> Array:
         """Return distinct values along a direction, at most as many as needed."""
         if has_gaps(away):
-            known = ~np.isnan(away[:, np.abs(axis) > NO_PART]).any(axis=1)
-            away = without_gaps(away[known])
+            observed = ~np.isnan(away[:, np.abs(axis) > NO_PART]).any(axis=1)
+            away = without_gaps(away[observed])
         first = away[: MOSTLY_ENOUGH * self.needed]
         distinct = np.unique(np.round(first @ axis, 9))
         if len(distinct) < self.needed and len(first) < len(away):
@@ -233,7 +233,7 @@ def judged(
         enough = np.any(
             [
                 [count >= guard.needed for count in holding.distinct_counts]
-                for holding in holdings.each
+                for holding in holdings.by_component
             ],
             axis=0,
         )
@@ -243,7 +243,7 @@ def judged(
     else:
         degenerate = [
             (k, axes[:, [count < guard.needed for count in holding.distinct_counts]])
-            for k, (axes, holding) in enumerate(zip(directions, holdings.each, strict=True))
+            for k, (axes, holding) in enumerate(zip(directions, holdings.by_component, strict=True))
         ]
         if guard.structure.common_shape:
             from bayesmix.families.gaussian.repair import of_common_shape
@@ -255,7 +255,7 @@ def judged(
         (k, axes)
         for k, axes in degenerate
         if axes.shape[1]
-        and (shared or holdings.each[k].n_rows or (guard.repair and k not in held_already))
+        and (shared or holdings.by_component[k].n_rows or (guard.repair and k not in held_already))
         and (guard.repair or held_already[k] < HELD_IN_VAIN)
     ]
     if not degenerate:

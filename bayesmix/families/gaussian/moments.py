@@ -32,17 +32,17 @@ class Moments(Rearranged):
     column_counts: Array | None = None
 
     def __add__(self, other: Moments) -> Moments:
-        own, theirs = self.known, other.known
-        known = own + theirs
-        share = np.zeros_like(known)
-        np.divide(theirs, known, out=share, where=known > 0)
+        counts, other_counts = self.known, other.known
+        total = counts + other_counts
+        share = np.zeros_like(total)
+        np.divide(other_counts, total, out=share, where=total > 0)
         delta = other.means - self.means
         return Moments(
             self.structure,
             self.counts + other.counts,
             self.means + share * delta,
-            self.scatter + other.scatter + _between(self.structure, own * share, delta),
-            known if self.by_column or other.by_column else None,
+            self.scatter + other.scatter + _between(self.structure, counts * share, delta),
+            total if self.by_column or other.by_column else None,
         )
 
     @property
@@ -86,8 +86,8 @@ class Moments(Rearranged):
         merged = super().merged(first, second)
         if not self.shared:
             return merged
-        one, other = (self.subset(np.array([k])) for k in (first, second))
-        both = one + replace(other, scatter=np.zeros_like(self.scatter))
+        first_moments, second_moments = (self.subset(np.array([k])) for k in (first, second))
+        both = first_moments + replace(second_moments, scatter=np.zeros_like(self.scatter))
         return replace(merged, scatter=both.scatter)
 
     def split(self, k: int, halves: Moments) -> Moments:
@@ -97,8 +97,8 @@ class Moments(Rearranged):
         if not self.shared:
             return split
         # A shared scatter loses what lies between the two.
-        delta, known = halves.means[1:] - halves.means[:1], halves.known
-        share = known[:1] * known[1:] / np.maximum(known.sum(axis=0), 1e-300)
+        delta, counts = halves.means[1:] - halves.means[:1], halves.known
+        share = counts[:1] * counts[1:] / np.maximum(counts.sum(axis=0), 1e-300)
         return replace(split, scatter=self.scatter - _between(self.structure, share, delta))
 
     def exchanged(self, keep: Integers, others: Moments) -> Moments:
@@ -174,9 +174,9 @@ class Moments(Rearranged):
         """Return moments from Σ r x and Σ r x xᵀ in blocks."""
         means = averages(totals, counts[:, None] if column_counts is None else column_counts)
         between = structure.blocks.pool(structure.algebra.outer(totals, means))
-        made = cls(structure, counts, means, second - between, column_counts)
-        Moments.second.given(made, second)
-        return made
+        moments = cls(structure, counts, means, second - between, column_counts)
+        Moments.second.given(moments, second)
+        return moments
 
     @once
     def second(self) -> Array:

@@ -90,14 +90,14 @@ class PartialForms:
         """Merge moments about local means by component."""
         structure, (n_components, n_features) = self.structure, self.means.shape
         algebra, counts, totals = structure.algebra, sums[:, 0], sums[:, 1 : 1 + n_features]
-        own = averages(totals, counts[:, None])
-        scatter = algebra.second(sums, n_features) - algebra.outer(totals, own)
-        own += places.repeat(len(own) // len(places), axis=0)
+        local_means = averages(totals, counts[:, None])
+        scatter = algebra.second(sums, n_features) - algebra.outer(totals, local_means)
+        local_means += places.repeat(len(local_means) // len(places), axis=0)
         of_all = np.bincount(components, counts, n_components).astype(np.float64, copy=False)
         whole = np.zeros((n_components, n_features))
-        np.add.at(whole, components, counts[:, None] * own)
+        np.add.at(whole, components, counts[:, None] * local_means)
         means = averages(whole, of_all[:, None])
-        away = own - means[components]
+        away = local_means - means[components]
         scatter += algebra.outer(counts[:, None] * away, away)
         total = np.zeros((n_components, *scatter.shape[1:]))
         np.add.at(total, components, scatter)

@@ -99,22 +99,22 @@ def maximum_likelihood(
     resolution: Array | None,
     ridge: Array | None,
 ) -> Gaussians:
-    """Return means and of the moments (Bishop 2006, eq. 9.24 and 9.25).
+    """Return means and covariances of the moments (Bishop 2006, eq. 9.24 and 9.25).
 
     ``ridge`` (D,) is added to each variance, as scikit-learn's ``reg_covar``. A component without
     observations keeps its mean and takes the average covariance; its weight is zero.
     """
     means = statistics.means
     n_components = len(means)
-    known = statistics if resolution is None else with_resolution(statistics, resolution)
+    moments = statistics if resolution is None else with_resolution(statistics, resolution)
     if np.minimum.reduce(statistics.known, axis=None) <= NO_ROWS:
         empty = statistics.known <= NO_ROWS
         same = previous is not None and previous.n_components == n_components
         before = previous.means if previous is not None and same else 0.0
         means = np.where(empty, before, means)
-        known = _with_average(statistics, resolution, empty)
+        moments = _with_average(statistics, resolution, empty)
     earlier = None if previous is None else previous.blocks
-    blocks = structure.estimate(known.scatter, known.block_counts, earlier)
+    blocks = structure.estimate(moments.scatter, moments.block_counts, earlier)
     if ridge is not None:
         blocks = structure.algebra.add_to_diagonal(blocks, ridge[: blocks.shape[-1]])
     return Gaussians(structure, means, blocks, resolution)
@@ -123,19 +123,21 @@ def maximum_likelihood(
 def _with_average(statistics: Moments, resolution: Array | None, empty: Any) -> Moments:
     """Give empty components the average scatter and negligible counts."""
     by_column = statistics.column_counts
-    some = replace(statistics, counts=np.maximum(statistics.counts, NO_ROWS))
+    positive = replace(statistics, counts=np.maximum(statistics.counts, NO_ROWS))
     counts = statistics.counts.sum()
     if by_column is not None:
-        some = replace(some, column_counts=np.maximum(by_column, NO_ROWS))
+        positive = replace(positive, column_counts=np.maximum(by_column, NO_ROWS))
         if statistics.structure.blocks.isotropic:
             empty = empty.all(axis=1, keepdims=True)
         else:
             counts = by_column.sum(axis=0)
-    known = with_resolution(some, resolution)
-    if known.shared:
-        return known
-    average = known.scatter.sum(axis=0) / np.maximum(counts, 1.0)
-    return replace(known, scatter=known.scatter + NO_ROWS * align(empty, known.scatter) * average)
+    moments = with_resolution(positive, resolution)
+    if moments.shared:
+        return moments
+    average = moments.scatter.sum(axis=0) / np.maximum(counts, 1.0)
+    return replace(
+        moments, scatter=moments.scatter + NO_ROWS * align(empty, moments.scatter) * average
+    )
 
 
 def with_resolution(statistics: Moments, resolution: Array | None) -> Moments:

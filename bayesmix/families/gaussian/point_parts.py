@@ -50,9 +50,9 @@ class PartsOfGaussians:
         """Return the densities of ``columns`` given values (Bishop 2006, eq. 2.81, 2.82)."""
         from bayesmix.families.gaussian.covariance.regression import regress, regressed
 
-        slopes, left = regress(self.structure.algebra, self.blocks, columns, given)
+        slopes, conditional_blocks = regress(self.structure.algebra, self.blocks, columns, given)
         means = regressed(self.means, slopes, columns, given, values[None])[0]
-        return Gaussians(self.structure, means, left)
+        return Gaussians(self.structure, means, conditional_blocks)
 
     def conditional_means(self: Any, columns: Integers, given: Integers, values: Array) -> Array:
         from bayesmix.families.gaussian.covariance.regression import regress, regressed

@@ -96,14 +96,14 @@ class NormalWishart(PriorOfDraws, PriorAtAPoint):
 
         Bishop 2006, eq. 10.60 (β_k), 10.61 (m_k), 10.62 (W_k⁻¹) and 10.63 (ν_k).
         """
-        known, blocks = statistics.known, self.structure.blocks
-        beta = mean_precision + known
+        counts, blocks = statistics.known, self.structure.blocks
+        beta = mean_precision + counts
         away = statistics.means - self.mean
         shrunk = mean_precision / beta * away
         means = statistics.means - shrunk
         if resolution is not None:
             statistics = with_resolution(statistics, resolution)
-        between = blocks.pool(blocks.algebra.outer(known * shrunk, away))
+        between = blocks.pool(blocks.algebra.outer(counts * shrunk, away))
         scale_inverse = scale.mean + (statistics.scatter + between)
         nu = self.degrees_of_freedom + statistics.block_counts
         precisions = Wishart(blocks.algebra, nu, scale_inverse)

@@ -89,10 +89,10 @@ class PriorAtAPoint:
         scale: Any = self.scale.initial()
         nu0 = self.degrees_of_freedom
         rows = mode_rows(self.structure, nu0, n_components, n_features)
-        own = rows - self.structure.blocks.means_per_block(n_components, n_features)
+        added_rows = rows - self.structure.blocks.means_per_block(n_components, n_features)
         wisharts = (
             log_normaliser(nu0, scale.expected_log_det, p)
-            + 0.5 * (nu0 + own) * log_det
+            + 0.5 * (nu0 + added_rows) * log_det
             - 0.5 * algebra.trace(scale.mean, root)
         )
         normals = 0.5 * (

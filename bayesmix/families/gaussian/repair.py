@@ -34,7 +34,7 @@ def of_common_shape(
     common volume, any large component prevents it.
     """
     rows = mixture.weights.mean() * guard.source.total_weight
-    kept = np.array(
+    sound = np.array(
         [
             lost.shape[1] == 0 and (axes.shape[1] > 0 or rows[k] >= guard.needed)
             for (k, lost), axes in zip(degenerate, directions, strict=True)
@@ -42,7 +42,7 @@ def of_common_shape(
     )
     most_lost = max(lost.shape[1] for _, lost in degenerate) / guard.frame.n_directions
     least = most_lost * rows.sum() if guard.structure.own_volume else 0.0
-    if not kept.any() or rows[kept].sum() < least:
+    if not sound.any() or rows[sound].sum() < least:
         return degenerate
     whole = guard.frame.n_directions if guard.structure.own_volume else np.inf
     return [(k, axes if axes.shape[1] == whole else axes[:, :0]) for k, axes in degenerate]
@@ -61,7 +61,7 @@ def hold(
     directions = [degenerate.get(k, none) for k in range(mixture.n_components)]
     events = []
     for k in [0] if shared else degenerate:
-        holding = holdings.each[k]
+        holding = holdings.by_component[k]
         who = "the shared covariance of {which}" if shared else "{which}"
         events.append(
             Event(
@@ -126,8 +126,8 @@ def relocate(
                 "relocated",
                 "{which} collapsed onto {rows} and was restarted where the density is low",
                 components=(k,),
-                rows=holdings.each[k].rows,
-                n_rows=holdings.each[k].n_rows,
+                rows=holdings.by_component[k].rows,
+                n_rows=holdings.by_component[k].n_rows,
             )
         )
     moved = replace(

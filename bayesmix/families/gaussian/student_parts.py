@@ -70,12 +70,12 @@ class StudentParts:
         n_components, n_given = len(self.means), len(given)
         from bayesmix.families.gaussian.covariance.regression import regress, regressed
 
-        slopes, left = regress(self.algebra, self.blocks, columns, given)
-        known = self.marginal(given)
-        distances = self.algebra.squared(values[None], known.means, known.precision_root)[0]
+        slopes, conditional = regress(self.algebra, self.blocks, columns, given)
+        marginal = self.marginal(given)
+        distances = self.algebra.squared(values[None], marginal.means, marginal.precision_root)[0]
         nu = np.broadcast_to(self.degrees_of_freedom.ravel(), (n_components,))
         widened = (nu + distances) / (nu + n_given)
-        blocks = widened.reshape(-1, *(1,) * (left.ndim - 1)) * left
+        blocks = widened.reshape(-1, *(1,) * (conditional.ndim - 1)) * conditional
         means = regressed(self.means, slopes, columns, given, values[None])[0]
         return Students(self.algebra, means, blocks, nu + n_given, len(columns))
 

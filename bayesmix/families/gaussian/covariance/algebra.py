@@ -308,8 +308,8 @@ def _pairs(n_features: int) -> _Pairs:
 def _factors(n_components: int, n_features: int) -> Array:
     """Return the coefficients of M_ij z_i z_j in -½ [-1, x]ᵀ M [-1, x] (K, F)."""
     left, right = _pairs(n_features).sides
-    own = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
-    return frozen(np.tile(own, (n_components, 1)))
+    factors = np.where(left == right, -0.5, np.where(left == 0, 1.0, -1.0))
+    return frozen(np.tile(factors, (n_components, 1)))
 
 
 # Dense or diagonal precisions.

@@ -144,21 +144,21 @@ def _turned(scatter: Array, previous: Array | None, cost: Cost) -> Array:
     begun = [_axes_of(scatter if previous is None else previous)]
     if previous is None:
         begun += list(np.linalg.eigh(scatter)[1])
-    here = min((_Point.at(axes, scatter, cost) for axes in begun), key=lambda each: each.cost)
+    best = min((_Point.at(axes, scatter, cost) for axes in begun), key=lambda point: point.cost)
     for _ in range(TURNS if scatter.shape[1] > 1 else 0):
-        angles, promised, unturned = here.descent(cost)
-        share, slack = 1.0, ROUNDING * abs(here.cost)
+        angles, promised, unturned = best.descent(cost)
+        share, slack = 1.0, ROUNDING * abs(best.cost)
         for _ in range(HALVINGS):
-            there = _Point.at(here.axes @ _rotation(share * angles), scatter, cost)
-            if there.cost <= here.cost + ENOUGH * share * promised + slack:
+            trial = _Point.at(best.axes @ _rotation(share * angles), scatter, cost)
+            if trial.cost <= best.cost + ENOUGH * share * promised + slack:
                 break
             share *= 0.5
         else:
             break
-        here = there
+        best = trial
         if np.abs(angles).max() <= unturned:
             break
-    return here.axes
+    return best.axes
 
 
 @dataclass(frozen=True)
@@ -180,40 +180,42 @@ class _Point:
         """Return antisymmetric angles (D, D), the slope along them, and the largest angle."""
         n_features = len(self.axes)
         left, right = _pairs(n_features).sides
-        own = _along(self.seen)
-        relative = self.seen / own[:, None, :]  # M_ba / M_aa
+        along = _along(self.seen)
+        relative = self.seen / along[:, None, :]  # M_ba / M_aa
         slopes = 2.0 * (relative[:, right, left] - relative[:, left, right])  # (K, P)
         slope = self.shares @ slopes
         angles, unturned = None, UNTURNED
         if n_features <= TOGETHER_UP_TO:
             # With scales 1e130 apart second derivatives overflow.
             with np.errstate(over="ignore", invalid="ignore"):
-                bend = self._curvature(relative, own) + cost.bend(slopes, self.shares) / n_features
+                bend = (
+                    self._curvature(relative, along) + cost.bend(slopes, self.shares) / n_features
+                )
                 _, angles, refused = dposv(bend, -slope)
             if refused or not np.abs(angles).max() <= LONGEST:
                 angles = None
         if angles is None:
-            angles, unturned = -slope / self._by_pairs(own), UNTURNED_BY_PAIRS
+            angles, unturned = -slope / self._by_pairs(along), UNTURNED_BY_PAIRS
             angles = angles / max(1.0, np.abs(angles).max() / LONGEST)
         turn = np.zeros((n_features, n_features))
         turn[right, left] = angles
         return turn - turn.T, float(slope @ angles), unturned
 
-    def _by_pairs(self, own: Array) -> Array:
+    def _by_pairs(self, along: Array) -> Array:
         """Return second derivatives (P,) by single angles, if all scatters share the axes."""
         left, right = _pairs(len(self.axes)).sides
-        ratio = own[:, left] / own[:, right]
+        ratio = along[:, left] / along[:, right]
         curvature: Array = 2.0 * self.shares @ (ratio + 1.0 / ratio - 2.0)
         return np.maximum(curvature, LEAST_CURVATURE * self.shares.sum())
 
-    def _curvature(self, relative: Array, own: Array) -> Array:
+    def _curvature(self, relative: Array, along: Array) -> Array:
         """Return second derivatives (P, P) of Σ_k n_k Σ_a log M_aa, M = Dᵀ S_k D, at fixed shares.
 
         For D e^X this is Σ_a Σ_bc X_ba X_ca G_abc to second order, where G_abc sums n_k (M_bc /
         M_aa - (M_bc / M_bb + M_bc / M_cc) / 2 - 2 M_ba M_ca / M_aa²).
         """
-        n_components, size = len(own), len(self.axes)
-        weighed = self.shares[:, None] / own
+        n_components, size = len(along), len(self.axes)
+        weighed = self.shares[:, None] / along
         G = (weighed.T @ self.seen.reshape(n_components, -1)).reshape(size, size, size)
         G -= 2.0 * np.einsum("k,kba,kca->abc", self.shares, relative, relative)
         plain = np.einsum("k,kbc->bc", self.shares, relative)
@@ -293,16 +295,16 @@ def of_one_shape(scatter: Array, counts: Array, previous: Array | None) -> Array
     per_row = counts[:, 0]
     begun = np.log(_at_least((scatter / shape).mean(axis=1) / per_row))
     # The scatter of coinciding observations is rounding, of either sign.
-    some = np.where(_has_scatter(begun)[:, None], np.maximum(scatter, 0.0), 0.0)
+    scattered = np.where(_has_scatter(begun)[:, None], np.maximum(scatter, 0.0), 0.0)
 
     def pooled(logs: Array) -> tuple[float, Array, Array]:
-        parts = some * np.exp(-logs)[:, None]
+        parts = scattered * np.exp(-logs)[:, None]
         total = np.maximum(parts.sum(axis=0), NO_VARIANCE)
         shares = parts / total
         return float(np.log(total).sum()), shares.sum(axis=1), shares
 
     logs = _least(pooled, per_row, scatter.shape[1], begun)
-    shape = unit_volume((some * np.exp(-logs)[:, None]).sum(axis=0))
+    shape = unit_volume((scattered * np.exp(-logs)[:, None]).sum(axis=0))
     volumes = _at_least((scatter / shape).mean(axis=1) / per_row)
     return volumes[:, None] * shape
 
@@ -322,17 +324,17 @@ def of_one_matrix(scatter: Array, counts: Array, previous: Array | None) -> Arra
     try:
         squares = _seen_by(inverse_root(first[None])[0], scatter)
         begun = np.log(_at_least(np.trace(squares, axis1=1, axis2=2) / (n_features * counts)))
-        some = np.where(_has_scatter(begun)[:, None, None], scatter, 0.0)
+        scattered = np.where(_has_scatter(begun)[:, None, None], scatter, 0.0)
 
         def pooled(logs: Array) -> tuple[float, Array, Array]:
-            parts = some * np.exp(-logs)[:, None, None]
+            parts = scattered * np.exp(-logs)[:, None, None]
             root = inverse_root(parts.sum(axis=0)[None])[0]
             shares = _seen_by(root, parts)
             log_det = -2.0 * float(np.log(np.diagonal(root)).sum())
             return log_det, np.trace(shares, axis1=1, axis2=2), shares.reshape(n_components, -1)
 
         logs = _least(pooled, counts, n_features, begun)
-        matrix = (some * np.exp(-logs)[:, None, None]).sum(axis=0)
+        matrix = (scattered * np.exp(-logs)[:, None, None]).sum(axis=0)
         matrix = matrix / determinant_roots(matrix)
         squares = _seen_by(inverse_root(matrix[None])[0], scatter)
     except DegenerateFitError:
@@ -346,13 +348,13 @@ def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Arra
     total, root = counts.sum(), np.sqrt(counts)
     wanted = n_features * counts / total
     logs = begun
-    log_det, own, shares = pooled(logs)
+    log_det, traces, shares = pooled(logs)
     cost = log_det + wanted @ logs
     for _ in range(STEPS):
-        slope = np.where(_has_scatter(begun), wanted - own, 0.0)
+        slope = np.where(_has_scatter(begun), wanted - traces, 0.0)
         # In units of sqrt(n_k), so that small components converge as well.
         scaled = shares / root[:, None]
-        curvature = np.diag(own / counts + RIDGE) - scaled @ scaled.T
+        curvature = np.diag(traces / counts + RIDGE) - scaled @ scaled.T
         # A common factor of all volumes has no effect.
         curvature += n_features / total**2 * np.outer(root, root)
         _, scaled_step, refused = dposv(curvature, -slope / root)
@@ -362,14 +364,14 @@ def _least(pooled: Pooled, counts: Array, n_features: int, begun: Array) -> Arra
         longest = np.abs(step).max()
         step *= min(1.0, LONGEST_STEP / max(longest, LONGEST_STEP))
         for _ in range(HALVINGS):
-            found = pooled(logs + step)
-            there = found[0] + wanted @ (logs + step)
-            if there <= cost + ROUNDING * (abs(cost) + abs(log_det)):
+            trial = pooled(logs + step)
+            trial_cost = trial[0] + wanted @ (logs + step)
+            if trial_cost <= cost + ROUNDING * (abs(cost) + abs(log_det)):
                 break
             step *= 0.5
         else:
             break
-        logs, cost, (log_det, own, shares) = logs + step, there, found
+        logs, cost, (log_det, traces, shares) = logs + step, trial_cost, trial
         if longest <= SHORT:
             break
     return logs

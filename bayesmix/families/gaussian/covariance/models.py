@@ -89,8 +89,8 @@ class Blocks:
         return covariances[None] if self.shared else covariances
 
     def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:
-        one = self.one_shape(n_features)
-        return one if self.shared else (n_components, *one)
+        shape = self.one_shape(n_features)
+        return shape if self.shared else (n_components, *shape)
 
     def one_shape(self, n_features: int) -> tuple[int, ...]:
         """Return the user's shape of a single covariance."""
@@ -199,8 +199,8 @@ class Iterative:
     name: str
 
     def __call__(self, scatter: Array, counts: Array, previous: Array | None) -> Array:
-        found: Array = getattr(import_module(ITERATIVE), self.name)(scatter, counts, previous)
-        return found
+        blocks: Array = getattr(import_module(ITERATIVE), self.name)(scatter, counts, previous)
+        return blocks
 
 
 STRUCTURES: dict[str, Structure] = {

@@ -22,10 +22,10 @@ def contained(name: str) -> list[str]:
 
 def contains(structure: Structure, other: str) -> bool:
     """Whether the named structure is a special case, in any units of columns."""
-    known = NAMED.get(other)
-    if known is None or known.name == structure.name:
+    other_structure = NAMED.get(other)
+    if other_structure is None or other_structure.name == structure.name:
         return False
-    if known.common_scale and not structure.common_scale:
+    if other_structure.common_scale and not structure.common_scale:
         return False
-    pairs = zip(structure.letters, known.letters, strict=True)
-    return all(RICHER.index(own) >= RICHER.index(theirs) for own, theirs in pairs)
+    pairs = zip(structure.letters, other_structure.letters, strict=True)
+    return all(RICHER.index(letter) >= RICHER.index(other_letter) for letter, other_letter in pairs)

@@ -34,11 +34,11 @@ def regressed(
     ``slopes`` are (K, C, G), (1, C, G) if shared, or 0.
     """
     n_components = len(means)
-    own = means[:, columns]
+    column_means = means[:, columns]
     if np.isscalar(slopes):
-        return np.broadcast_to(own, (len(values), *own.shape))
-    each = np.broadcast_to(slopes, (n_components, len(columns), len(given)))
-    out = np.empty((len(values), *own.shape))
+        return np.broadcast_to(column_means, (len(values), *column_means.shape))
+    by_component = np.broadcast_to(slopes, (n_components, len(columns), len(given)))
+    out = np.empty((len(values), *column_means.shape))
     for k in range(n_components):
-        out[:, k] = own[k] + (values - means[k, given]) @ each[k].T
+        out[:, k] = column_means[k] + (values - means[k, given]) @ by_component[k].T
     return out
