@@ -123,10 +123,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             errors. Predictions then need ``covariates`` too. Maximum a posteriori and variational
             fits have a weak normal prior; the ELBO is then a lower bound that is not tight.
 
-        Returns
-        -------
-        self
-
         Raises
         ------
         ValueError
@@ -198,10 +194,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             For data that drift: the fraction of the earlier sums to discard now. The bound then
             refers to down-weighted data.
 
-        Returns
-        -------
-        self
-
         Raises
         ------
         ValueError
@@ -227,7 +219,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         self, X: Any, y: Any = None, sample_weight: Any = None, covariates: Any = None
     ) -> float:
         """Return the mean log density in nats, weighted if there are sample weights."""
-        from bayesmix.posterior.predictions import mean_log_density
+        from bayesmix.posterior.predictive_sums import mean_log_density
 
         source = self._at_covariates(self._seen(X, sample_weight), covariates)
         return mean_log_density(self.result_, source)

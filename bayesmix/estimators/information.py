@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.posterior.predictions import density_sums
+from bayesmix.posterior.predictive_sums import density_sums
 from bayesmix.selection import scores
 
 

@@ -131,7 +131,7 @@ class PosteriorMethods:
 
         It ranges from 0 (one component is certain) to log K (all are equally probable).
         """
-        from bayesmix.posterior.predictions import entropies
+        from bayesmix.posterior.predictive_sums import entropies
 
         return self._map(X, entropies, covariates=covariates)
 

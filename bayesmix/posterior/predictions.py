@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import numpy as np
-from scipy.special import entr
-
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.rows import NO_SIDE_INFORMATION, Rows, SideInformation
-from bayesmix.em.result import DensitySums, FitResult, assess
+from bayesmix.core.rows import Rows
+from bayesmix.em.result import FitResult
 from bayesmix.numerics.arrays import Array, Integers
 
 if TYPE_CHECKING:
@@ -66,33 +62,3 @@ def in_memory(result: FitResult, source: Source, method: Callable[..., PerRow]) 
     """Return predictions for a source."""
     with single_threaded_blas():
         return source.map(Prediction(result, method), result.n_components)
-
-
-def mean_log_density(result: FitResult, source: Source) -> float:
-    """Return the mean log density of a source, weighted, in nats."""
-    with single_threaded_blas():
-        total, weight = source.reduce(partial(_log_density, result), result.n_components)
-    return float(total / weight)
-
-
-def _log_density(result: FitResult, rows: Rows) -> Array:
-    """Return Σ w log density over samples of positive weight, and Σ w."""
-    weights = rows.weights_or_ones
-    counted = weights > 0
-    log_density = result.log_density(rows.values, rows.side.of_predictions)
-    total = (log_density[counted] * weights[counted]).sum()
-    return np.array([total, weights.sum()])
-
-
-def density_sums(result: FitResult, source: Source) -> DensitySums:
-    """Return the sums over a source that criteria need, at the point estimate."""
-    with single_threaded_blas():
-        point = replace(result.plug_in, weights=result.mixture.weights.averaged())
-        return assess(result.family, point, source, result.log_volume)
-
-
-def entropies(
-    result: FitResult, values: Array, side: SideInformation = NO_SIDE_INFORMATION
-) -> Array:
-    """Return entropies (n,) of the component probabilities, in nats."""
-    return entr(result.probabilities(values, side)).sum(axis=1)
