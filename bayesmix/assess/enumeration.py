@@ -61,7 +61,7 @@ class TableEntry:
 
     model: ModelName
     n_classes: int
-    values: Mapping[str, Any]  # by column of the table
+    values: Mapping[str, object]  # by column of the table
     note: str = ""
     estimator: Estimator = None
 
