@@ -213,7 +213,7 @@ def _pairs(fits: list[TableEntry]) -> tuple[tuple[TableEntry, TableEntry], ...]:
     known = {(one.model, one.n_classes): one for one in fits if one.estimator is not None}
     smaller = {key: known.get((key[0], key[1] - 1)) for key in known}
     pairs = [(one, known[key]) for key, one in smaller.items() if one is not None]
-    return tuple(sorted(pairs, key=lambda pair: -pair[1].values["n_parameters"]))
+    return tuple(sorted(pairs, key=lambda pair: -cast("int", pair[1].values["n_parameters"])))
 
 
 def _estimators(
