@@ -17,6 +17,7 @@ from bayesmix.assess.apa import ApaTable, bounded, p_equals, plain, write_as
 from bayesmix.assess.class_profiles import KINDS, ClassProfiles, rows_by_key, wald_text
 from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration
 from bayesmix.errors import InvalidInputError
+from bayesmix.report import template
 from bayesmix.selection.summary_text import phrase
 from bayesmix.version import __version__
 
@@ -43,10 +44,12 @@ class ClassReport:
 
     def to_html(self) -> str:
         """Return the report as a page."""
+        return template.page("classes.html", "Latent classes", blocks=self._elements())
+
+    def _elements(self) -> list[str]:
+        """Return the blocks and the tables as HTML."""
         tables = {f"[[{name}]]": own.to_html() for name, own in self.tables.items()}
-        parts = ['<!doctype html><meta charset="utf-8"><title>Latent classes</title>']
-        parts.append('<body style="max-width:48em;margin:2em auto;font-family:serif">')
-        return "\n".join(parts + [tables.get(b) or _html(b) for b in self.blocks])
+        return [tables.get(block) or _html(block) for block in self.blocks]
 
     def save(self, path: Any) -> Path:
         """Write the report to a file that ends in .md or .html."""
@@ -55,7 +58,8 @@ class ClassReport:
     __repr__ = __str__ = to_markdown
 
     def _repr_html_(self) -> str:
-        return self.to_html()
+        # The style of a page would apply to the whole notebook.
+        return "\n".join(self._elements())
 
 
 def _html(block: str) -> str:
@@ -110,8 +114,6 @@ def class_report(
     >>> report.to_markdown().splitlines()[0]
     '## Methods'
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     model, n_classes = enumeration.key(model, n_classes)
     table = enumeration.table[enumeration.table["model"] == model].set_index("n_classes")
     if n_classes not in table.index or profiles.n_classes != n_classes:
@@ -139,13 +141,8 @@ def class_report(
     p, row = table["blrt_p"].dropna(), table.loc[n_classes].to_dict()
     converged = everything["converged"].astype(bool)
     corrections = [own.attrs["correction"] or "no" for own in profiles.outcomes.values()]
-    environment = Environment(
-        loader=PackageLoader("bayesmix.report", "."),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("class_report.jinja").render(
+    text = template.filled(
+        "class_report.jinja",
         bounded=bounded,
         p_equals=p_equals,
         plain=plain,

@@ -5,12 +5,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 from collections.abc import Sequence
-from datetime import date
-from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,14 +15,13 @@ from bayesmix.assess.merging import merge_components
 from bayesmix.core.procedures import noun_of
 from bayesmix.em import display
 from bayesmix.plots.style import pyplot
-from bayesmix.report import figures, reproduce, tables
+from bayesmix.report import figures, reproduce, tables, template
 from bayesmix.report.assumptions import documented, prior_in_words, weights_prior
-from bayesmix.report.subject import Subject, capital, listed, subject_of
+from bayesmix.report.subject import Subject, capital, subject_of
 from bayesmix.report.trajectory_page import trajectory_page
 from bayesmix.selection.criteria import record
 from bayesmix.selection.summary_text import SUREST, counted
 from bayesmix.sources.writing import file_to_write, try_to_write, write
-from bayesmix.version import __version__
 
 MOST_COMPONENTS, MOST_COLUMNS = 100, 100
 
@@ -113,7 +107,7 @@ def page(
         interactive,
         search=search,
         answer=answer,
-        model=model,
+        lede=model,
         sentences=subject.sentences,
         details=subject.details,
         warnings=tables.warnings(subject),
@@ -131,7 +125,7 @@ def page(
         n_folds=int(search.folds_["fold"].nunique()) if len(search.folds_) else 0,
         folds_by="" if isinstance(search.cv, int) else type(search.cv).__name__,
         seconds=seconds,
-        script=reproduce.script(subject),
+        python=reproduce.script(subject),
         command="" if words is None else reproduce.in_lines(words),
     )
 
@@ -163,7 +157,7 @@ def write_fit_report(
         interactive,
         search=None,
         answer=capital(counted(clusters.n_clusters, "cluster")),
-        model=capital(display.sentence(subject.result)) + ".",
+        lede=capital(display.sentence(subject.result)) + ".",
         sentences=[fits.summary(), *clusters.summary().splitlines()],
         warnings=[("", event.text) for event in subject.result.events],
         pictures=figures.density_figure(subject),
@@ -175,52 +169,26 @@ def write_fit_report(
 
 def rendered(subject: Subject, title: str, interactive: bool, **values: Any) -> str:
     """Return the page, which loads nothing and runs no script but its own."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("bayesmix.report", "."),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {
-        "capital": capital,
-        "counted": counted,
-        "listed": listed,
-        "number": tables.number,
-        "typeset": tables.typeset,
-    }
-    script = _part("page.js")
     coding: Any = subject.result.family.coding
-    rows = figures.individual_rows(subject) if interactive else None
     beside = figures.clusters_figure(subject)
     if beside is None:
         # Nothing tells the clusters apart, so that the density stands beside them.
         *values["pictures"], beside = values["pictures"]
-    return environment.get_template("page.html").render(
-        values,
+    return template.page(
+        "page.html",
+        title,
+        **values,
         subject=subject,
         result=subject.result,
         noun=subject.noun,
-        title=title,
         beside=beside,
         components=display.component_table(subject.result, MOST_COMPONENTS, MOST_COLUMNS),
         fitted=display.sentence(subject.result),
         family=_family_title(subject.result.family),
         has_levels=coding is not None and coding.has_levels,
-        rows=rows,
-        # JSON for the script cannot end its element.
-        rows_data=json.dumps(rows, allow_nan=False).replace("<", "\\u003c"),
-        css=_part("page.css"),
-        script_text=script,
-        digest=base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii"),
-        made=f"Made with bayesmix {__version__} on {date.today():%Y-%m-%d}.",
+        rows=figures.individual_rows(subject) if interactive else None,
+        script=template.part("page.js"),
     )
-
-
-def _part(name: str) -> str:
-    return files("bayesmix.report").joinpath(name).read_text("utf-8")
 
 
 def _family_title(family: Any) -> str:

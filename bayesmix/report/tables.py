@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bayesmix.report.subject import Subject, capital, listed
 from bayesmix.selection.criteria import RECORDS, record
 from bayesmix.selection.tasks import DEGENERATE
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_VALUE = "–"
 SHORT = {
@@ -38,6 +41,25 @@ def number(value: float, decimals: int = 2) -> str:
 def typeset(text: str) -> str:
     """Return a sentence with true minus signs before numbers."""
     return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
+
+
+def of_frame(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return heads, rows and kinds of the columns of a frame, numbers with four digits."""
+    numeric = [column.dtype.kind in "fiu" for _, column in frame.items()]
+    return {
+        "heads": [
+            record(name).label if name in RECORDS else str(name).replace("_", " ") for name in frame
+        ],
+        "rows": [list(map(_text, row)) for row in frame.itertuples(index=False)],
+        "best": [],
+        "kinds": ["number" if is_number else "words" for is_number in numeric],
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return NO_VALUE
+    return f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
 def criteria(subject: Subject) -> list[tuple[str, str, str]]:
