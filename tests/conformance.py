@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.fitters import SourceFitter
     from bayesmix.estimators.search import MixtureSearch
     from bayesmix.estimators.table_fitter import TableFitter
+    from bayesmix.families.without_prior import BootstrapDraws
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array
     from bayesmix.observation.instrument import Instrument
@@ -176,7 +177,7 @@ if TYPE_CHECKING:
     from bayesmix.families.factor_analytic.factor_analysers import FactorAnalysers, ProjectedMoments
     from bayesmix.families.factor_analytic.family import FactorAnalytic
     from bayesmix.families.floor_guard import FloorGuard
-    from bayesmix.families.gamma import Gamma, GammaDraws, Gammas
+    from bayesmix.families.gamma import Gamma, Gammas
     from bayesmix.families.gaussian.collapse import GaussianGuard, GaussianMixtures
     from bayesmix.families.gaussian.draws import GaussianDraws
     from bayesmix.families.gaussian.family import Gaussian
@@ -421,7 +422,7 @@ if TYPE_CHECKING:
         _far: FarDensities = point
         _guard: Guard = guard
 
-    def _gamma(family: Gamma, point: Gammas, draws: GammaDraws) -> None:
+    def _gamma(family: Gamma, point: Gammas, draws: BootstrapDraws[Gammas]) -> None:
         _draws: DrawnComponents = draws
         _family: FamilyOf[Sums, Gammas] = family
         _point: PointComponents = point

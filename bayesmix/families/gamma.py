@@ -6,41 +6,26 @@ logarithms, is bounded below by the resolution of the data.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import NoReturn
 
 import numpy as np
 from scipy.special import digamma, gammaln, polygamma
 
-from bayesmix.core.components import Named, Seen
-from bayesmix.core.families import AtAPoint, FamilyOf
-from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Event, Frame, Summary
-from bayesmix.core.sources import Source
-from bayesmix.errors import UnsupportedError
-from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
-from bayesmix.families.gaussian.unusable_columns import refuse_constant
+from bayesmix.core.families import FamilyOf
+from bayesmix.core.rows import Frame
 from bayesmix.families.independent.columns import (
     SMALLEST,
-    ByComponent,
-    Columns,
-    frame_of_positive,
-    refuse_not_positive,
 )
 from bayesmix.families.independent.linear import (
     Reading,
-    SeenColumns,
     Sums,
     sums,
     sums_of_seen,
     totals_of_seen,
 )
-from bayesmix.families.monotone import LOG
+from bayesmix.families.without_prior import PositiveFamily, PositivePoints
 from bayesmix.numerics import arrays as features
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
+from bayesmix.numerics.arrays import Array, Integers, has_gaps
 from bayesmix.numerics.gaps import seen as present_in
 
 # Above this the skewness 2 / √k is below 1e-3, as good as normal.
@@ -49,10 +34,6 @@ LARGEST_SHAPE = 1e7
 LARGE = 100.0
 # Newton steps from within a factor of 2, with quadratic convergence.
 STEPS = 6
-NO_PRIOR = (
-    "a Gamma has no conjugate prior: use inference=MaximumLikelihood(), or LogNormal(), whose "
-    "prior is conjugate"
-)
 
 
 @dataclass(frozen=True)
@@ -98,8 +79,10 @@ def most_likely_shapes(spread: Array) -> Array:
     return 1.0 / inverse
 
 
-def sums_with_gaps(values: Array, responsibilities: Array) -> Sums:
+def sums_of(values: Array, responsibilities: Array) -> Sums:
     """Return counts and totals of x and log x over the observed cells."""
+    if not has_gaps(values):
+        return sums(WITH_LOGS, values, responsibilities)
     present = present_in(values)
     # Missing values become 1, whose logarithm is 0.
     totals = totals_of_seen(WITH_LOGS, np.where(present > 0.0, values, 1.0), present)
@@ -107,13 +90,13 @@ def sums_with_gaps(values: Array, responsibilities: Array) -> Sums:
 
 
 @dataclass(frozen=True)
-class Gammas(AtAPoint, Columns):
+class Gammas(PositivePoints):
     """Shapes and rates (K, D) at a point."""
 
     shapes: Array
     rates: Array
 
-    dense = False
+    named = ("shapes", "rates", "means")
 
     @property
     def means(self) -> Array:
@@ -145,29 +128,7 @@ class Gammas(AtAPoint, Columns):
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        return sums(WITH_LOGS, values, responsibilities)
-
-    @property
-    def linear(self) -> Gammas:
-        """Return self, as missing values need no linear form."""
-        return self
-
-    @property
-    def patterned(self) -> Booleans:
-        """All columns, as missing scaled columns change the units of the density."""
-        return np.ones(self.shapes.shape[1], dtype=bool)
-
-    def seen_in(self, columns: Integers) -> Gammas:
-        return self.marginal(columns)
-
-    def seen(self, values: Array) -> Seen:
-        joint = SeenColumns(self).expected_log_density(values)
-        return joint, partial(sums_with_gaps, values)
-
-    def dense_filled(
-        self, values: Array, labels: Integers, generator: np.random.Generator
-    ) -> Array:
-        return values
+        return sums_of(values, responsibilities)
 
     def unframed(self, frame: Frame) -> Gammas:
         return Gammas(self.shapes, self.rates / frame.scale)
@@ -178,31 +139,7 @@ class Gammas(AtAPoint, Columns):
 
 
 @dataclass(frozen=True)
-class GammaDraws(ByComponent):
-    """S draws of shapes and rates (S, K, D), from bootstrap refits."""
-
-    shapes: Array
-    rates: Array
-
-    @property
-    def components(self) -> Gammas:
-        n_features = self.shapes.shape[2]
-        return Gammas(self.shapes.reshape(-1, n_features), self.rates.reshape(-1, n_features))
-
-    def subset(self, keep: Integers) -> GammaDraws:
-        return self.picked(slice(None), keep)
-
-    def at(self, draw: int) -> Gammas:
-        return Gammas(self.shapes[draw], self.rates[draw])
-
-    def parameters(self, frame: Frame) -> Named:
-        axes, rates = ("component", "feature"), self.rates / frame.scale
-        named = {"shapes": self.shapes, "rates": rates, "means": self.shapes / rates}
-        return {name: (axes, values) for name, values in named.items()}
-
-
-@dataclass(frozen=True)
-class Gamma(FamilyOf[Sums, Gammas]):
+class Gamma(PositiveFamily, FamilyOf[Sums, Gammas]):
     """Independent gamma columns, such as amounts and durations.
 
     Maximum likelihood only, as shapes have no conjugate prior.
@@ -218,30 +155,18 @@ class Gamma(FamilyOf[Sums, Gammas]):
     """
 
     name = "gamma"
-    continuous = True
-    any_real = False
-    drawn_columns = 1
-    least = SMALLEST
-    has_posterior = False
-    takes_gaps = True
+    with_article = "a Gamma"
+    least_variance = 1.0 / LARGEST_SHAPE
+    no_prior = (
+        "a Gamma has no conjugate prior: use inference=MaximumLikelihood(), or LogNormal(), whose "
+        "prior is conjugate"
+    )
 
-    def check(self, values: Stored, first: int = 0) -> None:
-        refuse_not_positive(values, first, "a Gamma")
-
-    def frame(self, summary: Summary) -> Frame:
-        return frame_of_positive(summary)
-
-    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        refuse_constant(source, mixture=" for a Gamma mixture")
-        return frame, ()
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return 2 * n_components * n_features
+    def variances_of_logs(self, shapes: Array) -> Array:
+        return 1.0 / shapes
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
-        if has_gaps(values):
-            return sums_with_gaps(values, responsibilities)
-        return sums(WITH_LOGS, values, responsibilities)
+        return sums_of(values, responsibilities)
 
     def maximum_likelihood(
         self,
@@ -272,40 +197,3 @@ class Gamma(FamilyOf[Sums, Gammas]):
         if statistics.counts.min() < 0.0 or known.min() < 0.0 or (means <= 0.0).any():
             return False
         return bool((logs <= np.log(means))[known > 0.0].all())
-
-    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
-        """Raise an error, as there is no conjugate prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
-        """Raise an error, as there is no conjugate prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def as_draws(self, points: Sequence[Gammas]) -> GammaDraws:
-        shapes, rates = (
-            np.array([getattr(point, name) for point in points]) for name in ("shapes", "rates")
-        )
-        return GammaDraws(shapes, rates)
-
-    def guard(
-        self, source: Source, frame: Frame, summary: Summary, repair: bool
-    ) -> FloorGuard[Gammas]:
-        """Return the guard that bounds shapes by the resolution of the data."""
-        logs = LOG.summary(summary, frame)
-        floor = np.maximum(variance_floor(logs.scale, logs.gap), 1.0 / LARGEST_SHAPE)
-        return FloorGuard(floor, held)
-
-
-def held(mixture: Mixture[Gammas], floor: Array) -> list[Event]:
-    """Return events for components with a shape at its limit."""
-    low = (1.0 / mixture.components.shapes <= AT_THE_FLOOR * floor).any(axis=1)
-    return [
-        Event(
-            "held",
-            "{which} collapsed onto equal values of a column, so the likelihood has no maximum. "
-            "The shape parameter was limited: use fewer components, or Gaussian('diag') for "
-            "columns of small relative variance",
-            components=(k,),
-        )
-        for k in np.flatnonzero(low).tolist()
-    ]

@@ -10,21 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.components import Named, Seen
-from bayesmix.core.families import AtAPoint, FamilyOf, Rearranged
+from bayesmix.core.families import FamilyOf, Rearranged
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
-from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.independent.columns import ByComponent, Columns, NoGuard
-from bayesmix.families.independent.linear import SeenColumns
+from bayesmix.errors import InvalidInputError
+from bayesmix.families.independent.columns import NoGuard
 from bayesmix.families.product.family import Product
 from bayesmix.families.rates import Poisson, refuse_no_counts
+from bayesmix.families.without_prior import PointsByColumn, WithoutPrior
 from bayesmix.numerics.arrays import Array, Integers, Stored, without_gaps
 
 # Largest count of a fit, for the memory of tables; beyond it a gamma differs by less than 1e-5.
@@ -35,9 +33,6 @@ LARGEST_RATIO, SMALLEST_SIZE = 1e8, 1e-10
 LARGE = 100.0
 # Bisections of the logarithm of the size in the worst case; Newton's method needs about five steps.
 STEPS, PRECISION = 60, 1e-13
-NO_PRIOR = (
-    "a NegativeBinomial has no conjugate prior: use inference=MaximumLikelihood(), or Poisson()"
-)
 
 
 def log_rising(sizes: Array, values: Array) -> Array:
@@ -142,13 +137,13 @@ def most_likely_sizes(tables: Array, means: Array, start: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class OverdispersedCounts(AtAPoint, Columns):
+class OverdispersedCounts(PointsByColumn):
     """Rates and sizes (K, D) at a point; a rate of 0 is allowed."""
 
     rates: Array
     sizes: Array
 
-    dense = False
+    named = ("rates", "sizes")
 
     @property
     def means(self) -> Array:
@@ -177,20 +172,6 @@ class OverdispersedCounts(AtAPoint, Columns):
         """E[x] and r (K, 2 D)."""
         return np.hstack([self.means, self.sizes])
 
-    @property
-    def linear(self) -> OverdispersedCounts:
-        """Return self, as missing values need no linear form."""
-        return self
-
-    def seen(self, values: Array) -> Seen:
-        joint = SeenColumns(self).expected_log_density(values)
-        return joint, partial(CountTables.of, values)
-
-    def dense_filled(
-        self, values: Array, labels: Integers, generator: np.random.Generator
-    ) -> Array:
-        return values
-
     def draw(self, counts: Integers, generator: np.random.Generator) -> Array:
         sizes = np.repeat(self.sizes, counts, axis=0)
         rates = generator.standard_gamma(sizes) * np.repeat(self.rates / self.sizes, counts, axis=0)
@@ -198,32 +179,7 @@ class OverdispersedCounts(AtAPoint, Columns):
 
 
 @dataclass(frozen=True)
-class NegativeBinomialDraws(ByComponent):
-    """S draws of rates and sizes (S, K, D), from bootstrap refits."""
-
-    rates: Array
-    sizes: Array
-
-    @property
-    def components(self) -> OverdispersedCounts:
-        n_features = self.rates.shape[2]
-        return OverdispersedCounts(
-            self.rates.reshape(-1, n_features), self.sizes.reshape(-1, n_features)
-        )
-
-    def subset(self, keep: Integers) -> NegativeBinomialDraws:
-        return self.picked(slice(None), keep)
-
-    def at(self, draw: int) -> OverdispersedCounts:
-        return OverdispersedCounts(self.rates[draw], self.sizes[draw])
-
-    def parameters(self, frame: Frame) -> Named:
-        axes = ("component", "feature")
-        return {"rates": (axes, self.rates), "sizes": (axes, self.sizes)}
-
-
-@dataclass(frozen=True)
-class NegativeBinomial(FamilyOf[CountTables, OverdispersedCounts]):
+class NegativeBinomial(WithoutPrior, FamilyOf[CountTables, OverdispersedCounts]):
     """Independent columns of overdispersed counts, with variance μ + μ² / r.
 
     Maximum likelihood only, as there is no conjugate prior. Columns whose variance does not exceed
@@ -244,8 +200,10 @@ class NegativeBinomial(FamilyOf[CountTables, OverdispersedCounts]):
     any_real = False
     drawn_columns = 1
     least = 0.0
-    has_posterior = False
     takes_gaps = True
+    no_prior = (
+        "a NegativeBinomial has no conjugate prior: use inference=MaximumLikelihood(), or Poisson()"
+    )
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for values that are no counts."""
@@ -287,20 +245,6 @@ class NegativeBinomial(FamilyOf[CountTables, OverdispersedCounts]):
 
     def feasible(self, statistics: CountTables) -> bool:
         return bool((statistics.tables >= 0.0).all() and (statistics.counts >= 0.0).all())
-
-    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
-        """Raise an error, as there is no conjugate prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
-        """Raise an error, as there is no conjugate prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def as_draws(self, points: Sequence[OverdispersedCounts]) -> NegativeBinomialDraws:
-        rates, sizes = (
-            np.array([getattr(point, name) for point in points]) for name in ("rates", "sizes")
-        )
-        return NegativeBinomialDraws(rates, sizes)
 
     def guard(self, source: Source, frame: Frame, summary: Summary, repair: bool) -> NoGuard:
         return NoGuard()

@@ -7,14 +7,13 @@ with A = I_ν+1 / I_ν. Mixtures: Banerjee et al. 2005.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NoReturn
 
 import numpy as np
 
-from bayesmix.core.components import Named, Predictive
+from bayesmix.core.components import Predictive
 from bayesmix.core.families import AtAPoint, FamilyOf
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Event, Frame, Summary
@@ -25,6 +24,7 @@ from bayesmix.families.gaussian.collapse import AT_THE_FLOOR
 from bayesmix.families.independent.columns import ByComponent
 from bayesmix.families.independent.linear import PLAIN as PLAIN_SUMS
 from bayesmix.families.independent.linear import LinearInTotals, Sums, sums
+from bayesmix.families.without_prior import WithoutPrior, events_of_limited
 from bayesmix.numerics.arrays import LOG_2PI, Array, Integers, Stored
 from bayesmix.numerics.bessel import log_bessel_and_ratio
 
@@ -36,10 +36,6 @@ NARROWEST = 1e6
 LARGEST = 1e10
 # Newton steps, of which about three reach the precision from within a few percent.
 STEPS, PRECISION = 12, 1e-13
-NO_PRIOR = (
-    "a VonMisesFisher has no prior here: use inference=MaximumLikelihood(), or Gaussian() without "
-    "the unit length"
-)
 NO_PARTS = "the columns of a direction depend on one another through its length: use all of them"
 
 
@@ -81,13 +77,15 @@ class VonMisesFishers(AtAPoint, ByComponent):
     directions: Array
     concentrations: Array
 
+    named = ("means", "concentrations")
+
     @property
     def n_components(self) -> int:
         return len(self.directions)
 
     @property
     def n_features(self) -> int:
-        return self.directions.shape[1]
+        return self.directions.shape[-1]
 
     @cached_property
     def linear(self) -> LinearInTotals:
@@ -116,7 +114,7 @@ class VonMisesFishers(AtAPoint, ByComponent):
     @property
     def means(self) -> Array:
         """E[x | k] (K, D), of length A(κ)."""
-        return mean_lengths(self.n_features, self.concentrations)[:, None] * self.directions
+        return mean_lengths(self.n_features, self.concentrations)[..., None] * self.directions
 
     @property
     def covariances(self) -> Array:
@@ -178,33 +176,7 @@ def _cosines(n: int, n_features: int, concentration: float, rng: np.random.Gener
 
 
 @dataclass(frozen=True)
-class VonMisesFisherDraws(ByComponent):
-    """S draws of mean directions (S, K, D) and concentrations (S, K), from bootstrap refits."""
-
-    directions: Array
-    concentrations: Array
-
-    @property
-    def components(self) -> VonMisesFishers:
-        n_features = self.directions.shape[2]
-        return VonMisesFishers(self.directions.reshape(-1, n_features), self.concentrations.ravel())
-
-    def subset(self, keep: Integers) -> VonMisesFisherDraws:
-        return self.picked(slice(None), keep)
-
-    def at(self, draw: int) -> VonMisesFishers:
-        return VonMisesFishers(self.directions[draw], self.concentrations[draw])
-
-    def parameters(self, frame: Frame) -> Named:
-        lengths = mean_lengths(self.directions.shape[2], self.concentrations)
-        return {
-            "means": (("component", "feature"), lengths[..., None] * self.directions),
-            "concentrations": (("component",), self.concentrations),
-        }
-
-
-@dataclass(frozen=True)
-class VonMisesFisher(FamilyOf[Sums, VonMisesFishers]):
+class VonMisesFisher(WithoutPrior, FamilyOf[Sums, VonMisesFishers]):
     """Directions: rows of length 1 in two or more dimensions.
 
     Maximum likelihood only. The density is with respect to the surface of the sphere.
@@ -224,7 +196,10 @@ class VonMisesFisher(FamilyOf[Sums, VonMisesFishers]):
     any_real = False
     drawn_columns = 0
     linear = True
-    has_posterior = False
+    no_prior = (
+        "a VonMisesFisher has no prior here: use inference=MaximumLikelihood(), or Gaussian() "
+        "without the unit length"
+    )
 
     def check(self, values: Stored, first: int = 0) -> None:
         """Raise an error for rows that are no unit vectors."""
@@ -274,21 +249,6 @@ class VonMisesFisher(FamilyOf[Sums, VonMisesFishers]):
         squares = (statistics.totals**2).sum(axis=1)
         return bool((statistics.counts >= 0.0).all() and (squares <= statistics.counts**2).all())
 
-    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
-        """Raise an error, as there is no prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
-        """Raise an error, as there is no prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def as_draws(self, points: Sequence[VonMisesFishers]) -> VonMisesFisherDraws:
-        directions, concentrations = (
-            np.array([getattr(point, name) for point in points])
-            for name in ("directions", "concentrations")
-        )
-        return VonMisesFisherDraws(directions, concentrations)
-
     def guard(
         self, source: Source, frame: Frame, summary: Summary, repair: bool
     ) -> FloorGuard[VonMisesFishers]:
@@ -302,12 +262,8 @@ class VonMisesFisher(FamilyOf[Sums, VonMisesFishers]):
 def held(mixture: Mixture[VonMisesFishers], floor: Array) -> list[Event]:
     """Return events for components with a concentration at its limit."""
     low = 1.0 / np.maximum(mixture.components.concentrations, 1e-300) <= AT_THE_FLOOR * floor[0]
-    return [
-        Event(
-            "held",
-            "{which} collapsed onto identical directions, so the likelihood has no maximum. The "
-            "concentration was limited: use fewer components",
-            components=(k,),
-        )
-        for k in np.flatnonzero(low).tolist()
-    ]
+    return events_of_limited(
+        low,
+        "{which} collapsed onto identical directions, so the likelihood has no maximum. The "
+        "concentration was limited: use fewer components",
+    )

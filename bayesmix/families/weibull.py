@@ -12,31 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import NoReturn
 
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.components import Named, Seen
-from bayesmix.core.families import AtAPoint, FamilyOf, Rearranged
-from bayesmix.core.mixture import Mixture
-from bayesmix.core.rows import Event, Frame, Summary
-from bayesmix.core.sources import Source
-from bayesmix.errors import UnsupportedError
-from bayesmix.families.floor_guard import FloorGuard
-from bayesmix.families.gaussian.collapse import AT_THE_FLOOR, variance_floor
-from bayesmix.families.gaussian.unusable_columns import refuse_constant
-from bayesmix.families.independent.columns import (
-    SMALLEST,
-    ByComponent,
-    Columns,
-    frame_of_positive,
-    refuse_not_positive,
-)
-from bayesmix.families.independent.linear import SeenColumns
-from bayesmix.families.monotone import LOG
-from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored
+from bayesmix.core.families import FamilyOf, Rearranged
+from bayesmix.core.rows import Frame
+from bayesmix.families.independent.columns import SMALLEST
+from bayesmix.families.without_prior import PositiveFamily, PositivePoints
+from bayesmix.numerics.arrays import Array, Integers
 
 # The variance of log x is π² / (6 k²).
 VARIANCE_OF_LOGS = np.pi**2 / 6.0
@@ -46,10 +30,6 @@ LOWEST_SHAPE, HIGHEST_SHAPE = 1e-3, 1e6
 STEPS = 60
 # Larger exponents overflow; such observations have density 0 anyway.
 LARGEST_POWER = 700.0
-NO_PRIOR = (
-    "a Weibull has no conjugate prior: use inference=MaximumLikelihood(), or LogNormal(), whose "
-    "prior is conjugate"
-)
 
 
 @dataclass(frozen=True)
@@ -171,13 +151,13 @@ def updated(sums: PowerSums, most: Array) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
-class Weibulls(AtAPoint, Columns):
+class Weibulls(PositivePoints):
     """Shapes and scales (K, D) at a point."""
 
     shapes: Array
     scales: Array
 
-    dense = False
+    named = ("shapes", "scales", "means")
 
     @property
     def means(self) -> Array:
@@ -207,28 +187,6 @@ class Weibulls(AtAPoint, Columns):
     def statistics(self, values: Array, responsibilities: Array) -> PowerSums:
         return PowerSums.of(values, responsibilities, self)
 
-    @property
-    def linear(self) -> Weibulls:
-        """Return self, as missing values need no linear form."""
-        return self
-
-    @property
-    def patterned(self) -> Booleans:
-        """All columns, as missing scaled columns change the units of the density."""
-        return np.ones(self.shapes.shape[1], dtype=bool)
-
-    def seen_in(self, columns: Integers) -> Weibulls:
-        return self.marginal(columns)
-
-    def seen(self, values: Array) -> Seen:
-        joint = SeenColumns(self).expected_log_density(values)
-        return joint, partial(self.statistics, values)
-
-    def dense_filled(
-        self, values: Array, labels: Integers, generator: np.random.Generator
-    ) -> Array:
-        return values
-
     def unframed(self, frame: Frame) -> Weibulls:
         return Weibulls(self.shapes, self.scales * frame.scale)
 
@@ -239,32 +197,7 @@ class Weibulls(AtAPoint, Columns):
 
 
 @dataclass(frozen=True)
-class WeibullDraws(ByComponent):
-    """S draws of shapes and scales (S, K, D), from bootstrap refits."""
-
-    shapes: Array
-    scales: Array
-
-    @property
-    def components(self) -> Weibulls:
-        n_features = self.shapes.shape[2]
-        return Weibulls(self.shapes.reshape(-1, n_features), self.scales.reshape(-1, n_features))
-
-    def subset(self, keep: Integers) -> WeibullDraws:
-        return self.picked(slice(None), keep)
-
-    def at(self, draw: int) -> Weibulls:
-        return Weibulls(self.shapes[draw], self.scales[draw])
-
-    def parameters(self, frame: Frame) -> Named:
-        axes, scales = ("component", "feature"), self.scales * frame.scale
-        means = scales * np.exp(gammaln(1.0 + 1.0 / self.shapes))
-        named = {"shapes": self.shapes, "scales": scales, "means": means}
-        return {name: (axes, values) for name, values in named.items()}
-
-
-@dataclass(frozen=True)
-class Weibull(FamilyOf[PowerSums, Weibulls]):
+class Weibull(PositiveFamily, FamilyOf[PowerSums, Weibulls]):
     """Independent positive columns, such as durations and strengths.
 
     Maximum likelihood only, as there is no conjugate prior.
@@ -280,26 +213,16 @@ class Weibull(FamilyOf[PowerSums, Weibulls]):
     """
 
     name = "weibull"
-    continuous = True
-    any_real = False
-    drawn_columns = 1
-    least = SMALLEST
-    has_posterior = False
-    takes_gaps = True
+    with_article = "a Weibull"
+    least_variance = VARIANCE_OF_LOGS / HIGHEST_SHAPE**2
+    no_prior = (
+        "a Weibull has no conjugate prior: use inference=MaximumLikelihood(), or LogNormal(), "
+        "whose prior is conjugate"
+    )
     rearranged = False  # sums at different shapes cannot be added
 
-    def check(self, values: Stored, first: int = 0) -> None:
-        refuse_not_positive(values, first, "a Weibull")
-
-    def frame(self, summary: Summary) -> Frame:
-        return frame_of_positive(summary)
-
-    def set_aside(self, frame: Frame, source: Source) -> tuple[Frame, tuple[Event, ...]]:
-        refuse_constant(source, mixture=" for a Weibull mixture")
-        return frame, ()
-
-    def n_parameters(self, n_components: int, n_features: int) -> int:
-        return 2 * n_components * n_features
+    def variances_of_logs(self, shapes: Array) -> Array:
+        return np.asarray(VARIANCE_OF_LOGS / shapes**2)
 
     def statistics(self, values: Array, responsibilities: Array) -> PowerSums:
         """Return the sums at shape 1 and scale 1, which is near the median in the frame."""
@@ -327,43 +250,3 @@ class Weibull(FamilyOf[PowerSums, Weibulls]):
     def feasible(self, statistics: PowerSums) -> bool:
         """Return False, as sums at different shapes cannot be extrapolated."""
         return False
-
-    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
-        """Raise an error, as there is no conjugate prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
-        """Raise an error, as there is no conjugate prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def as_draws(self, points: Sequence[Weibulls]) -> WeibullDraws:
-        shapes, scales = (
-            np.array([getattr(point, name) for point in points]) for name in ("shapes", "scales")
-        )
-        return WeibullDraws(shapes, scales)
-
-    def guard(
-        self, source: Source, frame: Frame, summary: Summary, repair: bool
-    ) -> FloorGuard[Weibulls]:
-        """Return the guard that bounds shapes by the resolution of the data."""
-        logs = LOG.summary(summary, frame)
-        floor = np.maximum(
-            variance_floor(logs.scale, logs.gap), VARIANCE_OF_LOGS / HIGHEST_SHAPE**2
-        )
-        return FloorGuard(floor, held)
-
-
-def held(mixture: Mixture[Weibulls], floor: Array) -> list[Event]:
-    """Return events for components with a shape at its limit."""
-    variance = VARIANCE_OF_LOGS / mixture.components.shapes**2
-    low = (variance <= AT_THE_FLOOR * floor).any(axis=1)
-    return [
-        Event(
-            "held",
-            "{which} collapsed onto equal values of a column, so the likelihood has no maximum. "
-            "The shape parameter was limited: use fewer components, or Gaussian('diag') for "
-            "columns of small relative variance",
-            components=(k,),
-        )
-        for k in np.flatnonzero(low).tolist()
-    ]

@@ -6,28 +6,20 @@ number of zeros are sufficient, so that the M-step is exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NoReturn
 
 import numpy as np
 from scipy.special import gammaln
 
-from bayesmix.core.components import Named
-from bayesmix.core.rows import Frame, Summary
-from bayesmix.core.sources import Source
-from bayesmix.errors import UnsupportedError
-from bayesmix.families.independent.columns import ByComponent, ColumnsFamily, PointColumns
+from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
 from bayesmix.families.independent.linear import NEVER, LinearInTotals, Reading, Sums
 from bayesmix.families.rates import refuse_no_counts
+from bayesmix.families.without_prior import WithoutPrior
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, Stored
 from bayesmix.numerics.logsumexp import IMPOSSIBLE
 
-NO_PRIOR = (
-    "a ZeroInflatedPoisson has no conjugate prior: use inference=MaximumLikelihood(), or Poisson()"
-)
 # Newton steps for the rate, which converges from the start below within six.
 STEPS = 8
 
@@ -69,6 +61,8 @@ class ZeroInflatedPoissons(PointColumns):
 
     extra_zeros: Array
     rates: Array
+
+    named = ("extra_zeros", "rates", "means")
 
     @property
     def sufficient(self) -> tuple[Array, ...]:
@@ -112,33 +106,7 @@ class ZeroInflatedPoissons(PointColumns):
 
 
 @dataclass(frozen=True)
-class ZeroInflatedDraws(ByComponent):
-    """S draws of probabilities of extra zeros and rates (S, K, D), from bootstrap refits."""
-
-    extra_zeros: Array
-    rates: Array
-
-    @property
-    def components(self) -> ZeroInflatedPoissons:
-        n_features = self.rates.shape[2]
-        return ZeroInflatedPoissons(
-            self.extra_zeros.reshape(-1, n_features), self.rates.reshape(-1, n_features)
-        )
-
-    def subset(self, keep: Integers) -> ZeroInflatedDraws:
-        return self.picked(slice(None), keep)
-
-    def at(self, draw: int) -> ZeroInflatedPoissons:
-        return ZeroInflatedPoissons(self.extra_zeros[draw], self.rates[draw])
-
-    def parameters(self, frame: Frame) -> Named:
-        axes, means = ("component", "feature"), (1.0 - self.extra_zeros) * self.rates
-        named = {"extra_zeros": self.extra_zeros, "rates": self.rates, "means": means}
-        return {name: (axes, values) for name, values in named.items()}
-
-
-@dataclass(frozen=True)
-class ZeroInflatedPoisson(ColumnsFamily[ZeroInflatedPoissons]):
+class ZeroInflatedPoisson(WithoutPrior, ColumnsFamily[ZeroInflatedPoissons]):
     """Independent columns of counts with extra zeros.
 
     Maximum likelihood only, as there is no conjugate prior. One such component has the density of
@@ -157,7 +125,10 @@ class ZeroInflatedPoisson(ColumnsFamily[ZeroInflatedPoissons]):
     name = "zero_inflated_poisson"
     continuous = False
     drawn_columns = 1
-    has_posterior = False
+    no_prior = (
+        "a ZeroInflatedPoisson has no conjugate prior: use inference=MaximumLikelihood(), or "
+        "Poisson()"
+    )
     reading = WITH_ZEROS
     mean_where_empty = 1.0  # of counts and zeros alike, which is read as a Poisson of rate 1
 
@@ -184,21 +155,6 @@ class ZeroInflatedPoisson(ColumnsFamily[ZeroInflatedPoissons]):
         known = np.broadcast_to(statistics.known, statistics.totals.shape)[:, : total.shape[1]]
         positive = known - zeros
         return bool((zeros >= 0).all() and (positive >= 0).all() and (total >= positive).all())
-
-    def reference_prior(self, summary: Summary, frame: Frame) -> NoReturn:
-        """Raise an error, as there is no conjugate prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def map_prior(self, source: Source, frame: Frame, n_components: int) -> NoReturn:
-        """Raise an error, as there is no conjugate prior."""
-        raise UnsupportedError(NO_PRIOR)
-
-    def as_draws(self, points: Sequence[ZeroInflatedPoissons]) -> ZeroInflatedDraws:
-        extra, rates = (
-            np.array([getattr(point, name) for point in points])
-            for name in ("extra_zeros", "rates")
-        )
-        return ZeroInflatedDraws(extra, rates)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         return 2 * n_components * n_features
