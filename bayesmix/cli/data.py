@@ -44,16 +44,14 @@ EXACTLY = MeasuredAs()
 NUMBERS_IN = {"categorical": "categorical", "ordinal": "ratings"}
 
 
-def text_format(rows: Numbers | Table) -> TextFormat:
+def text_format(rows: Numbers) -> TextFormat:
     """Return the format of DATA as text."""
     from bayesmix.io.text import TextFormat
 
     return TextFormat(rows.sep, rows.decimal, rows.encoding, tuple(names(rows.na) or ()))
 
 
-def whole_table(
-    rows: Numbers | Table, used: Sequence[str | None], path: str | None = None
-) -> pd.DataFrame:
+def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = None) -> pd.DataFrame:
     """Return all columns of DATA or another file, with rows numbered from 1.
 
     Raises an error if a column in ``used`` is missing.
@@ -70,9 +68,7 @@ def whole_table(
     return table.set_axis(range(1, len(table) + 1))
 
 
-def read_rows(
-    rows: Numbers | Table, columns: Sequence[str] | None, missing: str = "error"
-) -> Source:
+def read_rows(rows: Numbers, columns: Sequence[str] | None, missing: str = "error") -> Source:
     """Read the numeric columns of DATA."""
     from bayesmix import io
 
@@ -81,14 +77,14 @@ def read_rows(
     return in_weight_type(source, rows)
 
 
-def in_weight_type(source: Source, rows: Numbers | Table) -> Source:
+def in_weight_type(source: Source, rows: Numbers) -> Source:
     """Return data with weights of the type of ``--weight-type``."""
     from bayesmix.sources.survey_weights import weighted
 
     return source if rows.weight_type is None else weighted(source, None, rows.weight_type.value)[0]
 
 
-def kinds_named(options: Table | Kinds) -> dict[str, list[str]]:
+def kinds_named(options: Kinds) -> dict[str, list[str]]:
     """Return the columns that the options name, by kind."""
     kinds = ("exclude", "categorical", "continuous", "counts", "ratings")
     return {kind: names(getattr(options, kind)) or [] for kind in kinds}
@@ -167,7 +163,7 @@ def read_table(
     from bayesmix.cli.measurements import measured_rows
     from bayesmix.io.readers import in_parts, read_typed
 
-    measured = measured_rows(table, table.measured)
+    measured = measured_rows(table, table)
     if measured is not None:
         return measured if empty else with_values(screen.postpone, measured)[0]
     path, weight, columns = table.data, table.weight, names(table.columns)
@@ -395,7 +391,7 @@ def unseen_of(model: Any) -> str:
     return str(getattr(model, "unseen", "missing")) if takes_gaps else "error"
 
 
-def copied_columns(rows: Numbers | Table, keep: str | None) -> dict[str, list[Any]]:
+def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
     """Return columns of DATA to copy to the output."""
     from bayesmix.io import readers
 

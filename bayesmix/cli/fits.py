@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 INTERRUPTED = 130
-Rows: TypeAlias = options.Numbers | options.Table
 
 
 @dataclass
@@ -39,7 +38,9 @@ class Work:
     began: float = field(default_factory=time.perf_counter)
 
     @classmethod
-    def on(cls, command: str, screen: Screen, rows: Rows, source: Source, out: str | None) -> Work:
+    def on(
+        cls, command: str, screen: Screen, rows: options.Numbers, source: Source, out: str | None
+    ) -> Work:
         """Return a command that names its data on the screen."""
         from bayesmix.cli.shown_tables import rows_sentences
 

@@ -25,9 +25,7 @@ CELL = re.compile(rb"(?:^|[,;\t \"])[<>]=?[ \t]*[-+.\d]", re.MULTILINE)
 BINARY = (".npy", ".parquet", ".pq", ".xlsx", ".feather")
 
 
-def measured_rows(
-    rows: Numbers | Table, how: MeasuredAs, fitted: Sequence[str] = ()
-) -> ArraySource | None:
+def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) -> ArraySource | None:
     """Return DATA as measured values, or None if neither options nor cells say that it is.
 
     ``fitted`` are the columns of a model, if one predicts.
@@ -86,7 +84,7 @@ def _may_hold_limits(path: str) -> bool:
         return max(text.find(b"<"), text.find(b">")) >= 0 and CELL.search(text) is not None
 
 
-def _errors(rows: Numbers | Table, how: MeasuredAs, fitted: Sequence[str]) -> dict[str, str]:
+def _errors(rows: Numbers, how: MeasuredAs, fitted: Sequence[str]) -> dict[str, str]:
     """Return the column of errors of each column."""
     given = names(how.error_columns) or []
     if given and all("=" in part for part in given):
@@ -119,7 +117,7 @@ def _limits(how: MeasuredAs, columns: Sequence[str]) -> tuple[Array, Array]:
     return low, high
 
 
-def _refuse_kinds(rows: Numbers | Table) -> None:
+def _refuse_kinds(rows: Numbers) -> None:
     if isinstance(rows, Table):
         kinds = [kind for kind, listed in kinds_named(rows).items() if listed and kind != "exclude"]
         if kinds or rows.scheduler is not None:

@@ -46,13 +46,6 @@ Data = Annotated[
 ]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="Saved model")]
 Columns = Annotated[str | None, option("A,B", "Columns to use. Default: all")]
-Exclude = Annotated[str | None, option("A,B", "Columns to leave out")]
-Categories = Annotated[str | None, option("A,B", "Columns to treat as categorical")]
-Continuous = Annotated[str | None, option("A,B", "Columns to treat as continuous")]
-Counts = Annotated[str | None, option("A,B", "Columns to treat as counts")]
-Ratings = Annotated[
-    str | None, option("A,B", "Columns to treat as ratings, whose levels are ordered")
-]
 Sep = Annotated[str | None, option("CHAR", "Column separator in text files. Default: detected")]
 Decimal = Annotated[
     str | None, option("CHAR", "Decimal point or comma in text files. Default: detected")
@@ -62,20 +55,7 @@ Na = Annotated[
     str | None,
     option("A,B", "Cells that mean missing values, besides NA, n/a, NULL, ., ? and -"),
 ]
-Weight = Annotated[str | None, option("COLUMN", "Column of sample weights")]
-ErrorColumns = Annotated[
-    str | None,
-    option("A,B", "Columns of standard errors of --columns, or pairs such as x=x_error"),
-]
-Limit = Annotated[
-    str | None,
-    option("LIST", "Limits of detection, such as 'lead<0.5,hours>100'; cells may be <0.5 as well"),
-]
 WeightKind = StrEnum("WeightKind", "FREQUENCY SAMPLING")
-WeightType = Annotated[
-    WeightKind | None,
-    option("NAME", "Weights: frequency (numbers of repetitions) or sampling (survey weights)"),
-]
 MissingValues = Annotated[
     Missing | None,
     option(
@@ -90,8 +70,6 @@ Out = Annotated[str | None, option("DIR", "Folder for the results")]
 Static = Annotated[
     bool, flag("static", "Use images instead of interactive figures, which contain the data")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")]
-Json = Annotated[bool, flag("json", "Print only JSON")]
 NUMBERS = "Numbers of components to compare: 3, 1:10 or 1,2,5"
 Components = Annotated[
     str | None,
@@ -124,61 +102,54 @@ class Numbers:
 
     data: Data
     columns: Columns = None
-    weight: Weight = None
+    weight: Annotated[str | None, option("COLUMN", "Column of sample weights")] = None
     sep: Sep = None
     decimal: Decimal = None
     encoding: Encoding = None
     na: Na = None
-    weight_type: WeightType = None
+    weight_type: Annotated[
+        WeightKind | None,
+        option("NAME", "Weights: frequency (numbers of repetitions) or sampling (survey weights)"),
+    ] = None
 
 
 @dataclass(frozen=True)
 class MeasuredAs:
     """How the values of DATA were measured."""
 
-    error_columns: ErrorColumns = None
-    limit: Limit = None
+    error_columns: Annotated[
+        str | None,
+        option("A,B", "Columns of standard errors of --columns, or pairs such as x=x_error"),
+    ] = None
+    limit: Annotated[
+        str | None,
+        option(
+            "LIST", "Limits of detection, such as 'lead<0.5,hours>100'; cells may be <0.5 as well"
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)
 class Kinds:
     """Kinds of columns, where they do not follow from names and values."""
 
-    exclude: Exclude = None
-    categorical: Categories = None
-    continuous: Continuous = None
-    counts: Counts = None
-    ratings: Ratings = None
+    exclude: Annotated[str | None, option("A,B", "Columns to leave out")] = None
+    categorical: Annotated[str | None, option("A,B", "Columns to treat as categorical")] = None
+    continuous: Annotated[str | None, option("A,B", "Columns to treat as continuous")] = None
+    counts: Annotated[str | None, option("A,B", "Columns to treat as counts")] = None
+    ratings: Annotated[
+        str | None, option("A,B", "Columns to treat as ratings, whose levels are ordered")
+    ] = None
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(MeasuredAs, Kinds, Numbers):
     """DATA and its columns of all types."""
 
-    data: Data
-    columns: Columns = None
-    exclude: Exclude = None
-    categorical: Categories = None
-    continuous: Continuous = None
-    counts: Counts = None
-    ratings: Ratings = None
-    weight: Weight = None
-    sep: Sep = None
-    decimal: Decimal = None
-    encoding: Encoding = None
-    na: Na = None
     missing: MissingValues = None
     scheduler: Annotated[
         str | None, option("ADDRESS", "Address of a Dask scheduler, such as tcp://host:8786")
     ] = None
-    weight_type: WeightType = None
-    error_columns: ErrorColumns = None
-    limit: Limit = None
-
-    @property
-    def measured(self) -> MeasuredAs:
-        """How the values were measured."""
-        return MeasuredAs(self.error_columns, self.limit)
 
 
 @dataclass(frozen=True)
@@ -248,7 +219,15 @@ class Restart:
 
 
 @dataclass(frozen=True)
-class Run:
+class Print:
+    """Output."""
+
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the summary")] = False
+    json: Annotated[bool, flag("json", "Print only JSON")] = False
+
+
+@dataclass(frozen=True)
+class Run(Print):
     """Randomness, workers and output."""
 
     seed: Annotated[int, option("S", "Random seed", min=0)] = 0
@@ -256,16 +235,6 @@ class Run:
         int | None,
         option("N", "Number of parallel workers; does not change results. Default: all cores"),
     ] = None
-    quiet: Quiet = False
-    json: Json = False
-
-
-@dataclass(frozen=True)
-class Print:
-    """Output."""
-
-    quiet: Quiet = False
-    json: Json = False
 
 
 def spelled_out(command: Callable[..., None]) -> Callable[..., None]:

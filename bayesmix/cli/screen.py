@@ -15,7 +15,7 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bayesmix.cli.options import Print, Run
+    from bayesmix.cli.options import Print
 
 # Messages name arguments of functions; the shell has options instead.
 WORDS = (
@@ -96,7 +96,7 @@ class Screen:
     ``--quiet`` prints the answer and the notes, ``--json`` (``machine``) only the notes.
     """
 
-    def __init__(self, options: Run | Print) -> None:
+    def __init__(self, options: Print) -> None:
         self.out = Terminal(file=sys.stdout, highlight=False)
         self.quiet = options.quiet
         self.machine = options.json

@@ -13,9 +13,7 @@ from scipy.special import digamma, gammaln, polygamma
 
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Frame
-from bayesmix.families.independent.columns import (
-    SMALLEST,
-)
+from bayesmix.families.independent.columns import SMALLEST
 from bayesmix.families.independent.linear import (
     Reading,
     Sums,
