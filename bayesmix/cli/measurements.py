@@ -34,8 +34,7 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
     if not asked and not _may_hold_limits(rows.data):
         return None
     from bayesmix.io.table_columns import checked_weights
-    from bayesmix.observation.measured import Measured
-    from bayesmix.observation.written_limits import column_of
+    from bayesmix.observation.measured import Measured, column_of
 
     frame = whole_table(rows, [rows.weight])
     read = {str(name): column_of(column) for name, column in frame.items()}

@@ -72,7 +72,8 @@ def refuse_text(X: Any) -> None:
     if wrong:
         raise InvalidInputError(
             f"X must be numeric, but these columns are not: {', '.join(wrong)}: drop or encode "
-            "them, or use bayesmix.select(X), which takes columns of all kinds"
+            "them, use bayesmix.select(X), which takes columns of all kinds, or "
+            "bayesmix.Measured(X) if cells such as '<0.5' are limits"
         )
 
 

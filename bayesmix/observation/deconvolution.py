@@ -29,8 +29,7 @@ from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.numerics.logsumexp import normalise
 from bayesmix.observation.instrument import Instrument, Region, separable
 from bayesmix.observation.missing import Drawing
-from bayesmix.observation.rectangles import drawn_on_rectangle, on_rectangle
-from bayesmix.observation.truncated_normal import on_interval, quantile
+from bayesmix.observation.rectangles import drawn_on_rectangle, on_interval, on_rectangle, quantile
 
 # Numbers of a block, K D or K D² for each sample, that fit into a cache of a few megabytes.
 BLOCK_VALUES = 2**19

@@ -1,4 +1,8 @@
-"""Standard bivariate normal distributions on rectangles: log probabilities, scores, information.
+"""Standard normal distributions on intervals and rectangles: log probabilities and moments.
+
+With c the point of an interval nearest to 0, the density at c + t is φ(c) exp(-c t - t²/2).
+Gauss-Legendre quadrature on both sides of c integrates it without cancellation, in tails and in
+narrow intervals.
 
 Given z_1 the second value is normal on an interval, so that log p(z_1, rectangle) is known, and
 concave (Prékopa 1973). Quadrature over z_1 holds in tails and for correlations near 1. With
@@ -10,7 +14,7 @@ from __future__ import annotations
 from typing import NamedTuple, cast
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, ndtri_exp
 
 from bayesmix.numerics.arrays import LOG_2PI, Array, Indices
 from bayesmix.observation.quadrature import (
@@ -18,17 +22,64 @@ from bayesmix.observation.quadrature import (
     LITTLE,
     MANY,
     MUCH,
+    NEGLIGIBLE,
     Nodes,
     end_of,
     mode_of,
     points_on,
 )
-from bayesmix.observation.truncated_normal import quantile
 
 # Golden sections to the maximum, which only divides the panels.
 STEPS_TO_MODE = 20
 # Standard deviations on both sides of an edge of the second interval with a panel of their own.
 EDGE = 5.0
+
+
+class OnInterval(NamedTuple):
+    """Log probability of an interval, and mean and 1 - variance of a standard normal on it."""
+
+    log_probability: Array
+    mean: Array
+    lost_variance: Array
+
+
+def on_interval(a: Array, b: Array) -> OnInterval:
+    """Return the standard normal on intervals [a, b], a < b; bounds may be infinite."""
+    shape, a, b = a.shape, a.ravel(), b.ravel()
+    c = np.clip(0.0, a, b)
+    reach = 2.0 * NEGLIGIBLE / (np.abs(c) + np.sqrt(c * c + 2.0 * NEGLIGIBLE))
+    below, above = np.maximum(a - c, -reach), np.minimum(b - c, reach)
+    narrow = (above - below) * (np.abs(c) + 0.5 * (above - below)) < LITTLE
+    sums = np.zeros((3, len(c)))
+    for chosen, low, high, rule in (
+        (narrow, below, above, FEW),
+        (~narrow & (below < 0.0), below, 0.0 * below, MANY),
+        (~narrow & (above > 0.0), 0.0 * above, above, MANY),
+    ):
+        if chosen.any():
+            t, weights = points_on(low[chosen], high[chosen], rule)
+            density = weights * np.exp(-t * (c[chosen] + 0.5 * t))
+            for order in range(3):
+                sums[order, chosen] += density.sum(axis=0)
+                density *= t
+    mass, first, second = sums
+    shift = first / mass
+    log_probability = np.log(mass) - 0.5 * (c * c + LOG_2PI)
+    lost_variance = 1.0 - (second / mass - shift * shift)
+    return OnInterval(
+        *(part.reshape(shape) for part in (log_probability, c + shift, lost_variance))
+    )
+
+
+def quantile(a: Array, b: Array, share: Array) -> Array:
+    """Return the value in [a, b] below which ``share`` of the standard normal on it lies."""
+    flipped = a + b < 0.0
+    low, high = np.where(flipped, -b, a), np.where(flipped, -a, b)
+    beyond = np.where(flipped, share, 1.0 - share)
+    with np.errstate(divide="ignore"):
+        logs = np.logaddexp(log_ndtr(-low) + np.log(beyond), log_ndtr(-high) + np.log1p(-beyond))
+    value = np.clip(-ndtri_exp(logs), low, high)
+    return np.where(flipped, -value, value)
 
 
 class OnRectangle(NamedTuple):

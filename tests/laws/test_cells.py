@@ -333,6 +333,10 @@ def test_limits_that_are_written_in_cells_of_a_frame_are_read():
     assert np.isnan(intervals.lower[:, 1]).all()
     with pytest.raises(InvalidInputError, match="columns do not: 'site'"):
         bm.Measured(frame.assign(site="a"))
+    with pytest.raises(
+        InvalidInputError, match=r"'lead'.*bayesmix\.Measured\(X\) if cells such as"
+    ):
+        bm.GaussianMixture(2).fit(frame)
 
 
 def test_a_search_over_variational_mixtures_of_measured_data_names_the_remedy():

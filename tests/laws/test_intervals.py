@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal, norm, truncnorm
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.observation.deconvolution import drawn
-from bayesmix.observation.truncated_normal import on_interval, quantile
+from bayesmix.observation.rectangles import on_interval, quantile
 
 EXACT = {"random_state": 0, "n_jobs": 1}
 INFINITY = np.inf
