@@ -163,7 +163,8 @@ def read_table(
     from bayesmix.cli.measurements import measured_rows
     from bayesmix.io.readers import in_parts, read_typed
 
-    measured = measured_rows(table, table)
+    with screen.noting_warnings(screen.postpone):
+        measured = measured_rows(table, table)
     if measured is not None:
         return measured if empty else with_values(screen.postpone, measured)[0]
     path, weight, columns = table.data, table.weight, names(table.columns)

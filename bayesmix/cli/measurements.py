@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -14,10 +14,12 @@ import pandas as pd
 
 from bayesmix.cli.data import STANDARD_INPUT, kinds_named, whole_table
 from bayesmix.cli.options import MeasuredAs, Numbers, Table, names
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.io.column_kinds import kinds_of
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Array
+    from bayesmix.observation.written_limits import WrittenValues
     from bayesmix.sources.memory import ArraySource
 
 LIMIT = re.compile(r"\s*(?P<name>.+?)\s*(?P<side>[<>])=?\s*(?P<bound>[^<>=\s]+)\s*")
@@ -46,6 +48,8 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
     limited = any(cells is not None and cells.limited for cells in map(read.get, columns))
     if not asked and not limited:
         return None
+    if columns is usable:
+        columns = _measurable(frame.drop(columns=list(apart - {None})), read)
     for name in (*columns, *errors, *errors.values()):
         if read.get(name) is None:
             raise InvalidInputError(
@@ -70,6 +74,19 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
         return source
     weights = checked_weights(rows.data, rows.weight, frame[rows.weight].to_numpy(np.float64))
     return replace(source, weights=weights)
+
+
+def _measurable(frame: pd.DataFrame, read: Mapping[str, WrittenValues | None]) -> list[str]:
+    """Return the columns that no rule leaves out, and say which are."""
+    found = {str(name): read[str(name)] for name in frame}
+    numbers = {name: cells.values for name, cells in found.items() if cells and not cells.limited}
+    kinds = kinds_of(frame.assign(**numbers)[[*numbers]], {})
+    why = {name: "text" for name, cells in found.items() if cells is None}
+    why |= {name: kind.why for name, kind in kinds.items() if kind.why}
+    if why:
+        texts = ", ".join(f"{name or 'unnamed column'} ({reason})" for name, reason in why.items())
+        warn(f"left out: {texts}", BayesmixWarning)
+    return [name for name in found if name not in why]
 
 
 def _may_hold_limits(path: str) -> bool:

@@ -49,7 +49,8 @@ WORDS = (
     (r"\bset sep='", "give --sep '"),
     (r"\bread the file with na=\['(.*?)'\]", r"give --na '\1'"),
     (r"\bdecimal=','", "--decimal ,"),
-    (r"to overrule, set columns=\{'(.*?)': 'continuous'\}", r"to overrule, give --continuous '\1'"),
+    (r"to overrule, set columns=\{'(.*?)': '(\w+)'\}", r"to overrule, give --\2 '\1'"),
+    (r"fit bm\.Measured\(X\)", "bayesmix select takes them"),
     (r"^path must name a saved model", "MODEL must name a saved model"),
     (r"^path must", "DATA must"),
     (

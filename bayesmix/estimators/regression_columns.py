@@ -39,10 +39,13 @@ def as_design(X: Any, coding: Coding | None) -> Any:
 
     if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
         return X
-    # Numbers with few values are levels of a mixture, but numbers here.
+    # Two numbers and ratings are levels of a mixture, but numbers here; codes of groups are not.
     levels = [
-        found if found is not None and isinstance(found[0], str | bool) else None
-        for found in coding.levels
+        found
+        if found is not None
+        and (isinstance(found[0], str | bool) or (len(found) > 2 and name not in coding.ratings))
+        else None
+        for name, found in zip(coding.names, coding.levels, strict=True)
     ]
     plain = list(coding.names) == list(map(str, X.columns)) and not any(levels)
     if plain and all(str(dtype) == "float64" for dtype in X.dtypes):

@@ -28,6 +28,8 @@ A_CODE = "may mean missing"
 CASE_ONLY = "levels differ in case only"
 # Beginnings of reasons of columns that cannot be continuous.
 NO_NUMBERS = ("one value", "empty", "dates", "times", "free text", "numbers", "neither", "complex")
+# Words in reasons of text, which can be categorical.
+OF_TEXT = ("texts", "labels")
 # Kinds of which a line tells when they were guessed.
 GUESSED = ("counts", "ratings", "categorical", "exclude")
 
@@ -131,18 +133,20 @@ class Coding:
 
     def guesses(self, kinds: Sequence[str] = ()) -> str:
         """Say what was left out or follows from names and values, and how to overrule it; or ""."""
-        parts, first = [], ""
+        parts, remedy = [], ""
         for kind in kinds or GUESSED:
             reasons: dict[str, list[str]] = {}
             for name, found, reason in self.decisions:
                 told = reason in ("", AS_REQUESTED, ZERO_ONE) or reason.startswith(CASE_ONLY)
                 if found == kind and not told:
                     reasons.setdefault(reason, []).append(name)
-                    first = first or ("" if reason.startswith(NO_NUMBERS) else name)
+                    if not remedy and not reason.startswith(NO_NUMBERS):
+                        of_text = any(word in reason for word in OF_TEXT)
+                        other = "categorical" if of_text else "continuous"
+                        remedy = f"; to overrule, set columns={{{name!r}: {other!r}}}"
             texts = [f"{brief(names)} ({reason})" for reason, names in reasons.items()]
             title = "left out" if kind == "exclude" else kind
             parts += [f"{title}: {', '.join(texts)}"] if texts else []
-        remedy = f"; to overrule, set columns={{{first!r}: 'continuous'}}" if first else ""
         return "; ".join(parts) + remedy if parts else ""
 
     @property

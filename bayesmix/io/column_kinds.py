@@ -33,6 +33,7 @@ MEND_SOME = MEND.replace(",", ", read the file with na=['{}'] if they mean missi
 MOST_LEVELS = 1000
 KEY_LIKE = "looks like an identifier"
 KEY = f"{KEY_LIKE}: all values are unique"
+TEXT_KEY = f"{KEY_LIKE}: all texts are unique"
 ROW_NUMBERS = "row numbers"
 MINUS = "\u2212"
 # Cells that mean "missing" in columns that otherwise hold numbers.
@@ -52,6 +53,7 @@ NUMBERED |= {"nummer", "numero", "codigo", "codice", "zeile", "ligne", "fila", "
 PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "fax"}
 PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee"}
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
+CLOCKS = {"time", "ts", "epoch", "unix", "created", "updated"}
 YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno", "jaar", "rok", "ar"}
 # Parts of dates and measurements, which are neither ratings nor counts.
 MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "dow"}
@@ -72,6 +74,8 @@ def _words(name: str) -> set[str]:
 
 
 YEARS = (1800, 2100)
+# Seconds or milliseconds since 1970, from 2001 to 2033.
+EPOCHS = ((10**9, 2 * 10**9), (10**12, 2 * 10**12))
 # A scale of answers has at most 11 levels, 0 to 10, and begins near zero in units of its steps:
 # temperatures from 36 to 41 degrees are measurements.
 MOST_RATINGS = 11
@@ -107,6 +111,8 @@ WAYS_OF_WRITING = (
     (r"[-+]?\d+([.,]\d+)?( [^\d\s]{1,6}|[kmµ]?g|[cmk]?m|m?l|°[CF])", "units"),
 )
 TIME_OF_DAY = r"\d{1,2}:\d\d(:\d\d)?( ?[ap]\.?m\.?)?"
+# Answers on a scale with their words, such as "1 = never", "2: rarely" or "5 (always)".
+LABEL = re.compile(r"(-?\d+)\s*[-=:.)(]?\s*[^\W\d].*")
 # Minimum content of a date: three groups of digits, or the name of a month.
 DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
 
@@ -152,7 +158,27 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
             kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)))
-    return kinds
+    return kinds | _labelled_ratings(kinds)
+
+
+def _labelled_ratings(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
+    """Return three or more text columns with levels such as "1 = never" in common as ratings."""
+    labels: dict[str, dict[int, Level]] = {}
+    for name, kind in kinds.items():
+        levels = kind.levels if kind.kind == CATEGORICAL and not kind.reason else ()
+        found = [LABEL.fullmatch(level) for level in levels or () if isinstance(level, str)]
+        numbered = {int(match[1]): match[0] for match in found if match}
+        if numbered and len(numbered) == len(levels or ()):
+            labels[name] = numbered
+    ratings = {}
+    for name, own in labels.items():
+        items = [some for some in labels.values() if {**own, **some} == {**some, **own}]
+        scale = {number: level for some in items for number, level in some.items()}
+        if len(items) >= ITEMS and FEWEST_RATINGS <= len(scale) <= MOST_RATINGS:
+            levels = tuple(scale[number] for number in sorted(scale))
+            reason = "labels begin with numbers, as in other columns"
+            ratings[name] = ColumnKind(RATINGS, reason, levels)
+    return ratings
 
 
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
@@ -225,6 +251,8 @@ def _numbered(words: set[str], values: Array, levels: Array) -> str:
     n, n_levels = len(values), len(levels)
     if words & DATES:
         return "dates"
+    if words & CLOCKS and any(low <= levels[0] and levels[-1] <= high for low, high in EPOCHS):
+        return "dates: seconds or milliseconds since 1970"
     if words & YEAR and YEARS[0] <= levels[0] and levels[-1] <= YEARS[1]:
         return "years"
     steps = np.diff(values)
@@ -323,7 +351,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         if (wrong == name).all():
             return _out(f"numbers, and the header again in row {wrong.index[0]}: drop such rows")
         if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
-            return _out(f"numbers and limits such as {wrong.iloc[0]!r}: bm.Measured takes them")
+            return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
         return _out(_except("numbers", wrong))
     if way := _way_of_writing(text):
         return _out(way)
@@ -373,9 +401,9 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out("one value" if levels else "empty")
     many = len(column) >= FEWEST_OF_A_KEY
     if many and len(levels) == n_rows:
-        return _out(KEY)
+        return _out(TEXT_KEY)
     if _words(name) & KEYS and len(levels) > MOST_RATINGS:
-        return _out(f"{KEY_LIKE}: {len(levels)} values in {n_rows} rows")
+        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows")
     if many and 2 * len(levels) > n_rows:
         return _out(f"free text: {len(levels)} values in {n_rows} rows")
     times = Counter(str(level).lower() for level in levels)

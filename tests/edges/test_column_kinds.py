@@ -30,6 +30,8 @@ KINDS = {
     "Teléfono": (RNG.integers(10**8, 10**9, N), "exclude", "looks like an identifier"),
     "Número": (SHUFFLED, "exclude", "looks like an identifier: all"),
     "date": (20_200_101 + RNG.integers(0, 30, N), "exclude", "dates"),
+    "created": (1_600_000_000 + RNG.integers(0, 10**7, N), "exclude", "dates: seconds"),
+    "time": (RNG.integers(1, 900, N), "continuous", ""),
     "constant": (np.full(N, 3.0), "exclude", "one value"),
     # Names that only contain such words
     "platelets": (RNG.integers(60, 500, N), "continuous", ""),
@@ -93,6 +95,33 @@ def test_few_rows_of_one_scale_are_no_rating_but_three_items_are():
     assert kinds_of(one, {})["a"].kind == "continuous"
     three = one.assign(b=one["a"][::-1].to_numpy(), c=np.minimum(one["a"], 4))
     assert {kind.kind for kind in kinds_of(three, {}).values()} == {"ratings"}
+
+
+def test_labels_that_begin_with_numbers_are_ratings_in_three_columns_of_one_scale():
+    words = np.array(["1 = never", "2 = rarely", "10 = always"])
+    codes = RNG.integers(0, 3, (N, 3))
+    items = pd.DataFrame(words[codes], columns=["a", "b", "c"])
+    items.loc[items["c"] == words[0], "c"] = words[1]  # a level that one item lacks
+    kinds = kinds_of(items, {})
+    assert [(kind.kind, kind.levels) for kind in kinds.values()] == 3 * [("ratings", tuple(words))]
+    other = kinds_of(items.assign(c=items["c"].str.replace("always", "daily")), {})
+    assert {kind.kind for kind in other.values()} == {"categorical"}  # two meanings of 10
+
+
+def test_a_remedy_names_a_kind_that_the_column_can_have():
+    frame = pd.DataFrame({"x": RNG.normal(size=20), "who": [f"P{i}" for i in range(20)]})
+    with pytest.warns(BayesmixWarning, match=r"set columns=\{'who': 'categorical'\}"):
+        bm.Mixture(1, family="auto").fit(frame)
+    named = bm.Mixture(1, family="auto", columns={"who": "categorical"}).fit(frame)
+    assert list(named.feature_names_in_) == ["x", "who"]
+
+
+def test_codes_of_groups_are_indicators_in_a_regression():
+    region = np.repeat([1, 2, 3], 20)
+    y = np.array([0.0, 5.0, 1.0])[region - 1] + RNG.normal(size=60)
+    fit = bm.RegressionMixture(1).fit(pd.DataFrame({"region": region}), y)
+    means = [y[region == code].mean() for code in (1, 2, 3)]
+    np.testing.assert_allclose(fit.predict(pd.DataFrame({"region": [1, 2, 3]})), means, rtol=1e-6)
 
 
 def test_an_ordered_dtype_is_a_rating_in_its_order():

@@ -197,3 +197,16 @@ def test_a_named_family_of_levels_has_the_levels_of_the_file_in_the_shell_too(tm
     assert said["best"]["bic"] == pytest.approx(search.best_score_, rel=1e-12)
     # The table of the shell names families that are compared.
     assert (candidate_table(search).columns[0].header == "family") == (family == "ordinal")
+
+
+def test_the_shell_leaves_out_row_numbers_and_text_beside_limits_and_says_so(tmp_path, capsys):
+    path = tmp_path / "water.csv"
+    cells = [f"<{v:.1f}" if v < 150 else f"{v:.1f}" for v in HEIGHT]
+    table = pd.DataFrame({"Id": np.arange(N) + 1, "lead": cells, "other": HEIGHT / 3})
+    table.assign(site=np.where(GROUP, "N", "S")).to_csv(path, index=False)
+    with pytest.raises(SystemExit) as end:
+        app(["select", str(path), "--components", "1", "--json"], prog_name="bayesmix")
+    out, notes = capsys.readouterr()
+    assert end.value.code == 0
+    assert json.loads(out)["data"]["columns"] == ["lead", "other"]
+    assert "left out: site (text), Id (row numbers)" in notes
