@@ -201,8 +201,8 @@ def test_a_named_family_of_levels_has_the_levels_of_the_file_in_the_shell_too(tm
 
 def test_the_shell_leaves_out_row_numbers_and_text_beside_limits_and_says_so(tmp_path, capsys):
     path = tmp_path / "water.csv"
-    cells = [f"<{v:.1f}" if v < 150 else f"{v:.1f}" for v in HEIGHT]
-    table = pd.DataFrame({"Id": np.arange(N) + 1, "lead": cells, "other": HEIGHT / 3})
+    cells = ["<160" if v < 160 else f"{v:.1f}" for v in HEIGHT]
+    table = pd.DataFrame({"Id": np.arange(N) + 1, "lead": cells, "other": RNG.normal(size=N)})
     table.assign(site=np.where(GROUP, "N", "S")).to_csv(path, index=False)
     with pytest.raises(SystemExit) as end:
         app(["select", str(path), "--components", "1", "--json"], prog_name="bayesmix")
