@@ -15,7 +15,6 @@ import pandas as pd
 from bayesmix.cli.data import STANDARD_INPUT, kinds_named, whole_table
 from bayesmix.cli.options import MeasuredAs, Numbers, Table, names
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
-from bayesmix.io.column_kinds import kinds_of
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Array
@@ -78,6 +77,8 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
 
 def _measurable(frame: pd.DataFrame, read: Mapping[str, WrittenValues | None]) -> list[str]:
     """Return the columns that no rule leaves out, and say which are."""
+    from bayesmix.io.column_kinds import kinds_of
+
     found = {str(name): read[str(name)] for name in frame}
     numbers = {name: cells.values for name, cells in found.items() if cells and not cells.limited}
     kinds = kinds_of(frame.assign(**numbers)[[*numbers]], {})
