@@ -166,8 +166,8 @@ def _labelled_ratings(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
     labels: dict[str, dict[int, Level]] = {}
     for name, kind in kinds.items():
         levels = kind.levels if kind.kind == CATEGORICAL and not kind.reason else ()
-        found = [LABEL.fullmatch(level) for level in levels or () if isinstance(level, str)]
-        numbered = {int(match[1]): match[0] for match in found if match}
+        matches = [LABEL.fullmatch(level) for level in levels or () if isinstance(level, str)]
+        numbered: dict[int, Level] = {int(match[1]): match[0] for match in matches if match}
         if numbered and len(numbered) == len(levels or ()):
             labels[name] = numbered
     ratings = {}
