@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -33,8 +34,11 @@ def explanatory(X: Any, columns: Any) -> Coding | None:
     return looked_at(X, columns, said=("exclude",))[1]
 
 
-def as_design(X: Any, coding: Coding | None) -> Any:
-    """Return a frame as numbers; text as indicators of all levels but the first."""
+def as_design(X: Any, coding: Coding | None, features: Sequence[str] = ()) -> Any:
+    """Return a frame as numbers; text and codes as indicators of all levels but the first.
+
+    Codes that are a column of their own among the ``features`` of a fit remain numbers.
+    """
     from bayesmix.io.table_columns import is_frame, recoded
 
     if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
@@ -43,7 +47,10 @@ def as_design(X: Any, coding: Coding | None) -> Any:
     levels = [
         found
         if found is not None
-        and (isinstance(found[0], str | bool) or (len(found) > 2 and name not in coding.ratings))
+        and (
+            isinstance(found[0], str | bool)
+            or (len(found) > 2 and name not in coding.ratings and name not in features)
+        )
         else None
         for name, found in zip(coding.names, coding.levels, strict=True)
     ]

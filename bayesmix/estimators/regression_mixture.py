@@ -537,7 +537,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         data = self._data
         if self._formula is not None:
             X = regression_data.formula_matrices(self._formula, X, without_response=True)[1]
-        X = as_design(X, self._coding)
+        X = as_design(X, self._coding, getattr(self, "feature_names_in_", ()))
         regression_data.check_table(X)
         X = np.asarray(validated(self, X, reset=False), dtype=np.float64)
         n = len(X)

@@ -8,6 +8,7 @@ import pytest
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError
+from bayesmix.estimators.regression_columns import as_design, explanatory
 from bayesmix.io.column_kinds import kinds_of
 from bayesmix.io.readers import read_typed
 from bayesmix.io.table_columns import coded
@@ -180,6 +181,14 @@ def test_row_numbers_are_no_features_and_new_frames_may_have_them(tmp_path):
         lines = bm.RegressionMixture(1).fit(numbered[["Id", "x"]], numbered["y"])
     assert lines.coef_.shape == (1, 1)
     np.testing.assert_array_equal(lines.predict(new), lines.predict(new[["x"]]))
+
+
+def test_codes_that_were_a_column_of_an_older_fit_remain_one():
+    frame = pd.DataFrame({"region": np.arange(60) % 5 + 1, "x": np.linspace(0.0, 1.0, 60)})
+    coding = explanatory(frame, None)
+    assert list(as_design(frame, coding).columns)[0] == "region_2"
+    older = as_design(frame, coding, ("region", "x"))
+    pd.testing.assert_frame_equal(older, frame.astype(float))
 
 
 def test_text_covariates_of_a_regression_are_indicators():
