@@ -186,7 +186,7 @@ def test_row_numbers_are_no_features_and_new_frames_may_have_them(tmp_path):
 def test_codes_that_were_a_column_of_an_older_fit_remain_one():
     frame = pd.DataFrame({"region": np.arange(60) % 5 + 1, "x": np.linspace(0.0, 1.0, 60)})
     coding = explanatory(frame, None)
-    assert list(as_design(frame, coding).columns)[0] == "region_2"
+    assert "region_2" in as_design(frame, coding)
     older = as_design(frame, coding, ("region", "x"))
     pd.testing.assert_frame_equal(older, frame.astype(float))
 
