@@ -18,7 +18,7 @@ from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 
 if TYPE_CHECKING:
     from bayesmix.numerics.arrays import Array
-    from bayesmix.observation.written_limits import WrittenValues
+    from bayesmix.observation.measured import WrittenValues
     from bayesmix.sources.memory import ArraySource
 
 LIMIT = re.compile(r"\s*(?P<name>.+?)\s*(?P<side>[<>])=?\s*(?P<bound>[^<>=\s]+)\s*")
