@@ -275,6 +275,8 @@ def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
         f"X has only {n_distinct} distinct observations in {n_rows}, so n_components={K} gives "
         "each its own component: use fewer components"
     )
+    if n_distinct == 1:
+        text = f"all {n_rows} observations of X are equal, so there are no clusters to find"
     return (Event(FEW_POINTS, text),)
 
 

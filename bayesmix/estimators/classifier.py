@@ -299,7 +299,11 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             "samples": self._samples,
             "components": alone,
             "covariance_type": [
-                str(getattr(result.family, "covariance", result.family.name)) for result in results
+                " x ".join(
+                    str(getattr(family, "covariance", family.name))
+                    for family in getattr(result.family, "families", (result.family,))
+                )
+                for result in results
             ],
         }
         return pd.DataFrame(columns, index=pd.Index(self.classes_, name="class"))

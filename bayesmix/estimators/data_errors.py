@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,10 +13,6 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.families_of_fits import with_structure
 from bayesmix.estimators.new_rows import OF_THE_FIT
 from bayesmix.estimators.sample_weights import SUM_OF_WEIGHTS
-
-if TYPE_CHECKING:
-    pass
-
 
 # scikit-learn's messages, and remedies that they leave out.
 REMEDIES = {
@@ -46,6 +42,8 @@ def explained(estimator: Any, X: Any, problem: Exception, fits: bool) -> str:
             f"X must have two dimensions, rows and columns, got shape {np.shape(X)}. Reshape your "
             "data: X.reshape(-1, 1) where it is one column, X.reshape(1, -1) where it is one row"
         )
+    if "2-dimensional container" in text and getattr(X, "ndim", 0) == 1:
+        return "X must be a table (DataFrame), got a single column (Series): pass X.to_frame()"
     named = text if "X" in text else f"X cannot be used: {text}"
     if "feature names should match" in text:  # one name a line
         return f"{named.rstrip()}: {OF_THE_FIT}"

@@ -411,11 +411,15 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
 
 
 def check_table(X: Any, y: Any = None) -> None:
-    """Raise ``InvalidInputError`` for missing values in X or y, and text in a frame X or in y."""
+    """Raise ``InvalidInputError`` for missing values, text, or a y of another length than X."""
     if hasattr(X, "columns") or (getattr(X, "ndim", 0) == 2 and X.dtype.kind == "f"):
         columns_of("X", X, len(X))
     if y is None or np.ndim(y) != 1:
         return
+    if np.ndim(X) == 2 and len(X) != len(y):
+        raise InvalidInputError(
+            f"y must have a value for each of the {len(X)} rows of X, got {len(y)} values"
+        )
     import pandas as pd
 
     if (missing := np.asarray(pd.isna(y))).any():

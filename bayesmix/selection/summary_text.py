@@ -591,8 +591,8 @@ class Answer:
 
 
 def _shortened(text: str) -> str:
-    """Return the sentences that fit in a line; a long first one is cut."""
+    """Return the sentences that fit in a line, and the first one in any case."""
     if len(text) <= WIDTH:
         return text
-    end = text.rfind(". ", 0, WIDTH)
-    return text[: end + 1] if end > 0 else f"{text[: WIDTH - 3].rstrip()}..."
+    end = max(text.rfind(". ", 0, WIDTH), text.find(". "))
+    return text[: end + 1] if end > 0 else text

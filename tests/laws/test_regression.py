@@ -452,3 +452,8 @@ def test_one_regression_is_a_generalised_linear_model_to_rounding(response):
     np.testing.assert_allclose(
         np.append(model.intercept_, model.coef_), expected, rtol=0.0, atol=1e-10
     )
+
+
+def test_a_response_of_another_length_is_named():
+    with pytest.raises(InvalidInputError, match="each of the 20 rows of X, got 5"):
+        bm.RegressionMixture(1).fit(np.arange(40.0).reshape(20, 2), np.arange(5.0))
