@@ -86,6 +86,16 @@ class Standardised:
         return [*(["intercept"] if self.intercept else []), *self.names]
 
 
+def indicator_name(column: Any, level: str, reference: str) -> str:
+    """Return the name of the indicator of a level, which tells the level that it is compared to."""
+    return f"{column} ({level} vs. {reference})"
+
+
+def variable_of(term: str) -> str:
+    """Return the variable behind a term: the column of an indicator, else the term itself."""
+    return term.rpartition(" (")[0] if " vs. " in term else term
+
+
 def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any:
     """Return a pandas frame with indicators of all levels but the first in place of text.
 
@@ -107,24 +117,25 @@ def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any
                     f"{name!r}: drop or impute such rows"
                 ) from None
         text = column.astype(str)
-        found = sorted(text.unique())
+        levels = sorted(text.unique())
         inside = {e: e[len(str(name)) + 2 : -1] for e in expected if e.startswith(f"{name} (")}
         against = {e: pair.rsplit(" vs. ", 1) for e, pair in inside.items() if " vs. " in pair}
         if against:
-            if unseen := set(found).difference(*against.values()):
+            if unseen := set(levels).difference(*against.values()):
                 raise InvalidInputError(
                     f"{argument}: column {name!r} has {min(unseen)!r}, which the fit has not seen"
                 )
-            columns |= {e: (text == own).astype(np.float64) for e, (own, _) in against.items()}
+            for term, (level, _) in against.items():
+                columns[term] = (text == level).astype(np.float64)
             continue
-        known = [each.removeprefix(f"{name}_") for each in expected if each.startswith(f"{name}_")]
+        coded = [each.removeprefix(f"{name}_") for each in expected if each.startswith(f"{name}_")]
         # The first level of the fit has no indicator; it comes before the others.
-        first = [level for level in found if level not in known]
-        if known and (len(first) > 1 or (first and first[0] > known[0])):
+        first = [level for level in levels if level not in coded]
+        if coded and (len(first) > 1 or (first and first[0] > coded[0])):
             raise InvalidInputError(
                 f"{argument}: column {name!r} has {first[-1]!r}, which the fit has not seen"
             )
-        for level in known or found[1:]:
+        for level in coded or levels[1:]:
             columns[f"{name}_{level}"] = (text == level).astype(np.float64)
     return type(values)(columns, index=values.index)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from scipy.special import betaln, digamma
 
@@ -14,9 +14,6 @@ from bayesmix.core.priors import Prior, WeightsPrior
 from bayesmix.core.protocols import NoiseDensity
 from bayesmix.core.rows import Frame
 from bayesmix.numerics.arrays import Array
-
-if TYPE_CHECKING:
-    pass
 
 # Smaller fractions of the data cannot be divided by.
 NO_ROWS = 1e-200

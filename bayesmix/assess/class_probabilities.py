@@ -43,10 +43,13 @@ def brier_score(result: FitResult, values: Array, classes: Integers) -> float:
 
 def by_component(result: FitResult) -> list[tuple[Any, Any]]:
     """Return the predictive density of each component and its family."""
-    whole, of = result.mixture, cast("Any", Mixture)
-    alone = [whole.components.subset(np.array([k])) for k in range(result.n_components)]
+    mixture, density_of = result.mixture, cast("Any", Mixture)
+    components = [mixture.components.subset(np.array([k])) for k in range(result.n_components)]
     weights = PointWeights(np.ones(1))
-    return [(of(weights, each.predictive(), whole.frame), result.family) for each in alone]
+    return [
+        (density_of(weights, component.predictive(), mixture.frame), result.family)
+        for component in components
+    ]
 
 
 def log_densities(densities: list[tuple[Any, Any]], values: Array) -> Array:

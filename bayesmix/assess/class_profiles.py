@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bayesmix.allocation.designs import variable_of
 from bayesmix.assess.apa import (
     MISSING,
     ApaTable,
@@ -459,13 +460,12 @@ def _odds_ratios(
     variables: dict[str, list[int]] = {}
     for p, term in enumerate(design.terms):
         # The levels of text are tested together.
-        name = term.rpartition(" (")[0] if " vs. " in term else term
-        variables.setdefault(name, []).append(p)
-    for name, own in variables.items():
+        variables.setdefault(variable_of(term), []).append(p)
+    for name, terms in variables.items():
         if name != "intercept":
-            contrast = (by_class[1:, own] - by_class[0, own]).reshape((K - 1) * len(own), size)
-            differences = (coefficients[1:, own] - coefficients[0, own]).ravel()
-            found = wald_test(differences, contrast @ covariance @ contrast.T)
-            tests[name] = (np.nan, len(contrast), np.nan) if infinite[own].any() else found
+            contrast = (by_class[1:, terms] - by_class[0, terms]).reshape(-1, size)
+            differences = (coefficients[1:, terms] - coefficients[0, terms]).ravel()
+            test = wald_test(differences, contrast @ covariance @ contrast.T)
+            tests[name] = (np.nan, len(contrast), np.nan) if infinite[terms].any() else test
     names = ["chi_squared", "df", "p"]
     return table, pd.DataFrame.from_dict(tests, orient="index", columns=names).rename_axis("term")

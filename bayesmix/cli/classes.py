@@ -6,7 +6,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
-from bayesmix.allocation.designs import indicated
+from bayesmix.allocation.designs import indicated, indicator_name
 from bayesmix.cli import options
 from bayesmix.cli.fits import Work
 from bayesmix.cli.screen import Screen
@@ -135,12 +135,12 @@ def classes(
 def against_most_frequent(table: pd.DataFrame) -> pd.DataFrame:
     """Return indicators of the levels of text against the most frequent, which their names tell."""
     names: list[str] = []
-    for name, own in table.items():
-        if own.dtype.kind in "biuf":
+    for name, column in table.items():
+        if column.dtype.kind in "biuf":
             names.append(str(name))
             continue
-        reference, *others = own.astype(str).value_counts().index
-        names += [f"{name} ({level} vs. {reference})" for level in others]
+        reference, *others = column.astype(str).value_counts().index
+        names += [indicator_name(name, level, reference) for level in others]
     coded: pd.DataFrame = indicated("--covariates", table, tuple(names))
     return coded
 

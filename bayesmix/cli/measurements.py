@@ -79,15 +79,15 @@ def _measurable(frame: pd.DataFrame, read: Mapping[str, WrittenValues | None]) -
     """Return the columns that no rule leaves out, and say which are."""
     from bayesmix.io.column_kinds import kinds_of
 
-    found = {str(name): read[str(name)] for name in frame}
-    numbers = {name: cells.values for name, cells in found.items() if cells and not cells.limited}
+    columns = {str(name): read[str(name)] for name in frame}
+    numbers = {name: cells.values for name, cells in columns.items() if cells and not cells.limited}
     kinds = kinds_of(frame.assign(**numbers)[[*numbers]], {})
-    why = {name: "text" for name, cells in found.items() if cells is None}
+    why = {name: "text" for name, cells in columns.items() if cells is None}
     why |= {name: kind.why for name, kind in kinds.items() if kind.why}
     if why:
         texts = ", ".join(f"{name or 'unnamed column'} ({reason})" for name, reason in why.items())
         warn(f"left out: {texts}", BayesmixWarning)
-    return [name for name in found if name not in why]
+    return [name for name in columns if name not in why]
 
 
 def _may_hold_limits(path: str) -> bool:

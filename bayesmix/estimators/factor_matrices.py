@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from bayesmix.core import validation
-
-if TYPE_CHECKING:
-    pass
-
 
 # Memory for forming matrices, in arrays of their size.
 ARRAYS_OF_MATRICES = 2.0

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bayesmix.core.rows import FLAT_FLOOR
 from bayesmix.em.result import FitResult
-
-if TYPE_CHECKING:
-    pass
 
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:

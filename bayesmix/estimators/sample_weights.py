@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,6 @@ from bayesmix.errors import (
     InvalidInputError,
 )
 from bayesmix.numerics.arrays import Array, is_elsewhere
-
-if TYPE_CHECKING:
-    pass
-
 
 # Weights count samples: sums outside this range are implausible and overflow when squared.
 SUM_OF_WEIGHTS = (1e-12, 1e18)

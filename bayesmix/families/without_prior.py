@@ -174,7 +174,7 @@ class PositiveFamily(WithoutPrior, ABC):
         """Return events for components with a shape at its limit."""
         variances = self.variances_of_logs(mixture.components.shapes)
         return events_of_limited(
-            np.any(variances <= AT_THE_FLOOR * floor, axis=1, keepdims=False),
+            np.logical_or.reduce(variances <= AT_THE_FLOOR * floor, axis=1),
             "{which} collapsed onto equal values of a column, so the likelihood has no maximum. "
             "The shape parameter was limited: use fewer components, or Gaussian('diag') for "
             "columns of small relative variance",

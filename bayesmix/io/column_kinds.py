@@ -165,15 +165,15 @@ def _labelled_ratings(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
     """Return three or more text columns with levels such as "1 = never" in common as ratings."""
     labels: dict[str, dict[int, Level]] = {}
     for name, kind in kinds.items():
-        levels = kind.levels if kind.kind == CATEGORICAL and not kind.reason else ()
-        matches = [LABEL.fullmatch(level) for level in levels or () if isinstance(level, str)]
+        levels = (kind.levels or ()) if kind.kind == CATEGORICAL and not kind.reason else ()
+        matches = [LABEL.fullmatch(level) for level in levels if isinstance(level, str)]
         numbered: dict[int, Level] = {int(match[1]): match[0] for match in matches if match}
-        if numbered and len(numbered) == len(levels or ()):
+        if numbered and len(numbered) == len(levels):
             labels[name] = numbered
     ratings = {}
-    for name, own in labels.items():
-        items = [some for some in labels.values() if {**own, **some} == {**some, **own}]
-        scale = {number: level for some in items for number, level in some.items()}
+    for name, column in labels.items():
+        items = [other for other in labels.values() if {**column, **other} == {**other, **column}]
+        scale = {number: level for item in items for number, level in item.items()}
         if len(items) >= ITEMS and FEWEST_RATINGS <= len(scale) <= MOST_RATINGS:
             levels = tuple(scale[number] for number in sorted(scale))
             reason = "labels begin with numbers, as in other columns"

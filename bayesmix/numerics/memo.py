@@ -37,15 +37,20 @@ class once(Generic[Value]):
         record.__dict__[self.name] = value
 
 
-def record(made: type[Value]) -> type[Value]:
+def record(cls: type[Value]) -> type[Value]:
     """Return a frozen dataclass whose ``__init__`` fills its dictionary, in half the time.
 
     A pass makes a dozen records. Fields may have defaults, but no factories.
     """
-    known = {own.name: own.default for own in fields(made)}  # type: ignore[arg-type]
-    taken = [name + (f"=_{name}" if value is not MISSING else "") for name, value in known.items()]
-    stored = "; ".join(f"entries[{name!r}] = {name}" for name in known)
-    space: dict[str, Any] = {f"_{name}": value for name, value in known.items()}
-    exec(f"def filled(self, {', '.join(taken)}): entries = self.__dict__; {stored}", space)
-    made.__init__ = wraps(made.__init__)(space["filled"])  # type: ignore[method-assign]
-    return made
+    defaults = {field.name: field.default for field in fields(cls)}  # type: ignore[arg-type]
+    parameters = [
+        name + (f"=_{name}" if value is not MISSING else "") for name, value in defaults.items()
+    ]
+    assignments = "; ".join(f"entries[{name!r}] = {name}" for name in defaults)
+    namespace: dict[str, Any] = {f"_{name}": value for name, value in defaults.items()}
+    exec(
+        f"def filled(self, {', '.join(parameters)}): entries = self.__dict__; {assignments}",
+        namespace,
+    )
+    cls.__init__ = wraps(cls.__init__)(namespace["filled"])  # type: ignore[method-assign]
+    return cls

@@ -6,7 +6,8 @@ costs two short runs instead of a search.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TypeAlias
@@ -26,6 +27,8 @@ from bayesmix.search.starts import Given, begun, complete, numbered_starts, one_
 
 # An objective in data units, K and the number of parameters, to a number that is to be large.
 Criterion: TypeAlias = Callable[[float, int, int], float]
+# A candidate with its number.
+Numbered: TypeAlias = tuple[int, tuple[Model, Settings]]
 
 # Passes that rank candidates, those that go on, passes until they settle, and results.
 FIRST_PASSES, PROMISING, SETTLE_PASSES, FINALISTS = 6, 8, 60, 3
@@ -66,6 +69,10 @@ class Screened:
         return criterion(self.state.objective + shift, K, n_parameters)
 
 
+# A run with its criterion.
+Ranked: TypeAlias = tuple[float, Screened]
+
+
 def finalists(
     candidates: Sequence[tuple[Model, Settings]],
     source: Source,
@@ -75,51 +82,53 @@ def finalists(
 
     ``candidates`` come with rising K.
     """
-    found: list[tuple[float, Screened]] = []
-
-    def note(screened: Screened | None) -> float:
-        if screened is None:
-            return -float("inf")
-        found.append((screened.value(criterion), screened))
-        return found[-1][0]
-
-    tree, best, worse = _tree(source), -float("inf"), 0
+    ranked: list[Ranked] = []
+    tree, best, n_worse = _tree(source), -math.inf, 0
     with single_threaded_blas():
-        for K, alike in groupby(enumerate(candidates), lambda item: item[1][0].n_components):
-            of_this_k = len(found)
-            starts: list[Start] = []
-            sizes: set[int] = set()
-            reached: dict[int, float] = {}  # by start
-            # Structures without a posterior have costly updates: they take the better start alone.
-            for number, (model, settings) in sorted(alike, key=_costly):
-                size = model.family.n_parameters(K, source.shape[1])
-                if K == 1 and size in sizes:
-                    continue  # with one component, structures with as many parameters are one
-                sizes.add(size)
-                try:
-                    problem = resolve(model, source, settings.among(()))
-                except BayesmixError:  # too few samples for this structure
-                    continue
-                starts = starts or _starts(source, model, settings.seed, tree)
-                if len(starts) > 1 and reached and not model.family.has_posterior:
-                    starts = [starts[max(reached, key=lambda place: reached[place])]]
-                for place, start in enumerate(starts):
-                    screened = Screened(number, problem, begun(problem, start, K))
-                    value = note(screened.advanced(FIRST_PASSES))
-                    reached[place] = max(value, reached.get(place, value))
-            now = max((value for value, _ in found[of_this_k:]), default=best)
-            worse = worse + 1 if now < best else 0
-            best = max(best, now)
-            if worse == PATIENCE:
+        for _, same_k in groupby(enumerate(candidates), lambda item: item[1][0].n_components):
+            short_runs = _short_runs(same_k, source, criterion, tree)
+            ranked += short_runs
+            value = max((value for value, _ in short_runs), default=best)
+            n_worse = n_worse + 1 if value < best else 0
+            best = max(best, value)
+            if n_worse == PATIENCE:
                 break
-        promising = _best(found, PROMISING)
-        found.clear()
-        for screened in promising:
-            note(screened.advanced(SETTLE_PASSES))
-    return [(screened.number, screened.mixture) for screened in _best(found, FINALISTS)]
+        settled = (screened.advanced(SETTLE_PASSES) for screened in _best(ranked, PROMISING))
+        ranked = [(screened.value(criterion), screened) for screened in settled if screened]
+    return [(screened.number, screened.mixture) for screened in _best(ranked, FINALISTS)]
 
 
-def _costly(candidate: tuple[int, tuple[Model, Settings]]) -> bool:
+def _short_runs(
+    same_k: Iterable[Numbered], source: Source, criterion: Criterion, tree: Array | None
+) -> list[Ranked]:
+    """Return the states of candidates with the same K after a few passes from shared starts."""
+    ranked: list[Ranked] = []
+    starts: list[Start] = []
+    sizes: set[int] = set()
+    reached: dict[int, float] = {}  # by start
+    # Structures without a posterior have costly updates: they take the better start alone.
+    for number, (model, settings) in sorted(same_k, key=_costly):
+        K = model.n_components
+        size = model.family.n_parameters(K, source.shape[1])
+        if K == 1 and size in sizes:
+            continue  # with one component, structures with as many parameters are one
+        sizes.add(size)
+        try:
+            problem = resolve(model, source, settings.among(()))
+        except BayesmixError:  # too few samples for this structure
+            continue
+        starts = starts or _starts(source, model, settings.seed, tree)
+        if len(starts) > 1 and reached and not model.family.has_posterior:
+            starts = [starts[max(reached, key=lambda place: reached[place])]]
+        for place, start in enumerate(starts):
+            screened = Screened(number, problem, begun(problem, start, K)).advanced(FIRST_PASSES)
+            value = screened.value(criterion) if screened else -math.inf
+            ranked += [(value, screened)] if screened else []
+            reached[place] = max(value, reached.get(place, value))
+    return ranked
+
+
+def _costly(candidate: Numbered) -> bool:
     return not candidate[1][0].family.has_posterior
 
 
@@ -144,9 +153,9 @@ def _tree(source: Source) -> Array | None:
     return linkage(complete((values - summary.centre) / summary.scale)[0], "ward")
 
 
-def _best(found: list[tuple[float, Screened]], most: int) -> list[Screened]:
+def _best(ranked: list[Ranked], most: int) -> list[Screened]:
     """Return the best run of each of the best candidates."""
-    apart: dict[int, Screened] = {}
-    for _, screened in sorted(found, key=lambda pair: pair[0], reverse=True):
-        apart.setdefault(screened.number, screened)
-    return list(apart.values())[:most]
+    by_number: dict[int, Screened] = {}
+    for _, screened in sorted(ranked, key=lambda pair: pair[0], reverse=True):
+        by_number.setdefault(screened.number, screened)
+    return list(by_number.values())[:most]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,10 +14,6 @@ from bayesmix.selection.criteria import RULE, record
 from bayesmix.selection.probability import log_posteriors
 from bayesmix.selection.ranking import chosen
 from bayesmix.selection.tasks import Effort, Task
-
-if TYPE_CHECKING:
-    pass
-
 
 # Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
 MOST_POLISHED = 4

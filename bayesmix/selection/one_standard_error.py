@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bayesmix.selection.scores import HeldOut, finite
-
-if TYPE_CHECKING:
-    pass
 
 
 def within_one_error(held: list[HeldOut | None], n_parameters: list[int]) -> int:

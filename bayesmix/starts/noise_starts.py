@@ -46,7 +46,8 @@ class NoiseOfFit:
         return WithNoise(objective, density, source.total_weight)
 
     def added(self, problem: Problem, mixture: Mixture | None) -> Mixture | None:
-        volume = getattr(_noise_of(problem).density, "log_volume", 0.0)
+        objective = _noise_of(problem)
+        volume = getattr(objective.density, "log_volume", 0.0)
         if problem.frame.basis is not None or not np.isfinite(volume):
             raise InvalidInputError(
                 "noise='uniform' has density 1 / V, but the volume V of the data is 0: drop "
@@ -54,7 +55,7 @@ class NoiseOfFit:
             )
         if mixture is None or mixture.noise is not None:
             return mixture
-        return replace(mixture, noise=_noise_of(problem).noise(FIRST_WEIGHT))
+        return replace(mixture, noise=objective.noise(FIRST_WEIGHT))
 
     def begun(self, fit: Fit, attempt: Attempt) -> State:
         """Return the best of fits without noise to central observations, after short runs."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +18,6 @@ from bayesmix.families.gaussian.wishart_scale import (
     FixedScale,
 )
 from bayesmix.numerics.arrays import Array
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from bayesmix.families.gaussian.covariance.models import Structure
-
-if TYPE_CHECKING:
-    pass
-
 
 # Number of observations that a prior with ν0 counts for at its mode, per component, for K
 # components and D columns, as in mclust's MAP.
