@@ -463,7 +463,9 @@ def _odds_ratios(
         variables.setdefault(variable_of(term), []).append(p)
     for name, terms in variables.items():
         if name != "intercept":
-            contrast = (by_class[1:, terms] - by_class[0, terms]).reshape(-1, size)
+            contrast = (by_class[1:, terms] - by_class[0, terms]).reshape(
+                (K - 1) * len(terms), size
+            )
             differences = (coefficients[1:, terms] - coefficients[0, terms]).ravel()
             test = wald_test(differences, contrast @ covariance @ contrast.T)
             tests[name] = (np.nan, len(contrast), np.nan) if infinite[terms].any() else test
