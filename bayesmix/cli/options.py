@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from bayesmix.core.validation import meant
 from bayesmix.errors import InvalidInputError
 
 Method = StrEnum("Method", "EM VARIATIONAL MAP")
@@ -307,6 +308,7 @@ def structures(text: str | None) -> list[Any] | None:
         if not factors and name not in (*NAMED, ALL):
             raise InvalidInputError(
                 f"--covariance must be among {', '.join(NAMED)} and factors:2, got {name!r}"
+                f"{meant(name, list(NAMED))}"
             )
         listed.append(FactorAnalytic(int(factors[1])) if factors else name)
     return listed or None
@@ -331,5 +333,8 @@ def families(text: str | None) -> list[str] | None:
         return None
     asked = names(text) or [""]
     if unknown := [name for name in asked if name not in BY_NAME]:
-        raise InvalidInputError(f"--family must be among {', '.join(BY_NAME)}, got {unknown[0]!r}")
+        raise InvalidInputError(
+            f"--family must be among {', '.join(BY_NAME)}, got {unknown[0]!r}"
+            f"{meant(unknown[0], list(BY_NAME))}"
+        )
     return list(dict.fromkeys(asked))

@@ -48,7 +48,17 @@ def one_of(name: str, value: Any, choices: Sequence[Any], otherwise: str = "") -
             return choice
     listed = ", ".join(map(repr, choices))
     more = f", {otherwise}" if otherwise else ""
-    raise InvalidInputError(f"{name} must be one of {listed}{more}, got {value!r}")
+    close = meant(value, choices)
+    raise InvalidInputError(f"{name} must be one of {listed}{more}, got {value!r}{close}")
+
+
+def meant(value: Any, choices: Sequence[Any]) -> str:
+    """Return a question for the choice that a misspelt name is closest to, or ""."""
+    from difflib import get_close_matches
+
+    words = [choice for choice in choices if isinstance(choice, str)]
+    close = get_close_matches(str(value).lower(), words, 1)
+    return f": did you mean {close[0]!r}?" if close else ""
 
 
 def in_memory(what: str, n_bytes: float, remedy: str) -> None:

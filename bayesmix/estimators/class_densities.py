@@ -33,6 +33,7 @@ from bayesmix.estimators.mixture import Mixture
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.search.screening import finalists
 from bayesmix.selection.structures import without_posterior
+from bayesmix.selection.summary_text import counted
 from bayesmix.sources.memory import ArraySource
 
 # Numbers of components of a class that "auto" compares, as mclust does.
@@ -230,8 +231,9 @@ class Apart(ClassDensities):
             structures = [name for name in structures if name in DIAGONAL]
             if not structures:
                 raise InvalidInputError(
-                    f"{n_samples} samples have singular covariances in {n_features} features: use "
-                    "covariance_type='diag', or one component for all classes"
+                    f"covariances of {counted(n_samples, 'sample')} are singular in "
+                    f"{counted(n_features, 'feature')}: use covariance_type='diag', or one "
+                    "component for all classes"
                 )
         estimators = [
             self.classifier._mixture(K, name).set_params(search="short", inference=inference)

@@ -24,6 +24,8 @@ AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
 # End of the reason of a continuous column with a value like -999.
 A_CODE = "may mean missing"
+# End of the reason of text with a row that may not be an observation.
+A_TOTAL = "may sum up the others"
 # Beginning of the reason of a categorical column with levels such as "Yes" and "yes".
 CASE_ONLY = "levels differ in case only"
 # Beginnings of reasons of columns that cannot be continuous.
@@ -137,9 +139,9 @@ class Coding:
         for kind in kinds or GUESSED:
             reasons: dict[str, list[str]] = {}
             for name, found, reason in self.decisions:
-                told = reason in ("", AS_REQUESTED, ZERO_ONE) or reason.startswith(CASE_ONLY)
+                told = reason in ("", AS_REQUESTED, ZERO_ONE) or reason.startswith((CASE_ONLY, ";"))
                 if found == kind and not told:
-                    reasons.setdefault(reason, []).append(name)
+                    reasons.setdefault(reason.split("; ")[0], []).append(name)
                     if not remedy and not reason.startswith(NO_NUMBERS):
                         of_text = any(word in reason for word in OF_TEXT)
                         other = "categorical" if of_text else "continuous"
@@ -151,15 +153,16 @@ class Coding:
 
     @property
     def doubts(self) -> str:
-        """Say which values may be codes of missing values, and levels the same; or ""."""
-        codes = [(name, why) for name, _, why in self.decisions if why.endswith(A_CODE)]
-        texts = [f"{name} ({why})" for name, why in codes]
+        """Say which cells may mean missing, or name a total, and levels the same; or ""."""
+        ends = [(name, why.split("; ")[-1]) for name, _, why in self.decisions]
+        codes = [(name, why) for name, why in ends if why.endswith(A_CODE)]
+        texts = []
         if codes:
-            code = codes[0][1].split()[0]
-            texts = [
-                f"{', '.join(texts)}: read the file with na=['{code}'], or replace them by NaN"
-            ]
-        texts += [f"{name}: {why}" for name, _, why in self.decisions if why.startswith(CASE_ONLY)]
+            cells = sorted({why.split()[0] for _, why in codes})
+            where = ", ".join(f"{name} ({why})" for name, why in codes)
+            texts = [f"{where}: read the file with na={cells}, or replace them by NaN"]
+        texts += [f"{name}: {why}: drop that row" for name, why in ends if why.endswith(A_TOTAL)]
+        texts += [f"{name}: {why}" for name, why in ends if why.startswith(CASE_ONLY)]
         return "; ".join(texts)
 
     def some(self, columns: Integers) -> Coding:

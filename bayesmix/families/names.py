@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bayesmix.core.validation import meant
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.family import Gaussian
 
@@ -22,7 +23,7 @@ def family_named(family: Any) -> Any:
     if family not in BY_NAME:
         raise InvalidInputError(
             f"family must be 'auto', one of {', '.join(map(repr, BY_NAME))}, or a family such as "
-            f"Gaussian(), got {family!r}"
+            f"Gaussian(), got {family!r}{meant(family, list(BY_NAME))}"
         )
     return FAMILIES[family].make()
 

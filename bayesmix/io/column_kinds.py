@@ -19,7 +19,15 @@ import numpy as np
 import pandas as pd
 
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.coding import A_CODE, AS_REQUESTED, CASE_ONLY, ZERO_ONE, Level, is_missing
+from bayesmix.families.coding import (
+    A_CODE,
+    A_TOTAL,
+    AS_REQUESTED,
+    CASE_ONLY,
+    ZERO_ONE,
+    Level,
+    is_missing,
+)
 from bayesmix.numerics.arrays import Array
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
@@ -39,9 +47,14 @@ MINUS = "\u2212"
 # Cells that mean "missing" in columns that otherwise hold numbers.
 MISSING_CODES = ("", ".", "..", "?", "-", "--", "NA", "N/A", "n/a", "NULL", "null", "nan", "NaN")
 
-# Numbers that often mean "missing", where they repeat and are farther from the others than these
-# from each other.
+# Numbers that often mean "missing", where they repeat and are far from the others.
 NUMERIC_CODES = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
+# The same at an end of a scale of answers, behind a level that nobody gave.
+SCALE_CODES = {-2, -1, 8, 9}
+# Names of the last row of a table that sums up the others.
+SUMMARIES = (
+    r"(grand |sub)?totals?|sums?|means?|average|summe|gesamt|insgesamt|mittelwert|media|somme"
+)
 
 # Words in names of columns, without accents. An identifier by its name may have a few duplicates.
 KEYS = {"id", "ids", "key", "uuid", "guid", "identifier", "subject", "patient", "respondent"}
@@ -51,7 +64,8 @@ NUMBERED = KEYS | {"index", "nr", "no", "row", "rownames", "rowname", "code", "s
 NUMBERED |= {"case", "observation", "seqno", "record", "person", "individual", "unit"}
 NUMBERED |= {"nummer", "numero", "codigo", "codice", "zeile", "ligne", "fila", "persona", "folio"}
 PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "fax"}
-PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee"}
+PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee", "tel", "mobile", "handy"}
+SMALLEST_PLACE = 1000  # postal codes have at least four digits
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
 CLOCKS = {"time", "ts", "epoch", "unix", "created", "updated"}
 YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno", "jaar", "rok", "ar"}
@@ -60,10 +74,14 @@ MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday"
 MEASURES |= {"age", "ages", "temp", "temperature", "educ", "education", "schooling", "percent"}
 MEASURES |= {"alter", "edad", "idade", "eta", "monat", "mois", "mes", "mese", "jour", "dia", "hora"}
 NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "nombre"}
+NUMBERS |= {"visits", "children", "kids", "siblings", "clicks", "orders", "purchases", "calls"}
+NUMBERS |= {"goals", "claims", "accidents", "events", "kinder", "enfants", "hijos", "besuche"}
 # Codes of groups have no order.
 GROUPS = {"type", "region", "race", "group", "class", "category", "kind", "code", "site", "center"}
 GROUPS |= {"centre", "treatment", "trt", "arm", "species", "origin", "religion", "occupation"}
 GROUPS |= {"sex", "gender", "cluster", "ethnicity", "country", "state", "district", "marital"}
+GROUPS |= {"dept", "department", "store", "shop", "branch", "team", "ward", "hospital", "school"}
+GROUPS |= {"clinic", "batch", "block", "zone", "filiale", "abteilung", "schule"}
 GROUPS |= {"geschlecht", "sexe", "sexo", "gruppe", "groupe", "grupo", "klasse", "pays", "pais"}
 
 
@@ -141,24 +159,36 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
     Columns on one scale of answers are recognised together.
     """
     kinds: dict[str, ColumnKind] = {}
-    scales: dict[str, tuple[Array, int]] = {}
+    scales: dict[str, tuple[Array, Array]] = {}
     for name, column in frame.items():
         name = str(name)
         if name in declared:
             kinds[name] = _declared_kind(name, column, declared[name])
             continue
         kinds[name] = kind_of(name, column)
-        numbers = as_numbers(column) if kinds[name].kind in (CONTINUOUS, COUNTS) else None
+        numbers = as_numbers(column) if kinds[name].kind == CONTINUOUS else None
         if numbers is not None and (scale := _scale(name, numbers.dropna().to_numpy())) is not None:
-            scales[name] = scale, int(numbers.notna().sum())
-    for name, (levels, n_rows) in scales.items():
-        items = [other for other, (more, _) in scales.items() if _share(levels, more)]
+            scales[name] = scale, numbers.dropna().to_numpy()
+    for name, (levels, values) in scales.items():
+        items = [given for scale, given in scales.values() if _share(levels, scale)]
         together = len(items) >= ITEMS
-        if together or n_rows >= ROWS_OF_A_LEVEL * len(levels):
+        if together or len(values) >= ROWS_OF_A_LEVEL * len(levels):
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
+            reason += _code_in_scale(values, np.unique(np.concatenate(items)))
             kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)))
     return kinds | _labelled_ratings(kinds)
+
+
+def _code_in_scale(values: Array, given: Array) -> str:
+    """Return that answers -1 or 9 on a scale from 1 to 5 may mean missing, or ""."""
+    holes = np.flatnonzero(np.diff(given) > 1.0)
+    parts = sorted(np.split(given, holes + 1), key=len)
+    if len(holes) != 1 or len(parts[0]) == len(parts[1]) or not set(parts[0]) <= SCALE_CODES:
+        return ""
+    code = max(parts[0], key=abs)
+    times = np.count_nonzero(values == code)
+    return f"; {code:g} in {times} rows {A_CODE}" if times else ""
 
 
 def _labelled_ratings(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
@@ -231,7 +261,9 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
         if two or coded:
             reason = f"{levels[0]:g} and {levels[1]:g}" if two else "codes of groups"
             return ColumnKind(CATEGORICAL, reason, tuple(map(_plain, levels)))
-    if whole and not words & MEASURES and _are_counts(bool(words & NUMBERS), values, levels):
+    # A name such as "N1" is that of an item.
+    counted = bool(words & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
+    if whole and not words & MEASURES and _are_counts(counted, values, levels):
         return ColumnKind(COUNTS, f"integers from {levels[0]:g} to {levels[-1]:g}")
     return ColumnKind(CONTINUOUS, _missing_code(values, levels))
 
@@ -240,8 +272,10 @@ def _missing_code(values: Array, levels: Array) -> str:
     """Return that an outlying repeated value such as -999 may mean missing, or ""."""
     for code, others in ((levels[0], levels[1:]), (levels[-1], levels[:-1])):
         if code in NUMERIC_CODES and len(others) > 1:
-            times = np.count_nonzero(values == code)
-            if times > 1 and np.abs(others - code).min() > np.ptp(others):
+            times, gap = np.count_nonzero(values == code), np.abs(others - code).min()
+            often = times * len(others) > len(values) - times  # than the others on average
+            far = gap > np.ptp(others) or (often and gap > np.diff(others).max())
+            if times > 1 and far:
                 return f"{code:g} in {times} rows {A_CODE}"
     return ""
 
@@ -249,7 +283,7 @@ def _missing_code(values: Array, levels: Array) -> str:
 def _numbered(words: set[str], values: Array, levels: Array) -> str:
     """Return why integers are no measurements but number something, or ""."""
     n, n_levels = len(values), len(levels)
-    if words & DATES:
+    if words & DATES or _are_days(levels) or _are_days(100.0 * levels + 1.0):
         return "dates"
     if words & CLOCKS and any(low <= levels[0] and levels[-1] <= high for low, high in EPOCHS):
         return "dates: seconds or milliseconds since 1970"
@@ -262,9 +296,17 @@ def _numbered(words: set[str], values: Array, levels: Array) -> str:
         return KEY
     if words & KEYS and n_levels > MOST_RATINGS:
         return f"{KEY_LIKE}: {n_levels} values in {n} rows"
-    if words & PLACES and n_levels > MOST_RATINGS:
+    if words & PLACES and n_levels > MOST_RATINGS and np.median(levels) >= SMALLEST_PLACE:
         return f"{KEY_LIKE}: the name is that of a place or a telephone"
     return ""
+
+
+def _are_days(levels: Array) -> bool:
+    """Whether several integers are all dates, written as 20260131."""
+    years, months, days = levels // 1e4, levels // 100.0 % 100.0, levels % 100.0
+    limits = ((years, YEARS), (months, (1, 12)), (days, (1, 31)))
+    inside = all(low <= part.min() and part.max() <= high for part, (low, high) in limits)
+    return len(levels) > 2 and inside
 
 
 def _are_counts(named: bool, values: Array, levels: Array) -> bool:
@@ -288,7 +330,7 @@ def _scale(name: str, values: Array) -> Array | None:
     levels = np.unique(values)
     if not FEWEST_RATINGS <= len(levels) <= MOST_RATINGS or not np.isfinite(levels).all():
         return None
-    if _words(name) & (NUMBERS | MEASURES):
+    if _words(name) & MEASURES:
         return None
     step = np.diff(levels).min()
     half = step == 0.5 and levels[0] >= 0.0 and levels[-1] <= MOST_RATINGS - 1
@@ -400,16 +442,30 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     if len(levels) < 2:
         return _out("one value" if levels else "empty")
     many = len(column) >= FEWEST_OF_A_KEY
+    summary = _summary(column)
     if many and len(levels) == n_rows:
-        return _out(TEXT_KEY)
+        return _out(TEXT_KEY + summary)
     if _words(name) & KEYS and len(levels) > MOST_RATINGS:
-        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows")
+        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows{summary}")
     if many and 2 * len(levels) > n_rows:
-        return _out(f"free text: {len(levels)} values in {n_rows} rows")
+        return _out(f"free text: {len(levels)} values in {n_rows} rows{summary}")
+    if summary:
+        return ColumnKind(CATEGORICAL, summary, levels)
     times = Counter(str(level).lower() for level in levels)
     alike = [repr(level) for level in levels if times[str(level).lower()] > 1]
     pairs = ", ".join(sorted(alike, key=str.lower)[: 2 * CELLS_NAMED])
     return ColumnKind(CATEGORICAL, f"{CASE_ONLY}: {pairs}" if alike else "", levels)
+
+
+def _summary(column: pd.Series[Any]) -> str:
+    """Return that the last row may be a total of the others, or ""."""
+    last = _stripped(column.dropna().iloc[-1:])
+    if (
+        not last.str.fullmatch(SUMMARIES, case=False).all()
+        or (column == column[last.index[0]]).sum() > 1
+    ):
+        return ""
+    return f"; {last.iloc[0]!r} in row {last.index[0]} {A_TOTAL}"
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:

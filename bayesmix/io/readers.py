@@ -41,7 +41,7 @@ from bayesmix.io.text import (
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.npy import DAMAGED, open_npy
 from bayesmix.sources.partitions_of_rows import PartitionedSource
-from bayesmix.sources.writing import path_text
+from bayesmix.sources.writing import absent, path_text
 
 # Size in bytes above which a Parquet file is read in parts.
 LARGE_PARQUET = 2**28
@@ -122,7 +122,7 @@ def read(
     text = TextFormat(sep, decimal, encoding, _cells(na))
     many = names_many(path)
     if not many and not os.path.isfile(path):
-        raise InvalidInputError(f"path must name a data file, but {path} does not exist")
+        raise absent("a data file", path)
     if scheduler is not None:
         return read_parts(path, chosen, weight, text, _workers_of(scheduler))
     if in_parts(path):
@@ -250,7 +250,7 @@ def read_as(
 def _named_rows(path: str, text: TextFormat) -> pd.DataFrame:
     """Read a table with rows numbered from 1."""
     if not os.path.isfile(path):
-        raise InvalidInputError(f"path must name a data file, but {path} does not exist")
+        raise absent("a data file", path)
     frame = frame_of(path, None, None, text)
     return frame.set_axis(range(1, len(frame) + 1))
 

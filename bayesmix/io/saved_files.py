@@ -21,7 +21,7 @@ from bayesmix.relevance.relevance_search import FeatureSelection
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import clusters_of_components
 from bayesmix.selection.criteria import RULE, RULE_BEFORE
-from bayesmix.sources.writing import file_to_write, path_text, write
+from bayesmix.sources.writing import absent, file_to_write, path_text, write
 from bayesmix.version import __version__
 
 # Attributes of a search that are saved besides its candidates.
@@ -221,12 +221,15 @@ def load(path: str | PathLike[str]) -> Any:
     DamagedFileError
         If the file is truncated, altered, of a newer format or not a saved model. Files contain no
         code, so opening any file is safe.
+    FileAccessError
+        If there is no such file.
     """
     path = path_text("path", path)
     if not os.path.isfile(path):
+        if not os.path.exists(path):
+            raise absent("a saved model", path)
         kind = "a folder" if os.path.isdir(path) else "not a file"
-        what = f"{path} is {kind}" if os.path.exists(path) else f"{path} does not exist"
-        raise InvalidInputError(f"path must name a saved model, but {what}")
+        raise InvalidInputError(f"path must name a saved model, but {path} is {kind}")
     with opened(path) as stream:
         return _model(*unpack(stream))
 

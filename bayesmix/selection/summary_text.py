@@ -446,7 +446,8 @@ class Answer:
         features = "" if result is None else f", {counted(result.n_features, 'feature')}"
         n_clusters = number_of(self.clusters)
         likely = self.cluster_probabilities.get(n_clusters)
-        sure = "" if likely is None else f" (probability {probability(likely)})"
+        alone = all(candidate.asked == 1 for candidate in self.candidates)  # no choice
+        sure = "" if likely is None or alone else f" (probability {probability(likely)})"
         return f"{counted(n_clusters, self.noun)}{sure}: {model(self.best)} (n = {n}{features})."
 
     def _outlying(self) -> str:

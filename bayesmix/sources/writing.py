@@ -98,6 +98,13 @@ def naming(place: Any, done: str, otherwise: str = "name another place") -> Iter
         raise error from problem
 
 
+def absent(what: str, path: str) -> FileAccessError:
+    """Return the error for a file that does not exist."""
+    error = FileAccessError(f"path must name {what}, but {path} does not exist")
+    error.errno = errno.ENOENT
+    return error
+
+
 def _partial_name() -> str:
     return f".{secrets.token_hex(8)}{PARTIAL}"
 

@@ -12,6 +12,7 @@ from bayesmix import (
     Mixture,
     MixtureSearch,
 )
+from bayesmix.cli.options import families
 from bayesmix.errors import (
     BayesmixError,
     DegenerateComponentWarning,
@@ -330,6 +331,18 @@ def test_a_bad_parameter_is_refused_by_name(kind, name, value):
     message = str(refusal.value)
     assert "must" in message or "needs" in message
     assert untouched(model)
+
+
+def test_a_misspelt_value_is_answered_with_a_suggestion():
+    X = np.random.default_rng(0).normal(size=(20, 2))
+    with pytest.raises(InvalidInputError, match=r"got 'fulll': did you mean 'full'\?"):
+        bm.GaussianMixture(covariance_type="fulll").fit(X)
+    with pytest.raises(InvalidInputError, match=r"got 'Poison': did you mean 'poisson'\?"):
+        bm.Mixture(1, family="Poison").fit(X)
+    with pytest.raises(InvalidInputError, match=r"got 'gausian': did you mean 'gaussian'\?"):
+        families("gausian")
+    with pytest.raises(InvalidInputError, match=r"got 7$"):
+        bm.GaussianMixture(covariance_type=7).fit(X)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
+from bayesmix.cli.screen import worded
 from bayesmix.errors import BayesmixWarning, InvalidInputError
 from bayesmix.estimators.regression_columns import as_design, explanatory
 from bayesmix.io.column_kinds import kinds_of
@@ -31,11 +32,15 @@ KINDS = {
     "Teléfono": (RNG.integers(10**8, 10**9, N), "exclude", "looks like an identifier"),
     "Número": (SHUFFLED, "exclude", "looks like an identifier: all"),
     "date": (20_200_101 + RNG.integers(0, 30, N), "exclude", "dates"),
+    "when": (20_200_101 + 100 * RNG.integers(0, 12, N), "exclude", "dates"),
+    "period": (202_001 + RNG.integers(0, 12, N), "exclude", "dates"),
+    "tel": (RNG.integers(10**8, 10**9, N), "exclude", "looks like an identifier"),
     "created": (1_600_000_000 + RNG.integers(0, 10**7, N), "exclude", "dates: seconds"),
     "time": (RNG.integers(1, 900, N), "continuous", ""),
     "constant": (np.full(N, 3.0), "exclude", "one value"),
     # Names that only contain such words
     "platelets": (RNG.integers(60, 500, N), "continuous", ""),
+    "phone_minutes": (RNG.integers(0, 500, N), "continuous", ""),
     "valid": (RNG.integers(0, 10**6, N), "continuous", ""),
     "rank": (SHUFFLED, "continuous", ""),
     # Measurements rounded to few values, ages, parts of dates
@@ -47,6 +52,8 @@ KINDS = {
     # Two values, codes of groups
     "died": (RNG.integers(0, 2, N), "categorical", "0 and 1"),
     "sex": (RNG.integers(1, 3, N), "categorical", "1 and 2"),
+    "dept": (RNG.choice([10, 20, 30], N), "categorical", "codes of groups"),
+    "store": (RNG.integers(101, 106, N), "categorical", "codes of groups"),
     "region": (RNG.integers(1, 7, N), "categorical", "codes of groups"),
     "cylinders": (RNG.choice(["4", "6", "8", "rotary"], N), "categorical", ""),
     # Scales of answers
@@ -55,6 +62,9 @@ KINDS = {
     "agree": (RNG.integers(-2, 3, N), "ratings", "5 levels from -2 to 2"),
     # Counts
     "visits": (RNG.negative_binomial(1, 0.15, N), "counts", "integers from 0 to"),
+    "N1": (np.minimum(RNG.poisson(1.2, N), 5), "ratings", "6 levels from 0 to 5"),
+    "children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
+    "num_claims": (np.minimum(RNG.poisson(2.0, N), 2), "ratings", "3 levels from 0 to 2"),
     "n_children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "amount": (RNG.poisson(3, N) * 100, "continuous", ""),
     "site_number": (RNG.integers(1, 40, N), "continuous", ""),
@@ -78,6 +88,42 @@ def test_a_column_has_the_kind_that_a_person_would_give_it(name):
     values, kind, reason = KINDS[name]
     found = kinds_of(pd.DataFrame({name: values}), {})[name]
     assert (found.kind, found.reason[: len(reason)]) == (kind, reason)
+
+
+def with_code(values, code):
+    return np.where(RNG.random(N) < 0.1, code, values)
+
+
+def test_values_that_may_mean_missing_are_named_with_the_option_that_reads_them_so():
+    frame = pd.DataFrame(
+        {
+            "income": with_code(RNG.integers(20, 80, N), -9),
+            "weight": with_code(RNG.integers(40, 80, N), 99),
+            "share": RNG.integers(0, 100, N),  # 99 is one of many values
+        }
+    )
+    frame[["q1", "q2", "q3"]] = with_code(RNG.integers(1, 6, (3, N)), 8).T
+    doubts = coded(frame)[1].doubts
+    assert [f"{name} (" in doubts for name in frame] == [True, True, False, True, True, True]
+    assert f"q1 (8 in {(frame.q1 == 8).sum()} rows may mean missing)" in doubts
+    assert doubts.endswith("read the file with na=['-9', '8', '99'], or replace them by NaN")
+    assert worded(doubts).endswith("rows may mean missing): give --na '-9,8,99'")
+    ten = pd.DataFrame(RNG.choice([0, 1, 2, 3, 4, 5, 6, 8, 9, 10], (N, 3)), columns=["a", "b", "c"])
+    assert not coded(ten)[1].doubts
+
+
+def test_a_last_row_with_the_name_of_a_total_is_named():
+    shops = pd.DataFrame({"shop": [f"s{i}" for i in range(N)], "sold": RNG.normal(size=N)})
+    region = np.array(["north", "south"])[RNG.integers(0, 2, N)]
+    shops, total = shops.assign(region=region), pd.DataFrame({"shop": ["Grand total"], "sold": 9.0})
+    both = pd.concat([shops, total.assign(region="Sum")], ignore_index=True)
+    doubts = coded(both)[1].doubts
+    for name, word in (("shop", "Grand total"), ("region", "Sum")):
+        assert f"{name}: {word!r} in row {N} may sum up the others: drop that row" in doubts
+    assert coded(both)[1].guesses().startswith("left out: shop (looks like an identifier: all te")
+    often = shops.assign(region=np.where(region == "north", "Total", region))
+    assert not coded(often)[1].doubts
+    assert not coded(shops)[1].doubts
 
 
 def test_the_coding_of_answers_changes_nothing():

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import bayesmix as bm
-from bayesmix.errors import BayesmixWarning, InvalidInputError, MissingExtraError
+from bayesmix.errors import BayesmixWarning, FileAccessError, InvalidInputError, MissingExtraError
 from bayesmix.io.text import frame_of_text
 
 FAITHFUL = bm.datasets.load_faithful()
@@ -268,7 +268,9 @@ def test_a_line_of_years_can_be_asked_for_as_names(file):
 
 
 def test_files_that_are_not_there_or_nothing_we_read(tmp_path, file):
-    assert "does not exist" in refused(tmp_path / "no.csv")
+    for read in (bm.read, bm.read_table):
+        with pytest.raises(FileAccessError, match=r"no\.csv does not exist"):
+            read(tmp_path / "no.csv")
     assert "but folder" in refused(tmp_path)
     assert "must end in .csv, .tsv" in refused(file("a", "rows.ods"))
 

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import dataclasses
+import errno
 import functools
 import hashlib
 import json
@@ -27,6 +28,7 @@ from bayesmix.errors import (
     BayesmixWarning,
     DamagedFileError,
     DegenerateComponentWarning,
+    FileAccessError,
     InvalidInputError,
     UnsupportedError,
 )
@@ -167,8 +169,9 @@ def test_paths_that_cannot_be_are_refused(tmp_path):
         save(fitted("em full"), tmp_path / "no" / "model")
     with pytest.raises(InvalidInputError, match="is a folder"):
         save(fitted("em full"), tmp_path)
-    with pytest.raises(InvalidInputError, match="does not exist"):
+    with pytest.raises(FileAccessError, match="does not exist") as problem:
         bm.load(tmp_path / "no")
+    assert problem.value.errno == errno.ENOENT
     with pytest.raises(InvalidInputError, match="is a folder"):
         bm.load(tmp_path)
 

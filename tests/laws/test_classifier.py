@@ -1,5 +1,7 @@
 """Classification by mixtures: mclust's numbers, sums by hand, unlabelled samples, novelty."""
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from sklearn.discriminant_analysis import (
 )
 
 import bayesmix as bm
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from laws.cases import generator
 
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -204,6 +206,14 @@ def test_classifiers_are_saved(tmp_path):
 def test_bad_input_is_refused(parameters, y, message):
     with pytest.raises(InvalidInputError, match=message):
         bm.MixtureClassifier(**parameters).fit(IRIS, y)
+
+
+def test_a_single_class_is_said_unless_novelty_is_asked_for():
+    with pytest.warns(BayesmixWarning, match="a single class, so every prediction is 2: novelty="):
+        classifier = bm.MixtureClassifier().fit(IRIS, np.full(150, 2))
+    assert classifier.summary().startswith("Mixture classifier (EDDA): 1 class, 4 features,")
+    with warnings.catch_warnings(action="error"):
+        bm.MixtureClassifier(novelty=True).fit(IRIS, np.full(150, 2))
 
 
 @pytest.mark.slow

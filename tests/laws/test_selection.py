@@ -319,7 +319,7 @@ def test_one_move_and_one_component_are_not_plural():
     assert "1 of 1 split-and-merge moves" in of_search([start, move], 10.0, 1e-4)
     assert "2 of 2 split-and-merge moves" in of_search([start, move, move], 10.0, 1e-4)
     alone = bm.select(two_groups(40), (1,), "full")
-    assert alone.summary().startswith("1 cluster (probability 0.99): 1 normal component with full")
+    assert alone.summary().startswith("1 cluster: 1 normal component with full")
 
 
 # Probabilities and averages

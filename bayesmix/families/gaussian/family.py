@@ -10,6 +10,7 @@ import numpy as np
 
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Summary
+from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.gaussian.collapse import GaussianGuard
 from bayesmix.families.gaussian.covariance.models import NAMED, Structure, averaged
@@ -56,11 +57,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     truncates = True
 
     def __post_init__(self) -> None:
-        if self.covariance not in NAMED:
-            raise InvalidInputError(
-                f"covariance_type must be one of {', '.join(map(repr, NAMED))}, "
-                f"got {self.covariance!r}"
-            )
+        one_of("covariance_type", self.covariance, tuple(NAMED))
 
     @property
     def structure(self) -> Structure:

@@ -16,6 +16,7 @@ from bayesmix.core.components import Components
 from bayesmix.core.families import FamilyOf
 from bayesmix.core.rows import Event, Frame, Summary
 from bayesmix.core.sources import Source
+from bayesmix.core.validation import one_of
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.gaussian.covariance.models import SCIKIT_LEARNS, STRUCTURES, Structure
@@ -72,11 +73,7 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
     rearranged = False
 
     def __post_init__(self) -> None:
-        if self.covariance not in SCIKIT_LEARNS:
-            raise InvalidInputError(
-                f"covariance must be one of {', '.join(map(repr, SCIKIT_LEARNS))}, "
-                f"got {self.covariance!r}"
-            )
+        one_of("covariance", self.covariance, SCIKIT_LEARNS)
         nu = self.degrees_of_freedom
         number = isinstance(nu, (int, float)) and not isinstance(nu, bool)
         if nu not in (None, "free", "shared") and not (number and 0.0 < float(nu) < np.inf):
