@@ -1,8 +1,12 @@
 """What has to happen once before workers begin, and after each test."""
 
 import contextlib
+import os
 import sys
 import warnings
+
+# PyTensor compiles C on first use, for half a minute, of which no test needs anything.
+os.environ.setdefault("PYTENSOR_FLAGS", "cxx=")
 
 
 def pytest_configure(config):

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Protocol
@@ -91,6 +92,12 @@ class Import:
     typing: bool
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """A module of a package; many tests walk through all of them."""
+    return ast.parse(path.read_text("utf-8"))
+
+
 def breaches(root: Path) -> list[str]:
     """Every breach of the rules in the package that lies at `root`, as "file:line what"."""
     return sorted(
@@ -110,7 +117,7 @@ def breaches_of(path: Path, root: Path) -> Iterator[str]:
     if (length := len(text.splitlines())) > LONGEST:
         yield f"{length} longer than {LONGEST} lines: look for the second idea"
     folder = (root.name, *place[:-1])
-    for each in imports(ast.parse(text), folder):
+    for each in imports_of(path, folder):
         top, *below = each.module.split(".")
         if top == root.name:
             fault = fault_between(part, below[0] if below else "__init__", each)
@@ -154,7 +161,8 @@ def fault_outside(importer: str, library: str, each: Import) -> str | None:
     return None
 
 
-def imports(tree: ast.AST, folder: tuple[str, ...]) -> list[Import]:
+@cache
+def imports_of(path: Path, folder: tuple[str, ...]) -> list[Import]:
     """All imports of a module in `folder`, wherever they stand, `import_module("...")` included."""
     found: list[Import] = []
 
@@ -171,7 +179,7 @@ def imports(tree: ast.AST, folder: tuple[str, ...]) -> list[Import]:
         for child in ast.iter_child_nodes(node):
             visit(child, inside, typing)
 
-    visit(tree, lazy=False, typing=False)
+    visit(tree_of(path), lazy=False, typing=False)
     return found
 
 
@@ -315,9 +323,9 @@ def test_every_protocol_is_bound_to_classes():
     assert {each.__name__ for each in protocols - held} == set()
 
 
-def untyped(tree: ast.AST) -> Iterator[str]:
+def untyped(tree: ast.Module) -> Iterator[str]:
     """Fields of records and signatures of protocols that say ``Any``."""
-    for each in ast.walk(tree):
+    for each in tree.body:
         if not isinstance(each, ast.ClassDef):
             continue
         protocol = any("Protocol" in ast.unparse(base) for base in each.bases)
@@ -345,9 +353,7 @@ def test_records_and_protocols_say_what_they_hold():
     """``Any`` hides mistakes from the type checker; for what users hand in: core.sources."""
     assert list(untyped(ast.parse("@dataclass\nclass A:\n    b: dict[str, Any]"))) == ["A:3"]
     assert list(untyped(ast.parse("class A(Protocol):\n    def b(c: Any): ..."))) == ["A:2"]
-    found = {
-        path: list(untyped(ast.parse(path.read_text("utf-8")))) for path in PACKAGE.rglob("*.py")
-    }
+    found = {path: list(untyped(tree_of(path))) for path in PACKAGE.rglob("*.py")}
     assert {path: classes for path, classes in found.items() if classes} == {}
 
 
@@ -362,7 +368,7 @@ def uses(root: Path) -> dict[str, set[str]]:
         folder = path.relative_to(root.parent).parent.parts
         used = {
             next((name for name in prefixes(each.module) if name in places), root.name)
-            for each in imports(ast.parse(path.read_text("utf-8")), folder)
+            for each in imports_of(path, folder)
             if not (each.typing or each.lazy)
         }
         found[module] = used - {module, root.name}  # the package's own door loads names when asked
@@ -387,7 +393,7 @@ def test_no_two_classes_have_one_name():
     names = Counter(
         node.name
         for path in PACKAGE.rglob("*.py")
-        for node in ast.parse(path.read_text("utf-8")).body
+        for node in tree_of(path).body
         if isinstance(node, ast.ClassDef)
     )
     assert names["FitResult"] == 1
@@ -445,11 +451,11 @@ def zone_of(place: str) -> str:
     return "door" if parts[0] in DOOR else "extension"
 
 
-def named_by(tree: ast.AST, folder: tuple[str, ...], root: Path) -> Iterator[str]:
+def named_by(path: Path, folder: tuple[str, ...], root: Path) -> Iterator[str]:
     """Yield the modules of the package that a module names, by import or by string."""
-    for each in imports(tree, folder):
+    for each in imports_of(path, folder):
         yield each.module
-    for node in ast.walk(tree):
+    for node in ast.walk(tree_of(path)):
         text = node.value if isinstance(node, ast.Constant) else None
         if isinstance(text, str) and text.startswith(f"{root.name}.") and " " not in text:
             yield text
@@ -473,10 +479,10 @@ def trespasses(root: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     for path in root.rglob("*.py"):
         place = path.relative_to(root).with_suffix("").as_posix()
-        zone, tree = zone_of(place), ast.parse(path.read_text("utf-8"))
+        zone, tree = zone_of(place), tree_of(path)
         folder = (root.name, *place.split("/")[:-1])
         if zone == "kernel":
-            named = {module_place(module, root) for module in named_by(tree, folder, root)}
+            named = {module_place(module, root) for module in named_by(path, folder, root)}
             zones = [zone_of(other) for other in named if other and "/" in other]
             found[place] += sum(other != "kernel" for other in zones)
             found[place] += sum(map(asks_what_it_is, ast.walk(tree)))
@@ -484,7 +490,7 @@ def trespasses(root: Path) -> Counter[str]:
             found[place] += sum(map(computes, ast.walk(tree)))
         elif any(
             zone_of(module_place(module, root) or "errors") == "door"
-            for module in named_by(tree, folder, root)
+            for module in named_by(path, folder, root)
         ):
             found[place] += 1
     return +found
@@ -531,7 +537,7 @@ def test_the_kernel_runs_alone(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull]
     run = subprocess.run(
         [*command, "--rootdir", str(tests), str(tests)],
-        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -543,7 +549,7 @@ def test_the_kernel_runs_alone(tmp_path):
 def deferred_methods():
     """Yield the home of each class that loads on first use, and the names of its methods."""
     for path in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)) if "lazy.methods(" in path.read_text("utf-8") else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "lazy.methods":
                 home, names = (ast.literal_eval(argument) for argument in node.args)
                 yield home, names.split()

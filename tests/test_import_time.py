@@ -6,6 +6,7 @@ The modules are counted, not the seconds: a clock on a busy machine says little.
 import json
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ bayesmix.GaussianMixture(2, random_state=0).fit([[0.0], [0.1], [0.3], [4.0], [4.
 """
 
 
+@cache
 def loaded_by(statement):
     """The modules that `statement` loads in a fresh interpreter."""
     done = subprocess.run(
@@ -86,6 +88,5 @@ def test_a_call_loads_few_modules(statement):
     assert lines_of(ours) <= most_lines
 
 
-@pytest.mark.parametrize("name", ["pandas", "sklearn"])
-def test_a_heavy_import_would_be_seen(name):
-    assert name in loaded_by(f"import {name}") & HEAVY
+def test_a_heavy_import_would_be_seen():
+    assert "pandas" in loaded_by("import pandas") & HEAVY

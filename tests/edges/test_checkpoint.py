@@ -140,16 +140,19 @@ def mean_gain(result, source):
 
 
 KINDS = {
-    "every structure": ({"covariance_type": ("full", "tied", "diag", "spherical")}, ROWS),
+    "every structure": (
+        {"covariance_type": ("full", "tied", "diag", "spherical"), "n_components": (2,)},
+        ROWS,
+    ),
     "names of columns": ({}, FAITHFUL[::4]),
-    "folds": ({"criterion": "cv", "cv": 3}, ROWS),
-    "the rule": ({"estimator": comparable(), "criterion": "auto"}, ROWS),
-    "both": (
+    "folds": ({"criterion": "cv", "cv": 3, "n_components": (1, 2)}, ROWS),
+    "the rule and others": (
         {
             "estimator": comparable(),
             "criterion": "auto",
             "also": ("cv", "evidence", "loo"),
             "n_components": (1, 2),
+            "covariance_type": "diag",
         },
         ROWS,
     ),

@@ -1,6 +1,6 @@
 """Hard inputs: a right answer, an error that says what to do, or an answer with a warning.
 
-Two cells of every input here; ``python -m tests.hunts.hard`` looks at all twelve.
+One cell of every input here, another each night; ``python -m tests.hunts.hard`` looks at twelve.
 """
 
 from itertools import product
@@ -9,16 +9,16 @@ import pytest
 from hunts.hard import INFERENCES, STRUCTURES, cell, inputs
 
 KINDS = tuple(product(STRUCTURES, INFERENCES))
-CELLS = [
-    (hard, *KINDS[place % 12])
-    for number, hard in enumerate(inputs())
-    for place in (5 * number, 5 * number + 7)
-]
+EVERY_DAY, OTHERS = (
+    [(hard, *KINDS[(5 * number + shift) % 12]) for number, hard in enumerate(inputs())]
+    for shift in (0, 7)
+)
+NIGHTLY = [pytest.param(*cell_of, marks=pytest.mark.nightly) for cell_of in OTHERS]
 
 
 def test_there_are_inputs_enough_of_every_kind():
     assert len({hard.name for hard in inputs()}) == len(inputs()) >= 80
-    assert {(structure, inference) for _, structure, inference in CELLS} == set(KINDS)
+    assert {(structure, inference) for _, structure, inference in EVERY_DAY} == set(KINDS)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -30,7 +30,9 @@ def test_points_that_no_prior_tells_apart_are_said(structure):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("hard", "structure", "inference"), CELLS, ids=lambda value: getattr(value, "name", value)
+    ("hard", "structure", "inference"),
+    [*EVERY_DAY, *NIGHTLY],
+    ids=lambda value: getattr(value, "name", value),
 )
 @pytest.mark.slow
 def test_a_hard_input_is_answered_or_refused_by_name(hard, structure, inference):

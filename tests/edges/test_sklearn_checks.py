@@ -36,7 +36,6 @@ QUICK = [
 # checks are not about where it ends.
 SLOW = [
     GaussianMixture(3, covariance_type="tied", prior="auto"),
-    GaussianMixture(3, covariance_type="spherical", search=None),
     BayesianGaussianMixture(3, max_passes=200),
     BayesianGaussianMixture(
         3, covariance_type="tied", weight_concentration_prior_type="type2_ml", search=None
@@ -47,7 +46,6 @@ SLOW = [
         weight_concentration_prior_type="dirichlet_distribution",
         search=None,
     ),
-    Mixture(3, family=Gaussian("diag"), search=None),
 ]
 
 

@@ -57,7 +57,7 @@ def bayesian(case, letters, n_components=1, weights="dirichlet_distribution", **
 
 
 @every_conjugate
-@pytest.mark.parametrize("dimension", range(1, 21))
+@pytest.mark.parametrize("dimension", [1, 2, 3, 7, 20])
 def test_elbo_at_one_component_is_the_exact_log_evidence(case, dimension):
     rng = generator(dimension)
     rows, letters = case.rows(rng, 30, dimension), case.letters(rng, dimension)
@@ -134,7 +134,7 @@ WEIGHTS_OF_ASSIGNMENTS = {
 
 @every_and_pooled
 @every_weights
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_elbo_is_below_the_evidence_by_enumeration(case, weights, seed):
     """All 2⁶ assignments; the tightest of several starts is also not far below."""
     rows, letters, rng = tiny(case, seed)
@@ -142,14 +142,14 @@ def test_elbo_is_below_the_evidence_by_enumeration(case, weights, seed):
         prior=case.choice(letters), weights=WEIGHT_PRIORS[weights](letters["alpha0"])
     )
     starts = [soft_assignments(rng, 6, 2) for _ in range(4)] + [np.repeat([0, 1], 3)]
-    gaps = []
+    family, evidence, gaps = case.exact_family(letters, 2), None, []
     for start in starts:
         model = estimator(case, 2, inference, init_params=start, max_iter=5000).fit(rows)
-        log_weight_prior = WEIGHTS_OF_ASSIGNMENTS[weights](model, letters["alpha0"])
-        family = case.exact_family(letters, 2)
-        gap = exact.log_evidence(rows, 2, family, log_weight_prior) - model.elbo_
-        assert gap > -1e-10
-        gaps.append(gap)
+        if evidence is None or weights == "type2_ml":  # whose evidence is given the weights
+            log_weight_prior = WEIGHTS_OF_ASSIGNMENTS[weights](model, letters["alpha0"])
+            evidence = exact.log_evidence(rows, 2, family, log_weight_prior)
+        gaps.append(evidence - model.elbo_)
+    assert min(gaps) > -1e-10
     assert min(gaps) < 4.0
 
 
