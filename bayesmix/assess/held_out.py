@@ -20,5 +20,6 @@ def held_out_densities(candidate: Any, source: Any, splits: Sequence[Fold]) -> A
     densities = np.full(len(shares), np.nan)
     for split in splits:
         fold = fitter.continued(candidate, shares[split.train], split)
-        densities[split.test] = fitter.on(split.test).log_density(fold)
+        test = fitter.on(split.test).source
+        densities[split.test] = in_memory(fold, test, FitResult.log_density)
     return densities

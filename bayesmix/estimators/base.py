@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, DensityMixin, TransformerMixin
@@ -13,7 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from bayesmix.core import lazy, validation
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import root_seed
-from bayesmix.em.model import Model, Near, Settings, Start
+from bayesmix.em.model import Model, Near, Settings
 from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
@@ -73,6 +74,11 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
     result_: FitResult
     n_features_in_: int
     noun = "component"  # what a component is called
+
+    @classmethod
+    @cache  # scikit-learn inspects the signature for each clone
+    def _get_param_names(cls) -> Any:
+        return super()._get_param_names()
 
     @abstractmethod
     def _model(self) -> Model:
@@ -237,13 +243,8 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         """Fit, and return the component (n,) of each sample."""
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _fit(
-        self, rows: Callable[..., Source], near: Near = None, begin: Start | None = None
-    ) -> None:
-        """Fit in a number of threads; a candidate also starts from the fits ``near``.
-
-        With ``begin`` there is one run, from this start, with components in its order.
-        """
+    def _fit(self, rows: Callable[..., Source], near: Near = None) -> None:
+        """Fit in a number of threads; a candidate also starts from the fits ``near``."""
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
@@ -253,8 +254,6 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             source = rows(validation.jobs(self.n_jobs))
             model = self._model_of(model, source)
             settings = self._settings(model, source).among(near)
-            if begin is not None:
-                settings = settings.continuing(begin)
             per_row = 1.0 if model.inference.variational else source.total_weight
             interval = validation.integer("verbose_interval", self.verbose_interval, 1)
             progress = validation.one_of("progress", self.progress, (None, True, False))

@@ -16,10 +16,12 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.core.procedures import last_step
 from bayesmix.em.model import check_values
 from bayesmix.em.result import FitResult
+from bayesmix.em.run import Change
 from bayesmix.estimators import incoming
 from bayesmix.estimators.families_of_fits import knowing_levels
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.predictions import in_memory
+from bayesmix.search.fit import fit
 from bayesmix.search.starts import Given
 from bayesmix.selection.scores import Fold, rows_of
 from bayesmix.selection.tasks import Assignments, Effort, Fitter
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
 
 
+# Nats that a pass gains where a fold's fit ends, as assignments need no precise optimum.
+ASSIGNED = 0.05
 SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
 
@@ -106,27 +110,31 @@ class SourceFitter(Unfitted):
         for split in splits:
             # Where the fold collapses, its observations stay as assigned by the whole fit.
             with suppress(ValueError):
-                fold = self.continued(candidate, shares[split.train], split)
+                fold = self.continued(
+                    candidate, shares[split.train], split, Change(ASSIGNED, False)
+                )
                 test = self.on(split.test).source
-                held_out[split.test] = in_memory(fold.result_, test, FitResult.probabilities)
+                held_out[split.test] = in_memory(fold, test, FitResult.probabilities)
         K = candidate.result_.n_components  # noise is no component
         full, held_out = shares[:, :K], held_out[:, :K]
         return Assignments(full, held_out)
 
-    def continued(self, candidate: Any, shares: Array, split: Fold) -> Any:
-        """Return a candidate fitted to the training part of a fold, from its responsibilities."""
-        fold = clone(candidate).set_params(n_components=candidate.result_.n_components)
-        if hasattr(fold, "prune"):
-            fold.set_params(prune=False)
+    def continued(
+        self, candidate: Any, shares: Array, split: Fold, stopping: Change | None = None
+    ) -> FitResult:
+        """Fit a candidate to the training part of a fold, from its responsibilities."""
         train: Any = self.on(split.train).source
-        family = candidate.result_.family
+        model = candidate._model_of(candidate._model(), train)
+        settings = candidate._settings(model, train).continuing(Given(shares))
+        if stopping is not None:
+            settings = replace(settings, stopping=stopping, accelerate=False)
+        result = candidate.result_
         weighted = shares * train.rows.weights_or_ones[:, None]
-        if (own := family.refitted(np.asarray(train.values), weighted)) is not family:
-            fold.set_params(family=own)
+        family = result.family.refitted(np.asarray(train.values), weighted)
+        model = replace(model, n_components=result.n_components, family=family, prune=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fold._fit(partial(incoming.same_rows, fold, train), begin=Given(shares))
-        return fold
+            return fit(model, train, settings)
 
 
 def part_of(source: Source, rows: Any) -> Source:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from functools import wraps
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 Value = TypeVar("Value")
 
@@ -35,6 +35,14 @@ class once(Generic[Value]):
 
     def given(self, record: object, value: Value) -> None:
         record.__dict__[self.name] = value
+
+
+def kept(owner: object, key: tuple[Any, ...], compute: Callable[[], Value]) -> Value:
+    """Return a value that depends on a record and a key, computed once."""
+    values = owner.__dict__.setdefault("kept", {})
+    if key not in values:
+        values[key] = compute()
+    return cast(Value, values[key])
 
 
 def record(cls: type[Value]) -> type[Value]:

@@ -23,6 +23,7 @@ from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.clusters import (
     COMPONENTS,
+    OVERLAP,
     Hierarchy,
     counted_as,
     labels_of,
@@ -232,16 +233,19 @@ def _merged(
     hierarchy = overlapping(assignments, np.ones(len(assignments.full)))
     of_drawn = Assignments(assignments.full[drawn.rows], assignments.held_out[drawn.rows])
     # Deviations of weights are smaller where the draws stand for more observations.
-    numbers = [
-        number_of(labels(overlapping(of_drawn, drawn.given + (draw - drawn.given) / drawn.spread)))
-        for draw in draws
-    ]
+    observed = drawn.given + (draws - drawn.given) / drawn.spread
+    numbers = [number_of(labels(overlapping(of_drawn, draw, OVERLAP))) for draw in observed]
     return Clustering(labels(hierarchy), hierarchy, small), numbers
 
 
-def overlapping(assignments: Assignments, weights: Array) -> Hierarchy:
-    """Return merges by the agreement of held-out assignments with those of the whole fit."""
+def overlapping(assignments: Assignments, weights: Array, above: float = -1.0) -> Hierarchy:
+    """Return merges by the agreement of held-out assignments with those of the whole fit.
+
+    It ends where no two groups overlap by more than ``above``.
+    """
     full = assignments.full * weights[:, None]
     shared = full.T @ assignments.held_out
     total = weights.sum()
-    return Hierarchy.by_overlap(full.sum(axis=0) / total, (shared + shared.T) / (2.0 * total))
+    return Hierarchy.by_overlap(
+        full.sum(axis=0) / total, (shared + shared.T) / (2.0 * total), above
+    )

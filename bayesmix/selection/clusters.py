@@ -74,16 +74,21 @@ class Hierarchy:
         return cls.by_overlap(mixture.weights.mean(), shared_mass(mixture))
 
     @classmethod
-    def by_overlap(cls, weights: Array, shared: Array) -> Hierarchy:
-        """Return the hierarchy of components with these weights (K,) and shared mass (K, K)."""
+    def by_overlap(cls, weights: Array, shared: Array, above: float = -1.0) -> Hierarchy:
+        """Return the hierarchy of components with these weights (K,) and shared mass (K, K).
+
+        It ends where no two groups overlap by more than ``above``.
+        """
         weights = np.maximum(weights, TINY)
-        masses = weights
+        masses, lower = weights, np.tri(len(weights), k=-1, dtype=bool)
         groups: list[Group] = [(k,) for k in range(len(weights))]
         joins: list[Join] = []
         while len(groups) > 1:
             overlaps = shared / np.minimum.outer(masses, masses)
-            overlaps[np.triu_indices(len(groups))] = -1.0
-            i, j = (int(place) for place in np.unravel_index(overlaps.argmax(), overlaps.shape))
+            overlaps = np.where(lower[: len(groups), : len(groups)], overlaps, -1.0)
+            i, j = divmod(int(overlaps.argmax()), len(groups))
+            if not overlaps[i, j] > above:
+                break
             joins.append(Join(groups[j], groups[i], float(overlaps[i, j])))
             groups[j] = joins[-1].group
             del groups[i]

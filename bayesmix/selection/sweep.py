@@ -204,7 +204,7 @@ def hopeless(
 # Automatic limit of K.
 LARGEST = 30
 # Nats by which this many K in a row must be below the best K of their structure.
-FAR_BEHIND, IN_A_ROW = 10.0, 3
+FAR_BEHIND, IN_A_ROW = 10.0, 2
 # Number of K beyond that of the pruned fit.
 BEYOND = 2
 # The pruned fit is made if the largest K tried leaves this many samples per component, times D + 1:

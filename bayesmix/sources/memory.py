@@ -128,7 +128,7 @@ CHUNK_WORK = 2**21
 BESIDES = 8
 # Passes below this ``cost_of`` (about 0.3 ms) are too short for a second thread.
 WORTH_HALVING = 3_000_000
-OF_THE_ROWS = ("summary", "total_weight", "faults", "rows")
+OF_THE_ROWS = ("summary", "total_weight", "faults", "rows", "kept")
 
 
 @lru_cache(maxsize=64)
@@ -165,8 +165,8 @@ class ArraySource:
         return f"ArraySource of {self.shape[0]:,} {kind}, {self.shape[1]} columns"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without cached chunks."""
-        return {name: value for name, value in vars(self).items() if name != "rows"}
+        """Return the state without cached chunks and starts."""
+        return {name: value for name, value in vars(self).items() if name not in ("rows", "kept")}
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -372,11 +372,12 @@ def test_the_edge_of_a_range_is_said():
 # Where K ends
 
 
-def test_growth_ends_when_three_in_a_row_are_far_behind():
-    assert not ended([-100.0, -120.0, -130.0])
-    assert ended([-100.0, -112.0, -115.0, -111.0])
-    assert not ended([-100.0, -112.0, -115.0, -105.0])
-    assert ended([-100.0, -112.0, math.nan, -115.0])
+def test_growth_ends_when_two_in_a_row_are_far_behind():
+    assert not ended([-100.0, -120.0])
+    assert ended([-100.0, -112.0, -111.0])
+    assert not ended([-100.0, -112.0, -105.0])
+    assert not ended([-100.0, -105.0, -115.0])
+    assert ended([-100.0, -105.0, math.nan, -115.0])
     assert not ended([math.nan] * 5)
 
 

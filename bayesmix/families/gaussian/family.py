@@ -18,6 +18,7 @@ from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
 from bayesmix.numerics.arrays import DENSE, Array, has_gaps
+from bayesmix.numerics.memo import kept
 
 # Priors and draws are imported on use, as maximum likelihood needs neither.
 if TYPE_CHECKING:
@@ -97,7 +98,8 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
 
             refuse_constant(source, "X with missing values")
             return frame, ()
-        return without_flat_directions(self.structure, frame, source)
+        key = ("flat", self.covariance, frame.centre.tobytes(), frame.scale.tobytes())
+        return kept(source, key, lambda: without_flat_directions(self.structure, frame, source))
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         if has_gaps(values):
