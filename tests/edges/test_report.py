@@ -309,9 +309,16 @@ def test_what_other_criteria_would_choose_is_in_a_table(page_of, made):
 # Figures
 
 
-@pytest.mark.parametrize(
-    "kind", [kind if kind == "em" else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS]
-)
+DRAWN = ("one column", "pruned", "select", "weights", "pca", "bernoulli", "poisson")
+
+
+def when_drawn(kind):
+    """The marks of a kind: figures of one kind are quick, those of similar kinds nightly."""
+    nightly = () if kind in DRAWN else (pytest.mark.nightly,)
+    return () if kind == "em" else (pytest.mark.slow, *nightly)
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=when_drawn(kind)) for kind in KINDS])
 def test_figures_are_in_the_file_with_words_for_those_who_do_not_see_them(made, tmp_path, kind):
     search, X = made(kind)
     page = Page(write_report(search, tmp_path / "report.html", X))
@@ -337,7 +344,7 @@ def test_counts_are_drawn_over_the_column_in_which_components_differ_most(page_o
 
 
 @pytest.mark.slow
-def test_without_rows_the_density_stands_alone(search, tmp_path):
+def test_without_rows_the_density_stands_alone(search, tmp_path, undrawn):
     page = Page(search.report(tmp_path / "report.html"))
     assert "with the data" not in page.text
     assert len(page.texts("figcaption")) >= 4
@@ -573,7 +580,7 @@ def rows_of(page):
 
 
 @pytest.mark.slow
-def test_rows_stand_in_the_page_with_their_probabilities(faithful, tmp_path):
+def test_rows_stand_in_the_page_with_their_probabilities(faithful, tmp_path, undrawn):
     X = faithful.set_axis([f"e{n}" for n in range(len(faithful))])
     search = bm.MixtureSearch(n_components=(2, 3), random_state=0).fit(X)
     rows = rows_of(Page(search.report(tmp_path / "report.html", X)))
@@ -594,7 +601,7 @@ def test_rows_stand_in_the_page_with_their_probabilities(faithful, tmp_path):
 
 
 @pytest.mark.slow
-def test_of_many_rows_and_columns_some_stand_in_the_page(tmp_path):
+def test_of_many_rows_and_columns_some_stand_in_the_page(tmp_path, undrawn):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(2_500, 10)) + 6.0 * (np.arange(2_500)[:, None] % 2) * (np.arange(10) > 1)
     search = bm.MixtureSearch(n_components=(2,), random_state=0, criterion="bic").fit(X)
@@ -628,7 +635,7 @@ def test_minus_signs_stand_before_numbers_only():
 
 
 @pytest.mark.slow
-def test_rows_of_noise_and_with_gaps_stand_among_the_rows(tmp_path):
+def test_rows_of_noise_and_with_gaps_stand_among_the_rows(tmp_path, undrawn):
     rng = np.random.default_rng(1)
     clusters = [rng.normal([0, 0], 1.0, (60, 2)), rng.normal([7, 2], 1.0, (50, 2))]
     X = np.vstack([*clusters, rng.uniform(-12, 18, (10, 2))])
@@ -655,7 +662,7 @@ def test_the_same_search_gives_the_same_bytes(search, faithful, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_source_shows_its_rows_with_their_weights(search, faithful, tmp_path):
+def test_a_source_shows_its_rows_with_their_weights(search, faithful, tmp_path, undrawn):
     source = ArraySource(faithful.to_numpy(), columns=tuple(faithful.columns))
     assert "with the data" in Page(search.report(tmp_path / "report.html", source)).text
 

