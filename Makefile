@@ -30,12 +30,12 @@ help:
 demo: $(VENV)/.installed-plot
 	@start=$$(date +%s) && $(BIN)/bayesmix demo && echo "demo: $$(($$(date +%s) - start)) s"
 
-# One thread of BLAS in each of the two processes.
+# One thread of BLAS in each of the two processes, and tests of a file in one of them.
 test: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(VENV)/.installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not nightly"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not nightly"
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -48,11 +48,14 @@ def test_probabilities_from_the_evidence_come_true_as_often_as_they_say():
     assert (np.abs((truth - shares).sum(axis=0)) < 4.0 * error).all()
 
 
-# Of the last K=1 comes last: candidates are ranked.
+# Of the first K=1 comes last: candidates are ranked.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "seed",
-    [403, (1838639875, 0), *(pytest.param(s, marks=pytest.mark.nightly) for s in (407, 409, 410))],
+    [
+        (1838639875, 0),
+        *(pytest.param(s, marks=pytest.mark.nightly) for s in (403, 407, 409, 410)),
+    ],
 )
 def test_probabilities_are_those_of_sequential_monte_carlo(seed):
     """Data sets of which K is in doubt; two estimates by ways that have nothing in common."""

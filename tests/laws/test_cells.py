@@ -133,9 +133,7 @@ def test_the_likelihood_is_that_of_distribution_functions_and_stationary(name, D
 def test_the_maximum_is_that_of_a_direct_search(name):
     low, high = problem(name)
     data = bm.Measured(np.full(low.shape, np.nan), lower=low, upper=high)
-    # Sizes of negative binomials converge slowly, in each start of a search.
-    search, tol = (None, 1e-12) if name == "negative_binomial" else ("auto", 1e-10)
-    options = {"search": search, "tol": tol, "max_iter": 20_000, **LIKELIHOOD}
+    options = {"search": None, "tol": 1e-11, "max_iter": 20_000, **LIKELIHOOD}
     model = bm.Mixture(2, family=FAMILIES[name][0], **options).fit(data)
 
     def minus(theta):

@@ -47,7 +47,7 @@ def test_drawn_paths_have_the_probabilities_of_all_paths(lengths, K):
     log_density[-1] = 0.0
     initial, transition = random_chain(rng, K)
     transition[0] = np.eye(K)[-1]  # moves of probability 0
-    starts, n_draws = starts_of(lengths), 10_000
+    starts, n_draws = starts_of(lengths), 4_000
     drawn = [drawn_paths(log_density, starts, initial, transition, rng) for _ in range(n_draws)]
     total = forward_backward(log_density, starts, initial, transition).log_predictive
     np.testing.assert_array_equal(drawn[0][0], total)

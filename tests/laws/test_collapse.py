@@ -211,12 +211,12 @@ def one_covariance(model, k):
 
 # The fixed β0 = 0.01 of the automatic prior draws every mean to the medians, and a covariance that
 # is shared pays for it with β0 N / (β0 + N) 1e18: there the model itself cannot keep the promise.
-FAR = [pair for pair in product(METHODS, COVARIANCES) if pair != ("map", "tied")]
+PAIRS = enumerate(product(METHODS, COVARIANCES))
+FAR = [(*pair, number // 4 % 2) for number, pair in PAIRS if pair != ("map", "tied")]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "covariance"), FAR)
-@pytest.mark.parametrize("column", [0, 1])
+@pytest.mark.parametrize(("method", "covariance", "column"), FAR)
 def test_one_row_at_1e9_deviations_moves_the_others_components_by_less_than_5_percent(
     method, covariance, column
 ):
@@ -408,10 +408,9 @@ def test_irises_that_share_a_petal_width_have_no_component_without_end(covarianc
 @pytest.mark.slow
 @every_method
 @every_structure
-@pytest.mark.parametrize("n_components", [3, 6])
-def test_iris_from_the_default_start_has_no_spike(method, covariance, n_components):
+def test_iris_from_the_default_start_has_no_spike(method, covariance):
     rows = iris()
-    model, caught = fitted(METHODS[method](n_components, covariance), rows)
+    model, caught = fitted(METHODS[method](6, covariance), rows)
     assert_honest(model, caught)
     assert_no_nan(model, rows)
     assert variances(model).min() > 0.1 * 0.1**2 / 12.0
