@@ -71,10 +71,11 @@ clean:
 	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # One stamp an extra: made when its set-up is through, out of date when pyproject.toml has changed.
+# The extra dev includes plot.
 $(VENV)/.installed-%: pyproject.toml | venv
 	@echo "setting up $(VENV) with the extra '$*' (the first time takes a minute or two)"
 	@start=$$(date +%s) && $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]' \
-		&& touch $@ && echo "set-up: $$(($$(date +%s) - start)) s"
+		&& touch $@ $(if $(filter dev,$*),$(VENV)/.installed-plot) && echo "set-up: $$(($$(date +%s) - start)) s"
 
 # Stops with a sentence unless $(1) is a Python that bayesmix runs on.
 define recent

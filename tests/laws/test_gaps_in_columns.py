@@ -84,7 +84,7 @@ def table(name, rows):
 
 def fitted(name, rows, inference=None, K=2, family=None, weights=None, **options):
     family = family or FAMILIES.get(name) or product()
-    options = {"missing": "use", "random_state": 0, "n_jobs": 1} | options
+    options = {"missing": "use", "random_state": 0, "n_jobs": 1, "max_iter": 5000} | options
     mixture = bm.Mixture(K, family=family, inference=inference, **options)
     return mixture.fit(table(name, rows), sample_weight=weights)
 
@@ -144,7 +144,7 @@ def test_the_likelihood_is_that_of_what_the_rows_have(name, inference):
     rng = np.random.default_rng(1)
     rows = with_gaps(rng, rows_of(name, rng))
     weights = rng.integers(1, 4, len(rows)).astype(float)
-    found = fitted(name, rows, INFERENCES[inference], weights=weights)
+    found = fitted(name, rows, INFERENCES[inference], weights=weights, search=None)
     part, shares = found.result_.unframed, np.log(found.weights_)
     with np.errstate(divide="ignore"):
         expected = np.array(
@@ -216,7 +216,7 @@ def test_the_objective_never_falls(name, inference, seed, share):
 def test_without_gaps_nothing_changes(name, inference):
     rows = rows_of(name, np.random.default_rng(4))
     plain, used, dropped = (
-        fitted(name, rows, INFERENCES[inference], missing=missing)
+        fitted(name, rows, INFERENCES[inference], missing=missing, search=None)
         for missing in ("error", "use", "drop")
     )
     for other in (used, dropped):
