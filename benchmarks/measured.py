@@ -19,7 +19,8 @@ from scipy.stats import norm
 
 import bayesmix as bm
 from bayesmix.em.expectation import Linear, Step
-from bayesmix.observation.deconvolution import DeconvolutionStep, convolved, framed
+from bayesmix.observation.deconvolution import NormalView
+from bayesmix.observation.true_values import MeasuringStep
 from bayesmix.sources.memory import ArraySource
 
 N_ROWS, N_FEATURES, N_COMPONENTS = 100_000, 5, 5
@@ -48,7 +49,7 @@ def run(repeats: int, quick: bool) -> list[dict[str, Any]]:
         mixture = model.result_.mixture
         plain = ArraySource(X), Linear(True).step(mixture)
         for name, options in kinds.items():
-            measured = bm.Measured(X, **options), DeconvolutionStep(mixture)
+            measured = bm.Measured(X, **options), MeasuringStep(mixture)
             pairs = [(_seconds(*plain), _seconds(*measured)) for _ in range(1 + 4 * repeats)][1:]
             table.append(
                 {
@@ -161,10 +162,9 @@ def _log_likelihood(
 def _quantiles(model: Any, X: Any, probability: float) -> np.ndarray:
     """Return quantiles (n,) of the mixtures that are the posteriors of true values."""
     mixture, rows = model.result_.density, X.rows
-    shares, C, scale = model.predict_proba(X), mixture.components.covariances, mixture.frame.scale
-    part = convolved(mixture.components, framed(mixture, rows))
-    means = (mixture.components.means + C[:, 0] * part.scores[0]).T
-    spreads = np.sqrt(C[:, 0] - part.explained(C)[0]).T
+    shares, scale = model.predict_proba(X), mixture.frame.scale
+    (means,), (variances,) = NormalView.of(mixture, rows).part.moments(mixture.components)
+    means, spreads = means.T, np.sqrt(variances).T
     low, high = (means - 9.0 * spreads).min(axis=1), (means + 9.0 * spreads).max(axis=1)
     for _ in range(60):  # bisection to rounding
         middle = 0.5 * (low + high)

@@ -22,7 +22,7 @@ from bayesmix.sources.border import eager
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
-    from bayesmix.observation.measured import TrueValues
+    from bayesmix.observation.true_values import TrueValues
     from bayesmix.posterior.density import MixtureDensity
     from bayesmix.posterior.posterior_draws import PosteriorSample
     from bayesmix.posterior.regions import DensityRegion
@@ -313,7 +313,7 @@ class PosteriorMethods:
         X : ``bayesmix.Measured`` (n, D)
             Data with known errors of measurement; any samples, those of the fit or others.
         """
-        from bayesmix.observation.measured import true_values
+        from bayesmix.observation.true_values import true_values
 
         return true_values(self._fitted(), new_rows(self, X, gaps=True).in_memory().rows)
 

@@ -1,15 +1,16 @@
-"""The E-step over true values of Gaussian components, given what was measured.
+"""What was measured tells of Gaussian true values, through derivatives of its log density.
 
-The mixture is that of the true values t, and x_n = t_n + e_n, e_n ~ N(0, S_n). With T = Σ_k + S_n
-and u = T⁻¹(x - m_k), the true value has mean m_k + Σ_k u and covariance Σ_k - Σ_k T⁻¹ Σ_k in
-component k, so Σ r u and Σ r (u uᵀ - T⁻¹) are the statistics (Bovy, Hogg & Roweis 2011). Missing
-cells have an infinite error. Where only an interval of x is known, u and T⁻¹ become the score E[u]
-and the observed information T⁻¹ - T⁻¹ var[x] T⁻¹, by moments of truncated normals. Samples that
-were not recorded are completed by their expected number and moments (Dempster, Laird & Rubin 1977).
+The mixture is that of the true values t, and x_n = t_n + e_n, e_n ~ N(0, S_n). If g and H are the
+gradient and the Hessian of the log density of what was measured in the mean m_k, the true value has
+mean m_k + Σ_k g and covariance Σ_k + Σ_k H Σ_k in component k, so Σ r g and Σ r (g gᵀ + H) are the
+statistics. Exact values have g = T⁻¹(x - m_k) and H = -T⁻¹, T = Σ_k + S_n (Bovy, Hogg & Roweis
+2011); missing ones add nothing, and intervals moments of truncated normals. Samples that were not
+recorded are completed by their expected number and moments (Dempster, Laird & Rubin 1977).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add
@@ -17,18 +18,14 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from bayesmix.core.components import Components, Densities
-from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.components import Densities
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Rows
-from bayesmix.em.expectation import Step, block_sums
-from bayesmix.errors import DegenerateFitError, UnsupportedError
+from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Indices, has_gaps, without_gaps
-from bayesmix.numerics.drawing import drawn_labels
-from bayesmix.numerics.logsumexp import normalise
-from bayesmix.observation.instrument import Instrument, Region, separable
-from bayesmix.observation.missing import Drawing
+from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Indices, Integers, without_gaps
+from bayesmix.observation.instrument import Instrument, instrument_of, separable
 from bayesmix.observation.rectangles import drawn_on_rectangle, on_interval, on_rectangle, quantile
 
 # Numbers of a block, K D or K D² for each sample, that fit into a cache of a few megabytes.
@@ -37,10 +34,9 @@ BLOCK_VALUES = 2**19
 COLUMNS_AT_ONCE = 8
 # Samples with equal errors above which their matrices are inverted once.
 TOGETHER = 16
-SMALLEST = float(np.finfo(float).tiny)
 
 
-class HiddenValues(NamedTuple):
+class Hidden(NamedTuple):
     """Values of a block that are known to an interval: places, bounds and log steps (m,)."""
 
     columns: Indices
@@ -50,27 +46,25 @@ class HiddenValues(NamedTuple):
     log_steps: Array  # 0 where the interval contributes a probability
 
 
+NOTHING = Hidden(*np.empty((2, 0), dtype=np.intp), *np.empty((3, 0)))
+
+
 @dataclass(frozen=True)
 class Block:
     """Samples in a frame: values (D, n), which are exact, and errors (D, n) or (D, D, n).
 
-    The last axis of ``errors`` is 1 if they are equal and all values exact.
+    The last axis of ``exact`` is 1 if all are, and that of ``errors`` if they are equal besides.
     """
 
     values: Array  # 0 where not exact
-    exact: Array
+    exact: Booleans
     errors: Array
-    hidden: HiddenValues | None
-
-    @property
-    def complete(self) -> bool:
-        """Whether all values are exact."""
-        return bool(self.exact.all())
+    hidden: Hidden
 
 
 @dataclass(frozen=True)
-class StandardisedBounds:
-    """Hidden values given the components: centres, deviations and bounds (K, m).
+class TruncatedNormals:
+    """Hidden values given the exact ones of a sample: normals (K, m) and their bounds.
 
     Dependent ones of a sample are ``pairs`` (2, p), with their correlations (K, p).
     """
@@ -82,270 +76,215 @@ class StandardisedBounds:
     pairs: Indices
     correlation: Array
 
+    @property
     def rectangles(self) -> Array:
-        """Return the bounds and correlations (5, K, p) of the pairs."""
-        first, second = self.pairs
-        bounds = [part[:, own] for part in (self.low, self.high) for own in (first, second)]
-        return np.array([*bounds, self.correlation])
+        """Bounds and correlations (5, K, p) of the pairs."""
+        ends = [bound[:, place] for bound in (self.low, self.high) for place in self.pairs]
+        return np.array([*ends, self.correlation])
 
     def drawn(self, uniform: Array) -> Array:
         """Return draws of the hidden values (K, m)."""
         draws = quantile(self.low, self.high, np.broadcast_to(uniform, self.low.shape))
         if self.pairs.size:
-            both = drawn_on_rectangle(self.rectangles(), uniform[self.pairs])
+            both = drawn_on_rectangle(self.rectangles, uniform[self.pairs])
             draws[:, self.pairs] = both.swapaxes(0, 1)
         return self.centres + self.deviations * draws
 
 
 @dataclass(frozen=True)
-class Convolved:
-    """The components for a block: log densities (K, n), scores E[u] (D, K, n) and information.
+class Derivatives:
+    """Log densities (K, n) of a block, gradients (D, K, n) and Hessians (D, D, K, n) in the means.
 
-    That is Mᵀ diag(weights) M, with ``weights`` (D, K, n) and rows of M in the second axis of
-    ``rows`` (D, D, K, n), None for the identity. Their last axis is 1 if equal for all samples.
+    Hessians of independent columns are their diagonals (D, K, n). The last axis is 1 if all are
+    equal.
     """
 
     log_density: Array
-    scores: Array
-    weights: Array
-    rows: Array | None = None
-    hidden: StandardisedBounds | None = None
+    gradient: Array
+    hessian: Array
+    truncated: TruncatedNormals | None = None
 
-    def moments(self, shares: Array) -> tuple[Array, Array]:
-        """Return Σ r E[u] (K, D) and Σ r (E[u] E[u]ᵀ - information) (K, D, D) of shares (K, n)."""
-        scores, rows, D = self.scores.swapaxes(0, 1), self.rows, len(self.scores)
-        gradient = (scores @ shares[:, :, None])[..., 0]
-        if rows is None:
-            diagonal = (self.scores**2 - self.weights).swapaxes(0, 1) @ shares[:, :, None]
-            return gradient, diagonal * np.eye(D)
-        curvature = (shares[:, None] * scores) @ scores.swapaxes(1, 2)
-        total = shares if rows.shape[-1] > 1 else shares.sum(axis=1, keepdims=True)
-        for a in range(D):
-            # Rows of hidden values are full, others end at the diagonal.
-            row = rows[: a + 1 if self.hidden is None else D, a].swapaxes(0, 1)
-            weighted = row * (total * self.weights[a])[:, None]
-            curvature[:, : row.shape[1], : row.shape[1]] -= weighted @ row.swapaxes(1, 2)
-        return gradient, curvature
+    def sums(self, shares: Array) -> tuple[Array, Array]:
+        """Return Σ r g (K, D) and Σ r (g gᵀ + H) (K, D, D) of shares (K, n)."""
+        gradient, weights = self.gradient.swapaxes(0, 1), shares[:, :, None]
+        first = (gradient @ weights)[..., 0]
+        if self.hessian.ndim == 3:
+            both = (self.gradient**2 + self.hessian).swapaxes(0, 1)
+            return first, both @ weights * np.eye(len(self.gradient))
+        total = shares if self.hessian.shape[-1] > 1 else shares.sum(axis=1, keepdims=True)
+        second = np.einsum("abkn,kn->kab", self.hessian, total)
+        return first, second + (shares[:, None] * gradient) @ gradient.swapaxes(1, 2)
 
-    def explained(self, covariances: Array) -> Array:
-        """Return the variances (D, K, n) of true values that the measured ones explain."""
-        if self.rows is None:
-            return np.einsum("kda,akn->dkn", covariances * covariances, self.weights)
-        half = np.einsum("kdb,bakn->dakn", covariances, self.rows)
-        return cast("Array", (half * half * self.weights).sum(axis=1))
-
-
-def instrument_of(rows: Rows) -> Instrument:
-    """Return the measurement of samples."""
-    return cast("Instrument", rows.side.measurement)
-
-
-def components_of(mixture: Mixture[Densities]) -> Gaussians:
-    """Return Gaussians at a point, or raise ``UnsupportedError``."""
-    components = mixture.components
-    if not isinstance(components, Gaussians):
-        raise UnsupportedError(
-            "measured data need a point estimate of Gaussian components: use GaussianMixture"
-        )
-    return components
+    def moments(self, components: Gaussians) -> tuple[Array, Array]:
+        """Return means and variances (D, K, n) of true values."""
+        C = components.covariances
+        means = components.means.T[..., None] + np.einsum("kab,bkn->akn", C, self.gradient)
+        if self.hessian.ndim == 3:
+            change = np.einsum("kda,akn->dkn", C * C, self.hessian)
+        else:
+            change = np.einsum("kda,kdb,abkn->dkn", C, C, self.hessian, optimize=True)
+        return means, np.diagonal(C, axis1=1, axis2=2).T[..., None] + change
 
 
 def _apart(mixture: Mixture[Densities], instrument: Instrument) -> bool:
     """Whether columns are independent given the component, after errors."""
-    structure = components_of(mixture).structure
-    return not instrument.errors.full and separable(structure, len(mixture.frame.centre))
+    structure = cast("Gaussians", mixture.components).structure
+    return not instrument.full and separable(structure, len(mixture.frame.centre))
 
 
-def _hidden(mixture: Mixture[Densities], instrument: Instrument) -> Booleans | None:
-    """Return which values (n, D) are known to an interval; None if none are.
-
-    Where columns depend on each other and more than two values of a sample are, the rounded ones
-    are values with an error instead.
-    """
-    intervals = instrument.intervals
-    if intervals is None:
-        return None
-    there = ~np.isnan(intervals.lower)
-    return there if _apart(mixture, instrument) else there & ~intervals.approximated
-
-
-def blocks_of(mixture: Mixture[Densities], rows: Rows) -> list[tuple[Any, Rows]]:
-    """Return blocks of a chunk with their indices; many samples of equal errors are together."""
-    instrument, (n, D) = instrument_of(rows), (len(rows), len(mixture.frame.centre))
+def blocks_of(mixture: Mixture[Densities], rows: Rows) -> Iterator[tuple[Any, Rows]]:
+    """Yield blocks of a chunk with their indices; many samples of equal errors are together."""
+    instrument, (n, D) = instrument_of(rows), rows.values.shape
+    apart, numbers = _apart(mixture, instrument), BLOCK_VALUES // mixture.n_components
     partial = np.zeros(n, dtype=bool)
-    if has_gaps(rows.values):
-        partial |= np.isnan(np.asarray(rows.values)).any(axis=1)
-    hidden = _hidden(mixture, instrument)
-    if hidden is not None:
-        partial |= hidden.any(axis=1)
-    whole, errors = np.flatnonzero(~partial), instrument.errors
-    together = len(whole) >= TOGETHER * len(errors.distinct)
-    numbers = BLOCK_VALUES // mixture.n_components
-    sizes = [max(TOGETHER, numbers // D ** (1 if _apart(mixture, instrument) else 2))] * 2
-    groups = [whole, np.flatnonzero(partial)]
-    if together:
-        whole = whole[np.argsort(errors.numbers[whole], kind="stable")]
-        groups[:1] = np.split(whole, np.flatnonzero(np.diff(errors.numbers[whole])) + 1)
-        sizes[0] = max(TOGETHER, numbers // D)
-    if len(groups) == 2 and len(whole) == n:  # in order, so that slices need no copies
-        slices = [slice(first, first + sizes[0]) for first in range(0, n, sizes[0])]
-        return [(place, rows.some(place)) for place in slices]
-    places = [
-        group[first : first + size]
-        for group, size in zip(groups, [sizes[0]] * (len(groups) - 1) + sizes[1:], strict=True)
-        for first in range(0, len(group), size)
-    ]
-    return [(place, rows.some(place)) for place in places]
+    partial[np.nonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart))[0]] = True
+    kinds = len(instrument.errors)
+    together = np.count_nonzero(~partial) >= TOGETHER * kinds
+    key = np.where(partial, kinds, instrument.groups if together else 0)
+    order = np.argsort(key, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
+        equal = together and not partial[group[:1]].any()
+        size = max(TOGETHER, numbers // D ** (1 if apart or equal else 2))
+        for first in range(0, len(group), size):
+            place = slice(first, first + size)  # of all samples, needs no copy
+            indices = place if len(group) == n else group[place]
+            yield indices, rows.some(indices)
 
 
-def framed(mixture: Mixture[Densities], rows: Rows) -> Block:
+def block_of(mixture: Mixture[Densities], rows: Rows) -> Block:
     """Return samples in the frame of a mixture."""
     instrument, frame = instrument_of(rows), mixture.frame
     values = np.array(rows.framed(frame).T)
-    places, intervals, numbers = None, instrument.intervals, instrument.errors.numbers
-    hidden = _hidden(mixture, instrument)
-    equal = len(numbers) == 1 or bool((numbers == numbers[0]).all())
-    approximate = np.zeros((len(values), 1), dtype=bool)
-    if intervals is not None and hidden is not None:
-        lower, upper = frame.apply(intervals.lower).T, frame.apply(intervals.upper).T
-        steps = intervals.steps * frame.inverse_scale
-        place = columns, samples = np.nonzero(hidden.T)
-        if len(columns):
-            log_steps = np.zeros(len(columns))
-            np.log(steps[columns], out=log_steps, where=intervals.rounded.T[place])
-            places = HiddenValues(columns, samples, lower[place], upper[place], log_steps)
-            values[place] = np.nan
-        approximate = (intervals.rounded & ~hidden).T
-        values = np.where(approximate, 0.5 * (lower + upper), values)
+    hidden = instrument.cells(_apart(mixture, instrument))
+    columns, samples = place = np.nonzero(hidden.T)
+    scale = frame.inverse_scale[columns]
+    lower, upper = (
+        (bound.T[place] - frame.centre[columns]) * scale
+        for bound in (instrument.lower, instrument.upper)
+    )
+    steps = instrument.steps.T[place] * scale
+    log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
+    values[place] = np.nan
+    approximate = (instrument.rounded & ~hidden).T
+    some = approximate.any()
+    if some:
+        values = np.where(approximate, frame.apply(instrument.middle).T, values)
     exact = ~np.isnan(values)
-    equal = equal and bool(exact.all() and (approximate == approximate[:, :1]).all())
-    errors = instrument.errors.framed(frame, slice(0, 1) if equal else slice(None))
-    if approximate.any():
+    equal = bool((instrument.groups == instrument.groups[:1]).all() and exact.all())
+    equal = equal and bool((approximate == approximate[:, :1]).all())
+    errors = instrument.framed(frame, slice(0, 1) if equal else slice(None))
+    if some:
         # Sheppard's correction.
-        more = approximate[:, : errors.shape[-1]] * (steps * steps / 12.0)[:, None]
+        more = (approximate * (instrument.steps * frame.inverse_scale).T ** 2 / 12.0)[
+            :, : errors.shape[-1]
+        ]
         errors = errors + (more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None])
-    return Block(without_gaps(values), exact.astype(np.float64), errors, places)
+    exact = exact[:, :1] if exact.all() else exact
+    hidden_values = Hidden(columns, samples, lower, upper, log_steps)
+    return Block(without_gaps(values), exact, errors, hidden_values)
 
 
-def convolved(components: Gaussians, block: Block) -> Convolved:
-    """Return the components for a block, whose samples have equal errors or are few."""
-    structure, (K, D) = components.structure, components.means.shape
-    diagonal = block.errors.ndim == 2 and separable(structure, D)
-    part = (_diagonal if diagonal else _dense)(block, components.means, components.covariances)
-    if components.resolution is None:
-        return part
-    of_blocks = structure.algebra.trace(components.resolution, components.precision_root)
-    less = 0.5 * structure.algebra.per_component(of_blocks, K, D)
-    return replace(part, log_density=part.log_density - less[:, None])
+def derivatives(components: Gaussians, block: Block) -> Derivatives:
+    """Return the derivatives of a block, whose samples have equal errors or are few."""
+    apart = block.errors.ndim == 2 and separable(components.structure, len(block.values))
+    return (_diagonal if apart else _dense)(block, components.means, components.covariances)
 
 
-def _diagonal(block: Block, means: Array, covariances: Array) -> Convolved:
+def _diagonal(block: Block, means: Array, covariances: Array) -> Derivatives:
     variances = np.diagonal(covariances, axis1=1, axis2=2).T[..., None] + block.errors[:, None]
     _refuse_singular(variances)
+    exact = block.exact[:, None]
+    information = exact / variances
     away = block.values[:, None] - means.T[..., None]
-    information, factors = 1.0 / variances, variances
-    if not block.complete:
-        exact = block.exact[:, None]
-        information, away = information * exact, away * exact
-        factors = np.where(exact, variances, 1.0)
-    scores = information * away
-    distance = np.einsum("dkn,dkn->kn", scores, away)
-    log_density = _normal(distance, factors, block)
-    if block.hidden is None:
-        return Convolved(log_density, scores, information)
-    columns, samples, lower, upper, log_steps = block.hidden
-    deviations, centres = np.sqrt(variances[columns, :, samples].T), means[:, columns]
-    a, b = (lower - centres) / deviations, (upper - centres) / deviations
-    there = on_interval(a, b)
-    scores[columns, :, samples] = (there.mean / deviations).T
-    lost = np.maximum(there.lost_variance, 0.0) / deviations**2
-    information[columns, :, samples] = lost.T
+    gradient, hessian = information * away, -information
+    factors = variances if exact.all() else np.where(exact, variances, 1.0)
+    log_density = _normal(gradient, away, factors, exact)
+    columns, samples, _, _, log_steps = block.hidden
+    if not len(columns):
+        return Derivatives(log_density, gradient, hessian)
+    squares = variances[columns, :, samples].T
+    none = np.empty((2, 0), dtype=np.intp)
+    truncated = _truncated(block.hidden, means[:, columns], squares, none, squares[:, :0])
+    there = on_interval(truncated.low, truncated.high)
+    gradient[columns, :, samples] = (there.mean / truncated.deviations).T
+    hessian[columns, :, samples] = -(there.lost_variance / squares).T
     log_density += _by_sample(samples, there.log_probability - log_steps, block)
-    hidden = StandardisedBounds(
-        centres, deviations, a, b, np.empty((2, 0), dtype=np.intp), a[:, :0]
-    )
-    return Convolved(log_density, scores, information, hidden=hidden)
+    return Derivatives(log_density, gradient, hessian, truncated)
 
 
-def _normal(distance: Array, factors: Array, block: Block) -> Array:
-    """Return normal log densities (K, n) from distances and factors (D, K, n) of det T."""
+def _truncated(
+    hidden: Hidden, centres: Array, variances: Array, pairs: Indices, covariance: Array
+) -> TruncatedNormals:
+    """Return hidden values from their means and variances (K, m), and covariances (K, p)."""
+    _refuse_singular(variances)
+    deviations = np.sqrt(variances)
+    low, high = ((bound - centres) / deviations for bound in (hidden.lower, hidden.upper))
+    correlation = covariance / deviations[:, pairs].prod(axis=1)
+    _refuse_singular(1.0 - correlation * correlation)
+    return TruncatedNormals(centres, deviations, low, high, pairs, correlation)
+
+
+def _normal(gradient: Array, away: Array, factors: Array, exact: Booleans) -> Array:
+    """Return normal log densities (K, n) from T⁻¹(x - m), x - m, and factors (D, K, n) of det T."""
     parts = range(0, len(factors), COLUMNS_AT_ONCE)
     logs = (np.log(factors[d : d + COLUMNS_AT_ONCE].prod(axis=0)) for d in parts)
-    constant = block.exact.sum(axis=0) * LOG_2PI
-    return cast("Array", -0.5 * (distance + reduce(add, logs) + constant))
+    distance = np.einsum("dkn,dkn->kn", gradient, away)
+    return cast("Array", -0.5 * (distance + reduce(add, logs) + exact.sum(axis=0) * LOG_2PI))
 
 
 def _by_sample(samples: Indices, values: Array, block: Block) -> Array:
     """Return the sums (K, n) of values (K, m) by sample."""
-    return np.array([np.bincount(samples, own, block.values.shape[1]) for own in values])
+    n = block.values.shape[1]
+    return np.array([np.bincount(samples, of_component, n) for of_component in values])
 
 
-def _dense(block: Block, means: Array, covariances: Array) -> Convolved:
-    (K, D), errors = means.shape, block.errors
+def _dense(block: Block, means: Array, covariances: Array) -> Derivatives:
+    D, errors, exact = means.shape[1], block.errors, block.exact[:, None]
     if errors.ndim == 2:
         errors = errors * np.eye(D)[:, :, None]
-    n, each = errors.shape[-1], errors.shape[-1] == block.values.shape[1]
-    A = np.empty((D + each, D + each, K, n))
-    mask = block.exact[:, :n]
+    swept = np.empty((D, D, len(means), errors.shape[-1]))
     for a in range(D):
-        T = np.add(
-            covariances[:, : a + 1, a].T[..., None], errors[: a + 1, a, None], out=A[a, : a + 1]
-        )
-        if not block.complete:
-            T *= (mask[: a + 1] * mask[a])[:, None]
-            T[a] += 1.0 - mask[a]
-    if block.hidden is not None:
-        columns, samples, lower, upper, log_steps = block.hidden
-        own = covariances[:, :, columns].swapaxes(0, 1) + errors[:, columns, samples][:, None]
-    away = (block.values[:, None] - means.T[..., None]) * block.exact[:, None]
-    if each:
-        A[D, :D], A[D, D] = away, 0.0
-    _eliminate(A, D)
-    pivots, rows = A[range(D), range(D)], A[:D, :D]
-    weights = mask[:, None] / pivots
-    for a in range(D):
-        rows[a, a], rows[a + 1 :, a] = 1.0, 0.0
-    if each:
-        scores, distance = -A[:D, D], -A[D, D]
+        C = covariances[:, : a + 1, a].T[..., None]
+        np.add(C, errors[: a + 1, a, None], out=swept[a, : a + 1])
+    pivots, away = _sweep(swept, exact), block.values[:, None] - means.T[..., None]
+    complete = bool(exact.all())
+    if not complete:
+        away *= exact
+    if swept.shape[-1] > 1:
+        moved = np.einsum("abkn,bkn->akn", swept, away)
     else:
-        scores = _product(rows, weights, away)
-        distance = np.einsum("dkn,dkn->kn", scores, away)
-    log_density = _normal(distance, pivots, block)
-    if block.hidden is None:
-        return Convolved(log_density, scores, weights, rows)
-    # The hidden value given the others is normal; w = e - T_oo⁻¹ T_oh is its part of T⁻¹.
-    numbers = range(len(samples))
-    slopes = _product(rows[..., samples], weights[..., samples], own)
-    variances = own[columns, :, numbers].T - (own * slopes).sum(axis=0)
-    _refuse_singular(variances)
-    deviations = np.sqrt(variances)
-    centres = means[:, columns] + (own * scores[..., samples]).sum(axis=0)
-    a, b = (lower - centres) / deviations, (upper - centres) / deviations
-    w = -slopes
-    w[columns, :, numbers] = 1.0
-    w /= deviations
+        moved = (swept[..., 0].transpose(2, 0, 1) @ away.swapaxes(0, 1)).swapaxes(0, 1)
+    gradient = -moved if complete else -moved * exact
+    log_density = _normal(gradient, away, pivots, exact)
+    hessian = swept if complete else swept * (exact[:, None] & exact)
+    columns, samples, _, _, log_steps = block.hidden
+    if not len(columns):
+        return Derivatives(log_density, gradient, hessian)
+    # The hidden value given the others; w = e - T_oo⁻¹ T_oh is its part of T⁻¹.
     i, j, alone = _pairs(samples)
-    there = on_interval(a[:, alone], b[:, alone])
-    logs = np.zeros(a.shape) - log_steps
+    centres = means[:, columns] + moved[columns, :, samples].T
+    variances = swept[columns, columns, :, samples].T
+    covariance = swept[columns[i], columns[j], :, samples[i]].T
+    truncated = _truncated(block.hidden, centres, variances, np.array([i, j]), covariance)
+    w = -(swept[columns, :, :, samples] * block.exact.T[samples][:, :, None]).transpose(1, 2, 0)
+    w[columns, :, range(len(columns))] = 1.0
+    w /= truncated.deviations
+    there = on_interval(truncated.low[:, alone], truncated.high[:, alone])
+    logs = np.zeros(centres.shape) - log_steps
     logs[:, alone] += there.log_probability
-    scores[..., samples[alone]] += w[..., alone] * there.mean
-    rows[:, columns, :, samples] = np.moveaxis(w, -1, 0)
-    weights[columns[alone], :, samples[alone]] = np.maximum(there.lost_variance, 0.0).T
-    covariance = own[columns[j], :, i].T - (own[..., i] * slopes[..., j]).sum(axis=0)
-    correlation = covariance / (deviations[:, i] * deviations[:, j])
-    hidden = StandardisedBounds(centres, deviations, a, b, np.array([i, j]), correlation)
+    single, place = w[..., alone], samples[alone]
+    gradient[..., place] += single * there.mean
+    hessian[..., place] -= single * single[:, None] * there.lost_variance
     if len(i):
-        _refuse_singular(1.0 - correlation * correlation)
-        both, place = on_rectangle(hidden.rectangles()), samples[i]
+        both, place = on_rectangle(truncated.rectangles), samples[i]
         logs[:, i] += both.log_probability
-        scores[..., place] += w[..., i] * both.scores[0] + w[..., j] * both.scores[1]
-        first, between, second = both.information
-        first = np.maximum(first, SMALLEST)
-        weights[columns[i], :, place] = first.T
-        weights[columns[j], :, place] = np.maximum(second - between * between / first, 0.0).T
-        rows[:, columns[i], :, place] += np.moveaxis(w[..., j] * between / first, -1, 0)
+        pair, information = w[..., [i, j]], both.information[[[0, 1], [1, 2]]]
+        gradient[..., place] += np.einsum("akxp,xkp->akp", pair, both.scores)
+        hessian[..., place] -= np.einsum(
+            "akxp,xykp,bkyp->abkp", pair, information, pair, optimize=True
+        )
     log_density += _by_sample(samples, logs, block)
-    return Convolved(log_density, scores, weights, rows, hidden)
+    return Derivatives(log_density, gradient, hessian, truncated)
 
 
 def _pairs(samples: Indices) -> tuple[Indices, Indices, Indices]:
@@ -356,30 +295,29 @@ def _pairs(samples: Indices) -> tuple[Indices, Indices, Indices]:
     return i, j, np.setdiff1d(order, np.concatenate([i, j]))
 
 
-def _eliminate(A: Array, D: int) -> None:
-    """Eliminate D columns of symmetric matrices (R, R, K, n), given by their lower triangles.
+def _sweep(A: Array, exact: Booleans) -> Array:
+    """Sweep matrices (D, D, K, n), given by lower triangles, by exact columns; return the pivots.
 
-    Pivots stay on the diagonal. Above it, column a becomes row a of L⁻¹, for A = L diag(pivots) Lᵀ.
-    With a last row (x - m)ᵀ, this is -T⁻¹(x - m), and the last pivot the negative distance.
+    With T_oo of exact columns and T_oh, T_hh, they become -T_oo⁻¹, T_oo⁻¹ T_oh and the covariance
+    T_hh - T_ho T_oo⁻¹ T_oh of the others given these (Goodnight 1979).
     """
-    room = np.empty(A.shape[1:])
-    for j in range(D):
-        _refuse_singular(A[j, j])
-        inverse = -1.0 / A[j, j]
-        for a in range(j + 1, len(A)):
-            factor = np.multiply(A[a, j], inverse, out=A[j, a])
-            A[a, j + 1 : a + 1] += np.multiply(A[j + 1 : a + 1, j], factor, out=room[j:a])
-            A[:j, a] += np.multiply(A[:j, j], factor, out=room[:j])
-
-
-def _product(rows: Array, weights: Array, vectors: Array) -> Array:
-    """Return products (D, K, n) of Mᵀ diag(weights) M and vectors (D, K, n)."""
-    if rows.shape[-1] > 1:
-        white = np.einsum("bakn,bkn->akn", rows, vectors)
-        return np.einsum("bakn,akn->bkn", rows, weights * white)
-    M = rows[..., 0].transpose(2, 1, 0)
-    information = (M * weights[..., 0].T[:, :, None]).swapaxes(1, 2) @ M
-    return (information @ vectors.swapaxes(0, 1)).swapaxes(0, 1)
+    pivots, column, room = np.empty((3, *A.shape[1:]))
+    for j, swept in enumerate(exact):
+        places = True if swept.all() else swept
+        column[:j], column[j:], pivots[j] = A[j, :j], A[j:, j], 1.0
+        np.copyto(pivots[j], column[j], where=places)
+        _refuse_singular(pivots[j])
+        inverse = 1.0 / pivots[j] if places is True else swept / pivots[j]
+        factor = column * inverse
+        for a in range(len(A)):
+            if a != j:
+                A[a, : a + 1] -= np.multiply(column[: a + 1], factor[a], out=room[: a + 1])
+        np.copyto(A[j, :j], factor[:j], where=places)
+        np.copyto(A[j + 1 :, j], factor[j + 1 :], where=places)
+        np.copyto(A[j, j], -inverse, where=places)
+    for a in range(len(A)):
+        A[:a, a] = A[a, :a]
+    return pivots
 
 
 def _refuse_singular(pivots: Array) -> None:
@@ -387,104 +325,64 @@ def _refuse_singular(pivots: Array) -> None:
         raise DegenerateFitError("a covariance of true values and errors is singular")
 
 
-class Recorded(NamedTuple):
-    """Components in the region of recorded values, n = 1 if equal for all samples.
+def _region(mixture: Mixture[Densities], block: Block, instrument: Instrument) -> Derivatives:
+    """Return the components where all that is known of a sample is that it was recorded."""
+    least, most = (mixture.frame.apply(b).T for b in (instrument.least, instrument.most))
+    shape = _, n = len(block.values), max(least.shape[1], block.errors.shape[-1])
+    columns, samples = place = np.nonzero(np.tile(instrument.truncated[:, None], n))
+    lower, upper = (np.broadcast_to(bound, shape)[place] for bound in (least, most))
+    hidden = Hidden(columns, samples, lower, upper, np.zeros(len(columns)))
+    errors = np.broadcast_to(block.errors, (*block.errors.shape[:-1], n))
+    nothing = Block(np.zeros(shape), np.zeros(shape, dtype=bool), errors, hidden)
+    return derivatives(cast("Gaussians", mixture.components), nothing)
 
-    ``log_probability`` (n,) is log A of a sample to be recorded, ``shares`` (K, n) are those of the
-    components among recorded samples, ``odds`` (K, n) are π_k / A, and ``inside`` the components
-    there.
+
+@dataclass(frozen=True)
+class NormalView:
+    """What a block of samples tells of their true values under Gaussian components.
+
+    ``inside`` are the components in the region of recorded values, and ``log_recorded`` (n,) log
+    probabilities of samples to be there, n = 1 if equal for all.
     """
 
-    log_probability: Array
-    shares: Array
-    odds: Array
-    inside: Convolved
+    mixture: Mixture[Densities]
+    block: Block
+    part: Derivatives
+    inside: Derivatives | None
+    log_recorded: Array
+    joint: Array
 
+    @classmethod
+    def of(cls, mixture: Mixture[Densities], rows: Rows) -> NormalView:
+        block, instrument = block_of(mixture, rows), instrument_of(rows)
+        components = cast("Gaussians", mixture.components)
+        part, inside, log_recorded = derivatives(components, block), None, np.zeros(1)
+        joint = np.ascontiguousarray(part.log_density.T)
+        joint += mixture.finite_log_weights
+        if components.resolution is not None:
+            algebra = components.structure.algebra
+            of_blocks = algebra.trace(components.resolution, components.precision_root)
+            joint -= 0.5 * algebra.per_component(of_blocks, *components.means.shape)
+        if instrument.truncated.any():
+            inside = _region(mixture, block, instrument)
+            logs = inside.log_density + mixture.log_weights[:, None]
+            log_recorded = np.logaddexp.reduce(logs, axis=0)
+            joint -= log_recorded[:, None]
+        return cls(mixture, block, part, inside, log_recorded, joint)
 
-def recorded(mixture: Mixture[Densities], region: Region, errors: Array) -> Recorded:
-    """Return the components in a region, with errors (D, n) or (D, D, n) in the frame."""
-    components = components_of(mixture)
-    variances = errors if errors.ndim == 2 else np.diagonal(errors).T
-    low, high = (mixture.frame.apply(bound).T[:, None] for bound in (region.low, region.high))
-    own = np.diagonal(components.covariances, axis1=1, axis2=2).T[..., None]
-    deviations, means = np.sqrt(own + variances[:, None]), components.means.T[..., None]
-    there = on_interval((low - means) / deviations, (high - means) / deviations)
-    logs = there.log_probability.sum(axis=0)
-    part = Convolved(logs, there.mean / deviations, there.lost_variance / deviations**2)
-    joint = (logs + mixture.log_weights[:, None]).T
-    log_probability = normalise(joint)
-    odds = np.exp(mixture.log_weights[:, None] - log_probability)
-    return Recorded(log_probability, joint.T, odds, part)
-
-
-def _seen(mixture: Mixture[Densities], rows: Rows) -> tuple[Convolved, Recorded | None, Array]:
-    """Return the components for a block, those in its region, and log joints (n, K)."""
-    block, region = framed(mixture, rows), instrument_of(rows).region
-    part = convolved(components_of(mixture), block)
-    joint = np.ascontiguousarray(part.log_density.T)
-    joint += mixture.finite_log_weights
-    if region is None:
-        return part, None, joint
-    inside = recorded(mixture, region, block.errors)
-    joint -= inside.log_probability[:, None]
-    return part, inside, joint
-
-
-def log_joint(mixture: Mixture[Densities], rows: Rows) -> Array:
-    """Return log π_k plus log densities (n, K) of what was measured, given that it was recorded."""
-    joint = np.empty((len(rows), mixture.n_components))
-    for indices, part in blocks_of(mixture, rows):
-        joint[indices] = _seen(mixture, part)[2]
-    return joint
-
-
-@dataclass(frozen=True)
-class Deconvolution(Drawing):
-    """E-step over true values given what was measured."""
-
-    name = "errors of measurement"
-
-    def step(self, mixture: Mixture[Components]) -> Step:
-        return DeconvolutionStep(mixture)
-
-    def drawn(
-        self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
-    ) -> Array:
-        return drawn(mixture, rows, generator)
-
-
-@dataclass(frozen=True)
-class DeconvolutionStep:
-    """E-step of a chunk of measured samples; picklable."""
-
-    mixture: Mixture[Components]
-
-    def __call__(self, rows: Rows) -> ChunkSums:
-        blocks = [rows]
-        if rows.side.begins is None:
-            blocks = [block for _, block in blocks_of(self.mixture, rows)]
-        return reduce(add, map(self._block, blocks))
-
-    def _block(self, rows: Rows) -> ChunkSums:
-        part, inside, joint = _seen(self.mixture, rows)
-        return block_sums(
-            self.mixture, joint, rows, lambda shares: self._statistics(part, shares, inside)
-        )
-
-    def _statistics(self, part: Convolved, shares: Array, inside: Recorded | None) -> Moments:
-        """Return moments of true values from responsibilities (n, K)."""
-        components = components_of(self.mixture)
-        structure, C = components.structure, components.covariances
-        counts, own = shares.sum(axis=0), np.ascontiguousarray(shares.T)
-        gradient, curvature = part.moments(own)
+    def statistics(self, shares: Array) -> Moments:
+        components, inside = cast("Gaussians", self.mixture.components), self.inside
+        structure, C, counts = components.structure, components.covariances, shares.sum(axis=0)
+        gradient, curvature = self.part.sums(np.ascontiguousarray(shares.T))
         if inside is not None:
             weights = shares.sum(axis=1)
-            weights = weights if inside.shares.shape[1] > 1 else weights.sum(keepdims=True)
-            expected = weights * inside.shares
-            slope, bend = inside.inside.moments(expected)
+            weights = weights if len(self.log_recorded) > 1 else weights.sum(keepdims=True)
+            drawn = weights * np.exp(self.mixture.log_weights[:, None] - self.log_recorded)
+            expected = drawn * np.exp(inside.log_density)
+            slope, bend = inside.sums(expected)
             gradient, curvature = gradient - slope, curvature - bend
             # Samples that were not recorded.
-            counts += inside.odds @ weights - expected.sum(axis=1)
+            counts += (drawn - expected).sum(axis=1)
         moved = (C @ gradient[:, :, None])[..., 0]
         steps = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
         scatter = counts[:, None, None] * C + C @ curvature @ C
@@ -492,36 +390,34 @@ class DeconvolutionStep:
         blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
         return Moments(structure, counts, components.means + steps, blocks)
 
+    def moments(self, shares: Array) -> tuple[Array, Array]:
+        means, variances = self.part.moments(cast("Gaussians", self.mixture.components))
+        first = np.einsum("nk,dkn->nd", shares, means)
+        second = np.einsum("nk,dkn->nd", shares, means * means + variances)
+        frame = self.mixture.frame
+        return frame.undo(first), np.maximum(second - first * first, 0.0) * frame.scale**2
 
-def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator) -> Array:
-    """Return draws (n, D) of true values given what was measured, in data units.
+    def drawn(self, labels: Integers, generator: np.random.Generator) -> Array:
+        """Draw hidden values first, then a true value and an error.
 
-    Hidden values are drawn first. A draw of a component and an error is then moved by what its sum
-    lacks (Matheron).
-    """
-    shares, _ = mixture.responsibilities(rows)
-    labels = drawn_labels(shares[:, : mixture.n_components], generator)
-    components = components_of(mixture)
-    centred = replace(components, means=np.zeros_like(components.means))
-    normal = generator.standard_normal((2, len(rows), len(mixture.frame.centre)))
-    uniform = generator.random(normal.shape[1:])
-    out = components.means[labels] + components.spread_out(normal[0], labels)
-    for indices, part in blocks_of(mixture, rows):
-        block, own = framed(mixture, part), labels[indices]
-        numbers = range(len(own))
-        if block.hidden is not None:
-            columns, samples = block.hidden.columns, block.hidden.samples
-            hidden = cast("StandardisedBounds", convolved(components, block).hidden)
-            draws = hidden.drawn(uniform[indices][samples, columns])
+        These are moved by what their sum lacks (Matheron).
+        """
+        components, block = cast("Gaussians", self.mixture.components), self.block
+        columns, samples = block.hidden[:2]
+        if self.part.truncated is not None:
+            draws = self.part.truncated.drawn(generator.random(len(columns)))
             values, exact = block.values.copy(), block.exact.copy()
-            values[columns, samples] = draws[own[samples], range(len(samples))]
-            exact[columns, samples] = 1.0
-            block = replace(block, values=values, exact=exact, hidden=None)
-        measured = out[indices] + drawn_errors(block.errors, normal[1][indices])
-        away = (block.values - measured.T) * block.exact
-        lacking = convolved(centred, replace(block, values=away)).scores[:, own, numbers].T
-        out[indices] += np.einsum("nde,ne->nd", components.covariances[own], lacking)
-    return mixture.frame.undo(out)
+            values[columns, samples] = draws[labels[samples], range(len(samples))]
+            exact[columns, samples] = True
+            block = replace(block, values=values, exact=exact, hidden=NOTHING)
+        normal = generator.standard_normal((2, *block.values.T.shape))
+        out = components.means[labels] + components.spread_out(normal[0], labels)
+        measured = out + drawn_errors(block.errors, normal[1])
+        centred = replace(components, means=np.zeros_like(components.means))
+        lacking = derivatives(centred, replace(block, values=block.values - measured.T))
+        own = lacking.gradient[:, labels, range(len(labels))].T
+        out = out + np.einsum("nde,ne->nd", components.covariances[labels], own)
+        return self.mixture.frame.undo(out)
 
 
 def drawn_errors(errors: Array, normal: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Data with how they were measured: ``Measured``, and the posterior of true values."""
+"""Data with how they were measured."""
 
 from __future__ import annotations
 
@@ -6,64 +6,26 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from bayesmix.core.rows import Rows, SideInformation
+from bayesmix.core.rows import SideInformation
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array, Booleans
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.numerics.rounding import rounded_step
-from bayesmix.observation.cells import true_moments
-from bayesmix.observation.deconvolution import (
-    blocks_of,
-    components_of,
-    convolved,
-    drawn_errors,
-    framed,
-)
-from bayesmix.observation.instrument import Errors, Instrument, Intervals, Region
+from bayesmix.observation.deconvolution import drawn_errors
+from bayesmix.observation.instrument import Instrument
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from bayesmix.em.result import FitResult
-
 # Eigenvalues of a covariance relative to the largest that are rounding.
 ROUNDING = 1e-12
 
 
-class TrueValues(NamedTuple):
-    """Posterior means and standard deviations (n, D) of the true values of samples."""
-
-    mean: Array
-    standard_deviation: Array
-
-
-def true_values(result: FitResult, rows: Rows) -> TrueValues:
-    """Return the posterior of the true values of measured samples, averaged over components."""
-    mixture = result.density
-    if not isinstance(rows.side.measurement, Instrument):
-        raise InvalidInputError("X must be measured data: pass bayesmix.Measured(X, error=...)")
-    if result.family.name != "gaussian":
-        mean, variance = true_moments(mixture, rows)
-        return TrueValues(mean, np.sqrt(variance))
-    shares, _ = mixture.responsibilities(rows)
-    components = components_of(mixture)
-    first, second = np.zeros((2, len(rows), len(mixture.frame.centre)))
-    C = components.covariances
-    for indices, block in blocks_of(mixture, rows):
-        part, own = convolved(components, framed(mixture, block)), shares[indices].T
-        mean = components.means.T[..., None] + np.einsum("kab,bkn->akn", C, part.scores)
-        variance = np.diagonal(C, axis1=1, axis2=2).T[..., None] - part.explained(C)
-        first[indices] = np.einsum("kn,dkn->nd", own, mean)
-        second[indices] = np.einsum("kn,dkn->nd", own, mean * mean + variance)
-    deviation = np.sqrt(np.maximum(second - first * first, 0.0)) * mixture.frame.scale
-    return TrueValues(mixture.frame.undo(first), deviation)
-
-
 def with_errors(values: Array, error: Any, generator: np.random.Generator) -> Array:
     """Return true values (n, D) with draws of errors of measurement."""
-    errors = _Table(np.array(values, dtype=np.float64), None).errors(error)
-    own = np.moveaxis(errors.distinct[errors.numbers], 0, -1)
-    return values + drawn_errors(own, generator.standard_normal(values.shape))
+    distinct, numbers = _Table(np.array(values, dtype=np.float64), None).errors(error)
+    errors = np.moveaxis(distinct[numbers], 0, -1)
+    return values + drawn_errors(errors, generator.standard_normal(values.shape))
 
 
 def Measured(
@@ -157,14 +119,33 @@ def Measured(
             f"X must have two dimensions, rows and columns, got shape {values.shape}"
         )
     data = _Table(values, columns)
-    errors = data.errors(np.zeros(values.shape[1]) if error is None else error)
-    given = data.intervals(lower, upper, limits, step)
-    region = None if truncated is None else data.region(truncated, given)
-    intervals = None if np.isnan(given.lower).all() else given
-    if intervals is not None:
-        data.spread_out(intervals)
-    side = SideInformation(measurement=Instrument(errors, intervals, region))
-    return ArraySource(values, columns=columns, side=side)
+    errors, groups = data.errors(np.zeros(values.shape[1]) if error is None else error)
+    low, high = data.intervals(lower, upper)
+    if limits is not None:
+        least, most = data.pair("limits", limits)
+        told = ~np.isnan(low)
+        with np.errstate(invalid="ignore"):
+            below, above = ~told & (values <= least), ~told & (values >= most)
+        low = np.where(below, -np.inf, np.where(above, most, low))
+        high = np.where(below, least, np.where(above, np.inf, high))
+    exact = np.isnan(low) & ~np.isnan(values)
+    steps = np.where(exact, data.steps(step, exact), 0.0)
+    low = np.where(steps > 0.0, values - 0.5 * steps, low)
+    high = np.where(steps > 0.0, values + 0.5 * steps, high)
+    least, most = np.full((2, 1, values.shape[1]), [[[-np.inf]], [[np.inf]]])
+    if truncated is not None:
+        least, most = data.pair("truncated", truncated, each=True)
+        low, high = np.clip(low, least, most), np.clip(high, least, most)
+        outside = (values < least) | (values > most)
+        data.refuse(
+            np.where(np.isnan(low), outside, low >= high),
+            "X must lie within the bounds of truncated, got {:g} in {place}: leave out that row, "
+            "or pass the bounds at which samples were lost",
+            values,
+        )
+    data.spread_out(low, high, steps > 0.0)
+    instrument = Instrument(errors, groups, low, high, steps, least, most)
+    return ArraySource(values, columns=columns, side=SideInformation(measurement=instrument))
 
 
 class _Table(NamedTuple):
@@ -173,14 +154,17 @@ class _Table(NamedTuple):
     values: Array
     columns: tuple[str, ...] | None
 
-    def place(self, wrong: Booleans) -> tuple[int, int, str]:
-        """Return the first place (n, D) with a fault: row, column and both in words."""
-        row, column = np.argwhere(wrong)[0].tolist()
-        name = column if self.columns is None else repr(self.columns[column])
-        return row, column, f"row {row}, column {name}"
+    def refuse(self, wrong: Booleans, text: str, *shown: Array) -> None:
+        """Raise an error for the first place (n, D) with a fault; the text shows numbers there."""
+        wrong = np.broadcast_to(wrong, self.values.shape)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0].tolist()
+            name = column if self.columns is None else repr(self.columns[column])
+            numbers = (np.broadcast_to(part, wrong.shape)[row, column] for part in shown)
+            raise InvalidInputError(text.format(*numbers, place=f"row {row}, column {name}"))
 
-    def errors(self, error: Any) -> Errors:
-        """Return the errors; values with infinite ones become missing."""
+    def errors(self, error: Any) -> tuple[Array, Integers]:
+        """Return distinct errors and their numbers; values with infinite ones become missing."""
         given = np.array(error, dtype=np.float64)
         n, D = self.values.shape
         if given.shape not in ((D,), (n, D), (n, D, D)):
@@ -188,94 +172,81 @@ class _Table(NamedTuple):
                 f"error must have shape ({D},), ({n}, {D}) or ({n}, {D}, {D}) for X of shape "
                 f"{self.values.shape}, got {given.shape}"
             )
-        spread = np.broadcast_to(given, (n, D)) if given.ndim < 3 else np.diagonal(given, 0, 1, 2)
-        wrong = ~(spread >= 0.0)
-        if wrong.any():
-            row, column, where = self.place(wrong)
-            raise InvalidInputError(
-                f"error must not be negative or missing, got {spread[row, column]:g} in {where}: "
-                "pass infinity where the value is unknown"
-            )
+        spread = np.diagonal(given, 0, 1, 2) if given.ndim == 3 else given
+        self.refuse(
+            ~(spread >= 0.0),
+            "error must not be negative or missing, got {:g} in {place}: pass infinity where the "
+            "value is unknown",
+            spread,
+        )
         unknown = np.isinf(spread)
-        self.values[unknown] = np.nan
+        self.values[np.broadcast_to(unknown, self.values.shape)] = np.nan
         if given.ndim == 3:
             given[unknown[:, :, None] | unknown[:, None, :]] = 0.0
             _refuse_no_covariance(given)
             given = given if D > 1 else given[:, :, 0]
         else:
-            given = np.where(np.isinf(given), 0.0, given) ** 2
+            given = np.where(unknown, 0.0, given) ** 2
         if given.ndim == 1:
-            return Errors(given[None], np.zeros(n, dtype=np.intp))
+            return given[None], np.zeros(n, dtype=np.intp)
         distinct, numbers = np.unique(given, axis=0, return_inverse=True)
         if 2 * len(distinct) > n:  # where few are equal, their order is that of the samples
-            return Errors(given, np.arange(n))
-        return Errors(distinct, numbers.ravel())
+            return given, np.arange(n)
+        return distinct, numbers.ravel()
 
-    def intervals(self, lower: Any, upper: Any, limits: Any, step: Any) -> Intervals:
-        """Return the intervals; values that bounds tell exactly, or not at all, are set."""
-        values = self.values
-        low, high = np.full((2, *values.shape), np.nan)
+    def intervals(self, lower: Any, upper: Any) -> tuple[Array, Array]:
+        """Return bounds (n, D); values that these tell exactly, or not at all, are set."""
+        values, (low, high) = self.values, np.full((2, *self.values.shape), np.nan)
         for name, bound, given in (("lower", low, lower), ("upper", high, upper)):
             if given is not None:
                 bound[:] = self._as_wide(name, given, (values.shape,))
         told = ~(np.isnan(low) & np.isnan(high))
         low[told & np.isnan(low)], high[told & np.isnan(high)] = -np.inf, np.inf
-        if (low > high).any():
-            row, column, where = self.place(low > high)
-            raise InvalidInputError(
-                f"lower must not be above upper, got {low[row, column]:g} and "
-                f"{high[row, column]:g} in {where}: exchange them"
-            )
+        self.refuse(
+            low > high,
+            "lower must not be above upper, got {:g} and {:g} in {place}: exchange them",
+            low,
+            high,
+        )
         exact, unknown = low == high, np.isneginf(low) & np.isposinf(high)
         values[exact], values[unknown] = low[exact], np.nan
-        told &= ~exact & ~unknown
-        if limits is not None:
-            least, most = self._pair("limits", limits, (values.shape[1:], ()))
-            with np.errstate(invalid="ignore"):
-                below, above = ~told & (values <= least), ~told & (values >= most)
-            low, high = np.where(below, -np.inf, low), np.where(below, least, high)
-            low, high = np.where(above, most, low), np.where(above, np.inf, high)
-            told |= below | above
-        steps = self._steps(step, ~told)
-        rounded = ~told & ~np.isnan(values) & (steps > 0.0)
-        low = np.where(rounded, values - 0.5 * steps, np.where(told, low, np.nan))
-        high = np.where(rounded, values + 0.5 * steps, np.where(told, high, np.nan))
-        return Intervals(low, high, rounded, steps)
+        low[exact | unknown] = high[exact | unknown] = np.nan
+        return low, high
 
-    def _steps(self, step: Any, exact: Booleans) -> Array:
-        values, D = self.values, self.values.shape[1]
+    def steps(self, step: Any, exact: Booleans) -> Array:
+        """Return the resolution (D,) of the columns, 0 for none."""
+        D = self.values.shape[1]
         if isinstance(step, str):
             if step != "auto":
                 raise InvalidInputError(f"step must be 'auto' or numbers, got {step!r}")
-            known = exact & ~np.isnan(values)
-            return np.array([rounded_step(values[known[:, d], d]) for d in range(D)])
-        steps = np.zeros(D) if step is None else self._as_wide("step", step, ((D,), ()))
-        wrong = ~((steps >= 0.0) & np.isfinite(steps))
-        if wrong.any():
-            _, column, where = self.place(np.broadcast_to(wrong, values.shape))
-            raise InvalidInputError(
-                f"step must be finite and not negative, got {steps[column]:g} in {where}: pass 0 "
-                "for a column that is not rounded"
-            )
+            return np.array([rounded_step(self.values[exact[:, d], d]) for d in range(D)])
+        steps = self._as_wide("step", 0.0 if step is None else step, ((D,), ()))
+        self.refuse(
+            ~((steps >= 0.0) & np.isfinite(steps)),
+            "step must be finite and not negative, got {:g} in {place}: pass 0 for a column that "
+            "is not rounded",
+            steps,
+        )
         return steps
 
-    def region(self, truncated: Any, intervals: Intervals) -> Region:
-        """Return the region of recorded values, to which intervals are cut."""
+    def pair(self, name: str, given: Any, each: bool = False) -> tuple[Array, Array]:
+        """Return bounds (1, D), or (n, D) if they may be those of ``each`` sample; None is none."""
         n, D = self.values.shape
-        least, most = self._pair("truncated", truncated, ((D,), (), (n, D), (n,)[: 2 - D]))
-        for bound in (intervals.lower, intervals.upper):
-            np.clip(bound, least, most, out=bound)
-        outside = (self.values < least) | (self.values > most)
-        outside &= np.isnan(intervals.lower)
-        outside |= intervals.lower >= intervals.upper
-        if outside.any():
-            row, column, where = self.place(outside)
-            raise InvalidInputError(
-                f"X must lie within the bounds of truncated, got {self.values[row, column]:g} in "
-                f"{where}: leave out that row, or pass the bounds at which samples were lost"
+        shapes = ((D,), (), *((n, D), (n,))[: each * (1 + (D == 1))])
+        if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 2:
+            raise InvalidInputError(f"{name} must be a pair (low, high), got {given!r}")
+        least, most = np.broadcast_arrays(
+            *(
+                np.atleast_2d(self._as_wide(name, open_end if end is None else end, shapes))
+                for end, open_end in zip(given, (-np.inf, np.inf), strict=True)
             )
-        shape = (n, D) if max(least.ndim, most.ndim) == 2 else (1, D)
-        return Region(np.broadcast_to(least, shape).copy(), np.broadcast_to(most, shape).copy())
+        )
+        self.refuse(
+            ~(least < most),
+            f"{name} must have a low bound below the high one in each column, which fails in "
+            "{place}: pass -inf and inf where there is none",
+        )
+        return least.copy(), most.copy()
 
     def _as_wide(self, name: str, given: Any, shapes: tuple[tuple[int, ...], ...]) -> Array:
         """Return bounds or steps as numbers (D,) or (n, D)."""
@@ -290,50 +261,28 @@ class _Table(NamedTuple):
             return array[:, None]
         return array if array.ndim else np.full(self.values.shape[1], float(array))
 
-    def _pair(
-        self, name: str, given: Any, shapes: tuple[tuple[int, ...], ...]
-    ) -> tuple[Array, Array]:
-        """Return lower and upper bounds; None is no bound."""
-        if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 2:
-            raise InvalidInputError(f"{name} must be a pair (low, high), got {given!r}")
-        least, most = (
-            self._as_wide(name, open_end if bound is None else bound, shapes)
-            for bound, open_end in zip(given, (-np.inf, np.inf), strict=True)
-        )
-        wrong = ~(least < most)
-        if wrong.any():
-            _, _, where = self.place(np.broadcast_to(wrong, self.values.shape))
-            raise InvalidInputError(
-                f"{name} must have a low bound below the high one in each column, which fails in "
-                f"{where}: pass -inf and inf where there is none"
-            )
-        return least, most
-
-    def spread_out(self, intervals: Intervals) -> None:
+    def spread_out(self, low: Array, high: Array, rounded: Booleans) -> None:
         """Set values in intervals to points of them, spread evenly so that starts see no ties."""
-        values, n_features = self.values, self.values.shape[1]
-        inside = ~np.isnan(intervals.lower)
+        values, D = self.values, self.values.shape[1]
+        inside = ~np.isnan(low)
+        if not inside.any():
+            return
         ratio = 2.0
         for _ in range(64):
-            ratio = (1.0 + ratio) ** (1.0 / (n_features + 1))
+            ratio = (1.0 + ratio) ** (1.0 / (D + 1))
         # An additive sequence that fills the unit cube evenly (Roberts 2018).
-        along = np.arange(1, len(values) + 1)[:, None] / ratio ** np.arange(1, n_features + 1)
-        share = (0.5 + along) % 1.0
-        ends = np.where(np.isinf(intervals.lower), intervals.upper, intervals.lower)
-        ends = np.where(inside, ends, values)
-        width = np.nanstd(ends, axis=0)
-        width = np.where(width > 0.0, width, np.where(np.abs(ends[0]) > 0.0, np.abs(ends[0]), 1.0))
-        low, high = intervals.lower, intervals.upper
+        share = np.arange(1, len(values) + 1)[:, None] / ratio ** np.arange(1, D + 1) + 0.5
+        ends = np.where(inside, np.where(np.isinf(low), high, low), values)
+        size = np.abs(ends[0])
+        width = np.where(np.nanstd(ends, axis=0) > 0.0, np.nanstd(ends, axis=0), size + (size == 0))
         # Open ends of columns without negative numbers begin at 0.
-        ends[np.isneginf(ends)] = 0.0
-        told = np.where(intervals.rounded, values, ends)
-        least = np.where((np.nanmin(told, axis=0) >= 0.0) & (high >= 0.0), 0.0, -np.inf)
-        low = np.maximum(np.where(np.isneginf(low), high - width, low), least)
+        negative = (np.where(rounded, values, ends) < 0.0).any(axis=0) | (high < 0.0)
+        low = np.where(np.isneginf(low), high - width, low)
+        low = np.where(negative, low, np.maximum(low, 0.0))
         high = np.where(np.isposinf(high), low + width, high)
-        points = low + share * (high - low)
+        points = low + share % 1.0 * (high - low)
         # In columns of whole numbers, so are points, but for rounded values.
-        whole = (ends == np.floor(ends)) | np.isnan(ends)
-        whole = whole.all(axis=0) & ~intervals.rounded.any(axis=0)
+        whole = ((ends == np.floor(ends)) | np.isnan(ends)).all(axis=0) & ~rounded.any(axis=0)
         points = np.where(whole, np.clip(np.rint(points), np.ceil(low), np.floor(high)), points)
         values[inside] = points[inside]
 

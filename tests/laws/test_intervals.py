@@ -10,8 +10,8 @@ from scipy.stats import multivariate_normal, norm, truncnorm
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.observation.deconvolution import drawn
 from bayesmix.observation.rectangles import on_interval, quantile
+from bayesmix.observation.true_values import drawn
 
 EXACT = {"random_state": 0, "n_jobs": 1}
 INFINITY = np.inf
@@ -414,7 +414,7 @@ def test_select_ranks_measured_data_by_bic_and_keeps_the_measurement_everywhere(
     expected = -2.0 * model.log_likelihood_ + model.n_parameters_ * np.log(len(X))
     assert search.results_["bic"].min() == pytest.approx(expected, rel=1e-9)
     assert model.bic(data) == pytest.approx(expected, rel=1e-9)
-    censored = int((data.side.measurement.intervals.censored).sum())
+    censored = int((data.side.measurement.censored).sum())
     assert f"censored values among 150 samples: {censored} of column 0" in (
         model.result_.summary().lower()
     )

@@ -10,8 +10,7 @@ from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.observation.deconvolution import drawn
-from bayesmix.observation.instrument import Errors
+from bayesmix.observation.true_values import drawn
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 EXACT = {"random_state": 0, "n_jobs": 1}
@@ -162,9 +161,8 @@ def test_few_distinct_errors_give_the_same_fit_as_each_for_itself():
     S = np.array([[[0.2, 0.1], [0.1, 0.3]], [[0.05, 0.0], [0.0, 0.4]]])[np.arange(len(X)) % 2]
     grouped = bm.Measured(X, error=S)
     measurement = grouped.side.measurement
-    assert len(measurement.errors.distinct) == 2
-    numbers = np.arange(len(X))
-    apart = replace(measurement, errors=Errors(S, numbers))
+    assert len(measurement.errors) == 2
+    apart = replace(measurement, errors=S, groups=np.arange(len(X)))
     alone = replace(grouped, side=replace(grouped.side, measurement=apart))
     first, second = (
         bm.GaussianMixture(2, search=None, **EXACT).fit(data) for data in (grouped, alone)
