@@ -305,17 +305,24 @@ class PosteriorMethods:
         """
         return density(self).conditional_mean(X_given, columns)
 
-    def true_values(self, X: Any) -> TrueValues:
+    def true_values(self, X: Any, n_draws: int = 0, random_state: Any = None) -> TrueValues:
         """Return the posterior of true values: their ``mean`` and ``standard_deviation`` (n, D).
 
         Parameters
         ----------
         X : ``bayesmix.Measured`` (n, D)
             Data with known errors of measurement; any samples, those of the fit or others.
+        n_draws : int
+            Number of posterior ``draws`` (n_draws, n, D) of the true values.
+        random_state : optional
+            None uses the estimator's own.
         """
         from bayesmix.observation.true_values import true_values
 
-        return true_values(self._fitted(), new_rows(self, X, gaps=True).in_memory().rows)
+        rows = new_rows(self, X, gaps=True).in_memory().rows
+        generator = stream(seed_of(self, random_state), Purpose.GAPS)
+        number = validation.integer("n_draws", n_draws, 0)
+        return true_values(self._fitted(), rows, number, generator)
 
     def impute(self, X: Any, n_draws: int | None = None, random_state: Any = None) -> Any:
         """Fill in missing values (NaN).

@@ -299,9 +299,9 @@ class SearchResults:
             feature_selection.picked(self, X, self._selected.rest)
         )
 
-    def true_values(self, X: Any) -> Any:
+    def true_values(self, X: Any, **options: Any) -> Any:
         """Return the posterior of true values of ``Measured`` data under the best candidate."""
-        return self.best_estimator_.true_values(self.features_read(X))
+        return self.best_estimator_.true_values(self.features_read(X), **options)
 
     def sample(self, n_samples: int = 1, random_state: Any = None, **options: Any) -> Any:
         """Draw samples and their components from the best candidate."""

@@ -46,9 +46,6 @@ class Hidden(NamedTuple):
     log_steps: Array  # 0 where the interval contributes a probability
 
 
-NOTHING = Hidden(*np.empty((2, 0), dtype=np.intp), *np.empty((3, 0)))
-
-
 @dataclass(frozen=True)
 class Block:
     """Samples in a frame: values (D, n), which are exact, and errors (D, n) or (D, D, n).
@@ -165,23 +162,19 @@ def block_of(mixture: Mixture[Densities], rows: Rows) -> Block:
     steps = instrument.steps.T[place] * scale
     log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
     values[place] = np.nan
-    approximate = (instrument.rounded & ~hidden).T
-    some = approximate.any()
-    if some:
-        values = np.where(approximate, frame.apply(instrument.middle).T, values)
+    # Sheppard's correction of rounded values that are no intervals.
+    more = (np.where(hidden, 0.0, instrument.steps) * frame.inverse_scale).T ** 2 / 12.0
+    if more.any():
+        values = np.where(more > 0.0, frame.apply(instrument.middle).T, values)
     exact = ~np.isnan(values)
-    equal = bool((instrument.groups == instrument.groups[:1]).all() and exact.all())
-    equal = equal and bool((approximate == approximate[:, :1]).all())
+    complete, groups = exact.all(), instrument.groups
+    equal = complete and (groups == groups[:1]).all() and (more == more[:, :1]).all()
     errors = instrument.framed(frame, slice(0, 1) if equal else slice(None))
-    if some:
-        # Sheppard's correction.
-        more = (approximate * (instrument.steps * frame.inverse_scale).T ** 2 / 12.0)[
-            :, : errors.shape[-1]
-        ]
+    if more.any():
+        more = more[:, : errors.shape[-1]]
         errors = errors + (more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None])
-    exact = exact[:, :1] if exact.all() else exact
-    hidden_values = Hidden(columns, samples, lower, upper, log_steps)
-    return Block(without_gaps(values), exact, errors, hidden_values)
+    inside = Hidden(columns, samples, lower, upper, log_steps)
+    return Block(without_gaps(values), exact[:, :1] if complete else exact, errors, inside)
 
 
 def derivatives(components: Gaussians, block: Block) -> Derivatives:
@@ -409,7 +402,8 @@ class NormalView:
             values, exact = block.values.copy(), block.exact.copy()
             values[columns, samples] = draws[labels[samples], range(len(samples))]
             exact[columns, samples] = True
-            block = replace(block, values=values, exact=exact, hidden=NOTHING)
+            nothing = Hidden(columns[:0], samples[:0], *np.empty((3, 0)))
+            block = Block(values, exact, block.errors, nothing)
         normal = generator.standard_normal((2, *block.values.T.shape))
         out = components.means[labels] + components.spread_out(normal[0], labels)
         measured = out + drawn_errors(block.errors, normal[1])

@@ -289,13 +289,10 @@ class _Table(NamedTuple):
 
 def _refuse_no_covariance(covariances: Array) -> None:
     """Raise an error for the first matrix that is not symmetric and positive semidefinite."""
-    size = np.abs(covariances).max(axis=(1, 2))
-    least = ROUNDING * size
-    uneven = np.abs(covariances - covariances.swapaxes(1, 2)).max(axis=(1, 2)) > least
-    symmetric = np.isfinite(covariances).all(axis=(1, 2)) & ~uneven
-    lowest = np.full(len(size), -np.inf)
-    lowest[symmetric] = np.linalg.eigvalsh(covariances[symmetric])[:, 0]
-    wrong = np.flatnonzero(~(lowest >= -least))
+    finite = np.where(np.isfinite(covariances), covariances, 0.0)
+    uneven = np.abs(covariances - finite.swapaxes(1, 2)).max(axis=(1, 2))
+    least = -ROUNDING * np.abs(finite).max(axis=(1, 2))
+    wrong = np.flatnonzero((uneven > -least) | (np.linalg.eigvalsh(finite)[:, 0] < least))
     if len(wrong):
         raise InvalidInputError(
             f"error must hold symmetric, positive semidefinite covariances, but that of row "

@@ -90,14 +90,6 @@ class OnRectangle(NamedTuple):
     information: Array
 
 
-class _Second(NamedTuple):
-    """The second value given the first: log probability, mean of y and 1 - its variance."""
-
-    log_probability: Array
-    mean: Array
-    lost_variance: Array
-
-
 class _Rectangles(NamedTuple):
     """Rectangles (m,): lower bounds, upper bounds, correlations ρ and s."""
 
@@ -118,7 +110,7 @@ class _Rectangles(NamedTuple):
     def some(self, places: Indices) -> _Rectangles:
         return _Rectangles(*(part[places] for part in self))
 
-    def second(self, z: Array) -> _Second:
+    def second(self, z: Array) -> OnInterval:
         """Return the second value given z_1."""
         a, b = self.second_bounds(z)
         log_probability = _log_interval(a, b)
@@ -128,7 +120,7 @@ class _Rectangles(NamedTuple):
             )
             mean = first - last
             ends = np.where(first > 0.0, a * first, 0.0) - np.where(last > 0.0, b * last, 0.0)
-        return _Second(log_probability, mean, np.clip(mean * mean - ends, 0.0, 1.0))
+        return OnInterval(log_probability, mean, np.clip(mean * mean - ends, 0.0, 1.0))
 
     def second_bounds(self, z: Array) -> tuple[Array, Array]:
         """Return the bounds of y given z_1."""

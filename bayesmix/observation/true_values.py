@@ -7,41 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from bayesmix.core.components import Components, Densities, Statistics
+from bayesmix.core.components import Components, Densities
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import Step, block_sums
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.families.gaussian.students import StudentDensities
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.drawing import drawn_labels
 from bayesmix.observation.missing import Drawing
 
 if TYPE_CHECKING:
     from bayesmix.em.result import FitResult
+    from bayesmix.observation.cells import CellView
+    from bayesmix.observation.deconvolution import NormalView
 
-
-class View(Protocol):
-    """Samples under a mixture."""
-
-    @property
-    def joint(self) -> Array:
-        """Log π_k plus log density (n, K) of what was measured, in the frame."""
-
-    def statistics(self, shares: Array) -> Statistics:
-        """Return expected statistics of true values from responsibilities (n, K)."""
-
-    def moments(self, shares: Array) -> tuple[Array, Array]:
-        """Return means and variances (n, D) of true values in data units."""
-
-    def drawn(self, labels: Integers, generator: np.random.Generator) -> Array:
-        """Return draws (n, D) of true values in data units, given the components of samples."""
+    View: TypeAlias = NormalView | CellView
 
 
 def views_of(
@@ -54,18 +42,15 @@ def views_of(
 
         for indices, block in [(every, rows)] if whole else blocks_of(mixture, rows):
             yield indices, block, NormalView.of(mixture, block)
+    elif isinstance(mixture.components, StudentDensities):
+        raise UnsupportedError(
+            "predictions from measured data need a point estimate of Gaussian components: use "
+            "GaussianMixture, with prior='auto' for posterior modes"
+        )
     else:
         from bayesmix.observation.cells import CellView
 
         yield every, rows, CellView.of(mixture, rows)
-
-
-def log_joint(mixture: Mixture[Densities], rows: Rows) -> Array:
-    """Return log π_k plus log densities (n, K) of what was measured, given that it was recorded."""
-    joint = np.empty((len(rows), mixture.n_components))
-    for indices, _, view in views_of(mixture, rows):
-        joint[indices] = view.joint
-    return joint
 
 
 @dataclass(frozen=True)
@@ -75,7 +60,7 @@ class Measuring(Drawing):
     name = "true values given what was measured"
 
     def step(self, mixture: Mixture[Components]) -> Step:
-        return MeasuringStep(mixture)
+        return partial(chunk_sums, mixture)
 
     def drawn(
         self, mixture: Mixture[Components], rows: Rows, generator: np.random.Generator
@@ -83,16 +68,10 @@ class Measuring(Drawing):
         return drawn(mixture, rows, generator)
 
 
-@dataclass(frozen=True)
-class MeasuringStep:
-    """E-step of a chunk of measured samples; picklable."""
-
-    mixture: Mixture[Components]
-
-    def __call__(self, rows: Rows) -> ChunkSums:
-        views = views_of(self.mixture, rows, whole=rows.side.begins is not None)
-        sums = (block_sums(self.mixture, v.joint, block, v.statistics) for _, block, v in views)
-        return reduce(add, sums)
+def chunk_sums(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+    """Return the sums of a chunk of measured samples."""
+    views = views_of(mixture, rows, whole=rows.side.begins is not None)
+    return reduce(add, (block_sums(mixture, v.joint, part, v.statistics) for _, part, v in views))
 
 
 def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator) -> Array:
@@ -106,18 +85,22 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
 
 
 class TrueValues(NamedTuple):
-    """Posterior means and standard deviations (n, D) of the true values of samples."""
+    """Posterior means and standard deviations (n, D) of true values, and draws (n_draws, n, D)."""
 
     mean: Array
     standard_deviation: Array
+    draws: Array
 
 
-def true_values(result: FitResult, rows: Rows) -> TrueValues:
+def true_values(
+    result: FitResult, rows: Rows, n_draws: int, generator: np.random.Generator
+) -> TrueValues:
     """Return the posterior of the true values of measured samples, averaged over components."""
     if rows.side.measurement is None:
         raise InvalidInputError("X must be measured data: pass bayesmix.Measured(X, error=...)")
-    shares, _ = result.density.responsibilities(rows)
-    means, variances = np.empty((2, *rows.values.shape))
-    for indices, _, view in views_of(result.density, rows):
+    mixture, (means, variances) = result.density, np.empty((2, *rows.values.shape))
+    shares, _ = mixture.responsibilities(rows)
+    for indices, _, view in views_of(mixture, rows):
         means[indices], variances[indices] = view.moments(shares[indices])
-    return TrueValues(means, np.sqrt(variances))
+    draws = np.array([drawn(mixture, rows, generator) for _ in range(n_draws)])
+    return TrueValues(means, np.sqrt(variances), draws.reshape(-1, *means.shape))

@@ -243,6 +243,8 @@ def test_what_cannot_have_errors_says_what_to_use():
         bm.BayesianGaussianMixture(2).fit(data)
     with pytest.raises(UnsupportedError, match="Gaussian family"):
         bm.Mixture(2, family=bm.StudentT(), inference=bm.MaximumLikelihood()).fit(data)
+    with pytest.raises(UnsupportedError, match="predictions from measured data need a point"):
+        bm.BayesianGaussianMixture(1).fit(X).predict_proba(data)
     model = bm.GaussianMixture(1).fit(data)
     with pytest.raises(InvalidInputError, match="Measured"):
         model.true_values(X)
@@ -308,3 +310,15 @@ def test_figures_of_measured_data_have_a_bar_for_each_sample_to_the_edge_if_open
     width = np.diff(across[:, :, 0], axis=1)[:, 0]
     inside = ~below & (X[:, 0] - error[:, 0] > edge) & (X[:, 0] + error[:, 0] < ax.get_xlim()[1])
     np.testing.assert_allclose(width[inside], 2.0 * error[inside, 0])
+
+
+def test_draws_of_true_values_are_reproducible_and_have_their_means():
+    """Tolerance: 5 standard errors of 400 draws."""
+    _, X, error = problem(15, n=30, full=False)
+    data = bm.Measured(X, error=error)
+    model = bm.GaussianMixture(1, **EXACT).fit(data)
+    mean, deviation, draws = model.true_values(data, n_draws=400, random_state=1)
+    assert draws.shape == (400, 30, 2)
+    assert (np.abs(draws.mean(axis=0) - mean) < 5.0 * deviation / 20.0).all()
+    np.testing.assert_array_equal(draws[:3], model.true_values(data, 3, 1).draws)
+    assert model.true_values(data).draws.shape == (0, 30, 2)
