@@ -155,13 +155,19 @@ def test_a_row_of_weight_two_is_two_rows_with_components_of_their_own(case):
     assert_exact(found, rows, expected)
 
 
-@pytest.mark.slow
-@every_and_pooled
-def test_draws_of_one_component_have_the_exact_posterior_moments(case):
+@cache
+def draws_of_one_component(case):
+    """Rows, their fit and its draws."""
     rng = generator(1)
     rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)
     vb = fitted(case, rows, letters, 1)
-    found = gibbs(vb, rows, n_draws=100, chains=N_CHAINS, warmup=0)
+    return rows, vb, gibbs(vb, rows, n_draws=100, chains=N_CHAINS, warmup=0)
+
+
+@pytest.mark.slow
+@every_and_pooled
+def test_draws_of_one_component_have_the_exact_posterior_moments(case):
+    _, vb, found = draws_of_one_component(case)
     q = vb.result_.unframed
     # Of rates the posterior mean is that of the rate, and not the inverse of a mean's.
     name, expected = {
@@ -184,10 +190,7 @@ def test_draws_of_one_component_have_the_exact_posterior_moments(case):
 @pytest.mark.slow
 @pytest.mark.parametrize("case", EVERY_CASE, ids=identity)
 def test_the_density_averaged_over_draws_is_the_exact_predictive_one(case):
-    rng = generator(1)
-    rows, letters = case.rows(rng, 30, 3), case.letters(rng, 3)
-    vb = fitted(case, rows, letters, 1)
-    found = gibbs(vb, rows, n_draws=100, chains=N_CHAINS, warmup=0)
+    rows, vb, found = draws_of_one_component(case)
     new = rows[:4]
     of_chains = [averaged_density(found.result, [mine], new, 1) for mine in chains_of(found)]
     assert_near(np.exp(of_chains), np.exp(vb.score_samples(new)))

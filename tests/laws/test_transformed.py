@@ -106,14 +106,6 @@ def test_the_bound_at_one_component_and_the_evidence_are_those_of_logarithms():
         assert exact == pytest.approx(beside, abs=1e-4)
 
 
-def test_the_twin_in_pymc_and_draws_have_the_densities_of_the_fit():
-    rows, _ = skewed(4, n=20)
-    model = bm.Mixture(
-        2, family=bm.LogNormal(), inference=bm.VariationalBayes(), prune=False, random_state=0
-    ).fit(rows)
-    Case(model, ArraySource(rows)).assert_equal(5)
-
-
 def test_draws_bands_and_gibbs_are_those_of_logarithms():
     own, normal, rows, logs = both(6, bm.VariationalBayes(), prune=False)
     jacobian = -logs.sum(axis=1)
