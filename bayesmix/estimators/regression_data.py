@@ -44,7 +44,7 @@ from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Response, held
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.regression_vector import Names
-from bayesmix.search.starts import Given, begun, one_hot
+from bayesmix.search.starts import ROUNDED, Given, begun, one_hot, sort_keys
 from bayesmix.sources.memory import ArraySource
 
 # Units of which starts are compared on large data.
@@ -196,7 +196,8 @@ class Data:
     def start(self, n_components: int, number: int, seed: int) -> Array:
         """Return responsibilities (n, K) of a numbered start, by lines through a few samples.
 
-        Odd starts take samples that are near each other in a random direction.
+        Odd starts take samples that are near each other in a random direction. The order of the
+        samples and columns changes nothing.
         """
         generator = stream(seed, Purpose.START, number)
         y, offset, trials = self.values[:, :DESIGN].T
@@ -205,21 +206,24 @@ class Data:
         design = self.values[:, DESIGN : DESIGN + len(self.design.terms)]
         n, size = design.shape[0], design.shape[1] + 1
         distances = np.empty((n, n_components))
-        order = np.argsort(design @ generator.normal(size=design.shape[1]), kind="stable")
+        rows = np.lexsort((*design.T, *sort_keys(design), offset, y))
+        along = design[rows] @ (generator.normal(size=n) @ design[rows])
+        order = rows[np.argsort(np.round(along, ROUNDED), kind="stable")]
         for k in range(n_components):
             if number % 2:
                 width = min(n, max(size, n // n_components))
                 begin = int(generator.integers(0, n - width + 1))
                 sample = generator.choice(order[begin : begin + width], size)
             else:
-                sample = generator.integers(0, n, size)
+                sample = rows[generator.integers(0, n, size)]
             line = np.linalg.lstsq(design[sample], target[sample])[0]
             distances[:, k] = (target - design @ line) ** 2
         if self.units is not None:
             sums = np.zeros((self.units.max() + 1, n_components))
             np.add.at(sums, self.units, distances)
             distances = sums[self.units]
-        labels = distances.argmin(axis=1)
+        # Lines through a sample are equally near, up to rounding.
+        labels = np.round(distances / (np.square(target).mean() or 1.0), ROUNDED).argmin(axis=1)
         return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
 
     def predicted(self, values: Array, shares: Array, components: Any) -> Predicted:

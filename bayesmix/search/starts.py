@@ -36,6 +36,8 @@ FARTHEST = 1e70
 DRAWN_IN_AT = 2.0
 # Decimals of squared distances, in columns of unit scale: sums in any order of columns agree.
 DIGITS = 12
+# Decimals of sort keys.
+ROUNDED = 9
 
 
 @dataclass(frozen=True)
@@ -81,13 +83,13 @@ def distinct_rows(
     n_features = values.shape[1]
     filled, stress = complete(values)
     whole = filled if stress is None else np.hstack([filled, stress])
-    keys = _sort_keys(whole)
+    keys = sort_keys(whole)
     if len(np.unique(keys[-1])) < len(whole):  # otherwise there are no duplicates
         whole, inverse = np.unique(whole, axis=0, return_inverse=True)
         weights = np.bincount(inverse.ravel(), weights, len(whole)).astype(np.float64)
         # Columns of few values have rows with equal keys: their columns are told apart by skewness.
         skewness = weights @ whole**3 / max(weights.sum(), TINY)
-        keys = [np.round(whole @ skewness, 9), *_sort_keys(whole)]
+        keys = [np.round(whole @ skewness, ROUNDED), *sort_keys(whole)]
     order = np.lexsort(keys)
     order = order[weights[order] > 0]
     values = whole[order, :n_features]
@@ -103,11 +105,12 @@ def complete(values: Array) -> tuple[Array, Array | None]:
     return without_gaps(values), present / share
 
 
-def _sort_keys(values: Array) -> list[Array]:
+def sort_keys(values: Array) -> list[Array]:
     """Return sort keys that depend neither on the order of columns nor on rounding."""
     squares = values * values
     return [
-        np.round(powers.sum(axis=1), 9) for powers in (squares * squares, squares * values, squares)
+        np.round(powers.sum(axis=1), ROUNDED)
+        for powers in (squares * squares, squares * values, squares)
     ]
 
 

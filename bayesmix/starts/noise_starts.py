@@ -83,14 +83,16 @@ def _noisy(fit: Fit, attempt: Attempt) -> Iterator[Start]:
     alone = replace(settings, n_init=1, seed=seed, sort=False, near=near)
     generator = stream(settings.seed, Purpose.START, attempt.index)
     sample = problem.source.sample(MOST_NEIGHBOURS, generator)
-    order = np.argsort(loneliness(problem, sample), kind="stable")
+    distances = loneliness(problem, sample)
+    by_distance = np.sort(distances)
     last: BayesmixError | None = None
     mixture: Mixture | None = None
-    found, left_out = False, -1
+    found, farthest = False, np.inf
     for share in LEFT_OUT:
-        before, left_out = left_out, int(share * len(order))
-        if left_out != before:  # small samples have equal subsets
-            central = np.sort(order[: len(order) - left_out])
+        before, farthest = farthest, by_distance[len(distances) - 1 - int(share * len(distances))]
+        if farthest < before:  # small samples, and those with ties, have equal subsets
+            # Ties stay together, so that the order of the rows changes nothing.
+            central = np.flatnonzero(distances <= farthest)
             source = problem.source if share == 0.0 else sample.subset(central)
             try:
                 mixture = fit(plain, source, alone, attempt.monitor.child()).mixture

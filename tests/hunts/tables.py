@@ -41,6 +41,8 @@ from bayesmix.errors import BayesmixError
 Generator = np.random.Generator
 # One problem in so many is repeated in the shell, and one with two workers.
 IN_SHELL, WITH_JOBS = 50, 10
+# Of ten problems one is a regression, whatever the generator draws.
+A_REGRESSION = 5
 # Numbers of rows, searches, and how often they are drawn: many small problems find more than few.
 SIZES, SEARCHES = ((2, 12), (12, 40), (40, 90)), (None, "short", "auto")
 SHARES = (0.4, 0.45, 0.15)
@@ -149,7 +151,7 @@ def problem(seed: int) -> Problem:
     g = np.random.default_rng([61, seed])
     n = int(g.integers(*SIZES[g.choice(len(SIZES), p=SHARES)]))
     z = g.integers(0, g.integers(1, 4), n)
-    task = str(g.choice(TASKS))
+    task = "regression" if seed % 10 == A_REGRESSION else str(g.choice(TASKS))
     kind = str(g.choice(list(FAMILIES)))
     kinds = [str(name) for name in g.choice(list(KINDS), g.integers(1, 5))]
     if task == "family":
@@ -182,6 +184,12 @@ def problem(seed: int) -> Problem:
         options["noise"] = bool(g.random() < 0.1)
     elif task == "classifier":
         y = np.array(["a", "b", "c"])[(z + (g.random(n) < 0.2)) % 3]
+    elif task == "regression":
+        options = {"random_state": 0, "n_components": int(g.integers(1, 4)), "n_init": 5}
+        options["response"] = str(g.choice(["normal", "normal", "poisson", "negative_binomial"]))
+        first = pd.to_numeric(table.iloc[:, 0], errors="coerce").fillna(0.0).rank().to_numpy()
+        y = g.normal(first / n * (2 * z - 1), 0.2).round(int(g.integers(1, 4)))
+        y = y if options["response"] == "normal" else g.poisson(np.exp(y))
     else:
         options["n_components"] = int(g.integers(1, 4))
         options["search"] = SEARCHES[g.choice(len(SEARCHES), p=SHARES)]
@@ -223,6 +231,8 @@ def fitted(asked: Problem, table: Any, weights: Any, y: Any, n_jobs: int | None 
         return bm.MixtureClassifier(**options).fit(table, y, sample_weight=weights)
     if asked.task == "chain":
         return bm.HiddenMarkovModel(**options).fit(table)
+    if asked.task == "regression":
+        return bm.RegressionMixture(**asked.options).fit(table, y, sample_weight=weights)
     kind = bm.GaussianMixture if asked.task == "gaussian" else bm.Mixture
     return kind(**options).fit(table, sample_weight=weights)
 
@@ -232,8 +242,11 @@ def best(model: Any) -> Any:
     return getattr(model, "best_estimator_", model)
 
 
-def answers(model: Any, table: Any) -> dict[str, Any]:
-    """Return what a model says about a table."""
+def answers(model: Any, table: Any, y: Any = None) -> dict[str, Any]:
+    """Return what a model says about a table, of a regression with the responses ``y``."""
+    if isinstance(model, bm.RegressionMixture):
+        said = {"probabilities": model.predict_proba(table, y), "labels": model.predict(table)}
+        return said | {"scores": model.score_samples(table, y)}
     shares = np.asarray(model.predict_proba(table))
     scores = (
         np.asarray(model.score_samples(table)) if hasattr(model, "score_samples") else np.zeros(1)
@@ -253,12 +266,13 @@ def checked(asked: Problem) -> str:
     usable = asked.table.loc[~_unanswered(asked, best(model))]
     if not len(usable):
         return "fitted"
-    said = answers(model, usable)
+    y = asked.y[usable.index] if asked.task == "regression" else None
+    said = answers(model, usable, y)
     _sound(asked, model, said, usable)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "m.bayesmix"
         model.save(path)
-        for name, value in answers(bm.load(path), usable).items():
+        for name, value in answers(bm.load(path), usable, y).items():
             if not np.array_equal(value, said[name]):
                 raise Failure(f"the saved model has other {name}")
     _same_in_any_order(asked, model)
@@ -273,6 +287,8 @@ def checked(asked: Problem) -> str:
 
 def _unanswered(asked: Problem, model: Any) -> Any:
     """Return the rows (n,) without an answer: with any missing value, or with no value at all."""
+    if asked.task == "regression":  # has no missing values
+        return np.zeros(len(asked.table), dtype=bool)
     used = [str(name) for name in getattr(model, "feature_names_in_", asked.table.columns)]
     gone = asked.table[used].isna() | asked.table[used].isin(CODES)
     if asked.options["missing"] == "drop":
@@ -346,7 +362,9 @@ def _same_in_order(asked: Problem, model: Any, rows: Any, columns: Any) -> bool:
     tolerance = SAME_AT_FLOOR if held else SAME
     if same(other, model, tolerance) or not _settled(other):
         return True
-    if asked.options["missing"] != "use" or not asked.table.isin([np.nan, *CODES]).any(axis=None):
+    if asked.options.get("missing") != "use" or not asked.table.isin([np.nan, *CODES]).any(
+        axis=None
+    ):
         return False
     given = (asked.table, asked.weights, asked.y)
     seeded = (replace(asked, options=asked.options | {"random_state": seed}) for seed in SEEDS)

@@ -429,3 +429,13 @@ def test_noise_of_a_mixed_table_is_uniform_over_intervals_levels_and_counts():
     assert set(noise["c"]) == {"u", "v", "w"}
     assert (noise["n"] == noise["n"].round()).all()
     assert noise["n"].between(table["n"].min(), table["n"].max()).all()
+
+
+def test_the_order_of_tied_samples_changes_no_start():
+    X = np.random.default_rng(2).integers(0, 5, (30, 2)).astype(float)
+    model = bm.GaussianMixture(
+        2, noise="uniform", covariance_type="diag", prior="auto", random_state=0, search=None
+    )
+    orders = [np.random.default_rng(seed).permutation(30) for seed in range(4)]
+    objectives = [model.fit(X[rows]).result_.objective for rows in orders]
+    assert np.ptp(objectives) < 1e-9

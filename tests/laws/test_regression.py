@@ -457,3 +457,18 @@ def test_one_regression_is_a_generalised_linear_model_to_rounding(response):
 def test_a_response_of_another_length_is_named():
     with pytest.raises(InvalidInputError, match="each of the 20 rows of X, got 5"):
         bm.RegressionMixture(1).fit(np.arange(40.0).reshape(20, 2), np.arange(5.0))
+
+
+def test_the_order_of_samples_and_columns_changes_no_start():
+    rng = generator(9)
+    X = pd.DataFrame({"a": rng.normal(size=40).round(1), "b": rng.integers(0, 2, 40)})
+    y = np.where(np.arange(40) % 3, X["a"], -X["b"]) + rng.normal(0.0, 0.3, 40).round(1)
+    fits = [
+        bm.RegressionMixture(3, n_init=1, random_state=0).fit(X.iloc[rows][columns], y[rows])
+        for rows, columns in [
+            (np.arange(40), ["a", "b"]),
+            (rng.permutation(40), ["a", "b"]),
+            (np.arange(40)[::-1], ["b", "a"]),
+        ]
+    ]
+    assert np.ptp([fit.log_likelihood_ for fit in fits]) < 1e-6
