@@ -34,8 +34,6 @@ Numbered: TypeAlias = tuple[int, tuple[Model, Settings]]
 FIRST_PASSES, PROMISING, SETTLE_PASSES, FINALISTS = 6, 8, 60, 3
 # A tree needs memory for the distances of all pairs.
 MOST_IN_A_TREE = 2000
-# K in a row that are worse than the best before no larger K is tried.
-PATIENCE = 2
 
 
 @dataclass(frozen=True)
@@ -80,19 +78,19 @@ def finalists(
 ) -> list[tuple[int, Mixture]]:
     """Return numbers and mixtures of the candidates with the best criterion, best first.
 
-    ``candidates`` come with rising K.
+    ``candidates`` come with rising K, which ends where the best of a K is worse than that before;
+    not at two components, as two may be worse than one where three are better.
     """
     ranked: list[Ranked] = []
-    tree, best, n_worse = _tree(source), -math.inf, 0
+    tree, best = _tree(source), -math.inf
     with single_threaded_blas():
-        for _, same_k in groupby(enumerate(candidates), lambda item: item[1][0].n_components):
+        for K, same_k in groupby(enumerate(candidates), lambda item: item[1][0].n_components):
             short_runs = _short_runs(same_k, source, criterion, tree)
             ranked += short_runs
             value = max((value for value, _ in short_runs), default=best)
-            n_worse = n_worse + 1 if value < best else 0
-            best = max(best, value)
-            if n_worse == PATIENCE:
+            if value < best and K > 2:
                 break
+            best = max(best, value)
         settled = (screened.advanced(SETTLE_PASSES) for screened in _best(ranked, PROMISING))
         ranked = [(screened.value(criterion), screened) for screened in settled if screened]
     return [(screened.number, screened.mixture) for screened in _best(ranked, FINALISTS)]
