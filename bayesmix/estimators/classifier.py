@@ -20,7 +20,7 @@ from bayesmix.assess.class_probabilities import (
 )
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
-from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
+from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators import incoming
 from bayesmix.estimators.class_densities import Apart, Together
 from bayesmix.estimators.coded_frames import as_coded, typed_rows
@@ -183,12 +183,6 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
             raise InvalidInputError(
                 f"y has no sample of class {classes[counts.argmin()]!s} with a positive weight: "
                 "leave out that class, or the samples of weight 0"
-            )
-        if len(classes) == 1 and not self.novelty:
-            warn(
-                f"y has a single class, so every prediction is {classes[0]!s}: novelty=True finds "
-                "samples that do not belong to it",
-                BayesmixWarning,
             )
         self.classes_ = classes
         numbers = self._numbers(classes)
