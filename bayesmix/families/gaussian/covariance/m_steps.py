@@ -68,8 +68,8 @@ def unit_volume(variances: Array) -> Array:
     return np.exp(logs - logs.mean(axis=-1, keepdims=True))
 
 
-# Most rotations, fewer from the last axes (a generalised M-step, Dempster et al. 1977: the next pass
-# turns on), and the angle in radians that counts as converged: errors of joint rotations are
+# Most rotations, and fewer from the last axes (a generalised M-step, Dempster et al. 1977: the next
+# pass turns on). The angle in radians that counts as converged: errors of joint rotations are
 # squared in each, those of single pairs fall linearly.
 TURNS, FURTHER_TURNS = 50, 2
 UNTURNED = 1e-7
