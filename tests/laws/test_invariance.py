@@ -71,13 +71,13 @@ class Problem:
 FEW = {"tol": 0.0, "max_iter": PASSES, "search": None, "acceleration": None}
 
 
-def problem(seed=0, n=N):
+def problem():
     """Three overlapping clusters and soft responsibilities for them."""
-    rng = generator(seed)
-    labels = rng.integers(0, K, n)
+    rng = generator(0)
+    labels = rng.integers(0, K, N)
     centres = rng.normal(0.0, 3.0, (K, D))
-    rows = centres[labels] + rng.normal(size=(n, D)) @ (np.eye(D) + 0.3 * rng.normal(size=(D, D)))
-    start = 0.7 * np.eye(K)[labels] + 0.3 * rng.dirichlet(np.ones(K), n)
+    rows = centres[labels] + rng.normal(size=(N, D)) @ (np.eye(D) + 0.3 * rng.normal(size=(D, D)))
+    start = 0.7 * np.eye(K)[labels] + 0.3 * rng.dirichlet(np.ones(K), N)
     return Problem(rows, start, np.ones(D))
 
 
@@ -316,7 +316,7 @@ def iris():
     return np.asarray(bm.datasets.load_iris().iloc[:, :4], dtype=float)
 
 
-DATA = {"faithful": faithful, "iris": iris, "clusters": lambda: problem(3, 400).rows}
+DATA = {"faithful": faithful, "iris": iris}
 every_data_set = pytest.mark.parametrize("data", DATA)
 
 
