@@ -259,7 +259,7 @@ def of_gaussians(family: Gaussian, scale: Any) -> Iterator[PriorOfGrid]:
 def as_inference(inference: Any, priors: Iterator[PriorOfGrid]) -> Iterator[PriorOfGrid]:
     """Return priors of Gaussians as parameters of a ``Mixture``."""
     for prior in priors:
-        given = prior.parameters
+        given: dict[str, Any] = prior.parameters
         choice = GaussianPrior(
             mean_precision=given.get("mean_precision_prior"),
             degrees_of_freedom=given["degrees_of_freedom_prior"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 import numpy as np
 
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 # Data of the user: an array, a frame, a list or a source.
-UserRows: TypeAlias = Any
-
+UserRows: TypeAlias = object
 
 # Parameters of an estimator by name.
-Parameters: TypeAlias = dict[str, Any]
+Parameters: TypeAlias = dict[str, object]
 
 
 class Procedure(Protocol):

@@ -13,6 +13,7 @@ import importlib
 import math
 import types
 import typing
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,7 @@ from bayesmix.selection.scores import HeldOut, Score
 from bayesmix.sources.streaming import BatchSums, NamedBatches, Stream
 
 # Frozen dataclasses, saved field by field; names in files never change.
-RECORDS: dict[str, Any] = {
+RECORDS: dict[str, type] = {
     record.__name__: record
     for record in (
         *(FitResult, SearchRecord, Event, Mixture, Frame, Coding, Score, HeldOut),
@@ -102,7 +103,7 @@ RECORDS["Totals"] = Sums
 RECORDS |= {name: record for name, record, _ in saved_records()}
 
 # Records of version 0.2.0 that were replaced, built from their fields.
-REPLACED: dict[str, Any] = {
+REPLACED: dict[str, Callable[..., object]] = {
     "LogNormal": transformed.LogNormal,
     "LogNormals": lambda normals: transformed.TransformedComponents(LOG, normals),
     "LogNormalPosterior": lambda normals: transformed.TransformedComponents(LOG, normals),
@@ -154,7 +155,7 @@ DOMAINS = {
 REMOVED = {"checkpoint"}
 
 # Objects without state, saved by name.
-NAMED: dict[str, Any] = {
+NAMED: dict[str, object] = {
     "dense": DENSE,
     "axes": AXES,
     **{f"covariance {name}": structure for name, structure in STRUCTURES.items()},
@@ -167,7 +168,7 @@ NAMED: dict[str, Any] = {
 NAMES = {value: name for name, value in NAMED.items()}
 NAMED_TYPES = {type(value) for value in NAMES}
 # Annotations that are not runtime types.
-PROTOCOLS: dict[str, Any] = {
+PROTOCOLS: dict[str, object] = {
     name: value
     for module in (components, engines, families, measurement, priors, protocols, sources)
     for name, value in vars(module).items()

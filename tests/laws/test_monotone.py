@@ -22,7 +22,8 @@ from bayesmix.core.rows import Rows
 from bayesmix.errors import BayesmixError, BayesmixWarning
 from laws.cases import CASES, GAUSSIAN_CASES, Drawn, generator, problems
 
-BATCHES, EXAMPLES = 10, 100
+BATCHES = [*range(4), *(pytest.param(batch, marks=pytest.mark.nightly) for batch in range(4, 10))]
+EXAMPLES = 100
 ROUNDING = 1e-12
 MOST_DISCARDED = 0.05
 WEIGHTS = {
@@ -92,7 +93,7 @@ def falls(result, values, row_weights):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("batch", range(BATCHES))
+@pytest.mark.parametrize("batch", BATCHES)
 def test_the_objective_never_falls(batch, record_property):
     tally = Counter()
 
