@@ -34,6 +34,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "passes": ("Milliseconds a pass, and times faster than scikit-learn", passes.run),
     "measured_passes": ("Passes over measured values, and times a plain pass", measured.run),
     "deconvolution": ("Seconds and log likelihood of a fit, 10,000 x 2, K = 10", measured.others),
+    "rounded_values": ("Choices for rounded data, without and with steps", measured.rounded),
     "true_values": ("Share of true values in their 90 % intervals", measured.coverage),
     "lean": ("Milliseconds a pass beside the fewest NumPy calls that do the same", lean.run),
     "memory": ("Peak memory above the data", passes.memory),

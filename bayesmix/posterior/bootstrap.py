@@ -179,7 +179,7 @@ def weighted_bootstrap(
             f"refits would inherit a degenerate component ({result.degenerate}): use a "
             "prior (prior='auto'), or fewer components"
         )
-    source = rows_of_fit(estimator, X, sample_weight, 1).in_memory()
+    source = rows_of_fit(estimator, X, sample_weight, 1, measured=True).in_memory()
     task = RefitTask(result, source, root_seed(random_state))
     with FitProgress(n_draws, progress, "refits") as bar:
         large = source.shape[0] * result.n_components * source.shape[1] >= WORTH_THREADS

@@ -248,8 +248,6 @@ def test_what_cannot_have_errors_says_what_to_use():
     model = bm.GaussianMixture(1).fit(data)
     with pytest.raises(InvalidInputError, match="Measured"):
         model.true_values(X)
-    with pytest.raises(UnsupportedError, match="does not support measured data"):
-        bm.weighted_bootstrap(model, data)
 
 
 def test_weights_of_measured_samples_repeat_them():
@@ -322,3 +320,18 @@ def test_draws_of_true_values_are_reproducible_and_have_their_means():
     assert (np.abs(draws.mean(axis=0) - mean) < 5.0 * deviation / 20.0).all()
     np.testing.assert_array_equal(draws[:3], model.true_values(data, 3, 1).draws)
     assert model.true_values(data).draws.shape == (0, 30, 2)
+
+
+def test_bands_of_the_density_of_true_values_are_those_of_refits_to_reweighted_samples():
+    """Deviations of 100 refits are within a third of those by the information matrix."""
+    _, X, error = problem(16, full=False)
+    data = bm.Measured(X, error=error, limits=([-1.5, -np.inf], None))
+    model = bm.GaussianMixture(2, **EXACT).fit(data)
+    refits = bm.weighted_bootstrap(model, data, n_draws=100, random_state=0)
+    table = model.parameter_table(data)["standard_error"]["mean"]
+    expected = table.to_numpy().reshape(2, 2).T  # by column, then class
+    ratio = refits.standard_deviations.means / expected
+    assert (np.abs(ratio - 1.0) < 1.0 / 3.0).all()
+    band = model.density_interval(model.means_, method=refits)
+    density = np.exp(model.score_samples(model.means_))
+    assert ((band[:, 0] < density) & (density < band[:, 1])).all()
