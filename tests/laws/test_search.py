@@ -149,11 +149,11 @@ def test_superfluous_components_of_a_sample_do_not_reach_all_rows(monkeypatch):
     monkeypatch.setattr("bayesmix.search.optimum.SAMPLED_ABOVE", 0)
     passes, numbers = [], []
     monkeypatch.setattr(ArraySource, "reduce", noting(passes, len(values)))
-    for seed in range(3):
+    for seed in range(2):
         found = bm.BayesianGaussianMixture(10, random_state=seed).fit(values)
         numbers.append(found.n_components_)
-    assert numbers == [4, 4, 4]
-    assert sum(passes) <= 3 * 15
+    assert numbers == [4, 4]
+    assert sum(passes) <= 2 * 15
 
 
 @pytest.mark.parametrize("covariance", ["full", "diag", "spherical"])
@@ -177,7 +177,7 @@ def test_one_sweep_over_all_groups_is_a_sweep_over_each(covariance, family, monk
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [bm.GaussianMixture, bm.BayesianGaussianMixture])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_more_runs_are_never_worse(kind, seed):
     values = blobs(5, 2, 200)
     found = [
