@@ -12,16 +12,20 @@ import pandas as pd
 from bayesmix.core.procedures import noun_of
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.sample_weights import row_weights
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.coding import Coding, values_of
 from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.independent.levels import LevelsFamily
 from bayesmix.families.names import family_named
+from bayesmix.families.product.family import Part, Product
+from bayesmix.families.rates import Poisson
+from bayesmix.families.successes import Bernoulli, Binomial
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.border import coding_of, eager, is_collection, is_source
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
-    from bayesmix.families.coding import Coding
-    from bayesmix.families.product.family import Product
 
 
 def looked_at(
@@ -72,10 +76,6 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
 
     ``columns`` declares kinds where no family is named.
     """
-    from bayesmix.families.independent.levels import LevelsFamily
-    from bayesmix.families.product.family import Product
-    from bayesmix.families.rates import Poisson
-    from bayesmix.families.successes import Binomial
     from bayesmix.io.table_columns import as_levels, coded_as_given, is_frame, is_plain, recoded
 
     if isinstance(family, LevelsFamily):
@@ -120,7 +120,6 @@ def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
     """Return data at predict time with columns matched by name and levels by value."""
     if isinstance(family, Gaussian):
         return X
-    from bayesmix.families.independent.levels import LevelsFamily
     from bayesmix.io.table_columns import as_levels, is_frame, recoded, say_unused
 
     if isinstance(family, LevelsFamily) and not is_source(X):
@@ -165,7 +164,6 @@ def _translated(X: ArraySource, coding: Coding) -> ArraySource:
     if X.coding.names == coding.names and X.coding.levels == coding.levels:
         return X
 
-    from bayesmix.families.coding import values_of
     from bayesmix.io.table_columns import recoded
 
     frame = {}
@@ -186,8 +184,6 @@ def decoded(family: Any, rows: Array) -> Any:
     coding: Coding | None = family.coding
     if coding is None:
         return rows
-    from bayesmix.families.coding import values_of
-    from bayesmix.families.independent.levels import LevelsFamily
 
     if not isinstance(family, LevelsFamily) or family.levels is None:
         return coding.decoded(rows)
@@ -198,12 +194,6 @@ def decoded(family: Any, rows: Array) -> Any:
 
 def family_for(family: Any, source: Source) -> Any:
     """Return the family for the data, with "auto" and products resolved and levels known."""
-    from bayesmix.families.categorical import Categorical
-    from bayesmix.families.independent.levels import LevelsFamily
-    from bayesmix.families.product.family import Part, Product
-    from bayesmix.families.rates import Poisson
-    from bayesmix.families.successes import Bernoulli
-
     columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
     family = family_named(family)
     if isinstance(family, LevelsFamily):
@@ -230,8 +220,6 @@ def family_for(family: Any, source: Source) -> Any:
 
 def _knowing_levels(family: Product) -> Product:
     """Return the product with the levels of its categorical columns from the coding."""
-    from bayesmix.families.independent.levels import LevelsFamily
-
     coding: Coding | None = family.coding
     coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
     parts = []

@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.validation import unmasked
-from bayesmix.errors import (
-    InvalidInputError,
-)
+from bayesmix.errors import InvalidInputError
 from bayesmix.numerics.arrays import Array, is_elsewhere
 
 # Weights count samples: sums outside this range are implausible and overflow when squared.
 SUM_OF_WEIGHTS = (1e-12, 1e18)
-
-
 # Samples with less than this share of all weight change no digit and are left out.
 LEAST_WEIGHT = 1e-18
 

@@ -6,6 +6,7 @@ import gzip
 import re
 import warnings
 import zlib
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +73,7 @@ GAPS = (
 )  # fmt: skip
 
 
+# Integers such as postal codes.
 LEADING_ZERO = re.compile(rb"(?:^|[,;|\s\"])0\d+(?:$|[,;|\s\"])")
 # Numbers with decimal commas; dots separate thousands.
 EUROPEAN = r"[-+]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?([eE][-+]?\d+)?"
@@ -140,7 +142,7 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
                 if measured:
                     as_text = pd.read_csv(path, dtype=object, **how)
                     _warn_of_thousands({names[place]: as_text[place] for place in measured})
-            if not is_url(path) and _has_leading_zeros(path):
+            if not is_url(path) and any(map(LEADING_ZERO.search, _pieces(path))):
                 as_text = pd.read_csv(path, dtype=object, **how)
                 integers = [dtype.kind == "i" for dtype in frame.dtypes]
                 for column in np.flatnonzero(integers).tolist():
@@ -229,14 +231,12 @@ def _check_separator(path: str, name: str, cells: pd.Series[Any]) -> None:
             )
 
 
-def _has_leading_zeros(path: str) -> bool:
-    """Whether a file may contain integers with leading zeros, such as postal codes."""
-    opened: Any = gzip.open if path.lower().endswith(".gz") else open
-    with opened(path, "rb") as stream:
+def _pieces(path: str) -> Iterator[bytes]:
+    """Yield the content of a local file, decompressed."""
+    reader: Any = gzip.open if path.lower().endswith(".gz") else open
+    with reader(path, "rb") as stream:
         while piece := stream.read(PIECE):
-            if LEADING_ZERO.search(piece):
-                return True
-    return False
+            yield piece
 
 
 def _has_decimal_commas(frame: pd.DataFrame) -> bool:
@@ -284,19 +284,17 @@ def _check_size(path: str, separator: str) -> None:
 
     A small compressed file may be a large table.
     """
-    opened: Any = gzip.open if path.lower().endswith(".gz") else open
     n_bytes = n_values = n_columns = 0
     header = True
-    with opened(path, "rb") as stream:
-        while piece := stream.read(PIECE):
-            n_bytes += len(piece)
-            n_values += piece.count(separator.encode()) + piece.count(b"\n")
-            if header:
-                names, end, _ = piece.partition(b"\n")
-                n_columns += names.count(separator.encode())
-                header = not end
-            needed = n_bytes + BYTES_OF_A_VALUE * n_values + BYTES_OF_A_COLUMN * n_columns
-            in_memory(path, needed, "drop rows or columns, or save it as .npy")
+    for piece in _pieces(path):
+        n_bytes += len(piece)
+        n_values += piece.count(separator.encode()) + piece.count(b"\n")
+        if header:
+            names, end, _ = piece.partition(b"\n")
+            n_columns += names.count(separator.encode())
+            header = not end
+        needed = n_bytes + BYTES_OF_A_VALUE * n_values + BYTES_OF_A_COLUMN * n_columns
+        in_memory(path, needed, "drop rows or columns, or save it as .npy")
 
 
 def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
