@@ -109,7 +109,7 @@ class Data:
     accelerated = False
     # Passes of the starts, how many of the best are run to convergence, and the difference in nats
     # per sample below which two are alike.
-    race, alike = ((6, 8),), 1.5e-3
+    race, alike = ((6, 16),), 1.5e-3
 
     @property
     def n_rows(self) -> int:

@@ -92,7 +92,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         None is maximum likelihood. ``VariationalBayes()``, for a normal response, uses a
         ``RegressionPrior`` of coefficients and residual precisions.
     n_init : int, default=30
-        Number of quick starts; the best eight that differ are run to convergence, with ``random``
+        Number of quick starts; the best sixteen that differ are run to convergence, with ``random``
         all.
     max_iter : int, default=2000
         Largest number of EM iterations of a run.

@@ -99,7 +99,7 @@ def test_fits_are_direct_maxima_with_standard_errors_of_the_information(response
 def test_extra_zeros_may_have_a_trend_and_are_saved(tmp_path):
     t, y, unit = counts(3, 100, slope=2.0)
     model = bm.RegressionMixture(
-        2, response="zero_inflated_poisson", inflation=[0], n_init=2, random_state=0
+        2, response="zero_inflated_poisson", inflation=[0], n_init=4, random_state=0
     ).fit(t, y, groups=unit)
     trend = model.coefficients().loc["inflation"].xs("x0", level="term")
     assert (np.abs(trend["estimate"] - 2.0) < 4.0 * trend["standard_error"]).all()
