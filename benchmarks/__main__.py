@@ -50,10 +50,7 @@ PARTS: dict[str, tuple[str, Callable[[int, bool], list[dict[str, Any]]]]] = {
     "calibration": ("Are probabilities over K calibrated?", choosing.calibration),
     "optimism": ("Promised, nested cross-validation, and the truth", choosing.optimism),
     "chains": ("Hidden Markov models beside hmmlearn: passes, optima, K", chains.run),
-    "ratings": (
-        "Right numbers of classes: ratings, categories or normal",
-        classes.ratings,
-    ),
+    "ratings": ("Right numbers of classes: ratings, categories or normal", classes.ratings),
     "bands": ("Do bands of the density hold the truth?", bands.bands),
     "bands_after_selection": ("The same after a choice", bands.bands_after_selection),
     "class_level": ("Level of the bootstrap test of the number of classes", classes.level),

@@ -118,9 +118,7 @@ def _sides(
             model: Any = from_shares(sklearn.mixture.GaussianMixture)(n_components=K, **common)
         else:
             model = from_shares(sklearn.mixture.BayesianGaussianMixture)(
-                n_components=K,
-                weight_concentration_prior_type="dirichlet_distribution",
-                **common,
+                n_components=K, weight_concentration_prior_type="dirichlet_distribution", **common
             )
         model.shares = shares
         return model.fit(rows)

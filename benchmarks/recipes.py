@@ -150,12 +150,7 @@ def anywhere(generator: np.random.Generator, n_fresh: int) -> FreshProblem:
 
 
 def _of_normals(
-    name: str,
-    truth: Normals,
-    structure: str,
-    n: int,
-    n_fresh: int,
-    generator: np.random.Generator,
+    name: str, truth: Normals, structure: str, n: int, n_fresh: int, generator: np.random.Generator
 ) -> FreshProblem:
     rows, labels = truth.draw(n, generator)
     fresh, _ = truth.draw(n_fresh, generator)

@@ -68,10 +68,9 @@ def unit_volume(variances: Array) -> Array:
     return np.exp(logs - logs.mean(axis=-1, keepdims=True))
 
 
-# Most rotations, and fewer from the last axes (a generalised M-step, Dempster et al. 1977: the next
-# pass turns on). The angle in radians that counts as converged: errors of joint rotations are
+# Most rotations, and the angle in radians that counts as converged: errors of joint rotations are
 # squared in each, those of single pairs fall linearly.
-TURNS, FURTHER_TURNS = 50, 2
+TURNS = 50
 UNTURNED = 1e-7
 UNTURNED_BY_PAIRS = 1e-9
 # Longest angle in radians, beyond which the quadratic model fails.
@@ -146,8 +145,7 @@ def _turned(scatter: Array, previous: Array | None, cost: Cost) -> Array:
     if previous is None:
         begun += list(np.linalg.eigh(scatter)[1])
     best = min((_Point.at(axes, scatter, cost) for axes in begun), key=lambda point: point.cost)
-    turns = TURNS if previous is None else FURTHER_TURNS
-    for _ in range(turns if scatter.shape[1] > 1 else 0):
+    for _ in range(TURNS if scatter.shape[1] > 1 else 0):
         angles, promised, unturned = best.descent(cost)
         share, slack = 1.0, ROUNDING * abs(best.cost)
         for _ in range(HALVINGS):
