@@ -355,6 +355,7 @@ def test_modes_are_apart_by_the_share_of_rows_that_are_elsewhere():
     assert apart(first, second, counted) == pytest.approx(0.2)
 
 
+@pytest.mark.slow
 def test_draws_of_a_posterior_with_one_mode_lead_back_to_the_fit():
     found = usual().found
     rows = aligned(found.result, found.source, found.draws).rows

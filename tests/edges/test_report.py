@@ -291,6 +291,7 @@ def test_probabilities_over_k_are_shown_where_they_exist(variational, faithful, 
     assert bars == pytest.approx(100 * series.to_numpy(), abs=0.051)
 
 
+@pytest.mark.slow
 def test_a_likelihood_has_no_probabilities_over_k(page_of):
     assert "probability of" not in page_of("em").text.lower()
 
@@ -318,6 +319,7 @@ def when_drawn(kind):
     return () if kind == "em" else (pytest.mark.slow, *nightly)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [pytest.param(kind, marks=when_drawn(kind)) for kind in KINDS])
 def test_figures_are_in_the_file_with_words_for_those_who_do_not_see_them(made, tmp_path, kind):
     search, X = made(kind)

@@ -23,6 +23,7 @@ def answers(run):
     return table, people
 
 
+@pytest.mark.slow
 def test_covariates_of_a_fit_are_no_columns_of_it(run, answers):
     table, people = answers
     run("fit", "answers.csv", "--components", 2, "--covariates", "age,party", "--out", "found")

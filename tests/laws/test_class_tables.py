@@ -146,6 +146,7 @@ def test_all_pairs_of_classes_have_effects_and_the_reference_changes_none_of_the
     np.testing.assert_allclose(effects, (m.means_[0] - m.means_[2]) / deviations, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_effect_sizes_of_probabilities_and_outcomes(analysis):
     _, _, profiles, _ = analysis
     assert abs(profiles.tests.loc[("income", "1 vs 2"), "d"]) == pytest.approx(4.0, abs=0.7)

@@ -87,6 +87,7 @@ def test_one_sequence_has_no_sandwich_and_no_error_of_its_first_state():
         h.parameter_table(X, "sandwich")
 
 
+@pytest.mark.slow
 def test_transitions_by_covariates_have_the_component_errors_of_a_plain_chain(groups):
     z, X = groups
     z, X = z[:80], X[:80]

@@ -94,6 +94,7 @@ def test_bootstrap_errors_need_no_derivatives(rows):
 STRUCTURES = ["full", "tied", "diag", "EEI", "spherical", "VEI", "VEE", "VVE", "EEV", "EVV"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", [*STRUCTURES, "student", "log-normal"])
 def test_information_is_the_derivative_of_the_scores(rows, structure):
     given, gaps = rows.copy(), structure in ("full", "tied", "diag", "EEI", "spherical")

@@ -84,6 +84,7 @@ def test_held_out_density_is_that_of_separate_fits_to_the_folds():
     assert search.folds_["held_out"] @ search.folds_["rows"] == pytest.approx(total)
 
 
+@pytest.mark.slow
 def test_workers_change_no_number(monkeypatch):
     X = two_groups()
     options = {"n_components": (1, 2, 3), "criterion": "cv", "cv": 3, "random_state": 3}

@@ -140,6 +140,7 @@ def test_a_file_is_read(tmp_path, search):
     assert again.best_estimator_.log_likelihood_ == search.best_estimator_.log_likelihood_
 
 
+@pytest.mark.slow
 def test_skewed_effects_are_named_and_normal_effects_are_not(search):
     assert not any("not normal" in text for text in search.best_estimator_._separated)
     frame = courses(1, 200, skewed=True)
