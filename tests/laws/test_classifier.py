@@ -222,7 +222,7 @@ def test_classes_with_fewer_samples_than_features_predict_new_samples():
     probability = classifier.predict_proba(X)[np.arange(200), y]
     # Log loss is log 2 for guesses.
     assert -np.log(probability).mean() < np.log(2.0)
-    with pytest.raises(InvalidInputError, match="10 samples have singular covariances"):
+    with pytest.raises(InvalidInputError, match="covariances of 10 samples are singular"):
         bm.MixtureClassifier(2, covariance_type="full").fit(X[train], y[train])
 
 
