@@ -424,6 +424,7 @@ def test_rows_that_repeat_and_small_numbers_are_compared_too():
     assert crosscheck(vb, small, n_draws=60, sampler="gibbs").parameters["rhat"].max() < 1.2
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bayesmix.errors.FlatDirectionWarning")
 def test_what_varies_by_rounding_alone_is_not_compared():
     rows = np.column_stack([groups(), np.full(len(groups()), 1.0)])

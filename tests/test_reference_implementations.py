@@ -518,6 +518,7 @@ def test_enumeration_at_one_component_is_the_closed_form():
             assert value == pytest.approx(closed_form(rows), rel=1e-13)
 
 
+@pytest.mark.slow
 def test_the_evidence_is_the_product_of_the_exact_predictives():
     for _, rows, family, _ in families(3, 2):
         for weight_prior in (exact.dirichlet_weights(0.5), exact.stick_weights(2.0)):
@@ -546,6 +547,7 @@ def test_the_exact_predictive_is_a_mixture_of_students(kind):
     np.testing.assert_allclose(actual, logsumexp(terms, axis=0), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_exact_predictive_integrates_to_one():
     rows, prior = tiny_rows(3, 1), make_prior("tied", 1)
     family = exact.gaussian_family("tied", prior, 2)

@@ -140,6 +140,7 @@ def test_of_counts_it_is_said_what_to_ask_instead():
             figure()
 
 
+@pytest.mark.slow
 def test_uncertainty_is_over_two_columns_of_fits_that_have_draws(faithful, waiting):
     with pytest.raises(UnsupportedError, match="needs two columns"):
         bm.plot_uncertainty(bm.BayesianGaussianMixture(1).fit(waiting))

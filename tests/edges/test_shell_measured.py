@@ -43,6 +43,7 @@ def test_cells_below_and_above_a_limit_are_censored_there(run, lead):
     )
 
 
+@pytest.mark.slow
 def test_columns_of_errors_are_used_in_fits_and_predictions(run, lead):
     errors = ("--error-columns", "lead=lead_sd")
     run("fit", "lead.csv", "--columns", "lead", *errors, "--components", 2, "--out", "found")

@@ -152,6 +152,7 @@ def test_the_bound_with_a_gate_is_below_the_evidence_and_never_falls():
     assert (np.diff(model.objective_trace_) >= -1e-10).all()
 
 
+@pytest.mark.slow
 def test_a_variational_gate_is_near_maximum_likelihood_on_many_samples():
     rng = generator(42)
     X, z = rng.normal(size=(2000, 1)), pd.DataFrame({"age": rng.normal(50.0, 10.0, 2000)})

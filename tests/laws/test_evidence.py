@@ -381,6 +381,7 @@ def test_a_constant_column_is_set_aside_at_its_floor():
     assert found.estimate - without.estimate == pytest.approx(floor, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_results_depend_on_the_seed_and_not_on_threads():
     rows = generator(1).normal(size=(20_000, 2))
     rows[:5000] += 6.0

@@ -158,6 +158,7 @@ def test_sequences_in_parts_are_fitted_as_in_one_array(inference, tmp_path):
         np.testing.assert_allclose(*values, atol=1e-8)
 
 
+@pytest.mark.slow
 def test_sequences_that_do_not_fit_into_memory_start_from_some_of_them(tmp_path, monkeypatch):
     X, parts = sequences_in_files(tmp_path, (150, 320))
     monkeypatch.setattr("bayesmix.estimators.sequences.MOST_AT_HAND", X.size - 1)

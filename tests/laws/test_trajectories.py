@@ -224,6 +224,7 @@ def test_missing_responses_are_left_out_and_text_becomes_indicators():
     assert bm.plots.plot_trajectories(model).get_ylabel() == "score"
 
 
+@pytest.mark.slow
 def test_the_report_has_the_curves_and_the_checklist(search, tmp_path):
     text = search.report(tmp_path / "page.html").read_text("utf-8")
     assert "data:image/svg+xml" in text

@@ -302,6 +302,7 @@ def test_the_averaged_density_is_that_of_the_selected_features(small):
     assert bm.plots.plot_averaged(search, X, columns=[0]).get_xlabel().startswith("x0")
 
 
+@pytest.mark.slow
 def test_a_search_selects_features_in_a_pipeline():
     X, z = recipe(12, 49)
     frame = pd.DataFrame(X, columns=[f"gene {d}" for d in range(12)])

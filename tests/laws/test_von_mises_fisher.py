@@ -165,6 +165,7 @@ def test_identical_directions_are_held_and_named():
     assert np.isfinite(log_constants(3, model.result_.unframed.concentrations)).all()
 
 
+@pytest.mark.slow
 def test_products_saved_files_and_wide_directions(tmp_path):
     rows = groups(11, 120, 600, 2, 900.0)
     family = bm.Product({tuple(range(600)): bm.VonMisesFisher(), 600: bm.Gaussian()})
