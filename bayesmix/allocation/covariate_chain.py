@@ -191,8 +191,8 @@ class CovariateChainPrior:
         return sum(map(self.of_gate.log_density, chain.gates))
 
     def n_parameters(self, n_components: int) -> int:
-        own = repeat(self.of_gate.n_parameters(n_components), n_components + 1)
-        return sum(own)
+        of_gates = repeat(self.of_gate.n_parameters(n_components), n_components + 1)
+        return sum(of_gates)
 
 
 halfway.register(CovariateChain, CovariateChain.halfway_to)

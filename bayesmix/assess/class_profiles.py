@@ -146,13 +146,15 @@ class ClassProfiles:
     def _profiles(self) -> ApaTable:
         heads = [f"Class {k} ({share:.1%})" for k, share in self.sizes["share"].items()]
         rows = []
-        for name, kind, own in self._indicators():
+        for name, kind, estimates in self._indicators():
             if name is None:
                 continue
             text = bounded if kind == "probability" else plain
-            rows.append((name, *with_errors(own["estimate"], own["standard_error"], text)))
+            rows.append(
+                (name, *with_errors(estimates["estimate"], estimates["standard_error"], text))
+            )
             if kind == "mean":
-                rows.append((f"{name}: SD", *map(plain, own["sd"])))
+                rows.append((f"{name}: SD", *map(plain, estimates["sd"])))
         shown = self.profiles.index.unique("parameter")
         kinds = phrase([PROFILED[kind] for kind in PROFILED if kind in shown])
         note = (
@@ -172,9 +174,11 @@ class ClassProfiles:
         """
         groups = self.profiles.groupby(level=["parameter", "column", "level"], sort=False)
         levels = groups.first().groupby(level=["parameter", "column"], sort=False)
-        firsts = {own.index[0] for _, own in levels if len(own) == 2}
+        firsts = {estimates.index[0] for _, estimates in levels if len(estimates) == 2}
         names = {key: f"{key[1]}: {key[2]}" if key[2] != "" else str(key[1]) for key, _ in groups}
-        return [(None if key in firsts else names[key], key[0], own) for key, own in groups]
+        return [
+            (None if key in firsts else names[key], key[0], estimates) for key, estimates in groups
+        ]
 
     def _effect_sizes(self) -> ApaTable:
         names: list[Any] = [name for name, _, _ in self._indicators()]
@@ -235,15 +239,17 @@ class ClassProfiles:
             tested.append(", ".join(pairs) or "none")
             levels = table.index.unique("level") if "level" in table.index.names else [None]
             for level in levels:
-                own: Any = table if level is None else table.xs(level, level="level")
+                outcome: Any = table if level is None else table.xs(level, level="level")
                 cells = with_errors(
-                    own.iloc[:, 0], own["standard_error"], plain if level is None else bounded
+                    outcome.iloc[:, 0],
+                    outcome["standard_error"],
+                    plain if level is None else bounded,
                 )
                 rows.append((name if level is None else f"{name}: {level}", *cells, *tested))
                 tested = [""] * len(tested)
-        attributes = [own.attrs for own in self.outcomes.values()]
+        attributes = [outcome.attrs for outcome in self.outcomes.values()]
         counts = zip(self.outcomes, attributes, strict=True)
-        sizes = ", ".join(f"{name} {own['n']:,}" for name, own in counts)
+        sizes = ", ".join(f"{name} {outcome['n']:,}" for name, outcome in counts)
         note = (
             f"Three-step estimates ({attributes[0]['correction'] or 'no'} correction), standard "
             "errors in parentheses; Wald tests that all classes are equal. Pairs: classes that "

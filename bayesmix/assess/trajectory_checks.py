@@ -50,8 +50,8 @@ def simulated_response(model: Any, generator: np.random.Generator) -> Array:
     if model.random is not None:
         return np.asarray(eta + components.deviations(values, units, labels, generator))
     spread = components.dispersions(values)
-    own = spread[labels] if spread.ndim == 1 else spread[rows, labels]
-    distribution = model._response.distribution(values[:, 2], eta, own)
+    scales = spread[labels] if spread.ndim == 1 else spread[rows, labels]
+    distribution = model._response.distribution(values[:, 2], eta, scales)
     return np.asarray(distribution.ppf(generator.random(len(rows))), np.float64)
 
 
@@ -171,7 +171,8 @@ def trajectory_checklist(search: Any) -> pd.DataFrame:
         ("7", "Shape of the trajectories", terms),
         ("8", "Covariates", f"of membership: {gate}; in the design: {terms}"),
         ("9", "Random starts and iterations", f"{model.n_init} starts, "
-         f"{'the best sixteen' if data.race else 'all'} converged; {model.n_iter_} iterations"),
+         f"{'the best sixteen' if data.race else 'all'} to convergence; "
+         f"{model.n_iter_} iterations"),
         ("10", "Model comparison", f"{criterion}; n of BIC is the number of units"),
         ("11", "Number of fitted models", fits),
         ("12", "Units in each class of each model", counted),

@@ -58,9 +58,9 @@ def classes(
 
     screen = Screen(run)
     beside, outcomes = options.names(covariates) or [], options.names(distal) or []
-    others = [*beside, *outcomes, *([] if rows.weight is None else [rows.weight])]
-    table = whole_table(rows, [*others, *(options.names(rows.columns) or [])])
-    X, _ = features_of(screen, table, rows, options.Kinds(), others)
+    other_columns = [*beside, *outcomes, *([] if rows.weight is None else [rows.weight])]
+    table = whole_table(rows, [*other_columns, *(options.names(rows.columns) or [])])
+    X, _ = features_of(screen, table, rows, options.Kinds(), other_columns)
     # Mixtures integrate over missing values of X, but not of what the classes depend on.
     lacking = table[beside].isna().any(axis=1)
     if n_lacking := int(lacking.sum()):
@@ -68,7 +68,7 @@ def classes(
         screen.postpone(f"left out: {n_rows_text(n_lacking)} without a value of {names}")
         table, X = table[~lacking], X[~lacking]
     weights = None if rows.weight is None else table[rows.weight].to_numpy()
-    known = against_most_frequent(table[beside]) if beside else None
+    coded = against_most_frequent(table[beside]) if beside else None
     named = options.names(models)
     settings: dict[str, Any] = {
         "models": named and [int(name) if name.isdigit() else name for name in named],
@@ -81,7 +81,7 @@ def classes(
         "progress": screen.progress,
     }
     numbers = options.numbers(classes) or []
-    enumeration = enumerate_classes(X, numbers, covariates=known, **settings)
+    enumeration = enumerate_classes(X, numbers, covariates=coded, **settings)
     enumeration = replace(enumeration, n_dropped=enumeration.n_dropped + n_lacking)
     plain = enumerate_classes(X, numbers, **settings) if beside else None
     model, n_classes = _chosen(enumeration, select)
@@ -93,13 +93,13 @@ def classes(
             fit,
             X,
             {name: table[name] for name in outcomes},
-            covariates=known,
+            covariates=coded,
             sample_weight=weights,
             random_state=run.seed,
         )
     )
     fits = (enumeration.fits.get((model, K)) for K in (n_classes - 1, n_classes + 1))
-    rivals = [class_profiles(own, X, sample_weight=weights) for own in fits if own is not None]
+    rivals = [class_profiles(fit, X, sample_weight=weights) for fit in fits if fit is not None]
     report = class_report(
         enumeration, profiles, model, n_classes, rivals=rivals, unconditional=plain
     )
@@ -120,7 +120,7 @@ def classes(
         "classification": Figure(lambda ax: plot_classification(profiles, ax=ax), (3.4, 3.0)),
         "criteria": Figure(lambda axes: plot_enumeration(enumeration, axes), (8.2, 3.0), panels),
     }
-    contents |= {f"{n}.{kind}": own for n, own in figures.items() for kind in ("pdf", "png")}
+    contents |= {f"{n}.{kind}": figure for n, figure in figures.items() for kind in ("pdf", "png")}
     values: dict[str, Any] = {
         "enumeration": enumeration.table.to_dict("records"),
         "model": str(model),

@@ -120,17 +120,17 @@ def _limits(how: MeasuredAs, columns: Sequence[str]) -> tuple[Array, Array]:
     """Return the limits (D,) of the columns."""
     low, high = np.full(len(columns), -np.inf), np.full(len(columns), np.inf)
     for part in names(how.limit) or []:
-        found = LIMIT.fullmatch(part)
+        match = LIMIT.fullmatch(part)
         try:
-            bound = float(found["bound"]) if found else np.nan
+            bound = float(match["bound"]) if match else np.nan
         except ValueError:
             bound = np.nan
-        if found is None or np.isnan(bound) or found["name"] not in columns:
+        if match is None or np.isnan(bound) or match["name"] not in columns:
             raise InvalidInputError(
                 f"--limit must be like 'column<0.5' or 'column>100' with a column of "
                 f"{', '.join(columns)}, got {part!r}"
             )
-        (low if found["side"] == "<" else high)[columns.index(found["name"])] = bound
+        (low if match["side"] == "<" else high)[columns.index(match["name"])] = bound
     return low, high
 
 

@@ -197,21 +197,21 @@ class Apart(ClassDensities):
         self.mixtures = [self._class(k) for k in range(self.n_classes)]
 
     def _class(self, k: int) -> Mixture:
-        mine, name = self.source.subset(self.codes == k), self.classifier.classes_.tolist()[k]
-        if mine.shape[0] < 2:
+        samples, name = self.source.subset(self.codes == k), self.classifier.classes_.tolist()[k]
+        if samples.shape[0] < 2:
             raise InvalidInputError(
                 f"class {name!s} has 1 sample, but needs 2: add samples, or leave out the class"
             )
         # With few samples a likelihood may have no maximum.
         for inference in (self.classifier.inference, VariationalBayes()):
             try:
-                return self._best(mine, self.numbers[k], inference)
+                return self._best(samples, self.numbers[k], inference)
             except BayesmixError as problem:
                 last = problem
             if self.classifier.inference is not None:
                 break
         raise InvalidInputError(
-            f"class {name!s} with {mine.shape[0]} samples cannot be fitted: give it fewer "
+            f"class {name!s} with {samples.shape[0]} samples cannot be fitted: give it fewer "
             f"components, as n_components={{{name!r}: 1}}, or more samples; {last}"
         )
 

@@ -453,25 +453,25 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
         if not np.isscalar(unlabelled):
             raise InvalidInputError(f"unlabelled must be a single value of y, got {unlabelled!r}")
         unknown |= given == unlabelled
-    known = given[~unknown]
-    if not len(known):
+    labels = given[~unknown]
+    if not len(labels):
         raise InvalidInputError("y must have at least one class, but every sample is unlabelled")
-    if known.dtype.kind == "f" and not np.isfinite(known).all():
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise InvalidInputError("y must hold classes, but it contains infinity")
-    if known.dtype.kind == "O":
-        if len({isinstance(one, str) for one in known}) > 1:
+    if labels.dtype.kind == "O":
+        if len({isinstance(label, str) for label in labels}) > 1:
             raise InvalidInputError(
                 "y must hold classes of one type, but it has both text and other values: convert "
                 "all classes to text"
             )
-        known = np.array(known.tolist())
+        labels = np.array(labels.tolist())
     try:
-        check_classification_targets(known)
+        check_classification_targets(labels)
     except ValueError as problem:
         raise InvalidInputError(f"y must hold classes: {problem}") from None
-    if unknown.any() and known.dtype.kind == "f" and np.all(known == np.rint(known)):
-        known = known.astype(np.int64)  # NaN made floats of integers
-    classes, inverse = np.unique(known, return_inverse=True)
+    if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.rint(labels)):
+        labels = labels.astype(np.int64)  # NaN made floats of integers
+    classes, inverse = np.unique(labels, return_inverse=True)
     codes = np.full(n_rows, -1, dtype=np.intp)
     codes[~unknown] = inverse
     return classes, codes

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bayesmix.estimators.base import MixtureEstimator
 
 
-# Nats that a pass gains where a fold's fit ends, as assignments need no precise optimum.
+# Gain of a pass in nats below which a fold's fit ends: assignments need no precise optimum.
 ASSIGNED = 0.05
 SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
 
@@ -106,13 +106,11 @@ class SourceFitter(Unfitted):
         if not isinstance(self.source, ArraySource):
             return None
         shares = in_memory(candidate.result_, self.source, FitResult.probabilities)
-        held_out = shares.copy()
+        held_out, stopping = shares.copy(), Change(ASSIGNED, per_row=False)
         for split in splits:
             # Where the fold collapses, its observations stay as assigned by the whole fit.
             with suppress(ValueError):
-                fold = self.continued(
-                    candidate, shares[split.train], split, Change(ASSIGNED, False)
-                )
+                fold = self.continued(candidate, shares[split.train], split, stopping)
                 test = self.on(split.test).source
                 held_out[split.test] = in_memory(fold, test, FitResult.probabilities)
         K = candidate.result_.n_components  # noise is no component

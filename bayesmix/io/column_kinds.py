@@ -227,9 +227,9 @@ def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
     if pd.api.types.is_numeric_dtype(dtype):
         return _of_numbers(name, column.dropna().to_numpy(dtype=np.float64))
     if isinstance(dtype, pd.CategoricalDtype):
-        found = _of_levels(name, column)
-        ordered = dtype.ordered and found.levels is not None and len(found.levels) > 2
-        return replace(found, kind=RATINGS) if ordered else found
+        kind = _of_levels(name, column)
+        ordered = dtype.ordered and kind.levels is not None and len(kind.levels) > 2
+        return replace(kind, kind=RATINGS) if ordered else kind
     return _of_text(name, column)
 
 
@@ -372,8 +372,8 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the kind of text (rule 3), or of numbers stored as text."""
     present = column.dropna()
     kinds = set(map(type, present))
-    if others := {kind.__name__ for kind in kinds if not issubclass(kind, PLAIN_VALUES)}:
-        return _out(f"neither numbers nor text ({', '.join(sorted(others))})")
+    if types := {kind.__name__ for kind in kinds if not issubclass(kind, PLAIN_VALUES)}:
+        return _out(f"neither numbers nor text ({', '.join(sorted(types))})")
     text = _stripped(present)
     if kinds & {bool, np.bool_}:
         return _of_levels(name, column)
@@ -476,12 +476,12 @@ def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         there = set(column.dropna())
         return tuple(level for level in _of_dtype(column) if level in there)
-    found = {
+    levels = {
         level.strip() if isinstance(level, str) else _plain(level)
         for level in column.dropna().unique()
         if not is_missing(level)
     }
-    return tuple(sorted(found, key=lambda level: (isinstance(level, str), level)))
+    return tuple(sorted(levels, key=lambda level: (isinstance(level, str), level)))
 
 
 def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:

@@ -37,9 +37,9 @@ class once(Generic[Value]):
         record.__dict__[self.name] = value
 
 
-def kept(owner: object, key: tuple[Any, ...], compute: Callable[[], Value]) -> Value:
+def cached(owner: object, key: tuple[Any, ...], compute: Callable[[], Value]) -> Value:
     """Return a value that depends on a record and a key, computed once."""
-    values = owner.__dict__.setdefault("kept", {})
+    values = owner.__dict__.setdefault("cached", {})
     if key not in values:
         values[key] = compute()
     return cast(Value, values[key])

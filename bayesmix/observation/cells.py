@@ -84,11 +84,11 @@ class Cells(NamedTuple):
             column = getattr(column, "parts", [column])[0]
             nodes_of, least = _kind_of(column)
             there = (self.columns == d) & (self.low < self.high) & (self.high >= least)
-            own = np.flatnonzero(there)
-            bounds = ((b[own] - frame.centre[d]) / frame.scale[d] for b in (self.low, self.high))
+            places = np.flatnonzero(there)
+            bounds = ((b[places] - frame.centre[d]) / frame.scale[d] for b in (self.low, self.high))
             nodes = nodes_of(column, *bounds)
-            logs[own] = nodes.log_total
-            parts.append(nodes._replace(owner=own[nodes.owner]))
+            logs[places] = nodes.log_total
+            parts.append(nodes._replace(owner=places[nodes.owner]))
         owner, values, mass, _ = map(np.concatenate, zip(*parts, strict=True))
         return Nodes(owner, values, mass, logs)
 
@@ -139,8 +139,8 @@ class CellView:
         odds = odds * np.exp(-self.log_recorded)
         of_components = []
         for k, part in enumerate(self.nodes):
-            own = shares[:, k]
-            mass = np.bincount(cells.numbers, own[cells.samples], len(cells.columns))
+            share = shares[:, k]
+            mass = np.bincount(cells.numbers, share[cells.samples], len(cells.columns))
             unrecorded = slice(len(mass) - 3 * U, len(mass) - U)
             logs = mixture.log_weights[k] + part.log_total[unrecorded]
             mass[unrecorded] = np.tile(odds, 2) * np.exp(logs)
@@ -149,7 +149,7 @@ class CellView:
             blank = values[:0] if alone else np.full((1, values.shape[1]), np.nan)
             every = np.concatenate([values[seen], points, blank])
             weights = np.concatenate(
-                [own[seen], part.mass * mass[part.owner], -(own @ hidden)[None][: len(blank)]]
+                [share[seen], part.mass * mass[part.owner], -(share @ hidden)[None][: len(blank)]]
             )
             component = cast("Any", mixture.components).subset(np.array([k]))
             if alone:
@@ -160,24 +160,25 @@ class CellView:
         return type(of_components[0]).joined(of_components)
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
-        cells, frame = self.cells, self.mixture.frame
-        first = frame.apply(np.asarray(self.rest.values))
+        """Return means and mean squares (n, D) of true values in the frame."""
+        cells = self.cells
+        first = self.mixture.frame.apply(np.asarray(self.rest.values))
         second = first * first
         for moments, power in ((first, 1), (second, 2)):
             means = np.array([part.mean(part.values**power) for part in self.nodes])
             moments[cells.samples, cells.columns[cells.numbers]] = (
                 shares[cells.samples] * means[:, cells.numbers].T
             ).sum(axis=1)
-        return frame.undo(first), np.maximum(second - first * first, 0.0) * frame.scale**2
+        return first, second
 
     def drawn(self, labels: Indices, generator: np.random.Generator) -> Array:
         values, cells, frame = np.array(self.rest.values), self.cells, self.mixture.frame
         uniform = generator.random(len(cells.samples))
         for k, part in enumerate(self.nodes):
-            mine = labels[cells.samples] == k
-            columns = cells.columns[cells.numbers[mine]]
-            points = part.values[part.drawn(cells.numbers[mine], uniform[mine])]
-            values[cells.samples[mine], columns] = (
+            inside = labels[cells.samples] == k
+            columns = cells.columns[cells.numbers[inside]]
+            points = part.values[part.drawn(cells.numbers[inside], uniform[inside])]
+            values[cells.samples[inside], columns] = (
                 frame.centre[columns] + points * frame.scale[columns]
             )
         return values

@@ -384,11 +384,10 @@ class NormalView:
         return Moments(structure, counts, components.means + steps, blocks)
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
+        """Return means and mean squares (n, D) of true values in the frame."""
         means, variances = self.part.moments(cast("Gaussians", self.mixture.components))
         first = np.einsum("nk,dkn->nd", shares, means)
-        second = np.einsum("nk,dkn->nd", shares, means * means + variances)
-        frame = self.mixture.frame
-        return frame.undo(first), np.maximum(second - first * first, 0.0) * frame.scale**2
+        return first, np.einsum("nk,dkn->nd", shares, means * means + variances)
 
     def drawn(self, labels: Integers, generator: np.random.Generator) -> Array:
         """Draw hidden values first, then a true value and an error.
@@ -409,8 +408,8 @@ class NormalView:
         measured = out + drawn_errors(block.errors, normal[1])
         centred = replace(components, means=np.zeros_like(components.means))
         lacking = derivatives(centred, replace(block, values=block.values - measured.T))
-        own = lacking.gradient[:, labels, range(len(labels))].T
-        out = out + np.einsum("nde,ne->nd", components.covariances[labels], own)
+        gradient = lacking.gradient[:, labels, range(len(labels))].T
+        out = out + np.einsum("nde,ne->nd", components.covariances[labels], gradient)
         return self.mixture.frame.undo(out)
 
 

@@ -124,8 +124,8 @@ class _Rectangles(NamedTuple):
 
     def second_bounds(self, z: Array) -> tuple[Array, Array]:
         """Return the bounds of y given z_1."""
-        own = self.correlation * z
-        return (self.second_low - own) / self.rest, (self.second_high - own) / self.rest
+        shift = self.correlation * z
+        return (self.second_low - shift) / self.rest, (self.second_high - shift) / self.rest
 
     def log_density(self, z: Array) -> Array:
         """Return log p(z_1, rectangle)."""
@@ -144,15 +144,15 @@ class _Rectangles(NamedTuple):
             np.flatnonzero((change >= LITTLE) & (change < MUCH)),
         )
         wide = np.flatnonzero(~(change < MUCH))
-        own = self.some(wide)
-        mode = mode_of(own.log_density, low[wide], high[wide], STEPS_TO_MODE)
-        largest[wide] = own.log_density(mode)
+        rectangles = self.some(wide)
+        mode = mode_of(rectangles.log_density, low[wide], high[wide], STEPS_TO_MODE)
+        largest[wide] = rectangles.log_density(mode)
         limits = low[wide], high[wide]
-        ends = [end_of(own.log_density, mode, largest[wide], limit) for limit in limits]
+        ends = [end_of(rectangles.log_density, mode, largest[wide], limit) for limit in limits]
         with np.errstate(divide="ignore", invalid="ignore"):
             edges = [
-                (bound + side * EDGE * own.rest) / own.correlation
-                for bound in (own.second_low, own.second_high)
+                (bound + side * EDGE * rectangles.rest) / rectangles.correlation
+                for bound in (rectangles.second_low, rectangles.second_high)
                 for side in (-1.0, 1.0)
             ]
         breaks = np.array([*ends, mode, *edges])
@@ -160,7 +160,10 @@ class _Rectangles(NamedTuple):
         panel, place = np.nonzero(breaks[1:] > breaks[:-1])
         panels = wide[place], breaks[panel, place], breaks[panel + 1, place]
         parts = []
-        whole = ((rule, own, low[own], high[own]) for rule, own in ((FEW, few), (MANY, single)))
+        whole = (
+            (rule, places, low[places], high[places])
+            for rule, places in ((FEW, few), (MANY, single))
+        )
         for rule, owner, start, stop in (*whole, (MANY, *panels)):
             z, weights = points_on(start, stop, rule)
             mass = weights * np.exp(self.some(owner).log_density(z) - largest[owner])
@@ -182,9 +185,9 @@ def on_rectangle(rectangles: Array) -> OnRectangle:
     """Return the distributions for bounds and correlations (5, ...)."""
     # Values below limits of detection have the same rectangle if nothing else was measured.
     distinct, numbers = np.unique(rectangles.reshape(5, -1), axis=1, return_inverse=True)
-    own = _Rectangles.of(distinct)
-    nodes, rest = own.nodes(), own.rest
-    ratio, second = own.correlation / rest, own.some(nodes.owner).second(nodes.values)
+    pairs = _Rectangles.of(distinct)
+    nodes, rest = pairs.nodes(), pairs.rest
+    ratio, second = pairs.correlation / rest, pairs.some(nodes.owner).second(nodes.values)
     parts = nodes.values - ratio[nodes.owner] * second.mean, second.mean / rest[nodes.owner]
     scores = np.array([nodes.mean(part) for part in parts])
     first, last = parts - scores[:, nodes.owner]
@@ -203,8 +206,8 @@ def on_rectangle(rectangles: Array) -> OnRectangle:
 def drawn_on_rectangle(rectangles: Array, uniform: Array) -> Array:
     """Return draws (2, ..., m) from uniform numbers (2, m); the first value is one of the nodes."""
     shares = np.broadcast_to(uniform[:, None], (2, *rectangles.shape[1:])).reshape(2, -1)
-    own = _Rectangles.of(rectangles.reshape(5, -1))
-    nodes = own.nodes()
-    z = nodes.values[nodes.drawn(np.arange(len(own.low)), shares[0])]
-    y = quantile(*own.second_bounds(z), shares[1])
-    return np.array([z, own.correlation * z + own.rest * y]).reshape(2, *rectangles.shape[1:])
+    pairs = _Rectangles.of(rectangles.reshape(5, -1))
+    nodes = pairs.nodes()
+    z = nodes.values[nodes.drawn(np.arange(len(pairs.low)), shares[0])]
+    y = quantile(*pairs.second_bounds(z), shares[1])
+    return np.array([z, pairs.correlation * z + pairs.rest * y]).reshape(2, *rectangles.shape[1:])

@@ -98,9 +98,11 @@ def true_values(
     """Return the posterior of the true values of measured samples, averaged over components."""
     if rows.side.measurement is None:
         raise InvalidInputError("X must be measured data: pass bayesmix.Measured(X, error=...)")
-    mixture, (means, variances) = result.density, np.empty((2, *rows.values.shape))
+    mixture, (first, second) = result.density, np.empty((2, *rows.values.shape))
     shares, _ = mixture.responsibilities(rows)
     for indices, _, view in views_of(mixture, rows):
-        means[indices], variances[indices] = view.moments(shares[indices])
+        first[indices], second[indices] = view.moments(shares[indices])
+    frame, variances = mixture.frame, np.maximum(second - first * first, 0.0)
     draws = np.array([drawn(mixture, rows, generator) for _ in range(n_draws)])
-    return TrueValues(means, np.sqrt(variances), draws.reshape(-1, *means.shape))
+    deviations = np.sqrt(variances * frame.scale**2)
+    return TrueValues(frame.undo(first), deviations, draws.reshape(-1, *first.shape))

@@ -262,33 +262,33 @@ def point_of(mixture: Any, side: SideInformation) -> Mixture:
 
 def _refitted(task: RefitTask, n_draws: int, n_jobs: int, bar: FitProgress) -> WeightedBootstrap:
     began, status = time.perf_counter(), "finished"
-    found: list[Refit | None] = []
+    refits: list[Refit | None] = []
     with single_threaded_blas():
         try:
-            while len(found) < n_draws:
-                last = min(n_draws, len(found) + HANDED_OUT * n_jobs)
-                for each in ordered_map(task, range(len(found), last), n_jobs):
-                    found.append(each)
+            while len(refits) < n_draws:
+                last = min(n_draws, len(refits) + HANDED_OUT * n_jobs)
+                for refit in ordered_map(task, range(len(refits), last), n_jobs):
+                    refits.append(refit)
                     bar.advance("")
         except KeyboardInterrupt:
-            if sum(each is not None for each in found) < 2:
+            if sum(refit is not None for refit in refits) < 2:
                 raise
             status = "interrupted"
-    kept = [each for each in found if each is not None]
-    if len(kept) < 2:
+    sound = [refit for refit in refits if refit is not None]
+    if len(sound) < 2:
         raise UnsupportedError(
-            f"only {len(kept)} of {len(found)} refits had no degenerate component, too few to "
+            f"only {len(sound)} of {len(refits)} refits had no degenerate component, too few to "
             "estimate a spread: use a prior (prior='auto'), or fewer components"
         )
-    points = [each.point for each in kept]
+    points = [refit.point for refit in sound]
     with np.errstate(divide="ignore"):
         log_weights = np.log([point.weights.mean() for point in points])
     components = task.result.family.as_draws([point.components for point in points])
     return WeightedBootstrap(
         result=task.result,
         draws=frozen(Draws(WeightDraws(log_weights), components)),
-        converged=np.array([each.converged for each in kept]),
-        n_failed=len(found) - len(kept),
+        converged=np.array([refit.converged for refit in sound]),
+        n_failed=len(refits) - len(sound),
         status=status,
         seed=task.seed,
         seconds=time.perf_counter() - began,

@@ -31,7 +31,7 @@ def continued_from(search: OptimumSearch) -> State | None:
 
 
 def near_runs(search: OptimumSearch, passes: int) -> Iterator[ShortRun]:
-    """ShortRun from fits of other candidates; those with fewer components are split first."""
+    """Yield short runs from fits of other candidates; smaller fits are split first."""
     number = 0
     for near in search.settings.near:
         if near.n_components > search.model.n_components or search.monitor.stopped is not None:

@@ -163,7 +163,7 @@ class Improver:
     def _begun(
         self, problem: Problem, state: State, attempts: Attempts, move: Move
     ) -> State | None:
-        """ShortRun the first passes of a trial; None for a singular covariance."""
+        """Run the first passes of a trial; return None for a singular covariance."""
         try:
             trial: State | None = move.begun(problem, state)
         except DegenerateFitError:
@@ -178,7 +178,7 @@ class Improver:
     def _followed(
         self, problem: Problem, state: State, attempts: Attempts, entry: tuple[Move, State]
     ) -> State | None:
-        """ShortRun a trial to its end; None if it is not better or falls behind."""
+        """Run a trial to its end; return None if it is not better or falls behind."""
         move, trial = entry
         goal = self._goal(problem, trial, state)
         least = state.objective - STAGES[-1][1] * problem.source.total_weight

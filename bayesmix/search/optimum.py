@@ -54,7 +54,7 @@ class Attempts:
         return rank(self.problem, state)
 
     def run(self, problem: Problem, state: State, passes: int) -> State | None:
-        """ShortRun a problem; None for a singular covariance."""
+        """Run passes on a problem; return None for a singular covariance."""
         try:
             state = run(problem, state, self.monitor, passes)
         except DegenerateFitError:
@@ -303,7 +303,7 @@ class OptimumSearch:
         return self.monitor.stopped is not None and begun
 
     def _short_runs(self, schedule: Schedule, guided: bool) -> list[ShortRun]:
-        """ShortRun a few passes from each start and from fits of other candidates."""
+        """Run a few passes from each start and from fits of other candidates."""
         runs: list[ShortRun] = []
         if self.settings.near and not guided:
             from bayesmix.search.candidate_starts import near_runs
@@ -341,7 +341,7 @@ class OptimumSearch:
         return runs
 
     def _on_all_rows(self, end: State) -> State | None:
-        """ShortRun a subsample's optimum on all data."""
+        """Run on all data from a subsample's optimum."""
         # The first E-step over all data gives an interrupt something to return.
         state = begin_at(self.all_rows, end.current_mixture(), nearby=end)
         return self.attempts.run(self.all_rows, state, SETTLE_PASSES)

@@ -78,8 +78,8 @@ def finalists(
 ) -> list[tuple[int, Mixture]]:
     """Return numbers and mixtures of the candidates with the best criterion, best first.
 
-    ``candidates`` come with rising K, which ends where the best of a K is worse than that before;
-    not at two components, as two may be worse than one where three are better.
+    ``candidates`` must come with rising K. K ends at three or more where its best value falls: two
+    components may be worse than one where three are better.
     """
     ranked: list[Ranked] = []
     tree, best = _tree(source), -math.inf

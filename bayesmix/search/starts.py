@@ -21,7 +21,7 @@ from bayesmix.em.expectation import sums_at
 from bayesmix.em.model import Model, Start
 from bayesmix.em.run import Problem, State, begin
 from bayesmix.numerics.arrays import Array, Integers, has_gaps, quantiles, without_gaps
-from bayesmix.numerics.memo import kept
+from bayesmix.numerics.memo import cached
 
 if TYPE_CHECKING:
     from bayesmix.core.families import Family
@@ -199,7 +199,7 @@ def numbered_starts(
         return
     key = (seed, index, family.heavy_tails)
     generator = stream(seed, Purpose.START, index)
-    rows = kept(
+    rows = cached(
         source,
         ("distinct", *key),
         lambda: distinct_rows(source, summary, generator, heavy_tails=family.heavy_tails),
@@ -225,7 +225,7 @@ def numbered_starts(
             continue
         # Candidates with the same K begin alike.
         by_centres = partial(_by_centres, rows, summary, K, number % 2 == 0, generator)
-        start = kept(source, ("start", *key, K, number), by_centres)
+        start = cached(source, ("start", *key, K, number), by_centres)
         yield number, replace(start, spread=spread_of(family))
 
 

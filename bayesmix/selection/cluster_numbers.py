@@ -233,8 +233,8 @@ def _merged(
     hierarchy = overlapping(assignments, np.ones(len(assignments.full)))
     of_drawn = Assignments(assignments.full[drawn.rows], assignments.held_out[drawn.rows])
     # Deviations of weights are smaller where the draws stand for more observations.
-    observed = drawn.given + (draws - drawn.given) / drawn.spread
-    numbers = [number_of(labels(overlapping(of_drawn, draw, OVERLAP))) for draw in observed]
+    observed = (drawn.given + (draw - drawn.given) / drawn.spread for draw in draws)
+    numbers = [number_of(labels(overlapping(of_drawn, weights, OVERLAP))) for weights in observed]
     return Clustering(labels(hierarchy), hierarchy, small), numbers
 
 

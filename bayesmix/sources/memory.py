@@ -128,7 +128,7 @@ CHUNK_WORK = 2**21
 BESIDES = 8
 # Passes below this ``cost_of`` (about 0.3 ms) are too short for a second thread.
 WORTH_HALVING = 3_000_000
-OF_THE_ROWS = ("summary", "total_weight", "faults", "rows", "kept")
+OF_THE_ROWS = ("summary", "total_weight", "faults", "rows", "cached")
 
 
 @lru_cache(maxsize=64)
@@ -166,7 +166,7 @@ class ArraySource:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without cached chunks and starts."""
-        return {name: value for name, value in vars(self).items() if name not in ("rows", "kept")}
+        return {name: value for name, value in vars(self).items() if name not in ("rows", "cached")}
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -87,7 +87,7 @@ def _noisy(fit: Fit, attempt: Attempt) -> Iterator[Start]:
     by_distance = np.sort(distances)
     last: BayesmixError | None = None
     mixture: Mixture | None = None
-    found, farthest = False, np.inf
+    is_fitted, farthest = False, np.inf
     for share in LEFT_OUT:
         before, farthest = farthest, by_distance[len(distances) - 1 - int(share * len(distances))]
         if farthest < before:  # small samples, and those with ties, have equal subsets
@@ -99,10 +99,10 @@ def _noisy(fit: Fit, attempt: Attempt) -> Iterator[Start]:
             except BayesmixError as refused:
                 mixture, last = None, refused
         if mixture is not None:
-            found = True
+            is_fitted = True
             noise = _noise_of(problem).noise(max(share, FIRST_WEIGHT))
             yield OfMixture(replace(mixture, noise=noise))
-    if not found and last is not None:
+    if not is_fitted and last is not None:
         raise last
 
 

@@ -18,7 +18,7 @@ from bayesmix.families.gaussian.flat_directions import without_flat_directions
 from bayesmix.families.gaussian.moments import Moments, moments
 from bayesmix.families.gaussian.point import Gaussians, maximum_likelihood
 from bayesmix.numerics.arrays import DENSE, Array, has_gaps
-from bayesmix.numerics.memo import kept
+from bayesmix.numerics.memo import cached
 
 # Priors and draws are imported on use, as maximum likelihood needs neither.
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
             refuse_constant(source, "X with missing values")
             return frame, ()
         key = ("flat", self.covariance, frame.centre.tobytes(), frame.scale.tobytes())
-        return kept(source, key, lambda: without_flat_directions(self.structure, frame, source))
+        return cached(source, key, lambda: without_flat_directions(self.structure, frame, source))
 
     def statistics(self, values: Array, responsibilities: Array) -> Moments:
         if has_gaps(values):

@@ -136,15 +136,15 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
                 # A scale over Σ r E[u] is optimal only if no floor binds.
                 of_rows = at_least(scales(statistics.counts), floor)
                 blocks = np.where(low.reshape(-1, *[1] * (free.ndim - 1)), of_rows, blocks)
-        made = StudentComponents(
+        components = StudentComponents(
             structure,
             means,
             blocks,
             point_freedom(self.degrees_of_freedom, statistics.counts, statistics.tails),
         )
         # Raise the error for outliers beyond double precision here.
-        _ = made.precision_root
-        return made
+        _ = components.precision_root
+        return components
 
     def feasible(self, statistics: WeightedMoments) -> bool:
         """Whether counts and variances of columns are not negative.
@@ -154,7 +154,7 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
         """
         weighted = statistics.weighted
         counts = (weighted.counts, weighted.known, statistics.counts)
-        if min(float(each.min()) for each in counts) < 0.0:
+        if min(float(part.min()) for part in counts) < 0.0:
             return False
         return weighted.scatter.ndim == 3 or self._normal.feasible(weighted)
 
@@ -175,8 +175,8 @@ class StudentT(FamilyOf[WeightedMoments, StudentComponents]):
     def as_draws(self, points: Sequence[StudentComponents]) -> StudentDraws:
         from bayesmix.families.student_t.posterior import StudentDraws
 
-        freedom = np.array([one.degrees_of_freedom for one in points])
-        return StudentDraws(self._normal.as_draws([one.normals for one in points]), freedom)
+        freedom = np.array([point.degrees_of_freedom for point in points])
+        return StudentDraws(self._normal.as_draws([point.normals for point in points]), freedom)
 
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Count free parameters of means, scales and degrees of freedom."""
