@@ -32,11 +32,11 @@ from bayesmix.checking.sampling import pymc_model as pymc_model
 from bayesmix.em.objectives import MaximumLikelihood as MaximumLikelihood
 from bayesmix.em.under_a_prior import MaximumAPosteriori as MaximumAPosteriori
 from bayesmix.em.under_a_prior import VariationalBayes as VariationalBayes
+from bayesmix.estimators.attributes.gaussian_parameters import from_sklearn as from_sklearn
 from bayesmix.estimators.bayesian import BayesianGaussianMixture as BayesianGaussianMixture
-from bayesmix.estimators.class_enumeration import enumerate_classes as enumerate_classes
+from bayesmix.estimators.classes.class_enumeration import enumerate_classes as enumerate_classes
 from bayesmix.estimators.classifier import MixtureClassifier as MixtureClassifier
 from bayesmix.estimators.gaussian import GaussianMixture as GaussianMixture
-from bayesmix.estimators.gaussian_parameters import from_sklearn as from_sklearn
 from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel as HiddenMarkovModel
 from bayesmix.estimators.mixture import Mixture as Mixture
 from bayesmix.estimators.regression_mixture import RegressionMixture as RegressionMixture

@@ -13,7 +13,7 @@ from bayesmix.assess.prior_sensitivity import PriorSensitivity as PriorSensitivi
 from bayesmix.assess.stability import Stability as Stability
 from bayesmix.checking.crosscheck import CrossCheck as CrossCheck
 from bayesmix.em.result import FitResult as FitResult
-from bayesmix.estimators.sequences import Forecast as Forecast
+from bayesmix.estimators.inputs.sequences import Forecast as Forecast
 from bayesmix.posterior.bootstrap import WeightedBootstrap as WeightedBootstrap
 from bayesmix.posterior.chains import Gibbs as Gibbs
 from bayesmix.posterior.density import MixtureDensity as MixtureDensity

@@ -74,9 +74,9 @@ if TYPE_CHECKING:
     from bayesmix.em.run import Aitken, Change
     from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.base import MixtureEstimator
-    from bayesmix.estimators.fitters import SourceFitter
     from bayesmix.estimators.search import MixtureSearch
-    from bayesmix.estimators.table_fitter import TableFitter
+    from bayesmix.estimators.searching.fitters import SourceFitter
+    from bayesmix.estimators.searching.table_fitter import TableFitter
     from bayesmix.families.without_prior import BootstrapDraws
     from bayesmix.io.checkpoints import Checkpoint
     from bayesmix.numerics.arrays import Array

@@ -52,7 +52,7 @@ def classes(
     from bayesmix.assess.class_profiles import class_profiles
     from bayesmix.cli.data import features_of, missing_for, n_rows_text, whole_table
     from bayesmix.cli.result_files import Figure
-    from bayesmix.estimators.class_enumeration import enumerate_classes
+    from bayesmix.estimators.classes.class_enumeration import enumerate_classes
     from bayesmix.plots import plot_class_profiles, plot_classification, plot_enumeration
     from bayesmix.report.class_report import class_report
 

@@ -376,10 +376,10 @@ def estimator_for(
     """Return the estimator of a fit: Gaussian, one family, or one family per column."""
     from bayesmix.em.under_a_prior import MaximumAPosteriori, VariationalBayes
     from bayesmix.estimators.bayesian import BayesianGaussianMixture
-    from bayesmix.estimators.families_of_fits import is_mixed_table
     from bayesmix.estimators.gaussian import GaussianMixture
     from bayesmix.estimators.hidden_markov_model import HiddenMarkovModel
     from bayesmix.estimators.mixture import Mixture
+    from bayesmix.estimators.searching.families_of_fits import is_mixed_table
     from bayesmix.families.gaussian.family import Gaussian
 
     uniform, mixed = "uniform" if noise else None, is_mixed_table(source)

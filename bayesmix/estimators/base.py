@@ -19,8 +19,8 @@ from bayesmix.em.progress import Reporter
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import AMONG_CANDIDATES, Aitken, Change, Monitor
 from bayesmix.errors import BayesmixWarning, warn
-from bayesmix.estimators import incoming
-from bayesmix.estimators.representation import Showing
+from bayesmix.estimators.attributes.representation import Showing
+from bayesmix.estimators.inputs import incoming
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.search.fit import fit
 from bayesmix.search.starts import INIT_PARAMS, OTHER_STARTS, OfMixture
@@ -36,16 +36,16 @@ OF_THE_ROWS = ("n_features_in_", "feature_names_in_")
 
 
 if TYPE_CHECKING:
-    from bayesmix.estimators.fitted_methods import FittedMethods
-    from bayesmix.estimators.posterior_methods import PosteriorMethods
+    from bayesmix.estimators.attributes.fitted_methods import FittedMethods
+    from bayesmix.estimators.attributes.posterior_methods import PosteriorMethods
 else:
     FittedMethods = lazy.methods(
-        "bayesmix.estimators.fitted_methods:FittedMethods",
+        "bayesmix.estimators.attributes.fitted_methods:FittedMethods",
         "score_samples responsibilities _map _at_covariates _seen _rows _fitted sample bic "
         "aic aicc icl _information summary _answer_html plot",
     )
     PosteriorMethods = lazy.methods(
-        "bayesmix.estimators.posterior_methods:PosteriorMethods",
+        "bayesmix.estimators.attributes.posterior_methods:PosteriorMethods",
         "density_interval conditional_interval assignment_interval assignment_entropy "
         "density_region tail_probability sample_posterior credible_interval to_arviz "
         "parameter_table gate_coefficients marginal conditional conditional_mean true_values "
@@ -156,7 +156,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
             source = incoming.training_rows(self, *given, n_jobs)
             if labels is None and groups is None and covariates is None:
                 return source
-            from bayesmix.estimators.constraints import constrained
+            from bayesmix.estimators.inputs.constraints import constrained
 
             return constrained(source, labels, groups, covariates)
 
@@ -216,7 +216,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         >>> vb.n_components_, vb.result_.n_rows
         (2, 272)
         """
-        from bayesmix.estimators.streams import with_batch
+        from bayesmix.estimators.inputs.streams import with_batch
 
         with_batch(self, X, y, sample_weight, batch, forgetting)
         return self
@@ -248,7 +248,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         with incoming.unchanged_on_error(self):
             model = self._model()
             if incoming.missing_of(self) == "use":
-                from bayesmix.estimators.missing_rows import refuse_gaps
+                from bayesmix.estimators.inputs.missing_rows import refuse_gaps
 
                 refuse_gaps(model)
             source = rows(validation.jobs(self.n_jobs))
@@ -268,7 +268,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
                 result = fit(model, source, settings, monitor, start)
                 if self.search is not None and self._last_mixture(model, source) is not None:
                     fresh = replace(settings, init=self._init(model, source, settings.seed))
-                    from bayesmix.estimators.warm_starts import better_start
+                    from bayesmix.estimators.inputs.warm_starts import better_start
 
                     better = better_start(result, model, source, fresh, monitor)
                     if better is not None:
@@ -283,7 +283,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         return type(self).fit is MixtureEstimator.fit
 
     def _fitter(self, X: Any, sample_weight: Any = None, source: Source | None = None) -> Fitter:
-        from bayesmix.estimators.fitters import fitter_of
+        from bayesmix.estimators.searching.fitters import fitter_of
 
         return fitter_of(self, X, sample_weight, source)
 
@@ -332,7 +332,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         """Return the mixture from which ``warm_start`` continues, if the model is the same."""
         if not (validation.flag("warm_start", self.warm_start) and hasattr(self, "result_")):
             return None
-        from bayesmix.estimators.warm_starts import last_mixture
+        from bayesmix.estimators.inputs.warm_starts import last_mixture
 
         return last_mixture(self.result_, model, source)
 
@@ -345,7 +345,7 @@ class MixtureEstimator(FittedMethods, PosteriorMethods, Transforming, DensityMix
         warm = self._last_mixture(model, source)
         if warm is None or model.family != self.result_.family:
             return None
-        from bayesmix.estimators.warm_starts import same_prior
+        from bayesmix.estimators.inputs.warm_starts import same_prior
 
         return warm if same_prior(self.result_, model, source, warm.frame) else None
 

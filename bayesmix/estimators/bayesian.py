@@ -10,9 +10,9 @@ from bayesmix.core import validation
 from bayesmix.em.model import Model
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.fitted_attributes import describe_gaussian
-from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
+from bayesmix.estimators.inputs.parameters import family_of, noise_density, store_parameters
 from bayesmix.families.gaussian.given_prior import GaussianPrior
 
 WEIGHT_TYPES = ("dirichlet_process", "dirichlet_distribution", "type2_ml")
@@ -126,7 +126,7 @@ class BayesianGaussianMixture(MixtureEstimator):
         >>> bool((theirs.predict(X) == vb.predict(X)).all())
         True
         """
-        from bayesmix.estimators.gaussian_parameters import to_sklearn
+        from bayesmix.estimators.attributes.gaussian_parameters import to_sklearn
 
         return to_sklearn(self)
 

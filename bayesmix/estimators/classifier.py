@@ -21,12 +21,12 @@ from bayesmix.assess.class_probabilities import (
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators import incoming
-from bayesmix.estimators.class_densities import Apart, Together
-from bayesmix.estimators.coded_frames import as_coded, typed_rows
+from bayesmix.estimators.attributes.representation import Showing
+from bayesmix.estimators.classes.class_densities import Apart, Together
+from bayesmix.estimators.inputs import incoming
+from bayesmix.estimators.inputs.parameters import store_parameters
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.parameters import store_parameters
-from bayesmix.estimators.representation import Showing
+from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
 from bayesmix.families.coding import Coding
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO

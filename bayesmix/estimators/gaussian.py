@@ -9,24 +9,25 @@ from bayesmix.core.mixture import Mixture
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.fitted_attributes import describe_gaussian
-from bayesmix.estimators.parameters import family_of, noise_density, store_parameters
+from bayesmix.estimators.inputs.parameters import family_of, noise_density, store_parameters
 
 if TYPE_CHECKING:
     from bayesmix.core.sources import Source
 
 
 if TYPE_CHECKING:
-    from bayesmix.estimators.factor_matrices import FactorMatrices
-    from bayesmix.estimators.gaussian_parameters import ParametersOfOthers
+    from bayesmix.estimators.attributes.factor_matrices import FactorMatrices
+    from bayesmix.estimators.attributes.gaussian_parameters import ParametersOfOthers
 else:
     FactorMatrices = lazy.methods(
-        "bayesmix.estimators.factor_matrices:FactorMatrices",
+        "bayesmix.estimators.attributes.factor_matrices:FactorMatrices",
         "covariances_ precisions_ precisions_cholesky_",
     )
     ParametersOfOthers = lazy.methods(
-        "bayesmix.estimators.gaussian_parameters:ParametersOfOthers", "from_parameters to_sklearn"
+        "bayesmix.estimators.attributes.gaussian_parameters:ParametersOfOthers",
+        "from_parameters to_sklearn",
     )
 
 
@@ -193,7 +194,7 @@ class GaussianMixture(FactorMatrices, ParametersOfOthers, MixtureEstimator):
         warm = self._last_mixture(model, source) is not None
         if warm or not self._explicit_parameters():
             return super()._start_mixture(model, source, settings)
-        from bayesmix.estimators.gaussian_parameters import given_start
+        from bayesmix.estimators.attributes.gaussian_parameters import given_start
 
         return given_start(self, model, source, settings)
 

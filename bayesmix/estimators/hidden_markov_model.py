@@ -24,16 +24,16 @@ from bayesmix.em.model import Model, Settings
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import Monitor
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators import incoming, sequences
-from bayesmix.estimators.coded_frames import decoded
-from bayesmix.estimators.constraints import at_covariates, constrained
-from bayesmix.estimators.families_of_fits import knowing_levels
-from bayesmix.estimators.given_parameters import GivenParameters
-from bayesmix.estimators.information import information
+from bayesmix.estimators.attributes.information import information
+from bayesmix.estimators.attributes.posterior_methods import arviz_draws, seed_of
+from bayesmix.estimators.inputs import incoming, sequences
+from bayesmix.estimators.inputs.constraints import at_covariates, constrained
+from bayesmix.estimators.inputs.given_parameters import GivenParameters
+from bayesmix.estimators.inputs.parameters import one_number, store_parameters
+from bayesmix.estimators.inputs.sequences import Forecast
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.parameters import one_number, store_parameters
-from bayesmix.estimators.posterior_methods import arviz_draws, seed_of
-from bayesmix.estimators.sequences import Forecast
+from bayesmix.estimators.regression.coded_frames import decoded
+from bayesmix.estimators.searching.families_of_fits import knowing_levels
 from bayesmix.numerics.arrays import Array, Integers, is_elsewhere, quantiles
 from bayesmix.search.fit import fit
 from bayesmix.selection.pipelines import refuse_sequences

@@ -12,11 +12,11 @@ from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian
 from bayesmix.estimators.base import MixtureEstimator
-from bayesmix.estimators.families_of_fits import with_structure
-from bayesmix.estimators.fit_columns import is_mixed
-from bayesmix.estimators.fitted_attributes import describe_gaussian
-from bayesmix.estimators.parameters import noise_density, store_parameters
+from bayesmix.estimators.inputs.parameters import noise_density, store_parameters
+from bayesmix.estimators.searching.families_of_fits import with_structure
+from bayesmix.estimators.searching.fit_columns import is_mixed
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO, family_named
 from bayesmix.sources.border import coding_of
@@ -156,7 +156,7 @@ class Mixture(MixtureEstimator):
         family: Any = model.family
         coding = None if self.family is not None else coding_of(source)
         if is_mixed(self.family) or coding is not None:
-            from bayesmix.estimators.coded_frames import family_for
+            from bayesmix.estimators.regression.coded_frames import family_for
 
             family = family_for(self.family or AUTO, source)
             if self.inference is None:
@@ -172,7 +172,7 @@ class Mixture(MixtureEstimator):
         from bayesmix.families.independent.levels import LevelsFamily
 
         if result.family.name == "product":
-            from bayesmix.estimators.component_tables import ComponentsByColumn
+            from bayesmix.estimators.attributes.component_tables import ComponentsByColumn
 
             self.components_ = ComponentsByColumn(
                 cast("Product", result.family), cast("Products", result.unframed)
@@ -182,6 +182,6 @@ class Mixture(MixtureEstimator):
         if isinstance(result.family, LevelsFamily):
             self.levels_ = result.family.levels
         if result.variational:
-            from bayesmix.estimators.posterior_attributes import describe_weights
+            from bayesmix.estimators.attributes.posterior_attributes import describe_weights
 
             describe_weights(self, result)

@@ -21,19 +21,19 @@ from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.run import State
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
-from bayesmix.estimators import regression_data
-from bayesmix.estimators.constraints import group_codes, standardised
-from bayesmix.estimators.incoming import unchanged_on_error, validated
-from bayesmix.estimators.parameters import one_number, store_parameters
-from bayesmix.estimators.random_effect_data import RandomEffectData
-from bayesmix.estimators.regression_columns import (
+from bayesmix.estimators.attributes.representation import Showing
+from bayesmix.estimators.inputs.constraints import group_codes, standardised
+from bayesmix.estimators.inputs.incoming import unchanged_on_error, validated
+from bayesmix.estimators.inputs.parameters import one_number, store_parameters
+from bayesmix.estimators.regression import regression_data
+from bayesmix.estimators.regression.random_effect_data import RandomEffectData
+from bayesmix.estimators.regression.regression_columns import (
     as_design,
     explanatory,
     look_at_response,
 )
-from bayesmix.estimators.regression_data import Data
-from bayesmix.estimators.regression_training import training_data
-from bayesmix.estimators.representation import Showing
+from bayesmix.estimators.regression.regression_data import Data
+from bayesmix.estimators.regression.regression_training import training_data
 from bayesmix.families.bayesian_regression import RegressionPosterior
 from bayesmix.families.coding import Coding
 from bayesmix.families.regressions import RegressionFamily, Regressions

@@ -24,12 +24,12 @@ from bayesmix.errors import (
     UndefinedError,
     warn,
 )
-from bayesmix.estimators import search_checks
+from bayesmix.estimators.attributes.representation import Showing
 from bayesmix.estimators.base import Transforming
-from bayesmix.estimators.fit_columns import refuse_no_table
-from bayesmix.estimators.parameters import store_parameters
-from bayesmix.estimators.representation import Showing
-from bayesmix.estimators.search_subjects import SubjectOfSamples, subject_of
+from bayesmix.estimators.inputs.parameters import store_parameters
+from bayesmix.estimators.searching import search_checks
+from bayesmix.estimators.searching.fit_columns import refuse_no_table
+from bayesmix.estimators.searching.search_subjects import SubjectOfSamples, subject_of
 from bayesmix.numerics.arrays import Booleans, Integers
 from bayesmix.selection import search_tables
 from bayesmix.selection import summary_text as words
@@ -54,12 +54,12 @@ from bayesmix.sources.border import coding_of, is_collection, is_source, process
 from bayesmix.sources.memory import ArraySource
 
 if TYPE_CHECKING:
-    from bayesmix.estimators.search_results import SearchResults
+    from bayesmix.estimators.searching.search_results import SearchResults
     from bayesmix.families.coding import Coding
     from bayesmix.relevance.relevance_search import FeatureSelection
 else:
     SearchResults = lazy.methods(
-        "bayesmix.estimators.search_results:SearchResults",
+        "bayesmix.estimators.searching.search_results:SearchResults",
         "_as_fitted columns_ k_probabilities_ averaged_ best_estimator_ estimators_ "
         "candidates_ held_out_ _select_features _refuse_regression _restore_features "
         "_feature_names_given _feature_names features_read _selection "
@@ -304,7 +304,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         n, size = source.total_weight, None if part is None else len(part)
         self._adopt(rows, criterion, n, checks, sweep.folds(), clusters, unordered, size)
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
-            from bayesmix.estimators.column_powers import better_by_powers
+            from bayesmix.estimators.searching.column_powers import better_by_powers
 
             self.__dict__.update(better_by_powers(self, source) or {})
         for caution in self.cautions_:
@@ -321,7 +321,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             X, sample_weight = weighted(X, sample_weight, weight_type)
         self._coding = coding_of(X) if is_source(X) else None
         if not is_source(X) and (self.columns or not isinstance(X, np.ndarray)):
-            from bayesmix.estimators.coded_frames import typed_for
+            from bayesmix.estimators.regression.coded_frames import typed_for
 
             X, sample_weight, self._coding = typed_for(self, X, sample_weight)
         if is_collection(X):
@@ -385,7 +385,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         # The columns that a pipeline makes are unknown here.
         plain = subject.source if subject.independent and not prefix else None
         if plain is not None and self._selected is not None:
-            from bayesmix.estimators.feature_selection import with_names_of_selected
+            from bayesmix.estimators.searching.feature_selection import with_names_of_selected
 
             plain = with_names_of_selected(self, plain)
         looks = len(numbers) > 1 and subject.independent and self._selected is None and not side
@@ -585,7 +585,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
 
     def transform(self, X: Any) -> Any:
         """Return the selected features, or ``predict_proba`` without variable selection."""
-        from bayesmix.estimators import feature_selection
+        from bayesmix.estimators.searching import feature_selection
 
         check_is_fitted(self, "results_")
         if self._selected is None:

@@ -13,9 +13,9 @@ from bayesmix.core.procedures import last_step
 from bayesmix.em.model import side_of
 from bayesmix.em.under_a_prior import VariationalBayes
 from bayesmix.errors import InvalidInputError, InvalidTypeError, UnsupportedError
-from bayesmix.estimators.families_of_fits import coding_of_table, is_mixed_table
 from bayesmix.estimators.mixture import Mixture
 from bayesmix.estimators.search import MixtureSearch
+from bayesmix.estimators.searching.families_of_fits import coding_of_table, is_mixed_table
 from bayesmix.families.gaussian.covariance.models import OF_ONE_COLUMN, SCIKIT_LEARNS
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import families_compared
@@ -120,7 +120,7 @@ def select(
     named |= {"categorical": categorical, "exclude": exclude}
     coding = None
     if family is None and "estimator" not in options:
-        from bayesmix.estimators.coded_frames import typed_rows
+        from bayesmix.estimators.regression.coded_frames import typed_rows
 
         X, sample_weight, coding = typed_rows(X, sample_weight, columns, **named)
     elif columns or any(named.values()):
@@ -192,7 +192,7 @@ def procedure(
         criterion = "bic"
     default = family is None and estimator is None and criterion == "auto" and not ordered
     if default and compared and is_source(X) and not options.get("variable_selection"):
-        from bayesmix.estimators.count_families import overdispersed_counts
+        from bayesmix.estimators.searching.count_families import overdispersed_counts
 
         chosen = overdispersed_counts(X, n_components, missing, random_state, options.get("n_jobs"))
         if chosen is not None:

@@ -9,7 +9,7 @@ import pytest
 import bayesmix as bm
 from bayesmix.cli.screen import worded
 from bayesmix.errors import BayesmixWarning, InvalidInputError
-from bayesmix.estimators.regression_columns import as_design, explanatory
+from bayesmix.estimators.regression.regression_columns import as_design, explanatory
 from bayesmix.io.column_kinds import kinds_of
 from bayesmix.io.readers import read_typed
 from bayesmix.io.table_columns import coded

@@ -9,7 +9,7 @@ from bayesmix.assess import stability as resampling
 from bayesmix.assess.likelihood_ratio import PairOfFits, likelihood_ratio_test
 from bayesmix.assess.stability import to_refit
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.fitters import SourceFitter
+from bayesmix.estimators.searching.fitters import SourceFitter
 from bayesmix.sources.memory import ArraySource
 
 

@@ -16,7 +16,7 @@ from bayesmix.errors import (
     SelectionWarning,
     UnsupportedError,
 )
-from bayesmix.estimators.sequences import GAP, SequenceFitter, in_sequences, sequence_folds
+from bayesmix.estimators.inputs.sequences import GAP, SequenceFitter, in_sequences, sequence_folds
 from bayesmix.sources.memory import ArraySource
 from laws.cases import generator
 

@@ -10,7 +10,7 @@ from bayesmix.assess.class_criteria import entropy_of, information_criteria, mea
 from bayesmix.assess.class_tests import BootstrapTest, weighted_chi_squared
 from bayesmix.assess.distal import wald_tests
 from bayesmix.errors import DegenerateFitError
-from bayesmix.estimators import constraints
+from bayesmix.estimators.inputs import constraints
 
 # mclust 6.0 on iris (tidyLPA's models 1, 2, 3, 6 are EEI, VVI, EEE, VVV), the best of 15 starts run
 # to convergence: log likelihood, parameters, relative entropy.

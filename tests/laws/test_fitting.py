@@ -10,9 +10,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bayesmix as bm
-from bayesmix.estimators import incoming
-from bayesmix.estimators.fitters import SourceFitter
-from bayesmix.estimators.table_fitter import TableFitter
+from bayesmix.estimators.inputs import incoming
+from bayesmix.estimators.searching.fitters import SourceFitter
+from bayesmix.estimators.searching.table_fitter import TableFitter
 from bayesmix.selection.tasks import Effort
 from laws.cases import generator
 

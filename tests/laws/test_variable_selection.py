@@ -19,7 +19,7 @@ from bayesmix.errors import (
     UndefinedError,
     UnsupportedError,
 )
-from bayesmix.estimators.feature_selection import nearer_to_normal
+from bayesmix.estimators.searching.feature_selection import nearer_to_normal
 from bayesmix.numerics.arrays import without_gaps
 from bayesmix.relevance.dependence import (
     factor_model,

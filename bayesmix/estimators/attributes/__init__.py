@@ -1,0 +1,1 @@
+"""What fitted estimators answer: attributes, methods, tables, representations."""

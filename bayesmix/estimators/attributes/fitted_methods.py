@@ -1,0 +1,157 @@
+"""Methods of fitted mixtures: predictions, samples, criteria, streams, plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from sklearn.utils.validation import check_is_fitted
+
+from bayesmix.core import validation
+from bayesmix.core.random import Purpose, stream
+from bayesmix.em.result import FitResult
+from bayesmix.estimators.attributes.posterior_methods import seed_of
+from bayesmix.estimators.inputs import incoming
+from bayesmix.estimators.inputs.new_rows import new_rows
+from bayesmix.estimators.regression.coded_frames import decoded
+from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
+from bayesmix.posterior import predictions
+from bayesmix.sources.border import is_collection
+from bayesmix.sources.room import few_enough
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+    from bayesmix.posterior.predictions import PerRow
+
+
+class FittedMethods:
+    """Methods of a mixture that a plain fit does not use; ``MixtureEstimator`` defers to them."""
+
+    random_state: Any
+    result_: FitResult
+
+    # Densities and assignments
+
+    def score_samples(self, X: Any, covariates: Any = None) -> Array:
+        """Return the log density (n,) of each sample in nats, given its covariates if any.
+
+        Variational fits use the posterior predictive density (Bishop 2006, eq. 10.81).
+        """
+        return self._map(X, FitResult.log_density, covariates=covariates)
+
+    def responsibilities(self, X: Any, covariates: Any = None) -> Array:
+        """Return q(Z) (n, K), as the last E-step computes it (Bishop 2006, eq. 10.49)."""
+        n_components = self._fitted().n_components
+        return self._map(X, FitResult.responsibilities, n_components, covariates)
+
+    def _map(
+        self, X: Any, method: Callable[..., PerRow], n_columns: int = 1, covariates: Any = None
+    ) -> PerRow:
+        """Return predictions for X by a method of ``FitResult``, in the array library of X."""
+        if self._fitted().side.design is not None or covariates is not None:
+            source = self._at_covariates(self._seen(X), covariates)
+            return predictions.in_memory(self.result_, few_enough(source, n_columns), method)
+        if is_collection(X):
+            from bayesmix.estimators.attributes.predictions_elsewhere import lazily
+
+            return cast("PerRow", lazily(self, X, method))
+        if is_elsewhere(X):
+            from bayesmix.estimators.attributes.predictions_elsewhere import on_device
+
+            return cast("PerRow", on_device(self._fitted(), self._seen(X), method, X))
+        return predictions.in_memory(self._fitted(), few_enough(self._seen(X), n_columns), method)
+
+    def _at_covariates(self, source: Source, covariates: Any) -> Source:
+        """Return samples with the covariates of the fit, if it had any."""
+        if self._fitted().side.design is None and covariates is None:
+            return source
+        from bayesmix.estimators.inputs.constraints import at_covariates
+
+        return at_covariates(source, self.result_, covariates)
+
+    def _seen(self, X: Any, sample_weight: Any = None) -> Source:
+        """Return checked data for the fitted columns; ``missing="use"`` allows missing values."""
+        self._fitted()
+        gaps = incoming.missing_of(self) == "use"
+        return new_rows(self, X, sample_weight, gaps)
+
+    def _rows(self, X: Any, sample_weight: Any = None) -> Source:
+        self._fitted()
+        return new_rows(self, X, sample_weight)
+
+    def _fitted(self) -> FitResult:
+        check_is_fitted(self, "result_")
+        return self.result_
+
+    def sample(
+        self, n_samples: int = 1, random_state: Any = None, error: Any = None
+    ) -> tuple[Array, Integers]:
+        """Draw samples (n, D) from the fitted density, with their components (n,).
+
+        ``random_state=None`` uses the estimator's own. ``error``, as that of ``Measured``, adds
+        errors of measurement to the true values.
+        """
+        result = self._fitted()
+        n_rows = validation.integer("n_samples", n_samples, 1)
+        seed = seed_of(self, random_state)
+        generator = stream(seed, Purpose.SAMPLE)
+        rows, components = result.draw(n_rows, generator)
+        if error is not None:
+            from bayesmix.observation.measured import with_errors
+
+            rows = with_errors(rows, error, generator)
+        return decoded(result.family, rows), components
+
+    # Criteria with scikit-learn's sign: lower is better
+
+    def bic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
+        """Return BIC, -2 log L + p log n, by default for the training data.
+
+        Sample weights enter log L and n. Fits with covariates need the covariates of X.
+        """
+        return self._information("bic", X, covariates, sample_weight=sample_weight)
+
+    def aic(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
+        """Return Akaike's information criterion, -2 log L + 2 p."""
+        return self._information("aic", X, covariates, sample_weight=sample_weight)
+
+    def aicc(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
+        """Return AIC corrected for small n (Hurvich & Tsai 1989); infinite if n - p - 1 <= 0."""
+        return self._information("aicc", X, covariates, sample_weight=sample_weight)
+
+    def icl(self, X: Any = None, sample_weight: Any = None, covariates: Any = None) -> float:
+        """Return the integrated completed likelihood with hard assignments (Biernacki et al. 2000).
+
+        For sequences it is BIC - 2 log P(most probable path) (Celeux & Durand 2008).
+        """
+        return self._information("icl", X, covariates, sample_weight=sample_weight)
+
+    def _information(self, name: str, X: Any, covariates: Any, **beside: Any) -> float:
+        from bayesmix.estimators.attributes.information import information
+
+        return information(self, name, X, covariates, **beside)
+
+    # Display and storage
+
+    def summary(self) -> str:
+        """Return the fit in words: model, components, search and events.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> gm = bm.GaussianMixture(2, random_state=0).fit(bm.datasets.load_faithful())
+        >>> print(gm.summary().splitlines()[0][:54])
+        Gaussian, 2 components, log likelihood -1130.26, conve
+        """
+        from bayesmix.em.display import summary
+
+        return summary(self._fitted())
+
+    def _answer_html(self) -> str:
+        return self.result_._repr_html_()
+
+    def plot(self, X: Any = None, ax: Any = None, **options: Any) -> Any:
+        """Plot the density with its components, and the data if given; see ``plot_density``."""
+        from bayesmix.plots import plot_density
+
+        return plot_density(self, X, ax=ax, **options)

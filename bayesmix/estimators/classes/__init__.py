@@ -1,0 +1,1 @@
+"""Classifiers by mixtures and the enumeration of classes."""

@@ -1,0 +1,264 @@
+"""``enumerate_classes``: the table of fits with 1 to K classes that a paper reports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from numbers import Integral
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.assess.class_criteria import ENTROPIES
+from bayesmix.assess.enumeration import Enumeration, FitTask, PairTask, TableEntry, table_of
+from bayesmix.assess.stability import collected, each_of
+from bayesmix.core import validation
+from bayesmix.core.parallel import resolve_jobs
+from bayesmix.core.random import root_seed
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.gaussian import GaussianMixture
+from bayesmix.estimators.inputs import constraints
+from bayesmix.estimators.inputs.incoming import MISSING
+from bayesmix.estimators.mixture import Mixture
+from bayesmix.estimators.searching.families_of_fits import coding_of_table, is_mixed_table
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.gaussian.covariance.models import NAMED
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.product.family import Product
+from bayesmix.sources.writing import write
+
+# tidyLPA's numbers of covariance structures (Rosenberg et al. 2018; models 4 and 5 are Mplus's).
+STRUCTURES: dict[Any, Any] = {1: "EEI", 2: "VVI", 3: "EEE", 6: "VVV"}
+WORDS = {
+    "EEI": "equal variances, covariances zero",
+    "VVI": "varying variances, covariances zero",
+    "EVI": "varying variances, covariances zero",
+    "VEI": "varying variances, covariances zero",
+    "EEE": "equal variances and covariances",
+    "VVV": "varying variances and covariances",
+}
+
+
+def enumerate_classes(
+    X: Any,
+    n_components: Any = range(1, 7),
+    models: Any = None,
+    *,
+    n_bootstrap: int = 100,
+    continuous: bool | Sequence[str] | None = None,
+    sample_weight: Any = None,
+    covariates: Any = None,
+    missing: str = "use",
+    random_state: Any = None,
+    n_jobs: int | None = None,
+    early_stopping: bool = False,
+    entropy_definition: str = "relative",
+    tidylpa: bool = False,
+    progress: bool | None = None,
+    checkpoint: Any = None,
+) -> Enumeration:
+    """Fit latent profiles or latent classes with several numbers of classes, and tabulate them.
+
+    Every fit is by maximum likelihood with a full search. Each number of classes is tested against
+    one less by the parametric bootstrap, where the observed and the simulated data get the same
+    quick search (McLachlan 1987; Nylund, Asparouhov & Muthén 2007).
+
+    Parameters
+    ----------
+    X : array or frame (n, D)
+        Numeric columns are continuous. Frames may have text, categories, booleans and counts; the
+        columns are then independent within classes.
+    n_components : int or sequence of int, default=range(1, 7)
+        Numbers of classes.
+    models : int, str or sequence, optional
+        For continuous columns: 1 (equal variances, covariances zero), 2 (varying variances,
+        covariances zero), 3 (equal variances and covariances), 6 (varying variances and
+        covariances), as in tidyLPA, or names of covariance structures. None: 1, 2, 3 and 6.
+    n_bootstrap : int, default=100
+        Simulated data sets of each test; 0: no tests.
+    continuous : bool or list of str, optional
+        Whether numeric columns are continuous (True) or categories (False), or the names of the
+        continuous columns, all others being categories. None: by the types of the columns.
+    sample_weight : array (n,), optional
+        Sampling weights. There is then no bootstrap test.
+    covariates : array or frame (n, P), optional
+        Variables on which class membership depends by a multinomial logistic regression.
+    missing : {"use", "drop", "error"}, default="use"
+        Missing values: full information maximum likelihood (missing at random), complete cases, or
+        an error. Simulated data have the missing cells and covariates of the observed data.
+    random_state : None, int, RandomState or Generator
+    n_jobs : int, optional
+        Number of worker processes (results do not depend on it); None: all cores.
+    early_stopping : bool, default=False
+        Whether tests end after ten simulated ratios as large as the observed one (Besag & Clifford
+        1991), which saves time for large p-values; these p-values are not uniform under K - 1.
+    entropy_definition : {"relative", "sum", "mean"}, default="relative"
+        "relative" is that of Mplus.
+    tidylpa : bool, default=False
+        Whether to add tidyLPA's ``awe_tidylpa`` and ``lmr_tidylpa_p``.
+    progress : None or bool, default=None
+        As in the estimators. Ctrl-C returns the fits and tests so far, with a warning.
+    checkpoint : path, optional
+        Folder where finished fits and tests are stored; the same call continues from there.
+
+    Returns
+    -------
+    Enumeration
+
+    Raises
+    ------
+    ValueError
+        For invalid data or parameters.
+
+    Examples
+    --------
+    >>> import bayesmix as bm
+    >>> X = bm.datasets.load_iris()
+    >>> classes = bm.enumerate_classes(X, range(1, 4), 1, n_bootstrap=0, random_state=0)
+    >>> classes.table[["n_classes", "log_likelihood", "n_parameters", "bic"]].round(1)
+       n_classes  log_likelihood  n_parameters     bic
+    0          1          -741.0             8  1522.1
+    1          2          -488.9            13  1043.0
+    2          3          -361.4            18   813.0
+    """
+    given = [n_components] if isinstance(n_components, Integral) else list(n_components)
+    numbers = sorted({validation.integer("n_components", K, 1) for K in given})
+    if not numbers:
+        raise InvalidInputError("n_components must name at least one number of classes, got none")
+    n_bootstrap = validation.integer("n_bootstrap", n_bootstrap, 0)
+    validation.one_of("missing", missing, MISSING)
+    validation.one_of("entropy_definition", entropy_definition, ENTROPIES)
+    seed, seeded = root_seed(random_state), random_state is not None
+    if checkpoint is not None:
+        from bayesmix.io.checkpoints import open_checkpoint, search_identity
+
+        settings: dict[str, Any] = {
+            "n_components": numbers,
+            "models": models,
+            "n_bootstrap": n_bootstrap,
+            "continuous": continuous,
+            "covariates": None if covariates is None else np.asarray(covariates),
+            "missing": missing,
+            "early_stopping": early_stopping,
+        }
+        identity = search_identity(settings, X, sample_weight, None)
+        folder, seed = open_checkpoint(checkpoint, identity, seed, seeded, "enumeration")
+    described, estimators = _estimators(X, models, continuous)
+    fitters: dict[Any, Any] = {}
+    for name, estimator in estimators.items():
+        estimator.set_params(missing=missing, random_state=seed, progress=False, n_jobs=1)
+        fitter: Any = estimator._fitter(X, sample_weight)
+        source = constraints.constrained(fitter.source, None, None, covariates)
+        fitters[name] = replace(fitter, source=source)
+
+    def done(task: Any, what: str) -> list[TableEntry]:
+        n = len(task.questions)
+        stored = task if checkpoint is None else Stored(task, folder.folder)
+        workers = min(resolve_jobs(n_jobs), n)
+        return collected(each_of(stored, n, workers), n, what, progress) if n else []
+
+    questions = tuple((name, K) for name in fitters for K in numbers)
+    fits = done(FitTask(fitters, questions, seed), "fits")
+    pairs, reason = _pairs(fits) if len(fits) == len(questions) else (), ""
+    if sample_weight is not None and n_bootstrap:
+        n_bootstrap, reason = 0, "no bootstrap test with sampling weights"
+    tests = done(PairTask(fitters, pairs, n_bootstrap, early_stopping, seed, reason), "tests")
+    n, summary = fitters[questions[0][0]].source.total_weight, source.summary
+    table, notes = table_of(fits, tests, n, tidylpa)
+    enumeration = Enumeration(
+        table=table,
+        models=described,
+        fits={(one.model, one.n_classes): one.estimator for one in fits},
+        n_samples=n,
+        n_missing=summary.n_missing,
+        n_dropped=np.shape(X)[0] - source.shape[0],
+        n_bootstrap=n_bootstrap if tests else 0,
+        notes=notes,
+        seed=seed,
+    )
+    if entropy_definition == "relative":
+        return enumeration
+    return enumeration.with_entropy(entropy_definition)
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Do a task, or read what an earlier attempt stored in a folder, without code."""
+
+    task: FitTask | PairTask
+    folder: Path
+
+    def __call__(self, number: int) -> TableEntry:
+        from bayesmix.io import load
+
+        name, K = self.task.questions[number]
+        kind = "fit" if isinstance(self.task, FitTask) else "test"
+        record, model = (self.folder / f"{kind}-{name}-{K}.{end}" for end in ("json", "bayesmix"))
+        if record.exists():
+            values, note = json.loads(record.read_text("utf-8"))
+            return TableEntry(name, K, values, note, load(model) if model.exists() else None)
+        entry = self.task(number)
+        if entry.estimator is not None:
+            entry.estimator.save(model)
+        fields = [dict(entry.values), entry.note]
+        write(record, json.dumps(fields, default=lambda value: value.item()).encode())
+        return entry
+
+
+def _pairs(fits: list[TableEntry]) -> tuple[tuple[TableEntry, TableEntry], ...]:
+    """Return fits that differ by one class, the longest tests first, so that workers end alike."""
+    known = {(one.model, one.n_classes): one for one in fits if one.estimator is not None}
+    smaller = {key: known.get((key[0], key[1] - 1)) for key in known}
+    pairs = [(one, known[key]) for key, one in smaller.items() if one is not None]
+    return tuple(sorted(pairs, key=lambda pair: -cast("int", pair[1].values["n_parameters"])))
+
+
+def _estimators(
+    X: Any, models: Any, continuous: bool | Sequence[str] | None
+) -> tuple[dict[Any, str], dict[Any, Any]]:
+    """Return words for each model, and its unfitted estimator."""
+    alone = "local independence"
+    named, coding = isinstance(continuous, Sequence), coding_of_table(X)
+    mixed = continuous is None and is_mixed_table(X)
+    if (named or mixed) and models is not None:
+        raise InvalidInputError(
+            "models are for continuous columns only: leave models out, so that the columns are "
+            "independent within classes"
+        )
+    if continuous is False or (mixed and coding is not None and all(coding.levels)):
+        words = "categories, independent within classes"
+        return {alone: words}, {alone: Mixture(family=Categorical())}
+    if named or mixed:
+        family: Any = _product(X, list(cast("Sequence[str]", continuous))) if named else "auto"
+        estimator = Mixture(family=family, covariance_type="diag")
+        return {alone: "independent within classes"}, {alone: estimator}
+    asked: Any = [models] if isinstance(models, int | str) else models
+    if asked is None:
+        asked = (1, 2) if np.shape(X)[1:] == (1,) else tuple(STRUCTURES)
+    described, estimators = {}, {}
+    for name in asked:
+        structure = NAMED.get(STRUCTURES.get(name, name))
+        if structure is None:
+            raise InvalidInputError(
+                f"models must be 1, 2, 3, 6 or covariance structures such as 'VVE', got {name!r}"
+            )
+        letters = structure.letters
+        described[name] = WORDS.get(letters, f"covariance structure {letters}")
+        estimators[name] = GaussianMixture(covariance_type=structure.name)
+    return described, estimators
+
+
+def _product(X: Any, continuous: list[str]) -> Product:
+    """Return independent normal columns, and categories for all others."""
+    names = [str(name) for name in pd.DataFrame(X).columns]
+    if absent := [name for name in continuous if name not in names]:
+        raise InvalidInputError(
+            f"continuous must name columns of X, which are {', '.join(names)}, got {absent[0]!r}"
+        )
+    parts: dict[Any, Any] = {name: Categorical() for name in names if name not in continuous}
+    if continuous:
+        parts[tuple(continuous)] = Gaussian("diag")
+    return Product(parts)

@@ -1,0 +1,1 @@
+"""What users hand over: rows, parameters, weights, checked and turned into sources."""

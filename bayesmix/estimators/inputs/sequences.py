@@ -1,0 +1,189 @@
+"""Sequences: ``lengths`` and ``groups``, held-out sequences and blocks, and their order.
+
+One long sequence is held out in blocks. Fits leave a gap around the block, as samples on both sides
+of its ends are dependent (Burman, Chow & Nolan 1994).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from bayesmix.core.parallel import single_threaded_blas
+from bayesmix.core.rows import SideInformation
+from bayesmix.core.sources import Chosen, Source
+from bayesmix.em.display import columns_of, shortened
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.inputs.constraints import group_codes
+from bayesmix.estimators.searching.fitters import SourceFitter
+from bayesmix.numerics.arrays import Array, Booleans, Integers
+from bayesmix.selection.scores import Fold, make_splits
+from bayesmix.sources.border import is_collection
+from bayesmix.sources.memory import MOST_SORTED, ArraySource
+from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
+
+# Width of the gap beside a block that is held out, as a share of the block.
+GAP = 0.1
+
+
+InSequences: TypeAlias = ArraySource | PartitionedSource
+
+
+def sequences_to_fit(source: Source, lengths: Any, groups: Any) -> InSequences:
+    """Return the source in sequences; raise an error if there are no transitions."""
+    ordered = in_sequences(source, lengths, groups)
+    if len(ordered.side.starts) == source.shape[0]:
+        raise InvalidInputError(
+            "every sequence has one sample, so there are no transitions: use Mixture"
+        )
+    return ordered
+
+
+def in_sequences(source: Source, lengths: Any, groups: Any) -> InSequences:
+    """Return the source with the starts of its sequences; by default all samples are one."""
+    groups = groups.compute() if is_collection(groups) else groups
+    begins = starts_of_sequences(lengths, groups, source.shape[0])
+    if isinstance(source, PartitionedSource) and not getattr(source.engine, "alone", False):
+        return source.in_sequences(begins)
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError(
+            "a hidden Markov model needs X in main memory, got X on a device: give a NumPy array"
+        )
+    if source.weights is not None:
+        raise UnsupportedError("sequences do not support sample weights: leave them out")
+    return replace(source, side=SideInformation(begins=begins))
+
+
+def sequences_at_hand(source: InSequences) -> ArraySource:
+    """Return sequences in memory: all of them, or evenly spaced ones of data that are too large."""
+    n_rows, n_features = source.shape
+    if n_rows * n_features <= MOST_AT_HAND:
+        return source.in_memory()
+    numbers = np.cumsum(cast("Booleans", source.side.begins)) - 1
+    return source.in_memory(np.flatnonzero(numbers % -(-n_rows // MOST_SORTED) == 0))
+
+
+def starts_of_sequences(lengths: Any, groups: Any, n_rows: int) -> Booleans:
+    """Return where sequences begin (n,)."""
+    if lengths is not None and groups is not None:
+        raise InvalidInputError("give lengths or groups, not both")
+    if groups is not None:
+        codes = group_codes(groups, n_rows, n_rows)
+        begins: Booleans = np.append(True, np.diff(codes) != 0)
+        again = np.flatnonzero(begins)[1:]
+        again = again[np.diff(codes[begins]) < 0]
+        if len(again):
+            raise InvalidInputError(
+                "groups must be contiguous, each a sequence in order of time, but the group of "
+                f"sample {again[0]} appeared before: sort X by group and time"
+            )
+        return begins
+    begins = np.zeros(n_rows, dtype=bool)
+    begins[0] = True
+    if lengths is None:
+        return begins
+    sizes = np.asarray(lengths)
+    if sizes.ndim != 1 or sizes.dtype.kind not in "iu":
+        raise InvalidInputError(
+            f"lengths must be a sequence of integers, the number of samples of each sequence, got "
+            f"{lengths!r:.60}"
+        )
+    if (sizes < 1).any():
+        raise InvalidInputError(
+            f"lengths must be at least 1, got {sizes.min()}: leave out empty sequences"
+        )
+    if sizes.sum() != n_rows:
+        raise InvalidInputError(
+            f"lengths must sum to the number of samples, {n_rows}, got a sum of {sizes.sum()}"
+        )
+    begins[np.cumsum(sizes)[:-1]] = True
+    return begins
+
+
+def sequence_folds(cv: Any, source: ArraySource, seed: int) -> tuple[Fold, ...]:
+    """Return folds of whole sequences; with fewer sequences than folds, blocks with gaps."""
+    begins = source.side.begins
+    assert begins is not None
+    sequences: Integers = np.cumsum(begins) - 1
+    if not isinstance(cv, int) or not sequences[-1] + 1 < cv <= len(sequences):
+        groups = None if isinstance(cv, int) else sequences
+        return make_splits(cv, source, seed, groups, sequences)
+    gap = math.ceil(GAP * len(sequences) / cv)
+    blocks = [(fold.train, fold.test) for fold in make_splits(KFold(cv), source, seed)]
+    return tuple(
+        Fold(train[(train < test[0] - gap) | (train > test[-1] + gap)], test)
+        for train, test in blocks
+    )
+
+
+@dataclass(frozen=True)
+class SequenceFitter(SourceFitter):
+    """Fits hidden Markov models to sequences, or to parts of them.
+
+    ``whole``: whether the samples are whole sequences. The first state of a part has the
+    stationary distribution.
+    """
+
+    whole: bool = True
+
+    def on(self, rows: Chosen) -> SequenceFitter:
+        """Return the fitter of some samples; where samples before are left out, a part begins."""
+        begins: Any = self.source.side.begins  # type: ignore[attr-defined]  # in memory
+        numbers = np.arange(len(begins))[rows]
+        first = np.append(True, np.diff(numbers) > 1)
+        last = np.append(first[1:], True)
+        ends = np.append(begins[1:], True)
+        whole = bool(begins[numbers[first]].all() and ends[numbers[last]].all())
+        part: Any = self.source.subset(numbers)
+        side = SideInformation(begins=part.side.begins | first)
+        return replace(self, source=replace(part, side=side), whole=whole)
+
+    def log_density(self, candidate: Any) -> Array:
+        """Return the log density (n,) of each sample given those before it."""
+        initial = None if self.whole else candidate.stationary_distribution_
+        with single_threaded_blas():
+            return candidate._states(initial=initial)(cast("ArraySource", self.source).rows)[:, -1]
+
+
+@dataclass(frozen=True, repr=False)
+class Forecast:
+    """States and values of the samples that follow a sequence, one row per step.
+
+    Attributes
+    ----------
+    state_probabilities : array (steps, K)
+    mean, lower, upper : array (steps, D)
+        Mean and limits of the central interval of each column; NaN if it is categorical.
+    level : float
+        Probability of the intervals.
+    columns : tuple of str
+    """
+
+    state_probabilities: Array
+    mean: Array
+    lower: Array
+    upper: Array
+    level: float
+    columns: tuple[str, ...]
+
+    def summary(self) -> str:
+        """Return state probabilities, and mean with interval of each column, step by step."""
+        numbers = range(self.state_probabilities.shape[1])
+        rows = [("step", *(f"P({k})" for k in numbers), *self.columns)]
+        for step, shares in enumerate(self.state_probabilities):
+            values = zip(self.mean[step], self.lower[step], self.upper[step], strict=True)
+            cells = ("-" if math.isnan(m) else f"{m:.4g} [{a:.4g}, {b:.4g}]" for m, a, b in values)
+            rows.append((str(step + 1), *(f"{share:.2f}" for share in shares), *cells))
+        return "\n".join([f"{self._headline}:", *columns_of(rows, 1)])
+
+    @property
+    def _headline(self) -> str:
+        steps = f"{len(self.mean)} step{'s' if len(self.mean) > 1 else ''}"
+        return f"Forecast of {steps}, means and {100 * self.level:g} % intervals"
+
+    def __repr__(self) -> str:
+        return shortened([f"<{self._headline}>", *self.summary().splitlines()[1:]])

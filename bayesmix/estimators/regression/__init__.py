@@ -1,0 +1,1 @@
+"""Data and fits of regressions."""

@@ -1,0 +1,279 @@
+"""Frames as coded numbers and back: families, levels and kinds of their columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from bayesmix.core.procedures import noun_of
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
+from bayesmix.estimators.inputs.sample_weights import row_weights
+from bayesmix.families.categorical import Categorical
+from bayesmix.families.coding import Coding, values_of
+from bayesmix.families.gaussian.family import Gaussian
+from bayesmix.families.independent.levels import LevelsFamily
+from bayesmix.families.names import family_named
+from bayesmix.families.product.family import Part, Product
+from bayesmix.families.rates import Poisson
+from bayesmix.families.successes import Bernoulli, Binomial
+from bayesmix.numerics.arrays import Array
+from bayesmix.sources.border import coding_of, eager, is_collection, is_source
+from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
+
+def looked_at(
+    X: Any,
+    columns: Mapping[str, str] | None = None,
+    said: Sequence[str] = (),
+    **named: Any,
+) -> tuple[Any, Coding | None]:
+    """Return a frame as numbers, with what its columns are; other data as they are.
+
+    A frame of continuous columns, none declared, is unchanged. ``columns`` and ``named`` declare
+    kinds.
+    A line says which columns were left out, and which kinds follow from names and values alone;
+    ``said`` are the kinds that it names, by default all.
+    """
+    from bayesmix.io.table_columns import coded, declared_kinds, is_frame, is_plain
+
+    if is_collection(X) or is_source(X) or not is_frame(X):
+        if columns or any(named.values()):
+            raise InvalidInputError("columns names columns of a frame, but X is no frame")
+        return X, None
+    declared = declared_kinds(list(map(str, X.columns)), columns, named)
+    frame, coding = coded(X, declared)
+    if guesses := coding.guesses(said):
+        warn(f"columns: {guesses}", BayesmixWarning)
+    if coding.doubts:
+        warn(f"columns: {coding.doubts}", BayesmixWarning)
+    return (X if coding.is_plain and is_plain(X) and not declared else frame), coding
+
+
+def with_coding(X: Any, coding: Coding, weights: Array | None = None) -> ArraySource:
+    """Return coded data as a source."""
+    return ArraySource(np.asarray(X), weights, columns=coding.names, coding=coding)
+
+
+def as_coded(X: Any, coding: Coding | None, unseen: str = "missing") -> Any:
+    """Return a frame at predict time as a source with the columns of a coding, others unchanged."""
+    from bayesmix.io.table_columns import is_frame, recoded, say_unused
+
+    if coding is None or is_source(X) or is_collection(X) or not is_frame(X):
+        return X
+    say_unused(X, coding)
+    return with_coding(recoded(X, coding, unseen), coding)
+
+
+def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | None]:
+    """Return frames, or tables of levels, as numbers with their coding, and other data as it is.
+
+    ``columns`` declares kinds where no family is named.
+    """
+    from bayesmix.io.table_columns import as_levels, coded_as_given, is_frame, is_plain, recoded
+
+    if isinstance(family, LevelsFamily):
+        return as_levels(X, family.levels) if _is_table(X) else (X, None)
+    if not is_frame(X):
+        return X, None
+    if isinstance(family, Product):
+        # Every column is in a part unless the product says otherwise.
+        named = [
+            column for part in family.parts for column in part.columns if isinstance(column, str)
+        ]
+        there = [str(name) for name in X.columns]
+        if absent := [name for name in named if name not in there]:
+            raise InvalidInputError(
+                f"family must name columns of X, which are {', '.join(map(repr, there))}, got "
+                f"{', '.join(map(repr, absent))}"
+            )
+        given: dict[str, Any] = {}  # levels of categorical columns, None where not given
+        for part in family.parts:
+            if isinstance(part.family, LevelsFamily):
+                levels = part.family.levels or [None] * len(part.columns)
+                given |= dict(zip(map(str, part.columns), levels, strict=True))
+        frame, coding = coded_as_given(X, given)
+        pairs = zip(coding.names, coding.levels, strict=True)
+        coding = replace(
+            coding,
+            levels=tuple(given.get(name) or levels for name, levels in pairs),
+            counts=tuple(
+                str(name)
+                for part in family.parts
+                if isinstance(part.family, Poisson | Binomial)
+                for name in part.columns
+            ),
+        )
+        return recoded(X, coding) if any(given.values()) else frame, coding
+    numbers, found = looked_at(X, columns)
+    plain = found is None or (found.is_plain and is_plain(X))
+    return (X, None) if family is None and plain else (numbers, found)
+
+
+def as_fitted(X: Any, family: Any, unseen: str = "error") -> Any:
+    """Return data at predict time with columns matched by name and levels by value."""
+    if isinstance(family, Gaussian):
+        return X
+    from bayesmix.io.table_columns import as_levels, is_frame, recoded, say_unused
+
+    if isinstance(family, LevelsFamily) and not is_source(X):
+        fitting = _is_table(X) and np.shape(X)[1] == len(family.levels or ())
+        return as_levels(X, family.levels, unseen)[0] if fitting else X
+    coding: Coding | None = family.coding
+    if coding is None:
+        return X
+
+    if is_source(X):
+        if not isinstance(X, ArraySource) or X.coding is None:
+            return X
+        if isinstance(family, LevelsFamily) and len(X.coding.names) == len(coding.names):
+            coding = replace(coding, names=X.coding.names)
+        return _translated(X, coding)
+    if not is_frame(X):
+        return X
+    say_unused(X, coding)
+    return recoded(X, coding, unseen)
+
+
+def is_complete(X: Any) -> bool:
+    """Whether a table has no missing values."""
+    from bayesmix.io.table_columns import as_pandas, is_frame
+
+    frame = as_pandas(X) if is_frame(X) else pd.DataFrame(X)
+    return not frame.isna().to_numpy().any()
+
+
+def lacks_levels_only(source: Source) -> bool:
+    """Whether missing values of coded data are all in columns of levels."""
+    coding = coding_of(source)
+    if coding is None or not isinstance(source, ArraySource) or not coding.has_levels:
+        return False
+    numeric = [levels is None for levels in coding.levels]
+    return not np.isnan(source.values[:, numeric]).any()
+
+
+def _translated(X: ArraySource, coding: Coding) -> ArraySource:
+    """Return a source whose codes are translated to the levels of the fit."""
+    assert X.coding is not None
+    if X.coding.names == coding.names and X.coding.levels == coding.levels:
+        return X
+
+    from bayesmix.io.table_columns import recoded
+
+    frame = {}
+    for column, (name, levels) in enumerate(zip(X.coding.names, X.coding.levels, strict=True)):
+        values = X.values[:, column]
+        frame[name] = values if levels is None else values_of(values, levels)
+    values = recoded(pd.DataFrame(frame), coding).to_numpy()
+    return replace(X, values=values, columns=coding.names, coding=coding)
+
+
+def _is_table(X: Any) -> bool:
+    """Whether data are a table in which every column may be read as levels."""
+    return len(getattr(X, "shape", None) or np.shape(np.array(X, dtype=object))) == 2
+
+
+def decoded(family: Any, rows: Array) -> Any:
+    """Return coded data as levels: a frame for mixed tables; other data are unchanged."""
+    coding: Coding | None = family.coding
+    if coding is None:
+        return rows
+
+    if not isinstance(family, LevelsFamily) or family.levels is None:
+        return coding.decoded(rows)
+    numbers = all(isinstance(level, (int, float)) for levels in family.levels for level in levels)
+    named = [values_of(codes, levels) for codes, levels in zip(rows.T, family.levels, strict=True)]
+    return np.column_stack(named).astype(np.float64 if numbers else object)
+
+
+def family_for(family: Any, source: Source) -> Any:
+    """Return the family for the data, with "auto" and products resolved and levels known."""
+    columns, n_columns, coding = source.columns, source.shape[1], coding_of(source)
+    family = family_named(family)
+    if isinstance(family, LevelsFamily):
+        if family.levels is not None:
+            return family
+        if coding is not None and None not in coding.levels:
+            return family.with_levels(coding.levels)
+        codes = source.summary.maximum  # from 0 to the largest
+        return family.with_levels(tuple(tuple(range(int(most) + 1)) for most in codes))
+    if isinstance(family, Product):
+        return _knowing_levels(family.over(columns, n_columns, coding))
+    if coding is None or not (coding.has_levels or coding.counts):
+        plain = Product({tuple(columns or range(n_columns)): Gaussian()})
+        return plain.over(columns, n_columns, coding)
+    numbers = tuple(name for name in coding.numbers if name not in coding.counts)
+    parts = [Part(numbers, Gaussian())] if numbers else []
+    parts += [Part((name,), Poisson()) for name in coding.counts]
+    for name, levels in zip(coding.names, coding.levels, strict=True):
+        if levels is not None:
+            binary = len(levels) == 2
+            parts.append(Part((name,), Bernoulli() if binary else Categorical((levels,))))
+    return _knowing_levels(Product(tuple(parts)).over(columns, n_columns, coding))
+
+
+def _knowing_levels(family: Product) -> Product:
+    """Return the product with the levels of its categorical columns from the coding."""
+    coding: Coding | None = family.coding
+    coded = {} if coding is None else dict(zip(coding.names, coding.levels, strict=True))
+    parts = []
+    for part in family.parts:
+        if isinstance(part.family, LevelsFamily) and part.family.levels is None:
+            levels: Any = [coded.get(str(name)) for name in part.columns]
+            if None in levels:
+                raise InvalidInputError(
+                    f"the levels of {part.label!r} are not known: pass a frame, or name the "
+                    "levels, as in Categorical(levels=[[0, 1, 2]]), and pass codes 0, 1, 2"
+                )
+            part = replace(part, family=part.family.with_levels(tuple(levels)))
+        parts.append(part)
+    return replace(family, parts=tuple(parts))
+
+
+def like_given(table: Any, X: Any, names: Any) -> Any:
+    """Return a table of all columns as the same kind of frame as ``X``, arrays unchanged.
+
+    ``names`` are the columns of the table, None if the fit had no names.
+    """
+    from bayesmix.io.table_columns import is_frame
+
+    if not is_frame(X) or is_collection(X):
+        return table
+    given = list(getattr(X, "column_names", X.columns))
+    columns = given if names is None else [str(name) for name in names]
+    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(table, columns=columns)
+    shared = [name for name in given if name in set(columns)]
+    # Columns with names that are not strings were matched by position.
+    frame = frame[shared] if shared else frame.set_axis(given, axis=1)
+    if hasattr(X, "iloc"):
+        return frame.set_axis(X.index, axis=0)
+    constructor = getattr(X, "from_pydict", type(X))  # of Arrow, and of polars
+    return constructor(frame.to_dict("list"))
+
+
+def typed_rows(
+    X: Any, sample_weight: Any, columns: Any = None, **named: Any
+) -> tuple[Any, Any, Coding | None]:
+    """Return a frame as a source with the kinds of its columns, the weights, and these kinds.
+
+    Frames of continuous columns, and other data, are unchanged.
+    """
+    frame, coding = looked_at(eager(X), columns, **named)
+    if coding is None or frame is X:
+        return X, sample_weight, coding
+    weights = None if sample_weight is None else row_weights(sample_weight, len(frame))
+    return with_coding(frame, coding, weights), None, coding
+
+
+def typed_for(search: Any, X: Any, sample_weight: Any) -> tuple[Any, Any, Coding | None]:
+    """Return data as ``typed_rows`` does if a search decides what columns are."""
+    regression = search.estimator is not None and noun_of(search.estimator) == "regression"
+    if regression or not (search.estimator is None or search.columns):
+        return X, sample_weight, None
+    return typed_rows(X, sample_weight, search.columns)

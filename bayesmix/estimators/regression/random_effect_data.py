@@ -1,0 +1,386 @@
+"""Data of a mixture of regressions with random effects: starts, predictions, checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from scipy import stats
+from scipy.spatial.distance import cdist
+from sklearn.cluster import kmeans_plusplus
+
+from bayesmix.allocation.designs import Standardised
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import Rows, SideInformation
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
+from bayesmix.errors import InvalidInputError
+from bayesmix.estimators.regression.regression_columns import arranged
+from bayesmix.estimators.regression.regression_data import (
+    MOST_UNITS,
+    Predicted,
+    gate_warning,
+    problem_of,
+)
+from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
+from bayesmix.families.random_effects import (
+    INTERCEPT,
+    RandomEffectFamily,
+    RandomEffectRegressions,
+    RandomEffects,
+    cross_products,
+    pooled_coefficients,
+)
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.regression_vector import Names
+from bayesmix.search.starts import Given, begun, one_hot
+
+# Own matrices and ratios of the structures; see ``EffectCovariance``.
+COVARIANCES = {"shared": (False, False), "proportional": (False, True), "free": (True, False)}
+# Passes of the regressions of single units from which starts are made.
+PASSES_OF_UNITS = 50
+# Units of a block, whose moments fit into some megabytes.
+UNITS_AT_ONCE = 2**14
+# Eigenvalue of the correlations of random effects, and variance relative to the residual's, that
+# are 0.
+BOUNDARY = 1e-6
+# p-value of the skewness of predicted effects below which they are not normal, and the fewest units
+# of its test (D'Agostino 1970).
+NOT_NORMAL, FEWEST_UNITS = 0.001, 20
+
+
+def unit_products(
+    design: Standardised,
+    origin: Array,
+    y: Array,
+    offset: Array,
+    columns: Array,
+    sizes: Integers,
+) -> Array:
+    """Return cross-products of units, whose rows have responses and columns (n, D) of a design."""
+
+    def rows(place: slice) -> tuple[Array, Array]:
+        X, e = design.apply(columns[place]), y[place] - offset[place]
+        return e - X @ origin, X
+
+    return cross_products(sizes, rows)
+
+
+@dataclass(frozen=True)
+class RandomEffectData:
+    """Data of a fit, ordered by unit. EM reads the cross-products of the units alone."""
+
+    products: Array  # (U, W)
+    weights: Array | None  # (U,)
+    covariates: Array | None  # (U, P)
+    family: RandomEffectFamily
+    design: Standardised
+    gate: Standardised | None
+    random: RandomEffects
+    response: Array  # (n,)
+    offset: Array
+    columns: Array  # (n, D), not standardised
+    labels: tuple[str | int, ...] = ()  # identifiers of the units
+    variational = inflation = None
+    accelerated = True
+    race, alike = (), 0.0  # all starts run to convergence: few passes rank them wrongly
+
+    @classmethod
+    def of(
+        cls,
+        estimator: Any,
+        response: Array,
+        offset: Array,
+        columns: Array,
+        sizes: Integers,
+        design: Standardised,
+        fixed: Integers,
+        floor: float,
+        **others: Any,
+    ) -> RandomEffectData:
+        """Return the data of a fit of normal regressions, with the random effects of an estimator.
+
+        Raises ``InvalidInputError`` for random effects of columns that are constant within units.
+        """
+        effects, ends = RandomEffects.of(estimator.random, design), np.cumsum(sizes)
+        for name in set(effects.names) - {INTERCEPT}:
+            column = columns[:, design.names.index(name)]
+            lowest, highest = (f.reduceat(column, ends - sizes) for f in (np.minimum, np.maximum))
+            if not (lowest < highest).any():
+                raise InvalidInputError(
+                    f"random: column {name!r} is constant within all units, so its effect cannot "
+                    "vary between units: use random=('intercept',)"
+                )
+        if sizes.max() == 1 and effects.names:
+            raise InvalidInputError(
+                "random effects need units with several rows, but each unit has one row: leave out "
+                "random"
+            )
+
+        origin, rows = np.zeros(len(design.terms)), (response, offset, columns)
+        for _ in range(2):  # the second solution refines the first
+            products = unit_products(design, origin, *rows, sizes)
+            origin = origin + pooled_coefficients(products, len(origin))
+        products = unit_products(design, origin, *rows, sizes)
+        spread = max(float(products[:, 0].sum() / len(response)), floor)
+        own, ratios = COVARIANCES[estimator.random_covariance] if effects.names else (False, False)
+        covariance = EffectCovariance(own, ratios, estimator.residual_variance == "shared")
+        family = RandomEffectFamily(fixed, effects.matrix, origin, spread, covariance, floor)
+        return cls(
+            products, family=family, design=design, random=effects, response=response,
+            offset=offset, columns=columns, **others,
+        )  # fmt: skip
+
+    @property
+    def fixed(self) -> Integers:
+        return self.family.fixed
+
+    @property
+    def sizes(self) -> Integers:
+        """Numbers of rows (U,) of the units."""
+        return self.products[:, 1].astype(np.intp)
+
+    @property
+    def units(self) -> Integers:
+        """Ascending numbers (n,) of units."""
+        return np.repeat(np.arange(self.n_units), self.sizes)
+
+    @property
+    def values(self) -> Array:
+        """Rows of response, offset, trials and design."""
+        ones = np.ones(self.n_rows)
+        return self.arranged(self.response, self.offset, ones, self.columns)
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.response)
+
+    @property
+    def n_units(self) -> int:
+        return len(self.products)
+
+    @property
+    def unit_weights(self) -> Array:
+        return np.ones(self.n_units) if self.weights is None else self.weights
+
+    @property
+    def n_samples(self) -> float:
+        """Number of units, which counts in BIC."""
+        return float(self.unit_weights.sum())
+
+    @property
+    def size_text(self) -> str:
+        return f"n = {self.n_samples:.0f} units, {self.n_rows} observations"
+
+    def further_attributes(self, mixture: Mixture) -> dict[str, Any]:
+        """Return covariances (K, q, q) of random effects in units of the data."""
+        covariances = cast("RandomEffectRegressions", mixture.components).covariances
+        return {"random_covariance_": self.random.back @ covariances @ self.random.back.T}
+
+    @property
+    def rows(self) -> Rows:
+        """Cross-products of the units, with weights and covariates."""
+        side = SideInformation(covariates=self.covariates)
+        return Rows(self.products, self.weights, side=side)
+
+    def subset(self, chosen: Any) -> RandomEffectData:
+        """Return the data of EM of some units."""
+        weights, covariates = (
+            None if each is None else each[chosen] for each in (self.weights, self.covariates)
+        )
+        return replace(self, products=self.products[chosen], weights=weights, covariates=covariates)
+
+    def blocks(self) -> Iterator[Rows]:
+        """Return cross-products of blocks of units."""
+        for begin in range(0, self.n_units, UNITS_AT_ONCE):
+            yield self.subset(slice(begin, begin + UNITS_AT_ONCE)).rows
+
+    def of_units(self, values: Array) -> Array:
+        """Return sums by unit of values that have a row for each unit."""
+        return values
+
+    def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
+        """Return rows of response, offset, trials and design."""
+        return arranged(self.design, None, y, offset, trials, X)
+
+    def with_response(self, y: Array) -> RandomEffectData:
+        """Return the data with another response (n,)."""
+        rows = (y, self.offset, self.columns)
+        products = unit_products(self.design, self.family.origin, *rows, self.sizes)
+        return replace(self, response=y, products=products)
+
+    def for_starts(self, seed: int) -> RandomEffectData:
+        """Return a random sample of the units of large data, among which starts are compared."""
+        eligible = np.flatnonzero(self.unit_weights)
+        if len(eligible) <= MOST_UNITS:
+            return self
+        chosen = stream(seed, Purpose.SUBSAMPLE).choice(eligible, MOST_UNITS, False)
+        return self.subset(np.sort(chosen))
+
+    @cached_property
+    def unit_coefficients(self) -> Array:
+        """Coefficients (U, p) of regressions of single units, shrunk to their mean and whitened."""
+        own = np.setdiff1d(np.arange(len(self.family.origin)), self.family.fixed)
+        effects = np.eye(len(self.family.origin))[:, own]
+        data = replace(
+            self, family=replace(self.family, effects=effects, covariance=EffectCovariance())
+        )
+        problem = replace(data.problem(), stopping=AMONG_CANDIDATES)
+        everyone = Given(np.ones((self.n_units, 1)))
+        state = run(problem, begun(problem, everyone, 1), Monitor(), PASSES_OF_UNITS)
+        components = cast("RandomEffectRegressions", state.current_mixture().components)
+        values, axes = np.linalg.eigh(components.covariances[0])
+        wide = values > BOUNDARY * values[-1]
+        coefficients = components.moments(data.products).effects[0]
+        return np.asarray(coefficients @ axes[:, wide] / np.sqrt(values[wide]))
+
+    def start(self, n_components: int, number: int, seed: int) -> Array:
+        """Return responsibilities (U, K) of a numbered start, by the nearest of K units.
+
+        Distances are those of the units' coefficients, and odd starts stretch them at random. Half
+        of the starts prefer units that are far apart, which suits classes that are; small classes
+        are found from any units.
+        """
+        generator, place = stream(seed, Purpose.START, number), self.unit_coefficients
+        if number % 2:
+            turned = np.linalg.qr(generator.normal(size=(place.shape[1],) * 2))[0]
+            place = place @ turned * np.exp(generator.normal(size=place.shape[1]))
+        centres = place[generator.choice(len(place), n_components, replace=False)]
+        if number % 4 < 2:
+            draw = int(generator.integers(2**31))
+            centres = kmeans_plusplus(place, n_components, random_state=draw, n_local_trials=1)[0]
+        nearest = cdist(place, centres).argmin(axis=1)
+        return 0.9 * one_hot(nearest, n_components) + 0.1 / n_components
+
+    def problem(self) -> Problem:
+        """Return the problem of EM, whose observations are units."""
+        return problem_of(self)
+
+    def warnings(self, state: State, order: list[int]) -> list[str]:
+        """Return sentences on separated gates, and on random effects without variance.
+
+        ``order`` has the components of the state in the order of the fit.
+        """
+        mixture, found = state.current_mixture(), gate_warning(self, state)
+        components, structure = cast("Any", mixture.components), self.family.covariance
+        for place, k in enumerate(order[: None if structure.own or structure.ratios else 1]):
+            D, residual = components.covariances[k], components.dispersion[k]
+            zero = np.diag(D) < BOUNDARY * residual
+            names = [name for name, none in zip(self.random.names, zero, strict=True) if none]
+            deviations = np.sqrt(np.diag(D))[~zero]
+            correlations = D[np.ix_(~zero, ~zero)] / deviations / deviations[:, None]
+            own = structure.own or structure.ratios
+            which = f"component {place}" if own else "all components"
+            if names:
+                found.append(
+                    f"{which}: the variance of the random effect {', '.join(map(repr, names))} is "
+                    "estimated as 0 (boundary), so its standard errors do not hold: leave it out "
+                    "of random"
+                )
+            elif len(deviations) > 1 and np.linalg.eigvalsh(correlations)[0] < BOUNDARY:
+                found.append(
+                    f"{which}: random effects are perfectly correlated (boundary), so standard "
+                    "errors of their covariance do not hold: use fewer random effects"
+                )
+        return found + self.skewness_texts(mixture)
+
+    def skewness_texts(self, mixture: Mixture) -> list[str]:
+        """Return sentences on random effects that are not normal."""
+        return [
+            f"predicted effects of {name!r} are not normal (skewness {skewness:.1f}), so several "
+            "classes may describe one class with skewed effects: transform the response, or "
+            "compare with fewer random effects"
+            for name, skewness in self.skewed_effects(mixture).items()
+        ]
+
+    def skewed_effects(self, mixture: Mixture) -> dict[str, float]:
+        """Return the skewness of predicted effects that are not normal (Bauer & Curran 2003).
+
+        Components are drawn from their probabilities; effects, divided by their standard deviations
+        under the model, are then standard normal (pseudo-classes of Wang et al. 2005).
+        """
+        if self.n_units < FEWEST_UNITS or self.weights is not None:
+            return {}
+        components = cast("RandomEffectRegressions", mixture.components)
+        joint, effects, left = self.predicted_units(mixture)
+        draws = stream(self.n_units, Purpose.SAMPLE).random((self.n_units, 1))
+        drawn = np.minimum((joint.cumsum(axis=1) < draws).sum(axis=1), joint.shape[1] - 1)
+        every = np.arange(self.n_units)
+        total = np.diagonal(components.covariances, axis1=1, axis2=2)[drawn]
+        variances, found = total - left[every, drawn], {}
+        for place, name in enumerate(self.random.names):
+            certain = variances[:, place] > BOUNDARY * components.dispersion[drawn]
+            if certain.sum() < FEWEST_UNITS:
+                continue
+            values = effects[every, drawn, place][certain] / np.sqrt(variances[certain, place])
+            if stats.skewtest(values).pvalue < NOT_NORMAL:
+                found[name] = float(stats.skew(values))
+        return found
+
+    # Predictions
+
+    def predicted_units(self, mixture: Mixture) -> tuple[Array, Array, Array]:
+        """Return P(k | y_i) (U, K), E[b_i | y_i, k] (U, K, q) and its variances (U, K, q)."""
+        components, parts = cast("RandomEffectRegressions", mixture.components), []
+        for rows in self.blocks():
+            moments = components.moments(rows.values)
+            G = np.diagonal(moments.effect_covariances, axis1=2, axis2=3).transpose(1, 0, 2)
+            effects = moments.effects.transpose(1, 0, 2)
+            joint = mixture.responsibilities(rows)[0]
+            parts.append((joint, effects, np.broadcast_to(G, effects.shape)))
+        joint, effects, variances = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return joint, effects, variances
+
+    def unit_probabilities(self, mixture: Mixture) -> Array:
+        """Return P(component | y_i) (U, K) of the units."""
+        return np.concatenate([mixture.responsibilities(rows)[0] for rows in self.blocks()])
+
+    def predicted_effects(self, mixture: Mixture) -> Array:
+        """Return E[b_i | y_i, k] (U, K, q) in units of the data."""
+        return self.predicted_units(mixture)[1] @ self.random.back.T
+
+    def predicted(self, values: Array, shares: Array, components: Any) -> Predicted:
+        """Return marginal predictive distributions of samples of new units."""
+        spread = components.dispersions(values)
+        return Predicted(values, components.predictors(values), shares, components.response, spread)
+
+    def posterior(
+        self,
+        mixture: Mixture,
+        rows: tuple[Array, ...],
+        covariates: Array | None,
+        sizes: Integers,
+    ) -> tuple[Array, Array]:
+        """Return probabilities (U, K) and log densities (U,) of units of ordered samples.
+
+        ``rows`` are response, offset, trials and columns, and covariates (U, P) those of the units.
+        """
+        y, offset, _, X = rows
+        products = unit_products(self.design, self.family.origin, y, offset, X, sizes)
+        data = replace(self, products=products, weights=None, covariates=covariates)
+        parts = [mixture.responsibilities(block) for block in data.blocks()]
+        joint, log_density = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return joint, log_density
+
+    def further_terms(self, n_components: int) -> tuple[Names, Array]:
+        """Return names of variances, and the matrix from ``further`` to data units."""
+        structure, back, names = self.family.covariance, self.random.back, self.random.names
+        basis, K = vech_basis(len(names)), n_components
+        d, found = len(basis), list[tuple[str, int | str, str]]()
+        n_residual, n_matrices = structure.n_variances(K), structure.n_matrices(K)
+        matrix = np.eye(structure.n_parameters(K, len(names)))
+        for place in range(n_matrices):
+            component = place if structure.own or structure.ratios else "all"
+            for row, (i, j) in enumerate(zip(*np.tril_indices(len(names)), strict=True)):
+                term = f"{names[j]}, {names[i]}" if i > j else names[i]
+                found.append(("covariance" if i > j else "variance", component, term))
+                own = np.einsum("r,ars,s->a", back[i], basis, back[j])
+                matrix[place * d + row, place * d : (place + 1) * d] = own
+        if structure.ratios:
+            ratio = "log ratio of variances", "to component 0"
+            found += [(ratio[0], k, ratio[1]) for k in range(1, K)]
+        every = ["all"] if structure.shared_residual else range(n_residual)
+        return found + [("variance", k, "residual") for k in every], matrix

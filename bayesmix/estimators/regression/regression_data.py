@@ -1,0 +1,520 @@
+"""Data of a mixture of regressions: starts, predictions, standard errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from scipy import stats
+
+from bayesmix.allocation.designs import Standardised, columns_of
+from bayesmix.allocation.dirichlet import DirichletPrior
+from bayesmix.allocation.gate import GatePrior
+from bayesmix.allocation.point import FreeWeights
+from bayesmix.core import validation
+from bayesmix.core.given_arrays import finite_array
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.random import Purpose, stream
+from bayesmix.core.rows import Frame, Rows, SideInformation
+from bayesmix.em.expectation import CENTRED
+from bayesmix.em.objectives import MaximumLikelihood
+from bayesmix.em.result import DensitySums, FitResult
+from bayesmix.em.run import (
+    AMONG_CANDIDATES,
+    Aitken,
+    Monitor,
+    Problem,
+    State,
+    assessed,
+    begin_at,
+    run,
+    step,
+)
+from bayesmix.em.under_a_prior import VariationalBayes
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.regression.regression_columns import arranged
+from bayesmix.families.bayesian_regression import (
+    BayesianRegressionFamily,
+    RegressionPosterior,
+    RegressionPrior,
+)
+from bayesmix.families.floor_guard import FloorGuard
+from bayesmix.families.regressions import DESIGN, RegressionFamily, Response, held
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.regression_vector import Names
+from bayesmix.search.starts import ROUNDED, Given, begun, one_hot, sort_keys
+from bayesmix.sources.memory import ArraySource
+
+# Units of which starts are compared on large data.
+MOST_UNITS = 10_000
+# Steps of a single regression after convergence: gains of rounding size still improve coefficients.
+LAST_STEPS = 6
+
+
+def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
+    """Return covariates and groups from ascending numbers of units."""
+    if units is None:
+        return SideInformation(covariates=covariates)
+    begins = np.append(True, units[1:] != units[:-1])
+    return SideInformation(begins=begins, covariates=covariates, grouped=True)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictive distributions of new samples."""
+
+    values: Array
+    predictors: Array  # (n, K)
+    weights: Array  # (n, K)
+    response: Response
+    dispersion: Array  # (K,) or (n, K)
+
+    @property
+    def distributions(self) -> Any:
+        """SciPy's distributions (n, K) of the response in the components."""
+        return self.response.distribution(self.values[:, 2:3], self.predictors, self.dispersion)
+
+    def cdf(self, y: Array) -> Array:
+        """Return P(response <= y) (n,)."""
+        return (self.weights * self.distributions.cdf(y[:, None])).sum(axis=1)
+
+    def quantile(self, level: float) -> Array:
+        """Return quantiles (n,) of the mixtures by bisection between those of components."""
+        discrete = self.response.discrete
+        ends: Array = np.asarray(self.distributions.ppf(level))
+        low, high = ends.min(axis=1) - discrete, ends.max(axis=1)
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            middle = np.floor(middle) if discrete else middle
+            above = self.cdf(middle) >= level
+            low, high = np.where(above, low, middle), np.where(above, middle, high)
+        return np.asarray(high)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Data of a fit, and how they were arranged."""
+
+    values: Array
+    weights: Array | None
+    units: Integers | None  # ascending numbers (n,) of units
+    covariates: Array | None
+    family: RegressionFamily
+    design: Standardised
+    gate: Standardised | None
+    variational: VariationalBayes | None = None  # with its priors
+    inflation: Standardised | None = None  # columns of the log odds of extra zeros
+    accelerated = False
+    # Passes of the starts, how many of the best are run to convergence, and the difference in nats
+    # per sample below which two are alike.
+    race, alike = ((6, 16),), 1.5e-3
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.values)
+
+    @property
+    def fixed(self) -> Integers:
+        return self.family.fixed
+
+    @cached_property
+    def starts(self) -> Integers:
+        """First rows (U,) of the units; every row without groups."""
+        units = self.units
+        if units is None:
+            return np.arange(len(self.values))
+        return np.flatnonzero(np.append(True, units[1:] != units[:-1]))
+
+    @property
+    def unit_weights(self) -> Array:
+        return np.ones(self.n_units) if self.weights is None else self.weights[self.starts]
+
+    @property
+    def n_samples(self) -> float:
+        """Number of units, which counts in BIC; of samples without groups."""
+        return float(self.unit_weights.sum())
+
+    @property
+    def size_text(self) -> str:
+        """Number of observations, and of units with groups."""
+        if self.units is None:
+            return f"n = {self.n_samples:.0f}"
+        return f"n = {self.n_samples:.0f} units, {len(self.values)} observations"
+
+    def further_attributes(self, mixture: Mixture) -> dict[str, Any]:
+        """Return fitted attributes beside those of all regressions."""
+        return {}
+
+    @property
+    def n_units(self) -> int:
+        return len(self.values) if self.units is None else int(self.units.max()) + 1
+
+    @property
+    def rows(self) -> Rows:
+        """All samples, with covariates and groups."""
+        return Rows(self.values, self.weights, side=beside(self.covariates, self.units))
+
+    def blocks(self) -> tuple[Rows, ...]:
+        """Return all samples as one block."""
+        return (self.rows,)
+
+    def of_units(self, values: Array) -> Array:
+        """Return sums by unit of values (n,)."""
+        return np.asarray(np.add.reduceat(values, self.starts))
+
+    def unit_probabilities(self, mixture: Mixture) -> Array:
+        """Return P(component | y_i) (U, K) of the units."""
+        return np.asarray(mixture.responsibilities(self.rows)[0][self.starts])
+
+    def with_response(self, y: Array) -> Data:
+        """Return the data with another response (n,)."""
+        return replace(self, values=np.column_stack([y, self.values[:, 1:]]))
+
+    def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
+        """Return rows of response, offset, trials and design."""
+        return arranged(self.design, self.inflation, y, offset, trials, X)
+
+    def for_starts(self, seed: int) -> Data:
+        """Return a random sample of the units of large data, among which starts are compared."""
+        units = np.arange(len(self.values)) if self.units is None else self.units
+        weighted = units if self.weights is None else units[self.weights > 0.0]
+        eligible = np.unique(weighted)
+        if len(eligible) <= MOST_UNITS:
+            return self
+        generator = stream(seed, Purpose.SUBSAMPLE)
+        rows = np.flatnonzero(np.isin(units, generator.choice(eligible, MOST_UNITS, False)))
+        return replace(
+            self,
+            values=self.values[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            units=None if self.units is None else np.unique(units[rows], return_inverse=True)[1],
+            covariates=None if self.covariates is None else self.covariates[rows],
+        )
+
+    def start(self, n_components: int, number: int, seed: int) -> Array:
+        """Return responsibilities (n, K) of a numbered start, by lines through a few samples.
+
+        Odd starts take samples that are near each other in a random direction. The order of the
+        samples and columns changes nothing.
+        """
+        generator = stream(seed, Purpose.START, number)
+        y, offset, trials = self.values[:, :DESIGN].T
+        # Linear predictors of the response alone, less the offset.
+        target = np.asarray(self.family.response.first_predictor(y, trials) - offset)
+        design = self.values[:, DESIGN : DESIGN + len(self.design.terms)]
+        n, size = design.shape[0], design.shape[1] + 1
+        distances = np.empty((n, n_components))
+        rows = np.lexsort((*design.T, *sort_keys(design), offset, y))
+        along = design[rows] @ (generator.normal(size=n) @ design[rows])
+        order = rows[np.argsort(np.round(along, ROUNDED), kind="stable")]
+        for k in range(n_components):
+            if number % 2:
+                width = min(n, max(size, n // n_components))
+                begin = int(generator.integers(0, n - width + 1))
+                sample = generator.choice(order[begin : begin + width], size)
+            else:
+                sample = rows[generator.integers(0, n, size)]
+            line = np.linalg.lstsq(design[sample], target[sample])[0]
+            distances[:, k] = (target - design @ line) ** 2
+        if self.units is not None:
+            sums = np.zeros((self.units.max() + 1, n_components))
+            np.add.at(sums, self.units, distances)
+            distances = sums[self.units]
+        # Lines through a sample are equally near, up to rounding.
+        labels = np.round(distances / (np.square(target).mean() or 1.0), ROUNDED).argmin(axis=1)
+        return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
+
+    def predicted(self, values: Array, shares: Array, components: Any) -> Predicted:
+        """Return predictive distributions of samples under weights (n, K)."""
+        predictors = components.predictors(values)
+        spread = components.dispersions(values)
+        return Predicted(values, predictors, shares, components.response, spread)
+
+    def posterior(
+        self,
+        mixture: Mixture,
+        rows: tuple[Array, ...],
+        covariates: Array | None,
+        sizes: Integers,
+    ) -> tuple[Array, Array]:
+        """Return probabilities (U, K) and log densities (U,) of units of ordered samples.
+
+        ``rows`` are response, offset, trials and columns, and covariates (U, P) those of the units.
+        """
+        units = np.repeat(np.arange(len(sizes)), sizes)
+        side = beside(None if covariates is None else covariates[units], units)
+        joint, log_density = mixture.responsibilities(Rows(self.arranged(*rows), side=side))
+        starts = np.cumsum(sizes) - sizes
+        return joint[starts], np.asarray(np.add.reduceat(log_density, starts))
+
+    def problem(self) -> Problem:
+        """Return the problem of EM."""
+        return problem_of(self)
+
+    def warnings(self, state: State, order: list[int]) -> list[str]:
+        """Return a sentence for each component that has coefficients without a finite maximum.
+
+        ``order`` has the components of the state in the order of the fit.
+        """
+        texts = gate_warning(self, state)
+        if not self.family.response.discrete:
+            return texts
+        sums = cast("Any", state.expectation).statistics
+        for component, direction in self.family.flat_directions(sums):
+            part = np.abs(direction)
+            # The intercept is named only where no column takes part.
+            part[: int(self.design.intercept)] *= 0.1
+            which = "fixed" if component is None else f"component {order.index(component)}"
+            if part.argmax() >= len(self.design.terms):
+                texts.append(f"{which}: {self.family.response.boundary}, or fewer components")
+                continue
+            name = self.design.terms[int(part.argmax())]
+            texts.append(
+                f"{which}: {name!r} predicts responses completely (separation), so its "
+                "coefficient has no finite estimate: leave the column out, merge its levels, or "
+                "use fewer components"
+            )
+        return texts
+
+    # Standard errors
+
+    def credible(self, q: RegressionPosterior, level: float) -> tuple[Names, Array, Array, Array]:
+        """Return names, means, standard deviations and half widths from Student-t marginals."""
+        terms, back = self.design.terms, self.design.back
+        names: Names = [("coefficient", k, term) for k in range(q.n_components) for term in terms]
+        scales, freedom = q.deviations(back), 2.0 * q.shape[:, None]
+        half = stats.t.ppf(0.5 + 0.5 * level, freedom) * scales
+        deviations = scales * np.sqrt(freedom / np.maximum(freedom - 2.0, 1e-300))
+        means = q.plug_in().coefficients @ back.T
+        return names, means.ravel(), deviations.ravel(), half.ravel()
+
+    def further_terms(self, n_components: int) -> tuple[Names, Array]:
+        """Return names of parameters beside coefficients that tables show: none."""
+        return [], np.empty((0, 0))
+
+
+def problem_of(data: Any) -> Problem:
+    """Return the problem of EM."""
+    rows, family = data.rows, data.family
+    floor, weights = family.floor, cast("Any", FreeWeights())
+    if rows.side.covariates is not None:
+        weights = GatePrior.normal(rows.side.covariates.shape[1])
+    objective: Any = MaximumLikelihood(family=family, weights=weights)
+    if data.variational is not None:
+        floor, objective = 0.0, data.variational
+        family = objective.prior.family
+        if rows.side.covariates is not None:
+            objective = replace(objective, weights=GatePrior.variational(rows))
+    source = ArraySource(rows.values, rows.weights, side=rows.side)
+    guard: Any = FloorGuard(np.array([floor]), held)
+    frame = Frame.identity(rows.values.shape[1])
+    return Problem(source, family, objective, frame, guard, Aitken(), data.accelerated, CENTRED)
+
+
+def result_of(data: Any, mixture: Mixture, state: State, seed: int) -> FitResult:
+    """Return the result of a run, whose components are sorted in ``mixture``."""
+    problem = data.problem()
+    assessment = assessed(problem.source, point_of(mixture))
+    sums = DensitySums.of(assessment, data.n_samples, 0.0)
+    return FitResult(
+        family=problem.family,
+        inference=problem.objective,
+        requested_components=mixture.n_components,
+        mixture=mixture,
+        objective=state.objective,
+        log_likelihood=sums.log_likelihood,
+        trace=np.array(state.trace),
+        segments=state.segments,
+        status=state.status,
+        events=state.events,
+        counts=assessment.counts,
+        hard_counts=assessment.hard_counts,
+        entropy=assessment.entropy,
+        plug_in_sums=sums,
+        total_weight=data.n_samples,
+        n_rows=data.n_rows,
+        n_features=len(data.design.terms) - data.design.intercept,
+        passes=state.passes,
+        seconds=0.0,
+        seed=seed,
+        form=state.form.name,
+        side=problem.source.side,
+    )
+
+
+def point_of(mixture: Mixture) -> Mixture:
+    """Return the point estimates of a fit."""
+    components: Any = mixture.components
+    if not isinstance(components, RegressionPosterior):
+        return mixture
+    point: Any = components.plug_in()
+    return Mixture(mixture.weights.averaged(), point, mixture.frame)
+
+
+def gate_warning(data: Any, state: State) -> list[str]:
+    """Return a sentence if the gate of a run separates components completely."""
+    expectation = cast("Any", state.expectation)
+    if data.gate is None or not expectation.allocation.separated:
+        return []
+    coefficients = expectation.allocation.gate.coefficients
+    term = np.abs(coefficients).max(axis=0)[1:].argmax()
+    return [
+        f"the gate's covariates separate components completely (most: {data.gate.names[term]}), so "
+        "its coefficients have no finite estimate: use fewer covariates or fewer components"
+    ]
+
+
+def variational_inference(
+    inference: Any,
+    family: RegressionFamily,
+    gate: Any,
+    intercept: bool,
+    values: Array,
+    weights: Array | None,
+) -> VariationalBayes:
+    """Return variational inference with its priors, for responses and designs that have them."""
+    if not isinstance(inference, VariationalBayes):
+        raise InvalidInputError(
+            f"inference must be None, MaximumLikelihood() or VariationalBayes(), got {inference!r}"
+        )
+    for name, used in (
+        (f"response={family.response.name!r}", family.response.name != "normal"),
+        ("fixed", len(family.fixed) > 0),
+    ):
+        if used:
+            raise UnsupportedError(
+                f"VariationalBayes() does not support {name}: use inference=None"
+            )
+    if gate is not None and inference.weights not in (None, DirichletPrior(1.0)):
+        raise UnsupportedError("gate replaces the prior of the weights: leave out weights")
+    prior = RegressionPrior() if inference.prior is None else inference.prior
+    if not isinstance(prior, RegressionPrior):
+        raise InvalidInputError(f"prior must be a RegressionPrior, got {prior!r}")
+    response = values[:, 0] - values[:, 1]
+    centre = float(np.average(response, weights=weights))
+    variance = float(np.average((response - centre) ** 2, weights=weights))
+    resolved: Any = prior.over(variance, BayesianRegressionFamily(centre if intercept else 0.0))
+    return VariationalBayes(prior=resolved, weights=inference.weights or DirichletPrior(1.0))
+
+
+def formula_matrices(formula: str, table: Any, without_response: bool = False) -> tuple[Any, Any]:
+    """Return response and design of a formula, without its intercept."""
+    try:
+        import formulaic
+    except ImportError:
+        raise UnsupportedError(
+            "a formula needs formulaic: pip install formulaic, or give X and y as arrays"
+        ) from None
+    right = formula.split("~", 1)[1] if without_response else formula
+    matrices = formulaic.model_matrix(right, table)
+    design = matrices if without_response else matrices.rhs
+    response = None if without_response else np.asarray(matrices.lhs)[:, 0]
+    return response, design.drop(columns="Intercept", errors="ignore")
+
+
+def check_table(X: Any, y: Any = None) -> None:
+    """Raise ``InvalidInputError`` for missing values, text, or a y of another length than X."""
+    if hasattr(X, "columns") or (getattr(X, "ndim", 0) == 2 and X.dtype.kind == "f"):
+        columns_of("X", X, len(X))
+    if y is None or np.ndim(y) != 1:
+        return
+    if np.ndim(X) == 2 and len(X) != len(y):
+        raise InvalidInputError(
+            f"y must have a value for each of the {len(X)} rows of X, got {len(y)} values"
+        )
+    import pandas as pd
+
+    if (missing := np.asarray(pd.isna(y))).any():
+        row = int(np.flatnonzero(missing)[0])
+        raise InvalidInputError(
+            f"y must have no missing values, got one in row {row}: drop such rows"
+        )
+    try:
+        np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInputError("y must be numbers, got text: code it as numbers") from None
+
+
+def probability(level: Any) -> float:
+    """Return the probability of an interval."""
+    level = validation.number("level", level, 0.0, strict=True)
+    if level >= 1.0:
+        raise InvalidInputError(f"level must be less than 1, got {level:g}: for 90 % use 0.9")
+    return float(level)
+
+
+def ordered(units: Integers, *arrays: Array | None) -> Any:
+    """Return arrays ordered by unit: as they are if the rows of a unit already stand together."""
+    if (units[1:] >= units[:-1]).all():
+        return arrays
+    order = np.argsort(units, kind="stable")
+    return tuple(None if each is None else each[order] for each in arrays)
+
+
+def first_rows(units: Integers) -> Integers:
+    """Return the first row (U,) of each unit, numbered in order of appearance."""
+    return np.flatnonzero(np.diff(np.maximum.accumulate(units), prepend=-1))
+
+
+def offsets(offset: Any, n: int) -> Array:
+    """Return offsets (n,), by default 0, which take no memory."""
+    return np.broadcast_to(0.0, n) if offset is None else finite_array("offset", offset, (n,))
+
+
+def trial_numbers(trials: Any, n: int) -> Array:
+    """Return numbers of trials (n,), by default 1, which take no memory."""
+    if trials is None:
+        return np.broadcast_to(1.0, n)
+    numbers: Array = finite_array("trials", trials, (n,))
+    wrong = (numbers < 0.0) | (numbers != np.floor(numbers))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise InvalidInputError(
+            f"trials must be whole numbers of at least 0, got {numbers[row]:g} in row {row}"
+        )
+    return numbers
+
+
+def check_response(response: Any, y: Array, trials: Array) -> None:
+    """Raise ``InvalidInputError`` for responses outside the support."""
+    wrong, support = response.wrong(y, trials)
+    if wrong.any():
+        place = int(np.flatnonzero(wrong)[0])
+        tried = f" of {trials[place]:g} trials" if response.name == "binomial" else ""
+        raise InvalidInputError(
+            f"y must be {support} for response={response.name!r}, got {y[place]:g}{tried} in row "
+            f"{place}: correct such rows, or use another response"
+        )
+
+
+def best_run(data: Any, n_components: int, n_init: int, max_iter: int, seed: int) -> State:
+    """Return the best of numbered starts: quick runs, the best of which go on."""
+    sample, monitor = data.for_starts(seed), Monitor()
+    problem = sample.problem()
+    numbers = range(n_init if n_components > 1 else 1)
+    shares = (Given(sample.start(n_components, number, seed)) for number in numbers)
+    begins = [begun(problem, each, n_components) for each in shares]
+    quick = replace(problem, stopping=AMONG_CANDIDATES)
+    alike = data.alike * problem.source.total_weight
+    for passes, n_left in data.race:
+        ranked = sorted((run(quick, s, monitor, passes) for s in begins), key=rank, reverse=True)
+        begins = []
+        for state in ranked:
+            if all(abs(state.objective - other.objective) > alike for other in begins):
+                begins.append(state)
+        del begins[n_left:]
+    best = max((run(quick, s, monitor, max_iter) for s in begins), key=rank)
+    if sample is not data:
+        problem = data.problem()
+        best = begin_at(problem, best.current_mixture())
+    best = run(problem, best, monitor, max_iter)
+    for _ in range(LAST_STEPS if n_components == 1 else 0):
+        best = step(problem, best, monitor)
+    return best
+
+
+def rank(state: State) -> tuple[bool, float]:
+    """Return the rank of a run: sound fits first."""
+    return (not state.holds, state.objective)

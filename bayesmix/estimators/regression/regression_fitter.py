@@ -1,0 +1,103 @@
+"""Candidates of a search over mixtures of regressions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.protocols import Parameters, Procedure, UserRows
+from bayesmix.core.sources import Chosen
+from bayesmix.em.result import FitResult
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.inputs.constraints import group_codes
+from bayesmix.estimators.regression.regression_columns import explanatory
+from bayesmix.estimators.regression.regression_data import check_table, formula_matrices
+from bayesmix.estimators.searching.fitters import Unfitted
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection.scores import n_rows_of, rows_of
+from bayesmix.sources.memory import ArraySource
+
+
+@dataclass(frozen=True)
+class RegressionFitter(Unfitted):
+    """Fits candidates of a search to a table, its response and further arguments."""
+
+    estimator: Procedure
+    table: UserRows
+    response: ArrayLike | str  # a formula
+    beside: dict[str, UserRows]
+    source: ArraySource  # of the numbers of rows and their weights
+    weight_type: str | None = None
+    prefix = ""
+
+    @classmethod
+    def of(
+        cls, estimator: Any, X: Any, y: Any, beside: dict[str, Any], weight_type: str | None
+    ) -> RegressionFitter:
+        """Return the fitter of all rows; ``beside`` are further arguments of ``fit``."""
+        weights = beside["sample_weight"]
+        weights = None if weights is None else np.asarray(weights, dtype=np.float64)
+        source = ArraySource(np.zeros((n_rows_of(X), 1)), weights)
+        given = {name: value for name, value in beside.items() if value is not None}
+        if not isinstance(y, str):  # what columns are is decided once, on all rows
+            estimator.set_params(columns=explanatory(X, estimator.columns))
+            if estimator.response == "ordinal" and estimator.limits is None:
+                check_table(X, y)
+                levels = np.asarray(y, dtype=np.float64)
+                estimator.set_params(limits=(levels.min(), levels.max()))
+        return cls(estimator, X, y, given, source, weight_type)
+
+    @property
+    def units(self) -> Integers | None:
+        groups, n = self.beside.get("groups"), self.source.shape[0]
+        return None if groups is None else group_codes(groups, n, n)
+
+    def check(self, chains: list[list[dict[str, Any]]]) -> None:
+        """Raise the error of the first candidate if the data suit none."""
+        names = ("gate", "groups", "offset", "trials", "sample_weight")
+        given = [self.beside.get(name) for name in names]
+        errors = []
+        for parameters, *_ in chains:
+            candidate: Any = self.candidate(parameters)
+            try:
+                candidate._training(self.table, self.response, *given)
+            except InvalidInputError as problem:
+                errors.append(problem)
+        if len(errors) == len(chains):
+            raise errors[0]
+
+    def on(self, rows: Chosen) -> RegressionFitter:
+        """Return the fitter of some rows."""
+        response = self.response
+        return replace(
+            self,
+            table=rows_of(self.table, rows),
+            response=response if isinstance(response, str) else rows_of(response, rows),
+            beside={name: rows_of(value, rows) for name, value in self.beside.items()},
+            source=self.source.subset(rows),
+        )
+
+    def sparse(self, parameters: Parameters, most: int) -> Any:
+        """Raise an error, as regressions have no sparse prior."""
+        raise UnsupportedError("regressions have no sparse prior of weights")
+
+    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        """Fit a candidate from its own starts."""
+        how = {"weight_type": self.weight_type, **self.beside}
+        return candidate.fit(self.table, self.response, **how).result_
+
+    def source_of(self, candidate: Any) -> Any:
+        """Return the rows."""
+        return self.source
+
+    def log_density(self, candidate: Any) -> Array:
+        """Return the conditional log density (n,) of the responses."""
+        y, beside = self.response, dict(self.beside)
+        beside.pop("sample_weight", None)
+        if isinstance(y, str):
+            y, _ = formula_matrices(y, self.table)
+        return candidate.score_samples(self.table, y, **beside)

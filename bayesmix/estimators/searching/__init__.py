@@ -1,0 +1,1 @@
+"""Subjects, fits and results of searches."""

@@ -1,0 +1,61 @@
+"""Poisson or negative binomial counts, by held-out density, where no family is named."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from bayesmix.core.sources import Source
+from bayesmix.errors import BayesmixError, BayesmixWarning, warn
+from bayesmix.estimators.mixture import Mixture
+from bayesmix.estimators.regression.coded_frames import family_for
+from bayesmix.estimators.search import MixtureSearch
+from bayesmix.families.names import AUTO
+from bayesmix.families.negative_binomial import overdispersed
+from bayesmix.sources.border import coding_of
+
+# Overdispersed counts need several Poisson components, so both families are compared at up to four.
+NUMBERS = range(1, 5)
+# Nats per observation: far below the standard error of a held-out log density.
+TOLERANCE = 1e-4
+# Passes over the data of a fit. Overlapping negative binomials converge slowly and fit no better.
+PASSES = 100
+
+
+def overdispersed_counts(
+    X: Source, n_components: Any, missing: str, random_state: Any, n_jobs: int | None
+) -> Any:
+    """Return the product with negative binomial counts, or None if Poisson counts are as good.
+
+    Each family has its best number of components. Poisson is kept unless its held-out log density
+    is lower by more than one standard error.
+    """
+    coding = coding_of(X)
+    if coding is None or not coding.counts:
+        return None
+    poisson = family_for(AUTO, X)
+    search = MixtureSearch(
+        Mixture(search="short", missing=missing, tol=TOLERANCE, max_passes=PASSES),
+        NUMBERS if n_components is None else n_components,
+        param_grid={"family": [poisson, overdispersed(poisson)]},
+        criterion="cv",
+        patience=1,
+        random_state=random_state,
+        n_jobs=n_jobs,
+    )
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            table = search.fit(X).results_
+    except BayesmixError:  # too few observations for folds, for example
+        return None
+    kept = table[[family == poisson for family in table["family"]]]
+    behind = kept.sort_values("cv_behind").iloc[0]
+    if not behind["cv_behind"] > behind["cv_behind_se"]:
+        return None
+    gap, error = behind["cv_behind"], behind["cv_behind_se"]
+    warn(
+        f"counts are negative binomial: {', '.join(coding.counts)} (Poisson has a lower held-out "
+        f"log density, -{gap:.3g} ± {error:.2g} nats)",
+        BayesmixWarning,
+    )
+    return overdispersed(poisson)

@@ -1,0 +1,159 @@
+"""Fitters of candidates: mixtures to a checked source."""
+
+from __future__ import annotations
+
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix.core import validation
+from bayesmix.core.mixture import Mixture
+from bayesmix.core.procedures import last_step
+from bayesmix.em.model import check_values
+from bayesmix.em.result import FitResult
+from bayesmix.em.run import Change
+from bayesmix.estimators.inputs import incoming
+from bayesmix.estimators.searching.families_of_fits import knowing_levels
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.posterior.predictions import in_memory
+from bayesmix.search.fit import fit
+from bayesmix.search.starts import Given
+from bayesmix.selection.scores import Fold, rows_of
+from bayesmix.selection.tasks import Assignments, Effort, Fitter
+from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.protocols import Parameters, UserRows
+    from bayesmix.core.sources import Chosen, Source
+    from bayesmix.estimators.base import MixtureEstimator
+
+
+# Gain of a pass in nats below which a fold's fit ends: assignments need no precise optimum.
+ASSIGNED = 0.05
+SEARCH_OF = {Effort.STARTS: "short", Effort.WHOLE: "auto"}
+
+
+class Unfitted:
+    """Unfitted copies of an estimator, or of a pipeline, with parameters changed."""
+
+    estimator: Any
+
+    @property
+    def units(self) -> Integers | None:
+        """Units (n,) whose rows are drawn together; None: every row is a unit."""
+        return None
+
+    @property
+    def searches(self) -> bool:
+        """Whether the mixture has a parameter ``search`` that is not None."""
+        return getattr(last_step(self.estimator), "search", None) is not None
+
+    def candidate(self, parameters: Parameters, effort: Effort = Effort.AS_ASKED) -> Any:
+        """Return an unfitted copy with these parameters and this search."""
+        copy = clone(self.estimator).set_params(**parameters)
+        mixture = last_step(copy)
+        if getattr(mixture, "search", None) is not None and effort in SEARCH_OF:
+            mixture.set_params(search=SEARCH_OF[effort])
+        return copy
+
+    def sparse(self, parameters: Parameters, most: int) -> Any:
+        """Return a variational copy of ``most`` components with a sparse prior on the weights."""
+        copy = self.candidate(parameters, Effort.STARTS)
+        mixture = last_step(copy)
+        weights = mixture._sparse_weights(1.0 / most)
+        mixture.set_params(n_components=most, prune=True, **weights)
+        return copy
+
+    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return None: regressions are not merged, and tables are transformed in each fold."""
+        return None
+
+
+@dataclass(frozen=True)
+class SourceFitter(Unfitted):
+    """Fits mixtures to one source, checked once."""
+
+    estimator: MixtureEstimator
+    source: Source
+    prefix: str = ""
+
+    @property
+    def table(self) -> UserRows:
+        return self.source
+
+    def on(self, rows: Chosen) -> SourceFitter:
+        return replace(self, source=part_of(self.source, rows))
+
+    def fit(self, candidate: Any, near: tuple[Mixture, ...] = ()) -> FitResult:
+        candidate._fit(partial(incoming.same_rows, candidate, self.source), near)
+        return candidate.result_
+
+    def source_of(self, candidate: Any) -> Source:
+        return self.source
+
+    def log_density(self, candidate: Any) -> Array:
+        source = self.source.with_jobs(validation.jobs(candidate.n_jobs))
+        check_values(candidate.result_.family, source, 1)
+        return in_memory(candidate.result_, source, FitResult.log_density)
+
+    def assignments(self, candidate: Any, splits: tuple[Fold, ...]) -> Assignments | None:
+        """Return held-out assignments, for data in memory."""
+        if not isinstance(self.source, ArraySource):
+            return None
+        shares = in_memory(candidate.result_, self.source, FitResult.probabilities)
+        held_out, stopping = shares.copy(), Change(ASSIGNED, per_row=False)
+        for split in splits:
+            # Where the fold collapses, its observations stay as assigned by the whole fit.
+            with suppress(ValueError):
+                fold = self.continued(candidate, shares[split.train], split, stopping)
+                test = self.on(split.test).source
+                held_out[split.test] = in_memory(fold, test, FitResult.probabilities)
+        K = candidate.result_.n_components  # noise is no component
+        full, held_out = shares[:, :K], held_out[:, :K]
+        return Assignments(full, held_out)
+
+    def continued(
+        self, candidate: Any, shares: Array, split: Fold, stopping: Change | None = None
+    ) -> FitResult:
+        """Fit a candidate to the training part of a fold, from its responsibilities."""
+        train: Any = self.on(split.train).source
+        model = candidate._model_of(candidate._model(), train)
+        settings = candidate._settings(model, train).continuing(Given(shares))
+        if stopping is not None:
+            settings = replace(settings, stopping=stopping, accelerate=False)
+        result = candidate.result_
+        weighted = shares * train.rows.weights_or_ones[:, None]
+        family = result.family.refitted(np.asarray(train.values), weighted)
+        model = replace(model, n_components=result.n_components, family=family, prune=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return fit(model, train, settings)
+
+
+def part_of(source: Source, rows: Any) -> Source:
+    """Return a subset of the data to fit, by index."""
+    part: Source = rows_of(source, rows)
+    if isinstance(part, ArraySource) and part.weights is not None:
+        from bayesmix.estimators.inputs.sample_weights import unless_equal
+
+        return replace(part, weights=unless_equal(part.weights))
+    return part
+
+
+def fitter_of(estimator: Any, X: Any, sample_weight: Any, source: Source | None) -> Fitter:
+    """Return the fitter of a mixture for data, or for a source of them that was checked before."""
+    n_jobs = validation.jobs(estimator.n_jobs)
+    if source is None:
+        source = incoming.training_rows(estimator, X, sample_weight, n_jobs)
+    source = source.with_jobs(n_jobs)
+    mixture = knowing_levels(estimator, source)
+    if estimator._reads_sources:
+        return SourceFitter(mixture, source)
+    from bayesmix.estimators.searching.table_fitter import TableFitter
+
+    return TableFitter(mixture, X, sample_weight, source)

@@ -1,0 +1,208 @@
+"""Parameters of a ``MixtureSearch``: checks, candidates, criteria, data beside the samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix.core import validation
+from bayesmix.core.procedures import last_step
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.selection import sweep as growth
+from bayesmix.selection.candidates import asked, candidate_chains, component_numbers
+from bayesmix.selection.criteria import NAMES, OF_SOURCE, POSTERIOR, RULE, RULE_BEFORE
+from bayesmix.selection.scores import rows_of
+from bayesmix.selection.structures import each_once, largest_number, structures_asked
+from bayesmix.sources.border import processes
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
+
+STRUCTURE = "covariance_type"
+# With folds every candidate is fitted to each fold, so an open range ends here.
+MOST_BY_FOLDS = 10
+KNOW_NO_NOISE = {"auto", RULE_BEFORE, RULE, "evidence", "loo"}
+# Tables with at least so many features may get a note in the summary.
+MANY_FEATURES = 20
+
+
+def one_component(estimator: Any) -> dict[str, Any]:
+    """Return the parameters of the candidate when no feature is relevant."""
+    structure = getattr(estimator, "covariance_type", None)
+    return {"n_components": 1} | ({} if structure is None else {"covariance_type": "diag"})
+
+
+def note_on_features(estimator: Any, param_grid: Any, source: Source, seed: int) -> str:
+    """Return a note if few of many features distinguish clusters, or ""."""
+    if source.shape[1] < MANY_FEATURES:
+        return ""
+    from bayesmix.estimators.searching.feature_selection import few_features
+
+    return few_features(estimator, param_grid, source, seed)
+
+
+def criteria_of(criterion: Any, also: Any) -> tuple[str, set[str], dict[str, Any]]:
+    """Return the criterion by name, all criteria, and the function if it is user-defined."""
+    functions = {}
+    if callable(criterion):
+        name = getattr(criterion, "__name__", "criterion")
+        functions[name] = criterion
+    else:
+        name = validation.one_of("criterion", criterion, NAMES, "or a callable")
+        name = RULE if name in ("auto", RULE_BEFORE) else name
+    further = [also] if isinstance(also, str) else also
+    return name, {name, *(validation.one_of("also", each, NAMES) for each in further)}, functions
+
+
+def functions_of(wanted: set[str]) -> dict[str, Any]:
+    """Return the functions of those criteria that need the data."""
+    functions = {name: OF_SOURCE[name] for name in wanted & OF_SOURCE.keys()}
+    if wanted & {"evidence", "loo"}:
+        from bayesmix.assess.drawn_criteria import OF_DRAWS
+
+        functions |= {name: OF_DRAWS[name] for name in wanted & OF_DRAWS.keys()}
+    return functions
+
+
+def estimator_of(estimator: Any, seed: int, X: Any = None) -> Any:
+    """Return the estimator of all candidates: with the seed, without a progress bar."""
+    if estimator is None:
+        from bayesmix.estimators.select import likely
+
+        copy: Any = likely(X)
+    else:
+        copy = clone(estimator)
+    inner = last_step(copy)
+    if not hasattr(inner, "n_components"):
+        raise InvalidInputError(
+            "estimator must be a mixture of bayesmix, or a pipeline that ends in one, "
+            f"got {type(inner).__name__}"
+        )
+    if getattr(inner, "random_state", None) is None:
+        inner.set_params(random_state=seed)
+    if getattr(inner, "progress", 0) is None:
+        inner.set_params(progress=False)
+    return copy
+
+
+def is_variational(estimator: Any, wanted: set[str]) -> bool:
+    """Whether the estimator is variational; raises an error for criteria that need it."""
+    model = last_step(estimator)._model()
+    variational = bool(model.inference.variational)
+    if model.noise is not None and (refused := sorted(wanted & KNOW_NO_NOISE)):
+        raise InvalidInputError(
+            f"criterion={refused[0]!r} does not support noise: use 'bic', 'icl', 'cv', or 'elbo' "
+            "of a variational fit"
+        )
+    for name in sorted(wanted & set(POSTERIOR)):
+        if not variational:
+            raise InvalidInputError(
+                f"criterion={name!r} needs a variational estimator, such as "
+                "BayesianGaussianMixture: a maximum likelihood fit has no posterior"
+            )
+    return variational
+
+
+def chains_of(
+    search: Any, X: Any, estimator: Any, folded: bool, prefix: str, variational: bool
+) -> tuple[list[list[dict[str, Any]]], tuple[str, ...]]:
+    """Return the candidates in chains over K, each model once, and those left out.
+
+    If K grows by itself, a chain ends at the largest K that n observations can estimate. Structures
+    that they cannot estimate are left out, unless all are: then K is 1.
+    """
+    n_rows, n_columns = shape_of(X)
+    most = min(growth.LARGEST, MOST_BY_FOLDS) if folded else growth.LARGEST
+    numbers = component_numbers(search.n_components, most)
+    structures = structures_asked(
+        search.covariance_type, None if prefix else n_columns, variational
+    )
+    chains = candidate_chains(numbers, structures, search.param_grid, prefix)
+    if search.n_components is not None:
+        return each_once(chains, prefix), ()
+    default = getattr(last_step(estimator), STRUCTURE, None)
+    named = [chain[0].get(f"{prefix}{STRUCTURE}", default) for chain in chains]
+    largest = [largest_number(structure, n_rows, n_columns) for structure in named]
+    if not any(largest):
+        return each_once([chain[:1] for chain in chains], prefix), ()
+    left_out = [str(structure) for structure, k in zip(named, largest, strict=True) if not k]
+    chains = [chain[:k] for chain, k in zip(chains, largest, strict=True) if k]
+    return each_once(chains, prefix), tuple(dict.fromkeys(left_out))
+
+
+def beside(
+    search: Any, source: Source, labels: Any, covariates: Any, wanted: set[str], variational: bool
+) -> Source:
+    """Return the source with labels and covariates; raise an error if they are not supported."""
+    if labels is None and covariates is None:
+        return source
+    from bayesmix.estimators.inputs.constraints import constrained, refuse_loose_bound
+
+    if covariates is not None and variational:
+        refuse_loose_bound("covariates")
+    what, remedy = ("labels", "'auto'") if covariates is None else ("covariates", "'bic'")
+    _refuse(search, wanted, what, remedy)
+    if search.variable_selection and (covariates is not None or np.ndim(labels) == 2):
+        raise UnsupportedError(
+            "variable_selection supports labels (n,), but no labels (n, K) and no covariates, got "
+            f"{what}{'' if covariates is not None else ' (n, K)'}: leave out one of the two"
+        )
+    if search.variable_selection and search.irrelevant == "regression":
+        raise UnsupportedError("labels need irrelevant='independent', got 'regression'")
+    if search.checkpoint is not None:
+        raise UnsupportedError(f"checkpoint does not support {what}: use checkpoint=None")
+    return constrained(source, labels, None, covariates)
+
+
+def with_room(chains: list[list[dict[str, Any]]], n_labelled: int) -> list[list[dict[str, Any]]]:
+    """Return the candidates with a component for every label; at least one of each chain."""
+    roomy = [
+        [candidate for candidate in chain if asked(candidate) >= n_labelled] for chain in chains
+    ]
+    if any(roomy):
+        return [chain for chain in roomy if chain]
+    largest = max(asked(candidate) for chain in chains for candidate in chain)
+    raise InvalidInputError(
+        f"labels name {n_labelled} components, but the search compares at most "
+        f"n_components={largest}: use n_components={n_labelled} or more"
+    )
+
+
+def of_training(source: Source, X: Any, sample_weight: Any, groups: Any) -> tuple[Any, Any, Any]:
+    """Return data, weights and groups without samples of weight zero."""
+    if source.shape[0] == shape_of(X)[0]:
+        return X, sample_weight, groups
+    numbers = source.numbers
+    weights, groups = (
+        None if values is None else np.asarray(values)[numbers]
+        for values in (sample_weight, groups)
+    )
+    return source if numbers is None else rows_of(X, numbers), weights, groups
+
+
+def shape_of(X: Any) -> tuple[int, int]:
+    """Return the number of rows and columns, as far as known before any check."""
+    try:
+        shape = tuple(X.shape if hasattr(X, "shape") else np.shape(X))
+    except ValueError:  # a ragged list
+        shape = (len(X),)
+    n_rows, n_columns, *_ = (*shape, 1, 1)
+    return int(n_rows), int(n_columns)
+
+
+def share_workers(search: Any, estimator: Any, source: Source, side_by_side: int) -> None:
+    """Let single fits use several workers only if candidates are not fitted side by side."""
+    mixture = last_step(estimator)
+    if getattr(mixture, "n_jobs", 0) is None:
+        alone = processes(source, search.n_jobs) == 1 or side_by_side == 1
+        mixture.set_params(n_jobs=search.n_jobs if alone else 1)
+
+
+def _refuse(search: Any, wanted: set[str], what: str, remedy: str) -> None:
+    if hasattr(search.estimator, "steps"):
+        raise UnsupportedError(f"a pipeline does not support {what}: transform X before")
+    if refused := sorted(wanted & {"evidence", "loo"}):
+        raise UnsupportedError(f"criterion={refused[0]!r} does not support {what}: use {remedy}")

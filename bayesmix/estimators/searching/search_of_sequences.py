@@ -1,0 +1,125 @@
+"""Searches over models of sequences and regressions: checks, order, mixtures that ignore it."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from sklearn.base import clone
+
+from bayesmix.core.procedures import noun_of, takes_sequences
+from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.estimators.regression.regression_fitter import RegressionFitter
+from bayesmix.estimators.searching.search_checks import _refuse
+from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
+from bayesmix.selection.candidates import Candidate
+from bayesmix.selection.scores import Fold, HeldOut, make_splits
+from bayesmix.selection.tasks import Fitter
+from bayesmix.sources.memory import ArraySource
+
+if TYPE_CHECKING:
+    from bayesmix.core.sources import Source
+
+
+# Models other than mixtures of independent samples, by what their components are called.
+DEPENDENT = {"state": "sequences", "regression": "regressions"}
+
+
+def refuse_independent(search: Any, wanted: set[str], given: dict[str, Any]) -> None:
+    """Raise an error for options of independent samples, in a search over another model."""
+    what = DEPENDENT[noun_of(search)]
+    _refuse(search, wanted, what, "'auto', 'elbo_log_k', 'bic' or 'cv'")
+    for name, value in {"variable_selection": search.variable_selection or None, **given}.items():
+        if value is not None:
+            raise UnsupportedError(f"{name} does not support {what}: leave it out")
+
+
+def in_order(search: Any, source: Source, lengths: Any, groups: Any) -> ArraySource:
+    """Return the source in sequences, or raise for a model without order."""
+    if not takes_sequences(search):
+        raise InvalidInputError(
+            "lengths is only for sequences: use bayesmix.select(X, lengths=...) or "
+            "MixtureSearch(HiddenMarkovModel())"
+        )
+    if not isinstance(source, ArraySource):
+        raise UnsupportedError(
+            "a search over hidden Markov models needs X in memory, got X in parts or on a device: "
+            "pass an array, or fit HiddenMarkovModel with one number of states"
+        )
+    from bayesmix.estimators.inputs.sequences import sequences_to_fit
+
+    return cast("ArraySource", sequences_to_fit(source, lengths, groups))
+
+
+def best_unordered(
+    search: Any, estimator: Any, source: ArraySource, folds: tuple[Fold, ...]
+) -> Candidate | None:
+    """Return the best mixture of the same samples without their order; None if none fits."""
+    present = ~np.isnan(np.asarray(source.values)).all(axis=1)
+    samples, places = (
+        replace(source, side=NO_SIDE_INFORMATION).subset(present),
+        present.cumsum() - 1,
+    )
+    parts = ((fold.train, fold.test) for fold in folds)
+    cv = [tuple(places[rows[present[rows]]] for rows in part) for part in parts]
+    mixtures = clone(search).set_params(
+        estimator=estimator._without_transitions,
+        cv=cv or search.cv,
+        refit=True,
+        checkpoint=None,
+        progress=False,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            best: Candidate = mixtures.fit(samples).candidates_[0]
+        except ValueError:
+            return None
+    if best.held is None:
+        return best
+    density = np.zeros(len(present))  # samples without a value have log density 0
+    density[present] = best.held.density
+    return replace(best, held=HeldOut(density, np.ones(len(density))))
+
+
+class SubjectOfSequences(SubjectOfSamples):
+    """Samples in sequences; folds are whole sequences, or blocks of one."""
+
+    independent = False
+
+    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
+        from bayesmix.estimators.inputs.sequences import sequence_folds
+
+        return sequence_folds(cv, cast(ArraySource, self.source), seed)
+
+    def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
+        source = cast(ArraySource, self.source)
+        return best_unordered(search, self.estimator, source, splits)
+
+
+@dataclass(frozen=True)
+class SubjectOfRegressions(SubjectOfSamples):
+    """A response and its explanatory variables; folds are of whole units, if there are any."""
+
+    regression: RegressionFitter
+
+    of_features = False
+    independent = False
+
+    def check(self, chains: list[list[dict[str, Any]]]) -> None:
+        self.regression.check(chains)
+
+    def folds(self, cv: Any, seed: int, distinct: Any) -> tuple[Fold, ...]:
+        if not isinstance(cv, int) or self.groups is None:
+            return super().folds(cv, seed, distinct)
+        from bayesmix.estimators.inputs.constraints import group_codes
+
+        n = self.source.shape[0]
+        return make_splits(cv, self.X, seed, None, group_codes(self.groups, n, n))
+
+    @property
+    def fitter(self) -> Fitter:
+        return self.regression

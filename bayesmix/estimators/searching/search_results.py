@@ -1,0 +1,418 @@
+"""Results of a ``MixtureSearch``, and predictions of its best candidate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import ClassNamePrefixFeaturesOutMixin
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils.validation import check_is_fitted
+
+from bayesmix.core import validation
+from bayesmix.core.procedures import last_step, noun_of
+from bayesmix.core.rows import NO_SIDE_INFORMATION
+from bayesmix.em.model import side_of
+from bayesmix.em.progress_bar import FitProgress
+from bayesmix.em.result import FitResult
+from bayesmix.errors import UndefinedError, UnsupportedError
+from bayesmix.estimators.regression.coded_frames import as_coded
+from bayesmix.estimators.searching.families_of_fits import knowing_levels
+from bayesmix.estimators.searching.search_checks import with_room
+from bayesmix.estimators.searching.search_of_sequences import DEPENDENT
+from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.selection import probability, search_tables
+from bayesmix.selection import summary_text as words
+from bayesmix.selection import sweep as growth
+from bayesmix.selection.candidates import Candidate, asked, component_numbers
+from bayesmix.selection.clusters import Hierarchy, most_probable_clusters, number_of
+from bayesmix.selection.criteria import RULE, record
+from bayesmix.selection.probability import Probabilities, with_log_posteriors
+from bayesmix.selection.result_tables import comparing, leading, over_structures
+from bayesmix.selection.scores import HeldOut
+from bayesmix.selection.tasks import Task
+
+if TYPE_CHECKING:
+    from bayesmix.assess.averaging import AveragedDensity
+    from bayesmix.core.sources import Source
+    from bayesmix.families.coding import Coding
+    from bayesmix.relevance.relevance_search import FeatureSelection
+
+
+# Number of candidates in the table of a notebook.
+MOST_SHOWN = 6
+
+
+class SearchResults:
+    """Results of a search, and what its best candidate gives; ``MixtureSearch`` defers to them."""
+
+    criterion_: str
+    best_index_: int
+    _rows: list[Candidate]
+    _prior_over_k: dict[int, float]
+    _averaged: AveragedDensity | None
+    _selected: FeatureSelection | None
+    _others: Any
+    _clusters: Integers
+    _cluster_probabilities: dict[int, float]
+    _hierarchy: Hierarchy | None
+    _names: tuple[str, ...] | None
+    _coding: Coding | None
+    interrupted_: bool
+    irrelevant: str
+    n_components: Any
+    param_grid: Any
+    prior_over_k: Any
+    progress: bool | None
+    results_: Any
+    _summary: str
+    _details: str
+    _posterior: Callable[[list[Candidate]], Probabilities | None]
+    _show: Callable[[list[Candidate], str], None]
+    predict_proba: Callable[..., Any]
+
+    def _as_fitted(self, X: Any) -> Any:
+        """Return a frame at predict time as numbers; other data are unchanged."""
+        return as_coded(X, self._coding)
+
+    @property
+    def columns_(self) -> pd.DataFrame:
+        """The kind of each column, and the reason where it follows from names and values."""
+        names: Any = getattr(self, "feature_names_in_", range(getattr(self, "n_features_in_", 0)))
+        plain = [(str(name), "continuous", "") for name in names]
+        decisions = plain if self._coding is None else self._coding.decisions or plain
+        table = pd.DataFrame(decisions, columns=["column", "kind", "reason"])
+        return table.set_index("column")
+
+    @property
+    def k_probabilities_(self) -> Any:
+        """P(K | data) of the number of components, under exactly normal components.
+
+        ``attrs`` has the prior over K and the kind of evidence. It is the posterior under the
+        model, which needs several components for a cluster that is not normal;
+        ``cluster_probabilities_`` answers how many clusters there are.
+
+        Raises
+        ------
+        UndefinedError
+            If candidates have no evidence; the message says what to do.
+        """
+        self._check_kept()
+        return probability.over_k(
+            self._rows, probability.probabilities(self._rows, self._prior_over_k)
+        )
+
+    @property
+    def averaged_(self) -> AveragedDensity:
+        """Averaged density with ``score_samples``, ``sample``, ``co_clustering`` and ``plot``.
+
+        With ``variable_selection`` it is the density of the selected features, ``transform(X)``.
+        """
+        self._check_kept()
+        if what := DEPENDENT.get(noun_of(self)):
+            raise UndefinedError(f"averaged_ does not support {what}: use best_estimator_")
+        if self._averaged is None:
+            from bayesmix.assess.averaging import averaged_over
+
+            self._averaged = averaged_over(self._rows, self.criterion_, self._posterior(self._rows))
+        return self._averaged
+
+    @property
+    def best_estimator_(self) -> Any:
+        """Fit of the best candidate; with ``variable_selection``, the fit to ``transform(X)``."""
+        self._check_kept()
+        return self._rows[self.best_index_].estimator
+
+    @property
+    def estimators_(self) -> list[Any]:
+        """The fits of all candidates, as in ``results_``; None if one failed."""
+        self._check_kept()
+        return [row.estimator for row in self._rows]
+
+    @property
+    def candidates_(self) -> list[Candidate]:
+        """Scores, fit and note of each candidate, as in ``results_``."""
+        self._check_kept()
+        return self._rows
+
+    @property
+    def held_out_(self) -> list[HeldOut | None]:
+        """Held-out log densities of the samples for each candidate; None without folds."""
+        self._check_kept()
+        return [row.held for row in self._rows]
+
+    def _select_features(
+        self, estimator: Any, source: Source, falls: bool, seed: int
+    ) -> tuple[Any, Source]:
+        """Select features, model the others, and return estimator and data of the selected."""
+        from bayesmix.estimators.searching import feature_selection
+
+        validation.one_of("irrelevant", self.irrelevant, ("independent", "regression"))
+        feature_selection.refuse_unsupported(estimator, self.param_grid)
+        estimator = knowing_levels(estimator, source)
+        chain = [{"n_components": k} for k in component_numbers(self.n_components, growth.LARGEST)]
+        (chain,) = with_room([chain], side_of(source).largest_label + 1)
+        numbers = [asked(candidate) for candidate in chain]
+        prior = probability.prior_asked(numbers, self.prior_over_k, falls)
+        self._selected = feature_selection.features_of_search(self, estimator, source, prior, seed)
+        if len(self._selected.rest) and self.irrelevant == "independent":
+            self._others, rest = feature_selection.restricted(
+                estimator, source, self._selected.rest
+            )
+            self._others.set_params(n_components=1, covariance_type="diag")
+            rest = replace(rest, side=NO_SIDE_INFORMATION)
+            self._others._fitter(None, None, rest).fit(self._others)
+        return feature_selection.restricted(estimator, source, self._selected.read)
+
+    def _refuse_regression(self) -> None:
+        """Raise an error for densities of all features if some depend on others."""
+        if self._selected is not None and len(self._selected.rest) and self._others is None:
+            raise UnsupportedError(
+                "irrelevant='regression' has no density of all features: use best_estimator_ with "
+                "transform(X), or irrelevant='independent'"
+            )
+
+    def _restore_features(
+        self, selection: FeatureSelection, others: Any, names: tuple[str, ...] | None
+    ) -> None:
+        self._selected, self._others = selection, others
+        self.n_features_in_ = len(selection.relevant)
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+    def _feature_names_given(self) -> tuple[str, ...] | None:
+        names = getattr(self, "feature_names_in_", None)
+        return None if names is None else tuple(map(str, names))
+
+    def _feature_names(self) -> list[str]:
+        n_features = len(self._selection().relevant)
+        return [*(self._feature_names_given() or (f"x{d}" for d in range(n_features)))]
+
+    def features_read(self, X: Any) -> Any:
+        """Return the features that candidates were fitted to; all of them if none was selected."""
+        from bayesmix.estimators.searching import feature_selection
+
+        self._check_kept()
+        X = self._as_fitted(X)
+        return (
+            X if self._selected is None else feature_selection.picked(self, X, self._selected.read)
+        )
+
+    def _selection(self) -> FeatureSelection:
+        check_is_fitted(self, "results_")
+        if self._selected is None:
+            raise UndefinedError(
+                "no features were selected: set variable_selection=True and fit again"
+            )
+        return self._selected
+
+    @property
+    def feature_evidence_(self) -> Any:
+        """Evidence in nats and P(relevant | data) of each feature, a frame.
+
+        The evidence is the log Bayes factor of a distribution for each component against one
+        distribution for all. Both columns are averaged over K.
+        """
+        selection = self._selection()
+        columns = {"evidence": selection.evidence, "probability": selection.probability}
+        return pd.DataFrame(columns, index=pd.Index(self._feature_names(), name="feature"))
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return the names of the columns that ``transform`` returns."""
+        selects = self._selected is not None
+        of_columns = SelectorMixin if selects else ClassNamePrefixFeaturesOutMixin
+        return of_columns.get_feature_names_out(self, input_features)
+
+    def _fitted(self) -> FitResult:
+        return last_step(self.best_estimator_).result_
+
+    def _check_kept(self) -> None:
+        check_is_fitted(self, "results_")
+        if not self._rows:
+            raise UndefinedError("refit=False kept no fitted model: set refit=True")
+
+    @property
+    def n_components_(self) -> int:
+        """Number of components of the best candidate."""
+        return self._fitted().n_components
+
+    @property
+    def n_clusters_(self) -> int:
+        """Number of clusters of the best candidate, without outlying components."""
+        return number_of(self.clusters_)
+
+    @property
+    def cluster_probabilities_(self) -> Any:
+        """Probability that other data of the same source give this number of clusters, a Series.
+
+        By a Bayesian bootstrap of the criterion and of the held-out assignments. Classes, states
+        and regressions are counted as they are.
+
+        Raises
+        ------
+        UndefinedError
+            For data in parts, interrupted searches, and files of versions before 0.3.0.
+        """
+        check_is_fitted(self, "results_")
+        if not self._cluster_probabilities:
+            raise UndefinedError(
+                "cluster_probabilities_ needs data in memory and a search that was not "
+                "interrupted: fit again to a sample of the data"
+            )
+        index = pd.Index(sorted(self._cluster_probabilities), name="n_clusters")
+        return pd.Series(self._cluster_probabilities, name="probability").reindex(index)
+
+    @property
+    def clusters_(self) -> Integers:
+        """Cluster of each component (K,), 0 being the heaviest; -1 for outlying components."""
+        self._check_kept()
+        return self._clusters
+
+    def predict_clusters(self, X: Any) -> Any:
+        """Return the most probable cluster of each sample; -1 for outlying components and noise.
+
+        With ``names``, the name of the cluster, or "outlying".
+        """
+        return self.clusters_by(self.predict_proba(X))
+
+    def clusters_by(self, probabilities: Array) -> Any:
+        """Return the most probable cluster (n,) by probabilities of components (n, K)."""
+        clusters = most_probable_clusters(probabilities, self.clusters_)
+        if self._names is None:
+            return clusters
+        return np.array([*self._names, "outlying"], dtype=object)[clusters]
+
+    def score_samples(self, X: Any, **beside: Any) -> Any:
+        """Return the log density of each sample in nats under the best candidate."""
+        from bayesmix.estimators.searching import feature_selection
+
+        self._refuse_regression()
+        X = self._as_fitted(X)
+        density = self.best_estimator_.score_samples(self.features_read(X), **beside)
+        if self._others is None or self._selected is None:
+            return density
+        return density + self._others.score_samples(
+            feature_selection.picked(self, X, self._selected.rest)
+        )
+
+    def true_values(self, X: Any, **options: Any) -> Any:
+        """Return the posterior of true values of ``Measured`` data under the best candidate."""
+        return self.best_estimator_.true_values(self.features_read(X), **options)
+
+    def sample(self, n_samples: int = 1, random_state: Any = None, **options: Any) -> Any:
+        """Draw samples and their components from the best candidate."""
+        from bayesmix.estimators.searching import feature_selection
+
+        self._refuse_regression()
+        best = last_step(self.best_estimator_)
+        from bayesmix.posterior.subject import refuse_regressions
+
+        refuse_regressions(best, "sample")
+        rows, components = best.sample(n_samples, random_state, **options)
+        if self._others is None or self._selected is None:
+            return rows, components
+        irrelevant, _ = self._others.sample(n_samples, random_state)
+        return feature_selection.rejoined(rows, irrelevant, self._selected), components
+
+    def density_interval(self, X: Any, level: float = 0.9, **options: Any) -> Any:
+        """Return a band (n, 2) of the density that includes the uncertainty of K and structure.
+
+        The same as ``averaged_.density_interval``: a mixture over all candidates. With ``data``,
+        the data of the fit, draws come from Gibbs sampling.
+
+        Raises
+        ------
+        UnsupportedError
+            With ``variable_selection``, unless all features were selected.
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> X = bm.datasets.load_faithful()
+        >>> search = bm.select(X, n_components=(2, 3), covariance_type="tied")
+        >>> search.density_interval(X[:1], level=0.9).shape
+        (1, 2)
+        """
+        if self._selected is not None and len(self._selected.rest):
+            raise UnsupportedError(
+                "density_interval has no band for features that were not selected: use "
+                "averaged_.density_interval(transform(X)) for the selected features"
+            )
+        return self.averaged_.density_interval(X, level, **options)
+
+    def _restore(self, rows: list[Candidate], attributes: dict[str, Any], folds: list[Any]) -> None:
+        for name, value in attributes.items():
+            setattr(self, name, value)
+        self.folds_ = search_tables.of_folds(folds)
+        self._show(rows, self.criterion_)
+
+    def summary(self, verbose: bool = False) -> str:
+        """Return the best model, its uncertainty, other criteria and warnings in at most six lines.
+
+        ``verbose=True`` adds all notes, the next candidates and the prior over K.
+        """
+        check_is_fitted(self, "results_")
+        return self._details if verbose else self._summary
+
+    def _answer_html(self) -> str:
+        from bayesmix.em.display import summary_html
+
+        table = leading(self.results_, record(self.criterion_).column, MOST_SHOWN)
+        return summary_html(self._summary, *table, len(self.results_))
+
+    def matrix(self, criterion: str | None = None) -> Any:
+        """Return a criterion as a table, K by structure; ``attrs["best"]`` has the best three.
+
+        By default it is that which chose, or its values on a sample (see ``most_samples``).
+
+        Examples
+        --------
+        >>> import bayesmix as bm
+        >>> search = bm.select(bm.datasets.load_faithful(), (2, 3), "all", criterion="bic")
+        >>> search.matrix().attrs["best"][0][:2]
+        ('tied', 3)
+        """
+        check_is_fitted(self, "results_")
+        default = comparing(self.results_, self.criterion_)
+        return over_structures(self.results_, record(criterion or default).column)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Plot the criterion over K for each structure; see ``plot_selection``."""
+        from bayesmix.plots import plot_selection
+
+        return plot_selection(self, ax=ax, **options)
+
+    def report(
+        self, path: Any, X: Any = None, title: str | None = None, interactive: bool = True
+    ) -> Any:
+        """Write the search as one HTML page, and return its path; see ``write_report``."""
+        from bayesmix.report import write_report
+
+        return write_report(self, path, X, title, interactive=interactive)
+
+    def _fitted_to_all(self, task: Task, rows: list[Candidate], criterion: str) -> list[Candidate]:
+        """Return candidates of which the best are fitted to all data; after Ctrl-C the best one."""
+        from bayesmix.selection.finalists import Finalists
+
+        finalists = Finalists(task, rows, "elbo_log_k" if criterion == RULE else criterion)
+        fits = finalists.every()
+        with FitProgress(None, self.progress) as bar:
+            try:
+                for row in islice(fits, 1) if self.interrupted_ else fits:
+                    bar.advance(words.label(row))
+            except KeyboardInterrupt:
+                if not finalists.fits:
+                    raise
+                self.interrupted_ = True
+        rows = finalists.candidates()
+        return with_log_posteriors(rows, self._prior_over_k) if criterion == RULE else rows
+
+    def _add(self, sentence: str) -> None:
+        """Add a second line to the summary."""
+        for name in ("_summary", "_details"):
+            first, *rest = getattr(self, name).split("\n")
+            setattr(self, name, "\n".join([first, sentence, *rest]))
