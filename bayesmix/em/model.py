@@ -19,6 +19,7 @@ from bayesmix.em.result import FEW_POINTS
 from bayesmix.em.run import Monitor, Problem, State
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, cost_of
+from bayesmix.numerics.memo import cached
 
 if TYPE_CHECKING:
     from bayesmix.core.engines import Guard, Objective, Stopping
@@ -282,6 +283,10 @@ def _few_points(model: Model, source: Source) -> tuple[Event, ...]:
 
 def count_distinct(source: Source, needed: int) -> int:
     """Count distinct observations, up to about ``needed``."""
+    return cached(source, ("n_distinct", needed), partial(_counted_distinct, source, needed))
+
+
+def _counted_distinct(source: Source, needed: int) -> int:
     n_rows = source.shape[0]
     size = max(4 * needed, 256)
     start, seen = 0, None

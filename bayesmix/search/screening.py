@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeAlias
 
@@ -27,11 +27,13 @@ from bayesmix.search.starts import Given, begun, complete, numbered_starts, one_
 
 # An objective in data units, K and the number of parameters, to a number that is to be large.
 Criterion: TypeAlias = Callable[[float, int, int], float]
+# Labels (n,) by the number of clusters.
+Partitions: TypeAlias = dict[int, Array]
 # A candidate with its number.
 Numbered: TypeAlias = tuple[int, tuple[Model, Settings]]
 
 # Passes that rank candidates, those that go on, passes until they settle, and results.
-FIRST_PASSES, PROMISING, SETTLE_PASSES, FINALISTS = 6, 8, 60, 3
+FIRST_PASSES, PROMISING, SETTLE_PASSES, FINALISTS = 5, 6, 60, 3
 # A tree needs memory for the distances of all pairs.
 MOST_IN_A_TREE = 2000
 
@@ -47,6 +49,9 @@ class Screened:
     @property
     def mixture(self) -> Mixture:
         return self.state.current_mixture()
+
+    def accelerated(self) -> Screened:
+        return replace(self, problem=replace(self.problem, accelerate=True))
 
     def advanced(self, passes: int) -> Screened | None:
         """Run on; None for a degenerate fit."""
@@ -82,22 +87,25 @@ def finalists(
     components may be worse than one where three are better.
     """
     ranked: list[Ranked] = []
-    tree, best = _tree(source), -math.inf
+    partitions = _partitions(source, {model.n_components for model, _ in candidates})
+    best = -math.inf
     with single_threaded_blas():
         for K, same_k in groupby(enumerate(candidates), lambda item: item[1][0].n_components):
-            short_runs = _short_runs(same_k, source, criterion, tree)
+            short_runs = _short_runs(same_k, source, criterion, partitions)
             ranked += short_runs
             value = max((value for value, _ in short_runs), default=best)
             if value < best and K > 2:
                 break
             best = max(best, value)
-        settled = (screened.advanced(SETTLE_PASSES) for screened in _best(ranked, PROMISING))
+        settled = (
+            short.accelerated().advanced(SETTLE_PASSES) for short in _best(ranked, PROMISING)
+        )
         ranked = [(screened.value(criterion), screened) for screened in settled if screened]
     return [(screened.number, screened.mixture) for screened in _best(ranked, FINALISTS)]
 
 
 def _short_runs(
-    same_k: Iterable[Numbered], source: Source, criterion: Criterion, tree: Array | None
+    same_k: Iterable[Numbered], source: Source, criterion: Criterion, partitions: Partitions
 ) -> list[Ranked]:
     """Return the states of candidates with the same K after a few passes from shared starts."""
     ranked: list[Ranked] = []
@@ -112,14 +120,14 @@ def _short_runs(
             continue  # with one component, structures with as many parameters are one
         sizes.add(size)
         try:
-            problem = resolve(model, source, settings.among(()))
+            plain = resolve(model, source, replace(settings.among(()), accelerate=False))
         except BayesmixError:  # too few samples for this structure
             continue
-        starts = starts or _starts(source, model, settings.seed, tree)
+        starts = starts or _starts(source, model, settings.seed, partitions)
         if len(starts) > 1 and reached and not model.family.has_posterior:
             starts = [starts[max(reached, key=lambda place: reached[place])]]
         for place, start in enumerate(starts):
-            screened = Screened(number, problem, begun(problem, start, K)).advanced(FIRST_PASSES)
+            screened = Screened(number, plain, begun(plain, start, K)).advanced(FIRST_PASSES)
             value = screened.value(criterion) if screened else -math.inf
             ranked += [(value, screened)] if screened else []
             reached[place] = max(value, reached.get(place, value))
@@ -130,25 +138,27 @@ def _costly(candidate: Numbered) -> bool:
     return not candidate[1][0].family.has_posterior
 
 
-def _starts(source: Source, model: Model, seed: int, tree: Array | None) -> list[Start]:
+def _starts(source: Source, model: Model, seed: int, partitions: Partitions) -> list[Start]:
     """Return partitions by k-means, in one or two scales, and by a tree."""
     K = model.n_components
-    numbers = range(1 if K == 1 or tree is not None else 2)
+    numbers = range(1 if K == 1 or partitions else 2)
     starts: list[Start] = [
         start
         for _, start in numbered_starts(source, source.summary, model, seed, 0, numbers, False)
     ]
-    if K > 1 and tree is not None:
-        starts.append(Given(one_hot(cut_tree(tree, [K])[:, 0], K)))
+    if K > 1 and partitions:
+        starts.append(Given(one_hot(partitions[K], K)))
     return starts
 
 
-def _tree(source: Source) -> Array | None:
-    """Return Ward's tree of the samples, None for many."""
+def _partitions(source: Source, numbers: set[int]) -> Partitions:
+    """Return labels (n,) by numbers of clusters in Ward's tree, none for many samples."""
     if source.shape[0] > MOST_IN_A_TREE:
-        return None
+        return {}
     summary, values = source.summary, np.asarray(source.in_memory().values, dtype=np.float64)
-    return linkage(complete((values - summary.centre) / summary.scale)[0], "ward")
+    tree = linkage(complete((values - summary.centre) / summary.scale)[0], "ward")
+    possible = sorted(number for number in numbers if number <= source.shape[0])
+    return dict(zip(possible, cut_tree(tree, possible).T, strict=True))
 
 
 def _best(ranked: list[Ranked], most: int) -> list[Screened]:

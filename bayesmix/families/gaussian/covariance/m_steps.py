@@ -71,7 +71,7 @@ def unit_volume(variances: Array) -> Array:
 # Most rotations, and the angle in radians that counts as converged: errors of joint rotations are
 # squared in each, those of single pairs fall linearly.
 TURNS = 50
-UNTURNED = 1e-7
+UNTURNED = 1e-4
 UNTURNED_BY_PAIRS = 1e-9
 # Longest angle in radians, beyond which the quadratic model fails.
 LONGEST = 1.0
@@ -281,7 +281,7 @@ def _pairs(n_features: int) -> _Angles:
 STEPS = 30
 LONGEST_STEP = 5.0
 # Step length below which the error is negligible, as it is squared.
-SHORT = 1e-6
+SHORT = 1e-4
 # Ridge that keeps the equations regular if a component adds nothing.
 RIDGE = 1e-12
 
