@@ -27,12 +27,13 @@ from bayesmix.families.independent.levels import (
     LevelsFamily,
     linear_in_levels,
 )
-from bayesmix.families.independent.linear import LinearInTotals, Sums
+from bayesmix.families.independent.linear import NEVER, LinearInTotals, Sums
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.memo import once
 
-# Newton steps from zero, of which about five are needed; from the last update two suffice, since
-# every step gains and the next update goes on.
-STEPS, FURTHER_STEPS = 50, 2
+# Newton steps from zero, of which about seven are needed; from the last update one suffices, since
+# it gains and the next update goes on.
+STEPS, FURTHER_STEPS = 50, 1
 # Gain in nats per observation that is rounding, and halvings of a step before it is given up.
 ROUNDING, HALVINGS = 1e-13, 30
 # Ridge of the information, in observations: keeps it invertible where an estimate is infinite.
@@ -71,19 +72,30 @@ class LevelFeatures:
             out[d, :number, P : P + free.shape[1]] = free
         return out
 
-    def padded(self, by_level: Array) -> Array:
-        """Return values by level (..., F) as (..., D, M), with 0 beyond the last level."""
-        out = np.zeros((*by_level.shape[:-1], *self.there.shape))
+    @cached_property
+    def of_scores(self) -> Array:
+        """Powers of the score (D, P, M)."""
+        return np.ascontiguousarray(self.features[:, :, : self.degree].swapaxes(1, 2))
+
+    @cached_property
+    def products(self) -> Array:
+        """Products of two features (D, M, F F)."""
+        pairs = self.features[..., None] * self.features[:, :, None]
+        return pairs.reshape(*self.there.shape, -1)
+
+    def padded(self, by_level: Array, beyond: float = 0.0) -> Array:
+        """Return values by level (..., F) as (..., D, M), with others beyond the last level."""
+        out = np.full((*by_level.shape[:-1], *self.there.shape), beyond)
         out[..., self.there] = by_level
         return out
 
     def log_probabilities(self, intercepts: Array, shapes: Array) -> Array:
-        """Return log p (D, K, M) of intercepts (D, M) and shapes (D, K, P)."""
-        own = shapes @ self.features[:, :, : self.degree].transpose(0, 2, 1)
-        logits = np.where(self.there[:, None], intercepts[:, None] + own, -np.inf)
+        """Return log p (D, K, M) of intercepts (D, M), NEVER beyond, and shapes (D, K, P)."""
+        logits: Array = shapes @ self.of_scores
+        logits += intercepts[:, None]
         logits -= logits.max(axis=-1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
-        return np.where(self.there[:, None], logits, 0.0)
+        return logits
 
 
 @lru_cache
@@ -115,10 +127,10 @@ class Ordinals(LevelColumns):
         """Slopes, and curvatures if components have their own (D, K, P)."""
         return np.stack([self.slopes.T, self.curvatures.T][: self.degree], axis=-1)
 
-    @cached_property
+    @once
     def log_probabilities(self) -> Array:
         scores = self.features
-        logs = scores.log_probabilities(scores.padded(self.intercepts), self.shapes)
+        logs = scores.log_probabilities(scores.padded(self.intercepts, NEVER), self.shapes)
         return logs.transpose(1, 0, 2)[:, scores.there]
 
     @cached_property
@@ -191,43 +203,35 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degre
     ``totals`` (K, F) are expected counts of levels. Slopes and curvatures of different components
     do not interact: they are eliminated from Newton's equations, which leaves the intercepts.
     """
-    scores = features_of(reading, degree)
-    counts, features = scores.padded(totals).transpose(1, 0, 2), scores.features
-    basis, n_features = features[:, :, degree:], features.shape[2]
+    scores, P = features_of(reading, degree), degree
+    counts, features = scores.padded(totals).swapaxes(0, 1), scores.features
+    (D, K, _), F = counts.shape, features.shape[2]
     known = counts.sum(axis=-1, keepdims=True)  # (D, K, 1)
     weight = known.sum(axis=(1, 2)) + np.finfo(float).tiny
-    intercepts, shapes = np.zeros(scores.there.shape), np.zeros((*known.shape[:2], degree))
-    steps = STEPS
-    if previous is not None and previous.slopes.shape == known.shape[1::-1]:
-        intercepts, shapes = scores.padded(previous.intercepts), previous.shapes
+    if previous is not None and previous.slopes.shape == (K, D):
+        intercepts, shapes = scores.padded(previous.intercepts, NEVER), previous.shapes
         steps = FURTHER_STEPS
-    ridge = RIDGE * weight[:, None, None] * np.eye(n_features)
+    else:
+        intercepts = scores.padded(np.zeros(totals.shape[1]), NEVER)
+        shapes, steps = np.zeros((D, K, P)), STEPS
     logs = scores.log_probabilities(intercepts, shapes)
     value = (counts * logs).sum(axis=(1, 2))
     for _ in range(steps):
-        p = np.where(scores.there[:, None], np.exp(logs), 0.0)
-        weighted = p[..., None] * features[:, None]  # (D, K, M, 2 + B)
-        mean = weighted.sum(axis=2)
-        information = features[:, None].swapaxes(-1, -2) @ weighted
-        information -= mean[..., None] * mean[..., None, :]
-        information *= known[..., None]
-        gradient = (counts - known * p) @ features
-        across = information[..., :degree, degree:]
-        inverse = np.linalg.inv(
-            information[..., :degree, :degree] + ridge[:, None, :degree, :degree]
-        )
-        left = inverse @ across
-        inner = (information[..., degree:, degree:] - across.swapaxes(-1, -2) @ left).sum(axis=1)
-        inner += ridge[:, degree:, degree:]
-        own, shared = gradient[..., :degree], gradient[..., degree:].sum(axis=1)
-        rest = shared - (own[..., None, :] @ left)[..., 0, :].sum(axis=1)
-        of_shared = np.linalg.solve(inner, rest[..., None])
-        turn = (inverse @ (own[..., None] - across @ of_shared[:, None]))[..., 0]
-        # Twice the gain that the quadratic approximation promises.
-        promised = (own * turn).sum(axis=(1, 2)) + (shared * of_shared[..., 0]).sum(axis=1)
-        if (promised <= ROUNDING * weight).all():
-            break
-        move, step = (basis @ of_shared)[..., 0], np.ones((len(weight), 1))
+        p = np.exp(logs)
+        mean = p @ features
+        # Newton's equations [information, gradient] (D, K, F, F + 1)
+        equations = np.empty((D, K, F, F + 1))
+        equations[..., :F] = (p @ scores.products).reshape(D, K, F, F)
+        equations[..., :F] -= mean[..., None] * mean[..., None, :]
+        equations[..., :F] *= known[..., None]
+        equations[..., F] = (counts - known * p) @ features
+        diagonal = equations.reshape(D, K, -1)[..., :: F + 2]
+        diagonal += RIDGE * weight[:, None, None]
+        of_shapes = np.linalg.solve(equations[..., :P, :P], equations[..., :P, P:])
+        of_all = (equations[..., P:, P:] - equations[..., P:, :P] @ of_shapes).sum(axis=1)
+        shared = np.linalg.solve(of_all[..., :-1], of_all[..., -1:])
+        turn = (of_shapes[..., -1:] - of_shapes[..., :-1] @ shared[:, None])[..., 0]
+        move, step = (features[:, :, P:] @ shared)[..., 0], np.ones((D, 1))
         for _ in range(HALVINGS):
             tried = intercepts + step * move, shapes + step[..., None] * turn
             logs = scores.log_probabilities(*tried)
@@ -236,11 +240,14 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degre
             if not worse.any():
                 break
             step[worse] *= 0.5
-        (intercepts, shapes), value = tried, moved
-    own_shapes = np.zeros((*shapes.shape[:2], MOST_DEGREE))
-    own_shapes[..., :degree] = shapes
-    slopes, curvatures = own_shapes.T
-    return Ordinals(intercepts[scores.there], slopes, curvatures, reading, degree)
+        gain, (intercepts, shapes), value = moved - value, tried, moved
+        if (gain**2 <= ROUNDING * weight**2).all():  # the next step gains about its square
+            break
+    powers = np.zeros((D, K, MOST_DEGREE))
+    powers[..., :P] = shapes
+    components = Ordinals(intercepts[scores.there], *powers.T, reading, degree)
+    Ordinals.log_probabilities.given(components, logs.swapaxes(0, 1)[:, scores.there])
+    return components
 
 
 @dataclass(frozen=True)

@@ -283,6 +283,23 @@ def test_one_class_has_the_shares_of_all_levels_and_the_parameters_of_as_many():
     assert bm.Ordinal([range(6), range(3), range(2)]).n_parameters(4, 3) == 4 * 5 + 3
 
 
+def test_an_update_from_the_last_one_never_falls_and_ends_at_the_maximum():
+    """The levels of the columns differ in number, and one level of a class is empty."""
+    totals, reading = generator(23).gamma(0.4, 9.0, (3, 12)), Levels((5, 3, 4))
+    totals[0, 1] = 0.0
+    totals, later = totals + 1e-3, totals[::-1] + 1e-3
+    for degree in (1, 2):
+        point, best = (most_likely(sums, reading, None, degree) for sums in (totals, later))
+        values = [np.vdot(later, point.log_probabilities)]
+        for _ in range(30):
+            point = most_likely(later, reading, point, degree)
+            values.append(np.vdot(later, point.log_probabilities))
+        assert np.diff(values).min() > -1e-10
+        np.testing.assert_allclose(point.probabilities, best.probabilities, rtol=1e-6, atol=1e-9)
+        again = point.subset(np.arange(3))  # computed anew
+        np.testing.assert_allclose(again.log_probabilities, point.log_probabilities, atol=1e-12)
+
+
 def ratings(seed, n=300):
     """Three classes of answers from 1 to 5 to six questions."""
     rng = generator(seed)
