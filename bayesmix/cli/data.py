@@ -24,7 +24,7 @@ from bayesmix.cli.options import (
 )
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.coding import AS_REQUESTED
+from bayesmix.families.coding import AS_REQUESTED, GUESSED
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.writing import write
@@ -99,7 +99,7 @@ def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
     ]
     if dropped:
         say(f"left out: {', '.join(dropped)}")
-    if guesses := coding.guesses(("counts", "ratings", "categorical")):
+    if guesses := coding.guesses(GUESSED[:-1]):
         say(f"columns: {guesses}")
     if coding.doubts:
         say(f"columns: {coding.doubts}")

@@ -174,7 +174,7 @@ def regress(
     from bayesmix.cli.shown_tables import candidate_table, frame_table
     from bayesmix.estimators.regression_mixture import RegressionMixture
     from bayesmix.estimators.search import MixtureSearch
-    from bayesmix.io.column_kinds import kind_of
+    from bayesmix.io.column_kinds import as_numbers, kind_of
     from bayesmix.io.table_columns import is_numeric
     from bayesmix.sources.border import as_source
 
@@ -183,8 +183,10 @@ def regress(
     used = [target, *gated, *filter(None, roles.values())]
     frame = whole_table(rows, [*used, *(options.names(rows.columns) or [])])
     if not is_numeric(frame[target].dtype):
-        why = kind_of(target, frame[target]).why or "text"
-        raise InvalidInputError(f"--target must be numbers, but {target!r} is not: {why}")
+        if (amounts := as_numbers(frame[target])) is None:
+            why = kind_of(target, frame[target]).why or "text"
+            raise InvalidInputError(f"--target must be numbers, but {target!r} is not: {why}")
+        frame[target] = amounts
     X, decided = features_of(screen, frame, rows, kinds, used)
     frame = complete(screen, frame, [*decided, *used], target, missing)
     X = X.loc[frame.index]

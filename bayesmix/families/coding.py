@@ -33,7 +33,7 @@ NO_NUMBERS = ("one value", "empty", "dates", "times", "free text", "numbers", "n
 # Words in reasons of text, which can be categorical.
 OF_TEXT = ("texts", "labels")
 # Kinds of which a line tells when they were guessed.
-GUESSED = ("counts", "ratings", "categorical", "exclude")
+GUESSED = ("continuous", "counts", "ratings", "categorical", "exclude")
 
 
 def codes_of(

@@ -245,7 +245,8 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degre
             break
     powers = np.zeros((D, K, MOST_DEGREE))
     powers[..., :P] = shapes
-    components = Ordinals(intercepts[scores.there], *powers.T, reading, degree)
+    slopes, curvatures = powers.T
+    components = Ordinals(intercepts[scores.there], slopes, curvatures, reading, degree)
     Ordinals.log_probabilities.given(components, logs.swapaxes(0, 1)[:, scores.there])
     return components
 

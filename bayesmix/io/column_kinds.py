@@ -116,18 +116,18 @@ PLAIN_VALUES = (str, Real, Decimal, np.bool_)  # what a column of objects may co
 CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
 CATEGORICAL, LEFT_OUT = "categorical", "exclude"
 KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
-# Number formats of reports, which are not parsed: a comma may be either sign.
-WAYS_OF_WRITING = (
-    (r"[-+]?\d[\d.,]*\s?%", "percent signs"),
-    (r"[€$£¥]\s?[-+]?\d[\d.,']*|[-+]?\d[\d.,' ]*\s?([€$£¥]|EUR|USD|GBP|CHF)", "currency signs"),
-    (
-        r"[-+]?\d{1,3}(,\d{3})+(\.\d+)?|[-+]?\d{1,3}([' \u00a0\u202f]\d{3})+([.,]\d+)?"
-        r"|[-+]?\d{1,3}(\.\d{3}){2,}(,\d+)?|[-+]?\d{1,3}(\.\d{3})+,\d+",
-        "thousands separators",
-    ),
-    (r"[-+]?\d*,\d+", "decimal commas"),
-    (r"[-+]?\d+([.,]\d+)?( [^\d\s]{1,6}|[kmµ]?g|[cmk]?m|m?l|°[CF])", "units"),
+# Numbers of reports: a sign, a currency, digits, and a currency, percent sign or unit.
+CURRENCY = "[€$£¥]|EUR|USD|GBP|CHF"
+AMOUNT = (
+    rf"([-+]?)({CURRENCY})? ?([-+]?)"
+    r"(\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d*[.,]?\d+)"
+    rf"(?:[ \u00a0\u202f]?(%|{CURRENCY})| ([^\d\s]{{1,6}})|([kmµ]?g|[cmk]?m|m?l|°[CF]))?"
 )
+# Signs between thousands, and the decimal sign that goes with them.
+SEPARATORS = {
+    "thousands separators": (",' \u00a0\u202f", "."),
+    "decimal commas": (".' \u00a0\u202f", ","),
+}
 TIME_OF_DAY = r"\d{1,2}:\d\d(:\d\d)?( ?[ap]\.?m\.?)?"
 # Answers on a scale with their words, such as "1 = never", "2: rarely" or "5 (always)".
 LABEL = re.compile(r"(-?\d+)\s*[-=:.)(]?\s*[^\W\d].*")
@@ -276,7 +276,7 @@ def _missing_code(values: Array, levels: Array) -> str:
             often = times * len(others) > len(values) - times  # than the others on average
             far = gap > np.ptp(others) or (often and gap > np.diff(others).max())
             if times > 1 and far:
-                return f"{code:g} in {times} rows {A_CODE}"
+                return f"; {code:g} in {times} rows {A_CODE}"
     return ""
 
 
@@ -349,18 +349,45 @@ def _share(one: Array, other: Array) -> bool:
     return bool(step == other[1] - other[0] and high - low < MOST_RATINGS * step)
 
 
-def as_numbers(column: pd.Series[Any]) -> pd.Series[Any] | None:
-    """Return text as numbers, missing codes as NaN; None if other cells are no numbers."""
+def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | None:
+    """Return text as numbers, missing codes as NaN; None if other cells are no numbers.
+
+    ``signs``: also numbers with one percent sign, currency, unit or kind of separators in all.
+    """
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(object)
     if pd.api.types.is_numeric_dtype(column.dtype):
         return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index)
     text = _stripped(column.where(column.notna(), ""))
-    text = text.mask(text.isin(MISSING_CODES))
-    numbers = pd.to_numeric(text, errors="coerce")
-    if not numbers.notna().any() or (numbers.isna() & text.notna()).any():
+    text = text[~text.isin(MISSING_CODES)]
+    plain = pd.to_numeric(text, errors="coerce")
+    numbers = _amounts(text)[0] if signs and plain.isna().any() else plain
+    if numbers is None or not len(text) or numbers.isna().any():
         return None
-    return numbers.astype(np.float64)
+    return numbers.astype(np.float64).reindex(column.index)
+
+
+def _amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
+    """Return numbers of one unit and form, and how they are written; or None and why not, or ""."""
+    if not len(text) or not text.str.fullmatch(AMOUNT).all():
+        return None, ""
+    cells = text.str.extract(f"^{AMOUNT}$").fillna("").astype(str)
+    units = (cells[1] + cells[4] + cells[5] + cells[6]).unique()
+    if len(units) > 1:
+        named = " and ".join(repr(unit) if unit else "none" for unit in sorted(units)[:-3:-1])
+        return None, f"numbers with several units, {named}: convert them to one"
+    readings, digits = {}, cells[3]
+    for how, (thousands, decimal) in SEPARATORS.items():
+        form = rf"(\d+|\d{{1,3}}([{thousands}]\d{{3}})+)?({re.escape(decimal)}\d+)?"
+        if digits.str.fullmatch(form).all():
+            plain = digits.str.replace(f"[{thousands}]", "", regex=True).str.replace(decimal, ".")
+            readings[how] = (cells[0] + cells[2] + plain).astype(float)
+    values = list(readings.values())
+    telephones = not units[0] and digits.str.fullmatch(r"\d+( \d+)+").all()
+    if telephones or not values or not values[0].equals(values[-1]):
+        first = _cells(text[digits.str.contains(r"\D")].iloc[:1])
+        return None, f"numbers with ambiguous separators, {first}: leave the separators out"
+    return values[0], f"numbers with {repr(units[0]) if units[0] else next(iter(readings))}"
 
 
 def _stripped(column: pd.Series[Any]) -> pd.Series[Any]:
@@ -388,6 +415,13 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _of_numbers(name, numbers.to_numpy(dtype=np.float64))
     if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
         return _of_levels(name, column)
+    amounts, how = _amounts(text)
+    if amounts is not None:
+        kind = _of_numbers(name, amounts.to_numpy())
+        doubt = kind.reason if kind.reason.startswith("; ") else ""
+        return kind if kind.why else ColumnKind(CONTINUOUS, how + doubt)
+    if how:
+        return _out(how)
     if share > MOSTLY_NUMBERS:
         wrong = text[numbers.isna()]
         if (wrong == name).all():
@@ -395,8 +429,9 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
             return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
         return _out(_except("numbers", wrong))
-    if way := _way_of_writing(text):
-        return _out(way)
+    written = text.str.fullmatch(AMOUNT)
+    if written.mean() > MOSTLY_NUMBERS:
+        return _out(_except("numbers with signs or separators", text[~written]))
     if text.str.fullmatch(TIME_OF_DAY, case=False).all():
         return _out("times of day or durations")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
@@ -415,21 +450,6 @@ def _cells(wrong: pd.Series[Any]) -> str:
     cells = ", ".join(f"{value!r} in row {place}" for place, value in pairs)
     more = len(wrong) - CELLS_NAMED
     return f"{cells} and {more} more" if more > 0 else cells
-
-
-def _way_of_writing(text: pd.Series[Any]) -> str:
-    """Describe the number format of text that is not plain numbers, with cells, or ""."""
-    plain = text.str.fullmatch(r"[-+]?\d+([.,]\d+)?")
-    for pattern, how in WAYS_OF_WRITING:
-        written = text.str.fullmatch(pattern)
-        if float(written.mean()) > MOSTLY_NUMBERS:
-            wrong = text[~written & ~plain]
-            if len(wrong):
-                return _except(f"numbers with {how}", wrong)
-            first = int(np.argmax(written.to_numpy()))
-            as_first = f"as {text.iloc[first]!r} in row {text.index[first]}"
-            return f"numbers with {how}, {as_first}: {MEND}"
-    return ""
 
 
 def _are_dates(text: pd.Series[Any]) -> bool:

@@ -53,7 +53,7 @@ def source_of(
     if not wanted:
         rows = range(1, len(frame) + 1)
         found = [
-            f"{name!r} ({kind_of(name, column).why or 'text'})"
+            f"{name!r} ({kind_of(name, column).reason or 'text'})"
             for name, (_, column) in zip(names, frame.set_axis(rows).items(), strict=True)
         ]
         raise InvalidInputError(

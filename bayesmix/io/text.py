@@ -304,7 +304,7 @@ def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
     """
     if column.astype(str).str.fullmatch(r"0\d+").any():  # numbers of places or telephones
         return column
-    numbers = as_numbers(column.mask(column == NO_GAP))
+    numbers = as_numbers(column.mask(column == NO_GAP), signs=False)
     return column if numbers is None else numbers
 
 

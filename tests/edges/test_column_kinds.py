@@ -73,7 +73,7 @@ KINDS = {
     "again": (["again" if i == 7 else str(i / 4) for i in range(N)], "exclude", "numbers, and"),
     "crp": ([f"{'<' * (i % 9 == 0)}{i / 8}" for i in range(N)], "exclude", "numbers and limits"),
     "opened": ([f"{i % 24:02d}:{i % 60:02d}" for i in range(N)], "exclude", "times of day"),
-    "length": ([f"{i / 10} cm" for i in range(N)], "exclude", "numbers with units"),
+    "length": ([f"{i / 10} cm" for i in range(N)], "continuous", "numbers with 'cm'"),
     "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case only"),
     "ward": (RNG.choice(["A", "A ", " B"], N), "categorical", ""),
     "remark": ([f"remark {i % 200}" for i in range(N)], "exclude", "free text"),
@@ -347,7 +347,9 @@ def test_blank_text_is_missing_in_frames_as_in_files(tmp_path):
 
 
 def test_nothing_overrules_columns_without_numbers():
-    table = pd.DataFrame({"share": [f"{i}%" for i in range(20)], "x": np.arange(20) ** 2 / 8})
+    table = pd.DataFrame(
+        {"share": [f"{i}{'%€'[i % 2]}" for i in range(20)], "x": np.arange(20) ** 2 / 8}
+    )
     _, coding = coded(table)
-    assert coding.guesses().startswith("left out: share (numbers with percent signs")
+    assert coding.guesses().startswith("left out: share (numbers with several units")
     assert "to overrule" not in coding.guesses()

@@ -58,7 +58,7 @@ FILES = {
 }
 KEPT = {
     "customers.csv": ["height", "q1", "q2", "q3", "again"],
-    "german.txt": ["Größe (cm)", "Geschlecht"],
+    "german.txt": ["Größe (cm)", "Anteil", "Geschlecht"],
     "clinic.csv.gz": ["height [cm]", "smoker"],
     "sheet.csv": ["height", "region"],
 }

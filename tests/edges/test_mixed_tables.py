@@ -57,21 +57,15 @@ def agreement(labels, kind):
         (["1.5", "2", "n/a", "4"] * 5, None, ""),
         (["1.5", "2", "4", "7"] * 5, None, ""),
         (["00501", "10001", "94301"] * 7, None, "looks like an identifier: numbers with leading"),
-        (
-            ["999", "1,234", "12,345.6", "2,000"] * 5,
-            None,
-            "numbers with thousands separators, as '1,2",
-        ),
-        (["1 234", "2'000"] * 5, None, "numbers with thousands separators"),
-        (["1.234,5", "1.234.567"] * 5, None, "numbers with thousands separators"),
+        (["950", "1,234"] * 5, None, "numbers with ambiguous separators, '1,234' in row 1"),
+        (["555 123 456", "555 987 321"] * 6, None, "numbers with ambiguous separators"),
         (
             ["1.234,5", "1.2O4,5", "9,5"] + ["5.678,9"] * 9,
             None,
-            "numbers with thousands separators except '1.2O4,5' in row 1: correct",
+            "numbers with signs or separators except '1.2O4,5' in row 1: correct",
         ),
-        (["12 €", "3.141,50 €"] * 5, None, "numbers with currency signs, as '12 €' in row 0"),
-        (["12%", "3.5 %"] * 5, None, "numbers with percent signs, as '12%' in row 0"),
-        (["3,5", "-12,25", "0,001"] * 5, None, "numbers with decimal commas, as '3,5' in row 0"),
+        (["12 %", "0.5"] * 5, None, "numbers with several units, '%' and none: convert"),
+        (["12 €", "3.141,50 $"] * 5, None, "numbers with several units, '€' and '$': convert"),
         (["a,5", "b,6"] * 5, ("a,5", "b,6"), ""),
         ([object(), object()] * 6, None, "neither numbers nor text"),
         ([1 + 2j] * 12, None, "complex"),
@@ -82,6 +76,32 @@ def test_a_column_is_what_its_type_and_its_values_say(values, levels, why):
     assert found.levels == levels
     assert found.why.startswith(why)
     assert bool(found.why) == bool(why)
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers", "reason"),
+    [
+        (["999", "1,234", "12,345.6", "2,000"], [999, 1234, 12345.6, 2000], "thousands separators"),
+        (["1 234", "2'000", "17", "-5"], [1234, 2000, 17, -5], "thousands separators"),
+        (["1.234,5", "1.234.567", "0", "NA"], [1234.5, 1234567, 0, np.nan], "decimal commas"),
+        (["3,5", "-12,25", "0,001", "4"], [3.5, -12.25, 0.001, 4], "decimal commas"),
+        (["1\u202f234,5", "17", "-", "2"], [1234.5, 17, np.nan, 2], "decimal commas"),
+        (["12%", "3.5 %", "-4 %", ""], [12, 3.5, -4, np.nan], "'%'"),
+        (["$1,200.50", "-$3.10", "$ 17", "$0"], [1200.5, -3.1, 17, 0], "'$'"),
+        (["12 €", "3.141,50 €", "7 €", "\u22121,5 €"], [12, 3141.5, 7, -1.5], "'€'"),
+        (["EUR 5", "EUR 1.250,00", "EUR 7", None], [5, 1250, 7, np.nan], "'EUR'"),
+        (["8 kg", "9.5 kg", "10 kg", "?"], [8, 9.5, 10, np.nan], "'kg'"),
+    ],
+)
+def test_numbers_of_one_unit_and_form_are_numbers(cells, numbers, reason):
+    column, x = pd.Series(cells * 5, name="amount"), np.arange(20.0) ** 2
+    kind = kind_of("amount", column)
+    assert (kind.kind, kind.reason) == ("continuous", f"numbers with {reason}")
+    rows, coding = coded(pd.DataFrame({"amount": column, "x": x}))
+    np.testing.assert_array_equal(rows["amount"], numbers * 5)
+    assert coding.guesses() == f"continuous: amount ({kind.reason})"
+    declared, _ = coded(pd.DataFrame({"amount": column, "x": x}), {"amount": "continuous"})
+    np.testing.assert_array_equal(declared["amount"], numbers * 5)
 
 
 def test_numbers_that_happen_to_differ_are_no_key_but_ids_are():
