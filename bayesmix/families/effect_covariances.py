@@ -62,28 +62,36 @@ class EffectCovariance:
         return factors[:, None, None] * D
 
     def unknowns(self, covariances: Array) -> Array:
-        """Return lower triangles, and then log w of the classes after the first."""
+        """Return lower triangles of Cholesky roots, and then log w of the classes after the first.
+
+        They have no boundary at singular matrices.
+        """
         first, second = np.tril_indices(covariances.shape[1])
-        matrices = covariances[: self.n_matrices(len(covariances)), first, second].ravel()
-        return np.append(matrices, np.log(self.factors(covariances)[1:]) if self.ratios else [])
+        roots = np.linalg.cholesky(covariances[: self.n_matrices(len(covariances))])
+        logs = np.log(self.factors(covariances)[1 : None if self.ratios else 1])
+        return np.append(roots[:, first, second].ravel(), logs)
 
     def covariances(self, unknowns: Array, K: int, q: int) -> Array:
         """Return D_k (K, q, q) of unknowns."""
-        d, n = q * (q + 1) // 2, self.n_matrices(K)
-        matrices = np.tensordot(unknowns[: n * d].reshape(n, d), vech_basis(q), 1)
+        first, second = np.tril_indices(q)
+        n, d = self.n_matrices(K), len(first)
+        roots = np.zeros((n, q, q))
+        roots[:, first, second] = unknowns[: n * d].reshape(n, d)
         ratios = np.append(0.0, unknowns[n * d :]) if self.ratios else np.zeros(K)
-        return np.asarray(np.exp(ratios)[:, None, None] * matrices)
+        return np.asarray(np.exp(ratios)[:, None, None] * (roots @ roots.mT))
 
     def jacobian(self, covariances: Array) -> Array:
         """Return derivatives (K, d + 1, size) of vech D_k and σ_k² in unknowns and variances."""
         K, q = covariances.shape[:2]
-        d, every = q * (q + 1) // 2, np.arange(K)
+        first, second = np.tril_indices(q)
+        d, every = len(first), np.arange(K)
         out = np.zeros((K, d + 1, self.n_parameters(K, q)))
-        for k, factor in enumerate(self.factors(covariances)):
-            begin = d * k * self.own
-            out[k, :d, begin : begin + d] = factor * np.eye(d)
+        steps = np.eye(q)[first][:, :, None] * np.eye(q)[second][:, None]
+        for k, root in enumerate(np.linalg.cholesky(covariances)):
+            begin, factor = d * k * self.own, np.sqrt(self.factors(covariances)[k])
+            slopes = factor * (steps @ root.T + root @ steps.mT)
+            out[k, :d, begin : begin + d] = slopes[:, first, second].T
         if self.ratios:
-            first, second = np.tril_indices(q)
             out[every[1:], :d, d + every[1:] - 1] = covariances[1:, first, second]
         out[every, d, out.shape[2] - self.n_variances(K) + every % self.n_variances(K)] = 1.0
         return out

@@ -270,17 +270,18 @@ class RandomEffectRegressions:
 
     @property
     def further(self) -> Array:
-        """Unknowns of D_k, and residual variances."""
+        """Unknowns of D_k, and residual variances; of a singular D_k they have no boundary."""
         structure = self.family.covariance
         variances = self.dispersion[: structure.n_variances(len(self.dispersion))]
         return np.append(structure.unknowns(self.covariances), variances)
 
     @property
     def further_scale(self) -> Array:
-        structure, (K, q) = self.family.covariance, self.covariances.shape[:2]
-        scale = np.full(len(self.further), self.dispersion.mean())
+        structure, K = self.family.covariance, len(self.covariances)
+        scale = np.full(len(self.further), np.sqrt(self.dispersion.mean()))
+        scale[-structure.n_variances(K) :] **= 2
         if structure.ratios:
-            scale[q * (q + 1) // 2 :][: K - 1] = 1.0
+            scale[-structure.n_variances(K) - K + 1 :][: K - 1] = 1.0
         return scale
 
     def moved(self, coefficients: Array, further: Array) -> RandomEffectRegressions:
@@ -298,14 +299,15 @@ class RandomEffectRegressions:
         return np.einsum("ka,kas->s", scores, jacobian)
 
     def expected_log_density(self, values: Array) -> Array:
-        """Return log p(y_i | k) (U, K) of units, whose moments ``statistics`` uses next."""
-        moments = self.moments(values)
-        self.__dict__["latest"] = values, moments
-        return moments.log_density
+        """Return log p(y_i | k) (U, K) of units."""
+        return self.moments(values).log_density
 
     def statistics(self, values: Array, responsibilities: Array) -> EffectSums:
-        latest, at = self.__dict__.pop("latest", (None, None))
-        at, T = at if latest is values else self.moments(values), self.family.effects
+        return self.sums(self.moments(values), responsibilities)
+
+    def sums(self, at: UnitMoments, responsibilities: Array) -> EffectSums:
+        """Return sums over units whose moments are given."""
+        T = self.family.effects
         (U, K), (P, q) = responsibilities.shape, T.shape
         XZ, b, shares = at.units.designs @ T, at.effects, responsibilities.T
         explained = XZ @ at.effect_covariances @ XZ.mT

@@ -51,17 +51,17 @@ def regression_table(
 
 def _parameters(vector: ParameterVector) -> tuple[list[Any], Array, Array]:
     """Return names, values and derivatives of shares, coefficients and dispersions."""
-    names, back = vector.reported
+    names, located, back = vector.reported
     components, K = vector.components, vector.mixture.n_components
     further: list[Any] = []
-    values, slopes = [back @ vector.theta], [back]
+    values, slopes = [located], [back]
     if vector.data.gate is None:
         shares = vector.mixture.weights.mean()
         slope = np.zeros((K, len(vector.theta)))
         slope[:, : K - 1] = (np.diag(shares) - np.outer(shares, shares))[:, 1:]
         names = [("share", k, "") for k in range(K)] + names
         values, slopes = [shares, *values], [slope, *slopes]
-    if components.response.dispersed and not vector.data.further_terms(K)[0]:
+    if components.response.dispersed and not vector.data.further_terms(vector.mixture)[0]:
         slope = np.zeros((K, len(vector.theta)))
         slope[:, vector.n_located :] = np.diag(components.dispersion)
         further = [("dispersion", k, "") for k in range(K)]

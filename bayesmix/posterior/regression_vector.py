@@ -45,8 +45,8 @@ class FittedRegressions(Protocol):
     def of_units(self, values: Array) -> Array:
         """Return sums by unit of values (n,)."""
 
-    def further_terms(self, n_components: int) -> tuple[Names, Array]:
-        """Return names of parameters beside coefficients, and the matrix to data units."""
+    def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
+        """Return names, values (m,) and slopes (m, size) of parameters beside coefficients."""
 
 
 @dataclass(frozen=True)
@@ -180,12 +180,12 @@ class ParameterVector:
 
     def table(self, robust: bool = False, sampling: bool = False) -> tuple[Names, Array, Array]:
         """Return names, estimates and standard errors of the parameters in data units."""
-        names, back = self.reported
-        return names, back @ self.theta, self.errors(back, robust, sampling)
+        names, values, back = self.reported
+        return names, values, self.errors(back, robust, sampling)
 
     @property
-    def reported(self) -> tuple[Names, Array]:
-        """Names of the parameters in data units, and combinations (m, size) of the unknowns."""
+    def reported(self) -> tuple[Names, Array, Array]:
+        """Names and values (m,) of parameters in data units, and slopes (m, size) in unknowns."""
         data, size = self.data, len(self.theta)
         names: Names = []
         rows: list[Array] = []
@@ -209,9 +209,8 @@ class ParameterVector:
             for p, each in enumerate(beyond, terms):
                 if not (k and p in shared):
                     add(part, "all" if p in shared else k, own[terms:], *each)
-        further, matrix = data.further_terms(self.mixture.n_components)
+        further, values, slopes = data.further_terms(self.mixture)
         back = np.zeros((len(rows) + len(further), size))
         back[: len(rows)] = rows
-        if further:
-            back[len(rows) :, self.n_located :] = matrix
-        return names + further, back
+        back[len(rows) :, self.n_located :] = slopes
+        return names + further, np.append(back[: len(rows)] @ self.theta, values), back

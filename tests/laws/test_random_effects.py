@@ -40,6 +40,21 @@ def fit(frame, n_components=2, columns=("time",), random=BOTH, gate=None, n_init
     return model.fit(frame[list(columns)], frame["y"], groups=frame["unit"], gate=gate)
 
 
+def hessian(function, theta, step):
+    """Return second derivatives by central differences."""
+    steps = step * np.eye(len(theta))
+    return np.array(
+        [
+            [
+                (function(theta + a + b) + function(theta - a - b)
+                 - function(theta + a - b) - function(theta - a + b)) / (4.0 * step**2)
+                for b in steps
+            ]
+            for a in steps
+        ]
+    )  # fmt: skip
+
+
 def dense_log_likelihood(model, frame, random=BOTH):
     """Return Σ_i log Σ_k π_ik N(y_i; X_i β_k, Z_i D_k Z_i' + σ_k² I) of the estimates."""
     total = 0.0
@@ -181,13 +196,55 @@ def test_a_singular_covariance_is_the_constrained_maximum_and_named():
     assert model.converged_
     components = model._mixture.components
     ones = np.ones((model._data.n_units, 1))
-    score = components.further_score(model._data.rows.values, ones)
+    moments = components.moments(model._data.rows.values)
+    score = moments.variance_scores(components.family.effects, ones)[0]
     slope = np.tensordot(score[:-1], vech_basis(3), 1) / 2.0
     slope += np.diag(np.diag(slope))
     # At the maximum over positive semidefinite D the gradient G has DG = 0 and no positive value.
     scale = np.abs(slope).max()
     assert np.abs(components.covariances[0] @ slope).max() < 1e-4 * scale
     assert np.linalg.eigvalsh(slope).max() < 1e-4 * scale
+    # Coefficients have the standard errors of the dense likelihood in a root of D, and D has none.
+    units = [
+        (np.column_stack([np.ones(len(rows)), rows["time"], rows["square"]]), rows["y"].to_numpy())
+        for _, rows in frame.groupby("unit")
+    ]
+
+    def log_likelihood(theta):
+        root = np.zeros((3, 3))
+        root[np.tril_indices(3)] = theta[3:9]
+        return sum(
+            multivariate_normal(
+                Z @ theta[:3], Z @ root @ root.T @ Z.T + theta[9] * np.eye(len(y))
+            ).logpdf(y)
+            for Z, y in units
+        )
+
+    root = np.linalg.cholesky(model.random_covariance_[0])[np.tril_indices(3)]
+    theta = np.concatenate([model.intercept_, model.coef_[0], root, model.scale_**2])
+    information = -hessian(log_likelihood, theta, 1e-3)
+    errors = model.coefficients()["standard_error"]
+    expected = np.sqrt(np.diag(np.linalg.inv(information))[:3])
+    assert np.allclose(errors["coefficient"], expected, rtol=1e-3)
+    assert errors.xs("residual", level="term").notna().all()
+    assert errors.drop("residual", level="term").loc[["variance", "covariance"]].isna().all()
+
+
+@pytest.mark.filterwarnings("ignore:.*boundary|predicted effects")
+def test_the_order_of_units_changes_no_start():
+    frame = visits(10, 30)
+    names = pd.Series(np.random.default_rng(0).permutation(30))
+    turned = frame.assign(unit=frame["unit"].map(names)).sort_values("unit")
+    models = [fit(each, 2) for each in (frame, turned)]
+    for number in range(4):
+        first, second = (
+            pd.DataFrame(model._data.start(2, number, 0), index=model._data.labels)
+            for model in models
+        )
+        assert first.equals(
+            second.set_axis(names.sort_values().index[second.index]).loc[first.index]
+        )
+    assert np.isclose(models[0].log_likelihood_, models[1].log_likelihood_, rtol=1e-12)
 
 
 def test_a_zero_variance_is_named():

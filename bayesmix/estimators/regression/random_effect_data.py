@@ -13,9 +13,10 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import kmeans_plusplus
 
 from bayesmix.allocation.designs import Standardised
-from bayesmix.core.mixture import Mixture
+from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, SideInformation
+from bayesmix.em.expectation import Densities, ExpectationStep, Form, Step, centred_sums
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.regression.regression_columns import arranged
@@ -34,9 +35,9 @@ from bayesmix.families.random_effects import (
     cross_products,
     pooled_coefficients,
 )
-from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.regression_vector import Names
-from bayesmix.search.starts import Given, begun, one_hot
+from bayesmix.search.starts import ROUNDED, Given, begun, one_hot
 
 # Own matrices and ratios of the structures; see ``EffectCovariance``.
 COVARIANCES = {"shared": (False, False), "proportional": (False, True), "free": (True, False)}
@@ -70,6 +71,23 @@ def unit_products(
 
 
 @dataclass(frozen=True)
+class FromMoments(Form):
+    """E-step whose densities and sums share the moments of units."""
+
+    name = "centred"
+
+    def step(self, mixture: Mixture[Any]) -> Step:
+        return ExpectationStep(mixture, self)
+
+    def densities(self, components: Any, values: Array) -> Densities:
+        moments = components.moments(values)
+        return moments.log_density, lambda shares: components.sums(moments, shares)
+
+    def sums(self, mixture: Mixture[Any], rows: Rows) -> ChunkSums:
+        return centred_sums(self, mixture, rows)
+
+
+@dataclass(frozen=True)
 class RandomEffectData:
     """Data of a fit, ordered by unit. EM reads the cross-products of the units alone."""
 
@@ -85,7 +103,7 @@ class RandomEffectData:
     columns: Array  # (n, D), not standardised
     labels: tuple[str | int, ...] = ()  # identifiers of the units
     variational = inflation = None
-    accelerated = True
+    accelerated, form = True, FromMoments()
     race, alike = (), 0.0  # all starts run to convergence: few passes rank them wrongly
 
     @classmethod
@@ -214,11 +232,18 @@ class RandomEffectData:
 
     def for_starts(self, seed: int) -> RandomEffectData:
         """Return a random sample of the units of large data, among which starts are compared."""
-        eligible = np.flatnonzero(self.unit_weights)
-        if len(eligible) <= MOST_UNITS:
+        if len(self.sorted_units) <= MOST_UNITS:
             return self
-        chosen = stream(seed, Purpose.SUBSAMPLE).choice(eligible, MOST_UNITS, False)
+        chosen = stream(seed, Purpose.SUBSAMPLE).choice(self.sorted_units, MOST_UNITS, False)
         return self.subset(np.sort(chosen))
+
+    @cached_property
+    def sorted_units(self) -> Integers:
+        """Units with weight, in an order that does not depend on that of the data."""
+        keys = self.products[:, : 2 + len(self.family.origin)].T
+        keys = np.round(keys / np.abs(keys).max(axis=1, keepdims=True, initial=1e-300), ROUNDED)
+        order = np.lexsort(keys)
+        return order[self.unit_weights[order] > 0.0]
 
     @cached_property
     def unit_coefficients(self) -> Array:
@@ -242,16 +267,19 @@ class RandomEffectData:
 
         Distances are those of the units' coefficients, and odd starts stretch them at random. Half
         of the starts prefer units that are far apart, which suits classes that are; small classes
-        are found from any units.
+        are found from any units. The order of the units changes nothing.
         """
         generator, place = stream(seed, Purpose.START, number), self.unit_coefficients
         if number % 2:
             turned = np.linalg.qr(generator.normal(size=(place.shape[1],) * 2))[0]
             place = place @ turned * np.exp(generator.normal(size=place.shape[1]))
-        centres = place[generator.choice(len(place), n_components, replace=False)]
+        eligible = place[self.sorted_units]
+        centres = eligible[generator.choice(len(eligible), n_components, replace=False)]
         if number % 4 < 2:
             draw = int(generator.integers(2**31))
-            centres = kmeans_plusplus(place, n_components, random_state=draw, n_local_trials=1)[0]
+            centres, _ = kmeans_plusplus(
+                eligible, n_components, random_state=draw, n_local_trials=1
+            )
         nearest = cdist(place, centres).argmin(axis=1)
         return 0.9 * one_hot(nearest, n_components) + 0.1 / n_components
 
@@ -266,26 +294,31 @@ class RandomEffectData:
         """
         mixture, found = state.current_mixture(), gate_warning(self, state)
         components, structure = cast("Any", mixture.components), self.family.covariance
-        for place, k in enumerate(order[: None if structure.own or structure.ratios else 1]):
-            D, residual = components.covariances[k], components.dispersion[k]
-            zero = np.diag(D) < BOUNDARY * residual
-            names = [name for name, none in zip(self.random.names, zero, strict=True) if none]
-            deviations = np.sqrt(np.diag(D))[~zero]
-            correlations = D[np.ix_(~zero, ~zero)] / deviations / deviations[:, None]
-            own = structure.own or structure.ratios
+        own = structure.own or structure.ratios
+        for place, k in enumerate(order[: None if own else 1]):
             which = f"component {place}" if own else "all components"
+            zero, singular = self.boundaries(components, k)
+            names = [name for name, none in zip(self.random.names, zero, strict=True) if none]
             if names:
                 found.append(
                     f"{which}: the variance of the random effect {', '.join(map(repr, names))} is "
-                    "estimated as 0 (boundary), so its standard errors do not hold: leave it out "
-                    "of random"
+                    "estimated as 0 (boundary), so it has no standard error: leave it out of random"
                 )
-            elif len(deviations) > 1 and np.linalg.eigvalsh(correlations)[0] < BOUNDARY:
+            elif singular:
                 found.append(
-                    f"{which}: random effects are perfectly correlated (boundary), so standard "
-                    "errors of their covariance do not hold: use fewer random effects"
+                    f"{which}: random effects are perfectly correlated (boundary), so their "
+                    "covariance has no standard errors: use fewer random effects"
                 )
         return found + self.skewness_texts(mixture)
+
+    def boundaries(self, components: Any, k: int) -> tuple[Booleans, bool]:
+        """Return which variances (q,) of a component are 0, and if correlations are singular."""
+        D = components.covariances[k]
+        zero = np.diag(D) < BOUNDARY * components.dispersion[k]
+        deviations = np.sqrt(np.diag(D))[~zero]
+        correlations = D[np.ix_(~zero, ~zero)] / deviations / deviations[:, None]
+        singular = len(deviations) > 1 and np.linalg.eigvalsh(correlations)[0] < BOUNDARY
+        return zero, bool(singular)
 
     def skewness_texts(self, mixture: Mixture) -> list[str]:
         """Return sentences on random effects that are not normal."""
@@ -306,7 +339,8 @@ class RandomEffectData:
             return {}
         components = cast("RandomEffectRegressions", mixture.components)
         joint, effects, left = self.predicted_units(mixture)
-        draws = stream(self.n_units, Purpose.SAMPLE).random((self.n_units, 1))
+        draws = np.empty((self.n_units, 1))
+        draws[self.sorted_units, 0] = stream(self.n_units, Purpose.SAMPLE).random(self.n_units)
         drawn = np.minimum((joint.cumsum(axis=1) < draws).sum(axis=1), joint.shape[1] - 1)
         every = np.arange(self.n_units)
         total = np.diagonal(components.covariances, axis1=1, axis2=2)[drawn]
@@ -365,22 +399,35 @@ class RandomEffectData:
         joint, log_density = (np.concatenate(each) for each in zip(*parts, strict=True))
         return joint, log_density
 
-    def further_terms(self, n_components: int) -> tuple[Names, Array]:
-        """Return names of variances, and the matrix from ``further`` to data units."""
-        structure, back, names = self.family.covariance, self.random.back, self.random.names
-        basis, K = vech_basis(len(names)), n_components
-        d, found = len(basis), list[tuple[str, int | str, str]]()
-        n_residual, n_matrices = structure.n_variances(K), structure.n_matrices(K)
-        matrix = np.eye(structure.n_parameters(K, len(names)))
-        for place in range(n_matrices):
-            component = place if structure.own or structure.ratios else "all"
-            for row, (i, j) in enumerate(zip(*np.tril_indices(len(names)), strict=True)):
-                term = f"{names[j]}, {names[i]}" if i > j else names[i]
-                found.append(("covariance" if i > j else "variance", component, term))
-                own = np.einsum("r,ars,s->a", back[i], basis, back[j])
-                matrix[place * d + row, place * d : (place + 1) * d] = own
+    def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
+        """Return names and values (m,) of variances in data units, and their slopes (m, size).
+
+        Slopes are those in ``further`` of the components, and NaN for singular covariances.
+        """
+        components = cast("RandomEffectRegressions", mixture.components)
+        structure, back, effects = self.family.covariance, self.random.back, self.random.names
+        D, variances = components.covariances, components.dispersion
+        jacobian, (K, q) = structure.jacobian(D), D.shape[:2]
+        basis, unit = vech_basis(q), np.eye(jacobian.shape[2])
+        found: list[tuple[tuple[str, int | str, str], float, Array]] = []
+        for k in range(n_matrices := structure.n_matrices(K)):
+            component = k if structure.own or structure.ratios else "all"
+            zero, singular = self.boundaries(components, k)
+            slopes = jacobian[k, :-1] * (np.nan if singular or zero.any() else 1.0)
+            in_units, matrix = back @ basis @ back.T, back @ D[k] @ back.T
+            for i, j in zip(*np.tril_indices(q), strict=True):
+                kind, term = "variance", effects[i]
+                if i > j:
+                    kind, term = "covariance", f"{effects[j]}, {effects[i]}"
+                found.append(((kind, component, term), matrix[i, j], in_units[:, i, j] @ slopes))
         if structure.ratios:
-            ratio = "log ratio of variances", "to component 0"
-            found += [(ratio[0], k, ratio[1]) for k in range(1, K)]
-        every = ["all"] if structure.shared_residual else range(n_residual)
-        return found + [("variance", k, "residual") for k in every], matrix
+            logs = np.log(structure.factors(D))
+            for k, slope in zip(range(1, K), unit[n_matrices * len(basis) :], strict=False):
+                name = "log ratio of variances", k, "to component 0"
+                found.append((name, logs[k], slope))
+        n_variances = structure.n_variances(K)
+        for k, slope in enumerate(unit[len(unit) - n_variances :]):
+            component = "all" if structure.shared_residual else k
+            found.append((("variance", component, "residual"), variances[k], slope))
+        names, values, rows = zip(*found, strict=True)
+        return list(names), np.array(values), np.array(rows)

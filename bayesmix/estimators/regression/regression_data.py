@@ -106,7 +106,7 @@ class Data:
     gate: Standardised | None
     variational: VariationalBayes | None = None  # with its priors
     inflation: Standardised | None = None  # columns of the log odds of extra zeros
-    accelerated = False
+    accelerated, form = False, CENTRED
     # Passes of the starts, how many of the best are run to convergence, and the difference in nats
     # per sample below which two are alike.
     race, alike = ((6, 16),), 1.5e-3
@@ -290,9 +290,9 @@ class Data:
         means = q.plug_in().coefficients @ back.T
         return names, means.ravel(), deviations.ravel(), half.ravel()
 
-    def further_terms(self, n_components: int) -> tuple[Names, Array]:
-        """Return names of parameters beside coefficients that tables show: none."""
-        return [], np.empty((0, 0))
+    def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
+        """Return names, values and slopes of parameters beside coefficients in tables: none."""
+        return [], np.empty(0), np.empty((0, len(cast("Any", mixture.components).further)))
 
 
 def problem_of(data: Any) -> Problem:
@@ -310,7 +310,7 @@ def problem_of(data: Any) -> Problem:
     source = ArraySource(rows.values, rows.weights, side=rows.side)
     guard: Any = FloorGuard(np.array([floor]), held)
     frame = Frame.identity(rows.values.shape[1])
-    return Problem(source, family, objective, frame, guard, Aitken(), data.accelerated, CENTRED)
+    return Problem(source, family, objective, frame, guard, Aitken(), data.accelerated, data.form)
 
 
 def result_of(data: Any, mixture: Mixture, state: State, seed: int) -> FitResult:
