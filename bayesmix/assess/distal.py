@@ -8,6 +8,7 @@ of the fit (Bakk, Oberski & Vermunt 2014) by repeating all steps for randomly we
 
 from __future__ import annotations
 
+import warnings
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -26,7 +27,7 @@ from bayesmix.core.rows import LOWEST_LOG, SideInformation
 from bayesmix.em.model import Model, Settings
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.run import Aitken
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import DegenerateComponentWarning, InvalidInputError, UnsupportedError
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.numerics.arrays import Array, Booleans, Integers
@@ -97,7 +98,13 @@ class AssignedOutcome:
         )
         start = Given(factors / factors.sum(axis=1, keepdims=True))
         settings = Settings(Aitken(), max_iter=MOST_PASSES, init=start, search=False, sort=False)
-        result = fit(Model(K, family, MaximumLikelihood()), source, settings)
+        with warnings.catch_warnings(action="ignore", category=DegenerateComponentWarning):
+            result = fit(Model(K, family, MaximumLikelihood()), source, settings)
+        if self.numeric and result.degenerate:
+            raise InvalidInputError(
+                "outcome has too few distinct values in a class for a normal distribution: use "
+                "correction='BCH', or give its levels as text or booleans"
+            )
         rows = source.rows
         shares, _ = result.mixture.responsibilities(rows)
         means, scores = self._scores(result.unframed, shares)

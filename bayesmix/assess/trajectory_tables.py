@@ -13,6 +13,7 @@ from scipy.special import entr, ndtri
 from sklearn.utils.validation import check_is_fitted
 
 from bayesmix.assess.class_criteria import entropy_of, mean_posteriors
+from bayesmix.core.random import Purpose, stream
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.regressions import DESIGN, OFFSET
 from bayesmix.numerics.arrays import Array
@@ -22,8 +23,10 @@ from bayesmix.posterior.regression_vector import ParameterVector
 if TYPE_CHECKING:
     import pandas as pd
 
-# Times at which curves are evaluated.
-MOST_TIMES = 60
+# Places along a column at which curves are evaluated.
+MOST_PLACES = 60
+# Jumps between neighbours along a column, relative to the variance, of columns that follow from it.
+SMALL_JUMPS = 0.05
 
 
 def fitted_units(model: Any) -> tuple[Any, Array]:
@@ -46,14 +49,33 @@ def fits_by_number(search: Any) -> dict[int, Any]:
     return dict(sorted(fits.items()))
 
 
-def time_of(data: Any, time: Any) -> tuple[int, Array]:
+def time_of(data: Any, time: Any, argument: str = "time") -> tuple[int, Array]:
     """Return the place among columns of X, and the values (n,) in data units, of one column."""
     names, design = data.design.names, data.design
     if time not in names and time not in range(len(names)):
-        raise InvalidInputError(f"time must be a column of X, got {time!r}")
+        raise InvalidInputError(f"{argument} must be a column of X, got {time!r}")
     place = names.index(time) if time in names else int(time)
     standardised = data.values[:, DESIGN + design.intercept + place]
     return place, standardised * design.scale[place] + design.centre[place]
+
+
+def rows_along(values: Array, column: Array) -> tuple[Array, Array]:
+    """Return places (T,) along a column (n,), and the row of response, offset and design there.
+
+    Columns that follow from it, such as its powers, have their values there; the others have their
+    linear regression on these. Offsets are 0.
+    """
+    places, firsts = np.unique(column, return_index=True)
+    shown = np.linspace(0, len(places) - 1, min(len(places), MOST_PLACES)).astype(int)
+    # Rows at the same place are neighbours in any order.
+    order = np.lexsort((stream(len(column), Purpose.SAMPLE).random(len(column)), column))
+    jumps = (np.diff(values[order], axis=0) ** 2).mean(axis=0)
+    follows = jumps <= SMALL_JUMPS * values.var(axis=0)
+    basis, rows = np.column_stack([np.ones(len(values)), values[:, follows]]), values[firsts[shown]]
+    slopes = np.linalg.lstsq(basis, values[:, ~follows])[0]
+    rows[:, ~follows] = basis[firsts[shown]] @ slopes
+    rows[:, OFFSET] = 0.0
+    return places[shown], rows
 
 
 def unit_table(model: Any, labels: Any = None) -> pd.DataFrame:
@@ -145,23 +167,19 @@ def trajectory_table(search: Any) -> pd.DataFrame:
 def trajectory_curves(model: Any, time: Any = 0, level: float = 0.9) -> pd.DataFrame:
     """Return mean curves of the classes over one column of X, with intervals.
 
-    Other columns have their averages over the visits around a time, and offsets are 0. Intervals
-    are those of the mean curve, symmetric on the scale of its linear predictor.
+    Columns that follow from it, such as powers of time, change with it, and the others have their
+    linear regression on these; offsets are 0. Intervals are those of the mean curve, symmetric on
+    the scale of its linear predictor.
     """
     import pandas as pd
 
     model, _ = fitted_units(model)
     data, level = model._data, checked_level(level)
-    values, column = data.values, time_of(data, time)[1]
-    order = np.argsort(column, kind="stable")
-    edges: Any = np.flatnonzero(np.diff(column[order])) + 1
-    bins = np.array_split(order, MOST_TIMES if len(edges) >= MOST_TIMES else edges)
-    rows = np.array([values[own].mean(axis=0) for own in bins])
-    rows[:, OFFSET] = 0.0
+    times, rows = rows_along(data.values, time_of(data, time)[1])
     predictors = model._mixture.components.predictors(rows).T
     half = ndtri(0.5 + 0.5 * level) * ParameterVector(data, model._mixture).curve_errors(rows).T
     ends = {"mean": predictors, "lower": predictors - half, "upper": predictors + half}
-    K, at = len(predictors), [column[own].mean() for own in bins]
     curves = {name: model._response.mean(each).ravel() for name, each in ends.items()}
-    places = {"component": np.repeat(np.arange(K), len(bins)), "time": np.tile(at, K)}
+    K, T = predictors.shape
+    places = {"component": np.repeat(np.arange(K), T), "time": np.tile(times, K)}
     return pd.DataFrame(places | curves)

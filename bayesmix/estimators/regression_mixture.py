@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 N_STARTS = 30
+NAMES = {"poisson": "Poisson", "zero_inflated_poisson": "zero-inflated Poisson"}
 # Attributes that do not follow from data and mixture.
 KEPT = (
     *("elbo_", "converged_", "n_iter_", "objective_trace_", "n_features_in_"),
@@ -484,7 +485,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
     def summary(self) -> str:
         """Return a summary of the fit, with a table of coefficients."""
         check_is_fitted(self, "log_likelihood_")
-        K, name = self.n_components_, self.response.replace("_", " ").replace("poisson", "Poisson")
+        K, name = self.n_components_, NAMES.get(self.response, self.response.replace("_", " "))
         head = (
             f"Mixture of {K} {name} regression{'s' if K > 1 else ''} "
             f"({self._data.size_text}): log likelihood {self.log_likelihood_:.2f}, "
@@ -510,11 +511,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         return f"<p>{head}</p>{self.coefficients().round(3).to_html()}"
 
     def plot(self, X: Any = None, y: Any = None, feature: Any = 0, ax: Any = None) -> Any:
-        """Plot the mean of each component along one column of X, over the data if given.
-
-        Fitted means are averaged over neighbouring samples. Colours show the most probable
-        component.
-        """
+        """Plot the mean of each component along one column of X; see ``plot_regression``."""
         from bayesmix.plots.regression import plot_regression
 
         check_is_fitted(self, "log_likelihood_")

@@ -100,6 +100,10 @@ def trajectories(
         from bayesmix.io.readers import read_table
 
         frame = read_table(frame, used)
+    elif hasattr(frame, "columns") and not hasattr(frame, "iloc"):
+        from bayesmix.io.table_columns import as_pandas
+
+        frame = as_pandas(frame)
     for name in used:
         if name not in getattr(frame, "columns", ()):
             columns = ", ".join(map(str, getattr(frame, "columns", ())))

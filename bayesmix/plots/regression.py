@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from bayesmix.assess.trajectory_tables import rows_along, time_of
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.regressions import DESIGN
 from bayesmix.plots.style import Axes, axes_or_new, colour, evenly, expect, finished, line, marker
 from bayesmix.plots.subject import fitted
 
-MOST_BINS = 60  # of equal size, over which fitted means are averaged
 MOST_POINTS = 5000  # of the data
 
 
@@ -27,44 +26,35 @@ def plot_regression(
     X, y : array or frame (n, D) and array (n,), optional
         Data; by default those of the fit. Colours and markers show the most probable component.
     feature : str or int, default=0
-        Column of X along which fitted means are drawn, averaged over neighbouring samples.
+        Column of X along which fitted means are drawn. Columns that follow from it change with it,
+        and the others have their linear regression on these.
     ax : matplotlib Axes, optional
     """
     model = getattr(model, "best_estimator_", model)
     expect("model", model, "a fitted RegressionMixture", "intercept_", "coefficients")
-    design = model._data.design
-    if feature not in design.names and feature not in range(len(design.names)):
-        raise InvalidInputError(f"feature must be a column of X, got {feature!r}")
-    place = design.names.index(feature) if feature in design.names else int(feature)
-    ax = axes_or_new(ax)
-    values = model._data.values
-    first = DESIGN + design.intercept
-    columns = values[:, first : first + len(design.names)] * design.scale + design.centre
-    table = columns if X is None else np.asarray(X, dtype=np.float64)
-    response = values[:, 0] if y is None else np.asarray(y, dtype=np.float64)
-    joint = model._data.unit_probabilities(model._mixture) if X is None else None
-    labels = (model.predict_proba(X, response) if joint is None else joint).argmax(axis=1)
-    if X is None and model._data.units is not None:
-        labels = labels[model._data.units]
-    trials = values[:, 2] if X is None else 1.0
-    shown = evenly(len(table), MOST_POINTS)
-    zeros = np.zeros(len(table))
-    rows = model._data.arranged(zeros, zeros, zeros + 1.0, table)
-    means = model._response.mean(model._mixture.components.predictors(rows))
-    order = np.argsort(table[:, place], kind="stable")
-    bins = np.array_split(order, min(len(order), MOST_BINS))
-    along = np.array([table[own, place].mean() for own in bins])
-    lines = np.array([means[own].mean(axis=0) for own in bins])
+    data, ax = model._data, axes_or_new(ax)
+    place, column = time_of(data, feature, "feature")
+    values, joint = data.values, data.unit_probabilities(model._mixture)
+    labels = joint.argmax(axis=1)[... if data.units is None else data.units]
+    if X is not None:
+        if y is None:
+            raise InvalidInputError("y must be given with X")
+        rows, _ = model._rows(X, y, None, None, None)
+        values, column = data.arranged(*rows), rows[3][:, place]
+        labels = model.predict_proba(X, y).argmax(axis=1)
+    response, shown = values[:, 0] / values[:, 2], evenly(len(values), MOST_POINTS)
+    along, rows = rows_along(values, column)
+    lines = model._response.mean(model._mixture.components.predictors(rows))
     for k in range(model.n_components_):
         mine = shown[labels[shown] == k]
         ax.scatter(
-            table[mine, place], (response / trials)[mine], s=14, color=colour(k), alpha=0.6,
-            marker=marker(k), linewidths=0,
+            column[mine], response[mine], s=14, color=colour(k), alpha=0.6, marker=marker(k),
+            linewidths=0,
         )  # fmt: skip
         label = f"component {k} (weight {model.weights_[k]:.2f})"
         ax.plot(along, lines[:, k], color=colour(k), linestyle=line(k), linewidth=2.0, label=label)
     ax.legend(frameon=False)
-    return finished(ax, xlabel=design.names[place], ylabel=model._label)
+    return finished(ax, xlabel=data.design.names[place], ylabel=model._label)
 
 
 MOST_AVERAGED = 2000  # samples over whose other covariates weights are averaged

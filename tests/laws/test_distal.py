@@ -189,3 +189,14 @@ def test_bad_outcomes_are_named(measured):
         bm.distal(model, X, y, "bch")
     with pytest.raises(InvalidInputError, match="assigned to class"):
         bm.distal(model, X, np.where(model.predict(X) == 0, np.nan, y))
+
+
+def test_an_outcome_without_variance_in_a_class_is_named():
+    rng = np.random.default_rng(0)
+    reads = rng.random(400) < 0.4
+    X = (rng.random((400, 4)) < np.where(reads[:, None], 0.85, 0.15)).astype(float)
+    model = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(X)
+    died = (reads & (rng.random(400) < 0.3)).astype(int)
+    with pytest.raises(InvalidInputError, match="too few distinct values in a class"):
+        bm.distal(model, X, died)
+    assert bm.distal(model, X, died, "BCH", n_draws=0).loc[2, "mean"] > 0.2

@@ -13,6 +13,7 @@ import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
 from bayesmix.families.effect_covariances import vech_basis
 from bayesmix.posterior.regression_vector import ParameterVector
+from laws.test_covariates import hessian
 
 BOTH = ("intercept", "time")
 
@@ -38,21 +39,6 @@ def fit(frame, n_components=2, columns=("time",), random=BOTH, gate=None, n_init
     )
     gate = None if gate is None else frame[[gate]]
     return model.fit(frame[list(columns)], frame["y"], groups=frame["unit"], gate=gate)
-
-
-def hessian(function, theta, step):
-    """Return second derivatives by central differences."""
-    steps = step * np.eye(len(theta))
-    return np.array(
-        [
-            [
-                (function(theta + a + b) + function(theta - a - b)
-                 - function(theta + a - b) - function(theta - a + b)) / (4.0 * step**2)
-                for b in steps
-            ]
-            for a in steps
-        ]
-    )  # fmt: skip
 
 
 def dense_log_likelihood(model, frame, random=BOTH):
@@ -222,7 +208,7 @@ def test_a_singular_covariance_is_the_constrained_maximum_and_named():
 
     root = np.linalg.cholesky(model.random_covariance_[0])[np.tril_indices(3)]
     theta = np.concatenate([model.intercept_, model.coef_[0], root, model.scale_**2])
-    information = -hessian(log_likelihood, theta, 1e-3)
+    information = -hessian(log_likelihood, theta)
     errors = model.coefficients()["standard_error"]
     expected = np.sqrt(np.diag(np.linalg.inv(information))[:3])
     assert np.allclose(errors["coefficient"], expected, rtol=1e-3)

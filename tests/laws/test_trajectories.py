@@ -84,6 +84,32 @@ def test_curves_are_the_regressions_with_their_intervals(search):
     assert [text.get_text()[:7] for text in ax.get_legend().get_texts()] == ["class 0", "class 1"]
 
 
+def test_curves_are_smooth_beside_a_covariate_and_follow_powers_of_time():
+    rng, frame = np.random.default_rng(1), courses()
+    frame["x"] = rng.normal(1.0, 2.0, len(frame))
+    frame["square"] = frame["age"] ** 2
+    frame["score"] += frame["x"] + 0.3 * frame["square"]
+    columns = ["age", "square", "x"]
+    model = bm.RegressionMixture(1, random=("intercept",), fixed=["x"])
+    model.fit(frame[columns], frame["score"], groups=frame["id"])
+    curve = bm.trajectory_curves(model, "age")
+    time = curve["time"].to_numpy()
+    basis = np.column_stack([np.ones(len(frame)), frame["age"], frame["square"]])
+    trend = np.linalg.lstsq(basis, frame["x"])[0] @ np.array([time**0, time, time**2])
+    expected = model.intercept_[0] + model.coef_[0] @ np.array([time, time**2, trend])
+    assert np.allclose(curve["mean"], expected)
+    assert np.allclose(model.plot(feature="age").lines[0].get_ydata(), expected)
+    assert (time[0], time[-1]) == pytest.approx((frame["age"].min(), frame["age"].max()))
+
+
+def test_frames_of_polars_are_read(search):
+    polars = pytest.importorskip("polars")
+    frame = polars.DataFrame({name: column.tolist() for name, column in courses().items()})
+    given = {"n_components": 2, "random_state": 0, "n_jobs": 1}
+    again = bm.trajectories(frame, **ARGUMENTS, **given).best_estimator_
+    assert again.log_likelihood_ == search.best_estimator_.log_likelihood_
+
+
 def test_the_summary_counts_units(search):
     assert f"(n = 60 units, {len(courses())} observations, 1 feature)" in search.summary()
 

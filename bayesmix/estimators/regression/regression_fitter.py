@@ -48,7 +48,7 @@ class RegressionFitter(Unfitted):
             if estimator.response == "ordinal" and estimator.limits is None:
                 check_table(X, y)
                 levels = np.asarray(y, dtype=np.float64)
-                estimator.set_params(limits=(levels.min(), levels.max()))
+                estimator.set_params(limits=(float(levels.min()), float(levels.max())))
         return cls(estimator, X, y, given, source, weight_type)
 
     @property
