@@ -18,13 +18,23 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from bayesmix.core.components import Densities
-from bayesmix.core.mixture import Mixture
+from bayesmix.core.components import Components, Densities
+from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
+from bayesmix.em.expectation import CENTRED, LINEAR, block_sums
 from bayesmix.errors import DegenerateFitError
+from bayesmix.families.gaussian.covariance.models import STRUCTURES
 from bayesmix.families.gaussian.moments import Moments
 from bayesmix.families.gaussian.point import Gaussians
-from bayesmix.numerics.arrays import LOG_2PI, Array, Booleans, Indices, Integers, without_gaps
+from bayesmix.numerics.arrays import (
+    LOG_2PI,
+    Array,
+    Booleans,
+    Indices,
+    Integers,
+    has_gaps,
+    without_gaps,
+)
 from bayesmix.observation.instrument import Instrument, instrument_of, separable
 from bayesmix.observation.rectangles import drawn_on_rectangle, on_interval, on_rectangle, quantile
 
@@ -364,8 +374,7 @@ class NormalView:
         return cls(mixture, block, part, inside, log_recorded, joint)
 
     def statistics(self, shares: Array) -> Moments:
-        components, inside = cast("Gaussians", self.mixture.components), self.inside
-        structure, C, counts = components.structure, components.covariances, shares.sum(axis=0)
+        inside, counts = self.inside, shares.sum(axis=0)
         gradient, curvature = self.part.sums(np.ascontiguousarray(shares.T))
         if inside is not None:
             weights = shares.sum(axis=1)
@@ -376,12 +385,8 @@ class NormalView:
             gradient, curvature = gradient - slope, curvature - bend
             # Samples that were not recorded.
             counts += (drawn - expected).sum(axis=1)
-        moved = (C @ gradient[:, :, None])[..., 0]
-        steps = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
-        scatter = counts[:, None, None] * C + C @ curvature @ C
-        scatter -= moved[:, :, None] * steps[:, None]
-        blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
-        return Moments(structure, counts, components.means + steps, blocks)
+        components = cast("Gaussians", self.mixture.components)
+        return _moments_of_true_values(components, counts, gradient, curvature)
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame."""
@@ -411,6 +416,63 @@ class NormalView:
         gradient = lacking.gradient[:, labels, range(len(labels))].T
         out = out + np.einsum("nde,ne->nd", components.covariances[labels], gradient)
         return self.mixture.frame.undo(out)
+
+
+def _moments_of_true_values(
+    components: Gaussians, counts: Array, gradient: Array, curvature: Array
+) -> Moments:
+    """Return moments from counts (K,), Σ r g (K, D) and Σ r (g gᵀ + H) (K, D, D)."""
+    structure, C = components.structure, components.covariances
+    moved = (C @ gradient[:, :, None])[..., 0]
+    steps = moved / np.where(counts > 0.0, counts, np.inf)[:, None]
+    scatter = counts[:, None, None] * C + C @ curvature @ C
+    scatter -= moved[:, :, None] * steps[:, None]
+    blocks = structure.blocks.pool(structure.algebra.of_dense(scatter))
+    return Moments(structure, counts, components.means + steps, blocks)
+
+
+def sums_of_blocks(mixture: Mixture[Components], rows: Rows) -> Iterator[ChunkSums]:
+    """Yield sums of the blocks of a chunk, which sequences do not divide."""
+    undivided = rows.side.begins is not None or _alike(mixture, rows)
+    for block in [rows] if undivided else (part for _, part in blocks_of(mixture, rows)):
+        if _alike(mixture, block):
+            yield _sums_of_alike(mixture, block)
+        else:
+            view = NormalView.of(mixture, block)
+            yield block_sums(mixture, view.joint, block, view.statistics)
+
+
+def _alike(mixture: Mixture[Components], rows: Rows) -> bool:
+    """Whether all values are exact, with equal errors."""
+    instrument, groups = instrument_of(rows), instrument_of(rows).groups
+    beyond = instrument.truncated.any() or instrument.hidden.any() or has_gaps(rows.values)
+    released = cast("Gaussians", mixture.components).resolution is None
+    return released and not beyond and bool((groups == groups[:1]).all())
+
+
+def _sums_of_alike(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
+    """Return the sums of exact samples with equal errors S, at the cost of a plain pass.
+
+    What was measured has covariances T = Σ_k + S, and its moments about m_k tell Σ r g = T⁻¹ Σ r (x
+    - m) and Σ r (g gᵀ + H) = T⁻¹ Σ r (x - m)(x - m)ᵀ T⁻¹ - T⁻¹ Σ r.
+    """
+    components, instrument = cast("Gaussians", mixture.components), instrument_of(rows)
+    means, errors = components.means, instrument.framed(mixture.frame, slice(0, 1))[..., 0]
+    S = errors if instrument.full else np.diag(errors)
+    structure = STRUCTURES["diag" if _apart(mixture, instrument) else "full"]
+    algebra = structure.algebra
+    measured = Gaussians(structure, means, algebra.of_dense(components.covariances + S))
+    seen = replace(mixture, components=measured)
+    sums = LINEAR.sums(seen, rows).finished()
+    if not LINEAR.keeps_digits(seen, sums):
+        sums = CENTRED.sums(seen, rows).finished()
+    counts, moments = sums.counts, cast("Moments", sums.statistics)
+    P = algebra.dense(algebra.gram(measured.precision_root), *means.shape)
+    gradient = (P @ (counts[:, None] * (moments.means - means))[:, :, None])[..., 0]
+    spread = algebra.dense(moments.about(means, np.ones((len(means), 1))), *means.shape)
+    curvature = P @ spread @ P - counts[:, None, None] * P
+    true = _moments_of_true_values(components, counts, gradient, curvature)
+    return ChunkSums(sums.log_normaliser, sums.magnitude, true, sums.allocation)
 
 
 def drawn_errors(errors: Array, normal: Array) -> Array:

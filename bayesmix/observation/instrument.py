@@ -259,7 +259,7 @@ class Instrument:
         from bayesmix.observation.true_values import views_of
 
         joint = np.empty((len(rows), mixture.n_components))
-        for indices, _, view in views_of(mixture, rows):
+        for indices, view in views_of(mixture, rows):
             joint[indices] = view.joint
         return joint
 

@@ -32,16 +32,13 @@ if TYPE_CHECKING:
     View: TypeAlias = NormalView | CellView
 
 
-def views_of(
-    mixture: Mixture[Densities], rows: Rows, whole: bool = False
-) -> Iterator[tuple[Any, Rows, View]]:
-    """Yield views of blocks of a chunk with their indices, of all samples if ``whole``."""
-    every = slice(None)
+def views_of(mixture: Mixture[Densities], rows: Rows) -> Iterator[tuple[Any, View]]:
+    """Yield views of the blocks of a chunk with the indices of their samples."""
     if isinstance(mixture.components, Gaussians):
         from bayesmix.observation.deconvolution import NormalView, blocks_of
 
-        for indices, block in [(every, rows)] if whole else blocks_of(mixture, rows):
-            yield indices, block, NormalView.of(mixture, block)
+        for indices, block in blocks_of(mixture, rows):
+            yield indices, NormalView.of(mixture, block)
     elif isinstance(mixture.components, StudentDensities):
         raise UnsupportedError(
             "predictions from measured data need a point estimate of Gaussian components: use "
@@ -50,7 +47,7 @@ def views_of(
     else:
         from bayesmix.observation.cells import CellView
 
-        yield every, rows, CellView.of(mixture, rows)
+        yield slice(None), CellView.of(mixture, rows)
 
 
 @dataclass(frozen=True)
@@ -70,8 +67,14 @@ class Measuring(Drawing):
 
 def chunk_sums(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     """Return the sums of a chunk of measured samples."""
-    views = views_of(mixture, rows, whole=rows.side.begins is not None)
-    return reduce(add, (block_sums(mixture, v.joint, part, v.statistics) for _, part, v in views))
+    if isinstance(mixture.components, Gaussians):
+        from bayesmix.observation.deconvolution import sums_of_blocks
+
+        return reduce(add, sums_of_blocks(mixture, rows))
+    from bayesmix.observation.cells import CellView
+
+    view = CellView.of(mixture, rows)
+    return block_sums(mixture, view.joint, rows, view.statistics)
 
 
 def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator) -> Array:
@@ -79,7 +82,7 @@ def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generato
     shares, _ = mixture.responsibilities(rows)
     labels = drawn_labels(shares, generator)
     values = np.empty(rows.values.shape)
-    for indices, _, view in views_of(mixture, rows):
+    for indices, view in views_of(mixture, rows):
         values[indices] = view.drawn(labels[indices], generator)
     return values
 
@@ -100,7 +103,7 @@ def true_values(
         raise InvalidInputError("X must be measured data: pass bayesmix.Measured(X, error=...)")
     mixture, (first, second) = result.density, np.empty((2, *rows.values.shape))
     shares, _ = mixture.responsibilities(rows)
-    for indices, _, view in views_of(mixture, rows):
+    for indices, view in views_of(mixture, rows):
         first[indices], second[indices] = view.moments(shares[indices])
     frame, variances = mixture.frame, np.maximum(second - first * first, 0.0)
     draws = np.array([drawn(mixture, rows, generator) for _ in range(n_draws)])

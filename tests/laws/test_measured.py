@@ -1,6 +1,7 @@
 """Errors of measurement: extreme deconvolution against closed forms and a direct likelihood."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.observation.true_values import drawn
+from bayesmix.observation.true_values import chunk_sums, drawn
 
 STRUCTURES = ("full", "tied", "diag", "spherical")
 EXACT = {"random_state": 0, "n_jobs": 1}
@@ -119,6 +120,41 @@ def test_equal_errors_are_subtracted_from_the_plain_covariances():
     model = bm.GaussianMixture(2, **EXACT).fit(bm.Measured(X, error=error))
     np.testing.assert_allclose(model.covariances_, plain.covariances_ - S, atol=1e-4)
     assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-9)
+
+
+@pytest.mark.parametrize("structure", ["full", "diag", "tied", "EVE"])
+@pytest.mark.parametrize("full", [True, False])
+def test_sums_of_equal_errors_are_expected_moments_of_true_values(structure, full):
+    _, X, error = problem(17, n=400, full=full)
+    error = error[0]
+    S = error if full else np.diag(error**2)
+    given = np.broadcast_to(S, (len(X), 2, 2)) if full else error
+    data = bm.Measured(X, error=given)
+    mixture = bm.GaussianMixture(3, covariance_type=structure, search=None).fit(X).result_.mixture
+    sums = data.reduce(partial(chunk_sums, mixture), 3).finished()
+    # Slowly, sample by sample, in the frame of the mixture.
+    frame, components = mixture.frame, mixture.components
+    S = S * np.outer(frame.inverse_scale, frame.inverse_scale)
+    C, framed = components.covariances, frame.apply(X)
+    logs = [
+        multivariate_normal(m, c + S).logpdf(framed)
+        for m, c in zip(components.means, C, strict=True)
+    ]
+    joint = np.log(mixture.weights.mean())[:, None] + logs
+    shares = np.exp(joint - logsumexp(joint, axis=0))
+    np.testing.assert_allclose(sums.log_normaliser, logsumexp(joint, axis=0).sum(), rtol=1e-12)
+    np.testing.assert_allclose(sums.counts, shares.sum(axis=1), rtol=1e-10)
+    scatter = np.zeros((3, 2, 2))
+    for k in range(3):
+        gain = C[k] @ np.linalg.inv(C[k] + S)
+        true = components.means[k] + (framed - components.means[k]) @ gain.T
+        mean = shares[k] @ true / shares[k].sum()
+        np.testing.assert_allclose(sums.statistics.means[k], mean, rtol=1e-10, atol=1e-12)
+        away, left = true - mean, C[k] - gain @ C[k]
+        scatter[k] = (shares[k] * away.T) @ away + shares[k].sum() * left
+    structure = components.structure
+    expected = structure.blocks.pool(structure.algebra.of_dense(scatter))
+    np.testing.assert_allclose(sums.statistics.scatter, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("full", [True, False])
