@@ -1,8 +1,25 @@
-"""Fixtures that several files of tests share."""
+"""Fixtures that several files of tests share, and which cases of slow tests run nightly."""
+
+from collections import Counter
+from zlib import crc32
 
 import pytest
 
 import bayesmix as bm
+
+
+MANY_CASES = 2
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave half of the cases of slow tests with many to the night, the same ones every time."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    cases = Counter((item.path, item.originalname) for item in slow)
+    for item in slow:
+        many = cases[item.path, item.originalname] > MANY_CASES
+        if many and crc32(item.name.encode()) % 2:
+            item.add_marker(pytest.mark.nightly)
 
 
 @pytest.fixture(scope="module")

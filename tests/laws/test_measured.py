@@ -359,6 +359,7 @@ def test_draws_of_true_values_are_reproducible_and_have_their_means():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_bands_of_the_density_of_true_values_are_those_of_refits_to_reweighted_samples():
     """Deviations of 100 refits are within a third of those by the information matrix."""
     _, X, error = problem(16, full=False)
