@@ -230,9 +230,9 @@ def parameter_table(
     """Return all parameters of a likelihood fit with standard errors and intervals.
 
     Intervals are computed on log odds of shares and probabilities, and on logs of variances and
-    rates; with clusters they use Student's t (clusters minus strata degrees of freedom). ``X`` are
-    the data of the fit. Standard errors are NaN where a parameter is at its boundary or not
-    identified.
+    rates; with clusters they use Student's t, with at most clusters minus strata degrees of freedom
+    (Satterthwaite's for the sandwich). ``X`` are the data of the fit. Standard errors are NaN where
+    a parameter is at its boundary or not identified.
     """
     validation.one_of("standard_errors", standard_errors, KINDS)
     level = checked_level(level)
@@ -261,14 +261,16 @@ def parameter_table(
             errors = _bootstrapped(scores, n_draws, random_state, survey)
         else:
             errors = scores.errors(standard_errors, survey)
-    degrees = np.inf if survey is None else survey.degrees_of_freedom
+        degrees: Any = np.inf if survey is None else survey.degrees_of_freedom
+        if survey is not None and standard_errors == "sandwich":
+            degrees = scores.degrees_of_freedom(survey)
     index = parameter_index(parameters, scores.result)
     estimates = np.concatenate([own.values for own in parameters])
-    quantile = float(stats.t.ppf(0.5 + 0.5 * level, degrees))
+    quantile = stats.t.ppf(0.5 + 0.5 * level, degrees)
     return bounded_intervals(index, estimates, errors, quantile)
 
 
-def bounded_intervals(index: Any, estimates: Array, errors: Array, quantile: float) -> pd.DataFrame:
+def bounded_intervals(index: Any, estimates: Array, errors: Array, quantile: Any) -> pd.DataFrame:
     """Return estimates, errors and intervals, which respect the limits of parameters."""
     half = quantile * errors
     table = interval_table(index, estimates, errors, half)

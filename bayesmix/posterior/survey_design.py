@@ -36,17 +36,33 @@ class SurveyDesign:
         return sum(map(len, self.strata)) - len(self.strata)
 
     def variance_of_total(self, scores: Array) -> Array:
-        """Return the variance (p, p) of Σ scores (n, p) under sampling of clusters.
+        """Return the variance (p, p) of Σ scores (n, p) under sampling of clusters."""
+        away = self._deviations(scores)
+        return away.T @ away
 
-        Deviations of cluster totals from their mean in each stratum, times G / (G - 1) for G
-        clusters (Binder 1983).
+    def degrees_of_freedom_of(self, scores: Array) -> Array:
+        """Return the degrees of freedom (p,) of the variances of Σ scores (n, p).
+
+        Satterthwaite's: twice the square of a variance by its own variance, from squares of cluster
+        totals; at most clusters minus strata, which assume normal totals. Squares, as in scores of
+        variances, have fewer.
         """
-        total = np.zeros((scores.shape[1], scores.shape[1]))
+        squares = self._deviations(scores) ** 2
+        total = squares.sum(axis=0)
+        spread = (squares**2).sum(axis=0) - total**2 / len(squares)
+        most = np.full_like(total, self.degrees_of_freedom)
+        return np.divide(2.0 * total**2, spread, out=most, where=most * spread > 2.0 * total**2)
+
+    def _deviations(self, scores: Array) -> Array:
+        """Return deviations (G, p) of cluster totals; squares add to the variance of Σ scores.
+
+        They are from the mean of the stratum, times √(G / (G - 1)) for G clusters (Binder 1983).
+        """
+        parts = []
         for clusters in self.strata:
             sums = np.array([scores[rows].sum(axis=0) for rows in clusters])
-            away = sums - sums.mean(axis=0)
-            total += len(sums) / (len(sums) - 1.0) * (away.T @ away)
-        return total
+            parts.append(np.sqrt(len(sums) / (len(sums) - 1.0)) * (sums - sums.mean(axis=0)))
+        return np.vstack(parts)
 
     def factors(self, generator: np.random.Generator) -> Array:
         """Return random weights (n,), of mean 1 in each stratum and equal within clusters.

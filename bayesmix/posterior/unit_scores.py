@@ -286,7 +286,15 @@ class FitScores(ABC):
         variances = np.einsum("mp,pq,mq->m", derivative, covariance, derivative, optimize=True)
         size = (derivative[:, self.inside] ** 2).sum(axis=1)
         undefined = ((derivative @ flat) ** 2).sum(axis=1) > IN_FLAT**2 * size
-        return np.where(undefined | (size == 0.0), np.nan, np.sqrt(np.maximum(variances, 0.0)))
+        # Probabilities at 0 still depend, a little, on those of other answers.
+        undefined |= 2.0 * size <= (derivative**2).sum(axis=1)
+        return np.where(undefined, np.nan, np.sqrt(np.maximum(variances, 0.0)))
+
+    def degrees_of_freedom(self, survey: SurveyDesign) -> Array:
+        """Return the degrees of freedom (m,) of the standard errors of the reported parameters."""
+        inverse, _ = self.inverse
+        scores = self.weights[:, None] * self.scores
+        return survey.degrees_of_freedom_of(scores @ (self.derivatives @ inverse).T)
 
 
 @dataclass(frozen=True, eq=False)

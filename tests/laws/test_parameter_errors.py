@@ -147,6 +147,14 @@ def test_single_samples_as_clusters_are_the_plain_sandwich_with_small_sample_fac
     np.testing.assert_allclose(twice, 4.0 * plain * 50 / 49)
 
 
+def test_degrees_of_freedom_follow_from_the_kurtosis_of_totals():
+    """Satterthwaite's are 2 G / (kurtosis - 1): 8.11 of an event in a tenth, 1 of signs."""
+    numbers = np.arange(1000)
+    design = SurveyDesign.of(1000, numbers, None)
+    df = design.degrees_of_freedom_of(np.column_stack([numbers % 10 == 0, numbers % 2]) * 1.0)
+    np.testing.assert_allclose(df, [2000.0 / (0.73 / 0.09 - 1.0), 999.0], rtol=1e-12)
+
+
 def test_strata_remove_the_differences_between_them():
     scores = np.repeat([[1.0], [-1.0]], 10, axis=0)
     strata = np.repeat([0, 1], 10)
@@ -182,9 +190,17 @@ def test_boundary_probabilities_have_no_error():
     codes = np.vstack([codes, [[0, 1]] * 3])
     m = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(codes)
     table = m.parameter_table(codes)
-    certain = np.minimum(table["estimate"], 1.0 - table["estimate"]) < 1e-6
-    assert certain.any()
-    assert table["standard_error"][certain].isna().all()
+    # with more than two answers, those at 0 hardly depend on those that are not
+    generator = np.random.default_rng(1)
+    middle = 1.3 + 1.7 * generator.integers(2, size=(150, 1))
+    ratings = np.clip(np.round(generator.normal(middle, 0.8, (150, 4))), 0, 4).astype(int)
+    of_ratings = bm.Mixture(2, family=bm.Categorical(), random_state=0).fit(ratings)
+    identified = of_ratings.parameter_table(ratings)
+    for found in (table, identified):
+        certain = np.minimum(found["estimate"], 1.0 - found["estimate"]) < 1e-6
+        assert certain.any()
+        assert found["standard_error"][certain].isna().all()
+    assert identified["standard_error"].isna().sum() == certain.sum()
 
 
 def test_bootstrap_agrees_with_the_information(rows):
