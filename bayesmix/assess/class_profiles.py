@@ -35,6 +35,7 @@ from bayesmix.posterior.gate_errors import wald_errors
 from bayesmix.posterior.parameter_errors import scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.selection.summary_text import phrase
+from bayesmix.sources.survey_weights import weighted
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
 PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
@@ -296,11 +297,12 @@ def class_profiles(
     X: Any,
     outcomes: Any = None,
     *,
-    standard_errors: str = "information",
+    standard_errors: str | None = None,
     reference: int = 1,
     correction: str | None = "ML",
     covariates: Any = None,
     sample_weight: Any = None,
+    weight_type: str = "sampling",
     clusters: Any = None,
     strata: Any = None,
     level: float = 0.95,
@@ -315,10 +317,11 @@ def class_profiles(
         By maximum likelihood: latent profiles, latent classes, counts or mixed columns.
     X : array or frame (n, D)
         The data of the fit.
-    outcomes : mapping or frame, optional
+    outcomes : mapping, frame or series, optional
         Distal outcomes by name, with a value for each sample (missing where unknown).
-    standard_errors : {"information", "sandwich", "bootstrap"}, default="information"
-        As in ``parameter_table``.
+    standard_errors : {"information", "sandwich", "bootstrap"}, optional
+        As in ``parameter_table``. None: "sandwich" for surveys (sampling weights, clusters or
+        strata), else "information".
     reference : int, default=1
         Reference class of ``covariates``, from 1; ``contrasts`` has all pairs.
     correction : {"ML", "BCH"} or None, default="ML"
@@ -327,8 +330,10 @@ def class_profiles(
         Covariates of the fit, if there are any and outcomes are given.
     sample_weight : array (n,), optional
         Sample weights of the fit.
+    weight_type : {"sampling", "frequency"}, default="sampling"
+        As in ``enumerate_classes``.
     clusters, strata : array (n,), optional
-        Design of a survey, for ``standard_errors="sandwich"``.
+        Design of a survey.
     level : float, default=0.95
     n_draws : int, default=100
         Refits for the errors of outcomes, as in ``distal``.
@@ -353,9 +358,17 @@ def class_profiles(
     reference = validation.integer("reference", reference, 1)
     if reference > K:
         raise InvalidInputError(f"reference must be a class from 1 to {K}, got {reference}")
-    options = {"clusters": clusters, "strata": strata, "sample_weight": sample_weight}
-    options |= {"level": level, "n_draws": n_draws, "random_state": random_state}
-    parameters = estimator.parameter_table(X, standard_errors, **options)
+    surveyed = not (clusters is None and strata is None)
+    refits_of = clusters
+    if sample_weight is not None:
+        sample_weight = weighted(X, sample_weight, weight_type)[1]
+        if weight_type == "sampling" and not surveyed:
+            surveyed, refits_of = True, np.arange(len(sample_weight))
+    if standard_errors is None:
+        standard_errors = "sandwich" if surveyed else "information"
+    options = {"strata": strata, "sample_weight": sample_weight, "level": level}
+    options |= {"n_draws": n_draws, "random_state": random_state}
+    parameters = estimator.parameter_table(X, standard_errors, clusters=clusters, **options)
     scores = scores_of(estimator, X, sample_weight)
     survey = SurveyDesign.of(len(scores.weights), clusters, strata)
     index: Any = pd.RangeIndex(1, K + 1, name="class")
@@ -363,8 +376,10 @@ def class_profiles(
     share = parameters.loc["share"][["estimate", "standard_error"]].set_index(index)
     sizes = share.set_axis(["share", "standard_error"], axis="columns").assign(**counts)
     tables, tests = {}, []
+    options |= {"covariates": covariates, "clusters": refits_of}
+    outcomes = outcomes.to_frame() if isinstance(outcomes, pd.Series) else outcomes
     for name, outcome in ({} if outcomes is None else dict(outcomes)).items():
-        table = distal(estimator, X, outcome, correction, covariates=covariates, **options)
+        table = distal(estimator, X, outcome, correction, **options)
         table.attrs |= {"level": level, "correction": correction}
         tables[str(name)] = table
         shares, means = sizes["share"].to_numpy(), table.iloc[:, 0].to_numpy()

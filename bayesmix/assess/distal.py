@@ -168,6 +168,8 @@ def distal(
     covariates : array or frame (n, P), optional
         Covariates of the fit.
     sample_weight : array (n,), optional
+        Numbers of repetitions; for weights of a survey without clusters give
+        ``clusters=np.arange(n)`` as well.
     clusters, strata : array (n,), optional
         Design of a survey: refits weight whole clusters within strata (Rao & Wu 1988), and
         intervals use t with clusters minus strata degrees of freedom.

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bayesmix.assess.apa import ApaTable, bounded, p_text, plain, whole
+from bayesmix.assess.apa import ApaTable, bounded, p_equals, p_text, plain, whole
 from bayesmix.assess.class_criteria import described, entropy_of
 from bayesmix.assess.class_tests import BootstrapTest, from_start, vuong_lo_mendell_rubin
 from bayesmix.assess.stability import quiet
@@ -23,7 +23,7 @@ from bayesmix.em.run import Aitken
 from bayesmix.errors import BayesmixError, InvalidInputError, UnsupportedError
 from bayesmix.posterior.parameter_errors import ParameterScores
 from bayesmix.search.named_starts import named_start
-from bayesmix.selection.summary_text import phrase
+from bayesmix.selection.summary_text import counted, phrase
 from bayesmix.selection.tasks import Fitter
 
 # Head in tables of papers, text of values, and words for the note, of every column.
@@ -159,9 +159,8 @@ class SuggestedClasses:
     reasons: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join(
-            [f"Suggested: model {self.model} with {self.n_classes} classes.", *self.reasons]
-        )
+        head = f"Suggested: model {self.model} with {counted(self.n_classes, 'class')}."
+        return "\n".join([head, *self.reasons])
 
     __repr__ = __str__
 
@@ -254,7 +253,7 @@ class Enumeration:
         bend = own["bic"].diff().diff().shift(-1)
         if bend.notna().any():
             reasons[-1] += f"; BIC bends most at {_least(-bend)}"
-        reasons.append(_of_tests(own["blrt_p"].dropna(), K))
+        reasons.append(_of_tests(own["blrt_p"].dropna(), K, self.n_bootstrap))
         if K > 1:
             clear = "clear" if best["entropy"] >= CLEAR_ENTROPY else "below 0.8: classes overlap"
             reasons.append(f"Relative entropy: {best['entropy']:.2f} ({clear})")
@@ -304,9 +303,7 @@ class Enumeration:
             note.append(f"{self.n_dropped:,} observations with missing values were left out.")
         if self.covariates:
             note.append(f"In all models class membership depends on {phrase(self.covariates)}.")
-        if several:
-            models = "; ".join(f"{name} = {words}" for name, words in self.models.items())
-            note.append(f"Models: {models}.")
+        note.append(f"{'Models' if several else 'Model'}: {self.models_in_words}.")
         if self.n_bootstrap:
             note.append(
                 f"BLRT = bootstrap likelihood ratio test of one class less ({self.n_bootstrap} "
@@ -330,6 +327,13 @@ class Enumeration:
 
     def _repr_html_(self) -> str:
         return str(self.table.to_html(index=False, float_format="{:.3f}".format))
+
+    @property
+    def models_in_words(self) -> str:
+        """All models of the table, with their names if there are several."""
+        if len(self.models) == 1:
+            return next(iter(self.models.values()))
+        return "; ".join(f"{name} = {words}" for name, words in self.models.items())
 
     @property
     def covariates(self) -> list[str]:
@@ -374,18 +378,20 @@ def _least(values: pd.Series[float]) -> int:
     return int(values.index.tolist()[int(np.nanargmin(values.to_numpy(dtype=np.float64)))])
 
 
-def _of_tests(p: pd.Series[float], n_classes: int) -> str:
+def _of_tests(p: pd.Series[float], n_classes: int, n_bootstrap: int) -> str:
     """Return what the bootstrap tests say of a model, in words."""
     if not len(p):
         return "No bootstrap likelihood ratio test"
     accepted = p[p > LEVEL]
+    if n_bootstrap < 1.0 / LEVEL - 1.0:
+        return f"{n_bootstrap} bootstrap samples are too few for tests at the {LEVEL:.0%} level"
     if not len(accepted):
         return f"Bootstrap likelihood ratio tests reject every number below {int(p.index.max())}"
     first = int(accepted.index[0]) - 1
     agrees = "agreeing" if first == n_classes else "disagreeing"
     return (
-        f"Bootstrap likelihood ratio tests stop at {first} classes (p "
-        f"= {p_text(accepted.iloc[0])} against one more), {agrees}"
+        f"Bootstrap likelihood ratio tests stop at {counted(first, 'class')} (p "
+        f"{p_equals(accepted.iloc[0])} against one more), {agrees}"
     )
 
 

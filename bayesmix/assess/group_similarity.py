@@ -33,6 +33,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.parameter_errors import ParameterScores, parameter_index
 from bayesmix.posterior.survey_design import SurveyDesign
+from bayesmix.sources.survey_weights import weighted
 
 # What groups share in each model, from the least to the most constrained.
 MODELS: dict[str, frozenset[str]] = {
@@ -233,6 +234,7 @@ def group_similarity(
     group: Any,
     *,
     sample_weight: Any = None,
+    weight_type: str = "sampling",
     clusters: Any = None,
     strata: Any = None,
     random_state: Any = None,
@@ -248,7 +250,8 @@ def group_similarity(
         Name of a column of the frame, which is then no variable of the classes; or a value for each
         sample.
     sample_weight : array (n,), optional
-        Sampling weights; their sum is the n of the criteria.
+    weight_type : {"sampling", "frequency"}, default="sampling"
+        As in ``enumerate_classes``.
     clusters, strata : array (n,), optional
         Design of a survey, for which the tests are scaled.
     random_state : None, int, RandomState or Generator
@@ -278,6 +281,8 @@ def group_similarity(
             raise InvalidInputError(f"group must be a column of X or an array, got {group!r}")
         X, group = X.drop(columns=group), X[group]
     estimator = to_refit(model, root_seed(random_state), 1, **no_starts(model), warm_start=False)
+    if sample_weight is not None:
+        sample_weight = weighted(X, sample_weight, weight_type)[1]
     fitter: Any = estimator._fitter(X, sample_weight)
     source = fitter.source.in_memory()
     codes, names = pd.factorize(np.asarray(group, dtype=object), sort=True)

@@ -31,11 +31,11 @@ def classes(
     bootstrap: Annotated[
         int, options.option("N", "Samples of each likelihood ratio test; 0 for no tests", min=0)
     ] = 100,
-    categorical: Annotated[
-        bool, options.flag("categorical", "Treat all columns as categories")
-    ] = False,
+    kinds: options.Kinds,
     covariates: options.Covariates = None,
     distal: Annotated[str | None, options.option("A,B", "Outcomes to compare by class")] = None,
+    cluster: Annotated[str | None, options.option("COLUMN", "Clusters of a survey")] = None,
+    strata: Annotated[str | None, options.option("COLUMN", "Strata of a survey")] = None,
     select: Annotated[
         str | None,
         options.option("MODEL:K", "Fit to describe, such as 1:3, or 3. Default: the suggested one"),
@@ -45,6 +45,9 @@ def classes(
     run: options.Run,
 ) -> None:
     """Enumerate latent classes or profiles.
+
+    Ratings such as 1 to 5 are categories; --continuous all makes latent profiles of them. Weights
+    are those of a survey, unless --weight-type is frequency.
 
     --out DIR saves a report for a paper (report.html, report.md), every table as CSV and Markdown
     (and Word, if python-docx is installed), figures as PDF and PNG, model.bayesmix and result.json.
@@ -58,35 +61,39 @@ def classes(
 
     screen = Screen(run)
     beside, outcomes = options.names(covariates) or [], options.names(distal) or []
-    other_columns = [*beside, *outcomes, *([] if rows.weight is None else [rows.weight])]
+    design = [name for name in (rows.weight, cluster, strata) if name is not None]
+    other_columns = [*beside, *outcomes, *design]
     table = whole_table(rows, [*other_columns, *(options.names(rows.columns) or [])])
-    X, _ = features_of(screen, table, rows, options.Kinds(), other_columns)
+    X, columns = features_of(screen, table, rows, kinds, other_columns)
     # Mixtures integrate over missing values of X, but not of what the classes depend on.
     lacking = table[beside].isna().any(axis=1)
     if n_lacking := int(lacking.sum()):
         names = " or ".join(beside)
         screen.postpone(f"left out: {n_rows_text(n_lacking)} without a value of {names}")
         table, X = table[~lacking], X[~lacking]
-    weights = None if rows.weight is None else table[rows.weight].to_numpy()
+    weights: dict[str, Any] = {}
+    if rows.weight is not None:
+        weights["sample_weight"] = table[rows.weight].to_numpy()
+        weights["weight_type"] = rows.weight_type.value if rows.weight_type else "sampling"
+    survey = {"clusters": cluster and table[cluster], "strata": strata and table[strata]}
     coded = against_most_frequent(table[beside]) if beside else None
     named = options.names(models)
     settings: dict[str, Any] = {
         "models": named and [int(name) if name.isdigit() else name for name in named],
         "n_bootstrap": bootstrap,
-        "continuous": False if categorical else None,
-        "sample_weight": weights,
+        "columns": columns,
         "missing": missing_for(missing, int(X.isna().any(axis=1).sum()), None),
         "random_state": run.seed,
         "n_jobs": run.jobs,
         "progress": screen.progress,
-    }
+    } | weights
     numbers = options.numbers(classes) or []
     enumeration = enumerate_classes(X, numbers, covariates=coded, **settings)
     enumeration = replace(enumeration, n_dropped=enumeration.n_dropped + n_lacking)
     plain = enumerate_classes(X, numbers, **settings) if beside else None
     model, n_classes = _chosen(enumeration, select)
     fit = enumeration.fit(model, n_classes)
-    source = replace(fit._seen(X), columns=tuple(map(str, X.columns)))
+    source = replace(fit._seen(X, weights.get("sample_weight")), columns=tuple(map(str, X.columns)))
     work = Work.on("classes", screen, rows, source, out)
     profiles = work.noting(
         lambda: class_profiles(
@@ -94,12 +101,13 @@ def classes(
             X,
             {name: table[name] for name in outcomes},
             covariates=coded,
-            sample_weight=weights,
             random_state=run.seed,
+            **survey,
+            **weights,
         )
     )
     fits = (enumeration.fits.get((model, K)) for K in (n_classes - 1, n_classes + 1))
-    rivals = [class_profiles(fit, X, sample_weight=weights) for fit in fits if fit is not None]
+    rivals = [class_profiles(fit, X, **survey, **weights) for fit in fits if fit is not None]
     report = class_report(
         enumeration, profiles, model, n_classes, rivals=rivals, unconditional=plain
     )

@@ -112,9 +112,10 @@ def features_of(
     from bayesmix.io.table_columns import coded, declared_kinds
 
     listed = [str(name) for name in table]
-    declared = declared_kinds(listed, None, kinds_named(kinds), rows.data)
     wanted = names(rows.columns)
     features = [name for name in wanted or listed if name not in used]
+    named = {kind: features if own == ["all"] else own for kind, own in kinds_named(kinds).items()}
+    declared = declared_kinds(listed, None, named, rows.data)
     declared = {name: kind for name, kind in declared.items() if name in features}
     _, coding = coded(table[features], declared, wanted and features)
     say_kinds(screen.postpone, coding)

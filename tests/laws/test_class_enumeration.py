@@ -156,6 +156,11 @@ def test_weights_and_floors_have_no_test_and_say_why(separated):
     )
     assert found.table["blrt_p"].isna().all()
     assert "sampling weights" in found.notes["note"].iloc[0]
+    assert found.n_samples == 160.0  # sampling weights are divided by their mean
+    counted = bm.enumerate_classes(
+        rows, 1, 1, sample_weight=np.full(160, 2.0), weight_type="frequency", random_state=0
+    )
+    assert counted.n_samples == 320.0
     spiked = np.vstack([rows, np.repeat([[30.0, 30.0]], 30, axis=0)])
     found = bm.enumerate_classes(spiked, (1, 2), 6, n_bootstrap=2, random_state=0, n_jobs=1)
     assert not found.table["converged"][1] or found.table["blrt_p"].notna()[1]
@@ -178,6 +183,36 @@ def test_mixed_tables_are_independent_within_classes(separated):
     assert isinstance(same.fit().family, bm.Categorical)
     with pytest.raises(ValueError, match="models must be"):
         bm.enumerate_classes(rows, 2, 4)
+
+
+def test_kinds_of_columns_may_be_named(separated):
+    rows, labels = separated
+    frame = pd.DataFrame({"visits": rows[:, 0].round().clip(0).astype(int), "score": rows[:, 1]})
+    frame["place"] = np.where(labels, "city", "village")
+    options = {"n_bootstrap": 0, "random_state": 0, "n_jobs": 1}
+    found = bm.enumerate_classes(frame, 2, columns={"visits": "counts"}, **options)
+    words = "independent within classes (counts: visits; continuous: score; categorical: place)"
+    assert found.models == {"local independence": words}
+    assert words in found.to_apa().note
+    # one mean and variance for each class, in place of one rate
+    named = bm.enumerate_classes(frame, 2, continuous=["visits", "score"], **options)
+    assert named.table["n_parameters"][0] == found.table["n_parameters"][0] + 2
+    ratings = pd.DataFrame({"a": 1 + np.arange(160) % 5, "b": 1 + np.arange(160) // 3 % 5})
+    kinds = dict.fromkeys(ratings, "continuous")
+    profiles = bm.enumerate_classes(ratings, 1, columns=kinds, **options)
+    assert list(profiles.models) == [1, 2, 3, 6]
+    with_number = ratings.assign(id=[f"p{n}" for n in range(160)])
+    with pytest.warns(bm.errors.BayesmixWarning, match="left out: id"):
+        classes = bm.enumerate_classes(with_number, 1, **options)
+    assert classes.table["n_parameters"][0] == 8
+    with pytest.raises(ValueError, match="continuous must name columns"):
+        bm.enumerate_classes(frame, 2, continuous=["visit"], **options)
+
+
+def test_few_bootstrap_samples_cannot_reject(separated):
+    rows, _ = separated
+    found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=9, random_state=0, n_jobs=1)
+    assert "9 bootstrap samples are too few for tests at the 5% level" in str(found.suggested)
 
 
 def test_mean_posteriors_by_hand():

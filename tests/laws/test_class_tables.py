@@ -146,6 +146,24 @@ def test_all_pairs_of_classes_have_effects_and_the_reference_changes_none_of_the
     np.testing.assert_allclose(effects, (m.means_[0] - m.means_[2]) / deviations, rtol=1e-6)
 
 
+def test_sampling_weights_have_robust_errors_whatever_their_scale():
+    """The standard errors of one normal class are those of a weighted mean (Binder 1983)."""
+    generator = np.random.default_rng(4)
+    x, w = generator.gamma(2.0, size=(200, 1)), generator.gamma(2.0, size=200)
+    y = pd.Series(generator.normal(size=200), name="y")
+    m = bm.GaussianMixture(1, covariance_type="diag", random_state=0)
+    m.fit(x, sample_weight=w, weight_type="sampling")
+    profiles = bm.class_profiles(m, x, y, sample_weight=1000.0 * w, n_draws=400)
+    assert profiles.standard_errors == "sandwich"
+    assert profiles.n_samples == pytest.approx(200.0)
+    mean = np.average(x[:, 0], weights=w)
+    expected = np.sqrt((w**2 * (x[:, 0] - mean) ** 2).sum()) / w.sum()
+    assert profiles.profiles["standard_error"].iloc[0] == pytest.approx(expected, rel=1e-4)
+    expected = np.sqrt((w**2 * (y - np.average(y, weights=w)) ** 2).sum()) / w.sum()
+    # 4 standard errors of a standard deviation over 400 draws
+    assert profiles.outcomes["y"]["standard_error"].iloc[0] == pytest.approx(expected, rel=0.14)
+
+
 @pytest.mark.slow
 def test_effect_sizes_of_probabilities_and_outcomes(analysis):
     _, _, profiles, _ = analysis

@@ -96,7 +96,10 @@ def test_pairs_as_clusters_double_the_scaling_and_weights_repeat_samples():
     twice, at = np.repeat(x, 2, axis=0), np.repeat(np.arange(200), 2)
     pairs = bm.group_similarity(model, twice, group[at], clusters=at).table
     np.testing.assert_allclose(pairs["scaling"], 2.0 * plain["scaling"] * 200 / 199, rtol=1e-3)
-    weighted = bm.group_similarity(model, x, group, sample_weight=np.full(200, 2.0)).table
+    weights = {"sample_weight": np.full(200, 2.0), "weight_type": "frequency"}
+    weighted = bm.group_similarity(model, x, group, **weights).table
+    survey = bm.group_similarity(model, x, group, sample_weight=np.full(200, 2.0)).table
+    np.testing.assert_allclose(survey["log_likelihood"], plain["log_likelihood"])
     np.testing.assert_allclose(weighted["log_likelihood"], pairs["log_likelihood"])
     np.testing.assert_allclose(weighted["chi_squared"], plain["chi_squared"], rtol=1e-3)
 

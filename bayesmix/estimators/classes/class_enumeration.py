@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 
 from bayesmix.assess.class_criteria import ENTROPIES
 from bayesmix.assess.enumeration import Enumeration, FitTask, PairTask, TableEntry, table_of
@@ -18,16 +17,16 @@ from bayesmix.assess.stability import collected, each_of
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.random import root_seed
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.gaussian import GaussianMixture
 from bayesmix.estimators.inputs import constraints
 from bayesmix.estimators.inputs.incoming import MISSING
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.searching.families_of_fits import coding_of_table, is_mixed_table
+from bayesmix.estimators.searching.families_of_fits import coding_of_table
 from bayesmix.families.categorical import Categorical
 from bayesmix.families.gaussian.covariance.models import NAMED
-from bayesmix.families.gaussian.family import Gaussian
-from bayesmix.families.product.family import Product
+from bayesmix.selection.summary_text import phrase
+from bayesmix.sources.survey_weights import weighted
 from bayesmix.sources.writing import write
 
 # tidyLPA's numbers of covariance structures (Rosenberg et al. 2018; models 4 and 5 are Mplus's).
@@ -49,7 +48,9 @@ def enumerate_classes(
     *,
     n_bootstrap: int = 100,
     continuous: bool | Sequence[str] | None = None,
+    columns: Any = None,
     sample_weight: Any = None,
+    weight_type: str = "sampling",
     covariates: Any = None,
     missing: str = "use",
     random_state: Any = None,
@@ -69,7 +70,7 @@ def enumerate_classes(
     Parameters
     ----------
     X : array or frame (n, D)
-        Numeric columns are continuous. Frames may have text, categories, booleans and counts; the
+        Numbers are continuous. Frames may have text, categories, booleans, ratings and counts; the
         columns are then independent within classes.
     n_components : int or sequence of int, default=range(1, 7)
         Numbers of classes.
@@ -80,10 +81,15 @@ def enumerate_classes(
     n_bootstrap : int, default=100
         Simulated data sets of each test; 0: no tests.
     continuous : bool or list of str, optional
-        Whether numeric columns are continuous (True) or categories (False), or the names of the
-        continuous columns, all others being categories. None: by the types of the columns.
+        Whether all columns are continuous (True) or categories (False), or the names of the
+        continuous columns, all others being categories. None: by the types of the columns; integers
+        on one scale, such as 1 to 5, are then ratings, which are categories.
+    columns : mapping of name to kind, optional
+        Kinds of columns of a frame, as in ``Mixture``.
     sample_weight : array (n,), optional
-        Sampling weights. There is then no bootstrap test.
+        Sample weights. There is then no bootstrap test.
+    weight_type : {"sampling", "frequency"}, default="sampling"
+        Weights of a survey, which are divided by their mean, or numbers of repetitions.
     covariates : array or frame (n, P), optional
         Variables on which class membership depends by a multinomial logistic regression.
     missing : {"use", "drop", "error"}, default="use"
@@ -140,13 +146,16 @@ def enumerate_classes(
             "models": models,
             "n_bootstrap": n_bootstrap,
             "continuous": continuous,
+            "columns": columns,
             "covariates": None if covariates is None else np.asarray(covariates),
             "missing": missing,
             "early_stopping": early_stopping,
         }
         identity = search_identity(settings, X, sample_weight, None)
         folder, seed = open_checkpoint(checkpoint, identity, seed, seeded, "enumeration")
-    described, estimators = _estimators(X, models, continuous)
+    if sample_weight is not None:
+        sample_weight = weighted(X, sample_weight, weight_type)[1]
+    X, described, estimators = _estimators(X, models, continuous, columns)
     fitters: dict[Any, Any] = {}
     for name, estimator in estimators.items():
         estimator.set_params(missing=missing, random_state=seed, progress=False, n_jobs=1)
@@ -164,7 +173,7 @@ def enumerate_classes(
     fits = done(FitTask(fitters, questions, seed), "fits")
     pairs, reason = _pairs(fits) if len(fits) == len(questions) else (), ""
     if sample_weight is not None and n_bootstrap:
-        n_bootstrap, reason = 0, "no bootstrap test with sampling weights"
+        n_bootstrap, reason = 0, f"no bootstrap test with {weight_type} weights"
     tests = done(PairTask(fitters, pairs, n_bootstrap, early_stopping, seed, reason), "tests")
     n, summary = fitters[questions[0][0]].source.total_weight, source.summary
     table, notes = table_of(fits, tests, n, tidylpa)
@@ -217,24 +226,39 @@ def _pairs(fits: list[TableEntry]) -> tuple[tuple[TableEntry, TableEntry], ...]:
 
 
 def _estimators(
-    X: Any, models: Any, continuous: bool | Sequence[str] | None
-) -> tuple[dict[Any, str], dict[Any, Any]]:
-    """Return words for each model, and its unfitted estimator."""
+    X: Any, models: Any, continuous: bool | Sequence[str] | None, columns: Any
+) -> tuple[Any, dict[Any, str], dict[Any, Any]]:
+    """Return the usable columns, words for each model, and its unfitted estimator."""
     alone = "local independence"
-    named, coding = isinstance(continuous, Sequence), coding_of_table(X)
-    mixed = continuous is None and is_mixed_table(X)
-    if (named or mixed) and models is not None:
+    if isinstance(continuous, Sequence):
+        names = list(map(str, getattr(X, "columns", ())))
+        if absent := [name for name in continuous if name not in names]:
+            raise InvalidInputError(
+                f"continuous must name columns of X, which are {', '.join(names)}, got "
+                f"{absent[0]!r}"
+            )
+        columns = {n: "continuous" if n in continuous else "categorical" for n in names}
+    coding = None if isinstance(continuous, bool) else coding_of_table(X, columns)
+    mixed = coding is not None and (coding.has_levels or bool(coding.counts))
+    if mixed and models is not None:
         raise InvalidInputError(
             "models are for continuous columns only: leave models out, so that the columns are "
-            "independent within classes"
+            "independent within classes, or set continuous=True for numbers of all kinds"
         )
     if continuous is False or (mixed and coding is not None and all(coding.levels)):
+        if coding is not None:
+            if guesses := coding.guesses(("exclude",)):
+                warn(f"columns: {guesses}", BayesmixWarning)
+            X = X[list(coding.names)]
         words = "categories, independent within classes"
-        return {alone: words}, {alone: Mixture(family=Categorical())}
-    if named or mixed:
-        family: Any = _product(X, list(cast("Sequence[str]", continuous))) if named else "auto"
-        estimator = Mixture(family=family, covariance_type="diag")
-        return {alone: "independent within classes"}, {alone: estimator}
+        return X, {alone: words}, {alone: Mixture(family=Categorical())}
+    if mixed and coding is not None:
+        kinds: dict[str, list[str]] = {}
+        for name, kind, _ in coding.decisions:
+            kinds.setdefault(kind, []).append(name)
+        listed = (f"{kind}: {phrase(own)}" for kind, own in kinds.items() if kind != "exclude")
+        words = f"independent within classes ({'; '.join(listed)})"
+        return X, {alone: words}, {alone: Mixture(columns=columns, covariance_type="diag")}
     asked: Any = [models] if isinstance(models, int | str) else models
     if asked is None:
         asked = (1, 2) if np.shape(X)[1:] == (1,) else tuple(STRUCTURES)
@@ -248,17 +272,4 @@ def _estimators(
         letters = structure.letters
         described[name] = WORDS.get(letters, f"covariance structure {letters}")
         estimators[name] = GaussianMixture(covariance_type=structure.name)
-    return described, estimators
-
-
-def _product(X: Any, continuous: list[str]) -> Product:
-    """Return independent normal columns, and categories for all others."""
-    names = [str(name) for name in pd.DataFrame(X).columns]
-    if absent := [name for name in continuous if name not in names]:
-        raise InvalidInputError(
-            f"continuous must name columns of X, which are {', '.join(names)}, got {absent[0]!r}"
-        )
-    parts: dict[Any, Any] = {name: Categorical() for name in names if name not in continuous}
-    if continuous:
-        parts[tuple(continuous)] = Gaussian("diag")
-    return Product(parts)
+    return X, described, estimators

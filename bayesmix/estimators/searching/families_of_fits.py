@@ -54,12 +54,15 @@ def is_mixed_table(X: Any) -> bool:
     return coding is not None and (coding.has_levels or bool(coding.counts))
 
 
-def coding_of_table(X: Any) -> Coding | None:
-    """Return the coding of a table with columns of several kinds; None for other data."""
+def coding_of_table(X: Any, columns: Any = None) -> Coding | None:
+    """Return the coding of a table with columns of several kinds; None for other data.
+
+    ``columns`` maps names to kinds.
+    """
     if X is None or is_source(X):
         return None if X is None else coding_of(X)
     if isinstance(X, np.ndarray) or is_collection(X):
         return None
-    from bayesmix.io.table_columns import coded, is_frame
+    from bayesmix.io.table_columns import coded, declared_kinds, is_frame
 
-    return coded(X)[1] if is_frame(X) else None
+    return coded(X, declared_kinds(list(X.columns), columns, {}))[1] if is_frame(X) else None
