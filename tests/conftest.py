@@ -7,7 +7,6 @@ import pytest
 
 import bayesmix as bm
 
-
 MANY_CASES = 2
 
 
