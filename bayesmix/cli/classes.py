@@ -75,7 +75,8 @@ def classes(
     if rows.weight is not None:
         weights["sample_weight"] = table[rows.weight].to_numpy()
         weights["weight_type"] = rows.weight_type.value if rows.weight_type else "sampling"
-    survey = {"clusters": cluster and table[cluster], "strata": strata and table[strata]}
+    survey: dict[str, Any] = {"clusters": cluster and table[cluster]}
+    survey["strata"] = strata and table[strata]
     coded = against_most_frequent(table[beside]) if beside else None
     named = options.names(models)
     settings: dict[str, Any] = {
