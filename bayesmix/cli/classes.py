@@ -87,7 +87,8 @@ def classes(
         "random_state": run.seed,
         "n_jobs": run.jobs,
         "progress": screen.progress,
-    } | weights
+        **weights,
+    }
     numbers = options.numbers(classes) or []
     enumeration = enumerate_classes(X, numbers, covariates=coded, **settings)
     enumeration = replace(enumeration, n_dropped=enumeration.n_dropped + n_lacking)
