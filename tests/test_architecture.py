@@ -521,7 +521,6 @@ def test_the_kernel_names_nothing_else_and_the_door_computes_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_the_kernel_runs_alone(tmp_path):
     """Its folders are copied without the others, and its tests pass on the copy."""
     for path in PACKAGE.rglob("*.py"):
