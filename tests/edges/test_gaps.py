@@ -76,8 +76,10 @@ def test_a_row_without_any_value_is_left_out_and_counted():
     present = np.delete(np.arange(120), 3)
     expected = used(init_params="kmeans").fit(NOTHING[present], labels=labels[present])
     np.testing.assert_array_equal(found.means_, expected.means_)
-    with pytest.raises(InvalidInputError, match="row 3 has none"):
-        found.predict(NOTHING)
+    with pytest.warns(BayesmixWarning, match="no value in row 3: the weights are its prob"):
+        np.testing.assert_allclose(found.predict_proba(NOTHING)[3], found.weights_, rtol=1e-12)
+    with pytest.warns(BayesmixWarning):
+        assert found.score_samples(NOTHING)[3] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_what_takes_no_gaps_says_so():

@@ -9,7 +9,7 @@ import numpy as np
 from bayesmix.core.procedures import last_step, takes_sequences
 from bayesmix.core.rows import LARGEST_VALUE, Fault
 from bayesmix.core.sources import Source
-from bayesmix.errors import InvalidInputError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.inputs.new_rows import OF_THE_FIT
 from bayesmix.estimators.inputs.sample_weights import SUM_OF_WEIGHTS
 from bayesmix.estimators.searching.families_of_fits import with_structure
@@ -101,8 +101,8 @@ def refuse_first(
 ) -> None:
     """Raise an error that names the first unusable value; ``large`` values only matter in a fit.
 
-    ``gaps``: values may be missing, but not a whole sample, except in sequences, nor, in a fit, a
-    whole column. ``model``: the estimator that the error advises on.
+    ``gaps``: values may be missing, but in a fit no whole sample, except in sequences, nor a whole
+    column. ``model``: the estimator that the error advises on.
     """
     faults = source.faults
     unusable = faults.infinite if gaps else faults.not_finite
@@ -112,10 +112,12 @@ def refuse_first(
             _not_finite(unusable, source.columns, row, _missing_remedy(model, large))
         )
     if faults.empty and not takes_sequences(model):
-        raise InvalidInputError(
-            f"X must have a value in every row, but {source.row_text(faults.empty.row)} has "
-            f"none{_others(faults.empty)}: leave out such rows"
-        )
+        row = source.row_text(faults.empty.row) + _others(faults.empty)
+        if large:
+            raise InvalidInputError(
+                f"X must have a value in every row, but there is none in {row}: leave out such rows"
+            )
+        warn(f"X has no value in {row}: the weights are its probabilities", BayesmixWarning)
     if large and faults.never is not None and faults.never.any():
         never = Fault(1, 0, int(np.argmax(faults.never)))
         raise InvalidInputError(
