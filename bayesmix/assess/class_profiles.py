@@ -32,13 +32,17 @@ from bayesmix.core import validation
 from bayesmix.errors import InvalidInputError
 from bayesmix.posterior.bands import checked_level
 from bayesmix.posterior.gate_errors import wald_errors
-from bayesmix.posterior.parameter_errors import scores_of
+from bayesmix.posterior.parameter_errors import parameter_index, scores_of
 from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.survey_weights import weighted
 
 # Parameters that describe what a class answers; variances are in ``parameter_table``.
 PROFILED = {"mean": "means", "probability": "item probabilities", "rate": "rates"}
+# Odds ratios below this print as 0.00.
+LEAST_RATIO = 0.005
+# Numeric indicators whose correlations fit a page.
+MOST_CORRELATIONS = 10
 KINDS = {
     "information": "observed information",
     "sandwich": "robust sandwich estimator",
@@ -58,6 +62,11 @@ class ClassProfiles:
         By parameter, column, level and class: ``estimate``, ``standard_error``, ``lower``,
         ``upper``, ``sd`` (standard deviation within the class), and ``z``: the estimate in standard
         deviations from the mean of all samples.
+    descriptives : DataFrame
+        By column and level: ``n`` with a value, ``missing``, and ``mean`` and ``sd`` of numbers, or
+        the ``share`` of a level.
+    correlations : DataFrame
+        Of the numeric columns, over samples with both values.
     classification : DataFrame
         Mean posterior probabilities of the columns among samples assigned to a row.
     entropy : float
@@ -78,6 +87,8 @@ class ClassProfiles:
 
     sizes: pd.DataFrame
     profiles: pd.DataFrame
+    descriptives: pd.DataFrame
+    correlations: pd.DataFrame
     classification: pd.DataFrame
     entropy: float
     contrasts: pd.DataFrame | None
@@ -127,13 +138,16 @@ class ClassProfiles:
     def to_apa(self, part: str = "profiles") -> ApaTable:
         """Return a table in APA style.
 
-        ``part`` is "profiles", "effect_sizes", "covariates", "outcomes" or "classification".
+        ``part`` is "profiles", "descriptives", "effect_sizes", "classification", "covariates",
+        "outcomes" or "pairs" (of classes, by outcome).
         """
         tables = {
+            "descriptives": self._descriptives,
             "profiles": self._profiles,
             "effect_sizes": self._effect_sizes,
             "covariates": self._covariates,
             "outcomes": self._outcomes,
+            "pairs": self._pairs,
             "classification": self._classification,
         }
         return tables[validation.one_of("part", part, tuple(tables))]()
@@ -181,6 +195,33 @@ class ClassProfiles:
             (None if key in firsts else names[key], key[0], estimates) for key, estimates in groups
         ]
 
+    def _descriptives(self) -> ApaTable:
+        table, numbers = self.descriptives.reset_index(), list(self.correlations.columns)
+        firsts = [key[1:3] for name, _, rows in self._indicators() if name is None
+                  for key in rows.index[:1]]  # fmt: skip
+        table = table[~self.descriptives.index.isin(firsts)].copy()
+        order = {name: f"{place}. {name}" for place, name in enumerate(numbers, start=1)}
+        pairs = zip(table["column"], table["level"], strict=True)
+        table["name"] = [order.get(c, f"{c}: {v}" if v != "" else c) for c, v in pairs]
+        columns: Any = {
+            "name": ("Indicator", str),
+            "n": ("n", whole),
+            "missing": ("Missing", whole),
+        }
+        if numbers:
+            columns |= {"mean": ("M", plain), "sd": ("SD", plain)}
+        if table["share"].notna().any():
+            columns["share"] = ("Share", bounded)
+        note = "Share: of those with an answer." if "share" in columns else ""
+        if 1 < len(numbers) <= MOST_CORRELATIONS:
+            note = f"Columns with numbers are correlations. {note}".strip()
+            for place, name in enumerate(numbers, start=1):
+                rows = {n: self.correlations.at[n, name] for n in numbers[place:]}
+                table[f"r{place}"] = table["column"].map(rows)
+                columns[f"r{place}"] = (str(place), correlation)
+        title = "Descriptive Statistics of the Indicators"
+        return ApaTable.of(table, columns, title, note)
+
     def _effect_sizes(self) -> ApaTable:
         names: list[Any] = [name for name, _, _ in self._indicators()]
         sizes = self.effect_sizes.assign(name=names)
@@ -201,13 +242,15 @@ class ClassProfiles:
         table = self.contrasts.reset_index()
         table["name"] = [f"Class {k} vs. {j}: {term}" for k, j, term in self.contrasts.index]
         limits = zip(table["lower"], table["upper"], strict=True)
-        intervals = [f"[{plain(low)}, {plain(high)}]" for low, high in limits]
+        intervals = [f"[{ratio(low)}, {ratio(high)}]" for low, high in limits]
         table["interval"] = np.where(table["standard_error"].notna(), intervals, MISSING)
+        odds = table["term"] == "intercept"  # not a ratio
+        table.loc[odds, "odds_ratio"], table.loc[odds, "interval"] = np.nan, MISSING
         columns: Any = {
             "name": ("Classes and predictor", str),
             "estimate": ("b", plain),
             "standard_error": ("SE", plain),
-            "odds_ratio": ("OR", plain),
+            "odds_ratio": ("OR", ratio),
             "interval": (f"{level:.0%} CI of OR", str),
             "p": ("p", p_text),
         }
@@ -219,7 +262,7 @@ class ClassProfiles:
             f"of the first class against the second; CI = confidence interval. Overall: {tests}."
         )
         if table["standard_error"].isna().any():
-            note += " A dash: the predictor separates the classes, so that no estimate is finite."
+            note += " A predictor with a dash separates the classes, so that no estimate is finite."
         return ApaTable.of(table, columns, "Predictors of Class Membership", note)
 
     def _outcomes(self) -> ApaTable:
@@ -231,7 +274,6 @@ class ClassProfiles:
             tests: Any = self.tests.loc[name]
             pairs = [
                 pair.replace("vs", "≠")
-                + (f" (d = {plain(row['d'])})" if row["d"] == row["d"] else "")
                 for pair, row in rows_by_key(tests.drop(index="all"))
                 if row["p"] < 1.0 - table.attrs["level"]
             ]
@@ -255,10 +297,29 @@ class ClassProfiles:
             f"Three-step estimates ({attributes[0]['correction'] or 'no'} correction), standard "
             "errors in parentheses; Wald tests that all classes are equal. Pairs: classes that "
             f"differ at the {1.0 - attributes[0]['level']:.0%} level, not adjusted for their "
-            "number; d = Cohen's d, first class minus second, by the standard deviation within "
-            f"classes. Observations with the outcome: {sizes}."
+            f"number. Observations with the outcome: {sizes}."
         )
         return ApaTable("Outcomes of the Classes", heads, tuple(rows), note)
+
+    def _pairs(self) -> ApaTable:
+        table = self.tests.drop(index="all", level="test").reset_index()
+        table["name"] = [
+            f"{outcome}: {pair.replace('vs', 'vs.')}"
+            for outcome, pair in zip(table["outcome"], table["test"], strict=True)
+        ]
+        columns: Any = {
+            "name": ("Outcome and classes", str),
+            "chi_squared": ("χ²", plain),
+            "df": ("df", whole),
+            "p": ("p", p_text),
+        }
+        note = "Wald tests that two classes are equal; p is not adjusted for their number."
+        if table["d"].notna().any():
+            columns["d"] = ("d", plain)
+            note += (
+                " d = Cohen's d, first class minus second, by the standard deviation in classes."
+            )
+        return ApaTable.of(table, columns, "Pairwise Comparisons of the Outcomes", note)
 
     def _classification(self) -> ApaTable:
         table = self.classification.assign(n=self.sizes["n_assigned"].to_numpy())
@@ -284,6 +345,16 @@ class ClassProfiles:
 
     def _repr_html_(self) -> str:
         return self.to_apa().to_html()
+
+
+def correlation(value: float) -> str:
+    """Return a correlation; nothing where there is none."""
+    return "" if value != value else bounded(value)
+
+
+def ratio(value: float) -> str:
+    """Return an odds ratio, which is not 0."""
+    return "< 0.01" if value < LEAST_RATIO else plain(value)
 
 
 def wald_text(test: Any) -> str:
@@ -399,6 +470,7 @@ def class_profiles(
     return ClassProfiles(
         sizes,
         _described(parameters, scores),
+        *_sample(scores),
         mean_posteriors(scores.responsibilities, scores.weights),
         entropy_of(result.plug_in_sums.entropy, n, K),
         contrasts,
@@ -436,6 +508,39 @@ def _described(parameters: pd.DataFrame, scores: Any) -> pd.DataFrame:
         z=(profiles["estimate"] - np.ma.filled(means, np.nan)[columns]) / divisor,
         z_error=profiles["standard_error"] / divisor,
     )
+
+
+def _sample(scores: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return descriptive statistics of the columns, and correlations of those with numbers."""
+    result, numbers = scores.result, []
+    values = pd.DataFrame(np.asarray(scores.source.rows.values, dtype=np.float64))
+    values.columns = pd.Index(result.columns or range(values.shape[1]))
+    weights, rows = pd.Series(scores.weights), {}
+    parameters = [own for own in scores.parameters if own.parameter in PROFILED]
+    for own in sorted(parameters, key=lambda own: own.column):
+        _, column, level, _ = parameter_index([own], result)[0]
+        x = values[column].dropna()
+        w = weights[x.index]
+        row = {"n": w.sum(), "missing": weights.sum() - w.sum()}
+        if own.level is not None:
+            row["share"] = np.average(x == own.level, weights=w)
+        else:
+            numbers.append(column)
+            row["mean"] = np.average(x, weights=w)
+            squares = float(w.to_numpy() @ (x.to_numpy() - row["mean"]) ** 2)
+            row["sd"] = np.sqrt(squares / max(w.sum() - 1.0, 1.0))
+        rows[column, level] = row
+    index = pd.MultiIndex.from_tuples(rows, names=["column", "level"])
+    table = pd.DataFrame(
+        list(rows.values()), index, columns=["n", "missing", "mean", "sd", "share"]
+    )
+    correlations = pd.DataFrame(np.eye(len(numbers)), numbers, numbers)
+    for first, second in combinations(numbers, 2):
+        both = values[[first, second]].dropna()
+        covariance = np.cov(both.to_numpy().T, aweights=weights[both.index])
+        r = float(covariance[0, 1] / np.sqrt(covariance[0, 0] * covariance[1, 1]))
+        correlations.loc[first, second] = correlations.loc[second, first] = r
+    return table, correlations
 
 
 def _odds_ratios(

@@ -56,7 +56,6 @@ def classes(
     from bayesmix.cli.data import features_of, missing_for, n_rows_text, whole_table
     from bayesmix.cli.result_files import Figure
     from bayesmix.estimators.classes.class_enumeration import enumerate_classes
-    from bayesmix.plots import plot_class_profiles, plot_classification, plot_enumeration
     from bayesmix.report.class_report import class_report
 
     screen = Screen(run)
@@ -124,13 +123,9 @@ def classes(
         place = name.replace(" ", "_")
         contents |= {f"{place}.csv": shown.to_csv(), f"{place}.md": shown.to_markdown()}
         contents |= {f"{place}.docx": shown} if find_spec("docx") is not None else {}
-    panels = {"nrows": 1, "ncols": 3, "squeeze": False}
-    figures = {
-        "profiles": Figure(lambda ax: plot_class_profiles(profiles, ax=ax)),
-        "classification": Figure(lambda ax: plot_classification(profiles, ax=ax), (3.4, 3.0)),
-        "criteria": Figure(lambda axes: plot_enumeration(enumeration, axes), (8.2, 3.0), panels),
-    }
-    contents |= {f"{n}.{kind}": figure for n, figure in figures.items() for kind in ("pdf", "png")}
+    for own in report.figures.values():
+        figure = Figure(own.draw, own.size, own.panels)
+        contents |= {f"{own.name}.{kind}": figure for kind in ("pdf", "png")}
     values: dict[str, Any] = {
         "enumeration": enumeration.table.to_dict("records"),
         "model": str(model),

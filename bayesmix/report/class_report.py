@@ -6,54 +6,104 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bayesmix import plots
 from bayesmix.assess.apa import ApaTable, bounded, p_equals, plain, write_as
-from bayesmix.assess.class_profiles import KINDS, ClassProfiles, rows_by_key, wald_text
+from bayesmix.assess.class_profiles import KINDS, ClassProfiles, ratio, rows_by_key, wald_text
 from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration
 from bayesmix.errors import InvalidInputError
+from bayesmix.plots.profiles import HEIGHT, WIDTH
 from bayesmix.report import template
 from bayesmix.selection.summary_text import phrase
+from bayesmix.sources.writing import write
 from bayesmix.version import __version__
 
 
 @dataclass(frozen=True)
+class ApaFigure:
+    """A figure in APA style, drawn on axes of ``subplots(**panels)``."""
+
+    name: str
+    number: int
+    title: str
+    note: str
+    draw: Callable[[Any], Any]
+    size: tuple[float, float]
+    panels: dict[str, Any] = field(default_factory=dict)
+
+    def content(self, kind: str = "svg") -> bytes:
+        """Return the content of a file."""
+        from bayesmix.report.figures import svg
+
+        def draw(figure: Any) -> None:
+            self.draw(figure.subplots(**self.panels))
+
+        return svg(draw, self.size, self.size[1], kind)
+
+    def to_markdown(self) -> str:
+        """Return the figure as Markdown, with the name of its file."""
+        head = f"**Figure {self.number}**\n\n*{self.title}*"
+        return f"{head}\n\n![Figure {self.number}]({self.name}.png)\n\n*Note.* {self.note}"
+
+    def to_html(self) -> str:
+        """Return the figure as HTML."""
+        data = base64.b64encode(self.content()).decode("ascii")
+        image = f'<img src="data:image/svg+xml;base64,{data}" alt="{escape(self.title)}">'
+        head = f"<p><strong>Figure {self.number}</strong></p><p><em>{escape(self.title)}</em></p>"
+        return f"<div>{head}{image}<p><em>Note.</em> {escape(self.note)}</p></div>"
+
+
+@dataclass(frozen=True)
 class ClassReport:
-    """A report: headings, paragraphs and lists in Markdown, and tables.
+    """A report: headings, paragraphs and lists in Markdown, tables and figures.
 
     Attributes
     ----------
     blocks : tuple of str
-        "[[name]]" stands for a table.
+        "[[name]]" stands for a table or figure.
     tables : dict of ApaTable
         By name, in the order of their numbers.
+    figures : dict of ApaFigure
+        By name; empty without matplotlib.
     """
 
     blocks: tuple[str, ...]
     tables: dict[str, ApaTable]
+    figures: dict[str, ApaFigure]
+
+    @property
+    def _displays(self) -> dict[str, ApaTable | ApaFigure]:
+        return {f"[[{name}]]": own for name, own in (self.tables | self.figures).items()}
 
     def to_markdown(self) -> str:
-        """Return the report as Markdown."""
-        tables = {f"[[{name}]]": own.to_markdown().rstrip() for name, own in self.tables.items()}
-        return "\n\n".join(tables.get(block, block) for block in self.blocks) + "\n"
+        """Return the report as Markdown; figures are files beside it, such as "criteria.png"."""
+        displays = {block: own.to_markdown().rstrip() for block, own in self._displays.items()}
+        return "\n\n".join(displays.get(block, block) for block in self.blocks) + "\n"
 
     def to_html(self) -> str:
         """Return the report as a page."""
         return template.page("classes.html", "Latent classes", blocks=self._elements())
 
     def _elements(self) -> list[str]:
-        """Return the blocks and the tables as HTML."""
-        tables = {f"[[{name}]]": own.to_html() for name, own in self.tables.items()}
-        return [tables.get(block) or _html(block) for block in self.blocks]
+        """Return the blocks, tables and figures as HTML."""
+        displays = {block: own.to_html() for block, own in self._displays.items()}
+        return [displays.get(block) or _html(block) for block in self.blocks]
 
     def save(self, path: Any) -> Path:
-        """Write the report to a file that ends in .md or .html."""
-        return write_as(path, {".md": self.to_markdown, ".html": self.to_html})
+        """Write the report to a file that ends in .md, with figures beside it, or .html."""
+        place = write_as(path, {".md": self.to_markdown, ".html": self.to_html})
+        if place.suffix == ".md":
+            for figure in self.figures.values():
+                write(place.with_name(f"{figure.name}.png"), figure.content("png"))
+        return place
 
     __repr__ = __str__ = to_markdown
 
@@ -121,20 +171,20 @@ def class_report(
             f"profiles must be those of the chosen fit with {n_classes} classes, got "
             f"{profiles.n_classes} classes"
         )
-    tables = {"enumeration": enumeration.to_apa()}
+    tables = {"descriptives": profiles.to_apa("descriptives"), "enumeration": enumeration.to_apa()}
     if unconditional is not None:
         title = "Fit of Models Without Covariates"
         tables["unconditional"] = unconditional.to_apa(title=title)
     parts = ["profiles", *["effect_sizes"] * (n_classes > 1), "classification"]
-    parts += ["covariates"] * (profiles.contrasts is not None) + ["outcomes"] * bool(
-        profiles.outcomes
-    )
+    parts += ["covariates"] * (profiles.contrasts is not None)
+    parts += ["outcomes", "pairs"] if profiles.outcomes else []
     tables |= {part: profiles.to_apa(part) for part in parts}
     others = {f"rival {own.n_classes}": own.to_apa() for own in rivals}
     tables = {
         name: replace(own, number=number)
         for number, (name, own) in enumerate((tables | others).items(), start=1)
     }
+    figures = _figures(enumeration, profiles) if find_spec("matplotlib") else {}
     chosen = f"Model {model} ({enumeration.models[model]})"
     everything = enumeration.table
     effects = [] if profiles.contrasts is None else rows_by_key(profiles.contrasts)
@@ -146,6 +196,7 @@ def class_report(
         bounded=bounded,
         p_equals=p_equals,
         plain=plain,
+        ratio=ratio,
         wald_text=wald_text,
         percent="{:.1%}".format,
         enumeration=enumeration,
@@ -153,7 +204,7 @@ def class_report(
         numbers=sorted(set(everything["n_classes"])),
         n=f"{enumeration.n_samples:,.0f}",
         version=__version__,
-        models="; ".join(enumeration.models.values()),
+        models=enumeration.models_in_words,
         indicators=list(map(str, profiles.profiles.index.unique("column"))),
         phrase=phrase,
         vlmr=everything["vlmr_p"].notna().any(),
@@ -174,11 +225,37 @@ def class_report(
         interval="" if profiles.contrasts is None else f"{profiles.contrasts.attrs['level']:.0%}",
         outcomes=rows_by_key(profiles.overall),
         rivals=list(others),
-        ref={name: f"Table {own.number}" for name, own in tables.items()},
+        ref={name: f"Table {own.number}" for name, own in tables.items()}
+        | {name: f"Figure {own.number}" for name, own in figures.items()},
         converged=int(converged.sum()),
         replicated=everything["replicated"].min(),
     )
     blocks = (block.strip() for block in re.split(r"\n\s*\n", text))
     return ClassReport(
-        tuple(b if b.startswith("- ") else " ".join(b.split()) for b in blocks if b), tables
+        tuple(b if b.startswith("- ") else " ".join(b.split()) for b in blocks if b),
+        tables,
+        figures,
     )
+
+
+def _figures(enumeration: Enumeration, profiles: ClassProfiles) -> dict[str, ApaFigure]:
+    """Return the figures of criteria, profiles and classification."""
+    errors = f"Bars are standard errors ({KINDS[profiles.standard_errors]})."
+    panels = {"nrows": 1, "ncols": 3, "squeeze": False}
+    kinds = profiles.profiles.index.unique("parameter")
+    units = "Means in standard deviations from the mean of the sample. " if "mean" in kinds else ""
+    n_rows = len(profiles.profiles) / profiles.n_classes
+    wide = max(WIDTH, (0.8 if units else 0.28 * profiles.n_classes) * n_rows)
+    numbered: tuple[tuple[Any, ...], ...] = (
+        ("Criteria by Number of Classes", "A circle marks the smallest value.",
+         lambda axes: plots.plot_enumeration(enumeration, axes), (8.2, 3.0), panels),
+        (f"Profiles of the {profiles.n_classes}-Class Model", f"{units}{errors}",
+         lambda ax: plots.plot_class_profiles(profiles, ax=ax), (wide, HEIGHT)),
+        ("Mean Posterior Probabilities by Assigned Class", "Rows are the assigned classes.",
+         lambda ax: plots.plot_classification(profiles, ax=ax), (3.4, 3.0)),
+    )  # fmt: skip
+    names = ("criteria", "figure of profiles", "figure of classification")
+    return {
+        name: ApaFigure(name.replace("figure of ", ""), number, *own)
+        for number, (name, own) in enumerate(zip(names, numbered, strict=True), start=1)
+    }

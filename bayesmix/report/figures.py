@@ -58,8 +58,10 @@ def drawn(
     return Picture(wide, narrow, caption, alt or caption)
 
 
-def svg(draw: Callable[[Any], Any], size: tuple[float, float], height: float | None) -> bytes:
-    """Return a figure as SVG, drawn without pyplot."""
+def svg(
+    draw: Callable[[Any], Any], size: tuple[float, float], height: float | None, kind: str = "svg"
+) -> bytes:
+    """Return a figure as SVG, or another kind of file, drawn without pyplot."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -74,7 +76,7 @@ def svg(draw: Callable[[Any], Any], size: tuple[float, float], height: float | N
                 if np.shape(cloud.get_offsets())[0] > MOST_POINTS:
                     cloud.set_rasterized(True)
         figure.savefig(
-            stream, format="svg", dpi=DOTS_PER_INCH, metadata={"Date": None}, bbox_inches="tight"
+            stream, format=kind, dpi=DOTS_PER_INCH, metadata={"Date": None}, bbox_inches="tight"
         )
     return stream.getvalue()
 

@@ -1,6 +1,7 @@
 """Tables, figures and report of latent classes: numbers as APA prints them, and every format."""
 
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -183,11 +184,43 @@ def test_effect_sizes_of_probabilities_and_outcomes(analysis):
 
 def test_tables_of_all_parts(analysis):
     _, _, profiles, _ = analysis
-    for part in ("profiles", "effect_sizes", "covariates", "outcomes", "classification"):
+    for part in ("profiles", "descriptives", "effect_sizes", "covariates", "outcomes", "pairs"):
         table = profiles.to_apa(part)
         assert all(len(row) == len(table.columns) for row in table.rows)
-    assert "1 ≠ 2 (d = " in str(profiles.to_apa("outcomes"))
+    assert "1 ≠ 2" in str(profiles.to_apa("outcomes"))
+    test = profiles.tests.loc[("income", "1 vs 2")]
+    row = ("income: 1 vs. 2", plain(test["chi_squared"]), "1", "< .001", plain(test["d"]))
+    assert profiles.to_apa("pairs").rows[0] == row
+    # odds are no ratio, and ratios are never 0
+    columns = profiles.to_apa("covariates").columns
+    assert profiles.to_apa("covariates").rows[0][columns.index("OR")] == "–"
+    tiny = replace(profiles, contrasts=profiles.contrasts.assign(odds_ratio=1e-4))
+    tiny.contrasts.attrs["level"] = 0.95
+    assert tiny.to_apa("covariates").rows[1][columns.index("OR")] == "< 0.01"
     assert "income: χ²(1)" in profiles.summary()
+
+
+def test_descriptives_are_those_of_pandas():
+    generator = np.random.default_rng(6)
+    frame = pd.DataFrame(
+        generator.normal(size=(90, 2)) @ [[1.0, 0.6], [0.0, 1.0]], columns=list("ab")
+    )
+    frame.loc[:9, "b"] = np.nan
+    frame["smoker"] = generator.random(90) < 0.3
+    frame["freq"] = np.array(["never", "often", "rarely"])[np.arange(90) % 3]
+    m = bm.Mixture(1, covariance_type="diag", missing="use", random_state=0).fit(frame)
+    profiles = bm.class_profiles(m, frame)
+    found = profiles.descriptives.droplevel("level")
+    numbers = frame[["a", "b"]]
+    np.testing.assert_allclose(found.loc[["a", "b"], "mean"], numbers.mean())
+    np.testing.assert_allclose(found.loc[["a", "b"], "sd"], numbers.std())
+    assert found.loc[["a", "b"], "missing"].tolist() == [0.0, 10.0]
+    np.testing.assert_allclose(profiles.correlations, numbers.corr())
+    assert found.loc["smoker", "share"] == pytest.approx(frame["smoker"].mean())
+    np.testing.assert_allclose(found.loc["freq", "share"], 1.0 / 3.0)
+    rows = profiles.to_apa("descriptives").rows
+    assert [row[0] for row in rows[:3]] == ["1. a", "2. b", "smoker: True"]
+    assert rows[1][-2] == bounded(numbers.corr().loc["a", "b"])
 
 
 def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
@@ -199,7 +232,11 @@ def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     assert "*N* = 300 observations" in text
     assert f"{found.table['bic'][1]:,.2f}" in text
     assert text.count("to be stated by the author") >= 5
-    assert report.save(tmp_path / "report.html").read_text("utf-8").count("<table") == 4
+    page = report.save(tmp_path / "report.html").read_text("utf-8")
+    assert (page.count("<table"), page.count("<img")) == (5, 3)
+    for name in ("criteria", "profiles", "classification"):
+        assert f"]({name}.png)" in text
+        assert (tmp_path / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert "Table 3" in text
     assert found.sizes.loc[(1, 2)].sum() == pytest.approx(1.0)
     whole = bm.class_report(
