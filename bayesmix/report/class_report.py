@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from importlib.util import find_spec
@@ -21,6 +21,7 @@ from bayesmix.assess.class_profiles import KINDS, ClassProfiles, ratio, rows_by_
 from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.profiles import HEIGHT, WIDTH
+from bayesmix.plots.style import Axes
 from bayesmix.report import template
 from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.writing import write
@@ -35,9 +36,9 @@ class ApaFigure:
     number: int
     title: str
     note: str
-    draw: Callable[[Any], Any]
+    draw: Callable[[Axes], object]
     size: tuple[float, float]
-    panels: dict[str, Any] = field(default_factory=dict)
+    panels: Mapping[str, object] = field(default_factory=dict)
 
     def content(self, kind: str = "svg") -> bytes:
         """Return the content of a file."""
