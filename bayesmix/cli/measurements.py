@@ -35,10 +35,10 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
     if not asked and not _may_hold_limits(rows.data):
         return None
     from bayesmix.io.table_columns import checked_weights
-    from bayesmix.observation.measured import Measured, column_of
+    from bayesmix.observation.measured import Measured
 
     frame = whole_table(rows, [rows.weight])
-    read = {str(name): column_of(column) for name, column in frame.items()}
+    read = {str(name): _written(column) for name, column in frame.items()}
     errors = _errors(rows, how, fitted)
     exclude = names(rows.exclude) or [] if isinstance(rows, Table) else []
     apart = {rows.weight, *errors.values(), *exclude}
@@ -75,15 +75,25 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
     return replace(source, weights=weights)
 
 
+def _written(column: pd.Series[Any]) -> WrittenValues | None:
+    """Return the numbers and limits of a column, None if it holds anything else."""
+    from bayesmix.io.column_kinds import MISSING_CODES, as_numbers
+    from bayesmix.observation.measured import column_of
+
+    cells = column_of(column.mask(column.isin(MISSING_CODES)))
+    numbers = as_numbers(column) if cells is None else None
+    return cells if numbers is None else column_of(numbers)
+
+
 def _measurable(frame: pd.DataFrame, read: Mapping[str, WrittenValues | None]) -> list[str]:
     """Return the columns that no rule leaves out, and say which are."""
     from bayesmix.io.column_kinds import kinds_of
 
     columns = {str(name): read[str(name)] for name in frame}
     numbers = {name: cells.values for name, cells in columns.items() if cells and not cells.limited}
-    kinds = kinds_of(frame.assign(**numbers)[[*numbers]], {})
-    why = {name: "text" for name, cells in columns.items() if cells is None}
-    why |= {name: kind.why for name, kind in kinds.items() if kind.why}
+    text = {name: "text" for name, cells in columns.items() if cells is None}
+    kinds = kinds_of(frame.assign(**numbers)[[*numbers, *text]], {})
+    why = text | {name: kind.why for name, kind in kinds.items() if kind.why}
     if why:
         texts = ", ".join(f"{name or 'unnamed column'} ({reason})" for name, reason in why.items())
         warn(f"left out: {texts}", BayesmixWarning)

@@ -73,15 +73,27 @@ YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno", "ja
 MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "dow"}
 MEASURES |= {"age", "ages", "temp", "temperature", "educ", "education", "schooling", "percent"}
 MEASURES |= {"alter", "edad", "idade", "eta", "monat", "mois", "mes", "mese", "jour", "dia", "hora"}
-NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "nombre"}
+NUMBERS = {
+    "count",
+    "counts",
+    "retries",
+    "num",
+    "number",
+    "n",
+    "freq",
+    "frequency",
+    "anzahl",
+    "nombre",
+}
 NUMBERS |= {"visits", "children", "kids", "siblings", "clicks", "orders", "purchases", "calls"}
-NUMBERS |= {"goals", "claims", "accidents", "events", "kinder", "enfants", "hijos", "besuche"}
+NUMBERS |= {"goals", "claims", "accidents", "events", "retries", "kinder", "enfants", "hijos"}
+NUMBERS |= {"besuche"}
 # Codes of groups have no order.
 GROUPS = {"type", "region", "race", "group", "class", "category", "kind", "code", "site", "center"}
 GROUPS |= {"centre", "treatment", "trt", "arm", "species", "origin", "religion", "occupation"}
 GROUPS |= {"sex", "gender", "cluster", "ethnicity", "country", "state", "district", "marital"}
 GROUPS |= {"dept", "department", "store", "shop", "branch", "team", "ward", "hospital", "school"}
-GROUPS |= {"clinic", "batch", "block", "zone", "filiale", "abteilung", "schule"}
+GROUPS |= {"clinic", "batch", "block", "zone", "status", "filiale", "abteilung", "schule"}
 GROUPS |= {"geschlecht", "sexe", "sexo", "gruppe", "groupe", "grupo", "klasse", "pays", "pais"}
 
 
@@ -428,10 +440,11 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
             return _out(f"numbers, and the header again in row {wrong.index[0]}: drop such rows")
         if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
             return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
-        return _out(_except("numbers", wrong))
+        return _out(_except("numbers", wrong) + _summary(column))
     written = text.str.fullmatch(AMOUNT)
     if written.mean() > MOSTLY_NUMBERS:
-        return _out(_except("numbers with signs or separators", text[~written]))
+        wrong = text[~written]
+        return _out(_except("numbers with signs or separators", wrong) + _summary(column))
     if text.str.fullmatch(TIME_OF_DAY, case=False).all():
         return _out("times of day or durations")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
@@ -471,8 +484,11 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(f"free text: {len(levels)} values in {n_rows} rows{summary}")
     if summary:
         return ColumnKind(CATEGORICAL, summary, levels)
-    times = Counter(str(level).lower() for level in levels)
-    alike = [repr(level) for level in levels if times[str(level).lower()] > 1]
+    if codes := [str(code) for code in NUMERIC_CODES if str(code) in map(str, levels)]:
+        times = np.count_nonzero(_stripped(column) == codes[0])
+        return ColumnKind(CATEGORICAL, f"; {codes[0]} in {times} rows {A_CODE}", levels)
+    spelt = Counter(str(level).lower() for level in levels)
+    alike = [repr(level) for level in levels if spelt[str(level).lower()] > 1]
     pairs = ", ".join(sorted(alike, key=str.lower)[: 2 * CELLS_NAMED])
     return ColumnKind(CATEGORICAL, f"{CASE_ONLY}: {pairs}" if alike else "", levels)
 

@@ -65,6 +65,7 @@ KINDS = {
     "N1": (np.minimum(RNG.poisson(1.2, N), 5), "ratings", "6 levels from 0 to 5"),
     "children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "num_claims": (np.minimum(RNG.poisson(2.0, N), 2), "ratings", "3 levels from 0 to 2"),
+    "retries": (np.minimum(RNG.poisson(1.2, N), 5), "counts", "integers from 0 to 5"),
     "n_children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "amount": (RNG.poisson(3, N) * 100, "continuous", ""),
     "site_number": (RNG.integers(1, 40, N), "continuous", ""),
@@ -108,6 +109,10 @@ def test_values_that_may_mean_missing_are_named_with_the_option_that_reads_them_
     assert f"q1 (8 in {(frame.q1 == 8).sum()} rows may mean missing)" in doubts
     assert doubts.endswith("read the file with na=['-9', '8', '99'], or replace them by NaN")
     assert worded(doubts).endswith("rows may mean missing): give --na '-9,8,99'")
+    labels = pd.DataFrame({"q": with_code(RNG.choice(["1 = never", "2 = often"], N), "-99")})
+    assert coded(labels)[1].doubts.startswith(
+        f"q (-99 in {(labels.q == '-99').sum()} rows may mean"
+    )
     ten = pd.DataFrame(RNG.choice([0, 1, 2, 3, 4, 5, 6, 8, 9, 10], (N, 3)), columns=["a", "b", "c"])
     assert not coded(ten)[1].doubts
 
@@ -121,6 +126,8 @@ def test_a_last_row_with_the_name_of_a_total_is_named():
     for name, word in (("shop", "Grand total"), ("region", "Sum")):
         assert f"{name}: {word!r} in row {N} may sum up the others: drop that row" in doubts
     assert coded(both)[1].guesses().startswith("left out: shop (looks like an identifier: all te")
+    numbered = both.assign(shop=[*map(str, RNG.permutation(N)), "Summe"])
+    assert f"shop: 'Summe' in row {N} may sum up the others: drop" in coded(numbered)[1].doubts
     often = shops.assign(region=np.where(region == "north", "Total", region))
     assert not coded(often)[1].doubts
     assert not coded(shops)[1].doubts

@@ -43,6 +43,18 @@ def test_cells_below_and_above_a_limit_are_censored_there(run, lead):
     )
 
 
+def test_percent_signs_and_missing_codes_beside_limits_are_read(run, lead):
+    shares = [f"{x:.1f}" for x in lead["hours"]]
+    cells = pd.read_csv("lead.csv").assign(share=[f"{x} %" for x in shares], kind="a")
+    cells.loc[3, "lead"] = "?"
+    cells.to_csv("cells.csv", index=False)
+    output = run("fit", "cells.csv", "--covariance", "diag", "--components", 1, "--out", "found")
+    saved = bm.load("found/model.bayesmix")
+    assert list(saved.feature_names_in_) == ["lead", "hours", "lead_sd", "share"]
+    assert saved.means_[0, 3] == pytest.approx(np.mean(list(map(float, shares))), rel=1e-6)
+    assert "left out: site (one value), kind (one value)" in output.stderr
+
+
 @pytest.mark.slow
 def test_columns_of_errors_are_used_in_fits_and_predictions(run, lead):
     errors = ("--error-columns", "lead=lead_sd")

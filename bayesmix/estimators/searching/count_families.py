@@ -27,8 +27,8 @@ def overdispersed_counts(
 ) -> Any:
     """Return the product with negative binomial counts, or None if Poisson counts are as good.
 
-    Each family has its best number of components. Poisson is kept unless its held-out log density
-    is lower by more than one standard error.
+    Poisson is kept if one of its fits has a held-out log density within one standard error of the
+    best fit, and at most one component more: three would describe overdispersion.
     """
     coding = coding_of(X)
     if coding is None or not coding.counts:
@@ -48,11 +48,12 @@ def overdispersed_counts(
             table = search.fit(X).results_
     except BayesmixError:  # too few observations for folds, for example
         return None
+    table = table.sort_values("cv_behind")
     kept = table[[family == poisson for family in table["family"]]]
-    behind = kept.sort_values("cv_behind").iloc[0]
-    if not behind["cv_behind"] > behind["cv_behind_se"]:
+    few = kept["n_components"] <= table["n_components"].iloc[0] + 1
+    if (few & (kept["cv_behind"] <= kept["cv_behind_se"])).any():
         return None
-    gap, error = behind["cv_behind"], behind["cv_behind_se"]
+    gap, error = kept[["cv_behind", "cv_behind_se"]].iloc[0]
     warn(
         f"counts are negative binomial: {', '.join(coding.counts)} (Poisson has a lower held-out "
         f"log density, -{gap:.3g} ± {error:.2g} nats)",
