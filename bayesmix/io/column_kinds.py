@@ -390,7 +390,7 @@ def _amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
         return None, f"numbers with several units, {named}: convert them to one"
     readings, digits = {}, cells[3]
     for how, (thousands, decimal) in SEPARATORS.items():
-        form = rf"(\d+|\d{{1,3}}([{thousands}]\d{{3}})+)?({re.escape(decimal)}\d+)?"
+        form = rf"(?!0\d)(\d+|\d{{1,3}}([{thousands}]\d{{3}})+)?({re.escape(decimal)}\d+)?"
         if digits.str.fullmatch(form).all():
             plain = digits.str.replace(f"[{thousands}]", "", regex=True).str.replace(decimal, ".")
             readings[how] = (cells[0] + cells[2] + plain).astype(float)

@@ -58,6 +58,7 @@ def agreement(labels, kind):
         (["1.5", "2", "4", "7"] * 5, None, ""),
         (["00501", "10001", "94301"] * 7, None, "looks like an identifier: numbers with leading"),
         (["950", "1,234"] * 5, None, "numbers with ambiguous separators, '1,234' in row 1"),
+        (["030 555 123", "40 555 987"] * 6, None, "numbers with ambiguous separators"),
         (["555 123 456", "555 987 321"] * 6, None, "numbers with ambiguous separators"),
         (
             ["1.234,5", "1.2O4,5", "9,5"] + ["5.678,9"] * 9,
