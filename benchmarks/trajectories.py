@@ -7,6 +7,7 @@ import tempfile
 import time
 import warnings
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def maxima(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     rows = []
     for number, K in enumerate((1, 2) if quick else (1, 1, 2, 2, 3, 3)):
         frame = gaps(seed + number, 60, K)
-        best = reference(frame, K, 20, number)
+        best = reference(frame, K, 4 if quick else 20, number)
         if K == 1 and find_spec("statsmodels"):
             from statsmodels.regression.mixed_linear_model import MixedLM
 
@@ -116,13 +117,13 @@ def maxima(seed: int, quick: bool = False) -> list[dict[str, Any]]:
 
 def chosen(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """Return how often the number of classes is right, beside direct maximum likelihood."""
-    rows, numbers = [], range(1, MOST_CLASSES + 1)
+    rows, numbers = [], range(1, (2 if quick else MOST_CLASSES) + 1)
     parameters = np.array([2 * k + 4 + k - 1 for k in numbers])
     for number in range(2 if quick else N_SETS):
         K, separation = 1 + number % 3, (0.7, 1.0)[number // 3 % 2]
         n = (100, 300)[number // 6 % 2]
         frame = courses(seed + number, n, separation * CURVES[:K])
-        likelihoods = np.array([reference(frame, k, N_STARTS, number) for k in numbers])
+        likelihoods = np.array([reference(frame, k, 2 if quick else N_STARTS, number) for k in numbers])
         best = 1 + int((-2.0 * likelihoods + parameters * np.log(n)).argmin())
         options = {"random": BOTH, "random_state": number, "n_components": numbers, "n_jobs": 1}
 
@@ -163,7 +164,7 @@ def coverage(seed: int, quick: bool = False) -> list[dict[str, Any]]:
 def skewed(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """Return how often one class of skewed effects stays one class, and is warned about."""
     rows = []
-    for n_units, is_skewed in ((300, True), (3000, True), (300, False), (3000, False)):
+    for n_units, is_skewed in product((300,) if quick else (300, 3000), (True, False)):
         ones = warned_one = warned_chosen = 0
         sets = 1 if quick else N_SKEWED
         for number in range(sets):
