@@ -16,11 +16,13 @@ from bayesmix.checking.comparison import Distance, FitDraws, Mode, Moved, Quanti
 from bayesmix.checking.verdict import Finding
 from bayesmix.core import validation
 from bayesmix.core.deprecated import renamed_keyword
+from bayesmix.core.parallel import resolve_jobs
 from bayesmix.core.random import root_seed
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.result import FitResult
 from bayesmix.errors import MissingExtraError, UnsupportedError
 from bayesmix.posterior.arviz_groups import ToArviz
+from bayesmix.posterior.chains import Plan
 from bayesmix.posterior.evidence import (
     Evidence,
     bridge_evidence,
@@ -35,6 +37,7 @@ from bayesmix.posterior.posterior_draws import log_q, log_q_symmetrised
 from bayesmix.posterior.subject import fitted_mixture, rows_of_fit, sampled_fit
 
 if TYPE_CHECKING:
+    from bayesmix.checking.regression_check import RegressionCheck
     from bayesmix.checking.sampling import NutsDraws
     from bayesmix.posterior.chains import Gibbs
 
@@ -154,7 +157,7 @@ STEPS = ("labels", "parameters", "invariants", "prediction", "one sweep", "evide
 @renamed_keyword("draws", "n_draws")
 def crosscheck(
     model: Any,
-    X: Any,
+    X: Any = None,
     n_draws: int = 1000,
     chains: int = 4,
     warmup: int | None = None,
@@ -166,7 +169,7 @@ def crosscheck(
     *,
     lengths: Any = None,
     groups: Any = None,
-) -> CrossCheck:
+) -> CrossCheck | RegressionCheck:
     """Compare a variational fit with MCMC.
 
     MCMC uses the prior and likelihood of the fit; β0 is fixed at its learned value. Chains start at
@@ -180,13 +183,16 @@ def crosscheck(
     - each 90 % interval of the fit has a posterior probability of at least 75 %;
     - the total variation distance of the predictive densities is at most 0.05.
 
+    For a ``RegressionMixture`` with a normal response, estimates and standard errors are compared
+    with NUTS for ``pymc_model``, by the first four conditions.
+
     Parameters
     ----------
-    model : fitted variational mixture, hidden Markov model or search
+    model : fitted variational mixture, hidden Markov model, RegressionMixture or search
         With Dirichlet or stick-breaking weights. For a pruned fit, all requested components are
         sampled, and the remaining ones are compared.
     X : array, frame or source (n, D)
-        The data that the model was fitted to.
+        The data that the model was fitted to; a ``RegressionMixture`` keeps them.
     n_draws : int, default=1000
         Number of draws kept per chain; at least 20.
     chains : int, default=4
@@ -246,10 +252,14 @@ def crosscheck(
     sequences = {"lengths": lengths, "groups": groups}
     # Checked before hours of sampling.
     compare.required_arviz()
-    if fitted_mixture(model).noun == "regression":
-        raise UnsupportedError(
-            "crosscheck does not support regressions: sample bayesmix.pymc_model(model) with PyMC"
-        )
+    if (fitted := fitted_mixture(model)).noun == "regression":
+        from bayesmix.checking.regression_check import regression_check
+
+        if sampler == "gibbs":
+            raise UnsupportedError("regressions have no Gibbs sampler: use sampler='nuts'")
+        n_warm = WARMUP_OF_NUTS if warmup is None else warmup
+        plan = Plan(chains, n_warm, n_draws, seed)
+        return regression_check(fitted, plan, resolve_jobs(n_jobs), progress)
     estimator = sampled_fit(model)
     rows_of_fit(estimator, X, sample_weight, repeated=True, sequences=sequences)
     way, note = _way(estimator.result_, sampler)

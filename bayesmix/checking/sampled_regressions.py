@@ -70,31 +70,39 @@ def regression_model(pm: Pymc, estimator: Any) -> PymcModel:
     return model
 
 
-def random_effect_model(pm: Pymc, estimator: Any) -> PymcModel:
-    """Return the model of a fit with a shared covariance, given the random effects of units.
+def weak_model(pm: Pymc, estimator: Any) -> PymcModel:
+    """Return the model of a normal fit by maximum likelihood, given the random effects of units.
 
     Priors are weak: with the standard deviation s of the response, coefficients of the standardised
-    design have N(0, (10 s)²), deviations of effects and residuals |N(0, s²)|, correlations LKJ(2),
+    design have N(0, (10 s)²), deviations of effects and residuals |N(0, s²)|, correlations LKJ(1),
     and weights Dirichlet(1). "coefficients" and "covariance" are in units of the data.
     """
     from pytensor import tensor as pt
 
     data, components, mixture = estimator._data, estimator._regressions, estimator._mixture
+    random: Any = getattr(data, "random", None)
     for name, used in (
         ("gate", data.gate is not None),
+        (f"response={estimator.response!r}", estimator.response != "normal"),
         (f"random_covariance={estimator.random_covariance!r}",
-         estimator.random_covariance != "shared"),
-        ("residual_variance='free'", estimator.residual_variance != "shared"),
+         random is not None and estimator.random_covariance != "shared"),
     ):  # fmt: skip
         if used:
-            raise UnsupportedError(f"pymc_model of random effects does not support {name}")
-    K, q, random, values = mixture.n_components, len(data.random.names), data.random, data.values
+            raise UnsupportedError(
+                f"the PyMC model of a fit by maximum likelihood does not support {name}"
+            )
+    K, values, firsts = mixture.n_components, data.values, components.dispersion
+    names = () if random is None else random.names
+    units = np.arange(len(values)) if data.units is None else data.units
+    if random is not None and estimator.residual_variance == "shared":
+        firsts = firsts[:1]
     places = coefficient_places(data.fixed, *components.coefficients.shape)
     first = np.empty(places.max() + 1)
     first[places] = components.coefficients
-    coords = {"component": np.arange(K), "term": data.design.terms, "effect": random.names,
-              "effect_2": random.names, "unit": list(data.labels)}  # fmt: skip
-    deviation, start = float(values[:, 0].std()), np.sqrt(components.dispersion[0])
+    coords = {"component": np.arange(K), "term": data.design.terms, "effect": names,
+              "effect_2": names, "unit": getattr(data, "labels", np.unique(units))}  # fmt: skip
+    deviation, X, q = float(values[:, 0].std()), values[:, DESIGN:], len(names)
+    away = values[:, 0] - values[:, 1]
     with pm.Model(coords=coords) as model:
         start_weights = mixture.weights.mean()
         weights = pm.Dirichlet("weights", np.ones(K), dims="component", initval=start_weights)
@@ -102,19 +110,23 @@ def random_effect_model(pm: Pymc, estimator: Any) -> PymcModel:
         coefficients = unknown[places]
         pm.Deterministic("coefficients", coefficients @ data.design.back.T,
                          dims=("component", "term"))  # fmt: skip
-        if q > 1:
-            deviations = pm.HalfNormal.dist(deviation, size=q)
-            root, _, _ = pm.LKJCholeskyCov("effect_root", n=q, eta=2.0, sd_dist=deviations)
-        else:
-            root = pm.HalfNormal("effect_deviation", deviation, shape=q)[:, None]
-        pm.Deterministic("covariance", random.back @ root @ root.T @ random.back.T,
-                         dims=("effect", "effect_2"))  # fmt: skip
-        residual = pm.HalfNormal("residual_deviation", deviation, initval=start)
-        effects = pm.Normal("standard_effects", 0.0, 1.0, dims=("unit", "effect")) @ root.T
-        X = values[:, DESIGN:]
-        shift = ((X @ random.matrix) * effects[data.units]).sum(axis=1)
-        away = (values[:, 0] - values[:, 1] - shift)[:, None] - X @ coefficients.T
+        if q:
+            start = np.linalg.cholesky(components.covariances[0])
+            if q > 1:
+                deviations = pm.HalfNormal.dist(deviation, size=q)
+                root, _, _ = pm.LKJCholeskyCov("effect_root", n=q, eta=1.0, sd_dist=deviations)
+                model.set_initval(model["effect_root"], start[np.tril_indices(q)])
+            else:
+                root = pm.HalfNormal("effect_deviation", deviation, shape=1, initval=start[0])
+                root = root[:, None]
+            pm.Deterministic("covariance", random.back @ root @ root.T @ random.back.T,
+                             dims=("effect", "effect_2"))  # fmt: skip
+            effects = pm.Normal("standard_effects", 0.0, 1.0, dims=("unit", "effect")) @ root.T
+            away = away - ((X @ random.matrix) * effects[units]).sum(axis=1)
+        residual = pm.HalfNormal("residual_deviation", deviation, initval=np.sqrt(firsts),
+                                 shape=len(firsts))  # fmt: skip
+        away = pt.reshape(away, (-1, 1)) - X @ coefficients.T
         density = -0.5 * (away / residual) ** 2 - pt.log(residual) - 0.5 * np.log(2.0 * np.pi)
-        total = log_likelihood(pt.log(weights), density, data.units, data.unit_weights)
+        total = log_likelihood(pt.log(weights), density, units, data.unit_weights)
         pm.Potential("log_likelihood", total)
     return model

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bayesmix.allocation.point import FreeWeights
-from bayesmix.checking.sampled_regressions import random_effect_model, regression_model
+from bayesmix.checking.sampled_regressions import regression_model, weak_model
 from bayesmix.core import validation
 from bayesmix.core.parallel import resolve_jobs, single_threaded_blas
 from bayesmix.core.priors import ComponentsTwin, NamedTensors, Pymc, PymcModel, Tensor, WeightsTwin
@@ -47,7 +47,7 @@ def pymc_model(
 ) -> Any:
     """Return the PyMC model of a variational fit, with the same prior and likelihood.
 
-    A ``RegressionMixture`` with random effects, which has no prior, gets a weak one.
+    A ``RegressionMixture`` by maximum likelihood, which has no prior, gets a weak one.
 
     Assignments are summed out, so all variables are continuous. They use the fit's coordinates
     (features shifted and scaled), and deterministics give data units under the names of
@@ -94,11 +94,9 @@ def pymc_model(
     >>> idata = pm.sample(model=model)  # doctest: +SKIP
     """
     fitted, pm = fitted_mixture(model), _pymc()
-    if getattr(fitted, "random", None) is not None:
-        return random_effect_model(pm, fitted)
+    if fitted.noun == "regression":
+        return (weak_model if fitted._q is None else regression_model)(pm, fitted)
     estimator = variational_fit(model)
-    if estimator.noun == "regression":
-        return regression_model(pm, estimator)
     sequences = {"lengths": lengths, "groups": groups}
     source = rows_of_fit(estimator, X, sample_weight, sequences=sequences)
     found = twin(estimator.result_, source)
@@ -455,7 +453,7 @@ def sampled(
 
     Raises ``InvalidInputError`` if duplicates make the posterior improper under a learned scale.
     """
-    name = _which(sampler)
+    name = sampler_name(sampler)
     found = twin(result, source)
     import pymc as pm
 
@@ -501,7 +499,8 @@ def sampled(
     )
 
 
-def _which(sampler: str | None) -> str:
+def sampler_name(sampler: str | None) -> str:
+    """Return the name of an installed sampler."""
     if sampler not in (None, *SAMPLERS):
         raise InvalidInputError(f"sampler must be None, 'nutpie' or 'pymc', got {sampler!r}")
     installed = find_spec("nutpie") is not None

@@ -81,6 +81,14 @@ def findings(
     return tuple(each for each in found if each is not None)
 
 
+def differences(parameters: pd.DataFrame, divergent: float) -> tuple[Finding, ...]:
+    """Return the differences of parameters alone."""
+    unsure = not_converged(parameters)
+    found = [_convergence(parameters, parameters.iloc[:0], False) if unsure else None]
+    found += [_shift(parameters), _spread(parameters), _divergences(divergent)]
+    return tuple(each for each in found if each is not None)
+
+
 def not_converged(*tables: pd.DataFrame) -> bool:
     """Return whether R-hat or effective sample size miss the thresholds (Vehtari et al. 2021)."""
     every = pd.concat(tables)
@@ -252,13 +260,16 @@ def headline(check: Any) -> str:
     size = f"{K} {result.noun}{'s' if K != 1 else ''}"
     if result.requested_components != K:
         size += f" of {result.requested_components}"
-    kinds = {finding.kind for finding in check.findings}
-    # Too few draws alone are not a difference.
-    verdict = "undecided" if kinds == {"convergence"} else "differs" if kinds else "agrees"
     return (
         f"{result.family.name}, {size}, against {SAMPLERS[check.sampler]}, {found.n_chains} x "
-        f"{found.n_draws:,} draws: {verdict}"
+        f"{found.n_draws:,} draws: {answer(check.findings)}"
     )
+
+
+def answer(differences: Sequence[Finding]) -> str:
+    """Return the verdict in one word; too few draws alone are not a difference."""
+    kinds = {finding.kind for finding in differences}
+    return "undecided" if kinds == {"convergence"} else "differs" if kinds else "agrees"
 
 
 def summary(check: Any) -> str:
@@ -269,13 +280,14 @@ def summary(check: Any) -> str:
         lines.append(_sentence(check.note))
     if check.found.status != "finished":
         lines.append(f"Sampling was {check.found.status}; these are the draws so far.")
-    lines += [_convergence_line(check), *_differences(check), *_occupied(check)]
+    lines += [convergence_line(check), *difference_lines(check), *_occupied(check)]
     lines += [f"Predictive densities: {_apart(check.predictive)}.", *_evidence(check)]
     lines.append(_seconds(check))
     return "\n".join(lines)
 
 
-def _convergence_line(check: Any) -> str:
+def convergence_line(check: Any) -> str:
+    """Return R-hat, effective sample size and divergences of a comparison."""
     every = pd.concat([check.parameters, check.invariants])
     name = every["ess"].idxmin()
     said = (
@@ -287,7 +299,8 @@ def _convergence_line(check: Any) -> str:
     return f"{said}; {check.n_divergent or 'no'} divergences."
 
 
-def _differences(check: Any) -> list[str]:
+def difference_lines(check: Any) -> list[str]:
+    """Return how far means and standard deviations of parameters differ."""
     if not len(check.parameters):
         return ["Parameters: none that vary."]
     away = check.parameters["difference"].abs()

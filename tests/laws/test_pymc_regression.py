@@ -8,6 +8,8 @@ from scipy.special import log_softmax, logsumexp
 from scipy.stats import dirichlet, gamma, multivariate_normal, norm
 
 import bayesmix as bm
+from bayesmix.checking.regression_check import quantities
+from bayesmix.checking.sampling import NutsRun
 from bayesmix.errors import UnsupportedError
 from laws.cases import generator
 
@@ -87,7 +89,7 @@ def test_random_effects_integrate_to_the_log_likelihood_of_the_fit():
     values = {
         "standardised": components.coefficients[0],
         "weights": np.ones(1),
-        "residual_deviation": np.sqrt(variance),
+        "residual_deviation": np.sqrt([variance]),
         "effect_root": root[np.tril_indices(2)],
         "standard_effects": z,
     }
@@ -101,8 +103,61 @@ def test_random_effects_integrate_to_the_log_likelihood_of_the_fit():
     integral = density - 0.5 * (z**2).sum() - 0.5 * np.linalg.slogdet(curvature)[1].sum()
     assert integral == pytest.approx(fit.log_likelihood_, rel=1e-10)
     assert np.allclose(covariance, fit.random_covariance_[0])
-    with pytest.raises(UnsupportedError, match="does not support regressions"):
-        bm.crosscheck(fit, X)
+
+
+@pytest.mark.parametrize("random", [None, ()])
+def test_the_model_of_maximum_likelihood_has_the_log_likelihood_of_the_fit(random):
+    X, _, y = two_lines(60, 66)
+    fit = bm.RegressionMixture(2, random=random, n_init=4, random_state=0)
+    fit.fit(X, y, groups=np.arange(60) // 3)
+    components, model = fit._mixture.components, bm.pymc_model(fit)
+    values = {
+        "weights": fit.weights_,
+        "standardised": components.coefficients.ravel(),
+        "residual_deviation": fit.scale_ if random is None else fit.scale_[:1],
+    }
+    compiled = model.compile_fn(
+        model["log_likelihood"], inputs=model.free_RVs, point_fn=False, mode="FAST_COMPILE"
+    )
+    density = compiled(*[values[each.name] for each in model.free_RVs])
+    assert density == pytest.approx(fit.log_likelihood_, rel=1e-10)
+
+
+def test_draws_of_other_labels_are_those_of_the_fit():
+    X, z, y = two_lines(200, 67)
+    vb = bm.RegressionMixture(2, inference=bm.VariationalBayes(prior=PRIOR), random_state=0)
+    vb.fit(X, y, gate=z)
+    table, rng = vb.coefficients(), generator(68)
+    estimates, errors = (table[name].to_numpy() for name in ("estimate", "standard_error"))
+    draws = estimates + errors * rng.normal(size=(2000, len(table)))
+    swapped = rng.random(2000) < 0.5
+    coefficients = draws[:, 2:].reshape(2000, 2, 2).copy()
+    gate = np.stack([np.zeros((2000, 2)), draws[:, :2]], axis=1)
+    coefficients[swapped], gate[swapped] = coefficients[swapped, ::-1], gate[swapped, ::-1]
+    values = {"coefficients": coefficients, "gate": gate}
+    values = {name: each.reshape(2, 1000, *each.shape[1:]) for name, each in values.items()}
+    found = quantities(vb, NutsRun(values, np.zeros((2, 1000), dtype=bool), 0.0, 0.0))
+    assert [each.name for each in found] == [
+        f"{part}[{k}, {term}]" for part, k, term in table.index
+    ]
+    sampled = np.column_stack([each.sampled.ravel() for each in found])
+    assert np.allclose(sampled, draws)
+    fitted = np.column_stack([each.fitted for each in found])
+    assert np.allclose(fitted.mean(axis=0), estimates)
+    assert np.allclose(fitted.std(axis=0), errors, rtol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("random", [("intercept",), None])
+def test_the_sampler_agrees_with_maximum_likelihood(random):
+    X, _, y = two_lines(300, 69)
+    y = y + 0.7 * np.repeat(generator(70).normal(size=60), 5)
+    units = np.arange(300) // 5
+    fit = bm.RegressionMixture(1, random=random).fit(X, y, groups=units)
+    check = bm.crosscheck(fit, n_draws=800, chains=2, random_state=1)
+    assert check.agrees or {each.kind for each in check.findings} == {"convergence"}
+    assert (check.parameters["difference"].abs() < 0.5).all()
+    assert "Regressions against NUTS" in check.summary()
 
 
 @pytest.mark.slow
@@ -117,5 +172,5 @@ def test_the_sampler_agrees_with_the_fit():
     assert (np.abs(sampled.mean(axis=0) - table["estimate"]) < 0.3 * errors).all()
     ratio = sampled.std(axis=0) / errors
     assert ((ratio > 0.8) & (ratio < 1.25)).all()
-    with pytest.raises(UnsupportedError, match="does not support regressions"):
-        bm.crosscheck(vb, X)
+    with pytest.raises(UnsupportedError, match="regressions have no Gibbs sampler"):
+        bm.crosscheck(vb, X, sampler="gibbs")
