@@ -117,13 +117,14 @@ def maxima(seed: int, quick: bool = False) -> list[dict[str, Any]]:
 
 def chosen(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """Return how often the number of classes is right, beside direct maximum likelihood."""
-    rows, numbers = [], range(1, (2 if quick else MOST_CLASSES) + 1)
+    rows, n_starts = [], 2 if quick else N_STARTS
+    numbers = range(1, (2 if quick else MOST_CLASSES) + 1)
     parameters = np.array([2 * k + 4 + k - 1 for k in numbers])
     for number in range(2 if quick else N_SETS):
         K, separation = 1 + number % 3, (0.7, 1.0)[number // 3 % 2]
         n = (100, 300)[number // 6 % 2]
         frame = courses(seed + number, n, separation * CURVES[:K])
-        likelihoods = np.array([reference(frame, k, 2 if quick else N_STARTS, number) for k in numbers])
+        likelihoods = np.array([reference(frame, k, n_starts, number) for k in numbers])
         best = 1 + int((-2.0 * likelihoods + parameters * np.log(n)).argmin())
         options = {"random": BOTH, "random_state": number, "n_components": numbers, "n_jobs": 1}
 
