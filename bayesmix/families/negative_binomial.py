@@ -155,13 +155,15 @@ class OverdispersedCounts(PointsByColumn):
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(x | k) (n, K), minus infinity for positive counts at mean 0."""
-        out = np.empty((len(values), self.n_components), order="F")
-        with np.errstate(divide="ignore", invalid="ignore"):
-            for k, (mean, size) in enumerate(zip(self.rates, self.sizes, strict=True)):
-                powers = np.where(values > 0.0, values * np.log(mean), 0.0)  # 0 log 0 = 0
-                own = log_rising(size, values) + powers - (size + values) * np.log1p(mean / size)
-                out[:, k] = own.sum(axis=1)
-        out -= gammaln(values + 1.0).sum(axis=1, keepdims=True)
+        out = np.zeros((len(values), self.n_components), order="F")
+        for d, column in enumerate(values.T):
+            # Few distinct counts are many samples.
+            counts, places = np.unique(column, return_inverse=True)
+            mean, size, x = self.rates[:, d, None], self.sizes[:, d, None], counts[None]
+            with np.errstate(divide="ignore", invalid="ignore"):
+                powers = np.where(x > 0.0, x * np.log(mean), 0.0)  # 0 log 0 = 0
+                logs = log_rising(size, x) + powers - (size + x) * np.log1p(mean / size)
+            out += (logs - gammaln(x + 1.0)).T[places]
         return out
 
     def statistics(self, values: Array, responsibilities: Array) -> CountTables:

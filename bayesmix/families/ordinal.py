@@ -241,7 +241,7 @@ def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degre
                 break
             step[worse] *= 0.5
         gain, (intercepts, shapes), value = moved - value, tried, moved
-        if (gain**2 <= ROUNDING * weight**2).all():  # the next step gains about its square
+        if (gain <= ROUNDING * weight).all():
             break
     powers = np.zeros((D, K, MOST_DEGREE))
     powers[..., :P] = shapes
