@@ -118,6 +118,12 @@ def indicated(argument: str, values: Any, expected: tuple[str, ...] = ()) -> Any
                 ) from None
         text = column.astype(str)
         levels = sorted(text.unique())
+        if not expected and 2 * len(levels) > len(text):
+            raise InvalidInputError(
+                f"{argument} must be numbers or categories, but column {name!r} has {len(levels)} "
+                f"different texts, such as {levels[0]!r}: write numbers without signs, or leave "
+                "it out"
+            )
         inside = {e: e[len(str(name)) + 2 : -1] for e in expected if e.startswith(f"{name} (")}
         against = {e: pair.rsplit(" vs. ", 1) for e, pair in inside.items() if " vs. " in pair}
         if against:

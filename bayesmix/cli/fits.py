@@ -78,8 +78,8 @@ class Work:
             return {"transitions": moves.to_dict("records"), "startprob": model.startprob_}
         if not hasattr(model, "gate_coef_"):
             return {}
-        given = self.weight_type and self.weight_type.value
-        table = model.gate_coefficients(self.source, weight_type=given).reset_index()
+        how = {"weight_type": self.weight_type and self.weight_type.value}
+        table = self.noting(lambda: model.gate_coefficients(self.source, **how)).reset_index()
         self.screen.table(frame_table("Log odds of components against component 0", table))
         return {"gate": table.to_dict("records")}
 

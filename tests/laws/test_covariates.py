@@ -320,6 +320,10 @@ BAD = {
     "missing": (lambda Z: Z.where(Z > 1.0), "no missing values, got nan in row"),
     "short": (lambda Z: Z[:-1], "one row for each of the 600 samples"),
     "text": (lambda Z: Z.assign(party="left").to_numpy(), "is not numeric"),
+    "signs": (
+        lambda Z: Z.assign(share=[f"{i / 8} %" for i in range(len(Z))]),
+        "'share' has 600 different texts, such as '0.0 %': write numbers without signs",
+    ),
 }
 
 
