@@ -43,7 +43,6 @@ def predict(
     encoding: options.Encoding = None,
     na: options.Na = None,
     measured: options.MeasuredAs,
-    posterior: Annotated[bool, typer.Option("--posterior", hidden=True)] = False,
     rows: Annotated[
         bool, options.flag("rows", "With --json, print the prediction of every row")
     ] = False,
@@ -71,8 +70,6 @@ def predict(
     from bayesmix.sources.writing import file_to_write, try_to_write, write
 
     screen = Screen(shown)
-    if posterior:
-        screen.note("--posterior is always on and will be removed in version 0.3")
     place = None if out is None else file_to_write(out, "--out")
     if place is not None:
         try_to_write(place.parent)

@@ -56,16 +56,15 @@ def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = No
 
     Raises an error if a column in ``used`` is missing.
     """
-    from bayesmix.io.readers import frame_of
+    from bayesmix.io.readers import named_rows
+    from bayesmix.io.table_columns import listed
 
     text, path = text_format(rows), path or rows.data
-    table = of_data(path, lambda place: frame_of(place, None, None, text))
+    table = of_data(path, lambda place: named_rows(place, text))
     for name in used:
         if name is not None and name not in table:
-            raise InvalidInputError(
-                f"{path} has no column {name!r}, it has {', '.join(map(str, table))}"
-            )
-    return table.set_axis(range(1, len(table) + 1))
+            raise InvalidInputError(f"{path} has no column {name!r}, it has {listed(list(table))}")
+    return table
 
 
 def read_rows(rows: Numbers, columns: Sequence[str] | None, missing: str = "error") -> Source:
@@ -395,13 +394,15 @@ def unseen_of(model: Any) -> str:
 
 def copied_columns(rows: Numbers, keep: str | None) -> dict[str, list[Any]]:
     """Return columns of DATA to copy to the output."""
-    from bayesmix.io import readers
+    from bayesmix.io.table_columns import check_names
 
     if not (wanted := names(keep)):
         return {}
     if rows.data == STANDARD_INPUT:
         raise InvalidInputError("--keep reads DATA twice, so it must be a file and not a pipe")
-    return readers.copied_columns(rows.data, wanted, text_format(rows))
+    table = whole_table(rows, ())
+    check_names(rows.data, list(map(str, table)), wanted, None, "keep")
+    return {name: ["" if value != value else value for value in table[name]] for name in wanted}
 
 
 def covariates_of(rows: Numbers, design: Any) -> pd.DataFrame:

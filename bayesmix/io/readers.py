@@ -183,7 +183,7 @@ def read_table(
         return pd.DataFrame(
             {name: frame_of(path, [name], None, text)[name] for name in wanted}, copy=False
         )
-    frame = _named_rows(path, text).reset_index(drop=True)
+    frame = named_rows(path, text).reset_index(drop=True)
     if columns is None:
         return frame
     check_names(path, [str(name) for name in frame.columns], wanted, None)
@@ -210,7 +210,7 @@ def read_typed(
             f"{path} must be a single table with column names: for other data only --columns is "
             "supported"
         )
-    frame = _named_rows(path, text)
+    frame = named_rows(path, text)
     names = [str(name) for name in frame.columns]
     check_names(path, names, list(columns or ()), weight)
     declared = declared_kinds(names, None, named, path)
@@ -237,7 +237,7 @@ def read_as(
 
     ``unseen="missing"``: categories that are not among the levels are missing values.
     """
-    frame = _named_rows(path, text)
+    frame = named_rows(path, text)
     names = [str(name) for name in frame.columns]
     check_names(path, names, list(coding.names), weight)
     used = frame[[name for name in names if name in coding.names]]
@@ -247,7 +247,7 @@ def read_as(
     return _typed_source(path, frame, values, coding, weight)
 
 
-def _named_rows(path: str, text: TextFormat) -> pd.DataFrame:
+def named_rows(path: str, text: TextFormat) -> pd.DataFrame:
     """Read a table with rows numbered from 1."""
     if not os.path.isfile(path):
         raise absent("a data file", path)
@@ -262,13 +262,6 @@ def _typed_source(
     if weight is not None:
         weights = checked_weights(path, weight, frame[weight].to_numpy(np.float64, na_value=np.nan))
     return ArraySource(values, weights, columns=coding.names, coding=coding)
-
-
-def copied_columns(path: str, names: Sequence[str], text: TextFormat) -> dict[str, list[Any]]:
-    """Read columns unchanged, to copy them to an output."""
-    frame = _named_rows(path, text)
-    check_names(path, [str(name) for name in frame.columns], list(names), None, "keep")
-    return {name: ["" if value != value else value for value in frame[name]] for name in names}
 
 
 def frame_of(path: str, columns: list[Any] | None, weight: Any, text: TextFormat) -> pd.DataFrame:

@@ -101,7 +101,7 @@ def test_predict_gives_the_whole_posterior(run):
     X = bm.datasets.load_faithful()
     model = bm.GaussianMixture(3, random_state=0).fit(X)
     model.save("model.bayesmix")
-    run("predict", "model.bayesmix", FAITHFUL, "--posterior", "--out", "rows.csv")
+    run("predict", "model.bayesmix", FAITHFUL, "--out", "rows.csv")
     table = pd.read_csv("rows.csv", dtype=str).map(float)
     assert list(table) == ["component", "probability", "log_density", "p0", "p1", "p2"]
     assert np.array_equal(table[["p0", "p1", "p2"]], model.predict_proba(X))
@@ -111,7 +111,7 @@ def test_rows_are_in_the_json_on_request(run):
     bm.GaussianMixture(2, random_state=0).fit(bm.datasets.load_faithful()).save("model.bayesmix")
     arguments = ("predict", "model.bayesmix", FAITHFUL, "--json")
     assert "rows" not in json.loads(run(*arguments).stdout)
-    rows = json.loads(run(*arguments, "--rows", "--posterior").stdout)["rows"]
+    rows = json.loads(run(*arguments, "--rows").stdout)["rows"]
     assert len(rows) == 272
     assert list(rows[0]) == ["component", "probability", "log_density", "p0", "p1"]
     assert all(row["p0"] + row["p1"] == pytest.approx(1.0) for row in rows)
