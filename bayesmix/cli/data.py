@@ -177,10 +177,7 @@ def read_table(
             )
         return io.read(path, columns, weight, scheduler=table.scheduler, **vars(text_format(table)))
     missing = "error" if table.missing is Missing.ERROR else "keep"
-    many = any(mark in path for mark in "*?[") or "://" in path
-    if not any(named.values()) and (
-        many or path.lower().endswith(".npy") or (Path(path).exists() and in_parts(path))
-    ):
+    if not any(named.values()) and (path.lower().endswith(".npy") or in_parts(path)):
         return read_rows(table, columns, missing)
     text, numbers_are = text_format(table), numbers_in(family)
     with screen.noting_warnings(screen.postpone):

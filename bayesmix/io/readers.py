@@ -314,7 +314,7 @@ def _workers_of(scheduler: Any) -> Callable[[tuple[Loader, ...]], Engine]:
 
 def in_parts(path: str) -> bool:
     """Whether a file is read part by part in every pass."""
-    parquet = path.lower().endswith(PARQUET)
+    parquet = path.lower().endswith(PARQUET) and os.path.isfile(path)
     return names_many(path) or (parquet and os.path.getsize(path) > LARGE_PARQUET)
 
 
