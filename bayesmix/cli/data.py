@@ -63,7 +63,9 @@ def whole_table(rows: Numbers, used: Sequence[str | None], path: str | None = No
     table = of_data(path, lambda place: named_rows(place, text))
     for name in used:
         if name is not None and name not in table:
-            raise InvalidInputError(f"{path} has no column {name!r}, it has {listed([*map(str, table)])}")
+            raise InvalidInputError(
+                f"{path} has no column {name!r}, it has {listed([*map(str, table)])}"
+            )
     return table
 
 
