@@ -558,7 +558,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             shares = np.exp(weights.log_weights(covariates))
         else:
             shares = np.broadcast_to(weights.mean(), (len(values), components.n_components))
-        return self._data.predicted(values, shares, components)
+        spread = components.dispersions(values)
+        predictors, response = components.predictors(values), components.response
+        return regression_data.Predicted(values, predictors, shares, response, spread)
 
     def _posterior(
         self, X: Any, y: Any, gate: Any, groups: Any, offset: Any, trials: Any

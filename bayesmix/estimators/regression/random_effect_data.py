@@ -17,15 +17,9 @@ from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.em.expectation import Densities, ExpectationStep, Form, Step, centred_sums
-from bayesmix.em.run import AMONG_CANDIDATES, Monitor, Problem, State, run
+from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.regression.regression_columns import arranged
-from bayesmix.estimators.regression.regression_data import (
-    MOST_UNITS,
-    Predicted,
-    gate_warning,
-    problem_of,
-)
+from bayesmix.estimators.regression.regression_data import MOST_UNITS, UnitData, gate_warning
 from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
 from bayesmix.families.random_effects import (
     INTERCEPT,
@@ -88,7 +82,7 @@ class FromMoments(Form):
 
 
 @dataclass(frozen=True)
-class RandomEffectData:
+class RandomEffectData(UnitData):
     """Data of a fit, ordered by unit. EM reads the cross-products of the units alone."""
 
     products: Array  # (U, W)
@@ -184,15 +178,6 @@ class RandomEffectData:
     def unit_weights(self) -> Array:
         return np.ones(self.n_units) if self.weights is None else self.weights
 
-    @property
-    def n_samples(self) -> float:
-        """Number of units, which counts in BIC."""
-        return float(self.unit_weights.sum())
-
-    @property
-    def size_text(self) -> str:
-        return f"n = {self.n_samples:.0f} units, {self.n_rows} observations"
-
     def further_attributes(self, mixture: Mixture) -> dict[str, Any]:
         """Return covariances (K, q, q) of random effects in units of the data."""
         covariances = cast("RandomEffectRegressions", mixture.components).covariances
@@ -219,10 +204,6 @@ class RandomEffectData:
     def of_units(self, values: Array) -> Array:
         """Return sums by unit of values that have a row for each unit."""
         return values
-
-    def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
-        """Return rows of response, offset, trials and design."""
-        return arranged(self.design, None, y, offset, trials, X)
 
     def with_response(self, y: Array) -> RandomEffectData:
         """Return the data with another response (n,)."""
@@ -283,10 +264,6 @@ class RandomEffectData:
         nearest = cdist(place, centres).argmin(axis=1)
         return 0.9 * one_hot(nearest, n_components) + 0.1 / n_components
 
-    def problem(self) -> Problem:
-        """Return the problem of EM, whose observations are units."""
-        return problem_of(self)
-
     def warnings(self, state: State, order: list[int]) -> list[str]:
         """Return sentences on separated gates, and on random effects without variance.
 
@@ -321,22 +298,13 @@ class RandomEffectData:
         return zero, bool(singular)
 
     def skewness_texts(self, mixture: Mixture) -> list[str]:
-        """Return sentences on random effects that are not normal."""
-        return [
-            f"predicted effects of {name!r} are not normal (skewness {skewness:.1f}), so several "
-            "classes may describe one class with skewed effects: transform the response, or "
-            "compare with fewer random effects"
-            for name, skewness in self.skewed_effects(mixture).items()
-        ]
-
-    def skewed_effects(self, mixture: Mixture) -> dict[str, float]:
-        """Return the skewness of predicted effects that are not normal (Bauer & Curran 2003).
+        """Return sentences on predicted effects that are not normal (Bauer & Curran 2003).
 
         Components are drawn from their probabilities; effects, divided by their standard deviations
         under the model, are then standard normal (pseudo-classes of Wang et al. 2005).
         """
         if self.n_units < FEWEST_UNITS or self.weights is not None:
-            return {}
+            return []
         components = cast("RandomEffectRegressions", mixture.components)
         joint, effects, left = self.predicted_units(mixture)
         draws = np.empty((self.n_units, 1))
@@ -344,14 +312,18 @@ class RandomEffectData:
         drawn = np.minimum((joint.cumsum(axis=1) < draws).sum(axis=1), joint.shape[1] - 1)
         every = np.arange(self.n_units)
         total = np.diagonal(components.covariances, axis1=1, axis2=2)[drawn]
-        variances, found = total - left[every, drawn], {}
+        variances, found = total - left[every, drawn], list[str]()
         for place, name in enumerate(self.random.names):
             certain = variances[:, place] > BOUNDARY * components.dispersion[drawn]
             if certain.sum() < FEWEST_UNITS:
                 continue
             values = effects[every, drawn, place][certain] / np.sqrt(variances[certain, place])
             if stats.skewtest(values).pvalue < NOT_NORMAL:
-                found[name] = float(stats.skew(values))
+                found.append(
+                    f"predicted effects of {name!r} are not normal (skewness "
+                    f"{stats.skew(values):.1f}), so several classes may describe one class with "
+                    "skewed effects: transform the response, or compare with fewer random effects"
+                )
         return found
 
     # Predictions
@@ -375,11 +347,6 @@ class RandomEffectData:
     def predicted_effects(self, mixture: Mixture) -> Array:
         """Return E[b_i | y_i, k] (U, K, q) in units of the data."""
         return self.predicted_units(mixture)[1] @ self.random.back.T
-
-    def predicted(self, values: Array, shares: Array, components: Any) -> Predicted:
-        """Return marginal predictive distributions of samples of new units."""
-        spread = components.dispersions(values)
-        return Predicted(values, components.predictors(values), shares, components.response, spread)
 
     def posterior(
         self,

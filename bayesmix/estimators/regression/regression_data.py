@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, cast
@@ -18,7 +19,7 @@ from bayesmix.core.given_arrays import finite_array
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Frame, Rows, SideInformation
-from bayesmix.em.expectation import CENTRED
+from bayesmix.em.expectation import CENTRED, Form
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import DensitySums, FitResult
 from bayesmix.em.run import (
@@ -93,8 +94,63 @@ class Predicted:
         return np.asarray(high)
 
 
+class UnitData(ABC):
+    """Data of a fit, of which EM reads ``rows``; without groups, every sample is a unit."""
+
+    family: Any
+    design: Standardised
+    inflation: Standardised | None  # columns of the log odds of extra zeros
+    variational: Any  # ``VariationalBayes`` with its priors, or None
+    accelerated: bool
+    form: Form
+
+    @property
+    @abstractmethod
+    def unit_weights(self) -> Array: ...
+    @property
+    @abstractmethod
+    def n_rows(self) -> int: ...
+    @property
+    @abstractmethod
+    def rows(self) -> Rows: ...
+
+    @property
+    def n_samples(self) -> float:
+        """Number of units, which counts in BIC."""
+        return float(self.unit_weights.sum())
+
+    @property
+    def size_text(self) -> str:
+        """Number of units, and of observations with groups."""
+        data: Any = self
+        more = "" if data.units is None else f" units, {self.n_rows} observations"
+        return f"n = {self.n_samples:.0f}{more}"
+
+    def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
+        """Return rows of response, offset, trials and design."""
+        return arranged(self.design, self.inflation, y, offset, trials, X)
+
+    def problem(self) -> Problem:
+        """Return the problem of EM."""
+        rows, family = self.rows, self.family
+        floor, weights = family.floor, cast("Any", FreeWeights())
+        if rows.side.covariates is not None:
+            weights = GatePrior.normal(rows.side.covariates.shape[1])
+        objective: Any = MaximumLikelihood(family=family, weights=weights)
+        if self.variational is not None:
+            objective, floor, family = self.variational, 0.0, self.variational.prior.family
+            if rows.side.covariates is not None:
+                objective = replace(objective, weights=GatePrior.variational(rows))
+        source = ArraySource(rows.values, rows.weights, side=rows.side)
+        guard: Any = FloorGuard(np.array([floor]), held)
+        frame = Frame.identity(rows.values.shape[1])
+        return Problem(
+            source, family, objective, frame, guard, Aitken(), self.accelerated, self.form
+        )
+
+
 @dataclass(frozen=True)
-class Data:
+class Data(UnitData):
     """Data of a fit, and how they were arranged."""
 
     values: Array
@@ -131,18 +187,6 @@ class Data:
     def unit_weights(self) -> Array:
         return np.ones(self.n_units) if self.weights is None else self.weights[self.starts]
 
-    @property
-    def n_samples(self) -> float:
-        """Number of units, which counts in BIC; of samples without groups."""
-        return float(self.unit_weights.sum())
-
-    @property
-    def size_text(self) -> str:
-        """Number of observations, and of units with groups."""
-        if self.units is None:
-            return f"n = {self.n_samples:.0f}"
-        return f"n = {self.n_samples:.0f} units, {len(self.values)} observations"
-
     def further_attributes(self, mixture: Mixture) -> dict[str, Any]:
         """Return fitted attributes beside those of all regressions."""
         return {}
@@ -171,10 +215,6 @@ class Data:
     def with_response(self, y: Array) -> Data:
         """Return the data with another response (n,)."""
         return replace(self, values=np.column_stack([y, self.values[:, 1:]]))
-
-    def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
-        """Return rows of response, offset, trials and design."""
-        return arranged(self.design, self.inflation, y, offset, trials, X)
 
     def for_starts(self, seed: int) -> Data:
         """Return a random sample of the units of large data, among which starts are compared."""
@@ -226,12 +266,6 @@ class Data:
         labels = np.round(distances / (np.square(target).mean() or 1.0), ROUNDED).argmin(axis=1)
         return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
 
-    def predicted(self, values: Array, shares: Array, components: Any) -> Predicted:
-        """Return predictive distributions of samples under weights (n, K)."""
-        predictors = components.predictors(values)
-        spread = components.dispersions(values)
-        return Predicted(values, predictors, shares, components.response, spread)
-
     def posterior(
         self,
         mixture: Mixture,
@@ -248,10 +282,6 @@ class Data:
         joint, log_density = mixture.responsibilities(Rows(self.arranged(*rows), side=side))
         starts = np.cumsum(sizes) - sizes
         return joint[starts], np.asarray(np.add.reduceat(log_density, starts))
-
-    def problem(self) -> Problem:
-        """Return the problem of EM."""
-        return problem_of(self)
 
     def warnings(self, state: State, order: list[int]) -> list[str]:
         """Return a sentence for each component that has coefficients without a finite maximum.
@@ -293,24 +323,6 @@ class Data:
     def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
         """Return names, values and slopes of parameters beside coefficients in tables: none."""
         return [], np.empty(0), np.empty((0, len(cast("Any", mixture.components).further)))
-
-
-def problem_of(data: Any) -> Problem:
-    """Return the problem of EM."""
-    rows, family = data.rows, data.family
-    floor, weights = family.floor, cast("Any", FreeWeights())
-    if rows.side.covariates is not None:
-        weights = GatePrior.normal(rows.side.covariates.shape[1])
-    objective: Any = MaximumLikelihood(family=family, weights=weights)
-    if data.variational is not None:
-        floor, objective = 0.0, data.variational
-        family = objective.prior.family
-        if rows.side.covariates is not None:
-            objective = replace(objective, weights=GatePrior.variational(rows))
-    source = ArraySource(rows.values, rows.weights, side=rows.side)
-    guard: Any = FloorGuard(np.array([floor]), held)
-    frame = Frame.identity(rows.values.shape[1])
-    return Problem(source, family, objective, frame, guard, Aitken(), data.accelerated, data.form)
 
 
 def result_of(data: Any, mixture: Mixture, state: State, seed: int) -> FitResult:
