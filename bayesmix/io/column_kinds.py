@@ -396,7 +396,9 @@ def _amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
             readings[how] = (cells[0] + cells[2] + plain).astype(float)
     values = list(readings.values())
     telephones = not units[0] and digits.str.fullmatch(r"\d+( \d+)+").all()
-    if telephones or not values or not values[0].equals(values[-1]):
+    # Three digits after the comma of dollars or pounds are no decimals.
+    commas = units[0] in ("$", "£", "USD", "GBP") and not digits.str.contains(r"\.").any()
+    if telephones or not values or not (commas or values[0].equals(values[-1])):
         first = _cells(text[digits.str.contains(r"\D")].iloc[:1])
         return None, f"numbers with ambiguous separators, {first}: leave the separators out"
     return values[0], f"numbers with {repr(units[0]) if units[0] else next(iter(readings))}"

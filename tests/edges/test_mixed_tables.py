@@ -58,6 +58,7 @@ def agreement(labels, kind):
         (["1.5", "2", "4", "7"] * 5, None, ""),
         (["00501", "10001", "94301"] * 7, None, "looks like an identifier: numbers with leading"),
         (["950", "1,234"] * 5, None, "numbers with ambiguous separators, '1,234' in row 1"),
+        (["$1.200", "$950"] * 5, None, "numbers with ambiguous separators, '$1.200' in row 0: lea"),
         (["030 555 123", "40 555 987"] * 6, None, "numbers with ambiguous separators"),
         (["555 123 456", "555 987 321"] * 6, None, "numbers with ambiguous separators"),
         (
@@ -89,6 +90,7 @@ def test_a_column_is_what_its_type_and_its_values_say(values, levels, why):
         (["1\u202f234,5", "17", "-", "2"], [1234.5, 17, np.nan, 2], "decimal commas"),
         (["12%", "3.5 %", "-4 %", ""], [12, 3.5, -4, np.nan], "'%'"),
         (["$1,200.50", "-$3.10", "$ 17", "$0"], [1200.5, -3.1, 17, 0], "'$'"),
+        (["$122,877", "$98,500", "$7", "$950"], [122877, 98500, 7, 950], "'$'"),
         (["12 €", "3.141,50 €", "7 €", "\u22121,5 €"], [12, 3141.5, 7, -1.5], "'€'"),
         (["EUR 5", "EUR 1.250,00", "EUR 7", None], [5, 1250, 7, np.nan], "'EUR'"),
         (["8 kg", "9.5 kg", "10 kg", "?"], [8, 9.5, 10, np.nan], "'kg'"),
