@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import digamma, gammaln
 
-from bayesmix.core.components import DrawnComponents, Named
+from bayesmix.core.components import DrawnComponents
 from bayesmix.core.priors import NamedTensors, Pymc, Tensor
 from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
@@ -19,12 +19,12 @@ from bayesmix.families.coding import Level
 from bayesmix.families.independent.columns import (
     Columns,
     ConjugatePrior,
-    DrawnColumns,
     PosteriorColumns,
 )
 from bayesmix.families.independent.factors import data
 from bayesmix.families.independent.levels import (
     LevelColumns,
+    LevelDraws,
     Levels,
     LevelsFamily,
     linear_in_levels,
@@ -112,7 +112,7 @@ class Categoricals(LevelColumns):
 
 
 @dataclass(frozen=True)
-class CategoricalDraws(DrawnColumns):
+class CategoricalDraws(LevelDraws):
     """S draws of log probabilities (S, K, F)."""
 
     log_probabilities: Array
@@ -122,21 +122,8 @@ class CategoricalDraws(DrawnColumns):
     def sufficient(self) -> tuple[Array, ...]:
         return (self.log_probabilities,)
 
-    @cached_property
-    def components(self) -> LinearInTotals:
-        logs = self.log_probabilities.reshape(-1, self.log_probabilities.shape[2])
-        return linear_in_levels(logs, np.exp(logs), self.reading)
-
     def at(self, draw: int) -> Categoricals:
         return Categoricals(np.exp(self.log_probabilities[draw]), self.reading)
-
-    def parameters(self, frame: Frame) -> Named:
-        shares = np.exp(self.log_probabilities)
-        means = self.reading.sums(shares * self.reading.codes)
-        return {
-            "probabilities": (("component", "level"), shares),
-            "means": (("component", "feature"), means),
-        }
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,13 @@ from bayesmix.core.rows import Frame, Summary
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.coding import Level
-from bayesmix.families.independent.columns import DrawnColumns
 from bayesmix.families.independent.levels import (
     LevelColumns,
+    LevelDraws,
     Levels,
     LevelsFamily,
-    linear_in_levels,
 )
-from bayesmix.families.independent.linear import NEVER, LinearInTotals, Sums
+from bayesmix.families.independent.linear import NEVER, Sums
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.numerics.memo import once
 
@@ -156,7 +155,7 @@ class Ordinals(LevelColumns):
 
 
 @dataclass(frozen=True)
-class OrdinalDraws(DrawnColumns):
+class OrdinalDraws(LevelDraws):
     """S draws of intercepts (S, F), slopes and curvatures (S, K, D), from bootstrap refits."""
 
     intercepts: Array
@@ -165,19 +164,9 @@ class OrdinalDraws(DrawnColumns):
     reading: Levels
     degree: int = MOST_DEGREE
 
-    @property
-    def log_probabilities(self) -> Array:
-        """Log p (S, K, F)."""
-        return np.array([self.at(draw).log_probabilities for draw in range(len(self.slopes))])
-
-    @property
+    @cached_property
     def sufficient(self) -> tuple[Array, ...]:
-        return (self.log_probabilities,)
-
-    @property
-    def components(self) -> LinearInTotals:
-        logs = self.log_probabilities.reshape(-1, self.intercepts.shape[1])
-        return linear_in_levels(logs, np.exp(logs), self.reading)
+        return (np.array([self.at(s).log_probabilities for s in range(len(self.slopes))]),)
 
     def subset(self, keep: Integers) -> OrdinalDraws:
         return replace(self, slopes=self.slopes[:, keep], curvatures=self.curvatures[:, keep])
@@ -187,14 +176,9 @@ class OrdinalDraws(DrawnColumns):
         return Ordinals(self.intercepts[draw], *own, self.reading, self.degree)
 
     def parameters(self, frame: Frame) -> Named:
-        probabilities = np.exp(self.log_probabilities)
         by_feature = ("component", "feature")
-        return {
-            "slopes": (by_feature, self.slopes),
-            "curvatures": (by_feature, self.curvatures),
-            "probabilities": (("component", "level"), probabilities),
-            "means": (by_feature, self.reading.sums(probabilities * self.reading.codes)),
-        }
+        own = {"slopes": (by_feature, self.slopes), "curvatures": (by_feature, self.curvatures)}
+        return {**own, **super().parameters(frame)}
 
 
 def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degree: int) -> Ordinals:
@@ -305,7 +289,7 @@ class OrdinalPrior:
         return float((components.log_probabilities @ self.further).sum())
 
     def log_density_of(self, draws: OrdinalDraws) -> Array:
-        return (draws.log_probabilities @ self.further).sum(axis=1)
+        return (draws.sufficient[0] @ self.further).sum(axis=1)
 
     def unframed(self, frame: Frame) -> OrdinalPrior:
         return self

@@ -10,9 +10,11 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, cast
 import numpy as np
 from scipy.special import logsumexp
 
+from bayesmix.core.components import Named
+from bayesmix.core.rows import Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import Coding, Level
-from bayesmix.families.independent.columns import ColumnsFamily, PointColumns
+from bayesmix.families.independent.columns import ColumnsFamily, DrawnColumns, PointColumns
 from bayesmix.families.independent.linear import LinearInTotals, Reading, Sums
 from bayesmix.numerics import arrays as features
 from bayesmix.numerics.arrays import Array, Integers, Stored
@@ -144,6 +146,25 @@ class LevelColumns(PointColumns):
             reached = np.cumsum(self.expected_totals[:, start : end - 1], axis=1)
             rows[:, d] = (generator.random((n, 1)) > np.repeat(reached, counts, axis=0)).sum(axis=1)
         return rows
+
+
+class LevelDraws(DrawnColumns):
+    """Draws of densities of columns of levels; ``sufficient`` are log p (S, K, F)."""
+
+    reading: Levels
+
+    @cached_property
+    def components(self) -> LinearInTotals:
+        logs = self.sufficient[0].reshape(-1, self.sufficient[0].shape[-1])
+        return linear_in_levels(logs, np.exp(logs), self.reading)
+
+    def parameters(self, frame: Frame) -> Named:
+        shares = np.exp(self.sufficient[0])
+        means = self.reading.sums(shares * self.reading.codes)
+        return {
+            "probabilities": (("component", "level"), shares),
+            "means": (("component", "feature"), means),
+        }
 
 
 class LevelsFamily(ColumnsFamily[P], Generic[P]):
