@@ -64,6 +64,16 @@ class Standardised:
 
         return gated(inference, source, n_components)
 
+    def place(self, column: int | str, wanted: str) -> int:
+        """Return the place of a column that is given by its name or index."""
+        if column in self.names:
+            return self.names.index(str(column))
+        if column in range(len(self.names)):
+            return int(column)
+        raise InvalidInputError(
+            f"{wanted} of columns, got {column!r}; the columns are {', '.join(self.names)}"
+        )
+
     def apply(self, values: Array) -> Array:
         """Return the design matrix (n, P)."""
         columns = (values - self.centre) / self.scale

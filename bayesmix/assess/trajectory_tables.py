@@ -51,10 +51,8 @@ def fits_by_number(search: Any) -> dict[int, Any]:
 
 def time_of(data: Any, time: Any, argument: str = "time") -> tuple[int, Array]:
     """Return the place among columns of X, and the values (n,) in data units, of one column."""
-    names, design = data.design.names, data.design
-    if time not in names and time not in range(len(names)):
-        raise InvalidInputError(f"{argument} must be a column of X, got {time!r}")
-    place = names.index(time) if time in names else int(time)
+    design = data.design
+    place = design.place(time, f"{argument} must be one of the names or indices")
     standardised = data.values[:, DESIGN + design.intercept + place]
     return place, standardised * design.scale[place] + design.centre[place]
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from bayesmix.core.mixture import halfway
-from bayesmix.core.protocols import Design
 from bayesmix.core.rows import AddedByField, Frame
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
@@ -359,20 +358,15 @@ class RandomEffects:
     back: Array
 
     @classmethod
-    def of(cls, random: Any, design: Design) -> RandomEffects:
+    def of(cls, random: Any, design: Any) -> RandomEffects:
         """Return random effects by the names or indices of their columns, and "intercept"."""
         given = (random,) if isinstance(random, (str, int)) else tuple(random)
-        names, first = [], int(design.intercept)
-        for column in given:
-            known = column in design.names or column in range(len(design.names))
-            if not known and not (column == INTERCEPT and first):
-                raise InvalidInputError(
-                    "random must contain 'intercept' (with fit_intercept=True) and names or "
-                    f"indices of columns of X, got {column!r}; the columns are "
-                    f"{', '.join(design.names)}"
-                )
-            known_name = isinstance(column, str)
-            names.append(column if known_name else design.names[column])
+        first = int(design.intercept)
+        wanted = "random must contain 'intercept' (with fit_intercept=True) and names or indices"
+        names = [
+            column if column == INTERCEPT and first else design.names[design.place(column, wanted)]
+            for column in given
+        ]
         if len(set(names)) < len(names):
             raise InvalidInputError(f"random must name each effect once, got {', '.join(names)}")
         names.sort(key=lambda name: name != INTERCEPT)

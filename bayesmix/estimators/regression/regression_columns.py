@@ -86,21 +86,11 @@ def look_at_response(y: Any, response: str) -> None:
         )
 
 
-def shared_places(
-    fixed: Any, design: Standardised, names: tuple[str, ...], argument: str = "fixed"
-) -> Integers:
+def shared_places(fixed: Any, design: Standardised, argument: str = "fixed") -> Integers:
     """Return the places in the design of columns with shared coefficients."""
-    if fixed is None:
-        return np.empty(0, dtype=int)
-    places = []
-    for column in [fixed] if isinstance(fixed, (str, int)) else fixed:
-        if column not in names and column not in range(len(names)):
-            raise InvalidInputError(
-                f"{argument} must contain names or indices of columns of X, got {column!r}"
-            )
-        place = names.index(column) if column in names else int(column)
-        places.append(place + design.intercept)
-    return np.unique(np.array(places, dtype=int))
+    given = [fixed] if isinstance(fixed, (str, int)) else () if fixed is None else fixed
+    places = [design.place(column, f"{argument} must contain names or indices") for column in given]
+    return np.unique(np.array(places, dtype=int)) + int(design.intercept)
 
 
 def arranged(
@@ -152,7 +142,7 @@ def configured(
         return replace(cast("Any", response), **found), levels
     if response.name != "zero_inflated_poisson":
         return response, None
-    places = shared_places(inflation or (), design, design.names, "inflation") - design.intercept
+    places = shared_places(inflation, design, "inflation") - design.intercept
     names = tuple(design.names[place] for place in places)
     columns = Standardised.of("inflation", X[:, places], names, True)
     return replace(cast("Any", response), n_means=n_means), columns

@@ -46,7 +46,7 @@ def training_data(
     offset = regression_data.offsets(offset, n)
     response, inflation = configured(estimator, response, y, X, design)
     regression_data.check_response(response, y, trials)
-    places, floor = shared_places(estimator.fixed, design, names), 0.0
+    places, floor = shared_places(estimator.fixed, design), 0.0
     if inflation is not None and response.name == "ordinal":
         # All components share the coefficients of levels.
         places = np.append(places, len(design.terms) + np.arange(len(inflation.names)))
