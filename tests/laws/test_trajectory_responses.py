@@ -250,3 +250,13 @@ def test_wrong_settings_are_named(options, message):
         bm.RegressionMixture(
             1, response="censored_normal", limits=(0, 99), random=("intercept",)
         ).fit(t, y, groups=unit)
+
+
+def test_intervals_of_censored_values_end_at_the_limits():
+    rng, time = np.random.default_rng(3), np.tile(np.arange(5.0), 40)
+    y = np.clip(rng.normal(1.5 * time - 1.0, 1.0), 0.0, 6.0)
+    model = bm.RegressionMixture(1, response="censored_normal", limits=(0, 6)).fit(time[:, None], y)
+    lower, upper = model.predict_interval([[0.0], [2.0], [4.0]]).T
+    assert (lower[0], upper[2]) == (0.0, 6.0)
+    expected = model.intercept_[0] + 2.0 * model.coef_[0, 0] - 1.6448536269514722 * model.scale_[0]
+    assert np.isclose(lower[1], expected)

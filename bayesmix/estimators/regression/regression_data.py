@@ -85,13 +85,15 @@ class Predicted:
         """Return quantiles (n,) of the mixtures by bisection between those of components."""
         discrete = self.response.discrete
         ends: Array = np.asarray(self.distributions.ppf(level))
-        low, high = ends.min(axis=1) - discrete, ends.max(axis=1)
+        lowest = ends.min(axis=1)
+        low, high = lowest - discrete, ends.max(axis=1)
         for _ in range(60):
             middle = 0.5 * (low + high)
             middle = np.floor(middle) if discrete else middle
             above = self.cdf(middle) >= level
             low, high = np.where(above, low, middle), np.where(above, middle, high)
-        return np.asarray(high)
+        # Bisection would end just above a limit of the response.
+        return np.where(self.cdf(lowest) >= level, lowest, high)
 
 
 class UnitData(ABC):
