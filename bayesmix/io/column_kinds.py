@@ -132,7 +132,7 @@ KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
 CURRENCY = "[€$£¥]|EUR|USD|GBP|CHF"
 AMOUNT = (
     rf"([-+]?)({CURRENCY})? ?([-+]?)"
-    r"(\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d*[.,]?\d+)"
+    r"(\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?|[.,]\d+)"
     rf"(?:[ \u00a0\u202f]?(%|{CURRENCY})| ([^\d\s]{{1,6}})|([kmµ]?g|[cmk]?m|m?l|°[CF]))?"
 )
 # Signs between thousands, and the decimal sign that goes with them.
