@@ -108,9 +108,10 @@ def trajectories(
     screen.table(frame_table("Numbers of classes", enumeration[few]))
     screen.say()
     screen.answer("\n".join(model.summary().splitlines()[:2]))
-    odds = {"odds_of_correct_classification": "odds_correct"}
-    screen.table(frame_table("Classes", classes.rename(columns=odds)))
-    screen.table(frame_table("Coefficients", coefficients))
+    short = {"odds_of_correct_classification": "odds_correct", "standard_error": "error",
+             "component": "class"}  # fmt: skip
+    screen.table(frame_table("Classes", classes.rename(columns=short)))
+    screen.table(frame_table("Coefficients", coefficients.rename(columns=short)))
     values = {
         "n_components": model.n_components_,
         "weights": model.weights_,
