@@ -214,13 +214,12 @@ class ClassProfiles:
             columns["share"] = ("Share", bounded)
         note = "Share: of those with an answer." if "share" in columns else ""
         if 1 < len(numbers) <= MOST_CORRELATIONS:
-            note = f"Columns with numbers are correlations. {note}".strip()
-            for place, name in enumerate(numbers, start=1):
+            note += " Columns with numbers are correlations."
+            for place, name in enumerate(numbers[:-1], start=1):
                 rows = {n: self.correlations.at[n, name] for n in numbers[place:]}
                 table[f"r{place}"] = table["column"].map(rows)
                 columns[f"r{place}"] = (str(place), correlation)
-        title = "Descriptive Statistics of the Indicators"
-        return ApaTable.of(table, columns, title, note)
+        return ApaTable.of(table, columns, "Descriptive Statistics of the Indicators", note.strip())
 
     def _effect_sizes(self) -> ApaTable:
         names: list[Any] = [name for name, _, _ in self._indicators()]
@@ -425,6 +424,8 @@ def class_profiles(
     estimator, X = fitted_mixture(model, X)
     level = checked_level(level)
     result = estimator.result_
+    if result.columns and set(result.columns) < set(getattr(X, "columns", ())):
+        X = X[list(result.columns)]  # an enumeration leaves out columns such as identifiers
     K, n = result.n_components, result.total_weight
     reference = validation.integer("reference", reference, 1)
     if reference > K:

@@ -65,9 +65,10 @@ def classes(
     table = whole_table(rows, [*other_columns, *(options.names(rows.columns) or [])])
     X, columns = features_of(screen, table, rows, kinds, other_columns)
     # Mixtures integrate over missing values of X, but not of what the classes depend on.
-    lacking = table[beside].isna().any(axis=1)
+    needed = [*beside, *(X.columns if missing is options.Missing.DROP else ())]
+    lacking = table[needed].isna().any(axis=1)
     if n_lacking := int(lacking.sum()):
-        names = " or ".join(beside)
+        names = " or ".join(table[needed].columns[table[needed].isna().any()])
         screen.postpone(f"left out: {n_rows_text(n_lacking)} without a value of {names}")
         table, X = table[~lacking], X[~lacking]
     weights: dict[str, Any] = {}

@@ -24,7 +24,7 @@ def test_classes_writes_the_tables_figures_and_report_of_a_paper(run):
     frame.to_csv("survey.csv", index=False)
     options = ("--classes", "1:2", "--models", "1", "--bootstrap", "2", "--covariates", "age,place")
     shown = run("classes", "survey.csv", *options, "--distal", "income", "--out", "paper")
-    assert "left out: 1 row without a value of age or place" in shown.stderr
+    assert "left out: 1 row without a value of age" in shown.stderr
     output = shown.stdout
     assert "Class 2 vs. 1: place (city vs. a village)" in output
     assert "Suggested: model 1 with 2 classes" in output
@@ -59,3 +59,20 @@ def test_classes_refuses_a_model_that_was_not_fitted(run):
         "--select must be MODEL:K"
         in run("classes", "x.csv", *options, "--select", "2", code=2).stderr
     )
+
+
+def test_classes_of_weighted_ratings_of_complete_rows(run):
+    generator = np.random.default_rng(2)
+    low = generator.random((90, 1)) < 0.5
+    ratings = np.clip(np.round(generator.normal(np.where(low, 2, 4), 0.8, (90, 3))), 1, 5)
+    frame = pd.DataFrame(ratings, columns=["q1", "q2", "q3"])
+    frame.loc[3, "q2"] = np.nan
+    frame["w"], frame["village"] = 1000.0 * (1 + np.arange(90) % 3), np.arange(90) // 5
+    frame.to_csv("ratings.csv", index=False)
+    options = ("--continuous", "all", "--models", "1", "--classes", "1:2", "--bootstrap", "0")
+    survey = ("--weight", "w", "--cluster", "village", "--missing", "drop")
+    shown = run("classes", "ratings.csv", *options, *survey)
+    assert "left out: 1 row without a value of q2" in shown.stderr
+    assert "N = 89. Cells are means" in shown.stdout
+    assert "robust sandwich estimator" in shown.stdout
+    assert "to overrule" not in shown.stderr

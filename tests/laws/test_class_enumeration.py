@@ -205,6 +205,7 @@ def test_kinds_of_columns_may_be_named(separated):
     with pytest.warns(bm.errors.BayesmixWarning, match="left out: id"):
         classes = bm.enumerate_classes(with_number, 1, **options)
     assert classes.table["n_parameters"][0] == 8
+    assert len(bm.class_profiles(classes.fit(), with_number).profiles) == 10
     with pytest.raises(ValueError, match="continuous must name columns"):
         bm.enumerate_classes(frame, 2, continuous=["visit"], **options)
 

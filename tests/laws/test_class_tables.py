@@ -220,7 +220,7 @@ def test_descriptives_are_those_of_pandas():
     np.testing.assert_allclose(found.loc["freq", "share"], 1.0 / 3.0)
     rows = profiles.to_apa("descriptives").rows
     assert [row[0] for row in rows[:3]] == ["1. a", "2. b", "smoker: True"]
-    assert rows[1][-2] == bounded(numbers.corr().loc["a", "b"])
+    assert rows[1][-1] == bounded(numbers.corr().loc["a", "b"])
 
 
 def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
