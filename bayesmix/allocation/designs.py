@@ -66,12 +66,12 @@ class Standardised:
 
     def place(self, column: int | str, wanted: str) -> int:
         """Return the place of a column that is given by its name or index."""
-        if column in self.names:
-            return self.names.index(str(column))
-        if column in range(len(self.names)):
+        if isinstance(column, str) and column in self.names:
+            return self.names.index(column)
+        if isinstance(column, (int, np.integer)) and column in range(len(self.names)):
             return int(column)
         raise InvalidInputError(
-            f"{wanted} of columns, got {column!r}; the columns are {', '.join(self.names)}"
+            f"{wanted} of columns, got {column!r:.60}; the columns are {', '.join(self.names)}"
         )
 
     def apply(self, values: Array) -> Array:

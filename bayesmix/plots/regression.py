@@ -91,14 +91,7 @@ def plot_gate(model: Any, covariate: str | int = 0, ax: Axes | None = None) -> A
         design, gate, table = result.side.design, result.mixture.weights, result.side.covariates
     if design is None:
         raise InvalidInputError("plot_gate needs a fit with covariates: fit(X, covariates=)")
-    names = list(design.names)
-    choices: Any = range(len(names)) if isinstance(covariate, (int, np.integer)) else names
-    try:
-        place = 1 + choices.index(covariate)
-    except ValueError:
-        raise InvalidInputError(
-            f"covariate must be one of {', '.join(names)} or its index, got {covariate!r:.60}"
-        ) from None
+    place = 1 + design.place(covariate, "covariate must be one of the names or indices")
     table = np.array(table[:: -(-len(table) // MOST_AVERAGED)])
     along = np.linspace(table[:, place].min(), table[:, place].max(), MOST_PLACES)
     weights = np.empty((MOST_PLACES, len(gate.coefficients)))

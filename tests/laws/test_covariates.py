@@ -310,7 +310,7 @@ def test_the_plot_shows_the_weights_along_a_covariate(survey):
     expected = np.exp(log_softmax(design_of(places) @ gate.T, axis=1))
     np.testing.assert_allclose([each.get_ydata() for each in ax.lines], expected.T, atol=1e-10)
     for wrong in ("age", survey[0]):
-        with pytest.raises(InvalidInputError, match="covariate must be one of z"):
+        with pytest.raises(InvalidInputError, match="covariate must be one of the names"):
             bm.plots.plot_gate(model, wrong)
 
 
