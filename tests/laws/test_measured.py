@@ -130,7 +130,8 @@ def test_sums_of_equal_errors_are_expected_moments_of_true_values(structure, ful
     S = error if full else np.diag(error**2)
     given = np.broadcast_to(S, (len(X), 2, 2)) if full else error
     data = bm.Measured(X, error=given)
-    mixture = bm.GaussianMixture(3, covariance_type=structure, search=None).fit(X).result_.mixture
+    model = bm.GaussianMixture(3, covariance_type=structure, random_state=0, max_iter=1000)
+    mixture = model.fit(X).result_.mixture
     sums = data.reduce(partial(chunk_sums, mixture), 3).finished()
     # Slowly, sample by sample, in the frame of the mixture.
     frame, components = mixture.frame, mixture.components
