@@ -446,6 +446,7 @@ def test_columns_have_their_names():
 # The figure
 
 
+@pytest.mark.slow
 def test_the_figure_shows_both_intervals_and_every_chain():
     from matplotlib.figure import Figure
 

@@ -147,6 +147,7 @@ def test_all_pairs_of_classes_have_effects_and_the_reference_changes_none_of_the
     np.testing.assert_allclose(effects, (m.means_[0] - m.means_[2]) / deviations, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_sampling_weights_have_robust_errors_whatever_their_scale():
     """The standard errors of one normal class are those of a weighted mean (Binder 1983)."""
     generator = np.random.default_rng(4)

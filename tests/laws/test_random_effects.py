@@ -173,6 +173,7 @@ def test_spare_classes_end_at_the_best_of_direct_optimisations():
     assert abs(model.log_likelihood_ + 575.5398425781) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_singular_covariance_is_the_constrained_maximum_and_named():
     # At most two visits of a unit do not determine three random effects.
     frame = visits(5, 30, most=2)
