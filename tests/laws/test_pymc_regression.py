@@ -162,10 +162,11 @@ def test_the_sampler_agrees_with_maximum_likelihood(random):
 
 @pytest.mark.slow
 def test_the_sampler_agrees_with_the_fit():
+    pytest.importorskip("nutpie")
     X, _, y = two_lines(150, 64)
     vb = bm.RegressionMixture(2, inference=bm.VariationalBayes(), random_state=0).fit(X, y)
     with bm.pymc_model(vb):
-        draws = pm.sample(300, tune=300, chains=2, cores=1, random_seed=1, progressbar=False)
+        draws = pm.sample(300, tune=300, chains=2, random_seed=1, nuts_sampler="nutpie")
     table = vb.coefficients()
     sampled = draws.posterior["coefficients"].to_numpy().reshape(-1, 4)
     errors = table["standard_error"].to_numpy()
