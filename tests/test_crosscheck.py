@@ -400,6 +400,7 @@ def test_other_structures_and_sticks_are_compared_too(covariance):
     assert "dirichlet_distribution" in found.summary()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", [bm.Bernoulli(), bm.Poisson()], ids=["bernoulli", "poisson"])
 def test_other_families_are_compared_too(family):
     rng = np.random.default_rng(5)
@@ -435,6 +436,7 @@ def test_what_varies_by_rounding_alone_is_not_compared():
     assert np.isfinite(found.parameters.to_numpy()).all()
 
 
+@pytest.mark.slow
 def test_columns_have_their_names():
     X = bm.datasets.load_faithful().iloc[:60]
     vb = bm.BayesianGaussianMixture(2, random_state=0).fit(X)
@@ -462,6 +464,7 @@ def test_the_figure_shows_both_intervals_and_every_chain():
 # Bad input, and interruption
 
 
+@pytest.mark.slow
 def test_ctrl_c_compares_the_draws_so_far(monkeypatch):
     class Interrupted(FitProgress):
         def advance(self, label):

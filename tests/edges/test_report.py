@@ -296,6 +296,7 @@ def test_a_likelihood_has_no_probabilities_over_k(page_of):
     assert "probability of" not in page_of("em").text.lower()
 
 
+@pytest.mark.slow
 def test_what_other_criteria_would_choose_is_in_a_table(page_of, made):
     search, _ = made("em")
     page = page_of("em")

@@ -254,6 +254,7 @@ def test_a_profile_has_the_mean_of_every_component_in_every_column():
         bm.plot_profile(fitted, columns=["petal"])
 
 
+@pytest.mark.slow
 def test_a_profile_has_a_line_for_every_level_of_a_category():
     penguins = bm.datasets.load_penguins()[["island", "body_mass_g", "sex"]].dropna()
     fitted = bm.Mixture(2, family="auto", random_state=0).fit(penguins)

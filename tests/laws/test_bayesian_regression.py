@@ -113,6 +113,7 @@ def test_groups_and_weights_count_as_in_maximum_likelihood():
     assert alone.elbo_ == pytest.approx(fitted(2, X, y).elbo_, rel=1e-10)
 
 
+@pytest.mark.slow
 def test_npreg_has_two_regressions():
     table = pd.read_csv("tests/data/npreg.csv").assign(square=lambda t: t.x**2)
     inference = bm.VariationalBayes()

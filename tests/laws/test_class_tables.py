@@ -224,6 +224,7 @@ def test_descriptives_are_those_of_pandas():
     assert rows[1][-1] == bounded(numbers.corr().loc["a", "b"])
 
 
+@pytest.mark.slow
 def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     _, rows, _, _ = analysis
     found = bm.enumerate_classes(rows, (1, 2), 1, n_bootstrap=0, random_state=0, n_jobs=1)

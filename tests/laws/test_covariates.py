@@ -184,6 +184,7 @@ def test_units_of_covariates_change_only_their_coefficients(survey):
     )
 
 
+@pytest.mark.slow
 def test_repeating_samples_is_doubling_their_weights(survey):
     X, Z, _, model = survey
     twice = fitted(np.repeat(X, 2, axis=0), Z.loc[Z.index.repeat(2)])
@@ -555,6 +556,7 @@ def test_standard_errors_of_groups_of_one_are_those_without_groups(survey):
     )
 
 
+@pytest.mark.slow
 def test_standard_errors_with_groups_are_those_of_the_whole_hessian():
     X, Z, _ = bakk(300, 0.8, 36)
     units = generator(37).permutation(np.repeat(np.arange(300), 2))

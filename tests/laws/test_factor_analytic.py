@@ -250,6 +250,7 @@ def test_parameters_are_those_of_the_papers_table():
     assert bm.FactorAnalytic(2).n_parameters(1, 3) == 3 + 6
 
 
+@pytest.mark.slow
 def test_clusters_that_differ_in_their_directions_are_found():
     """Where k-means alone mixes them: a fit begun at the true groups does no better."""
     rng, (K, q, n, D) = generator(27), (4, 1, 400, 30)

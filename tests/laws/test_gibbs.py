@@ -324,6 +324,7 @@ def test_in_other_units_draws_are_the_same(covariance):
     np.testing.assert_allclose(there["scale"], here["scale"] * square, rtol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_draws_depend_on_the_seed_and_not_on_threads():
     rows = generator(1).normal(size=(120_000, 2))

@@ -57,6 +57,7 @@ def test_every_model_has_the_maximum_that_direct_maximisation_finds(sexes):
     np.testing.assert_allclose(found.sizes.sum(axis=1), 1.0)
 
 
+@pytest.mark.slow
 def test_dispersion_similarity_is_a_fit_with_the_group_as_covariate():
     generator = np.random.default_rng(7)
     country = generator.integers(3, size=400)

@@ -67,6 +67,7 @@ def test_the_log_likelihood_is_that_of_samples_and_labels(share):
     np.testing.assert_allclose(gm.means_, shares.T @ X / shares.sum(axis=0)[:, None], atol=2e-2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [bm.GaussianMixture, bm.BayesianGaussianMixture])
 def test_what_constrains_nothing_is_the_mixture_without_labels(kind):
     X, _ = three_clusters(3)

@@ -122,6 +122,7 @@ def test_equal_errors_are_subtracted_from_the_plain_covariances():
     assert model.log_likelihood_ == pytest.approx(plain.log_likelihood_, rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("structure", ["full", "diag", "tied", "EVE"])
 @pytest.mark.parametrize("full", [True, False])
 def test_sums_of_equal_errors_are_expected_moments_of_true_values(structure, full):

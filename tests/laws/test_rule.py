@@ -508,6 +508,7 @@ def test_a_band_leaves_out_what_rows_made_less_probable_than_its_level_lets(few_
     assert given.plausible(0.5) == [True, False]
 
 
+@pytest.mark.slow
 def test_shares_before_the_rows_are_the_prior_that_was_asked(few_eruptions):
     rows, average = few_eruptions
     np.testing.assert_array_equal(average.prior, [0.5, 0.5])

@@ -54,6 +54,7 @@ def swept(estimator, X, splits, numbers=(1, 2, 3), **options):
 # Folds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator", [bm.GaussianMixture(random_state=0), variational()], ids=["em", "variational"]
 )

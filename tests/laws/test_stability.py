@@ -102,6 +102,7 @@ def test_a_search_chooses_anew_in_every_part():
     assert stability(pipeline, clusters(20.0), **SETTINGS).adjusted_rand["mean"] == 1.0
 
 
+@pytest.mark.slow
 def test_workers_change_no_number(monkeypatch):
     X = clusters(3.0)
     alone = stability(bm.GaussianMixture(2), X, n_resamples=3, n_jobs=1, random_state=3)

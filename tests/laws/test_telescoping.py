@@ -125,6 +125,7 @@ def test_k_is_distributed_as_enumerating_all_assignments_under_every_k_says(case
     assert_exact(found, rows, expected)
 
 
+@pytest.mark.slow
 def test_a_row_of_weight_two_is_two_rows_with_components_of_their_own():
     case = CASES[-1]
     rows, letters = two_groups(case, 21, 3)
@@ -355,6 +356,7 @@ def after(step, draw, rng, key):
 # What comes with draws
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_draws_depend_on_the_seed_and_not_on_threads():
     rows = generator(1).normal(size=(120_000, 2))

@@ -288,6 +288,7 @@ def test_features_keep_their_number_in_summaries_figures_and_saved_searches(tmp_
         assert bm.plot_density(each, X[:, ::-1], columns=[0, 5]).get_ylabel() == "x7 (column 5)"
 
 
+@pytest.mark.slow
 def test_the_averaged_density_is_that_of_the_selected_features(small):
     X, search = small
     kept = search.transform(X)
