@@ -45,9 +45,14 @@ def p_text(value: float) -> str:
     return "< .001" if value < LEAST_P else bounded(value, 3)
 
 
+def equals(text: str) -> str:
+    """Return a number with its sign, as "= 1.20" or "< 0.01"."""
+    return text if text.startswith("<") else f"= {text}"
+
+
 def p_equals(value: float) -> str:
     """Return "= .031" or "< .001"."""
-    return text if (text := p_text(value)).startswith("<") else f"= {text}"
+    return equals(p_text(value))
 
 
 def bounded(value: float, digits: int = 2) -> str:

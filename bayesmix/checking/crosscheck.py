@@ -13,7 +13,7 @@ import pandas as pd
 from bayesmix.checking import comparison as compare
 from bayesmix.checking import verdict
 from bayesmix.checking.comparison import Distance, FitDraws, Mode, Moved, Quantity
-from bayesmix.checking.verdict import Finding
+from bayesmix.checking.verdict import Finding, Verdict
 from bayesmix.core import validation
 from bayesmix.core.deprecated import renamed_keyword
 from bayesmix.core.parallel import resolve_jobs
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class CrossCheck(ToArviz):
+class CrossCheck(Verdict, ToArviz):
     """Comparison of a variational fit with MCMC; see ``crosscheck``.
 
     Attributes
@@ -101,18 +101,6 @@ class CrossCheck(ToArviz):
     findings: tuple[Finding, ...]
     note: str
     seconds: float
-
-    @property
-    def agrees(self) -> bool:
-        return not self.findings
-
-    @property
-    def verdict(self) -> str:
-        return "; ".join(finding.text for finding in self.findings) or "agrees"
-
-    @property
-    def overconfidence(self) -> float:
-        return verdict.overconfidence(self.parameters)
 
     @property
     def sampler(self) -> str:

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from bayesmix.checking import comparison, verdict
 from bayesmix.checking.comparison import Quantity
 from bayesmix.checking.sampling import SAMPLERS, Job, NutsRun, pymc_model, sampler_name
-from bayesmix.checking.verdict import Finding
+from bayesmix.checking.verdict import Finding, Verdict
 from bayesmix.em.progress_bar import console_for
 from bayesmix.families.regressions import DESIGN
 from bayesmix.numerics.arrays import Array
@@ -25,7 +25,7 @@ DRAWN = ("coefficients", "weights", "covariance", "residual_deviation", "gate")
 
 
 @dataclass(frozen=True, repr=False, eq=False)
-class RegressionCheck:
+class RegressionCheck(Verdict):
     """Comparison of a mixture of regressions with MCMC; see ``crosscheck``.
 
     Attributes
@@ -46,24 +46,9 @@ class RegressionCheck:
     sampler: str
 
     @property
-    def agrees(self) -> bool:
-        """Whether no difference was found."""
-        return not self.findings
-
-    @property
-    def verdict(self) -> str:
-        """The word "agrees", or the differences."""
-        return "; ".join(finding.text for finding in self.findings) or "agrees"
-
-    @property
     def invariants(self) -> pd.DataFrame:
         """Label-invariant quantities: none."""
         return self.parameters.iloc[:0]
-
-    @property
-    def overconfidence(self) -> float:
-        """Median ratio of standard deviations; above 1 the fit underestimates uncertainty."""
-        return verdict.overconfidence(self.parameters)
 
     @property
     def n_divergent(self) -> int:
@@ -89,23 +74,23 @@ def regression_check(
     """Sample the PyMC model of a fit by NUTS from its estimates, and compare."""
     from pymc.initial_point import make_initial_point_fn
 
-    model, name = pymc_model(estimator), sampler_name(None)
+    model, sampler = pymc_model(estimator), sampler_name(None)
     begin = make_initial_point_fn(
         model=model,
-        jitter_rvs={one for one in model.free_RVs if one.name == "standard_effects"},
+        jitter_rvs={rv for rv in model.free_RVs if rv.name == "standard_effects"},
         return_transformed=False,
     )
-    drawn = tuple(each for each in DRAWN if each in model.named_vars)
+    drawn = tuple(name for name in DRAWN if name in model.named_vars)
     job = Job(model, drawn, begin, plan, cores, console_for(progress) is not None)
-    run = SAMPLERS[name](job)
+    run = SAMPLERS[sampler](job)
     parameters = comparison.table(quantities(estimator, run))
-    found = verdict.differences(parameters, float(run.diverging.mean()))
-    return RegressionCheck(parameters, found, run, name)
+    findings = verdict.differences(parameters, float(run.diverging.mean()))
+    return RegressionCheck(parameters, findings, run, sampler)
 
 
 def quantities(estimator: Any, run: NutsRun) -> list[Quantity]:
     """Return the estimates of a fit that have standard errors, with their draws relabelled."""
-    values = {name: each.reshape(-1, *each.shape[2:]) for name, each in run.values.items()}
+    values = {name: draws.reshape(-1, *draws.shape[2:]) for name, draws in run.values.items()}
     order = relabelled(estimator, values["coefficients"])
     normal = ndtri((np.arange(N_QUANTILES) + 0.5) / N_QUANTILES)
     found = []

@@ -100,6 +100,28 @@ def overconfidence(parameters: pd.DataFrame) -> float:
     return float(parameters["ratio"].median())
 
 
+class Verdict:
+    """Verdict of a comparison by its parameters and findings."""
+
+    parameters: pd.DataFrame
+    findings: tuple[Finding, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether no difference was found."""
+        return not self.findings
+
+    @property
+    def verdict(self) -> str:
+        """The word "agrees", or the differences."""
+        return "; ".join(finding.text for finding in self.findings) or "agrees"
+
+    @property
+    def overconfidence(self) -> float:
+        """Median ratio of standard deviations; above 1 the fit underestimates uncertainty."""
+        return overconfidence(self.parameters)
+
+
 def _posterior(moved: Sequence[Moved]) -> Finding | None:
     certain = [one for one in moved if one.for_certain]
     if not certain:

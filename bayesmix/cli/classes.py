@@ -124,9 +124,9 @@ def classes(
         place = name.replace(" ", "_")
         contents |= {f"{place}.csv": shown.to_csv(), f"{place}.md": shown.to_markdown()}
         contents |= {f"{place}.docx": shown} if find_spec("docx") is not None else {}
-    for own in report.figures.values():
-        figure = Figure(own.draw, own.size, own.panels)
-        contents |= {f"{own.name}.{kind}": figure for kind in ("pdf", "png")}
+    for drawn in report.figures.values():
+        figure = Figure(drawn.draw, drawn.size, drawn.panels)
+        contents |= {f"{drawn.name}.{kind}": figure for kind in ("pdf", "png")}
     values: dict[str, Any] = {
         "enumeration": enumeration.table.to_dict("records"),
         "model": str(model),

@@ -115,7 +115,9 @@ def features_of(
     listed = [str(name) for name in table]
     wanted = names(rows.columns)
     features = [name for name in wanted or listed if name not in used]
-    named = {kind: features if own == ["all"] else own for kind, own in kinds_named(kinds).items()}
+    named = {
+        kind: features if names == ["all"] else names for kind, names in kinds_named(kinds).items()
+    }
     declared = declared_kinds(listed, None, named, rows.data)
     declared = {name: kind for name, kind in declared.items() if name in features}
     _, coding = coded(table[features], declared, wanted and features)

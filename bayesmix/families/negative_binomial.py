@@ -157,7 +157,7 @@ class OverdispersedCounts(PointsByColumn):
         """Return log p(x | k) (n, K), minus infinity for positive counts at mean 0."""
         out = np.zeros((len(values), self.n_components), order="F")
         for d, column in enumerate(values.T):
-            # Few distinct counts are many samples.
+            # Many samples share few distinct counts.
             counts, places = np.unique(column, return_inverse=True)
             mean, size, x = self.rates[:, d, None], self.sizes[:, d, None], counts[None]
             with np.errstate(divide="ignore", invalid="ignore"):

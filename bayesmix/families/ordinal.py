@@ -83,7 +83,7 @@ class LevelFeatures:
         return pairs.reshape(*self.there.shape, -1)
 
     def padded(self, by_level: Array, beyond: float = 0.0) -> Array:
-        """Return values by level (..., F) as (..., D, M), with others beyond the last level."""
+        """Return values by level (..., F) as (..., D, M), with ``beyond`` after the last level."""
         out = np.full((*by_level.shape[:-1], *self.there.shape), beyond)
         out[..., self.there] = by_level
         return out
@@ -177,8 +177,8 @@ class OrdinalDraws(LevelDraws):
 
     def parameters(self, frame: Frame) -> Named:
         by_feature = ("component", "feature")
-        own = {"slopes": (by_feature, self.slopes), "curvatures": (by_feature, self.curvatures)}
-        return {**own, **super().parameters(frame)}
+        shapes = {"slopes": (by_feature, self.slopes), "curvatures": (by_feature, self.curvatures)}
+        return {**shapes, **super().parameters(frame)}
 
 
 def most_likely(totals: Array, reading: Levels, previous: Ordinals | None, degree: int) -> Ordinals:

@@ -433,9 +433,12 @@ def _moments_of_true_values(
 
 def sums_of_blocks(mixture: Mixture[Components], rows: Rows) -> Iterator[ChunkSums]:
     """Yield sums of the blocks of a chunk, which sequences do not divide."""
-    undivided = rows.side.begins is not None or _alike(mixture, rows)
+    if _alike(mixture, rows):
+        yield _sums_of_alike(mixture, rows)
+        return
+    undivided = rows.side.begins is not None
     for block in [rows] if undivided else (part for _, part in blocks_of(mixture, rows)):
-        if _alike(mixture, block):
+        if not undivided and _alike(mixture, block):
             yield _sums_of_alike(mixture, block)
         else:
             view = NormalView.of(mixture, block)
@@ -444,10 +447,12 @@ def sums_of_blocks(mixture: Mixture[Components], rows: Rows) -> Iterator[ChunkSu
 
 def _alike(mixture: Mixture[Components], rows: Rows) -> bool:
     """Whether all values are exact, with equal errors."""
-    instrument, groups = instrument_of(rows), instrument_of(rows).groups
-    beyond = instrument.truncated.any() or instrument.hidden.any() or has_gaps(rows.values)
-    released = cast("Gaussians", mixture.components).resolution is None
-    return released and not beyond and bool((groups == groups[:1]).all())
+    instrument = instrument_of(rows)
+    equal = (instrument.groups == instrument.groups[:1]).all()
+    if not equal or cast("Gaussians", mixture.components).resolution is not None:
+        return False
+    beyond = instrument.truncated.any() or instrument.hidden.any()
+    return not (beyond or has_gaps(rows.values))
 
 
 def _sums_of_alike(mixture: Mixture[Components], rows: Rows) -> ChunkSums:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bayesmix import plots
-from bayesmix.assess.apa import ApaTable, bounded, p_equals, plain, write_as
+from bayesmix.assess.apa import ApaTable, bounded, equals, p_equals, plain, write_as
 from bayesmix.assess.class_profiles import KINDS, ClassProfiles, ratio, rows_by_key, wald_text
 from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration
 from bayesmix.errors import InvalidInputError
@@ -82,11 +82,11 @@ class ClassReport:
 
     @property
     def _displays(self) -> dict[str, ApaTable | ApaFigure]:
-        return {f"[[{name}]]": own for name, own in (self.tables | self.figures).items()}
+        return {f"[[{name}]]": shown for name, shown in (self.tables | self.figures).items()}
 
     def to_markdown(self) -> str:
         """Return the report as Markdown; figures are files beside it, such as "criteria.png"."""
-        displays = {block: own.to_markdown().rstrip() for block, own in self._displays.items()}
+        displays = {block: shown.to_markdown().rstrip() for block, shown in self._displays.items()}
         return "\n\n".join(displays.get(block, block) for block in self.blocks) + "\n"
 
     def to_html(self) -> str:
@@ -95,7 +95,7 @@ class ClassReport:
 
     def _elements(self) -> list[str]:
         """Return the blocks, tables and figures as HTML."""
-        displays = {block: own.to_html() for block, own in self._displays.items()}
+        displays = {block: shown.to_html() for block, shown in self._displays.items()}
         return [displays.get(block) or _html(block) for block in self.blocks]
 
     def save(self, path: Any) -> Path:
@@ -198,6 +198,7 @@ def class_report(
         p_equals=p_equals,
         plain=plain,
         ratio=ratio,
+        equals=equals,
         wald_text=wald_text,
         percent="{:.1%}".format,
         enumeration=enumeration,
@@ -226,8 +227,8 @@ def class_report(
         interval="" if profiles.contrasts is None else f"{profiles.contrasts.attrs['level']:.0%}",
         outcomes=rows_by_key(profiles.overall),
         rivals=list(others),
-        ref={name: f"Table {own.number}" for name, own in tables.items()}
-        | {name: f"Figure {own.number}" for name, own in figures.items()},
+        ref={name: f"Table {table.number}" for name, table in tables.items()}
+        | {name: f"Figure {figure.number}" for name, figure in figures.items()},
         converged=int(converged.sum()),
         replicated=everything["replicated"].min(),
     )
@@ -257,6 +258,6 @@ def _figures(enumeration: Enumeration, profiles: ClassProfiles) -> dict[str, Apa
     )  # fmt: skip
     names = ("criteria", "figure of profiles", "figure of classification")
     return {
-        name: ApaFigure(name.replace("figure of ", ""), number, *own)
-        for number, (name, own) in enumerate(zip(names, numbered, strict=True), start=1)
+        name: ApaFigure(name.replace("figure of ", ""), number, *parts)
+        for number, (name, parts) in enumerate(zip(names, numbered, strict=True), start=1)
     }

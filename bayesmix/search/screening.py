@@ -50,13 +50,11 @@ class Screened:
     def mixture(self) -> Mixture:
         return self.state.current_mixture()
 
-    def accelerated(self) -> Screened:
-        return replace(self, problem=replace(self.problem, accelerate=True))
-
-    def advanced(self, passes: int) -> Screened | None:
-        """Run on; None for a degenerate fit."""
+    def advanced(self, passes: int, plain: bool = False) -> Screened | None:
+        """Run on, by ``plain`` passes or as the problem says; None for a degenerate fit."""
+        problem = replace(self.problem, accelerate=False) if plain else self.problem
         try:
-            state = run(self.problem, self.state, Monitor(), passes)
+            state = run(problem, self.state, Monitor(), passes)
         except BayesmixError:
             return None
         usable = state.mixture is not None and not is_valueless(self.problem, state)
@@ -97,9 +95,7 @@ def finalists(
             if value < best and K > 2:
                 break
             best = max(best, value)
-        settled = (
-            short.accelerated().advanced(SETTLE_PASSES) for short in _best(ranked, PROMISING)
-        )
+        settled = (screened.advanced(SETTLE_PASSES) for screened in _best(ranked, PROMISING))
         ranked = [(screened.value(criterion), screened) for screened in settled if screened]
     return [(screened.number, screened.mixture) for screened in _best(ranked, FINALISTS)]
 
@@ -120,14 +116,15 @@ def _short_runs(
             continue  # with one component, structures with as many parameters are one
         sizes.add(size)
         try:
-            plain = resolve(model, source, replace(settings.among(()), accelerate=False))
+            problem = resolve(model, source, settings.among(()))
         except BayesmixError:  # too few samples for this structure
             continue
         starts = starts or _starts(source, model, settings.seed, partitions)
         if len(starts) > 1 and reached and not model.family.has_posterior:
             starts = [starts[max(reached, key=lambda place: reached[place])]]
         for place, start in enumerate(starts):
-            screened = Screened(number, plain, begun(plain, start, K)).advanced(FIRST_PASSES)
+            at_start = Screened(number, problem, begun(problem, start, K))
+            screened = at_start.advanced(FIRST_PASSES, plain=True)
             value = screened.value(criterion) if screened else -math.inf
             ranked += [(value, screened)] if screened else []
             reached[place] = max(value, reached.get(place, value))

@@ -242,6 +242,8 @@ def test_a_checkpoint_continues_with_equal_results(separated, tmp_path, monkeypa
     pd.testing.assert_frame_equal(again.table, first.table)
     with pytest.raises(ValueError, match="other rows"):
         bm.enumerate_classes(rows + 1.0, (1, 2), 1, **options)
+    with pytest.raises(ValueError, match="weight_type"):
+        bm.enumerate_classes(rows, (1, 2), 1, weight_type="frequency", **options)
 
 
 def test_a_covariance_next_to_a_singular_one_does_not_end_the_enumeration(separated, monkeypatch):

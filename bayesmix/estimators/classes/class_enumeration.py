@@ -147,6 +147,7 @@ def enumerate_classes(
             "n_bootstrap": n_bootstrap,
             "continuous": continuous,
             "columns": columns,
+            "weight_type": weight_type,
             "covariates": None if covariates is None else np.asarray(covariates),
             "missing": missing,
             "early_stopping": early_stopping,
@@ -256,7 +257,7 @@ def _estimators(
         kinds: dict[str, list[str]] = {}
         for name, kind, _ in coding.decisions:
             kinds.setdefault(kind, []).append(name)
-        listed = (f"{kind}: {phrase(own)}" for kind, own in kinds.items() if kind != "exclude")
+        listed = (f"{kind}: {phrase(names)}" for kind, names in kinds.items() if kind != "exclude")
         words = f"independent within classes ({'; '.join(listed)})"
         return X, {alone: words}, {alone: Mixture(columns=columns, covariance_type="diag")}
     asked: Any = [models] if isinstance(models, int | str) else models

@@ -13,10 +13,10 @@ from scipy.spatial.distance import cdist
 from sklearn.cluster import kmeans_plusplus
 
 from bayesmix.allocation.designs import Standardised
-from bayesmix.core.mixture import ChunkSums, Mixture
+from bayesmix.core.mixture import Mixture
 from bayesmix.core.random import Purpose, stream
 from bayesmix.core.rows import Rows, SideInformation
-from bayesmix.em.expectation import Densities, ExpectationStep, Form, Step, centred_sums
+from bayesmix.em.expectation import Centred, Densities
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.regression.regression_data import MOST_UNITS, UnitData, gate_warning
@@ -65,20 +65,12 @@ def unit_products(
 
 
 @dataclass(frozen=True)
-class FromMoments(Form):
+class FromMoments(Centred):
     """E-step whose densities and sums share the moments of units."""
-
-    name = "centred"
-
-    def step(self, mixture: Mixture[Any]) -> Step:
-        return ExpectationStep(mixture, self)
 
     def densities(self, components: Any, values: Array) -> Densities:
         moments = components.moments(values)
         return moments.log_density, lambda shares: components.sums(moments, shares)
-
-    def sums(self, mixture: Mixture[Any], rows: Rows) -> ChunkSums:
-        return centred_sums(self, mixture, rows)
 
 
 @dataclass(frozen=True)
