@@ -40,7 +40,7 @@ def fitted_units(model: Any) -> tuple[Any, Array]:
     data = model._data
     if data.units is None:
         raise UnsupportedError("trajectories need units: fit with groups=")
-    return model, data.unit_probabilities(model._mixture)
+    return model, data.posterior(model._mixture)[0]
 
 
 def fits_by_number(search: Any) -> dict[int, Any]:
@@ -94,7 +94,7 @@ def unit_table(model: Any, labels: Any = None) -> pd.DataFrame:
         table[f"p_{k}"] = column
     if model.random is None:
         return table
-    effects = data.predicted_effects(model._mixture)
+    effects = data.predicted_effects(model._mixture)[0] @ data.random.back.T
     for name, column in zip(data.random.names, (joint[:, :, None] * effects).sum(1).T, strict=True):
         table[name] = column
     return table

@@ -274,7 +274,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         self._held = state.holds
         self._separated = data.warnings(state, order.tolist())
 
-    def _show(self, data: Data, mixture: Mixture, result: FitResult) -> None:
+    def _show(self, data: Any, mixture: Mixture, result: FitResult) -> None:
         """Set the attributes that follow from data, mixture and result of the fit."""
         for name in [name for name in vars(self) if name.endswith("_")]:
             if name not in ("n_features_in_", "feature_names_in_"):
@@ -296,8 +296,9 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if data.gate is not None:
             gate = cast("Gate", mixture.weights).coefficients @ data.gate.back.T
             self.gate_intercept_, self.gate_coef_ = gate[:, 0], gate[:, 1:]
-        for name, value in data.further_attributes(mixture).items():
-            setattr(self, name, value)
+        if self.random is not None:
+            back, variable = data.random.back, cast("Any", components)
+            self.random_covariance_ = back @ variable.covariances @ back.T
         self.n_components_ = len(raw)
         self.result_ = result
         self.log_likelihood_ = result.log_likelihood
@@ -486,9 +487,12 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         """Return a summary of the fit, with a table of coefficients."""
         check_is_fitted(self, "log_likelihood_")
         K, name = self.n_components_, NAMES.get(self.response, self.response.replace("_", " "))
+        size = f"n = {self._data.n_samples:.0f}"
+        if self._data.units is not None:
+            size += f" units, {self._data.n_rows} observations"
         head = (
             f"Mixture of {K} {name} regression{'s' if K > 1 else ''} "
-            f"({self._data.size_text}): log likelihood {self.log_likelihood_:.2f}, "
+            f"({size}): log likelihood {self.log_likelihood_:.2f}, "
             f"{self.n_parameters_} parameters, BIC {self.bic():.1f}."
         )
         weights = ", ".join(f"{weight:.2f}" for weight in self.weights_)
@@ -573,4 +577,5 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
         if covariates is not None:
             covariates = covariates[regression_data.first_rows(units)]
         rows = regression_data.ordered(units, *rows)
-        return *self._data.posterior(self._mixture, rows, covariates, np.bincount(units)), units
+        data = self._data.of_new(rows, covariates, np.bincount(units))
+        return *data.posterior(self._mixture), units

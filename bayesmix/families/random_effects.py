@@ -36,27 +36,25 @@ ROWS_AT_ONCE = 2**15
 SMALLEST = 1e-10
 
 
-def cross_products(sizes: Integers, rows: Callable[[slice], tuple[Array, Array]]) -> Array:
+def cross_products(
+    design: Any, origin: Array, y: Array, offset: Array, columns: Array, sizes: Integers
+) -> Array:
     """Return e'e, the number of rows, X'e and the lower triangle of X'X of each unit.
 
-    ``rows`` returns e (n,) and X (n, P) of a slice, and ``sizes`` (U,) are numbers of rows.
+    ``sizes`` (U,) are numbers of rows, X is the design of the columns (n, D), and e = y - offset -
+    X @ ``origin``.
     """
-    ends = np.cumsum(sizes)
-    begin, out = 0, np.empty((len(sizes), 0))
+    ends, pairs = np.cumsum(sizes), np.tril_indices(len(origin))
+    starts, begin = ends - sizes, 0
+    out = np.empty((len(sizes), 2 + len(origin) + len(pairs[0])))
     while begin < len(sizes):
-        first = int(ends[begin] - sizes[begin])
+        first = starts[begin]
         end = max(begin + 1, int(np.searchsorted(ends, first + ROWS_AT_ONCE, "right")))
-        e, X = rows(slice(first, int(ends[end - 1])))
-        places, pairs = ends[begin:end] - sizes[begin:end] - first, np.tril_indices(X.shape[1])
-        if not begin:
-            out = np.empty((len(sizes), 2 + X.shape[1] + len(pairs[0])))
-        block = [
-            e[:, None] ** 2,
-            np.ones((len(e), 1)),
-            e[:, None] * X,
-            X[:, pairs[0]] * X[:, pairs[1]],
-        ]
-        np.add.reduceat(np.hstack(block), places, axis=0, out=out[begin:end])
+        rows = slice(first, ends[end - 1])
+        X = design.apply(columns[rows])
+        e = (y[rows] - offset[rows] - X @ origin)[:, None]
+        block = np.hstack([e**2, np.ones_like(e), e * X, X[:, pairs[0]] * X[:, pairs[1]]])
+        np.add.reduceat(block, starts[begin:end] - first, axis=0, out=out[begin:end])
         begin = end
     return out
 
@@ -104,18 +102,15 @@ def _places(size: int) -> Integers:
     return places
 
 
-def pooled_coefficients(products: Array, size: int) -> Array:
-    """Return the coefficients (P,) of one regression of all rows, from cross-products of units."""
-    units = Units(products, size)
-    designs = full_matrices(units.triangles.sum(axis=0), size)
-    return scaled_solution(designs, units.responses.sum(axis=0))
+def mapped_eigenvalues(matrices: Array, function: Callable[[Array], Array]) -> Array:
+    """Return symmetric matrices (..., q, q) after a function of their eigenvalues."""
+    values, vectors = np.linalg.eigh(matrices)
+    return np.asarray((vectors * function(values)[..., None, :]) @ vectors.mT)
 
 
 def symmetric_root(matrices: Array) -> Array:
     """Return symmetric roots of positive semidefinite matrices (..., q, q)."""
-    values, vectors = np.linalg.eigh(matrices)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
-    return np.asarray(root @ np.swapaxes(vectors, -1, -2))
+    return mapped_eigenvalues(matrices, lambda values: np.sqrt(np.maximum(values, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -190,7 +185,7 @@ class EffectSums(AddedByField):
         family, (K, P) = self.at.family, self.score.shape
         counts, coefficients, roots, logs = np.split(vector, [K, K + K * P, len(vector) - K])
         roots = roots.reshape(self.at.covariances.shape)
-        covariances = roots @ roots.transpose(0, 2, 1)
+        covariances = roots @ roots.mT
         # Extrapolation leaves the structure where D_k are proportional.
         weighted = covariances * counts[:, None, None]
         dispersion = np.maximum(np.exp(np.clip(logs, -600, 600)), family.floor)
@@ -277,11 +272,10 @@ class RandomEffectRegressions:
     @property
     def further_scale(self) -> Array:
         structure, K = self.family.covariance, len(self.covariances)
-        scale = np.full(len(self.further), np.sqrt(self.dispersion.mean()))
-        scale[-structure.n_variances(K) :] **= 2
-        if structure.ratios:
-            scale[-structure.n_variances(K) - K + 1 :][: K - 1] = 1.0
-        return scale
+        variance, n = self.dispersion.mean(), structure.n_variances(K)
+        n_ratios = (K - 1) * structure.ratios
+        sizes = [len(self.further) - n_ratios - n, n_ratios, n]
+        return np.repeat([np.sqrt(variance), 1.0, variance], sizes)
 
     def moved(self, coefficients: Array, further: Array) -> RandomEffectRegressions:
         """Return components at other parameters."""
@@ -363,22 +357,20 @@ class RandomEffects:
         given = (random,) if isinstance(random, (str, int)) else tuple(random)
         first = int(design.intercept)
         wanted = "random must contain 'intercept' (with fit_intercept=True) and names or indices"
-        names = [
-            column if column == INTERCEPT and first else design.names[design.place(column, wanted)]
+        places = [
+            0 if column == INTERCEPT and first else first + design.place(column, wanted)
             for column in given
         ]
+        places.sort(key=lambda place: place >= first)
+        names = tuple(design.terms[place] for place in places)
         if len(set(names)) < len(names):
             raise InvalidInputError(f"random must name each effect once, got {', '.join(names)}")
-        names.sort(key=lambda name: name != INTERCEPT)
-        places = [0 if name == INTERCEPT and first else first + design.names.index(name)
-                  for name in names]  # fmt: skip
-        matrix = np.eye(len(design.terms))[:, places]
-        back = design.back[np.ix_(places, places)]
-        if INTERCEPT not in names and first:
+        matrix, back = np.eye(len(design.terms))[:, places], design.back[np.ix_(places, places)]
+        if first and 0 not in places:
             # Without a random intercept, effects are slopes of columns that are not centred.
             columns = np.array(places, dtype=int) - first
             matrix[0] = design.centre[columns] / design.scale[columns]
-        return cls(tuple(names), matrix, back)
+        return cls(names, matrix, back)
 
 
 @dataclass(frozen=True)
@@ -448,9 +440,8 @@ class RandomEffectFamily:
 
     def bounded(self, covariances: Array) -> Array:
         """Return covariances (K, q, q) without eigenvalues of 0, from which they could not grow."""
-        values, vectors = np.linalg.eigh(covariances)
-        values = np.maximum(values, SMALLEST * self.spread)
-        return np.asarray((vectors * values[:, None]) @ vectors.transpose(0, 2, 1))
+        smallest = SMALLEST * self.spread
+        return mapped_eigenvalues(covariances, lambda values: np.maximum(values, smallest))
 
     def n_parameters(self, n_components: int, n_columns: int) -> int:
         P, shared = len(self.origin), len(self.fixed)

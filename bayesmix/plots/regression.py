@@ -34,7 +34,7 @@ def plot_regression(
     expect("model", model, "a fitted RegressionMixture", "intercept_", "coefficients")
     data, ax = model._data, axes_or_new(ax)
     place, column = time_of(data, feature, "feature")
-    values, joint = data.values, data.unit_probabilities(model._mixture)
+    values, joint = data.values, data.posterior(model._mixture)[0]
     labels = joint.argmax(axis=1)[... if data.units is None else data.units]
     if X is not None:
         if y is None:

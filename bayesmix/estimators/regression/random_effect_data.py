@@ -19,16 +19,17 @@ from bayesmix.core.rows import Rows, SideInformation
 from bayesmix.em.expectation import Centred, Densities
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
 from bayesmix.errors import InvalidInputError
-from bayesmix.estimators.regression.regression_data import MOST_UNITS, UnitData, gate_warning
+from bayesmix.estimators.regression.regression_data import UnitData, gate_warning
 from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
 from bayesmix.families.random_effects import (
     INTERCEPT,
     RandomEffectFamily,
     RandomEffectRegressions,
     RandomEffects,
+    Units,
     cross_products,
-    pooled_coefficients,
 )
+from bayesmix.families.regressions import scaled_solution
 from bayesmix.numerics.arrays import Array, Booleans, Integers
 from bayesmix.posterior.regression_vector import Names
 from bayesmix.search.starts import ROUNDED, Given, begun, one_hot
@@ -45,23 +46,6 @@ BOUNDARY = 1e-6
 # p-value of the skewness of predicted effects below which they are not normal, and the fewest units
 # of its test (D'Agostino 1970).
 NOT_NORMAL, FEWEST_UNITS = 0.001, 20
-
-
-def unit_products(
-    design: Standardised,
-    origin: Array,
-    y: Array,
-    offset: Array,
-    columns: Array,
-    sizes: Integers,
-) -> Array:
-    """Return cross-products of units, whose rows have responses and columns (n, D) of a design."""
-
-    def rows(place: slice) -> tuple[Array, Array]:
-        X, e = design.apply(columns[place]), y[place] - offset[place]
-        return e - X @ origin, X
-
-    return cross_products(sizes, rows)
 
 
 @dataclass(frozen=True)
@@ -89,7 +73,7 @@ class RandomEffectData(UnitData):
     columns: Array  # (n, D), not standardised
     labels: tuple[str | int, ...] = ()  # identifiers of the units
     variational = inflation = None
-    accelerated, form = True, FromMoments()
+    accelerated, form, starts = True, FromMoments(), slice(None)
     race, alike = (), 0.0  # all starts run to convergence: few passes rank them wrongly
 
     @classmethod
@@ -126,9 +110,10 @@ class RandomEffectData(UnitData):
 
         origin, rows = np.zeros(len(design.terms)), (response, offset, columns)
         for _ in range(2):  # the second solution refines the first
-            products = unit_products(design, origin, *rows, sizes)
-            origin = origin + pooled_coefficients(products, len(origin))
-        products = unit_products(design, origin, *rows, sizes)
+            products = cross_products(design, origin, *rows, sizes)
+            total = Units(products.sum(axis=0, keepdims=True), len(origin))
+            origin = origin + scaled_solution(total.designs[0], total.responses[0])
+        products = cross_products(design, origin, *rows, sizes)
         spread = max(float(products[:, 0].sum() / len(response)), floor)
         own, ratios = COVARIANCES[estimator.random_covariance] if effects.names else (False, False)
         covariance = EffectCovariance(own, ratios, estimator.residual_variance == "shared")
@@ -137,10 +122,6 @@ class RandomEffectData(UnitData):
             products, family=family, design=design, random=effects, response=response,
             offset=offset, columns=columns, **others,
         )  # fmt: skip
-
-    @property
-    def fixed(self) -> Integers:
-        return self.family.fixed
 
     @property
     def sizes(self) -> Integers:
@@ -167,22 +148,12 @@ class RandomEffectData(UnitData):
         return len(self.products)
 
     @property
-    def unit_weights(self) -> Array:
-        return np.ones(self.n_units) if self.weights is None else self.weights
-
-    def further_attributes(self, mixture: Mixture) -> dict[str, Any]:
-        """Return covariances (K, q, q) of random effects in units of the data."""
-        covariances = cast("RandomEffectRegressions", mixture.components).covariances
-        return {"random_covariance_": self.random.back @ covariances @ self.random.back.T}
-
-    @property
     def rows(self) -> Rows:
         """Cross-products of the units, with weights and covariates."""
         side = SideInformation(covariates=self.covariates)
         return Rows(self.products, self.weights, side=side)
 
     def subset(self, chosen: Any) -> RandomEffectData:
-        """Return the data of EM of some units."""
         weights, covariates = (
             None if each is None else each[chosen] for each in (self.weights, self.covariates)
         )
@@ -194,24 +165,16 @@ class RandomEffectData(UnitData):
             yield self.subset(slice(begin, begin + UNITS_AT_ONCE)).rows
 
     def of_units(self, values: Array) -> Array:
-        """Return sums by unit of values that have a row for each unit."""
         return values
 
     def with_response(self, y: Array) -> RandomEffectData:
         """Return the data with another response (n,)."""
         rows = (y, self.offset, self.columns)
-        products = unit_products(self.design, self.family.origin, *rows, self.sizes)
+        products = cross_products(self.design, self.family.origin, *rows, self.sizes)
         return replace(self, response=y, products=products)
 
-    def for_starts(self, seed: int) -> RandomEffectData:
-        """Return a random sample of the units of large data, among which starts are compared."""
-        if len(self.sorted_units) <= MOST_UNITS:
-            return self
-        chosen = stream(seed, Purpose.SUBSAMPLE).choice(self.sorted_units, MOST_UNITS, False)
-        return self.subset(np.sort(chosen))
-
     @cached_property
-    def sorted_units(self) -> Integers:
+    def eligible(self) -> Integers:
         """Units with weight, in an order that does not depend on that of the data."""
         keys = self.products[:, : 2 + len(self.family.origin)].T
         keys = np.round(keys / np.abs(keys).max(axis=1, keepdims=True, initial=1e-300), ROUNDED)
@@ -246,7 +209,7 @@ class RandomEffectData(UnitData):
         if number % 2:
             turned = np.linalg.qr(generator.normal(size=(place.shape[1],) * 2))[0]
             place = place @ turned * np.exp(generator.normal(size=place.shape[1]))
-        eligible = place[self.sorted_units]
+        eligible = place[self.eligible]
         centres = eligible[generator.choice(len(eligible), n_components, replace=False)]
         if number % 4 < 2:
             draw = int(generator.integers(2**31))
@@ -298,9 +261,9 @@ class RandomEffectData(UnitData):
         if self.n_units < FEWEST_UNITS or self.weights is not None:
             return []
         components = cast("RandomEffectRegressions", mixture.components)
-        joint, effects, left = self.predicted_units(mixture)
+        joint, (effects, left) = self.posterior(mixture)[0], self.predicted_effects(mixture)
         draws = np.empty((self.n_units, 1))
-        draws[self.sorted_units, 0] = stream(self.n_units, Purpose.SAMPLE).random(self.n_units)
+        draws[self.eligible, 0] = stream(self.n_units, Purpose.SAMPLE).random(self.n_units)
         drawn = np.minimum((joint.cumsum(axis=1) < draws).sum(axis=1), joint.shape[1] - 1)
         every = np.arange(self.n_units)
         total = np.diagonal(components.covariances, axis1=1, axis2=2)[drawn]
@@ -320,43 +283,24 @@ class RandomEffectData(UnitData):
 
     # Predictions
 
-    def predicted_units(self, mixture: Mixture) -> tuple[Array, Array, Array]:
-        """Return P(k | y_i) (U, K), E[b_i | y_i, k] (U, K, q) and its variances (U, K, q)."""
+    def predicted_effects(self, mixture: Mixture) -> tuple[Array, Array]:
+        """Return E[b_i | y_i, k] and its variances (U, K, q)."""
         components, parts = cast("RandomEffectRegressions", mixture.components), []
         for rows in self.blocks():
             moments = components.moments(rows.values)
             G = np.diagonal(moments.effect_covariances, axis1=2, axis2=3).transpose(1, 0, 2)
             effects = moments.effects.transpose(1, 0, 2)
-            joint = mixture.responsibilities(rows)[0]
-            parts.append((joint, effects, np.broadcast_to(G, effects.shape)))
-        joint, effects, variances = (np.concatenate(each) for each in zip(*parts, strict=True))
-        return joint, effects, variances
+            parts.append((effects, np.broadcast_to(G, effects.shape)))
+        effects, variances = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return effects, variances
 
-    def unit_probabilities(self, mixture: Mixture) -> Array:
-        """Return P(component | y_i) (U, K) of the units."""
-        return np.concatenate([mixture.responsibilities(rows)[0] for rows in self.blocks()])
-
-    def predicted_effects(self, mixture: Mixture) -> Array:
-        """Return E[b_i | y_i, k] (U, K, q) in units of the data."""
-        return self.predicted_units(mixture)[1] @ self.random.back.T
-
-    def posterior(
-        self,
-        mixture: Mixture,
-        rows: tuple[Array, ...],
-        covariates: Array | None,
-        sizes: Integers,
-    ) -> tuple[Array, Array]:
-        """Return probabilities (U, K) and log densities (U,) of units of ordered samples.
-
-        ``rows`` are response, offset, trials and columns, and covariates (U, P) those of the units.
-        """
+    def of_new(
+        self, rows: tuple[Array, ...], covariates: Array | None, sizes: Integers
+    ) -> RandomEffectData:
+        """Return the data of EM of new units; see ``Data``."""
         y, offset, _, X = rows
-        products = unit_products(self.design, self.family.origin, y, offset, X, sizes)
-        data = replace(self, products=products, weights=None, covariates=covariates)
-        parts = [mixture.responsibilities(block) for block in data.blocks()]
-        joint, log_density = (np.concatenate(each) for each in zip(*parts, strict=True))
-        return joint, log_density
+        products = cross_products(self.design, self.family.origin, y, offset, X, sizes)
+        return replace(self, products=products, weights=None, covariates=covariates)
 
     def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
         """Return names and values (m,) of variances in data units, and their slopes (m, size).

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from scipy import stats
@@ -99,34 +100,64 @@ class Predicted:
 class UnitData(ABC):
     """Data of a fit, of which EM reads ``rows``; without groups, every sample is a unit."""
 
+    weights: Array | None  # of ``rows``
     family: Any
     design: Standardised
     inflation: Standardised | None  # columns of the log odds of extra zeros
     variational: Any  # ``VariationalBayes`` with its priors, or None
     accelerated: bool
     form: Form
+    starts: Any  # first of the ``rows`` of each unit
 
     @property
     @abstractmethod
-    def unit_weights(self) -> Array: ...
-    @property
-    @abstractmethod
-    def n_rows(self) -> int: ...
+    def n_units(self) -> int: ...
     @property
     @abstractmethod
     def rows(self) -> Rows: ...
+    @abstractmethod
+    def blocks(self) -> Iterable[Rows]:
+        """Return rows in blocks that end where units end."""
+
+    @abstractmethod
+    def of_units(self, values: Array) -> Array:
+        """Return sums by unit of values that belong to ``rows``."""
+
+    @property
+    @abstractmethod
+    def eligible(self) -> Integers:
+        """Units with weight, from which starts are drawn."""
+
+    @abstractmethod
+    def subset(self, chosen: Any) -> Self:
+        """Return the data of EM of some units."""
+
+    @property
+    def fixed(self) -> Integers:
+        """Columns of the design with the same coefficient in all components."""
+        return np.asarray(self.family.fixed)
+
+    @property
+    def unit_weights(self) -> Array:
+        return np.ones(self.n_units) if self.weights is None else self.weights[self.starts]
 
     @property
     def n_samples(self) -> float:
         """Number of units, which counts in BIC."""
         return float(self.unit_weights.sum())
 
-    @property
-    def size_text(self) -> str:
-        """Number of units, and of observations with groups."""
-        data: Any = self
-        more = "" if data.units is None else f" units, {self.n_rows} observations"
-        return f"n = {self.n_samples:.0f}{more}"
+    def for_starts(self, seed: int) -> Self:
+        """Return a random sample of the units of large data, among which starts are compared."""
+        if len(self.eligible) <= MOST_UNITS:
+            return self
+        chosen = stream(seed, Purpose.SUBSAMPLE).choice(self.eligible, MOST_UNITS, False)
+        return self.subset(np.sort(chosen))
+
+    def posterior(self, mixture: Mixture) -> tuple[Array, Array]:
+        """Return P(component | y_i) (U, K) and log densities (U,) of the units."""
+        parts = [mixture.responsibilities(rows) for rows in self.blocks()]
+        joint, log_density = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return joint[self.starts], self.of_units(log_density)
 
     def arranged(self, y: Array, offset: Array, trials: Array, X: Array) -> Array:
         """Return rows of response, offset, trials and design."""
@@ -173,29 +204,18 @@ class Data(UnitData):
     def n_rows(self) -> int:
         return len(self.values)
 
-    @property
-    def fixed(self) -> Integers:
-        return self.family.fixed
-
     @cached_property
     def starts(self) -> Integers:
         """First rows (U,) of the units; every row without groups."""
-        units = self.units
-        if units is None:
-            return np.arange(len(self.values))
-        return np.flatnonzero(np.append(True, units[1:] != units[:-1]))
-
-    @property
-    def unit_weights(self) -> Array:
-        return np.ones(self.n_units) if self.weights is None else self.weights[self.starts]
-
-    def further_attributes(self, mixture: Mixture) -> dict[str, Any]:
-        """Return fitted attributes beside those of all regressions."""
-        return {}
+        return np.arange(len(self.values)) if self.units is None else first_rows(self.units)
 
     @property
     def n_units(self) -> int:
-        return len(self.values) if self.units is None else int(self.units.max()) + 1
+        return len(self.starts)
+
+    @property
+    def eligible(self) -> Integers:
+        return np.flatnonzero(self.unit_weights > 0.0)
 
     @property
     def rows(self) -> Rows:
@@ -203,36 +223,23 @@ class Data(UnitData):
         return Rows(self.values, self.weights, side=beside(self.covariates, self.units))
 
     def blocks(self) -> tuple[Rows, ...]:
-        """Return all samples as one block."""
+        """Return all rows as one block."""
         return (self.rows,)
 
     def of_units(self, values: Array) -> Array:
-        """Return sums by unit of values (n,)."""
         return np.asarray(np.add.reduceat(values, self.starts))
-
-    def unit_probabilities(self, mixture: Mixture) -> Array:
-        """Return P(component | y_i) (U, K) of the units."""
-        return np.asarray(mixture.responsibilities(self.rows)[0][self.starts])
 
     def with_response(self, y: Array) -> Data:
         """Return the data with another response (n,)."""
         return replace(self, values=np.column_stack([y, self.values[:, 1:]]))
 
-    def for_starts(self, seed: int) -> Data:
-        """Return a random sample of the units of large data, among which starts are compared."""
-        units = np.arange(len(self.values)) if self.units is None else self.units
-        weighted = units if self.weights is None else units[self.weights > 0.0]
-        eligible = np.unique(weighted)
-        if len(eligible) <= MOST_UNITS:
-            return self
-        generator = stream(seed, Purpose.SUBSAMPLE)
-        rows = np.flatnonzero(np.isin(units, generator.choice(eligible, MOST_UNITS, False)))
+    def subset(self, chosen: Integers) -> Data:
+        rows = chosen if self.units is None else np.flatnonzero(np.isin(self.units, chosen))
+        units, others = self.units, (self.weights, self.covariates)
+        weights, covariates = (None if part is None else part[rows] for part in others)
+        units = None if units is None else np.unique(units[rows], return_inverse=True)[1]
         return replace(
-            self,
-            values=self.values[rows],
-            weights=None if self.weights is None else self.weights[rows],
-            units=None if self.units is None else np.unique(units[rows], return_inverse=True)[1],
-            covariates=None if self.covariates is None else self.covariates[rows],
+            self, values=self.values[rows], weights=weights, units=units, covariates=covariates
         )
 
     def start(self, n_components: int, number: int, seed: int) -> Array:
@@ -268,22 +275,14 @@ class Data(UnitData):
         labels = np.round(distances / (np.square(target).mean() or 1.0), ROUNDED).argmin(axis=1)
         return 0.9 * one_hot(labels, n_components) + 0.1 / n_components
 
-    def posterior(
-        self,
-        mixture: Mixture,
-        rows: tuple[Array, ...],
-        covariates: Array | None,
-        sizes: Integers,
-    ) -> tuple[Array, Array]:
-        """Return probabilities (U, K) and log densities (U,) of units of ordered samples.
+    def of_new(self, rows: tuple[Array, ...], covariates: Array | None, sizes: Integers) -> Data:
+        """Return the data of new units, whose ordered samples have response, offset, trials and X.
 
-        ``rows`` are response, offset, trials and columns, and covariates (U, P) those of the units.
+        ``covariates`` (U, P) are those of the units, and ``sizes`` (U,) numbers of samples.
         """
-        units = np.repeat(np.arange(len(sizes)), sizes)
-        side = beside(None if covariates is None else covariates[units], units)
-        joint, log_density = mixture.responsibilities(Rows(self.arranged(*rows), side=side))
-        starts = np.cumsum(sizes) - sizes
-        return joint[starts], np.asarray(np.add.reduceat(log_density, starts))
+        units, values = np.repeat(np.arange(len(sizes)), sizes), self.arranged(*rows)
+        covariates = None if covariates is None else covariates[units]
+        return replace(self, values=values, weights=None, units=units, covariates=covariates)
 
     def warnings(self, state: State, order: list[int]) -> list[str]:
         """Return a sentence for each component that has coefficients without a finite maximum.
