@@ -317,6 +317,7 @@ def test_a_saved_fit_is_the_same(tmp_path, kind):
     [
         ({"gate": pd.Series(list("mfmf"), name="sex")}, "'sex' is not numeric"),
         ({"X": pd.DataFrame({"age": [1.0, 2, np.nan, 5]})}, "row 2, column 'age'"),
+        ({"X": pd.DataFrame({"type": ["a", "b", None, "a"]})}, "row 2, column 'type'"),
         ({"y": [0, 1, np.nan, 2]}, "y must have no missing values, got one in row 2"),
         ({"y": list("abab")}, "y must be numbers, got text"),
         ({"groups": ["a", None, "b", "b"]}, "groups must have no missing values"),

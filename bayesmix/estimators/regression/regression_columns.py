@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from bayesmix.allocation.designs import Standardised
+from bayesmix.allocation.designs import Standardised, columns_of
 from bayesmix.core import validation
 from bayesmix.errors import BayesmixWarning, InvalidInputError, warn
 from bayesmix.estimators.regression.coded_frames import looked_at
@@ -58,13 +58,14 @@ def as_design(X: Any, coding: Coding | None, features: Sequence[str] = ()) -> An
     if plain and all(str(dtype) == "float64" for dtype in X.dtypes):
         return X  # large data are not copied
     codes = recoded(X, replace(coding, levels=tuple(levels)))
+    columns_of("X", codes, len(codes))  # missing values are named by the columns of the user
     columns: dict[str, Any] = {}
     for name, found in zip(coding.names, levels, strict=True):
         if found is None or isinstance(found[0], bool):
             columns[name] = codes[name]
             continue
         for code, level in enumerate(found[1:], 1):
-            columns[f"{name}_{level}"] = (codes[name] == code).where(codes[name].notna())
+            columns[f"{name}_{level}"] = codes[name] == code
     return pd.DataFrame(columns, index=codes.index).astype(np.float64)
 
 
