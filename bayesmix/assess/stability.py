@@ -20,11 +20,10 @@ from sklearn.base import clone
 
 from bayesmix.core import validation
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.parallel import resolve_jobs
+from bayesmix.core.parallel import in_turn, resolve_jobs
 from bayesmix.core.procedures import last_step, prefix_of
 from bayesmix.core.protocols import Procedure, UserRows
 from bayesmix.core.random import Purpose, root_seed, stream
-from bayesmix.core.workers import in_turn
 from bayesmix.em.progress_bar import FitProgress
 from bayesmix.em.refusals import refuse_covariates
 from bayesmix.em.result import FitResult

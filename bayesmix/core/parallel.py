@@ -1,6 +1,7 @@
-"""Threads over chunks, with BLAS limited to one thread; results do not depend on their number.
+"""Threads over chunks, with BLAS limited to one thread, and worker processes over fits.
 
-The BLAS limit is counted for the whole process, as overlapping limits would not be restored.
+Results depend on neither number. The BLAS limit is counted for the whole process, as overlapping
+limits would not be restored.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import multiprocessing
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -162,3 +164,20 @@ def ordered_map(
 
     share_out(work, len(items), n_jobs)
     yield from results
+
+
+def in_turn(
+    call: Callable[..., Result], jobs: Sequence[tuple[Any, ...]], workers: int, began: float
+) -> Iterator[Result]:
+    """Yield ``call(*job)`` in order; worker processes help SECONDS_ALONE after ``began``.
+
+    ``began`` is a value of ``time.process_time``.
+    """
+    for place, job in enumerate(jobs):
+        if min(workers, len(jobs) - place) > 1 and time.process_time() - began > SECONDS_ALONE:
+            from joblib import Parallel, delayed
+
+            parallel = Parallel(n_jobs=workers, return_as="generator")
+            yield from parallel(delayed(call)(*arguments) for arguments in jobs[place:])
+            return
+        yield call(*job)

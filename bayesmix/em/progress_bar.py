@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import sys
-import threading
 import time
 from typing import Any
 
@@ -50,45 +47,11 @@ class FitProgress:
         if self.hidden:
             return
         if self.bar is None:
-            self.bar = self._started()
+            from bayesmix.em.console import started_bar
+
+            self.bar = started_bar(self.what, self.total, self.wanted)
         if self.bar is None:
             self.wanted = False
         else:
             task = self.bar.task_ids[0]
             self.bar.update(task, description=what, completed=self.done, detail=detail)
-
-    def _started(self) -> Any:
-        """Return a bar on the console, None without a console."""
-        from rich import progress as bars
-
-        if (console := console_for(self.wanted)) is None:
-            return None
-        counted: tuple[Any, ...] = (bars.SpinnerColumn(),)
-        if self.total is not None:
-            counted = bars.BarColumn(), bars.MofNCompleteColumn()
-        bar = bars.Progress(
-            bars.TextColumn("{task.description}"),
-            *counted,
-            bars.TimeElapsedColumn() if self.total is None else bars.TimeRemainingColumn(),
-            bars.TextColumn("{task.fields[detail]}", style="dim"),
-            console=console,
-            transient=console.is_terminal or console.is_jupyter,
-        )
-        bar.add_task(self.what, total=self.total, detail="")
-        bar.start()
-        return bar
-
-
-def console_for(wanted: bool | None) -> Any:
-    """Return a console for a bar, or None outside terminals and notebooks unless wanted.
-
-    Bars of workers would overwrite that of the main process, so workers show none.
-    """
-    from rich.console import Console
-
-    console = Console(file=sys.stderr)
-    if wanted:
-        return console
-    main = threading.current_thread() is threading.main_thread()
-    alone = multiprocessing.parent_process() is None and main
-    return console if alone and (console.is_terminal or console.is_jupyter) else None

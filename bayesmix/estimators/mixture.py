@@ -12,7 +12,7 @@ from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.em.result import FitResult
 from bayesmix.em.under_a_prior import MaximumAPosteriori
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian
+from bayesmix.estimators.attributes.fitted_attributes import describe_gaussian, describe_weights
 from bayesmix.estimators.base import MixtureEstimator
 from bayesmix.estimators.inputs.parameters import noise_density, store_parameters
 from bayesmix.estimators.searching.families_of_fits import with_structure
@@ -182,6 +182,4 @@ class Mixture(MixtureEstimator):
         if isinstance(result.family, LevelsFamily):
             self.levels_ = result.family.levels
         if result.variational:
-            from bayesmix.estimators.attributes.posterior_attributes import describe_weights
-
             describe_weights(self, result)

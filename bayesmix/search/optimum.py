@@ -30,6 +30,7 @@ from bayesmix.em.run import (
     run,
 )
 from bayesmix.errors import DegenerateFitError
+from bayesmix.search.race import raced
 from bayesmix.search.starts import begun, numbered_starts
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Schedule:
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(11, 15, 8, 3)
+FULL = Schedule(11, 30, 8, 3)
 # Probabilities of 0 stay 0, and families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
@@ -314,24 +315,18 @@ class OptimumSearch:
             numbers = range(len(numbers), 2 * len(numbers))
         if runs and schedule is QUICK:  # fits of other candidates are better than most starts
             numbers = numbers[:BESIDE_NEAR]
-        for number, start in numbered_starts(
-            self.sample.source,
-            self.problem.source.summary,
-            self.model,
-            self.settings.seed,
-            self.index,
-            numbers,
-            graphs=schedule is FULL,
-        ):
+        starts, passes = self._begun(numbers, schedule), schedule.passes
+        if len(numbers) > 1 and not guided:
+            starts, passes = raced(self.sample, starts, len(numbers), self.monitor, passes)
+        for number, begun_there in starts:
             if self._stopped:
                 break
-            state = begun(self.sample, start, self.model.n_components)
-            after: State | None = state
+            after: State | None = begun_there
             if guided:
                 from bayesmix.search.guided_starts import guided_by_a_prior
 
-                after = guided_by_a_prior(self, state, 2 * schedule.passes)
-            after = after and self.attempts.run(self.sample, after, schedule.passes)
+                after = guided_by_a_prior(self, begun_there, 2 * passes)
+            after = after and self.attempts.run(self.sample, after, passes)
             if after is not None:
                 runs.append(ShortRun(number, after))
             if self._agree([run.state for run in runs if run.number >= 0]) >= schedule.agree:
@@ -339,6 +334,15 @@ class OptimumSearch:
         for short in runs:
             self.attempts.note("start", str(short), short.state, 0.0, False)
         return runs
+
+    def _begun(self, numbers: range, schedule: Schedule) -> Iterator[tuple[int, State]]:
+        """Yield numbers and states of the starts, before their first M-step."""
+        K, index, seed = self.model.n_components, self.index, self.settings.seed
+        source, summary, graphs = self.sample.source, self.problem.source.summary, schedule is FULL
+        for number, start in numbered_starts(
+            source, summary, self.model, seed, index, numbers, graphs
+        ):
+            yield number, begun(self.sample, start, K)
 
     def _on_all_rows(self, end: State) -> State | None:
         """Run on all data from a subsample's optimum."""

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bayesmix.core.mixture import Mixture
-from bayesmix.core.workers import in_turn
+from bayesmix.core.parallel import in_turn
 from bayesmix.errors import BayesmixError
 from bayesmix.numerics.arrays import Array
 from bayesmix.selection.candidates import Candidate, Contents, asked, contents, levels

@@ -471,9 +471,9 @@ LIMITED = """
 import resource, sys, warnings
 import bayesmix as bm
 from bayesmix.estimators.select import comparable
-from bayesmix.core import workers
+from bayesmix.core import parallel
 
-workers.SECONDS_ALONE = -1.0
+parallel.SECONDS_ALONE = -1.0
 resource.setrlimit(resource.RLIMIT_FSIZE, (1200, 1200))
 search = bm.MixtureSearch(
     comparable(), (1, 2), ("full", "diag"), criterion="auto", random_state=5,

@@ -538,7 +538,7 @@ def test_a_search_is_the_same_for_any_number_of_workers(monkeypatch):
     rows = np.vstack([rng.normal(centre, 1.0, (50, 2)) for centre in (0.0, 3.0)])
     options = {"n_components": (1, 2, 3), "covariance_type": ["full", "diag", "tied"]}
     alone = bm.MixtureSearch(random_state=0, n_jobs=1, **options).fit(rows)
-    monkeypatch.setattr("bayesmix.core.workers.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", -1.0)
     many = bm.MixtureSearch(random_state=0, n_jobs=2, **options).fit(rows)
     columns = ["covariance_type", "n_components", "log_likelihood", "bic"]
     assert many.results_[columns].equals(alone.results_[columns])

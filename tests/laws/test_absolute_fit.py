@@ -164,7 +164,7 @@ def test_workers_change_no_number(monkeypatch):
     X = two_clusters(np.random.default_rng(0), normal, 40)
     model = fitted(X)
     alone = goodness_of_fit(model, X, n_resamples=4, n_jobs=1, random_state=1)
-    monkeypatch.setattr("bayesmix.core.workers.SECONDS_ALONE", 0.0)
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", 0.0)
     monkeypatch.setattr(resampling, "resolve_jobs", lambda n_jobs: n_jobs)
     shared = goodness_of_fit(model, X, n_resamples=4, n_jobs=2, random_state=1)
     np.testing.assert_array_equal(alone.replicates, shared.replicates)

@@ -113,7 +113,7 @@ def test_a_data_set_whose_fit_collapses_has_no_value():
 def test_workers_change_no_number(monkeypatch):
     X = two_clusters(2.0)
     alone = likelihood_ratio_test(quick(), X, n_resamples=4, n_jobs=1, random_state=5)
-    monkeypatch.setattr("bayesmix.core.workers.SECONDS_ALONE", 0.0)
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", 0.0)
     monkeypatch.setattr(resampling, "resolve_jobs", lambda n_jobs: n_jobs)
     shared = likelihood_ratio_test(quick(), X, n_resamples=4, n_jobs=2, random_state=5)
     np.testing.assert_array_equal(alone.replicates, shared.replicates)

@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn.datasets import load_wine
 
 import bayesmix as bm
-from bayesmix.core.workers import in_turn
+from bayesmix.core.parallel import in_turn
 from bayesmix.errors import SelectionWarning, UndefinedError
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.data_checks import (
@@ -445,7 +445,7 @@ def test_a_pruned_fit_with_too_many_components_extends_no_chain():
 
 
 def test_jobs_in_turn_come_back_in_order_from_workers_too(monkeypatch):
-    monkeypatch.setattr("bayesmix.core.workers.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", -1.0)
     assert list(in_turn(pow, [(2, 3), (3, 2), (5, 1)], 2, 0.0)) == [8, 9, 5]
 
 

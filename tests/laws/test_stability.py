@@ -106,7 +106,7 @@ def test_a_search_chooses_anew_in_every_part():
 def test_workers_change_no_number(monkeypatch):
     X = clusters(3.0)
     alone = stability(bm.GaussianMixture(2), X, n_resamples=3, n_jobs=1, random_state=3)
-    monkeypatch.setattr("bayesmix.core.workers.SECONDS_ALONE", 0.0)
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", 0.0)
     monkeypatch.setattr(resampling, "resolve_jobs", lambda n_jobs: n_jobs)
     together = stability(bm.GaussianMixture(2), X, n_resamples=3, n_jobs=2, random_state=3)
     pd.testing.assert_frame_equal(alone.table, together.table)

@@ -127,7 +127,7 @@ def test_workers_change_no_number_of_any_structure(criterion, monkeypatch):
         "random_state": 3,
     }
     alone = bm.MixtureSearch(n_jobs=1, **options).fit(X)
-    monkeypatch.setattr("bayesmix.core.workers.SECONDS_ALONE", -1.0)
+    monkeypatch.setattr("bayesmix.core.parallel.SECONDS_ALONE", -1.0)
     together = bm.MixtureSearch(n_jobs=2, **options).fit(X)
     timed = ["seconds"]
     pd.testing.assert_frame_equal(

@@ -1,11 +1,16 @@
-"""Fitted attributes of Gaussian mixtures, under scikit-learn's names."""
+"""Fitted attributes of mixtures, under scikit-learn's names."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from bayesmix.core.rows import FLAT_FLOOR
 from bayesmix.em.result import FitResult
+
+if TYPE_CHECKING:
+    from bayesmix.families.gaussian.prior import GaussianPosterior, NormalWishart
 
 
 def describe_gaussian(estimator: Any, result: FitResult) -> None:
@@ -24,6 +29,36 @@ def describe_gaussian(estimator: Any, result: FitResult) -> None:
     estimator.precisions_ = structure.blocks.as_covariances(structure.algebra.gram(root))
     estimator.precisions_cholesky_ = structure.blocks.as_covariances(root)
     if result.variational:
-        from bayesmix.estimators.attributes.posterior_attributes import describe_posterior
-
         describe_posterior(estimator, result, components)
+
+
+def describe_posterior(estimator: Any, result: FitResult, q: GaussianPosterior) -> None:
+    """Set the parameters of q and of the prior."""
+    K = q.n_components
+    freedom = q.precisions.degrees_of_freedom
+    estimator.mean_precision_ = q.mean_precision.copy()
+    # With missing values each column of "diag" has its own value, from its own observations.
+    by_column = q.mean_precision.ndim == 2 and not q.structure.blocks.isotropic
+    if not by_column:
+        freedom = np.broadcast_to(freedom if freedom.ndim == 1 else freedom[:, 0], (K,))
+    estimator.degrees_of_freedom_ = freedom.copy()
+    prior = cast("NormalWishart", result.prior)
+    estimator.mean_prior_ = prior.mean.copy()
+    estimator.mean_precision_prior_ = float(q.prior_mean_precision)
+    estimator.degrees_of_freedom_prior_ = float(prior.degrees_of_freedom)
+    # E[S] under q for a learned scale, otherwise the given W0^-1.
+    estimator.covariance_prior_ = q.structure.blocks.one_of(q.scale.mean)
+    describe_weights(estimator, result)
+
+
+def describe_weights(estimator: Any, result: FitResult) -> None:
+    """Set weight_concentration_ and its prior, if the weights have a posterior."""
+    weights: Any = result.mixture.weights
+    concentration = getattr(result.inference.weights_prior, "concentration", None)
+    if concentration is None:
+        return
+    estimator.weight_concentration_prior_ = float(concentration)
+    if hasattr(weights, "first"):  # sticks
+        estimator.weight_concentration_ = (weights.first.copy(), weights.rest.copy())
+    else:
+        estimator.weight_concentration_ = weights.concentration.copy()
