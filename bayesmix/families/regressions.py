@@ -122,11 +122,26 @@ class Response(ABC):
         """Return where responses are outside the support (n,), and what the support is."""
 
 
-class NormalResponse(Response):
+class IdentityLink(Response):
+    """Normal responses, of which all values or some are seen."""
+
+    gaussian = True
+
+    def mean(self, eta: Array) -> Array:
+        return eta
+
+    def first_predictor(self, y: Array, trials: Array) -> Array:
+        return y
+
+    def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
+        """Return the mean squared residual after the step."""
+        return np.maximum(sums[0] - gained, 0.0) / np.maximum(counts, 1e-300)
+
+
+class NormalResponse(IdentityLink):
     """y ~ N(η, dispersion)."""
 
     name = "normal"
-    gaussian = True
 
     def log_density(self, y: Array, trials: Array, eta: Array, dispersion: Array) -> Array:
         return -0.5 * (np.log(2.0 * np.pi * dispersion) + (y - eta) ** 2 / dispersion)
@@ -136,18 +151,8 @@ class NormalResponse(Response):
     ) -> tuple[Array, Array]:
         return (y - eta) / dispersion, np.broadcast_to(1.0 / dispersion, eta.shape)
 
-    def mean(self, eta: Array) -> Array:
-        return eta
-
-    def first_predictor(self, y: Array, trials: Array) -> Array:
-        return y
-
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
         return ((y - eta) ** 2,)
-
-    def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
-        """Return the mean squared residual after the step."""
-        return np.maximum(sums[0] - gained, 0.0) / np.maximum(counts, 1e-300)
 
     def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
         return 0.5 * ((y - eta) ** 2 / dispersion - 1.0)

@@ -20,6 +20,7 @@ from bayesmix.families.regressions import (
     RESPONSE,
     BinomialResponse,
     GammaResponse,
+    IdentityLink,
     LogLink,
     NegativeBinomialResponse,
     NormalResponse,
@@ -139,13 +140,12 @@ class InflatedPoisson:
 
 
 @dataclass(frozen=True)
-class CensoredNormalResponse(Response):
+class CensoredNormalResponse(IdentityLink):
     """y ~ N(η, dispersion), seen as ``lower`` or ``upper`` where it is beyond these limits."""
 
     lower: float = -np.inf
     upper: float = np.inf
     name = "censored_normal"
-    gaussian = True
 
     def _moments(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, Array]:
         """Return E[y* - η] and E[(y* - η)²] of the values y* before censoring."""
@@ -173,21 +173,12 @@ class CensoredNormalResponse(Response):
         away, _ = self._moments(y, eta, dispersion)
         return away / dispersion, np.broadcast_to(1.0 / dispersion, eta.shape)
 
-    def mean(self, eta: Array) -> Array:
-        return eta
-
-    def first_predictor(self, y: Array, trials: Array) -> Array:
-        return y
-
     def first_sums(self, values: Array, shares: Array) -> RegressionSums:
         sums = NORMAL.first_sums(values, shares)
         return replace(sums, at=replace(sums.at, response=self))
 
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
         return (self._moments(y, eta, dispersion)[1],)
-
-    def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
-        return NORMAL.dispersion(previous, counts, sums, gained)
 
     def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
         return 0.5 * (self._moments(y, eta, dispersion)[1] / dispersion - 1.0)

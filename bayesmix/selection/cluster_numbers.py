@@ -159,13 +159,14 @@ class _Weights:
 
 def _weights(weights: Array, units: Integers | None, generator: np.random.Generator) -> _Weights:
     """Return weights of which the rows of a unit have the same."""
-    counted = np.flatnonzero(weights > 0)
+    counted = weights > 0
     unit_of = np.arange(len(weights)) if units is None else units
-    codes = np.unique(unit_of[counted], return_inverse=True)[1]
-    chosen = codes % -(-len(counted) // MOST_WEIGHTED) == 0
-    rows = counted[chosen]
+    numbers = np.cumsum(np.bincount(unit_of[counted]) > 0) - 1
+    chosen = numbers % -(-counted.sum() // MOST_WEIGHTED) == 0
+    rows = np.flatnonzero(counted)
+    rows = rows[chosen[unit_of[rows]]]
     given = weights[rows]
-    firsts, places = np.unique(codes[chosen], return_index=True, return_inverse=True)[1:]
+    firsts, places = np.unique(unit_of[rows], return_index=True, return_inverse=True)[1:]
     of_units = given[firsts]
     drawn = generator.standard_gamma(of_units, size=(N_DRAWS, len(of_units)))
     drawn *= of_units.sum() / drawn.sum(axis=1, keepdims=True)

@@ -55,14 +55,6 @@ MOST_UNITS = 10_000
 LAST_STEPS = 6
 
 
-def beside(covariates: Array | None, units: Integers | None) -> SideInformation:
-    """Return covariates and groups from ascending numbers of units."""
-    if units is None:
-        return SideInformation(covariates=covariates)
-    begins = np.append(True, units[1:] != units[:-1])
-    return SideInformation(begins=begins, covariates=covariates, grouped=True)
-
-
 @dataclass(frozen=True)
 class Predicted:
     """Predictive distributions of new samples."""
@@ -220,7 +212,11 @@ class Data(UnitData):
     @property
     def rows(self) -> Rows:
         """All samples, with covariates and groups."""
-        return Rows(self.values, self.weights, side=beside(self.covariates, self.units))
+        side = SideInformation(covariates=self.covariates)
+        if self.units is not None:
+            begins = np.diff(self.units, prepend=-1) > 0
+            side = replace(side, begins=begins, grouped=True)
+        return Rows(self.values, self.weights, side=side)
 
     def blocks(self) -> tuple[Rows, ...]:
         """Return all rows as one block."""
@@ -468,7 +464,8 @@ def ordered(units: Integers, *arrays: Array | None) -> Any:
 
 def first_rows(units: Integers) -> Integers:
     """Return the first row (U,) of each unit, numbered in order of appearance."""
-    return np.flatnonzero(np.diff(np.maximum.accumulate(units), prepend=-1))
+    highest = np.maximum.accumulate(units)
+    return np.append(0, 1 + np.flatnonzero(highest[1:] > highest[:-1]))
 
 
 def offsets(offset: Any, n: int) -> Array:

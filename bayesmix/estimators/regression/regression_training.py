@@ -8,10 +8,10 @@ import numpy as np
 
 from bayesmix.allocation.designs import Standardised, columns_of
 from bayesmix.core import validation
-from bayesmix.core.given_arrays import finite_array
 from bayesmix.em.objectives import MaximumLikelihood
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.inputs.constraints import group_codes, unequal
+from bayesmix.estimators.inputs.sample_weights import row_weights
 from bayesmix.estimators.regression import regression_data
 from bayesmix.estimators.regression.random_effect_data import COVARIANCES, RandomEffectData
 from bayesmix.estimators.regression.regression_columns import arranged, configured, shared_places
@@ -52,11 +52,7 @@ def training_data(
         places = np.append(places, len(design.terms) + np.arange(len(inflation.names)))
     if response.gaussian:
         floor = max((RELATIVE_FLOOR * float(y.std())) ** 2, 1e-300)
-    weights = None
-    if weight is not None:
-        weights = finite_array("sample_weight", weight, (n,))
-        if weights.min() < 0.0 or not weights.any():
-            raise InvalidInputError("sample_weight must not be negative, nor 0 for all samples")
+    weights: Any = None if weight is None else row_weights(weight, n)
     of_bayes = not isinstance(estimator.inference, MaximumLikelihood | None)
     units: Any = None if groups is None else group_codes(groups, n, n)
     firsts = np.arange(n) if units is None else regression_data.first_rows(units)
