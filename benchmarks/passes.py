@@ -16,6 +16,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -38,13 +39,17 @@ CASES = (
     (Problem(100_000, 50, 20), "full"),
     (Problem(200_000, 20, 50), "diag"),
 )
-N_FEATURES, PASSES = 10, 5  # of the fits whose memory is measured
-PAIRS = 4  # of processes per repeat
+# Of the fits whose memory is measured, and pairs of processes per repeat.
+N_FEATURES, PASSES, PAIRS = 10, 5, 4
 FIT = """
 import numpy as np
 from {module} import GaussianMixture
 GaussianMixture({K}, random_state=0).fit(np.load({path!r}))
 """
+OURS: dict[str, Any] = {
+    "EM": bayesmix.GaussianMixture,
+    "variational": partial(bayesmix.BayesianGaussianMixture, prune=False),
+}
 PLAIN = {"tol": 0.0, "search": None, "acceleration": None}
 
 
@@ -93,33 +98,19 @@ def _sides(
     method: str, problem: Problem, covariance: str, rows: Any, shares: Any
 ) -> tuple[Callable[[int], Any], Callable[[int], Any]]:
     """Functions that fit with a given number of iterations from the same responsibilities."""
-    K = problem.n_components
+    more: dict[str, Any] = {"covariance_type": covariance}
+    if method == "variational":
+        more["weight_concentration_prior_type"] = "dirichlet_distribution"
 
     def ours(n: int) -> Any:
-        if method == "EM":
-            model: Any = bayesmix.GaussianMixture(
-                K, covariance_type=covariance, max_iter=n, init_params=shares, **PLAIN
-            )
-        else:
-            model = bayesmix.BayesianGaussianMixture(
-                K,
-                covariance_type=covariance,
-                weight_concentration_prior_type="dirichlet_distribution",
-                max_iter=n,
-                init_params=shares,
-                prune=False,
-                **PLAIN,
-            )
-        return model.fit(rows)
+        options = PLAIN | more | {"max_iter": n, "init_params": shares}
+        return OURS[method](n_components=problem.n_components, **options).fit(rows)
 
     def theirs(n: int) -> Any:
-        common = {"covariance_type": covariance, "max_iter": n, "tol": 0.0}
-        if method == "EM":
-            model: Any = from_shares(sklearn.mixture.GaussianMixture)(n_components=K, **common)
-        else:
-            model = from_shares(sklearn.mixture.BayesianGaussianMixture)(
-                n_components=K, weight_concentration_prior_type="dirichlet_distribution", **common
-            )
+        name = "GaussianMixture" if method == "EM" else "BayesianGaussianMixture"
+        model = from_shares(getattr(sklearn.mixture, name))(
+            n_components=problem.n_components, max_iter=n, tol=0.0, **more
+        )
         model.shares = shares
         return model.fit(rows)
 
