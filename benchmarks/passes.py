@@ -98,19 +98,17 @@ def _sides(
     method: str, problem: Problem, covariance: str, rows: Any, shares: Any
 ) -> tuple[Callable[[int], Any], Callable[[int], Any]]:
     """Functions that fit with a given number of iterations from the same responsibilities."""
-    more: dict[str, Any] = {"covariance_type": covariance}
+    more: dict[str, Any] = {"n_components": problem.n_components, "covariance_type": covariance}
     if method == "variational":
         more["weight_concentration_prior_type"] = "dirichlet_distribution"
 
     def ours(n: int) -> Any:
         options = PLAIN | more | {"max_iter": n, "init_params": shares}
-        return OURS[method](n_components=problem.n_components, **options).fit(rows)
+        return OURS[method](**options).fit(rows)
 
     def theirs(n: int) -> Any:
         name = "GaussianMixture" if method == "EM" else "BayesianGaussianMixture"
-        model = from_shares(getattr(sklearn.mixture, name))(
-            n_components=problem.n_components, max_iter=n, tol=0.0, **more
-        )
+        model = from_shares(getattr(sklearn.mixture, name))(max_iter=n, tol=0.0, **more)
         model.shares = shares
         return model.fit(rows)
 
