@@ -40,7 +40,7 @@ def simulated_response(model: Any, generator: np.random.Generator) -> Array:
     data, components, weights = model._data, model._mixture.components, model._mixture.weights
     shares = np.broadcast_to(weights.mean(), joint.shape)
     if isinstance(weights, Gate):
-        covariates = data.covariates if model.random is not None else data.covariates[data.starts]
+        covariates = data.covariates[data.starts]
         shares = np.exp(weights.log_weights(covariates))
     below = shares.cumsum(axis=1) < generator.random((len(joint), 1))
     units, values = data.units, data.values

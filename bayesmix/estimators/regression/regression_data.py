@@ -441,9 +441,14 @@ def check_table(X: Any, y: Any = None) -> None:
             f"y must have no missing values, got one in row {row}: drop such rows"
         )
     try:
-        np.asarray(y, dtype=np.float64)
+        infinite = np.isinf(np.asarray(y, dtype=np.float64))
     except (TypeError, ValueError):
         raise InvalidInputError("y must be numbers, got text: code it as numbers") from None
+    if infinite.any():
+        row = int(np.flatnonzero(infinite)[0])
+        raise InvalidInputError(
+            f"y must be finite, got an infinite value in row {row}: drop such rows"
+        )
 
 
 def probability(level: Any) -> float:
