@@ -32,7 +32,8 @@ LARGEST_RATIO, SMALLEST_SIZE = 1e8, 1e-10
 # From here on the first terms of Stirling's series are exact in double precision.
 LARGE = 100.0
 # Bisections of the logarithm of the size in the worst case; Newton's method needs about five steps.
-STEPS, PRECISION = 60, 1e-13
+# A Newton step of this relative size leaves an error of about its square.
+STEPS, PRECISION = 60, 1e-7
 
 
 def log_rising(sizes: Array, values: Array) -> Array:

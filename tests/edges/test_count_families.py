@@ -31,3 +31,25 @@ def test_poisson_counts_stay_poisson():
     search = bm.select(frame, (1, 2, 3), n_jobs=1)
     assert search.n_components_ == 2
     assert set(search.best_estimator_.components_["visits"]) == {"rates"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_counts_of_large_tables_are_compared_on_a_sample(monkeypatch):
+    rng = np.random.default_rng(5)
+    group = rng.integers(0, 2, 5000)
+    mean = np.where(group, 15.0, 5.0)
+    frame = pd.DataFrame({"n_visits": rng.negative_binomial(4, 4 / (4 + mean))})
+    frame["height"] = rng.normal(4.0 * group)
+    compared = []
+    fit = bm.MixtureSearch.fit
+
+    def noted(search, X, *args, **named):
+        compared.append(X.shape[0])
+        return fit(search, X, *args, **named)
+
+    monkeypatch.setattr(bm.MixtureSearch, "fit", noted)
+    with pytest.warns(BayesmixWarning, match="counts are negative binomial: n_visits"):
+        search = bm.select(frame, (1, 2, 3), n_jobs=1)
+    assert compared == [2000, 5000]
+    assert search.n_components_ == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from bayesmix.core.random import Purpose, root_seed, stream
 from bayesmix.core.sources import Source
 from bayesmix.errors import BayesmixError, BayesmixWarning, warn
 from bayesmix.estimators.mixture import Mixture
@@ -20,6 +21,8 @@ NUMBERS = range(1, 5)
 TOLERANCE = 1e-4
 # Passes over the data of a fit. Overlapping negative binomials converge slowly and fit no better.
 PASSES = 100
+# Samples that are compared: the smallest subsample of other searches (``FEWEST_ROWS``).
+MOST_COMPARED = 2000
 
 
 def overdispersed_counts(
@@ -28,24 +31,27 @@ def overdispersed_counts(
     """Return the product with negative binomial counts, or None if Poisson counts are as good.
 
     Poisson is kept if one of its fits has a held-out log density within one standard error of the
-    best fit, and at most one component more: three would describe overdispersion.
+    best fit, and at most one component more: three would describe overdispersion. Of large data a
+    random sample is compared.
     """
     coding = coding_of(X)
     if coding is None or not coding.counts:
         return None
-    poisson = family_for(AUTO, X)
+    poisson, seed = family_for(AUTO, X), root_seed(random_state)
     search = MixtureSearch(
         Mixture(search="short", missing=missing, tol=TOLERANCE, max_passes=PASSES),
         NUMBERS if n_components is None else n_components,
         param_grid={"family": [poisson, overdispersed(poisson)]},
         criterion="cv",
         patience=1,
-        random_state=random_state,
+        refit=False,
+        random_state=seed,
         n_jobs=n_jobs,
     )
+    sample = X.sample(MOST_COMPARED, stream(seed, Purpose.SUBSAMPLE))
     try:
         with warnings.catch_warnings(action="ignore"):
-            table = search.fit(X).results_
+            table = search.fit(sample).results_
     except BayesmixError:  # too few observations for folds, for example
         return None
     table = table.sort_values("cv_behind")
