@@ -106,7 +106,6 @@ class FactorisedWeightsOf(WeightsOf[D], Protocol[D]):
 Weights: TypeAlias = WeightsOf[Any]
 FactorisedWeights: TypeAlias = FactorisedWeightsOf[Any]
 
-
 # PyMC and PyTensor have no type hints.
 Pymc: TypeAlias = ModuleType
 Tensor: TypeAlias = Any
@@ -157,7 +156,6 @@ class WeightsTwinOf(Protocol[D]):
 # PyMC protocols for any family, as in ``components``.
 ComponentsTwin: TypeAlias = ComponentsTwinOf[Any]
 WeightsTwin: TypeAlias = WeightsTwinOf[Any]
-
 
 S = TypeVar("S", contravariant=True)  # statistics of a family
 T = TypeVar("T", contravariant=True)  # statistics of an allocation

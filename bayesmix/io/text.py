@@ -72,7 +72,6 @@ GAPS = (
     "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
 )  # fmt: skip
 
-
 # Integers such as postal codes.
 LEADING_ZERO = re.compile(rb"(?:^|[,;|\s\"])0\d+(?:$|[,;|\s\"])")
 # Numbers with decimal commas; dots separate thousands.

@@ -13,7 +13,6 @@ from bayesmix.numerics.arrays import Array, Integers, is_elsewhere
 # An array of any such library, and its namespace of functions.
 DeviceArray: TypeAlias = Any
 
-
 Namespace: TypeAlias = Any
 
 

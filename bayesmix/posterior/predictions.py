@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 PerRow = TypeVar("PerRow", bound="Array | Integers")
 
-
 # Predictions that can be computed on a device.
 ON_DEVICE = (
     FitResult.log_density,

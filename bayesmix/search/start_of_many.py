@@ -19,7 +19,6 @@ from bayesmix.search.moves import of_statistics
 
 ROWS_OF_EACH = 30
 
-
 ROUNDS = 10
 
 

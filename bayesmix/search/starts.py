@@ -168,7 +168,6 @@ FEWEST_ROWS = 4
 TINY = np.finfo(np.float64).tiny
 LLOYD_ROUNDS = 100
 
-
 OTHER_STARTS = "responsibilities (n, K), labels (n,) or a callable that returns either"
 INIT_PARAMS = ("kmeans", "k-means++", "random", "random_from_data")
 # Rounds of k-means in a numbered start; numbers of the graph starts.

@@ -192,7 +192,6 @@ PLUG_IN = {name: each.of_fit for name, each in RECORDS.items() if each.of_fit is
 OF_SOURCE = {name: each.of_source for name, each in RECORDS.items() if each.of_source is not None}
 POSTERIOR = ("auto", RULE_BEFORE, *(name for name, each in RECORDS.items() if each.posterior))
 
-
 # The criterion of all candidates of large data on a sample of it, in nats, greater is better.
 ON_SAMPLE = "on_sample"
 

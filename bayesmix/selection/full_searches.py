@@ -18,7 +18,6 @@ from bayesmix.selection.tasks import Effort, Task
 # Full searches of two candidates take a third of a selection with 150 observations (0.3 of 1.1 s).
 MOST_POLISHED = 4
 
-
 A_GAIN = 1.0  # nats that make a better fit a new start for others
 
 

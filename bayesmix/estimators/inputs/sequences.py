@@ -29,7 +29,6 @@ from bayesmix.sources.partitions_of_rows import MOST_AT_HAND, PartitionedSource
 # Width of the gap beside a block that is held out, as a share of the block.
 GAP = 0.1
 
-
 InSequences: TypeAlias = ArraySource | PartitionedSource
 
 

@@ -78,10 +78,8 @@ def at_resolution(
 
 ROWS_NAMED = 20
 
-
 # Observations examined first, in multiples of the required distinct values.
 MOSTLY_ENOUGH = 4
-
 
 # Smaller coefficients of a direction count as zero.
 NO_PART = 1e-9

@@ -11,7 +11,6 @@ from bayesmix.families.gaussian.covariance.models import Structure
 # components and D columns, as in mclust's MAP.
 PriorRows: TypeAlias = Callable[[float, int, int], float]
 
-
 MCLUSTS: dict[str, PriorRows] = {
     "VEI": lambda nu, K, D: (nu + 3.0) / D,
     "EVI": lambda nu, K, D: (nu + 2.0) / K,

@@ -26,7 +26,6 @@ BELOW_FLOOR = 0.999
 # Variance in columns of unit scale below which all data agree.
 FLAT_VARIANCE = 1e-12
 
-
 # Ratio of the smallest to the largest variance that a factorisation resolves.
 LOST_IN_ROUNDING = 1e-12
 # Components with responsibility for at most one in this many observations are treated sparsely.
