@@ -431,11 +431,9 @@ def class_profiles(
     if reference > K:
         raise InvalidInputError(f"reference must be a class from 1 to {K}, got {reference}")
     surveyed = not (clusters is None and strata is None)
-    refits_of = clusters
     if sample_weight is not None:
         sample_weight = weighted(X, sample_weight, weight_type)[1]
-        if weight_type == "sampling" and not surveyed:
-            surveyed, refits_of = True, np.arange(len(sample_weight))
+        surveyed |= weight_type == "sampling"
     if standard_errors is None:
         standard_errors = "sandwich" if surveyed else "information"
     options = {"strata": strata, "sample_weight": sample_weight, "level": level}
@@ -448,7 +446,8 @@ def class_profiles(
     share = parameters.loc["share"][["estimate", "standard_error"]].set_index(index)
     sizes = share.set_axis(["share", "standard_error"], axis="columns").assign(**counts)
     tables, tests = {}, []
-    options |= {"covariates": covariates, "clusters": refits_of}
+    options |= {"covariates": covariates, "clusters": clusters}
+    options["weight_type"] = None if sample_weight is None else weight_type
     outcomes = outcomes.to_frame() if isinstance(outcomes, pd.Series) else outcomes
     for name, outcome in ({} if outcomes is None else dict(outcomes)).items():
         table = distal(estimator, X, outcome, correction, **options)

@@ -39,6 +39,7 @@ from bayesmix.posterior.survey_design import SurveyDesign
 from bayesmix.search.fit import fit
 from bayesmix.search.starts import Given
 from bayesmix.sources.memory import ArraySource
+from bayesmix.sources.survey_weights import weighted
 
 CORRECTIONS = ("ML", "BCH", None)
 MOST_PASSES = 1000
@@ -141,6 +142,7 @@ def distal(
     *,
     covariates: Any = None,
     sample_weight: Any = None,
+    weight_type: str | None = None,
     clusters: Any = None,
     strata: Any = None,
     level: float = 0.95,
@@ -168,8 +170,10 @@ def distal(
     covariates : array or frame (n, P), optional
         Covariates of the fit.
     sample_weight : array (n,), optional
-        Numbers of repetitions; for weights of a survey without clusters give
-        ``clusters=np.arange(n)`` as well.
+        Sample weights of the fit.
+    weight_type : {None, "sampling", "frequency"}, default=None
+        "sampling": inverse probabilities of a survey, of which only ratios count; without a design
+        each sample is a cluster. Otherwise weights are numbers of repetitions.
     clusters, strata : array (n,), optional
         Design of a survey: refits weight whole clusters within strata (Rao & Wu 1988), and
         intervals use t with clusters minus strata degrees of freedom.
@@ -212,8 +216,11 @@ def distal(
         raise UnsupportedError("distal does not support groups: fit without them")
     shares = estimator.predict_proba(X, covariates)
     weights = np.ones(len(shares))
-    if sample_weight is not None:
+    if sample_weight is not None or weight_type is not None:
+        sample_weight = weighted(X, sample_weight, weight_type)[1]
         weights = finite_array("sample_weight", sample_weight, (len(shares),))
+        if weight_type == "sampling" and clusters is None:
+            clusters = np.arange(len(shares))
     given = pd.Series(np.asarray(outcome) if not hasattr(outcome, "dtype") else outcome)
     if given.shape != (len(shares),):
         raise InvalidInputError(
@@ -223,7 +230,7 @@ def distal(
     n_draws = validation.integer("n_draws", n_draws, 0)
     survey = SurveyDesign.of(len(shares), clusters, strata)
     if survey is not None and not n_draws:
-        raise InvalidInputError("clusters and strata need refits: use n_draws=100, got 0")
+        raise InvalidInputError("designs and sampling weights need refits: use n_draws=100, got 0")
     observed, levels = _observed(given.reset_index(drop=True), weights)
     with single_threaded_blas():
         means, covariance = observed.assigned(shares, weights).estimates(correction)

@@ -96,6 +96,25 @@ def test_weights_repeat_observations_and_missing_outcomes_are_left_out(measured,
     assert not one.equals(bm.distal(model, X[whole], gaps, correction, n_draws=0))
 
 
+def test_only_ratios_of_sampling_weights_count():
+    X, y = two_classes()
+    weights = generator(61).uniform(0.2, 3.0, len(X))
+    normalised = weights * (len(X) / weights.sum())
+    model = bm.Mixture(2, family=bm.Bernoulli(), random_state=0).fit(X, sample_weight=normalised)
+    sampled = {"weight_type": "sampling", "n_draws": 20}
+    one = bm.distal(model, X, y, sample_weight=weights, **sampled)
+    other = bm.distal(model, X, y, sample_weight=1e4 * weights, **sampled)
+    pd.testing.assert_frame_equal(one, other)
+    each = {"clusters": np.arange(len(X)), "n_draws": 20}
+    pd.testing.assert_frame_equal(
+        one, bm.distal(model, X, y, sample_weight=normalised, **each), rtol=1e-6
+    )
+    with pytest.raises(InvalidInputError, match="needs sample_weight"):
+        bm.distal(model, X, y, **sampled)
+    with pytest.raises(InvalidInputError, match="need refits"):
+        bm.distal(model, X, y, sample_weight=weights, weight_type="sampling", n_draws=0)
+
+
 def two_classes():
     rng = generator(60)
     classes = rng.random(600) < 0.5
