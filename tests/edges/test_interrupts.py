@@ -89,7 +89,7 @@ def test_an_interrupt_in_a_later_run_keeps_the_best_of_the_runs(monkeypatch):
 @pytest.mark.slow
 def test_an_interrupt_before_there_is_anything_is_an_interrupt(monkeypatch):
     monkeypatch.setattr(Reporter, "on_pass", CtrlC(1))
-    model = GaussianMixture(3, random_state=0)
+    model = GaussianMixture(3, search=None, random_state=0)
     with pytest.raises(KeyboardInterrupt):
         model.fit(CROWDED)
     assert not hasattr(model, "result_")
@@ -99,6 +99,13 @@ def test_an_interrupt_before_there_is_anything_is_an_interrupt(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         model.fit(CROWDED[:200])
     assert model.result_ is before
+
+
+def test_an_interrupt_of_a_race_returns_its_best_start(monkeypatch):
+    model, passes = interrupted(GaussianMixture, monkeypatch, 1)
+    assert model.result_.status == "interrupted"
+    assert 1 <= passes <= 3
+    assert np.isfinite(model.score_samples(CROWDED)).all()
 
 
 @pytest.mark.parametrize("place", ["best_splits", "merge_losses"])
