@@ -247,7 +247,7 @@ def distal(
     table.attrs["variance"] = observed.variance(weights)
     tests = wald_tests(means, covariance)
     names = ("chi_squared", "df", "p")
-    table.attrs["tests"] = {pair: dict(zip(names, own, strict=True)) for pair, *own in tests}
+    table.attrs["tests"] = {pair: dict(zip(names, test, strict=True)) for pair, *test in tests}
     return table
 
 
@@ -283,8 +283,8 @@ def wald_tests(means: Array, covariance: Array) -> list[tuple[str, float, int, f
     """
     K, M = means.shape
     free = max(M - 1, 1)
-    own = np.arange(K * M).reshape(K, M)[:, :free].ravel()
-    means, covariance = means[:, :free], covariance[np.ix_(own, own)]
+    places = np.arange(K * M).reshape(K, M)[:, :free].ravel()
+    means, covariance = means[:, :free], covariance[np.ix_(places, places)]
 
     def tested(pairs: list[tuple[int, int]]) -> tuple[float, int, float]:
         rows = [np.eye(K)[first] - np.eye(K)[second] for first, second in pairs]
@@ -337,21 +337,21 @@ def _observed(outcome: pd.Series, weights: Array) -> tuple[ObservedOutcome, Any]
     present = outcome.notna().to_numpy() & (weights > 0.0)
     observed = outcome[present]
     numeric = pd.api.types.is_numeric_dtype(observed) and not pd.api.types.is_bool_dtype(observed)
-    levels, known = None, np.empty((0, 1))
+    levels, coded = None, np.empty((0, 1))
     if numeric:
-        known = observed.to_numpy(dtype=np.float64)[:, None]
-        if not np.isfinite(known).all():
+        coded = observed.to_numpy(dtype=np.float64)[:, None]
+        if not np.isfinite(coded).all():
             raise InvalidInputError("outcome must be finite, got infinity: drop such rows")
     else:
         codes, levels = pd.factorize(observed, sort=True)
-        known = np.eye(len(levels))[codes]
-    if len(known) and (known == known[0]).all():
+        coded = np.eye(len(levels))[codes]
+    if len(coded) and (coded == coded[0]).all():
         raise InvalidInputError(
-            f"outcome must have at least two values, got {observed.iloc[0]} for all {len(known)} "
+            f"outcome must have at least two values, got {observed.iloc[0]} for all {len(coded)} "
             "observations: use an outcome that varies"
         )
-    values = np.zeros((len(outcome), known.shape[1]))
-    values[present] = known
+    values = np.zeros((len(outcome), coded.shape[1]))
+    values[present] = coded
     return ObservedOutcome(values, present, numeric), levels
 
 

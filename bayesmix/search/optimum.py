@@ -318,14 +318,14 @@ class OptimumSearch:
         starts, passes = self._begun(numbers, schedule), schedule.passes
         if len(numbers) > 1 and not guided:
             starts, passes = raced(self.sample, starts, len(numbers), self.monitor, passes)
-        for number, begun_there in starts:
+        for number, state in starts:
             if self._stopped:
                 break
-            after: State | None = begun_there
+            after: State | None = state
             if guided:
                 from bayesmix.search.guided_starts import guided_by_a_prior
 
-                after = guided_by_a_prior(self, begun_there, 2 * passes)
+                after = guided_by_a_prior(self, state, 2 * passes)
             after = after and self.attempts.run(self.sample, after, passes)
             if after is not None:
                 runs.append(ShortRun(number, after))

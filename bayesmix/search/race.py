@@ -74,13 +74,14 @@ def raced(
     their own. The race ends at convergence, or where a covariance becomes singular.
     """
     first = next(starts)
-    every, statistics = chain([first], starts), first[1].expectation.statistics
+    starts, statistics = chain([first], starts), first[1].expectation.statistics
     source, family = problem.source, problem.family
-    plain = problem.form.watched and not side_of(source) and family.has_posterior
-    alone = statistics.shared or not family.rearranged
-    if not plain or alone or source.shape[0] * n_starts * len(statistics.counts) > BLOCK_VALUES:
-        return every, passes
-    numbers, states = zip(*every, strict=True)
+    separable = family.has_posterior and family.rearranged and not statistics.shared
+    n_joints = source.shape[0] * n_starts * len(statistics.counts)
+    plain = problem.form.watched and not side_of(source) and n_joints <= BLOCK_VALUES
+    if not separable or not plain:
+        return starts, passes
+    numbers, states = zip(*starts, strict=True)
     ends, left = _advanced(problem, states, monitor, passes - 1)
     return zip(numbers, ends, strict=True), left + 1
 

@@ -17,9 +17,8 @@ from bayesmix.search import starts
 from bayesmix.search.guided_starts import under_a_prior
 from bayesmix.search.moves import of_statistics
 
-ROWS_OF_EACH = 30
-
-ROUNDS = 10
+# Samples of each component that k-means sees, and its rounds.
+ROWS_OF_EACH, ROUNDS = 30, 10
 
 
 def first_of_many(problem: Problem, model: Model, settings: Settings, index: int) -> Mixture:

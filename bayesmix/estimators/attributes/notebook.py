@@ -11,7 +11,6 @@ from bayesmix.estimators.attributes.representation import Showing
 
 # Size in inches and resolution of the figure in a notebook.
 FIGURE = (4.4, 3.0)
-
 DOTS_PER_INCH = 110
 
 

@@ -13,6 +13,7 @@ from bayesmix.estimators.regression.coded_frames import family_for
 from bayesmix.estimators.search import MixtureSearch
 from bayesmix.families.names import AUTO
 from bayesmix.families.negative_binomial import overdispersed
+from bayesmix.search.optimum import FEWEST_ROWS
 from bayesmix.sources.border import coding_of
 
 # Overdispersed counts need several Poisson components, so both families are compared at up to four.
@@ -21,8 +22,6 @@ NUMBERS = range(1, 5)
 TOLERANCE = 1e-4
 # Passes over the data of a fit. Overlapping negative binomials converge slowly and fit no better.
 PASSES = 100
-# Samples that are compared: the smallest subsample of other searches (``FEWEST_ROWS``).
-MOST_COMPARED = 2000
 
 
 def overdispersed_counts(
@@ -32,7 +31,7 @@ def overdispersed_counts(
 
     Poisson is kept if one of its fits has a held-out log density within one standard error of the
     best fit, and at most one component more: three would describe overdispersion. Of large data a
-    random sample is compared.
+    random sample is compared, as large as the smallest of a search.
     """
     coding = coding_of(X)
     if coding is None or not coding.counts:
@@ -48,7 +47,7 @@ def overdispersed_counts(
         random_state=seed,
         n_jobs=n_jobs,
     )
-    sample = X.sample(MOST_COMPARED, stream(seed, Purpose.SUBSAMPLE))
+    sample = X.sample(FEWEST_ROWS, stream(seed, Purpose.SUBSAMPLE))
     try:
         with warnings.catch_warnings(action="ignore"):
             table = search.fit(sample).results_
