@@ -77,7 +77,7 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
 
 def _written(column: pd.Series[Any]) -> WrittenValues | None:
     """Return the numbers and limits of a column, None if it holds anything else."""
-    from bayesmix.io.column_kinds import MISSING_CODES, as_numbers
+    from bayesmix.io.numbers_in_text import MISSING_CODES, as_numbers
     from bayesmix.observation.measured import column_of
 
     cells = column_of(column.mask(column.isin(MISSING_CODES)))

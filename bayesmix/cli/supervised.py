@@ -174,7 +174,8 @@ def regress(
     from bayesmix.cli.shown_tables import candidate_table, frame_table
     from bayesmix.estimators.regression_mixture import RegressionMixture
     from bayesmix.estimators.search import MixtureSearch
-    from bayesmix.io.column_kinds import as_numbers, kind_of
+    from bayesmix.io.column_kinds import kind_of
+    from bayesmix.io.numbers_in_text import as_numbers
     from bayesmix.io.table_columns import is_numeric
     from bayesmix.sources.border import as_source
 

@@ -20,14 +20,14 @@ from bayesmix.assess.class_probabilities import (
 )
 from bayesmix.core import validation
 from bayesmix.core.random import root_seed
-from bayesmix.errors import InvalidInputError, UnsupportedError
+from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError, warn
 from bayesmix.estimators.attributes.representation import Showing
 from bayesmix.estimators.classes.class_densities import Apart, Together
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.parameters import store_parameters
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
-from bayesmix.families.coding import Coding
+from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows, warn_of_order
+from bayesmix.families.coding import Coding, is_missing
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO
 from bayesmix.numerics.arrays import Array, Integers
@@ -165,6 +165,7 @@ class MixtureClassifier(ClassifierMixin, Showing):  # type: ignore[misc]  # scik
         n_jobs = validation.jobs(self.n_jobs)
         self._mixture(1)._model()  # checks family and inference
         self._coding = None
+        warn_of_order(X, y)
         if self.family in (None, AUTO):
             X, sample_weight, self._coding = typed_rows(X, sample_weight, self.columns)
         source = incoming.training_rows(self, X, sample_weight, n_jobs)
@@ -448,7 +449,7 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
         raise InvalidInputError(
             f"y must have one class for each of the {n_rows} samples, got shape {given.shape}"
         )
-    unknown = pd.isna(given)
+    unknown = np.array([is_missing(label) for label in given])
     if unlabelled is not None:
         if not np.isscalar(unlabelled):
             raise InvalidInputError(f"unlabelled must be a single value of y, got {unlabelled!r}")
@@ -472,6 +473,10 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
     if unknown.any() and labels.dtype.kind == "f" and np.all(labels == np.rint(labels)):
         labels = labels.astype(np.int64)  # NaN made floats of integers
     classes, inverse = np.unique(labels, return_inverse=True)
+    from bayesmix.io.column_kinds import spelt_alike
+
+    if labels.dtype.kind == "U" and (alike := spelt_alike(classes.tolist())):
+        warn(f"y: {alike}", BayesmixWarning)
     codes = np.full(n_rows, -1, dtype=np.intp)
     codes[~unknown] = inverse
     return classes, codes

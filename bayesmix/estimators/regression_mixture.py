@@ -26,6 +26,7 @@ from bayesmix.estimators.inputs.constraints import group_codes, standardised
 from bayesmix.estimators.inputs.incoming import unchanged_on_error, validated
 from bayesmix.estimators.inputs.parameters import one_number, store_parameters
 from bayesmix.estimators.regression import regression_data
+from bayesmix.estimators.regression.coded_frames import warn_of_order
 from bayesmix.estimators.regression.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression.regression_columns import (
     as_design,
@@ -246,6 +247,7 @@ class RegressionMixture(RegressorMixin, Showing):  # type: ignore[misc]  # sciki
             self._coding = explanatory(X, self.columns)
             X = as_design(X, self._coding)
             look_at_response(y, self.response)
+            warn_of_order(X, y)
         regression_data.check_table(X, y)
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         response: Any = self._model().family.response  # type: ignore[attr-defined]

@@ -232,7 +232,7 @@ def procedure(
         estimator = clone(estimator)
         last_step(estimator).set_params(missing=missing)
     structured = all(member is None or hasattr(member, "covariance") for member in families)
-    one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1] == 1
+    one_column = getattr(X, "ndim", 2) == 2 and getattr(X, "shape", (0, 2))[1:] == (1,)
     numbers = 1 if one_column else 2  # of numeric columns, 2 for several
     if (coding := coding_of_table(X)) is not None:
         numbers = len(coding.numbers) - len(coding.counts)

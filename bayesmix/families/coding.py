@@ -26,8 +26,10 @@ ZERO_ONE = "0 and 1"
 A_CODE = "may mean missing"
 # End of the reason of text with a row that may not be an observation.
 A_TOTAL = "may sum up the others"
+# End of the reason of the first of several columns of 0 and 1 that are one category.
+A_DUMMY = "in each row"
 # Beginning of the reason of a categorical column with levels such as "Yes" and "yes".
-CASE_ONLY = "levels differ in case only"
+CASE_ONLY = "levels differ in case or outer spaces only"
 # Beginnings of reasons of columns that cannot be continuous.
 NO_NUMBERS = ("one value", "empty", "dates", "times", "free text", "numbers", "neither", "complex")
 # Words in reasons of text, which can be categorical.
@@ -139,7 +141,7 @@ class Coding:
         for kind in kinds or GUESSED:
             reasons: dict[str, list[str]] = {}
             for name, found, reason in self.decisions:
-                told = reason in ("", AS_REQUESTED, ZERO_ONE) or reason.startswith((CASE_ONLY, ";"))
+                told = reason in ("", AS_REQUESTED) or reason.startswith((ZERO_ONE, CASE_ONLY, ";"))
                 if found == kind and not told:
                     reasons.setdefault(reason.split("; ")[0], []).append(name)
                     if not remedy and not reason.startswith(NO_NUMBERS):
@@ -158,11 +160,12 @@ class Coding:
         codes = [(name, why) for name, why in ends if why.endswith(A_CODE)]
         texts = []
         if codes:
-            cells = sorted({why.split()[0] for _, why in codes})
+            cells = sorted({cell for _, why in codes for cell in why.rsplit(" in ")[0].split(", ")})
             where = ", ".join(f"{name} ({why})" for name, why in codes)
             texts = [f"{where}: read the file with na={cells}, or replace them by NaN"]
         texts += [f"{name}: {why}: drop that row" for name, why in ends if why.endswith(A_TOTAL)]
         texts += [f"{name}: {why}" for name, why in ends if why.startswith(CASE_ONLY)]
+        texts += [f"{why}: make them one column" for _, why in ends if why.endswith(A_DUMMY)]
         return "; ".join(texts)
 
     def some(self, columns: Integers) -> Coding:

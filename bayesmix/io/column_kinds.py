@@ -8,8 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
@@ -21,6 +20,7 @@ import pandas as pd
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import (
     A_CODE,
+    A_DUMMY,
     A_TOTAL,
     AS_REQUESTED,
     CASE_ONLY,
@@ -28,13 +28,21 @@ from bayesmix.families.coding import (
     Level,
     is_missing,
 )
+from bayesmix.io.numbers_in_text import (
+    AMOUNT,
+    CELLS_NAMED,
+    MISSING_CODES,
+    amounts,
+    as_numbers,
+    listed_cells,
+    stripped,
+)
 from bayesmix.numerics.arrays import Array
 
 # Text columns with at least this share of numbers are numeric with a few invalid cells.
 MOSTLY_NUMBERS = 0.5
 # From this many rows on, a column of unique values is an identifier; fewer may differ by chance.
 FEWEST_OF_A_KEY = 10
-CELLS_NAMED = 3
 MEND = "correct these cells, or treat the column as categorical"
 MEND_SOME = MEND.replace(",", ", read the file with na=['{}'] if they mean missing,")
 # Columns with more distinct values are identifiers or measurements, not categories.
@@ -43,14 +51,10 @@ KEY_LIKE = "looks like an identifier"
 KEY = f"{KEY_LIKE}: all values are unique"
 TEXT_KEY = f"{KEY_LIKE}: all texts are unique"
 ROW_NUMBERS = "row numbers"
-MINUS = "\u2212"
-# Cells that mean "missing" in columns that otherwise hold numbers.
-MISSING_CODES = ("", ".", "..", "?", "-", "--", "NA", "N/A", "n/a", "NULL", "null", "nan", "NaN")
-
-# Numbers that often mean "missing", where they repeat and are far from the others.
-NUMERIC_CODES = (-9, -99, -999, -9999, -99999, 99, 999, 9999, 99999)
+# Integers that often mean "missing", where they repeat and are far from the others.
+NUMERIC_CODE = re.compile(r"-9*[789]|9+[789]|-?(77+|88+)")
 # The same at an end of a scale of answers, behind a level that nobody gave.
-SCALE_CODES = {-2, -1, 8, 9}
+SCALE_CODES = {-2, -1, 7, 8, 9}
 # Names of the last row of a table that sums up the others.
 SUMMARIES = (
     r"(grand |sub)?totals?|sums?|means?|average|summe|gesamt|insgesamt|mittelwert|media|somme"
@@ -61,6 +65,7 @@ KEYS = {"id", "ids", "key", "uuid", "guid", "identifier", "subject", "patient", 
 KEYS |= {"participant", "household", "hhid", "kennung", "identifiant", "matricule", "clave"}
 # Such names are identifiers if all values differ.
 NUMBERED = KEYS | {"index", "nr", "no", "row", "rownames", "rowname", "code", "serial", "obs"}
+NUMBERED |= {"user", "customer", "account", "employee", "student", "member", "invoice", "order"}
 NUMBERED |= {"case", "observation", "seqno", "record", "person", "individual", "unit"}
 NUMBERED |= {"nummer", "numero", "codigo", "codice", "zeile", "ligne", "fila", "persona", "folio"}
 PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "fax"}
@@ -73,21 +78,10 @@ YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno", "ja
 MEASURES = YEAR | {"month", "day", "hour", "minute", "second", "week", "weekday", "quarter", "dow"}
 MEASURES |= {"age", "ages", "temp", "temperature", "educ", "education", "schooling", "percent"}
 MEASURES |= {"alter", "edad", "idade", "eta", "monat", "mois", "mes", "mese", "jour", "dia", "hora"}
-NUMBERS = {
-    "count",
-    "counts",
-    "retries",
-    "num",
-    "number",
-    "n",
-    "freq",
-    "frequency",
-    "anzahl",
-    "nombre",
-}
-NUMBERS |= {"visits", "children", "kids", "siblings", "clicks", "orders", "purchases", "calls"}
-NUMBERS |= {"goals", "claims", "accidents", "events", "retries", "kinder", "enfants", "hijos"}
-NUMBERS |= {"besuche"}
+NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "nombre"}
+NUMBERS |= {"visits", "children", "kids", "siblings", "clicks", "orders", "purchases", "besuche"}
+NUMBERS |= {"calls", "goals", "claims", "accidents", "events", "retries", "kinder", "enfants"}
+NUMBERS |= {"hijos"}
 # Codes of groups have no order.
 GROUPS = {"type", "region", "race", "group", "class", "category", "kind", "code", "site", "center"}
 GROUPS |= {"centre", "treatment", "trt", "arm", "species", "origin", "religion", "occupation"}
@@ -110,9 +104,7 @@ EPOCHS = ((10**9, 2 * 10**9), (10**12, 2 * 10**12))
 # temperatures from 36 to 41 degrees are measurements.
 MOST_RATINGS = 11
 FEWEST_RATINGS = 3
-FARTHEST_RATING = 10
-# Answers are coded in steps of up to 10; larger steps are amounts.
-WIDEST_STEP = 10
+FARTHEST_RATING = 10  # also the widest step of a coding; larger steps are amounts
 # Three columns on one scale are a battery of items; a single column needs 10 rows for each level.
 ITEMS = 3
 ROWS_OF_A_LEVEL = 10
@@ -128,23 +120,13 @@ PLAIN_VALUES = (str, Real, Decimal, np.bool_)  # what a column of objects may co
 CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
 CATEGORICAL, LEFT_OUT = "categorical", "exclude"
 KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
-# Numbers of reports: a sign, a currency, digits, and a currency, percent sign or unit.
-CURRENCY = "[€$£¥]|EUR|USD|GBP|CHF"
-AMOUNT = (
-    rf"([-+]?)({CURRENCY})? ?([-+]?)"
-    r"(\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?|\d+(?:[.,]\d+)?|[.,]\d+)"
-    rf"(?:[ \u00a0\u202f]?(%|{CURRENCY})| ([^\d\s]{{1,6}})|([kmµ]?g|[cmk]?m|m?l|°[CF]))?"
-)
-# Signs between thousands, and the decimal sign that goes with them.
-SEPARATORS = {
-    "thousands separators": (",' \u00a0\u202f", "."),
-    "decimal commas": (".' \u00a0\u202f", ","),
-}
 TIME_OF_DAY = r"\d{1,2}:\d\d(:\d\d)?( ?[ap]\.?m\.?)?"
 # Answers on a scale with their words, such as "1 = never", "2: rarely" or "5 (always)".
 LABEL = re.compile(r"(-?\d+)\s*[-=:.)(]?\s*[^\W\d].*")
 # Minimum content of a date: three groups of digits, or the name of a month.
-DATE_LIKE = re.compile(r"\d+\D\d+\D\d+|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+")
+DATE_LIKE = re.compile(
+    r"\d+\D\d+\D\d+|\d{4}-\d\d?$|\d{4}-?Q\d$|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+"
+)
 
 
 @dataclass(frozen=True)
@@ -178,6 +160,8 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
             kinds[name] = _declared_kind(name, column, declared[name])
             continue
         kinds[name] = kind_of(name, column)
+        if kinds[name].why == "one value" and any(map(is_missing, column)):
+            kinds[name] = _out("one value, else empty: fill the empty cells if they mean no")
         numbers = as_numbers(column) if kinds[name].kind == CONTINUOUS else None
         if numbers is not None and (scale := _scale(name, numbers.dropna().to_numpy())) is not None:
             scales[name] = scale, numbers.dropna().to_numpy()
@@ -189,18 +173,45 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
             reason += ", as in other columns" if together else ""
             reason += _code_in_scale(values, np.unique(np.concatenate(items)))
             kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)))
+    for names in _indicators(frame, kinds):
+        reason = f"{ZERO_ONE}; one of {', '.join(names)} is 1 {A_DUMMY}"
+        kinds[names[0]] = replace(kinds[names[0]], reason=reason)
     return kinds | _labelled_ratings(kinds)
+
+
+def _indicators(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> list[list[str]]:
+    """Return the names of neighbouring columns of 0 and 1 that sum to one in every row."""
+    groups: list[list[str]] = []
+    window: dict[str, Any] = {}
+    total: Any = 0
+    for name, kind in kinds.items():
+        if kind.levels != (0, 1):  # as are False and True
+            window, total = {}, 0
+            continue
+        window[name] = np.asarray((frame[name] == 1).fillna(False), dtype=np.intp)
+        total = total + window[name]
+        while total.max() > 1:
+            total -= window.pop(next(iter(window)))
+        if total.min() == 1:
+            groups.append([*window])
+            window, total = {}, 0
+    return groups
 
 
 def _code_in_scale(values: Array, given: Array) -> str:
     """Return that answers -1 or 9 on a scale from 1 to 5 may mean missing, or ""."""
-    holes = np.flatnonzero(np.diff(given) > 1.0)
-    parts = sorted(np.split(given, holes + 1), key=len)
-    if len(holes) != 1 or len(parts[0]) == len(parts[1]) or not set(parts[0]) <= SCALE_CODES:
+    parts = np.split(given, np.flatnonzero(np.diff(given) > 1.0) + 1)
+    codes = [code for part in sorted(parts, key=len)[:-1] for code in part]
+    if 2 * len(codes) >= len(given) or not set(codes) <= SCALE_CODES:
         return ""
-    code = max(parts[0], key=abs)
-    times = np.count_nonzero(values == code)
-    return f"; {code:g} in {times} rows {A_CODE}" if times else ""
+    return _codes_said(values, codes)
+
+
+def _codes_said(values: Array, codes: Sequence[float]) -> str:
+    """Return that some values may mean missing, and their number; "" if none occurs."""
+    times = np.isin(values, codes).sum()
+    shown = ", ".join(f"{code:.0f}" for code in codes)
+    return f"; {shown} in {times} rows {A_CODE}" if times else ""
 
 
 def _labelled_ratings(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
@@ -262,9 +273,9 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     """Return the kind of numbers without missing values (rules 4 to 7, 9 and 10)."""
     if len(values) > 1 and values.min() == values.max():
         return _out("one value")
-    whole = np.isfinite(values).all() and bool((values == np.floor(values)).all())
+    whole = bool((np.isfinite(values) & (values == np.floor(values))).all())
     levels, n, words = np.unique(values), len(values), _words(name)
-    if whole and n >= FEWEST_OF_A_KEY and (why := _numbered(words, values, levels)):
+    if n >= FEWEST_OF_A_KEY and (why := _numbered(words, values, levels, whole)):
         return _out(why)
     if np.isin(levels, (0.0, 1.0)).all():
         return ColumnKind(CATEGORICAL, ZERO_ONE, (0, 1))
@@ -277,34 +288,51 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     counted = bool(words & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
     if whole and not words & MEASURES and _are_counts(counted, values, levels):
         return ColumnKind(COUNTS, f"integers from {levels[0]:g} to {levels[-1]:g}")
-    return ColumnKind(CONTINUOUS, _missing_code(values, levels))
+    return ColumnKind(CONTINUOUS, _doubt(values, levels))
 
 
-def _missing_code(values: Array, levels: Array) -> str:
-    """Return that an outlying repeated value such as -999 may mean missing, or ""."""
-    for code, others in ((levels[0], levels[1:]), (levels[-1], levels[:-1])):
-        if code in NUMERIC_CODES and len(others) > 1:
-            times, gap = np.count_nonzero(values == code), np.abs(others - code).min()
-            often = times * len(others) > len(values) - times  # than the others on average
+def _doubt(values: Array, levels: Array) -> str:
+    """Return that outlying values such as -999 may mean missing, or the last is a total, or ""."""
+    coded = np.array([NUMERIC_CODE.fullmatch(str(_plain(level))) is not None for level in levels])
+    others = levels[~coded]
+    for codes in (
+        levels[coded & (levels < others.min(initial=np.inf))],
+        levels[coded & (levels > others.max(initial=-np.inf))],
+    ):
+        if len(codes) and len(others) > 1:
+            times, gap = np.isin(values, codes).sum(), np.abs(codes[:, None] - others).min()
+            often = times * len(others) > (len(values) - times) * len(codes)
             far = gap > np.ptp(others) or (often and gap > np.diff(others).max())
-            if times > 1 and far:
-                return f"; {code:g} in {times} rows {A_CODE}"
+            if times > len(codes) and far:
+                return _codes_said(values, codes)
+    *_, last = values
+    total = values[:-1].sum()
+    if (
+        len(values) >= FEWEST_OF_A_KEY
+        and last == levels[-1] > levels[-2]
+        and np.isclose(last, total, 1e-6, 0.0)
+    ):
+        return f"; {last:g} in the last row {A_TOTAL}"
     return ""
 
 
-def _numbered(words: set[str], values: Array, levels: Array) -> str:
-    """Return why integers are no measurements but number something, or ""."""
+def _numbered(words: set[str], values: Array, levels: Array, whole: bool) -> str:
+    """Return why numbers are no measurements but dates, or integers that number, or ""."""
     n, n_levels = len(values), len(levels)
-    if words & DATES or _are_days(levels) or _are_days(100.0 * levels + 1.0):
+    if words & DATES:
         return "dates"
     if words & CLOCKS and any(low <= levels[0] and levels[-1] <= high for low, high in EPOCHS):
         return "dates: seconds or milliseconds since 1970"
+    if not whole:
+        return ""
+    if _are_days(levels) or _are_days(100.0 * levels + 1.0):
+        return "dates"
     if words & YEAR and YEARS[0] <= levels[0] and levels[-1] <= YEARS[1]:
         return "years"
     steps = np.diff(values)
     if n_levels == n and ((steps == 1.0).all() or (steps == -1.0).all()):
         return ROW_NUMBERS if levels[0] in (0, 1) else f"{KEY_LIKE}: consecutive numbers"
-    if n_levels == n and words & NUMBERED:
+    if n_levels == n and (words & NUMBERED or np.abs(levels).min() > 2.0**53):
         return KEY
     if words & KEYS and n_levels > MOST_RATINGS:
         return f"{KEY_LIKE}: {n_levels} values in {n} rows"
@@ -348,7 +376,7 @@ def _scale(name: str, values: Array) -> Array | None:
     half = step == 0.5 and levels[0] >= 0.0 and levels[-1] <= MOST_RATINGS - 1
     places = levels / step
     whole = half or bool((levels == np.floor(levels)).all())
-    if not whole or step > WIDEST_STEP or np.abs((places - places[0]) % 1.0).max() > 0.0:
+    if not whole or step > FARTHEST_RATING or np.abs((places - places[0]) % 1.0).max() > 0.0:
         return None
     if abs(places[0]) > FARTHEST_RATING or places[-1] - places[0] >= MOST_RATINGS:
         return None
@@ -361,83 +389,44 @@ def _share(one: Array, other: Array) -> bool:
     return bool(step == other[1] - other[0] and high - low < MOST_RATINGS * step)
 
 
-def as_numbers(column: pd.Series[Any], signs: bool = True) -> pd.Series[Any] | None:
-    """Return text as numbers, missing codes as NaN; None if other cells are no numbers.
-
-    ``signs``: also numbers with one percent sign, currency, unit or kind of separators in all.
-    """
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return pd.Series(column.to_numpy(np.float64, na_value=np.nan), column.index)
-    text = _stripped(column.where(column.notna(), ""))
-    text = text[~text.isin(MISSING_CODES)]
-    plain = pd.to_numeric(text, errors="coerce")
-    numbers = _amounts(text)[0] if signs and plain.isna().any() else plain
-    if numbers is None or not len(text) or numbers.isna().any():
-        return None
-    return numbers.astype(np.float64).reindex(column.index)
-
-
-def _amounts(text: pd.Series[Any]) -> tuple[pd.Series[Any] | None, str]:
-    """Return numbers of one unit and form, and how they are written; or None and why not, or ""."""
-    if not len(text) or not text.str.fullmatch(AMOUNT).all():
-        return None, ""
-    cells = text.str.extract(f"^{AMOUNT}$").fillna("").astype(str)
-    units = (cells[1] + cells[4] + cells[5] + cells[6]).unique()
-    if len(units) > 1:
-        named = " and ".join(repr(unit) if unit else "none" for unit in sorted(units)[:-3:-1])
-        return None, f"numbers with several units, {named}: convert them to one"
-    readings, digits = {}, cells[3]
-    for how, (thousands, decimal) in SEPARATORS.items():
-        form = rf"(?!0\d)(\d+|\d{{1,3}}([{thousands}]\d{{3}})+)?({re.escape(decimal)}\d+)?"
-        if digits.str.fullmatch(form).all():
-            plain = digits.str.replace(f"[{thousands}]", "", regex=True).str.replace(decimal, ".")
-            readings[how] = (cells[0] + cells[2] + plain).astype(float)
-    values = list(readings.values())
-    telephones = not units[0] and digits.str.fullmatch(r"\d+( \d+)+").all()
-    # Three digits after the comma of dollars or pounds are no decimals.
-    commas = units[0] in ("$", "£", "USD", "GBP") and not digits.str.contains(r"\.").any()
-    if telephones or not values or not (commas or values[0].equals(values[-1])):
-        first = _cells(text[digits.str.contains(r"\D")].iloc[:1])
-        return None, f"numbers with ambiguous separators, {first}: leave the separators out"
-    return values[0], f"numbers with {repr(units[0]) if units[0] else next(iter(readings))}"
-
-
-def _stripped(column: pd.Series[Any]) -> pd.Series[Any]:
-    """Return cells as text without outer spaces, a typographic minus sign as a hyphen."""
-    return column.astype(str).str.strip().str.replace(MINUS, "-", regex=False)
-
-
 def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
     """Return the kind of text (rule 3), or of numbers stored as text."""
     present = column.dropna()
     kinds = set(map(type, present))
     if types := {kind.__name__ for kind in kinds if not issubclass(kind, PLAIN_VALUES)}:
         return _out(f"neither numbers nor text ({', '.join(sorted(types))})")
-    text = _stripped(present)
+    text = stripped(present)
     if kinds & {bool, np.bool_}:
         return _of_levels(name, column)
     text = text[~text.isin(MISSING_CODES)]
     if not len(text):
         return _out("empty")
     numbers = pd.to_numeric(text, errors="coerce")
-    share = float(numbers.notna().mean())
+    share, wrong = float(numbers.notna().mean()), text[numbers.isna()]
     if share > MOSTLY_NUMBERS and text.str.fullmatch(r"0\d+").any():
         return _out(f"{KEY_LIKE}: numbers with leading zeros")
     if share == 1.0:
         return _of_numbers(name, numbers.to_numpy(dtype=np.float64))
+    if (
+        share > MOSTLY_NUMBERS
+        and wrong.is_unique
+        and wrong.index.equals(column.index[: len(wrong)])
+    ):
+        rows = ", ".join(f"{value!r}" for value in wrong[:CELLS_NAMED])
+        return _out(f"numbers below {rows}: drop such rows of units or titles")
     if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
-        return _of_levels(name, column)
-    amounts, how = _amounts(text)
-    if amounts is not None:
-        kind = _of_numbers(name, amounts.to_numpy())
+        kind, other = _of_levels(name, column), wrong.unique()
+        if share <= MOSTLY_NUMBERS or len(other) != 1 or kind.reason:
+            return kind
+        return replace(kind, reason=f"; {other[0]} in {len(wrong)} rows {A_CODE}")
+    values, how = amounts(text)
+    if values is not None:
+        kind = _of_numbers(name, values.to_numpy())
         doubt = kind.reason if kind.reason.startswith("; ") else ""
         return kind if kind.why else ColumnKind(CONTINUOUS, how + doubt)
     if how:
         return _out(how)
     if share > MOSTLY_NUMBERS:
-        wrong = text[numbers.isna()]
         if (wrong == name).all():
             return _out(f"numbers, and the header again in row {wrong.index[0]}: drop such rows")
         if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
@@ -456,15 +445,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
 
 def _except(what: str, wrong: pd.Series[Any]) -> str:
     """Say that all cells but a few are numbers, and what to do."""
-    return f"{what} except {_cells(wrong)}: {MEND_SOME.format(wrong.iloc[0])}"
-
-
-def _cells(wrong: pd.Series[Any]) -> str:
-    """List the first cells with their rows."""
-    pairs = zip(wrong.index[:CELLS_NAMED], wrong, strict=False)
-    cells = ", ".join(f"{value!r} in row {place}" for place, value in pairs)
-    more = len(wrong) - CELLS_NAMED
-    return f"{cells} and {more} more" if more > 0 else cells
+    return f"{what} except {listed_cells(wrong)}: {MEND_SOME.format(wrong.iloc[0])}"
 
 
 def _are_dates(text: pd.Series[Any]) -> bool:
@@ -473,7 +454,7 @@ def _are_dates(text: pd.Series[Any]) -> bool:
 
 
 def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
-    levels, n_rows = levels_of(column), int((_stripped(column.dropna()) != "").sum())
+    levels, n_rows = levels_of(column), int((stripped(column.dropna()) != "").sum())
     if len(levels) < 2:
         return _out("one value" if levels else "empty")
     many = len(column) >= FEWEST_OF_A_KEY
@@ -486,18 +467,24 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(f"free text: {len(levels)} values in {n_rows} rows{summary}")
     if summary:
         return ColumnKind(CATEGORICAL, summary, levels)
-    if codes := [str(code) for code in NUMERIC_CODES if str(code) in map(str, levels)]:
-        times = np.count_nonzero(_stripped(column) == codes[0])
-        return ColumnKind(CATEGORICAL, f"; {codes[0]} in {times} rows {A_CODE}", levels)
-    spelt = Counter(str(level).lower() for level in levels)
-    alike = [repr(level) for level in levels if spelt[str(level).lower()] > 1]
-    pairs = ", ".join(sorted(alike, key=str.lower)[: 2 * CELLS_NAMED])
-    return ColumnKind(CATEGORICAL, f"{CASE_ONLY}: {pairs}" if alike else "", levels)
+    codes = [str(level) for level in levels if re.fullmatch(r"-?\d+", str(level))]
+    if 0 < len(codes) < len(levels) and all(map(NUMERIC_CODE.fullmatch, codes)):
+        times = stripped(column).isin(codes).sum()
+        return ColumnKind(CATEGORICAL, f"; {', '.join(codes)} in {times} rows {A_CODE}", levels)
+    return ColumnKind(CATEGORICAL, spelt_alike(levels), levels)
+
+
+def spelt_alike(levels: Sequence[Any]) -> str:
+    """Return that levels differ in case or outer spaces only, or ""."""
+    plain = [str(level).strip().lower() for level in levels]
+    alike = [str(level) for level, text in zip(levels, plain, strict=True) if plain.count(text) > 1]
+    pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
+    return f"{CASE_ONLY}: {pairs}" if alike else ""
 
 
 def _summary(column: pd.Series[Any]) -> str:
     """Return that the last row may be a total of the others, or ""."""
-    last = _stripped(column.dropna().iloc[-1:])
+    last = stripped(column.dropna().iloc[-1:])
     if (
         not last.str.fullmatch(SUMMARIES, case=False).all()
         or (column == column[last.index[0]]).sum() > 1

@@ -214,7 +214,7 @@ def read_typed(
     names = [str(name) for name in frame.columns]
     check_names(path, names, list(columns or ()), weight)
     declared = declared_kinds(names, None, named, path)
-    left = [name for name in names if name != weight and (name or names.count("") == 1)]
+    left = [name for name in names if name != weight]
     if columns is not None:
         left = list(dict.fromkeys([*columns, *declared]))
     twice = {name for name in left if names.count(name) > 1}
@@ -252,7 +252,15 @@ def named_rows(path: str, text: TextFormat) -> pd.DataFrame:
     if not os.path.isfile(path):
         raise absent("a data file", path)
     frame = frame_of(path, None, None, text)
-    return frame.set_axis(range(1, len(frame) + 1))
+    names = [str(name) for name in frame.columns]
+    if len(names) > 1 and not any(names[1:]):
+        raise InvalidInputError(
+            f"the first line of {path} must name the columns, got {names[0]!r} alone: delete the "
+            "lines above the names"
+        )
+    if names.count("") > 1:
+        names = [name or f"Unnamed: {place}" for place, name in enumerate(names)]
+    return frame.set_axis(range(1, len(frame) + 1)).set_axis(pd.Index(names), axis=1)
 
 
 def _typed_source(

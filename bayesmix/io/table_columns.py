@@ -20,11 +20,11 @@ from bayesmix.io.column_kinds import (
     LEFT_OUT,
     RATINGS,
     ColumnKind,
-    as_numbers,
     declared_levels,
     kind_of,
     kinds_of,
 )
+from bayesmix.io.numbers_in_text import as_numbers
 from bayesmix.numerics.arrays import Array
 from bayesmix.sources.memory import ArraySource
 
@@ -284,6 +284,8 @@ def _as_wanted(name: str, kind: ColumnKind, column: pd.Series[Any]) -> ColumnKin
 
 
 def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.DataFrame, Coding]:
+    if not len(frame):
+        raise InvalidInputError("X must have rows, but has only column names")
     used = {name: kind for name, kind in kinds.items() if kind.kind != LEFT_OUT}
     left_out = tuple((name, kind.why) for name, kind in kinds.items() if name not in used)
     if not used:

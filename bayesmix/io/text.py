@@ -22,7 +22,7 @@ from bayesmix.errors import (
     missing_extra,
     warn,
 )
-from bayesmix.io.column_kinds import MISSING_CODES, as_numbers
+from bayesmix.io.numbers_in_text import GAPS, MISSING_CODES, as_numbers
 from bayesmix.io.table_columns import is_numeric, listed
 from bayesmix.numerics.arrays import Array
 
@@ -65,13 +65,6 @@ def unreadable(place: str, problem: BaseException) -> Exception:
 PIECE = 2**20
 BYTES_OF_A_VALUE = 24
 BYTES_OF_A_COLUMN = 2_000
-# Missing values: those of pandas, except "None", which is a common answer in surveys.
-NO_GAP = "None"
-GAPS = (
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN",
-    "<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null",
-)  # fmt: skip
-
 # Integers such as postal codes.
 LEADING_ZERO = re.compile(rb"(?:^|[,;|\s\"])0\d+(?:$|[,;|\s\"])")
 # Numbers with decimal commas; dots separate thousands.
@@ -156,9 +149,10 @@ def frame_of_text(path: str, columns: list[Any] | None, text: TextFormat = UNKNO
     except LookupError as problem:
         raise InvalidInputError(f"encoding must be one that Python supports: {problem}") from None
     except UnicodeError as problem:
+        usual = "utf-16" if "in position 0:" in str(problem) else "cp1252"
         raise InvalidInputError(
             f"{path} must be text in {text.encoding or 'UTF-8'}: {problem}; name its encoding, "
-            "such as encoding='cp1252'"
+            f"such as encoding={usual!r}"
         ) from None
     if columns is None and all(map(_is_number, names)):
         raise InvalidInputError(
@@ -187,7 +181,7 @@ def _header(path: str, encoding: str, sep: str | None) -> tuple[str, int, list[s
         if name.endswith(".gz"):
             stream, name = stack.enter_context(gzip.open(stream)), name.removesuffix(".gz")
         line = stream.readline(PIECE).decode(encoding, errors="ignore")
-        while line.startswith("#"):
+        while line.startswith(("#", "sep=")):
             comments.append(line)
             line = stream.readline(PIECE).decode(encoding, errors="ignore")
     if not line.strip():  # no line but comments
@@ -303,7 +297,7 @@ def _as_numbers(column: pd.Series[Any]) -> pd.Series[Any]:
     """
     if column.astype(str).str.fullmatch(r"0\d+").any():  # numbers of places or telephones
         return column
-    numbers = as_numbers(column.mask(column == NO_GAP), signs=False)
+    numbers = as_numbers(column, signs=False)
     return column if numbers is None else numbers
 
 
@@ -318,7 +312,8 @@ def _uneven(path: str, problem: str) -> str:
         )
     if "Length of header" in problem:
         return (
-            f"{path} must have as many names in its first line as values in the others, got fewer"
+            f"{path} must have as many names in its first line as values in the others, got fewer: "
+            "name row labels too, and delete lines above the names"
         )
     return f"{path} cannot be read as a table: {' '.join(problem.split())}"
 

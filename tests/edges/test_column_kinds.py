@@ -37,6 +37,12 @@ KINDS = {
     "tel": (RNG.integers(10**8, 10**9, N), "exclude", "looks like an identifier"),
     "created": (1_600_000_000 + RNG.integers(0, 10**7, N), "exclude", "dates: seconds"),
     "time": (RNG.integers(1, 900, N), "continuous", ""),
+    "ts": (1.6e9 + RNG.uniform(0, 1e7, N), "exclude", "dates: seconds"),
+    "Datum": (RNG.uniform(44_000, 45_500, N), "exclude", "dates"),  # of a spreadsheet
+    "quarter": (RNG.choice(["2019Q4", "2020Q1"] + [f"20{y}-11" for y in range(10, 30)], N),
+                "exclude", "dates"),
+    "tweet": (10**17 + RNG.permutation(N) * 10**13, "exclude", "looks like an identifier: all"),
+    "user": (SHUFFLED.astype(str), "exclude", "looks like an identifier: all"),
     "constant": (np.full(N, 3.0), "exclude", "one value"),
     # Names that only contain such words
     "platelets": (RNG.integers(60, 500, N), "continuous", ""),
@@ -74,8 +80,12 @@ KINDS = {
     "again": (["again" if i == 7 else str(i / 4) for i in range(N)], "exclude", "numbers, and"),
     "crp": ([f"{'<' * (i % 9 == 0)}{i / 8}" for i in range(N)], "exclude", "numbers and limits"),
     "opened": ([f"{i % 24:02d}:{i % 60:02d}" for i in range(N)], "exclude", "times of day"),
+    "ticked": (RNG.choice(["x", ""], N), "exclude", "one value, else empty: fill"),
+    "mm": (["[mm]", *map(str, RNG.normal(size=N - 1))], "exclude", "numbers below '[mm]': drop"),
+    "Q1": (["How?", "{QID}", *RNG.choice(list("12345"), N - 2)], "exclude", "numbers below 'How?'"),
+    "error": (RNG.choice(["#DIV/0!", r"\N", "\u2013", "1", "2", "9.5"], N), "continuous", ""),
     "length": ([f"{i / 10} cm" for i in range(N)], "continuous", "numbers with 'cm'"),
-    "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case only"),
+    "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case or"),
     "ward": (RNG.choice(["A", "A ", " B"], N), "categorical", ""),
     "remark": ([f"remark {i % 200}" for i in range(N)], "exclude", "free text"),
     "price": ([Decimal(f"{v:.2f}") for v in RNG.normal(size=N)], "continuous", ""),
@@ -113,6 +123,19 @@ def test_values_that_may_mean_missing_are_named_with_the_option_that_reads_them_
     assert coded(labels)[1].doubts.startswith(
         f"q (-99 in {(labels.q == '-99').sum()} rows may mean"
     )
+    skips = pd.DataFrame(
+        {
+            "income": np.where(
+                RNG.random(N) < 0.1, RNG.choice([97, 98], N), RNG.integers(1, 20, N)
+            ),
+            "q": np.where(RNG.random(N) < 0.1, RNG.choice([7, 9], N), RNG.integers(1, 5, N)),
+            "text": with_code(RNG.choice(list("1234"), N), "don't know"),
+        }
+    )
+    doubts = coded(skips)[1].doubts
+    for cells in ("income (97, 98 in ", "q (7, 9 in ", "text (don't know in "):
+        assert cells in doubts
+    assert "na=['7', '9', '97', '98', \"don't know\"]" in doubts
     ten = pd.DataFrame(RNG.choice([0, 1, 2, 3, 4, 5, 6, 8, 9, 10], (N, 3)), columns=["a", "b", "c"])
     assert not coded(ten)[1].doubts
 
@@ -131,6 +154,39 @@ def test_a_last_row_with_the_name_of_a_total_is_named():
     often = shops.assign(region=np.where(region == "north", "Total", region))
     assert not coded(often)[1].doubts
     assert not coded(shops)[1].doubts
+    sold = RNG.gamma(2.0, size=N)
+    unnamed = pd.DataFrame({"sold": [*sold, sold.sum()], "rate": [*RNG.normal(size=N), np.nan]})
+    assert coded(unnamed)[1].doubts.endswith("in the last row may sum up the others: drop that row")
+
+
+def test_indicators_of_one_category_are_named():
+    level = RNG.integers(0, 3, N)
+    frame = pd.get_dummies(pd.Series(level).map(dict(enumerate("uvw"))))
+    frame.insert(0, "other", RNG.integers(0, 2, N))
+    frame["b"], frame["not_b"] = level == 0, level > 0
+    doubts = coded(frame)[1].doubts
+    said = "one of u, v, w is 1 in each row: make them one column; one of b, not_b is 1 in each row"
+    assert doubts == f"{said}: make them one column"
+    assert not coded(frame.drop(columns=["w", "b"]))[1].doubts
+
+
+def test_a_series_in_another_order_and_classes_spelt_alike_are_named():
+    frame, group = groups()
+    y = pd.Series(np.where(group, "yes", "no"), frame.index)
+    with pytest.warns(BayesmixWarning, match="in another order, but rows are matched by position"):
+        bm.MixtureClassifier().fit(frame, y[::-1])
+    with pytest.warns(BayesmixWarning, match="in another order, but rows are matched by position"):
+        bm.RegressionMixture(1).fit(frame[["x"]], frame["y"][::-1])
+    y[::5] += " "
+    with pytest.warns(
+        BayesmixWarning, match="case or outer spaces only: 'no', 'no ', 'yes', 'yes "
+    ):
+        bm.MixtureClassifier().fit(frame, y)
+    y[:] = np.where(group, "yes", " ")
+    y[::9] = "no"
+    assert bm.MixtureClassifier().fit(frame, y).classes_.tolist() == ["no", "yes"]  # " " is missing
+    with pytest.warns(BayesmixWarning, match="the response 'y': -999 in .* rows may mean missing"):
+        bm.RegressionMixture(1).fit(frame[["x"]], frame["y"].where(frame.index > 9, -999.0))
 
 
 def test_the_coding_of_answers_changes_nothing():
@@ -288,6 +344,8 @@ FILES = {
     "zeros": "postal|dose|yes\n" + "".join(
         f"0{1000 + i * 13}|{i / 7}|{i % 2}\n" for i in range(40)
     ),
+    "excel": "sep=;\ndose;yes\n" + "".join(f"{i / 7};{i % 2}\n" for i in range(40)),
+    "rows": ",,dose,yes\n" + "".join(f"{i // 9},{i % 9},{i / 7},{i % 2}\n" for i in range(40)),
     "codes": "\ufeffwhen;dose;grade;empty\n" + "".join(
         f"{1 + i % 28}.0{1 + i % 9}.2024;{'-999' if i % 11 == 0 else i * 3 % 17}.5;{1 + i % 4};\n"
         for i in range(60)
@@ -300,6 +358,8 @@ FILES = {
     [
         ("comments", ("dose", "group"), ("id",)),
         ("zeros", ("dose", "yes"), ("postal",)),
+        ("excel", ("dose", "yes"), ()),
+        ("rows", ("dose", "yes"), ("Unnamed: 0", "Unnamed: 1")),
         ("codes", ("dose", "grade"), ("when", "empty")),
     ],
 )
@@ -316,7 +376,21 @@ def test_untidy_files_have_the_same_columns_in_python_and_as_files(tmp_path, nam
     assert coding.names == kept
     assert tuple(column for column, _ in coding.left_out) == left_out
     np.testing.assert_array_equal(source.values, frame.to_numpy())
-    assert np.isnan(source.values[:, 0]).any() == (name != "zeros")
+    assert np.isnan(source.values[:, 0]).any() == (name in ("comments", "codes"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Report,\n,\na,b\n1,2\n", "must name the columns, got 'Report' alone: delete the lines"),
+        ("a,b\n", "must have rows, but has only column names"),
+    ],
+)
+def test_a_file_whose_first_line_does_not_name_columns_is_refused(tmp_path, text, said):
+    path = tmp_path / "table.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidInputError, match=said):
+        bm.select(bm.read_table(path))
 
 
 @pytest.mark.parametrize("sign", [";", "\t", "|", " "])

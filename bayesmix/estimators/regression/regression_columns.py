@@ -77,7 +77,7 @@ def look_at_response(y: Any, response: str) -> None:
 
     name = str(y.name if y.name is not None else "y")
     kind = kinds_of(pd.DataFrame({name: y.iloc[:MOST_LOOKED_AT]}), {})[name]
-    if kind.kind == LEFT_OUT and kind.reason not in ("empty", "dates", "one value"):
+    if kind.kind == LEFT_OUT and not kind.reason.startswith(("empty", "dates", "one value")):
         warn(f"the response {name!r} may be no measurement: {kind.why}", BayesmixWarning)
     elif suitable := SUITABLE.get(kind.kind):
         warn(
@@ -85,6 +85,8 @@ def look_at_response(y: Any, response: str) -> None:
             f"response={suitable!r}",
             BayesmixWarning,
         )
+    elif kind.reason.startswith("; "):  # a code of missing values, or a total
+        warn(f"the response {name!r}: {kind.reason[2:]}", BayesmixWarning)
 
 
 def shared_places(fixed: Any, design: Standardised, argument: str = "fixed") -> Integers:
