@@ -85,11 +85,15 @@ class SuccessColumns(OfTrials, PointColumns):
     def expected_log_density(self, values: Array) -> Array:
         """Return Σ x log p + (n - x) log(1 - p) (n, K), minus infinity if impossible.
 
-        The linear form would cancel for many trials.
+        The linear form would cancel for many trials, or sure outcomes.
         """
         yes, no = (np.maximum(one, NEVER) for one in self.sufficient)
-        out: Array = values @ yes.T + (self.most - values) @ no.T
-        out[out < IMPOSSIBLE] = -np.inf
+        if self.reading is PLAIN and no.min() > IMPOSSIBLE:
+            out: Array = values @ (yes - no).T + no.sum(axis=1)
+        else:
+            out = values @ yes.T + (self.most - values) @ no.T
+        if min(yes.min(), no.min()) < IMPOSSIBLE:
+            out[out < IMPOSSIBLE] = -np.inf
         if self.reading.has_base:
             out += self.reading.log_base(values)[:, None]
         return out

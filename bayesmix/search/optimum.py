@@ -134,7 +134,8 @@ class Schedule:
 
 QUICK = Schedule(3, 6, 3)  # without moves
 FULL = Schedule(11, 30, 8, 3)
-# Probabilities of 0 stay 0, and families without moves depend on their starts.
+# Probabilities of 0 stay 0, which continuous columns beside them make up for; families without
+# moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
 
@@ -263,7 +264,8 @@ class OptimumSearch:
         if not self.whole:
             return ON_A_SAMPLE
         family = self.problem.family
-        return MANY_OPTIMA if family.keeps_zeros or not family.rearranged else FULL
+        levels_only = family.keeps_zeros and not family.continuous
+        return MANY_OPTIMA if levels_only or not family.rearranged else FULL
 
     def _settled_starts(self) -> list[State]:
         """Return distinct optima of the most promising starts, best first, until enough agree.
