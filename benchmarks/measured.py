@@ -163,7 +163,7 @@ def _quantiles(model: Any, X: Any, probability: float) -> np.ndarray:
     """Return quantiles (n,) of the mixtures that are the posteriors of true values."""
     mixture, rows = model.result_.density, X.rows
     shares, scale = model.predict_proba(X), mixture.frame.scale
-    (means,), (variances,) = NormalView.of(mixture, rows).part.moments(mixture.components)
+    (means,), (variances,) = NormalView(mixture, rows).part.moments(mixture.components)
     means, spreads = means.T, np.sqrt(variances).T
     low, high = (means - 9.0 * spreads).min(axis=1), (means + 9.0 * spreads).max(axis=1)
     for _ in range(60):  # bisection to rounding

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from bayesmix.core.components import Densities
+from bayesmix.core.components import Components, Densities
 from bayesmix.core.missing_cells import INCOMPLETE
-from bayesmix.core.mixture import Mixture
+from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
+from bayesmix.em.expectation import block_sums
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
@@ -97,7 +98,8 @@ class Cells(NamedTuple):
 class CellView:
     """What a chunk tells of values in cells: nodes of each component, log P(recorded) (U,)."""
 
-    mixture: Mixture[Densities]
+    mixture: Mixture[Components]
+    rows: Rows
     cells: Cells
     rest: Rows  # without hidden values
     nodes: list[Nodes]
@@ -105,7 +107,7 @@ class CellView:
     joint: Array
 
     @classmethod
-    def of(cls, mixture: Mixture[Densities], rows: Rows) -> CellView:
+    def of(cls, mixture: Mixture[Components], rows: Rows) -> CellView:
         cells = Cells.of(instrument_of(rows))
         columns, n_regions = cells.columns[cells.numbers], cells.n_regions
         values = np.array(rows.values, dtype=np.float64)
@@ -122,7 +124,10 @@ class CellView:
         log_recorded = np.logaddexp.reduce(within, axis=0)
         if n_regions:
             joint -= log_recorded[cells.regions, None]
-        return cls(mixture, cells, rest, nodes, log_recorded, joint)
+        return cls(mixture, rows, cells, rest, nodes, log_recorded, joint)
+
+    def sums(self) -> ChunkSums:
+        return block_sums(self.mixture, self.joint, self.rows, self.statistics)
 
     def statistics(self, shares: Array) -> Any:
         """Return the statistics of responsibilities (n, K), with expectations over cells.

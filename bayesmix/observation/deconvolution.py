@@ -12,15 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 from typing import Any, NamedTuple, cast
 
 import numpy as np
 
 from bayesmix.core.components import Components, Densities
 from bayesmix.core.mixture import ChunkSums, Mixture
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import Frame, Rows
 from bayesmix.em.expectation import CENTRED, LINEAR, block_sums
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -32,13 +30,14 @@ from bayesmix.numerics.arrays import (
     Booleans,
     Indices,
     Integers,
-    has_gaps,
+    Stored,
     without_gaps,
 )
+from bayesmix.numerics.memo import once
 from bayesmix.observation.instrument import Instrument, instrument_of, separable
 from bayesmix.observation.rectangles import drawn_on_rectangle, on_interval, on_rectangle, quantile
 
-# Numbers of a block, K D or K D² for each sample, that fit into a cache of a few megabytes.
+# Numbers of a block, 4 K D or K D² for each sample, that fit into a cache of a few megabytes.
 BLOCK_VALUES = 2**19
 # Variances below 1e38 in the frame have a finite product of so many.
 COLUMNS_AT_ONCE = 8
@@ -54,6 +53,19 @@ class Hidden(NamedTuple):
     lower: Array
     upper: Array
     log_steps: Array  # 0 where the interval contributes a probability
+
+    @classmethod
+    def of(cls, frame: Frame, instrument: Instrument, hidden: Booleans) -> Hidden:
+        """Return the hidden values (n, D) in a frame."""
+        columns, samples = np.nonzero(hidden.T)
+        place, scale = (samples, columns), frame.inverse_scale[columns]
+        lower, upper = (
+            (bound[place] - frame.centre[columns]) * scale
+            for bound in (instrument.lower, instrument.upper)
+        )
+        steps = instrument.steps[place] * scale
+        log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
+        return cls(columns, samples, lower, upper, log_steps)
 
 
 @dataclass(frozen=True)
@@ -100,10 +112,10 @@ class TruncatedNormals:
 
 @dataclass(frozen=True)
 class Derivatives:
-    """Log densities (K, n) of a block, gradients (D, K, n) and Hessians (D, D, K, n) in the means.
+    """Log densities (K, n) of a block, gradients (D, K, n) and Hessians in the means.
 
-    Hessians of independent columns are their diagonals (D, K, n). The last axis is 1 if all are
-    equal.
+    D columns are B independent blocks of A, A or B being 1, and Hessians (A, A, B, K, n). The
+    last axis is 1 if all are equal.
     """
 
     log_density: Array
@@ -113,181 +125,144 @@ class Derivatives:
 
     def sums(self, shares: Array) -> tuple[Array, Array]:
         """Return Σ r g (K, D) and Σ r (g gᵀ + H) (K, D, D) of shares (K, n)."""
-        gradient, weights = self.gradient.swapaxes(0, 1), shares[:, :, None]
-        first = (gradient @ weights)[..., 0]
-        if self.hessian.ndim == 3:
-            both = (self.gradient**2 + self.hessian).swapaxes(0, 1)
-            return first, both @ weights * np.eye(len(self.gradient))
-        total = shares if self.hessian.shape[-1] > 1 else shares.sum(axis=1, keepdims=True)
-        second = np.einsum("abkn,kn->kab", self.hessian, total)
-        return first, second + (shares[:, None] * gradient) @ gradient.swapaxes(1, 2)
+        A, _, B, K, n = self.hessian.shape
+        first = (self.gradient.swapaxes(0, 1) @ shares[:, :, None])[..., 0]
+        of_blocks = self.gradient.reshape(A, B, K, -1).transpose(2, 1, 0, 3)
+        second = (shares[:, None, None] * of_blocks) @ of_blocks.swapaxes(2, 3)
+        total = shares if n > 1 else shares.sum(axis=1, keepdims=True)
+        second += np.einsum("abxkn,kn->kxab", self.hessian, total)
+        return first, np.einsum("kxab,xy->kaxby", second, np.eye(B)).reshape(K, A * B, A * B)
 
     def moments(self, components: Gaussians) -> tuple[Array, Array]:
         """Return means and variances (D, K, n) of true values."""
-        C = components.covariances
+        C, (A, _, B, *rest) = components.covariances, self.hessian.shape
         means = components.means.T[..., None] + np.einsum("kab,bkn->akn", C, self.gradient)
-        if self.hessian.ndim == 3:
-            change = np.einsum("kda,akn->dkn", C * C, self.hessian)
-        else:
-            change = np.einsum("kda,kdb,abkn->dkn", C, C, self.hessian, optimize=True)
+        hessian = np.einsum("abxkn,xy->axbykn", self.hessian, np.eye(B))
+        hessian = hessian.reshape(A * B, A * B, *rest)
+        change = np.einsum("kda,kdb,abkn->dkn", C, C, hessian, optimize=True)
         return means, np.diagonal(C, axis1=1, axis2=2).T[..., None] + change
 
 
-def _apart(mixture: Mixture[Densities], instrument: Instrument) -> bool:
-    """Whether columns are independent given the component, after errors."""
-    structure = cast("Gaussians", mixture.components).structure
-    return not instrument.full and separable(structure, len(mixture.frame.centre))
+def blocks_of(
+    mixture: Mixture[Densities], rows: Rows, sums: bool
+) -> Iterator[tuple[Any, Rows, bool]]:
+    """Yield indices and samples of blocks of a chunk, and whether errors are equal, values exact.
 
-
-def blocks_of(mixture: Mixture[Densities], rows: Rows) -> Iterator[tuple[Any, Rows]]:
-    """Yield blocks of a chunk with their indices; many samples of equal errors are together."""
+    Many samples of equal errors are together. For sums, these and sequences are not divided.
+    """
     instrument, (n, D) = instrument_of(rows), rows.values.shape
-    apart, numbers = _apart(mixture, instrument), BLOCK_VALUES // mixture.n_components
-    partial = np.zeros(n, dtype=bool)
-    partial[np.nonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart))[0]] = True
-    kinds = len(instrument.errors)
-    together = np.count_nonzero(~partial) >= TOGETHER * kinds
-    key = np.where(partial, kinds, instrument.groups if together else 0)
-    order = np.argsort(key, kind="stable")
-    for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
-        equal = together and not partial[group[:1]].any()
-        size = max(TOGETHER, numbers // D ** (1 if apart or equal else 2))
+    apart = instrument.apart(cast("Gaussians", mixture.components).structure)
+    kinds, numbers = len(instrument.errors), BLOCK_VALUES // mixture.n_components
+    key = instrument.groups.copy()
+    key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart)) // D] = kinds
+    if not (together := np.count_nonzero(key < kinds) >= TOGETHER * kinds):
+        key[key < kinds] = 0
+    undivided = sums and rows.side.begins is not None
+    divided = bool(key.any()) and not undivided
+    order = np.argsort(key, kind="stable") if divided else np.arange(n)
+    for group in np.split(order, np.flatnonzero(np.diff(key[order])) + 1 if divided else []):
+        equal = bool(together and key[group].min() == key[group].max() < kinds)
+        size = max(TOGETHER, numbers // (D * (4 if apart or equal else D)))
+        size = n if undivided or (sums and equal) else size
         for first in range(0, len(group), size):
             place = slice(first, first + size)  # of all samples, needs no copy
             indices = place if len(group) == n else group[place]
-            yield indices, rows.some(indices)
+            yield indices, rows if size >= n == len(group) else rows.some(indices), equal
 
 
-def block_of(mixture: Mixture[Densities], rows: Rows) -> Block:
-    """Return samples in the frame of a mixture."""
-    instrument, frame = instrument_of(rows), mixture.frame
-    values = np.array(rows.framed(frame).T)
-    hidden = instrument.cells(_apart(mixture, instrument))
-    columns, samples = place = np.nonzero(hidden.T)
-    scale = frame.inverse_scale[columns]
-    lower, upper = (
-        (bound.T[place] - frame.centre[columns]) * scale
-        for bound in (instrument.lower, instrument.upper)
-    )
-    steps = instrument.steps.T[place] * scale
-    log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
-    values[place] = np.nan
+def block_of(
+    mixture: Mixture[Densities], values: Stored, instrument: Instrument, equal: bool = False
+) -> Block:
+    """Return samples in the frame of a mixture; ``equal`` if exact, with equal errors."""
+    frame = mixture.frame
+    hidden = instrument.cells(instrument.apart(cast("Gaussians", mixture.components).structure))
     # Sheppard's correction of rounded values that are no intervals.
-    more = (np.where(hidden, 0.0, instrument.steps) * frame.inverse_scale).T ** 2 / 12.0
-    if more.any():
-        values = np.where(more > 0.0, frame.apply(instrument.middle).T, values)
+    approximate = instrument.hidden & ~hidden
+    more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
+    values = np.where(approximate, instrument.middle, np.where(hidden, np.nan, values))
+    values = frame.apply(values).T
     exact = ~np.isnan(values)
-    complete, groups = exact.all(), instrument.groups
-    equal = complete and (groups == groups[:1]).all() and (more == more[:, :1]).all()
+    equal = equal and bool((more == more[:, :1]).all())
+    inside = Hidden.of(frame, instrument, hidden)
     errors = instrument.framed(frame, slice(0, 1) if equal else slice(None))
-    if more.any():
+    if approximate.any():
         more = more[:, : errors.shape[-1]]
         errors = errors + (more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None])
-    inside = Hidden(columns, samples, lower, upper, log_steps)
-    return Block(without_gaps(values), exact[:, :1] if complete else exact, errors, inside)
+    exact = exact[:, :1] if exact.all() else exact
+    return Block(without_gaps(values), exact, errors, inside)
 
 
 def derivatives(components: Gaussians, block: Block) -> Derivatives:
-    """Return the derivatives of a block, whose samples have equal errors or are few."""
-    apart = block.errors.ndim == 2 and separable(components.structure, len(block.values))
-    return (_diagonal if apart else _dense)(block, components.means, components.covariances)
-
-
-def _diagonal(block: Block, means: Array, covariances: Array) -> Derivatives:
-    variances = np.diagonal(covariances, axis1=1, axis2=2).T[..., None] + block.errors[:, None]
-    _refuse_singular(variances)
-    exact = block.exact[:, None]
-    information = exact / variances
-    away = block.values[:, None] - means.T[..., None]
-    gradient, hessian = information * away, -information
-    factors = variances if exact.all() else np.where(exact, variances, 1.0)
-    log_density = _normal(gradient, away, factors, exact)
-    columns, samples, _, _, log_steps = block.hidden
-    if not len(columns):
-        return Derivatives(log_density, gradient, hessian)
-    squares = variances[columns, :, samples].T
-    none = np.empty((2, 0), dtype=np.intp)
-    truncated = _truncated(block.hidden, means[:, columns], squares, none, squares[:, :0])
-    there = on_interval(truncated.low, truncated.high)
-    gradient[columns, :, samples] = (there.mean / truncated.deviations).T
-    hessian[columns, :, samples] = -(there.lost_variance / squares).T
-    log_density += _by_sample(samples, there.log_probability - log_steps, block)
-    return Derivatives(log_density, gradient, hessian, truncated)
-
-
-def _truncated(
-    hidden: Hidden, centres: Array, variances: Array, pairs: Indices, covariance: Array
-) -> TruncatedNormals:
-    """Return hidden values from their means and variances (K, m), and covariances (K, p)."""
-    _refuse_singular(variances)
-    deviations = np.sqrt(variances)
-    low, high = ((bound - centres) / deviations for bound in (hidden.lower, hidden.upper))
-    correlation = covariance / deviations[:, pairs].prod(axis=1)
-    _refuse_singular(1.0 - correlation * correlation)
-    return TruncatedNormals(centres, deviations, low, high, pairs, correlation)
-
-
-def _normal(gradient: Array, away: Array, factors: Array, exact: Booleans) -> Array:
-    """Return normal log densities (K, n) from T⁻¹(x - m), x - m, and factors (D, K, n) of det T."""
-    parts = range(0, len(factors), COLUMNS_AT_ONCE)
-    logs = (np.log(factors[d : d + COLUMNS_AT_ONCE].prod(axis=0)) for d in parts)
-    distance = np.einsum("dkn,dkn->kn", gradient, away)
-    return cast("Array", -0.5 * (distance + reduce(add, logs) + exact.sum(axis=0) * LOG_2PI))
-
-
-def _by_sample(samples: Indices, values: Array, block: Block) -> Array:
-    """Return the sums (K, n) of values (K, m) by sample."""
-    n = block.values.shape[1]
-    return np.array([np.bincount(samples, of_component, n) for of_component in values])
-
-
-def _dense(block: Block, means: Array, covariances: Array) -> Derivatives:
-    D, errors, exact = means.shape[1], block.errors, block.exact[:, None]
-    if errors.ndim == 2:
-        errors = errors * np.eye(D)[:, :, None]
-    swept = np.empty((D, D, len(means), errors.shape[-1]))
-    for a in range(D):
-        C = covariances[:, : a + 1, a].T[..., None]
-        np.add(C, errors[: a + 1, a, None], out=swept[a, : a + 1])
-    pivots, away = _sweep(swept, exact), block.values[:, None] - means.T[..., None]
+    """Return the derivatives of a block."""
+    means, C, errors = components.means.T[..., None], components.covariances, block.errors
+    D, K, _ = means.shape
+    if errors.ndim == 2 and separable(components.structure, D):
+        swept = (np.diagonal(C, axis1=1, axis2=2).T[..., None] + errors[:, None])[None, None]
+    else:
+        S = errors if errors.ndim == 3 else errors * np.eye(D)[:, :, None]
+        swept = (C.transpose(1, 2, 0)[..., None] + S[:, :, None])[:, :, None]
+    A, _, B, _, n = swept.shape
+    exact = block.exact.reshape(A, B, 1, -1)
+    away = (means - block.values[:, None]).reshape(A, B, K, -1)
     complete = bool(exact.all())
     if not complete:
         away *= exact
-    if swept.shape[-1] > 1:
-        moved = np.einsum("abkn,bkn->akn", swept, away)
+    pivots = _sweep(swept, exact)
+    if n > 1:
+        moved = np.einsum("abxkn,bxkn->axkn", swept, away)
     else:
-        moved = (swept[..., 0].transpose(2, 0, 1) @ away.swapaxes(0, 1)).swapaxes(0, 1)
-    gradient = -moved if complete else -moved * exact
-    log_density = _normal(gradient, away, pivots, exact)
+        of_blocks = swept[..., 0].transpose(2, 3, 0, 1) @ away.transpose(1, 2, 0, 3)
+        moved = of_blocks.transpose(2, 0, 1, 3)
+    gradient = moved if complete else moved * exact
     hessian = swept if complete else swept * (exact[:, None] & exact)
-    columns, samples, _, _, log_steps = block.hidden
-    if not len(columns):
-        return Derivatives(log_density, gradient, hessian)
-    # The hidden value given the others; w = e - T_oo⁻¹ T_oh is its part of T⁻¹.
-    i, j, alone = _pairs(samples)
-    centres = means[:, columns] + moved[columns, :, samples].T
-    variances = swept[columns, columns, :, samples].T
-    covariance = swept[columns[i], columns[j], :, samples[i]].T
-    truncated = _truncated(block.hidden, centres, variances, np.array([i, j]), covariance)
-    w = -(swept[columns, :, :, samples] * block.exact.T[samples][:, :, None]).transpose(1, 2, 0)
-    w[columns, :, range(len(columns))] = 1.0
-    w /= truncated.deviations
-    there = on_interval(truncated.low[:, alone], truncated.high[:, alone])
+    factors, parts = pivots.reshape(D, K, n), range(0, D, COLUMNS_AT_ONCE)
+    logs = np.log([factors[d : d + COLUMNS_AT_ONCE].prod(axis=0) for d in parts])
+    log_density = np.einsum("axkn,axkn->kn", gradient, away) - logs.sum(axis=0)
+    log_density = 0.5 * (log_density - exact.sum(axis=(0, 1)) * LOG_2PI)
+    truncated = None
+    if len(block.hidden.columns):
+        truncated, of_hidden = _add_hidden(block, means[..., 0], swept, moved, gradient, hessian)
+        log_density += [np.bincount(block.hidden.samples, part, n) for part in of_hidden]
+    return Derivatives(log_density, gradient.reshape(D, K, -1), hessian, truncated)
+
+
+def _add_hidden(
+    block: Block, means: Array, swept: Array, moved: Array, gradient: Array, hessian: Array
+) -> tuple[TruncatedNormals, Array]:
+    """Add what hidden values tell given the exact ones; return their normals and log densities."""
+    columns, samples, lower, upper, log_steps = block.hidden
+    B = swept.shape[2]
+    a, b = np.divmod(columns, B)
+    i, j, alone = _pairs(samples * B + b)
+    centres = means[columns].T - moved[a, b, :, samples].T
+    variances = swept[a, a, b, :, samples].T
+    _refuse_singular(variances)
+    deviations = np.sqrt(variances)
+    low, high = ((bound - centres) / deviations for bound in (lower, upper))
+    correlation = swept[a[i], a[j], b[i], :, samples[i]].T / (deviations[:, i] * deviations[:, j])
+    _refuse_singular(1.0 - correlation * correlation)
+    truncated = TruncatedNormals(centres, deviations, low, high, np.array([i, j]), correlation)
+    # w = e - T_oo⁻¹ T_oh is the part of T⁻¹ of a hidden value given the others.
+    exact = block.exact.reshape(len(swept), B, 1, -1)
+    w = -swept[a, :, b, :, samples] * exact[:, b, :, samples]
+    w[range(len(a)), a] = 1.0
+    w /= deviations.T[:, None]
+    there = on_interval(low[:, alone], high[:, alone])
     logs = np.zeros(centres.shape) - log_steps
     logs[:, alone] += there.log_probability
-    single, place = w[..., alone], samples[alone]
-    gradient[..., place] += single * there.mean
-    hessian[..., place] -= single * single[:, None] * there.lost_variance
+    single, place = w[alone], (b[alone], slice(None), samples[alone])
+    gradient[:, *place] += single * there.mean.T[:, None]
+    lost = there.lost_variance.T[:, None, None]
+    hessian[:, :, *place] -= single[:, :, None] * single[:, None] * lost
     if len(i):
-        both, place = on_rectangle(truncated.rectangles), samples[i]
+        both, place = on_rectangle(truncated.rectangles), (b[i], slice(None), samples[i])
         logs[:, i] += both.log_probability
-        pair, information = w[..., [i, j]], both.information[[[0, 1], [1, 2]]]
-        gradient[..., place] += np.einsum("akxp,xkp->akp", pair, both.scores)
-        hessian[..., place] -= np.einsum(
-            "akxp,xykp,bkyp->abkp", pair, information, pair, optimize=True
+        pair, information = w[[i, j]], both.information[[[0, 1], [1, 2]]]
+        gradient[:, *place] += np.einsum("xpak,xkp->pak", pair, both.scores)
+        hessian[:, :, *place] -= np.einsum(
+            "xpak,xykp,ypbk->pabk", pair, information, pair, optimize=True
         )
-    log_density += _by_sample(samples, logs, block)
-    return Derivatives(log_density, gradient, hessian, truncated)
+    return truncated, logs
 
 
 def _pairs(samples: Indices) -> tuple[Indices, Indices, Indices]:
@@ -298,28 +273,28 @@ def _pairs(samples: Indices) -> tuple[Indices, Indices, Indices]:
     return i, j, np.setdiff1d(order, np.concatenate([i, j]))
 
 
-def _sweep(A: Array, exact: Booleans) -> Array:
-    """Sweep matrices (D, D, K, n), given by lower triangles, by exact columns; return the pivots.
+def _sweep(T: Array, exact: Booleans) -> Array:
+    """Sweep matrices (A, A, B, K, n) by exact columns (A, B, 1, n); return the pivots.
 
     With T_oo of exact columns and T_oh, T_hh, they become -T_oo⁻¹, T_oo⁻¹ T_oh and the covariance
     T_hh - T_ho T_oo⁻¹ T_oh of the others given these (Goodnight 1979).
     """
-    pivots, column, room = np.empty((3, *A.shape[1:]))
+    pivots, column, room = np.empty((3, *T.shape[1:]))
     for j, swept in enumerate(exact):
         places = True if swept.all() else swept
-        column[:j], column[j:], pivots[j] = A[j, :j], A[j:, j], 1.0
-        np.copyto(pivots[j], column[j], where=places)
+        pivots[j] = 1.0
+        np.copyto(pivots[j], T[j, j], where=places)
         _refuse_singular(pivots[j])
-        inverse = 1.0 / pivots[j] if places is True else swept / pivots[j]
-        factor = column * inverse
-        for a in range(len(A)):
+        inverse = swept / pivots[j]
+        column[:j], column[j:] = T[j, :j], T[j:, j]
+        for a in range(len(T)):
             if a != j:
-                A[a, : a + 1] -= np.multiply(column[: a + 1], factor[a], out=room[: a + 1])
-        np.copyto(A[j, :j], factor[:j], where=places)
-        np.copyto(A[j + 1 :, j], factor[j + 1 :], where=places)
-        np.copyto(A[j, j], -inverse, where=places)
-    for a in range(len(A)):
-        A[:a, a] = A[a, :a]
+                factor = column[a] * inverse
+                T[a, : a + 1] -= np.multiply(column[: a + 1], factor, out=room[: a + 1])
+                np.copyto(T[max(a, j), min(a, j)], factor, where=places)
+        np.negative(inverse, out=T[j, j], where=places)
+    for a in range(len(T)):
+        T[:a, a] = T[a, :a]
     return pivots
 
 
@@ -328,69 +303,76 @@ def _refuse_singular(pivots: Array) -> None:
         raise DegenerateFitError("a covariance of true values and errors is singular")
 
 
-def _region(mixture: Mixture[Densities], block: Block, instrument: Instrument) -> Derivatives:
-    """Return the components where all that is known of a sample is that it was recorded."""
-    least, most = (mixture.frame.apply(b).T for b in (instrument.least, instrument.most))
-    shape = _, n = len(block.values), max(least.shape[1], block.errors.shape[-1])
-    columns, samples = place = np.nonzero(np.tile(instrument.truncated[:, None], n))
-    lower, upper = (np.broadcast_to(bound, shape)[place] for bound in (least, most))
-    hidden = Hidden(columns, samples, lower, upper, np.zeros(len(columns)))
-    errors = np.broadcast_to(block.errors, (*block.errors.shape[:-1], n))
-    nothing = Block(np.zeros(shape), np.zeros(shape, dtype=bool), errors, hidden)
-    return derivatives(cast("Gaussians", mixture.components), nothing)
-
-
 @dataclass(frozen=True)
 class NormalView:
-    """What a block of samples tells of their true values under Gaussian components.
+    """What a block of samples tells of their true values under Gaussian components."""
 
-    ``inside`` are the components in the region of recorded values, and ``log_recorded`` (n,) log
-    probabilities of samples to be there, n = 1 if equal for all.
-    """
+    mixture: Mixture[Components]
+    rows: Rows
+    equal: bool = False  # whether errors are equal, and values exact
 
-    mixture: Mixture[Densities]
-    block: Block
-    part: Derivatives
-    inside: Derivatives | None
-    log_recorded: Array
-    joint: Array
+    @property
+    def components(self) -> Gaussians:
+        return cast("Gaussians", self.mixture.components)
 
-    @classmethod
-    def of(cls, mixture: Mixture[Densities], rows: Rows) -> NormalView:
-        block, instrument = block_of(mixture, rows), instrument_of(rows)
-        components = cast("Gaussians", mixture.components)
-        part, inside, log_recorded = derivatives(components, block), None, np.zeros(1)
-        joint = np.ascontiguousarray(part.log_density.T)
-        joint += mixture.finite_log_weights
+    @once
+    def block(self) -> Block:
+        return block_of(self.mixture, self.rows.values, instrument_of(self.rows), self.equal)
+
+    @once
+    def part(self) -> Derivatives:
+        return derivatives(self.components, self.block)
+
+    @once
+    def recorded(self) -> tuple[Derivatives, Array] | None:
+        """Components in the region of recorded values, and log probabilities (n,) of samples there.
+
+        n = 1 if these are equal for all.
+        """
+        region = instrument_of(self.rows).region
+        if region is None:
+            return None
+        nothing = np.full(region.lower.shape, np.nan)
+        inside = derivatives(self.components, block_of(self.mixture, nothing, region))
+        logs = inside.log_density + self.mixture.log_weights[:, None]
+        return inside, np.logaddexp.reduce(logs, axis=0)
+
+    @property
+    def joint(self) -> Array:
+        joint = np.array(self.part.log_density.T, order="C")
+        joint += self.mixture.finite_log_weights
+        components = self.components
         if components.resolution is not None:
             algebra = components.structure.algebra
             of_blocks = algebra.trace(components.resolution, components.precision_root)
             joint -= 0.5 * algebra.per_component(of_blocks, *components.means.shape)
-        if instrument.truncated.any():
-            inside = _region(mixture, block, instrument)
-            logs = inside.log_density + mixture.log_weights[:, None]
-            log_recorded = np.logaddexp.reduce(logs, axis=0)
-            joint -= log_recorded[:, None]
-        return cls(mixture, block, part, inside, log_recorded, joint)
+        if self.recorded is not None:
+            joint -= self.recorded[1][:, None]
+        return joint
+
+    def sums(self) -> ChunkSums:
+        beyond = self.recorded or instrument_of(self.rows).hidden.any()
+        if self.equal and not beyond and self.components.resolution is None:
+            return _sums_of_alike(self.mixture, self.rows)
+        return block_sums(self.mixture, self.joint, self.rows, self.statistics)
 
     def statistics(self, shares: Array) -> Moments:
-        inside, counts = self.inside, shares.sum(axis=0)
+        counts = shares.sum(axis=0)
         gradient, curvature = self.part.sums(np.ascontiguousarray(shares.T))
-        if inside is not None:
-            weights = shares.sum(axis=1)
-            weights = weights if len(self.log_recorded) > 1 else weights.sum(keepdims=True)
-            drawn = weights * np.exp(self.mixture.log_weights[:, None] - self.log_recorded)
+        if self.recorded is not None:
+            (inside, log_recorded), weights = self.recorded, shares.sum(axis=1)
+            weights = weights if len(log_recorded) > 1 else weights.sum(keepdims=True)
+            drawn = weights * np.exp(self.mixture.log_weights[:, None] - log_recorded)
             expected = drawn * np.exp(inside.log_density)
             slope, bend = inside.sums(expected)
             gradient, curvature = gradient - slope, curvature - bend
             # Samples that were not recorded.
             counts += (drawn - expected).sum(axis=1)
-        components = cast("Gaussians", self.mixture.components)
-        return _moments_of_true_values(components, counts, gradient, curvature)
+        return _moments_of_true_values(self.components, counts, gradient, curvature)
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame."""
-        means, variances = self.part.moments(cast("Gaussians", self.mixture.components))
+        means, variances = self.part.moments(self.components)
         first = np.einsum("nk,dkn->nd", shares, means)
         return first, np.einsum("nk,dkn->nd", shares, means * means + variances)
 
@@ -399,15 +381,15 @@ class NormalView:
 
         These are moved by what their sum lacks (Matheron).
         """
-        components, block = cast("Gaussians", self.mixture.components), self.block
-        columns, samples = block.hidden[:2]
+        components, block = self.components, self.block
         if self.part.truncated is not None:
+            columns, samples = block.hidden[:2]
             draws = self.part.truncated.drawn(generator.random(len(columns)))
             values, exact = block.values.copy(), block.exact.copy()
             values[columns, samples] = draws[labels[samples], range(len(samples))]
             exact[columns, samples] = True
-            nothing = Hidden(columns[:0], samples[:0], *np.empty((3, 0)))
-            block = Block(values, exact, block.errors, nothing)
+            nothing: Any = [part[:0] for part in block.hidden]
+            block = Block(values, exact, block.errors, Hidden(*nothing))
         normal = generator.standard_normal((2, *block.values.T.shape))
         out = components.means[labels] + components.spread_out(normal[0], labels)
         measured = out + drawn_errors(block.errors, normal[1])
@@ -431,30 +413,6 @@ def _moments_of_true_values(
     return Moments(structure, counts, components.means + steps, blocks)
 
 
-def sums_of_blocks(mixture: Mixture[Components], rows: Rows) -> Iterator[ChunkSums]:
-    """Yield sums of the blocks of a chunk, which sequences do not divide."""
-    if _alike(mixture, rows):
-        yield _sums_of_alike(mixture, rows)
-        return
-    undivided = rows.side.begins is not None
-    for block in [rows] if undivided else (part for _, part in blocks_of(mixture, rows)):
-        if not undivided and _alike(mixture, block):
-            yield _sums_of_alike(mixture, block)
-        else:
-            view = NormalView.of(mixture, block)
-            yield block_sums(mixture, view.joint, block, view.statistics)
-
-
-def _alike(mixture: Mixture[Components], rows: Rows) -> bool:
-    """Whether all values are exact, with equal errors."""
-    instrument = instrument_of(rows)
-    equal = (instrument.groups == instrument.groups[:1]).all()
-    if not equal or cast("Gaussians", mixture.components).resolution is not None:
-        return False
-    beyond = instrument.truncated.any() or instrument.hidden.any()
-    return not (beyond or has_gaps(rows.values))
-
-
 def _sums_of_alike(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     """Return the sums of exact samples with equal errors S, at the cost of a plain pass.
 
@@ -464,7 +422,7 @@ def _sums_of_alike(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     components, instrument = cast("Gaussians", mixture.components), instrument_of(rows)
     means, errors = components.means, instrument.framed(mixture.frame, slice(0, 1))[..., 0]
     S = errors if instrument.full else np.diag(errors)
-    structure = STRUCTURES["diag" if _apart(mixture, instrument) else "full"]
+    structure = STRUCTURES["diag" if instrument.apart(components.structure) else "full"]
     algebra = structure.algebra
     measured = Gaussians(structure, means, algebra.of_dense(components.covariances + S))
     seen = replace(mixture, components=measured)

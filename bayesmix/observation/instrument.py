@@ -86,6 +86,27 @@ class Instrument:
         """Whether errors of a sample may be correlated."""
         return self.errors.ndim == 3
 
+    def apart(self, structure: Structure) -> bool:
+        """Whether columns are independent given the component, after errors."""
+        return not self.full and separable(structure, self.errors.shape[1])
+
+    @property
+    def region(self) -> Instrument | None:
+        """The measurement of values of which all that is known is that they were recorded.
+
+        It is of one sample if that is equal for all, and None without truncation.
+        """
+        if not self.truncated.any():
+            return None
+        alike = len(self.least) == 1 and (self.groups == self.groups[:1]).all()
+        groups = self.groups[: 1 if alike else None]
+        shape = len(groups), len(self.truncated)
+        lower, upper = (
+            np.broadcast_to(np.where(self.truncated, bound, np.nan), shape)
+            for bound in (self.least, self.most)
+        )
+        return Instrument(self.errors, groups, lower, upper, np.zeros(shape), lower, upper)
+
     def framed(self, frame: Frame, samples: Any) -> Array:
         """Return the errors (D, n) or (D, D, n) of samples in a frame."""
         scale = frame.inverse_scale
@@ -138,14 +159,11 @@ class Instrument:
                 "GaussianMixture, with prior='auto' for posterior modes, or "
                 "inference=MaximumLikelihood()"
             )
-        if family.name == REAL and (self.full or not self._separable(family)):
+        if family.name == REAL and not self.apart(cast("Any", family).structure):
             self.refuse_several()
         from bayesmix.observation.true_values import Measuring
 
         return Measuring(seed)
-
-    def _separable(self, family: Any) -> bool:
-        return separable(family.structure, self.errors.shape[1])
 
     def refuse_errors_and_others(self, family: Family) -> None:
         """Raise an error unless Gaussian columns, positive ones or counts have the cells."""
@@ -223,7 +241,7 @@ class Instrument:
         if self.rounded.any():
             steps = self.steps.max(axis=0)
             parts = [f"{names[d]} in steps of {steps[d]:g}" for d in np.flatnonzero(steps)]
-            apart = family.name != REAL or (self._separable(family) and not self.full)
+            apart = family.name != REAL or self.apart(cast("Any", family).structure)
             exact = (self.cells(apart) == self.hidden).all()
             how = "as intervals" if exact else "approximately, as errors of variance step²/12"
             events.append(Event("rounded", f"rounded values {how}: {', '.join(parts)}"))

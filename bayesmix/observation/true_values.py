@@ -16,7 +16,7 @@ import numpy as np
 from bayesmix.core.components import Components, Densities
 from bayesmix.core.mixture import ChunkSums, Mixture
 from bayesmix.core.rows import Rows
-from bayesmix.em.expectation import Step, block_sums
+from bayesmix.em.expectation import Step
 from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.gaussian.students import StudentDensities
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     View: TypeAlias = NormalView | CellView
 
 
-def views_of(mixture: Mixture[Densities], rows: Rows) -> Iterator[tuple[Any, View]]:
+def views_of(mixture: Mixture[Any], rows: Rows, sums: bool = False) -> Iterator[tuple[Any, View]]:
     """Yield views of the blocks of a chunk with the indices of their samples."""
     if isinstance(mixture.components, Gaussians):
         from bayesmix.observation.deconvolution import NormalView, blocks_of
 
-        for indices, block in blocks_of(mixture, rows):
-            yield indices, NormalView.of(mixture, block)
+        for indices, block, equal in blocks_of(mixture, rows, sums):
+            yield indices, NormalView(mixture, block, equal)
     elif isinstance(mixture.components, StudentDensities):
         raise UnsupportedError(
             "predictions from measured data need a point estimate of Gaussian components: use "
@@ -67,14 +67,7 @@ class Measuring(Drawing):
 
 def chunk_sums(mixture: Mixture[Components], rows: Rows) -> ChunkSums:
     """Return the sums of a chunk of measured samples."""
-    if isinstance(mixture.components, Gaussians):
-        from bayesmix.observation.deconvolution import sums_of_blocks
-
-        return reduce(add, sums_of_blocks(mixture, rows))
-    from bayesmix.observation.cells import CellView
-
-    view = CellView.of(mixture, rows)
-    return block_sums(mixture, view.joint, rows, view.statistics)
+    return reduce(add, (view.sums() for _, view in views_of(mixture, rows, sums=True)))
 
 
 def drawn(mixture: Mixture[Densities], rows: Rows, generator: np.random.Generator) -> Array:

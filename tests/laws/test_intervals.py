@@ -287,6 +287,18 @@ def test_small_steps_give_the_plain_fit_and_dependent_columns_sheppards_correcti
     assert "approximately" in model.result_.summary()
 
 
+def test_bounds_of_truncation_are_those_of_values_before_rounding_in_dependent_columns():
+    rng = np.random.default_rng(17)
+    X = rng.normal(size=(400, 3)) @ [[1.0, 0.5, 0.2], [0.0, 0.9, 0.3], [0.0, 0.0, 0.8]]
+    X = np.round(X[X[:, 0] > -0.5])
+    data = bm.Measured(X, step=1.0, truncated=([-0.5, -np.inf, -np.inf], None))
+    model = bm.GaussianMixture(1, **EXACT).fit(data)
+    m, C = model.means_[0], model.covariances_[0]
+    expected = multivariate_normal(m, C + np.eye(3) / 12.0).logpdf(X)
+    expected -= norm.logsf(-0.5, m[0], np.sqrt(C[0, 0]))
+    np.testing.assert_allclose(model.score_samples(data), expected, rtol=1e-10)
+
+
 def test_steps_of_two_dependent_columns_are_probabilities_of_cells():
     rng = np.random.default_rng(16)
     X = np.round(rng.normal(size=(80, 2)) @ [[1.0, 0.6], [0.0, 0.7]])
