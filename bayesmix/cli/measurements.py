@@ -87,13 +87,14 @@ def _written(column: pd.Series[Any]) -> WrittenValues | None:
 
 def _measurable(frame: pd.DataFrame, read: Mapping[str, WrittenValues | None]) -> list[str]:
     """Return the columns that no rule leaves out, and say which are."""
-    from bayesmix.io.column_kinds import kinds_of
+    from bayesmix.io.column_kinds import CATEGORICAL, kinds_of
 
     columns = {str(name): read[str(name)] for name in frame}
     numbers = {name: cells.values for name, cells in columns.items() if cells and not cells.limited}
     text = {name: "text" for name, cells in columns.items() if cells is None}
     kinds = kinds_of(frame.assign(**numbers)[[*numbers, *text]], {})
-    why = text | {name: kind.why for name, kind in kinds.items() if kind.why}
+    dropped = {name: "categories" for name in numbers if kinds[name].kind == CATEGORICAL}
+    why = text | dropped | {name: kind.why for name, kind in kinds.items() if kind.why}
     if why:
         texts = ", ".join(f"{name or 'unnamed column'} ({reason})" for name, reason in why.items())
         warn(f"left out: {texts}", BayesmixWarning)

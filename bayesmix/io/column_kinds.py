@@ -81,7 +81,7 @@ MEASURES |= {"alter", "edad", "idade", "eta", "monat", "mois", "mes", "mese", "j
 NUMBERS = {"count", "counts", "num", "number", "n", "freq", "frequency", "anzahl", "nombre"}
 NUMBERS |= {"visits", "children", "kids", "siblings", "clicks", "orders", "purchases", "besuche"}
 NUMBERS |= {"calls", "goals", "claims", "accidents", "events", "retries", "kinder", "enfants"}
-NUMBERS |= {"hijos"}
+NUMBERS |= {"hijos", "bids", "births", "deaths", "crimes", "arrests"}
 # Codes of groups have no order.
 GROUPS = {"type", "region", "race", "group", "class", "category", "kind", "code", "site", "center"}
 GROUPS |= {"centre", "treatment", "trt", "arm", "species", "origin", "religion", "occupation"}
@@ -113,6 +113,8 @@ ROWS_OF_A_LEVEL = 10
 LARGEST_START = 2
 LEAST_FILLED = 0.5
 MOST_COUNTED = 100
+# Counts of few levels have a long tail: fewer values in the upper half of the range from 0.
+LEAST_IN_UPPER_HALF = 0.05
 # Standard errors of a Poisson sample's variance, relative to its mean.
 CHANCE = 3.0
 
@@ -171,7 +173,7 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         if together or len(values) >= ROWS_OF_A_LEVEL * len(levels):
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
-            reason += _code_in_scale(values, np.unique(np.concatenate(items)))
+            reason += _code_in_scale(values, np.concatenate(items if together else [values]))
             kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)))
     for names in _indicators(frame, kinds):
         reason = f"{ZERO_ONE}; one of {', '.join(names)} is 1 {A_DUMMY}"
@@ -200,14 +202,20 @@ def _indicators(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> list[li
 
 def _code_in_scale(values: Array, given: Array) -> str:
     """Return that answers -1 or 9 on a scale from 1 to 5 may mean missing, or ""."""
+    given = np.unique(given)
     parts = np.split(given, np.flatnonzero(np.diff(given) > 1.0) + 1)
-    codes = [code for part in sorted(parts, key=len)[:-1] for code in part]
+    *shorter, scale = sorted(parts, key=len)
+    codes = np.array([code for part in shorter for code in part])
     if 2 * len(codes) >= len(given) or not set(codes) <= SCALE_CODES:
+        return ""
+    # Four, five, six and eight cylinders are a scale with a level that nobody gave.
+    common = np.isin(values, codes).sum() * len(given) > len(values) * len(codes)
+    if common and min(np.abs(codes - scale[0]).min(), np.abs(codes - scale[-1]).min()) <= 2.0:
         return ""
     return _codes_said(values, codes)
 
 
-def _codes_said(values: Array, codes: Sequence[float]) -> str:
+def _codes_said(values: Array, codes: Array) -> str:
     """Return that some values may mean missing, and their number; "" if none occurs."""
     times = np.isin(values, codes).sum()
     shown = ", ".join(f"{code:.0f}" for code in codes)
@@ -284,10 +292,12 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
         if two or coded:
             reason = f"{levels[0]:g} and {levels[1]:g}" if two else "codes of groups"
             return ColumnKind(CATEGORICAL, reason, tuple(map(_plain, levels)))
-    # A name such as "N1" is that of an item.
-    counted = bool(words & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
-    if whole and not words & MEASURES and _are_counts(counted, values, levels):
-        return ColumnKind(COUNTS, f"integers from {levels[0]:g} to {levels[-1]:g}")
+    # As "numbids" and "nvisits"; a name such as "N1" is that of an item.
+    counted = words | {word.removeprefix("num").removeprefix("n") for word in words}
+    named = bool(counted & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
+    if whole and not words & MEASURES and _are_counts(named, values, levels):
+        reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
+        return ColumnKind(COUNTS, reason + _doubt(values, levels))
     return ColumnKind(CONTINUOUS, _doubt(values, levels))
 
 
@@ -356,7 +366,10 @@ def _are_counts(named: bool, values: Array, levels: Array) -> bool:
     """
     if not 0 <= levels[0] <= LARGEST_START or levels[-1] >= MOST_COUNTED:
         return False
-    if len(levels) <= MOST_RATINGS and not (named and len(levels) >= FEWEST_RATINGS):
+    tailed = levels[0] == 0 and 2 * levels[-1] > MOST_RATINGS
+    tailed = tailed and np.mean(2 * values > levels[-1]) < LEAST_IN_UPPER_HALF
+    few = len(levels) <= MOST_RATINGS and not (named and len(levels) >= FEWEST_RATINGS)
+    if few and not tailed:
         return False
     quantile = np.quantile(values, 0.95, method="higher")
     filled = np.count_nonzero(levels <= quantile) >= LEAST_FILLED * (quantile + 1.0)
@@ -416,7 +429,7 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(f"numbers below {rows}: drop such rows of units or titles")
     if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
         kind, other = _of_levels(name, column), wrong.unique()
-        if share <= MOSTLY_NUMBERS or len(other) != 1 or kind.reason:
+        if share <= MOSTLY_NUMBERS or len(other) != 1 or len(wrong) == 1 or kind.reason:
             return kind
         return replace(kind, reason=f"; {other[0]} in {len(wrong)} rows {A_CODE}")
     values, how = amounts(text)

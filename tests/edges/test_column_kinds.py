@@ -71,6 +71,9 @@ KINDS = {
     "N1": (np.minimum(RNG.poisson(1.2, N), 5), "ratings", "6 levels from 0 to 5"),
     "children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "num_claims": (np.minimum(RNG.poisson(2.0, N), 2), "ratings", "3 levels from 0 to 2"),
+    "hosp": (np.r_[RNG.negative_binomial(1, 0.6, N - 2), 8, 7], "counts", "integers from 0 to 8"),
+    "nvisits": (RNG.poisson(3, N), "counts", "integers from 0 to"),
+    "numbids": (np.r_[RNG.poisson(1.7, N - 1), 10], "counts", "integers from 0 to 10"),
     "retries": (np.minimum(RNG.poisson(1.2, N), 5), "counts", "integers from 0 to 5"),
     "n_children": (RNG.poisson(1.2, N), "counts", "integers from 0 to"),
     "amount": (RNG.poisson(3, N) * 100, "continuous", ""),
@@ -130,12 +133,20 @@ def test_values_that_may_mean_missing_are_named_with_the_option_that_reads_them_
             ),
             "q": np.where(RNG.random(N) < 0.1, RNG.choice([7, 9], N), RNG.integers(1, 5, N)),
             "text": with_code(RNG.choice(list("1234"), N), "don't know"),
+            "n_kids": np.r_[RNG.poisson(1.5, N - 3), 98, 98, 99],
+            "cyl": np.where(RNG.random(N) < 0.4, 8, RNG.choice([4, 5, 6], N)),  # is none
         }
     )
     doubts = coded(skips)[1].doubts
-    for cells in ("income (97, 98 in ", "q (7, 9 in ", "text (don't know in "):
+    for cells in (
+        "income (97, 98 in ",
+        "q (7, 9 in ",
+        "text (don't know in ",
+        "n_kids (98, 99 in 3",
+    ):
         assert cells in doubts
-    assert "na=['7', '9', '97', '98', \"don't know\"]" in doubts
+    assert "cyl" not in doubts
+    assert "na=['7', '9', '97', '98', '99', \"don't know\"]" in doubts
     ten = pd.DataFrame(RNG.choice([0, 1, 2, 3, 4, 5, 6, 8, 9, 10], (N, 3)), columns=["a", "b", "c"])
     assert not coded(ten)[1].doubts
 

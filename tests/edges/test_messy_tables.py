@@ -202,10 +202,10 @@ def test_the_shell_leaves_out_row_numbers_and_text_beside_limits_and_says_so(tmp
     path = tmp_path / "water.csv"
     cells = ["<160" if v < 160 else f"{v:.1f}" for v in HEIGHT]
     table = pd.DataFrame({"Id": np.arange(N) + 1, "lead": cells, "other": RNG.normal(size=N)})
-    table.assign(site=np.where(GROUP, "N", "S")).to_csv(path, index=False)
+    table.assign(site=np.where(GROUP, "N", "S"), batch=np.arange(N) % 3).to_csv(path, index=False)
     with pytest.raises(SystemExit) as end:
         app(["select", str(path), "--components", "1", "--json"], prog_name="bayesmix")
     out, notes = capsys.readouterr()
     assert end.value.code == 0
     assert json.loads(out)["data"]["columns"] == ["lead", "other"]
-    assert "left out: site (text), Id (row numbers)" in notes
+    assert "left out: site (text), batch (categories), Id (row numbers)" in notes
