@@ -159,48 +159,37 @@ class Instrument:
                 "GaussianMixture, with prior='auto' for posterior modes, or "
                 "inference=MaximumLikelihood()"
             )
-        if family.name == REAL and not self.apart(cast("Any", family).structure):
-            self.refuse_several()
         from bayesmix.observation.true_values import Measuring
 
         return Measuring(seed)
 
-    def refuse_errors_and_others(self, family: Family) -> None:
-        """Raise an error unless Gaussian columns, positive ones or counts have the cells."""
-        if self.errors.any():
+    def _refuse(self, family: Family, apart: bool) -> None:
+        """Raise an error for a measurement that the family does not support."""
+        normal, celled = family.name == REAL, self.truncated | self.hidden.any(axis=0)
+        if self.errors.any() and not normal:
             raise UnsupportedError(
                 f"errors of measured data need a Gaussian family, got {family!r}: use "
                 "GaussianMixture, or leave out error"
             )
-        self._refuse_regions(repr(family), "use GaussianMixture(covariance_type='diag')")
-        celled = self.truncated | self.hidden.any(axis=0)
-        for columns, part in _parts(family, len(celled)):
-            apart = len(columns) == 1 or getattr(part, "covariance", "diag") in ALONE
-            if celled[columns].any() and not (apart and part.name in (*POSITIVE, *COUNTS, REAL)):
+        for columns, part in [] if normal else _parts(family, len(celled)):
+            alone = len(columns) == 1 or getattr(part, "covariance", "diag") in ALONE
+            if celled[columns].any() and not (alone and part.name in (*POSITIVE, *COUNTS, REAL)):
                 raise UnsupportedError(
                     f"limits, intervals, steps and truncation do not support {part!r}: use "
                     "Exponential(), Gamma(), LogNormal(), NegativeBinomial(), Poisson(), "
                     "Weibull(), Gaussian(covariance='diag'), or a Product of them"
                 )
-
-    def _refuse_regions(self, what: str, remedy: str) -> None:
-        if self.truncated.sum() > 1:
-            raise UnsupportedError(
-                f"{what} allow{'s' * what.endswith(')')} truncation of one column, got "
-                f"{self.truncated.sum()}: {remedy}"
-            )
-
-    def refuse_several(self) -> None:
-        """Raise an error for three intervals in a sample, or a region of several columns."""
-        remedy = "use covariance_type='diag' or 'spherical', without covariances of errors"
+        remedy = "use GaussianMixture(covariance_type='diag'), without covariances of errors"
         numbers = self.censored.sum(axis=1)
-        several = np.flatnonzero(numbers > 2)
-        if len(several):
+        if not apart and numbers.max() > 2:
             raise UnsupportedError(
                 "dependent columns allow two censored values in a sample, but row "
-                f"{several[0]} has {numbers[several[0]]}: {remedy}"
+                f"{np.argmax(numbers > 2)} has {numbers[numbers > 2][0]}: {remedy}"
             )
-        self._refuse_regions("dependent columns", remedy)
+        if self.truncated.sum() > 1 and not (normal and apart):
+            what = "dependent columns allow" if normal else f"{family!r} allows"
+            n_columns = self.truncated.sum()
+            raise UnsupportedError(f"{what} truncation of one column, got {n_columns}: {remedy}")
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise an error for an interval without any value that the family allows."""
@@ -220,8 +209,8 @@ class Instrument:
 
     def notes(self, family: Family, columns: Sequence[str] | None) -> tuple[Event, ...]:
         """Return events that tell how the data of a fit were measured; refuse useless columns."""
-        if family.name != REAL:
-            self.refuse_errors_and_others(family)
+        apart = family.name != REAL or self.apart(cast("Any", family).structure)
+        self._refuse(family, apart)
         events = []
         (n, n_features), censored = self.lower.shape, self.censored
         names, numbers = _names(columns, n_features), censored.sum(axis=0)
@@ -241,7 +230,6 @@ class Instrument:
         if self.rounded.any():
             steps = self.steps.max(axis=0)
             parts = [f"{names[d]} in steps of {steps[d]:g}" for d in np.flatnonzero(steps)]
-            apart = family.name != REAL or self.apart(cast("Any", family).structure)
             exact = (self.cells(apart) == self.hidden).all()
             how = "as intervals" if exact else "approximately, as errors of variance step²/12"
             events.append(Event("rounded", f"rounded values {how}: {', '.join(parts)}"))
@@ -261,7 +249,8 @@ class Instrument:
         rows = source.in_memory().rows
         shares, _ = mixture.responsibilities(rows)
         weighted = shares * rows.weights_or_ones[:, None]
-        none = (~open_ends.T @ weighted < 0.5) & (weighted.sum(axis=0) >= 0.5)
+        bounded = ~(open_ends | np.isnan(np.asarray(rows.values)))
+        none = (bounded.T @ weighted < 0.5) & (weighted.sum(axis=0) >= 0.5)
         events = []
         for d, k in np.argwhere(none).tolist():
             name, row = _names(source.columns, len(none))[d], int(shares[:, k].argmax())

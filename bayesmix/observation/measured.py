@@ -22,10 +22,11 @@ ROUNDING = 1e-12
 
 
 def with_errors(values: Array, error: Any, generator: np.random.Generator) -> Array:
-    """Return true values (n, D) with draws of errors of measurement."""
-    distinct, numbers = _Table(np.array(values, dtype=np.float64), None).errors(error)
+    """Return true values (n, D) plus draws of errors, NaN where these are infinite."""
+    distinct, numbers, unknown = _Table(values, None).errors(error)
     errors = np.moveaxis(distinct[numbers], 0, -1)
-    return values + drawn_errors(errors, generator.standard_normal(values.shape))
+    measured = values + drawn_errors(errors, generator.standard_normal(values.shape))
+    return np.where(unknown, np.nan, measured)
 
 
 def Measured(
@@ -119,30 +120,26 @@ def Measured(
             f"X must have two dimensions, rows and columns, got shape {values.shape}"
         )
     data = _Table(values, columns)
-    errors, groups = data.errors(np.zeros(values.shape[1]) if error is None else error)
     low, high = data.intervals(lower, upper)
+    errors, groups, unknown = data.errors(np.zeros(values.shape[1]) if error is None else error)
+    values[unknown] = low[unknown] = high[unknown] = np.nan
     if limits is not None:
         least, most = data.pair("limits", limits)
-        told = ~np.isnan(low)
-        with np.errstate(invalid="ignore"):
-            below, above = ~told & (values <= least), ~told & (values >= most)
+        below, above = (np.isnan(low) & beyond for beyond in (values <= least, values >= most))
         low = np.where(below, -np.inf, np.where(above, most, low))
         high = np.where(below, least, np.where(above, np.inf, high))
     exact = np.isnan(low) & ~np.isnan(values)
     steps = np.where(exact, data.steps(step, exact), 0.0)
     low = np.where(steps > 0.0, values - 0.5 * steps, low)
     high = np.where(steps > 0.0, values + 0.5 * steps, high)
-    least, most = np.full((2, 1, values.shape[1]), [[[-np.inf]], [[np.inf]]])
-    if truncated is not None:
-        least, most = data.pair("truncated", truncated, each=True)
-        low, high = np.clip(low, least, most), np.clip(high, least, most)
-        outside = (values < least) | (values > most)
-        data.refuse(
-            np.where(np.isnan(low), outside, low >= high),
-            "X must lie within the bounds of truncated, got {:g} in {place}: leave out that row, "
-            "or pass the bounds at which samples were lost",
-            values,
-        )
+    least, most = data.pair("truncated", truncated, each=True)
+    low, high = np.clip(low, least, most), np.clip(high, least, most)
+    data.refuse(
+        np.where(np.isnan(low), (values < least) | (values > most), low >= high),
+        "X must lie within the bounds of truncated, got {:g} in {place}: leave out that row, "
+        "or pass the bounds at which samples were lost",
+        values,
+    )
     data.spread_out(low, high, steps > 0.0)
     instrument = Instrument(errors, groups, low, high, steps, least, most)
     return ArraySource(values, columns=columns, side=SideInformation(measurement=instrument))
@@ -163,8 +160,8 @@ class _Table(NamedTuple):
             numbers = (np.broadcast_to(part, wrong.shape)[row, column] for part in shown)
             raise InvalidInputError(text.format(*numbers, place=f"row {row}, column {name}"))
 
-    def errors(self, error: Any) -> tuple[Array, Integers]:
-        """Return distinct errors and their numbers; values with infinite ones become missing."""
+    def errors(self, error: Any) -> tuple[Array, Integers, Booleans]:
+        """Return distinct errors, their numbers, and which values (n, D) have infinite ones."""
         given = np.array(error, dtype=np.float64)
         n, D = self.values.shape
         if given.shape not in ((D,), (n, D), (n, D, D)):
@@ -179,20 +176,19 @@ class _Table(NamedTuple):
             "value is unknown",
             spread,
         )
-        unknown = np.isinf(spread)
-        self.values[np.broadcast_to(unknown, self.values.shape)] = np.nan
+        unknown = np.broadcast_to(np.isinf(spread), (n, D))
         if given.ndim == 3:
             given[unknown[:, :, None] | unknown[:, None, :]] = 0.0
             _refuse_no_covariance(given)
             given = given if D > 1 else given[:, :, 0]
         else:
-            given = np.where(unknown, 0.0, given) ** 2
+            given = np.where(np.isinf(given), 0.0, given) ** 2
         if given.ndim == 1:
-            return given[None], np.zeros(n, dtype=np.intp)
+            return given[None], np.zeros(n, dtype=np.intp), unknown
         distinct, numbers = np.unique(given, axis=0, return_inverse=True)
         if 2 * len(distinct) > n:  # where few are equal, their order is that of the samples
-            return given, np.arange(n)
-        return distinct, numbers.ravel()
+            return given, np.arange(n), unknown
+        return distinct, numbers.ravel(), unknown
 
     def intervals(self, lower: Any, upper: Any) -> tuple[Array, Array]:
         """Return bounds (n, D); values that these tell exactly, or not at all, are set."""
@@ -214,12 +210,12 @@ class _Table(NamedTuple):
         return low, high
 
     def steps(self, step: Any, exact: Booleans) -> Array:
-        """Return the resolution (D,) of the columns, 0 for none."""
+        """Return the resolution (1, D) of the columns, 0 for none."""
         D = self.values.shape[1]
         if isinstance(step, str):
             if step != "auto":
                 raise InvalidInputError(f"step must be 'auto' or numbers, got {step!r}")
-            return np.array([rounded_step(self.values[exact[:, d], d]) for d in range(D)])
+            return np.array([[rounded_step(self.values[exact[:, d], d]) for d in range(D)]])
         steps = self._as_wide("step", 0.0 if step is None else step, ((D,), ()))
         self.refuse(
             ~((steps >= 0.0) & np.isfinite(steps)),
@@ -229,37 +225,37 @@ class _Table(NamedTuple):
         )
         return steps
 
-    def pair(self, name: str, given: Any, each: bool = False) -> tuple[Array, Array]:
-        """Return bounds (1, D), or (n, D) if they may be those of ``each`` sample; None is none."""
+    def pair(self, name: str, given: Any, each: bool = False) -> Array:
+        """Return both bounds (2, 1, D), (2, n, D) if they may be those of ``each`` sample."""
         n, D = self.values.shape
         shapes = ((D,), (), *((n, D), (n,))[: each * (1 + (D == 1))])
+        given = (None, None) if given is None else given
         if isinstance(given, str) or not hasattr(given, "__len__") or len(given) != 2:
             raise InvalidInputError(f"{name} must be a pair (low, high), got {given!r}")
-        least, most = np.broadcast_arrays(
-            *(
-                np.atleast_2d(self._as_wide(name, open_end if end is None else end, shapes))
-                for end, open_end in zip(given, (-np.inf, np.inf), strict=True)
-            )
+        ends = (
+            self._as_wide(name, open_end if end is None else end, shapes)
+            for end, open_end in zip(given, (-np.inf, np.inf), strict=True)
         )
+        least, most = bounds = np.array(np.broadcast_arrays(*ends))
         self.refuse(
             ~(least < most),
             f"{name} must have a low bound below the high one in each column, which fails in "
             "{place}: pass -inf and inf where there is none",
         )
-        return least.copy(), most.copy()
+        return bounds
 
     def _as_wide(self, name: str, given: Any, shapes: tuple[tuple[int, ...], ...]) -> Array:
-        """Return bounds or steps as numbers (D,) or (n, D)."""
-        array = np.array(given, dtype=np.float64)
+        """Return bounds or steps as numbers (1, D) or (n, D)."""
+        array, D = np.array(given, dtype=np.float64), self.values.shape[1]
         if array.shape not in shapes:
             allowed = " or ".join(str(shape) for shape in dict.fromkeys(shapes) if shape)
             raise InvalidInputError(
                 f"{name} must have shape {allowed} for X of shape {self.values.shape}, got "
                 f"{array.shape}"
             )
-        if array.ndim == 1 and len(array) != self.values.shape[1]:
+        if array.ndim == 1 and len(array) != D:
             return array[:, None]
-        return array if array.ndim else np.full(self.values.shape[1], float(array))
+        return array if array.ndim == 2 else np.broadcast_to(array, (1, D))
 
     def spread_out(self, low: Array, high: Array, rounded: Booleans) -> None:
         """Set values in intervals to points of them, spread evenly so that starts see no ties."""
@@ -273,8 +269,9 @@ class _Table(NamedTuple):
         # An additive sequence that fills the unit cube evenly (Roberts 2018).
         share = np.arange(1, len(values) + 1)[:, None] / ratio ** np.arange(1, D + 1) + 0.5
         ends = np.where(inside, np.where(np.isinf(low), high, low), values)
-        size = np.abs(ends[0])
-        width = np.where(np.nanstd(ends, axis=0) > 0.0, np.nanstd(ends, axis=0), size + (size == 0))
+        size = np.fmax.reduce(np.abs(ends), axis=0, initial=0.0)
+        width = np.ma.masked_invalid(ends).std(axis=0).filled(0.0)
+        width = np.where(width > 0.0, width, np.where(size > 0.0, size, 1.0))
         # Open ends of columns without negative numbers begin at 0.
         negative = (np.where(rounded, values, ends) < 0.0).any(axis=0) | (high < 0.0)
         low = np.where(np.isneginf(low), high - width, low)
@@ -292,7 +289,7 @@ def _refuse_no_covariance(covariances: Array) -> None:
     finite = np.where(np.isfinite(covariances), covariances, 0.0)
     uneven = np.abs(covariances - finite.swapaxes(1, 2)).max(axis=(1, 2))
     least = -ROUNDING * np.abs(finite).max(axis=(1, 2))
-    wrong = np.flatnonzero((uneven > -least) | (np.linalg.eigvalsh(finite)[:, 0] < least))
+    wrong = np.flatnonzero(~(uneven <= -least) | (np.linalg.eigvalsh(finite)[:, 0] < least))
     if len(wrong):
         raise InvalidInputError(
             f"error must hold symmetric, positive semidefinite covariances, but that of row "

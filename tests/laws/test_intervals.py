@@ -441,6 +441,21 @@ def test_select_ranks_measured_data_by_bic_and_keeps_the_measurement_everywhere(
     )
 
 
+def test_missing_values_beside_intervals_are_neither_warned_of_nor_taken_for_bounds():
+    """A missing first value, a column without any, and one of censored and missing values."""
+    nan = np.nan
+    low, high = [[nan], [nan], [1.0], [1.0]], [[nan], [1.0], [nan], [nan]]
+    data = bm.Measured([[nan], [1.0], [1.0], [1.0]], lower=low, upper=high)
+    np.testing.assert_array_equal(np.isnan(data.values[:, 0]), [True, False, False, False])
+    bm.Measured([[nan, 1.0], [nan, 2.0]], limits=(1.5, None))
+    X = np.random.default_rng(18).normal(size=(40, 2))
+    model = bm.GaussianMixture(1, covariance_type="diag", **EXACT).fit(X)
+    X[:, 0] = np.where(np.arange(40) == 3, nan, -5.0)
+    data = bm.Measured(X, limits=([-1.0, -np.inf], None))
+    (event,) = data.side.measurement.undetermined(model.result_.mixture, data)
+    assert "only censored values of column 0" in event.text
+
+
 def test_folds_hold_out_measured_samples():
     X, _ = two_clusters(13, 80)
     data = bm.Measured(X, error=np.full(X.shape, 0.3), limits=(None, 4.5))

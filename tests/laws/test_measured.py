@@ -178,6 +178,19 @@ def test_an_infinite_error_is_a_missing_value(full):
     np.testing.assert_allclose(model.means_, expected.means_, atol=1e-4)
 
 
+def test_an_infinite_error_makes_intervals_and_draws_missing():
+    """A bound or an exact value with such an error tells nothing."""
+    bounds = np.array([[1.0, np.nan], [5.0, np.nan], [np.nan, np.nan]])
+    error = [[np.inf, 0.1], [np.inf, 0.1], [0.1, 0.1]]
+    wider = np.array([[2.0], [0.0], [0.0]]) + bounds
+    data = bm.Measured(np.zeros((3, 2)), error=error, lower=bounds, upper=wider)
+    np.testing.assert_array_equal(np.isnan(data.values), [[1, 0], [1, 0], [0, 0]])
+    assert not data.side.measurement.hidden.any()
+    model = bm.GaussianMixture(1, **EXACT).fit(problem(18)[1])
+    draws, _ = model.sample(5, random_state=0, error=[np.inf, 0.1])
+    np.testing.assert_array_equal(np.isnan(draws), [[True, False]] * 5)
+
+
 def test_missing_values_with_errors_are_marginal_densities():
     _, X, error = problem(6)
     X[::5, 1] = np.nan
@@ -268,6 +281,7 @@ def test_predictions_use_the_errors_of_new_samples():
         (np.ones((3, 2)), r"must have shape \(2,\), \(4, 2\) or \(4, 2, 2\)"),
         (np.stack([[[1.0, 2.0], [2.0, 1.0]]] * 4), "positive semidefinite covariances, but that"),
         (np.stack([[[1.0, 0.5], [0.0, 1.0]]] * 4), "symmetric"),
+        (np.stack([[[1.0, np.nan], [np.nan, 1.0]]] * 4), "that of row 0 is not"),
     ],
 )
 def test_wrong_errors_are_named(error, message):
