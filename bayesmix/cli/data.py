@@ -94,7 +94,7 @@ def kinds_named(options: Kinds) -> dict[str, list[str]]:
 def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
     """Report the columns that are left out, and the kinds that follow from names and values."""
     dropped = [
-        f"{name or 'unnamed column'} ({why})"
+        f"{name or 'unnamed column'} ({why.split('; ')[0]})"
         for name, why in coding.left_out
         if why != AS_REQUESTED
     ]

@@ -22,14 +22,8 @@ NAMED = 5
 # Reason of the kind of a column that an option names.
 AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
-# End of the reason of a continuous column with a value like -999.
+# A reason may end with a doubt after "; ". End of the doubt about a value like -999.
 A_CODE = "may mean missing"
-# End of the reason of text with a row that may not be an observation.
-A_TOTAL = "may sum up the others"
-# End of the reason of the first of several columns of 0 and 1 that are one category.
-A_DUMMY = "in each row"
-# Beginning of the reason of a categorical column with levels such as "Yes" and "yes".
-CASE_ONLY = "levels differ in case or outer spaces only"
 # Beginnings of reasons of columns that cannot be continuous.
 NO_NUMBERS = ("one value", "empty", "dates", "times", "free text", "numbers", "neither", "complex")
 # Words in reasons of text, which can be categorical.
@@ -141,9 +135,9 @@ class Coding:
         for kind in kinds or GUESSED:
             reasons: dict[str, list[str]] = {}
             for name, found, reason in self.decisions:
-                told = reason in ("", AS_REQUESTED) or reason.startswith((ZERO_ONE, CASE_ONLY, ";"))
-                if found == kind and not told:
-                    reasons.setdefault(reason.split("; ")[0], []).append(name)
+                reason = reason.split("; ")[0]
+                if found == kind and reason not in ("", AS_REQUESTED, ZERO_ONE):
+                    reasons.setdefault(reason, []).append(name)
                     if not remedy and not reason.startswith(NO_NUMBERS):
                         of_text = any(word in reason for word in OF_TEXT)
                         other = "categorical" if of_text else "continuous"
@@ -155,18 +149,23 @@ class Coding:
 
     @property
     def doubts(self) -> str:
-        """Say which cells may mean missing, or name a total, and levels the same; or ""."""
-        ends = [(name, why.split("; ")[-1]) for name, _, why in self.decisions]
-        codes = [(name, why) for name, why in ends if why.endswith(A_CODE)]
+        """Say which cells may mean missing, and what else is odd in columns; or ""."""
+        codes: dict[str, str] = {}
+        others: dict[str, list[str]] = {}
+        for name, _, reason in self.decisions:
+            doubt = reason.partition("; ")[2]
+            if doubt.endswith(A_CODE):
+                codes[name] = doubt
+            elif doubt:
+                others[doubt] = [*others.get(doubt, ()), name]
         texts = []
         if codes:
-            cells = sorted({cell for _, why in codes for cell in why.rsplit(" in ")[0].split(", ")})
-            where = ", ".join(f"{name} ({why})" for name, why in codes)
+            cells = sorted(
+                {cell for why in codes.values() for cell in why.split(" in ")[0].split(", ")}
+            )
+            where = ", ".join(f"{name} ({why})" for name, why in codes.items())
             texts = [f"{where}: read the file with na={cells}, or replace them by NaN"]
-        texts += [f"{name}: {why}: drop that row" for name, why in ends if why.endswith(A_TOTAL)]
-        texts += [f"{name}: {why}" for name, why in ends if why.startswith(CASE_ONLY)]
-        texts += [f"{why}: make them one column" for _, why in ends if why.endswith(A_DUMMY)]
-        return "; ".join(texts)
+        return "; ".join(texts + [f"{brief(names)}: {doubt}" for doubt, names in others.items()])
 
     def some(self, columns: Integers) -> Coding:
         """Return the coding of some columns."""

@@ -20,12 +20,10 @@ import pandas as pd
 from bayesmix.errors import InvalidInputError
 from bayesmix.families.coding import (
     A_CODE,
-    A_DUMMY,
-    A_TOTAL,
     AS_REQUESTED,
-    CASE_ONLY,
     ZERO_ONE,
     Level,
+    brief,
     is_missing,
 )
 from bayesmix.io.numbers_in_text import (
@@ -55,6 +53,10 @@ ROW_NUMBERS = "row numbers"
 NUMERIC_CODE = re.compile(r"-9*[789]|9+[789]|-?(77+|88+)")
 # The same at an end of a scale of answers, behind a level that nobody gave.
 SCALE_CODES = {-2, -1, 7, 8, 9}
+# Doubts about columns, and what to do.
+A_TOTAL = "may sum up the others: drop that row"
+AN_ANGLE = "angles wrap around: use their cosine and sine"
+RANKS = "their sum is the same in each row, as that of ranks: classes may model only that"
 # Names of the last row of a table that sums up the others.
 SUMMARIES = (
     r"(grand |sub)?totals?|sums?|means?|average|summe|gesamt|insgesamt|mittelwert|media|somme"
@@ -71,6 +73,7 @@ NUMBERED |= {"nummer", "numero", "codigo", "codice", "zeile", "ligne", "fila", "
 PLACES = {"zip", "zipcode", "postal", "postcode", "plz", "fips", "phone", "telephone", "fax"}
 PLACES |= {"postleitzahl", "telefon", "telefono", "cep", "insee", "tel", "mobile", "handy"}
 SMALLEST_PLACE = 1000  # postal codes have at least four digits
+ANGLES = {"angle", "direction", "dir", "azimuth", "bearing", "heading", "aspect", "hue"}
 DATES = {"date", "datum", "timestamp", "datetime", "fecha"}
 CLOCKS = {"time", "ts", "epoch", "unix", "created", "updated"}
 YEAR = {"year", "years", "yr", "yrs", "yob", "jahr", "annee", "ano", "anno", "jaar", "rok", "ar"}
@@ -173,11 +176,14 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         if together or len(values) >= ROWS_OF_A_LEVEL * len(levels):
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
-            reason += _code_in_scale(values, np.concatenate(items if together else [values]))
+            if together and len(set(map(len, items))) == 1 and not np.ptp(np.sum(items, axis=0)):
+                reason += f"; {RANKS}"
+            else:
+                reason += _code_in_scale(values, np.concatenate(items if together else [values]))
             kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)))
     for names in _indicators(frame, kinds):
-        reason = f"{ZERO_ONE}; one of {', '.join(names)} is 1 {A_DUMMY}"
-        kinds[names[0]] = replace(kinds[names[0]], reason=reason)
+        doubt = f"one of {brief(names)} is 1 in each row: make them one column"
+        kinds[names[0]] = replace(kinds[names[0]], reason=f"{ZERO_ONE}; {doubt}")
     return kinds | _labelled_ratings(kinds)
 
 
@@ -298,7 +304,8 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     if whole and not words & MEASURES and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
         return ColumnKind(COUNTS, reason + _doubt(values, levels))
-    return ColumnKind(CONTINUOUS, _doubt(values, levels))
+    angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
+    return ColumnKind(CONTINUOUS, _doubt(values, levels) or (f"; {AN_ANGLE}" if angles else ""))
 
 
 def _doubt(values: Array, levels: Array) -> str:
@@ -484,7 +491,8 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     if 0 < len(codes) < len(levels) and all(map(NUMERIC_CODE.fullmatch, codes)):
         times = stripped(column).isin(codes).sum()
         return ColumnKind(CATEGORICAL, f"; {', '.join(codes)} in {times} rows {A_CODE}", levels)
-    return ColumnKind(CATEGORICAL, spelt_alike(levels), levels)
+    alike = spelt_alike(levels)
+    return ColumnKind(CATEGORICAL, f"; {alike}" if alike else "", levels)
 
 
 def spelt_alike(levels: Sequence[Any]) -> str:
@@ -492,7 +500,7 @@ def spelt_alike(levels: Sequence[Any]) -> str:
     plain = [str(level).strip().lower() for level in levels]
     alike = [str(level) for level, text in zip(levels, plain, strict=True) if plain.count(text) > 1]
     pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
-    return f"{CASE_ONLY}: {pairs}" if alike else ""
+    return f"levels differ in case or outer spaces only: {pairs}" if alike else ""
 
 
 def _summary(column: pd.Series[Any]) -> str:

@@ -88,7 +88,7 @@ KINDS = {
     "Q1": (["How?", "{QID}", *RNG.choice(list("12345"), N - 2)], "exclude", "numbers below 'How?'"),
     "error": (RNG.choice(["#DIV/0!", r"\N", "\u2013", "1", "2", "9.5"], N), "continuous", ""),
     "length": ([f"{i / 10} cm" for i in range(N)], "continuous", "numbers with 'cm'"),
-    "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "levels differ in case or"),
+    "smoker": (RNG.choice(["ja", "Ja ", "nein"], N), "categorical", "; levels differ in case or"),
     "ward": (RNG.choice(["A", "A ", " B"], N), "categorical", ""),
     "remark": ([f"remark {i % 200}" for i in range(N)], "exclude", "free text"),
     "price": ([Decimal(f"{v:.2f}") for v in RNG.normal(size=N)], "continuous", ""),
@@ -176,9 +176,17 @@ def test_indicators_of_one_category_are_named():
     frame.insert(0, "other", RNG.integers(0, 2, N))
     frame["b"], frame["not_b"] = level == 0, level > 0
     doubts = coded(frame)[1].doubts
-    said = "one of u, v, w is 1 in each row: make them one column; one of b, not_b is 1 in each row"
-    assert doubts == f"{said}: make them one column"
+    for name, names in (("u", "u, v, w"), ("b", "b, not_b")):
+        assert f"{name}: one of {names} is 1 in each row: make them one column" in doubts
     assert not coded(frame.drop(columns=["w", "b"]))[1].doubts
+
+
+def test_ranks_and_angles_are_named():
+    ranks = pd.DataFrame([RNG.permutation(4) + 1 for _ in range(N)], columns=list("abcd"))
+    assert coded(ranks)[1].doubts.startswith("a, b, c, d: their sum is the same in each row, as")
+    assert not coded(ranks.assign(a=RNG.integers(1, 5, N)))[1].doubts
+    wind = pd.DataFrame({"wind_dir": RNG.integers(0, 36, N) * 10, "speed": RNG.gamma(2.0, size=N)})
+    assert coded(wind)[1].doubts.startswith("wind_dir: angles wrap around: use their cosine and")
 
 
 def test_a_series_in_another_order_and_classes_spelt_alike_are_named():
