@@ -26,7 +26,7 @@ from bayesmix.estimators.classes.class_densities import Apart, Together
 from bayesmix.estimators.inputs import incoming
 from bayesmix.estimators.inputs.parameters import store_parameters
 from bayesmix.estimators.mixture import Mixture
-from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows, warn_of_order
+from bayesmix.estimators.regression.coded_frames import as_coded, typed_rows
 from bayesmix.families.coding import Coding, is_missing
 from bayesmix.families.gaussian.family import Gaussian
 from bayesmix.families.names import AUTO
@@ -35,7 +35,7 @@ from bayesmix.observation.instrument import refuse_measured
 from bayesmix.selection.structures import structures_asked
 from bayesmix.selection.summary_text import counted
 from bayesmix.sources.memory import ArraySource
-from bayesmix.sources.survey_weights import weighted
+from bayesmix.sources.survey_weights import warn_of_order, weighted
 
 # Gain in nats per observation below which alternating fits have converged.
 SETTLED = 1e-6

@@ -26,7 +26,6 @@ from bayesmix.estimators.inputs.constraints import group_codes, standardised
 from bayesmix.estimators.inputs.incoming import unchanged_on_error, validated
 from bayesmix.estimators.inputs.parameters import one_number, store_parameters
 from bayesmix.estimators.regression import regression_data
-from bayesmix.estimators.regression.coded_frames import warn_of_order
 from bayesmix.estimators.regression.random_effect_data import RandomEffectData
 from bayesmix.estimators.regression.regression_columns import (
     as_design,
@@ -42,7 +41,7 @@ from bayesmix.families.trajectory_responses import RESPONSES
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import interval_table
 from bayesmix.posterior.regression_vector import ParameterVector
-from bayesmix.sources.survey_weights import weighted
+from bayesmix.sources.survey_weights import warn_of_order, weighted
 
 if TYPE_CHECKING:
     import pandas as pd

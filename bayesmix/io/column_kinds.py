@@ -49,8 +49,14 @@ KEY_LIKE = "looks like an identifier"
 KEY = f"{KEY_LIKE}: all values are unique"
 TEXT_KEY = f"{KEY_LIKE}: all texts are unique"
 ROW_NUMBERS = "row numbers"
-# Integers that often mean "missing", where they repeat and are far from the others.
-NUMERIC_CODE = re.compile(r"-9*[789]|9+[789]|-?(77+|88+)")
+# Integers such as -9, 77 and 998 often mean "missing" where they repeat and are far from others.
+NUMERIC_CODES = {
+    int(sign + code)
+    for length in range(1, 7)
+    for digit in "789"
+    for code in (length * digit, (length - 1) * "9" + digit)
+    for sign in "+-"
+} - {7, 8, 9}
 # The same at an end of a scale of answers, behind a level that nobody gave.
 SCALE_CODES = {-2, -1, 7, 8, 9}
 # Doubts about columns, and what to do.
@@ -310,7 +316,7 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
 
 def _doubt(values: Array, levels: Array) -> str:
     """Return that outlying values such as -999 may mean missing, or the last is a total, or ""."""
-    coded = np.array([NUMERIC_CODE.fullmatch(str(_plain(level))) is not None for level in levels])
+    coded = np.isin(levels, [*NUMERIC_CODES])
     others = levels[~coded]
     for codes in (
         levels[coded & (levels < others.min(initial=np.inf))],
@@ -488,7 +494,7 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     if summary:
         return ColumnKind(CATEGORICAL, summary, levels)
     codes = [str(level) for level in levels if re.fullmatch(r"-?\d+", str(level))]
-    if 0 < len(codes) < len(levels) and all(map(NUMERIC_CODE.fullmatch, codes)):
+    if 0 < len(codes) < len(levels) and {*map(int, codes)} <= NUMERIC_CODES:
         times = stripped(column).isin(codes).sum()
         return ColumnKind(CATEGORICAL, f"; {', '.join(codes)} in {times} rows {A_CODE}", levels)
     alike = spelt_alike(levels)

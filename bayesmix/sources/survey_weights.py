@@ -18,6 +18,19 @@ WEIGHT_TYPES = (None, "frequency", "sampling")
 MOST_PER_SAMPLE = 1.5
 
 
+def warn_of_order(X: Any, values: Any, name: str = "y") -> None:
+    """Warn if a series has the index of a frame in another order."""
+    in_series = hasattr(X, "iloc") and hasattr(values, "iloc") and len(X) == len(values)
+    if not in_series or X.index.equals(values.index) or not X.index.is_unique:
+        return
+    if values.index.isin(X.index).all():
+        warn(
+            f"{name} has the index of X in another order, but rows are matched by position: for "
+            f"the order of X pass {name}.loc[X.index]",
+            BayesmixWarning,
+        )
+
+
 def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, Any]:
     """Return data and weights of a type: sampling weights are divided by their mean.
 
@@ -37,6 +50,7 @@ def weighted(X: Any, sample_weight: Any, weight_type: str | None) -> tuple[Any, 
         if weight_type is not None and given is None:
             raise InvalidInputError(f"weight_type={weight_type!r} needs sample_weight: give both")
         return X, sample_weight
+    warn_of_order(X, sample_weight, "sample_weight")
     weights, total = _numbers(given, X)
     if weights is None:
         return X, sample_weight

@@ -196,6 +196,9 @@ def test_a_series_in_another_order_and_classes_spelt_alike_are_named():
         bm.MixtureClassifier().fit(frame, y[::-1])
     with pytest.warns(BayesmixWarning, match="in another order, but rows are matched by position"):
         bm.RegressionMixture(1).fit(frame[["x"]], frame["y"][::-1])
+    for fit in (bm.GaussianMixture(1).fit, bm.MixtureSearch(n_components=1).fit):
+        with pytest.warns(BayesmixWarning, match="sample_weight has the index of X in another"):
+            fit(frame, sample_weight=(1.0 + frame["x"] ** 2)[::-1], weight_type="sampling")
     y[::5] += " "
     with pytest.warns(
         BayesmixWarning, match="case or outer spaces only: 'no', 'no ', 'yes', 'yes "

@@ -56,19 +56,6 @@ def looked_at(
     return (X if coding.is_plain and is_plain(X) and not declared else frame), coding
 
 
-def warn_of_order(X: Any, y: Any) -> None:
-    """Warn if a series has the index of a frame in another order."""
-    in_series = hasattr(X, "iloc") and hasattr(y, "iloc") and len(X) == len(y)
-    if not in_series or X.index.equals(y.index) or not X.index.is_unique:
-        return
-    if y.index.isin(X.index).all():
-        warn(
-            "y has the index of X in another order, but rows are matched by position: for the "
-            "order of X pass y.loc[X.index]",
-            BayesmixWarning,
-        )
-
-
 def with_coding(X: Any, coding: Coding, weights: Array | None = None) -> ArraySource:
     """Return coded data as a source."""
     return ArraySource(np.asarray(X), weights, columns=coding.names, coding=coding)
