@@ -181,6 +181,8 @@ def is_frame(X: Any) -> bool:
 def as_pandas(X: Any) -> pd.DataFrame:
     """Return a frame with names as text and numbers in native byte order."""
     frame: Any = X if hasattr(X, "iloc") else _of_another_kind(X)
+    if not len(frame):
+        raise InvalidInputError("X must have rows, but has only column names")
     names = [str(name) for name in frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -284,8 +286,6 @@ def _as_wanted(name: str, kind: ColumnKind, column: pd.Series[Any]) -> ColumnKin
 
 
 def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.DataFrame, Coding]:
-    if not len(frame):
-        raise InvalidInputError("X must have rows, but has only column names")
     used = {name: kind for name, kind in kinds.items() if kind.kind != LEFT_OUT}
     left_out = tuple((name, kind.why) for name, kind in kinds.items() if name not in used)
     if not used:

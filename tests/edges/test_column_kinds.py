@@ -189,6 +189,13 @@ def test_ranks_and_angles_are_named():
     assert coded(wind)[1].doubts.startswith("wind_dir: angles wrap around: use their cosine and")
 
 
+def test_new_frames_must_have_rows():
+    frame, group = groups()
+    fit = bm.Mixture(1, family="auto").fit(frame.assign(group=np.array(["u", "v"])[group]))
+    with pytest.raises(InvalidInputError, match="X must have rows, but has only column names"):
+        fit.predict(frame.assign(group="u")[:0])
+
+
 def test_a_series_in_another_order_and_classes_spelt_alike_are_named():
     frame, group = groups()
     y = pd.Series(np.where(group, "yes", "no"), frame.index)
