@@ -18,13 +18,13 @@ import numpy as np
 from bayesmix.core.components import Components, Densities
 from bayesmix.core.missing_cells import INCOMPLETE
 from bayesmix.core.mixture import ChunkSums, Mixture
-from bayesmix.core.rows import Rows
+from bayesmix.core.rows import Frame, Rows
 from bayesmix.em.expectation import block_sums
 from bayesmix.families.gaussian.point import Gaussians
 from bayesmix.families.negative_binomial import OverdispersedCounts
 from bayesmix.families.rates import Poissons
 from bayesmix.numerics.arrays import Array, Indices
-from bayesmix.observation.instrument import Instrument, instrument_of
+from bayesmix.observation.instrument import Hidden, Instrument, instrument_of
 from bayesmix.observation.quadrature import MANY, LogDensity, Nodes, end_of, points_on
 
 SMALLEST = float(np.finfo(float).tiny)
@@ -37,7 +37,7 @@ FINER, ROUNDS = 100, 5
 
 
 class Cells(NamedTuple):
-    """Distinct cells: columns, bounds (G,); samples, cells and steps (m,) of hidden values.
+    """Distinct cells in a frame: columns, bounds (G,); hidden values and their cells (m,).
 
     The last 3 U cells are below, above and within U regions of recorded values, whose numbers
     (n,) are ``regions``, empty if there are none.
@@ -46,30 +46,29 @@ class Cells(NamedTuple):
     columns: Indices
     low: Array
     high: Array
-    samples: Indices
+    hidden: Hidden
     numbers: Indices
-    steps: Array  # in data units, 0 where the cell contributes a probability
     regions: Indices
 
     @classmethod
-    def of(cls, instrument: Instrument) -> Cells:
-        hidden = instrument.hidden
-        samples, columns = np.nonzero(hidden)
-        given = np.array([columns, instrument.lower[hidden], instrument.upper[hidden]])
-        keys, numbers = np.unique(given, axis=1, return_inverse=True)
+    def of(cls, frame: Frame, instrument: Instrument) -> Cells:
+        hidden = instrument.hidden_in(frame, instrument.hidden)
+        keys, numbers = np.unique(
+            np.array([*hidden[:1], *hidden[2:4]]), axis=1, return_inverse=True
+        )
         regions = np.empty(0, dtype=np.intp)
         for d in np.flatnonzero(instrument.truncated):
             bounds = np.array([instrument.least[:, d], instrument.most[:, d]])
             (low, high), inverse = np.unique(bounds, axis=1, return_inverse=True)
-            regions = np.broadcast_to(inverse.ravel(), len(hidden))
+            regions = np.broadcast_to(inverse.ravel(), len(instrument.groups))
             # Values at the bounds were recorded.
             below, above = np.nextafter(low, -np.inf), np.nextafter(high, np.inf)
             open_ends = np.full(low.shape, np.inf)
             cells = np.block([[-open_ends, above, low], [below, open_ends, high]])
+            cells = (cells - frame.centre[d]) / frame.scale[d]
             keys = np.hstack([keys, np.insert(cells, 0, d, axis=0)])
-        steps = instrument.steps[hidden]
         columns, (_, low, high) = keys[0].astype(np.intp), keys
-        return cls(columns, low, high, samples, numbers.ravel(), steps, regions)
+        return cls(columns, low, high, hidden, numbers.ravel(), regions)
 
     @property
     def n_regions(self) -> int:
@@ -77,7 +76,7 @@ class Cells(NamedTuple):
 
     def nodes(self, mixture: Mixture[Densities], k: int) -> Nodes:
         """Return the nodes of all cells for a component."""
-        frame, logs = mixture.frame, np.full(len(self.columns), -np.inf)
+        logs = np.full(len(self.columns), -np.inf)
         component = cast("Any", mixture.components).subset(np.array([k]))
         parts = [Nodes(np.empty(0, dtype=np.intp), *np.empty((3, 0)))]
         for d in np.unique(self.columns):
@@ -86,8 +85,7 @@ class Cells(NamedTuple):
             nodes_of, least = _kind_of(column)
             there = (self.columns == d) & (self.low < self.high) & (self.high >= least)
             places = np.flatnonzero(there)
-            bounds = ((b[places] - frame.centre[d]) / frame.scale[d] for b in (self.low, self.high))
-            nodes = nodes_of(column, *bounds)
+            nodes = nodes_of(column, self.low[places], self.high[places])
             logs[places] = nodes.log_total
             parts.append(nodes._replace(owner=places[nodes.owner]))
         owner, values, mass, _ = map(np.concatenate, zip(*parts, strict=True))
@@ -108,21 +106,17 @@ class CellView:
 
     @classmethod
     def of(cls, mixture: Mixture[Components], rows: Rows) -> CellView:
-        cells = Cells.of(instrument_of(rows))
-        columns, n_regions = cells.columns[cells.numbers], cells.n_regions
-        values = np.array(rows.values, dtype=np.float64)
-        values[cells.samples, columns] = np.nan
+        cells = Cells.of(mixture.frame, instrument_of(rows))
+        values, hidden = np.array(rows.values, dtype=np.float64), cells.hidden
+        values[hidden.samples, hidden.columns] = np.nan
         rest = Rows(values, rows.weights, rows.first)
         nodes = [cells.nodes(mixture, k) for k in range(mixture.n_components)]
-        joint = INCOMPLETE.log_joint(mixture, rest)
-        steps = cells.steps / mixture.frame.scale[columns]
-        log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
-        logs = np.array([part.log_total for part in nodes])
-        for k, of_component in enumerate(logs[:, cells.numbers] - log_steps):
-            joint[:, k] += np.bincount(cells.samples, of_component, len(joint))
-        within = mixture.log_weights[:, None] + logs[:, logs.shape[1] - n_regions :]
+        joint, logs = INCOMPLETE.log_joint(mixture, rest), np.array([n.log_total for n in nodes])
+        for k, of_component in enumerate(logs[:, cells.numbers] - hidden.log_steps):
+            joint[:, k] += np.bincount(hidden.samples, of_component, len(joint))
+        within = mixture.log_weights[:, None] + logs[:, logs.shape[1] - cells.n_regions :]
         log_recorded = np.logaddexp.reduce(within, axis=0)
-        if n_regions:
+        if cells.n_regions:
             joint -= log_recorded[cells.regions, None]
         return cls(mixture, rows, cells, rest, nodes, log_recorded, joint)
 
@@ -137,55 +131,42 @@ class CellView:
         """
         cells, mixture, U = self.cells, self.mixture, self.cells.n_regions
         values = mixture.frame.apply(np.asarray(self.rest.values))
-        alone = values.shape[1] == 1
-        seen = ~np.isnan(values[:, 0]) if alone else np.ones(len(values), dtype=bool)
-        hidden = np.bincount(cells.samples, minlength=len(values))
+        blank = np.full((1, values.shape[1]), np.nan)
         odds = np.bincount(cells.regions, shares.sum(axis=1)[: len(cells.regions)], U)
         odds = odds * np.exp(-self.log_recorded)
         of_components = []
-        for k, part in enumerate(self.nodes):
-            share = shares[:, k]
-            mass = np.bincount(cells.numbers, share[cells.samples], len(cells.columns))
+        for k, (part, share) in enumerate(zip(self.nodes, shares.T, strict=True)):
+            of_hidden = share[cells.hidden.samples]
+            mass = np.bincount(cells.numbers, of_hidden, len(cells.columns))
             unrecorded = slice(len(mass) - 3 * U, len(mass) - U)
             logs = mixture.log_weights[k] + part.log_total[unrecorded]
             mass[unrecorded] = np.tile(odds, 2) * np.exp(logs)
-            points = np.full((len(part.values), values.shape[1]), np.nan)
+            points = blank.repeat(len(part.values), axis=0)
             points[range(len(points)), cells.columns[part.owner]] = part.values
-            blank = values[:0] if alone else np.full((1, values.shape[1]), np.nan)
-            every = np.concatenate([values[seen], points, blank])
-            weights = np.concatenate(
-                [share[seen], part.mass * mass[part.owner], -(share @ hidden)[None][: len(blank)]]
-            )
+            weights = share, part.mass * mass[part.owner], [-of_hidden.sum()]
             component = cast("Any", mixture.components).subset(np.array([k]))
-            if alone:
-                of_components.append(component.statistics(every, weights[:, None]))
-            else:
-                _, statistics = component.linear.seen(every)
-                of_components.append(statistics(weights[:, None]))
+            _, statistics = component.linear.seen(np.concatenate([values, points, blank]))
+            of_components.append(statistics(np.concatenate(weights)[:, None]))
         return type(of_components[0]).joined(of_components)
 
     def moments(self, shares: Array) -> tuple[Array, Array]:
         """Return means and mean squares (n, D) of true values in the frame."""
-        cells = self.cells
+        (columns, samples, *_), numbers = self.cells.hidden, self.cells.numbers
         first = self.mixture.frame.apply(np.asarray(self.rest.values))
         second = first * first
         for moments, power in ((first, 1), (second, 2)):
             means = np.array([part.mean(part.values**power) for part in self.nodes])
-            moments[cells.samples, cells.columns[cells.numbers]] = (
-                shares[cells.samples] * means[:, cells.numbers].T
-            ).sum(axis=1)
+            moments[samples, columns] = (shares[samples] * means[:, numbers].T).sum(axis=1)
         return first, second
 
     def drawn(self, labels: Indices, generator: np.random.Generator) -> Array:
-        values, cells, frame = np.array(self.rest.values), self.cells, self.mixture.frame
-        uniform = generator.random(len(cells.samples))
+        (columns, samples, *_), frame = self.cells.hidden, self.mixture.frame
+        values, uniform = np.array(self.rest.values), generator.random(len(samples))
         for k, part in enumerate(self.nodes):
-            inside = labels[cells.samples] == k
-            columns = cells.columns[cells.numbers[inside]]
-            points = part.values[part.drawn(cells.numbers[inside], uniform[inside])]
-            values[cells.samples[inside], columns] = (
-                frame.centre[columns] + points * frame.scale[columns]
-            )
+            inside = labels[samples] == k
+            points = part.values[part.drawn(self.cells.numbers[inside], uniform[inside])]
+            d = columns[inside]
+            values[samples[inside], d] = frame.centre[d] + points * frame.scale[d]
         return values
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numpy as np
 
-from bayesmix.core.components import Components, Densities
+from bayesmix.core.components import Components
 from bayesmix.core.mixture import ChunkSums, Mixture
-from bayesmix.core.rows import Frame, Rows
+from bayesmix.core.rows import Rows
 from bayesmix.em.expectation import CENTRED, LINEAR, block_sums
 from bayesmix.errors import DegenerateFitError
 from bayesmix.families.gaussian.covariance.models import STRUCTURES
@@ -34,7 +34,7 @@ from bayesmix.numerics.arrays import (
     without_gaps,
 )
 from bayesmix.numerics.memo import once
-from bayesmix.observation.instrument import Instrument, instrument_of, separable
+from bayesmix.observation.instrument import Hidden, Instrument, instrument_of, separable
 from bayesmix.observation.rectangles import drawn_on_rectangle, on_interval, on_rectangle, quantile
 
 # Numbers of a block, 4 K D or K D² for each sample, that fit into a cache of a few megabytes.
@@ -43,29 +43,6 @@ BLOCK_VALUES = 2**19
 COLUMNS_AT_ONCE = 8
 # Samples with equal errors above which their matrices are inverted once.
 TOGETHER = 16
-
-
-class Hidden(NamedTuple):
-    """Values of a block that are known to an interval: places, bounds and log steps (m,)."""
-
-    columns: Indices
-    samples: Indices
-    lower: Array
-    upper: Array
-    log_steps: Array  # 0 where the interval contributes a probability
-
-    @classmethod
-    def of(cls, frame: Frame, instrument: Instrument, hidden: Booleans) -> Hidden:
-        """Return the hidden values (n, D) in a frame."""
-        columns, samples = np.nonzero(hidden.T)
-        place, scale = (samples, columns), frame.inverse_scale[columns]
-        lower, upper = (
-            (bound[place] - frame.centre[columns]) * scale
-            for bound in (instrument.lower, instrument.upper)
-        )
-        steps = instrument.steps[place] * scale
-        log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
-        return cls(columns, samples, lower, upper, log_steps)
 
 
 @dataclass(frozen=True)
@@ -143,15 +120,13 @@ class Derivatives:
         return means, np.diagonal(C, axis1=1, axis2=2).T[..., None] + change
 
 
-def blocks_of(
-    mixture: Mixture[Densities], rows: Rows, sums: bool
-) -> Iterator[tuple[Any, Rows, bool]]:
+def blocks_of(mixture: Mixture[Any], rows: Rows, sums: bool) -> Iterator[tuple[Any, Rows, bool]]:
     """Yield indices and samples of blocks of a chunk, and whether errors are equal, values exact.
 
     Many samples of equal errors are together. For sums, these and sequences are not divided.
     """
     instrument, (n, D) = instrument_of(rows), rows.values.shape
-    apart = instrument.apart(cast("Gaussians", mixture.components).structure)
+    apart = instrument.apart(mixture.components.structure)
     kinds, numbers = len(instrument.errors), BLOCK_VALUES // mixture.n_components
     key = instrument.groups.copy()
     key[np.flatnonzero(np.isnan(np.asarray(rows.values)) | instrument.cells(apart)) // D] = kinds
@@ -171,25 +146,21 @@ def blocks_of(
 
 
 def block_of(
-    mixture: Mixture[Densities], values: Stored, instrument: Instrument, equal: bool = False
+    mixture: Mixture[Any], values: Stored, instrument: Instrument, equal: bool = False
 ) -> Block:
     """Return samples in the frame of a mixture; ``equal`` if exact, with equal errors."""
-    frame = mixture.frame
-    hidden = instrument.cells(instrument.apart(cast("Gaussians", mixture.components).structure))
+    frame, hidden = mixture.frame, instrument.cells(instrument.apart(mixture.components.structure))
     # Sheppard's correction of rounded values that are no intervals.
     approximate = instrument.hidden & ~hidden
     more = np.where(approximate, instrument.steps * frame.inverse_scale, 0.0).T ** 2 / 12.0
     values = np.where(approximate, instrument.middle, np.where(hidden, np.nan, values))
     values = frame.apply(values).T
+    chosen = slice(1 if equal and (more == more[:, :1]).all() else None)
+    errors, more = instrument.framed(frame, chosen), more[:, chosen]
+    errors += more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None]
     exact = ~np.isnan(values)
-    equal = equal and bool((more == more[:, :1]).all())
-    inside = Hidden.of(frame, instrument, hidden)
-    errors = instrument.framed(frame, slice(0, 1) if equal else slice(None))
-    if approximate.any():
-        more = more[:, : errors.shape[-1]]
-        errors = errors + (more if errors.ndim == 2 else more * np.eye(len(more))[:, :, None])
     exact = exact[:, :1] if exact.all() else exact
-    return Block(without_gaps(values), exact, errors, inside)
+    return Block(without_gaps(values), exact, errors, instrument.hidden_in(frame, hidden))
 
 
 def derivatives(components: Gaussians, block: Block) -> Derivatives:

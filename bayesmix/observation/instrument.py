@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from bayesmix.core.rows import Event, Frame, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.model import side_of
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.numerics.arrays import AXES, Array, Booleans, Integers
+from bayesmix.numerics.arrays import AXES, Array, Booleans, Indices, Integers
 
 if TYPE_CHECKING:
     from bayesmix.core.components import Densities
@@ -55,6 +55,16 @@ def _parts(family: Any, n_features: int) -> list[tuple[list[int], Any]]:
     if family.name != "product":
         return [(list(range(n_features)), family)]
     return list(zip(map(list, family.layout.columns), family.families, strict=True))
+
+
+class Hidden(NamedTuple):
+    """Values that are known to an interval, in a frame: places, bounds and log steps (m,)."""
+
+    columns: Indices
+    samples: Indices
+    lower: Array
+    upper: Array
+    log_steps: Array  # 0 where the interval contributes a probability
 
 
 @dataclass(frozen=True)
@@ -100,21 +110,30 @@ class Instrument:
             return None
         alike = len(self.least) == 1 and (self.groups == self.groups[:1]).all()
         groups = self.groups[: 1 if alike else None]
-        shape = len(groups), len(self.truncated)
-        lower, upper = (
-            np.broadcast_to(np.where(self.truncated, bound, np.nan), shape)
-            for bound in (self.least, self.most)
-        )
-        return Instrument(self.errors, groups, lower, upper, np.zeros(shape), lower, upper)
+        nothing = np.full((len(groups), len(self.truncated)), np.nan)
+        low, high = (np.where(self.truncated, b, nothing) for b in (self.least, self.most))
+        return Instrument(self.errors, groups, low, high, np.zeros(nothing.shape), low, high)
 
     def framed(self, frame: Frame, samples: Any) -> Array:
         """Return the errors (D, n) or (D, D, n) of samples in a frame."""
         scale = frame.inverse_scale
         factors = np.outer(scale, scale).ravel() if self.full else scale * scale
-        errors = self.errors[self.groups[samples]].reshape(-1, len(factors))
-        return np.multiply(errors.T, factors[:, None], order="C").reshape(
-            *self.errors.shape[1:], -1
+        errors = self.errors[self.groups[samples]].reshape(-1, len(factors)).T
+        framed = np.multiply(errors, factors[:, None], order="C")
+        return framed.reshape(*self.errors.shape[1:], -1)
+
+    def hidden_in(self, frame: Frame, hidden: Booleans) -> Hidden:
+        """Return the hidden values (n, D) in a frame."""
+        columns, samples = np.nonzero(hidden.T)
+        place, scale, centre = (
+            (samples, columns),
+            frame.inverse_scale[columns],
+            frame.centre[columns],
         )
+        lower, upper = ((bound[place] - centre) * scale for bound in (self.lower, self.upper))
+        steps = self.steps[place] * scale
+        log_steps = np.log(steps, where=steps > 0.0, out=np.zeros(len(steps)))
+        return Hidden(columns, samples, lower, upper, log_steps)
 
     @property
     def hidden(self) -> Booleans:
@@ -122,14 +141,9 @@ class Instrument:
         return ~np.isnan(self.lower)
 
     @property
-    def rounded(self) -> Booleans:
-        """Which values (n, D) contribute the density of an interval."""
-        return self.steps > 0.0
-
-    @property
     def censored(self) -> Booleans:
         """Which values (n, D) contribute the probability of an interval."""
-        return self.hidden & ~self.rounded
+        return self.hidden & ~(self.steps > 0.0)
 
     def cells(self, apart: bool) -> Booleans:
         """Return which values (n, D) are treated as intervals.
@@ -137,9 +151,10 @@ class Instrument:
         Where columns depend on each other and more than two values of a sample are known to one,
         the rounded ones are values with an error instead.
         """
-        if apart or not self.rounded.any():
-            return self.hidden
-        return self.hidden & ~(self.rounded & (self.hidden.sum(axis=1) > 2)[:, None])
+        hidden, rounded = self.hidden, self.steps > 0.0
+        if apart or not rounded.any():
+            return hidden
+        return hidden & ~(rounded & (hidden.sum(axis=1) > 2)[:, None])
 
     @property
     def middle(self) -> Array:
@@ -227,8 +242,8 @@ class Instrument:
                 f"any (events): {np.count_nonzero(~censored.any(axis=1)):,}"
             )
             events.append(Event("censored", text, n_rows=int(numbers.sum())))
-        if self.rounded.any():
-            steps = self.steps.max(axis=0)
+        steps = self.steps.max(axis=0)
+        if steps.any():
             parts = [f"{names[d]} in steps of {steps[d]:g}" for d in np.flatnonzero(steps)]
             exact = (self.cells(apart) == self.hidden).all()
             how = "as intervals" if exact else "approximately, as errors of variance step²/12"
