@@ -24,7 +24,7 @@ from bayesmix.cli.options import (
 )
 from bayesmix.core.sources import Source
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.families.coding import AS_REQUESTED, GUESSED
+from bayesmix.families.coding import AS_REQUESTED, GUESSED, Coding
 from bayesmix.sources.border import coding_of
 from bayesmix.sources.memory import ArraySource
 from bayesmix.sources.writing import write
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bayesmix.cli.screen import Screen
-    from bayesmix.families.coding import Coding
     from bayesmix.io.text import TextFormat
     from bayesmix.numerics.arrays import Booleans, Integers
 
@@ -367,7 +366,7 @@ def model_and_rows(
 
 def _rows_for(model: Any, rows: Numbers, how: MeasuredAs) -> Source:
     from bayesmix.cli.measurements import measured_rows
-    from bayesmix.io.readers import read_as
+    from bayesmix.io.readers import in_parts, read_as
 
     measured = measured_rows(rows, how, list(map(str, getattr(model, "feature_names_in_", ()))))
     if measured is not None:
@@ -378,13 +377,17 @@ def _rows_for(model: Any, rows: Numbers, how: MeasuredAs) -> Source:
         renamed_rows: Any = read_rows(rows, columns, missing)
         return replace(renamed_rows, columns=None)
     coding, fitted = model.result_.family.coding, getattr(model, "feature_names_in_", None)
-    if coding is not None and coding.has_levels and fitted is not None:
-        coding = replace(coding, names=tuple(map(str, fitted)))
-        reading = (coding, rows.weight, missing == "keep", text_format(rows), unseen_of(model))
-        return of_data(rows.data, lambda place: read_as(place, *reading))
     if fitted is None or rows.data.lower().endswith(".npy"):
         return read_rows(rows, None, missing)
-    return read_rows(rows, list(fitted), missing)
+    fitted = tuple(map(str, fitted))
+    if in_parts(rows.data):
+        return read_rows(rows, fitted, missing)
+    coding = Coding(fitted, (None,) * len(fitted)) if coding is None else coding
+    reading = (
+        replace(coding, names=fitted), rows.weight, missing == "keep", text_format(rows),
+        unseen_of(model),
+    )  # fmt: skip
+    return of_data(rows.data, lambda place: read_as(place, *reading))
 
 
 def unseen_of(model: Any) -> str:

@@ -554,6 +554,18 @@ def test_cells_and_columns_are_named_as_the_shell_has_them(shell):
     assert "200 rows have categories that the fit has not seen" in shell(*predict).stderr
 
 
+def test_the_shell_predicts_from_numbers_as_the_fit_reads_them(shell):
+    frame = pd.read_csv("birds.csv")[["bill", "flipper"]].round(2)
+    frame.assign(bill="$" + frame["bill"].astype(str)).to_csv("signs.csv", index=False)
+    frame.to_csv("plain.csv", index=False)
+    shell("fit", "signs.csv", "--components", 2, "--out", "signs")
+    done = [shell("predict", "signs/model.bayesmix", name) for name in ("signs.csv", "plain.csv")]
+    assert done[0].stdout == done[1].stdout
+    frame.assign(bill="dear").to_csv("text.csv", index=False)
+    refused = shell("predict", "signs/model.bayesmix", "text.csv", code=2)
+    assert "must have numbers in column 'bill', got 'dear' in row 1" in refused.stderr
+
+
 def test_the_shell_predicts_from_a_model_of_levels(shell):
     frame = pd.read_csv("birds.csv")[["sex", "wet"]]
     m = bm.Mixture(2, family=bm.Categorical(), **OPTIONS).fit(frame)
