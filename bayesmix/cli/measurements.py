@@ -71,7 +71,7 @@ def measured_rows(rows: Numbers, how: MeasuredAs, fitted: Sequence[str] = ()) ->
     )
     if rows.weight is None:
         return source
-    weights = checked_weights(rows.data, rows.weight, frame[rows.weight].to_numpy(np.float64))
+    weights = checked_weights(rows.data, rows.weight, frame[rows.weight])
     return replace(source, weights=weights)
 
 

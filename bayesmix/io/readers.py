@@ -9,7 +9,6 @@ from os import PathLike
 from typing import Any
 from zipfile import BadZipFile
 
-import numpy as np
 import pandas as pd
 
 from bayesmix.core.sources import Engine, Loader
@@ -24,7 +23,6 @@ from bayesmix.io.table_columns import (
     checked_weights,
     coded,
     declared_kinds,
-    is_numeric,
     recoded,
     source_of,
 )
@@ -219,9 +217,8 @@ def read_typed(
         left = list(dict.fromkeys([*columns, *declared]))
     twice = {name for name in left if names.count(name) > 1}
     left = [name for name in left if name not in twice or declared.get(name) != "exclude"]
-    check_once(path, names, left)
-    weighted = weight is None or is_numeric(frame[weight].dtype)
-    if not left or not len(frame) or not weighted:
+    check_once(path, names, left if weight is None else [*left, weight])
+    if not left or not len(frame):
         return source_of(
             path, frame, None if columns is None else left, weight
         )  # the error names what is wrong
@@ -268,7 +265,7 @@ def _typed_source(
 ) -> ArraySource:
     weights = None
     if weight is not None:
-        weights = checked_weights(path, weight, frame[weight].to_numpy(np.float64, na_value=np.nan))
+        weights = checked_weights(path, weight, frame[weight])
     return ArraySource(values, weights, columns=coding.names, coding=coding)
 
 
@@ -365,5 +362,5 @@ def _read_npy(path: str, columns: list[Any] | None, weight: Any, gaps: bool) -> 
     check_values(path, chosen, [f"column {place}" for place in places], gaps)
     weights = None
     if kept is not None:
-        weights = checked_weights(path, weight, np.asarray(values[:, kept], dtype=np.float64))
+        weights = checked_weights(path, weight, pd.Series(values[:, kept]))
     return ArraySource(chosen, weights)

@@ -59,17 +59,15 @@ def source_of(
         raise InvalidInputError(
             f"{path} must have a numeric column, but has {listed(found, quote=False)}"
         )
-    used = [*wanted, *([] if weight is None else [weight])]
-    check_once(path, names, used)
-    for place, name in enumerate(used):
+    check_once(path, names, [*wanted, *([] if weight is None else [weight])])
+    for name in wanted:
         if name not in numeric:
-            argument = "columns" if place < len(wanted) else "weight"
-            raise InvalidInputError(_not_numeric(path, argument, name, frame[name]))
+            raise InvalidInputError(_not_numeric(path, "columns", name, frame[name]))
     values = np.empty((len(frame), len(wanted)))
     for place, name in enumerate(wanted):
         values[:, place] = _numbers(frame[name])
     check_values(path, values, wanted, gaps)
-    weights = None if weight is None else checked_weights(path, weight, _numbers(frame[weight]))
+    weights = None if weight is None else checked_weights(path, weight, frame[weight])
     return ArraySource(values, weights, columns=tuple(wanted))
 
 
@@ -148,8 +146,11 @@ def check_values(path: str, values: Any, names: Sequence[str], gaps: bool = Fals
             )
 
 
-def checked_weights(path: str, name: Any, weights: Array) -> Array:
+def checked_weights(path: str, name: Any, column: pd.Series[Any]) -> Array:
     """Return weights that are finite, nonnegative and not all zero."""
+    if not is_numeric(column.dtype):
+        raise InvalidInputError(_not_numeric(path, "weight", name, column))
+    weights = _numbers(column)
     check_values(path, weights[:, None], [str(name)])
     if weights.min() < 0:
         row = int(weights.argmin())

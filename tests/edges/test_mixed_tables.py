@@ -564,6 +564,10 @@ def test_the_shell_predicts_from_numbers_as_the_fit_reads_them(shell):
     frame.assign(bill="dear").to_csv("text.csv", index=False)
     refused = shell("predict", "signs/model.bayesmix", "text.csv", code=2)
     assert "must have numbers in column 'bill', got 'dear' in row 1" in refused.stderr
+    frame.assign(w="heavy", crp="<0.5").to_csv("weighted.csv", index=False)
+    for words in (("select",), ("merge", "signs/model.bayesmix")):
+        refused = shell(*words, "weighted.csv", "--weight", "w", code=2)
+        assert "--weight must be numeric, but 'w' in weighted.csv is not" in refused.stderr
 
 
 def test_the_shell_predicts_from_a_model_of_levels(shell):

@@ -335,9 +335,10 @@ def _same_in_any_order(asked: Problem, model: Any) -> None:
     g = np.random.default_rng([62, asked.seed])
     rows, columns = g.permutation(len(asked.table)), g.permutation(asked.table.shape[1])
     # Row numbers are known by their order, and folds are drawn from it.
-    numbers = asked.table.select_dtypes("number").dropna(axis=1)
+    numbers = asked.table.apply(pd.to_numeric, errors="coerce")
+    steps = [np.diff(numbers[name].dropna()) for name in numbers]
     by_folds = asked.task == "classifier" or asked.options.get("criterion") in ("cv", "auto")
-    if asked.task == "chain" or by_folds or (numbers.diff().iloc[1:] == 1).all().any():
+    if asked.task == "chain" or by_folds or any(len(s) and (s == 1.0).all() for s in steps):
         rows = np.arange(len(rows))
     orders = {"rows": (rows, np.sort(columns)), "columns": (np.sort(rows), columns)}
     if _same_in_order(asked, model, rows, columns):
