@@ -203,8 +203,8 @@ class Instrument:
             )
         if self.truncated.sum() > 1 and not (normal and apart):
             what = "dependent columns allow" if normal else f"{family!r} allows"
-            n_columns = self.truncated.sum()
-            raise UnsupportedError(f"{what} truncation of one column, got {n_columns}: {remedy}")
+            numbers = self.truncated.sum()
+            raise UnsupportedError(f"{what} truncation of one column, got {numbers}: {remedy}")
 
     def check(self, family: Family, columns: Sequence[str] | None) -> None:
         """Raise an error for an interval without any value that the family allows."""

@@ -319,9 +319,8 @@ def column_of(column: pd.Series[Any]) -> WrittenValues | None:
         return WrittenValues(column.to_numpy(np.float64, na_value=np.nan), unknown, unknown)
     text = column.astype("string").fillna("").str.strip()
     parts = text.str.extract(r"^([<>])?=?\s*(.*)$")
-    numbers = pd.to_numeric(parts[1].replace("", None), errors="coerce").to_numpy(
-        np.float64, na_value=np.nan
-    )
+    read = pd.to_numeric(parts[1].replace("", None), errors="coerce")
+    numbers = read.to_numpy(np.float64, na_value=np.nan)
     if (np.isnan(numbers) & ~text.isin(["", "nan"]).to_numpy(bool)).any():
         return None
     below, above = (parts[0].fillna("").to_numpy(str) == side for side in "<>")

@@ -65,10 +65,8 @@ def on_interval(a: Array, b: Array) -> OnInterval:
     mass, first, second = sums
     shift = first / mass
     log_probability = np.log(mass) - 0.5 * (c * c + LOG_2PI)
-    lost_variance = 1.0 - (second / mass - shift * shift)
-    return OnInterval(
-        *(part.reshape(shape) for part in (log_probability, c + shift, lost_variance))
-    )
+    parts = log_probability, c + shift, 1.0 - (second / mass - shift * shift)
+    return OnInterval(*(part.reshape(shape) for part in parts))
 
 
 def quantile(a: Array, b: Array, share: Array) -> Array:
@@ -115,9 +113,7 @@ class _Rectangles(NamedTuple):
         a, b = self.second_bounds(z)
         log_probability = _log_interval(a, b)
         with np.errstate(divide="ignore", invalid="ignore"):
-            first, last = (
-                np.exp(-0.5 * (bound * bound + LOG_2PI) - log_probability) for bound in (a, b)
-            )
+            first, last = (np.exp(-0.5 * (e * e + LOG_2PI) - log_probability) for e in (a, b))
             mean = first - last
             ends = np.where(first > 0.0, a * first, 0.0) - np.where(last > 0.0, b * last, 0.0)
         return OnInterval(log_probability, mean, np.clip(mean * mean - ends, 0.0, 1.0))
@@ -139,32 +135,26 @@ class _Rectangles(NamedTuple):
         middle, width = 0.5 * (low + high), high - low
         largest, slope = self.log_density(middle), ratio * self.second(middle).mean - middle
         change = width * (np.abs(slope) + (1.0 + ratio * ratio) * width)
-        few, single = (
-            np.flatnonzero(change < LITTLE),
-            np.flatnonzero((change >= LITTLE) & (change < MUCH)),
-        )
-        wide = np.flatnonzero(~(change < MUCH))
-        rectangles = self.some(wide)
-        mode = mode_of(rectangles.log_density, low[wide], high[wide], STEPS_TO_MODE)
-        largest[wide] = rectangles.log_density(mode)
+        few, wide = change < LITTLE, np.flatnonzero(~(change < MUCH))
+        whole = (FEW, np.flatnonzero(few)), (MANY, np.flatnonzero(~few & (change < MUCH)))
+        panels = [(rule, places, low[places], high[places]) for rule, places in whole]
+        pairs = self.some(wide)
+        mode = mode_of(pairs.log_density, low[wide], high[wide], STEPS_TO_MODE)
+        largest[wide] = pairs.log_density(mode)
         limits = low[wide], high[wide]
-        ends = [end_of(rectangles.log_density, mode, largest[wide], limit) for limit in limits]
+        ends = [end_of(pairs.log_density, mode, largest[wide], limit) for limit in limits]
         with np.errstate(divide="ignore", invalid="ignore"):
             edges = [
-                (bound + side * EDGE * rectangles.rest) / rectangles.correlation
-                for bound in (rectangles.second_low, rectangles.second_high)
-                for side in (-1.0, 1.0)
+                (bound + side * pairs.rest) / pairs.correlation
+                for bound in (pairs.second_low, pairs.second_high)
+                for side in (-EDGE, EDGE)
             ]
         breaks = np.array([*ends, mode, *edges])
         breaks = np.sort(np.clip(np.where(np.isnan(breaks), mode, breaks), *ends), axis=0)
         panel, place = np.nonzero(breaks[1:] > breaks[:-1])
-        panels = wide[place], breaks[panel, place], breaks[panel + 1, place]
+        panels.append((MANY, wide[place], breaks[panel, place], breaks[panel + 1, place]))
         parts = []
-        whole = (
-            (rule, places, low[places], high[places])
-            for rule, places in ((FEW, few), (MANY, single))
-        )
-        for rule, owner, start, stop in (*whole, (MANY, *panels)):
+        for rule, owner, start, stop in panels:
             z, weights = points_on(start, stop, rule)
             mass = weights * np.exp(self.some(owner).log_density(z) - largest[owner])
             parts.append((np.tile(owner, len(z)), z.ravel(), mass.ravel()))
