@@ -214,7 +214,7 @@ class ClassProfiles:
             columns["share"] = ("Share", bounded)
         note = "Share: of those with an answer." if "share" in columns else ""
         if 1 < len(numbers) <= MOST_CORRELATIONS:
-            note += " Columns with numbers are correlations."
+            note += " Numbered columns are correlations."
             for place, name in enumerate(numbers[:-1], start=1):
                 rows = {n: self.correlations.at[n, name] for n in numbers[place:]}
                 table[f"r{place}"] = table["column"].map(rows)
@@ -227,7 +227,7 @@ class ClassProfiles:
         columns: Any = {name: (name.replace("vs", "vs."), plain) for name in sizes.columns[:-1]}
         shown, notes = self.profiles.index.unique("parameter"), []
         if "mean" in shown:
-            notes.append("Cohen's d of means, by the standard deviation within both classes")
+            notes.append("Cohen's d of means, by the pooled standard deviation within classes")
         if "probability" in shown:
             notes.append("Cohen's h of probabilities, 2 asin √p − 2 asin √q")
         note = f"{'; '.join(notes)}. First class minus second."
@@ -296,9 +296,9 @@ class ClassProfiles:
             f"Three-step estimates ({attributes[0]['correction'] or 'no'} correction), standard "
             "errors in parentheses; Wald tests that all classes are equal. Pairs: classes that "
             f"differ at the {1.0 - attributes[0]['level']:.0%} level, not adjusted for their "
-            f"number. Observations with the outcome: {sizes}."
+            f"number. Numbers of observations: {sizes}."
         )
-        return ApaTable("Outcomes of the Classes", heads, tuple(rows), note)
+        return ApaTable("Outcomes by Class", heads, tuple(rows), note)
 
     def _pairs(self) -> ApaTable:
         table = self.tests.drop(index="all", level="test").reset_index()
@@ -315,9 +315,7 @@ class ClassProfiles:
         note = "Wald tests that two classes are equal; p is not adjusted for their number."
         if table["d"].notna().any():
             columns["d"] = ("d", plain)
-            note += (
-                " d = Cohen's d, first class minus second, by the standard deviation in classes."
-            )
+            note += " d = Cohen's d, first class minus second, by the deviation within classes."
         return ApaTable.of(table, columns, "Pairwise Comparisons of the Outcomes", note)
 
     def _classification(self) -> ApaTable:

@@ -299,12 +299,12 @@ class Enumeration:
         note = [
             f"N = {self.n_samples:,.0f}. LL = log likelihood; {words}. Entropy is relative; lowest "
             "mean posterior: of the probabilities of the assigned class; class sizes are shares "
-            "of assigned observations, in the order of the classes."
+            "by most likely class, in the order of the classes."
         ]
         if self.n_dropped:
             note.append(f"{self.n_dropped:,} observations with missing values were left out.")
         if self.covariates:
-            note.append(f"In all models class membership depends on {phrase(self.covariates)}.")
+            note.append(f"All models regress class membership on {phrase(self.covariates)}.")
         note.append(f"{'Models' if several else 'Model'}: {self.models_in_words}.")
         if self.n_bootstrap:
             note.append(
@@ -313,7 +313,7 @@ class Enumeration:
             )
         if "vlmr_p" in columns:
             note.append("VLMR = Vuong-Lo-Mendell-Rubin test.")
-        note.append(f"Replications: of {STARTS} random starts that reached the best likelihood.")
+        note.append(f"Replications: number of {STARTS} random starts with the best likelihood.")
         note += [f"{remark}." for remark in self.remarks]
         title = title or "Fit of Models With Different Numbers of Classes"
         table = table.assign(sizes=[sizes.get(key, "") for key in keys])

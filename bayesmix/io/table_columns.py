@@ -183,7 +183,7 @@ def as_pandas(X: Any) -> pd.DataFrame:
     """Return a frame with names as text and numbers in native byte order."""
     frame: Any = X if hasattr(X, "iloc") else _of_another_kind(X)
     if not len(frame):
-        raise InvalidInputError("X must have rows, but has only column names")
+        raise InvalidInputError("X must have at least one row, got none")
     names = [str(name) for name in frame.columns]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -34,7 +34,7 @@ MOST_CHARACTERS = 40
 # Luminance above which text in a cell is dark.
 PALE = 0.55
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "ooo")
-LABELS = {"aic": "AIC", "bic": "BIC", "sabic": "Adjusted BIC", "caic": "CAIC", "awe": "AWE"}
+LABELS = {"aic": "AIC", "bic": "BIC", "sabic": "SABIC", "caic": "CAIC", "awe": "AWE"}
 
 
 def plot_class_profiles(
@@ -116,6 +116,9 @@ def plot_enumeration(
 ) -> Any:
     """Plot criteria against the number of classes; elbows are where the lines flatten.
 
+    One class, whose values are often far above the others, is shown beside fewer than three other
+    numbers, or where a criterion is smallest there.
+
     Parameters
     ----------
     enumeration : Enumeration
@@ -143,6 +146,10 @@ def plot_enumeration(
         raise InvalidInputError(
             f"criteria must be columns of the table ({', '.join(table)}), got {unknown[0]!r}"
         )
+    several = table[table["n_classes"] > 1]
+    best_numbers = table.loc[[table[name].idxmin() for name in criteria], "n_classes"]
+    if several["n_classes"].nunique() > 2 and best_numbers.min() > 1:
+        table = several
     n = len(criteria)
     axes = panels(axes, 1, n, (PANEL * n + 0.4, PANEL + 0.4))
     for ax, name in zip(axes, criteria, strict=True):

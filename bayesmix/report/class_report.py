@@ -23,7 +23,7 @@ from bayesmix.errors import InvalidInputError
 from bayesmix.plots.profiles import HEIGHT, WIDTH
 from bayesmix.plots.style import Axes
 from bayesmix.report import template
-from bayesmix.selection.summary_text import phrase
+from bayesmix.selection.summary_text import counted, phrase
 from bayesmix.sources.writing import write
 from bayesmix.version import __version__
 
@@ -189,7 +189,9 @@ def class_report(
     chosen = f"Model {model} ({enumeration.models[model]})"
     everything = enumeration.table
     effects = [] if profiles.contrasts is None else rows_by_key(profiles.contrasts)
+    effects = [effect for effect in effects if effect[0][2] != "intercept"]
     p, row = table["blrt_p"].dropna(), table.loc[n_classes].to_dict()
+    least = {name: counted(int(table[name].idxmin()), "class") for name in ("aic", "sabic")}
     converged = everything["converged"].astype(bool)
     corrections = [own.attrs["correction"] or "no" for own in profiles.outcomes.values()]
     text = template.filled(
@@ -219,11 +221,14 @@ def class_report(
         K=n_classes,
         row=row,
         smallest=row["bic"] == everything["bic"][converged].min(),
-        tests=[(K, p[K]) for K in (n_classes, n_classes + 1) if K in p.index],
+        least_aic=least["aic"],
+        least_sabic=least["sabic"],
+        tests=[(K, p[K], table["vlmr_p"][K]) for K in (n_classes, n_classes + 1) if K in p.index],
         unconditional=unconditional,
         least=None if unconditional is None else unconditional.suggested,
         terms=[] if profiles.covariate_tests is None else rows_by_key(profiles.covariate_tests),
-        effects=[e for e in effects if e[0][2] != "intercept" and e[1]["p"] <= LEVEL],
+        effects=[e for e in effects if e[1]["p"] <= LEVEL],
+        n_effects=len(effects),
         interval="" if profiles.contrasts is None else f"{profiles.contrasts.attrs['level']:.0%}",
         outcomes=rows_by_key(profiles.overall),
         rivals=list(others),

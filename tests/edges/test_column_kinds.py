@@ -192,7 +192,7 @@ def test_ranks_and_angles_are_named():
 def test_new_frames_must_have_rows():
     frame, group = groups()
     fit = bm.Mixture(1, family="auto").fit(frame.assign(group=np.array(["u", "v"])[group]))
-    with pytest.raises(InvalidInputError, match="X must have rows, but has only column names"):
+    with pytest.raises(InvalidInputError, match="X must have at least one row, got none"):
         fit.predict(frame.assign(group="u")[:0])
 
 

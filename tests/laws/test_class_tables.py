@@ -234,6 +234,8 @@ def test_report_states_methods_results_and_the_checklist(analysis, tmp_path):
     assert "*N* = 300 observations" in text
     assert f"{found.table['bic'][1]:,.2f}" in text
     assert text.count("to be stated by the author") >= 5
+    assert "AIC was smallest with 2 classes and SABIC with 2 classes" in text
+    assert f"replicated in {found.table['replicated'][1]} of 20 random starts" in text
     page = report.save(tmp_path / "report.html").read_text("utf-8")
     assert (page.count("<table"), page.count("<img")) == (5, 3)
     for name in ("criteria", "profiles", "classification"):
@@ -259,6 +261,17 @@ def test_figures(analysis):
         drawn[0].get_ydata(), profiles.profiles["estimate"].xs(1, level="class")["mean"]
     )
     assert len(bm.plots.plot_classification(profiles, Figure().subplots()).texts) == 4
+
+
+def test_the_figure_of_criteria_begins_where_the_best_are(analysis):
+    _, rows, _, _ = analysis
+    found = bm.enumerate_classes(rows, range(1, 5), 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    (ax,) = found.plot(Figure().subplots(1, 1, squeeze=False), criteria=("bic",))
+    assert list(ax.lines[0].get_xdata()) == [2, 3, 4]
+    far = np.random.default_rng(0).normal(size=(100, 3))
+    one = bm.enumerate_classes(far, range(1, 5), 1, n_bootstrap=0, random_state=0, n_jobs=1)
+    (ax,) = one.plot(Figure().subplots(1, 1, squeeze=False), criteria=("bic",))
+    assert list(ax.lines[0].get_xdata()) == [1, 2, 3, 4]
 
 
 def test_bars_of_items():
