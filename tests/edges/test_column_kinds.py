@@ -412,7 +412,7 @@ def test_untidy_files_have_the_same_columns_in_python_and_as_files(tmp_path, nam
     ("text", "said"),
     [
         ("Report,\n,\na,b\n1,2\n", "must name the columns, got 'Report' alone: delete the lines"),
-        ("a,b\n", "must have rows, but has only column names"),
+        ("a,b\n", "must have at least one row, got none"),
     ],
 )
 def test_a_file_whose_first_line_does_not_name_columns_is_refused(tmp_path, text, said):
