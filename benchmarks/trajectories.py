@@ -133,16 +133,17 @@ def chosen(seed: int, quick: bool = False) -> list[dict[str, Any]]:
 
         searched = quiet(search)
         table = bm.trajectory_table(searched)
-        folds = quiet(lambda search=search: search(criterion="cv"))
+        folds = quiet(lambda search=search: search(criterion="cv_1se"))
         rows.append({
             "K": K, "separation": separation, "n": n, "reference": best,
             "bic": searched.best_params_["n_components"],
             "bic_visits": int(table["bic_visits"].idxmin()),
             "held_out": folds.best_params_["n_components"],
+            "best_held_out": int(folds.results_.set_index("n_components")["cv"].idxmax()),
             "short": float((likelihoods - table["log_likelihood"]).max()),
         })  # fmt: skip
     frame = pd.DataFrame(rows)
-    names = ("reference", "bic", "bic_visits", "held_out")
+    names = ("reference", "bic", "bic_visits", "held_out", "best_held_out")
     right = {f"right_{name}": int((frame[name] == frame["K"]).sum()) for name in names}
     short = {"short": int((frame["short"] > 1e-4).sum()), "most_short": frame["short"].max()}
     return [{"sets": len(frame), **right, **short}, *rows]

@@ -286,7 +286,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             sweep = sweep.with_folds(folds())
             self._run(sweep)
             rows = sweep.candidates(weights)
-        rows = self._completed(sweep.task, rows, criterion)
+        rows = self._completed(sweep.task, subject.by_unit(rows), criterion)
         if part is not None:
             rows = self._fitted_to_all(task, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)

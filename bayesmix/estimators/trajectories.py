@@ -43,7 +43,7 @@ def trajectories(
 
     Growth mixture models have random effects of units; latent class growth analysis and group-based
     trajectories have none (``random=()`` or ``None``). n of BIC is the number of units, and
-    ``criterion="cv"`` leaves out units.
+    ``criterion="cv_1se"`` leaves out units: the fewest classes within a standard error of the best.
 
     Parameters
     ----------

@@ -71,6 +71,30 @@ def test_the_table_has_bic_of_units_and_of_visits(search):
         assert np.allclose(table[name], expected)
 
 
+def test_standard_errors_of_held_out_densities_count_units():
+    frame = courses(n=40)
+    units, rows = frame["id"].factorize()[0], np.arange(len(frame))
+    parts = [(rows[units % 2 != part], rows[units % 2 == part]) for part in (0, 1)]
+    search = bm.trajectories(
+        frame, **ARGUMENTS, n_components=(1, 2), criterion="cv", cv=parts, random=None,
+        random_state=0, n_jobs=1,
+    )  # fmt: skip
+    densities = np.zeros((2, 40))
+    for train, test in parts:
+        for k in (0, 1):
+            learned, new = frame.iloc[train], frame.iloc[test]
+            model = bm.RegressionMixture(k + 1, random_state=1)
+            model.fit(learned[["age"]], learned["score"], groups=learned["id"])
+            logs = model.score_samples(new[["age"]], new["score"], groups=new["id"])
+            densities[k] += np.bincount(units[test], logs, 40)
+    table = search.results_.set_index("n_components")
+    gap = densities[1] - densities[0]
+    errors = [np.sqrt(40) * x.std(ddof=1) for x in (densities[0], densities[1], gap)]
+    given = [*table["cv_se"].loc[[1, 2]], table["cv_behind_se"].max()]
+    assert np.allclose(table["cv"].loc[[1, 2]], densities.sum(axis=1), rtol=1e-5)
+    assert np.allclose(given, errors, rtol=1e-4)
+
+
 def test_curves_are_the_regressions_with_their_intervals(search):
     model = search.best_estimator_
     curves = bm.trajectory_curves(search, "age", 0.9)

@@ -15,6 +15,7 @@ from bayesmix.errors import InvalidInputError, UnsupportedError
 from bayesmix.estimators.regression.regression_fitter import RegressionFitter
 from bayesmix.estimators.searching.search_checks import _refuse
 from bayesmix.estimators.searching.search_subjects import SubjectOfSamples
+from bayesmix.numerics.arrays import Integers
 from bayesmix.selection.candidates import Candidate
 from bayesmix.selection.scores import Fold, HeldOut, make_splits
 from bayesmix.selection.tasks import Fitter
@@ -120,6 +121,25 @@ class SubjectOfRegressions(SubjectOfSamples):
         n = self.source.shape[0]
         return make_splits(cv, self.X, seed, None, group_codes(self.groups, n, n))
 
+    def by_unit(self, rows: list[Candidate]) -> list[Candidate]:
+        units = self.regression.units
+        return rows if units is None else [_by_unit(row, units) for row in rows]
+
     @property
     def fitter(self) -> Fitter:
         return self.regression
+
+
+def _by_unit(candidate: Candidate, units: Integers) -> Candidate:
+    """Return a candidate with the held-out log density of a unit, and its weight, in its first row.
+
+    Standard errors, stacking and the rule of one standard error then count independent units.
+    """
+    if candidate.held is None:
+        return candidate
+    first = np.unique(units, return_index=True)[1][units]
+    density, weights = np.zeros(len(units)), np.zeros(len(units))
+    np.add.at(density, first, candidate.held.density)
+    np.maximum.at(weights, first, candidate.held.weights)
+    held = HeldOut(density, weights)
+    return replace(candidate, scores=candidate.scores | {"cv": held.score}, held=held)

@@ -78,6 +78,10 @@ class SubjectOfSamples:
         estimator: Any = self.estimator
         return cast("Fitter", estimator._fitter(self.X, self.sample_weight, self.source))
 
+    def by_unit(self, rows: list[Candidate]) -> list[Candidate]:
+        """Return candidates whose held-out densities are those of independent units."""
+        return rows
+
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
         """Return the best mixture that ignores the order of the samples, if they have one."""
         return None
