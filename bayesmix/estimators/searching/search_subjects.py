@@ -41,9 +41,8 @@ class SubjectOfSamples:
 
     def training(self) -> Self:
         """Return the subject without samples of weight zero."""
-        X, weights, groups = search_checks.of_training(
-            self.source, self.X, self.sample_weight, self.groups
-        )
+        given = self.source, self.X, self.sample_weight, self.groups
+        X, weights, groups = search_checks.of_training(*given)
         return replace(self, X=X, sample_weight=weights, groups=groups)
 
     def restricted(self, estimator: Any, source: Any) -> Self:
@@ -106,10 +105,9 @@ def subject_of(
     """Return the subject of a search; raise an error for arguments that do not fit it."""
     noun = noun_of(estimator)
     if noun != "component":
-        given = {"labels": labels, "covariates": covariates}
         from bayesmix.estimators.searching.search_of_sequences import refuse_independent
 
-        refuse_independent(search, wanted, given)
+        refuse_independent(search, wanted, {"labels": labels, "covariates": covariates})
     if noun == "regression":
         from bayesmix.estimators.inputs.constraints import refuse_loose_bound
         from bayesmix.estimators.regression.regression_fitter import RegressionFitter
@@ -118,11 +116,9 @@ def subject_of(
         if variational and of_regression.get("gate") is not None:
             refuse_loose_bound("gate")
         of_regression |= {"groups": groups, "sample_weight": sample_weight}
-        regression = RegressionFitter.of(estimator, X, y, of_regression, weight_type)
-        source: Any = regression.source
-        return SubjectOfRegressions(
-            estimator, X, sample_weight, groups, source, regression
-        ).training()
+        fitter = RegressionFitter.of(estimator, X, y, of_regression, weight_type)
+        source: Any = fitter.source
+        return SubjectOfRegressions(estimator, X, sample_weight, groups, source, fitter).training()
     if of_regression:
         raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
     source = incoming.training_rows(search, X, sample_weight, 1)
