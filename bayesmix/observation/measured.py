@@ -119,6 +119,8 @@ def Measured(
         raise InvalidInputError(
             f"X must have two dimensions, rows and columns, got shape {values.shape}"
         )
+    if not values.size:
+        raise InvalidInputError(f"X must have at least one row and column, got {values.shape}")
     data = _Table(values, columns)
     low, high = data.intervals(lower, upper)
     errors, groups, unknown = data.errors(np.zeros(values.shape[1]) if error is None else error)
@@ -133,12 +135,13 @@ def Measured(
     low = np.where(steps > 0.0, values - 0.5 * steps, low)
     high = np.where(steps > 0.0, values + 0.5 * steps, high)
     least, most = data.pair("truncated", truncated, each=True)
+    seen = np.where(np.isnan(values), low, values)
     low, high = np.clip(low, least, most), np.clip(high, least, most)
     data.refuse(
         np.where(np.isnan(low), (values < least) | (values > most), low >= high),
         "X must lie within the bounds of truncated, got {:g} in {place}: leave out that row, "
         "or pass the bounds at which samples were lost",
-        values,
+        seen,
     )
     data.spread_out(low, high, steps > 0.0)
     instrument = Instrument(errors, groups, low, high, steps, least, most)

@@ -390,3 +390,13 @@ def test_bands_of_the_density_of_true_values_are_those_of_refits_to_reweighted_s
     band = model.density_interval(model.means_, method=refits)
     density = np.exp(model.score_samples(model.means_))
     assert ((band[:, 0] < density) & (density < band[:, 1])).all()
+
+
+def test_measured_data_without_rows_and_regressions_of_them_are_refused():
+    with pytest.raises(InvalidInputError, match="X must have at least one row and column"):
+        bm.Measured(np.empty((0, 2)))
+    with pytest.raises(InvalidInputError, match="bounds of truncated, got 5 in row 0, column 0"):
+        bm.Measured([[np.nan]], lower=[[5.0]], upper=[[6.0]], truncated=(0.0, 4.0))
+    measured = bm.Measured(np.arange(20.0)[:, None], error=[0.1])
+    with pytest.raises(UnsupportedError, match="RegressionMixture does not support measured data"):
+        bm.RegressionMixture(2).fit(measured, np.arange(20.0))

@@ -47,6 +47,7 @@ from bayesmix.families.regressions import DESIGN, RegressionFamily, Response, he
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.regression_vector import Names
 from bayesmix.search.starts import ROUNDED, Given, begun, one_hot, sort_keys
+from bayesmix.sources.border import is_source
 from bayesmix.sources.memory import ArraySource
 
 # Units of which starts are compared on large data.
@@ -425,6 +426,8 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
 
 def check_table(X: Any, y: Any = None) -> None:
     """Raise ``InvalidInputError`` for missing values, text, or a y of another length than X."""
+    if is_source(X):
+        raise UnsupportedError("RegressionMixture does not support measured data: pass values")
     if hasattr(X, "columns") or (getattr(X, "ndim", 0) == 2 and X.dtype.kind == "f"):
         columns_of("X", X, len(X))
     if y is None or np.ndim(y) != 1:
