@@ -133,7 +133,7 @@ class Schedule:
 
 
 QUICK = Schedule(3, 6, 3)  # without moves
-FULL = Schedule(11, 30, 8, 3)
+FULL = Schedule(11, 30, 8, 4)
 # Probabilities of 0 stay 0, which continuous columns beside them make up for; families without
 # moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
