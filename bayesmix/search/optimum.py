@@ -134,8 +134,8 @@ class Schedule:
 
 QUICK = Schedule(3, 6, 3)  # without moves
 FULL = Schedule(11, 30, 8, 4)
-# Probabilities of 0 stay 0, which continuous columns beside them make up for; families without
-# moves depend on their starts.
+OF_BOUNDS = Schedule(11, 30, 8, 3)  # which have fewer optima than likelihoods
+# In tables of levels probabilities of 0 stay 0; families without moves depend on their starts.
 MANY_OPTIMA = Schedule(27, 15, 9, 4)
 ON_A_SAMPLE = Schedule(8, 6, 2, 4)
 
@@ -265,7 +265,9 @@ class OptimumSearch:
             return ON_A_SAMPLE
         family = self.problem.family
         levels_only = family.keeps_zeros and not family.continuous
-        return MANY_OPTIMA if levels_only or not family.rearranged else FULL
+        if levels_only or not family.rearranged:
+            return MANY_OPTIMA
+        return OF_BOUNDS if self.problem.objective.variational else FULL
 
     def _settled_starts(self) -> list[State]:
         """Return distinct optima of the most promising starts, best first, until enough agree.
@@ -339,12 +341,10 @@ class OptimumSearch:
 
     def _begun(self, numbers: range, schedule: Schedule) -> Iterator[tuple[int, State]]:
         """Yield numbers and states of the starts, before their first M-step."""
-        K, index, seed = self.model.n_components, self.index, self.settings.seed
-        source, summary, graphs = self.sample.source, self.problem.source.summary, schedule is FULL
-        for number, start in numbered_starts(
-            source, summary, self.model, seed, index, numbers, graphs
-        ):
-            yield number, begun(self.sample, start, K)
+        summary, seed = self.problem.source.summary, self.settings.seed
+        given = summary, self.model, seed, self.index, numbers, schedule in (FULL, OF_BOUNDS)
+        for number, start in numbered_starts(self.sample.source, *given):
+            yield number, begun(self.sample, start, self.model.n_components)
 
     def _on_all_rows(self, end: State) -> State | None:
         """Run on all data from a subsample's optimum."""
