@@ -315,7 +315,10 @@ class ClassProfiles:
         note = "Wald tests that two classes are equal; p is not adjusted for their number."
         if table["d"].notna().any():
             columns["d"] = ("d", plain)
-            note += " d = Cohen's d, first class minus second, by the deviation within classes."
+            note += (
+                " d = Cohen's d, first class minus second, by the standard deviation within "
+                "classes."
+            )
         return ApaTable.of(table, columns, "Pairwise Comparisons of the Outcomes", note)
 
     def _classification(self) -> ApaTable:

@@ -367,9 +367,9 @@ def _refitted_means(
 ) -> Array:
     """Return means (S, K, M) of refits to randomly weighted observations."""
     source = rows_of_fit(estimator, X, sample_weight, gaps=True, covariates=True).in_memory()
-    kept = np.arange(len(observed.values)) if source.numbers is None else source.numbers
-    observed = replace(observed, values=observed.values[kept], present=observed.present[kept])
-    survey = survey and survey.subset(kept)
+    rows = np.arange(len(observed.values)) if source.numbers is None else source.numbers
+    observed = replace(observed, values=observed.values[rows], present=observed.present[rows])
+    survey = survey and survey.subset(rows)
     task = RefitTask(estimator.result_, source, root_seed(random_state), survey)
     means = []
     for number in range(n_draws):

@@ -247,15 +247,15 @@ class Enumeration:
                 f" of fits whose classes all hold {SMALL_CLASS:.0%} of the sample; without that, "
                 f"model {overall['model']} with {overall['n_classes']} ({overall['bic']:.1f})"
             )
-        own = table[table["model"] == model].set_index("n_classes").sort_index()
-        chosen = {name: _least(own[name]) for name in ("aic", "sabic", "bic", "caic", "icl")}
+        fits = table[table["model"] == model].set_index("n_classes").sort_index()
+        chosen = {name: best_number(fits[name]) for name in ("aic", "sabic", "bic", "caic", "icl")}
         reasons.append(
             "Within this model: " + ", ".join(f"{n.upper()} {k}" for n, k in chosen.items())
         )
-        bend = own["bic"].diff().diff().shift(-1)
+        bend = fits["bic"].diff().diff().shift(-1)
         if bend.notna().any():
-            reasons[-1] += f"; BIC bends most at {_least(-bend)}"
-        reasons.append(_of_tests(own["blrt_p"].dropna(), K, self.n_bootstrap))
+            reasons[-1] += f"; BIC bends most at {best_number(-bend)}"
+        reasons.append(_of_tests(fits["blrt_p"].dropna(), K, self.n_bootstrap))
         if K > 1:
             clear = "clear" if best["entropy"] >= CLEAR_ENTROPY else "below 0.8: classes overlap"
             reasons.append(f"Relative entropy: {best['entropy']:.2f} ({clear})")
@@ -291,7 +291,7 @@ class Enumeration:
             **{name: (name.upper(), plain) for name in criteria},
             "entropy": ("Entropy", bounded),
             "min_probability": ("Lowest mean posterior", bounded),
-            **{name: own for name, own in tested.items() if table[name].notna().any()},
+            **{name: test for name, test in tested.items() if table[name].notna().any()},
             "replicated": ("Replications", whole),
             "sizes": ("Class sizes (%)", str),
         }
@@ -313,7 +313,7 @@ class Enumeration:
             )
         if "vlmr_p" in columns:
             note.append("VLMR = Vuong-Lo-Mendell-Rubin test.")
-        note.append(f"Replications: number of {STARTS} random starts with the best likelihood.")
+        note.append(f"Replications: of {STARTS} random starts, those with the best likelihood.")
         note += [f"{remark}." for remark in self.remarks]
         title = title or "Fit of Models With Different Numbers of Classes"
         table = table.assign(sizes=[sizes.get(key, "") for key in keys])
@@ -351,8 +351,8 @@ class Enumeration:
         for note, rows in self.notes.groupby("note", sort=False):
             words = str(note)
             places = [
-                f"model {name} with {_listed(own['n_classes'].tolist())}"
-                for name, own in rows.groupby("model", sort=False)
+                f"model {name} with {_listed(of_model['n_classes'].tolist())}"
+                for name, of_model in rows.groupby("model", sort=False)
             ]
             remarks.append(f"{words[:1].upper()}{words[1:]} ({phrase(places)})")
         return remarks
@@ -375,7 +375,7 @@ def _listed(numbers: list[int]) -> str:
     return phrase([str(number) for number in numbers])
 
 
-def _least(values: pd.Series[float]) -> int:
+def best_number(values: pd.Series[float]) -> int:
     """Return the number of classes with the smallest value."""
     return int(values.index.tolist()[int(np.nanargmin(values.to_numpy(dtype=np.float64)))])
 
@@ -411,7 +411,7 @@ def table_of(
         key = {"model": one.model, "n_classes": one.n_classes}
         test = of_tests.get((one.model, one.n_classes), TableEntry(one.model, one.n_classes, {}))
         rows.append(key | dict(one.values) | dict(test.values))
-        notes += [key | {"note": own.note} for own in (one, test) if own.note]
+        notes += [key | {"note": entry.note} for entry in (one, test) if entry.note]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     table = table.astype({"n_parameters": "Int64", "replicated": "Int64"})
     if tidylpa:

@@ -449,7 +449,8 @@ def _classes_of(y: Any, n_rows: int, unlabelled: Any) -> tuple[Any, Integers]:
         raise InvalidInputError(
             f"y must have one class for each of the {n_rows} samples, got shape {given.shape}"
         )
-    unknown = np.array([is_missing(label) for label in given])
+    numeric = given.dtype.kind in "biuf"
+    unknown = np.isnan(given) if numeric else np.array([is_missing(label) for label in given])
     if unlabelled is not None:
         if not np.isscalar(unlabelled):
             raise InvalidInputError(f"unlabelled must be a single value of y, got {unlabelled!r}")

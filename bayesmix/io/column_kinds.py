@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -504,7 +505,8 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
 def spelt_alike(levels: Sequence[Any]) -> str:
     """Return that levels differ in case or outer spaces only, or ""."""
     plain = [str(level).strip().lower() for level in levels]
-    alike = [str(level) for level, text in zip(levels, plain, strict=True) if plain.count(text) > 1]
+    times = Counter(plain)
+    alike = [str(level) for level, text in zip(levels, plain, strict=True) if times[text] > 1]
     pairs = ", ".join(map(repr, sorted(alike, key=str.lower)[: 2 * CELLS_NAMED]))
     return f"levels differ in case or outer spaces only: {pairs}" if alike else ""
 

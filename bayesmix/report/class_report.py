@@ -18,12 +18,12 @@ from typing import Any
 from bayesmix import plots
 from bayesmix.assess.apa import ApaTable, bounded, equals, p_equals, plain, write_as
 from bayesmix.assess.class_profiles import KINDS, ClassProfiles, ratio, rows_by_key, wald_text
-from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration
+from bayesmix.assess.enumeration import LEVEL, STARTS, Enumeration, best_number
 from bayesmix.errors import InvalidInputError
 from bayesmix.plots.profiles import HEIGHT, WIDTH
 from bayesmix.plots.style import Axes
 from bayesmix.report import template
-from bayesmix.selection.summary_text import counted, phrase
+from bayesmix.selection.summary_text import phrase
 from bayesmix.sources.writing import write
 from bayesmix.version import __version__
 
@@ -180,10 +180,10 @@ def class_report(
     parts += ["covariates"] * (profiles.contrasts is not None)
     parts += ["outcomes", "pairs"] if profiles.outcomes else []
     tables |= {part: profiles.to_apa(part) for part in parts}
-    others = {f"rival {own.n_classes}": own.to_apa() for own in rivals}
+    of_rivals = {f"rival {rival.n_classes}": rival.to_apa() for rival in rivals}
     tables = {
-        name: replace(own, number=number)
-        for number, (name, own) in enumerate((tables | others).items(), start=1)
+        name: replace(apa, number=number)
+        for number, (name, apa) in enumerate((tables | of_rivals).items(), start=1)
     }
     figures = _figures(enumeration, profiles) if find_spec("matplotlib") else {}
     chosen = f"Model {model} ({enumeration.models[model]})"
@@ -191,9 +191,8 @@ def class_report(
     effects = [] if profiles.contrasts is None else rows_by_key(profiles.contrasts)
     effects = [effect for effect in effects if effect[0][2] != "intercept"]
     p, row = table["blrt_p"].dropna(), table.loc[n_classes].to_dict()
-    least = {name: counted(int(table[name].idxmin()), "class") for name in ("aic", "sabic")}
     converged = everything["converged"].astype(bool)
-    corrections = [own.attrs["correction"] or "no" for own in profiles.outcomes.values()]
+    corrections = [means.attrs["correction"] or "no" for means in profiles.outcomes.values()]
     text = template.filled(
         "class_report.jinja",
         bounded=bounded,
@@ -221,17 +220,15 @@ def class_report(
         K=n_classes,
         row=row,
         smallest=row["bic"] == everything["bic"][converged].min(),
-        least_aic=least["aic"],
-        least_sabic=least["sabic"],
+        best={name: best_number(table[name]) for name in ("aic", "sabic")},
         tests=[(K, p[K], table["vlmr_p"][K]) for K in (n_classes, n_classes + 1) if K in p.index],
         unconditional=unconditional,
-        least=None if unconditional is None else unconditional.suggested,
         terms=[] if profiles.covariate_tests is None else rows_by_key(profiles.covariate_tests),
         effects=[e for e in effects if e[1]["p"] <= LEVEL],
         n_effects=len(effects),
         interval="" if profiles.contrasts is None else f"{profiles.contrasts.attrs['level']:.0%}",
         outcomes=rows_by_key(profiles.overall),
-        rivals=list(others),
+        rivals=list(of_rivals),
         ref={name: f"Table {table.number}" for name, table in tables.items()}
         | {name: f"Figure {figure.number}" for name, figure in figures.items()},
         converged=int(converged.sum()),

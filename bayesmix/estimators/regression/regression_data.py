@@ -45,6 +45,7 @@ from bayesmix.families.bayesian_regression import (
 from bayesmix.families.floor_guard import FloorGuard
 from bayesmix.families.regressions import DESIGN, RegressionFamily, Response, held
 from bayesmix.numerics.arrays import Array, Integers
+from bayesmix.observation.instrument import refuse_measured
 from bayesmix.posterior.regression_vector import Names
 from bayesmix.search.starts import ROUNDED, Given, begun, one_hot, sort_keys
 from bayesmix.sources.border import is_source
@@ -427,7 +428,8 @@ def formula_matrices(formula: str, table: Any, without_response: bool = False) -
 def check_table(X: Any, y: Any = None) -> None:
     """Raise ``InvalidInputError`` for missing values, text, or a y of another length than X."""
     if is_source(X):
-        raise UnsupportedError("RegressionMixture does not support measured data: pass values")
+        refuse_measured(X, "RegressionMixture")
+        raise InvalidInputError("X must be an array or a frame: pass the values of the source")
     if hasattr(X, "columns") or (getattr(X, "ndim", 0) == 2 and X.dtype.kind == "f"):
         columns_of("X", X, len(X))
     if y is None or np.ndim(y) != 1:
