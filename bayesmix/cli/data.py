@@ -93,9 +93,7 @@ def kinds_named(options: Kinds) -> dict[str, list[str]]:
 def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
     """Report the columns that are left out, and the kinds that follow from names and values."""
     dropped = [
-        f"{name or 'unnamed column'} ({why.split('; ')[0]})"
-        for name, why in coding.left_out
-        if why != AS_REQUESTED
+        f"{name or 'unnamed column'} ({why})" for name, why in coding.left_out if why != AS_REQUESTED
     ]
     if dropped:
         say(f"left out: {', '.join(dropped)}")
@@ -121,7 +119,7 @@ def features_of(
     declared = {name: kind for name, kind in declared.items() if name in features}
     _, coding = coded(table[features], declared, wanted and features)
     say_kinds(screen.postpone, coding)
-    decided = {name: kind for name, kind, _ in coding.decisions if kind != "exclude"}
+    decided = {name: kind for name, kind, *_ in coding.decisions if kind != "exclude"}
     return table[list(decided)], decided
 
 

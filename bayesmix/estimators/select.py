@@ -126,7 +126,7 @@ def select(
     elif columns or any(named.values()):
         raise InvalidInputError("a family decides what columns are: leave out family, or columns")
     if coding is not None and not coding.is_plain:
-        options["columns"] = {name: kind for name, kind, _ in coding.decisions}
+        options["columns"] = {name: kind for name, kind, *_ in coding.decisions}
     search = procedure(
         X,
         n_components,

@@ -22,7 +22,7 @@ NAMED = 5
 # Reason of the kind of a column that an option names.
 AS_REQUESTED = "as requested"
 ZERO_ONE = "0 and 1"
-# A reason may end with a doubt after "; ". End of the doubt about a value like -999.
+# End of the doubt about a value like -999.
 A_CODE = "may mean missing"
 # Beginnings of reasons of columns that cannot be continuous.
 NO_NUMBERS = ("one value", "empty", "dates", "times", "free text", "numbers", "neither", "complex")
@@ -103,7 +103,7 @@ class Coding:
 
     ``levels`` is None for numerical columns; ``left_out`` pairs names with reasons; ``counts`` are
     the numerical columns of counts, ``ratings`` columns with ordered levels. ``decisions`` has
-    name, kind and reason of each column of the table.
+    name, kind, reason and doubt, or "", of each column of the table.
     """
 
     names: tuple[str, ...]
@@ -111,7 +111,7 @@ class Coding:
     left_out: tuple[tuple[str, str], ...] = ()
     counts: tuple[str, ...] = ()
     ratings: tuple[str, ...] = ()
-    decisions: tuple[tuple[str, str, str], ...] = ()
+    decisions: tuple[tuple[str, ...], ...] = ()
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -134,8 +134,7 @@ class Coding:
         parts, remedy = [], ""
         for kind in kinds or GUESSED:
             reasons: dict[str, list[str]] = {}
-            for name, found, reason in self.decisions:
-                reason = reason.split("; ")[0]
+            for name, found, reason, _ in self.decisions:
                 if found == kind and reason not in ("", AS_REQUESTED, ZERO_ONE):
                     reasons.setdefault(reason, []).append(name)
                     if not remedy and not reason.startswith(NO_NUMBERS):
@@ -152,8 +151,7 @@ class Coding:
         """Say which cells may mean missing, and what else is odd in columns; or ""."""
         codes: dict[str, str] = {}
         others: dict[str, list[str]] = {}
-        for name, _, reason in self.decisions:
-            doubt = reason.partition("; ")[2]
+        for name, *_, doubt in self.decisions:
             if doubt.endswith(A_CODE):
                 codes[name] = doubt
             elif doubt:

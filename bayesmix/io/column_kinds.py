@@ -143,11 +143,12 @@ DATE_LIKE = re.compile(
 
 @dataclass(frozen=True)
 class ColumnKind:
-    """Kind of a column, and its reason; ``levels`` of categories and ratings."""
+    """Kind of a column, its reason, and what is odd; ``levels`` of categories and ratings."""
 
     kind: str
     reason: str = ""
     levels: tuple[Level, ...] | None = None
+    doubt: str = ""
 
     @property
     def why(self) -> str:
@@ -155,8 +156,8 @@ class ColumnKind:
         return self.reason if self.kind == LEFT_OUT else ""
 
 
-def _out(why: str) -> ColumnKind:
-    return ColumnKind(LEFT_OUT, why)
+def _out(why: str, doubt: str = "") -> ColumnKind:
+    return ColumnKind(LEFT_OUT, why, doubt=doubt)
 
 
 def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, ColumnKind]:
@@ -183,14 +184,13 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
         if together or len(values) >= ROWS_OF_A_LEVEL * len(levels):
             reason = f"{len(levels)} levels from {levels[0]:g} to {levels[-1]:g}"
             reason += ", as in other columns" if together else ""
+            doubt = _code_in_scale(values, np.concatenate(items if together else [values]))
             if together and len(set(map(len, items))) == 1 and not np.ptp(np.sum(items, axis=0)):
-                reason += f"; {RANKS}"
-            else:
-                reason += _code_in_scale(values, np.concatenate(items if together else [values]))
-            kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)))
+                doubt = RANKS
+            kinds[name] = ColumnKind(RATINGS, reason, tuple(map(_plain, levels)), doubt)
     for names in _indicators(frame, kinds):
         doubt = f"one of {brief(names)} is 1 in each row: make them one column"
-        kinds[names[0]] = replace(kinds[names[0]], reason=f"{ZERO_ONE}; {doubt}")
+        kinds[names[0]] = replace(kinds[names[0]], doubt=doubt)
     return kinds | _labelled_ratings(kinds)
 
 
@@ -232,14 +232,14 @@ def _codes_said(values: Array, codes: Array) -> str:
     """Return that some values may mean missing, and their number; "" if none occurs."""
     times = np.isin(values, codes).sum()
     shown = ", ".join(f"{code:.0f}" for code in codes)
-    return f"; {shown} in {times} rows {A_CODE}" if times else ""
+    return f"{shown} in {times} rows {A_CODE}" if times else ""
 
 
 def _labelled_ratings(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
     """Return three or more text columns with levels such as "1 = never" in common as ratings."""
     labels: dict[str, dict[int, Level]] = {}
     for name, kind in kinds.items():
-        levels = (kind.levels or ()) if kind.kind == CATEGORICAL and not kind.reason else ()
+        levels = (kind.levels or ()) if kind.kind == CATEGORICAL and not kind.doubt else ()
         matches = [LABEL.fullmatch(level) for level in levels if isinstance(level, str)]
         numbered: dict[int, Level] = {int(match[1]): match[0] for match in matches if match}
         if numbered and len(numbered) == len(levels):
@@ -310,9 +310,9 @@ def _of_numbers(name: str, values: Array) -> ColumnKind:
     named = bool(counted & NUMBERS) and not re.fullmatch(r"[nN]\d+", name)
     if whole and not words & MEASURES and _are_counts(named, values, levels):
         reason = f"integers from {levels[0]:g} to {levels[-1]:g}"
-        return ColumnKind(COUNTS, reason + _doubt(values, levels))
+        return ColumnKind(COUNTS, reason, doubt=_doubt(values, levels))
     angles = words & ANGLES and 180.0 < np.ptp(levels) <= 360.0
-    return ColumnKind(CONTINUOUS, _doubt(values, levels) or (f"; {AN_ANGLE}" if angles else ""))
+    return ColumnKind(CONTINUOUS, doubt=_doubt(values, levels) or (AN_ANGLE if angles else ""))
 
 
 def _doubt(values: Array, levels: Array) -> str:
@@ -336,7 +336,7 @@ def _doubt(values: Array, levels: Array) -> str:
         and last == levels[-1] > levels[-2]
         and np.isclose(last, total, 1e-6, 0.0)
     ):
-        return f"; {last:g} in the last row {A_TOTAL}"
+        return f"{last:g} in the last row {A_TOTAL}"
     return ""
 
 
@@ -443,14 +443,13 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
         return _out(f"numbers below {rows}: drop such rows of units or titles")
     if text.nunique() <= min(MOST_RATINGS, len(text) / ROWS_OF_A_LEVEL):
         kind, other = _of_levels(name, column), wrong.unique()
-        if share <= MOSTLY_NUMBERS or len(other) != 1 or len(wrong) == 1 or kind.reason:
+        if share <= MOSTLY_NUMBERS or len(other) != 1 or len(wrong) == 1 or kind.doubt:
             return kind
-        return replace(kind, reason=f"; {other[0]} in {len(wrong)} rows {A_CODE}")
+        return replace(kind, doubt=f"{other[0]} in {len(wrong)} rows {A_CODE}")
     values, how = amounts(text)
     if values is not None:
         kind = _of_numbers(name, values.to_numpy())
-        doubt = kind.reason if kind.reason.startswith("; ") else ""
-        return kind if kind.why else ColumnKind(CONTINUOUS, how + doubt)
+        return kind if kind.why else ColumnKind(CONTINUOUS, how, doubt=kind.doubt)
     if how:
         return _out(how)
     if share > MOSTLY_NUMBERS:
@@ -458,11 +457,11 @@ def _of_text(name: str, column: pd.Series[Any]) -> ColumnKind:
             return _out(f"numbers, and the header again in row {wrong.index[0]}: drop such rows")
         if wrong.str.fullmatch(r"[<>]=?\s*[-+.\d]\S*").all():
             return _out(f"numbers and limits such as {wrong.iloc[0]!r}: fit bm.Measured(X)")
-        return _out(_except("numbers", wrong) + _summary(column))
+        return _out(_except("numbers", wrong), _summary(column))
     written = text.str.fullmatch(AMOUNT)
     if written.mean() > MOSTLY_NUMBERS:
         wrong = text[~written]
-        return _out(_except("numbers with signs or separators", wrong) + _summary(column))
+        return _out(_except("numbers with signs or separators", wrong), _summary(column))
     if text.str.fullmatch(TIME_OF_DAY, case=False).all():
         return _out("times of day or durations")
     if text.str.contains(DATE_LIKE).all() and _are_dates(text):
@@ -487,19 +486,16 @@ def _of_levels(name: str, column: pd.Series[Any]) -> ColumnKind:
     many = len(column) >= FEWEST_OF_A_KEY
     summary = _summary(column)
     if many and len(levels) == n_rows:
-        return _out(TEXT_KEY + summary)
+        return _out(TEXT_KEY, summary)
     if _words(name) & KEYS and len(levels) > MOST_RATINGS:
-        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows{summary}")
+        return _out(f"{KEY_LIKE}: {len(levels)} texts in {n_rows} rows", summary)
     if many and 2 * len(levels) > n_rows:
-        return _out(f"free text: {len(levels)} values in {n_rows} rows{summary}")
-    if summary:
-        return ColumnKind(CATEGORICAL, summary, levels)
+        return _out(f"free text: {len(levels)} values in {n_rows} rows", summary)
+    doubt = summary or spelt_alike(levels)
     codes = [str(level) for level in levels if re.fullmatch(r"-?\d+", str(level))]
-    if 0 < len(codes) < len(levels) and {*map(int, codes)} <= NUMERIC_CODES:
-        times = stripped(column).isin(codes).sum()
-        return ColumnKind(CATEGORICAL, f"; {', '.join(codes)} in {times} rows {A_CODE}", levels)
-    alike = spelt_alike(levels)
-    return ColumnKind(CATEGORICAL, f"; {alike}" if alike else "", levels)
+    if not summary and 0 < len(codes) < len(levels) and {*map(int, codes)} <= NUMERIC_CODES:
+        doubt = f"{', '.join(codes)} in {stripped(column).isin(codes).sum()} rows {A_CODE}"
+    return ColumnKind(CATEGORICAL, levels=levels, doubt=doubt)
 
 
 def spelt_alike(levels: Sequence[Any]) -> str:
@@ -519,7 +515,7 @@ def _summary(column: pd.Series[Any]) -> str:
         or (column == column[last.index[0]]).sum() > 1
     ):
         return ""
-    return f"; {last.iloc[0]!r} in row {last.index[0]} {A_TOTAL}"
+    return f"{last.iloc[0]!r} in row {last.index[0]} {A_TOTAL}"
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:

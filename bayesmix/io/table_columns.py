@@ -298,7 +298,7 @@ def _coded(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> tuple[pd.Dat
         left_out,
         tuple(name for name, kind in used.items() if kind.kind == COUNTS),
         tuple(name for name, kind in used.items() if kind.kind == RATINGS),
-        tuple((name, kind.kind, kind.reason) for name, kind in kinds.items()),
+        tuple((name, kind.kind, kind.reason, kind.doubt) for name, kind in kinds.items()),
     )
     return recoded(frame, coding), coding
 

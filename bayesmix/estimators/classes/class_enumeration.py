@@ -255,7 +255,7 @@ def _estimators(
         return X, {alone: words}, {alone: Mixture(family=Categorical())}
     if mixed and coding is not None:
         kinds: dict[str, list[str]] = {}
-        for name, kind, _ in coding.decisions:
+        for name, kind, *_ in coding.decisions:
             kinds.setdefault(kind, []).append(name)
         listed = (f"{kind}: {phrase(names)}" for kind, names in kinds.items() if kind != "exclude")
         words = f"independent within classes ({'; '.join(listed)})"

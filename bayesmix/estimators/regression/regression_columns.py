@@ -85,8 +85,8 @@ def look_at_response(y: Any, response: str) -> None:
             f"response={suitable!r}",
             BayesmixWarning,
         )
-    elif kind.reason.startswith("; "):  # a code of missing values, or a total
-        warn(f"the response {name!r}: {kind.reason[2:]}", BayesmixWarning)
+    if kind.doubt:
+        warn(f"the response {name!r}: {kind.doubt}", BayesmixWarning)
 
 
 def shared_places(fixed: Any, design: Standardised, argument: str = "fixed") -> Integers:

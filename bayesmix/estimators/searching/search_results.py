@@ -85,8 +85,8 @@ class SearchResults:
         names: Any = getattr(self, "feature_names_in_", range(getattr(self, "n_features_in_", 0)))
         plain = [(str(name), "continuous", "") for name in names]
         decisions = plain if self._coding is None else self._coding.decisions or plain
-        table = pd.DataFrame(decisions, columns=["column", "kind", "reason"]).set_index("column")
-        return table.assign(reason=table["reason"].str.removeprefix("; "))
+        rows = [(name, kind, "; ".join(why).strip("; ")) for name, kind, *why in decisions]
+        return pd.DataFrame(rows, columns=["column", "kind", "reason"]).set_index("column")
 
     @property
     def k_probabilities_(self) -> Any:
