@@ -93,7 +93,9 @@ def kinds_named(options: Kinds) -> dict[str, list[str]]:
 def say_kinds(say: Callable[[str], None], coding: Coding) -> None:
     """Report the columns that are left out, and the kinds that follow from names and values."""
     dropped = [
-        f"{name or 'unnamed column'} ({why})" for name, why in coding.left_out if why != AS_REQUESTED
+        f"{name or 'unnamed column'} ({why})"
+        for name, why in coding.left_out
+        if why != AS_REQUESTED
     ]
     if dropped:
         say(f"left out: {', '.join(dropped)}")

@@ -315,7 +315,8 @@ class Ordinal(LevelsFamily[Ordinals]):
     ----------
     levels : sequence of sequences, optional
         Levels of each column from low to high. None takes the sorted values of the data passed to
-        ``fit``, and the order of ordered categories; text is sorted alphabetically.
+        ``fit``, and the order of ordered categories and of answers such as "never" to "always";
+        other text is sorted alphabetically.
     degree : {1, 2}, default=2
         1: components differ by slopes only, and share the curvature.
 
@@ -334,6 +335,7 @@ class Ordinal(LevelsFamily[Ordinals]):
 
     name = "ordinal"
     with_article = "an Ordinal"
+    ordered = True
     has_posterior = False
     prefers_prior = True
 

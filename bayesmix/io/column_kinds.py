@@ -27,6 +27,7 @@ from bayesmix.families.coding import (
     brief,
     is_missing,
 )
+from bayesmix.io.answers_in_words import UNORDERED, except_for, ranked
 from bayesmix.io.numbers_in_text import (
     AMOUNT,
     CELLS_NAMED,
@@ -133,8 +134,6 @@ CONTINUOUS, COUNTS, RATINGS = "continuous", "counts", "ratings"
 CATEGORICAL, LEFT_OUT = "categorical", "exclude"
 KINDS = (CONTINUOUS, COUNTS, RATINGS, CATEGORICAL, LEFT_OUT)
 TIME_OF_DAY = r"\d{1,2}:\d\d(:\d\d)?( ?[ap]\.?m\.?)?"
-# Answers on a scale with their words, such as "1 = never", "2: rarely" or "5 (always)".
-LABEL = re.compile(r"(-?\d+)\s*[-=:.)(]?\s*[^\W\d].*")
 # Minimum content of a date: three groups of digits, or the name of a month.
 DATE_LIKE = re.compile(
     r"\d+\D\d+\D\d+|\d{4}-\d\d?$|\d{4}-?Q\d$|\d+\W*[A-Za-z]{3,9}\W*\d+|[A-Za-z]{3,9}\W*\d+\W+\d+"
@@ -191,7 +190,7 @@ def kinds_of(frame: pd.DataFrame, declared: Mapping[str, str]) -> dict[str, Colu
     for names in _indicators(frame, kinds):
         doubt = f"one of {brief(names)} is 1 in each row: make them one column"
         kinds[names[0]] = replace(kinds[names[0]], doubt=doubt)
-    return kinds | _labelled_ratings(kinds)
+    return kinds | _ratings_in_words(kinds)
 
 
 def _indicators(frame: pd.DataFrame, kinds: Mapping[str, ColumnKind]) -> list[list[str]]:
@@ -235,24 +234,36 @@ def _codes_said(values: Array, codes: Array) -> str:
     return f"{shown} in {times} rows {A_CODE}" if times else ""
 
 
-def _labelled_ratings(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
-    """Return three or more text columns with levels such as "1 = never" in common as ratings."""
-    labels: dict[str, dict[int, Level]] = {}
-    for name, kind in kinds.items():
-        levels = (kind.levels or ()) if kind.kind == CATEGORICAL and not kind.doubt else ()
-        matches = [LABEL.fullmatch(level) for level in levels if isinstance(level, str)]
-        numbered: dict[int, Level] = {int(match[1]): match[0] for match in matches if match}
-        if numbered and len(numbered) == len(levels):
-            labels[name] = numbered
-    ratings = {}
-    for name, column in labels.items():
-        items = [other for other in labels.values() if {**column, **other} == {**other, **column}]
-        scale = {number: level for item in items for number, level in item.items()}
-        if len(items) >= ITEMS and FEWEST_RATINGS <= len(scale) <= MOST_RATINGS:
-            levels = tuple(scale[number] for number in sorted(scale))
-            reason = "labels begin with numbers, as in other columns"
-            ratings[name] = ColumnKind(RATINGS, reason, levels)
-    return ratings
+def _ratings_in_words(kinds: Mapping[str, ColumnKind]) -> dict[str, ColumnKind]:
+    """Return text columns with ordered levels as ratings, and others that may have an order.
+
+    Labels such as "1 = nie" need three columns that have them in common.
+    """
+    guessed = {
+        name: kind.levels
+        for name, kind in kinds.items()
+        if kind.kind == CATEGORICAL and kind.levels and not kind.reason and not kind.doubt
+    }
+    orders = {name: ranked(levels) for name, levels in guessed.items()}
+    decided = {}
+    for name, (scale, ranks) in orders.items():
+        items = [b for a, b in orders.values() if a == scale and {**ranks, **b} == {**b, **ranks}]
+        common = dict(sorted(pair for item in items for pair in item.items())) if ranks else {}
+        if not FEWEST_RATINGS <= len(common or guessed[name]) <= MOST_RATINGS:
+            continue
+        if common and (scale is not None or sum(map(bool, items)) >= ITEMS):
+            first, *_, last = levels = tuple(common.values())
+            reason = f"{len(levels)} labels from {first} to {last}"
+            decided[name] = ColumnKind(RATINGS, reason, levels)
+            continue
+        alike = [*guessed.values()].count(guessed[name]) >= ITEMS
+        longest = max(len(str(level)) for level in guessed[name])
+        if ranks or (alike and longest > 2):
+            decided[name] = replace(kinds[name], doubt=f"may be answers on a scale: {UNORDERED}")
+        elif beside := except_for(guessed[name]):
+            doubt = f"{brief(beside)} beside answers on a scale: read as missing, or {UNORDERED}"
+            decided[name] = replace(kinds[name], doubt=doubt)
+    return decided
 
 
 def kind_of(name: str, column: pd.Series[Any]) -> ColumnKind:
@@ -286,7 +297,10 @@ def _declared_kind(name: str, column: pd.Series[Any], kind: str) -> ColumnKind:
     if kind == RATINGS:
         numbers = as_numbers(column)
         levels = declared_levels(name, column if numbers is None else numbers)
-        return ColumnKind(RATINGS, AS_REQUESTED, levels)
+        ordered = numbers is not None or getattr(column.dtype, "ordered", False)
+        doubt = f"levels are in alphabetical order: {UNORDERED}"
+        doubt = "" if ordered or ranked(levels)[1] else doubt
+        return ColumnKind(RATINGS, AS_REQUESTED, levels, doubt)
     return ColumnKind(kind, AS_REQUESTED)
 
 
@@ -519,7 +533,7 @@ def _summary(column: pd.Series[Any]) -> str:
 
 
 def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
-    """Return the observed levels, in the order of a categorical dtype, otherwise sorted.
+    """Return the observed levels in the order of a categorical dtype or of a scale, or sorted.
 
     Text has no outer spaces, and blank text is no level.
     """
@@ -531,7 +545,9 @@ def levels_of(column: pd.Series[Any]) -> tuple[Level, ...]:
         for level in column.dropna().unique()
         if not is_missing(level)
     }
-    return tuple(sorted(levels, key=lambda level: (isinstance(level, str), level)))
+    ordered = sorted(levels, key=lambda level: (isinstance(level, str), level))
+    by_rank = ranked(ordered)[1] if len(ordered) <= MOST_RATINGS else {}
+    return tuple(by_rank.values() or ordered)
 
 
 def declared_levels(name: str, column: pd.Series[Any]) -> tuple[Level, ...]:

@@ -238,13 +238,13 @@ def test_few_rows_of_one_scale_are_no_rating_but_three_items_are():
 
 
 def test_labels_that_begin_with_numbers_are_ratings_in_three_columns_of_one_scale():
-    words = np.array(["1 = never", "2 = rarely", "10 = always"])
+    words = np.array(["1 = nie", "2 = selten", "10 = immer"])
     codes = RNG.integers(0, 3, (N, 3))
     items = pd.DataFrame(words[codes], columns=["a", "b", "c"])
     items.loc[items["c"] == words[0], "c"] = words[1]  # a level that one item lacks
     kinds = kinds_of(items, {})
     assert [(kind.kind, kind.levels) for kind in kinds.values()] == 3 * [("ratings", tuple(words))]
-    other = kinds_of(items.assign(c=items["c"].str.replace("always", "daily")), {})
+    other = kinds_of(items.assign(c=items["c"].str.replace("immer", "oft")), {})
     assert {kind.kind for kind in other.values()} == {"categorical"}  # two meanings of 10
 
 

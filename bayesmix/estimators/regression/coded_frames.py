@@ -79,6 +79,8 @@ def coded_for(family: Any, X: Any, columns: Any = None) -> tuple[Any, Coding | N
     from bayesmix.io.table_columns import as_levels, coded_as_given, is_frame, is_plain, recoded
 
     if isinstance(family, LevelsFamily):
+        if family.ordered and family.levels is None and is_frame(X):
+            return looked_at(X, dict.fromkeys(map(str, X.columns), "ratings"))
         return as_levels(X, family.levels) if _is_table(X) else (X, None)
     if not is_frame(X):
         return X, None

@@ -171,6 +171,7 @@ class LevelsFamily(ColumnsFamily[P], Generic[P]):
     """A family of independent columns of levels, a dataclass with a field ``levels``."""
 
     continuous = False
+    ordered = False  # whether the order of levels matters
     with_article: ClassVar[str]  # for messages
     levels: tuple[tuple[Level, ...], ...] | None
 
