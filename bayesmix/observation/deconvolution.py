@@ -35,7 +35,12 @@ from bayesmix.numerics.arrays import (
 )
 from bayesmix.numerics.memo import once
 from bayesmix.observation.instrument import Hidden, Instrument, instrument_of, separable
-from bayesmix.observation.rectangles import drawn_on_rectangle, on_interval, on_rectangle, quantile
+from bayesmix.observation.rectangles import (
+    drawn_on_interval,
+    drawn_on_rectangle,
+    on_interval,
+    on_rectangle,
+)
 
 # Numbers of a block, 4 K D or K D² for each sample, that fit into a cache of a few megabytes.
 BLOCK_VALUES = 2**19
@@ -78,13 +83,14 @@ class TruncatedNormals:
         ends = [bound[:, place] for bound in (self.low, self.high) for place in self.pairs]
         return np.array([*ends, self.correlation])
 
-    def drawn(self, uniform: Array) -> Array:
-        """Return draws of the hidden values (K, m)."""
-        draws = quantile(self.low, self.high, np.broadcast_to(uniform, self.low.shape))
-        if self.pairs.size:
-            both = drawn_on_rectangle(self.rectangles, uniform[self.pairs])
-            draws[:, self.pairs] = both.swapaxes(0, 1)
-        return self.centres + self.deviations * draws
+    def drawn(self, labels: Integers, uniform: Array) -> Array:
+        """Return draws of the hidden values under components (m,)."""
+        place, first = (labels, range(len(labels))), self.pairs[0]
+        draws = drawn_on_interval(self.low[place], self.high[place], uniform)
+        if len(first):
+            rectangles = self.rectangles[:, labels[first], range(len(first))]
+            draws[self.pairs] = drawn_on_rectangle(rectangles, uniform[self.pairs])
+        return self.centres[place] + self.deviations[place] * draws
 
 
 @dataclass(frozen=True)
@@ -355,9 +361,9 @@ class NormalView:
         components, block = self.components, self.block
         if self.part.truncated is not None:
             columns, samples = block.hidden[:2]
-            draws = self.part.truncated.drawn(generator.random(len(columns)))
+            uniform = generator.random(len(columns))
             values, exact = block.values.copy(), block.exact.copy()
-            values[columns, samples] = draws[labels[samples], range(len(samples))]
+            values[columns, samples] = self.part.truncated.drawn(labels[samples], uniform)
             exact[columns, samples] = True
             nothing: Any = [part[:0] for part in block.hidden]
             block = Block(values, exact, block.errors, Hidden(*nothing))

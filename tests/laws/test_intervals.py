@@ -6,11 +6,11 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize
 from scipy.special import logsumexp
-from scipy.stats import multivariate_normal, norm, truncnorm
+from scipy.stats import multivariate_normal, norm
 
 import bayesmix as bm
 from bayesmix.errors import InvalidInputError, UnsupportedError
-from bayesmix.observation.rectangles import on_interval, quantile
+from bayesmix.observation.rectangles import on_interval
 from bayesmix.observation.true_values import drawn
 
 EXACT = {"random_state": 0, "n_jobs": 1}
@@ -49,13 +49,6 @@ def test_moments_of_truncated_normals_hold_in_tails_and_narrow_intervals(a, b):
         expected = [float(mpmath.log(mass)), float(mean), float(lost)]
     there = on_interval(np.array([a]), np.array([b]))
     np.testing.assert_allclose(np.ravel(there), expected, rtol=1e-13, atol=1e-14)
-
-
-def test_quantiles_of_truncated_normals_are_those_of_scipy():
-    a, b = np.array([-1.0, 0.5, -30.0, 2.0]), np.array([2.0, np.inf, -5.0, 2.1])
-    for share in (0.01, 0.5, 0.9):
-        expected = truncnorm.ppf(share, a, b)
-        np.testing.assert_allclose(quantile(a, b, np.full(4, share)), expected, rtol=1e-8)
 
 
 def log_cell(low, high, mean, deviation):
