@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp, softmax
 
 import bayesmix as bm
 
@@ -23,8 +23,7 @@ BOTH = ("intercept", "time")
 # Generated sets of which K is chosen, sets of which intervals are counted, and sets with skewed
 # effects of each size.
 N_SETS, N_COVERAGE, N_SKEWED = 60, 400, 20
-# Starts of the reference, and the largest number of classes.
-N_STARTS, MOST_CLASSES = 10, 4
+N_STARTS = 10  # of the reference
 CURVES = np.array([[0.0, 0.0], [2.0, 0.6], [4.0, -0.6]])
 
 
@@ -49,11 +48,12 @@ def quiet(call: Any) -> Any:
         return call()
 
 
-def gaps(seed: int, n_units: int, K: int) -> pd.DataFrame:
-    """Return a long frame of units with one to seven visits at times of their own."""
-    frame, rng = courses(seed, n_units, CURVES[:K], 7), np.random.default_rng(seed)
+def gaps(seed: int, n_units: int, curves: Any, fewest: int = 1, most: int = 7) -> pd.DataFrame:
+    """Return a long frame of units with several visits at times of their own."""
+    frame, rng = courses(seed, n_units, curves, most), np.random.default_rng(seed)
     frame["time"] += rng.uniform(-0.4, 0.4, len(frame))
-    return frame[frame.groupby("unit").cumcount() < rng.integers(1, 8, n_units)[frame["unit"]]]
+    visits = rng.integers(fewest, most + 1, n_units)
+    return frame[frame.groupby("unit").cumcount() < visits[frame["unit"]]]
 
 
 def reference(frame: pd.DataFrame, K: int, n_starts: int, seed: int) -> float:
@@ -67,24 +67,35 @@ def reference(frame: pd.DataFrame, K: int, n_starts: int, seed: int) -> float:
         if size > 1:
             lines.append((np.linalg.pinv(Z) @ y[:, :, None])[:, :, 0])
 
-    def loss(theta: Any) -> float:
-        logs, total = np.append(0.0, theta[2 * K + 4 :]), 0.0
+    def loss(theta: Any) -> tuple[float, Any]:
+        logs, total = log_softmax(np.append(0.0, theta[2 * K + 4 :])), 0.0
         root = np.array([[theta[2 * K], 0.0], theta[2 * K + 1 : 2 * K + 3]])
+        residual, slopes = np.exp(theta[2 * K + 3]), np.zeros((K, 2))
+        of_root, of_residual, counts = np.zeros((2, 2)), 0.0, np.zeros(K)
         for y, Z in groups:
-            variance = np.exp(theta[2 * K + 3]) * np.eye(y.shape[1])
-            V = Z @ root @ root.T @ Z.mT + variance
+            V = Z @ root @ root.T @ Z.mT + residual * np.eye(y.shape[1])
+            precision = np.linalg.inv(V)
             away = y[:, None] - theta[: 2 * K].reshape(K, 2) @ Z.mT
-            joint = logs - logsumexp(logs) - 0.5 * (away @ np.linalg.inv(V) * away).sum(axis=2)
+            scaled = away @ precision
+            joint = logs - 0.5 * (scaled * away).sum(axis=2)
             constant = np.broadcast_to(np.linalg.slogdet(2.0 * np.pi * V)[1], len(y))
             total += 0.5 * constant.sum() - logsumexp(joint, axis=1).sum()
-        return total
+            shares = softmax(joint, axis=1)
+            of_variance = 0.5 * (precision - (scaled * shares[:, :, None]).mT @ scaled)
+            slopes -= (shares[:, :, None] * (scaled @ Z)).sum(axis=0)
+            of_root += 2.0 * (Z.mT @ of_variance @ Z).sum(axis=0) @ root
+            of_residual += residual * np.trace(of_variance, axis1=1, axis2=2).sum()
+            counts += shares.sum(axis=0)
+        of_logs = counts.sum() * np.exp(logs) - counts
+        parts = (slopes.ravel(), of_root[np.tril_indices(2)], [of_residual], of_logs[1:])
+        return total, np.concatenate(parts)
 
     rng, of_units = np.random.default_rng(seed), np.concatenate(lines)
     best = np.inf
     for _ in range(n_starts if K > 1 else 1):
         first = of_units[rng.choice(len(of_units), K, False)].ravel()
         start = np.concatenate([first, [0.5, 0.0, 0.1, -1.0], np.zeros(K - 1)])
-        best = min(best, minimize(loss, start, method="L-BFGS-B").fun)
+        best = min(best, minimize(loss, start, jac=True, method="L-BFGS-B").fun)
     return -float(best)
 
 
@@ -101,7 +112,7 @@ def maxima(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """
     rows = []
     for number, K in enumerate((1, 2) if quick else (1, 1, 2, 2, 3, 3)):
-        frame = gaps(seed + number, 60, K)
+        frame = gaps(seed + number, 60, CURVES[:K])
         best = reference(frame, K, 4 if quick else 20, number)
         if K == 1 and find_spec("statsmodels"):
             from statsmodels.regression.mixed_linear_model import MixedLM
@@ -115,38 +126,43 @@ def maxima(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     return rows
 
 
+def choice(seed: int, number: int, n_starts: int) -> dict[str, Any]:
+    """Return the numbers of classes that are chosen for one set of unbalanced visits.
+
+    Curves are 1.5, 2 or 3 standard deviations of the random intercept and slope apart. Candidates
+    have up to one class more than there are.
+    """
+    K, separation = 1 + number % 3, (1.5, 2.0, 3.0)[number // 3 % 3]
+    n, numbers = int(np.random.default_rng(seed + number).integers(80, 301)), range(1, K + 2)
+    curves = separation * np.array([[0.0, 0.0], [0.6, 0.12], [1.2, -0.12]])
+    frame = gaps(seed + number, n, curves[:K], 3, 8)
+    likelihoods = np.array([reference(frame, k, n_starts, number) for k in numbers])
+    parameters = np.array([2 * k + 4 + k - 1 for k in numbers])
+    options: dict[str, Any] = {"random": BOTH, "random_state": number, "n_components": numbers}
+    search = quiet(
+        lambda: bm.trajectories(frame, **ARGUMENTS, **options, criterion="cv_1se", n_jobs=1)
+    )
+    table, results = bm.trajectory_table(search), search.results_.set_index("n_components")
+    short = likelihoods - table["log_likelihood"].to_numpy()
+    return {
+        "K": K, "separation": separation, "n": n, "visits": len(frame),
+        "reference": 1 + int((-2.0 * likelihoods + parameters * np.log(n)).argmin()),
+        "bic": int(table["bic"].idxmin()),
+        "bic_visits": int(table["bic_visits"].idxmin()),
+        "held_out": search.best_params_["n_components"],
+        "best_held_out": int(results["cv"].idxmax()),
+        "short": short.max(), "reference_short": -short.min(),
+    }  # fmt: skip
+
+
 def chosen(seed: int, quick: bool = False) -> list[dict[str, Any]]:
     """Return how often the number of classes is right, beside direct maximum likelihood."""
-    rows, n_starts = [], 2 if quick else N_STARTS
-    numbers = range(1, (2 if quick else MOST_CLASSES) + 1)
-    parameters = np.array([2 * k + 4 + k - 1 for k in numbers])
-    for number in range(2 if quick else N_SETS):
-        K, separation = 1 + number % 3, (0.7, 1.0)[number // 3 % 2]
-        n = (100, 300)[number // 6 % 2]
-        frame = courses(seed + number, n, separation * CURVES[:K])
-        likelihoods = np.array([reference(frame, k, n_starts, number) for k in numbers])
-        best = 1 + int((-2.0 * likelihoods + parameters * np.log(n)).argmin())
-        options = {"random": BOTH, "random_state": number, "n_components": numbers, "n_jobs": 1}
-
-        def search(frame: Any = frame, options: Any = options, criterion: str = "bic") -> Any:
-            return bm.trajectories(frame, **ARGUMENTS, **options, criterion=criterion)
-
-        searched = quiet(search)
-        table = bm.trajectory_table(searched)
-        folds = quiet(lambda search=search: search(criterion="cv_1se"))
-        rows.append({
-            "K": K, "separation": separation, "n": n, "reference": best,
-            "bic": searched.best_params_["n_components"],
-            "bic_visits": int(table["bic_visits"].idxmin()),
-            "held_out": folds.best_params_["n_components"],
-            "best_held_out": int(folds.results_.set_index("n_components")["cv"].idxmax()),
-            "short": float((likelihoods - table["log_likelihood"]).max()),
-        })  # fmt: skip
-    frame = pd.DataFrame(rows)
+    n_sets, n_starts = (2, 2) if quick else (N_SETS, N_STARTS)
+    frame = pd.DataFrame([choice(seed, number, n_starts) for number in range(n_sets)])
     names = ("reference", "bic", "bic_visits", "held_out", "best_held_out")
     right = {f"right_{name}": int((frame[name] == frame["K"]).sum()) for name in names}
     short = {"short": int((frame["short"] > 1e-4).sum()), "most_short": frame["short"].max()}
-    return [{"sets": len(frame), **right, **short}, *rows]
+    return [{"sets": n_sets, **right, **short}, *frame.to_dict("records")]
 
 
 def coverage(seed: int, quick: bool = False) -> list[dict[str, Any]]:

@@ -146,7 +146,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
         one ("behind"), other criteria, standard errors, seconds, warnings, and a note if the
         candidate failed. With ``most_samples`` also the criterion on the sample, in nats.
     folds_ : DataFrame
-        A row per candidate and fold; "candidate" is the row of ``results_``.
+        A row per "candidate", a row of ``results_``, and fold; "rows" are units with groups.
     restarts_ : DataFrame
         A row per start or move of each fit.
     best_index_, best_params_, best_score_, best_estimator_
@@ -286,7 +286,8 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
             sweep = sweep.with_folds(folds())
             self._run(sweep)
             rows = sweep.candidates(weights)
-        rows = self._completed(sweep.task, subject.by_unit(rows), criterion)
+        rows, tested = subject.by_unit(rows, sweep)
+        rows = self._completed(sweep.task, rows, criterion)
         if part is not None:
             rows = self._fitted_to_all(task, rows, criterion)
         unordered = None if self.interrupted_ else subject.unordered(self, splits)
@@ -302,7 +303,7 @@ class MixtureSearch(SearchResults, Transforming, SelectorMixin, Showing):  # typ
                 seed=seed,
             )
         n, size = source.total_weight, None if part is None else len(part)
-        self._adopt(rows, criterion, n, checks, sweep.folds(), clusters, unordered, size)
+        self._adopt(rows, criterion, n, checks, tested, clusters, unordered, size)
         if self.column_powers and clusters is not None and isinstance(source, ArraySource):
             from bayesmix.estimators.searching.column_powers import better_by_powers
 

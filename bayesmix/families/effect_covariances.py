@@ -9,14 +9,6 @@ import numpy as np
 from bayesmix.numerics.arrays import Array
 
 
-def vech_basis(q: int) -> Array:
-    """Return symmetric matrices (d, q, q), the derivatives of D in its lower triangle."""
-    first, second = np.tril_indices(q)
-    basis, every = np.zeros((len(first), q, q)), np.arange(len(first))
-    basis[every, first, second] = basis[every, second, first] = 1.0
-    return basis
-
-
 @dataclass(frozen=True)
 class EffectCovariance:
     """Which parameters of D_k and σ_k² the classes share.
@@ -80,18 +72,11 @@ class EffectCovariance:
         ratios = np.append(0.0, unknowns[n * d :]) if self.ratios else np.zeros(K)
         return np.asarray(np.exp(ratios)[:, None, None] * (roots @ roots.mT))
 
-    def jacobian(self, covariances: Array) -> Array:
-        """Return derivatives (K, d + 1, size) of vech D_k and σ_k² in unknowns and variances."""
-        K, q = covariances.shape[:2]
-        first, second = np.tril_indices(q)
-        d, every = len(first), np.arange(K)
-        out = np.zeros((K, d + 1, self.n_parameters(K, q)))
-        steps = np.eye(q)[first][:, :, None] * np.eye(q)[second][:, None]
-        for k, root in enumerate(np.linalg.cholesky(covariances)):
-            begin, factor = d * k * self.own, np.sqrt(self.factors(covariances)[k])
-            slopes = factor * (steps @ root.T + root @ steps.mT)
-            out[k, :d, begin : begin + d] = slopes[:, first, second].T
-        if self.ratios:
-            out[every[1:], :d, d + every[1:] - 1] = covariances[1:, first, second]
-        out[every, d, out.shape[2] - self.n_variances(K) + every % self.n_variances(K)] = 1.0
-        return out
+    def score(self, slopes: Array, covariances: Array) -> Array:
+        """Return the gradient in the unknowns, from slopes (K, q, q) in A of A D_k A' at A = I."""
+        first, second = np.tril_indices(covariances.shape[1])
+        roots = np.linalg.solve(np.linalg.cholesky(covariances), slopes.mT).mT
+        roots = roots * np.sqrt(self.factors(covariances))[:, None, None]
+        blocks = roots.reshape(self.n_matrices(len(roots)), -1, *roots.shape[1:]).sum(axis=1)
+        logs = 0.5 * np.trace(slopes, axis1=1, axis2=2)[1 : None if self.ratios else 1]
+        return np.append(blocks[:, first, second].ravel(), logs)

@@ -17,7 +17,7 @@ import numpy as np
 from bayesmix.core.mixture import halfway
 from bayesmix.core.rows import AddedByField, Frame
 from bayesmix.errors import InvalidInputError
-from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
+from bayesmix.families.effect_covariances import EffectCovariance
 from bayesmix.families.regressions import (
     DESIGN,
     OFFSET,
@@ -118,31 +118,12 @@ class UnitMoments:
     """Units in each component, with e = y - Xβ; what depends on D and σ² alone may have K = 1."""
 
     units: Units
-    variances: Array  # σ² (K,)
     residual_products: Array  # X'e (K, U, P)
     squares: Array  # e'e (K, U)
     designs: Array  # Z'Z (U, q, q)
     effects: Array  # E[b | y] (K, U, q)
     effect_covariances: Array  # G = Cov[b | y] (K, U, q, q)
     log_density: Array  # (U, K)
-
-    def variance_scores(self, effects: Array, shares: Array) -> Array:
-        """Return sums of d log p / d(vech D, σ²) (K, d + 1) over units with shares (U, K).
-
-        ``effects`` (P, q) make Z of X.
-        """
-        ZZ, b, variances = self.designs, self.effects, self.variances[:, None]
-        Ze, ZZG = self.residual_products @ effects, ZZ @ self.effect_covariances
-        rest = Ze - np.einsum("uqr,kur->kuq", ZZ, b)  # Z'V⁻¹e σ²
-        precision = (ZZ - ZZG @ ZZ / variances[..., None, None]) / variances[..., None, None]
-        precision = np.broadcast_to(precision, (len(b), *precision.shape[1:]))
-        outer = np.einsum("uk,kuq,kur->kqr", shares, rest, rest) / variances[..., None] ** 2
-        outer = 0.5 * (outer - np.einsum("uk,kuqr->kqr", shares, precision))
-        norms = self.squares - np.einsum("kuq,kuq->ku", Ze + rest, b)
-        trace = self.units.sizes - np.trace(ZZG, axis1=2, axis2=3) / variances
-        of_variance = 0.5 * (shares.T * (norms / variances - trace)).sum(axis=1) / self.variances
-        of_matrix = np.tensordot(outer, vech_basis(effects.shape[1]), ((1, 2), (1, 2)))
-        return np.column_stack([of_matrix, of_variance])
 
 
 @dataclass(frozen=True)
@@ -168,6 +149,18 @@ class EffectSums(AddedByField):
     def updated(self) -> RandomEffectRegressions:
         """The components after the M-step."""
         return self.target or self.at.family.updated(self)
+
+    @property
+    def further_score(self) -> Array:
+        """Gradient of the log likelihood in ``further`` of the components (Fisher's identity)."""
+        at, structure = self.at, self.at.family.covariance
+        identity = np.eye(at.covariances.shape[1])
+        explained = (self.squared @ identity.ravel()).reshape(self.crossed.shape)
+        left = np.trace(explained - 2.0 * self.crossed, axis1=1, axis2=2) + self.squares
+        of_variances = 0.5 * (left / at.dispersion - self.sizes) / at.dispersion
+        of_expansion = (self.crossed - explained) / at.dispersion[:, None, None]
+        blocks = of_variances.reshape(structure.n_variances(len(left)), -1)
+        return np.append(structure.score(of_expansion, at.covariances), blocks.sum(axis=1))
 
     def pack(self) -> Array:
         """Return counts, coefficients, symmetric roots of D and log σ² as a vector."""
@@ -251,7 +244,6 @@ class RandomEffectRegressions:
         distances = (squares - np.einsum("kuq,kuq->ku", Ze, effects)) / variances
         return UnitMoments(
             units=units,
-            variances=self.dispersion,
             residual_products=products,
             squares=squares,
             designs=ZZ,
@@ -284,12 +276,6 @@ class RandomEffectRegressions:
         dispersion = np.broadcast_to(variances, K)
         covariances = structure.covariances(unknowns, K, q)
         return RandomEffectRegressions(self.family, coefficients, covariances, dispersion)
-
-    def further_score(self, values: Array, shares: Array) -> Array:
-        """Return the gradient in ``further`` of the log densities of units with shares (U, K)."""
-        scores = self.moments(values).variance_scores(self.family.effects, shares)
-        jacobian = self.family.covariance.jacobian(self.covariances)
-        return np.einsum("ka,kas->s", scores, jacobian)
 
     def expected_log_density(self, values: Array) -> Array:
         """Return log p(y_i | k) (U, K) of units."""

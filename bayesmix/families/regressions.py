@@ -109,9 +109,9 @@ class Response(ABC):
         """Return dispersions (K,) from sums (T, K); ``gained``: fall of Σ r e² by the step."""
         return previous
 
-    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
-        """Return d log p / d log dispersion (n, K)."""
-        return np.zeros_like(eta)
+    def dispersion_score(self, dispersion: Array, counts: Array, sums: Array) -> Array:
+        """Return Σ d log p / d log dispersion (K,); empty without a dispersion parameter."""
+        return np.empty(0)
 
     @abstractmethod
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
@@ -137,6 +137,9 @@ class IdentityLink(Response):
         """Return the mean squared residual after the step."""
         return np.maximum(sums[0] - gained, 0.0) / np.maximum(counts, 1e-300)
 
+    def dispersion_score(self, dispersion: Array, counts: Array, sums: Array) -> Array:
+        return 0.5 * (sums[0] / dispersion - counts)
+
 
 class NormalResponse(IdentityLink):
     """y ~ N(η, dispersion)."""
@@ -153,9 +156,6 @@ class NormalResponse(IdentityLink):
 
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
         return ((y - eta) ** 2,)
-
-    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
-        return 0.5 * ((y - eta) ** 2 / dispersion - 1.0)
 
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         return stats.norm(eta, np.sqrt(dispersion))
@@ -216,16 +216,13 @@ class NegativeBinomialResponse(LogLink):
     def first_dispersion(self, n_components: int) -> Array:
         return np.full(n_components, 0.1)
 
-    def _slopes(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, Array]:
+    def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
         """Return first and second derivatives of log p in the size."""
         size, means = 1.0 / dispersion, self.mean(eta)
         ratio = (y + size) / (means + size)
         first = digamma(y + size) - digamma(size) + np.log(size / (size + means)) + 1.0 - ratio
         second = polygamma(1, y + size) - polygamma(1, size) + 1.0 / size
         return first, second + (ratio - 2.0) / (means + size)
-
-    def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
-        return self._slopes(y, eta, dispersion)
 
     def dispersion(self, previous: Array, counts: Array, sums: Array, gained: Array) -> Array:
         """Take a Newton step in the logarithm of the size."""
@@ -236,8 +233,8 @@ class NegativeBinomialResponse(LogLink):
         log_size = np.log(size) + np.clip(step, -LONGEST_STEP, LONGEST_STEP)
         return 1.0 / np.clip(np.exp(log_size), *SIZES)
 
-    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
-        return -self._slopes(y, eta, dispersion)[0] / dispersion
+    def dispersion_score(self, dispersion: Array, counts: Array, sums: Array) -> Array:
+        return -sums[0] / dispersion
 
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         size = 1.0 / dispersion
@@ -267,9 +264,9 @@ class GammaResponse(LogLink):
         spread = np.maximum(sums[0] / np.maximum(counts, 1e-300), 1e-12)
         return 1.0 / most_likely_shapes(spread)
 
-    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
-        shape, ratio = 1.0 / dispersion, y / self.mean(eta)
-        return -shape * (np.log(shape) - digamma(shape) - (ratio - 1.0 - np.log(ratio)))
+    def dispersion_score(self, dispersion: Array, counts: Array, sums: Array) -> Array:
+        shape = 1.0 / dispersion
+        return np.asarray(shape * (sums[0] - counts * (np.log(shape) - digamma(shape))))
 
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         return stats.gamma(1.0 / dispersion, scale=self.mean(eta) * dispersion)
@@ -319,6 +316,12 @@ class RegressionSums(AddedByField):
     dispersion: Array  # (T, K)
     same = ("at",)
 
+    @property
+    def further_score(self) -> Array:
+        """Gradient of the log likelihood in ``further`` of the components."""
+        at = self.at
+        return at.response.dispersion_score(at.dispersion, self.counts, self.dispersion)
+
 
 @dataclass(frozen=True)
 class Regressions:
@@ -366,15 +369,6 @@ class Regressions:
         """Return components at other parameters."""
         dispersion = np.exp(further) if self.response.dispersed else self.dispersion
         return Regressions(self.response, coefficients, dispersion)
-
-    def further_score(self, values: Array, shares: Array) -> Array:
-        """Return the gradient in ``further`` of the log densities with shares (n, K)."""
-        if not self.response.dispersed:
-            return np.empty(0)
-        slope = self.response.dispersion_slope(
-            values[:, :1], self.predictors(values), self.dispersion
-        )
-        return np.asarray((shares * slope).sum(axis=0))
 
     def halfway_to(self, other: Regressions) -> Regressions:
         return replace(

@@ -180,9 +180,6 @@ class CensoredNormalResponse(IdentityLink):
     def dispersion_terms(self, y: Array, eta: Array, dispersion: Array) -> tuple[Array, ...]:
         return (self._moments(y, eta, dispersion)[1],)
 
-    def dispersion_slope(self, y: Array, eta: Array, dispersion: Array) -> Array:
-        return 0.5 * (self._moments(y, eta, dispersion)[1] / dispersion - 1.0)
-
     def distribution(self, trials: Array, eta: Array, dispersion: Array) -> Any:
         return Censored(eta, np.sqrt(dispersion), self.lower, self.upper)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from bayesmix.allocation.designs import Standardised
 from bayesmix.allocation.gate import Gate, penalty_matrix
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Rows
@@ -22,38 +20,11 @@ DIFFERENCE = 1e-5
 Names = list[tuple[str, int | str, str]]
 
 
-class FittedRegressions(Protocol):
-    """Data of a fit."""
-
-    @property
-    def design(self) -> Standardised: ...
-    @property
-    def gate(self) -> Standardised | None: ...
-    @property
-    def inflation(self) -> Standardised | None: ...
-    @property
-    def fixed(self) -> Integers:
-        """Columns of the design with the same coefficient in all components."""
-
-    @property
-    def n_samples(self) -> float: ...
-    @property
-    def unit_weights(self) -> Array: ...
-    def blocks(self) -> Iterable[Rows]:
-        """Return rows in blocks that end where units end."""
-
-    def of_units(self, values: Array) -> Array:
-        """Return sums by unit of values (n,)."""
-
-    def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
-        """Return names, values (m,) and slopes (m, size) of parameters beside coefficients."""
-
-
 @dataclass(frozen=True)
 class ParameterVector:
     """Gate or log odds of weights, coefficients, and then dispersions or variances."""
 
-    data: FittedRegressions
+    data: Any  # of the fit
     mixture: Mixture
 
     @property
@@ -115,28 +86,28 @@ class ParameterVector:
         return information
 
     def _allocated(self, theta: Array, rows: Rows) -> tuple[Any, Array, Any]:
-        """Return components, responsibilities (n, K) and what the gate allocated at parameters."""
+        """Return the function of sums, responsibilities (n, K) and the allocation at parameters."""
         gate = theta[: self.gate.size].reshape(self.gate.shape)
         coefficients = theta[gate.size :][self.places]
         components = self.components.moved(coefficients, theta[self.n_located :])
         whole = np.concatenate([np.zeros_like(gate, shape=(1, self.gate.shape[1])), gate])
         allocation = Gate(whole, np.full(len(whole), 1.0 / len(whole)), self.precisions)
-        joint = components.expected_log_density(rows.values)
+        joint, sums = self.data.form.densities(components, rows.values)
         if rows.side.covariates is None:
             side = replace(rows.side, covariates=np.ones((len(joint), 1)))
             rows = replace(rows, side=side)
-        return components, joint, allocation.allocate(joint, rows)
+        return sums, joint, allocation.allocate(joint, rows)
 
     def score(self, theta: Array) -> Array:
         """Return the gradient of the log likelihood."""
         total = np.zeros(len(theta))
         coefficients = total[self.gate.size : self.n_located]
         for rows in self.data.blocks():
-            components, joint, allocated = self._allocated(theta, rows)
-            joint *= rows.weights_or_ones[:, None]
+            sums, joint, allocated = self._allocated(theta, rows)
+            statistics = sums(joint * rows.weights_or_ones[:, None])
             total[: self.gate.size] += allocated.statistics.gradient[1:].ravel()
-            np.add.at(coefficients, self.places, components.statistics(rows.values, joint).score)
-            total[self.n_located :] += components.further_score(rows.values, joint)
+            np.add.at(coefficients, self.places, statistics.score)
+            total[self.n_located :] += statistics.further_score
         return total
 
     def unit_scores(self) -> Array:

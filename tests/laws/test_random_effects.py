@@ -11,7 +11,6 @@ from scipy.stats import multivariate_normal
 
 import bayesmix as bm
 from bayesmix.errors import BayesmixWarning, InvalidInputError, UnsupportedError
-from bayesmix.families.effect_covariances import vech_basis
 from bayesmix.posterior.regression_vector import ParameterVector
 from laws.test_covariates import hessian
 
@@ -181,32 +180,35 @@ def test_a_singular_covariance_is_the_constrained_maximum_and_named():
     with pytest.warns(BayesmixWarning, match="perfectly correlated"):
         model = fit(frame, 1, ("time", "square"), (*BOTH, "square"))
     assert model.converged_
-    components = model._mixture.components
-    ones = np.ones((model._data.n_units, 1))
-    moments = components.moments(model._data.rows.values)
-    score = moments.variance_scores(components.family.effects, ones)[0]
-    slope = np.tensordot(score[:-1], vech_basis(3), 1) / 2.0
-    slope += np.diag(np.diag(slope))
-    # At the maximum over positive semidefinite D the gradient G has DG = 0 and no positive value.
-    scale = np.abs(slope).max()
-    assert np.abs(components.covariances[0] @ slope).max() < 1e-4 * scale
-    assert np.linalg.eigvalsh(slope).max() < 1e-4 * scale
     # Coefficients have the standard errors of the dense likelihood in a root of D, and D has none.
     units = [
         (np.column_stack([np.ones(len(rows)), rows["time"], rows["square"]]), rows["y"].to_numpy())
         for _, rows in frame.groupby("unit")
     ]
 
-    def log_likelihood(theta):
-        root = np.zeros((3, 3))
-        root[np.tril_indices(3)] = theta[3:9]
+    def density(coefficients, D, variance):
         return sum(
-            multivariate_normal(
-                Z @ theta[:3], Z @ root @ root.T @ Z.T + theta[9] * np.eye(len(y))
-            ).logpdf(y)
+            multivariate_normal(Z @ coefficients, Z @ D @ Z.T + variance * np.eye(len(y))).logpdf(y)
             for Z, y in units
         )
 
+    def log_likelihood(theta):
+        root = np.zeros((3, 3))
+        root[np.tril_indices(3)] = theta[3:9]
+        return density(theta[:3], root @ root.T, theta[9])
+
+    # At the maximum over positive semidefinite D the gradient G has DG = 0 and no positive value.
+    coefficients, D = np.append(model.intercept_, model.coef_[0]), model.random_covariance_[0]
+    scale, slope = np.sqrt(np.diag(D)), np.empty((3, 3))
+    for i, j in np.ndindex(3, 3):
+        step = 1e-4 * np.outer(np.eye(3)[i], np.eye(3)[j]) * np.outer(scale, scale)
+        ends = [
+            density(coefficients, D + s * (step + step.T), model.scale_[0] ** 2) for s in (1, -1)
+        ]
+        slope[i, j] = (ends[0] - ends[1]) / 4e-4
+    correlations = D / np.outer(scale, scale)
+    assert np.abs(correlations @ slope).max() < 1e-4 * np.abs(slope).max()
+    assert np.linalg.eigvalsh(slope).max() < 1e-4 * np.abs(slope).max()
     root = np.linalg.cholesky(model.random_covariance_[0])[np.tril_indices(3)]
     theta = np.concatenate([model.intercept_, model.coef_[0], root, model.scale_**2])
     information = -hessian(log_likelihood, theta)

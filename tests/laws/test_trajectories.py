@@ -93,6 +93,12 @@ def test_standard_errors_of_held_out_densities_count_units():
     given = [*table["cv_se"].loc[[1, 2]], table["cv_behind_se"].max()]
     assert np.allclose(table["cv"].loc[[1, 2]], densities.sum(axis=1), rtol=1e-5)
     assert np.allclose(given, errors, rtol=1e-4)
+    folds = search.folds_.set_index(["candidate", "fold"])
+    for row in search.results_.index:
+        density = densities[search.results_.loc[row, "n_components"] - 1]
+        means = [density[units_of_part].mean() for units_of_part in np.arange(40).reshape(20, 2).T]
+        assert np.allclose(folds.loc[row, "held_out"], means, rtol=1e-4)
+    assert (folds["rows"] == 20).all()
 
 
 def test_curves_are_the_regressions_with_their_intervals(search):

@@ -20,7 +20,7 @@ from bayesmix.em.expectation import Centred, Densities
 from bayesmix.em.run import AMONG_CANDIDATES, Monitor, State, run
 from bayesmix.errors import InvalidInputError
 from bayesmix.estimators.regression.regression_data import UnitData, gate_warning
-from bayesmix.families.effect_covariances import EffectCovariance, vech_basis
+from bayesmix.families.effect_covariances import EffectCovariance
 from bayesmix.families.random_effects import (
     INTERCEPT,
     RandomEffectFamily,
@@ -307,30 +307,31 @@ class RandomEffectData(UnitData):
 
         Slopes are those in ``further`` of the components, and NaN for singular covariances.
         """
-        components = cast("RandomEffectRegressions", mixture.components)
+        components, names = cast("RandomEffectRegressions", mixture.components), Names()
         structure, back, effects = self.family.covariance, self.random.back, self.random.names
-        D, variances = components.covariances, components.dispersion
-        jacobian, (K, q) = structure.jacobian(D), D.shape[:2]
-        basis, unit = vech_basis(q), np.eye(jacobian.shape[2])
-        found: list[tuple[tuple[str, int | str, str], float, Array]] = []
-        for k in range(n_matrices := structure.n_matrices(K)):
+        (K, q), logs = components.covariances.shape[:2], slice(1, None if structure.ratios else 1)
+        matrices, variances = structure.n_matrices(K), structure.n_variances(K)
+        first, second = np.tril_indices(q)
+
+        def reported(further: Array) -> Array:
+            at = components.moved(components.coefficients, further)
+            D, ratios = back @ at.covariances @ back.T, np.log(structure.factors(at.covariances))
+            parts = D[:matrices, first, second].ravel(), ratios[logs], at.dispersion[:variances]
+            return np.concatenate(parts)
+
+        theta, scale = components.further, components.further_scale
+        # Values are at most quadratic in each parameter, so these differences are exact.
+        rises = [reported(theta + step) - reported(theta - step) for step in np.diag(scale)]
+        slopes = (0.5 * np.array(rises) / scale[:, None]).T
+        for k in range(matrices):
             component = k if structure.own or structure.ratios else "all"
             zero, singular = self.boundaries(components, k)
-            slopes = jacobian[k, :-1] * (np.nan if singular or zero.any() else 1.0)
-            in_units, matrix = back @ basis @ back.T, back @ D[k] @ back.T
-            for i, j in zip(*np.tril_indices(q), strict=True):
-                kind, term = "variance", effects[i]
-                if i > j:
-                    kind, term = "covariance", f"{effects[j]}, {effects[i]}"
-                found.append(((kind, component, term), matrix[i, j], in_units[:, i, j] @ slopes))
-        if structure.ratios:
-            logs = np.log(structure.factors(D))
-            for k, slope in zip(range(1, K), unit[n_matrices * len(basis) :], strict=False):
-                name = "log ratio of variances", k, "to component 0"
-                found.append((name, logs[k], slope))
-        n_variances = structure.n_variances(K)
-        for k, slope in enumerate(unit[len(unit) - n_variances :]):
-            component = "all" if structure.shared_residual else k
-            found.append((("variance", component, "residual"), variances[k], slope))
-        names, values, rows = zip(*found, strict=True)
-        return list(names), np.array(values), np.array(rows)
+            if singular or zero.any():
+                slopes[k * len(first) : (k + 1) * len(first)] = np.nan
+            for i, j in zip(first, second, strict=True):
+                term = effects[i] if i == j else f"{effects[j]}, {effects[i]}"
+                names.append(("variance" if i == j else "covariance", component, term))
+        names += [("log ratio of variances", k, "to component 0") for k in range(K)[logs]]
+        shared = structure.shared_residual
+        names += [("variance", "all" if shared else k, "residual") for k in range(variances)]
+        return names, reported(theta), slopes

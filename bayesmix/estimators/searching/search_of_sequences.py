@@ -121,9 +121,20 @@ class SubjectOfRegressions(SubjectOfSamples):
         n = self.source.shape[0]
         return make_splits(cv, self.X, seed, None, group_codes(self.groups, n, n))
 
-    def by_unit(self, rows: list[Candidate]) -> list[Candidate]:
-        units = self.regression.units
-        return rows if units is None else [_by_unit(row, units) for row in rows]
+    def by_unit(self, rows: list[Candidate], sweep: Any) -> tuple[list[Candidate], list[Any]]:
+        """Return densities of units, so that standard errors count independent observations.
+
+        Of a candidate they are in the first row of each unit.
+        """
+        units, folds = self.regression.units, []
+        if units is None:
+            return rows, sweep.folds()
+        for number, part, row in sweep.folds():
+            if row.density is not None:
+                tested = np.unique(units[sweep.task.splits[part].test], return_inverse=True)[1]
+                row = replace(row, density=np.bincount(tested, row.density))
+            folds.append((number, part, row))
+        return [_by_unit(row, units) for row in rows], folds
 
     @property
     def fitter(self) -> Fitter:
@@ -131,10 +142,7 @@ class SubjectOfRegressions(SubjectOfSamples):
 
 
 def _by_unit(candidate: Candidate, units: Integers) -> Candidate:
-    """Return a candidate with the held-out log density of a unit, and its weight, in its first row.
-
-    Standard errors, stacking and the rule of one standard error then count independent units.
-    """
+    """Return a candidate with the held-out log density, and the weight, of units in first rows."""
     if candidate.held is None:
         return candidate
     first = np.unique(units, return_index=True)[1][units]

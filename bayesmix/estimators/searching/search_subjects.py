@@ -77,9 +77,9 @@ class SubjectOfSamples:
         estimator: Any = self.estimator
         return cast("Fitter", estimator._fitter(self.X, self.sample_weight, self.source))
 
-    def by_unit(self, rows: list[Candidate]) -> list[Candidate]:
-        """Return candidates whose held-out densities are those of independent units."""
-        return rows
+    def by_unit(self, rows: list[Candidate], sweep: Any) -> tuple[list[Candidate], list[Any]]:
+        """Return candidates, and fits to folds, with held-out densities of independent units."""
+        return rows, sweep.folds()
 
     def unordered(self, search: Any, splits: tuple[Fold, ...]) -> Candidate | None:
         """Return the best mixture that ignores the order of the samples, if they have one."""
@@ -116,12 +116,11 @@ def subject_of(
         if variational and of_regression.get("gate") is not None:
             refuse_loose_bound("gate")
         of_regression |= {"groups": groups, "sample_weight": sample_weight}
-        fitter = RegressionFitter.of(estimator, X, y, of_regression, weight_type)
-        source: Any = fitter.source
-        return SubjectOfRegressions(estimator, X, sample_weight, groups, source, fitter).training()
+        fit = RegressionFitter.of(estimator, X, y, of_regression, weight_type)
+        return SubjectOfRegressions(estimator, X, sample_weight, groups, fit.source, fit).training()
     if of_regression:
         raise InvalidInputError(f"{', '.join(of_regression)}: for RegressionMixture only")
-    source = incoming.training_rows(search, X, sample_weight, 1)
+    source: Any = incoming.training_rows(search, X, sample_weight, 1)
     if noun == "state" or lengths is not None:
         from bayesmix.estimators.searching.search_of_sequences import SubjectOfSequences, in_order
 
