@@ -32,7 +32,6 @@ if TYPE_CHECKING:
         PosteriorOf,
         Predictive,
         Statistics,
-        TruncatingOf,
     )
     from bayesmix.core.engines import (
         Bayesian,
@@ -64,7 +63,7 @@ if TYPE_CHECKING:
         WeightsTwinOf,
     )
     from bayesmix.core.protocols import FittedMixture, Procedure
-    from bayesmix.core.sources import Engine, InMemory, Kept, PartitionTask
+    from bayesmix.core.sources import Engine, InMemory, PartitionTask
     from bayesmix.em.expectation import (
         Arithmetic,
         Centred,
@@ -84,8 +83,7 @@ if TYPE_CHECKING:
     from bayesmix.observation.missing import Seen
     from bayesmix.posterior.predictions import Prediction
     from bayesmix.selection.tasks import Fitter, KeptFits
-    from bayesmix.sources.chunks import KeptHere
-    from bayesmix.sources.dask_workers import DaskEngine, KeptThere
+    from bayesmix.sources.dask_workers import DaskEngine
     from bayesmix.sources.local_workers import Local
     from bayesmix.sources.memory import ArraySource
     from bayesmix.sources.partitions_of_rows import OnChosen, PartitionedSource
@@ -157,11 +155,9 @@ if TYPE_CHECKING:
 
     def _sources(
         array: ArraySource,
-        here: KeptHere,
         source: PartitionedSource,
         local: Local,
         cluster: DaskEngine,
-        there: KeptThere,
         task: OnChosen[int],
     ) -> None:
         _rows: InMemory = array
@@ -169,8 +165,6 @@ if TYPE_CHECKING:
         _engine: Engine = local
         _engine = cluster
         _task: PartitionTask[int] = task
-        _left: Kept = here
-        _left = there
 
     from bayesmix.families import categorical, rates, successes
     from bayesmix.families.categorical import LevelsTwin
@@ -384,7 +378,6 @@ if TYPE_CHECKING:
     ) -> None:
         _family: FamilyOf[Moments, Gaussians] = family
         _statistics: Statistics = statistics
-        _linear: TruncatingOf[Moments] = linear
         _components: LinearComponents = linear
         _components = point
         _components = posterior

@@ -148,9 +148,6 @@ class LinearOf(Components, Protocol[S]):
     def from_sums(self, sums: Array, /) -> Statistics:
         """Return statistics from Σ_n r_nk φ(x_n) (K, F)."""
 
-    def near(self, log_weights: Array) -> Array:
-        """Return the closeness of component k to j in nats (K, K), to find its neighbours."""
-
     def expected_log_likelihood(self, statistics: S) -> float:
         """Return Σ_k Σ_n r_nk E[log p(x_n | θ_k)] from statistics, without constants."""
 
@@ -182,16 +179,6 @@ class ByPatternOf(CompletingOf[S], Protocol[S]):
 
     def completed(self, columns: Integers, sums: S) -> Statistics:
         """Return statistics of all columns from those of the observed ones."""
-
-
-class TruncatingOf(LinearOf[S], Protocol[S]):
-    """Linear forms that can be truncated to a few components; see ``Family.truncates``."""
-
-    def local(self, anchors: Integers, candidates: Integers) -> tuple[Self, Array]:
-        """Return forms of candidates (P, G) about the means (P, D) of anchors (P,)."""
-
-    def gathered(self, sums: Array, components: Integers, places: Array) -> Additive:
-        """Return sums of K components from sums of features (P G, F) of ``components`` (P G,)."""
 
 
 class FittedComponents(Components, Protocol):
@@ -291,7 +278,6 @@ class DrawnComponents(Record, Protocol):
 
 # Protocols for any family.
 Linear: TypeAlias = LinearOf[Any]
-Truncating: TypeAlias = TruncatingOf[Any]
 Completing: TypeAlias = CompletingOf[Any]
 ByPattern: TypeAlias = ByPatternOf[Any]
 Posterior: TypeAlias = PosteriorOf[Any]

@@ -87,11 +87,6 @@ class FamilyOf(Protocol[S, P]):
         return self
 
     @property
-    def truncates(self) -> bool:
-        """Whether linear forms are ``Truncating``."""
-        return False
-
-    @property
     def heavy_tails(self) -> bool:
         """Whether tails are heavy, so that starts should not be at outliers."""
         return False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from bayesmix.core.observation import COMPLETE, Observation
-from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored, has_gaps
+from bayesmix.numerics.arrays import Array, Booleans, Integers, Stored, has_gaps
 from bayesmix.numerics.memo import once, record
 
 if TYPE_CHECKING:
@@ -200,12 +200,11 @@ NO_SIDE_INFORMATION = SideInformation()
 
 @dataclass(frozen=True)
 class Rows:
-    """Data (n, D) of a chunk, weights, first number, and values (n,) of an ``earlier`` pass."""
+    """Data (n, D) of a chunk, weights and first number."""
 
     values: Stored
     weights: Array | None = None
     first: int = 0
-    earlier: Indices | None = None
     side: SideInformation = NO_SIDE_INFORMATION
     _kept: dict[int, tuple[Frame, Array]] = field(
         default_factory=dict, init=False, repr=False, compare=False
@@ -289,15 +288,8 @@ class Rows:
             self.values[part],
             None if self.weights is None else self.weights[part],
             self.first + part.start,
-            None if self.earlier is None else self.earlier[part],
             self.side[part],
         )
-
-    def recalling(self, earlier: Indices) -> Rows:
-        """Return the same chunk, caches included, with values of an earlier pass."""
-        rows = replace(self, earlier=earlier)
-        object.__setattr__(rows, "_kept", self._kept)
-        return rows
 
 
 @record

@@ -24,16 +24,6 @@ Chosen: TypeAlias = Indices | Booleans | slice
 Choice: TypeAlias = Callable[[Rows], Booleans]
 
 
-class Kept(Protocol):
-    """An integer per observation that one pass stores for another, where the data are."""
-
-    def differing(self, other: Kept) -> int:
-        """Return the number of observations in which two of them differ."""
-
-    def some(self, rows: slice) -> Indices:
-        """Return the values of some observations."""
-
-
 class Source(Protocol):
     """A source of data, ordered and numbered from 0, with sample weights.
 
@@ -71,21 +61,11 @@ class Source(Protocol):
     def idle(self, width: int) -> int:
         """Return the number of idle threads in a pass over ``width`` components."""
 
-    def reduce(
-        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
-    ) -> Value:
-        """Sum ``step(rows)`` over chunks in a fixed tree; ``width`` is K.
+    def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
+        """Sum ``step(rows)`` over chunks in a fixed tree; ``width`` is K."""
 
-        ``earlier`` values of a previous pass are passed on with the chunks.
-        """
-
-    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
+    def map(self, step: Callable[[Rows], Value], width: int) -> Value:
         """Return the concatenated output of ``step``."""
-
-    def keep(
-        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
-    ) -> Kept:
-        """Store the output of ``step``, an integer per observation, where the data are."""
 
     def with_jobs(self, n_jobs: int | None) -> Source:
         """Return the source with another number of threads."""
@@ -177,10 +157,8 @@ class Partition:
 class PartitionTask(Protocol[MadeBy]):
     """A picklable computation on a partition."""
 
-    def __call__(
-        self, part: Partition, values: Stored, weights: Array | None, earlier: Indices | None
-    ) -> MadeBy:
-        """Run on a partition; ``earlier`` are values that a previous task stored."""
+    def __call__(self, part: Partition, values: Stored, weights: Array | None) -> MadeBy:
+        """Run on a partition."""
 
 
 class Engine(Protocol):
@@ -189,20 +167,11 @@ class Engine(Protocol):
     Sums are added in a fixed tree, so that rounding does not depend on scheduling or failures.
     """
 
-    def reduce(
-        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> Made:
+    def reduce(self, task: PartitionTask[Made], parts: Sequence[Partition]) -> Made:
         """Sum the task over parts."""
 
-    def map(
-        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> list[Made]:
+    def map(self, task: PartitionTask[Made], parts: Sequence[Partition]) -> list[Made]:
         """Return the results of the task, in the order of the parts."""
-
-    def keep(
-        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> Kept:
-        """Store the results, an integer per observation, where the parts are."""
 
     def with_jobs(self, n_jobs: int | None) -> Engine:
         """Return the engine with another number of threads."""

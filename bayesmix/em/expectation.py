@@ -27,7 +27,6 @@ from bayesmix.numerics.memo import record
 if TYPE_CHECKING:
     from bayesmix.core.components import Additive, Components, LinearComponents, Statistics
     from bayesmix.core.families import Family
-    from bayesmix.core.sources import Kept, Source
 
 
 # Features and log joints of a block together fit into a cache of one megabyte.
@@ -100,10 +99,9 @@ class Arithmetic(Protocol):
 
 
 class Form(ABC):
-    """Algorithm of the E-step; by default all components are evaluated for each observation."""
+    """Algorithm of the E-step."""
 
     name: str  # as ``result_.form`` shows it
-    exact = True  # False if passes maximise a lower bound over some of the components
     watched = False  # whether rounding must be checked
 
     @property
@@ -111,31 +109,13 @@ class Form(ABC):
         """Return the form to fall back on where rounding is too large."""
         return self
 
-    @property
-    def regrouped(self) -> Form:
-        """Return the form without what it holds about numbered components."""
-        return self
-
-    @property
-    def earlier(self) -> Kept | None:
-        """Return values of each observation from an earlier pass, if the form needs any."""
-        return None
-
     @abstractmethod
     def step(self, mixture: Mixture[Components]) -> Step:
         """Return the E-step of a chunk, a picklable callable."""
 
-    def width(self, n_components: int) -> int:
-        """Return the number of components evaluated per observation, the cost of a pass."""
-        return n_components
-
     def keeps_digits(self, mixture: Mixture[Components], expectation: Expectation) -> bool:
         """Whether rounding of a pass is provably within its limit."""
         return True
-
-    def renewed(self, source: Source, mixture: Mixture[Components], passes: int) -> Form:
-        """Return the form of the next pass, ``passes`` passes into a segment."""
-        return self
 
     def of_parts(
         self, mixture: Mixture[Components], parts: Sequence[LocalRows]

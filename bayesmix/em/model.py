@@ -35,7 +35,7 @@ LOOSE_BOUND = (
 # Responsibilities (n, K) of observations.
 Start: TypeAlias = Callable[[Rows], Array]
 
-# Above this number of components, each observation is evaluated at the nearest of them only.
+# Above this number of components, large data are not searched, and covariates are refused.
 MANY = 100
 
 # Both triangles of the scatter, the covariance and the roots of covariance and precision.
@@ -158,22 +158,19 @@ def first_form(model: Model, source: Source, frame: Frame, seed: int) -> Form:
         from bayesmix.observation.missing import Gapped
 
         return Gapped(seed)
-    K = model.n_components
-    form = dense_form(model.family, source, frame, K)
-    plain = model.noise is None and not side_of(source)
-    nearest = model.family.truncates and plain and _is_large(source, K)
-    if not (nearest and K > MANY):
-        return form
-    from bayesmix.em.truncated import Truncated
-
-    return Truncated(form)
+    return complete_form(family, source, frame, model.n_components)
 
 
-def dense_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
-    """Choose an E-step that evaluates all components."""
+def complete_form(family: Family, source: Source, frame: Frame, n_components: int) -> Form:
+    """Choose the E-step of complete data."""
     if not (family.linear and family.linear_is_faster(frame.n_directions)):
         return CENTRED
     return Linear(_is_large(source, n_components))
+
+
+def too_many_to_search(source: Source, n_components: int) -> bool:
+    """Whether a search of moves would take too long."""
+    return n_components > MANY and _is_large(source, n_components)
 
 
 def _is_large(source: Source, n_components: int) -> bool:

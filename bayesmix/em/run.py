@@ -229,8 +229,7 @@ class State:
         if resolution is not None and len(resolution) > 1:
             resolution = resolution[keep]
         mixture = self.current_mixture().subset(keep, self.expectation.counts)
-        form = self.form.regrouped
-        return replace(self, mixture=mixture, events=events, resolution=resolution, form=form)
+        return replace(self, mixture=mixture, events=events, resolution=resolution)
 
     def current_mixture(self) -> Mixture:
         """Return the mixture, which exists after the first step."""
@@ -261,8 +260,7 @@ def begin_at(
 ) -> State:
     """Return ``state`` continued with an E-step at a mixture; ``nearby`` as in ``begin``."""
     before = state or begin(problem, None, None, nearby)  # type: ignore[arg-type]  # filled in here
-    wanted = _renewed(problem, mixture, before)
-    expectation, form = summed(problem.source, mixture, wanted)
+    expectation, form = summed(problem.source, mixture, before.form)
     value = expectation.log_normaliser + problem.objective.regulariser(mixture)
     return replace(
         before,
@@ -274,7 +272,7 @@ def begin_at(
         plain_left=PLAIN_FIRST,
         anderson=Anderson(),
         segments=_with_segment(before),
-        events=before.events + _told(wanted, form, before.passes),
+        events=before.events + _told(before.form, form, before.passes),
         passes=before.passes + 1,
         status="running",
     )
@@ -285,17 +283,11 @@ def _with_segment(state: State) -> tuple[int, ...]:
     return (*state.segments, state.iterations) if state.trace else state.segments
 
 
-def _renewed(problem: Problem, mixture: Mixture, state: State) -> Form:
-    passes = state.iterations - state.segments[-1]
-    return state.form.renewed(problem.source, mixture, passes)
-
-
 def summed(
     source: Source, mixture: Mixture, form: Form, checked: bool = True
 ) -> tuple[Expectation, Form]:
     """Return the sums of an E-step, and the form that computed them, accurately if ``checked``."""
-    step, width = form.step(mixture), form.width(mixture.n_components)
-    expectation = source.reduce(step, width, form.earlier).finished()
+    expectation = source.reduce(form.step(mixture), mixture.n_components).finished()
     if not checked or form.keeps_digits(mixture, expectation):
         return expectation, form
     return summed(source, mixture, form.surer)
@@ -348,7 +340,7 @@ def step(problem: Problem, state: State, monitor: Monitor, thorough: bool = Fals
     iteration = state.iterations + 1
     thorough = thorough or iteration & (iteration - 1) == 0
     mixture, resolution, events, changed = _updated(problem, state, thorough)
-    form = _renewed(problem, mixture, state)
+    form = state.form
     checked = thorough or iteration <= CHECKED_FIRST or iteration % CHECKED_EVERY == 0
     for _ in range(MOST_HALVINGS):
         wanted = form

@@ -163,7 +163,7 @@ class LevelProbabilities(PosteriorColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        return linear_in_levels(self.log_shares, self.shares, self.reading)
+        return linear_in_levels(self.log_shares, self.reading)
 
     @property
     def means(self) -> Array:

@@ -51,22 +51,20 @@ Terms: TypeAlias = Callable[[Any, Any], tuple[Any, Any]]
 
 @dataclass(frozen=True)
 class RateForm:
-    """Log p(x | λ) = c + η x + log h(x): (c, η) by (log λ, λ), and λ at stable variance 1/4."""
+    """Log p(x | λ) = c + η x + log h(x): (c, η) by (log λ, λ)."""
 
     terms: Terms
-    stabilised: Callable[[Array, Array], Array]
     reading: Reading
 
     def of(self, log_rates: Array, rates: Array) -> LinearInTotals:
         """Return K densities from (expected) rates and their logarithms (K, D)."""
-        terms, places = self.terms(log_rates, rates), self.stabilised(log_rates, rates)
-        return LinearInTotals(*terms, self.reading, stabilised=places)
+        return LinearInTotals(*self.terms(log_rates, rates), self.reading)
 
 
-# -Σ λ + x log λ - Σ log x!; square roots stabilise the variance, see ``LinearInTotals.near``.
-COUNTED = RateForm(lambda logs, rates: (-rates, logs), lambda logs, rates: np.sqrt(rates), COUNTS)
-# Σ log λ - λ x; two exponentials overlap by 1 / cosh(½ log(λ_j / λ_k)).
-WAITED = RateForm(lambda logs, rates: (logs, -rates), lambda logs, rates: 0.5 * logs, MEASURED)
+# -Σ λ + x log λ - Σ log x!
+COUNTED = RateForm(lambda logs, rates: (-rates, logs), COUNTS)
+# Σ log λ - λ x
+WAITED = RateForm(lambda logs, rates: (logs, -rates), MEASURED)
 
 
 def _logarithms(rates: Any) -> Array:

@@ -38,11 +38,6 @@ from bayesmix.numerics.special import log_gammas
 SURE = 700.0
 
 
-def _stabilised(shares: Array, most: Array | float) -> Array:
-    """Return angles, which stabilise the variance of successes, see ``LinearInTotals.near``."""
-    return np.sqrt(most) * np.arcsin(np.sqrt(shares))
-
-
 class OfTrials:
     """Records with numbers of trials in ``reading``, or of a single trial per column."""
 
@@ -79,8 +74,7 @@ class SuccessColumns(OfTrials, PointColumns):
         safe = np.where(always, 0.5, self.probabilities)
         log_odds = np.where(always, SURE, np.maximum(logit(safe), NEVER))
         constants = self.most * np.where(always, -SURE, np.log1p(-safe))
-        places = _stabilised(self.probabilities, self.most)
-        return LinearInTotals(constants, log_odds, self.reading, not always.any(), places)
+        return LinearInTotals(constants, log_odds, self.reading, not always.any())
 
     def expected_log_density(self, values: Array) -> Array:
         """Return Σ x log p + (n - x) log(1 - p) (n, K), minus infinity if impossible.
@@ -174,8 +168,7 @@ class BetaFactors(OfTrials, PosteriorColumns):
     @cached_property
     def linear(self) -> LinearInTotals:
         yes, no = self.expected
-        places = _stabilised(self.shares, self.most)
-        return LinearInTotals(self.most * no, yes - no, self.reading, stabilised=places)
+        return LinearInTotals(self.most * no, yes - no, self.reading)
 
     def draws(self, n_draws: int, generator: np.random.Generator) -> SuccessDraws:
         successes = log_gammas(self.successes, n_draws, generator)

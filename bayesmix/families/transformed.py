@@ -360,7 +360,7 @@ class Transformed(Over):
 
     family: Gaussian
     transform: str | float | Function = "log"
-    any_real = far_densities = truncates = False
+    any_real = far_densities = False
     drawn_columns = 2
 
     def __post_init__(self) -> None:

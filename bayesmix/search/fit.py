@@ -14,7 +14,16 @@ import numpy as np
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import SECONDS_ALONE, single_threaded_blas
 from bayesmix.core.rows import Event
-from bayesmix.em.model import Attempt, Model, Settings, check_values, rank, resolve, side_of
+from bayesmix.em.model import (
+    Attempt,
+    Model,
+    Settings,
+    check_values,
+    rank,
+    resolve,
+    side_of,
+    too_many_to_search,
+)
 from bayesmix.em.result import (
     FEW_POINTS,
     TOO_FEW_ROWS,
@@ -131,7 +140,7 @@ def one_run(attempt: Attempt, continue_from: Mixture | None) -> Outcome:
         from bayesmix.search.labelled_starts import begun_with_labels
 
         state = begun_with_labels(fit, attempt)
-    elif not problem.form.exact:
+    elif too_many_to_search(problem.source, model.n_components):
         from bayesmix.search.start_of_many import first_of_many
 
         state = begin_at(problem, first_of_many(problem, model, settings, attempt.index))
@@ -202,8 +211,7 @@ def _result(attempt: Attempt, outcome: Outcome, seconds: float) -> FitResult:
     shift = units_of(model.family, problem.objective, mixture, total_weight)
     shift += assessment.unseen_volume
     exact = assessment.log_likelihood + problem.objective.regulariser(mixture)
-    # Passes on a lower bound report less than the objective.
-    objective = exact if state.resolution is not None or not state.form.exact else state.objective
+    objective = exact if state.resolution is not None else state.objective
     if problem.objective.variational:
         point = replace(plug_in_density(mixture), weights=mixture.weights.averaged())
         sums = assess(model.family, point, problem.source, log_volume)

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, cast
+from typing import Any, Generic, cast
 
 import numpy as np
 
 from bayesmix.core.parallel import ordered_map, resolve_jobs
 from bayesmix.core.rows import Rows
 from bayesmix.core.tree_sums import reduced
-from bayesmix.numerics.arrays import Indices
 from bayesmix.sources.memory import Value, chunk_rows
-
-if TYPE_CHECKING:
-    from bayesmix.core.sources import Kept
 
 
 @dataclass(frozen=True)
@@ -37,16 +33,3 @@ class Within(Generic[Value]):
             output: Any = list(ordered_map(self.step, chunks, n_jobs))
             return cast("Value", np.concatenate(output))
         return reduced(self.step, chunks, n_jobs)
-
-
-@dataclass(frozen=True)
-class KeptHere:
-    """An integer per observation (n,), in memory."""
-
-    values: Indices
-
-    def differing(self, other: Kept) -> int:
-        return int(np.count_nonzero(self.values != other.some(slice(None))))
-
-    def some(self, rows: slice) -> Indices:
-        return self.values[rows]

@@ -17,10 +17,10 @@ import numpy as np
 
 from bayesmix.core.mixture import ChunkSums, FeatureSums
 from bayesmix.core.parallel import single_threaded_blas
-from bayesmix.core.sources import Kept, Partition, PartitionTask
+from bayesmix.core.sources import Partition, PartitionTask
 from bayesmix.core.tree_sums import reduced
 from bayesmix.errors import BayesmixError, InvalidInputError
-from bayesmix.numerics.arrays import Array, Indices, Stored
+from bayesmix.numerics.arrays import Array, Stored
 from bayesmix.sources.border import is_collection
 from bayesmix.sources.local_workers import Local, Node, climbed, packed, runs, unpacked
 from bayesmix.sources.partitions_of_rows import PartitionedSource, counted
@@ -186,30 +186,6 @@ class Refused:
     error: BayesmixError
 
 
-class KeptThere:
-    """An integer per observation on the workers, as futures by part."""
-
-    def __init__(self, client: Any, parts: Sequence[Partition], values: Sequence[Any]) -> None:
-        self.client = client
-        self.parts = tuple(parts)
-        self.values = tuple(values)
-
-    def differing(self, other: Kept) -> int:
-        theirs = cast("KeptThere", other).values
-        return sum(
-            _results(self.client, self.client.map(_differing, self.values, theirs, pure=False))
-        )
-
-    def some(self, rows: slice) -> Indices:
-        found = [
-            self.client.submit(_cut, values, *own, pure=False)
-            for part, values in zip(self.parts, self.values, strict=True)
-            for own in [_overlap(rows, part)]
-            if own[1] > own[0]
-        ]
-        return np.concatenate(_results(self.client, found))
-
-
 class DaskEngine:
     """Engine on a Dask cluster; ``blocks`` are loaders, or futures of values and weights."""
 
@@ -218,15 +194,13 @@ class DaskEngine:
         self.blocks = tuple(blocks)
         self._bytes_of_a_sum = 0
 
-    def reduce(
-        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> Made:
-        sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
+    def reduce(self, task: PartitionTask[Made], parts: Sequence[Partition]) -> Made:
+        sent, blocks = self._sent(task), self._of(parts)
         nodes = self._nodes(parts)
         sums = []
         for node in nodes:
             own = slice(node.start, node.stop)
-            arguments = sent, list(parts[own]), blocks[own], list(kept[own])
+            arguments = sent, list(parts[own]), blocks[own]
             sums.append(self.client.submit(_refusing, _sum_of_parts, *arguments, pure=False))
         while len(nodes) > 2**LEVELS_AT_ONCE and self._bytes_of_a_sum * len(nodes) > MOST_AT_ONCE:
             nodes, sums = self._added(nodes, sums, len(parts))
@@ -236,27 +210,16 @@ class DaskEngine:
         of_task: Any = task
         return cast("Made", _with_form(total, lambda: of_task.work.step.mixture.linear))
 
-    def map(
-        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> list[Made]:
-        return _results(self.client, self._outputs(task, parts, earlier))
-
-    def keep(
-        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> KeptThere:
-        return KeptThere(self.client, parts, self._outputs(task, parts, earlier))
+    def map(self, task: PartitionTask[Made], parts: Sequence[Partition]) -> list[Made]:
+        sent = self._sent(task)
+        outputs = [
+            self.client.submit(_refusing, _output_of_part, sent, *each, pure=False)
+            for each in zip(parts, self._of(parts), strict=True)
+        ]
+        return _results(self.client, outputs)
 
     def with_jobs(self, n_jobs: int | None) -> DaskEngine:
         return self
-
-    def _outputs(
-        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None
-    ) -> list[Any]:
-        sent, blocks, kept = self._sent(task), self._of(parts), _of_parts(parts, earlier)
-        return [
-            self.client.submit(_refusing, _output_of_part, sent, *each, pure=False)
-            for each in zip(parts, blocks, kept, strict=True)
-        ]
 
     def _of(self, parts: Sequence[Partition]) -> list[Any]:
         return [self.blocks[part.index] for part in parts]
@@ -340,16 +303,16 @@ def _task_of(content: bytes) -> Any:
     return unpacked(content)
 
 
-def _sum_of_parts(content: bytes, parts: Any, blocks: Any, earlier: Any) -> Any:
-    each = list(zip(parts, blocks, earlier, strict=True))
+def _sum_of_parts(content: bytes, parts: Any, blocks: Any) -> Any:
+    each = list(zip(parts, blocks, strict=True))
     total = reduced(lambda one: _output_of_part(content, *one), each, 1)
     return packed(_with_form(total, lambda: None))
 
 
-def _output_of_part(content: bytes, part: Partition, block: Any, earlier: Any) -> Any:
+def _output_of_part(content: bytes, part: Partition, block: Any) -> Any:
     loaded = block() if callable(block) else block
     with single_threaded_blas():
-        return _task_of(content)(part, *loaded, earlier)
+        return _task_of(content)(part, *loaded)
 
 
 def _refusing(work: Callable[..., Any], *arguments: Any) -> Any:
@@ -371,28 +334,11 @@ def _itself(value: Any) -> Any:
     return value
 
 
-def _differing(own: Any, theirs: Any) -> int:
-    return int(np.count_nonzero(own != theirs))
-
-
-def _cut(values: Any, start: int, stop: int) -> Any:
-    return np.array(values[start:stop])
-
-
 def _with_form(total: Any, form: Callable[[], Any]) -> Any:
     """Replace the linear form of sums of features, which does not travel as the client has it."""
     if isinstance(total, ChunkSums) and isinstance(total.statistics, FeatureSums):
         return replace(total, statistics=replace(total.statistics, form=form()))
     return total
-
-
-def _overlap(rows: slice, part: Partition) -> tuple[int, int]:
-    start, stop = max(rows.start, part.first), min(rows.stop, part.first + part.n_rows)
-    return start - part.first, max(start, stop) - part.first
-
-
-def _of_parts(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Any]:
-    return [None] * len(parts) if earlier is None else cast("KeptThere", earlier).values
 
 
 def _holder(block: Any, where: Any) -> Any:

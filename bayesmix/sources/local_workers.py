@@ -9,6 +9,7 @@ import io
 import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from threading import Lock
 from typing import Any, TypeVar
 
@@ -16,12 +17,11 @@ import numpy as np
 
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.parallel import ordered_map, resolve_jobs
-from bayesmix.core.sources import Kept, Loader, Partition, PartitionTask
+from bayesmix.core.sources import Loader, Partition, PartitionTask
 from bayesmix.core.tree_sums import climb, height, reduced
 from bayesmix.em.expectation import ExpectationStep
-from bayesmix.numerics.arrays import Array, Indices
+from bayesmix.numerics.arrays import Array
 from bayesmix.numerics.device_arrays import host
-from bayesmix.sources.chunks import KeptHere
 from bayesmix.sources.partitions_of_rows import step_of
 
 Made = TypeVar("Made")
@@ -35,42 +35,24 @@ class Local:
     n_jobs: int | None = 1
     alone: bool = False
 
-    def _run(self, task: PartitionTask[Made], part: Partition, earlier: Indices | None) -> Made:
+    def _run(self, task: PartitionTask[Made], part: Partition) -> Made:
         loaded: Any = self.loaders[part.index]()
         values, weights = loaded
         if isinstance(values, np.ndarray):
-            return task(part, values, weights, earlier)
+            return task(part, values, weights)
         from bayesmix.sources.device_steps import on_device
 
         found: Made | None = on_device(step_of(task), values, weights)
-        return found if found is not None else task(part, host(values), weights, earlier)
+        return found if found is not None else task(part, host(values), weights)
 
-    def reduce(
-        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> Made:
-        each = list(zip(parts, kept_of(parts, earlier), strict=True))
-        return reduced(lambda one: self._run(task, *one), each, resolve_jobs(self.n_jobs))
+    def reduce(self, task: PartitionTask[Made], parts: Sequence[Partition]) -> Made:
+        return reduced(partial(self._run, task), parts, resolve_jobs(self.n_jobs))
 
-    def map(
-        self, task: PartitionTask[Made], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> list[Made]:
-        each = list(zip(parts, kept_of(parts, earlier), strict=True))
-        return list(ordered_map(lambda one: self._run(task, *one), each, resolve_jobs(self.n_jobs)))
-
-    def keep(
-        self, task: PartitionTask[Indices], parts: Sequence[Partition], earlier: Kept | None = None
-    ) -> KeptHere:
-        return KeptHere(np.concatenate(self.map(task, parts, earlier)))
+    def map(self, task: PartitionTask[Made], parts: Sequence[Partition]) -> list[Made]:
+        return list(ordered_map(partial(self._run, task), parts, resolve_jobs(self.n_jobs)))
 
     def with_jobs(self, n_jobs: int | None) -> Local:
         return self if self.alone else replace(self, n_jobs=n_jobs)
-
-
-def kept_of(parts: Sequence[Partition], earlier: Kept | None) -> Sequence[Indices | None]:
-    """Return the values that an earlier pass stored for each part."""
-    if earlier is None:
-        return [None] * len(parts)
-    return [earlier.some(slice(part.first, part.first + part.n_rows)) for part in parts]
 
 
 # Smaller matrices are sent in full.

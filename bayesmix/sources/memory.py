@@ -22,12 +22,10 @@ from bayesmix.core.rows import (
     faults_in,
 )
 from bayesmix.errors import InvalidInputError
-from bayesmix.numerics.arrays import Array, Indices, Integers, Stored, cost_of, quantiles
+from bayesmix.numerics.arrays import Array, Integers, Stored, cost_of, quantiles
 
 if TYPE_CHECKING:
     from bayesmix.core.protocols import ColumnCoding
-    from bayesmix.core.sources import Kept
-    from bayesmix.sources.chunks import KeptHere
 
 # Interquartile range of a normal distribution in standard deviations.
 IQR_OF_NORMAL = 1.349
@@ -198,30 +196,15 @@ class ArraySource:
     def idle(self, width: int) -> int:
         return max(0, resolve_jobs(self.n_jobs) - len(self._chunks(width)))
 
-    def reduce(
-        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
-    ) -> Value:
-        rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
-        if len(rows) <= chunk_rows(*self.shape, width):
-            return step(rows)
+    def reduce(self, step: Callable[[Rows], Value], width: int, mapped: bool = False) -> Value:
+        if self.shape[0] <= chunk_rows(*self.shape, width):
+            return step(self.rows)
         from bayesmix.sources.chunks import Within
 
-        return Within(step, width, False, self.n_jobs)(rows)
+        return Within(step, width, mapped, self.n_jobs)(self.rows)
 
-    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
-        rows = self.rows if earlier is None else self.rows.recalling(earlier.some(slice(None)))
-        if len(rows) <= chunk_rows(*self.shape, width):
-            return step(rows)
-        from bayesmix.sources.chunks import Within
-
-        return Within(step, width, True, self.n_jobs)(rows)
-
-    def keep(
-        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
-    ) -> KeptHere:
-        from bayesmix.sources.chunks import KeptHere
-
-        return KeptHere(self.map(step, width, earlier))
+    def map(self, step: Callable[[Rows], Value], width: int) -> Value:
+        return self.reduce(step, width, mapped=True)
 
     def with_jobs(self, n_jobs: int | None) -> ArraySource:
         if n_jobs == self.n_jobs:

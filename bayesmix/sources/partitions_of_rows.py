@@ -22,7 +22,7 @@ from bayesmix.core.rows import (
     Summary,
     faults_in,
 )
-from bayesmix.core.sources import Choice, Engine, Kept, Partition, PartitionTask, Source
+from bayesmix.core.sources import Choice, Engine, Partition, PartitionTask, Source
 from bayesmix.errors import InvalidInputError, TooManyRowsError, UnsupportedError
 from bayesmix.numerics.arrays import Array, Booleans, Indices, Integers, Stored
 from bayesmix.sources.border import in_parts
@@ -158,15 +158,13 @@ class OnChosen(Generic[Value]):
     work: Callable[[Rows], Value]
     choices: tuple[Choice, ...] = ()
 
-    def __call__(
-        self, part: Partition, values: Stored, weights: Array | None, earlier: Indices | None
-    ) -> Value:
+    def __call__(self, part: Partition, values: Stored, weights: Array | None) -> Value:
         for choice, first in zip(self.choices, part.firsts, strict=False):
             mask = choice(Rows(values, weights, first))
             values = values[mask]
             weights = None if weights is None else weights[mask]
         side = SideInformation(begins=part.begins)
-        return self.work(Rows(values, weights, part.first, earlier, side))
+        return self.work(Rows(values, weights, part.first, side))
 
 
 def step_of(task: Any) -> Any | None:
@@ -277,15 +275,13 @@ class PartitionedSource:
         """Return 0, as there are enough partitions for all threads."""
         return 0
 
-    def reduce(
-        self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None
-    ) -> Value:
+    def reduce(self, step: Callable[[Rows], Value], width: int) -> Value:
         self.passed.n_rows += self.shape[0]
-        return self.engine.reduce(self._task(step, width), self.parts, earlier)
+        return self.engine.reduce(self._task(step, width), self.parts)
 
-    def map(self, step: Callable[[Rows], Value], width: int, earlier: Kept | None = None) -> Value:
+    def map(self, step: Callable[[Rows], Value], width: int) -> Value:
         self.refuse_many(1)
-        outputs: Any = self.engine.map(self._task(step, width, mapped=True), self.parts, earlier)
+        outputs: Any = self.said(step, width)
         return cast("Value", np.concatenate(outputs))
 
     def said(self, step: Callable[[Rows], Value], width: int) -> list[Value]:
@@ -301,12 +297,6 @@ class PartitionedSource:
                 f"{MOST_AT_HAND:,} values in memory: use parts, rows.subset(slice(start, stop)), "
                 "or a Dask collection, whose results are lazy"
             )
-
-    def keep(
-        self, step: Callable[[Rows], Indices], width: int, earlier: Kept | None = None
-    ) -> Kept:
-        self.passed.n_rows += self.shape[0]
-        return self.engine.keep(self._task(step, width, mapped=True), self.parts, earlier)
 
     def _task(
         self, step: Callable[[Rows], Value], width: int, mapped: bool = False

@@ -23,7 +23,7 @@ from bayesmix.core.parallel import single_threaded_blas
 from bayesmix.core.rows import AddedByField, Rows
 from bayesmix.core.sources import Source
 from bayesmix.em.expectation import Form, block_rows
-from bayesmix.em.model import Model, dense_form
+from bayesmix.em.model import Model, complete_form
 from bayesmix.em.result import DensitySums, FitResult, units_of
 from bayesmix.em.run import summed
 from bayesmix.errors import DegenerateFitError, InvalidInputError, UnsupportedError
@@ -239,7 +239,7 @@ def arrived(
 def _visited(result: FitResult, stream: Stream, source: Source) -> BatchSums:
     """Return the sums of a batch at the present mixture."""
     mixture = stream.mixture
-    form = dense_form(result.family, source, mixture.frame, mixture.n_components)
+    form = complete_form(result.family, source, mixture.frame, mixture.n_components)
     with np.errstate(over="ignore", invalid="ignore"):
         sums = visited(source, mixture, form)
     if not (np.isfinite(sums.free) and np.isfinite(sums.statistics.pack()).all()):

@@ -187,25 +187,6 @@ def test_what_needs_all_rows_takes_collections_and_refuses_by_size(what, monkeyp
         look(model, array)
 
 
-@pytest.mark.slow
-def test_truncated_passes_leave_anchors_where_the_rows_are(client, tmp_path, monkeypatch):
-    monkeypatch.setattr("bayesmix.em.model.LARGE", 1)
-    monkeypatch.setattr("bayesmix.em.model.MANY", 5)
-    monkeypatch.setattr("bayesmix.em.truncated.WIDTHS", (2, 4))
-    rng = np.random.default_rng(1)
-    X = 5.0 * rng.normal(size=(8, 2))[rng.integers(8, size=999)] + rng.normal(size=(999, 2))
-    local = parts_of(X, tmp_path, (250, 250, 250, 249))
-    model = bm.GaussianMixture(8, random_state=0, max_iter=40)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        here = clone(model).fit(local)
-        there = clone(model).fit(bm.read(tmp_path, scheduler=client))
-        plain = clone(model).fit(X)
-    assert here.result_.form == there.result_.form == "truncated"
-    np.testing.assert_array_equal(here.objective_trace_, there.objective_trace_)
-    assert here.result_.objective == pytest.approx(plain.result_.objective, rel=1e-3)
-
-
 def test_what_travels_is_no_larger_than_what_it_says():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(4000, 12))

@@ -83,7 +83,7 @@ SIZES = {
     "many rows": (40_000, 3, 3, 3.0, False),  # in chunks
     "many columns": (3_000, 52, 4, 1.0, True),  # wide rows
     "many rows, far apart": (20_000, 3, 4, 1e7, False),  # centred from linear
-    "many components": (1_500, 3, 101, 8.0, False),  # truncated
+    "many components": (1_500, 3, 101, 8.0, False),
 }
 # What differs from run to run, or is code rather than a result.
 LEFT_OUT = {"seconds", "versions", "family", "structure", "source", "n_jobs"}

@@ -12,7 +12,6 @@ import numpy as np
 from bayesmix.core.rows import Rows, faults_in
 from bayesmix.core.tree_sums import reduced
 from bayesmix.errors import TooManyRowsError
-from bayesmix.sources.chunks import KeptHere
 from bayesmix.sources.memory import ArraySource, summarise
 
 
@@ -69,20 +68,11 @@ class Parts:
     def row_text(self, row):
         return f"row {row}"
 
-    def _recalling(self, earlier):
-        if earlier is None:
-            return self._parts
-        own = np.split(earlier.values, np.cumsum(self._sizes)[:-1])
-        return [part.recalling(some) for part, some in zip(self._parts, own, strict=True)]
+    def reduce(self, step, width):
+        return reduced(step, self._parts, 1)
 
-    def reduce(self, step, width, earlier=None):
-        return reduced(step, self._recalling(earlier), 1)
-
-    def map(self, step, width, earlier=None):
-        return np.concatenate([step(part) for part in self._recalling(earlier)])
-
-    def keep(self, step, width, earlier=None):
-        return KeptHere(self.map(step, width, earlier))
+    def map(self, step, width):
+        return np.concatenate([step(part) for part in self._parts])
 
     def with_jobs(self, n_jobs):
         return self

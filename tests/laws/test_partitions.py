@@ -132,20 +132,6 @@ def test_a_hash_deals_rows_evenly_and_without_pattern():
     assert stats.chisquare(pairs).pvalue > 1e-5
 
 
-def test_what_an_earlier_pass_kept_comes_with_the_rows():
-    source, _ = partitions(clusters(1000, 2, 2), n_jobs=2)
-    first = source.keep(numbers, 1)
-    again = source.keep(lambda rows: rows.earlier + (rows.earlier % 10 == 0), 1, first)
-    assert again.differing(first) == 100
-    np.testing.assert_array_equal(again.some(slice(98, 340)), again_of(np.arange(98, 340)))
-    here = ArraySource(clusters(1000, 2, 2)).keep(numbers, 1)
-    np.testing.assert_array_equal(here.some(slice(98, 340)), first.some(slice(98, 340)))
-
-
-def again_of(rows):
-    return rows + (rows % 10 == 0)
-
-
 @pytest.mark.parametrize("weighted", [False, True])
 def test_one_look_tells_what_the_summary_of_an_array_tells(weighted, monkeypatch):
     rng = generator(12)
@@ -207,8 +193,7 @@ def test_a_step_sees_rows_as_they_are_stored():
     X = clusters(1000, 2, 2).astype(np.float32)
     source, _ = partitions(X)
     assert source.map(values_of, 1).dtype == np.float32
-    rows = Rows(X, None, 5, np.arange(1000))
-    assert [len(block.earlier) for block in rows.blocks(300)] == [300, 300, 300, 100]
+    assert [len(block) for block in Rows(X, None, 5).blocks(300)] == [300, 300, 300, 100]
 
 
 def test_a_source_of_files_travels(tmp_path):

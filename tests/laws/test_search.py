@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import adjusted_rand_score
 
 import bayesmix as bm
 from bayesmix.em.expectation import Form
@@ -230,3 +231,25 @@ def test_a_compact_component_within_a_wide_one_is_found(structure):
     told = bm.GaussianMixture(2, init_params=np.repeat([0, 1], [150, 65]), **options).fit(rows)
     found = bm.GaussianMixture(2, random_state=0, **options).fit(rows)
     assert found.log_likelihood_ > told.log_likelihood_ - 1e-4
+
+
+@pytest.mark.parametrize("kind", ["complete", "missing", "measured", "counts"])
+def test_many_components_begin_at_k_means_without_a_search(kind, monkeypatch):
+    monkeypatch.setattr("bayesmix.em.model.MANY", 7)
+    monkeypatch.setattr("bayesmix.em.model.LARGE", 1)
+    rng = np.random.default_rng(4)
+    labels = np.arange(800) % 8
+    X = 20.0 + 9.0 * np.column_stack(np.divmod(labels, 3)) + rng.normal(size=(800, 2))
+    model, data = bm.GaussianMixture(8, random_state=0), X
+    if kind == "missing":
+        data = X.copy()
+        data[::29, 0] = np.nan
+        model = bm.GaussianMixture(8, missing="use", random_state=0)
+    elif kind == "measured":
+        data = bm.Measured(X, error=np.full(2, 0.1))
+    elif kind == "counts":
+        data = np.round(X) ** 2
+        model = bm.Mixture(8, family=bm.Poisson(), random_state=0)
+    found = model.fit(data)
+    assert found.result_.search_trace == ()
+    assert adjusted_rand_score(labels, found.predict(data)) > 0.9

@@ -55,7 +55,6 @@ class Gaussian(FamilyOf[Moments, Gaussians]):
     continuous = True
     linear = True
     far_densities = True
-    truncates = True
 
     def __post_init__(self) -> None:
         one_of("covariance_type", self.covariance, tuple(NAMED))

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 else:
     PartialForms = lazy.methods(
         "bayesmix.families.gaussian.partial_forms:PartialForms",
-        "on_device patterned seen_in seen dense completed patterns marginal "
-        "filled dense_filled near local gathered",
+        "on_device patterned seen_in seen dense completed patterns marginal filled dense_filled",
     )
 
 

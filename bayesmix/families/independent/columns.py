@@ -30,8 +30,6 @@ from bayesmix.families.independent.linear import (
     totals_of_seen,
 )
 from bayesmix.numerics.arrays import (
-    COUNTS,
-    TOTALS,
     Array,
     Booleans,
     Integers,
@@ -295,11 +293,6 @@ class ColumnsFamily(FamilyOf[Sums, P], ABC, Generic[P]):
     @abstractmethod
     def mean_where_empty(self) -> Array | float:
         """Mean E[t(x)] of a component that never had observations."""
-
-    @property
-    def truncates(self) -> bool:
-        """Whether sums of the columns are sufficient."""
-        return self.reading.kind in (COUNTS, TOTALS)
 
     def frame(self, summary: Summary) -> Frame:
         return Frame.identity(summary.n_features)

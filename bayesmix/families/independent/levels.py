@@ -94,14 +94,10 @@ class Levels(Reading):
         return out
 
 
-def linear_in_levels(
-    log_probabilities: Array, probabilities: Array, reading: Levels
-) -> LinearInTotals:
+def linear_in_levels(log_probabilities: Array, reading: Levels) -> LinearInTotals:
     """Return log p(x | θ_k) = Σ log p of the observed levels."""
     nothing = np.zeros((len(log_probabilities), len(reading.numbers)))
-    # Σ √(p_j p_k) is at most exp(-½ |√p_j - √p_k|²), see ``LinearInTotals.near``.
-    places = np.sqrt(probabilities)
-    return LinearInTotals(nothing, log_probabilities, reading, stabilised=places)
+    return LinearInTotals(nothing, log_probabilities, reading)
 
 
 class LevelColumns(PointColumns):
@@ -121,7 +117,7 @@ class LevelColumns(PointColumns):
 
     @cached_property
     def linear(self) -> LinearInTotals:
-        return linear_in_levels(self.log_probabilities, self.expected_totals, self.reading)
+        return linear_in_levels(self.log_probabilities, self.reading)
 
     def expected_log_density(self, values: Array) -> Array:
         out = self.reading.gathered(self.log_probabilities, values)
@@ -156,7 +152,7 @@ class LevelDraws(DrawnColumns):
     @cached_property
     def components(self) -> LinearInTotals:
         logs = self.sufficient[0].reshape(-1, self.sufficient[0].shape[-1])
-        return linear_in_levels(logs, np.exp(logs), self.reading)
+        return linear_in_levels(logs, self.reading)
 
     def parameters(self, frame: Frame) -> Named:
         shares = np.exp(self.sufficient[0])

@@ -178,7 +178,6 @@ class LinearInTotals:
     slopes: Array  # η (K, F)
     reading: Reading = PLAIN
     exact: bool = True
-    stabilised: Array | None = None  # (K, D) means transformed to variance 1/4
 
     @once
     def coefficients(self) -> Array:
@@ -228,36 +227,13 @@ class LinearInTotals:
         return values
 
     def subset(self, keep: Integers) -> LinearInTotals:
-        places = None if self.stabilised is None else self.stabilised[keep]
-        own = self.constants[keep], self.slopes[keep]
-        return LinearInTotals(*own, self.reading, self.exact, places)
-
-    def near(self, log_weights: Array) -> Array:
-        """Return log ∫ √(p_j p_k) plus half the log weight of k (K, K).
-
-        Bhattacharyya coefficients are exp(-½ (√λ_j - √λ_k)²) for Poisson columns, and cos(φ_j -
-        φ_k) with φ = arcsin √p for Bernoulli columns, bounded by that of normal φ.
-        """
-        places = self.stabilised
-        assert places is not None
-        squares = np.einsum("kd,kd->k", places, places)
-        overlaps: Array = places @ places.T - 0.5 * (squares[:, None] + squares)
-        return overlaps + 0.5 * log_weights
+        return LinearInTotals(self.constants[keep], self.slopes[keep], self.reading, self.exact)
 
     def statistics(self, values: Array, responsibilities: Array) -> Sums:
         return sums(self.reading, values, responsibilities)
 
     def expected_log_density(self, values: Array) -> Array:
         return (self.coefficients @ self.features(values)).T
-
-    def local(self, anchors: Integers, candidates: Integers) -> tuple[LinearInTotals, Array]:
-        nowhere = np.zeros((len(candidates), self.constants.shape[1]))
-        return self.subset(candidates.ravel()), nowhere
-
-    def gathered(self, sums: Array, components: Integers, places: Array) -> Sums:
-        total = np.zeros((self.n_components, sums.shape[1]))
-        np.add.at(total, components, sums)
-        return self.from_sums(total)
 
     def from_sums(self, summed: Array) -> Sums:
         n_features = summed.shape[1] - 1 - self.reading.has_base

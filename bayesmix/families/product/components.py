@@ -87,10 +87,6 @@ class LinearProduct(SumOverParts):
         same = {"labels": labels, "generator": generator}
         return self.layout.together(self.each("dense_filled", self.layout.split(values), **same))
 
-    def near(self, log_weights: Array) -> Array:
-        near = self.each("near", log_weights=np.zeros_like(log_weights))
-        return sum(near, 0.5 * log_weights)
-
     def expected_log_likelihood(self, statistics: ProductStatistics) -> float:
         return float(sum(self.each("expected_log_likelihood", statistics.parts)))
 

@@ -83,7 +83,6 @@ class Product:
 
     name, title = "product", "mixed-type"
     drawn_columns = 0
-    truncates = False
 
     def __post_init__(self) -> None:
         if isinstance(self.parts, Mapping):
