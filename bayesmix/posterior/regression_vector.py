@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
+from bayesmix.allocation.designs import Standardised
 from bayesmix.allocation.gate import Gate, penalty_matrix
 from bayesmix.core.mixture import Mixture
 from bayesmix.core.rows import Rows
+from bayesmix.em.expectation import Centred
 from bayesmix.families.regressions import coefficient_places
 from bayesmix.numerics.arrays import Array, Integers
 from bayesmix.posterior.gate_errors import wald_errors
@@ -20,11 +23,40 @@ DIFFERENCE = 1e-5
 Names = list[tuple[str, int | str, str]]
 
 
+class FittedRegressions(Protocol):
+    """Data of a fit."""
+
+    @property
+    def design(self) -> Standardised: ...
+    @property
+    def gate(self) -> Standardised | None: ...
+    @property
+    def inflation(self) -> Standardised | None: ...
+    @property
+    def fixed(self) -> Integers:
+        """Columns of the design with the same coefficient in all components."""
+
+    @property
+    def form(self) -> Centred: ...
+    @property
+    def n_samples(self) -> float: ...
+    @property
+    def unit_weights(self) -> Array: ...
+    def blocks(self) -> Iterable[Rows]:
+        """Return rows in blocks that end where units end."""
+
+    def of_units(self, values: Array) -> Array:
+        """Return sums by unit of values (n,)."""
+
+    def further_terms(self, mixture: Mixture) -> tuple[Names, Array, Array]:
+        """Return names, values (m,) and slopes (m, size) of parameters beside coefficients."""
+
+
 @dataclass(frozen=True)
 class ParameterVector:
     """Gate or log odds of weights, coefficients, and then dispersions or variances."""
 
-    data: Any  # of the fit
+    data: FittedRegressions
     mixture: Mixture
 
     @property
